@@ -1,0 +1,49 @@
+# `make demo` runs the main job; `make test` checks everything. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOURNAL ?=
+NODES ?= 1
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check unit bench kafka-up kafka-down clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Journeyman needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=… to a newer one.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	mkdir -p build/types && ln -sfn ../.. build/types/journeyman
+	touch $@
+
+install: $(INSTALLED)  ## make the virtual environment and install into it
+
+demo: $(INSTALLED)  ## run the main job: JOURNAL=sqlite:///demo.db or kafka://127.0.0.1:9092/demo
+	$(BIN)/journeyman demo $(if $(JOURNAL),--journal $(JOURNAL))
+
+check: $(INSTALLED)  ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p journeyman
+	$(BIN)/mypy tests examples bench
+	$(BIN)/lint-imports
+
+unit: $(INSTALLED)  ## the tests alone
+	$(BIN)/python -m pytest
+
+test: check unit  ## check and test everything
+
+bench: $(INSTALLED)  ## measure every figure beside its floor
+	$(BIN)/python -m bench
+
+kafka-up: $(INSTALLED)  ## start Apache Kafka on loopback (NODES=3 for three brokers)
+	$(BIN)/python -m journeyman.deploy.kafka up --nodes $(NODES)
+
+kafka-down: $(INSTALLED)  ## stop it
+	$(BIN)/python -m journeyman.deploy.kafka down
+
+clean:  ## remove the virtual environment and the caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Journeyman: an event-sourced task queue and journal service."""

@@ -1,0 +1,1 @@
+"""Following the log: replay, sentinel, live; views and their replicas."""

@@ -1,0 +1,1 @@
+"""The demonstration: a real job over the Python standard library, with a worker killed on the way."""

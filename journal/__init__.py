@@ -1,0 +1,47 @@
+"""The log: events, positions, the log port and its implementations. Imports nothing of ours."""
+
+from .asynchronous import AsyncJournal, EventItem, Reading
+from .cursor import Cursor, Position
+from .errors import (
+    AppendInDoubt,
+    BadJournalURL,
+    EventTooLarge,
+    HistoryTruncated,
+    InvalidEvent,
+    JournalClosed,
+    JournalError,
+    JournalUnavailable,
+    NotAJournal,
+    UnsafeTopic,
+)
+from .event import Draft, Event, draft
+from .log import Bounds, Log, Page, Tail
+from .synchronous import Journal
+from .url import log_from_url
+
+__all__ = [
+    "AsyncJournal",
+    "Journal",
+    "Reading",
+    "EventItem",
+    "Event",
+    "Draft",
+    "draft",
+    "Position",
+    "Cursor",
+    "Log",
+    "Tail",
+    "Page",
+    "Bounds",
+    "log_from_url",
+    "JournalError",
+    "BadJournalURL",
+    "InvalidEvent",
+    "EventTooLarge",
+    "NotAJournal",
+    "UnsafeTopic",
+    "JournalUnavailable",
+    "JournalClosed",
+    "AppendInDoubt",
+    "HistoryTruncated",
+]

@@ -1,0 +1,121 @@
+"""`AsyncJournal`: a journal for asyncio."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from .cursor import Cursor
+from .errors import AppendInDoubt, JournalClosed
+from .event import Draft, Event, decode, draft
+from .limits import PAGE_EVENTS
+from .log import Bounds, Log
+from .url import log_from_url
+
+# What `append_all` takes for one event: its name, its context and, where it has one, its key.
+EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]
+
+
+class Reading(NamedTuple):
+    """A bounded stretch of history: its events and the cursor to go on from."""
+
+    events: list[Event]
+    cursor: Cursor
+
+
+class AsyncJournal:
+    """A journal: append events, read them back, follow them.
+
+    `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the URL from
+    the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by `async with`,
+    or at first use.
+    """
+
+    def __init__(self, url: str | Log | None = None) -> None:
+        self._log = log_from_url(url) if url is None or isinstance(url, str) else url
+        self._opened = False
+        self._closed = False
+
+    @property
+    def url(self) -> str:
+        """The URL that opens this journal again."""
+        return self._log.url
+
+    @property
+    def log(self) -> Log:
+        """The log underneath, for those who speak the log port."""
+        return self._log
+
+    async def open(self) -> Log:
+        """Open the log if it is not open yet, and return it."""
+        if self._closed:
+            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+        if not self._opened:
+            await self._log.open()
+            self._opened = True
+        return self._log
+
+    async def append(
+        self, name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1
+    ) -> Event:
+        """Append one event and return it, with its position, once it is durable."""
+        return (await self.append_drafts([draft(name, context, key, version=version)]))[0]
+
+    async def append_all(self, items: Iterable[EventItem]) -> list[Event]:
+        """Append `(name, context)` or `(name, context, key)` items in one append; those of one partition all or none."""
+        return await self.append_drafts([draft(*item) for item in items])
+
+    async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
+        log = await self.open()
+        try:
+            return await log.append(drafts)
+        except AppendInDoubt as error:
+            error.drafts = tuple(drafts)
+            raise
+
+    async def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
+        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits."""
+        log = await self.open()
+        start = Cursor(cursor) if cursor is not None else (await log.bounds()).first
+        events: list[Event] = []
+        for page in await log.read(start, limit):
+            events += [decode(row, page.partition, offset) for offset, row in zip(page.offsets, page.rows, strict=True)]
+            start = start.advanced(page.partition, page.next_offset)
+        return Reading(events, start)
+
+    async def tail(self, cursor: Mapping[int, int] | None = None) -> AsyncIterator[Event]:
+        """Events from `cursor` on (None: the first available), for ever, in the order of each partition."""
+        log = await self.open()
+        reader = await log.tail(cursor if cursor is not None else (await log.bounds()).first)
+        try:
+            while True:
+                page = await reader.page()
+                if page is not None:
+                    for offset, row in zip(page.offsets, page.rows, strict=True):
+                        yield decode(row, page.partition, offset)
+        finally:
+            await reader.aclose()
+
+    async def bounds(self) -> Bounds:
+        """The first available and the end position of each partition."""
+        return await (await self.open()).bounds()
+
+    async def position_at(self, timestamp: float) -> Cursor:
+        """Where events appended at or after `timestamp` (seconds since the epoch) begin."""
+        return await (await self.open()).position_at(timestamp)
+
+    async def aclose(self) -> None:
+        """Finish what was accepted and close the log; closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            if self._opened:
+                await self._log.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

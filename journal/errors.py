@@ -1,0 +1,63 @@
+"""What can go wrong with a journal, sorted by who has to act.
+
+Each message names what was expected, what came, and what to do. `JournalError` catches them all.
+"""
+
+
+class JournalError(Exception):
+    """Base of every error of this package's journals."""
+
+
+class BadJournalURL(JournalError, ValueError):
+    """The URL does not name a journal: the caller corrects it."""
+
+
+class InvalidEvent(JournalError, ValueError):
+    """An event's name, key or context breaks the rules: the caller corrects it; nothing was appended."""
+
+
+class EventTooLarge(JournalError, ValueError):
+    """An event or an append is over its limit in bytes or events: nothing was sent."""
+
+
+class NotAJournal(JournalError):
+    """The file exists and is not a journal, or one of another version: the operator names another file."""
+
+
+class UnsafeTopic(JournalError):
+    """A Kafka topic whose settings could lose history: the operator runs the command in the message."""
+
+
+class JournalUnavailable(JournalError):
+    """The log cannot be reached or is held by others for too long: trying again later may succeed."""
+
+
+class JournalClosed(JournalError):
+    """The journal was used after it was closed."""
+
+
+class AppendInDoubt(JournalError):
+    """An append was sent and its fate is unknown: hand the same drafts to the same journal again.
+
+    `drafts` are the ones handed in; repeating them never makes a second event of one that did land.
+    """
+
+    def __init__(self, message: str, drafts: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.drafts = drafts
+
+
+class HistoryTruncated(JournalError):
+    """The asked-for events were removed by retention.
+
+    `partition` and `first_offset` say where the remaining history begins.
+    """
+
+    def __init__(self, partition: int, asked_offset: int, first_offset: int) -> None:
+        super().__init__(
+            f"history of partition {partition} begins at offset {first_offset}; offset {asked_offset} was asked for and "
+            "has been removed by retention. Start from the first available position, or from a snapshot."
+        )
+        self.partition = partition
+        self.asked_offset = asked_offset
+        self.first_offset = first_offset

@@ -1,0 +1,164 @@
+"""The event: what it holds, what makes it valid, and its one encoding.
+
+An event is a JSON object, RFC 18 style, one per record: ``{"timestamp": …, "name": …, "context": {…}, …}``. `Draft` is an
+event that has not happened yet; a log turns it into an `Event` by giving it a writer's number, a time and a position.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+from msgspec.structs import force_setattr
+
+from .cursor import Position
+from .errors import EventTooLarge, InvalidEvent
+from .limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
+
+EMPTY_CONTEXT: Final = msgspec.Raw(b"{}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_known_names: dict[str, None] = {}
+_KNOWN_NAMES_MAX: Final = 4_096
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Something that happened, at its place in the log.
+
+    - `timestamp`: the writer's wall clock, seconds since the epoch in microsecond steps; strictly increasing per writer,
+      and per log on the embedded log. Never used to decide anything: order is the order of positions.
+    - `name`: dotted and in the past tense, such as ``order.paid``.
+    - `context_json`: the context as it stands in the log, an encoded JSON object; `context` decodes it.
+    - `key`: the subject. Events of one key share a partition and are totally ordered.
+    - `writer`, `seq`: who appended it, and its number from that writer: the identity that makes a repeat harmless.
+    - `version`: the schema version of this name.
+    - `partition`, `offset`: the position; not part of the encoding, the log knows it.
+    """
+
+    timestamp: float
+    name: str
+    context_json: msgspec.Raw = msgspec.field(name="context", default=EMPTY_CONTEXT)
+    key: str | None = None
+    writer: str = ""
+    seq: int = 0
+    version: int = 1
+    partition: int = 0
+    offset: int = -1
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The context, decoded anew at each call; unknown keys are kept."""
+        return _context_decoder.decode(self.context_json)
+
+    @property
+    def position(self) -> Position:
+        """Where the event is in the log."""
+        return Position(self.partition, self.offset)
+
+
+class Draft(msgspec.Struct, gc=False):
+    """An event to be, as a writer hands it to a log.
+
+    `context` is an encoded JSON object. `partition` overrides the key's own partition. `timestamp` (seconds since the
+    epoch) is for events that carry their own time, such as imported ones; otherwise the log asks its clock. `writer` and
+    `seq` are filled in by the log at the first append; handing the same draft in again is a repeat, not a second event.
+    """
+
+    name: str
+    context: bytes = b"{}"
+    key: str | None = None
+    partition: int | None = None
+    timestamp: float | None = None
+    version: int = 1
+    writer: str = ""
+    seq: int = 0
+
+
+def draft(name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1) -> Draft:
+    """A valid draft of an event, its context encoded; `InvalidEvent` or `EventTooLarge` says what is wrong."""
+    drafted = Draft(name, encode_context(name, context), key, version=version)
+    check(drafted)
+    return drafted
+
+
+def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
+    """`context` as a JSON object; `InvalidEvent` names the event and what JSON could not hold."""
+    if context is None:
+        return b"{}"
+    if not isinstance(context, Mapping):
+        raise InvalidEvent(f"the context of {name!r} must be a mapping (a JSON object), got {type(context).__name__}")
+    try:
+        return orjson.dumps(context if isinstance(context, dict) else dict(context))
+    except TypeError as error:
+        raise InvalidEvent(f"the context of {name!r} cannot be written as JSON: {error}") from error
+
+
+def check(drafted: Draft) -> int:
+    """Refuse a draft that breaks a rule or a limit; otherwise the most bytes its encoding can take."""
+    name, key = drafted.name, drafted.key
+    if name not in _known_names:
+        _check_name(name)
+    if key is not None and not (isinstance(key, str) and len(key) <= KEY_CHARS_MAX):
+        raise InvalidEvent(
+            f"the key of {name!r} must be a string of at most {KEY_CHARS_MAX} characters, got {key!r:.80}"
+        )
+    # A character of a key takes at most six bytes in JSON; names are plain ASCII.
+    size = len(drafted.context) + len(name) + 6 * len(key or "") + EVENT_OVERHEAD_BYTES_MAX
+    if size > EVENT_BYTES_MAX:
+        raise EventTooLarge(
+            f"the event {name!r} takes up to {size:,} bytes, the limit is {EVENT_BYTES_MAX:,}. "
+            "Keep large payloads in a store of their own and put a reference in the event."
+        )
+    return size
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > NAME_CHARS_MAX:
+        raise InvalidEvent(
+            f"an event's name is dotted words of letters, digits, '_' and '-', at most {NAME_CHARS_MAX} characters, "
+            f"such as 'order.paid'; got {name!r:.80}"
+        )
+    if len(_known_names) >= _KNOWN_NAMES_MAX:
+        _known_names.clear()
+    _known_names[name] = None
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Event)
+_context_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
+    """The event a numbered draft becomes at `timestamp`, still without a position, and its encoding."""
+    event = Event(
+        timestamp,
+        drafted.name,
+        msgspec.Raw(drafted.context),
+        drafted.key,
+        drafted.writer,
+        drafted.seq,
+        drafted.version,
+    )
+    return event, _encoder.encode(event)
+
+
+def place(event: Event, partition: int, offset: int) -> Event:
+    """Give an event its position: once, by the log that recorded or read it, before anybody else sees it."""
+    if partition:
+        force_setattr(event, "partition", partition)
+    force_setattr(event, "offset", offset)
+    return event
+
+
+def decode(row: bytes, partition: int, offset: int) -> Event:
+    """The event in `row`, at its position; `InvalidEvent` names the position if the row is not an event."""
+    try:
+        event = _decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        raise InvalidEvent(
+            f"the record at {partition}:{offset} is not an event: {error}. Was it written by another program?"
+        ) from error
+    if partition:
+        force_setattr(event, "partition", partition)
+    force_setattr(event, "offset", offset)
+    return event

@@ -1,0 +1,127 @@
+"""The log port: what a journal needs of the thing that stores its events.
+
+One small asynchronous protocol, four implementations, one conformance suite (`journeyman.journal.testing.conformance`).
+Logs speak encoded events (`bytes`), so that each reader decodes only what it needs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from .cursor import Cursor
+from .errors import EventTooLarge
+from .event import Draft, Event
+from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
+
+
+class Page(NamedTuple):
+    """Consecutive records of one partition: `rows[i]` is the encoded event at `offsets[i]`; never empty."""
+
+    partition: int
+    offsets: Sequence[int]
+    rows: Sequence[bytes]
+
+    @property
+    def next_offset(self) -> int:
+        """The offset a reader of this page reads next."""
+        return self.offsets[-1] + 1
+
+
+class Bounds(NamedTuple):
+    """What history is there: `first` is the first available offset of each partition, `end` the next to be written."""
+
+    first: Cursor
+    end: Cursor
+
+
+@runtime_checkable
+class Tail(Protocol):
+    """One reader's way through a log: first what is there, then what comes."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """What has been handed out so far."""
+        ...
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        """The next records, of `partition` only if one is named.
+
+        At once if there are any; otherwise waits for an append, at most `timeout` seconds (None: for ever), and returns
+        None when that is over. A record repeated in the log is handed out once. Cancelling it loses nothing.
+        Raises `HistoryTruncated` if retention has removed what comes next.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of what the reader holds."""
+        ...
+
+
+@runtime_checkable
+class Log(Protocol):
+    """A log of events: partitions, each a totally ordered, append-only sequence of records."""
+
+    @property
+    def url(self) -> str:
+        """The URL that opens this log again."""
+        ...
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether its coroutines need a running event loop; otherwise `blocking.run` can drive them in any thread."""
+        ...
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions it has; known once opened."""
+        ...
+
+    async def open(self) -> None:
+        """Reach the log, creating it if it is not there; called once, before anything else."""
+        ...
+
+    def partition_of(self, key: str | None) -> int:
+        """The partition of a key: the same on every machine and for ever; without a key, the writer's own."""
+        ...
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Make the drafts durable and return them as events, in the order given, with their times and positions.
+
+        Drafts of one call that share a partition land contiguously, all or none. A draft that was handed in before
+        (its append cancelled, timed out or in doubt) is not appended twice. Raises `EventTooLarge` before anything is
+        sent, `AppendInDoubt` when the fate is unknown.
+        """
+        ...
+
+    async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
+        """At most `limit` records from `cursor` on that are there now, in the partitions it names; never waits."""
+        ...
+
+    async def tail(self, cursor: Mapping[int, int]) -> Tail:
+        """A reader that starts at `cursor`, in the partitions it names."""
+        ...
+
+    async def bounds(self) -> Bounds:
+        """The first available and the end position of each partition."""
+        ...
+
+    async def position_at(self, timestamp: float) -> Cursor:
+        """For each partition the offset from which on events were appended at or after `timestamp` (log's clock)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was accepted and let go of the log; closing twice is harmless."""
+        ...
+
+
+def check_batch(sizes: Sequence[int]) -> None:
+    """Refuse an append that is over the limits of one batch; `sizes` are the drafts' bytes."""
+    if len(sizes) > BATCH_EVENTS_MAX:
+        raise EventTooLarge(
+            f"one append takes at most {BATCH_EVENTS_MAX:,} events, got {len(sizes):,}. Split it; each part lands whole."
+        )
+    if sum(sizes) > BATCH_BYTES_MAX:
+        raise EventTooLarge(
+            f"one append takes at most {BATCH_BYTES_MAX:,} bytes, got up to {sum(sizes):,}. Split it; each part lands whole."
+        )

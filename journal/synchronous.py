@@ -1,0 +1,94 @@
+"""`Journal`: the asynchronous journal, driven from synchronous code. A shell: it decides nothing."""
+
+import threading
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from . import blocking
+from .asynchronous import AsyncJournal, EventItem, Reading
+from .cursor import Cursor
+from .event import Draft, Event
+from .limits import PAGE_EVENTS
+from .log import Bounds, Log
+from .portal import Portal
+
+T = TypeVar("T")
+
+
+class Journal:
+    """A journal for synchronous code; may be shared by threads. See `AsyncJournal` for the meaning of each method.
+
+    The embedded logs run in the calling thread; a log that needs an event loop gets one, in a thread of its own.
+    """
+
+    def __init__(self, url: str | Log | None = None) -> None:
+        self.asynchronous = AsyncJournal(url)
+        self._portal: Portal | None = None
+        self._portal_lock = threading.Lock()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Drive a coroutine of this journal, or of something built on it, and return its value."""
+        if not self.asynchronous.log.needs_loop:
+            return blocking.run(coroutine)
+        with self._portal_lock:
+            if self._portal is None:
+                self._portal = Portal()
+        return self._portal.run(coroutine)
+
+    @property
+    def url(self) -> str:
+        """The URL that opens this journal again."""
+        return self.asynchronous.url
+
+    def append(
+        self, name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1
+    ) -> Event:
+        """Append one event and return it, with its position, once it is durable."""
+        return self.run(self.asynchronous.append(name, context, key, version=version))
+
+    def append_all(self, items: Iterable[EventItem]) -> list[Event]:
+        """Append `(name, context)` or `(name, context, key)` items in one append; those of one partition all or none."""
+        return self.run(self.asynchronous.append_all(items))
+
+    def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
+        return self.run(self.asynchronous.append_drafts(drafts))
+
+    def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
+        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits."""
+        return self.run(self.asynchronous.read(cursor, limit))
+
+    def tail(self, cursor: Mapping[int, int] | None = None) -> Iterator[Event]:
+        """Events from `cursor` on (None: the first available), for ever, in the order of each partition."""
+        events = self.asynchronous.tail(cursor)
+        try:
+            while True:
+                yield self.run(anext(events))  # type: ignore[arg-type]
+        finally:
+            self.run(events.aclose())  # type: ignore[attr-defined]
+
+    def bounds(self) -> Bounds:
+        """The first available and the end position of each partition."""
+        return self.run(self.asynchronous.bounds())
+
+    def position_at(self, timestamp: float) -> Cursor:
+        """Where events appended at or after `timestamp` (seconds since the epoch) begin."""
+        return self.run(self.asynchronous.position_at(timestamp))
+
+    def close(self) -> None:
+        """Finish what was accepted and close the log; closing twice is harmless."""
+        self.run(self.asynchronous.aclose())
+        with self._portal_lock:
+            portal, self._portal = self._portal, None
+        if portal is not None:
+            portal.close()
+
+    def __enter__(self) -> Self:
+        self.run(self.asynchronous.open())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

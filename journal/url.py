@@ -1,0 +1,90 @@
+"""From a URL to a log: `memory://`, `sqlite://`, `kafka://`. Nothing is opened yet; a bad URL is refused at once."""
+
+import os
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from .errors import BadJournalURL
+from .limits import PARTITIONS_MAX
+from .log import Log
+
+ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_JOURNAL"
+_EXAMPLES: Final = (
+    "sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://127.0.0.1:9092/topic, memory://"
+)
+
+
+def log_from_url(url: str | None = None) -> Log:
+    """The log that `url` names, or the one in the environment variable `JOURNEYMAN_JOURNAL` if `url` is None."""
+    url = url if url is not None else os.environ.get(ENVIRONMENT_VARIABLE)
+    if not url:
+        raise BadJournalURL(f"no journal given: pass its URL or set {ENVIRONMENT_VARIABLE}, for example {_EXAMPLES}")
+    parts = urlsplit(url)
+    opener = _OPENERS.get(parts.scheme)
+    if opener is None:
+        close = get_close_matches(parts.scheme, _OPENERS, n=1)
+        hint = f" Did you mean {close[0]}://?" if close else ""
+        raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {url!r}.{hint}")
+    return opener(url, parts)
+
+
+def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
+    """The query's options by name; one that is not `known` is refused, with what it may have meant."""
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in given:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise BadJournalURL(f"{url!r}: unknown option {name!r}; known are {', '.join(known) or 'none'}.{hint}")
+    return given
+
+
+def whole_number(url: str, name: str, text: str, highest: int) -> int:
+    """An option's value as a whole number from 1 to `highest`."""
+    if not text.isdecimal() or not 1 <= int(text) <= highest:
+        raise BadJournalURL(f"{url!r}: {name} must be a whole number from 1 to {highest:,}, got {text!r}")
+    return int(text)
+
+
+def _open_memory(url: str, parts: SplitResult) -> Log:
+    from .memory import MemoryLog, shared_store
+
+    given = options(url, parts, ("partitions",))
+    partitions = whole_number(url, "partitions", given.get("partitions", "1"), PARTITIONS_MAX)
+    return MemoryLog(shared_store(parts.netloc + parts.path, partitions), url=url)
+
+
+def _open_sqlite(url: str, parts: SplitResult) -> Log:
+    from .sqlite import SqliteLog
+
+    given = options(url, parts, ("sync",))
+    path = unquote(parts.path[1:])
+    if parts.netloc or not path:
+        raise BadJournalURL(
+            f"expected sqlite:///relative.db or sqlite:////absolute/path.db (three or four slashes), got {url!r}"
+        )
+    if given.get("sync", "full") not in ("full", "normal"):
+        raise BadJournalURL(
+            f"{url!r}: sync is 'full' (every append survives a power cut, the default) or 'normal' (the last appends "
+            f"before a power cut may be lost), got {given['sync']!r}"
+        )
+    return SqliteLog(path, synchronous=given.get("sync", "full"), url=url)
+
+
+def _open_kafka(url: str, parts: SplitResult) -> Log:
+    try:
+        from .kafka import kafka_log_from_url
+    except ImportError as error:
+        raise BadJournalURL(
+            f"{url!r} needs the Kafka client, which is not installed ({error.name}): pip install 'journeyman[kafka]'"
+        ) from error
+    return kafka_log_from_url(url, parts)
+
+
+_OPENERS: Final[dict[str, Callable[[str, SplitResult], Log]]] = {
+    "sqlite": _open_sqlite,
+    "kafka": _open_kafka,
+    "memory": _open_memory,
+}

@@ -1,0 +1,31 @@
+"""Who appends: an id, a number for each event, and a time that never stands still."""
+
+from typing import Final
+
+import uuid_utils
+
+from .event import Draft
+
+MICROSECONDS: Final = 1_000_000
+
+
+class Writer:
+    """One writer of a log: numbers its drafts from 1 up and stamps them with strictly increasing times."""
+
+    __slots__ = ("_last_microseconds", "_seq", "id")
+
+    def __init__(self, writer_id: str | None = None) -> None:
+        self.id = writer_id or uuid_utils.uuid7().hex
+        self._seq = 0
+        self._last_microseconds = 0
+
+    def number(self, draft: Draft) -> None:
+        """Give a draft its identity, once; a draft that has one is a repeat and keeps it."""
+        if not draft.seq:
+            self._seq += 1
+            draft.writer, draft.seq = self.id, self._seq
+
+    def stamp(self, timestamp: float) -> float:
+        """`timestamp` in whole microseconds, moved just past this writer's last one where the clock did not advance."""
+        self._last_microseconds = max(self._last_microseconds + 1, int(timestamp * MICROSECONDS))
+        return self._last_microseconds / MICROSECONDS

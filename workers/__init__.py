@@ -1,0 +1,1 @@
+"""Tasks: broker, claims, leases, crews, results. Decided by the fold of the journal."""
