@@ -1,0 +1,201 @@
+"""A cluster that outlives the command that started it: up, down and status, from any shell."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from .broker import STOP_SECONDS
+from .cluster import READY_SECONDS, KafkaCluster
+from .distribution import KAFKA_VERSION, Report
+from .errors import KafkaClusterError
+from .readiness import await_ready
+from .settings import DEFAULT_PORT, fixed_nodes
+
+KILL_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.02
+
+
+class Process(msgspec.Struct, frozen=True):
+    """One broker as recorded: enough to find it again, and not to mistake another process for it."""
+
+    number: int
+    pid: int
+    address: str
+    properties: str
+    log: str
+
+    def running(self) -> bool:
+        """Whether this process still is that broker: a reused pid has another command line."""
+        return self.properties in _command_line(self.pid)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What ``up`` leaves behind for ``down`` and ``status``."""
+
+    version: str
+    bootstrap: str
+    directory: str
+    processes: tuple[Process, ...]
+
+    def running(self) -> tuple[Process, ...]:
+        """The brokers of the record that run now."""
+        return tuple(process for process in self.processes if process.running())
+
+
+def default_directory() -> Path:
+    """``$XDG_STATE_HOME/journeyman/kafka``, or the same under ``~/.local/state``."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "journeyman" / "kafka"
+
+
+def up(
+    directory: Path, *, nodes: int = 1, port: int = DEFAULT_PORT, throughput: bool = False, report: Report | None = None
+) -> tuple[Record, bool]:
+    """Bring the cluster up, or find that it is; returns its record and whether it was started now.
+
+    Each size keeps its data in a directory of its own, and so does each version of Kafka: an older broker cannot read
+    the storage of a newer one. Raises ``KafkaClusterError`` if a different cluster is up in this directory.
+    """
+    with _alone(directory):
+        record = _read(directory)
+        if record is not None and (running := record.running()):
+            if len(running) == len(record.processes):
+                _check_same(record, nodes, port)
+                _check_answers(record, port)
+                return record, False
+            _end(running)  # a part of a cluster is of no use to anybody: start it whole
+        _forget(directory)
+        storage = directory / f"{KAFKA_VERSION}-nodes-{nodes}"
+        cluster = KafkaCluster(nodes, port=port, directory=storage, throughput=throughput, report=report)
+        with cluster:
+            record = _describe(cluster, storage)
+            _write(directory, record)
+            cluster.detach()
+        return record, True
+
+
+def down(directory: Path, *, erase: bool = False) -> tuple[Process, ...]:
+    """Stop what is up; returns the brokers that were. ``erase`` removes the data of every cluster kept here as well."""
+    with _alone(directory):
+        record = _read(directory)
+        running = record.running() if record is not None else ()
+        _end(running)
+        _forget(directory)
+        if erase:
+            for storage in directory.glob("*-nodes-[13]"):
+                shutil.rmtree(storage)
+        return running
+
+
+def status(directory: Path) -> Record | None:
+    """The record of the cluster that was brought up here, running or not; None when there is none."""
+    return _read(directory)
+
+
+def _check_same(record: Record, nodes: int, port: int) -> None:
+    wanted = f"{nodes} broker{'s' * (nodes > 1)} on port {port}"
+    first = record.processes[0].address
+    if len(record.processes) != nodes or not first.endswith(f":{port}"):
+        raise KafkaClusterError(f"asked for {wanted}, but Kafka is up at {record.bootstrap}: take that down first.")
+
+
+def _check_answers(record: Record, port: int) -> None:
+    def check_alive() -> None:
+        if len(record.running()) < len(record.processes):
+            raise KafkaClusterError(f"a broker of {record.bootstrap} ended just now: see {record.directory}.")
+
+    try:
+        await_ready(fixed_nodes(len(record.processes), port), timeout=READY_SECONDS, check_alive=check_alive)
+    except TimeoutError as error:
+        raise KafkaClusterError(f"Kafka runs at {record.bootstrap} but does not work, take it down: {error}") from error
+
+
+def _describe(cluster: KafkaCluster, storage: Path) -> Record:
+    processes = tuple(
+        Process(broker.number, broker.pid, broker.address, str(broker.properties), str(broker.log))
+        for broker in cluster.brokers
+    )
+    return Record(KAFKA_VERSION, cluster.bootstrap, str(storage), processes)
+
+
+def _end(processes: Sequence[Process]) -> None:
+    """SIGTERM, then SIGKILL for what does not obey. Not our children, so they are watched, not waited for."""
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)
+    if _await_gone(processes, STOP_SECONDS):
+        return
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+    if not _await_gone(processes, KILL_SECONDS):
+        pids = ", ".join(str(process.pid) for process in processes)
+        raise KafkaClusterError(f"the brokers (processes {pids}) did not end even after SIGKILL.")
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    if process.running():
+        with contextlib.suppress(ProcessLookupError):  # it ended in between
+            os.kill(process.pid, number)
+
+
+def _await_gone(processes: Sequence[Process], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(process.running() for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _command_line(pid: int) -> str:
+    """The arguments of a process separated by spaces; empty when there is no such process or it is a zombie."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="surrogateescape")
+        except OSError:
+            return ""
+    listed = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+    return listed.stdout.decode(errors="surrogateescape")
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One ``up`` or ``down`` at a time; the second waits and then finds what the first has done."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _path(directory: Path) -> Path:
+    return directory / "cluster.json"
+
+
+def _read(directory: Path) -> Record | None:
+    path = _path(directory)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise KafkaClusterError(f"{path} is not a record of a cluster ({error}): remove it.") from error
+
+
+def _write(directory: Path, record: Record) -> None:
+    path = _path(directory)
+    written = path.with_suffix(".new")
+    written.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    written.replace(path)
+
+
+def _forget(directory: Path) -> None:
+    _path(directory).unlink(missing_ok=True)
