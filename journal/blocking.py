@@ -7,10 +7,12 @@ the asynchronous one, driven, and a lone append costs no thread hand-off.
 
 import asyncio
 import concurrent.futures
+import os
 import select
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -25,20 +27,65 @@ class _Driven(threading.local):
 _driven = _Driven()
 
 
+class Interrupt:
+    """Ends a wait inside `run` from another thread: the coroutine is cancelled there, as a task of a loop would be.
+
+    One `run` at a time may use it. A request that comes between two waits ends the next one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requested = False
+        self._wake: Callable[[], object] | None = None
+
+    def request(self) -> None:
+        """End the wait that is going on, or else the next one."""
+        with self._lock:
+            self._requested = True
+            if self._wake is not None:
+                self._wake()
+
+    def clear(self) -> None:
+        """Forget a request that has been answered."""
+        with self._lock:
+            self._requested = False
+
+    def check(self) -> None:
+        """Raise `CancelledError` if a request is unanswered."""
+        if self._requested:
+            raise asyncio.CancelledError
+
+    @contextmanager
+    def watched(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Call `wake` at a request that comes, or has come already."""
+        with self._lock:
+            self._wake = wake
+            if self._requested:
+                wake()
+        try:
+            yield
+        finally:
+            with self._lock:  # from here on nobody calls `wake`: what it wakes may be closed
+                self._wake = None
+
+
 class _Block:
     """What a coroutine yields to its driver: something to call that blocks and gives the value to go on with."""
 
     __slots__ = ("call",)
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[Interrupt | None], Any]) -> None:
         self.call = call
 
     def __await__(self) -> Generator["_Block", Any, Any]:
         return (yield self)
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Drive `coroutine` to its end in this thread and return its value; its waits block the thread."""
+def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None) -> T:
+    """Drive `coroutine` to its end in this thread and return its value; its waits block the thread.
+
+    `interrupt` lets another thread end a wait: the coroutine then sees `asyncio.CancelledError` at that point.
+    """
     resume, argument = coroutine.send, None
     while True:
         _driven.depth += 1
@@ -50,9 +97,29 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         finally:
             _driven.depth -= 1
         try:
-            resume, argument = coroutine.send, request.call() if request is not None else None
+            resume, argument = coroutine.send, request.call(interrupt) if request is not None else None
         except BaseException as error:  # an interrupt, too, belongs to the coroutine that waits
             resume, argument = coroutine.throw, error
+
+
+async def turn() -> None:
+    """Let the loop's other ready tasks go first, once; in a plain thread there are none."""
+    if not _driven.depth:
+        await asyncio.sleep(0)
+
+
+def in_thread(call: Callable[[], T]) -> "concurrent.futures.Future[T]":
+    """Call it in a daemon thread of its own and return its future: for a wait that may never end."""
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="journeyman-wait", daemon=True).start()
+    return future
 
 
 async def settled(future: "concurrent.futures.Future[T]", timeout: float | None = None) -> bool:
@@ -60,25 +127,47 @@ async def settled(future: "concurrent.futures.Future[T]", timeout: float | None 
     if future.done():
         return True
     if _driven.depth:
-        return bool(await _Block(lambda: _blocking_wait(future, timeout)))
+        return bool(await _Block(lambda interrupt: _blocking_wait(future, timeout, interrupt)))
     done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=timeout)
     return bool(done)
 
 
-def _blocking_wait(future: "concurrent.futures.Future[Any]", timeout: float | None) -> bool:
-    return bool(concurrent.futures.wait([future], timeout).done)
+def _blocking_wait(
+    future: "concurrent.futures.Future[Any]", timeout: float | None, interrupt: Interrupt | None
+) -> bool:
+    if interrupt is None:
+        return bool(concurrent.futures.wait([future], timeout).done)
+    bell: concurrent.futures.Future[None] = concurrent.futures.Future()
+    with interrupt.watched(lambda: bell.done() or bell.set_result(None)):
+        concurrent.futures.wait([future, bell], timeout, concurrent.futures.FIRST_COMPLETED)
+    if not future.done():
+        interrupt.check()
+    return future.done()
 
 
-def _blocking_read_wait(sock: socket.socket, timeout: float | None) -> bool:
+def _blocking_read_wait(sock: socket.socket, timeout: float | None, interrupt: Interrupt | None) -> bool:
     poll = select.poll()  # not select: a process with more than 1,024 open files is a normal web server
     poll.register(sock, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1_000))
+    milliseconds = None if timeout is None else timeout * 1_000
+    if interrupt is None:
+        return bool(poll.poll(milliseconds))
+    ear, bell = os.pipe()
+    try:
+        poll.register(ear, select.POLLIN)
+        with interrupt.watched(lambda: os.write(bell, b"!")):
+            ready = any(ready_fd == sock.fileno() for ready_fd, _ in poll.poll(milliseconds))
+    finally:
+        os.close(ear)
+        os.close(bell)
+    if not ready:
+        interrupt.check()
+    return ready
 
 
 async def readable(sock: socket.socket, timeout: float | None = None) -> bool:
     """Wait until `sock` has something to read, at most `timeout` seconds; say whether it has."""
     if _driven.depth:
-        return bool(await _Block(lambda: _blocking_read_wait(sock, timeout)))
+        return bool(await _Block(lambda interrupt: _blocking_read_wait(sock, timeout, interrupt)))
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[bool] = loop.create_future()
     timer = loop.call_later(timeout, _resolve, ready, False) if timeout is not None else None
