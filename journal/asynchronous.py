@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
@@ -22,6 +22,14 @@ class Reading(NamedTuple):
     cursor: Cursor
 
 
+class Companion(Protocol):
+    """Something kept with a journal and closed with it, such as a replica that all of a process shares."""
+
+    async def aclose(self) -> None:
+        """Let go of the journal."""
+        ...
+
+
 class AsyncJournal:
     """A journal: append events, read them back, follow them.
 
@@ -34,6 +42,7 @@ class AsyncJournal:
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         self._opened = False
         self._closed = False
+        self.companions: dict[str, Companion] = {}
 
     @property
     def url(self) -> str:
@@ -108,6 +117,8 @@ class AsyncJournal:
         """Finish what was accepted and close the log; closing twice is harmless."""
         if not self._closed:
             self._closed = True
+            for companion in self.companions.values():
+                await companion.aclose()
             if self._opened:
                 await self._log.aclose()
 

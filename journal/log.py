@@ -53,6 +53,10 @@ class Tail(Protocol):
         """
         ...
 
+    def skip(self, partition: int, offset: int) -> None:
+        """Go on at `offset` if that is further: for a reader that knows what lies before it, having written it."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of what the reader holds."""
         ...

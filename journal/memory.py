@@ -236,5 +236,9 @@ class MemoryTail:
                 return page
         return None
 
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`."""
+        self._offsets[partition] = max(self._offsets[partition], offset)
+
     async def aclose(self) -> None:
         """Nothing to let go of."""

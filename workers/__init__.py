@@ -1,1 +1,54 @@
 """Tasks: broker, claims, leases, crews, results. Decided by the fold of the journal."""
+
+from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
+from .broker import Broker
+from .errors import (
+    MultipleBrokersError,
+    NoTasksFoundError,
+    RevokedError,
+    TaskError,
+    TaskFailedError,
+    TaskNameCollisionError,
+    ValidationError,
+)
+from .foreman import Foreman, Settings
+from .loading import collect_tasks
+from .message import Message
+from .results import ResultStore
+from .status import StatusTracker, StatusUpdate, TaskStatus
+from .task import Task, task
+from .transitions import State
+from .view import SessionState, TaskState, TaskView, Verdict
+from .worker import work
+
+__all__ = [
+    "Broker",
+    "Message",
+    "Task",
+    "task",
+    "StatusTracker",
+    "StatusUpdate",
+    "TaskStatus",
+    "ResultStore",
+    "Backoff",
+    "ConstantBackoff",
+    "LinearBackoff",
+    "ExponentialBackoff",
+    "settings2backoff",
+    "Foreman",
+    "Settings",
+    "work",
+    "collect_tasks",
+    "TaskView",
+    "TaskState",
+    "SessionState",
+    "State",
+    "Verdict",
+    "TaskError",
+    "ValidationError",
+    "NoTasksFoundError",
+    "TaskNameCollisionError",
+    "MultipleBrokersError",
+    "TaskFailedError",
+    "RevokedError",
+]

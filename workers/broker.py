@@ -1,0 +1,83 @@
+"""The broker: submits messages to the journal, and takes them back."""
+
+from collections.abc import Iterable, Iterator
+
+
+from ..journal.event import Draft, Event, check
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from ..journal.synchronous import Journal
+from . import names
+from .message import Message, encode_message
+
+
+class Broker:
+    """Submits messages to `journal`: a `Journal`, its URL, or None for the one in `JOURNEYMAN_JOURNAL`.
+
+    A journal given by URL, or not at all, is opened at first use, so that a module of tasks can be imported anywhere.
+    """
+
+    def __init__(self, journal: Journal | str | None = None) -> None:
+        self._given = journal
+        self._journal = journal if isinstance(journal, Journal) else None
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether a journal was named; otherwise the environment, or a worker, says which."""
+        return self._given is not None
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, opened at first use."""
+        if self._journal is None:
+            self._journal = Journal(self._given if isinstance(self._given, str) else None)
+        return self._journal
+
+    def bind(self, journal: Journal | str) -> None:
+        """Use `journal` from now on; for a worker whose tasks leave it open which."""
+        self._given = journal
+        self._journal = journal if isinstance(journal, Journal) else None
+
+    def submit(self, message: Message) -> Event:
+        """Accept a message: when this returns it is durable and cannot be lost. A second one of the same id is ignored."""
+        return self.journal.append_drafts([submission(message)])[0]
+
+    def submit_all(self, messages: Iterable[Message]) -> int:
+        """Accept many messages, as few appends as the limits allow; returns how many. Each append is all or none."""
+        count = 0
+        for drafts in batches(submission(message) for message in messages):
+            count += len(self.journal.append_drafts(drafts))
+        return count
+
+    def revoke(self, message: Message | str) -> Event:
+        """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused."""
+        return self._append_about(names.REVOKED, message)
+
+    def requeue(self, message: Message | str) -> Event:
+        """Let a dead letter run again, its attempts forgotten."""
+        return self._append_about(names.REQUEUED, message)
+
+    def _append_about(self, name: str, message: Message | str) -> Event:
+        task_id = message if isinstance(message, str) else message.uuid
+        return self.journal.append(name, {"task": task_id}, key=task_id)
+
+
+def submission(message: Message) -> Draft:
+    """The draft of a message's `task.submitted`, checked against the limits."""
+    draft = Draft(names.SUBMITTED, encode_message(message), message.uuid)
+    check(draft)
+    return draft
+
+
+def batches(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
+    """Group drafts into appends that keep within the limits of one batch."""
+    batch: list[Draft] = []
+    size = 0
+    for draft in drafts:
+        bytes_needed = check(draft)
+        if batch and (len(batch) >= BATCH_EVENTS_MAX or size + bytes_needed > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(draft)
+        size += bytes_needed
+    if batch:
+        yield batch

@@ -1,0 +1,64 @@
+"""Finding the tasks of a package: by name, as a worker is told to."""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import NoTasksFoundError, TaskNameCollisionError
+from .task import Task
+
+
+def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:
+    """The tasks of a module or package, its submodules included, by the tasks' names.
+
+    The current directory is importable. Raises `NoTasksFoundError` for a package that is not there or has no tasks,
+    `TaskNameCollisionError` where two different tasks have one name.
+    """
+    tasks: dict[str, Task[Any, Any]] = {}
+    homes: dict[str, str] = {}
+    for module in _modules(package):
+        for value in vars(module).values():
+            if not isinstance(value, Task):
+                continue
+            known = tasks.setdefault(value.name, value)
+            if known is not value:
+                raise TaskNameCollisionError(
+                    f"two tasks are called {value.name!r}, in {homes[value.name]} and {module.__name__}; "
+                    "give one of them another name: @task(broker, name=…)"
+                )
+            homes.setdefault(value.name, module.__name__)
+    if not tasks:
+        raise NoTasksFoundError(
+            f"{package} has no tasks: expected functions decorated with @task(broker) in it or in its submodules"
+        )
+    return tasks
+
+
+def _modules(package: str) -> Iterator[ModuleType]:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        root = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (package == error.name or package.startswith(error.name + ".")):
+            raise NoTasksFoundError(f"{package} cannot be imported: it needs {error.name}, which is missing") from error
+        raise NoTasksFoundError(f"there is no package or module {package!r}{_hint(package)}") from error
+    except (ValueError, ImportError) as error:
+        raise NoTasksFoundError(f"expected the name of a package or module such as shop.tasks: {error}") from error
+    yield root
+    for found in pkgutil.walk_packages(getattr(root, "__path__", ()), root.__name__ + "."):
+        if not found.name.endswith(".__main__"):
+            yield importlib.import_module(found.name)
+
+
+def _hint(package: str) -> str:
+    if "/" in package or package.endswith(".py"):
+        return f"; did you mean {package.removesuffix('.py').strip('./').replace('/', '.')}?"
+    here = [found.name for found in pkgutil.iter_modules([str(Path.cwd())])]
+    close = get_close_matches(package.split(".")[0], here, n=1)
+    return f" in {Path.cwd()} or installed" + (f"; did you mean {close[0]}?" if close else "")

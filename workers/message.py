@@ -1,0 +1,148 @@
+"""A message: one task to be run, with its arguments. It is the context of the event `task.submitted`."""
+
+import copy
+import time
+from typing import Any, Final, Self
+
+import msgspec
+import uuid_utils
+
+from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
+from .backoff import Backoff, ExponentialBackoff, settings2backoff
+from .errors import ValidationError
+
+QUEUE_DEFAULT: Final = "default"
+
+
+def new_id() -> str:
+    """A new UUIDv7: it tells its own time, so that a task's history is found without an index."""
+    return str(uuid_utils.uuid7())
+
+
+def now_ms() -> int:
+    """The time in ms since the epoch."""
+    return int(time.time() * 1_000)
+
+
+class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One task to be run. Times and durations in ms, except `due`, in seconds since the epoch, the log's own unit.
+
+    - `uuid`: the id of the task; in events it is called `task`.
+    - `priority`: lower runs first; FIFO within one priority.
+    - `retries`: attempts that have failed so far; `max_retries` None means without end.
+    - `delay`: how long after its creation it may first run; `due` is that moment.
+    - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
+    """
+
+    uuid: str = msgspec.field(default_factory=new_id, name="task")
+    task_name: str
+    queue: str = QUEUE_DEFAULT
+    args: list[Any] = msgspec.field(default_factory=list)
+    kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    priority: int = 0
+    metadata: dict[str, Any] | None = None
+    retries: int = 0
+    max_retries: int | None = msgspec.field(default=-2)
+    timeout: int = TASK_TIMEOUT_MS_DEFAULT
+    created_at: int = msgspec.field(default_factory=now_ms)
+    delay: int = 0
+    due: float = 0.0
+    backoff_settings: dict[str, Any] | None = None
+    mechanism: str = "thread"
+
+    def __post_init__(self) -> None:
+        """Check what the queue's order and the log's keys depend on."""
+        if self.max_retries == -2:
+            self.max_retries = MAX_RETRIES_DEFAULT
+        if not isinstance(self.priority, int) or isinstance(self.priority, bool) or self.priority < 0:
+            raise ValidationError(f"a priority is a whole number from 0 up (lower runs first), got {self.priority!r}")
+        if not isinstance(self.uuid, str) or not 0 < len(self.uuid) <= TASK_ID_CHARS_MAX:
+            raise ValidationError(
+                f"a message's uuid is a string of 1 to {TASK_ID_CHARS_MAX} characters, got {self.uuid!r:.80}"
+            )
+        if self.delay < 0 or self.timeout <= 0:
+            raise ValidationError(
+                f"delay is 0 ms or more and timeout more than 0 ms, got {self.delay!r} and {self.timeout!r}"
+            )
+        if self.delay and not self.due:
+            self.due = (self.created_at + self.delay) / 1_000
+
+    @property
+    def backoff(self) -> Backoff:
+        """The backoff between this message's attempts."""
+        return settings2backoff(self.backoff_settings) if self.backoff_settings else ExponentialBackoff()
+
+    @property
+    def ready_at(self) -> int:
+        """When it may first run, in ms since the epoch."""
+        return self.created_at + self.delay
+
+    @property
+    def ttr(self) -> int:
+        """Time to ready, in ms; 0 when it is ready."""
+        return max(self.ready_at - now_ms(), 0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether its delay is over."""
+        return self.ttr == 0
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.task_name} {self.uuid} (queue {self.queue}, priority {self.priority})"
+
+    def clone(self) -> Self:
+        """An exact, independent copy."""
+        return copy.deepcopy(self)
+
+    def duplicate(self, uuid: str | None = None) -> Self:
+        """A copy under another id, a new one if none is given."""
+        twin = self.clone()
+        twin.uuid = uuid or new_id()
+        return twin
+
+    def update(self, **data: Any) -> Self:
+        """Change fields in place; `KeyError` names one that does not exist."""
+        for name in data:
+            if name not in self.__struct_fields__:
+                raise KeyError(f"a message has no field {name!r}; it has {', '.join(self.__struct_fields__)}")
+        for name, value in data.items():
+            setattr(self, name, value)
+        return self
+
+    def add_to_metadata(self, **data: Any) -> Self:
+        """Add to the metadata; `KeyError` for a key that is there already, `ValueError` for nothing to add."""
+        if not data:
+            raise ValueError("nothing to add: pass the metadata as keyword arguments")
+        present = set(data) & set(self.metadata or {})
+        if present:
+            raise KeyError(f"already in the metadata: {', '.join(sorted(present))}")
+        self.metadata = {**(self.metadata or {}), **data}
+        return self
+
+
+class _Submission(msgspec.Struct):
+    """The part of a `task.submitted` record that is a message."""
+
+    context: Message
+
+
+_decoder: Final = msgspec.json.Decoder(_Submission)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode_message(message: Message) -> bytes:
+    """The message as the context of its `task.submitted`; `ValidationError` says what JSON could not hold."""
+    try:
+        return _encoder.encode(message)
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise ValidationError(
+            f"the arguments of {message.task_name} cannot be written as JSON: {error}. "
+            "Pass plain data (text, numbers, lists, objects), or a reference to what is elsewhere."
+        ) from error
+
+
+def decode_message(row: bytes) -> Message:
+    """The message in the record of a `task.submitted`."""
+    return _decoder.decode(row).context

@@ -1,0 +1,146 @@
+"""Running one task: a flat pipeline over one value, with a closed set of outcomes."""
+
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from ..journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB
+from . import names
+from .message import Message, decode_message
+from .task import Task
+from .view import TaskState
+
+RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
+TRACEBACK_CHARS_MAX: Final = 8 * KIB
+TEXT_CHARS_MAX: Final = 2 * KIB
+
+
+class Lease:
+    """One session of this worker.
+
+    `acknowledged_at` is the monotonic time at which its last acknowledged append was begun, `start_until` the one after
+    which nothing new is started. `spent` once it was opened: an id is good for one session.
+    """
+
+    __slots__ = ("acknowledged_at", "partition", "spent", "start_until", "worker")
+
+    def __init__(self, worker: str, partition: int) -> None:
+        self.worker = worker
+        self.partition = partition
+        self.acknowledged_at = time.monotonic()
+        self.start_until = 0.0
+        self.spent = False
+
+    def renew(self, begun: float, seconds: float) -> None:
+        """Take note of an acknowledged append that was begun at `begun`; work may start for `seconds` from then."""
+        self.acknowledged_at = begun
+        self.start_until = begun + seconds
+
+
+class Job:
+    """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log."""
+
+    __slots__ = ("claim", "lease", "prior_attempts", "row", "state")
+
+    def __init__(self, state: TaskState, lease: Lease, claim: int, row: bytes) -> None:
+        self.state = state
+        self.lease = lease
+        self.claim = claim
+        self.row = row
+        self.prior_attempts = state.attempts - 1
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the claim is still ours, and the lease certain to be."""
+        return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What became of a job: the event's name, the encoded context that is particular to it, and when to run again."""
+
+    job: Any
+    name: str
+    detail: bytes = b""
+    due: float = 0.0
+
+    def context(self) -> bytes:
+        """The event's context: whose outcome it is, by which token, and the particulars."""
+        job = self.job
+        return b'{"task":%b,"worker":"%b","claim":%d%b}' % (
+            orjson.dumps(job.state.id),
+            job.lease.worker.encode(),
+            job.claim,
+            self.detail,
+        )
+
+
+def run(job: Job, tasks: Mapping[str, Task[Any, Any]]) -> Outcome:
+    """Run a job to its outcome; nothing a task does escapes from here."""
+    if not job.may_start:
+        return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
+    started = time.perf_counter()
+    task = tasks[job.state.name]
+    message: Message | None = None
+    try:
+        message = decode_message(job.row)
+        message.retries = job.prior_attempts
+        result = _encode_result(task.op(message))
+    except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
+        return _failed(job, task, message, error, started)
+    return Outcome(job, names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (_milliseconds_since(started), result))
+
+
+class UnserialisableResult(TypeError):
+    """The task has run, but what it returned cannot be stored."""
+
+
+def _encode_result(result: Any) -> bytes:
+    try:
+        encoded = orjson.dumps(result)
+    except TypeError as error:
+        raise UnserialisableResult(
+            f"the result cannot be written as JSON: {error}. Return plain data (text, numbers, lists, objects)."
+        ) from error
+    if len(encoded) > RESULT_BYTES_MAX:
+        raise UnserialisableResult(
+            f"the result takes {len(encoded):,} bytes, the limit is {RESULT_BYTES_MAX:,}. "
+            "Store it elsewhere and return a reference."
+        )
+    return encoded
+
+
+def _failed(job: Job, task: Task[Any, Any], message: Message | None, error: BaseException, started: float) -> Outcome:
+    detail = b',"ran_ms":%.3f,"exception":%b' % (_milliseconds_since(started), orjson.dumps(_details(error)))
+    try:
+        if message is not None and task.do_retry(message, error):
+            due = task.retry_at(message)
+            return Outcome(job, names.RETRIED, detail + b',"due":%.6f' % due, due)
+    except BaseException as broken:  # a hook that fails must not lose the outcome
+        detail += b',"hook":%b' % orjson.dumps(_details(broken))
+    return Outcome(job, names.FAILED, detail)
+
+
+def _details(error: BaseException) -> dict[str, str]:
+    """Name, text and traceback of an exception, within limits."""
+    trace = "".join(traceback.format_exception(error))
+    kind = type(error)
+    return {
+        "name": kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+        "text": _text_of(error)[:TEXT_CHARS_MAX],
+        "traceback": trace[-TRACEBACK_CHARS_MAX:].encode("utf-8", "replace").decode(),
+    }
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error).encode("utf-8", "replace").decode()
+    except Exception:  # an exception whose own text fails
+        return "(the exception's text cannot be shown)"
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1_000

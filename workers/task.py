@@ -1,0 +1,159 @@
+"""A task: a function that workers run, and how it is run. `@task` makes one."""
+
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, ParamSpec, TypeVar
+
+from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
+from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
+from .broker import Broker
+from .errors import ValidationError
+from .message import QUEUE_DEFAULT, Message
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MECHANISMS: Final = ("thread",)
+
+
+class Task(Generic[P, R]):
+    """A function with a name under which workers know it.
+
+    - `name`: a stable string, the function's own name if None; it is written into the journal, so renaming orphans what
+      still waits under the old one.
+    - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
+    - `backoff`: the wait between attempts, from the failure; None for no wait.
+    - Calling the task calls the function, here and now.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        broker: Broker,
+        name: str | None = None,
+        queue: str | None = None,
+        timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+        max_retries: int | None = MAX_RETRIES_DEFAULT,
+        backoff: Backoff | None = None,
+        mechanism: str = "thread",
+        *,
+        no_positional_args: bool = False,
+    ) -> None:
+        if mechanism not in MECHANISMS:
+            raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {mechanism!r}")
+        self.function = function
+        self.broker = broker
+        self._name = name or function.__name__
+        self.queue = queue or QUEUE_DEFAULT
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.backoff = backoff if backoff is not None else NO_BACKOFF
+        self.mechanism = mechanism
+        self.no_positional_args = no_positional_args
+        self.takes_message = _takes_message(function)
+        self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
+        self.__doc__ = function.__doc__
+
+    @property
+    def name(self) -> str:
+        """The name under which workers know it."""
+        return self._name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, here and now."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Task({self._name!r}, queue={self.queue!r})"
+
+    def generate(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        priority: int = 0,
+        metadata: dict[str, Any] | None = None,
+        uuid: str | None = None,
+        timeout_override: int | None = None,
+        delay: int | None = None,
+        queue: str | None = None,
+        *,
+        submit: bool = True,
+    ) -> Message:
+        """A message that runs this task with these arguments, submitted unless `submit` is False.
+
+        When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first; a
+        `uuid` seen before is ignored by the queue. `ValidationError` for arguments that JSON cannot hold.
+        """
+        if args and self.no_positional_args:
+            raise ValidationError(f"{self._name} takes keyword arguments only, got {len(args)} positional ones")
+        message = Message(
+            task_name=self._name,
+            queue=queue or self.queue,
+            args=list(args or ()),
+            kwargs=dict(kwargs or {}),
+            priority=priority,
+            metadata=metadata,
+            max_retries=self.max_retries,
+            timeout=timeout_override if timeout_override is not None else self.timeout,
+            delay=delay or 0,
+            backoff_settings=self._backoff_settings,
+            mechanism=self.mechanism,
+        )
+        if uuid is not None:
+            message.uuid = uuid
+            message.__post_init__()
+        if submit:
+            self.broker.submit(message)
+        return message
+
+    def op(self, message: Message) -> R:
+        """Run the function for a message; the message itself is passed where the function has a parameter for it."""
+        arguments: dict[str, Any] = message.kwargs
+        if self.takes_message and "message" not in arguments:
+            arguments = {**arguments, "message": message}
+        return self.function(*message.args, **arguments)
+
+    def do_retry(self, message: Message, exception: BaseException) -> bool:  # noqa: ARG002 - for subclasses to use
+        """Whether a failed message gets another attempt; subclasses may know better."""
+        return message.max_retries is None or message.retries < message.max_retries
+
+    def retry_at(self, message: Message) -> float:
+        """When a message that failed now may run again, in seconds since the epoch."""
+        return time.time() + message.backoff.get(message.retries + 1) / 1_000
+
+
+def task(
+    broker: Broker,
+    name: str | None = None,
+    queue: str | None = None,
+    timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+    max_retries: int | None = MAX_RETRIES_DEFAULT,
+    backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
+    mechanism: str = "thread",
+    *,
+    no_positional_args: bool = False,
+    base_task: type[Task[Any, Any]] | None = None,
+) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it."""
+
+    def wrapper(function: Callable[P, R]) -> Task[P, R]:
+        return (base_task or Task)(
+            function,
+            broker,
+            name,
+            queue,
+            timeout,
+            max_retries,
+            backoff,
+            mechanism,
+            no_positional_args=no_positional_args,
+        )
+
+    return wrapper
+
+
+def _takes_message(function: Callable[..., Any]) -> bool:
+    """Whether the function has a parameter `message` that asks for the message: bare, or annotated `Message`."""
+    parameter = inspect.signature(function).parameters.get("message")
+    return parameter is not None and parameter.annotation in (inspect.Parameter.empty, Message, "Message")

@@ -1,0 +1,97 @@
+"""The life of a task as one table: state × event → move. What is not in the table is refused and changes nothing.
+
+The rules, in the order in which they are checked:
+
+1. A pair without a move is refused. A task that was never submitted is in state `UNKNOWN`.
+2. A move that asks for a *session* is refused unless the event's worker has a live session in the task's partition.
+3. A move that asks for the *token* is refused unless the event's `claim` is the position of the task's current claim: the
+   claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives.
+4. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
+   kills its worker uses them up too; a claim given back unharmed is taken off again.
+
+`RETURNED` and `EXHAUSTED` are no events of their own: they are what an accepted `worker.expired` does to each claim of the
+session, by whether the task has attempts left. `HANDED_BACK` is what an accepted `worker.left` does.
+
+No clock is asked anywhere: delays and backoff are *due* by the clock of whoever wants to claim.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from . import names
+
+
+class State(IntEnum):
+    """Where a task is in its life."""
+
+    UNKNOWN = 0
+    READY = 1
+    CLAIMED = 2
+    SUCCEEDED = 3
+    FAILED = 4
+    REVOKED = 5
+
+
+class Attempt(IntEnum):
+    """What a move does to the count of attempts."""
+
+    KEPT = 0
+    COUNTED = 1
+    TAKEN_OFF = -1
+    FORGOTTEN = 2
+
+
+class Move(NamedTuple):
+    """What an accepted event does to a task."""
+
+    to: State
+    session: bool = False
+    token: bool = False
+    attempt: Attempt = Attempt.KEPT
+
+
+RETURNED: Final = "returned"
+EXHAUSTED: Final = "exhausted"
+HANDED_BACK: Final = "handed back"
+
+FINAL_STATES: Final = frozenset({State.SUCCEEDED, State.FAILED, State.REVOKED})
+EVENTS: Final = (*names.TASK_EVENTS, RETURNED, EXHAUSTED, HANDED_BACK)
+
+TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
+    State.UNKNOWN: {
+        names.SUBMITTED: Move(State.READY),
+    },
+    State.READY: {
+        names.CLAIMED: Move(State.CLAIMED, session=True, attempt=Attempt.COUNTED),
+        names.REVOKED: Move(State.REVOKED),
+    },
+    State.CLAIMED: {
+        names.SUCCEEDED: Move(State.SUCCEEDED, token=True),
+        names.FAILED: Move(State.FAILED, token=True),
+        names.RETRIED: Move(State.READY, token=True),
+        names.INTERRUPTED: Move(State.READY, token=True, attempt=Attempt.TAKEN_OFF),
+        names.PROGRESSED: Move(State.CLAIMED, token=True),
+        names.REVOKED: Move(State.REVOKED),
+        RETURNED: Move(State.READY),
+        EXHAUSTED: Move(State.FAILED),
+        HANDED_BACK: Move(State.READY, attempt=Attempt.TAKEN_OFF),
+    },
+    State.SUCCEEDED: {
+        names.COLLECTED: Move(State.SUCCEEDED),
+    },
+    State.FAILED: {
+        names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN),
+    },
+    State.REVOKED: {},
+}
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", "    [*] --> UNKNOWN"]
+    for state, moves in TRANSITIONS.items():
+        for event, move in moves.items():
+            lines.append(f"    {state.name} --> {move.to.name}: {event}")
+        if state in FINAL_STATES:
+            lines.append(f"    {state.name} --> [*]")
+    return "\n".join(lines)

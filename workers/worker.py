@@ -1,0 +1,61 @@
+"""A worker process: tasks, a journal, a foreman, and the signals that end it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ..journal.asynchronous import AsyncJournal
+from .errors import MultipleBrokersError
+from .foreman import Foreman, Settings, Statistics
+from .task import Task
+
+EXIT_AT_ONCE: Final = 130
+
+
+def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | None:
+    """The journal a worker of these tasks uses: the one it is given, else their brokers' own, else the environment's."""
+    if url is not None:
+        for task in tasks.values():
+            if not task.broker.has_journal:
+                task.broker.bind(url)
+        return url
+    urls = {task.broker.journal.url for task in tasks.values() if task.broker.has_journal}
+    if len(urls) > 1:
+        raise MultipleBrokersError(
+            f"the tasks use different journals: {', '.join(sorted(urls))}; name one with --journal"
+        )
+    return urls.pop() if urls else None
+
+
+async def work(
+    tasks: Mapping[str, Task[Any, Any]],
+    url: str | None = None,
+    settings: Settings | None = None,
+    started: Callable[[Foreman], None] = lambda _: None,
+) -> Statistics:
+    """Run a worker until SIGTERM or SIGINT: then it drains and leaves. A second signal ends the process at once.
+
+    Nothing is lost by that: what it held returns when its session expires.
+    """
+    async with AsyncJournal(journal_url(tasks, url)) as journal:
+        foreman = Foreman(journal, tasks, settings)
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        received: list[int] = []
+
+        def on_signal(number: int) -> None:
+            received.append(number)
+            if len(received) > 1:
+                os._exit(EXIT_AT_ONCE)
+            foreman.stop()
+
+        for number in signals:
+            loop.add_signal_handler(number, on_signal, number)
+        try:
+            await foreman.run(lambda: started(foreman))
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+        return foreman.statistics
