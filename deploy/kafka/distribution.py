@@ -113,6 +113,8 @@ def _fetch_once(libs: Path, report: Report) -> None:
     with _one_at_a_time(libs.parent / "fetch.lock", report):
         if libs.is_dir():
             return
+        for abandoned in libs.parent.glob("fetch-*"):
+            shutil.rmtree(abandoned)  # of a process that was killed: a living one would hold the lock
         scratch = Path(tempfile.mkdtemp(prefix="fetch-", dir=libs.parent))
         try:
             _run_maven(scratch, report)

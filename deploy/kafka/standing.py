@@ -35,7 +35,12 @@ class Process(msgspec.Struct, frozen=True):
 
     def running(self) -> bool:
         """Whether this process still is that broker: a reused pid has another command line."""
-        return self.properties in _command_line(self.pid)
+        return self.properties in (_command_line(self.pid) or "")
+
+    def ended(self) -> bool:
+        """Whether it is gone for good: one that is just ending has no command line any more, but still its ports."""
+        line = _command_line(self.pid)
+        return line is None or (line != "" and self.properties not in line)
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -149,22 +154,34 @@ def _signal(process: Process, number: signal.Signals) -> None:
 
 def _await_gone(processes: Sequence[Process], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while any(process.running() for process in processes):
+    while not all(process.ended() for process in processes):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
     return True
 
 
-def _command_line(pid: int) -> str:
-    """The arguments of a process separated by spaces; empty when there is no such process or it is a zombie."""
-    if Path("/proc/self/cmdline").exists():
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="surrogateescape")
-        except OSError:
-            return ""
-    listed = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
-    return listed.stdout.decode(errors="surrogateescape")
+def _command_line(pid: int) -> str | None:
+    """The arguments of a process, separated by spaces; None when there is no such process, or only its zombie."""
+    if not Path("/proc/self/stat").exists():
+        return _command_line_by_ps(pid)
+    try:
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    state = status.rpartition(b")")[2].split()[0]  # the name before it, in parentheses, may hold anything
+    return None if state in b"ZX" else _text(arguments.replace(b"\0", b" "))
+
+
+def _command_line_by_ps(pid: int) -> str | None:
+    command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
+    state, _, line = _text(subprocess.run(command, capture_output=True, check=False).stdout.strip()).partition(" ")
+    return None if state in {"", "Z"} else line
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
 
 
 @contextlib.contextmanager

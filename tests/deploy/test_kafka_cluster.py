@@ -1,0 +1,336 @@
+"""A real Kafka: records survive what is done to its brokers, and nothing of it is left behind."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from journeyman.deploy.kafka import Broker, KafkaCluster, KafkaClusterError, KafkaUnavailable, require_kafka
+from journeyman.deploy.kafka.ports import free_nodes, is_free
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kafka_can_run() -> None:
+    try:
+        require_kafka()
+    except KafkaUnavailable as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[KafkaCluster]:
+    with KafkaCluster() as cluster:
+        yield cluster
+
+
+def eventually(what: str, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.02)
+
+
+def process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # An orphan's zombie stays where process 1 does not collect it, as in some containers; it runs no more.
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return not (Path("/proc/self").exists() and status.read_text().rpartition(")")[2].split()[0] in "ZX")
+    except FileNotFoundError:
+        return False
+
+
+def create(bootstrap: str, topic: str, copies: int = 1) -> None:
+    async def run() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            configs = {"min.insync.replicas": str(max(1, copies - 1))}
+            await admin.create_topics([NewTopic(topic, 1, copies, topic_configs=configs)])
+        finally:
+            await admin.close()
+
+    asyncio.run(run())
+
+
+def produce(bootstrap: str, topic: str, *values: bytes) -> None:
+    """Return once every value is acknowledged; an answer that is late is asked for again, without doubling it."""
+
+    async def run() -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=3_000
+        )
+        await producer.start()
+        try:
+            for value in values:
+                await producer.send_and_wait(topic, value)
+        finally:
+            await producer.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 60.0))
+
+
+def consume(bootstrap: str, topic: str) -> list[bytes]:
+    """Everything in the topic now."""
+
+    async def run() -> list[bytes]:
+        partition = TopicPartition(topic, 0)
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            end = (await consumer.end_offsets([partition]))[partition]
+            values: list[bytes] = []
+            while await consumer.position(partition) < end:
+                batches = await consumer.getmany(partition, timeout_ms=1_000)
+                values += [bytes(record.value) for record in batches.get(partition, [])]
+            return values
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(asyncio.wait_for(run(), 60.0))
+
+
+def test_an_acknowledged_record_survives_sigkill(one: KafkaCluster) -> None:
+    create(one.bootstrap, "kept")
+    produce(one.bootstrap, "kept", b"before")
+    broker = one.broker(1)
+    dead = broker.pid
+    broker.kill()
+    assert not broker.running
+    assert not process_exists(dead)
+    broker.start()
+    produce(one.bootstrap, "kept", b"after")
+    assert consume(one.bootstrap, "kept") == [b"before", b"after"]
+
+
+def test_a_restart_in_order_keeps_records_too(one: KafkaCluster) -> None:
+    create(one.bootstrap, "ordered")
+    produce(one.bootstrap, "ordered", b"before")
+    former = one.broker(1).pid
+    one.broker(1).restart()
+    assert one.broker(1).pid != former
+    assert consume(one.bootstrap, "ordered") == [b"before"]
+
+
+def test_a_paused_broker_keeps_its_writer_waiting(one: KafkaCluster) -> None:
+    create(one.bootstrap, "paused")
+
+    async def run() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=one.bootstrap, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            await producer.send_and_wait("paused", b"before")
+            one.broker(1).pause()
+            assert one.broker(1).paused
+            sending = asyncio.ensure_future(producer.send_and_wait("paused", b"during"))
+            finished, _ = await asyncio.wait([sending], timeout=0.3)
+            assert not finished
+            one.broker(1).resume()
+            await asyncio.wait_for(sending, 30.0)
+        finally:
+            one.broker(1).resume()
+            await producer.stop()
+
+    asyncio.run(run())
+    one.wait_until_ready()
+    assert consume(one.bootstrap, "paused") == [b"before", b"during"]
+
+
+def test_the_cluster_can_be_asked_from_inside_an_event_loop(one: KafkaCluster) -> None:
+    create(one.bootstrap, "asked")
+
+    async def ask() -> Broker:
+        return one.leader_of("asked")
+
+    assert asyncio.run(ask()) is one.broker(1)
+
+
+def test_topics_are_not_made_by_a_slip_of_the_pen(one: KafkaCluster) -> None:
+    async def topics() -> list[str]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=one.bootstrap)
+        await admin.start()
+        try:
+            await admin.describe_topics(["mistyped"])
+            listed: list[str] = await admin.list_topics()
+            return listed
+        finally:
+            await admin.close()
+
+    names = asyncio.run(topics())
+    assert "mistyped" not in names
+    assert not [name for name in names if "probe" in name]
+
+
+def test_an_operation_on_a_broker_that_is_not_there_says_so(one: KafkaCluster) -> None:
+    with pytest.raises(KafkaClusterError, match="expected a broker from 1 to 1, got 2"):
+        one.broker(2)
+    with pytest.raises(KafkaClusterError, match=r"running already \(process \d+\)"):
+        one.broker(1).launch()
+
+
+def test_nothing_is_left_after_the_with_block() -> None:
+    with KafkaCluster() as cluster:
+        broker = cluster.broker(1)
+        pid, port, directory = broker.pid, broker.node.port, broker.directory
+        broker.pause()  # even then
+    assert not process_exists(pid)
+    assert is_free(port)
+    assert not directory.exists()
+
+
+OWNER = """
+from journeyman.deploy.kafka import KafkaCluster
+cluster = KafkaCluster()
+cluster.start()
+print(cluster.broker(1).pid, cluster.broker(1).directory.parent, flush=True)
+input()
+"""
+
+
+def test_brokers_die_with_an_owner_that_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        pid, directory = owner.stdout.readline().split()
+        assert process_exists(int(pid))
+        owner.kill()
+    eventually("the broker is gone", lambda: not process_exists(int(pid)))
+    eventually("its directory is gone", lambda: not Path(directory).exists())
+
+
+def test_a_broker_that_dies_at_the_start_shows_why(tmp_path: Path) -> None:
+    node = tmp_path / "node-1" / "data"
+    node.mkdir(parents=True)
+    (node / "meta.properties").write_text("version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\nnode.id=7\n")
+    with pytest.raises(KafkaClusterError, match=r"broker 1 ended with status 1:\n.*broker\.log:\n(.*\n)*.*node"):
+        KafkaCluster(directory=tmp_path).start()
+
+
+def test_three_brokers_outlive_the_loss_of_a_leader() -> None:
+    with KafkaCluster(nodes=3) as cluster:
+        assert cluster.bootstrap.count(",") == 2
+        create(cluster.bootstrap, "led", copies=3)
+        produce(cluster.bootstrap, "led", b"1")
+
+        first = cluster.leader_of("led")
+        first.kill()
+        second = cluster.leader_of("led")
+        assert second is not first
+        produce(cluster.bootstrap, "led", b"2")
+        first.start()
+
+        cluster.wait_until_ready()
+        second = cluster.leader_of("led")
+        second.pause()
+        third = cluster.leader_of("led")
+        assert third is not second
+        produce(",".join(each.address for each in cluster.brokers if not each.paused), "led", b"3")
+        second.resume()
+
+        cluster.wait_until_ready()
+        assert consume(cluster.bootstrap, "led") == [b"1", b"2", b"3"]
+        pids = [broker.pid for broker in cluster.brokers]
+    assert not any(process_exists(pid) for pid in pids)
+
+
+class Command:
+    """The command line, with a state directory and a port of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        while not is_free((port := free_nodes(1)[0].port) + 1):
+            pass
+        self.port = port
+
+    def __call__(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "journeyman.deploy.kafka", name, "--dir", str(self.directory)]
+        if name == "up":
+            command += ["--port", str(self.port)]
+        return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=120)
+
+    def pids(self) -> list[int]:
+        return [int(pid) for pid in re.findall(r"runs as process (\d+)", self("status").stdout)]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    made = Command(tmp_path / "state")
+    yield made
+    made("down", "--erase")
+
+
+def test_up_status_down_from_separate_shells(command: Command) -> None:
+    bootstrap = f"127.0.0.1:{command.port}"
+    assert command("status").returncode == 3
+    up = command("up")
+    assert (up.returncode, up.stderr) == (0, "")
+    assert f"is up: {bootstrap}\n" in up.stdout
+    (pid,) = command.pids()
+    create(bootstrap, "standing")
+    produce(bootstrap, "standing", b"kept")
+
+    again = command("up")
+    assert again.returncode == 0
+    assert f"is already up: {bootstrap}\n" in again.stdout
+    assert command.pids() == [pid]
+    other = command("up", "--nodes", "3")
+    assert other.returncode == 1
+    assert "take that down first" in other.stderr
+
+    # Gone without a goodbye: status tells, and `up` starts it anew on the same data.
+    os.kill(pid, signal.SIGKILL)
+    eventually("the broker is gone", lambda: not process_exists(pid))
+    gone = command("status")
+    assert gone.returncode == 3
+    assert "is gone" in gone.stdout
+    assert command("up").returncode == 0
+    assert consume(bootstrap, "standing") == [b"kept"]
+
+    (pid,) = command.pids()
+    down = command("down")
+    assert (down.returncode, down.stdout) == (0, f"Kafka is down: {bootstrap} stopped.\n")
+    assert not process_exists(pid)
+    assert command("down").stdout == "Kafka was not up.\n"
+
+
+def test_a_process_that_took_over_the_pid_is_left_alone(command: Command) -> None:
+    command.directory.mkdir()
+    stranger = {
+        "number": 1,
+        "pid": os.getpid(),
+        "address": f"127.0.0.1:{command.port}",
+        "properties": str(command.directory / "node-1" / "server.properties"),
+        "log": str(command.directory / "node-1" / "broker.log"),
+    }
+    record = {"version": "4.3.1", "bootstrap": stranger["address"], "directory": "", "processes": [stranger]}
+    (command.directory / "cluster.json").write_text(json.dumps(record))
+    assert "is gone" in command("status").stdout
+    assert command("down").stdout == "Kafka was not up.\n"
+
+
+def test_a_record_that_cannot_be_read_is_named(command: Command) -> None:
+    command.directory.mkdir()
+    (command.directory / "cluster.json").write_text("{")
+    status = command("status")
+    assert status.returncode == 1
+    assert "cluster.json is not a record of a cluster" in status.stderr
+    (command.directory / "cluster.json").unlink()
