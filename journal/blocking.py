@@ -1,8 +1,8 @@
 """One coroutine for both worlds: awaited in an event loop, or driven to its end in a plain thread.
 
-The embedded logs never wait for anything but a thread's future or a socket, and they wait only through this module. Inside
-`run` such a wait blocks the calling thread; anywhere else it suspends on the running loop. So the synchronous journal is
-the asynchronous one, driven, and a lone append costs no thread hand-off.
+The embedded logs never wait for anything but a thread's future or a socket, and they wait only through this module.
+Inside `run` such a wait blocks the calling thread; anywhere else it suspends on the running loop. So the synchronous
+journal is the asynchronous one, driven, and a lone append costs no thread hand-off.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ def in_thread(call: Callable[[], T]) -> "concurrent.futures.Future[T]":
     def work() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
+        except BaseException as error:  # whatever it is, it belongs to the one who waits
             future.set_exception(error)
 
     threading.Thread(target=work, name="journeyman-wait", daemon=True).start()

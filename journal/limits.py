@@ -78,3 +78,40 @@ THREADS_MAX: Final = 1_024
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
+
+# How long opening a Kafka journal may take, in seconds, and how long one request to a broker.
+KAFKA_OPEN_SECONDS_MAX: Final = 10.0
+KAFKA_REQUEST_SECONDS_MAX: Final = 10.0
+# How long an idle fetch waits at the broker, in seconds: what else goes over that connection queues behind it.
+KAFKA_FETCH_WAIT_SECONDS: Final = 0.1
+# A broker that has said nothing for so long, in seconds, is reported as away.
+KAFKA_SILENCE_SECONDS_MAX: Final = 3.0
+# How long reading a bounded stretch, or a position, may take in seconds.
+LOOKUP_SECONDS_MAX: Final = 30.0
+# How long a caller waits for its append, in seconds, before it is told that its fate is unknown; it stays queued.
+APPEND_SECONDS_MAX: Final = 60.0
+# How long closing waits for appends that are under way, in seconds.
+CLOSE_SECONDS_MAX: Final = 10.0
+# What may wait for a broker that is away, in bytes of all appends together.
+APPEND_QUEUE_BYTES_MAX: Final = 64 * MIB
+# How many appends a log remembers the positions of, so that a repeat is answered without reading the log.
+APPENDS_REMEMBERED: Final = 10_000
+# A reader that starts in the middle looks so far back for the last numbers of each writer, in events and in bytes.
+DEDUPE_PRIMING_EVENTS: Final = 10_000
+DEDUPE_PRIMING_BYTES: Final = 2 * BATCH_BYTES_MAX
+# How many writers' last numbers a reader keeps per partition, and how many bounded readings can be gone on with.
+DEDUPE_WRITERS_MAX: Final = 10_000
+READINGS_REMEMBERED: Final = 64
+
+assert DEDUPE_PRIMING_EVENTS >= BATCH_EVENTS_MAX, "a batch repeated at once must be recognised from its middle"
+assert DEDUPE_PRIMING_BYTES >= BATCH_BYTES_MAX, "a batch repeated at once must be recognised from its middle"
+assert APPEND_QUEUE_BYTES_MAX >= BATCH_BYTES_MAX, "one append must fit the queue"
+assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_SILENCE_SECONDS_MAX, "a broker that waits with us is not away"
+
+# What a consumer has read and not yet handed out, at most, in events: a page, or one for each partition while it merges
+# their histories.
+CONSUMER_EVENTS_MAX: Final = 65_536
+# How long a consumer waits for one partition's records before it looks whether the tail has moved past them, in seconds.
+GAP_SECONDS: Final = 0.2
+
+assert PARTITIONS_MAX <= CONSUMER_EVENTS_MAX, "a merge holds at least one event of each partition"

@@ -70,7 +70,7 @@ def _open_sqlite(url: str, parts: SplitResult) -> Log:
             f"{url!r}: sync is 'full' (every append survives a power cut, the default) or 'normal' (the last appends "
             f"before a power cut may be lost), got {given['sync']!r}"
         )
-    return SqliteLog(path, synchronous=given.get("sync", "full"), url=url)
+    return SqliteLog(path, synchronous="normal" if given.get("sync") == "normal" else "full", url=url)
 
 
 def _open_kafka(url: str, parts: SplitResult) -> Log:

@@ -12,12 +12,12 @@ MICROSECONDS: Final = 1_000_000
 class Writer:
     """One writer of a log: numbers its drafts from 1 up and stamps them with strictly increasing times."""
 
-    __slots__ = ("_last_microseconds", "_seq", "id")
+    __slots__ = ("_seq", "id", "last_microseconds")
 
     def __init__(self, writer_id: str | None = None) -> None:
         self.id = writer_id or uuid_utils.uuid7().hex
         self._seq = 0
-        self._last_microseconds = 0
+        self.last_microseconds = 0
 
     def number(self, draft: Draft) -> None:
         """Give a draft its identity, once; a draft that has one is a repeat and keeps it."""
@@ -27,5 +27,13 @@ class Writer:
 
     def stamp(self, timestamp: float) -> float:
         """`timestamp` in whole microseconds, moved just past this writer's last one where the clock did not advance."""
-        self._last_microseconds = max(self._last_microseconds + 1, int(timestamp * MICROSECONDS))
-        return self._last_microseconds / MICROSECONDS
+        self.last_microseconds = max(self.last_microseconds + 1, round(timestamp * MICROSECONDS))
+        return self.last_microseconds / MICROSECONDS
+
+    def catch_up(self, timestamp: float) -> None:
+        """Stamp later than `timestamp`, the last one of a log that others write to as well."""
+        self.last_microseconds = max(self.last_microseconds, round(timestamp * MICROSECONDS))
+
+    def forget(self, draft: Draft) -> None:
+        """Take the identity of a draft back: it did not land and never will under that number."""
+        draft.writer, draft.seq = "", 0

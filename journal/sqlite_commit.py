@@ -1,0 +1,341 @@
+"""Appending to the file: many callers, one transaction.
+
+Whoever comes to append puts an entry into a queue. Who then finds the writer's seat free commits the whole queue, in
+its own thread; the others find their entry done. So a lone caller commits at once, without a hand-over to another
+thread (0.1 ms), and callers at the same time share one synchronisation of the disk. A thread exists only once there
+was contention, with other threads or other processes; it alone ever waits in the queue of the processes.
+
+What is decided under the locks: numbers, times, positions. Positions are given inside the transaction, one after the
+other without gaps, so the order of positions is the order of commits.
+"""
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from .doorbell import Ringer
+from .errors import AppendInDoubt, JournalClosed, JournalUnavailable, NotAJournal
+from .event import Draft, Event, place, record
+from .limits import COMMIT_EVENTS_MAX
+from .sqlite_file import Synchronous, connect, explained, is_journal
+from .sqlite_repeats import Identity, Landmarks, identities, search
+from .write_lock import WriteLock
+from .writer import MICROSECONDS, Writer
+
+_INSERT: Final = "INSERT INTO events (position, event) VALUES (?, ?)"
+_LAST: Final = "SELECT max(position) FROM events"
+_KEPT: Final = "SELECT name, value FROM kept"
+_ROW: Final = "SELECT event FROM events WHERE position = ?"
+
+
+class _Stamp(msgspec.Struct, gc=False):
+    timestamp: float
+
+
+stamp_decoder: Final = msgspec.json.Decoder(_Stamp)
+
+
+class Entry:
+    """One append on its way: what was handed in, and what became of it."""
+
+    __slots__ = ("drafts", "error", "events", "known", "searched_to", "settled")
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self.drafts = drafts
+        self.settled: Future[None] = Future()
+        self.events: list[Event] = []
+        self.error: Exception | None = None
+        # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
+        self.known: dict[Identity, Event] = {}
+        self.searched_to = 0
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Tell the one who waits."""
+        self.error = error
+        self.settled.set_result(None)
+
+
+class _Transaction:
+    """One transaction in the making: what is to be inserted at offset `first` and after it."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows: list[bytes] = []
+        self.events: list[Event] = []
+        self.drafts: list[Draft] = []
+
+    @property
+    def end(self) -> int:
+        """The offset of the next row."""
+        return self.first + len(self.rows)
+
+    def found(self, draft: Draft) -> Event | None:
+        """The event of a draft that is in this very transaction: its numbers have no gaps, either."""
+        if not self.events or draft.writer != self.events[0].writer:
+            return None
+        index = draft.seq - self.events[0].seq
+        return self.events[index] if 0 <= index < len(self.events) else None
+
+
+class Committer:
+    """The one writer of a process to a file: queue, locks, connection."""
+
+    def __init__(
+        self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer, ringer: Ringer
+    ) -> None:
+        self.path = path
+        self.writer = writer
+        self.landmarks = Landmarks()
+        self.lock = WriteLock(f"{path}-lock")
+        self._synchronous: Synchronous = synchronous
+        self._clock = clock
+        self._ringer = ringer
+        self._seat = threading.Lock()  # who holds it may use the connection
+        self._mutex = threading.Lock()  # guards the queue
+        self._queue: deque[Entry] = deque()
+        self._closed = False
+        self._connection: apsw.Connection | None = None
+        self._file = _identity_of(path)
+        self.end = -1
+        self._helper: threading.Thread | None = None
+        self._work = threading.Semaphore(0)
+
+    # The queue
+
+    def enqueue(self, entry: Entry) -> None:
+        """Put an entry into the queue."""
+        with self._mutex:
+            if self._closed:
+                raise JournalClosed(f"the journal {self.path} is closed; open it again to go on")
+            self._queue.append(entry)
+
+    def withdraw(self, entry: Entry) -> bool:
+        """Take an entry out of the queue; False if it is not there any more, and may land or have landed."""
+        with self._mutex:
+            try:
+                self._queue.remove(entry)
+            except ValueError:
+                return False
+        return True
+
+    def _take(self) -> list[Entry]:
+        batch: list[Entry] = []
+        count = 0
+        with self._mutex:
+            while self._queue and (not batch or count + len(self._queue[0].drafts) <= COMMIT_EVENTS_MAX):
+                batch.append(self._queue.popleft())
+                count += len(batch[-1].drafts)
+        return batch
+
+    def close_queue(self) -> None:
+        """Take no more entries; those in the queue are still committed."""
+        with self._mutex:
+            self._closed = True
+
+    # Who commits
+
+    def combine(self) -> None:
+        """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will."""
+        if self._seat.acquire(blocking=False):
+            try:
+                if self.lock.try_acquire():
+                    self._drain()
+            finally:
+                self._seat.release()
+        # Who came while the seat was taken left the work to us, and we to them: so look once more, from outside.
+        if self._queue:
+            self._call_helper()
+
+    def exclusively(self, work: Callable[[], None], *, wait: bool = False) -> bool:
+        """Do other work under both locks; without `wait` only if they are free. Says whether it was done."""
+        if not self._seat.acquire(blocking=wait):
+            return False
+        try:
+            if wait:
+                self.lock.acquire()
+            elif not self.lock.try_acquire():
+                return False
+            try:
+                work()
+            finally:
+                self.lock.release()
+        finally:
+            self._seat.release()
+            if self._queue:
+                self._call_helper()
+        return True
+
+    def _call_helper(self) -> None:
+        with self._mutex:
+            if self._helper is None:
+                self._helper = threading.Thread(target=self._help, name="journeyman-commit", daemon=True)
+                self._helper.start()
+        self._work.release()
+
+    def _help(self) -> None:
+        while True:
+            self._work.acquire()
+            while self._queue:
+                with self._seat:
+                    self.lock.acquire()
+                    self._drain()
+            if self._closed:
+                return
+
+    def _drain(self) -> None:
+        """Commit one batch of the queue; called with both locks, gives the processes' one back."""
+        batch: list[Entry] = []
+        try:
+            batch = self._take()
+            if batch:
+                self._commit(batch)
+        finally:
+            self.lock.release()
+            unfinished = [entry for entry in batch if not entry.settled.done()]
+            if unfinished:  # an interrupt came between; nothing of theirs has landed
+                with self._mutex:
+                    self._queue.extendleft(reversed(unfinished))
+        if batch:
+            self._ringer.ring()
+
+    # The transaction
+
+    def _commit(self, batch: list[Entry]) -> None:
+        try:
+            self._transact(batch)
+        except AppendInDoubt as error:
+            for entry in batch:
+                entry.finish(AppendInDoubt(str(error)))  # its own, for each will put its own drafts into it
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].finish(explained(error, self.path) if isinstance(error, apsw.Error) else error)
+                return
+            for entry in batch:  # one that cannot land must not take the others with it
+                self._commit([entry])
+        else:
+            for entry in batch:
+                entry.finish()
+
+    def _transact(self, batch: list[Entry]) -> None:
+        connection = self.connected()
+        transaction: _Transaction | None = None
+        committing = False
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self.catch_up(connection)
+            transaction = _Transaction(self.end)
+            for entry in batch:
+                entry.events = self._recorded(connection, transaction, entry)
+            self._insert(connection, transaction)
+            committing = True
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._undo(connection, error)
+            if transaction is not None and not committing:
+                for draft in transaction.drafts:
+                    self.writer.forget(draft)
+            if committing and isinstance(error, apsw.Error):
+                raise AppendInDoubt(
+                    f"the commit to {self.path} failed ({error}); whether it landed is unknown. "
+                    "Append the same drafts again: what landed is not doubled."
+                ) from error
+            raise
+        self.end = transaction.end
+
+    def _insert(self, connection: apsw.Connection, transaction: _Transaction) -> None:
+        if transaction.rows:
+            self.landmarks.add(transaction.events[0].seq, transaction.first)
+            positions = range(transaction.first + 1, transaction.end + 1)
+            connection.executemany(_INSERT, zip(positions, transaction.rows, strict=True))
+
+    def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
+        self.end = -1
+        with contextlib.suppress(apsw.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if isinstance(error, apsw.Error) and not isinstance(error, (apsw.BusyError, apsw.FullError)):
+            self._connection = None  # after an error of the disk a connection may know wrong things
+
+    def connected(self) -> apsw.Connection:
+        """The connection; for who holds both locks."""
+        if _identity_of(self.path) != self._file:
+            raise JournalUnavailable(
+                f"the journal's file {self.path} was removed or replaced while it was open; "
+                "nothing more is appended to the old one. Close the journal and open it again."
+            )
+        if self._connection is None:
+            connection = connect(self.path, self._synchronous)
+            if not is_journal(connection, self.path):
+                raise NotAJournal(f"expected a journal, but {self.path} is empty. Restore a copy.")
+            self._connection = connection
+        return self._connection
+
+    def catch_up(self, connection: apsw.Connection) -> None:
+        """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
+        last: int | None = connection.execute(_LAST).get
+        if last is not None and last == self.end:
+            return
+        if last is not None:
+            self.writer.catch_up(stamp_decoder.decode(connection.execute(_ROW, (last,)).get).timestamp)
+            self.end = last
+            return
+        rows: list[Any] = connection.execute(_KEPT).fetchall()
+        kept: dict[str, int] = dict(rows)
+        self.writer.catch_up(kept.get("last_microseconds", 0) / MICROSECONDS)
+        self.end = kept.get("end", 0)
+
+    def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> list[Event]:
+        """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
+        known = self._known(connection, transaction, entry)
+        writer, offset, now = self.writer, transaction.end, self._clock()
+        recorded = []
+        for draft in entry.drafts:
+            if draft.seq:
+                event = known.get((draft.writer, draft.seq)) or transaction.found(draft)
+                if event is not None:
+                    recorded.append(event)
+                    continue
+                writer.forget(draft)
+            writer.number(draft)
+            transaction.drafts.append(draft)
+            event, row = record(draft, writer.stamp(now if draft.timestamp is None else draft.timestamp))
+            recorded.append(place(event, 0, offset))
+            transaction.events.append(event)
+            transaction.rows.append(row)
+            offset += 1
+        entry.searched_to = transaction.first  # should the commit be interrupted, it is looked for from here on
+        return recorded
+
+    def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> dict[Identity, Event]:
+        """What is in the log of an entry's drafts that were handed in before."""
+        if not entry.known and not any(draft.seq for draft in entry.drafts):
+            return entry.known
+        missing = identities(entry.drafts) - entry.known.keys()
+        return entry.known | search(connection, missing, entry.searched_to, transaction.first)
+
+    def disconnect(self) -> None:
+        """Close the connection, which checkpoints the file if it is the last one; for who holds both locks."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def dismiss(self) -> None:
+        """Let the helping thread end and let go of the lock's file."""
+        if self._helper is not None:
+            self._work.release()
+        self.lock.close()
+
+
+def _identity_of(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - on the path of every commit
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
