@@ -1,0 +1,208 @@
+"""Bounded questions to a topic: where it begins and ends, what stands at an offset, where a time is.
+
+Asked through a consumer of their own, kept open. A broker answers the requests of one connection in order, so on a
+connection that tails, a question waits behind the long poll (measured: up to 1.9 s); this one never polls for long.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, NamedTuple, TypeVar
+
+from .errors import HistoryTruncated, JournalClosed, JournalUnavailable
+from .kafka_client import (
+    Consumer,
+    ConsumerStopped,
+    KafkaError,
+    OffsetOutOfRange,
+    TopicPartition,
+    make_consumer,
+    stop_consumer,
+    topic_partition,
+)
+from .kafka_connection import Connection
+from .kafka_repeats import RepeatFilter, identity
+from .limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, LOOKUP_SECONDS_MAX, PAGE_EVENTS
+
+T = TypeVar("T")
+
+WAIT_MS: Final = 10
+SCAN_EVENTS: Final = 5_000
+_TIMES_MAX: Final = 2**63 - 1
+
+
+class Rows(NamedTuple):
+    """Records of one partition and the offset to read on from, which may lie beyond the last one's."""
+
+    offsets: list[int]
+    rows: list[bytes]
+    next_offset: int
+
+
+class Lookup:
+    """Bounded reading of one topic."""
+
+    def __init__(self, connection: Connection, topic: str, fetch_bytes: int) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._fetch_bytes = fetch_bytes
+        self._consumer: Consumer | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._at: tuple[int, int] | None = None  # the partition it is assigned and the offset it reads next
+
+    async def start(self) -> None:
+        """Connect."""
+        consumer = make_consumer(self._connection, self._fetch_bytes, WAIT_MS)
+        try:
+            await consumer.start()
+        except BaseException:
+            await stop_consumer(consumer)
+            raise
+        self._consumer = consumer
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await stop_consumer(consumer)
+
+    async def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The first available offset of each partition."""
+        names = self._names(partitions)
+        found = await self._ask(lambda consumer: consumer.beginning_offsets(names), "where it begins")
+        return {name.partition: found[name] for name in names}
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset after the last readable record of each partition."""
+        names = self._names(partitions)
+        found = await self._ask(lambda consumer: consumer.end_offsets(names), "where it ends")
+        return {name.partition: found[name] for name in names}
+
+    async def offsets_at(self, timestamp: float, partitions: Iterable[int]) -> dict[int, int]:
+        """For each partition the first offset appended at or after `timestamp` (seconds); its end if there is none."""
+        # Rounded down: the log keeps milliseconds, and an event of this very millisecond must not be missed.
+        at = int(min(max(timestamp * 1_000, 0), _TIMES_MAX)) if timestamp == timestamp else 0  # noqa: PLR0124
+        asked = {name: min(at, _TIMES_MAX) for name in self._names(partitions)}
+        # The ends first: what is appended between the two questions is found by time, never skipped.
+        ends = await self.ends(name.partition for name in asked)
+        found = await self._ask(lambda consumer: consumer.offsets_for_times(asked), "where a time is")
+        return {
+            name.partition: at_time.offset if (at_time := found[name]) is not None else ends[name.partition]
+            for name in asked
+        }
+
+    async def read(self, partition: int, offset: int, end: int, limit: int) -> Rows:
+        """At most `limit` records from `offset` on and below `end`, which must exist; `HistoryTruncated` if removed."""
+        if offset >= end:
+            return Rows([], [], offset)
+        async with self._one_at_a_time:
+            return await self._ask(lambda consumer: self._read(consumer, partition, offset, end, limit), "a record")
+
+    async def _read(self, consumer: Consumer, partition: int, offset: int, end: int, limit: int) -> Rows:
+        name = topic_partition(self._topic, partition)
+        self._point(consumer, name, offset)
+        try:
+            while True:
+                got = await consumer.getmany(name, timeout_ms=500, max_records=limit)
+                records = got.get(name, ())
+                self._at = (partition, await consumer.position(name))
+                offsets = [record.offset for record in records if record.offset < end]
+                if offsets or self._at[1] >= end:
+                    rows = [record.value or b"" for record in records[: len(offsets)]]
+                    return Rows(offsets, rows, offsets[-1] + 1 if offsets else end)
+        except OffsetOutOfRange as error:
+            self._at = None
+            first = (await consumer.beginning_offsets([name]))[name]
+            if offset < first:
+                raise HistoryTruncated(partition, offset, first) from error
+            return Rows([], [], offset)
+        except BaseException:
+            self._at = None
+            raise
+        finally:
+            # Without this it would go on fetching what nobody asked for, and the next question would queue behind it.
+            consumer.pause(name)
+
+    def _point(self, consumer: Consumer, name: TopicPartition, offset: int) -> None:
+        """Have the next fetch begin at `offset`; where the last reading ended, what is buffered is used."""
+        if self._at is None or self._at[0] != name.partition:
+            consumer.assign([name])
+            consumer.seek(name, offset)
+        elif self._at[1] != offset:
+            consumer.seek(name, offset)
+        consumer.resume(name)
+        self._at = None
+
+    async def find(
+        self, partition: int, start: int, end: int, wanted: set[tuple[str, int]]
+    ) -> dict[tuple[str, int], int]:
+        """The first offsets of these (writer, seq) between `start` and `end`; those not there are left out."""
+        found: dict[tuple[str, int], int] = {}
+        at = start
+        while at < end and len(found) < len(wanted):
+            try:
+                got = await self.read(partition, at, end, SCAN_EVENTS)
+            except HistoryTruncated as error:
+                at = error.first_offset
+                continue
+            for offset, row in zip(got.offsets, got.rows, strict=True):
+                one = identity(row)
+                if one is not None and (key := (one.writer, one.seq)) in wanted:
+                    found.setdefault(key, offset)
+            if got.next_offset == at:
+                break
+            at = got.next_offset
+        return found
+
+    async def primed(self, partition: int, offset: int) -> RepeatFilter:
+        """The filter of a reader that starts at `offset`, having seen a bounded stretch before it.
+
+        Read from near to far, each stretch larger than the one before, until enough events or bytes were seen: the
+        number of bytes in a number of events is not known beforehand.
+        """
+        repeats = RepeatFilter()
+        first = (await self.firsts([partition]))[partition] if offset > 0 else 0
+        end = (await self.ends([partition]))[partition] if offset > first else 0
+        high, size, step = min(offset, end), 0, PAGE_EVENTS
+        lowest = max(first, offset - DEDUPE_PRIMING_EVENTS)
+        while high > lowest and size < DEDUPE_PRIMING_BYTES:
+            low = max(lowest, high - step)
+            size += await self._prime(repeats, partition, low, high)
+            high, step = low, step * 4
+        return repeats
+
+    async def _prime(self, repeats: RepeatFilter, partition: int, low: int, high: int) -> int:
+        size, at = 0, low
+        while at < high:
+            try:
+                got = await self.read(partition, at, high, SCAN_EVENTS)
+            except HistoryTruncated as error:  # removed between the question and the reading
+                at = error.first_offset
+                continue
+            if got.next_offset == at:
+                break
+            repeats.prime(got.rows)
+            size += sum(map(len, got.rows))
+            at = got.next_offset
+        return size
+
+    def _names(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        return [topic_partition(self._topic, partition) for partition in partitions]
+
+    async def _ask(self, question: Callable[[Consumer], Awaitable[T]], what: str) -> T:
+        consumer = self._consumer
+        if consumer is None:
+            raise JournalClosed(f"the journal on the topic {self._topic!r} is closed; open it again to go on")
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS_MAX):
+                return await question(consumer)
+        except TimeoutError as error:
+            raise self._unavailable(f"{what} ({LOOKUP_SECONDS_MAX:g} s passed)") from error
+        except ConsumerStopped as error:
+            raise JournalClosed(f"the journal on the topic {self._topic!r} was closed meanwhile") from error
+        except KafkaError as error:
+            raise self._unavailable(f"{what} ({type(error).__name__}: {error})") from error
+
+    def _unavailable(self, what: str) -> JournalUnavailable:
+        return JournalUnavailable(
+            f"Kafka at {self._connection.addresses} does not tell of the topic {self._topic!r} {what}; try again later"
+        )
