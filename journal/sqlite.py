@@ -397,10 +397,6 @@ class SqliteTail:
 
     def skip(self, partition: int, offset: int) -> None:
         """See `Tail.skip`."""
-        self._offset = max(self._offset, offset)
-
-    def skip(self, partition: int, offset: int) -> None:
-        """See `Tail.skip`."""
         _check_cursor({partition: offset})
         self._offset = max(self._offset, offset)
 
