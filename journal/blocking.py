@@ -138,7 +138,7 @@ def _blocking_wait(
     if interrupt is None:
         return bool(concurrent.futures.wait([future], timeout).done)
     bell: concurrent.futures.Future[None] = concurrent.futures.Future()
-    with interrupt.watched(lambda: bell.done() or bell.set_result(None)):
+    with interrupt.watched(lambda: None if bell.done() else bell.set_result(None)):
         concurrent.futures.wait([future, bell], timeout, concurrent.futures.FIRST_COMPLETED)
     if not future.done():
         interrupt.check()

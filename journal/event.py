@@ -5,7 +5,7 @@ event that has not happened yet; a log turns it into an `Event` by giving it a w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -162,3 +162,17 @@ def decode(row: bytes, partition: int, offset: int) -> Event:
         force_setattr(event, "partition", partition)
     force_setattr(event, "offset", offset)
     return event
+
+
+def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) -> list[Event]:
+    """The events in `rows`, which stand at `offsets` of `partition`; as `decode`, for a whole page at once."""
+    try:
+        events = list(map(_decoder.decode, rows))
+    except msgspec.MsgspecError:
+        return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]  # says which one
+    if partition:
+        for event in events:
+            force_setattr(event, "partition", partition)
+    for event, offset in zip(events, offsets, strict=True):
+        force_setattr(event, "offset", offset)
+    return events

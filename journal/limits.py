@@ -68,6 +68,9 @@ FINISHED_TASKS_KEPT: Final = 50_000
 # How many dead letters can still be requeued.
 DEAD_LETTERS_KEPT: Final = 100_000
 
+# How many events are looked through for the beginning of one worker's session, to say on which host it ran.
+WORKER_LOOKUP_EVENTS_MAX: Final = 200_000
+
 TASK_ID_CHARS_MAX: Final = 200
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000
 MAX_RETRIES_DEFAULT: Final = 3

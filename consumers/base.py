@@ -1,0 +1,287 @@
+"""`JournalConsumerBase`: following a journal from synchronous code."""
+
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from operator import length_hint
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..journal import blocking
+from ..journal.cursor import Cursor
+from ..journal.synchronous import Journal
+from .batch import EMPTY_BATCH, Batch
+from .definition import ConsumerDefinition
+from .delivery import Delivery
+from .event import JournalEventBase
+from .stream import Stream
+
+T = TypeVar("T")
+
+
+class JournalConsumerBase(ConsumerDefinition):
+    """Follows the events of `topic`: history in time order, then what happens, until it is stopped.
+
+    `start()`, then take events from `poll()`, by iterating, or in a callback (`set_callback`). After `stop()` all that
+    is in the journal by then is still delivered, and then None, again and again.
+
+    - `journal`: a `Journal`.
+    - `topic`: a dotted prefix of names: ``task`` covers ``task.claimed``, never ``tasks.added``; ``""`` covers all.
+    - `cancel_topic`: what a response source is told when the consumer is done with it; ``<topic>-cancel`` if None.
+    - `full`: whether history comes first. Without it: only what is appended after `start()`, and no sentinel.
+    - `since`: events whose timestamp (seconds since the epoch) is not later are left out. The journal is read from that
+      moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is not missed.
+    - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and what comes after it.
+    - `cursor`: resume history exactly here: a `consumer.cursor` of an earlier consumer, or its text.
+    - `key`: only events of this key. `where`: only events for which `where(event)` is true.
+    - `on_error`: called, in the thread of the callbacks, with an error that ends their delivery.
+
+    History is merged over partitions by the rule in `consumers.merge`; afterwards events come as the journal hands them
+    out, each partition in its own order.
+
+    Callbacks run in a thread of the consumer's own, one at a time. An exception in one, or in the journal below, ends
+    their delivery: `on_error` is called with it, and the next `poll()`, `stop()`, `join()` or `close()` raises it,
+    once. The event whose callback failed counts as not delivered and stays first in line: `poll()` returns it, or
+    `set_callback()` goes on with it. Events are never dropped.
+
+    A subclass for a topic of its own implements `create_event` and `process_response`, and serves responses that carry
+    more than events through `response_source`. A consumer may be shared by threads; each event goes to one of them.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        topic: str,
+        cancel_topic: str | None = None,
+        full: bool = True,
+        since: float = 0.0,
+        include_sentinel: bool = False,
+        *,
+        cursor: Mapping[int, int] | str | None = None,
+        key: str | None = None,
+        where: Callable[[Any], object] | None = None,
+        on_error: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        if not isinstance(journal, Journal):
+            raise TypeError(
+                f"{type(self).__name__} follows a Journal, got {type(journal).__name__}; "
+                "for an AsyncJournal there is AsyncJournalConsumer"
+            )
+        super().__init__(topic, cancel_topic, full, since, include_sentinel, cursor=cursor, key=key, where=where)
+        self.journal = journal
+        self._stream: Stream | None = None
+        self._interrupt: blocking.Interrupt | None = None
+        self._batch: Batch = EMPTY_BATCH
+        self._pending: Iterator[JournalEventBase] = iter(())
+        self._ended = False
+        self._reading = threading.Lock()
+        self._delivery: Delivery | None = None
+        self._callback: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None = None
+        self._on_error = on_error
+        self._failure: BaseException | None = None
+
+    # --- starting and stopping --------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start the stream of events, and return this consumer.
+
+        Started again it begins anew with the constructor's options: what had not been delivered of the old stream is
+        dropped, history is replayed, one sentinel, then what comes.
+        """
+        self._abandon()
+        needs_loop = self.journal.asynchronous.log.needs_loop
+        self._interrupt = None if needs_loop else blocking.Interrupt()
+        stream = Stream(self.journal.asynchronous, self, self._interrupt)
+        self.journal.run(stream.open())
+        self._stream, self._ended = stream, False
+        self._failure = None
+        self._deliver()
+        return self
+
+    def stop(self) -> None:
+        """Ask the stream to end: what is in the journal by now is still delivered, then None. Returns at once.
+
+        Raises `RuntimeError` before `start()`, and an error that has ended the delivery to callbacks.
+        """
+        if self._stream is None:
+            raise RuntimeError("stop() was called before start(): there is nothing to stop yet")
+        self.journal.run(self._stream.request_stop())
+        self._raise_delivery_error()
+
+    def join(self, timeout: float = -1.0) -> None:
+        """Wait until the callbacks have had the final None, at most `timeout` seconds (negative: for ever).
+
+        Raises the error that ended their delivery, and `TimeoutError`.
+        """
+        if self._delivery is not None and not self._delivery.join(timeout):
+            raise TimeoutError(f"the callbacks were not through after {timeout:g} s; has stop() been called?")
+        self._raise_delivery_error()
+
+    def close(self) -> None:
+        """End at once: nothing more is delivered, not even None to callbacks; `poll()` returns None.
+
+        A callback that is running is waited for. Raises an error that has ended the delivery to callbacks.
+        """
+        self._abandon()
+        self._raise_delivery_error()
+
+    def _abandon(self) -> None:
+        stream, delivery = self._stream, self._delivery
+        if stream is None:
+            return
+        self._ended = True
+        self.journal.run(stream.abandon())
+        if delivery is not None:
+            delivery.ending = True
+        for _ in self._pending:  # emptied in place: a loop over this consumer may hold it
+            pass
+        if delivery is not None:
+            delivery.end()
+        with self._reading:
+            for _ in self._pending:
+                pass
+            self.journal.run(stream.aclose())
+
+    # --- taking events ----------------------------------------------------------------------------------------------
+
+    def poll(self, timeout: float = -1.0) -> JournalEventBase | None:
+        """The next event; None at the end of the stream, again and again.
+
+        Waits at most `timeout` seconds in all, whatever comes meanwhile and is left out; 0 takes what is there now, a
+        negative timeout waits for ever. Raises `TimeoutError` when that is over, `RuntimeError` before `start()`.
+        """
+        for event in self._pending:
+            return event
+        return self._next_of_stream(timeout)
+
+    def _next_of_stream(self, timeout: float) -> JournalEventBase | None:
+        if self._stream is None:
+            raise RuntimeError("poll() was called before start(): start the consumer first")
+        deadline = None if timeout < 0 else time.monotonic() + timeout
+        while True:
+            self._raise_delivery_error()
+            more = self._refill(deadline)
+            for event in self._pending:
+                return event
+            if not more:
+                return None
+
+    def __iter__(self) -> Iterator[JournalEventBase]:
+        """The events up to the end of the stream; starts the consumer if need be."""
+        if self._stream is None:
+            self.start()
+        while True:
+            yield from self._pending
+            self._raise_delivery_error()
+            if not self._refill(None):
+                yield from self._pending
+                return
+
+    def _refill(self, deadline: float | None) -> bool:
+        """Fetch the next batch, unless another thread just did; False at the end of the stream."""
+        stream = self._stream
+        remaining = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        if stream is None or not self._reading.acquire(timeout=remaining):
+            raise TimeoutError("another thread is waiting for the next event of this consumer")
+        try:
+            if length_hint(self._pending) or self._stream is not stream:
+                return True
+            if self._ended:
+                return False
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            batch = self._run(stream.next_batch(left))
+            if self._stream is stream:
+                self._ended = batch is None
+                if batch is not None:
+                    self._batch, self._pending = batch, iter(batch.events)
+        except TimeoutError:
+            raise TimeoutError("no event came within the timeout given to poll(); the consumer goes on") from None
+        else:
+            return batch is not None
+        finally:
+            self._reading.release()
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Drive a coroutine of the stream; a stop from another thread ends its waits."""
+        if self._interrupt is None:
+            return self.journal.run(coroutine)
+        return blocking.run(coroutine, self._interrupt)
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
+        stream, batch, left = self._stream, self._batch, length_hint(self._pending)
+        if stream is None:
+            return None
+        cursor = batch.cursor(len(batch.events) - left)
+        if left:
+            return cursor
+        settled = stream.settled
+        return Cursor({partition: max(offset, cursor.get(partition, 0)) for partition, offset in settled.items()})
+
+    # --- callbacks --------------------------------------------------------------------------------------------------
+
+    def set_callback(self, event_cb: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
+        """Have `event_cb(event, *args, **kwargs)` called for each event, and return this consumer.
+
+        Before `start()` or after; a new callback takes the place of the old one from the next event on. Its last call
+        is with None, once the stream has ended.
+        """
+        if not callable(event_cb):
+            raise TypeError(f"a callback is called with each event; got {event_cb!r:.80}, which cannot be called")
+        self._callback = (event_cb, args, kwargs)
+        if self._stream is not None and (self._delivery is None or self._delivery.finished):
+            self._deliver()
+        return self
+
+    def _deliver(self) -> None:
+        if self._callback is not None:
+            self._delivery = Delivery(f"journeyman-consumer-{self.topic or 'all'}", self._call_back)
+
+    def _call_back(self, delivery: Delivery) -> None:
+        try:
+            while self._call_with_pending(delivery):
+                more = self._refill(None)
+                if not more and not delivery.ending:
+                    self._call(None)
+                    return
+        except BaseException as error:
+            self._failure, delivery.finished = error, True
+            if self._on_error is not None:
+                self._on_error(error)
+
+    def _call_with_pending(self, delivery: Delivery) -> bool:
+        """Call back with what is there; False if the delivery has to end."""
+        batch, pending = self._batch, self._pending
+        for event in pending:
+            callback, args, kwargs = self._callback  # type: ignore[misc]  # set before the thread starts
+            try:
+                callback(event, *args, **kwargs)
+            except BaseException:
+                if self._pending is pending:  # it was not delivered: it stays first in line
+                    self._pending = iter(batch.events[len(batch.events) - length_hint(pending) - 1 :])
+                raise
+            if delivery.ending:
+                return False
+        return not delivery.ending
+
+    def _call(self, event: JournalEventBase | None) -> None:
+        callback, args, kwargs = self._callback  # type: ignore[misc]  # set before the thread starts
+        callback(event, *args, **kwargs)
+
+    def _raise_delivery_error(self) -> None:
+        error, self._failure = self._failure, None
+        if error is not None:
+            raise error
+
+    # --- with -------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self if self._stream is not None else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandon()
+        if error is None:
+            self._raise_delivery_error()

@@ -1,0 +1,98 @@
+"""What a consumer is, apart from who drives it: its options, and the hooks of its protocol."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from ..journal.cursor import Cursor
+from .event import JournalEventBase
+from .responses import HISTORY_END, JournalResponses, Response, ResponseSource
+from .topic import Topic
+
+
+class ConsumerDefinition(ABC):
+    """The options of a consumer and the hooks a subclass may override; see `JournalConsumerBase` for their meaning."""
+
+    SENTINEL_EVENT: ClassVar[JournalEventBase] = JournalEventBase({})
+
+    def __init__(
+        self,
+        topic: str,
+        cancel_topic: str | None = None,
+        full: bool = True,
+        since: float = 0.0,
+        include_sentinel: bool = False,
+        *,
+        cursor: Mapping[int, int] | str | None = None,
+        key: str | None = None,
+        where: Callable[[Any], object] | None = None,
+    ) -> None:
+        if not isinstance(topic, str):
+            raise TypeError(
+                f"a topic is a dotted prefix of event names, such as 'task', or '' for all; got {topic!r:.80}"
+            )
+        if not isinstance(since, (int, float)) or math.isnan(since):
+            raise ValueError(f"since is a time in seconds since the epoch, got {since!r:.80}")
+        if cursor is not None and not full:
+            raise ValueError("a cursor says where history is resumed, full=False asks for none: give one of the two")
+        start_cursor = Cursor.parse(cursor) if isinstance(cursor, str) else cursor
+        if start_cursor is not None and not start_cursor:
+            raise ValueError("an empty cursor follows no partition; leave the cursor out to begin at the beginning")
+        self.topic = topic
+        self.cancel_topic = cancel_topic if cancel_topic is not None else f"{topic}-cancel"
+        self.full = full
+        self.since = since
+        self.include_sentinel = include_sentinel
+        self.start_cursor = start_cursor
+        self.key = key
+        self.where = where
+        self.covered = Topic(topic)
+
+    @abstractmethod
+    def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
+        """The event a consumer hands out for one entry of a response's `events`.
+
+        `entry` is an `Event` if the journal itself answers, otherwise what the response source put there; `kwargs` is
+        what `process_response` returned for the response. None leaves the entry out.
+        """
+
+    @abstractmethod
+    def process_response(self, resp: Response) -> Mapping[str, Any] | None:
+        """Look at a response, once; the mapping returned is handed to `create_event` as keyword arguments."""
+
+    def is_empty_response(self, resp: Response) -> bool:
+        """Whether `resp` is the explicit end of history. Not whether it has events: a filter may leave none."""
+        return bool(resp.get(HISTORY_END))
+
+    @property
+    def request_payload(self) -> Mapping[str, Any]:
+        """What the response source is told when a consumer starts."""
+        return {}
+
+    def response_source(self) -> ResponseSource:
+        """A new source of responses, for each `start()`; the journal itself unless a subclass serves its own."""
+        return JournalResponses()
+
+
+class PlainEvents(ConsumerDefinition):
+    """The hooks of a consumer that hands out the journal's events as they are."""
+
+    def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
+        """The entry as a `JournalEventBase`."""
+        return JournalEventBase(entry)
+
+    def process_response(self, resp: Response) -> Mapping[str, Any]:
+        """Nothing but events is in the journal's own responses."""
+        return {}
+
+
+def hands_out_plain_events(definition: ConsumerDefinition) -> bool:
+    """Whether no hook of the definition can see a difference if responses are skipped and events made directly."""
+    kind = type(definition)
+    return (
+        isinstance(definition, PlainEvents)
+        and kind.create_event is PlainEvents.create_event
+        and kind.process_response is PlainEvents.process_response
+        and kind.is_empty_response is ConsumerDefinition.is_empty_response
+    )

@@ -1,0 +1,30 @@
+"""The thread that hands events to a callback."""
+
+import threading
+from collections.abc import Callable
+
+
+class Delivery:
+    """Runs `work(delivery)` in a daemon thread; `work` ends soon after `ending` is set."""
+
+    def __init__(self, name: str, work: "Callable[[Delivery], None]") -> None:
+        self.ending = False
+        self.finished = False
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._work(self)
+        self.finished = True
+
+    def end(self) -> None:
+        """Have it end, and wait until a callback that is running has returned; in that callback, do not wait."""
+        self.ending = True
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for it, at most `timeout` seconds (negative: for ever); say whether it has ended."""
+        self._thread.join(None if timeout < 0 else timeout)
+        return not self._thread.is_alive()

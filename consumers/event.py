@@ -1,0 +1,142 @@
+"""The event as a consumer hands it out."""
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any, Final, cast
+
+import msgspec
+import orjson
+
+from ..journal.cursor import Position
+from ..journal.errors import InvalidEvent
+from ..journal.event import Event, encode_context
+
+# Stands for "nothing happened": what an empty event is made of. Equal in every process and at every time.
+EMPTY: Final = Event(0.0, "")
+_FIELDS: Final = ("timestamp", "name", "key", "writer", "seq", "version", "partition", "offset")
+_AMBIGUOUS: Final = frozenset(',="\\ \t\r\n')
+
+
+class JournalEventBase:
+    """One event of a journal, or the empty event that marks the end of history.
+
+    `event` is an `Event` or a mapping with the fields of RFC 18 (`timestamp` in seconds since the epoch, `name`, and
+    where there is one a `context` object; `key`, `writer`, `seq`, `version`, `partition` and `offset` are understood
+    too, other fields are left aside). A mapping without a name, such as ``{}``, makes the empty event.
+
+    Two are equal if they are of one class and hold the same event, with its position and all that a subclass added;
+    empty events are always equal. They can be hashed, copied and pickled.
+    """
+
+    __slots__ = ("_context", "_event")
+
+    _event: Event
+    _context: dict[str, Any]
+
+    def __init__(self, event: Event | Mapping[str, Any]) -> None:
+        self._event = event if isinstance(event, Event) else event_from_entry(event)
+
+    # Read in C: a consumer's user touches these for each of millions of events.
+    name: str = cast("str", property(attrgetter("_event.name"), doc="Dotted name, such as ``order.paid``."))
+    timestamp: float = cast(
+        "float", property(attrgetter("_event.timestamp"), doc="The writer's clock, in seconds since the epoch.")
+    )
+    key: str | None = cast("str | None", property(attrgetter("_event.key"), doc="The subject, where there is one."))
+    writer: str = cast("str", property(attrgetter("_event.writer"), doc="Who appended it; empty where unknown."))
+    seq: int = cast("int", property(attrgetter("_event.seq"), doc="Its number from that writer; 0 where unknown."))
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The context; decoded at the first look and then kept."""
+        try:
+            return self._context
+        except AttributeError:
+            self._context = self._event.context
+            return self._context
+
+    @property
+    def context_string(self) -> str:
+        """The context as ``key=value,…`` in the order it was written; empty if there is none.
+
+        Texts stand as they are unless a comma, an equals sign, a quote or white space would make them ambiguous; those
+        and all other values are in compact JSON.
+        """
+        return ",".join(f"{name}={_value_text(value)}" for name, value in self.context.items())
+
+    @property
+    def position(self) -> Position | None:
+        """Where the event is in the log; None where the source did not say."""
+        return self._event.position if self._event.offset >= 0 else None
+
+    @property
+    def version(self) -> int:
+        """The schema version of this name."""
+        return self._event.version
+
+    def is_empty(self) -> bool:
+        """Whether this is the empty event: the end of history, not something that happened."""
+        return not self._event.name
+
+    def __str__(self) -> str:
+        if self.is_empty():
+            return "End of historical data stream"
+        return f"{self.timestamp:.5f} {self.name} {self.context_string}".rstrip()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, JournalEventBase):
+            return NotImplemented
+        if self.is_empty() or other.is_empty():
+            return self.is_empty() and other.is_empty()
+        return type(self) is type(other) and self._event == other._event and self._added() == other._added()
+
+    def __hash__(self) -> int:
+        if self.is_empty():
+            return hash(JournalEventBase)
+        event = self._event
+        return hash((event.timestamp, event.name, event.writer, event.seq, event.partition, event.offset))
+
+    def __getstate__(self) -> tuple[Event, dict[str, Any]]:
+        return self._event, self._added()
+
+    def __setstate__(self, state: tuple[Event, dict[str, Any]]) -> None:
+        self._event = state[0]
+        for name, value in state[1].items():
+            setattr(self, name, value)
+
+    def _added(self) -> dict[str, Any]:
+        """What a subclass keeps beside the event, in slots or not."""
+        added = dict(getattr(self, "__dict__", {}))
+        for kind in type(self).__mro__[: type(self).__mro__.index(JournalEventBase)]:
+            slots = kind.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if name not in ("__dict__", "__weakref__") and hasattr(self, name):
+                    added[name] = getattr(self, name)
+        return added
+
+
+def event_from_entry(entry: Mapping[str, Any]) -> Event:
+    """The event an RFC 18 object describes; `InvalidEvent` says what is missing or of the wrong kind."""
+    if not isinstance(entry, Mapping):
+        raise InvalidEvent(f"an event is made of an Event or of a mapping such as a JSON object, got {entry!r:.80}")
+    if not entry.get("name"):
+        return EMPTY
+    if entry.get("timestamp") is None:
+        raise InvalidEvent(
+            f"the event {entry['name']!r:.80} has no timestamp (seconds since the epoch): {entry!r:.200}"
+        )
+    known = {name: entry[name] for name in _FIELDS if entry.get(name) is not None}
+    try:
+        event = msgspec.convert(known, Event)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent(f"not an event: {error}; got {entry!r:.200}") from error
+    context = msgspec.Raw(encode_context(event.name, entry.get("context")))
+    return msgspec.structs.replace(event, context_json=context)
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, str) and value and not _AMBIGUOUS.intersection(value):
+        return value
+    return orjson.dumps(value).decode()
