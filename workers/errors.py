@@ -27,3 +27,7 @@ class TaskFailedError(TaskError):
 
 class RevokedError(TaskError):
     """The task was revoked."""
+
+
+class UnknownTaskError(TaskError):
+    """The journal has no task of that id."""

@@ -111,6 +111,11 @@ class Foreman:
         self._woken: asyncio.Future[None]
         self._crew: ThreadCrew
 
+    @property
+    def worker(self) -> str:
+        """The id of this worker's session; once it runs, and until it is expired by another and joins anew."""
+        return next(iter(self._leases.values())).worker
+
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
