@@ -1,15 +1,15 @@
 """Everything that happened to one task, read off the journal: what came, when, from whom, and what became of it.
 
 Nothing is indexed by task. An id that is a UUIDv7 tells when it was made, so reading begins there, in the task's own
-partition. To tell what was accepted, the events are folded by `TaskView`, the same rules by which the workers decided. But
-a session may have been opened before the place where reading begins, perhaps weeks before. It is inferred instead of
-searched for:
+partition. To tell what was accepted, the events are folded by `TaskView`, the same rules by which the workers decided.
+But a session may have been opened before the place where reading begins, perhaps weeks before. It is inferred instead
+of searched for:
 
 - A worker reads its partition in order and claims only what it has read. Had its session ended before the task was
-  submitted, it would have known, and would not have claimed the task. So a worker that shows itself after the place where
-  reading begins, and of whose session's beginning and end nothing was seen, has a session that is older and still lives.
-- An expiry of a worker of which nothing was seen before concerns a session without a claim on this task, whatever became
-  of it: a claim would have been seen.
+  submitted, it would have known, and would not have claimed the task. So a worker that shows itself after the place
+  where reading begins, and of whose session's beginning and end nothing was seen, has one that is older and still lives.
+- An expiry of a worker of which nothing was seen before concerns a session without a claim on this task, whatever
+  became of it: a claim would have been seen.
 
 So the verdicts about this task are those that every worker reached, and the reading is as long as the task's own time.
 """
@@ -31,7 +31,7 @@ from .view import FactContext, SessionState, TaskState, TaskView, Verdict
 
 Progress = Callable[[int, int], None]
 
-# How far a join is looked for from the time in a worker's id, in seconds: one machine, then machines whose clocks differ.
+# How far before the time in a worker's id its join is looked for, in seconds: clocks that agree, then ones that differ.
 _JOIN_SLACK_SECONDS: Final = (1.0, CLOCK_SKEW_SECONDS_MAX)
 _UUID_VERSION: Final = 7
 _UUID_TIME_SHIFT_BITS: Final = 80
@@ -154,7 +154,7 @@ class _Fold:
 
     def _apply(self, record: _Record, row: bytes, offset: int) -> None:
         name, context = record.name, record.context
-        about_it = context.task == self._task_id or record.key == self._task_id
+        about_it = self._task_id in (context.task, record.key)
         if name == names.SUBMITTED and not about_it:
             return
         if context.worker:
@@ -209,15 +209,10 @@ class _Before(NamedTuple):
             return "nothing was submitted under this id before"
         if name == names.CLAIMED:
             return self._claim_refusal()
-        if name == names.REQUEUED:
-            return f"only a failed task can be requeued; this one {_WORDS[self.state]}"
-        if name == names.COLLECTED:
-            return f"no result to collect; the task {_WORDS[self.state]}"
-        if name == names.REVOKED:
-            return f"came too late: the task {_WORDS[self.state]}"
-        if self.state is State.CLAIMED:
-            return f"stale outcome: of the claim at {context.claim}, the task was owned by the one at {self.claim}"
-        return f"stale outcome: of the claim at {context.claim}, the task {_WORDS[self.state]}"
+        if name in _TOO_LATE:
+            return f"{_TOO_LATE[name]}: the task {_WORDS[self.state]}"
+        owned = f"was owned by the one at {self.claim}" if self.state is State.CLAIMED else _WORDS[self.state]
+        return f"stale outcome: of the claim at {context.claim}, when the task {owned}"
 
     def _claim_refusal(self) -> str:
         if self.state is State.CLAIMED:
@@ -227,6 +222,11 @@ class _Before(NamedTuple):
         return f"came too late: the task {_WORDS[self.state]}"
 
 
+_TOO_LATE: Final = {
+    names.REVOKED: "came too late",
+    names.REQUEUED: "only a failed task can be requeued",
+    names.COLLECTED: "no result to collect",
+}
 _WORDS: Final = {
     State.READY: "had returned to the queue",
     State.CLAIMED: "was being run",
