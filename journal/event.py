@@ -142,6 +142,33 @@ def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
     return event, _encoder.encode(event)
 
 
+def record_with(
+    drafts: Sequence[Draft], writer: str, seq: int, microseconds: int, offset: int
+) -> tuple[list[Event], list[bytes]]:
+    """Number, stamp, record and place drafts, counting on from `seq` and `microseconds`, from `offset` on."""
+    events: list[Event] = []
+    rows: list[bytes] = []
+    encode, raw, place_at = _encoder.encode, msgspec.Raw, force_setattr
+    for drafted in drafts:
+        seq += 1
+        microseconds += 1
+        drafted.writer, drafted.seq = writer, seq
+        event = Event(
+            microseconds / 1_000_000,
+            drafted.name,
+            raw(drafted.context),
+            drafted.key,
+            writer,
+            seq,
+            drafted.version,
+        )
+        rows.append(encode(event))
+        place_at(event, "offset", offset)
+        events.append(event)
+        offset += 1
+    return events, rows
+
+
 def place(event: Event, partition: int, offset: int) -> Event:
     """Give an event its position: once, by the log that recorded or read it, before anybody else sees it."""
     if partition:

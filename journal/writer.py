@@ -1,10 +1,11 @@
 """Who appends: an id, a number for each event, and a time that never stands still."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import uuid_utils
 
-from .event import Draft
+from .event import Draft, Event, record_with
 
 MICROSECONDS: Final = 1_000_000
 
@@ -29,6 +30,17 @@ class Writer:
         """`timestamp` in whole microseconds, moved just past this writer's last one where the clock did not advance."""
         self.last_microseconds = max(self.last_microseconds + 1, round(timestamp * MICROSECONDS))
         return self.last_microseconds / MICROSECONDS
+
+    def record_all(self, drafts: Sequence[Draft], now: float, offset: int) -> tuple[list[Event], list[bytes]]:
+        """Number, stamp, record and place new drafts without times of their own, from `offset` of partition 0 on.
+
+        What `number`, `stamp`, `record` and `place` do for one, for a whole append at a quarter of the cost.
+        """
+        writer, seq = self.id, self._seq
+        microseconds = max(self.last_microseconds, round(now * MICROSECONDS) - 1)
+        events, rows = record_with(drafts, writer, seq, microseconds, offset)
+        self._seq, self.last_microseconds = seq + len(drafts), microseconds + len(drafts)
+        return events, rows
 
     def catch_up(self, timestamp: float) -> None:
         """Stamp later than `timestamp`, the last one of a log that others write to as well."""
