@@ -4,6 +4,7 @@ Everything is decided by the order of one partition alone. A session lives in on
 replicas that read the same log cannot disagree about who owns what.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Final
@@ -98,8 +99,12 @@ class SessionState(msgspec.Struct):
 
 
 _decoder: Final = msgspec.json.Decoder(Fact)
-_MOVES: Final = TRANSITIONS
-_UNKNOWN: Final = TRANSITIONS[State.UNKNOWN]
+# The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
+_MOVES: Final = [TRANSITIONS[state] for state in sorted(TRANSITIONS)]
+_SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
+_READY, _CLAIMED, _FAILED = State.READY, State.CLAIMED, State.FAILED
+_KEPT, _COUNTED, _TAKEN_OFF = Attempt.KEPT, Attempt.COUNTED, Attempt.TAKEN_OFF
+_ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
 
 
 class TaskView(View):
@@ -118,8 +123,8 @@ class TaskView(View):
         on_sessions: Callable[[], None] | None = None,
     ) -> None:
         self.live: dict[str, TaskState] = {}
-        self.finished: dict[str, TaskState] = {}
-        self.dead: dict[str, TaskState] = {}
+        self.finished: OrderedDict[str, TaskState] = OrderedDict()
+        self.dead: OrderedDict[str, TaskState] = OrderedDict()
         self.sessions: dict[int, dict[str, SessionState]] = {}
         self.stale_outcomes = 0
         self.lost_claims = 0
@@ -147,7 +152,7 @@ class TaskView(View):
         try:
             context = msgspec.json.decode(event.context_json, type=FactContext)
         except msgspec.MsgspecError:
-            return Verdict.FOREIGN
+            return _FOREIGN
         return self.apply_fact(event.name, context, event.partition, event.offset, event.timestamp)
 
     def apply_page(self, page: Page) -> None:
@@ -182,14 +187,14 @@ class TaskView(View):
             return self._move_task(name, context, session, partition, offset, timestamp)
         if name in _WORKER_NAMES:
             return self._move_session(name, context, session, partition, offset, timestamp)
-        return Verdict.FOREIGN
+        return _FOREIGN
 
     def _submit(
         self, context: FactContext, partition: int, offset: int, timestamp: float, row: bytes | None
     ) -> Verdict:
         task_id = context.task
         if task_id in self.live or task_id in self.finished or task_id in self.dead:
-            return Verdict.REFUSED
+            return _REFUSED
         task = TaskState(
             task_id,
             context.task_name,
@@ -200,7 +205,7 @@ class TaskView(View):
             offset,
             timestamp,
             context.due,
-            _UNKNOWN[names.SUBMITTED].to,
+            _SUBMISSION.to,
             changed=offset,
             changed_at=timestamp,
             row=row,
@@ -208,7 +213,7 @@ class TaskView(View):
         self.live[task_id] = task
         if self.on_ready is not None:
             self.on_ready(task)
-        return Verdict.ACCEPTED
+        return _ACCEPTED
 
     def _move_task(
         self,
@@ -221,7 +226,7 @@ class TaskView(View):
     ) -> Verdict:
         task = self.live.get(context.task) or self.find(context.task)
         if task is None:
-            return Verdict.REFUSED
+            return _REFUSED
         move = _MOVES[task.state].get(name)
         if (
             move is None
@@ -230,16 +235,16 @@ class TaskView(View):
             or partition != task.partition
         ):
             return self._refuse(task, name)
-        if task.state is State.CLAIMED:
-            self._release(task)
-        if move.to is State.CLAIMED:
-            self._hold(task, name, session, context.worker, offset)
+        if name == names.CLAIMED:
+            self._hold(task, session, context.worker, offset)
         elif name == names.RETRIED:
             task.due = context.due
-        self._settle(task, move, offset, timestamp)
-        if name == names.COLLECTED:
+        elif name == names.COLLECTED:
             task.collected = True
-        return Verdict.ACCEPTED
+        if task.state is _CLAIMED and move.to is not _CLAIMED:
+            self._release(task)
+        self._settle(task, move, offset, timestamp)
+        return _ACCEPTED
 
     def _refuse(self, task: TaskState, name: str) -> Verdict:
         task.refused += 1
@@ -247,16 +252,14 @@ class TaskView(View):
             self.lost_claims += 1
         elif name in _OUTCOMES:
             self.stale_outcomes += 1
-        return Verdict.REFUSED
+        return _REFUSED
 
-    def _hold(self, task: TaskState, name: str, session: SessionState | None, worker: str, offset: int) -> None:
-        if name == names.CLAIMED:
-            if task.worker and task.worker != worker:
-                self.takeovers += 1
-            task.claim, task.worker = offset, worker
-        held_by = session if session is not None else self.session(task.partition, task.worker)
-        if held_by is not None:
-            held_by.claims[task.id] = task
+    def _hold(self, task: TaskState, session: SessionState | None, worker: str, offset: int) -> None:
+        assert session is not None, "the table asks for a session"
+        if task.worker and task.worker != worker:
+            self.takeovers += 1
+        task.claim, task.worker = offset, worker
+        session.claims[task.id] = task
 
     def _release(self, task: TaskState) -> None:
         session = self.session(task.partition, task.worker)
@@ -265,36 +268,35 @@ class TaskView(View):
 
     def _settle(self, task: TaskState, move: Move, offset: int, timestamp: float) -> None:
         """Carry out an accepted move: attempts, state, and the room the task is kept in."""
-        attempt, before = move.attempt, task.state
-        if attempt is Attempt.COUNTED:
+        to, _, _, attempt = move
+        if attempt is _COUNTED:
             task.attempts += 1
-        elif attempt is Attempt.TAKEN_OFF:
+        elif attempt is _TAKEN_OFF:
             task.attempts -= 1
-        elif attempt is Attempt.FORGOTTEN:
+        elif attempt is not _KEPT:
             task.attempts = 0
             task.due = 0.0
-        task.state = move.to
-        if move.to is not before:
-            task.changed, task.changed_at = offset, timestamp
-        if move.to is State.READY:
+        if to is task.state:
+            return
+        task.state, task.changed, task.changed_at = to, offset, timestamp
+        if to is _READY:
             task.claim = -1
             self.dead.pop(task.id, None)
             self.live[task.id] = task
             if self.on_ready is not None:
                 self.on_ready(task)
-        elif move.to is not State.CLAIMED and move.to is not before:
+        elif to is not _CLAIMED:
             self._finish(task)
 
     def _finish(self, task: TaskState) -> None:
         """Move a task out of the live ones; the oldest of a full room is forgotten, the same one on every replica."""
         self.live.pop(task.id, None)
         task.row, task.claim = None, -1
-        room, kept = (
-            (self.dead, DEAD_LETTERS_KEPT) if task.state is State.FAILED else (self.finished, FINISHED_TASKS_KEPT)
-        )
+        failed = task.state is _FAILED
+        room = self.dead if failed else self.finished
         room[task.id] = task
-        if len(room) > kept:
-            del room[next(iter(room))]
+        if len(room) > (DEAD_LETTERS_KEPT if failed else FINISHED_TASKS_KEPT):
+            room.popitem(last=False)
 
     def _move_session(
         self,
@@ -312,29 +314,29 @@ class TaskView(View):
             if watcher is not None:
                 watcher.last = offset
             if session is not None and session.last != context.last:
-                return Verdict.REFUSED  # the session has shown a sign of life that the watcher had not seen
+                return _REFUSED  # the session has shown a sign of life that the watcher had not seen
         if session is None:
-            return Verdict.REFUSED
+            return _REFUSED
         if name != names.BEAT:
             self._end_session(session, name, offset, timestamp)
-        return Verdict.ACCEPTED
+        return _ACCEPTED
 
     def _join(
         self, context: FactContext, session: SessionState | None, partition: int, offset: int, timestamp: float
     ) -> Verdict:
         if session is not None or not context.worker:
-            return Verdict.REFUSED
+            return _REFUSED
         self.sessions.setdefault(partition, {})[context.worker] = SessionState(
             context.worker, partition, context.lease_ms, context.host, context.pid, timestamp, offset
         )
         self._sessions_changed()
-        return Verdict.ACCEPTED
+        return _ACCEPTED
 
     def _end_session(self, session: SessionState, name: str, offset: int, timestamp: float) -> None:
         """Return the claims of a session: unharmed if it left, the attempts counted if it expired."""
         del self.sessions[session.partition][session.worker]
         self._sessions_changed()
-        moves = _MOVES[State.CLAIMED]
+        moves = _MOVES[_CLAIMED]
         for task in session.claims.values():
             if name == names.LEFT:
                 move = moves[HANDED_BACK]
