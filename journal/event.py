@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 
 from .cursor import Position
 from .errors import EventTooLarge, InvalidEvent
-from .limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
+from .limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, TIMESTAMP_SECONDS_MAX
 
 EMPTY_CONTEXT: Final = msgspec.Raw(b"{}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -98,9 +98,15 @@ def check(drafted: Draft) -> int:
     name, key = drafted.name, drafted.key
     if name not in _known_names:
         _check_name(name)
-    if key is not None and not (isinstance(key, str) and len(key) <= KEY_CHARS_MAX):
+    if key is not None and not (isinstance(key, str) and len(key) <= KEY_CHARS_MAX and _is_encodable(key)):
         raise InvalidEvent(
             f"the key of {name!r} must be a string of at most {KEY_CHARS_MAX} characters, got {key!r:.80}"
+        )
+    timestamp = drafted.timestamp
+    if timestamp is not None and not 0.0 <= timestamp <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
+        raise InvalidEvent(
+            f"the timestamp of {name!r} must be seconds since 1970, from 0 to {TIMESTAMP_SECONDS_MAX:,.0f}, "
+            f"got {timestamp!r}"
         )
     # A character of a key takes at most six bytes in JSON; names are plain ASCII.
     size = len(drafted.context) + len(name) + 6 * len(key or "") + EVENT_OVERHEAD_BYTES_MAX
@@ -110,6 +116,16 @@ def check(drafted: Draft) -> int:
             "Keep large payloads in a store of their own and put a reference in the event."
         )
     return size
+
+
+def _is_encodable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, from a badly decoded file name for example
+        return False
+    return True
 
 
 def _check_name(name: str) -> None:

@@ -22,6 +22,8 @@ TOPIC_MESSAGE_BYTES_MIN: Final = BATCH_BYTES_MAX + 512 * KIB
 NAME_CHARS_MAX: Final = 200
 KEY_CHARS_MAX: Final = 500
 PARTITIONS_MAX: Final = 1_024
+# The latest time an event can carry, in seconds since 1970 (the year 2255): in microseconds a float holds it exactly.
+TIMESTAMP_SECONDS_MAX: Final = 9_000_000_000.0
 
 # Rows read at a time: 500 keeps a page under a millisecond and the memory of a reader flat.
 PAGE_EVENTS: Final = 500

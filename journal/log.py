@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from .cursor import Cursor
-from .errors import EventTooLarge
+from .errors import EventTooLarge, InvalidEvent
 from .event import Draft, Event
 from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
 
@@ -117,6 +117,25 @@ class Log(Protocol):
     async def aclose(self) -> None:
         """Finish what was accepted and let go of the log; closing twice is harmless."""
         ...
+
+
+def check_partitions(drafts: Sequence[Draft], partitions: int) -> None:
+    """Refuse drafts that name a partition which the log does not have."""
+    for draft in drafts:
+        if draft.partition is not None and not 0 <= draft.partition < partitions:
+            raise InvalidEvent(
+                f"the draft of {draft.name!r} names partition {draft.partition}; this journal has {_range(partitions)}"
+            )
+
+
+def check_cursor(cursor: Mapping[int, int], partitions: int) -> None:
+    """Refuse a cursor that names a partition which the log does not have."""
+    if any(partition >= partitions for partition in cursor):
+        raise ValueError(f"the cursor {Cursor(cursor)} is not one of this journal, which has {_range(partitions)}")
+
+
+def _range(partitions: int) -> str:
+    return "the partition 0 only" if partitions == 1 else f"the partitions 0 to {partitions - 1}"
 
 
 def check_batch(sizes: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from .cursor import Cursor
 from .errors import HistoryTruncated, JournalClosed
 from .event import Draft, Event, check, place, record
 from .limits import PAGE_EVENTS
-from .log import Bounds, Page, check_batch
+from .log import Bounds, Page, check_batch, check_cursor, check_partitions
 from .writer import Writer
 
 
@@ -104,6 +104,7 @@ class MemoryLog:
         """See `Log.append`."""
         self._check_open()
         check_batch([check(draft) for draft in drafts])
+        check_partitions(drafts, self.partitions)
         with self._store.lock:
             events = [self._append_one(draft) for draft in drafts]
         self._store.ring()
@@ -126,6 +127,7 @@ class MemoryLog:
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
         """See `Log.read`."""
         self._check_open()
+        check_cursor(cursor, self.partitions)
         pages: list[Page] = []
         with self._store.lock:
             for partition, offset in cursor.items():
@@ -149,6 +151,7 @@ class MemoryLog:
     async def tail(self, cursor: Mapping[int, int]) -> "MemoryTail":
         """See `Log.tail`."""
         self._check_open()
+        check_cursor(cursor, self.partitions)
         return MemoryTail(self, self._store, Cursor(cursor))
 
     async def bounds(self) -> Bounds:

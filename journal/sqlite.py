@@ -24,10 +24,10 @@ import apsw
 from . import blocking
 from .cursor import Cursor
 from .doorbell import Bell, Ringer, bell_directories
-from .errors import AppendInDoubt, HistoryTruncated, InvalidEvent, JournalClosed, JournalUnavailable
+from .errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnavailable
 from .event import Draft, Event, check
 from .limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
-from .log import Bounds, Page, Tail, check_batch
+from .log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from .sqlite_commit import Committer, Entry, stamp_decoder
 from .sqlite_file import Synchronous, check_path, connect, connect_reader, create, explained, is_journal
 from .sqlite_repeats import identities, search
@@ -175,7 +175,7 @@ class SqliteLog:
         """See `Log.append`."""
         state = self._state()
         check_batch([check(draft) for draft in drafts])
-        _check_partitions(drafts)
+        check_partitions(drafts, self.partitions)
         if not drafts:
             return []
         entry = Entry(drafts)
@@ -236,7 +236,7 @@ class SqliteLog:
 
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
         """See `Log.read`."""
-        _check_cursor(cursor)
+        check_cursor(cursor, self.partitions)
         page = self.page(cursor[0], limit) if cursor else None
         return [page] if page is not None else []
 
@@ -254,7 +254,7 @@ class SqliteLog:
     async def tail(self, cursor: Mapping[int, int]) -> Tail:
         """See `Log.tail`."""
         self._state()
-        _check_cursor(cursor)
+        check_cursor(cursor, self.partitions)
         return SqliteTail(self, cursor)
 
     async def bounds(self) -> Bounds:
@@ -284,7 +284,7 @@ class SqliteLog:
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the events below the given offset, as retention does; the offsets of the others stay."""
         state = self._state()
-        _check_cursor(before)
+        check_cursor(before, self.partitions)
         bounds = self._bounds(state)
         step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
         while step < end:
@@ -397,7 +397,7 @@ class SqliteTail:
 
     def skip(self, partition: int, offset: int) -> None:
         """See `Tail.skip`."""
-        _check_cursor({partition: offset})
+        check_cursor({partition: offset}, 1)
         self._offset = max(self._offset, offset)
 
     async def aclose(self) -> None:
@@ -405,19 +405,6 @@ class SqliteTail:
         bell, self._bell = self._bell, None
         if bell is not None:
             bell.take_down()
-
-
-def _check_partitions(drafts: Sequence[Draft]) -> None:
-    for draft in drafts:
-        if draft.partition:
-            raise InvalidEvent(
-                f"this journal has the partition 0 only, the draft of {draft.name!r} names {draft.partition}"
-            )
-
-
-def _check_cursor(cursor: Mapping[int, int]) -> None:
-    if any(cursor):
-        raise ValueError(f"this journal has the partition 0 only, the cursor names {', '.join(map(str, cursor))}")
 
 
 _logs: Final["weakref.WeakSet[SqliteLog]"] = weakref.WeakSet()

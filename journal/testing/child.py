@@ -1,0 +1,57 @@
+"""The other process in the suite's tests: `python -m journeyman.journal.testing.child ROLE URL …`.
+
+It prints one line for each thing it has seen, at once, so that its parent can wait for it instead of sleeping.
+"""
+
+import sys
+
+from ..event import decode, draft
+from ..synchronous import Journal
+
+
+def append(url: str, name: str, count: int, batch: int) -> None:
+    """Append `count` times `batch` events under `name`; print the offsets of each append once it is acknowledged."""
+    with Journal(url) as journal:
+        say("ready")
+        for number in range(count):
+            drafted = [draft(name, {"number": number, "part": part}, name) for part in range(batch)]
+            events = journal.append_drafts(drafted)
+            say(number, events[0].partition, *(event.offset for event in events))
+
+
+def follow(url: str, count: int) -> None:
+    """Read what is there, say "waiting", wait for `count` more events and print the position and name of each."""
+    with Journal(url) as journal:
+        log = journal.asynchronous.log
+        tail = journal.run(log.tail(journal.bounds().first))
+        while journal.run(tail.page(timeout=0.0)) is not None:
+            pass
+        say("waiting")
+        seen = 0
+        while seen < count:
+            page = journal.run(tail.page())
+            if page is None:
+                continue
+            for offset, row in zip(page.offsets, page.rows, strict=True):
+                say(page.partition, offset, decode(row, page.partition, offset).name)
+                seen += 1
+        journal.run(tail.aclose())
+
+
+def say(*words: object) -> None:
+    """One line to the parent."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str]) -> None:
+    """Play the role that the arguments name."""
+    role, url, *rest = arguments
+    if role == "append":
+        append(url, rest[0], int(rest[1]), int(rest[2]))
+    else:
+        follow(url, int(rest[0]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

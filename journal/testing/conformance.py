@@ -1,0 +1,26 @@
+"""The conformance suite of the log port: what every log does, whatever it is made of.
+
+Subclass `LogConformance`, supply `url`, and let a test runner find the `test_*` methods::
+
+    class TestMyLog(ProcessConformance, LogConformance):
+        partitions = 3
+
+        def url(self, partitions: int) -> str:
+            return f"mylog://localhost/{uuid.uuid4()}?partitions={partitions}"
+
+`ProcessConformance` is for logs that several processes share. A log whose coroutines need no loop should pass twice,
+the second time with `drive = staticmethod(blocking.run)`. A log opened by other means than its URL overrides `log`, and
+one without a `trim(before)` overrides that.
+"""
+
+from .suite_appending import AppendingConformance
+from .suite_lifetime import LifetimeConformance
+from .suite_processes import ProcessConformance
+from .suite_reading import ReadingConformance
+from .suite_repeats import RepeatsConformance
+
+__all__ = ["LogConformance", "ProcessConformance"]
+
+
+class LogConformance(AppendingConformance, RepeatsConformance, ReadingConformance, LifetimeConformance):
+    """All that one process can see of a log."""

@@ -1,0 +1,137 @@
+"""What the parts of the conformance suite share: how they get their logs, and what they ask of them."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ..errors import JournalError
+from ..event import Draft, Event, decode, draft
+from ..log import Log, Page, Tail
+from ..url import log_from_url
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+# How long a condition may take to become true before a test says that it never did, in seconds.
+PATIENCE_SECONDS = 60.0
+
+
+class Suite:
+    """Base of the suite's parts: supply `url`, and override the rest where the log differs."""
+
+    partitions: ClassVar[int] = 1
+    """The most partitions a log of this kind is tested with."""
+
+    one_clock: ClassVar[bool] = False
+    """Whether the events' times rise strictly along the log, not only per writer."""
+
+    def url(self, partitions: int) -> str:
+        """A URL of a new, empty log with so many partitions; whoever opens it, in any process, shares its storage."""
+        raise NotImplementedError
+
+    def log(self, url: str) -> Log:
+        """A log, not yet opened, on the storage that `url` names."""
+        return log_from_url(url)
+
+    async def trim(self, log: Log, before: Mapping[int, int]) -> None:
+        """Remove the records below these offsets, as retention does."""
+        await log.trim(before)  # type: ignore[attr-defined]
+
+    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a test to its end; a log that needs no loop passes with `blocking.run` as well."""
+        return asyncio.run(coroutine)
+
+    @asynccontextmanager
+    async def opened(self, url: str | None = None) -> AsyncIterator[Log]:
+        """An open log on the storage of `url`, or on storage of its own."""
+        log = self.log(url if url is not None else self.url(self.partitions))
+        await log.open()
+        try:
+            yield log
+        finally:
+            await log.aclose()
+
+
+class Refusal(Generic[E]):
+    """Holds the error that a `refused` block ended with."""
+
+    error: E
+
+
+@contextmanager
+def refused(kind: type[E]) -> Iterator[Refusal[E]]:
+    """The block must end with an error of this kind, and one of the journal's must say what is wrong in a sentence."""
+    refusal: Refusal[E] = Refusal()
+    try:
+        yield refusal
+    except kind as error:
+        refusal.error = error
+    else:
+        raise AssertionError(f"expected {kind.__name__}, but nothing was refused")
+    if isinstance(refusal.error, JournalError):
+        assert len(str(refusal.error).split()) > 5, f"{refusal.error!r} should say in a sentence what is wrong"
+
+
+def events_of(pages: Sequence[Page]) -> list[Event]:
+    """The events on the pages, in their order."""
+    return [
+        decode(row, page.partition, offset)
+        for page in pages
+        for offset, row in zip(page.offsets, page.rows, strict=True)
+    ]
+
+
+def drafts(name: str, count: int, key: str | None = None) -> list[Draft]:
+    """So many drafts whose contexts count from 0 up."""
+    return [draft(name, {"number": number}, key) for number in range(count)]
+
+
+async def history(log: Log) -> list[Event]:
+    """Everything that is in the log now, each partition in its order."""
+    bounds = await log.bounds()
+    tail = await log.tail(bounds.first)
+    try:
+        wanted = sum(bounds.end.values()) - sum(bounds.first.values())
+        return await received(tail, wanted) if wanted else []
+    finally:
+        await tail.aclose()
+
+
+async def received(tail: Tail, count: int, partition: int | None = None) -> list[Event]:
+    """The next `count` events of a tail; fails when they do not come."""
+    events: list[Event] = []
+    while len(events) < count:
+        page = await tail.page(count - len(events), PATIENCE_SECONDS, partition)
+        assert page is not None, f"waited for {count} events for {PATIENCE_SECONDS:g} s, got {len(events)}"
+        events += events_of([page])
+    return events
+
+
+def numbers(events: Sequence[Event]) -> list[int]:
+    """The numbers in the contexts of `drafts`."""
+    return [event.context["number"] for event in events]
+
+
+def identical(one: Event, other: Event) -> bool:
+    """Whether two events are equal in all they hold, contexts compared by their bytes."""
+    return _fields(one) == _fields(other)
+
+
+def _fields(event: Event) -> tuple[object, ...]:
+    return (
+        event.position,
+        event.timestamp,
+        event.name,
+        bytes(event.context_json),
+        event.key,
+        event.writer,
+        event.seq,
+        event.version,
+    )
+
+
+def same_history(one: Sequence[Event], other: Sequence[Event]) -> bool:
+    """Whether two readings hold the same events in the same order."""
+    return len(one) == len(other) and all(itertools.starmap(identical, zip(one, other, strict=True)))

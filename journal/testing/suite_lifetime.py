@@ -1,0 +1,88 @@
+"""Opening, reopening, closing."""
+
+import asyncio
+
+from ..errors import JournalClosed
+from .suite import PATIENCE_SECONDS, Suite, drafts, history, numbers, refused, same_history
+from .suite_reading import tail_is_waiting
+
+
+class LifetimeConformance(Suite):
+    """From `open` to `aclose`."""
+
+    def test_a_log_opened_again_has_everything(self) -> None:
+        async def test() -> None:
+            url = self.url(self.partitions)
+            async with self.opened(url) as log:
+                first = await log.append(drafts("thing.made", 5, "key"))
+                again = log.url
+            async with self.opened(again) as log:
+                assert same_history(await history(log), first)
+                second = await log.append(drafts("thing.made", 2, "key"))
+                assert second[0].offset == first[-1].offset + 1
+                assert second[0].writer != first[0].writer, "each opening is a writer of its own"
+                assert len(await history(log)) == 7
+
+        self.drive(test())
+
+    def test_closing_twice_is_harmless_and_using_it_afterwards_is_refused(self) -> None:
+        async def test() -> None:
+            log = self.log(self.url(self.partitions))
+            await log.open()
+            await log.append(drafts("thing.made", 1))
+            bounds = await log.bounds()
+            await log.aclose()
+            await log.aclose()
+            with refused(JournalClosed):
+                await log.append(drafts("thing.made", 1))
+            with refused(JournalClosed):
+                await log.read(bounds.first)
+            with refused(JournalClosed):
+                await log.tail(bounds.first)
+            with refused(JournalClosed):
+                await log.bounds()
+            with refused(JournalClosed):
+                await log.position_at(0.0)
+
+        self.drive(test())
+
+    def test_closing_finishes_what_was_accepted(self) -> None:
+        async def test() -> None:
+            url = self.url(1)
+            log = self.log(url)
+            await log.open()
+            appends = [asyncio.ensure_future(log.append(drafts(f"thing.n{n}", 1))) for n in range(20)]
+            await asyncio.sleep(0)
+            await log.aclose()
+            outcomes = await asyncio.gather(*appends, return_exceptions=True)
+            acknowledged = [outcome[0].name for outcome in outcomes if not isinstance(outcome, BaseException)]
+            assert all(isinstance(each, (list, JournalClosed)) for each in outcomes)
+            async with self.opened(url) as again:
+                assert {event.name for event in await history(again)} >= set(acknowledged)
+
+        asyncio.run(test())
+
+    def test_closing_ends_the_wait_of_a_tail(self) -> None:
+        async def test() -> None:
+            log = self.log(self.url(self.partitions))
+            await log.open()
+            tail = await log.tail((await log.bounds()).end)
+            waiting = asyncio.ensure_future(tail.page())
+            assert await tail_is_waiting(waiting)
+            await log.aclose()
+            with refused(JournalClosed):
+                await asyncio.wait_for(waiting, PATIENCE_SECONDS)
+            await tail.aclose()
+
+        asyncio.run(test())
+
+    def test_two_logs_on_the_same_storage_see_each_other(self) -> None:
+        async def test() -> None:
+            url = self.url(1)
+            async with self.opened(url) as one, self.opened(url) as other:
+                await one.append(drafts("thing.made", 1))
+                await other.append(drafts("thing.made", 2))
+                for log in (one, other):
+                    assert numbers(await history(log)) == [0, 0, 1]
+
+        self.drive(test())

@@ -1,0 +1,128 @@
+"""Several real processes on one log: who appends at once, who is killed, who is woken."""
+
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from .. import limits
+from ..event import Event
+from .suite import PATIENCE_SECONDS, Suite, drafts, history
+
+_KILLS = 6
+
+
+@contextmanager
+def child(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    """Another process on the log: see `child.py` for its roles. It has ended when the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"{__package__}.child", *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def line_from(process: "subprocess.Popen[str]") -> list[str]:
+    """The words of its next line; fails if it says nothing more, or nothing for too long."""
+    assert process.stdout is not None
+    alarm = threading.Timer(PATIENCE_SECONDS, process.kill)
+    alarm.start()
+    try:
+        words = process.stdout.readline().split()
+    finally:
+        alarm.cancel()
+    assert words, "the other process ended, or was ended, before it said what was waited for"
+    return words
+
+
+class ProcessConformance(Suite):
+    """What processes that share a log can rely on."""
+
+    def test_concurrent_writers_in_several_processes(self) -> None:
+        """One order for all: nobody's event is lost, doubled or torn apart, and each process's own order is kept."""
+        url = self.url(1)
+        names = ["writer.a", "writer.b", "writer.c"]
+        said = {}
+        with ExitStack() as stack:
+            processes = [stack.enter_context(child("append", url, name, 40, 3)) for name in names]
+            for name, process in zip(names, processes, strict=True):
+                assert line_from(process) == ["ready"]
+                said[name] = [list(map(int, line_from(process))) for _ in range(40)]
+        events = self.drive(self._history(url))
+        assert len(events) == 3 * 40 * 3
+        for name in names:
+            own = [event for event in events if event.name == name]
+            assert [event.context["number"] for event in own] == [number for number in range(40) for _ in range(3)]
+            for number, _, *offsets in said[name]:
+                assert offsets == list(range(offsets[0], offsets[0] + 3)), "an append is contiguous"
+                assert [events[offset].context for offset in offsets] == [
+                    {"number": number, "part": part} for part in range(3)
+                ]
+
+    async def _history(self, url: str) -> list[Event]:
+        async with self.opened(url) as log:
+            return await history(log)
+
+    def test_what_was_acknowledged_survives_sigkill(self) -> None:
+        """Killed at any moment, a writer leaves all that was acknowledged, and all or nothing of the rest."""
+        url = self.url(1)
+        generator = random.Random(20_261_122)
+        for kill in range(_KILLS):
+            name = f"writer.n{kill}"
+            with child("append", url, name, 1_000_000, 3) as writer:
+                assert line_from(writer) == ["ready"]
+                said = [line_from(writer) for _ in range(generator.randrange(1, 60))]
+                writer.kill()  # at whatever it is doing now
+                assert writer.stdout is not None
+                said += [line.split() for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+            self._check_survivors(self.drive(self._history(url)), name, [list(map(int, words)) for words in said])
+        self.drive(self._one_more(url))
+
+    def _check_survivors(self, events: list[Event], name: str, said: list[list[int]]) -> None:
+        at = {event.offset: event for event in events}
+        for number, _, *offsets in said:
+            for part, offset in enumerate(offsets):
+                assert (at[offset].name, at[offset].context) == (name, {"number": number, "part": part})
+        own = [event for event in events if event.name == name]
+        assert len(own) % 3 == 0, "an append landed in part"
+        assert len(said) <= len(own) // 3 <= len(said) + 1, "at most the one append under way is more"
+        assert len({event.seq for event in own}) == len(own), "an event stands there twice"
+
+    async def _one_more(self, url: str) -> None:
+        async with self.opened(url) as log:
+            end = (await log.bounds()).end
+            (event,) = await log.append(drafts("thing.made", 1))
+            assert event.offset == end[0]
+
+    def test_a_tail_in_another_process_is_woken(self) -> None:
+        url = self.url(1)
+        self.drive(self._one_more(url))
+        with child("follow", url, 3) as follower:
+            assert line_from(follower) == ["waiting"]
+            for offset in (1, 2, 3):  # each is waited for before the next, so each is a wake-up of its own
+                self.drive(self._one_more(url))
+                assert line_from(follower) == ["0", str(offset), "thing.made"]
+
+    def test_a_tail_here_is_woken_by_another_process(self) -> None:
+        url = self.url(1)
+
+        async def test() -> None:
+            async with self.opened(url) as log:
+                tail = await log.tail((await log.bounds()).end)
+                with child("append", url, "thing.made", 5, limits.PAGE_EVENTS) as writer:
+                    assert line_from(writer) == ["ready"]
+                    got = 0
+                    while got < 5 * limits.PAGE_EVENTS:
+                        page = await tail.page(timeout=PATIENCE_SECONDS)
+                        assert page is not None, "nothing came from the other process"
+                        got += len(page.rows)
+                await tail.aclose()
+
+        self.drive(test())

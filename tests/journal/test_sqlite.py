@@ -1,0 +1,33 @@
+"""The embedded log keeps every promise of the port, in a loop and in a plain thread."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from journeyman.journal import blocking
+from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
+
+
+class TestInLoop(LogConformance):
+    one_clock = True
+
+    @pytest.fixture(autouse=True)
+    def _directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    def url(self, partitions: int) -> str:
+        assert partitions == 1
+        return f"sqlite:///{self.directory}/{uuid.uuid4()}.db"
+
+
+class TestInThread(TestInLoop):
+    drive = staticmethod(blocking.run)
+
+
+class TestProcesses(ProcessConformance):
+    @pytest.fixture(autouse=True)
+    def _directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    def url(self, partitions: int) -> str:
+        return f"sqlite:///{self.directory}/{uuid.uuid4()}.db"
