@@ -10,8 +10,7 @@ import uuid_utils
 from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
-
-QUEUE_DEFAULT: Final = "default"
+from .names import QUEUE_DEFAULT
 
 
 def new_id() -> str:

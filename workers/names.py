@@ -1,4 +1,4 @@
-"""The names of the events that tasks and workers append: stable strings, part of the format of the log."""
+"""The names that tasks and workers write into the log: stable strings, part of its format."""
 
 from typing import Final
 
@@ -31,3 +31,6 @@ TASK_EVENTS: Final = (
     COLLECTED,
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
+
+# The queue of a task that names none; a submission does not spell it out.
+QUEUE_DEFAULT: Final = "default"

@@ -9,7 +9,8 @@ from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
 from .errors import ValidationError
-from .message import QUEUE_DEFAULT, Message
+from .message import Message
+from .names import QUEUE_DEFAULT
 
 P = ParamSpec("P")
 R = TypeVar("R")

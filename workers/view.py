@@ -4,7 +4,7 @@ Everything is decided by the order of one partition alone. A session lives in on
 replicas that read the same log cannot disagree about who owns what.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Final
@@ -13,7 +13,13 @@ import msgspec
 
 from ..consumers.view import View
 from ..journal.event import Event
-from ..journal.limits import DEAD_LETTERS_KEPT, FINISHED_TASKS_KEPT
+from ..journal.limits import (
+    DEAD_LETTERS_KEPT,
+    FINISHED_TASKS_KEPT,
+    KEY_CHARS_MAX,
+    MAX_RETRIES_DEFAULT,
+    TASK_ID_CHARS_MAX,
+)
 from ..journal.log import Page
 from . import names
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move, State
@@ -28,7 +34,10 @@ class Verdict(IntEnum):
 
 
 class FactContext(msgspec.Struct, gc=False):
-    """What the fold needs of a context, whatever the event; the rest is not decoded."""
+    """What the fold needs of a context, whatever the event; the rest is not decoded.
+
+    What a submission leaves out has the value that `Message` gives it.
+    """
 
     task: str = ""
     worker: str = ""
@@ -36,9 +45,9 @@ class FactContext(msgspec.Struct, gc=False):
     claim: int = -1
     last: int = -1
     task_name: str = ""
-    queue: str = ""
+    queue: str = names.QUEUE_DEFAULT
     priority: int = 0
-    max_retries: int | None = None
+    max_retries: int | None = MAX_RETRIES_DEFAULT
     due: float = 0.0
     lease_ms: int = 0
     host: str = ""
@@ -49,15 +58,15 @@ class Fact(msgspec.Struct, gc=False):
     """What the fold needs of an event."""
 
     name: str
-    context: FactContext
-    timestamp: float = 0.0
+    timestamp: float
+    context: FactContext = msgspec.field(default_factory=FactContext)
 
 
 class TaskState(msgspec.Struct, gc=False):
     """One task: `claim` is the position of its current claim, `changed` of the last accepted event about it.
 
-    `due` is the time, in seconds since the epoch, before which nobody should claim it. `attempts` counts claims not taken
-    back. `row` is the submission as it stands in the log, where the view keeps rows and the task may still run.
+    `due` is the time, in seconds since the epoch, before which nobody should claim it. `attempts` counts claims not
+    taken back. `row` is the submission as it stands in the log, where the view keeps rows and the task may still run.
     """
 
     id: str
@@ -123,13 +132,16 @@ class TaskView(View):
         on_sessions: Callable[[], None] | None = None,
     ) -> None:
         self.live: dict[str, TaskState] = {}
-        self.finished: OrderedDict[str, TaskState] = OrderedDict()
-        self.dead: OrderedDict[str, TaskState] = OrderedDict()
+        self.finished: dict[str, TaskState] = {}
+        self.dead: dict[str, TaskState] = {}
         self.sessions: dict[int, dict[str, SessionState]] = {}
         self.stale_outcomes = 0
         self.lost_claims = 0
         self.takeovers = 0
         self.unreadable = 0
+        # Which is the oldest is a question for one partition: readers see the partitions interleaved in different ways.
+        self._finished_order: dict[int, deque[str]] = {}
+        self._dead_order: dict[int, OrderedDict[str, None]] = {}
         self._keep_rows = keep_rows
         self.on_ready = on_ready
         self.on_sessions = on_sessions
@@ -152,6 +164,7 @@ class TaskView(View):
         try:
             context = msgspec.json.decode(event.context_json, type=FactContext)
         except msgspec.MsgspecError:
+            self.unreadable += 1
             return _FOREIGN
         return self.apply_fact(event.name, context, event.partition, event.offset, event.timestamp)
 
@@ -195,6 +208,8 @@ class TaskView(View):
         task_id = context.task
         if task_id in self.live or task_id in self.finished or task_id in self.dead:
             return _REFUSED
+        if not 0 < len(task_id) <= TASK_ID_CHARS_MAX:
+            return _REFUSED  # no event about it could be appended: the id is its events' key
         task = TaskState(
             task_id,
             context.task_name,
@@ -226,7 +241,7 @@ class TaskView(View):
     ) -> Verdict:
         task = self.live.get(context.task) or self.find(context.task)
         if task is None:
-            return _REFUSED
+            return self._refuse(name)
         move = _MOVES[task.state].get(name)
         if (
             move is None
@@ -234,7 +249,8 @@ class TaskView(View):
             or (move.session and session is None)
             or partition != task.partition
         ):
-            return self._refuse(task, name)
+            task.refused += 1
+            return self._refuse(name)
         if name == names.CLAIMED:
             self._hold(task, session, context.worker, offset)
         elif name == names.RETRIED:
@@ -246,8 +262,7 @@ class TaskView(View):
         self._settle(task, move, offset, timestamp)
         return _ACCEPTED
 
-    def _refuse(self, task: TaskState, name: str) -> Verdict:
-        task.refused += 1
+    def _refuse(self, name: str) -> Verdict:
         if name == names.CLAIMED:
             self.lost_claims += 1
         elif name in _OUTCOMES:
@@ -281,7 +296,8 @@ class TaskView(View):
         task.state, task.changed, task.changed_at = to, offset, timestamp
         if to is _READY:
             task.claim = -1
-            self.dead.pop(task.id, None)
+            if self.dead.pop(task.id, None) is not None:
+                del self._dead_order[task.partition][task.id]
             self.live[task.id] = task
             if self.on_ready is not None:
                 self.on_ready(task)
@@ -290,13 +306,23 @@ class TaskView(View):
 
     def _finish(self, task: TaskState) -> None:
         """Move a task out of the live ones; the oldest of a full room is forgotten, the same one on every replica."""
-        self.live.pop(task.id, None)
+        task_id, partition = task.id, task.partition
+        self.live.pop(task_id, None)
         task.row, task.claim = None, -1
-        failed = task.state is _FAILED
-        room = self.dead if failed else self.finished
-        room[task.id] = task
-        if len(room) > (DEAD_LETTERS_KEPT if failed else FINISHED_TASKS_KEPT):
-            room.popitem(last=False)
+        if task.state is _FAILED:
+            self.dead[task_id] = task
+            letters = self._dead_order.setdefault(partition, OrderedDict())
+            letters[task_id] = None
+            if len(letters) > DEAD_LETTERS_KEPT:
+                del self.dead[letters.popitem(last=False)[0]]
+            return
+        self.finished[task_id] = task
+        order = self._finished_order.get(partition)
+        if order is None:
+            order = self._finished_order[partition] = deque()
+        order.append(task_id)
+        if len(order) > FINISHED_TASKS_KEPT:
+            del self.finished[order.popleft()]
 
     def _move_session(
         self,
@@ -324,7 +350,7 @@ class TaskView(View):
     def _join(
         self, context: FactContext, session: SessionState | None, partition: int, offset: int, timestamp: float
     ) -> Verdict:
-        if session is not None or not context.worker:
+        if session is not None or not 0 < len(context.worker) <= KEY_CHARS_MAX:
             return _REFUSED
         self.sessions.setdefault(partition, {})[context.worker] = SessionState(
             context.worker, partition, context.lease_ms, context.host, context.pid, timestamp, offset
@@ -337,11 +363,9 @@ class TaskView(View):
         del self.sessions[session.partition][session.worker]
         self._sessions_changed()
         moves = _MOVES[_CLAIMED]
+        left = name == names.LEFT
         for task in session.claims.values():
-            if name == names.LEFT:
-                move = moves[HANDED_BACK]
-            else:
-                move = moves[EXHAUSTED if task.exhausted else RETURNED]
+            move = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]
             self._settle(task, move, offset, timestamp)
 
     def _sessions_changed(self) -> None:
