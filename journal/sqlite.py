@@ -240,12 +240,17 @@ class SqliteLog:
         page = self.page(cursor[0], limit) if cursor else None
         return [page] if page is not None else []
 
-    def page(self, offset: int, limit: int) -> Page | None:
-        """Up to `limit` rows from `offset` on that are there now, or None."""
+    def page(self, offset: int, limit: int, *, suspicious: bool = True) -> Page | None:
+        """Up to `limit` rows from `offset` on that are there now, or None.
+
+        Who is not `suspicious`, and finds nothing, does not ask whether retention has removed all there was.
+        """
         state = self._state()
         found = self._rows(state, _PAGE, (offset, limit))
         if found and found[0][0] == offset + 1:
             return Page(0, range(offset, offset + len(found)), [row for _, row in found])
+        if not found and not suspicious:
+            return None
         first = self._bounds(state).first[0]
         if offset < first:
             raise HistoryTruncated(0, offset, first)
@@ -360,6 +365,7 @@ class SqliteTail:
         self._follows = 0 in cursor
         self._offset = cursor.get(0, 0)
         self._bell: Bell | None = None
+        self._suspicious = True
 
     @property
     def cursor(self) -> Cursor:
@@ -374,7 +380,10 @@ class SqliteTail:
             raise ValueError(f"this journal has the partition 0 only, got {partition}")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            page = self._log.page(self._offset, limit)
+            if self._bell is not None:
+                self._bell.drain()  # before the look: what is committed after it rings anew
+            page = self._log.page(self._offset, limit, suspicious=self._suspicious)
+            self._suspicious = False
             if page is not None:
                 self._offset = page.next_offset
                 return page
@@ -392,8 +401,8 @@ class SqliteTail:
             self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
             if self._bell is None:
                 await blocking.settled(concurrent.futures.Future(), timeout)
-        elif not self._bell.drain() and await blocking.readable(self._bell.sock, timeout):
-            self._bell.drain()
+        elif not await blocking.readable(self._bell.sock, timeout):
+            self._suspicious = True
 
     def skip(self, partition: int, offset: int) -> None:
         """See `Tail.skip`."""

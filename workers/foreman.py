@@ -157,13 +157,13 @@ class Foreman:
         await self._read_up_to(bounds.end)
         worker = new_id()
         self._leases = {partition: Lease(worker, partition) for partition in bounds.end}
+        self._share_work_anew()
         for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
             if task.state is State.READY:
                 self._ready.add(task)
         self.view.on_ready = self._ready.add
         self.view.on_sessions = self._note_sessions_changed
         self._progressed_at = time.monotonic()
-        self._note_sessions_changed()
 
     def _joined(self) -> bool:
         return all(self.view.session(place, lease.worker) is not None for place, lease in self._leases.items())
@@ -420,10 +420,13 @@ class Foreman:
         self._crew.nudge()
         if self._page_task is None:
             self._page_task = asyncio.ensure_future(self._tail.page())
-        either: set[asyncio.Future[Any]] = {self._page_task, self._woken}
-        await asyncio.wait(either, timeout=self._pause(), return_when=asyncio.FIRST_COMPLETED)
-        if self._woken.done():
-            self._woken = self._loop.create_future()
+            self._page_task.add_done_callback(lambda _: self._wake())
+        pause = self._pause()
+        timer = self._loop.call_later(pause, self._wake) if pause is not None else None
+        await self._woken
+        self._woken = self._loop.create_future()
+        if timer is not None:
+            timer.cancel()
 
     def _pause(self) -> float | None:
         """Seconds until the next thing that no record and no outcome announces; None if there is none."""

@@ -76,9 +76,10 @@ class ReadyTasks:
 
     def set_workers(self, own: Mapping[int, str], others: Mapping[int, Iterable[str]]) -> None:
         """Take note of who shares the work of each partition; whose turn it is, is decided anew for each task."""
-        self._own = dict(own)
-        self._workers = {place: tuple({worker, *others.get(place, ())}) for place, worker in own.items()}
-        self._place_anew()
+        workers = {place: tuple(sorted({worker, *others.get(place, ())})) for place, worker in own.items()}
+        if (self._own, self._workers) != (own, workers):
+            self._own, self._workers = dict(own), workers
+            self._place_anew()
 
     def _place_anew(self) -> None:
         waiting = list(self._all_entries())

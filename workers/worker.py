@@ -1,6 +1,7 @@
 """A worker process: tasks, a journal, a foreman, and the signals that end it."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from .foreman import Foreman, Settings, Statistics
 from .task import Task
 
 EXIT_AT_ONCE: Final = 130
+_GARBAGE_THRESHOLD: Final = 50_000
 
 
 def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | None:
@@ -53,8 +55,15 @@ async def work(
 
         for number in signals:
             loop.add_signal_handler(number, on_signal, number)
+
+        def on_started() -> None:
+            # What the history left behind stays; nor are there cycles in what a task brings: look for garbage rarely.
+            gc.freeze()
+            gc.set_threshold(_GARBAGE_THRESHOLD)
+            started(foreman)
+
         try:
-            await foreman.run(lambda: started(foreman))
+            await foreman.run(on_started)
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
