@@ -10,7 +10,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 from urllib.parse import SplitResult, unquote
 
 from .cursor import Cursor
@@ -31,7 +31,7 @@ from .kafka_client import (
 )
 from .kafka_connection import SECURITY_OPTIONS, Connection, connection_from_url, redacted
 from .kafka_lookup import Lookup
-from .kafka_memory import AppendMemory
+from .kafka_memory import AppendMemory, Place
 from .kafka_producer import ProducerSource
 from .kafka_repeats import RepeatFilter
 from .kafka_tail import KafkaTail
@@ -125,11 +125,6 @@ class KafkaLog:
     def partitions(self) -> int:
         """How many partitions the topic has; known once opened."""
         return self._opened.partitions
-
-    @property
-    def writer_id(self) -> str:
-        """Under which name this log's events are numbered."""
-        return self._writer.id
 
     async def open(self) -> None:
         """Reach the cluster; make the topic, or check that its settings keep history.
@@ -237,38 +232,44 @@ class KafkaLog:
 
         Returns the event of each draft, placed once the parts are settled.
         """
-        chosen: dict[int, Event] = {}
+        chosen: list[Event | None] = [None] * len(drafts)
         parts: dict[int, Part] = {}
-        fresh: dict[int, list[int]] = {}
+        fresh: list[int] = []
         for index, draft in enumerate(drafts):
             if not draft.seq:
-                fresh.setdefault(self._partition_for(draft), []).append(index)
+                fresh.append(index)
             elif (pending := self._memory.pending(draft.writer, draft.seq)) is not None:
-                part, chosen[index] = pending
-                parts[id(part)] = part
+                parts[id(pending[0])], chosen[index] = pending
             else:
                 chosen[index] = recorded[draft.writer, draft.seq]
-        self._check_room(sum(sizes[index] for indexes in fresh.values() for index in indexes))
-        now = self._clock()
-        for partition, indexes in fresh.items():
-            size = sum(sizes[index] for index in indexes)
-            part = self._part(partition, [drafts[index] for index in indexes], size, now)
-            chosen.update(zip(indexes, part.events, strict=True))
-            parts[id(part)] = part
-            self._memory.remember(part)
-            self._appender(partition).enqueue(part)
-        return [chosen[index] for index in range(len(drafts))], list(parts.values())
+        if fresh:
+            self._check_room(sum(sizes[index] for index in fresh))
+            for part in self._number(drafts, sizes, fresh, chosen):
+                parts[id(part)] = part
+                self._appender(part.partition).enqueue(part)
+        return cast("list[Event]", chosen), list(parts.values())
 
-    def _part(self, partition: int, drafts: list[Draft], size: int, now: float) -> Part:
-        number, stamp = self._writer.number, self._writer.stamp
-        events: list[Event] = []
-        rows: list[bytes] = []
-        for draft in drafts:
+    def _number(
+        self, drafts: Sequence[Draft], sizes: Sequence[int], fresh: Sequence[int], chosen: list[Event | None]
+    ) -> list[Part]:
+        """Number and encode the fresh drafts in the order given, sorted into one part for each partition."""
+        number, stamp, now = self._writer.number, self._writer.stamp, self._clock()
+        parts: dict[int, Part] = {}
+        places: list[Place] = []
+        for index in fresh:
+            draft = drafts[index]
+            partition = self._partition_for(draft)
+            part = parts.get(partition)
+            if part is None:
+                part = parts[partition] = Part(partition)
             number(draft)
             event, row = record(draft, stamp(now if draft.timestamp is None else draft.timestamp))
-            events.append(event)
-            rows.append(row)
-        return Part(partition, drafts, events, rows, size)
+            chosen[index] = event
+            places.append(Place(part, len(part.rows)))
+            part.add(draft, event, row, sizes[index])
+        single = len(parts) == 1
+        self._memory.remember(drafts[fresh[0]].seq, places[0].part if single else places)
+        return list(parts.values())
 
     def _check_room(self, size: int) -> None:
         waiting = sum(each.queued_bytes for each in self._appenders.values())
@@ -381,6 +382,8 @@ class KafkaLog:
             await admin.start()
             if orders:
                 await delete_records(admin, self.topic, orders)
+                for tail in self._tails:
+                    tail.trimmed(orders)
         except (KafkaError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
         finally:
@@ -418,6 +421,10 @@ class KafkaLog:
         """The offset after the last event this log has appended to `partition`; 0 if none."""
         appender = self._appenders.get(partition)
         return appender.acknowledged if appender is not None else 0
+
+    def last_number(self, partition: int, offset: int) -> tuple[str, int]:
+        """The writer of this log, and the number of its last event below `offset` of `partition`."""
+        return self._writer.id, self._memory.last_before(partition, offset)
 
     def forget(self, tail: KafkaTail) -> None:
         """A reader was closed."""

@@ -30,18 +30,23 @@ class Part:
 
     __slots__ = ("base", "drafts", "error", "events", "partition", "rows", "settled", "size", "waiters")
 
-    def __init__(
-        self, partition: int, drafts: Sequence[Draft], events: list[Event], rows: list[bytes], size: int
-    ) -> None:
+    def __init__(self, partition: int) -> None:
         self.partition = partition
-        self.drafts = drafts
-        self.events = events
-        self.rows = rows
-        self.size = size
+        self.drafts: list[Draft] = []
+        self.events: list[Event] = []
+        self.rows: list[bytes] = []
+        self.size = 0
         self.base = UNKNOWN_OFFSET
         self.error: JournalError | None = None
         self.settled = False
         self.waiters: list[asyncio.Future[None]] = []
+
+    def add(self, draft: Draft, event: Event, row: bytes, size: int) -> None:
+        """One more event, numbered and encoded, of at most `size` bytes."""
+        self.drafts.append(draft)
+        self.events.append(event)
+        self.rows.append(row)
+        self.size += size
 
     async def wait(self, deadline: float) -> bool:
         """Wait until it is settled, at most until `deadline` (loop time); say whether it is. Cancelling is harmless."""
@@ -60,7 +65,7 @@ class Part:
         """Its fate is known, or, with an `AppendInDoubt`, will not be known here any more."""
         self.settled = True
         self.error = error
-        self.events, self.rows, self.drafts = [], [], ()
+        self.events, self.rows, self.drafts = [], [], []
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
             _wake(waiter)

@@ -14,13 +14,13 @@ import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-import aiokafka  # type: ignore[import-untyped]
-import aiokafka.admin  # type: ignore[import-untyped]
-import aiokafka.conn  # type: ignore[import-untyped]
-import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
-import aiokafka.partitioner  # type: ignore[import-untyped]
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
-from aiokafka.record.default_records import DefaultRecordBatchBuilder  # type: ignore[import-untyped]
+import aiokafka
+import aiokafka.admin
+import aiokafka.conn
+import aiokafka.errors as kafka_errors
+import aiokafka.partitioner
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from .kafka_connection import Connection
 from .limits import KAFKA_REQUEST_SECONDS_MAX
@@ -209,6 +209,13 @@ def make_admin(connection: Connection, request_ms: int) -> Admin:
             **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
         ),
     )
+
+
+def served(consumer: Consumer, partition: TopicPartition) -> None:
+    """Put what is buffered of this partition last: `getmany` would empty one partition before it looks at the next."""
+    buffered = cast("Any", consumer)._fetcher._records  # noqa: SLF001
+    if partition in buffered:
+        buffered.move_to_end(partition)
 
 
 async def why_unreachable(connection: Connection, request_ms: int) -> Exception | None:

@@ -44,6 +44,11 @@ class RepeatFilter:
             if found is not None and found.seq > self._last.get(found.writer, 0):
                 self._remember(found.writer, found.seq)
 
+    def note(self, writer: str, seq: int) -> None:
+        """Take note of a record that was not read, because its reader wrote it."""
+        if seq > self._last.get(writer, 0):
+            self._remember(writer, seq)
+
     def repeats(self, rows: Sequence[bytes]) -> list[int]:
         """The indexes of the repeats in the next records of the partition; takes note of the others."""
         found: list[int] = []

@@ -19,6 +19,7 @@ from .kafka_client import (
     KafkaError,
     OffsetOutOfRange,
     Record,
+    served,
     stop_consumer,
     topic_partition,
 )
@@ -43,6 +44,10 @@ class TailOwner(Protocol):
 
     def acknowledged(self, partition: int) -> int:
         """The offset after its own last append to `partition`."""
+        ...
+
+    def last_number(self, partition: int, offset: int) -> tuple[str, int]:
+        """Its writer, and the number of that writer's last event below `offset`."""
         ...
 
     def forget(self, tail: "KafkaTail") -> None:
@@ -70,6 +75,7 @@ class KafkaTail:
         self._names = {partition: topic_partition(topic, partition) for partition in cursor}
         # Fetched and not handed out yet: never more than one call's limit, as nothing is fetched while any is left.
         self._fetched: deque[tuple[int, Sequence[Record]]] = deque()
+        self._fetched_to = dict(cursor)
         self._ahead: dict[int, float] = {}
         self._silent = False
         self._closed = False
@@ -77,8 +83,8 @@ class KafkaTail:
     def start(self) -> None:
         """Begin to fetch; called once, with the consumer started."""
         self._consumer.assign(list(self._names.values()))
-        for partition, name in self._names.items():
-            self._consumer.seek(name, self._offsets[partition])
+        for partition, offset in self._offsets.items():
+            self._seek(partition, offset)
 
     @property
     def cursor(self) -> Cursor:
@@ -102,6 +108,27 @@ class KafkaTail:
                 return None
             await self._fetch(limit, wait, partition)
             self._watch_silence(started)
+
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`. What was written by this log and is skipped still counts when repeats are told."""
+        if offset <= self._offsets[partition]:
+            return
+        self._filters[partition].note(*self._owner.last_number(partition, offset))
+        self._offsets[partition] = offset
+        if self._fetched_to[partition] < offset:
+            self._seek(partition, offset)
+        kept = [
+            (each, records if each != partition else [record for record in records if record.offset >= offset])
+            for each, records in self._fetched
+        ]
+        self._fetched = deque((each, records) for each, records in kept if records)
+
+    def trimmed(self, before: Mapping[int, int]) -> None:
+        """Records below these offsets were removed: what was fetched of them ahead is not handed out any more."""
+        for partition, first in before.items():
+            if self._offsets.get(partition, first) < first:
+                self._fetched = deque(each for each in self._fetched if each[0] != partition)
+                self._seek(partition, self._offsets[partition])
 
     def _patience(self, started: float, timeout: float | None, partition: int | None) -> float | None:
         """How long to wait now, in seconds; None when the caller's time is over and nothing is known to be there."""
@@ -141,7 +168,10 @@ class KafkaTail:
             self._rewind()
             raise self._fatal(error) from error
         else:
-            self._fetched.extend((name.partition, records) for name, records in got.items())
+            for name, records in got.items():
+                self._fetched.append((name.partition, records))
+                self._fetched_to[name.partition] = records[-1].offset + 1
+                served(self._consumer, name)
 
     def _choose(self, partition: int | None) -> int | None:
         """Which of the fetched stretches comes next, None if there is none; partitions take turns as they came."""
@@ -195,8 +225,12 @@ class KafkaTail:
     def _rewind(self) -> None:
         """Back to what was handed out: aiokafka steps over a record it could not read (its issue #1173)."""
         self._fetched.clear()
-        for partition, name in self._names.items():
-            self._consumer.seek(name, self._offsets[partition])
+        for partition, offset in self._offsets.items():
+            self._seek(partition, offset)
+
+    def _seek(self, partition: int, offset: int) -> None:
+        self._fetched_to[partition] = offset
+        self._consumer.seek(self._names[partition], offset)
 
     def _fatal(self, error: Exception) -> JournalError:
         if isinstance(error, NOT_ALLOWED):
