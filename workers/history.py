@@ -7,7 +7,7 @@ of searched for:
 
 - A worker reads its partition in order and claims only what it has read. Had its session ended before the task was
   submitted, it would have known, and would not have claimed the task. So a worker that shows itself after the place
-  where reading begins, and of whose session's beginning and end nothing was seen, has one that is older and still lives.
+  where reading begins, and of whose session's beginning and end nothing was seen, has an older one that still lives.
 - An expiry of a worker of which nothing was seen before concerns a session without a claim on this task, whatever
   became of it: a claim would have been seen.
 
@@ -271,3 +271,8 @@ def _joined_host(rows: Iterable[bytes], worker: str) -> str | None:
             if record.name == names.JOINED and record.context.worker == worker:
                 return record.context.host
     return None
+
+
+def short_id(identifier: str) -> str:
+    """An id for people: its last characters, in which ids made at one time differ."""
+    return f"…{identifier[-8:]}" if len(identifier) > 12 else identifier

@@ -1,0 +1,60 @@
+"""The commands, put together; and what an error becomes."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from .demo import demo
+from .failures import EXIT_INTERRUPTED, report
+from .history import history
+from .tail import tail
+from .worker import worker
+
+app = typer.Typer(
+    name="journeyman",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"journeyman {version('journeyman')}")
+        raise typer.Exit
+
+
+@app.callback()
+def journeyman(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """An event-sourced task queue: one journal, on a file or on Kafka, and everything else is read off it.
+
+    Every command takes the journal's URL with --journal, or from the environment variable JOURNEYMAN_JOURNAL.
+    See it work first: [bold]journeyman demo[/bold]
+    """
+
+
+for command in (worker, tail, history, demo):
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0 done, 1 the world said no, 2 it was asked wrongly."""
+    logging.captureWarnings(True)
+    try:
+        status = app(args=arguments, prog_name="journeyman", standalone_mode=False)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        return report(error)
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,203 @@
+"""`journeyman history`: what happened to one task."""
+
+import sys
+from contextlib import ExitStack
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ..journal.synchronous import Journal
+from ..workers import names
+from ..workers.history import Step, TaskHistory, short_id, task_history
+from ..workers.transitions import State
+from ..workers.view import Verdict
+from .failures import quiet_when_nobody_reads
+from .opening import existing_journal
+from .options import JournalURL, Level, LogLevel, configure_logging
+from .screen import console_for, printable, span, when
+
+_PROGRESS_EVENTS_MIN: Final = 100_000
+_RESULT_CHARS_MAX: Final = 2_000
+
+
+def history(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's id: the uuid of its message.")],
+    journal: JournalURL = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line and event, the ids and contexts in full.")
+    ] = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Show everything that happened to one task: when, from whom, and what became of it.
+
+    Refused events are shown too, with the reason: a claim that came second, the outcome of a worker that had lost the
+    task. Times are local; the second column is the time since the event before. Ids that the library made (UUIDv7) tell
+    their time, so reading begins there; for an id of your own the whole journal is read.
+
+    [bold]Example[/bold]
+
+    journeyman history 0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11 --journal sqlite:///shop.db
+
+    Exit status: 0, or 1 if the journal knows no such task.
+    """
+    configure_logging(log_level)
+    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+        found = _read(opened, task)
+        if as_json:
+            _print_json(found)
+        else:
+            _print(found, console_for())
+
+
+def _read(journal: Journal, task: str) -> TaskHistory:
+    """Read the history; a bar on stderr, on a terminal, where it takes a while."""
+    console = console_for(stream_is_stderr=True)
+    with ExitStack() as stack:
+        bar: list[Progress] = []
+
+        def progress(done: int, everything: int) -> None:
+            if everything < _PROGRESS_EVENTS_MIN or not console.is_terminal:
+                return
+            if not bar:
+                columns = TextColumn("reading {task.completed:,.0f} of {task.total:,.0f} events"), BarColumn()
+                bar.append(stack.enter_context(Progress(*columns, console=console, transient=True)))
+                bar[0].add_task("", total=everything)
+            bar[0].update(bar[0].task_ids[0], completed=done)
+
+        return journal.run(task_history(journal.asynchronous, task, progress))
+
+
+def _print_json(found: TaskHistory) -> None:
+    previous: float | None = None
+    for step in found.steps:
+        event = step.event
+        line = {
+            "timestamp": event.timestamp,
+            "name": event.name,
+            "context": orjson.Fragment(bytes(event.context_json)),
+            "key": event.key,
+            "position": f"{event.partition}:{event.offset}",
+            "verdict": step.verdict.name.lower(),
+            "reason": step.reason or None,
+            "state": step.state.name.lower(),
+            "attempts": step.attempts,
+            "worker": step.worker or None,
+            "host": found.hosts.get(step.worker),
+            "since_previous_ms": None if previous is None else round((event.timestamp - previous) * 1_000, 3),
+        }
+        previous = event.timestamp
+        sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+
+
+def _print(found: TaskHistory, console: Console) -> None:
+    task = found.task
+    _line(console, Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (_place(found), "dim")))
+    _line(console, _standing(found))
+    _line(console, Text())
+    grid = Table.grid(padding=(0, 2))
+    for justify in ("left", "right", "left", "left"):
+        grid.add_column(justify=justify, no_wrap=True)
+    grid.add_column(no_wrap=not console.is_terminal)
+    previous: float | None = None
+    for step in found.steps:
+        grid.add_row(*_row(step, previous, found.hosts))
+        previous = step.event.timestamp
+    console.print(grid)
+    ending = _ending(found)
+    if ending is not None:
+        _line(console, Text())
+        _line(console, ending)
+
+
+def _line(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=True)
+
+
+def _place(found: TaskHistory) -> str:
+    task = found.task
+    return f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
+
+
+def _standing(found: TaskHistory) -> Text:
+    task, first = found.task, found.steps[0].event.timestamp
+    attempts = f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
+    word, style = _STANDINGS[task.state]
+    if task.state in (State.SUCCEEDED, State.FAILED, State.REVOKED):
+        return Text.assemble((word, style), f" {span(task.changed_at - first)} after its submission, {attempts}")
+    return Text.assemble((word, style), f", {attempts} so far")
+
+
+def _row(step: Step, previous: float | None, hosts: dict[str, str]) -> tuple[Text, ...]:
+    event = step.event
+    refused = step.verdict is Verdict.REFUSED
+    since = Text("" if previous is None else f"+{span(event.timestamp - previous)}", "dim")
+    by = f"{short_id(step.worker)}" if step.worker else ""
+    if step.worker in hosts:
+        by += f" on {printable(hosts[step.worker])}"
+    name = Text(event.name, "dim strike" if refused else _STYLES.get(event.name, ""))
+    return Text(when(event.timestamp), "dim"), since, name, Text(by), _remark(step)
+
+
+def _remark(step: Step) -> Text:
+    if step.verdict is Verdict.REFUSED:
+        return Text.assemble(("refused", "bold red"), f": {step.reason}")
+    if step.reason:
+        return Text(step.reason, "yellow")
+    context = step.event.context
+    if step.event.name == names.CLAIMED:
+        return Text(f"attempt {step.attempts}")
+    if step.event.name in (names.SUCCEEDED, names.FAILED, names.RETRIED):
+        ran = context.get("ran_ms")
+        took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
+        return Text(", ".join(part for part in (took, _again(step, context)) if part))
+    return Text(printable(str(context.get("reason", ""))))
+
+
+def _again(step: Step, context: dict[str, Any]) -> str:
+    due = context.get("due")
+    if step.event.name != names.RETRIED or not isinstance(due, int | float):
+        return ""
+    return f"runs again {span(max(0.0, due - step.event.timestamp))} later: {_error(context)}"
+
+
+def _error(context: dict[str, Any]) -> str:
+    exception = context.get("exception")
+    if not isinstance(exception, dict):
+        return ""
+    return printable(f"{exception.get('name')}: {exception.get('text')}")
+
+
+def _ending(found: TaskHistory) -> Text | None:
+    """The result or the error, in short."""
+    final = found.final()
+    if final is None:
+        return None
+    context = final.event.context
+    if final.event.name != names.SUCCEEDED:
+        return Text.assemble(("error ", "bold red"), _error(context))
+    result = orjson.dumps(context.get("result")).decode()
+    shortened = result if len(result) <= _RESULT_CHARS_MAX else f"{result[:_RESULT_CHARS_MAX]}… (whole with --json)"
+    return Text.assemble(("result ", "bold green"), printable(shortened))
+
+
+_STANDINGS: Final = {
+    State.UNKNOWN: ("unknown", "dim"),
+    State.READY: ("waits for a worker", "cyan"),
+    State.CLAIMED: ("is running", "cyan"),
+    State.SUCCEEDED: ("succeeded", "bold green"),
+    State.FAILED: ("failed", "bold red"),
+    State.REVOKED: ("revoked", "yellow"),
+}
+_STYLES: Final = {
+    names.SUCCEEDED: "green",
+    names.FAILED: "red",
+    names.RETRIED: "yellow",
+    names.EXPIRED: "yellow",
+    names.LEFT: "yellow",
+    names.REVOKED: "yellow",
+}

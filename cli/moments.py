@@ -1,0 +1,31 @@
+"""Moments as people type them."""
+
+import re
+from datetime import datetime
+from typing import Final
+
+from .failures import BadInput
+
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
+_SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
+_EPOCH: Final = re.compile(r"\d+(?:\.\d+)?")
+
+
+def parse_moment(text: str, now: float) -> float:
+    """A moment in seconds since the epoch: ISO 8601, epoch seconds, or a span before `now` such as `10m` or `1h30m`.
+
+    A time without a zone is local. `BadInput` says what was expected.
+    """
+    text = text.strip()
+    if _EPOCH.fullmatch(text):
+        return float(text)
+    if _SPAN.fullmatch(text):
+        return now - sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
+    try:
+        return datetime.fromisoformat(text).timestamp()  # without a zone: local time
+    except (ValueError, OverflowError):
+        raise BadInput(
+            "--since takes a time such as 2026-11-21T09:00 (local, or with a zone such as +01:00 or Z), seconds since "
+            f"the epoch, or a span such as 30s, 10m, 2h, 3d, 1h30m; got {text!r}"
+        ) from None

@@ -1,0 +1,45 @@
+"""Options that several commands share, each explained once."""
+
+import logging
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ..journal.url import ENVIRONMENT_VARIABLE
+
+
+class LogLevel(StrEnum):
+    """How much is logged on stderr."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+JournalURL = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        "-j",
+        metavar="URL",
+        help="The journal: sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://host:9092/topic. "
+        f"Without it: the environment variable {ENVIRONMENT_VARIABLE}.",
+        show_default=False,
+    ),
+]
+Level = Annotated[
+    LogLevel,
+    typer.Option(
+        "--log-level",
+        case_sensitive=False,
+        help="What is logged on stderr; DEBUG also shows where an error came from.",
+    ),
+]
+
+
+def configure_logging(level: LogLevel) -> None:
+    """Log this package's messages from `level` on to stderr, and warnings of others."""
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.WARNING)
+    logging.getLogger("journeyman").setLevel(level.value)

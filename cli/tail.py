@@ -1,0 +1,181 @@
+"""`journeyman tail`: what has happened, and what happens."""
+
+import select
+import sys
+import time
+from operator import attrgetter
+from typing import Annotated, Any, Final, Protocol, cast
+
+import msgspec
+import orjson
+import typer
+from rich.rule import Rule
+from rich.text import Text
+
+from ..consumers.concrete import JournalConsumer
+from ..consumers.event import JournalEventBase
+from .failures import quiet_when_nobody_reads
+from .moments import parse_moment
+from .opening import existing_journal
+from .options import JournalURL, Level, LogLevel, configure_logging
+from .screen import console_for, printable, when
+
+_LOOK_SECONDS: Final = 1.0  # how often it is seen, while nothing happens, that nobody reads any more
+
+
+def tail(
+    journal: JournalURL = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Begin later than this: a time such as 2026-11-21T09:00 (local), seconds since the epoch, or a span "
+            "back from now such as 10m, 2h, 3d.",
+            show_default="the beginning",
+        ),
+    ] = None,
+    topic: Annotated[
+        str,
+        typer.Option(
+            metavar="PREFIX",
+            help="Only events of this dotted prefix: task covers task.claimed, never tasks.x.",
+            show_default="all",
+        ),
+    ] = "",
+    key: Annotated[
+        str | None, typer.Option(help="Only events of this key, such as a task's id.", show_default=False)
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line: timestamp, name, context, key, position.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Go on with what happens, or end where history ends.")
+    ] = True,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Show what has happened, in time order, and then what happens, until Ctrl-C.
+
+    On a terminal a line marks where history ended. Times are local; in JSON they are seconds since the epoch.
+
+    [bold]Examples[/bold]
+
+    journeyman tail --journal sqlite:///shop.db --since 10m
+
+    journeyman tail --topic task.failed --json --no-follow | jq -r .context.exception.text
+
+    Reading leaves no trace: any number of readers may follow one journal.
+    """
+    configure_logging(log_level)
+    begin = parse_moment(since, time.time()) if since is not None else 0.0
+    printer: _Printer = _JSONLines() if as_json else _Lines()
+    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+        consumer = _Consumer(opened, topic, since=begin, include_sentinel=True, key=key)
+        consumer.start()
+        try:
+            _show(consumer, printer, follow=follow)
+        finally:
+            consumer.close()
+
+
+class _Event(JournalEventBase):
+    """An event whose context can be handed on as it stands in the journal."""
+
+    __slots__ = ()
+
+    context_json = cast("msgspec.Raw", property(attrgetter("_event.context_json")))
+
+
+class _Consumer(JournalConsumer):
+    def create_event(self, entry: Any, **_: Any) -> _Event:
+        return _Event(entry)
+
+
+class _Printer(Protocol):
+    def event(self, event: _Event) -> None: ...
+
+    def end_of_history(self) -> None: ...
+
+
+def _show(consumer: _Consumer, printer: _Printer, *, follow: bool) -> None:
+    while (event := _next(consumer)) is not None:
+        if event.is_empty():
+            sys.stdout.flush()
+            if not follow:
+                return
+            printer.end_of_history()
+        else:
+            printer.event(event)
+
+
+def _next(consumer: _Consumer) -> _Event | None:
+    """The next event. Before waiting, what there was is sent off; while waiting, somebody must be there to read."""
+    wait = 0.0
+    while True:
+        try:
+            return cast("_Event | None", consumer.poll(wait))
+        except TimeoutError:
+            sys.stdout.flush()
+            if _nobody_reads():
+                raise BrokenPipeError from None
+            wait = _LOOK_SECONDS
+
+
+def _nobody_reads() -> bool:
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in poll.poll(0))
+
+
+class _JSONLines:
+    """RFC 18 style, for tools. The context stands as it was written."""
+
+    def event(self, event: _Event) -> None:
+        line = orjson.dumps(
+            {
+                "timestamp": event.timestamp,
+                "name": event.name,
+                "context": orjson.Fragment(bytes(event.context_json)),
+                "key": event.key,
+                "position": str(event.position and f"{event.position.partition}:{event.position.offset}"),
+            }
+        )
+        sys.stdout.buffer.write(line + b"\n")
+
+    def end_of_history(self) -> None:
+        """Tools see events only."""
+
+
+class _Lines:
+    """For people: on a terminal in colours, and no longer than the screen is wide."""
+
+    def __init__(self) -> None:
+        self._console = console_for()
+
+    def event(self, event: _Event) -> None:
+        context = printable(event.context_string)
+        if not self._console.is_terminal:
+            sys.stdout.write(f"{when(event.timestamp)}  {event.name}  {context}".rstrip() + "\n")
+            return
+        line = Text.assemble(
+            (when(event.timestamp), "dim"), "  ", (f"{event.name:<16}", _style(event.name)), "  ", context
+        )
+        self._console.print(line, no_wrap=True, overflow="ellipsis")
+
+    def end_of_history(self) -> None:
+        if self._console.is_terminal:
+            self._console.print(Rule("history ends here; what happens from now on follows", style="dim"))
+
+
+def _style(name: str) -> str:
+    return _STYLES.get(name.rpartition(".")[2], "cyan")
+
+
+_STYLES: Final = {
+    "succeeded": "green",
+    "failed": "bold red",
+    "retried": "yellow",
+    "expired": "yellow",
+    "interrupted": "yellow",
+    "revoked": "yellow",
+    "beat": "dim",
+}

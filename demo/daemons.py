@@ -1,0 +1,111 @@
+"""The worker daemons: separate processes, started with the command a user would type, and never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .interruption import Interruption
+
+LEASE_MS: Final = 2_000
+THREADS: Final = 2
+_TASKS: Final = "journeyman.demo.tasks"
+_END_SECONDS_MAX: Final = 3.0
+_LOG_LINES_SHOWN: Final = 12
+
+
+class Daemon:
+    """One worker process, in a process group of its own; `killed_at` says how far the work was when it was killed."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.worker = ""
+        self.killed_at: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    @property
+    def died(self) -> bool:
+        """Whether it has ended although nobody asked it to."""
+        return self.killed_at is None and self.process.poll() is not None
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end, at most so many seconds; its exit status, None if it goes on."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+
+
+class Daemons:
+    """Starts worker daemons on a journal (`url` None: the one in the environment) and ends them all on the way out."""
+
+    def __init__(self, url: str | None, queue: str, logs: Path, interruption: Interruption) -> None:
+        self.all: list[Daemon] = []
+        self._logs = logs
+        self._interruption = interruption
+        self._command = [sys.executable, "-m", "journeyman", "worker", _TASKS]
+        self._command += ["--journal", url] if url is not None else []
+        self._command += ["--queues", queue, "--threads", str(THREADS), "--lease-ms", str(LEASE_MS)]
+
+    @property
+    def command(self) -> str:
+        """The command as typed."""
+        return " ".join(["journeyman", *self._command[3:]])
+
+    @property
+    def running(self) -> list[Daemon]:
+        """Those that were not killed."""
+        return [daemon for daemon in self.all if daemon.killed_at is None]
+
+    def start(self) -> Daemon:
+        """Start one more."""
+        log = self._logs / f"worker-{len(self.all) + 1}.log"
+        with log.open("wb") as output, self._interruption.deferred():
+            process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+            self.all.append(Daemon(process, log))
+        return self.all[-1]
+
+    def kill(self, daemon: Daemon, done: int) -> None:
+        """Kill it with SIGKILL: it gets no chance to tell anybody."""
+        daemon.killed_at = done
+        daemon.process.kill()
+        daemon.process.wait()
+
+    def terminate(self) -> None:
+        """Ask all that run to drain and leave."""
+        for daemon in self.running:
+            daemon.process.terminate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all of them: asked first, then made to, with whatever processes they started."""
+        with self._interruption.deferred():
+            for daemon in self.all:
+                _signal_group(daemon, signal.SIGTERM if error is None else signal.SIGKILL)
+            for daemon in self.all:
+                if daemon.wait(_END_SECONDS_MAX) is None:
+                    _signal_group(daemon, signal.SIGKILL)
+                    daemon.process.wait()
+
+
+def _signal_group(daemon: Daemon, number: signal.Signals) -> None:
+    if daemon.process.poll() is None:
+        os.killpg(daemon.pid, number)

@@ -1,0 +1,140 @@
+"""What the demonstration says about itself: its input, the replay, the report."""
+
+import platform
+import time
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..consumers.event import JournalEventBase
+from ..workers.history import short_id
+from .fold import DemoView
+from .replay import History, Replay
+
+_LARGEST_FILES: Final = 5
+_SHA_CHARS: Final = 12
+_PROBLEMS_SHOWN: Final = 10
+
+
+class Report(NamedTuple):
+    """All there is to report; `paths` are the files by task, `problems` what did not agree."""
+
+    paths: dict[str, str]
+    view: DemoView
+    replay: Replay
+    problems: list[str]
+
+
+def describe_input(console: Console, root: Path, count: int) -> None:
+    """What the work is."""
+    console.print()
+    console.print(Text.assemble(("Journeyman: one journal, and everything else is read off it", "bold")))
+    console.print()
+    console.print(
+        f"  input    {count:,} files of the standard library of Python {platform.python_version()}, in {root}",
+        soft_wrap=True,
+    )
+
+
+def print_replay(console: Console, history: History) -> None:
+    """What the consumer was given up to the sentinel."""
+    console.print(
+        Text.assemble(
+            ("Replay", "bold"),
+            f"  a consumer reads {history.events:,} events of history in {history.seconds * 1_000:.0f} ms",
+        )
+    )
+    names = Table.grid(padding=(0, 2))
+    names.add_column(justify="right")
+    for name, count in history.by_name.most_common():
+        names.add_row(f"    {count:>6,}", name)
+    console.print(names)
+    console.print(
+        Text.assemble(
+            ("  ─── sentinel ", "cyan"), f"after event {history.events:,}, cursor {history.cursor}", (" ───", "cyan")
+        )
+    )
+    console.print(Text("  live: the workers are asked to leave (SIGTERM), and the same consumer hears it", "dim"))
+
+
+def print_live(console: Console, event: JournalEventBase) -> None:
+    """One event that came after the sentinel."""
+    clock = time.strftime("%H:%M:%S", time.localtime(event.timestamp))
+    what = short_id(str(event.context.get("worker", event.key or "")))
+    console.print(Text.assemble((f"    {clock}  ", "dim"), f"{event.name}  {what}"), soft_wrap=True)
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The figures, the largest files, the verdict."""
+    console.print()
+    console.print(Text("Report", "bold"))
+    console.print(_figures(report))
+    console.print()
+    console.print(_largest(report))
+    console.print()
+    _print_verdict(console, report)
+
+
+def _figures(report: Report) -> Table:
+    view, history = report.view, report.replay.history
+    seconds = max(view.last_success_at - view.first_claim_at, 1e-6)
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    rows: list[tuple[str, str, str]] = [
+        ("tasks", f"{len(report.paths):,}", ""),
+        ("attempts", f"{view.attempts:,}", "claims that were accepted and not given back"),
+        ("tasks that changed owner", f"{len(view.changed_owner):,}", "taken over from the worker that was killed"),
+        ("refused late outcomes", f"{view.refused_outcomes:,}", "of workers that had lost the task by then"),
+        ("refused claims", f"{view.refused_claims:,}", "another worker's came first in the journal"),
+        ("events", f"{view.events:,}", "since the first submission"),
+        ("tasks/s", f"{len(view.successes) / seconds:,.0f}", f"{seconds:.1f} s, the direct check running beside them"),
+        ("replayed events/s", f"{history.events / history.seconds:,.0f}", "through the consumer"),
+    ]
+    for name, figure, remark in rows:
+        table.add_row(f"  {name}", figure, remark)
+    return table
+
+
+def _largest(report: Report) -> Table:
+    def lines(item: tuple[str, dict[str, Any]]) -> int:
+        return int(item[1].get("lines") or 0)
+
+    results = [(report.paths[task], facts) for task, facts in report.view.results.items()]
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    for _ in range(4):
+        table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("  largest files", "lines", "tokens", "functions", "classes", "SHA-256", style="dim")
+    for path, facts in sorted(results, key=lines, reverse=True)[:_LARGEST_FILES]:
+        counts = [_number(facts.get(name)) for name in ("lines", "tokens", "functions", "classes")]
+        table.add_row(f"  {path}", *counts, f"{str(facts.get('sha256'))[:_SHA_CHARS]}…")
+    return table
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "-"
+
+
+def _print_verdict(console: Console, report: Report) -> None:
+    total, problems = len(report.paths), report.problems
+    if not problems:
+        console.print(
+            Text.assemble(
+                ("✓ ", "bold green"),
+                (f"All {total:,} results agree with the direct computation", "bold"),
+                "; nothing was lost, nothing completed twice.",
+            ),
+            soft_wrap=True,
+        )
+        return
+    console.print(Text(f"✗ {len(problems):,} things are not as they should be:", "bold red"))
+    for problem in problems[:_PROBLEMS_SHOWN]:
+        console.print(f"  {problem}", soft_wrap=True)
+    if len(problems) > _PROBLEMS_SHOWN:
+        console.print(f"  and {len(problems) - _PROBLEMS_SHOWN:,} more")

@@ -1,0 +1,250 @@
+"""The main job, on real input: every file of the standard library, shared by workers one of which is killed."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from rich.console import Console
+
+from ..consumers.replica import Replica
+from ..journal.synchronous import Journal
+from ..workers import names
+from ..workers.broker import Broker
+from ..workers.history import short_id
+from ..workers.message import new_id
+from .daemons import LEASE_MS, Daemon, Daemons
+from .direct import DirectComputation
+from .fold import DemoView
+from .interruption import Interruption
+from .replay import History, Replay, replay
+from .report import Report, describe_input, print_live, print_replay, print_report
+from .screen import Screen
+from .source import library_files, library_root
+from .tasks import examine_source
+
+_STALL_SECONDS_MAX: Final = 60.0
+_TURN_SECONDS: Final = 0.1
+_EXIT_SECONDS_MAX: Final = 10.0
+
+
+class DemoFailed(Exception):
+    """The demonstration could not be brought to its end; the message says what stood in the way."""
+
+
+class _Stage(NamedTuple):
+    """What the phases of one run share."""
+
+    console: Console
+    journal: Journal
+    paths: dict[str, str]
+    view: DemoView
+    replica: Replica[DemoView]
+    daemons: Daemons
+    direct: DirectComputation
+
+
+def run_demo(
+    console: Console, url: str | None = None, workers: int = 2, *, keep: bool = False, files: int | None = None
+) -> bool:
+    """Run the demonstration and say whether everything agreed.
+
+    `url` None: a fresh file, removed at the end unless `keep`. `files`: so many only, evenly chosen; None for all.
+    Raises `DemoFailed`, and `Stopped` when a signal ends it; either way no process is left behind.
+    """
+    with Interruption() as interruption, ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="journeyman-demo-")))
+        kept = None
+        if url is None:
+            kept = Path(mkdtemp(prefix="journeyman-demo-journal-")) if keep else None
+            url = f"sqlite:///{quote(str((kept or scratch) / 'journal.db'))}"
+        stage = _prepare(stack, console, url, _chosen(files), scratch, interruption)
+        report = _perform(stage, workers)
+        print_report(console, report)
+        if kept is not None:
+            _say_where(console, url, report)
+        return not report.problems
+
+
+def _chosen(files: int | None) -> list[str]:
+    every = library_files(library_root())
+    if not every:
+        raise DemoFailed(f"no .py file below {library_root()}: this Python keeps its standard library elsewhere")
+    step = 1 if files is None else max(1, len(every) // files)
+    return every[::step][:files]
+
+
+def _prepare(
+    stack: ExitStack, console: Console, url: str, paths: Sequence[str], scratch: Path, interruption: Interruption
+) -> _Stage:
+    """Open the journal, submit the tasks, and get everything ready that is to be ended again."""
+    describe_input(console, library_root(), len(paths))
+    journal = stack.enter_context(Journal(url))
+    begin = journal.bounds().end
+    queue = f"demo-{new_id()[-8:]}"  # of this run alone: no other worker takes its tasks, it takes nobody else's
+    messages = [examine_source.generate(kwargs={"path": path}, queue=queue, submit=False) for path in paths]
+    started = time.perf_counter()
+    Broker(journal).submit_all(messages)
+    seconds = time.perf_counter() - started
+    console.print(f"  journal  {journal.url}")
+    console.print(f"  queue    {queue}: {len(messages):,} tasks submitted in {seconds:.2f} s, durable", soft_wrap=True)
+    ids = {message.uuid: str(message.kwargs["path"]) for message in messages}
+    view = DemoView(ids, begin)
+    replica = Replica(journal.asynchronous, view)
+    stack.callback(lambda: journal.run(replica.aclose()))
+    direct = DirectComputation(library_root(), paths)
+    stack.callback(direct.stop)
+    daemons = stack.enter_context(Daemons(url, queue, scratch, interruption))
+    return _Stage(console, journal, ids, view, replica, daemons, direct)
+
+
+def _perform(stage: _Stage, workers: int) -> Report:
+    console, view, daemons = stage.console, stage.view, stage.daemons
+    console.print(f"  workers  {workers}, each started as: {daemons.command}", soft_wrap=True)
+    for _ in range(workers):
+        daemons.start()
+    stage.direct.start()
+    with Screen(console, len(stage.paths)) as screen:
+        _Work(stage, screen).do()
+    replayed = _replay(stage)
+    stage.journal.run(stage.replica.catch_up())
+    problems = [*_disagreements(stage), *_unreplayed(stage, replayed), *_unruly(daemons, replayed)]
+    return Report(stage.paths, view, replayed, problems)
+
+
+class _Work:
+    """The time while the workers work: kills one of them, and shows what the journal tells."""
+
+    def __init__(self, stage: _Stage, screen: Screen) -> None:
+        self._stage = stage
+        self._screen = screen
+        self._total = len(stage.paths)
+        self._victim: Daemon | None = None
+        self._victim_held = 0
+        self._killed_at = 0.0
+        self._moved_at = time.monotonic()
+
+    def do(self) -> None:
+        """Watch until every task is over and the direct computation as well."""
+        view, direct = self._stage.view, self._stage.direct
+        while view.done < self._total:
+            self._turn()
+        while not direct.finished(_TURN_SECONDS):
+            self._draw()
+        self._draw(last=True)
+        if self._victim is None:
+            raise DemoFailed(f"all {self._total} tasks were done before a worker could be killed: use more files")
+
+    def _turn(self) -> None:
+        stage = self._stage
+        done = stage.view.done
+        stage.journal.run(stage.replica.advance(_TURN_SECONDS))
+        if stage.view.done > done:
+            self._moved_at = time.monotonic()
+        for daemon in stage.daemons.all:
+            daemon.worker = daemon.worker or stage.view.workers.get(daemon.pid, "")
+        self._check_health()
+        if self._victim is None:
+            self._kill_at_a_third()
+        elif self._victim_held:
+            self._notice_takeover(self._victim)
+        self._draw()
+
+    def _draw(self, *, last: bool = False) -> None:
+        stage = self._stage
+        self._screen.draw(stage.view, stage.daemons.all, len(stage.direct.facts), last=last)
+
+    def _kill_at_a_third(self) -> None:
+        """Kill the first worker when a third is done, at a moment when it holds tasks; a new one joins."""
+        view, daemons = self._stage.view, self._stage.daemons
+        victim = daemons.all[0]
+        held = view.held(victim.worker) if victim.worker else 0
+        if view.done * 3 < self._total or not held:
+            return
+        daemons.kill(victim, view.done)
+        self._victim, self._victim_held, self._killed_at = victim, held, time.monotonic()
+        self._screen.say(
+            ("  kill -9  ", "red"),
+            f"worker {short_id(victim.worker)}, pid {victim.pid}, at {view.done:,} of {self._total:,} tasks, while it "
+            f"held {held}; another worker joins",
+        )
+        daemons.start()
+
+    def _notice_takeover(self, victim: Daemon) -> None:
+        if self._stage.view.held(victim.worker):
+            return
+        self._victim_held = 0
+        self._screen.say(
+            "  expired  ",
+            f"worker {short_id(victim.worker)}, {time.monotonic() - self._killed_at:.1f} s after the kill "
+            f"(lease {LEASE_MS / 1_000:g} s): what it held is back in the queue",
+        )
+
+    def _check_health(self) -> None:
+        for daemon in self._stage.daemons.all:
+            if daemon.died:
+                raise DemoFailed(
+                    f"worker {daemon.pid} ended by itself with exit status {daemon.process.returncode}. "
+                    f"Its last words:\n{daemon.last_words()}"
+                )
+        if time.monotonic() > self._moved_at + _STALL_SECONDS_MAX:
+            words = "\n".join(daemon.last_words() for daemon in self._stage.daemons.running)
+            raise DemoFailed(
+                f"no task has ended for {_STALL_SECONDS_MAX:g} s, at {self._stage.view.done:,} of {self._total:,}. "
+                f"The workers' last words:\n{words}"
+            )
+
+
+def _replay(stage: _Stage) -> Replay:
+    """Replay the run; the workers are asked to leave once the consumer is live, so that something happens then."""
+    leaving = {daemon.worker for daemon in stage.daemons.running if daemon.worker}
+
+    def at_sentinel(history: History) -> None:
+        print_replay(stage.console, history)
+        stage.daemons.terminate()
+
+    return replay(stage.journal, stage.view.begin, at_sentinel, leaving, lambda event: print_live(stage.console, event))
+
+
+def _disagreements(stage: _Stage) -> list[str]:
+    """What is lost, done twice, or not what the direct computation found."""
+    view, facts = stage.view, stage.direct.facts
+    problems = [f"{path}: failed: {view.failures[task]}" for task, path in stage.paths.items() if task in view.failures]
+    for task, path in stage.paths.items():
+        if task not in view.successes:
+            problems += [f"{path}: lost, no result"] if task not in view.failures else []
+        elif view.successes[task] > 1:
+            problems.append(f"{path}: completed {view.successes[task]} times")
+        elif view.results[task] != facts[path]:
+            problems.append(f"{path}: {view.results[task]} by a worker, {facts[path]} directly")
+    return problems
+
+
+def _unreplayed(stage: _Stage, replayed: Replay) -> list[str]:
+    """What the consumer did not bring, or brought twice, of what was folded."""
+    brought = replayed.history.events + len(replayed.live)
+    return [] if brought == stage.view.events else [f"the consumer brought {brought:,} of {stage.view.events:,} events"]
+
+
+def _unruly(daemons: Daemons, replayed: Replay) -> list[str]:
+    """Workers that did not leave as they should when asked to."""
+    problems = [] if replayed.ended else ["the consumer's stream did not end with None"]
+    heard = {event.context["worker"] for event in replayed.live if event.name == names.LEFT}
+    deadline = time.monotonic() + _EXIT_SECONDS_MAX
+    for daemon in daemons.running:
+        status = daemon.wait(max(0.0, deadline - time.monotonic()))
+        if daemon.worker not in heard:
+            problems.append(f"the consumer did not hear worker {daemon.pid} leave")
+        if status != 0:
+            problems.append(f"worker {daemon.pid} did not drain: exit status {status}\n{daemon.last_words()}")
+    return problems
+
+
+def _say_where(console: Console, url: str, report: Report) -> None:
+    moved = report.view.changed_owner
+    console.print(f"\n  The journal is kept. Look at it:\n\n    journeyman tail --journal {url}", soft_wrap=True)
+    if moved:
+        console.print(f"    journeyman history {moved[0]} --journal {url}", soft_wrap=True)

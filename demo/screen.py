@@ -1,0 +1,92 @@
+"""What the demonstration shows while the work is done: a bar on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ..workers.history import short_id
+from .daemons import Daemon
+from .fold import DemoView
+
+_REDRAW_SECONDS: Final = 0.1
+_PLAIN_STEPS: Final = 10
+_BAR_COLUMNS: Final = 40
+
+
+class Screen:
+    """Draws how far `total` tasks and their check have come."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
+        self._drawn_at = 0.0
+        self._steps_said = 0
+        self._started_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        """A line that stays, above the bar."""
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def draw(self, view: DemoView, daemons: Sequence[Daemon], checked: int, *, last: bool = False) -> None:
+        """Show how things stand; seldom enough to cost nothing."""
+        now = time.monotonic()
+        if self._live is None:
+            self._say_step(view.done)
+        elif last or now >= self._drawn_at + _REDRAW_SECONDS:
+            self._drawn_at = now
+            self._live.update(self._picture(view, daemons, checked), refresh=True)
+
+    def _say_step(self, done: int) -> None:
+        step = done * _PLAIN_STEPS // self._total
+        if step > self._steps_said:
+            self._steps_said = step
+            self.say(f"  {done:,} of {self._total:,} tasks done")
+
+    def _picture(self, view: DemoView, daemons: Sequence[Daemon], checked: int) -> Group:
+        seconds = time.monotonic() - self._started_at
+        bars = Table.grid(padding=(0, 2))
+        bars.add_row("  tasks", self._bar(view.done), self._count(view.done), Text(f"{seconds:.0f} s", "dim"))
+        bars.add_row("  direct check", self._bar(checked, "dim cyan"), self._count(checked), "")
+        workers = Table.grid(padding=(0, 2))
+        for daemon in daemons:
+            workers.add_row(*_row(daemon, view))
+        return Group(Text(), bars, Text(), workers, Text())
+
+    def _bar(self, done: int, style: str = "cyan") -> ProgressBar:
+        return ProgressBar(self._total, done, width=_BAR_COLUMNS, complete_style=style, finished_style="green")
+
+    def _count(self, done: int) -> Text:
+        return Text(f"{done:>{len(f'{self._total:,}')},} of {self._total:,}")
+
+
+def _row(daemon: Daemon, view: DemoView) -> tuple[Text, ...]:
+    style = "dim" if daemon.killed_at is not None else ""
+    name = Text(f"  worker {short_id(daemon.worker)}" if daemon.worker else "  worker starting", style)
+    done = Text(f"{view.done_by[daemon.worker]:>5,} done" if daemon.worker else "", style)
+    held = view.held(daemon.worker) if daemon.worker else 0
+    if daemon.killed_at is None:
+        state = Text(f"holds {held}" if held else "idle", "dim")
+    elif held:
+        state = Text(f"killed; its {held} tasks wait for its lease to end", "red")
+    else:
+        state = Text("killed; what it held was taken over", "dim")
+    return name, Text(f"pid {daemon.pid}", "dim"), done, state
