@@ -33,6 +33,7 @@ class ThreadCrew:
         self._running: dict[int, Job] = {}
         self._pending_tokens = 0
         self._signalled = False
+        self.lingering = False  # set by who knows of outcomes and lets them wait for more
         self._job_seconds = 0.0  # of the latest jobs, on average; 0 until something has run
 
     @property
@@ -80,7 +81,7 @@ class ThreadCrew:
 
     def collect(self) -> list[Outcome]:
         """All outcomes there are now."""
-        self._signalled = False
+        self._signalled = self.lingering = False
         collected: list[Outcome] = []
         done = self._done
         while done:
@@ -126,5 +127,6 @@ class ThreadCrew:
                 if not self._signalled:
                     self._signalled = True
                     self._wake()
-            if self._done:  # nothing more to run: whoever lets outcomes wait for company need not wait longer
+            if self.lingering and self._done:  # nothing more to run: the outcomes need not wait for company longer
+                self.lingering = False
                 self._wake()

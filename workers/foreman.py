@@ -255,7 +255,10 @@ class Foreman:
         now = time.monotonic()
         if self._outcomes_since is None:
             self._outcomes_since = now
-        return self._crew.outcomes < len(self._held) // 4 and now < self._outcomes_since + OUTCOME_LINGER_SECONDS
+        self._crew.lingering = (
+            self._crew.outcomes < len(self._held) // 4 and now < self._outcomes_since + OUTCOME_LINGER_SECONDS
+        )
+        return self._crew.lingering
 
     def _outcome_entry(self, outcome: Outcome) -> _Entry:
         job: Job = outcome.job
@@ -328,6 +331,8 @@ class Foreman:
                 if page is not None:
                     self._apply(page)
             return
+        if not self._crew.waiting and not self._crew.has_outcomes:
+            return  # with nothing to do the next thing is to wait, and waiting begins with a look
         page = await self._tail.page(PAGE_EVENTS, 0.0)
         while page is not None:
             self._apply(page)
