@@ -1,0 +1,23 @@
+"""Waiting for something that happens elsewhere: a condition, described in words, and a time after which it has failed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+_LOOK_EVERY_SECONDS = 0.01
+
+
+def wait_until(condition: Callable[[], object], describe: str, timeout: float = 20.0) -> None:
+    """Return as soon as `condition()` is true; `AssertionError` with `describe` when `timeout` seconds are over."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for this: {describe}"
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+async def reached(condition: Callable[[], object], describe: str, timeout: float = 20.0) -> None:
+    """As `wait_until`, for coroutines: the loop goes on meanwhile."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for this: {describe}"
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
