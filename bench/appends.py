@@ -1,0 +1,105 @@
+"""Durable appends to the file: one by one, and in batches of a thousand."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from journeyman.journal import Journal
+
+from . import raw_sqlite
+from .context import Bench, sqlite_url
+from .figure import Figure, Floor, Spread, Target, ratio_of
+from .rows import encoded, items
+
+BATCH_EVENTS: Final = 1_000
+# A round is short and there are many: a disturbance spoils the ratio of one of them, not their median.
+SLICES: Final = 8
+
+Work = Callable[[int], None]
+
+
+def one_by_one(bench: Bench) -> list[Figure]:
+    """`Journal.append`, each call durable when it returns, beside one autocommitted insert of the same row."""
+    count = bench.size.lone_appends
+    events = items(count)
+    rows = encoded(events)
+    with bench.file("ours") as ours, bench.file("raw") as raw, Journal(sqlite_url(ours)) as journal:
+        connection = raw_sqlite.connect(raw)
+
+        def append(index: int) -> None:
+            journal.append(*events[index])
+
+        def insert(index: int) -> None:
+            connection.execute(raw_sqlite.INSERT, (rows[index],))
+
+        rounds = _alternate(bench, "appends one by one", count, append, insert)
+        connection.close()
+    return [_figure("append-one", "durable appends one by one", "raw apsw commits of the same row", rounds, 1, 0.8)]
+
+
+def in_batches(bench: Bench) -> list[Figure]:
+    """`Journal.append_all` of 1,000 contexts, beside `executemany` and commit of 1,000 rows encoded before."""
+    count = bench.size.batches
+    batches = [items(BATCH_EVENTS, start=number * BATCH_EVENTS) for number in range(count)]
+    rows = [encoded(batch) for batch in batches]
+    with bench.file("ours") as ours, bench.file("raw") as raw, Journal(sqlite_url(ours)) as journal:
+        connection = raw_sqlite.connect(raw)
+
+        def append(index: int) -> None:
+            journal.append_all(batches[index])
+
+        def insert(index: int) -> None:
+            raw_sqlite.append_batch(connection, rows[index])
+
+        rounds = _alternate(bench, "appends in batches", count, append, insert)
+        connection.close()
+    floor = "raw apsw executemany and commit, rows encoded before"
+    return [_figure("append-batch", "appends in batches of 1,000", floor, rounds, BATCH_EVENTS, 0.5)]
+
+
+class _Side:
+    """One of the two sides: what it does, and its rate (per second) and CPU time (µs each) in every round."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.rates: list[float] = []
+        self.cpu_us: list[float] = []
+
+    def round(self, part: range) -> None:
+        started, cpu = time.perf_counter(), time.process_time()
+        for index in part:
+            self._work(index)
+        self.rates.append(len(part) / (time.perf_counter() - started))
+        self.cpu_us.append((time.process_time() - cpu) / len(part) * 1e6)
+
+
+def _alternate(bench: Bench, what: str, count: int, ours: Work, floor: Work) -> tuple[_Side, _Side]:
+    """Do each `count` times for every round of the run's size, cut into slices that take turns."""
+    sides = (_Side(ours), _Side(floor))
+    ours(0)
+    floor(0)
+    for number in range(bench.size.rounds):
+        bench.tell(f"{what}: round {number + 1} of {bench.size.rounds}")
+        for each in range(SLICES):
+            part = range(count * each // SLICES, count * (each + 1) // SLICES)
+            for side in sides if part else ():
+                side.round(part)
+    return sides
+
+
+def _figure(name: str, title: str, floor_title: str, sides: tuple[_Side, _Side], each: int, bar: float) -> Figure:
+    ours, floor = sides
+    ratio = ratio_of(ours.rates, floor.rates)
+    return Figure(
+        name,
+        title,
+        "events/s",
+        Spread.of([rate * each for rate in ours.rates]),
+        Floor(floor_title, Spread.of([rate * each for rate in floor.rates])),
+        ratio,
+        (Target("ratio", "at least", bar, ratio.median, ""),),
+        {
+            "cpu_us_per_event": Spread.of(ours.cpu_us).median / each,
+            "floor_cpu_us_per_event": Spread.of(floor.cpu_us).median / each,
+        },
+    )

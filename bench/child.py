@@ -1,0 +1,111 @@
+"""Parts of a measurement that need a process of their own: fresh memory, its own CPU time, its own interpreter.
+
+A part is a function ``module:name`` of this package that takes keyword arguments and returns something JSON can hold.
+It runs as ``python -m bench.child module:name ARGUMENTS`` and its answer is the last line it prints. A `partner` is a
+part that lives until it is told to end, such as the other side of a latency measurement.
+"""
+
+import contextlib
+import importlib
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+ROOT: Final = Path(__file__).parent.parent
+READY: Final = "ready"
+KIB: Final = 1_024
+
+
+class PartFailed(RuntimeError):
+    """A part ended with an error; its own message is above, on standard error."""
+
+
+def run(part: str, **arguments: Any) -> Any:
+    """Run a part to its end in a new process and return its answer."""
+    process = _start(part, arguments)
+    assert process.stdout is not None
+    try:
+        lines = process.stdout.read().splitlines()
+        process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        process.stdout.close()
+        if process.stdin is not None:
+            process.stdin.close()
+    if process.returncode != 0 or not lines:
+        raise PartFailed(f"{part} ended with exit status {process.returncode}")
+    return orjson.loads(lines[-1])
+
+
+@contextlib.contextmanager
+def partner(part: str, **arguments: Any) -> Iterator[None]:
+    """A part that runs beside the block; it is ready when the block begins and ends after it."""
+    process = _start(part, arguments)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        if process.stdout.readline().strip() != READY:
+            raise PartFailed(f"{part} did not get ready")
+        yield
+        process.stdin.close()  # tells it to end
+        if process.wait(timeout=30) != 0:
+            raise PartFailed(f"{part} ended with exit status {process.returncode}")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def say_ready() -> None:
+    """In a partner: let the other side begin."""
+    sys.stdout.write(READY + "\n")
+    sys.stdout.flush()
+
+
+def wait_for_end() -> None:
+    """In a partner: block until the other side is done."""
+    sys.stdin.read()
+
+
+def peak_bytes() -> int:
+    """The peak of this process's resident memory so far.
+
+    On Linux from ``/proc``: what `getrusage` says there begins with the memory of the process that started this one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else KIB)
+    return next(int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def cpu_seconds() -> float:
+    """What this process has used so far, of both user and system time, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _start(part: str, arguments: dict[str, Any]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "bench.child", part, orjson.dumps(arguments).decode()]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def main(part: str, arguments: str) -> None:
+    """Run a part in this process and print its answer."""
+    module, _, name = part.partition(":")
+    value = getattr(importlib.import_module(f"bench.{module}"), name)(**orjson.loads(arguments))
+    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,60 @@
+"""What every measurement is given: where to write, how much to do, a Kafka if there is one, and whom to tell."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from journeyman.deploy.kafka import KafkaCluster
+
+from .size import Size
+
+
+class Bench:
+    """The surroundings of one run; closing it stops what it started and removes what it wrote."""
+
+    def __init__(self, size: Size, scratch: Path, kafka: str | None, tell: Callable[[str], None]) -> None:
+        self.size = size
+        self.tell = tell
+        self._given_kafka = kafka
+        self._resources = contextlib.ExitStack()
+        # On the disk the caller chose: the system's temporary directory may be memory, where fsync is free.
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=scratch))
+        self._resources.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        self._bootstrap: str | None = None
+        self._topics = 0
+
+    @contextlib.contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """A path for a database, gone after the block with all that belongs to it."""
+        directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory))
+        try:
+            yield directory / f"{name}.db"
+        finally:
+            shutil.rmtree(directory)
+
+    def kafka_servers(self) -> str:
+        """The addresses of one broker, started at first use; raises `KafkaUnavailable` where it cannot be."""
+        if self._bootstrap is None:
+            if self._given_kafka is not None:
+                self._bootstrap = self._given_kafka
+            else:
+                self.tell("starting Kafka")
+                self._bootstrap = self._resources.enter_context(KafkaCluster(throughput=True)).bootstrap
+        return self._bootstrap
+
+    def kafka_url(self, name: str) -> str:
+        """The URL of a new topic with one partition."""
+        self._topics += 1
+        return f"kafka://{self.kafka_servers()}/{self.directory.name}-{name}-{self._topics}?partitions=1"
+
+    def close(self) -> None:
+        """Stop Kafka, remove the files."""
+        self._resources.close()
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of the journal in the file at `path`."""
+    return f"sqlite:///{path.absolute()}"

@@ -1,0 +1,206 @@
+"""Idle latency: from submitting one task to holding its result, the worker being another process.
+
+The floor is the sum of what cannot be left out if a submission, a claim and an outcome must each be on the disk: three
+commits and three wake-ups (worker, thread, submitter), by raw apsw and unix datagram sockets, in two processes as well.
+Ours and the floor take turns, one sample each, with a pause before each so that everybody is asleep.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import apsw
+from journeyman.journal import Journal
+from journeyman.workers import Foreman, ResultStore, work
+
+from . import child, raw_sqlite
+from .context import Bench, sqlite_url
+from .drain import by_hand, submission_rows
+from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
+from .tasks import broker, noop
+
+PAUSE_SECONDS: Final = 0.005
+WARM_UP: Final = 20
+RESULT_MS: Final = 10_000
+MILLISECONDS: Final = 1_000
+
+
+def embedded(bench: Bench) -> list[Figure]:
+    """Both workers wait in their own processes; the submitter is this one."""
+    with bench.file("queue") as path, bench.file("raw") as raw, contextlib.ExitStack() as stack:
+        url = sqlite_url(path)
+        journal = stack.enter_context(Journal(url))
+        broker.bind(journal)
+        results = ResultStore(journal)
+        stack.enter_context(child.partner("latency:worker", url=url))
+        stack.enter_context(child.partner("latency:raw_worker", path=str(raw)))
+        floor = RawSubmitter(raw)
+        stack.callback(floor.close)
+
+        def submit() -> None:
+            message = noop.generate(args=[7])
+            assert results.get(message, timeout=RESULT_MS, keep=True) == 7
+
+        mine, bare = alternate(bench, "idle latency", submit, floor.submit)
+    return [
+        figure(
+            "latency",
+            "idle latency, submit to result, other process",
+            "3 fsyncs and 3 wake-ups, raw apsw and sockets",
+            mine,
+            bare,
+            Target("p50", "at most", 1.5, _p50(mine), "ms"),
+        )
+    ]
+
+
+def alternate(
+    bench: Bench, what: str, ours: Callable[[], None], floor: Callable[[], None]
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Samples in ms of both sides in turns, round by round."""
+    for _ in range(min(WARM_UP, bench.size.latency_samples)):
+        ours()
+        floor()
+    mine: list[list[float]] = []
+    bare: list[list[float]] = []
+    for number in range(bench.size.rounds):
+        bench.tell(f"{what}: round {number + 1} of {bench.size.rounds}")
+        pairs = [(_sample(ours), _sample(floor)) for _ in range(bench.size.latency_samples)]
+        mine.append([each for each, _ in pairs])
+        bare.append([each for _, each in pairs])
+    return mine, bare
+
+
+def _sample(side: Callable[[], None]) -> float:
+    time.sleep(PAUSE_SECONDS)
+    started = time.perf_counter()
+    side()
+    return (time.perf_counter() - started) * MILLISECONDS
+
+
+def figure(
+    name: str, title: str, floor: str, mine: list[list[float]], bare: list[list[float]], *further: Target
+) -> Figure:
+    """The figure of a latency: the median of each round, and its ratio to the floor's."""
+    ours, floors = [percentile(each, 50) for each in mine], [percentile(each, 50) for each in bare]
+    ratio = ratio_of(ours, floors)
+    return Figure(
+        name,
+        title,
+        "ms (p50)",
+        Spread.of(ours),
+        Floor(floor, Spread.of(floors)),
+        ratio,
+        (*further, Target("ratio", "at most", 1.6, ratio.median, "")),
+        {"p99_ms": percentile(list(chain(*mine)), 99), "floor_p99_ms": percentile(list(chain(*bare)), 99)},
+    )
+
+
+def _p50(samples: list[list[float]]) -> float:
+    return percentile(list(chain(*samples)), 50)
+
+
+class RawSubmitter:
+    """The submitting side of the floor."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = raw_sqlite.connect(path)
+        self._reader = apsw.Connection(str(path))
+        self._path = path
+        self._sock = _bell(path, "submitter")
+        self._row = submission_rows(1)[0]
+
+    def submit(self) -> None:
+        """Commit a submission, ring the worker, wait for its ring, read the outcome."""
+        self._connection.execute(raw_sqlite.INSERT, (self._row,))
+        position = self._connection.last_insert_rowid()
+        _ring(self._sock, self._path, "worker")
+        self._sock.recv(1)
+        rows = raw_sqlite.page(self._reader, position)
+        assert b'"task.succeeded"' in rows[-1][1], "the last row is the outcome"
+
+    def close(self) -> None:
+        """Let go of the database and the socket."""
+        self._connection.close()
+        self._reader.close()
+        self._sock.close()
+
+
+# -- parts, each in a process of its own ---------------------------------------------------------------------------
+
+
+def worker(url: str) -> None:
+    """A worker that runs until the submitter is done."""
+
+    def started(foreman: Foreman) -> None:
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=_stop_at_end, args=(loop, foreman), daemon=True).start()
+        child.say_ready()
+
+    asyncio.run(work({noop.name: noop}, url, None, started))
+
+
+def _stop_at_end(loop: asyncio.AbstractEventLoop, foreman: Foreman) -> None:
+    child.wait_for_end()
+    loop.call_soon_threadsafe(foreman.stop)
+
+
+def raw_worker(path: str) -> None:
+    """The working side of the floor: one thread waits and claims, one runs and commits the outcome."""
+    connection = raw_sqlite.connect(path)
+    sock = _bell(Path(path), "worker")
+    claimed: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    runner = threading.Thread(target=_run_raw, args=(Path(path), claimed))
+    runner.start()
+    position = 0
+    threading.Thread(target=_ring_at_end, args=(Path(path),), daemon=True).start()
+    child.say_ready()
+    while sock.recv(8) != b"end":
+        rows = raw_sqlite.page(connection, position)
+        claims, outcomes = by_hand(rows[-1:], first_claim=rows[-1][0] + 1)
+        connection.execute(raw_sqlite.INSERT, (claims[0],))
+        position = connection.last_insert_rowid() + 1  # its outcome comes next, and is not ours to read
+        claimed.put(outcomes[0])
+    claimed.put(None)
+    runner.join()
+    connection.close()
+    sock.close()
+
+
+def _run_raw(path: Path, claimed: "queue.SimpleQueue[bytes | None]") -> None:
+    connection = raw_sqlite.connect(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    while (outcome := claimed.get()) is not None:
+        connection.execute(raw_sqlite.INSERT, (outcome,))
+        _ring(sock, path, "submitter")
+    connection.close()
+    sock.close()
+
+
+def _ring_at_end(path: Path) -> None:
+    child.wait_for_end()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        _ring(sock, path, "worker", b"end")
+
+
+def _bell(path: Path, name: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.bind(_bell_path(path, name))
+    return sock
+
+
+def _ring(sock: socket.socket, path: Path, name: str, word: bytes = b"!") -> None:
+    sock.sendto(word, _bell_path(path, name))
+
+
+def _bell_path(path: Path, name: str) -> str:
+    # Relative, as the path of a socket is short: both processes run in the same directory.
+    return os.path.relpath(path.with_name(name))

@@ -1,0 +1,38 @@
+"""The embedded floor: SQLite through apsw, as one would write it by hand for one fixed kind of row.
+
+The same table, the same pragmas and the same rows as the journal's, and nothing else: no codec, no numbers, no lock
+queue, no bell.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+INSERT: Final = "INSERT INTO events (event) VALUES (?)"
+PAGE: Final = "SELECT position, event FROM events WHERE position > ? ORDER BY position LIMIT ?"
+PAGE_ROWS: Final = 500
+
+
+def connect(path: Path | str) -> apsw.Connection:
+    """A connection to the database at `path`: WAL, and every commit synchronised."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(10_000)
+    connection.pragma("journal_mode", "wal")
+    connection.execute("PRAGMA synchronous = full")
+    connection.execute("CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY, event BLOB NOT NULL)")
+    return connection
+
+
+def page(connection: apsw.Connection, position: int, limit: int = PAGE_ROWS) -> list[tuple[int, bytes]]:
+    """Up to `limit` rows after `position`."""
+    rows: list[Any] = connection.execute(PAGE, (position, limit)).fetchall()
+    return rows
+
+
+def append_batch(connection: apsw.Connection, rows: Sequence[bytes]) -> None:
+    """All rows in one durable transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(INSERT, ((row,) for row in rows))
+    connection.execute("COMMIT")

@@ -1,0 +1,41 @@
+"""Which measurements there are."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from . import appends, drain, latency, replay
+from .context import Bench
+from .figure import Figure
+
+
+class Measurement(NamedTuple):
+    """One measurement: it gives one or several figures; `kafka` if it needs a broker."""
+
+    name: str
+    summary: str
+    measure: Callable[[Bench], list[Figure]]
+    kafka: bool = False
+
+
+MEASUREMENTS: Final = (
+    Measurement("append-one", "durable appends one by one, beside raw SQLite commits", appends.one_by_one),
+    Measurement("append-batch", "appends in batches of 1,000, beside raw SQLite batches", appends.in_batches),
+    Measurement("replay", "replay by iteration and through the task view, beside scan and decode", replay.embedded),
+    Measurement("drain", "no-op tasks from a backlog, beside the same rows by hand", drain.embedded),
+    Measurement("latency", "submit to result, idle, beside 3 fsyncs and 3 wake-ups", latency.embedded),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Measurement]:
+    """The measurements whose names are, or begin with, one of `names`; all if there are none. `ValueError` else."""
+    if not names:
+        return list(MEASUREMENTS)
+    for name in names:
+        if not any(_covers(name, each) for each in MEASUREMENTS):
+            known = ", ".join(each.name for each in MEASUREMENTS)
+            raise ValueError(f"there is no measurement {name!r}; there are: {known}")
+    return [each for each in MEASUREMENTS if any(_covers(name, each) for name in names)]
+
+
+def _covers(name: str, measurement: Measurement) -> bool:
+    return measurement.name == name or measurement.name.startswith(f"{name}-")

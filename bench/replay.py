@@ -1,0 +1,167 @@
+"""Replay of a history: through a consumer's iteration, and through the task view; memory as history grows."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+from journeyman.consumers import JournalConsumer, Replica
+from journeyman.journal import AsyncJournal, Event, Journal, blocking
+from journeyman.workers import TaskView
+
+from . import child, raw_sqlite
+from .context import Bench, sqlite_url
+from .figure import Figure, Floor, Spread, Target, ratio_of
+from .rows import history
+
+MIB: Final = 2**20
+# A task view keeps the newest 50,000 finished tasks, so its memory is level only beyond 150,000 events.
+VIEW_LEVEL_SHARE: Final = 5
+GROWTH_MAX: Final = 1.1
+
+# What a pass over a history answers: `events`, `rate` in events/s, `cpu_us` an event, `peak_bytes` of memory.
+Pass = dict[str, float]
+
+
+def embedded(bench: Bench) -> list[Figure]:
+    """One history in a file, read by fresh processes in turn: the floor, the iteration, the view."""
+    with bench.file("history") as path:
+        bench.tell(f"replay: writing a history of {bench.size.history_events:,} events")
+        events = write_history(path, bench.size.history_events)
+        url = sqlite_url(path)
+        floor: list[Pass] = []
+        iteration: list[Pass] = []
+        view: list[Pass] = []
+        for number in range(bench.size.rounds):
+            bench.tell(f"replay: round {number + 1} of {bench.size.rounds}")
+            floor.append(child.run("replay:raw", path=str(path), events=events))
+            iteration.append(child.run("replay:iterate", url=url, events=events))
+            view.append(child.run("replay:fold", url=url, events=events))
+        bench.tell("replay: memory")
+        short = min(bench.size.short_history_events, events // 2)
+        level = events // VIEW_LEVEL_SHARE
+        short_iteration = child.run("replay:iterate", url=url, events=short)
+        short_views = [child.run("replay:fold", url=url, events=each) for each in (level, short)]
+    title = "paged raw apsw scan and msgspec decode into Event"
+    return [
+        figure("replay-iteration", "replay through a consumer's iteration", title, iteration, floor, short_iteration),
+        figure("replay-view", "replay through the task view", title, view, floor, *short_views),
+    ]
+
+
+def figure(
+    name: str, title: str, floor_title: str, runs: list[Pass], floor: list[Pass], level: Pass, *shorter: Pass
+) -> Figure:
+    """The figure of a replay; `level` is the pass over a shorter history whose peak of memory must not be outgrown."""
+    rates, bare = [run["rate"] for run in runs], [run["rate"] for run in floor]
+    ratio = ratio_of(rates, bare)
+    peak = Spread.of([run["peak_bytes"] for run in runs]).median
+    peaks = {f"peak_mib_at_{run['events']:,.0f}": run["peak_bytes"] / MIB for run in (*shorter, level)}
+    return Figure(
+        name,
+        title,
+        "events/s",
+        Spread.of(rates),
+        Floor(floor_title, Spread.of(bare)),
+        ratio,
+        (
+            Target("ratio", "at least", 0.5, ratio.median, ""),
+            Target(
+                f"peak memory ÷ peak at {level['events']:,.0f} events",
+                "at most",
+                GROWTH_MAX,
+                peak / level["peak_bytes"],
+                "",
+            ),
+        ),
+        {
+            "events": runs[0]["events"],
+            "cpu_us_per_event": Spread.of([run["cpu_us"] for run in runs]).median,
+            "floor_cpu_us_per_event": Spread.of([run["cpu_us"] for run in floor]).median,
+            **peaks,
+            f"peak_mib_at_{runs[0]['events']:,.0f}": peak / MIB,
+        },
+    )
+
+
+class Start:
+    """The moment a pass begins."""
+
+    def __init__(self) -> None:
+        self._seconds = time.perf_counter()
+        self._cpu_seconds = child.cpu_seconds()
+
+    def answer(self, events: int) -> Pass:
+        """What has been done since, over that many events."""
+        seconds, cpu = time.perf_counter() - self._seconds, child.cpu_seconds() - self._cpu_seconds
+        return {
+            "events": events,
+            "rate": events / seconds,
+            "cpu_us": cpu / events * 1e6,
+            "peak_bytes": child.peak_bytes(),
+        }
+
+
+def write_history(path: Path, events: int) -> int:
+    """Write a history into the file, without waiting for the disk; returns how many events it has."""
+    written = 0
+    with Journal(sqlite_url(path) + "?sync=normal") as journal:
+        for drafts in history(events):
+            written += len(journal.append_drafts(drafts))
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+    return written
+
+
+# -- parts, each in a process of its own ---------------------------------------------------------------------------
+
+
+def raw(path: str, events: int) -> Pass:
+    """The floor: pages by position, each row decoded into an `Event`, each event looked at."""
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    decode = msgspec.json.Decoder(Event).decode
+    position, seen = 0, 0
+    started = Start()
+    while seen < events:
+        rows = raw_sqlite.page(connection, position)
+        position = rows[-1][0]
+        for event in [decode(row) for _, row in rows]:
+            assert event.name
+            seen += 1
+    return started.answer(seen)
+
+
+def iterate(url: str, events: int) -> Pass:
+    """`for event in consumer`, each event looked at."""
+    seen = 0
+    with Journal(url) as journal, contextlib.closing(_consumer(journal)) as consumer:
+        started = Start()
+        consumer.start()
+        for event in consumer:
+            assert event.name
+            seen += 1
+            if seen >= events:
+                break
+        return started.answer(seen)
+
+
+def fold(url: str, events: int) -> Pass:
+    """A replica of the task view, from the first event on."""
+    return blocking.run(_fold(url, events))
+
+
+async def _fold(url: str, events: int) -> Pass:
+    async with AsyncJournal(url) as journal:
+        replica = Replica(journal, TaskView())
+        started = Start()
+        await replica.wait_for({0: events})
+        answer = started.answer(replica.cursor[0])
+        await replica.aclose()
+        return answer
+
+
+def _consumer(journal: Journal) -> JournalConsumer:
+    return JournalConsumer(journal, "")

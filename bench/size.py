@@ -1,0 +1,60 @@
+"""How much work a run does."""
+
+from typing import Final
+
+import msgspec
+
+
+class Size(msgspec.Struct, frozen=True):
+    """Rounds and sizes: events, tasks and samples are counts of each round."""
+
+    name: str
+    rounds: int
+    lone_appends: int
+    batches: int
+    history_events: int
+    short_history_events: int
+    kafka_history_events: int
+    backlog_tasks: int
+    kafka_backlog_tasks: int
+    latency_samples: int
+
+
+FULL: Final = Size(
+    name="full",
+    rounds=5,
+    lone_appends=400,
+    batches=60,
+    history_events=1_000_000,
+    short_history_events=100_000,
+    kafka_history_events=500_000,
+    backlog_tasks=40_000,
+    kafka_backlog_tasks=10_000,
+    latency_samples=100,
+)
+QUICK: Final = Size(
+    name="quick",
+    rounds=3,
+    lone_appends=200,
+    batches=20,
+    history_events=200_000,
+    short_history_events=20_000,
+    kafka_history_events=100_000,
+    backlog_tasks=20_000,
+    kafka_backlog_tasks=5_000,
+    latency_samples=40,
+)
+# Shows that every figure can be measured; its numbers mean nothing.
+TINY: Final = Size(
+    name="tiny",
+    rounds=2,
+    lone_appends=5,
+    batches=2,
+    history_events=3_000,
+    short_history_events=999,
+    kafka_history_events=3_000,
+    backlog_tasks=300,
+    kafka_backlog_tasks=300,
+    latency_samples=3,
+)
+SIZES: Final = {size.name: size for size in (FULL, QUICK, TINY)}
