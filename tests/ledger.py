@@ -1,9 +1,8 @@
-"""A log written by hand for the folds: each event goes through the real codec and gets the next offset of its partition."""
+"""A log written by hand for the folds: each event takes the way through the real codec and gets the next offset."""
 
 from typing import Any
 
 import msgspec
-
 from journeyman.journal.event import Draft, Event, encode_context, place, record
 from journeyman.journal.log import Page
 from journeyman.workers import TaskState, TaskView, Verdict, names

@@ -1,4 +1,4 @@
-"""Waiting for something that happens elsewhere: a condition, described in words, and a time after which it has failed."""
+"""Waiting for something that happens elsewhere: a condition, described in words, and a limit of time."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The life of a task: every state × every event through the real fold, against a table written out by hand."""
+"""The life of a task: every state and every event through the real fold, against a table written out by hand."""
 
 import re
 from collections.abc import Callable
@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger import Ledger, picture
-
 from journeyman.workers import State, Verdict, names
 from journeyman.workers.transitions import EVENTS, EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, diagram
+from ledger import Ledger, picture
 
 TASK, WORKER, OTHER = "task-1", "worker-1", "worker-2"
 RETRIES = 2

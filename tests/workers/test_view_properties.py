@@ -1,0 +1,359 @@
+"""What holds for the task view whatever the order in which producers, workers and watchers write."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from journeyman.journal.limits import TASK_ID_CHARS_MAX
+from journeyman.journal.log import Page
+from journeyman.workers import State, TaskState, TaskView, Verdict, names, view
+from journeyman.workers.view import Fact
+from ledger import Ledger, picture
+
+TASKS = [f"task-{number}" for number in range(6)]
+WORKERS = [f"worker-{number}" for number in range(4)]
+OUTCOMES = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED)
+
+tasks, workers = st.sampled_from(TASKS), st.sampled_from(WORKERS)
+
+
+class Queue(RuleBasedStateMachine):
+    """Producers, workers that come, hold, finish, freeze and return, watchers with old knowledge, and strangers."""
+
+    KEPT = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(view, "FINISHED_TASKS_KEPT", self.KEPT)
+        self.patch.setattr(view, "DEAD_LETTERS_KEPT", self.KEPT)
+        self.ready: list[TaskState] = []
+        self.log = Ledger(TaskView(on_ready=self.ready.append))
+        self.tokens: list[tuple[str, str, int]] = []
+        self.accepted: dict[tuple[str, int], str] = {}
+        self.successes: dict[int, int] = {}
+
+    def teardown(self) -> None:
+        self.same_however_it_is_replayed()
+        self.patch.undo()
+
+    def submission_of(self, task: str) -> int:
+        state = self.log.view.find(task)
+        return state.submitted if state is not None else -1
+
+    @initialize()
+    def begin(self) -> None:
+        for worker in WORKERS[:2]:
+            self.log.join(worker)
+
+    @rule(task=tasks, retries=st.none() | st.integers(-1, 2), priority=st.integers(0, 2), due=st.sampled_from([0, 9.5]))
+    def submit(self, task: str, retries: int | None, priority: int, due: float) -> None:
+        known = self.log.view.find(task) is not None
+        verdict = self.log.write(
+            names.SUBMITTED, task=task, task_name="work", max_retries=retries, priority=priority, due=due
+        )
+        assert (verdict is Verdict.REFUSED) == known
+
+    @rule(worker=workers)
+    def join(self, worker: str) -> None:
+        self.log.join(worker)
+
+    @rule(worker=workers)
+    def beat(self, worker: str) -> None:
+        self.log.write(names.BEAT, worker=worker)
+
+    @rule(worker=workers)
+    def leave(self, worker: str) -> None:
+        self.log.write(names.LEFT, worker=worker)
+
+    @rule(task=tasks, worker=workers)
+    def claim(self, task: str, worker: str) -> None:
+        free = self.log.view.find(task)
+        legal = free is not None and free.state is State.READY and self.log.view.session(0, worker) is not None
+        verdict = self.log.write(names.CLAIMED, task=task, worker=worker)
+        assert (verdict is Verdict.ACCEPTED) == legal
+        if legal:
+            token = self.log.end - 1
+            assert all(token > earlier for _, _, earlier in self.tokens), "tokens rise"
+            self.tokens.append((task, worker, token))
+
+    @rule(data=st.data(), name=st.sampled_from(OUTCOMES), due=st.sampled_from([0, 7.25]))
+    def outcome(self, data: st.DataObject, name: str, due: float) -> None:
+        """An outcome of any claim there ever was, as late as it likes."""
+        if not self.tokens:
+            return
+        task, worker, token = data.draw(st.sampled_from(self.tokens))
+        state = self.log.view.find(task)
+        if name == names.RETRIED and state is not None and state.exhausted:
+            name = names.FAILED  # as a worker does
+        stale = self.log.view.stale_outcomes
+        verdict = self.log.write(name, task=task, worker=worker, claim=token, due=due)
+        if verdict is Verdict.REFUSED:
+            assert self.log.view.stale_outcomes == stale + 1, "a refused outcome is visible"
+            return
+        assert state is not None
+        assert (task, token) not in self.accepted, "at most one accepted outcome for each claim"
+        self.accepted[task, token] = name
+        if name == names.SUCCEEDED:
+            self.successes[state.submitted] = self.successes.get(state.submitted, 0) + 1
+
+    @rule(data=st.data())
+    def progress(self, data: st.DataObject) -> None:
+        if self.tokens:
+            task, worker, token = data.draw(st.sampled_from(self.tokens))
+            self.log.write(names.PROGRESSED, task=task, worker=worker, claim=token)
+
+    @rule(worker=workers, by=workers, behind=st.integers(0, 2))
+    def expire(self, worker: str, by: str, behind: int) -> None:
+        """A watcher that may have missed the last events of the session."""
+        session = self.log.view.session(0, worker)
+        last = session.last - behind if session is not None else 5
+        verdict = self.log.write(names.EXPIRED, worker=worker, last=last, by=by)
+        assert (verdict is Verdict.ACCEPTED) == (session is not None and behind == 0 and worker != by)
+
+    @rule(task=tasks, name=st.sampled_from([names.REVOKED, names.REQUEUED, names.COLLECTED]))
+    def by_hand(self, task: str, name: str) -> None:
+        self.log.write(name, task=task)
+
+    @rule(
+        name=st.sampled_from([*names.TASK_EVENTS, *names.WORKER_EVENTS, "order.paid"]),
+        context=st.dictionaries(
+            st.sampled_from(["task", "worker", "claim", "last", "by", "priority", "due", "unknown"]),
+            st.sampled_from(["", "x", -1, 0, 2**40, None, [], {"task": "task-1"}, True, 1.5]),
+        ),
+    )
+    def strange(self, name: str, context: dict[str, Any]) -> None:
+        self.log.write(name, **{**context, "task": context.get("task") or "x" * (TASK_ID_CHARS_MAX + 1)})
+
+    @invariant()
+    def one_owner_for_each_token(self) -> None:
+        claimed = [task for task in self.log.view.live.values() if task.state is State.CLAIMED]
+        assert len({task.claim for task in claimed}) == len(claimed)
+        held = {id_: session.worker for session in self.log.view.all_sessions() for id_ in session.claims}
+        assert held == {task.id: task.worker for task in claimed}
+        assert sum(len(session.claims) for session in self.log.view.all_sessions()) == len(claimed)
+
+    @invariant()
+    def each_task_is_in_one_room(self) -> None:
+        seen = self.log.view
+        assert all(task.state in (State.READY, State.CLAIMED) for task in seen.live.values())
+        assert all(task.state in (State.SUCCEEDED, State.REVOKED) for task in seen.finished.values())
+        assert all(task.state is State.FAILED for task in seen.dead.values())
+        assert len(seen.live.keys() | seen.finished.keys() | seen.dead.keys()) == sum(
+            map(len, (seen.live, seen.finished, seen.dead))
+        )
+        assert len(seen.finished) <= self.KEPT
+        assert len(seen.dead) <= self.KEPT
+
+    @invariant()
+    def attempts_are_within_bounds(self) -> None:
+        for room in (self.log.view.live, self.log.view.finished, self.log.view.dead):
+            for task in room.values():
+                assert task.attempts >= 0
+                assert task.max_retries is None or task.attempts <= max(task.max_retries, 0) + 1
+                assert task.state is not State.CLAIMED or task.attempts >= 1
+
+    @invariant()
+    def at_most_one_final_success(self) -> None:
+        assert all(count == 1 for count in self.successes.values())
+
+    @invariant()
+    def what_is_ready_was_announced(self) -> None:
+        announced = {id(task) for task in self.ready}
+        assert all(id(task) in announced for task in self.log.view.live.values() if task.state is State.READY)
+
+    def same_however_it_is_replayed(self) -> None:
+        expected = picture(self.log.view)
+        assert picture(by_pages(self.log)) == expected
+        assert picture(by_facts(self.log)) == expected
+
+
+def by_pages(log: Ledger, size: int = 3) -> TaskView:
+    """The log replayed in pages."""
+    fresh = TaskView(keep_rows=True)
+    whole = log.page()
+    for start in range(0, len(log.rows), size):
+        part = slice(start, start + size)
+        fresh.apply_page(Page(whole.partition, whole.offsets[part], whole.rows[part]))
+    return fresh
+
+
+def by_facts(log: Ledger) -> TaskView:
+    """The log replayed fact by fact, as a worker applies its own events."""
+    fresh = TaskView()
+    for event, row in zip(log.events, log.rows, strict=True):
+        try:
+            fact = msgspec.json.decode(row, type=Fact)
+        except msgspec.MsgspecError:
+            fresh.unreadable += 1
+            continue
+        fresh.apply_fact(fact.name, fact.context, event.partition, event.offset, event.timestamp)
+    return fresh
+
+
+TestQueue = Queue.TestCase
+TestQueue.settings = settings(
+    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+# -- rows that no worker wrote ---------------------------------------------------------------------------------------
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+field_names = st.sampled_from([field.name for field in msgspec.structs.fields(view.FactContext)])
+shaped_rows = st.fixed_dictionaries(
+    {"name": st.sampled_from([*names.TASK_EVENTS, *names.WORKER_EVENTS, "x"])},
+    optional={
+        "timestamp": st.floats(0, 2e9) | st.none(),
+        "context": st.dictionaries(field_names, json_values, max_size=5) | json_values,
+    },
+).map(msgspec.json.encode)
+
+
+@given(st.lists(st.binary(max_size=30) | json_values.map(msgspec.json.encode) | shaped_rows, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_no_row_is_fatal(rows: list[bytes]) -> None:
+    log = Ledger()
+    log.join("worker")
+    log.submit("task")
+    log.claim("task", "worker")
+    strangers = Page(0, range(log.end, log.end + len(rows)), rows)
+    if rows:
+        log.view.apply_page(strangers)
+    assert all(0 < len(id_) <= TASK_ID_CHARS_MAX for id_ in log.view.live)
+    assert all(session.worker for session in log.view.all_sessions())
+
+
+def test_what_cannot_be_read_is_counted_and_skipped() -> None:
+    log = Ledger()
+    log.submit("before")
+    log.view.apply_page(Page(0, [1, 2, 3], [b"not json", b'{"name":"task.submitted","context":{"task":5}}', b"[]"]))
+    assert log.view.unreadable == 3
+    assert list(log.view.live) == ["before"]
+
+
+def test_an_event_without_a_context_is_readable_however_it_is_read() -> None:
+    log = Ledger()
+    row = b'{"timestamp":1.0,"name":"worker.joined"}'
+    log.view.apply_page(Page(0, [0], [row]))
+    assert log.view.unreadable == 0
+
+
+def test_a_submission_that_leaves_things_out_has_the_defaults_of_a_message() -> None:
+    view_ = TaskView()
+    row = b'{"timestamp":1.0,"name":"task.submitted","context":{"task":"t","task_name":"work"}}'
+    view_.apply_page(Page(0, [0], [row]))
+    task = view_.live["t"]
+    assert (task.queue, task.priority, task.max_retries, task.due) == ("default", 0, 3, 0.0)
+
+
+@pytest.mark.parametrize("id_", ["", "x" * (TASK_ID_CHARS_MAX + 1)])
+def test_an_id_that_can_be_no_key_is_refused(id_: str) -> None:
+    log = Ledger()
+    assert log.write(names.SUBMITTED, task=id_, task_name="work") is Verdict.REFUSED
+    assert not log.view.live
+
+
+# -- rooms -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_finished_task_is_forgotten_and_may_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+    log = Ledger()
+    for task in ("a", "b", "c"):
+        log.submit(task)
+        log.write(names.REVOKED, task=task)
+    assert list(log.view.finished) == ["b", "c"]
+    assert log.write(names.SUBMITTED, task="b") is Verdict.REFUSED
+    assert log.write(names.SUBMITTED, task="a") is Verdict.ACCEPTED
+
+
+def test_a_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 1)
+    log = Ledger()
+    log.join("w")
+    for task in ("a", "b"):
+        log.submit(task)
+        claim = log.claim(task, "w")
+        log.write(names.REVOKED, task=task)
+    assert "a" not in log.view.finished
+    assert log.write(names.SUCCEEDED, task="a", worker="w", claim=claim) is Verdict.REFUSED
+    assert log.view.stale_outcomes == 1
+
+
+def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+    log = Ledger()
+    log.join("w")
+
+    def fail(task: str) -> None:
+        log.claim(task, "w")
+        log.end_attempt(names.FAILED, task, "w")
+
+    for task in ("a", "b", "c"):
+        log.submit(task)
+    fail("a")
+    fail("b")
+    log.write(names.REQUEUED, task="a")
+    fail("a")
+    fail("c")
+    assert list(log.view.dead) == ["a", "c"]
+
+
+@given(st.lists(st.sampled_from([0, 1]), min_size=8, max_size=24), st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_readers_who_see_the_partitions_in_another_order_forget_the_same(places: list[int], order: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+        patch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+        written = TaskView()
+        logs = [Ledger(written, partition) for partition in (0, 1)]
+        for log in logs:
+            log.join("w")
+        for number, place in enumerate(places):
+            log, task = logs[place], f"{place}-{number}"
+            log.submit(task)
+            log.claim(task, "w")
+            log.end_attempt(order.choice([names.SUCCEEDED, names.FAILED]), task, "w")
+        replayed = TaskView()
+        queues = [list(zip(log.page().offsets, log.rows, strict=True)) for log in logs]
+        while any(queues):
+            place = order.choice([place for place in (0, 1) if queues[place]])
+            offset, row = queues[place].pop(0)
+            replayed.apply_page(Page(place, [offset], [row]))
+        assert picture(replayed) == picture(written)
+
+
+def test_rows_are_kept_for_those_who_run_them_and_only_as_long() -> None:
+    log = Ledger()
+    log.submit("a")
+    log.submit("b")
+    keeping = TaskView(keep_rows=True)
+    keeping.apply_page(log.page())
+    assert keeping.live["a"].row == log.rows[0]
+    log.write(names.REVOKED, task="a")
+    keeping.apply_page(Page(0, [2], log.rows[2:]))
+    assert keeping.finished["a"].row is None
+    assert by_pages(log).live["b"].row == log.rows[1]
+    assert log.view.live["b"].row is None
+
+
+def test_whoever_watches_the_sessions_is_told_of_every_change() -> None:
+    changes: list[set[str]] = []
+    view_ = TaskView(on_sessions=lambda: changes.append({session.worker for session in view_.all_sessions()}))
+    log = Ledger(view_)
+    log.join("a")
+    log.join("b")
+    log.write(names.BEAT, worker="a")
+    log.expire("a", by="b")
+    log.write(names.LEFT, worker="b")
+    assert changes == [{"a"}, {"a", "b"}, {"b"}, set()]
+    assert not list(view_.all_sessions())
