@@ -150,8 +150,9 @@ class JournalConsumerBase(ConsumerDefinition):
         Waits at most `timeout` seconds in all, whatever comes meanwhile and is left out; 0 takes what is there now, a
         negative timeout waits for ever. Raises `TimeoutError` when that is over, `RuntimeError` before `start()`.
         """
-        for event in self._pending:
-            return event
+        if self._failure is None:
+            for event in self._pending:
+                return event
         return self._next_of_stream(timeout)
 
     def _next_of_stream(self, timeout: float) -> JournalEventBase | None:
@@ -237,6 +238,7 @@ class JournalConsumerBase(ConsumerDefinition):
     def _deliver(self) -> None:
         if self._callback is not None:
             self._delivery = Delivery(f"journeyman-consumer-{self.topic or 'all'}", self._call_back)
+            self._delivery.start()
 
     def _call_back(self, delivery: Delivery) -> None:
         try:

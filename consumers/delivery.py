@@ -5,13 +5,16 @@ from collections.abc import Callable
 
 
 class Delivery:
-    """Runs `work(delivery)` in a daemon thread; `work` ends soon after `ending` is set."""
+    """Runs `work(delivery)` in a daemon thread once started; `work` ends soon after `ending` is set."""
 
     def __init__(self, name: str, work: "Callable[[Delivery], None]") -> None:
         self.ending = False
         self.finished = False
         self._work = work
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread: only when the callbacks can find this delivery, for they may set another or start anew."""
         self._thread.start()
 
     def _run(self) -> None:

@@ -58,6 +58,7 @@ class Stream:
         self._stop_end: Mapping[int, int] | None = None
         self._stopped = False
         self._waiting: asyncio.Task[Page | None] | None = None
+        self._woken = False
         self._stashed: Page | None = None
         self._merge: Merge | None = None
         self._errors: dict[int, Exception] = {}
@@ -111,6 +112,7 @@ class Stream:
         self._wake()
 
     def _wake(self) -> None:
+        self._woken = True
         if self._interrupt is not None:
             self._interrupt.request()
         elif self._waiting is not None:
@@ -250,22 +252,30 @@ class Stream:
             return await tail.page(limit, timeout, partition)
         except asyncio.CancelledError:
             self._interrupt.clear()
+            if not self._woken:
+                raise
             raise _Woken from None
 
     async def _waited_in_loop(
         self, tail: Tail, limit: int, timeout: float | None, partition: int | None
     ) -> Page | None:
         page, self._stashed = self._stashed, None
-        if page is None:
-            page = await tail.page(limit, 0, partition)
-        if page is not None or timeout == 0:
+        if page is None and self._log is not None and not self._log.needs_loop:
+            page = await tail.page(limit, 0, partition)  # an embedded log answers at once: no task for a page
+            if timeout == 0:
+                return page
+        if page is not None:
             return page
+        if self._woken:
+            self._woken = False
+            raise _Woken
         waiting = self._waiting = asyncio.ensure_future(tail.page(limit, timeout, partition))
         try:
             return await waiting
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._stopped and waiting.cancelled() and (task is None or not task.cancelling()):
+            if self._woken and waiting.cancelled() and (task is None or not task.cancelling()):
+                self._woken = False
                 raise _Woken from None
             # The caller was cancelled. Its page may have come in the same turn of the loop: the next call returns it.
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:

@@ -1,0 +1,533 @@
+"""What every consumer promises, on every journal."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
+from journeyman.journal import Journal, JournalClosed
+
+PATIENCE = 30.0  # seconds; a test that waits so long has failed
+
+
+def numbers(events: list[Any]) -> list[Any]:
+    """What a consumer delivered, short: the number in the context, "|" for the sentinel, None for the end."""
+    return [None if event is None else "|" if event.is_empty() else event.context["n"] for event in events]
+
+
+def fill(journal: Journal, *contents: int, name: str = "order.paid") -> None:
+    journal.append_all([(name, {"n": n}, str(n % 5)) for n in contents])
+
+
+def polled(consumer: JournalConsumerBase, count: int) -> list[Any]:
+    return [consumer.poll(PATIENCE) for _ in range(count)]
+
+
+class Collector:
+    """A callback that keeps what it is called with, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.extra: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, event: JournalEventBase | None, *args: Any, **kwargs: Any) -> None:
+        with self._changed:
+            self.events.append(event)
+            self.extra.append((args, kwargs))
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> list[Any]:
+        with self._changed:
+            came = self._changed.wait_for(lambda: len(self.events) >= count, PATIENCE)
+            assert came, f"waited for {count} calls of the callback, got {numbers(self.events)}"
+            return list(self.events)
+
+
+class ConsumerConformance:
+    """Subclass it and supply `url`."""
+
+    def url(self, directory: Path) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def journal(self, tmp_path: Path) -> Iterator[Journal]:
+        with Journal(self.url(tmp_path)) as journal:
+            yield journal
+
+    # --- construction -----------------------------------------------------------------------------------------------
+
+    def test_the_constructor_has_the_references_parameters(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal, "order", None, True, 5.0, True)
+        assert (consumer.journal, consumer.topic, consumer.cancel_topic) == (journal, "order", "order-cancel")
+        assert (consumer.full, consumer.since, consumer.include_sentinel) == (True, 5.0, True)
+        assert JournalConsumer(journal, "order", "enough").cancel_topic == "enough"
+        defaults = JournalConsumer(journal)
+        assert (defaults.topic, defaults.full, defaults.since, defaults.include_sentinel) == ("", True, 0.0, False)
+        assert defaults.request_payload == {}
+
+    def test_bad_arguments_are_refused_with_a_sentence(self, journal: Journal) -> None:
+        with pytest.raises(TypeError, match="dotted prefix"):
+            JournalConsumer(journal, 3)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="seconds since the epoch"):
+            JournalConsumer(journal, since=float("nan"))
+        with pytest.raises(TypeError, match="AsyncJournalConsumer"):
+            JournalConsumer(journal.asynchronous)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="full=False"):
+            JournalConsumer(journal, full=False, cursor="0:1")
+        with pytest.raises(ValueError, match="expected a cursor"):
+            JournalConsumer(journal, cursor="yesterday")
+        with pytest.raises(TypeError, match="cannot be called"):
+            JournalConsumer(journal).set_callback(None)  # type: ignore[arg-type]
+
+    def test_the_base_class_is_abstract(self, journal: Journal) -> None:
+        with pytest.raises(TypeError, match="abstract"):
+            JournalConsumerBase(journal, "order")  # type: ignore[abstract]
+
+    def test_start_and_set_callback_return_the_consumer(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal)
+        assert consumer.set_callback(Collector()) is consumer
+        assert consumer.start() is consumer
+        consumer.close()
+
+    def test_poll_and_stop_before_start_are_errors_with_a_sentence(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal)
+        with pytest.raises(RuntimeError, match="start the consumer first"):
+            consumer.poll()
+        with pytest.raises(RuntimeError, match="before start"):
+            consumer.stop()
+
+    # --- history, sentinel, live ------------------------------------------------------------------------------------
+
+    def test_history_then_one_sentinel_then_what_happens(self, journal: Journal) -> None:
+        fill(journal, *range(1_200))
+        consumer = JournalConsumer(journal, "order", include_sentinel=True).start()
+        history = polled(consumer, 1_200)
+        assert [event.timestamp for event in history] == sorted(event.timestamp for event in history)
+        assert sorted(numbers(history)) == list(range(1_200))
+        assert consumer.poll(PATIENCE) == consumer.SENTINEL_EVENT
+        fill(journal, 1_200)
+        journal.append("order.paid", {"n": 1_201}, key="0")
+        assert numbers(polled(consumer, 2)) == [1_200, 1_201]
+        consumer.close()
+
+    def test_events_of_one_key_keep_their_order(self, journal: Journal) -> None:
+        fill(journal, *range(1_000))
+        consumer = JournalConsumer(journal, key="3").start()
+        assert numbers(polled(consumer, 200)) == list(range(3, 1_000, 5))
+        consumer.close()
+
+    def test_a_sentinel_ends_an_empty_history(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal, include_sentinel=True).start()
+        assert numbers(polled(consumer, 1)) == ["|"]
+        fill(journal, 1)
+        assert numbers(polled(consumer, 1)) == [1]
+        consumer.close()
+
+    def test_no_sentinel_unless_it_is_asked_for(self, journal: Journal) -> None:
+        fill(journal, 1)
+        consumer = JournalConsumer(journal).start()
+        fill(journal, 2)
+        consumer.stop()
+        assert numbers(polled(consumer, 3)) == [1, 2, None]
+
+    def test_without_history_there_is_only_what_happens_and_no_sentinel(self, journal: Journal) -> None:
+        fill(journal, *range(10))
+        consumer = JournalConsumer(journal, full=False, include_sentinel=True).start()
+        fill(journal, 10)
+        assert numbers(polled(consumer, 1)) == [10]
+        consumer.stop()
+        assert consumer.poll(PATIENCE) is None
+
+    def test_since_is_strict_and_leaves_the_sentinel(self, journal: Journal) -> None:
+        events = [journal.append("order.paid", {"n": n}, key=str(n)) for n in range(5)]
+        consumer = JournalConsumer(journal, since=events[2].timestamp, include_sentinel=True).start()
+        assert numbers(polled(consumer, 3)) == [3, 4, "|"]
+        consumer.close()
+        late = JournalConsumer(journal, since=events[4].timestamp, include_sentinel=True).start()
+        assert numbers(polled(late, 1)) == ["|"]
+        late.close()
+
+    def test_since_holds_for_what_happens_too(self, journal: Journal) -> None:
+        event = journal.append("order.paid", {"n": 0})
+        consumer = JournalConsumer(journal, since=event.timestamp + 3_600, include_sentinel=True).start()
+        fill(journal, 1)
+        consumer.stop()
+        assert numbers(polled(consumer, 2)) == ["|", None]
+
+    def test_a_topic_is_a_dotted_prefix(self, journal: Journal) -> None:
+        for name in ("task", "task.claimed", "tasks.added", "tas", "task.a.b", "other"):
+            journal.append(name, {"n": name}, key="one")
+        assert numbers(self.all_of(journal, "task")) == ["task", "task.claimed", "task.a.b"]
+        assert numbers(self.all_of(journal, "task.a")) == ["task.a.b"]
+        assert len(self.all_of(journal, "")) == 6
+
+    def all_of(self, journal: Journal, topic: str = "", **options: Any) -> list[Any]:
+        with JournalConsumer(journal, topic, **options) as consumer:
+            consumer.stop()
+            return list(consumer)
+
+    def test_a_long_stretch_of_other_topics_ends_nothing(self, journal: Journal) -> None:
+        fill(journal, 1)
+        fill(journal, *range(2_000), name="noise.made")
+        fill(journal, 2)
+        consumer = JournalConsumer(journal, "order", include_sentinel=True).start()
+        assert numbers(polled(consumer, 3)) == [1, 2, "|"]
+        consumer.close()
+
+    def test_key_and_predicate_leave_out_and_end_nothing(self, journal: Journal) -> None:
+        fill(journal, *range(1_500))
+        even = JournalConsumer(journal, key="4", where=lambda event: event.context["n"] % 2 == 0, include_sentinel=True)
+        even.start()
+        assert numbers(polled(even, 151)) == [*range(4, 1_500, 10), "|"]
+        even.close()
+
+    # --- poll and its timeouts --------------------------------------------------------------------------------------
+
+    def test_a_timeout_is_a_total_deadline_whatever_comes_meanwhile(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal, "order").start()
+        over = threading.Event()
+
+        def make_noise() -> None:
+            while not over.is_set():
+                fill(journal, 1, name="noise.made")
+
+        noise = threading.Thread(target=make_noise)
+        noise.start()
+        try:
+            with pytest.raises(TimeoutError):
+                consumer.poll(0.2)
+        finally:
+            over.set()
+            noise.join()
+        fill(journal, 7)
+        assert numbers(polled(consumer, 1)) == [7], "a timeout loses nothing"
+        consumer.close()
+
+    def test_a_timeout_of_zero_takes_what_is_there(self, journal: Journal) -> None:
+        fill(journal, 1)
+        consumer = JournalConsumer(journal).start()
+        assert numbers(polled(consumer, 1)) == [1]
+        with pytest.raises(TimeoutError):
+            consumer.poll(0)
+        consumer.close()
+
+    @pytest.mark.parametrize("timeout", [-1.0, -0.5, -1])
+    def test_any_negative_timeout_waits_for_the_event(self, journal: Journal, timeout: float) -> None:
+        consumer = JournalConsumer(journal).start()
+        writer = threading.Timer(0.05, fill, (journal, 1))
+        writer.start()
+        assert numbers([consumer.poll(timeout)]) == [1]
+        writer.join()
+        consumer.close()
+
+    # --- stop -------------------------------------------------------------------------------------------------------
+
+    def test_stop_delivers_what_is_there_and_then_none_again_and_again(self, journal: Journal) -> None:
+        fill(journal, *range(700))
+        consumer = JournalConsumer(journal, include_sentinel=True).start()
+        fill(journal, 700)
+        consumer.stop()
+        fill(journal, 701)
+        events = polled(consumer, 702)
+        assert sorted(numbers(events[:700])) == list(range(700))
+        assert numbers(events[700:]) == ["|", 700]
+        assert [consumer.poll(0), consumer.poll(0.1), consumer.poll()] == [None, None, None]
+
+    def test_stop_twice_is_stop_once(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal).start()
+        consumer.stop()
+        consumer.stop()
+        assert consumer.poll() is None
+        consumer.stop()
+        assert consumer.poll() is None
+
+    def test_stop_ends_a_poll_that_waits_in_another_thread(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal, include_sentinel=True).start()
+        assert numbers(polled(consumer, 1)) == ["|"]
+        answers: list[Any] = []
+        waiting = threading.Thread(target=lambda: answers.append(consumer.poll()))
+        waiting.start()
+        consumer.stop()
+        waiting.join(PATIENCE)
+        assert answers == [None]
+
+    # --- start again ------------------------------------------------------------------------------------------------
+
+    def test_start_again_replays_history_and_one_sentinel_and_forgets_the_old_stream(self, journal: Journal) -> None:
+        fill(journal, *range(600))
+        consumer = JournalConsumer(journal, include_sentinel=True).start()
+        polled(consumer, 3)
+        consumer.start()
+        events = polled(consumer, 601)
+        assert [event.timestamp for event in events[:600]] == sorted(event.timestamp for event in events[:600])
+        assert sorted(numbers(events[:600])) == list(range(600))
+        assert numbers(events[600:]) == ["|"]
+        fill(journal, 600)
+        assert numbers(polled(consumer, 1)) == [600]
+        with pytest.raises(TimeoutError):
+            consumer.poll(0)
+        consumer.close()
+
+    def test_start_after_the_end_begins_anew(self, journal: Journal) -> None:
+        fill(journal, 1)
+        consumer = JournalConsumer(journal).start()
+        consumer.stop()
+        assert numbers(polled(consumer, 2)) == [1, None]
+        consumer.start()
+        consumer.stop()
+        assert numbers(polled(consumer, 2)) == [1, None]
+
+    def test_start_again_leaves_one_stream_to_the_callback(self, journal: Journal) -> None:
+        fill(journal, 1)
+        collector = Collector()
+        consumer = JournalConsumer(journal, include_sentinel=True).set_callback(collector).start()
+        collector.wait_for(2)
+        consumer.start()
+        collector.wait_for(4)
+        fill(journal, 2)
+        collector.wait_for(5)
+        consumer.stop()
+        consumer.join(PATIENCE)
+        assert numbers(collector.events) == [1, "|", 1, "|", 2, None]
+
+    def test_start_again_inside_a_callback(self, journal: Journal) -> None:
+        fill(journal, 1, 2)
+        collector = Collector()
+
+        def restart_once(event: JournalEventBase | None) -> None:
+            collector(event)
+            if len(collector.events) == 1:
+                consumer.start()
+
+        consumer = JournalConsumer(journal, key="1")
+        consumer.set_callback(restart_once).start()
+        collector.wait_for(2)
+        consumer.stop()
+        consumer.join(PATIENCE)
+        assert numbers(collector.events) == [1, 1, None]
+
+    # --- callbacks --------------------------------------------------------------------------------------------------
+
+    def test_a_callback_gets_history_sentinel_live_and_none_with_its_arguments(self, journal: Journal) -> None:
+        fill(journal, *range(600))
+        collector = Collector()
+        consumer = JournalConsumer(journal, include_sentinel=True).set_callback(collector, 1, two=2).start()
+        collector.wait_for(601)
+        fill(journal, 600)
+        collector.wait_for(602)
+        consumer.stop()
+        consumer.join(PATIENCE)
+        assert sorted(numbers(collector.events[:600])) == list(range(600))
+        assert numbers(collector.events[600:]) == ["|", 600, None]
+        assert set(map(str, collector.extra)) == {str(((1,), {"two": 2}))}
+        assert consumer.poll() is None
+
+    def test_a_callback_may_come_after_start_and_gets_what_poll_left(self, journal: Journal) -> None:
+        fill(journal, 1, 6, 11)
+        consumer = JournalConsumer(journal).start()
+        assert numbers(polled(consumer, 1)) == [1]
+        collector = Collector()
+        consumer.set_callback(collector)
+        assert numbers(collector.wait_for(2)) == [6, 11]
+        consumer.stop()
+        consumer.join(PATIENCE)
+        assert numbers(collector.events) == [6, 11, None]
+
+    def test_another_callback_takes_over_with_the_next_event(self, journal: Journal) -> None:
+        fill(journal, 1, 6)
+        second = Collector()
+
+        def first(event: JournalEventBase | None) -> None:
+            consumer.set_callback(second, "new")
+
+        consumer = JournalConsumer(journal)
+        consumer.set_callback(first).start()
+        consumer.stop()
+        consumer.join(PATIENCE)
+        assert numbers(second.events) == [6, None]
+        assert second.extra == [(("new",), {}), (("new",), {})]
+
+    @pytest.mark.parametrize("kind", [ValueError, OSError])
+    @pytest.mark.parametrize("call", ["poll", "stop", "join", "close"])
+    def test_an_error_in_a_callback_reaches_the_caller_once(
+        self, journal: Journal, kind: type[Exception], call: str
+    ) -> None:
+        fill(journal, 1, 6)
+        failed = threading.Event()
+        errors: list[BaseException] = []
+
+        def callback(event: JournalEventBase | None) -> None:
+            raise kind("the callback failed")
+
+        def on_error(error: BaseException) -> None:
+            errors.append(error)
+            failed.set()
+
+        consumer = JournalConsumer(journal, on_error=on_error).set_callback(callback).start()
+        assert failed.wait(PATIENCE), "on_error is called with the callback's error"
+        with pytest.raises(kind, match="the callback failed"):
+            getattr(consumer, call)()
+        assert [type(error) for error in errors] == [kind]
+        if call != "close":
+            assert numbers(polled(consumer, 2)) == [1, 6], "the event whose callback failed is first in line"
+        consumer.close()
+
+    def test_another_callback_goes_on_after_an_error(self, journal: Journal) -> None:
+        fill(journal, 1, 6, 11)
+        collector = Collector()
+
+        def callback(event: JournalEventBase) -> None:
+            if event.context["n"] == 6:
+                raise ValueError("six is too many")
+            collector(event)
+
+        consumer = JournalConsumer(journal).set_callback(callback).start()
+        with pytest.raises(ValueError, match="six"):
+            consumer.join(PATIENCE)
+        consumer.set_callback(collector)
+        consumer.stop()
+        consumer.join(PATIENCE)
+        assert numbers(collector.events) == [1, 6, 11, None]
+
+    def test_a_journal_that_is_closed_reaches_both_modes(self, tmp_path: Path) -> None:
+        journal = Journal(self.url(tmp_path))
+        by_poll = JournalConsumer(journal).start()
+        failed = threading.Event()
+        by_callback = JournalConsumer(journal, on_error=lambda _: failed.set()).set_callback(Collector()).start()
+        journal.close()
+        with pytest.raises(JournalClosed, match="is closed"):
+            by_poll.poll(PATIENCE)
+        assert failed.wait(PATIENCE), "on_error is called when the journal is closed"
+        with pytest.raises(JournalClosed, match="is closed"):
+            by_callback.join(PATIENCE)
+        by_poll.close()
+        by_callback.close()
+
+    # --- iteration and with -----------------------------------------------------------------------------------------
+
+    def test_iteration_goes_on_where_it_was_left(self, journal: Journal) -> None:
+        fill(journal, 1, 6, 11)
+        consumer = JournalConsumer(journal)
+        for event in consumer:
+            assert numbers([event]) == [1]
+            break
+        assert numbers(polled(consumer, 1)) == [6]
+        consumer.stop()
+        assert numbers(list(consumer)) == [11]
+        assert list(consumer) == []
+
+    def test_a_restart_inside_a_loop_drops_the_old_stream(self, journal: Journal) -> None:
+        fill(journal, 1, 6, 11)
+        got: list[Any] = []
+        consumer = JournalConsumer(journal)
+        for event in consumer:
+            got.append(event)
+            if len(got) == 2:
+                consumer.start()
+                consumer.stop()
+        assert numbers(got) == [1, 6, 1, 6, 11]
+
+    def test_leaving_a_with_block_ends_the_consumer(self, journal: Journal) -> None:
+        fill(journal, *range(10))
+        collector = Collector()
+        with JournalConsumer(journal) as consumer:
+            polled(consumer, 2)
+            assert consumer.set_callback(collector) is consumer
+        assert consumer.poll() is None
+        assert None not in collector.events, "close is not an end of the stream"
+        with pytest.raises(KeyError), JournalConsumer(journal):
+            raise KeyError
+
+    # --- resuming ---------------------------------------------------------------------------------------------------
+
+    def test_a_cursor_resumes_exactly_after_any_event(self, journal: Journal) -> None:
+        fill(journal, *range(60))
+        whole = self.all_of(journal, include_sentinel=True)
+        for taken in range(0, 62, 5):
+            consumer = JournalConsumer(journal, include_sentinel=True).start()
+            head = polled(consumer, taken)
+            cursor = consumer.cursor
+            consumer.close()
+            assert cursor is not None
+            rest = self.all_of(journal, include_sentinel=True, cursor=str(cursor))
+            assert head + rest == whole or (taken == 61 and rest == [consumer.SENTINEL_EVENT])
+
+    def test_a_cursor_moves_past_what_is_left_out(self, journal: Journal) -> None:
+        fill(journal, 1)
+        fill(journal, *range(1_000), name="noise.made")
+        consumer = JournalConsumer(journal, "order", include_sentinel=True).start()
+        assert numbers(polled(consumer, 2)) == [1, "|"]
+        assert consumer.cursor == journal.bounds().end
+        consumer.close()
+
+    def test_there_is_no_cursor_before_start(self, journal: Journal) -> None:
+        consumer = JournalConsumer(journal)
+        assert consumer.cursor is None
+        consumer.start()
+        assert consumer.cursor == journal.bounds().first
+        consumer.close()
+
+    # --- subclasses -------------------------------------------------------------------------------------------------
+
+    def test_process_response_is_called_once_for_each_response(self, journal: Journal) -> None:
+        fill(journal, *range(20))
+        consumer = Telling(journal, "order").start()
+        consumer.stop()
+        events = list(consumer)
+        assert sorted(numbers(events)) == list(range(20))
+        assert sum(consumer.sizes) == 20
+        assert {event.response for event in events} == set(range(len(consumer.sizes)))
+        assert attrgetter("context")(events[0]) == {"n": numbers(events)[0]}
+
+
+class Numbered(JournalEventBase):
+    """Knows which response it came with."""
+
+    def __init__(self, entry: Any, response: int) -> None:
+        super().__init__(entry)
+        self.response = response
+
+
+class Telling(JournalConsumerBase):
+    """Tells each event which response it came with."""
+
+    def __init__(self, journal: Journal, topic: str) -> None:
+        super().__init__(journal, topic)
+        self.sizes: list[int] = []
+
+    def process_response(self, resp: Response) -> dict[str, Any]:
+        self.sizes.append(len(resp["events"]))
+        return {"response": len(self.sizes) - 1}
+
+    def create_event(self, entry: Any, **kwargs: Any) -> Numbered:
+        return Numbered(entry, **kwargs)
+
+
+class TestOnMemory(ConsumerConformance):
+    def url(self, directory: Path) -> str:
+        return "memory://"
+
+
+class TestOnMemoryPartitions(ConsumerConformance):
+    def url(self, directory: Path) -> str:
+        return "memory://?partitions=4"
+
+
+class TestOnSqlite(ConsumerConformance):
+    def url(self, directory: Path) -> str:
+        return f"sqlite:///{directory}/journal.db"
+
+
+@pytest.mark.kafka
+class TestOnKafka(ConsumerConformance):
+    @pytest.fixture(autouse=True)
+    def broker(self, kafka_bootstrap: str) -> None:
+        self.bootstrap = kafka_bootstrap
+
+    def url(self, directory: Path) -> str:
+        return f"kafka://{self.bootstrap}/consumers-{uuid.uuid4().hex}?partitions=3"

@@ -1,0 +1,20 @@
+"""The example of a consumer for a topic of one's own does what it says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_a_consumer_for_a_topic_of_ones_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "subclass_consumer.py"), f"sqlite:///{tmp_path}/jobs.db"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "a job.submitted {'command': 'make'}",
+        "a job.finished status=0",
+        "b job.submitted {'command': 'ls'}",
+        "b job.finished status=0",
+        "-- the end of history; now something happens",
+        "c job.submitted {'command': 'date'}",
+    ]
