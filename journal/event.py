@@ -193,6 +193,15 @@ def place(event: Event, partition: int, offset: int) -> Event:
     return event
 
 
+def place_all(events: Sequence[Event], partition: int, first_offset: int) -> None:
+    """Give consecutive events their positions, as `place` does for one."""
+    for offset, event in enumerate(events, first_offset):
+        force_setattr(event, "offset", offset)
+    if partition:
+        for event in events:
+            force_setattr(event, "partition", partition)
+
+
 def decode(row: bytes, partition: int, offset: int) -> Event:
     """The event in `row`, at its position; `InvalidEvent` names the position if the row is not an event."""
     try:

@@ -6,6 +6,7 @@ not, and why each thing here is as it is, was measured on Kafka 4.3.1 and is tol
 
 import asyncio
 import functools
+import operator
 import re
 import time
 from collections import OrderedDict
@@ -57,6 +58,9 @@ KEYS_REMEMBERED: Final = 65_536
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _FETCH_WAIT_MS: Final = int(KAFKA_FETCH_WAIT_SECONDS * 1_000)
 _told_of_slow_records: list[bool] = []
+_seq_of: Final = operator.attrgetter("seq")
+_timestamp_of: Final = operator.attrgetter("timestamp")
+_partition_named_by: Final = operator.attrgetter("partition")
 
 
 def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
@@ -171,6 +175,11 @@ class KafkaLog:
         sizes = [check(draft) for draft in drafts]
         check_batch(sizes)
         self._check_partitions(drafts)
+        if (partition := self._only_partition(drafts)) is not None:
+            part = self._enqueue_plain(partition, drafts, sum(sizes))
+            events = part.events  # the part lets go of them when it is settled
+            await self._settled([part], drafts)
+            return events
         if len({id(draft) for draft in drafts}) < len(drafts):
             return await self._append_with_doubles(drafts)
         recorded: dict[tuple[str, int], Event] = {}
@@ -187,8 +196,31 @@ class KafkaLog:
         events = dict(zip(single, await self.append(list(single.values())), strict=True))
         return [events[id(draft)] for draft in drafts]
 
+    def _only_partition(self, drafts: Sequence[Draft]) -> int | None:
+        """The partition of drafts that are all new, of this moment and of one partition; None for any others."""
+        if any(map(_seq_of, drafts)) or {*map(_timestamp_of, drafts)} != {None}:
+            return None
+        if len({*map(id, drafts)}) < len(drafts):
+            return None
+        if self._opened.partitions == 1:
+            return 0
+        partition = self._partition_for(drafts[0])
+        return partition if all(self._partition_for(draft) == partition for draft in drafts) else None
+
+    def _enqueue_plain(self, partition: int, drafts: Sequence[Draft], size: int) -> Part:
+        """What `_enqueue` does, for the drafts most appends are made of, at a third of the cost."""
+        self._check_room(size)
+        part = Part(partition)
+        part.drafts, part.size = list(drafts), size
+        part.events, part.rows = self._writer.record_all(drafts, self._clock(), 0)
+        self._memory.remember(drafts[0].seq, part)
+        self._appender(partition).enqueue(part)
+        return part
+
     def _check_partitions(self, drafts: Sequence[Draft]) -> None:
         partitions = self._opened.partitions
+        if {*map(_partition_named_by, drafts)} == {None}:
+            return
         for draft in drafts:
             if draft.partition is not None and not 0 <= draft.partition < partitions:
                 raise InvalidEvent(

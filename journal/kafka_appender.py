@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .errors import AppendInDoubt, EventTooLarge, JournalError, JournalUnavailable
-from .event import Draft, Event, place
+from .event import Draft, Event, place_all
 from .kafka_client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
 from .kafka_lookup import Lookup
 from .kafka_producer import Lease, ProducerSource, backoff
@@ -255,9 +255,8 @@ class Appender:
         partition, offset = self._partition, base
         for part in parts:
             part.base = offset
-            for event in part.events:
-                place(event, partition, offset)
-                offset += 1
+            place_all(part.events, partition, offset)
+            offset += len(part.events)
             part.settle()
         self.acknowledged = max(self.acknowledged, offset)
 
