@@ -106,6 +106,10 @@ class ReadyTasks:
         """Drop the entries of tasks that are no longer ready, if they outnumber the `living` ones."""
         if self._entries > 2 * living + _SWEEP_SLACK:
             self._place_anew()
+        if len(self._delayed) > 2 * living + _SWEEP_SLACK:
+            waiting = (entry for entry in self._delayed if entry[2].state is State.READY and entry[2].due == entry[0])
+            self._delayed = list({id(entry[2]): entry for entry in waiting}.values())
+            heapq.heapify(self._delayed)
 
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
         """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
@@ -116,7 +120,7 @@ class ReadyTasks:
         taken: list[TaskState] = []
         for key in self._order:
             level = self._levels[key]
-            if level.mine:
+            if level.mine or not level.others:
                 level.starved_since = None
             while level.mine and len(taken) < limit:
                 self._pop(level.mine.popleft(), now, taken)
@@ -130,7 +134,10 @@ class ReadyTasks:
 
     def _pop(self, task: TaskState, now: float, taken: list[TaskState]) -> None:
         self._entries -= 1
-        if task.state is State.READY and task.due <= now:
+        if task.state is not State.READY or task.due > now:
+            return
+        # A task that was claimed and came back has several entries.
+        if task.changed == task.submitted or not any(task is each for each in taken):
             taken.append(task)
 
     def _may_steal(self, level: _Level, monotonic: float) -> bool:
@@ -158,4 +165,10 @@ class ReadyTasks:
 
 def rendezvous(task_id: str, workers: Sequence[str]) -> str:
     """The worker whose turn a task is: the same answer everywhere, and only a leaver's tasks move when one leaves."""
-    return max(workers, key=lambda worker: zlib.crc32(f"{worker} {task_id}".encode()))
+    return max(workers, key=lambda worker: _score(task_id, worker))
+
+
+def _score(task_id: str, worker: str) -> int:
+    # Between two ids of equal length CRC-32 differs by a constant, whatever the task, which would give three workers
+    # shares of 1/2, 1/4 and 1/4; the multiplication ends that.
+    return zlib.crc32(f"{worker} {task_id}".encode()) * 0x9E37_79B1 & 0xFFFF_FFFF
