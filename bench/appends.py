@@ -15,7 +15,7 @@ BATCH_EVENTS: Final = 1_000
 # A round is short and there are many: a disturbance spoils the ratio of one of them, not their median.
 SLICES: Final = 8
 
-Work = Callable[[int], None]
+Work = Callable[[range], None]
 
 
 def one_by_one(bench: Bench) -> list[Figure]:
@@ -26,15 +26,17 @@ def one_by_one(bench: Bench) -> list[Figure]:
     with bench.file("ours") as ours, bench.file("raw") as raw, Journal(sqlite_url(ours)) as journal:
         connection = raw_sqlite.connect(raw)
 
-        def append(index: int) -> None:
-            journal.append(*events[index])
+        def append(part: range) -> None:
+            for index in part:
+                journal.append(*events[index])
 
-        def insert(index: int) -> None:
-            connection.execute(raw_sqlite.INSERT, (rows[index],))
+        def insert(part: range) -> None:
+            for index in part:
+                connection.execute(raw_sqlite.INSERT, (rows[index],))
 
-        rounds = _alternate(bench, "appends one by one", count, append, insert)
+        rounds = alternate(bench, "appends one by one", count, append, insert)
         connection.close()
-    return [_figure("append-one", "durable appends one by one", "raw apsw commits of the same row", rounds, 1, 0.8)]
+    return [figure("append-one", "durable appends one by one", "raw apsw commits of the same row", rounds, 1, 0.8)]
 
 
 def in_batches(bench: Bench) -> list[Figure]:
@@ -45,19 +47,21 @@ def in_batches(bench: Bench) -> list[Figure]:
     with bench.file("ours") as ours, bench.file("raw") as raw, Journal(sqlite_url(ours)) as journal:
         connection = raw_sqlite.connect(raw)
 
-        def append(index: int) -> None:
-            journal.append_all(batches[index])
+        def append(part: range) -> None:
+            for index in part:
+                journal.append_all(batches[index])
 
-        def insert(index: int) -> None:
-            raw_sqlite.append_batch(connection, rows[index])
+        def insert(part: range) -> None:
+            for index in part:
+                raw_sqlite.append_batch(connection, rows[index])
 
-        rounds = _alternate(bench, "appends in batches", count, append, insert)
+        rounds = alternate(bench, "appends in batches", count, append, insert)
         connection.close()
     floor = "raw apsw executemany and commit, rows encoded before"
-    return [_figure("append-batch", "appends in batches of 1,000", floor, rounds, BATCH_EVENTS, 0.5)]
+    return [figure("append-batch", "appends in batches of 1,000", floor, rounds, BATCH_EVENTS, 0.5)]
 
 
-class _Side:
+class Side:
     """One of the two sides: what it does, and its rate (per second) and CPU time (µs each) in every round."""
 
     def __init__(self, work: Work) -> None:
@@ -66,18 +70,18 @@ class _Side:
         self.cpu_us: list[float] = []
 
     def round(self, part: range) -> None:
+        """Do a part of the work and note what it took."""
         started, cpu = time.perf_counter(), time.process_time()
-        for index in part:
-            self._work(index)
+        self._work(part)
         self.rates.append(len(part) / (time.perf_counter() - started))
         self.cpu_us.append((time.process_time() - cpu) / len(part) * 1e6)
 
 
-def _alternate(bench: Bench, what: str, count: int, ours: Work, floor: Work) -> tuple[_Side, _Side]:
+def alternate(bench: Bench, what: str, count: int, ours: Work, floor: Work) -> tuple[Side, Side]:
     """Do each `count` times for every round of the run's size, cut into slices that take turns."""
-    sides = (_Side(ours), _Side(floor))
-    ours(0)
-    floor(0)
+    sides = (Side(ours), Side(floor))
+    ours(range(1))
+    floor(range(1))
     for number in range(bench.size.rounds):
         bench.tell(f"{what}: round {number + 1} of {bench.size.rounds}")
         for each in range(SLICES):
@@ -87,7 +91,8 @@ def _alternate(bench: Bench, what: str, count: int, ours: Work, floor: Work) -> 
     return sides
 
 
-def _figure(name: str, title: str, floor_title: str, sides: tuple[_Side, _Side], each: int, bar: float) -> Figure:
+def figure(name: str, title: str, floor_title: str, sides: tuple[Side, Side], each: int, bar: float) -> Figure:
+    """The figure of two sides that appended `each` events at a time; `bar` is the least ratio aimed at."""
     ours, floor = sides
     ratio = ratio_of(ours.rates, floor.rates)
     return Figure(

@@ -7,6 +7,7 @@ part that lives until it is told to end, such as the other side of a latency mea
 
 import contextlib
 import importlib
+import logging
 import resource
 import subprocess
 import sys
@@ -45,8 +46,23 @@ def run(part: str, **arguments: Any) -> Any:
     return orjson.loads(lines[-1])
 
 
+class Partner:
+    """The other side of a measurement, running beside it."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def ask(self) -> str:
+        """Send it an empty line; its answer in one line."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
 @contextlib.contextmanager
-def partner(part: str, **arguments: Any) -> Iterator[None]:
+def partner(part: str, **arguments: Any) -> Iterator[Partner]:
     """A part that runs beside the block; it is ready when the block begins and ends after it."""
     process = _start(part, arguments)
     assert process.stdout is not None
@@ -54,7 +70,7 @@ def partner(part: str, **arguments: Any) -> Iterator[None]:
     try:
         if process.stdout.readline().strip() != READY:
             raise PartFailed(f"{part} did not get ready")
-        yield
+        yield Partner(process)
         process.stdin.close()  # tells it to end
         if process.wait(timeout=30) != 0:
             raise PartFailed(f"{part} ended with exit status {process.returncode}")
@@ -68,7 +84,12 @@ def partner(part: str, **arguments: Any) -> Iterator[None]:
 
 def say_ready() -> None:
     """In a partner: let the other side begin."""
-    sys.stdout.write(READY + "\n")
+    say(READY)
+
+
+def say(line: str) -> None:
+    """In a partner: send a line to the other side."""
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
@@ -102,6 +123,7 @@ def _start(part: str, arguments: dict[str, Any]) -> "subprocess.Popen[str]":
 
 def main(part: str, arguments: str) -> None:
     """Run a part in this process and print its answer."""
+    logging.getLogger("journeyman").setLevel(logging.ERROR)  # that one broker keeps one copy is no news here
     module, _, name = part.partition(":")
     value = getattr(importlib.import_module(f"bench.{module}"), name)(**orjson.loads(arguments))
     sys.stdout.write(orjson.dumps(value).decode() + "\n")

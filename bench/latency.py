@@ -49,7 +49,7 @@ def embedded(bench: Bench) -> list[Figure]:
             message = noop.generate(args=[7])
             assert results.get(message, timeout=RESULT_MS, keep=True) == 7
 
-        mine, bare = alternate(bench, "idle latency", submit, floor.submit)
+        mine, bare = alternate(bench, "idle latency", timed(submit), timed(floor.submit))
     return [
         figure(
             "latency",
@@ -63,9 +63,9 @@ def embedded(bench: Bench) -> list[Figure]:
 
 
 def alternate(
-    bench: Bench, what: str, ours: Callable[[], None], floor: Callable[[], None]
+    bench: Bench, what: str, ours: Callable[[], float], floor: Callable[[], float]
 ) -> tuple[list[list[float]], list[list[float]]]:
-    """Samples in ms of both sides in turns, round by round."""
+    """Samples of both sides in turns, round by round; each side takes one sample, in ms, at a call."""
     for _ in range(min(WARM_UP, bench.size.latency_samples)):
         ours()
         floor()
@@ -73,17 +73,26 @@ def alternate(
     bare: list[list[float]] = []
     for number in range(bench.size.rounds):
         bench.tell(f"{what}: round {number + 1} of {bench.size.rounds}")
-        pairs = [(_sample(ours), _sample(floor)) for _ in range(bench.size.latency_samples)]
+        pairs = [(_rested(ours), _rested(floor)) for _ in range(bench.size.latency_samples)]
         mine.append([each for each, _ in pairs])
         bare.append([each for _, each in pairs])
     return mine, bare
 
 
-def _sample(side: Callable[[], None]) -> float:
+def _rested(side: Callable[[], float]) -> float:
     time.sleep(PAUSE_SECONDS)
-    started = time.perf_counter()
-    side()
-    return (time.perf_counter() - started) * MILLISECONDS
+    return side()
+
+
+def timed(work: Callable[[], None]) -> Callable[[], float]:
+    """`work`, returning how many ms it took."""
+
+    def sample() -> float:
+        started = time.perf_counter()
+        work()
+        return (time.perf_counter() - started) * MILLISECONDS
+
+    return sample
 
 
 def figure(

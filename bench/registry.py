@@ -3,18 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, latency, replay
+from . import appends, drain, kafka, latency, replay
 from .context import Bench
 from .figure import Figure
 
 
 class Measurement(NamedTuple):
-    """One measurement: it gives one or several figures; `kafka` if it needs a broker."""
+    """One measurement: it gives one or several figures."""
 
     name: str
     summary: str
     measure: Callable[[Bench], list[Figure]]
-    kafka: bool = False
 
 
 MEASUREMENTS: Final = (
@@ -23,6 +22,10 @@ MEASUREMENTS: Final = (
     Measurement("replay", "replay by iteration and through the task view, beside scan and decode", replay.embedded),
     Measurement("drain", "no-op tasks from a backlog, beside the same rows by hand", drain.embedded),
     Measurement("latency", "submit to result, idle, beside 3 fsyncs and 3 wake-ups", latency.embedded),
+    Measurement("kafka-replay", "replay by iteration, beside raw getmany and decode", kafka.replay_history),
+    Measurement("kafka-append-batch", "appends in batches of 1,000, beside raw send_batch", kafka.append_batches),
+    Measurement("kafka-drain", "no-op tasks from a backlog, beside the same records by hand", kafka.drain_backlog),
+    Measurement("kafka-latency", "submit to result, idle, beside the same steps with raw records", kafka.idle_latency),
 )
 
 
