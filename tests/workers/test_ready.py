@@ -1,0 +1,278 @@
+"""Which task a worker claims next: order, shares, theft, delay, memory. Time is whatever the test says."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from journeyman.workers import State, TaskState
+from journeyman.workers.message import new_id
+from journeyman.workers.ready import ReadyTasks, rendezvous
+
+NOW, MONOTONIC = 1_800_000_000.0, 50.0
+LATER = MONOTONIC + STEAL_DELAY_SECONDS
+
+
+def ready_task(
+    number: int, priority: int = 0, queue: str = "default", due: float = 0.0, partition: int = 0
+) -> TaskState:
+    return TaskState(f"t{number}", "work", queue, priority, 3, partition, number, NOW, due, changed=number)
+
+
+def alone(queues: list[str] | None = None) -> ReadyTasks:
+    tasks = ReadyTasks(queues=queues)
+    tasks.set_workers({0: "me"}, {0: ["me"]})
+    return tasks
+
+
+def numbers(taken: list[TaskState]) -> list[int]:
+    return [task.submitted for task in taken]
+
+
+def claim(task: TaskState, worker: str = "somebody") -> None:
+    task.state, task.worker, task.changed = State.CLAIMED, worker, task.changed + 1_000
+
+
+def shared(count: int, workers: list[str], me: str) -> tuple[ReadyTasks, list[TaskState]]:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: me}, {0: workers})
+    made = [ready_task(number) for number in range(count)]
+    for task in made:
+        tasks.add(task)
+    return tasks, made
+
+
+# -- order -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"])), max_size=40), st.integers(1, 7))
+@settings(max_examples=100, deadline=None)
+def test_queues_in_order_then_priority_then_first_come(items: list[tuple[int, str]], step: int) -> None:
+    tasks = alone(["b", "a"])
+    made = [ready_task(number, priority, queue) for number, (priority, queue) in enumerate(items)]
+    for task in made:
+        tasks.add(task)
+    taken: list[TaskState] = []
+    while some := tasks.take(step, NOW, MONOTONIC):
+        assert len(some) <= step
+        for task in some:
+            claim(task)
+        taken += some
+    expected = sorted(made, key=lambda task: (task.queue != "b", task.priority, task.submitted))
+    assert numbers(taken) == numbers(expected)
+
+
+def test_without_a_list_of_queues_they_are_alike() -> None:
+    tasks = alone()
+    for number, queue in enumerate(["z", "a", "m"]):
+        tasks.add(ready_task(number, queue=queue))
+    assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 1, 2]
+
+
+def test_a_later_task_of_higher_priority_comes_first() -> None:
+    tasks = alone()
+    tasks.add(ready_task(0, priority=5))
+    tasks.add(ready_task(1, priority=0))
+    assert numbers(tasks.take(1, NOW, MONOTONIC)) == [1]
+
+
+def test_queues_are_matched_by_their_exact_names() -> None:
+    tasks = alone(["q1"])
+    tasks.add(ready_task(0, queue="q1_other"))
+    tasks.add(ready_task(1, queue="q1"))
+    assert numbers(tasks.take(9, NOW, LATER)) == [1]
+
+
+def test_a_task_nobody_here_knows_is_left_alone() -> None:
+    tasks = ReadyTasks({"work"}.__contains__)
+    tasks.set_workers({0: "me"}, {})
+    stranger = ready_task(0)
+    stranger.name = "strange"
+    tasks.add(stranger)
+    tasks.add(ready_task(1))
+    assert numbers(tasks.take(9, NOW, LATER)) == [1]
+
+
+# -- what has changed since it was added -----------------------------------------------------------------------------
+
+
+def test_a_task_claimed_elsewhere_is_skipped() -> None:
+    tasks, made = shared(3, ["me"], "me")
+    claim(made[1])
+    assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 2]
+
+
+def test_a_task_that_came_back_is_offered_once() -> None:
+    tasks, made = shared(3, ["me"], "me")
+    claim(made[1])
+    made[1].state = State.READY
+    tasks.add(made[1])
+    assert sorted(numbers(tasks.take(9, NOW, MONOTONIC))) == [0, 1, 2]
+
+
+def test_a_task_that_came_back_with_a_delay_is_not_offered_by_its_old_entry() -> None:
+    tasks, made = shared(1, ["me"], "me")
+    claim(made[0])
+    made[0].state, made[0].due = State.READY, NOW + 5
+    tasks.add(made[0])
+    assert tasks.take(9, NOW, MONOTONIC) == []
+    assert tasks.next_due() == NOW + 5
+    assert numbers(tasks.take(9, NOW + 5, MONOTONIC)) == [0]
+
+
+# -- delay -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_delayed_come_when_they_are_due_in_the_order_in_which_they_are() -> None:
+    tasks = alone()
+    for number, seconds in enumerate([30, 10, 20]):
+        tasks.add(ready_task(number, due=NOW + seconds))
+    assert tasks.take(9, NOW + 9.999, MONOTONIC) == []
+    assert tasks.next_due() == NOW + 10
+    assert numbers(tasks.take(9, NOW + 20, MONOTONIC)) == [1, 2]
+    assert tasks.next_due() == NOW + 30
+
+
+def test_a_delayed_task_that_was_revoked_is_nothing_to_wait_for() -> None:
+    tasks = alone()
+    task = ready_task(0, due=NOW + 10)
+    tasks.add(task)
+    task.state = State.REVOKED
+    assert tasks.next_due() is None
+
+
+# -- shares ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 6), st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_shares_leave_nothing_out_and_do_not_overlap(workers: int, count: int) -> None:
+    ids = [f"w{number}" for number in range(workers)]
+    shares = [numbers(shared(count, ids, me)[0].take(count, NOW, MONOTONIC)) for me in ids]
+    assert sorted(number for share in shares for number in share) == list(range(count))
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5, 8])
+def test_shares_are_even(workers: int) -> None:
+    ids = [new_id() for _ in range(workers)]
+    shares = Counter(rendezvous(new_id(), ids) for _ in range(1_000 * workers))
+    assert all(700 < shares[worker] < 1_300 for worker in ids), shares  # nine standard deviations
+
+
+def test_only_the_tasks_of_one_who_left_move() -> None:
+    ids = [new_id() for _ in range(5)]
+    tasks = [new_id() for _ in range(500)]
+    before = {task: rendezvous(task, ids) for task in tasks}
+    after = {task: rendezvous(task, ids[1:]) for task in tasks}
+    assert all(after[task] == before[task] for task in tasks if before[task] != ids[0])
+
+
+def test_each_partition_has_its_own_workers() -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me", 1: "me"}, {0: ["me"], 1: ["me", "x", "y", "z"]})
+    for number in range(40):
+        tasks.add(ready_task(number, partition=number % 2))
+    mine = numbers(tasks.take(40, NOW, MONOTONIC))
+    assert [number for number in mine if number % 2 == 0] == list(range(0, 40, 2))
+    assert 0 < len([number for number in mine if number % 2]) < 20
+
+
+# -- theft -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_others_share_is_stolen_only_after_the_delay_and_from_the_far_end() -> None:
+    tasks, made = shared(200, ["me", "you"], "me")
+    mine = tasks.take(200, NOW, MONOTONIC)
+    theirs = [task for task in made if all(task is not each for each in mine)]
+    assert len(theirs) > 2 * STEAL_TASKS_MAX
+    for task in mine:
+        claim(task)
+    assert tasks.take(200, NOW, MONOTONIC) == []
+    assert tasks.steal_at() == LATER
+    assert tasks.take(200, NOW, LATER - 0.001) == []
+
+    stolen = tasks.take(200, NOW, LATER)
+
+    assert numbers(stolen) == numbers(theirs)[::-1][:STEAL_TASKS_MAX]
+
+
+def test_the_delay_begins_anew_after_own_work() -> None:
+    tasks, _ = shared(60, ["me", "you"], "me")
+    for task in tasks.take(60, NOW, MONOTONIC):
+        claim(task)
+    tasks.take(1, NOW, MONOTONIC)
+    own = next(task for task in map(ready_task, range(100, 200)) if rendezvous(task.id, ["me", "you"]) == "me")
+    tasks.add(own)
+    assert numbers(tasks.take(1, NOW, LATER)) == [own.submitted]
+    claim(own)
+    assert tasks.take(1, NOW, LATER) == []
+    assert tasks.steal_at() == LATER + STEAL_DELAY_SECONDS
+
+
+def test_what_the_other_has_taken_is_nothing_to_steal() -> None:
+    tasks, made = shared(20, ["me", "you"], "me")
+    for task in tasks.take(20, NOW, MONOTONIC):
+        claim(task)
+    tasks.take(1, NOW, MONOTONIC)
+    for task in made:
+        claim(task)
+    assert tasks.take(20, NOW, LATER) == []
+    assert tasks.steal_at() is None
+
+
+def test_when_all_is_stolen_nothing_is_left_to_wake_for() -> None:
+    tasks, made = shared(8, ["me", "you"], "me")
+    for task in tasks.take(8, NOW, MONOTONIC):
+        claim(task)
+    tasks.take(8, NOW, MONOTONIC)
+    for task in tasks.take(8, NOW, LATER):
+        claim(task)
+    assert all(task.state is State.CLAIMED for task in made)
+    assert tasks.take(8, NOW, LATER) == []
+    assert tasks.steal_at() is None
+
+
+def test_the_share_of_one_who_left_is_ours_at_once() -> None:
+    tasks, made = shared(50, ["me", "you"], "me")
+    tasks.set_workers({0: "me"}, {0: ["me"]})
+    assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
+
+
+def test_sharing_anew_loses_nothing_and_keeps_the_order() -> None:
+    tasks, made = shared(50, ["me"], "me")
+    for others in (["me", "you"], ["me", "you", "she"], ["me", "she"], ["me"]):
+        tasks.set_workers({0: "me"}, {0: others})
+    assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+
+def entries(tasks: ReadyTasks) -> int:
+    return len(list(tasks._all_entries())) + len(tasks._delayed)
+
+
+@pytest.mark.parametrize("delay", [0, 1_000_000])
+def test_a_reader_that_never_picks_does_not_leak(delay: int) -> None:
+    tasks = alone()
+    for number in range(20_000):
+        task = ready_task(number, due=NOW + delay + number if delay else 0)
+        tasks.add(task)
+        claim(task)
+        if number % 100 == 0:
+            tasks.sweep(living=1)
+    assert entries(tasks) < 2_000
+
+
+@pytest.mark.parametrize("delay", [0, 1_000_000])
+def test_a_sweep_loses_nothing_that_is_ready(delay: int) -> None:
+    tasks = alone()
+    made = [ready_task(number, due=NOW + delay + number if delay else 0) for number in range(5_000)]
+    for task in made:
+        tasks.add(task)
+    for task in made[50:]:
+        claim(task)
+    tasks.sweep(living=50)
+    assert entries(tasks) == 50
+    assert numbers(tasks.take(5_000, NOW + delay + 5_000, MONOTONIC)) == list(range(50))
