@@ -70,6 +70,8 @@ FINISHED_TASKS_KEPT: Final = 50_000
 # How many dead letters can still be requeued.
 DEAD_LETTERS_KEPT: Final = 100_000
 
+# What a worker says of the tasks it knows when it joins, at most, in characters of their names together.
+WORKER_TASKS_CHARS_MAX: Final = 64 * KIB
 # How many events are looked through for the beginning of one worker's session, to say on which host it ran.
 WORKER_LOOKUP_EVENTS_MAX: Final = 200_000
 
@@ -80,6 +82,7 @@ DRAIN_SECONDS_DEFAULT: Final = 30.0
 THREADS_DEFAULT: Final = 8
 THREADS_MAX: Final = 1_024
 
+assert WORKER_TASKS_CHARS_MAX * 6 <= EVENT_BYTES_MAX // 2, "what a worker knows must fit the event of its joining"
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"

@@ -8,9 +8,7 @@ them: it never reads its own events again.
 
 import asyncio
 import logging
-import os
 import random
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -36,6 +34,7 @@ from ..journal.log import Log, Page, Tail
 from . import names
 from .crew import ThreadCrew
 from .decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide, room
+from .joining import joining
 from .message import new_id
 from .pipeline import Job, Lease, Outcome
 from .ready import ReadyTasks
@@ -308,9 +307,8 @@ class Foreman:
             logger.warning("the session %s was expired by another worker: carrying on with a new one", lease.worker)
             lease = self._leases[partition] = Lease(new_id(), partition)
         lease.spent = True
-        host, pid, lease_ms = socket.gethostname(), os.getpid(), self.settings.lease_ms
-        context = orjson.dumps({"worker": lease.worker, "host": host, "pid": pid, "lease_ms": lease_ms})
-        fact = FactContext(worker=lease.worker, host=host, pid=pid, lease_ms=lease_ms)
+        settings = self.settings
+        fact, context = joining(lease.worker, settings.lease_ms, self._tasks, settings.queues, settings.threads)
         return _entry(names.JOINED, context, partition, fact, command)
 
     # -- reading ---------------------------------------------------------------------------------------------------

@@ -52,6 +52,11 @@ class FactContext(msgspec.Struct, gc=False):
     lease_ms: int = 0
     host: str = ""
     pid: int = 0
+    # What a worker says when it joins; no other event brings these, so they cost the fold nothing.
+    tasks: tuple[str, ...] | None = None
+    more_tasks: int = 0
+    queues: tuple[str, ...] | None = None
+    threads: int = 0
 
 
 class Fact(msgspec.Struct, gc=False):
@@ -95,7 +100,11 @@ class TaskState(msgspec.Struct, gc=False):
 
 
 class SessionState(msgspec.Struct):
-    """One worker's session in one partition: `last` is the position of its last event there."""
+    """One worker's session in one partition: `last` is the position of its last event there.
+
+    What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
+    it left out, `queues` those it serves in order of preference (None: all), `threads` how many tasks it runs at once.
+    """
 
     worker: str
     partition: int
@@ -104,6 +113,10 @@ class SessionState(msgspec.Struct):
     pid: int
     joined_at: float
     last: int
+    tasks: tuple[str, ...] | None = None
+    more_tasks: int = 0
+    queues: tuple[str, ...] | None = None
+    threads: int = 0
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
 
@@ -353,7 +366,17 @@ class TaskView(View):
         if session is not None or not 0 < len(context.worker) <= KEY_CHARS_MAX:
             return _REFUSED
         self.sessions.setdefault(partition, {})[context.worker] = SessionState(
-            context.worker, partition, context.lease_ms, context.host, context.pid, timestamp, offset
+            context.worker,
+            partition,
+            context.lease_ms,
+            context.host,
+            context.pid,
+            timestamp,
+            offset,
+            context.tasks,
+            context.more_tasks,
+            context.queues,
+            context.threads,
         )
         self._sessions_changed()
         return _ACCEPTED
