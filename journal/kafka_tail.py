@@ -94,7 +94,7 @@ class KafkaTail:
     async def page(
         self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
     ) -> Page | None:
-        """See `Tail.page`. None can come before the timeout is over if all that came were repeats: see `cursor`."""
+        """See `Tail.page`. None can come early if all that came were repeats or markers: see `cursor`."""
         if partition is not None and partition not in self._names:
             raise JournalError(f"this reader follows partitions {sorted(self._names)}, not {partition}")
         started = time.monotonic()
@@ -108,6 +108,8 @@ class KafkaTail:
                 return None
             await self._fetch(limit, wait, partition)
             self._watch_silence(started)
+            if not self._fetched and await self._passed_markers(partition):
+                return None
 
     def skip(self, partition: int, offset: int) -> None:
         """See `Tail.skip`. What was written by this log and is skipped still counts when repeats are told."""
@@ -172,6 +174,16 @@ class KafkaTail:
                 self._fetched.append((name.partition, records))
                 self._fetched_to[name.partition] = records[-1].offset + 1
                 served(self._consumer, name)
+
+    async def _passed_markers(self, partition: int | None) -> bool:
+        """Move past records that nobody is handed, other programs' ends of transactions; say whether there were any."""
+        moved = False
+        for each in self._names if partition is None else (partition,):
+            position = await self._consumer.position(self._names[each])  # known since the seek: it does not wait
+            if position > self._offsets[each]:
+                self._offsets[each] = self._fetched_to[each] = position
+                moved = True
+        return moved
 
     def _choose(self, partition: int | None) -> int | None:
         """Which of the fetched stretches comes next, None if there is none; partitions take turns as they came."""
