@@ -2,18 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from operator import length_hint
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from ..journal import blocking
 from ..journal.cursor import Cursor
+from ..journal.limits import PAGE_EVENTS
 from ..journal.synchronous import Journal
-from .batch import EMPTY_BATCH, Batch
-from .definition import ConsumerDefinition
+from .backlog import Backlog
+from .checkpoint import JournalCheckpoint
+from .definition import ConsumerDefinition, ConsumerOptions
 from .delivery import Delivery
 from .event import JournalEventBase
+from .statistics import Statistics
 from .stream import Stream
 
 T = TypeVar("T")
@@ -29,15 +31,16 @@ class JournalConsumerBase(ConsumerDefinition):
     - `topic`: a dotted prefix of names: ``task`` covers ``task.claimed``, never ``tasks.added``; ``""`` covers all.
     - `cancel_topic`: what a response source is told when the consumer is done with it; ``<topic>-cancel`` if None.
     - `full`: whether history comes first. Without it: only what is appended after `start()`, and no sentinel.
-    - `since`: events whose timestamp (seconds since the epoch) is not later are left out. The journal is read from that
-      moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is not missed.
+    - `since`: events whose timestamp (seconds since the epoch) is not later are left out; 0 leaves out nothing. The
+      journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is not
+      missed.
     - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and what comes after it.
-    - `cursor`: resume history exactly here: a `consumer.cursor` of an earlier consumer, or its text.
-    - `key`: only events of this key. `where`: only events for which `where(event)` is true.
     - `on_error`: called, in the thread of the callbacks, with an error that ends their delivery.
+    - `cursor`, `checkpoint`, `until`, `key`, `where`: see `ConsumerOptions`.
 
     History is merged over partitions by the rule in `consumers.merge`; afterwards events come as the journal hands them
-    out, each partition in its own order.
+    out, each partition in its own order. Nothing is read before it is asked for: a consumer that does not take its
+    events holds at most `CONSUMER_EVENTS_MAX` of them.
 
     Callbacks run in a thread of the consumer's own, one at a time. An exception in one, or in the journal below, ends
     their delivery: `on_error` is called with it, and the next `poll()`, `stop()`, `join()` or `close()` raises it,
@@ -57,23 +60,22 @@ class JournalConsumerBase(ConsumerDefinition):
         since: float = 0.0,
         include_sentinel: bool = False,
         *,
-        cursor: Mapping[int, int] | str | None = None,
-        key: str | None = None,
-        where: Callable[[Any], object] | None = None,
         on_error: Callable[[BaseException], object] | None = None,
+        **options: Unpack[ConsumerOptions],
     ) -> None:
         if not isinstance(journal, Journal):
             raise TypeError(
                 f"{type(self).__name__} follows a Journal, got {type(journal).__name__}; "
                 "for an AsyncJournal there is AsyncJournalConsumer"
             )
-        super().__init__(topic, cancel_topic, full, since, include_sentinel, cursor=cursor, key=key, where=where)
+        super().__init__(topic, cancel_topic, full, since, include_sentinel, **options)
         self.journal = journal
         self._stream: Stream | None = None
         self._interrupt: blocking.Interrupt | None = None
-        self._batch: Batch = EMPTY_BATCH
-        self._pending: Iterator[JournalEventBase] = iter(())
+        self._backlog = Backlog()
         self._ended = False
+        self._started_at = 0.0
+        self._committed: Cursor | None = None
         self._reading = threading.Lock()
         self._delivery: Delivery | None = None
         self._callback: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None = None
@@ -85,15 +87,17 @@ class JournalConsumerBase(ConsumerDefinition):
     def start(self) -> Self:
         """Start the stream of events, and return this consumer.
 
-        Started again it begins anew with the constructor's options: what had not been delivered of the old stream is
-        dropped, history is replayed, one sentinel, then what comes.
+        Started again it begins anew with the constructor's options, at its checkpoint if it has one: what had not been
+        delivered of the old stream is dropped, history is replayed, one sentinel, then what comes.
         """
         self._abandon()
         needs_loop = self.journal.asynchronous.log.needs_loop
         self._interrupt = None if needs_loop else blocking.Interrupt()
         stream = Stream(self.journal.asynchronous, self, self._interrupt)
-        self.journal.run(stream.open())
-        self._stream, self._ended = stream, False
+        self._committed = resume = self._load_checkpoint()
+        self.journal.run(stream.open(resume))
+        self._stream, self._ended, self._backlog = stream, False, Backlog()
+        self._started_at = time.monotonic()
         self._failure = None
         self._deliver()
         return self
@@ -103,9 +107,7 @@ class JournalConsumerBase(ConsumerDefinition):
 
         Raises `RuntimeError` before `start()`, and an error that has ended the delivery to callbacks.
         """
-        if self._stream is None:
-            raise RuntimeError("stop() was called before start(): there is nothing to stop yet")
-        self.journal.run(self._stream.request_stop())
+        self.journal.run(self._started("stop").request_stop())
         self._raise_delivery_error()
 
     def join(self, timeout: float = -1.0) -> None:
@@ -129,18 +131,21 @@ class JournalConsumerBase(ConsumerDefinition):
         stream, delivery = self._stream, self._delivery
         if stream is None:
             return
+        if delivery is not None:
+            delivery.ending = True  # first of all: a stream that is abandoned is not at its end, so no None
         self._ended = True
         self.journal.run(stream.abandon())
-        if delivery is not None:
-            delivery.ending = True
-        for _ in self._pending:  # emptied in place: a loop over this consumer may hold it
-            pass
+        self._backlog.drop()
         if delivery is not None:
             delivery.end()
         with self._reading:
-            for _ in self._pending:
-                pass
+            self._backlog.drop()
             self.journal.run(stream.aclose())
+
+    def _started(self, call: str) -> Stream:
+        if self._stream is None:
+            raise RuntimeError(f"{call}() was called before start(): start the consumer first")
+        return self._stream
 
     # --- taking events ----------------------------------------------------------------------------------------------
 
@@ -151,50 +156,62 @@ class JournalConsumerBase(ConsumerDefinition):
         negative timeout waits for ever. Raises `TimeoutError` when that is over, `RuntimeError` before `start()`.
         """
         if self._failure is None:
-            for event in self._pending:
+            for event in self._backlog.pending:
                 return event
-        return self._next_of_stream(timeout)
-
-    def _next_of_stream(self, timeout: float) -> JournalEventBase | None:
-        if self._stream is None:
-            raise RuntimeError("poll() was called before start(): start the consumer first")
         deadline = None if timeout < 0 else time.monotonic() + timeout
-        while True:
-            self._raise_delivery_error()
-            more = self._refill(deadline)
-            for event in self._pending:
+        while self._more(deadline):
+            for event in self._backlog.pending:
                 return event
-            if not more:
-                return None
+        return None
+
+    def poll_batch(self, max_events: int = PAGE_EVENTS, timeout: float = -1.0) -> list[JournalEventBase]:
+        """The next events that are there, at least one and at most `max_events`; an empty list at the end.
+
+        Waits for the first as `poll` does.
+        """
+        if max_events < 1:
+            raise ValueError(f"a batch has at least one event, got max_events={max_events}")
+        deadline = None if timeout < 0 else time.monotonic() + timeout
+        self._raise_delivery_error()
+        taken: list[JournalEventBase] = []
+        while not taken and (self._backlog.left or self._more(deadline)):
+            for event in self._backlog.pending:
+                taken.append(event)
+                if len(taken) >= max_events:
+                    break
+        return taken
 
     def __iter__(self) -> Iterator[JournalEventBase]:
         """The events up to the end of the stream; starts the consumer if need be."""
         if self._stream is None:
             self.start()
         while True:
-            yield from self._pending
-            self._raise_delivery_error()
-            if not self._refill(None):
-                yield from self._pending
+            yield from self._backlog.pending
+            if not self._more(None):
                 return
 
-    def _refill(self, deadline: float | None) -> bool:
-        """Fetch the next batch, unless another thread just did; False at the end of the stream."""
-        stream = self._stream
-        remaining = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
-        if stream is None or not self._reading.acquire(timeout=remaining):
+    def _more(self, deadline: float | None) -> bool:
+        """See to it that events are pending; False at the end of the stream."""
+        self._raise_delivery_error()
+        return self._refill(self._started("poll"), deadline)
+
+    def _refill(self, stream: Stream, deadline: float | None) -> bool:
+        """Fetch the next batch, unless another thread just did."""
+        patience = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self._reading.acquire(timeout=patience):
             raise TimeoutError("another thread is waiting for the next event of this consumer")
         try:
-            if length_hint(self._pending) or self._stream is not stream:
+            if self._backlog.left or self._stream is not stream:
                 return True
-            if self._ended:
+            ended = self._ended
+            if ended:
                 return False
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            batch = self._run(stream.next_batch(left))
-            if self._stream is stream:
-                self._ended = batch is None
-                if batch is not None:
-                    self._batch, self._pending = batch, iter(batch.events)
+            batch = self._run(stream.next_batch(None if deadline is None else max(0.0, deadline - time.monotonic())))
+            if self._ended:  # closed or started anew meanwhile: what was read belongs to nobody
+                return False
+            self._ended = batch is None
+            if batch is not None:
+                self._backlog.install(batch)
         except TimeoutError:
             raise TimeoutError("no event came within the timeout given to poll(); the consumer goes on") from None
         else:
@@ -208,17 +225,46 @@ class JournalConsumerBase(ConsumerDefinition):
             return self.journal.run(coroutine)
         return blocking.run(coroutine, self._interrupt)
 
+    # --- how far it has come ----------------------------------------------------------------------------------------
+
     @property
     def cursor(self) -> Cursor | None:
         """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
-        stream, batch, left = self._stream, self._batch, length_hint(self._pending)
-        if stream is None:
-            return None
-        cursor = batch.cursor(len(batch.events) - left)
-        if left:
-            return cursor
-        settled = stream.settled
-        return Cursor({partition: max(offset, cursor.get(partition, 0)) for partition, offset in settled.items()})
+        return None if self._stream is None else self._backlog.cursor(self._stream.settled)
+
+    def commit(self) -> None:
+        """Keep the cursor in the checkpoint: the events handed out so far have been processed.
+
+        In a callback it covers the event the callback was called with. In the journal, a commit that changes nothing
+        appends nothing.
+        """
+        if self.checkpoint is None:
+            raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
+        stream = self._started("commit")
+        cursor = self._backlog.cursor(stream.settled)
+        if not isinstance(self.checkpoint, JournalCheckpoint):
+            self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
+        elif cursor != self._committed:
+            self.journal.run(self.checkpoint.save(self.journal.asynchronous, cursor))
+            self._committed = cursor
+
+    def _load_checkpoint(self) -> Cursor | None:
+        if isinstance(self.checkpoint, JournalCheckpoint):
+            return self.journal.run(self.checkpoint.load(self.journal.asynchronous))
+        return None if self.checkpoint is None else self.checkpoint.load()
+
+    @property
+    def progress(self) -> float:
+        """The fraction of history that has been handed out, from 0 to 1; asks nobody."""
+        stream = self._started("progress")
+        return stream.progress(self._backlog.cursor(stream.settled))
+
+    def statistics(self) -> Statistics:
+        """How the consumer is doing; asks the journal where its end is."""
+        stream, delivered = self._started("statistics"), self._backlog.delivered
+        cursor = self._backlog.cursor(stream.settled)
+        rate = delivered / max(1e-9, time.monotonic() - self._started_at)
+        return Statistics(delivered, rate, self.journal.run(stream.lag(cursor)), stream.progress(cursor))
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
@@ -241,10 +287,10 @@ class JournalConsumerBase(ConsumerDefinition):
             self._delivery.start()
 
     def _call_back(self, delivery: Delivery) -> None:
+        stream = self._started("set_callback")
         try:
             while self._call_with_pending(delivery):
-                more = self._refill(None)
-                if not more and not delivery.ending:
+                if not self._refill(stream, None) and not delivery.ending:
                     self._call(None)
                     return
         except BaseException as error:
@@ -254,14 +300,14 @@ class JournalConsumerBase(ConsumerDefinition):
 
     def _call_with_pending(self, delivery: Delivery) -> bool:
         """Call back with what is there; False if the delivery has to end."""
-        batch, pending = self._batch, self._pending
+        backlog = self._backlog
+        pending = backlog.pending
         for event in pending:
             callback, args, kwargs = self._callback  # type: ignore[misc]  # set before the thread starts
             try:
                 callback(event, *args, **kwargs)
             except BaseException:
-                if self._pending is pending:  # it was not delivered: it stays first in line
-                    self._pending = iter(batch.events[len(batch.events) - length_hint(pending) - 1 :])
+                backlog.put_back(pending)
                 raise
             if delivery.ending:
                 return False

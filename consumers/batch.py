@@ -7,9 +7,12 @@ from .event import JournalEventBase
 
 
 class Batch:
-    """Events to hand out in this order. `cursor(n)` is where to resume once the first `n` have been handed out."""
+    """Events to hand out in this order. `cursor(n)` is where to resume once the first `n` have been handed out.
 
-    __slots__ = ("_after", "_before", "_folded", "_offsets", "_partitions", "events")
+    A `marker` is not something that happened: the sentinel.
+    """
+
+    __slots__ = ("_after", "_before", "_folded", "_offsets", "_partitions", "_start", "events", "marker")
 
     def __init__(
         self,
@@ -18,8 +21,12 @@ class Batch:
         after: Mapping[int, int],
         partitions: Sequence[int] | int = 0,
         offsets: Sequence[int] | None = None,
+        *,
+        marker: bool = False,
     ) -> None:
+        self.marker = marker
         self.events = events
+        self._start = before
         self._before = dict(before)
         self._after = after
         self._partitions = partitions
@@ -27,11 +34,13 @@ class Batch:
         self._folded = 0
 
     def cursor(self, handed_out: int) -> Cursor:
-        """Where a reader resumes that has been handed the first `handed_out` events; asked for in rising order."""
+        """Where a reader resumes that has been handed the first `handed_out` events; cheapest in rising order."""
         if handed_out >= len(self.events):
             return Cursor(self._after)
         if self._offsets is None or not handed_out:
-            return Cursor(self._before)
+            return Cursor(self._start)
+        if handed_out < self._folded:
+            self._before, self._folded = dict(self._start), 0
         if isinstance(self._partitions, int):
             return Cursor({**self._before, self._partitions: self._offsets[handed_out - 1] + 1})
         for place in range(self._folded, handed_out):

@@ -1,11 +1,11 @@
 """`JournalConsumer`: the consumer of the journal's own events."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Unpack
 
 from ..journal.synchronous import Journal
 from .base import JournalConsumerBase
-from .definition import PlainEvents
+from .definition import ConsumerOptions, PlainEvents
 
 
 class JournalConsumer(PlainEvents, JournalConsumerBase):
@@ -23,21 +23,9 @@ class JournalConsumer(PlainEvents, JournalConsumerBase):
         since: float = 0.0,
         include_sentinel: bool = False,
         *,
-        cursor: Mapping[int, int] | str | None = None,
-        key: str | None = None,
-        where: Callable[[Any], object] | None = None,
         on_error: Callable[[BaseException], object] | None = None,
+        **options: Unpack[ConsumerOptions],
     ) -> None:
         JournalConsumerBase.__init__(
-            self,
-            journal,
-            topic,
-            cancel_topic,
-            full,
-            since,
-            include_sentinel,
-            cursor=cursor,
-            key=key,
-            where=where,
-            on_error=on_error,
+            self, journal, topic, cancel_topic, full, since, include_sentinel, on_error=on_error, **options
         )

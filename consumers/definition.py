@@ -3,12 +3,33 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
 from ..journal.cursor import Cursor
+from .checkpoint import Checkpoint, JournalCheckpoint, checked_checkpoint
 from .event import JournalEventBase
 from .responses import HISTORY_END, JournalResponses, Response, ResponseSource
 from .topic import Topic
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """What a consumer may be told beyond the reference's parameters; all by keyword.
+
+    - `cursor`: resume history exactly here: a `consumer.cursor` of an earlier consumer, or its text.
+    - `checkpoint`: a name, or a `Checkpoint`: resume where the consumer of that name last called `commit()`; where
+      there is none yet, the other options say where to begin. Events of checkpoints are then left out, unless the topic
+      asks for them.
+    - `until`: end here, with None: a cursor, or a time in seconds since the epoch. A time leaves out what is later, and
+      ends the stream when it comes; if it has passed, what was appended up to `CLOCK_SKEW_SECONDS_MAX` after it is
+      still looked at, for writers whose clocks are behind.
+    - `key`: only events of this key. `where`: only events for which `where(event)` is true.
+    """
+
+    cursor: Mapping[int, int] | str | None
+    checkpoint: str | Checkpoint | JournalCheckpoint | None
+    until: Mapping[int, int] | str | float | None
+    key: str | None
+    where: Callable[[Any], object] | None
 
 
 class ConsumerDefinition(ABC):
@@ -23,10 +44,7 @@ class ConsumerDefinition(ABC):
         full: bool = True,
         since: float = 0.0,
         include_sentinel: bool = False,
-        *,
-        cursor: Mapping[int, int] | str | None = None,
-        key: str | None = None,
-        where: Callable[[Any], object] | None = None,
+        **options: Unpack[ConsumerOptions],
     ) -> None:
         if not isinstance(topic, str):
             raise TypeError(
@@ -34,19 +52,22 @@ class ConsumerDefinition(ABC):
             )
         if not isinstance(since, (int, float)) or math.isnan(since):
             raise ValueError(f"since is a time in seconds since the epoch, got {since!r:.80}")
-        if cursor is not None and not full:
+        unknown = options.keys() - ConsumerOptions.__annotations__
+        if unknown:
+            raise TypeError(f"a consumer has no option {', '.join(sorted(unknown))}")
+        if options.get("cursor") is not None and not full:
             raise ValueError("a cursor says where history is resumed, full=False asks for none: give one of the two")
-        start_cursor = Cursor.parse(cursor) if isinstance(cursor, str) else cursor
-        if start_cursor is not None and not start_cursor:
-            raise ValueError("an empty cursor follows no partition; leave the cursor out to begin at the beginning")
         self.topic = topic
         self.cancel_topic = cancel_topic if cancel_topic is not None else f"{topic}-cancel"
         self.full = full
         self.since = since
         self.include_sentinel = include_sentinel
-        self.start_cursor = start_cursor
-        self.key = key
-        self.where = where
+        self.start_cursor = _checked_cursor(options.get("cursor"))
+        self.until = _checked_until(options.get("until"))
+        self.key = options.get("key")
+        self.where = options.get("where")
+        kept = options.get("checkpoint")
+        self.checkpoint = None if kept is None else checked_checkpoint(kept)
         self.covered = Topic(topic)
 
     @abstractmethod
@@ -73,6 +94,23 @@ class ConsumerDefinition(ABC):
     def response_source(self) -> ResponseSource:
         """A new source of responses, for each `start()`; the journal itself unless a subclass serves its own."""
         return JournalResponses()
+
+
+def _checked_cursor(cursor: Mapping[int, int] | str | None) -> Cursor | None:
+    if cursor is None:
+        return None
+    checked = Cursor.parse(cursor) if isinstance(cursor, str) else Cursor(cursor)
+    if not checked:
+        raise ValueError("an empty cursor names no partition; leave the cursor out to follow all of them")
+    return checked
+
+
+def _checked_until(until: Mapping[int, int] | str | float | None) -> Cursor | float | None:
+    if not isinstance(until, (int, float)):
+        return _checked_cursor(until)
+    if math.isnan(until):
+        raise ValueError("until is a time in seconds since the epoch or a cursor, got NaN")
+    return float(until)
 
 
 class PlainEvents(ConsumerDefinition):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from ..journal.errors import InvalidEvent
 from ..journal.event import Event, decode, decode_all
 from ..journal.log import Page
+from .checkpoint import CHECKPOINTED
 from .definition import ConsumerDefinition, hands_out_plain_events
 from .event import JournalEventBase
 from .responses import EVENTS, JournalResponses, Response, ResponseSource
@@ -30,6 +31,9 @@ class Shaper:
         self._source = source
         # The journal's own responses have one entry for each event, so their filters can be applied before creation.
         self._own = type(source) is JournalResponses
+        # A consumer that commits would otherwise be told of each commit, commit that, and never come to rest.
+        asked_for = definition.topic.split(".")[0] == CHECKPOINTED.split(".", maxsplit=1)[0]
+        self._leave_out_checkpoints = definition.checkpoint is not None and not asked_for
         self._direct = self._own and definition.where is None and hands_out_plain_events(definition)
 
     def shape(self, page: Page) -> Shaped:
@@ -53,6 +57,11 @@ class Shaper:
         if self._own and definition.since > 0:
             since = definition.since
             events = [event for event in events if event.timestamp > since]
+        if self._own and isinstance(definition.until, float):
+            until = definition.until
+            events = [event for event in events if event.timestamp <= until]
+        if self._leave_out_checkpoints:
+            events = [event for event in events if event.name != CHECKPOINTED]
         return events
 
     def _created(self, wanted: list[Event], page: Page) -> Shaped:
@@ -78,14 +87,16 @@ class Shaper:
         kwargs = definition.process_response(response) or {}
         for entry in _entries(response):
             event = definition.create_event(entry, **kwargs)
-            if event is None or not (self._own or self._is_after_since(event)):
+            if event is None or not (self._own or self._is_in_time(event)):
                 continue
             if definition.where is None or definition.where(event):
                 yield entry, event
 
-    def _is_after_since(self, event: JournalEventBase) -> bool:
-        since = self._definition.since
-        return since <= 0 or event.is_empty() or event.timestamp > since
+    def _is_in_time(self, event: JournalEventBase) -> bool:
+        since, until = self._definition.since, self._definition.until
+        if event.is_empty():
+            return True
+        return (since <= 0 or event.timestamp > since) and not (isinstance(until, float) and event.timestamp > until)
 
 
 def _decoded(page: Page) -> tuple[list[Event], Exception | None]:

@@ -4,7 +4,6 @@ A stream is pulled: it reads the next page when it is asked for the next batch a
 back its reader and nothing else. What it holds is bounded by `CONSUMER_EVENTS_MAX`, however long history is.
 """
 
-import asyncio
 import enum
 import time
 from collections.abc import Mapping
@@ -13,11 +12,12 @@ from ..journal.asynchronous import AsyncJournal
 from ..journal.blocking import Interrupt
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
-from ..journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, GAP_SECONDS, PAGE_EVENTS
-from ..journal.log import Log, Page, Tail
+from ..journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, PAGE_EVENTS
+from ..journal.log import Bounds, Log, Page
 from .batch import Batch
 from .definition import ConsumerDefinition
 from .merge import Merge
+from .reader import Reader
 from .responses import END_OF_HISTORY, JournalResponses
 from .shaping import Shaped, Shaper
 
@@ -30,10 +30,6 @@ class Phase(enum.Enum):
     ENDED = "ended"
 
 
-class _Woken(Exception):
-    """A stop ended a wait."""
-
-
 class Stream:
     """One pass of a consumer over `journal`. One caller at a time; `request_stop` and `abandon` at any time.
 
@@ -43,94 +39,119 @@ class Stream:
     def __init__(
         self, journal: AsyncJournal, definition: ConsumerDefinition, interrupt: Interrupt | None = None
     ) -> None:
+        self.phase = Phase.HISTORY
+        # How far the log has been read by a consumer that has handed out every batch it took.
+        self.settled: Mapping[int, int] = {}
         self._journal = journal
         self._definition = definition
         self._interrupt = interrupt
         self._source = definition.response_source()
         self._shaper = Shaper(definition, self._source)
-        self._phase = Phase.HISTORY
-        self._begin: dict[int, int] = {}
-        self._history_end: Mapping[int, int] = {}
-        self._read: dict[int, int] = {}
+        self._begin: Mapping[int, int] = {}
         self._handed: dict[int, int] = {}
-        # How far the log has been read by a consumer that has handed out every batch it took.
-        self.settled: Mapping[int, int] = {}
-        self._stop_end: Mapping[int, int] | None = None
+        self._history_end: Mapping[int, int] = {}
+        self._end: Mapping[int, int] | None = None
+        self._end_time: float | None = None
         self._stopped = False
-        self._waiting: asyncio.Task[Page | None] | None = None
-        self._woken = False
-        self._stashed: Page | None = None
         self._merge: Merge | None = None
         self._errors: dict[int, Exception] = {}
-        self._tail: Tail | None = None
         self._log: Log | None = None
+        self._reader: Reader | None = None
         self._limit = PAGE_EVENTS
 
     # --- the life of a stream ---------------------------------------------------------------------------------------
 
-    async def open(self) -> None:
-        """Send the request: fix where history begins and ends."""
+    async def open(self, resume: Mapping[int, int] | None = None) -> None:
+        """Send the request: fix where history begins and ends. `resume` comes before all that the definition says."""
         definition = self._definition
         self._source.request(definition.topic, definition.request_payload)
         log = self._log = await self._journal.open()
         bounds = await log.bounds()
-        begin = await self._beginning(log, bounds.first, bounds.end)
-        self._begin, self._read, self._handed = dict(begin), dict(begin), dict(begin)
-        self.settled = self._handed
+        begin = self._begin = await self._beginning(log, bounds, resume)
+        self.settled = self._handed = dict(begin)
+        await self._set_end(log, bounds)
         self._history_end = {partition: bounds.end.get(partition, 0) for partition in begin}
-        if not definition.full:
-            self._phase = Phase.LIVE
+        if self._end is not None:
+            self._history_end = _earlier(self._history_end, self._end)
+        if not definition.full and resume is None:
+            self.phase = Phase.LIVE
         elif len(begin) > 1:
             self._merge = Merge(begin)
             self._limit = max(1, min(PAGE_EVENTS, CONSUMER_EVENTS_MAX // len(begin)))
-        self._tail = await log.tail(begin)
+        self._reader = Reader(log, await log.tail(begin), begin, self._interrupt)
 
-    async def _beginning(self, log: Log, first: Cursor, end: Cursor) -> Mapping[int, int]:
+    async def _beginning(self, log: Log, bounds: Bounds, resume: Mapping[int, int] | None) -> Mapping[int, int]:
         definition = self._definition
+        if resume is not None:
+            return {partition: resume.get(partition, offset) for partition, offset in bounds.first.items()}
         if not definition.full:
-            return end
+            return bounds.end
         if definition.start_cursor is not None:
             return definition.start_cursor
         if definition.since > CLOCK_SKEW_SECONDS_MAX and isinstance(self._source, JournalResponses):
             # A source of the user's may need what came before; the journal's own does not.
             sought = await log.position_at(definition.since - CLOCK_SKEW_SECONDS_MAX)
-            return {partition: max(offset, sought.get(partition, 0)) for partition, offset in first.items()}
-        return first
+            return {partition: max(offset, sought.get(partition, 0)) for partition, offset in bounds.first.items()}
+        return bounds.first
+
+    async def _set_end(self, log: Log, bounds: Bounds) -> None:
+        until = self._definition.until
+        if isinstance(until, Cursor):
+            self._end = {partition: until.get(partition, 0) for partition in self._begin}
+        elif until is not None and until > time.time():
+            self._end_time = until
+        elif until is not None:
+            sought = await log.position_at(until + CLOCK_SKEW_SECONDS_MAX)
+            self._end = {partition: min(bounds.end[partition], sought[partition]) for partition in self._begin}
 
     async def request_stop(self) -> None:
         """Hand out what is in the log by now, then end. Where the journal cannot say, what has been read is all."""
-        if self._stopped:
+        if self._stopped or self.phase is Phase.ENDED:
             return
         assert self._log is not None, "a stream is opened before it is stopped"
+        assert self._reader is not None
         try:
-            end = (await self._log.bounds()).end
+            end: Mapping[int, int] = (await self._log.bounds()).end
         except JournalError:
             await self.abandon()
             return
-        self._stop_end = {partition: end.get(partition, 0) for partition in self._read}
+        end = {partition: end.get(partition, 0) for partition in self._begin}
+        self._end = end if self._end is None else _earlier(self._end, end)
         self._stopped = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._woken = True
-        if self._interrupt is not None:
-            self._interrupt.request()
-        elif self._waiting is not None:
-            self._waiting.cancel()
+        self._reader.wake()
 
     async def abandon(self) -> None:
         """End at once: nothing more is read."""
-        self._phase = Phase.ENDED
-        self._stopped = True
-        self._wake()
+        self.phase = Phase.ENDED
+        if self._reader is not None:
+            self._reader.ended = True
+            self._reader.wake()
 
     async def aclose(self) -> None:
         """Let go of the log."""
-        self._phase = Phase.ENDED
-        tail, self._tail = self._tail, None
-        if tail is not None:
+        self.phase = Phase.ENDED
+        reader, self._reader = self._reader, None
+        if reader is not None:
             self._source.cancel(self._definition.cancel_topic)
-            await tail.aclose()
+            await reader.aclose()
+
+    # --- how far it has come ----------------------------------------------------------------------------------------
+
+    def progress(self, cursor: Mapping[int, int]) -> float:
+        """The fraction of history that a consumer at `cursor` has been handed, from 0 to 1; 1 if there was none."""
+        total = sum(max(0, end - self._begin[partition]) for partition, end in self._history_end.items())
+        if not total or not self._history_end:
+            return 1.0
+        done = sum(
+            max(0, min(end, cursor.get(partition, 0)) - self._begin[partition])
+            for partition, end in self._history_end.items()
+        )
+        return min(1.0, done / total)
+
+    async def lag(self, cursor: Mapping[int, int]) -> int:
+        """How many events are in the log, in the partitions followed, that a consumer at `cursor` was not handed."""
+        end = (await self._journal.bounds()).end
+        return sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items())
 
     # --- batches ----------------------------------------------------------------------------------------------------
 
@@ -141,63 +162,85 @@ class Stream:
         source or a hook is raised once all events before it have been handed out; asking again skips nothing.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._phase is not Phase.ENDED:
+        while self.phase is not Phase.ENDED and self._reader is not None:
             self.settled = self._handed
-            batch = await self._step(deadline)
+            batch = await self._step(self._reader, deadline)
             if batch is not None and batch.events:
                 return batch
         await self.aclose()
         return None
 
-    async def _step(self, deadline: float | None) -> Batch | None:
-        if self._phase is Phase.LIVE:
-            return await self._step_live(deadline)
+    async def _step(self, reader: Reader, deadline: float | None) -> Batch | None:
+        if self.phase is Phase.LIVE:
+            return await self._step_live(reader, deadline)
         if self._merge is not None:
-            return await self._step_merge(self._merge, deadline)
-        for partition in self._read:
-            page = await self._page_before(self._history_end, partition, deadline)
+            return await self._step_merge(reader, self._merge, deadline)
+        for partition in self._begin:
+            page = await self._history_page(reader, partition, deadline)
             if page is not None:
                 return self._batch_of_page(page)
-        return self._end_history()
+        return self._end_history(reader)
 
-    async def _step_merge(self, merge: Merge, deadline: float | None) -> Batch | None:
-        if self._phase is Phase.HISTORY and (partition := merge.wanting()) is not None:
-            page = await self._page_before(self._history_end, partition, deadline)
-            if page is None:
-                merge.finish(partition)
-            else:
+    async def _history_page(self, reader: Reader, partition: int, deadline: float | None) -> Page | None:
+        if partition in self._errors:
+            raise self._errors[partition]
+        return await reader.page_before(self._history_end, partition, self._limit, deadline)
+
+    async def _step_merge(self, reader: Reader, merge: Merge, deadline: float | None) -> Batch | None:
+        partition = merge.wanting()
+        if partition is not None:
+            page = await self._history_page(reader, partition, deadline)
+            if page is not None:
                 merge.fill(partition, self._shaped(page))
+            elif not reader.ended:
+                merge.finish(partition)
             return None
         merged = merge.take()
         if not merged.events:
-            return self._end_history()
+            return self._end_history(reader)
         before, last = self._handed, dict(zip(merged.partitions, merged.offsets, strict=True))
         self._handed = {**before, **{partition: offset + 1 for partition, offset in last.items()}}
-        for partition, offset in self._read.items():
+        for partition, offset in reader.read.items():
             if merge.is_empty(partition) and partition not in self._errors:
                 self._handed[partition] = offset  # what was left out after the last event has been read as well
         return Batch(merged.events, before, self._handed, merged.partitions, merged.offsets)
 
-    def _end_history(self) -> Batch:
-        self._phase = Phase.LIVE
+    def _end_history(self, reader: Reader) -> Batch | None:
+        if reader.ended:
+            return None
+        self.phase = Phase.LIVE
         self._merge = None
-        self._handed = dict(self._read)
+        self._handed = dict(reader.read)
         definition = self._definition
-        sentinel = definition.include_sentinel and definition.is_empty_response(END_OF_HISTORY)
-        return Batch((definition.SENTINEL_EVENT,) if sentinel else (), self._handed, self._handed)
+        if not (definition.full and definition.include_sentinel and definition.is_empty_response(END_OF_HISTORY)):
+            return None
+        return Batch((definition.SENTINEL_EVENT,), self._handed, self._handed, marker=True)
 
-    async def _step_live(self, deadline: float | None) -> Batch | None:
-        if self._stop_end is None:
-            for error in self._errors.values():
-                raise error
-            page = await self._page(PAGE_EVENTS, deadline, None)
-            return None if page is None else self._batch_of_page(page)
-        for partition in self._read:
-            page = await self._page_before(self._stop_end, partition, deadline)
-            if page is not None:
-                return self._batch_of_page(page)
-        self._phase = Phase.ENDED
-        return None
+    async def _step_live(self, reader: Reader, deadline: float | None) -> Batch | None:
+        for error in self._errors.values():
+            raise error
+        page, end = None, self._end
+        if end is None:
+            page = await self._page_in_time(reader, deadline)
+        else:
+            missing = [partition for partition, offset in reader.read.items() if offset < end[partition]]
+            if not missing:
+                self.phase = Phase.ENDED
+            elif self._stopped or len(missing) == 1:
+                page = await reader.page_before(end, missing[0], PAGE_EVENTS, deadline)
+            else:
+                page = _cut(await reader.page(PAGE_EVENTS, deadline), end)
+        return None if page is None else self._batch_of_page(page)
+
+    async def _page_in_time(self, reader: Reader, deadline: float | None) -> Page | None:
+        """The next page, unless the time to end comes first."""
+        patience = None
+        if self._end_time is not None:
+            patience = self._end_time - time.time()
+            if patience <= 0:
+                await self.request_stop()
+                return None
+        return await reader.page(PAGE_EVENTS, deadline, patience=patience)
 
     def _batch_of_page(self, page: Page) -> Batch:
         shaped = self._shaped(page)
@@ -213,73 +256,14 @@ class Stream:
             self._errors[page.partition] = shaped.error
         return shaped
 
-    # --- reading ----------------------------------------------------------------------------------------------------
 
-    async def _page_before(self, end: Mapping[int, int], partition: int, deadline: float | None) -> Page | None:
-        """The next page of `partition` below its `end`; None if there is no more."""
-        if partition in self._errors:
-            raise self._errors[partition]
-        while (missing := end[partition] - self._read[partition]) > 0:
-            page = await self._page(min(self._limit, missing), deadline, partition)
-            if page is not None:
-                return page
-            if self._phase is Phase.ENDED:
-                return None
-            # The last records below the end may be ones that a tail leaves out, such as repeats: it moves past them.
-            assert self._tail is not None
-            self._read[partition] = max(self._read[partition], self._tail.cursor[partition])
-        return None
+def _earlier(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
+    return {partition: min(offset, other[partition]) for partition, offset in one.items()}
 
-    async def _page(self, limit: int, deadline: float | None, partition: int | None) -> Page | None:
-        """The next page; None if a stop came first or, asked for one partition, after a while without any."""
-        assert self._tail is not None, "a stream is opened before it is read"
-        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        patience = remaining if partition is None else min(GAP_SECONDS, GAP_SECONDS if remaining is None else remaining)
-        try:
-            page = await self._waited(self._tail, limit, patience, partition)
-        except _Woken:
-            return None
-        if page is not None:
-            self._read[page.partition] = page.next_offset
-        elif deadline is not None and time.monotonic() >= deadline:
-            raise TimeoutError
+
+def _cut(page: Page | None, end: Mapping[int, int]) -> Page | None:
+    """What of the page is below the end."""
+    if page is None or page.next_offset <= end[page.partition]:
         return page
-
-    async def _waited(self, tail: Tail, limit: int, timeout: float | None, partition: int | None) -> Page | None:
-        if self._interrupt is None:
-            return await self._waited_in_loop(tail, limit, timeout, partition)
-        try:
-            return await tail.page(limit, timeout, partition)
-        except asyncio.CancelledError:
-            self._interrupt.clear()
-            if not self._woken:
-                raise
-            raise _Woken from None
-
-    async def _waited_in_loop(
-        self, tail: Tail, limit: int, timeout: float | None, partition: int | None
-    ) -> Page | None:
-        page, self._stashed = self._stashed, None
-        if page is None and self._log is not None and not self._log.needs_loop:
-            page = await tail.page(limit, 0, partition)  # an embedded log answers at once: no task for a page
-            if timeout == 0:
-                return page
-        if page is not None:
-            return page
-        if self._woken:
-            self._woken = False
-            raise _Woken
-        waiting = self._waiting = asyncio.ensure_future(tail.page(limit, timeout, partition))
-        try:
-            return await waiting
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._woken and waiting.cancelled() and (task is None or not task.cancelling()):
-                self._woken = False
-                raise _Woken from None
-            # The caller was cancelled. Its page may have come in the same turn of the loop: the next call returns it.
-            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-                self._stashed = waiting.result()
-            raise
-        finally:
-            self._waiting = None
+    count = sum(offset < end[page.partition] for offset in page.offsets)
+    return Page(page.partition, page.offsets[:count], page.rows[:count]) if count else None

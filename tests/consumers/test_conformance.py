@@ -96,7 +96,7 @@ class ConsumerConformance:
 
     def test_poll_and_stop_before_start_are_errors_with_a_sentence(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal)
-        with pytest.raises(RuntimeError, match="start the consumer first"):
+        with pytest.raises(RuntimeError, match="before start"):
             consumer.poll()
         with pytest.raises(RuntimeError, match="before start"):
             consumer.stop()
@@ -481,7 +481,7 @@ class ConsumerConformance:
         events = list(consumer)
         assert sorted(numbers(events)) == list(range(20))
         assert sum(consumer.sizes) == 20
-        assert {event.response for event in events} == set(range(len(consumer.sizes)))
+        assert {event.response for event in events if isinstance(event, Numbered)} == set(range(len(consumer.sizes)))
         assert attrgetter("context")(events[0]) == {"n": numbers(events)[0]}
 
 

@@ -1,0 +1,107 @@
+"""Checkpoints: how far a consumer has come, kept under a name, so that its successor goes on there."""
+
+import re
+from typing import Any, Final, Protocol
+
+from ..journal.asynchronous import AsyncJournal
+from ..journal.cursor import Cursor
+from ..journal.event import decode
+from ..journal.limits import PAGE_EVENTS
+
+CHECKPOINTED: Final = "consumer.checkpointed"
+_MARK: Final = CHECKPOINTED.encode()
+_TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Checkpoint(Protocol):
+    """Keeps the cursor of one consumer; called in the thread, or the task, that calls `start()` and `commit()`."""
+
+    def load(self) -> Cursor | None:
+        """The cursor saved last; None if there is none."""
+        ...
+
+    def save(self, cursor: Cursor) -> None:
+        """Keep the cursor."""
+        ...
+
+
+class JournalCheckpoint:
+    """A checkpoint kept by the journal itself: events `consumer.checkpointed {name, cursor}`, the newest one counts.
+
+    It is looked for from the end of the journal back, so finding it costs about what the consumer has left to read.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"a checkpoint has a name, such as 'billing'; got {name!r:.80}")
+        self.name = name
+
+    async def load(self, journal: AsyncJournal) -> Cursor | None:
+        """The cursor of the newest checkpoint of this name; None if there is none."""
+        log = await journal.open()
+        partition = log.partition_of(self.name)
+        bounds = await log.bounds()
+        first, upper, width = bounds.first[partition], bounds.end[partition], PAGE_EVENTS
+        while upper > first:
+            lower = max(first, upper - width)
+            found = await self._newest_between(journal, partition, lower, upper)
+            if found is not None:
+                return found
+            upper, width = lower, 2 * width
+        return None
+
+    async def _newest_between(self, journal: AsyncJournal, partition: int, lower: int, upper: int) -> Cursor | None:
+        log, found = await journal.open(), None
+        while lower < upper:
+            pages = await log.read({partition: lower}, min(PAGE_EVENTS, upper - lower))
+            if not pages:
+                break
+            for page in pages:
+                for offset, row in zip(page.offsets, page.rows, strict=True):
+                    if _MARK in row and offset < upper:  # most rows are not worth decoding
+                        event = decode(row, partition, offset)
+                        if event.name == CHECKPOINTED and event.key == self.name:
+                            found = Cursor.parse(event.context["cursor"])
+                lower = page.next_offset
+        return found
+
+    async def save(self, journal: AsyncJournal, cursor: Cursor) -> None:
+        """Append the cursor; it counts once it is durable."""
+        await journal.append(CHECKPOINTED, {"name": self.name, "cursor": str(cursor)}, key=self.name)
+
+
+class SqliteCheckpoint:
+    """A checkpoint in a table of the user's own SQLite database: committed with the user's own changes, or not at all.
+
+    `connection` is a `sqlite3.Connection` or an `apsw.Connection`. The table is made when the checkpoint is. `commit()`
+    of the consumer writes the cursor through `connection` and leaves it to the user's transaction to become durable: do
+    it in the transaction that holds the effects of the events.
+    """
+
+    def __init__(self, connection: Any, name: str, *, table: str = "journeyman_checkpoints") -> None:
+        if not _TABLE.fullmatch(table):
+            raise ValueError(f"a table's name is letters, digits and '_', got {table!r:.80}")
+        self.name = name
+        self._connection = connection
+        self._table = table
+        connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" (name TEXT PRIMARY KEY, cursor TEXT NOT NULL)')
+
+    def load(self) -> Cursor | None:
+        """The cursor in the table; None if there is none."""
+        query = f'SELECT cursor FROM "{self._table}" WHERE name = ?'  # noqa: S608 - the name was checked
+        row = self._connection.execute(query, (self.name,)).fetchone()
+        return Cursor.parse(row[0]) if row is not None else None
+
+    def save(self, cursor: Cursor) -> None:
+        """Write the cursor; the user's transaction makes it durable."""
+        statement = f'INSERT OR REPLACE INTO "{self._table}" (name, cursor) VALUES (?, ?)'  # noqa: S608 - checked
+        self._connection.execute(statement, (self.name, str(cursor)))
+
+
+def checked_checkpoint(checkpoint: "str | Checkpoint | JournalCheckpoint") -> "Checkpoint | JournalCheckpoint":
+    """A name stands for a checkpoint kept by the journal."""
+    if isinstance(checkpoint, str):
+        return JournalCheckpoint(checkpoint)
+    if not (callable(getattr(checkpoint, "load", None)) and callable(getattr(checkpoint, "save", None))):
+        raise TypeError(f"expected a checkpoint's name or an object with load and save, got {checkpoint!r:.80}")
+    return checkpoint
