@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
-from .event import Draft, Event, decode, draft
+from .event import Draft, Event, decode, encode_context
 from .limits import PAGE_EVENTS
 from .log import Bounds, Log
 from .url import log_from_url
@@ -67,15 +67,16 @@ class AsyncJournal:
         self, name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1
     ) -> Event:
         """Append one event and return it, with its position, once it is durable."""
-        return (await self.append_drafts([draft(name, context, key, version=version)]))[0]
+        drafted = Draft(name, encode_context(name, context), key, version=version)
+        return (await self.append_drafts([drafted]))[0]
 
     async def append_all(self, items: Iterable[EventItem]) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append; those of one partition all or none."""
-        return await self.append_drafts([draft(*item) for item in items])
+        return await self.append_drafts([Draft(item[0], encode_context(item[0], item[1]), *item[2:]) for item in items])
 
     async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
-        log = await self.open()
+        log = self._log if self._opened and not self._closed else await self.open()
         try:
             return await log.append(drafts)
         except AppendInDoubt as error:

@@ -102,6 +102,11 @@ def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None) -
             resume, argument = coroutine.throw, error
 
 
+def is_driven() -> bool:
+    """Whether this code runs inside `run`, where waiting blocks the thread."""
+    return _driven.depth > 0
+
+
 async def turn() -> None:
     """Let the loop's other ready tasks go first, once; in a plain thread there are none."""
     if not _driven.depth:
@@ -136,7 +141,11 @@ def _blocking_wait(
     future: "concurrent.futures.Future[Any]", timeout: float | None, interrupt: Interrupt | None
 ) -> bool:
     if interrupt is None:
-        return bool(concurrent.futures.wait([future], timeout).done)
+        try:
+            future.exception(timeout)
+        except (TimeoutError, concurrent.futures.CancelledError):
+            return future.done()
+        return True
     bell: concurrent.futures.Future[None] = concurrent.futures.Future()
     with interrupt.watched(lambda: None if bell.done() else bell.set_result(None)):
         concurrent.futures.wait([future, bell], timeout, concurrent.futures.FIRST_COMPLETED)

@@ -2,12 +2,14 @@
 
 Each waiting reader binds a datagram socket, its bell, in a directory beside the database; after a commit the writer
 sends one byte to every bell there. So a wake-up comes when the rows are visible (a watch on the write-ahead log fires
-before), costs a writer without listeners one `stat`, and needs nobody in between. A bell may be lost; the reader's own
-slow look at the file is the truth.
+before) and needs nobody in between. Beside the bells lies a mark, a few bytes that change whenever a bell is hung: a
+writer has them mapped into its memory, so that a commit without new bells costs it no system call. A bell may be lost;
+the reader's own slow look at the file is the truth.
 """
 
 import contextlib
 import hashlib
+import mmap
 import os
 import socket
 import stat
@@ -17,11 +19,13 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+from .limits import DOORBELL_POLL_SECONDS
+
 # The longest path a socket can be bound to is 103 bytes on macOS and 107 on Linux.
 _SOCKET_PATH_BYTES_MAX: Final = 100
 _BELL_NAME_CHARS: Final = 32
-# A directory that changed less than this long ago, in nanoseconds, may change again without its time showing it.
-_TIME_STEP_NANOSECONDS_MAX: Final = 50_000_000
+_MARK_NAME: Final = "mark"
+_MARK_BYTES: Final = 8
 
 
 def bell_directories(path: str) -> list[str]:
@@ -53,11 +57,10 @@ class Bell:
             path = f"{directory}/{uuid.uuid4().hex}"
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
-                with contextlib.suppress(FileExistsError):
-                    Path(directory).mkdir(mode=0o700 if _in_corner(directory) else 0o777)
-                if _is_trustworthy(directory):
+                if _is_ready(directory):
                     sock.bind(path)
                     sock.setblocking(False)
+                    _change_mark(directory)  # after the bell hangs: who sees the new mark finds it
                     return cls(sock, path)
             except OSError:
                 pass
@@ -88,16 +91,25 @@ class Ringer:
     """A writer's way to all bells of a database."""
 
     def __init__(self, directories: list[str]) -> None:
-        self._belfries = [_Belfry(directory) for directory in directories]
+        self._belfry = _Belfry(directories[0], make=True)
+        # Where a bell hangs only if it could not hang in the preferred place: worth a look now and then.
+        self._others = [_Belfry(directory, make=False) for directory in directories[1:]]
+        self._others_at = 0.0
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
     def ring(self) -> None:
         """Ring every bell that hangs; never waits and never fails."""
-        for belfry in self._belfries:
-            for path in belfry.bells():
-                if not _send(self._sock, path):
-                    belfry.remove(path)
+        self._ring(self._belfry)
+        if self._others and (now := time.monotonic()) > self._others_at:
+            self._others_at = now + DOORBELL_POLL_SECONDS
+            for belfry in self._others:
+                self._ring(belfry)
+
+    def _ring(self, belfry: "_Belfry") -> None:
+        for path in belfry.bells():
+            if not _send(self._sock, path):
+                belfry.remove(path)
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -105,33 +117,71 @@ class Ringer:
 
 
 class _Belfry:
-    """The bells of one directory, listed anew when the directory has changed."""
+    """The bells of one directory, listed anew when its mark has changed, and now and then in any case."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, *, make: bool) -> None:
         self._directory = directory
-        self._changed_at = 0
+        self._make = make
         self._paths: list[str] = []
+        self._map: mmap.mmap | None = None
+        self._seen = b""
+        self._look_again_at = 0.0
 
     def bells(self) -> list[str]:
+        mark = self._map[:_MARK_BYTES] if self._map is not None else b""
+        now = time.monotonic()
+        if mark and mark == self._seen and now < self._look_again_at:
+            return self._paths
+        if self._map is None or now >= self._look_again_at:
+            self._map = self._mapped_mark()  # anew: the directory may have been removed and made again
+            mark = self._map[:_MARK_BYTES] if self._map is not None else b""
         try:
-            changed_at = os.stat(self._directory).st_mtime_ns  # noqa: PTH116 - on the path of every commit
+            names = os.listdir(self._directory) if self._map is not None else []  # noqa: PTH208 - on a hot path
         except OSError:
-            return []
-        if changed_at != self._changed_at:
-            trusted = _is_trustworthy(self._directory)
-            names = os.listdir(self._directory) if trusted else []  # noqa: PTH208
-            self._paths = [f"{self._directory}/{name}" for name in names if len(name) == _BELL_NAME_CHARS]
-            # Times come in steps: only a directory that has rested for longer than a step may be remembered.
-            rested = time.time_ns() - changed_at > _TIME_STEP_NANOSECONDS_MAX
-            self._changed_at = changed_at if rested else 0
+            names = []
+        self._paths = [f"{self._directory}/{name}" for name in names if len(name) == _BELL_NAME_CHARS]
+        # The mark was read before the bells were listed: one that was hung in between changes it once more.
+        self._seen, self._look_again_at = mark, now + DOORBELL_POLL_SECONDS
         return self._paths
+
+    def _mapped_mark(self) -> mmap.mmap | None:
+        """The directory's mark, shared with all who change it; None where no bell can hang."""
+        path = f"{self._directory}/{_MARK_NAME}"
+        try:
+            if not (_is_ready(self._directory) if self._make else _is_trustworthy(self._directory)):
+                return None
+            if not os.path.exists(path):  # noqa: PTH110
+                _change_mark(self._directory)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                return mmap.mmap(descriptor, _MARK_BYTES, prot=mmap.PROT_READ)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError):  # ValueError: shorter than a mark, just being made
+            return None
 
     def remove(self, path: str) -> None:
         """Remove the bell of a reader that ended without taking it down; nothing but a socket is ever removed."""
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(os.lstat(path).st_mode):
                 os.unlink(path)  # noqa: PTH108
-        self._changed_at = 0
+        self._seen = b""
+
+
+def _is_ready(directory: str) -> bool:
+    """Make the directory if it is not there; whether bells can hang in it."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700 if _in_corner(directory) else 0o777)  # noqa: PTH102
+    return _is_trustworthy(directory)
+
+
+def _change_mark(directory: str) -> None:
+    descriptor = os.open(f"{directory}/{_MARK_NAME}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        # Random, not counted up: two readers at the same time must not arrive at the same value.
+        os.pwrite(descriptor, os.urandom(_MARK_BYTES), 0)
+    finally:
+        os.close(descriptor)
 
 
 def _is_trustworthy(directory: str) -> bool:

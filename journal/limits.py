@@ -36,6 +36,8 @@ WRITE_LOCK_SECONDS_MAX: Final = 30.0
 FOREIGN_LOCK_SECONDS_MAX: Final = 5.0
 # The appends of one process that wait together share a commit, up to about this many events.
 COMMIT_EVENTS_MAX: Final = 20_000
+# How often a writer makes sure that the file it appends to is still the one at its path, in seconds.
+FILE_CHECK_SECONDS: Final = 0.1
 # How far the clocks of two machines are believed to differ at most when a time is turned into a position, in seconds.
 CLOCK_SKEW_SECONDS_MAX: Final = 300.0
 
@@ -81,8 +83,38 @@ MAX_RETRIES_DEFAULT: Final = 3
 DRAIN_SECONDS_DEFAULT: Final = 30.0
 THREADS_DEFAULT: Final = 8
 THREADS_MAX: Final = 1_024
+# How often running tasks are compared with their timeouts, in seconds.
+ENFORCE_INTERVAL_SECONDS: Final = 0.1
+# A thread that does not react to its timeout for so long, in seconds, is given up and replaced.
+ABANDON_SECONDS: Final = 5.0
+COROUTINES_DEFAULT: Final = 100
+COROUTINES_MAX: Final = 10_000
+PROCESSES_MAX: Final = 256
+# A child process is replaced after so many tasks, or when it has grown by so much.
+CHILD_TASKS_MAX: Final = 100_000
+CHILD_GROWTH_BYTES_MAX: Final = 512 * MIB
+# How many short tasks a child is handed at a time, and how long, in seconds, one of them may hold the others up.
+CHILD_CHUNK_TASKS_MAX: Final = 64
+CHILD_STALL_SECONDS_MAX: Final = 0.05
+# A child that has had nothing to do for so long, in seconds, is let go, down to the floor.
+CHILD_IDLE_SECONDS_MAX: Final = 60.0
 
 assert WORKER_TASKS_CHARS_MAX * 6 <= EVENT_BYTES_MAX // 2, "what a worker knows must fit the event of its joining"
+# A snapshot of a view is taken when so many events came since the newest one, and not before each event since then can
+# pay for so many bytes of its state: so the cost of snapshots is bounded per event, however large the state.
+SNAPSHOT_EVENTS: Final = 100_000
+SNAPSHOT_BYTES_PER_EVENT: Final = 100
+# So many of a view's snapshots are kept, the newest; and the one that history trimmed by retention begins with.
+SNAPSHOTS_KEPT: Final = 3
+# A view whose state is larger, in bytes before compression, is not kept: it replays.
+SNAPSHOT_BYTES_MAX: Final = 512 * MIB
+# Waiting tasks' submissions are part of a snapshot up to so many bytes; beyond, they are read again by position.
+SNAPSHOT_ROWS_BYTES_MAX: Final = 32 * MIB
+# On Kafka a snapshot is stored in parts of so many bytes.
+SNAPSHOT_PART_BYTES: Final = 1 * MIB
+
+assert SNAPSHOT_PART_BYTES <= EVENT_BYTES_MAX, "a part of a snapshot must fit one record"
+assert SNAPSHOTS_KEPT >= 2, "a damaged snapshot needs one to fall back on"
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"

@@ -28,9 +28,11 @@ from .errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnava
 from .event import Draft, Event, check
 from .limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
 from .log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
+from .snapshots import SnapshotStore
 from .sqlite_commit import Committer, Entry, stamp_decoder
 from .sqlite_file import Synchronous, check_path, connect, connect_reader, create, explained, is_journal
 from .sqlite_repeats import identities, search
+from .sqlite_snapshots import SqliteSnapshots
 from .write_lock import WriteLock
 from .writer import Writer
 
@@ -173,15 +175,23 @@ class SqliteLog:
 
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """See `Log.append`."""
-        state = self._state()
-        check_batch([check(draft) for draft in drafts])
-        check_partitions(drafts, self.partitions)
-        if not drafts:
-            return []
+        state = self._opened or self._state()
+        sizes = [check(draft) for draft in drafts]
+        if len(sizes) != 1:
+            check_batch(sizes)
+            if not sizes:
+                return []
+        repeated = False
+        for draft in drafts:
+            repeated = repeated or draft.seq > 0
+            if draft.partition:
+                check_partitions(drafts, self.partitions)
         entry = Entry(drafts)
-        if any(draft.seq for draft in drafts):
+        if repeated:
             await self._search_before(state, entry)
-        await self._commit(state, entry)
+        # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
+        if not (blocking.is_driven() and state.committer.commit_alone(entry)):
+            await self._commit(state, entry)
         if entry.error is not None:
             raise entry.error
         return entry.events
@@ -191,9 +201,9 @@ class SqliteLog:
         committer.enqueue(entry)
         try:
             await blocking.turn()  # let the others who are ready join the same commit
-            if not entry.settled.done():
+            if not entry.done:
                 committer.combine()
-            if await blocking.settled(entry.settled, WRITE_LOCK_SECONDS_MAX):
+            if await entry.settled(WRITE_LOCK_SECONDS_MAX):
                 return
             held = self._held(committer.lock)
         except BaseException:
@@ -201,7 +211,7 @@ class SqliteLog:
             raise
         if committer.withdraw(entry):
             raise held
-        if not await blocking.settled(entry.settled, WRITE_LOCK_SECONDS_MAX):
+        if not await entry.settled(WRITE_LOCK_SECONDS_MAX):
             raise AppendInDoubt(
                 f"the disk of {self.path} has not finished a commit for {WRITE_LOCK_SECONDS_MAX:g} s; "
                 "whether it landed is unknown. Append the same drafts again: what landed is not doubled."
@@ -297,13 +307,33 @@ class SqliteLog:
             await self._exclusively(state, functools.partial(self._remove, state.committer, step))
 
     def _remove(self, committer: Committer, below: int) -> None:
-        connection = committer.connected()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            committer.catch_up(connection)
+        def remove(connection: apsw.Connection) -> None:
+            committer.catch_up(connection.cursor())
             connection.execute(_KEEP, ("end", committer.end))
             connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
             connection.execute(_TRIM, (below,))
+
+        self._transact(committer, remove)
+
+    def snapshots(self) -> SnapshotStore:
+        """See `Log.snapshots`: in the same file."""
+        return SqliteSnapshots(self)
+
+    def reading(self, read: Callable[[apsw.Connection], T]) -> T:
+        """What `read` finds, through a connection that nobody else uses meanwhile."""
+        return self._reading(self._state(), read)
+
+    async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
+        """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
+        state = self._state()
+        await self._exclusively(state, functools.partial(self._transact, state.committer, write))
+
+    def _transact(self, committer: Committer, write: Callable[[apsw.Connection], None]) -> None:
+        """Run `write` in a transaction; for who holds both locks."""
+        connection = committer.connected()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            write(connection)
             connection.execute("COMMIT")
         except apsw.Error as error:
             raise explained(error, self.path) from error
@@ -340,7 +370,7 @@ class SqliteLog:
         state.committer.close_queue()
         try:
             state.committer.combine()
-            if await blocking.settled(last.settled, WRITE_LOCK_SECONDS_MAX):
+            if await last.settled(WRITE_LOCK_SECONDS_MAX):
                 state.readers.close()
                 await self._exclusively(state, state.committer.disconnect)
         finally:
@@ -399,8 +429,10 @@ class SqliteTail:
             self._bell = None
         if self._bell is None:
             self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
-            if self._bell is None:
-                await blocking.settled(concurrent.futures.Future(), timeout)
+            if self._bell is not None:
+                return
+            await blocking.settled(concurrent.futures.Future(), timeout)
+            self._suspicious = True
         elif not await blocking.readable(self._bell.sock, timeout):
             self._suspicious = True
 

@@ -12,25 +12,28 @@ other without gaps, so the order of positions is the order of commits.
 import contextlib
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
 import apsw
 import msgspec
 
+from . import blocking
 from .doorbell import Ringer
 from .errors import AppendInDoubt, JournalClosed, JournalUnavailable, NotAJournal
 from .event import Draft, Event, place, record
-from .limits import COMMIT_EVENTS_MAX
+from .limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
 from .sqlite_file import Synchronous, connect, explained, is_journal
 from .sqlite_repeats import Identity, Landmarks, identities, search
 from .write_lock import WriteLock
 from .writer import MICROSECONDS, Writer
 
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
-_INSERT: Final = "INSERT INTO events (position, event) SELECT ?1 + rowid, value FROM carray(?2)"
+_INSERT_ALL: Final = "INSERT INTO events (position, event) SELECT ?1 + rowid, value FROM carray(?2)"
+_INSERT: Final = "INSERT INTO events (position, event) VALUES (?, ?)"
 _LAST: Final = "SELECT max(position) FROM events"
 _KEPT: Final = "SELECT name, value FROM kept"
 _ROW: Final = "SELECT event FROM events WHERE position = ?"
@@ -43,28 +46,44 @@ class _Stamp(msgspec.Struct, gc=False):
 stamp_decoder: Final = msgspec.json.Decoder(_Stamp)
 
 
+_NOTHING: Final[Mapping[Identity, Event]] = {}
+
+
 class Entry:
     """One append on its way: what was handed in, and what became of it."""
 
-    __slots__ = ("drafts", "error", "events", "known", "searched_to", "settled")
+    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "searched_to")
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self.drafts = drafts
-        self.settled: Future[None] = Future()
+        self.done = False
         self.events: list[Event] = []
         self.error: Exception | None = None
         # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
-        self.known: dict[Identity, Event] = {}
+        self.known: Mapping[Identity, Event] = _NOTHING
         self.searched_to = 0
+        self._waiter: Future[None] | None = None
 
     def finish(self, error: Exception | None = None) -> None:
         """Tell the one who waits."""
         self.error = error
-        self.settled.set_result(None)
+        self.done = True
+        waiter = self._waiter  # read after `done` was set: see `settled`
+        if waiter is not None:
+            waiter.set_result(None)
+
+    async def settled(self, timeout: float) -> bool:
+        """Wait until it is finished, at most `timeout` seconds; say whether it is."""
+        if self._waiter is None and not self.done:  # a future costs more than all the rest of an entry: only if needed
+            self._waiter = Future()
+        # Set first and looked at afterwards, as `finish` does the other way round: one of the two sees the other.
+        return self.done or (self._waiter is not None and await blocking.settled(self._waiter, timeout))
 
 
 class _Transaction:
     """One transaction in the making: what is to be inserted at offset `first` and after it."""
+
+    __slots__ = ("drafts", "events", "first", "rows")
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -103,7 +122,9 @@ class Committer:
         self._queue: deque[Entry] = deque()
         self._closed = False
         self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None
         self._file = _identity_of(path)
+        self._look_again_at = 0.0
         self.end = -1
         self._helper: threading.Thread | None = None
         self._work = threading.Semaphore(0)
@@ -141,6 +162,24 @@ class Committer:
             self._closed = True
 
     # Who commits
+
+    def commit_alone(self, entry: Entry) -> bool:
+        """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so."""
+        if self._queue or not self._seat.acquire(blocking=False):
+            return False
+        try:
+            if self._closed or not self.lock.try_acquire():
+                return False
+            try:
+                self._commit([entry])
+            finally:
+                self.lock.release()
+        finally:
+            self._seat.release()
+            if self._queue:
+                self._call_helper()
+        self._ringer.ring()
+        return True
 
     def combine(self) -> None:
         """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will."""
@@ -199,7 +238,7 @@ class Committer:
                 self._commit(batch)
         finally:
             self.lock.release()
-            unfinished = [entry for entry in batch if not entry.settled.done()]
+            unfinished = [entry for entry in batch if not entry.done]
             if unfinished:  # an interrupt came between; nothing of theirs has landed
                 with self._mutex:
                     self._queue.extendleft(reversed(unfinished))
@@ -226,17 +265,18 @@ class Committer:
 
     def _transact(self, batch: list[Entry]) -> None:
         connection = self.connected()
+        cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
         transaction: _Transaction | None = None
         committing = False
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            self.catch_up(connection)
+            cursor.execute("BEGIN IMMEDIATE")
+            self.catch_up(cursor)
             transaction = _Transaction(self.end)
             for entry in batch:
                 entry.events = self._recorded(connection, transaction, entry)
-            self._insert(connection, transaction)
+            self._insert(cursor, transaction)
             committing = True
-            connection.execute("COMMIT")
+            cursor.execute("COMMIT")
         except BaseException as error:
             self._undo(connection, error)
             if transaction is not None and not committing:
@@ -249,14 +289,19 @@ class Committer:
                 ) from error
             raise
         self.end = transaction.end
+        self._cursor = cursor
 
-    def _insert(self, connection: apsw.Connection, transaction: _Transaction) -> None:
+    def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> None:
         if transaction.rows:
             self.landmarks.add(transaction.events[0].seq, transaction.first)
-            connection.execute(_INSERT, (transaction.first, apsw.carray(tuple(transaction.rows))))
+            if len(transaction.rows) == 1:
+                cursor.execute(_INSERT, (transaction.end, transaction.rows[0]))
+            else:
+                cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(transaction.rows))))
 
     def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
         self.end = -1
+        self._cursor = None
         with contextlib.suppress(apsw.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -265,11 +310,15 @@ class Committer:
 
     def connected(self) -> apsw.Connection:
         """The connection; for who holds both locks."""
+        now = time.monotonic()
+        if self._connection is not None and now < self._look_again_at:
+            return self._connection
         if _identity_of(self.path) != self._file:
             raise JournalUnavailable(
                 f"the journal's file {self.path} was removed or replaced while it was open; "
                 "nothing more is appended to the old one. Close the journal and open it again."
             )
+        self._look_again_at = now + FILE_CHECK_SECONDS
         if self._connection is None:
             connection = connect(self.path, self._synchronous)
             if not is_journal(connection, self.path):
@@ -277,16 +326,16 @@ class Committer:
             self._connection = connection
         return self._connection
 
-    def catch_up(self, connection: apsw.Connection) -> None:
+    def catch_up(self, cursor: apsw.Cursor) -> None:
         """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
-        last: int | None = connection.execute(_LAST).get
+        last: int | None = cursor.execute(_LAST).get
         if last is not None and last == self.end:
             return
         if last is not None:
-            self.writer.catch_up(stamp_decoder.decode(connection.execute(_ROW, (last,)).get).timestamp)
+            self.writer.catch_up(stamp_decoder.decode(cursor.execute(_ROW, (last,)).get).timestamp)
             self.end = last
             return
-        rows: list[Any] = connection.execute(_KEPT).fetchall()
+        rows: list[Any] = cursor.execute(_KEPT).fetchall()
         kept: dict[str, int] = dict(rows)
         self.writer.catch_up(kept.get("last_microseconds", 0) / MICROSECONDS)
         self.end = kept.get("end", 0)
@@ -320,16 +369,16 @@ class Committer:
         entry.searched_to = transaction.first  # should the commit be interrupted, it is looked for from here on
         return recorded
 
-    def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> dict[Identity, Event]:
+    def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> Mapping[Identity, Event]:
         """What is in the log of an entry's drafts that were handed in before."""
         if not entry.known and not any(draft.seq for draft in entry.drafts):
             return entry.known
         missing = identities(entry.drafts) - entry.known.keys()
-        return entry.known | search(connection, missing, entry.searched_to, transaction.first)
+        return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
 
     def disconnect(self) -> None:
         """Close the connection, which checkpoints the file if it is the last one; for who holds both locks."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
 
@@ -342,8 +391,10 @@ class Committer:
 
 def _are_plain(drafts: Sequence[Draft]) -> bool:
     """Whether all are new, different, and without a time of their own, as nearly always."""
-    new = all(not draft.seq and draft.timestamp is None for draft in drafts)
-    return new and (len(drafts) == 1 or len(set(map(id, drafts))) == len(drafts))
+    for draft in drafts:
+        if draft.seq or draft.timestamp is not None:
+            return False
+    return len(drafts) == 1 or len(set(map(id, drafts))) == len(drafts)
 
 
 def _identity_of(path: str) -> tuple[int, int] | None:
