@@ -1,0 +1,55 @@
+"""Words for people: moments, spans, counts, lists. One place, so that every screen and sentence says them alike."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+_STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+
+
+def when(timestamp: float) -> str:
+    """A moment in local time, with milliseconds."""
+    return datetime.fromtimestamp(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S.") + f"{timestamp % 1:.6f}"[2:5]
+
+
+def clock(timestamp: float, now: float) -> str:
+    """A moment in local time, to the second; the date only where it is not the date of `now`."""
+    moment, today = (datetime.fromtimestamp(each).astimezone() for each in (timestamp, now))
+    return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """A span in the unit a person would choose: 1.2 ms, 3.41 s, 2 min 5 s, 3 h 12 min."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if seconds < 1:
+        return f"{seconds * 1_000:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    return _coarse(seconds)
+
+
+def age(seconds: float) -> str:
+    """A span that somebody waits: as `span`, but never negative (clocks differ) and in whole seconds from one on."""
+    return span(max(0.0, seconds)) if seconds < 1 else f"{int(seconds)} s" if seconds < 60 else _coarse(seconds)
+
+
+def _coarse(seconds: float) -> str:
+    finer, finer_name = 1.0, "s"
+    for unit, name in reversed(_STEPS):
+        if seconds < 60 * unit or unit == _STEPS[0][0]:
+            coarse = int(seconds // unit)
+            return f"{coarse} {name} {int((seconds - coarse * unit) // finer)} {finer_name}"
+        finer, finer_name = unit, name
+    raise AssertionError("the last unit takes every span")
+
+
+def number(count: int, thing: str, things: str = "") -> str:
+    """A count with its noun: 1 task, 1,204 tasks."""
+    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
+
+
+def listing(names: Sequence[str], limit: int = 4) -> str:
+    """Names as a sentence has them: a, b and c; what is beyond `limit` is counted."""
+    shown = [*names[:limit], *([f"{len(names) - limit:,} more"] if len(names) > limit else [])]
+    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" and {shown[-1]}" if shown else "none"
