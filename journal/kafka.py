@@ -35,6 +35,7 @@ from .kafka_lookup import Lookup
 from .kafka_memory import AppendMemory, Place
 from .kafka_producer import ProducerSource
 from .kafka_repeats import RepeatFilter
+from .kafka_snapshots import KafkaSnapshots
 from .kafka_tail import KafkaTail
 from .kafka_topic import TopicFacts, ensure_topic
 from .limits import (
@@ -51,6 +52,7 @@ from .limits import (
     TOPIC_MESSAGE_BYTES_MIN,
 )
 from .log import Bounds, Page, check_batch
+from .snapshots import SnapshotStore
 from .writer import Writer
 
 REPLICATION_MAX: Final = 32_767
@@ -121,6 +123,7 @@ class KafkaLog:
         self._ends_at_open: dict[int, int] = {}
         self._tails: set[KafkaTail] = set()
         self._filters: OrderedDict[tuple[int, int], RepeatFilter] = OrderedDict()
+        self._snapshots: KafkaSnapshots | None = None
         self._opening = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
@@ -420,6 +423,12 @@ class KafkaLog:
             raise self._unreachable(error) from error
         finally:
             await stop_admin(admin)
+
+    def snapshots(self) -> SnapshotStore:
+        """See `Log.snapshots`: in a compacted topic beside the journal's."""
+        if self._snapshots is None:
+            self._snapshots = KafkaSnapshots(self._connection, self.topic, self._opened.replication)
+        return self._snapshots
 
     async def aclose(self) -> None:
         """See `Log.aclose`. Waits at most `CLOSE_SECONDS_MAX` for appends; the callers of what is left are told."""

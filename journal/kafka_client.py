@@ -69,6 +69,7 @@ class Record(Protocol):
     """A record as a consumer hands it out."""
 
     offset: int
+    key: bytes | None
     value: bytes | None
 
 
@@ -81,7 +82,7 @@ class Sent(Protocol):
 class Batch(Protocol):
     """A record batch being filled."""
 
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes) -> object | None: ...
+    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None) -> object | None: ...
     def close(self) -> None: ...
 
 

@@ -11,6 +11,7 @@ from .cursor import Cursor
 from .errors import EventTooLarge, InvalidEvent
 from .event import Draft, Event
 from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
+from .snapshots import SnapshotStore
 
 
 class Page(NamedTuple):
@@ -112,6 +113,17 @@ class Log(Protocol):
 
     async def position_at(self, timestamp: float) -> Cursor:
         """For each partition the offset from which on events were appended at or after `timestamp` (log's clock)."""
+        ...
+
+    async def trim(self, before: Mapping[int, int]) -> None:
+        """Remove the events below these offsets, for good and for everybody; the offsets of the others stay.
+
+        Whoever asks for a removed one is told by `HistoryTruncated`.
+        """
+        ...
+
+    def snapshots(self) -> SnapshotStore:
+        """Where the snapshots of views of this log are kept; known once opened."""
         ...
 
     async def aclose(self) -> None:

@@ -14,6 +14,8 @@ from .errors import HistoryTruncated, JournalClosed
 from .event import Draft, Event, check, place, record
 from .limits import PAGE_EVENTS
 from .log import Bounds, Page, check_batch, check_cursor, check_partitions
+from .memory_snapshots import MemorySnapshots
+from .snapshots import SnapshotStore
 from .writer import Writer
 
 
@@ -41,6 +43,7 @@ class MemoryStore:
         self.partitions = [_Partition() for _ in range(partitions)]
         self.lock = threading.Lock()
         self.positions: dict[tuple[str, int], Event] = {}
+        self.snapshots = MemorySnapshots()
         self._waiting: list[concurrent.futures.Future[None]] = []
 
     def arrival(self) -> "concurrent.futures.Future[None]":
@@ -181,6 +184,10 @@ class MemoryLog:
                 keep_from = max(records.first, min(offset, records.end))
                 del records.records[: keep_from - records.first]
                 records.first = keep_from
+
+    def snapshots(self) -> SnapshotStore:
+        """See `Log.snapshots`: in the same store."""
+        return self._store.snapshots
 
     async def aclose(self) -> None:
         """Nobody can use this log any more; the store stays for others of its name."""

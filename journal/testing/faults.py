@@ -8,6 +8,7 @@ from ..errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
 from ..event import Draft, Event
 from ..limits import PAGE_EVENTS
 from ..log import Bounds, Log, Page, Tail
+from ..snapshots import SnapshotStore
 
 
 class Fault(Enum):
@@ -28,7 +29,8 @@ Delay = Callable[[str], Awaitable[None]]
 class FaultyLog:
     """A log around another. `choose` is asked before each operation, by name, what goes wrong with it (None: nothing).
 
-    The names are "append", "read", "page", "bounds" and "position_at". `delay`, if given, is awaited before each.
+    The names are "append", "read", "page", "bounds", "position_at" and "trim". `delay`, if given, is awaited before
+    each.
     """
 
     def __init__(self, log: Log, choose: Chooser = lambda operation: None, delay: Delay | None = None) -> None:
@@ -101,6 +103,15 @@ class FaultyLog:
         """See `Log.position_at`."""
         await self.begin("position_at")
         return await self.inner.position_at(timestamp)
+
+    async def trim(self, before: Mapping[int, int]) -> None:
+        """See `Log.trim`."""
+        await self.begin("trim")
+        await self.inner.trim(before)
+
+    def snapshots(self) -> SnapshotStore:
+        """The inner log's."""
+        return self.inner.snapshots()
 
     async def aclose(self) -> None:
         """See `Log.aclose`."""

@@ -37,7 +37,7 @@ class Suite:
 
     async def trim(self, log: Log, before: Mapping[int, int]) -> None:
         """Remove the records below these offsets, as retention does."""
-        await log.trim(before)  # type: ignore[attr-defined]
+        await log.trim(before)
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a test to its end; a log that needs no loop passes with `blocking.run` as well."""
