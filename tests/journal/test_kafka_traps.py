@@ -42,6 +42,7 @@ from journeyman.journal.event import decode, decode_all
 from journeyman.journal.kafka import KafkaLog
 from journeyman.journal.kafka_repeats import RepeatFilter
 from journeyman.journal.kafka_topic import wanted_settings
+from journeyman.journal.limits import TOPIC_MESSAGE_BYTES_MIN
 
 pytestmark = pytest.mark.kafka
 
@@ -217,7 +218,7 @@ def test_a_missing_topic_is_made_with_settings_that_keep_history(kafka_bootstrap
         found = await settings_of(kafka_bootstrap, topic)
         assert found["message.timestamp.type"] == "LogAppendTime"
         assert (found["retention.ms"], found["retention.bytes"], found["cleanup.policy"]) == ("-1", "-1", "delete")
-        assert int(found["max.message.bytes"]) >= kafka.TOPIC_MESSAGE_BYTES_MIN
+        assert int(found["max.message.bytes"]) >= TOPIC_MESSAGE_BYTES_MIN
         assert (found["min.insync.replicas"], found["unclean.leader.election.enable"]) == ("1", "false")
 
     run(test())

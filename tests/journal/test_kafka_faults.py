@@ -1,0 +1,314 @@
+"""Brokers that are killed, stopped and away: nothing is lost, nothing doubled, order kept, nobody waits for ever."""
+
+import asyncio
+import gc
+import itertools
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from journeyman.deploy.kafka import KafkaCluster
+from journeyman.journal import (
+    AppendInDoubt,
+    Draft,
+    Event,
+    JournalUnavailable,
+    Log,
+    Tail,
+    draft,
+    kafka,
+    kafka_appender,
+    kafka_client,
+    kafka_tail,
+    log_from_url,
+)
+from journeyman.journal.event import decode_all
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+PATIENCE_SECONDS = 120.0
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def shaky(kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:  # the shared one is only asked whether Kafka can run
+    """A broker of our own to be unkind to."""
+    with KafkaCluster(nodes=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _impatient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_client, "REQUEST_MS", 1_500)
+
+
+def run(test: Coroutine[Any, Any, T]) -> T:
+    async def alone() -> T:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            outcome = await test
+        for _ in range(10):
+            await asyncio.sleep(0)  # connections just closed take a turn of the loop to be gone
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left, f"still running: {left}"
+        return outcome
+
+    try:
+        return asyncio.run(alone())
+    finally:
+        gc.collect()
+
+
+def new_url(cluster: KafkaCluster, partitions: int = 1) -> str:
+    return f"kafka://{cluster.bootstrap}/test-{uuid.uuid4()}?partitions={partitions}"
+
+
+def drafts(name: str, count: int) -> list[Draft]:
+    return [draft(name, {"number": number}) for number in range(count)]
+
+
+async def follow(tail: Tail, seen: list[Event], grown: asyncio.Event) -> None:
+    while True:
+        page = await tail.page()
+        if page is not None:
+            seen += decode_all(page.rows, page.partition, page.offsets)
+            grown.set()
+
+
+async def until(what: str, condition: Callable[[], bool], changed: asyncio.Event) -> None:
+    """Wait until the condition holds, looking whenever something has changed."""
+    while not condition():
+        changed.clear()
+        try:
+            await asyncio.wait_for(changed.wait(), PATIENCE_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"never happened: {what}") from None
+
+
+class Writers:
+    """Several tasks that append batch after batch until told to stop; what was acknowledged is kept."""
+
+    def __init__(self, log: Log, count: int) -> None:
+        self.acknowledged: list[list[Event]] = []
+        self.grown = asyncio.Event()
+        self._stopped = False
+        self._tasks = [asyncio.ensure_future(self._write(log, number)) for number in range(count)]
+
+    async def _write(self, log: Log, writer: int) -> None:
+        for batch in itertools.count():
+            if self._stopped:
+                return
+            partition = (writer + batch) % log.partitions
+            handed_in = [Draft(f"writer.n{writer}", b'{"number":%d}' % batch, None, partition) for _ in range(3)]
+            self.acknowledged.append(await log.append(handed_in))
+            self.grown.set()
+
+    async def more(self, count: int) -> None:
+        """Wait for so many more acknowledgements."""
+        wanted = len(self.acknowledged) + count
+        await until(f"{count} more appends", lambda: len(self.acknowledged) >= wanted, self.grown)
+
+    async def stop(self) -> None:
+        self._stopped = True
+        await asyncio.gather(*self._tasks)
+
+
+def check(writers: Writers, seen: list[Event], partitions: int) -> None:
+    acknowledged = list(itertools.chain(*writers.acknowledged))
+    positions = [event.position for event in seen]
+    assert len(set(positions)) == len(positions), "a record was handed out twice"
+    assert len({event.seq for event in seen}) == len(seen), "an event stands there twice"
+    at = {event.position: event for event in seen}
+    assert len(at) == len(acknowledged), "as many as were acknowledged: every append was waited for"
+    assert all(at[event.position].seq == event.seq for event in acknowledged), "an acknowledged event is elsewhere"
+    for partition in range(partitions):
+        here = [event for event in seen if event.partition == partition]
+        assert [event.seq for event in here] == sorted(event.seq for event in here), "out of order"
+    for batch in writers.acknowledged:
+        assert [event.offset for event in batch] == list(range(batch[0].offset, batch[0].offset + 3)), "torn apart"
+
+
+class Ear(logging.Handler):
+    """Hears what the journal says in its log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[logging.LogRecord] = []
+        self.grown = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record)
+        self.grown.set()
+
+    def times(self, text: str) -> int:
+        return sum(text in record.getMessage() for record in self.heard)
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    made = Ear()
+    logging.getLogger("journeyman").addHandler(made)
+    yield made
+    logging.getLogger("journeyman").removeHandler(made)
+
+
+@pytest.mark.parametrize("fault", ["killed", "stopped"])
+def test_nothing_is_lost_or_doubled_by_a_broker_that_is(
+    fault: str, shaky: KafkaCluster, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stopped broker keeps its connections: it is left alone until requests have timed out and were repeated.
+    silence = 0.5 if fault == "killed" else 3.0
+    monkeypatch.setattr(kafka_appender, "KAFKA_SILENCE_SECONDS_MAX", silence)
+    monkeypatch.setattr(kafka_tail, "KAFKA_SILENCE_SECONDS_MAX", silence)
+    broker = shaky.broker(1)
+
+    async def test() -> None:
+        log = log_from_url(new_url(shaky, 2))
+        await log.open()
+        seen: list[Event] = []
+        grown = asyncio.Event()
+        follower = asyncio.ensure_future(follow(await log.tail({0: 0, 1: 0}), seen, grown))
+        writers = Writers(log, 4)
+        await writers.more(40)
+        for time in (1, 2):
+            await asyncio.to_thread(broker.kill if fault == "killed" else broker.pause)
+            for away in ("has not acknowledged an append", "has not answered a reader"):
+                await until(f"'{away}' was said", lambda away=away, time=time: ear.times(away) >= time, ear.grown)  # type: ignore[misc]
+            await asyncio.to_thread(broker.start if fault == "killed" else broker.resume)
+            await writers.more(40)
+            for back in ("acknowledges appends", "answers the reader"):
+                await until(f"'{back}' was said", lambda back=back, time=time: ear.times(back) >= time, ear.grown)  # type: ignore[misc]
+        await writers.stop()
+        count = 3 * len(writers.acknowledged)
+        await until("all of it is read", lambda: len(seen) >= count, grown)
+        follower.cancel()
+        await asyncio.wait({follower})
+        await log.aclose()
+        check(writers, seen, 2)
+
+    run(test())
+    assert ear.times("a reader") == 2, "once for each time that it was away, and not at each attempt"
+
+
+def test_an_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "APPEND_SECONDS_MAX", 0.5)
+    broker = shaky.broker(1)
+
+    async def test() -> None:
+        log = log_from_url(new_url(shaky))
+        await log.open()
+        await log.append(drafts("early.thing", 1))
+        await asyncio.to_thread(broker.pause)
+        handed_in = drafts("thing.made", 2)
+        for _ in range(2):
+            with pytest.raises(AppendInDoubt, match="it stays queued") as doubt:
+                await log.append(handed_in)
+            assert doubt.value.drafts == tuple(handed_in)
+        later = asyncio.ensure_future(log.append(drafts("later.thing", 1)))
+        monkeypatch.setattr(kafka, "APPEND_SECONDS_MAX", PATIENCE_SECONDS)
+        await asyncio.to_thread(broker.resume)
+        assert [event.offset for event in await log.append(handed_in)] == [1, 2]
+        (outcome,) = await asyncio.gather(later, return_exceptions=True)
+        again = outcome if isinstance(outcome, list) else await log.append(drafts("never.needed", 1))
+        assert again[0].offset == 3
+        await log.aclose()
+
+    run(test())
+
+
+def test_what_waits_for_a_broker_is_bounded(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "APPEND_QUEUE_BYTES_MAX", 10_000)
+    broker = shaky.broker(1)
+
+    async def test() -> None:
+        log = log_from_url(new_url(shaky))
+        await log.open()
+        await log.append(drafts("early.thing", 1))
+        await asyncio.to_thread(broker.pause)
+        waiting = [asyncio.ensure_future(log.append(drafts("thing.made", 10))) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(JournalUnavailable, match="nothing of this one was sent"):
+            await log.append(drafts("too.much", 10))
+        await asyncio.to_thread(broker.resume)
+        await asyncio.gather(*waiting)
+        await log.append(drafts("late.thing", 1))
+        assert (await log.bounds()).end[0] == 32
+        await log.aclose()
+
+    run(test())
+
+
+@pytest.mark.parametrize("fault", ["killed", "stopped"])
+def test_closing_does_not_wait_for_ever(
+    fault: str, shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kafka, "CLOSE_SECONDS_MAX", 0.5)
+    broker = shaky.broker(1)
+    url = new_url(shaky)
+    handed_in = [drafts(f"thing.n{number}", 2) for number in range(3)]
+
+    async def leave() -> None:
+        log = log_from_url(url)
+        await log.open()
+        await log.append(drafts("early.thing", 1))
+        tail = await log.tail({0: 0})
+        await asyncio.to_thread(broker.kill if fault == "killed" else broker.pause)
+        waiting = [asyncio.ensure_future(log.append(each)) for each in handed_in]
+        await asyncio.sleep(0)
+        await log.aclose()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(outcome, AppendInDoubt) for outcome in outcomes)
+        await tail.aclose()
+
+    async def come_back() -> None:
+        log = log_from_url(url)
+        await log.open()
+        # What was in doubt is handed to the next log, which finds what landed meanwhile.
+        appended = [await log.append(each) for each in handed_in]
+        tail = await log.tail({0: 0})
+        names: list[str] = []
+        while len(names) < 7:
+            page = await tail.page()
+            names += [event.name for event in decode_all(page.rows, 0, page.offsets)] if page is not None else []
+        assert sorted(names) == ["early.thing", *sorted(f"thing.n{n}" for n in range(3) for _ in range(2))]
+        assert all(batch[1].offset == batch[0].offset + 1 for batch in appended)
+        await log.aclose()
+
+    run(leave())
+    broker.start() if fault == "killed" else broker.resume()
+    run(come_back())
+    assert any("6 events of unknown fate" in record.getMessage() for record in caplog.records)
+
+
+def test_three_brokers_carry_on_without_the_leader(kafka_cluster: KafkaCluster) -> None:
+    with KafkaCluster(nodes=3) as cluster:
+        url = new_url(cluster, 3)
+
+        async def test() -> None:
+            log = log_from_url(url)
+            await log.open()
+            facts = log._facts  # type: ignore[attr-defined]
+            assert facts.replication == 3, "the cluster's default"
+            seen: list[Event] = []
+            grown = asyncio.Event()
+            follower = asyncio.ensure_future(follow(await log.tail({0: 0, 1: 0, 2: 0}), seen, grown))
+            writers = Writers(log, 4)
+            await writers.more(40)
+            leader = await asyncio.to_thread(cluster.leader_of, log.topic)  # type: ignore[attr-defined]
+            await asyncio.to_thread(leader.kill)
+            await writers.more(60)
+            await asyncio.to_thread(leader.start)
+            other = await asyncio.to_thread(cluster.leader_of, log.topic, 1)  # type: ignore[attr-defined]
+            await asyncio.to_thread(other.pause)
+            await writers.more(60)
+            await asyncio.to_thread(other.resume)
+            await writers.more(20)
+            await writers.stop()
+            await until("all of it is read", lambda: len(seen) >= 3 * len(writers.acknowledged), grown)
+            follower.cancel()
+            await asyncio.wait({follower})
+            await log.aclose()
+            check(writers, seen, 3)
+
+        run(test())
