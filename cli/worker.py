@@ -6,16 +6,20 @@ from typing import Annotated, Any
 import typer
 
 from ..journal.limits import (
+    COROUTINES_DEFAULT,
+    COROUTINES_MAX,
     DRAIN_SECONDS_DEFAULT,
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    PROCESSES_MAX,
     THREADS_DEFAULT,
     THREADS_MAX,
 )
 from ..workers.errors import TaskError
-from ..workers.foreman import Foreman, Settings, Statistics
+from ..workers.foreman import Foreman
 from ..workers.loading import collect_tasks
+from ..workers.settings import Settings, Statistics, processes_default
 from ..workers.task import Task
 from ..workers.worker import journal_url, work
 from .failures import BadInput
@@ -35,8 +39,21 @@ def worker(
         typer.Option(metavar="A,B", help="Work on these queues only, the first one first.", show_default="all queues"),
     ] = None,
     threads: Annotated[
-        int, typer.Option(min=1, max=THREADS_MAX, metavar="N", help="How many tasks run at the same time.")
+        int, typer.Option(min=1, max=THREADS_MAX, metavar="N", help="How many tasks run in threads at the same time.")
     ] = THREADS_DEFAULT,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=PROCESSES_MAX,
+            metavar="N",
+            help="How many child processes, at most, for tasks with mechanism='process'.",
+            show_default="one less than there are processors",
+        ),
+    ] = None,
+    coroutines: Annotated[
+        int, typer.Option(min=1, max=COROUTINES_MAX, metavar="N", help="How many async tasks run at the same time.")
+    ] = COROUTINES_DEFAULT,
     lease_ms: Annotated[
         int,
         typer.Option(
@@ -69,7 +86,14 @@ def worker(
     Exit status: 0 after draining, 1 if the journal cannot be used, 2 if PACKAGE or an option makes no sense.
     """
     configure_logging(log_level)
-    settings = Settings(_names(queues), threads, lease_ms, drain_timeout)
+    settings = Settings(
+        queues=_names(queues),
+        threads=threads,
+        processes=processes or processes_default(),
+        coroutines=coroutines,
+        lease_ms=lease_ms,
+        drain_seconds=drain_timeout,
+    )
     tasks = _tasks(package)
     shown = shared_journal(journal_url(tasks, journal)).url
     statistics = asyncio.run(work(tasks, journal, settings, lambda foreman: _announce(foreman, tasks, shown)))

@@ -11,10 +11,11 @@ from .errors import (
     TaskNameCollisionError,
     ValidationError,
 )
-from .foreman import Foreman, Settings
+from .foreman import Foreman
 from .loading import collect_tasks
 from .message import Message
 from .results import ResultStore
+from .settings import Settings, Statistics
 from .status import StatusTracker, StatusUpdate, TaskStatus
 from .task import Task, task
 from .transitions import State
@@ -37,6 +38,7 @@ __all__ = [
     "settings2backoff",
     "Foreman",
     "Settings",
+    "Statistics",
     "work",
     "collect_tasks",
     "TaskView",

@@ -1,9 +1,9 @@
 """What a worker does next: one pure function from what it knows to what it wants appended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..journal.limits import CLAIM_AHEAD_SECONDS, CLAIMS_MAX, LEASE_RENEWAL_FRACTION
+from ..journal.limits import LEASE_RENEWAL_FRACTION
 from .ready import ReadyTasks
 from .transitions import State
 from .view import TaskState, TaskView
@@ -50,20 +50,23 @@ class Standing(NamedTuple):
 class Situation(NamedTuple):
     """What the decision depends on beside the view.
 
-    `now` is the wall clock, by which delays are due; `monotonic` measures silence. `free` is how many more tasks it has
-    room for. `draining`: it takes on nothing new.
+    `now` is the wall clock, by which delays are due; `monotonic` measures silence. `draining`: it takes on nothing new.
     """
 
     now: float
     monotonic: float
-    free: int
     lease_seconds: float
     standings: Mapping[int, Standing]
     draining: bool = False
 
 
-def decide(view: TaskView, ready: ReadyTasks, watch: Watch, situation: Situation) -> list[Command]:
-    """What to append now; an empty list means that there is nothing to do but wait."""
+def decide(
+    view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], watch: Watch, situation: Situation
+) -> list[Command]:
+    """What to append now; an empty list means that there is nothing to do but wait.
+
+    `offers` are, for each of its crews, the tasks that are ready for it and how many of them it has room for.
+    """
     commands: list[Command] = []
     joined = {
         partition
@@ -73,16 +76,17 @@ def decide(view: TaskView, ready: ReadyTasks, watch: Watch, situation: Situation
     claims: list[Claim] = []
     if not situation.draining:
         commands += [Join(partition) for partition in situation.standings if partition not in joined]
-        if situation.free > 0 and joined:
-            claims = _claims(ready, situation, joined)
+        for ready, free in offers:
+            if free > 0 and joined:
+                claims += _claims(ready, free, situation, joined)
     commands += claims
     commands += _beats(view, watch, situation, joined, {claim.task.partition for claim in claims})
     commands += [Expire(*suspect) for suspect in watch.suspects(view) if suspect.partition in joined]
     return commands
 
 
-def _claims(ready: ReadyTasks, situation: Situation, joined: set[int]) -> list[Claim]:
-    tasks = ready.take(situation.free, situation.now, situation.monotonic)
+def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]) -> list[Claim]:
+    tasks = ready.take(free, situation.now, situation.monotonic)
     for task in tasks:
         if task.partition not in joined:
             ready.add(task)  # its turn comes when the session there is open
@@ -100,9 +104,3 @@ def _beats(view: TaskView, watch: Watch, situation: Situation, joined: set[int],
         if session is not None and session.claims and silent >= situation.lease_seconds * LEASE_RENEWAL_FRACTION:
             beats.append(Beat(partition))
     return beats
-
-
-def room(threads: int, job_seconds: float) -> int:
-    """How many tasks a worker should hold: one for each thread, and ahead of them a moment's worth of its own pace."""
-    ahead = threads * CLAIM_AHEAD_SECONDS / max(job_seconds, 1e-6)
-    return min(CLAIMS_MAX, threads + int(ahead)) if ahead >= 1 else min(CLAIMS_MAX, threads)

@@ -31,3 +31,15 @@ class RevokedError(TaskError):
 
 class UnknownTaskError(TaskError):
     """The journal has no task of that id."""
+
+
+class TaskTimeoutError(TaskError, TimeoutError):
+    """The task has run for longer than its timeout."""
+
+    def __str__(self) -> str:
+        """What it was given; an exception raised in a thread from outside is given nothing."""
+        return super().__str__() or "the task has run for longer than its timeout"
+
+
+class ProcessDiedError(TaskError):
+    """The process that ran the task has died with it."""

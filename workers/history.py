@@ -15,7 +15,7 @@ So the verdicts about this task are those that every worker reached, and the rea
 """
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -66,16 +66,22 @@ class TaskHistory(NamedTuple):
 
 
 async def task_history(
-    journal: AsyncJournal, task_id: str, progress: Progress = lambda _done, _all: None
+    journal: AsyncJournal,
+    task_id: str,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    until: Mapping[int, int] | None = None,
 ) -> TaskHistory:
-    """All that happened to the task `task_id`; `progress(done, all)` is told how many events were looked at.
+    """All that happened to the task `task_id`, before the cursor `until` if one is given.
 
-    `UnknownTaskError` if the journal has no such task.
+    `progress(done, all)` is told how many events were looked at. `UnknownTaskError` if there is no such task in it.
     """
     log = await journal.open()
     partition = log.partition_of(task_id)
     bounds = await log.bounds()
     first, end = bounds.first[partition], bounds.end[partition]
+    if until is not None:
+        end = min(end, until.get(partition, end))
     born = id_time(task_id)
     start = first if born is None else max(first, (await log.position_at(born - CLOCK_SKEW_SECONDS_MAX))[partition])
     fold = _Fold(task_id, partition, from_the_beginning=start == 0)
@@ -85,7 +91,7 @@ async def task_history(
     task = fold.view.find(task_id)
     if task is None:
         raise UnknownTaskError(_unknown(journal.url, task_id, fold.steps, first))
-    hosts = {worker: await _host(log, partition, fold, worker, end) for worker in fold.workers}
+    hosts = {worker: fold.hosts.get(worker) or await host_of(log, partition, worker, end) for worker in fold.workers}
     return TaskHistory(task, fold.steps, {worker: host for worker, host in hosts.items() if host})
 
 
@@ -245,10 +251,8 @@ def _fate(name: str, task: TaskState | None) -> str:
     return "its worker was silent for the whole lease: the task returned to the queue"
 
 
-async def _host(log: Log, partition: int, fold: _Fold, worker: str, end: int) -> str:
+async def host_of(log: Log, partition: int, worker: str, end: int) -> str:
     """The host a worker's session was opened on; empty if its beginning was not found near the time in its id."""
-    if worker in fold.hosts:
-        return fold.hosts[worker]
     born = id_time(worker)
     for slack in _JOIN_SLACK_SECONDS if born is not None else ():
         assert born is not None

@@ -1,14 +1,15 @@
 """Running one task: a flat pipeline over one value, with a closed set of outcomes."""
 
+import asyncio
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
 
-from ..journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB
+from ..journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
 from . import names
 from .message import Message, decode_message
 from .task import Task
@@ -59,8 +60,16 @@ class Job:
         return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
 
 
+class Ending(NamedTuple):
+    """How a run ended: the event's name, what is particular to it of the encoded context, and when to run again."""
+
+    name: str
+    detail: bytes = b""
+    due: float = 0.0
+
+
 class Outcome(msgspec.Struct, gc=False):
-    """What became of a job: the event's name, the encoded context that is particular to it, and when to run again."""
+    """What became of a job."""
 
     job: Any
     name: str
@@ -78,20 +87,70 @@ class Outcome(msgspec.Struct, gc=False):
         )
 
 
-def run(job: Job, tasks: Mapping[str, Task[Any, Any]]) -> Outcome:
+Tasks = Mapping[str, Task[Any, Any]]
+
+
+def run(job: Job, tasks: Tasks) -> Outcome:
     """Run a job to its outcome; nothing a task does escapes from here."""
     if not job.may_start:
-        return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
+        return unstarted(job)
+    return Outcome(job, *execute(job.state.name, job.row, job.prior_attempts, tasks))
+
+
+async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
+    """Run the job of a coroutine function to its outcome; only a cancellation from outside escapes."""
+    if not job.may_start:
+        return unstarted(job)
     started = time.perf_counter()
     task = tasks[job.state.name]
     message: Message | None = None
     try:
-        message = decode_message(job.row)
-        message.retries = job.prior_attempts
-        result = _encode_result(task.op(message))
+        message = _message(job.row, job.prior_attempts)
+        result = await task.op(message)
+        return Outcome(job, *_succeeded(result, started))
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return Outcome(job, *_failed(task, message, error, _milliseconds_since(started)))
+
+
+def unstarted(job: Job) -> Outcome:
+    """The outcome of a job that came too late to be started."""
+    return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
+
+
+def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
+    """Run the task `name` for the submission in `row`, to its ending."""
+    started = time.perf_counter()
+    task = tasks[name]
+    message: Message | None = None
+    try:
+        message = _message(row, prior_attempts)
+        return _succeeded(task.op(message), started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
-        return _failed(job, task, message, error, started)
-    return Outcome(job, names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (_milliseconds_since(started), result))
+        return _failed(task, message, error, _milliseconds_since(started))
+
+
+def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Outcome:
+    """The outcome of a job that was ended from outside, by its deadline or with the process that ran it."""
+    message = _message(job.row, job.prior_attempts)
+    return Outcome(job, *_failed(tasks[job.state.name], message, error, seconds * 1_000))
+
+
+def timeout_of(row: bytes) -> float:
+    """How long the submission in `row` may run, in seconds."""
+    return _timeout_decoder.decode(row).context.timeout / 1_000
+
+
+def _message(row: bytes, prior_attempts: int) -> Message:
+    message = decode_message(row)
+    message.retries = prior_attempts
+    return message
+
+
+def _succeeded(result: Any, started: float) -> Ending:
+    encoded = _encode_result(result)
+    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (_milliseconds_since(started), encoded))
 
 
 class UnserialisableResult(TypeError):
@@ -113,15 +172,26 @@ def _encode_result(result: Any) -> bytes:
     return encoded
 
 
-def _failed(job: Job, task: Task[Any, Any], message: Message | None, error: BaseException, started: float) -> Outcome:
-    detail = b',"ran_ms":%.3f,"exception":%b' % (_milliseconds_since(started), orjson.dumps(_details(error)))
+def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
+    detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
             due = task.retry_at(message)
-            return Outcome(job, names.RETRIED, detail + b',"due":%.6f' % due, due)
+            return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due)
     except BaseException as broken:  # a hook that fails must not lose the outcome
         detail += b',"hook":%b' % orjson.dumps(_details(broken))
-    return Outcome(job, names.FAILED, detail)
+    return Ending(names.FAILED, detail)
+
+
+class _Timeout(msgspec.Struct, gc=False):
+    timeout: int = TASK_TIMEOUT_MS_DEFAULT
+
+
+class _TimeoutEvent(msgspec.Struct, gc=False):
+    context: _Timeout
+
+
+_timeout_decoder: Final = msgspec.json.Decoder(_TimeoutEvent)
 
 
 def _details(error: BaseException) -> dict[str, str]:

@@ -15,7 +15,7 @@ from .names import QUEUE_DEFAULT
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MECHANISMS: Final = ("thread",)
+MECHANISMS: Final = ("async", "thread", "process")
 
 
 class Task(Generic[P, R]):
@@ -25,6 +25,8 @@ class Task(Generic[P, R]):
       still waits under the old one.
     - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
+    - `mechanism`: "thread", "process" or "async"; None for "async" where the function is a coroutine function, which it
+      has to be there and nowhere else, and "thread" otherwise.
     - Calling the task calls the function, here and now.
     """
 
@@ -37,12 +39,11 @@ class Task(Generic[P, R]):
         timeout: int = TASK_TIMEOUT_MS_DEFAULT,
         max_retries: int | None = MAX_RETRIES_DEFAULT,
         backoff: Backoff | None = None,
-        mechanism: str = "thread",
+        mechanism: str | None = None,
         *,
         no_positional_args: bool = False,
     ) -> None:
-        if mechanism not in MECHANISMS:
-            raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {mechanism!r}")
+        mechanism = _checked_mechanism(function, mechanism)
         self.function = function
         self.broker = broker
         self._name = name or function.__name__
@@ -108,8 +109,11 @@ class Task(Generic[P, R]):
             self.broker.submit(message)
         return message
 
-    def op(self, message: Message) -> R:
-        """Run the function for a message; the message itself is passed where the function has a parameter for it."""
+    def op(self, message: Message) -> Any:
+        """Run the function for a message; the message itself is passed where the function has a parameter for it.
+
+        Returns what the function returns; of a coroutine function, the coroutine.
+        """
         arguments: dict[str, Any] = message.kwargs
         if self.takes_message and "message" not in arguments:
             arguments = {**arguments, "message": message}
@@ -131,7 +135,7 @@ def task(
     timeout: int = TASK_TIMEOUT_MS_DEFAULT,
     max_retries: int | None = MAX_RETRIES_DEFAULT,
     backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
-    mechanism: str = "thread",
+    mechanism: str | None = None,
     *,
     no_positional_args: bool = False,
     base_task: type[Task[Any, Any]] | None = None,
@@ -158,3 +162,17 @@ def _takes_message(function: Callable[..., Any]) -> bool:
     """Whether the function has a parameter `message` that asks for the message: bare, or annotated `Message`."""
     parameter = inspect.signature(function).parameters.get("message")
     return parameter is not None and parameter.annotation in (inspect.Parameter.empty, Message, "Message")
+
+
+def _checked_mechanism(function: Callable[..., Any], mechanism: str | None) -> str:
+    is_coroutine = inspect.iscoroutinefunction(function)
+    if mechanism is None:
+        return "async" if is_coroutine else "thread"
+    if mechanism not in MECHANISMS:
+        raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {mechanism!r}")
+    if (mechanism == "async") != is_coroutine:
+        raise ValidationError(
+            f"mechanism 'async' is for coroutine functions (async def), and they have no other; "
+            f"{function.__qualname__} is {'one' if is_coroutine else 'none'}, got {mechanism!r}"
+        )
+    return mechanism

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from ..journal.asynchronous import AsyncJournal
 from .errors import MultipleBrokersError
-from .foreman import Foreman, Settings, Statistics
+from .foreman import Foreman
+from .settings import Settings, Statistics
 from .task import Task
 
 EXIT_AT_ONCE: Final = 130

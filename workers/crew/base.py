@@ -1,0 +1,133 @@
+"""What every crew has in common: jobs go in, outcomes come out, and neither side waits for the other."""
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..errors import TaskTimeoutError
+from ..pipeline import Job, Outcome, Tasks, timeout_of
+
+# How much the newest job counts in the average duration.
+_NEWEST_WEIGHT: Final = 0.1
+
+
+class Crew(ABC):
+    """Runs up to `size` jobs at a time.
+
+    `wake()` is called, from whatever thread, when outcomes have become available and the last ones were collected. Jobs are
+    started one by one from one queue, so a long job never holds a short one behind it.
+    """
+
+    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
+        self.size = size
+        self.lingering = False  # set by who knows of outcomes and lets them wait for more
+        self.draining = False  # set by who wants nothing more to be started
+        self._tasks = tasks
+        self._wake = wake
+        self._waiting: deque[Job] = deque()
+        self._done: deque[Outcome] = deque()
+        self._signalled = False
+        self._job_seconds = 0.0  # of the latest jobs, on average; 0 until something has run
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs were not started yet and can be taken back."""
+        return len(self._waiting)
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """How many jobs run now."""
+
+    @property
+    def job_seconds(self) -> float:
+        """How long a job took of late, on average, in seconds; pessimistic until something has run."""
+        return self._job_seconds or 1.0
+
+    @property
+    def outcomes(self) -> int:
+        """How many outcomes wait to be collected."""
+        return len(self._done)
+
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Hand jobs over, in the order in which they should be run."""
+        self._waiting.extend(jobs)
+        self.nudge()
+
+    @abstractmethod
+    def nudge(self) -> None:
+        """See to it that as many are at work as the waiting jobs are worth."""
+
+    def collect(self) -> list[Outcome]:
+        """All outcomes there are now."""
+        self._signalled = self.lingering = False
+        collected: list[Outcome] = []
+        done = self._done
+        while done:
+            collected.append(done.popleft())
+        return collected
+
+    def take_back(self) -> list[Job]:
+        """Take back all jobs that were not started."""
+        taken: list[Job] = []
+        try:
+            while True:
+                taken.append(self._waiting.pop())
+        except IndexError:
+            return taken
+
+    @abstractmethod
+    def enforce(self, monotonic: float) -> None:
+        """End the jobs that have run for longer than they may; called now and then while something runs."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go; waiting jobs are not started, and what runs is not waited for."""
+
+    def _finished(self, outcome: Outcome, seconds: float) -> None:
+        self._done.append(outcome)
+        self._job_seconds += (seconds - self._job_seconds) * (_NEWEST_WEIGHT if self._job_seconds else 1.0)
+        if not self._signalled:
+            self._signalled = True
+            self._wake()
+
+    def _ran_dry(self) -> None:
+        """Nothing more to run: outcomes need not wait for company any longer."""
+        if self.lingering and self._done:
+            self.lingering = False
+            self._wake()
+
+
+class Run:
+    """A job that is being run, and until when it may."""
+
+    __slots__ = ("_deadline", "job", "number", "started", "timed_out")
+
+    def __init__(self, job: Job, number: int = 0) -> None:
+        self.job = job
+        self.number = number
+        self.started = time.monotonic()
+        self.timed_out = False
+        self._deadline: float | None = None  # worked out only for runs that last long enough to be looked at
+
+    def restart(self) -> None:
+        """It is only now that it is run."""
+        self.started, self._deadline = time.monotonic(), None
+
+    @property
+    def deadline(self) -> float:
+        """The monotonic time at which it has to be over."""
+        if self._deadline is None:
+            self._deadline = self.started + timeout_of(self.job.row)
+        return self._deadline
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.started
+
+    def timeout_error(self) -> TaskTimeoutError:
+        """What a job that is over its time fails with."""
+        return TaskTimeoutError(f"{self.job.state.name} ran for longer than its {self.deadline - self.started:g} s")

@@ -1,0 +1,103 @@
+"""A crew of coroutines, run in the foreman's own loop.
+
+A few resident runners take jobs one by one; a job that never waits costs no task of its own. A timeout cancels the runner,
+so it takes effect where the coroutine awaits; code that never awaits cannot be stopped, and stops everything else in the
+loop for as long: such work belongs in threads or processes.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Final
+
+from ..pipeline import Outcome, Tasks, failure, run_coroutine
+from .base import Crew, Run
+
+# After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
+_JOBS_IN_A_ROW_MAX: Final = 64
+
+
+class CoroutineCrew(Crew):
+    """Up to `size` coroutines at a time; made and used within the loop."""
+
+    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
+        super().__init__(size, tasks, wake)
+        self._runners: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
+        self._running: dict[asyncio.Task[None], Run] = {}
+        self._nudging = False
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return len(self._running)
+
+    def nudge(self) -> None:
+        """Wake or add a runner; runners wake the next one themselves when their job waits."""
+        if not self._waiting:
+            return
+        if self._idle:
+            idle = self._idle.pop()
+            if not idle.done():
+                idle.set_result(None)
+        elif len(self._runners) < self.size:
+            # A clean context: what one job sets in its context variables is not there for the next runner's.
+            runner = asyncio.get_running_loop().create_task(self._work(), context=contextvars.Context())
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
+
+    def _nudge_soon(self) -> None:
+        """Wake the next runner as soon as the loop has its turn, which is when the present job waits for something."""
+        if self._waiting and not self._nudging:
+            self._nudging = True
+            asyncio.get_running_loop().call_soon(self._nudged)
+
+    def _nudged(self) -> None:
+        self._nudging = False
+        self.nudge()
+
+    def enforce(self, monotonic: float) -> None:
+        """Cancel the runners whose job is over its time."""
+        for runner, running in list(self._running.items()):
+            if not running.timed_out and monotonic >= running.deadline:
+                running.timed_out = True
+                runner.cancel()
+
+    def close(self) -> None:
+        """Cancel the runners; waiting jobs are not started."""
+        self._waiting.clear()
+        for runner in list(self._runners):
+            runner.cancel()
+
+    async def _work(self) -> None:
+        me = asyncio.current_task()
+        assert me is not None
+        clean = len(contextvars.copy_context())
+        in_a_row = 0
+        while len(contextvars.copy_context()) == clean:  # a job has left something behind: a new runner is due
+            if not self._waiting:
+                self._ran_dry()
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+                continue
+            running = self._running[me] = Run(self._waiting.popleft())
+            self._nudge_soon()
+            await self._run(me, running)
+            in_a_row += 1
+            if in_a_row >= _JOBS_IN_A_ROW_MAX:
+                in_a_row = 0
+                await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(self.nudge)
+
+    async def _run(self, me: "asyncio.Task[None]", running: Run) -> None:
+        try:
+            outcome: Outcome = await run_coroutine(running.job, self._tasks)
+        except asyncio.CancelledError:
+            if not running.timed_out:
+                raise  # the crew is closed
+            me.uncancel()
+            outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
+        finally:
+            del self._running[me]
+        self._finished(outcome, running.seconds)

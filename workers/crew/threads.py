@@ -1,0 +1,123 @@
+"""A crew of threads.
+
+What a timeout can do: it raises `TaskTimeoutError` in the thread, at its next step of Python code. It cannot stop a call that
+stays in C (a long computation of a library, a blocking system call without Python in between). Such a thread is given up
+after `ABANDON_SECONDS`: the task's outcome is written, another thread takes the place, and what the old one returns, some
+day, is thrown away.
+"""
+
+import ctypes
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+from ...journal.limits import ABANDON_SECONDS
+from ..errors import TaskTimeoutError
+from ..pipeline import Outcome, Tasks, failure, run
+from .base import Crew, Run
+
+# Jobs shorter than this, in seconds, are taken by few threads: waking a thread costs more than running them.
+_SHORT_SECONDS: Final = 0.000_5
+_SHORT_JOBS_PER_THREAD: Final = 64
+
+
+class ThreadCrew(Crew):
+    """Up to `size` threads, started as needed."""
+
+    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
+        super().__init__(size, tasks, wake)
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        self._threads: dict[int, threading.Thread] = {}
+        self._running: dict[int, Run] = {}
+        self._guard = threading.Lock()
+        self._count = 0
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return len(self._running)
+
+    def nudge(self) -> None:
+        """Wake as many threads as the waiting jobs are worth."""
+        waiting = len(self._waiting)
+        if not waiting:
+            return
+        if self.job_seconds < _SHORT_SECONDS and not self._running:
+            waiting = -(-waiting // _SHORT_JOBS_PER_THREAD)
+        awake = len(self._running) + self._tokens.qsize()
+        for _ in range(min(waiting, self.size - awake)):
+            if len(self._threads) < self.size and len(self._threads) <= awake:
+                self._add_thread()
+            self._tokens.put(True)
+            awake += 1
+
+    def enforce(self, monotonic: float) -> None:
+        """Interrupt the threads whose job is over its time, and give up those that do not react."""
+        for ident, running in list(self._running.items()):
+            if monotonic < running.deadline:
+                continue
+            with self._guard:
+                if self._running.get(ident) is not running:
+                    continue
+                if not running.timed_out:
+                    running.timed_out = True
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(ident), ctypes.py_object(TaskTimeoutError)
+                    )
+                elif monotonic >= running.deadline + ABANDON_SECONDS:
+                    self._abandon(ident, running, monotonic)
+
+    def _abandon(self, ident: int, running: Run, monotonic: float) -> None:
+        del self._running[ident]
+        del self._threads[ident]
+        error = TaskTimeoutError(f"{running.timeout_error()}, and its thread cannot be stopped")
+        self._finished(failure(running.job, self._tasks, error, monotonic - running.started), 0.0)
+        self.nudge()
+
+    def close(self) -> None:
+        """Let the threads end when they have run what they run now; waiting jobs are not started."""
+        self._waiting.clear()
+        for _ in self._threads:
+            self._tokens.put(False)
+
+    def _add_thread(self) -> None:
+        # Daemons: a task that never returns must not keep a worker from leaving; its claim is given back.
+        self._count += 1
+        thread = threading.Thread(target=self._work, name=f"journeyman-crew-{self._count}", daemon=True)
+        thread.start()
+        assert thread.ident is not None
+        self._threads[thread.ident] = thread
+
+    def _work(self) -> None:
+        ident = threading.get_ident()
+        while self._tokens.get():
+            while True:
+                try:
+                    job = self._waiting.popleft()
+                except IndexError:
+                    break
+                running = self._running[ident] = Run(job)
+                if not self._run(ident, running):
+                    return  # given up meanwhile, and replaced
+            self._ran_dry()
+
+    def _run(self, ident: int, running: Run) -> bool:
+        """Run a job and hand its outcome over; False if nobody waits for it any more."""
+        outcome: Outcome | None = None
+        while True:  # an interrupt may strike anywhere in here, also after the job has ended
+            try:
+                if outcome is None:
+                    outcome = run(running.job, self._tasks)
+                with self._guard:
+                    if self._running.get(ident) is not running:
+                        return False
+                    if running.timed_out:
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
+                    del self._running[ident]
+                break
+            except TaskTimeoutError:
+                if outcome is None:
+                    outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
+        self._finished(outcome, running.seconds)
+        return True

@@ -1,0 +1,77 @@
+"""What a foreman and a child process say to each other: frames of MessagePack on a socket pair."""
+
+import socket
+import struct
+from typing import Any, Final
+
+import msgspec
+
+_LENGTH: Final = struct.Struct("!I")
+_READ_BYTES: Final = 256 * 1_024
+
+
+class Assignment(msgspec.Struct, array_like=True, gc=False):
+    """A task to run: the submission in `row`, after so many attempts."""
+
+    number: int
+    name: str
+    row: bytes
+    prior_attempts: int
+
+
+class Report(msgspec.Struct, array_like=True, gc=False):
+    """How the assignment of that number ended, and how long it took, in seconds."""
+
+    number: int
+    name: str
+    detail: bytes
+    due: float
+    seconds: float
+
+
+class Orders(msgspec.Struct, array_like=True):
+    """From the foreman: what to run next, in order; `give_back` what was not begun."""
+
+    assignments: list[Assignment]
+    give_back: bool = False
+
+
+class Reports(msgspec.Struct, array_like=True):
+    """From the child: what has ended, what it gives back, and how much memory it has taken at most, in bytes."""
+
+    reports: list[Report]
+    given_back: list[int]
+    peak_bytes: int
+    ready: bool = False
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def frame(message: Orders | Reports) -> bytes:
+    """A message as it goes over the socket."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Takes a stream apart into frames, whatever pieces it comes in."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        self._buffer = bytearray()
+
+    def receive(self, sock: socket.socket) -> list[Any] | None:
+        """The messages that are complete after one read; None at the end of the stream."""
+        piece = sock.recv(_READ_BYTES)
+        if not piece:
+            return None
+        self._buffer += piece
+        messages: list[Any] = []
+        while len(self._buffer) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
+                break
+            messages.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
+            del self._buffer[:end]
+        return messages

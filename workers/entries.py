@@ -1,0 +1,70 @@
+"""From what a worker has decided, and from what has become of its jobs, to the events that say so."""
+
+import os
+import socket
+from typing import NamedTuple
+
+import orjson
+
+from ..journal.event import Draft
+from . import names
+from .decide import Beat, Claim, Command, Expire
+from .pipeline import Job, Lease, Outcome
+from .settings import Settings
+from .view import FactContext, TaskState
+
+
+class Entry(NamedTuple):
+    """One event to append, and the same event as the fold will see it."""
+
+    draft: Draft
+    fact: FactContext
+    command: Command | None = None
+
+
+def outcome_entry(outcome: Outcome) -> Entry:
+    """The outcome of a job, with the token that says on whose behalf."""
+    job: Job = outcome.job
+    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
+    return Entry(Draft(outcome.name, outcome.context(), job.state.id, job.lease.partition), fact)
+
+
+def claim_entry(command: Claim, lease: Lease) -> Entry:
+    """The claim of a task."""
+    task: TaskState = command.task
+    context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task.id), lease.worker.encode())
+    draft = Draft(names.CLAIMED, context, task.id, task.partition)
+    return Entry(draft, FactContext(task=task.id, worker=lease.worker), command)
+
+
+def join_entry(command: Command, lease: Lease, settings: Settings) -> Entry:
+    """The beginning of a session."""
+    host, pid = socket.gethostname(), os.getpid()
+    fact = FactContext(worker=lease.worker, host=host, pid=pid, lease_ms=settings.lease_ms)
+    context = {"worker": lease.worker, "host": host, "pid": pid, "lease_ms": settings.lease_ms}
+    return _worker_entry(names.JOINED, orjson.dumps(context), lease, fact, command)
+
+
+def beat_entry(command: Beat, lease: Lease) -> Entry:
+    """A sign of life."""
+    return _worker_entry(names.BEAT, _own_name(lease), lease, FactContext(worker=lease.worker), command)
+
+
+def expire_entry(command: Expire, lease: Lease) -> Entry:
+    """The end of another worker's session."""
+    context = orjson.dumps({"worker": command.worker, "last": command.last, "by": lease.worker})
+    fact = FactContext(worker=command.worker, last=command.last, by=lease.worker)
+    return _worker_entry(names.EXPIRED, context, lease, fact, command)
+
+
+def leave_entry(lease: Lease) -> Entry:
+    """The end of a session, by its own worker: the claims it still holds return unharmed."""
+    return _worker_entry(names.LEFT, _own_name(lease), lease, FactContext(worker=lease.worker))
+
+
+def _own_name(lease: Lease) -> bytes:
+    return b'{"worker":"%b"}' % lease.worker.encode()
+
+
+def _worker_entry(name: str, context: bytes, lease: Lease, fact: FactContext, command: Command | None = None) -> Entry:
+    return Entry(Draft(name, context, fact.worker, lease.partition), fact, command)
