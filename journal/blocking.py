@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -133,8 +133,20 @@ async def settled(future: "concurrent.futures.Future[T]", timeout: float | None 
         return True
     if _driven.depth:
         return bool(await _Block(lambda interrupt: _blocking_wait(future, timeout, interrupt)))
-    done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=timeout)
-    return bool(done)
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[bool] = loop.create_future()
+
+    def tell(_: object) -> None:
+        with suppress(RuntimeError):  # the loop may be closed by then
+            loop.call_soon_threadsafe(_resolve, ready, True)
+
+    future.add_done_callback(tell)
+    timer = loop.call_later(timeout, _resolve, ready, False) if timeout is not None else None
+    try:
+        return await ready or future.done()
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def _blocking_wait(

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from . import blocking
 from .cursor import Cursor
 from .errors import HistoryTruncated, JournalClosed
-from .event import Draft, Event, check, place, record
+from .event import Draft, Event, check, decode, place, record
 from .limits import PAGE_EVENTS
 from .log import Bounds, Page, check_batch, check_cursor, check_partitions
 from .memory_snapshots import MemorySnapshots
@@ -52,9 +52,16 @@ class MemoryStore:
         self._waiting.append(future)
         return future
 
+    def forget(self, arrival: "concurrent.futures.Future[None]") -> None:
+        """Its reader does not wait any more; call without the lock."""
+        with self.lock:
+            if arrival in self._waiting:
+                self._waiting.remove(arrival)
+
     def ring(self) -> None:
         """Wake everybody who waits; call without the lock."""
-        waiting, self._waiting = self._waiting, []
+        with self.lock:
+            waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -146,7 +153,8 @@ class MemoryLog:
         """Up to `limit` records of `partition` from `offset` on, or None; call with the store's lock held."""
         records = self._store.partitions[partition]
         if offset < records.first:
-            raise HistoryTruncated(partition, offset, records.first)
+            first = decode(records.records[0].row, partition, records.first) if records.records else None
+            raise HistoryTruncated(partition, offset, records.first, first and first.timestamp)
         start = offset - records.first
         rows = [each.row for each in records.records[start : start + limit]]
         return Page(partition, range(offset, offset + len(rows)), rows) if rows else None
@@ -232,7 +240,10 @@ class MemoryTail:
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 return None
-            await blocking.settled(arrival, remaining)
+            try:
+                await blocking.settled(arrival, remaining)
+            finally:
+                self._store.forget(arrival)
 
     def _next(self, limit: int, partition: int | None) -> Page | None:
         """The next page, the partitions taking turns so that none starves."""

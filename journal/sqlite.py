@@ -9,6 +9,7 @@ A forked child opens the file anew and appends under an id of its own; it never 
 """
 
 import concurrent.futures
+import contextlib
 import ctypes
 import functools
 import os
@@ -30,7 +31,7 @@ from .limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
 from .log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from .snapshots import SnapshotStore
 from .sqlite_commit import Committer, Entry, stamp_decoder
-from .sqlite_file import Synchronous, check_path, connect, connect_reader, create, explained, is_journal
+from .sqlite_file import Synchronous, check_path, connect, connect_reader, create, damaged, explained, is_journal
 from .sqlite_repeats import identities, search
 from .sqlite_snapshots import SqliteSnapshots
 from .write_lock import WriteLock
@@ -112,7 +113,6 @@ class SqliteLog:
         self._clock = clock
         self._writer = Writer(writer_id)
         self._opened: _Opened | None = None
-        self._forked = False
         self._closed = False
         self._opening = threading.Lock()
         _logs.add(self)
@@ -127,8 +127,6 @@ class SqliteLog:
                 if not await blocking.settled(prepared, WRITE_LOCK_SECONDS_MAX):
                     raise self._held(lock)
                 prepared.result()
-        except OSError as error:
-            raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
         finally:
             lock.close()
         self._state()
@@ -136,7 +134,7 @@ class SqliteLog:
     def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
         """Make the file a journal if it is new; without `wait` only if the lock is free. Says whether it is one now."""
         try:
-            connection = connect(self.path, self._synchronous)
+            connection = connect(self.path, self._synchronous, create=True)
             try:
                 if is_journal(connection, self.path):
                     return True
@@ -160,7 +158,10 @@ class SqliteLog:
             if self._closed:
                 raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
             if self._opened is None:
-                self._opened = _Opened(self.path, self._synchronous, self._clock, self._writer)
+                try:
+                    self._opened = _Opened(self.path, self._synchronous, self._clock, self._writer)
+                except OSError as error:
+                    raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
             return self._opened
 
     def _held(self, lock: WriteLock) -> JournalUnavailable:
@@ -258,12 +259,15 @@ class SqliteLog:
         state = self._state()
         found = self._rows(state, _PAGE, (offset, limit))
         if found and found[0][0] == offset + 1:
+            if found[-1][0] != offset + len(found):
+                raise damaged(self.path, f"events are missing between the offsets {offset} and {found[-1][0]}")
             return Page(0, range(offset, offset + len(found)), [row for _, row in found])
         if not found and not suspicious:
             return None
         first = self._bounds(state).first[0]
         if offset < first:
-            raise HistoryTruncated(0, offset, first)
+            rows = self._rows(state, _ROW, (first + 1,))
+            raise HistoryTruncated(0, offset, first, stamp_decoder.decode(rows[0][0]).timestamp if rows else None)
         return None
 
     async def tail(self, cursor: Mapping[int, int]) -> Tail:
@@ -365,14 +369,12 @@ class SqliteLog:
             self._closed, state, self._opened = True, self._opened, None
         if state is None:
             return
-        last = Entry([])  # the queue is served in order: once this is done, so is all that was accepted
-        state.committer.enqueue(last)
         state.committer.close_queue()
+        state.readers.close()
         try:
-            state.committer.combine()
-            if await last.settled(WRITE_LOCK_SECONDS_MAX):
-                state.readers.close()
-                await self._exclusively(state, state.committer.disconnect)
+            if state.committer.has_work():
+                with contextlib.suppress(JournalUnavailable):  # whoever waits for an append is told so himself
+                    await self._exclusively(state, state.committer.finish)
         finally:
             state.close()
             state.committer.dismiss()
@@ -411,9 +413,8 @@ class SqliteTail:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if self._bell is not None:
-                self._bell.drain()  # before the look: what is committed after it rings anew
-            page = self._log.page(self._offset, limit, suspicious=self._suspicious)
-            self._suspicious = False
+                self._drain(self._bell)  # before the look: what is committed after it rings anew
+            page = self._look(limit)
             if page is not None:
                 self._offset = page.next_offset
                 return page
@@ -422,11 +423,21 @@ class SqliteTail:
                 return None
             await self._rung(min(remaining, DOORBELL_POLL_SECONDS))
 
+    def _look(self, limit: int) -> Page | None:
+        if not self._follows:
+            return None
+        suspicious, self._suspicious = self._suspicious, False
+        return self._log.page(self._offset, limit, suspicious=suspicious)
+
+    def _drain(self, bell: Bell) -> None:
+        if bell.process == os.getpid():
+            bell.drain()
+        else:  # inherited by a fork: the rings in it are the parent's
+            bell.take_down()
+            self._bell = None
+
     async def _rung(self, timeout: float) -> None:
         """Wait for a reason to look again, at most `timeout` seconds."""
-        if self._bell is not None and self._bell.process != os.getpid():
-            self._bell.take_down()
-            self._bell = None
         if self._bell is None:
             self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
             if self._bell is not None:

@@ -23,10 +23,10 @@ import msgspec
 
 from . import blocking
 from .doorbell import Ringer
-from .errors import AppendInDoubt, JournalClosed, JournalUnavailable, NotAJournal
+from .errors import AppendInDoubt, JournalClosed, JournalUnavailable
 from .event import Draft, Event, place, record
 from .limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
-from .sqlite_file import Synchronous, connect, explained, is_journal
+from .sqlite_file import Synchronous, connect, damaged, explained, is_journal
 from .sqlite_repeats import Identity, Landmarks, identities, search
 from .write_lock import WriteLock
 from .writer import MICROSECONDS, Writer
@@ -176,8 +176,7 @@ class Committer:
                 self.lock.release()
         finally:
             self._seat.release()
-            if self._queue:
-                self._call_helper()
+            self._pass_on()
         self._ringer.ring()
         return True
 
@@ -189,18 +188,14 @@ class Committer:
                     self._drain()
             finally:
                 self._seat.release()
-        # Who came while the seat was taken left the work to us, and we to them: so look once more, from outside.
-        if self._queue:
-            self._call_helper()
+                self._pass_on()
 
     def exclusively(self, work: Callable[[], None], *, wait: bool = False) -> bool:
         """Do other work under both locks; without `wait` only if they are free. Says whether it was done."""
         if not self._seat.acquire(blocking=wait):
             return False
         try:
-            if wait:
-                self.lock.acquire()
-            elif not self.lock.try_acquire():
+            if not (self.lock.acquire() if wait else self.lock.try_acquire()):
                 return False
             try:
                 work()
@@ -208,11 +203,13 @@ class Committer:
                 self.lock.release()
         finally:
             self._seat.release()
-            if self._queue:
-                self._call_helper()
+            self._pass_on()
         return True
 
-    def _call_helper(self) -> None:
+    def _pass_on(self) -> None:
+        """Having left the seat, look at the queue once more: who found the seat taken relies on it."""
+        if not self._queue:
+            return
         with self._mutex:
             if self._helper is None:
                 self._helper = threading.Thread(target=self._help, name="journeyman-commit", daemon=True)
@@ -224,7 +221,8 @@ class Committer:
             self._work.acquire()
             while self._queue:
                 with self._seat:
-                    self.lock.acquire()
+                    if not self.lock.acquire():
+                        return  # dismissed; whoever still waits gives up by himself
                     self._drain()
             if self._closed:
                 return
@@ -307,6 +305,8 @@ class Committer:
                 connection.execute("ROLLBACK")
         if isinstance(error, apsw.Error) and not isinstance(error, (apsw.BusyError, apsw.FullError)):
             self._connection = None  # after an error of the disk a connection may know wrong things
+            with contextlib.suppress(apsw.Error):
+                connection.close()
 
     def connected(self) -> apsw.Connection:
         """The connection; for who holds both locks."""
@@ -322,7 +322,7 @@ class Committer:
         if self._connection is None:
             connection = connect(self.path, self._synchronous)
             if not is_journal(connection, self.path):
-                raise NotAJournal(f"expected a journal, but {self.path} is empty. Restore a copy.")
+                raise damaged(self.path, "it is empty")
             self._connection = connection
         return self._connection
 
@@ -376,11 +376,21 @@ class Committer:
         missing = identities(entry.drafts) - entry.known.keys()
         return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
 
-    def disconnect(self) -> None:
-        """Close the connection, which checkpoints the file if it is the last one; for who holds both locks."""
+    def has_work(self) -> bool:
+        """Whether there is anything to finish; once the queue is closed, False is final."""
+        return self._seat.locked() or bool(self._queue) or self._connection is not None
+
+    def finish(self) -> None:
+        """Commit what is left and close the connection, which checkpoints the file if it is the last one.
+
+        For who holds both locks.
+        """
+        while batch := self._take():
+            self._commit(batch)
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
+        self._ringer.ring()
 
     def dismiss(self) -> None:
         """Let the helping thread end and let go of the lock's file."""

@@ -44,9 +44,10 @@ def check_path(path: str) -> None:
         raise NotAJournal(f"the journal {path} cannot be used: no permission to read and write it.")
 
 
-def connect(path: str, synchronous: Synchronous) -> apsw.Connection:
-    """A connection for the one who writes; the file is created, still empty, if it is not there."""
-    connection = apsw.Connection(path)
+def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> apsw.Connection:
+    """A connection for the one who writes; with `create` the file is made, still empty, if it is not there."""
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = apsw.Connection(path, flags=flags)
     connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     if sys.platform == "darwin":  # there fsync leaves the data in the disk's own cache
@@ -93,15 +94,19 @@ def create(connection: apsw.Connection, path: str) -> None:
             connection.execute("ROLLBACK")
 
 
+def damaged(path: str, what: str) -> NotAJournal:
+    """The error for a file that is a journal and cannot be read as one."""
+    return NotAJournal(
+        f"the journal {path} is damaged: {what}. Run `sqlite3 {path} 'PRAGMA integrity_check'` and restore a copy."
+    )
+
+
 def explained(error: apsw.Error, path: str) -> JournalError:
     """What `error` means to the one who uses the journal at `path`."""
     if isinstance(error, apsw.NotADBError):
         return NotAJournal(f"expected a journal, but {path} is not an SQLite database. Name another file.")
     if isinstance(error, (apsw.CorruptError, apsw.SQLError)):
-        return NotAJournal(
-            f"the journal {path} is damaged ({error}). "
-            f"Run `sqlite3 {path} 'PRAGMA integrity_check'` and restore a copy."
-        )
+        return damaged(path, str(error))
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return JournalUnavailable(
             f"the journal {path} has been locked by another program for {FOREIGN_LOCK_SECONDS_MAX:g} s. "

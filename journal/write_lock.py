@@ -13,6 +13,8 @@ import weakref
 from pathlib import Path
 from typing import Final
 
+from .errors import JournalUnavailable
+
 _locks: Final["weakref.WeakSet[WriteLock]"] = weakref.WeakSet()
 
 
@@ -21,24 +23,37 @@ class WriteLock:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise JournalUnavailable(f"the journal's lock {path} cannot be opened: {error.strerror}.") from error
         _locks.add(self)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free, and say whether it was."""
+        return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def acquire(self) -> bool:
+        """Wait in the queue for the lock, however long it takes; False only if it was closed."""
+        return self._lock(fcntl.LOCK_EX)
+
+    def _lock(self, how: int) -> bool:
+        if self._descriptor < 0:
+            return False
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, how)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise JournalUnavailable(
+                f"the journal's lock {self.path} cannot be taken: {error.strerror}. Keep the journal on a local disk."
+            ) from error
         return True
-
-    def acquire(self) -> None:
-        """Wait in the queue for the lock, however long it takes."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """Let the next one have it."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        if self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let go of the file, and of the lock if it is held; closing twice is harmless."""
