@@ -1,0 +1,99 @@
+"""A shop with tasks, in a directory of its own, and the real command line to run there."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TIMEOUT_SECONDS = 60.0
+TASKS = """
+    import journeyman as jm
+
+    broker = jm.Broker()
+
+
+    @jm.task(broker)
+    def add(a, b):
+        return a + b
+
+
+    @jm.task(broker, max_retries=1, backoff=jm.ConstantBackoff(1, floor=0))
+    def paint(colour):
+        raise ValueError(f"no such colour: {colour}")
+
+
+    @jm.task(broker)
+    def read(path):  # blocks until somebody writes to the pipe at `path`
+        with open(path) as pipe:
+            return pipe.read()
+"""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A directory with the package `shop`, whose module `tasks` has three tasks."""
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tasks.py").write_text(textwrap.dedent(TASKS))
+    return tmp_path
+
+
+@pytest.fixture
+def url(shop: Path) -> str:
+    """The shop's journal, by an absolute URL."""
+    return f"sqlite:///{shop / 'shop.db'}"
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "JOURNEYMAN_JOURNAL"}
+
+
+@pytest.fixture
+def run(shop: Path) -> Run:
+    """Run the command line in the shop to its end."""
+
+    def call(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "journeyman", *arguments],
+            cwd=shop,
+            env=_environment() | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture
+def start(shop: Path) -> Iterator[Start]:
+    """Start the command line in the shop; whatever still runs at the end of the test is killed."""
+    with ExitStack() as stack:
+
+        def call(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+            options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": _environment()} | options
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "journeyman", *arguments],
+                    cwd=shop,
+                    stdin=subprocess.DEVNULL,
+                    text=True,
+                    **options,
+                )
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield call

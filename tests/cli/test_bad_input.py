@@ -1,0 +1,116 @@
+"""Whatever is typed wrongly, or is wrong with the world, gets one sentence and a status, never a traceback."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+NO_TASK = "0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11"
+
+
+def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, *words: str) -> None:
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("journeyman: ")
+    for each in words:
+        assert each in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["worker", "shop.tasks", "--journal", "mysql://shop"], "expected a journal's URL"),
+        (["worker", "shop.tasks", "--journal", "sqlit:///shop.db"], "Did you mean sqlite://"),
+        (["worker", "shop.tasks", "--journal", "sqlite:///shop.db?synk=full"], "Did you mean sync?"),
+        (["worker", "shop.tasks"], "JOURNEYMAN_JOURNAL"),
+        (["worker", "shop.tasks", "--journal", "memory://"], "lives inside one process"),
+        (["worker", "shops.tasks", "--journal", "sqlite:///shop.db"], "did you mean shop?"),
+        (["worker", "shop/tasks.py", "--journal", "sqlite:///shop.db"], "did you mean shop.tasks?"),
+        (["worker", "empty", "--journal", "sqlite:///shop.db"], "has no tasks"),
+        (["worker", "broken", "--journal", "sqlite:///shop.db"], "broken cannot be imported: ZeroDivisionError"),
+        (["worker", "unmet", "--journal", "sqlite:///shop.db"], "it needs no_such_library"),
+        (["worker", "shop.tasks", "--queues", "mail,,other"], "--queues takes"),
+        (["worker", "shop.tasks", "--threads", "0"], "--threads"),
+        (["worker", "shop.tasks", "--lease-ms", "soon"], "--lease-ms"),
+        (["worker"], "PACKAGE"),
+        (["tail", "--journal", "sqlite:///missing.db"], "there is no journal at"),
+        (["tail", "--journal", "sqlite:///missing.db", "--since", "teatime"], "--since takes"),
+        (["tail", "--tropic", "task"], "--topic"),
+        (["tale"], "Did you mean 'tail'"),
+        (["history", NO_TASK, "--journal", "sqlite:///missing.db"], "there is no journal at"),
+        (["demo", "--journal", "ftp://shop"], "expected a journal's URL"),
+        (["demo", "--journal", "sqlite:///mine.db", "--keep"], "--keep"),
+    ],
+)
+def test_typed_wrongly(run: Run, shop: Path, arguments: list[str], words: str) -> None:
+    (shop / "empty.py").touch()
+    (shop / "broken.py").write_text("1 / 0")
+    (shop / "unmet.py").write_text("import no_such_library")
+    _assert_one_sentence(run(*arguments), 2, words)
+    assert not list(shop.glob("*.db")), "a mistake must not make a journal"
+
+
+@pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"], ["history", NO_TASK], ["demo"]])
+class TestTheWorldSaysNo:
+    """Every command, and every way in which a journal can be unusable."""
+
+    def test_another_programs_database(self, run: Run, shop: Path, command: list[str]) -> None:
+        with sqlite3.connect(shop / "other.db") as other:
+            other.execute("CREATE TABLE accounts (id INTEGER)")
+        other.close()
+        _assert_one_sentence(run(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")
+
+    def test_no_database_at_all(self, run: Run, shop: Path, command: list[str]) -> None:
+        (shop / "notes.txt").write_text("Dear diary, " * 1_000)
+        _assert_one_sentence(run(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
+
+    def test_a_directory(self, run: Run, command: list[str]) -> None:
+        _assert_one_sentence(run(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+    def test_a_file_we_may_not_read(self, run: Run, shop: Path, command: list[str]) -> None:
+        (shop / "theirs.db").touch(0)
+        _assert_one_sentence(run(*command, "--journal", "sqlite:///theirs.db"), 1, "no permission")
+
+
+@pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"]])
+def test_a_broker_that_is_not_there(run: Run, command: list[str]) -> None:
+    with socket.socket() as nobody:  # bound and not listening: nobody else takes the port
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        done = run(*command, "--journal", f"kafka://{address}/shop")
+    _assert_one_sentence(done, 1, "no usable Kafka at", address)
+
+
+def test_a_task_nobody_knows(run: Run, shop: Path) -> None:
+    import journeyman as jm
+
+    with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
+        journal.append("shop.opened")
+    _assert_one_sentence(run("history", NO_TASK, "--journal", "sqlite:///shop.db"), 1, f"knows no task {NO_TASK}")
+    _assert_one_sentence(run("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
+
+
+def test_those_who_ask_are_shown_where_it_came_from(run: Run, shop: Path) -> None:
+    (shop / "broken.py").write_text("1 / 0")
+    loud = run("worker", "broken", "--journal", "sqlite:///shop.db", "--log-level", "debug")
+    assert loud.returncode == 2
+    assert "Traceback" in loud.stderr
+    assert "1 / 0" in loud.stderr
+
+
+def test_help_names_the_environment_variable_and_gives_an_example(run: Run) -> None:
+    for command in ("worker", "tail", "history", "demo"):
+        done = run(command, "--help", COLUMNS="120")
+        assert done.returncode == 0
+        assert f"journeyman {command} " in done.stdout
+        assert "JOURNEYMAN_JOURNAL" in done.stdout
+        assert "\x1b[" not in done.stdout, "no colours but on a terminal"

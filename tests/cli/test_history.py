@@ -1,0 +1,69 @@
+"""`journeyman history`, as a process."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+
+import journeyman as jm
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def done(start: Start, url: str) -> tuple[jm.Message, jm.Message]:
+    """A task that succeeded and one that failed twice, run by a real worker."""
+    worker = start("worker", "shop.tasks", "--journal", url)
+    with jm.Journal(url) as journal:
+        broker = jm.Broker(journal)
+        good = jm.Message(task_name="add", kwargs={"a": 2, "b": 3})
+        backoff = jm.ConstantBackoff(1, floor=0).settings
+        bad = jm.Message(task_name="paint", args=["sepia"], max_retries=1, backoff_settings=backoff)
+        broker.submit_all([good, bad])
+        tracker = jm.StatusTracker(journal)
+        tracker.wait_for(good, jm.TaskStatus.SUCCEEDED, timeout=30)
+        tracker.wait_for(bad, jm.TaskStatus.FAILED, timeout=30)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    return good, bad
+
+
+def test_shows_what_happened_and_the_result(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+    shown = run("history", done[0].uuid, "--journal", url)
+    assert shown.returncode == 0, shown.stderr
+    assert "succeeded" in shown.stdout.splitlines()[1]
+    assert "1 attempt" in shown.stdout.splitlines()[1]
+    assert [name for name in ("task.submitted", "task.claimed", "task.succeeded") if name in shown.stdout] == [
+        "task.submitted",
+        "task.claimed",
+        "task.succeeded",
+    ]
+    assert shown.stdout.splitlines()[-1] == "result 5"
+
+
+def test_shows_each_failure_and_the_error(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+    shown = run("history", done[1].uuid, "--journal", url)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("task.claimed") == 2
+    assert "attempt 1" in shown.stdout
+    assert "attempt 2" in shown.stdout
+    assert "runs again" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == "error ValueError: no such colour: sepia"
+
+
+def test_json_says_the_same_in_full(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+    shown = run("history", done[1].uuid, "--journal", url, "--json")
+    steps = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [(step["name"], step["verdict"], step["attempts"], step["state"]) for step in steps] == [
+        ("task.submitted", "accepted", 0, "ready"),
+        ("task.claimed", "accepted", 1, "claimed"),
+        ("task.retried", "accepted", 1, "ready"),
+        ("task.claimed", "accepted", 2, "claimed"),
+        ("task.failed", "accepted", 2, "failed"),
+    ]
+    assert all(step["key"] == done[1].uuid for step in steps)
+    assert steps[0]["since_previous_ms"] is None
+    assert all(step["since_previous_ms"] > 0 for step in steps[1:])
+    assert len({step["host"] for step in steps[1:]}) == 1

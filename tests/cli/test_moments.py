@@ -1,0 +1,83 @@
+"""Moments as people type them."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from journeyman.cli.failures import BadInput
+from journeyman.cli.moments import parse_moment
+from journeyman.cli.screen import printable, span, when
+
+NOW = 1_795_305_600.0
+
+
+@pytest.fixture
+def five_hours_west() -> Iterator[None]:
+    """Local time is five hours behind universal time."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "EST5"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds_before_now"),
+    [
+        ("10m", 600),
+        ("2h", 7_200),
+        ("3d", 259_200),
+        ("1h30m", 5_400),
+        ("250ms", 0.25),
+        (" 1w ", 604_800),
+        ("1.5h", 5_400),
+    ],
+)
+def test_spans_are_counted_back_from_now(text: str, seconds_before_now: float) -> None:
+    assert parse_moment(text, NOW) == NOW - seconds_before_now
+
+
+def test_seconds_since_the_epoch_stand_as_they_are() -> None:
+    assert parse_moment("1795305600.25", NOW) == NOW + 0.25
+
+
+@pytest.mark.usefixtures("five_hours_west")
+def test_a_time_without_a_zone_is_local() -> None:
+    assert parse_moment("2026-11-22T09:00", NOW) - parse_moment("2026-11-22T09:00Z", NOW) == 5 * 3_600
+    assert parse_moment("2026-11-22T09:00+01:00", NOW) == parse_moment("2026-11-22T08:00Z", NOW)
+    assert parse_moment("2026-11-22", NOW) == parse_moment("2026-11-22T05:00Z", NOW)
+
+
+@pytest.mark.usefixtures("five_hours_west")
+def test_times_are_shown_local_and_to_the_millisecond() -> None:
+    assert when(parse_moment("2026-11-22T09:00:00.0125Z", NOW)) == "2026-11-22 04:00:00.012"
+
+
+@pytest.mark.parametrize("text", ["", "teatime", "-5m", "5 parsecs", "2026-13-01", "10mm", "1h 30"])
+def test_anything_else_is_refused_with_what_was_expected(text: str) -> None:
+    with pytest.raises(BadInput, match="--since takes a time such as"):
+        parse_moment(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0012, "1.2 ms"),
+        (3.412, "3.41 s"),
+        (125, "2 min 5 s"),
+        (3 * 3_600 + 12 * 60 + 30, "3 h 12 min"),
+        (400 * 86_400 + 2 * 3_600, "400 d 2 h"),
+        (-0.5, "-500.0 ms"),
+    ],
+)
+def test_spans_are_said_in_the_unit_a_person_would_choose(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_nothing_an_event_holds_steers_the_terminal() -> None:
+    assert printable("red \x1b[31m\n\x9b1m") == "red \\x1b[31m\\x0a\\x9b1m"

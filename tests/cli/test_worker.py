@@ -1,0 +1,94 @@
+"""`journeyman worker`, as a process."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import journeyman as jm
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def _line_with(stream: object, words: str) -> str:
+    """The first line that contains `words`; the end of the stream before it is a failure."""
+    seen = []
+    for line in stream:  # type: ignore[attr-defined]
+        seen.append(line)
+        if words in line:
+            return str(line)
+    raise AssertionError(f"the stream ended before a line with {words!r}; it said: {''.join(seen)!r}")
+
+
+def _submit(journal: jm.Journal, name: str, *args: object) -> jm.Message:
+    message = jm.Message(task_name=name, args=list(args))
+    jm.Broker(journal).submit(message)
+    return message
+
+
+def test_says_when_it_is_ready_runs_tasks_and_leaves_on_sigterm(start: Start, url: str) -> None:
+    worker = start("worker", "shop.tasks", "--journal", url, "--queues", "default,other", "--threads", "3")
+    ready = _line_with(worker.stdout, "is ready")
+    assert "tasks add, paint, read" in ready
+    assert "queues default, other" in ready
+    assert "3 threads" in ready
+    assert url in ready
+    with jm.Journal(url) as journal:
+        message = _submit(journal, "add", 2, 3)
+        assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+        worker.send_signal(signal.SIGTERM)
+        out, err = worker.communicate(timeout=30)
+        assert worker.returncode == 0
+        assert "1 succeeded" in out
+        assert "Traceback" not in err
+        names = [event.name for event in journal.read().events]
+        assert names[-1] == "worker.left"
+
+
+def test_sigterm_lets_the_running_task_end_first(start: Start, url: str, shop: Path) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    worker = start("worker", "shop.tasks", "--journal", url)
+    _line_with(worker.stdout, "is ready")
+    with jm.Journal(url) as journal:
+        message = _submit(journal, "read", str(pipe))
+        with pipe.open("w") as writing:  # returns when the task has opened its end: it runs
+            worker.send_signal(signal.SIGTERM)
+            _line_with(worker.stderr, "draining: 1 running")
+            writing.write("written after SIGTERM")
+        assert worker.wait(timeout=30) == 0
+        assert jm.ResultStore(journal).get(message, keep=True) == "written after SIGTERM"
+
+
+def test_what_does_not_end_in_time_is_given_back_and_no_attempt_is_used(start: Start, url: str, shop: Path) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    worker = start("worker", "shop.tasks", "--journal", url, "--drain-timeout", "0.1")
+    _line_with(worker.stdout, "is ready")
+    with jm.Journal(url) as journal:
+        message = _submit(journal, "read", str(pipe))
+        with pipe.open("w"):
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=30) == 0
+        update = jm.StatusTracker(journal).get(message)
+        assert update.status is jm.TaskStatus.SUBMITTED
+        assert update.details is not None
+        assert update.details["attempts"] == 0
+
+
+def test_ctrl_c_drains_as_well(start: Start, url: str) -> None:
+    worker = start("worker", "shop.tasks", "--journal", url)
+    _line_with(worker.stdout, "is ready")
+    worker.send_signal(signal.SIGINT)
+    _, err = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_takes_the_journal_from_the_environment(start: Start, url: str) -> None:
+    environment = os.environ | {"JOURNEYMAN_JOURNAL": url}
+    worker = start("worker", "shop.tasks", env=environment)
+    assert url in _line_with(worker.stdout, "is ready")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
