@@ -84,6 +84,11 @@ class _Event(JournalEventBase):
 
     context_json = cast("msgspec.Raw", property(attrgetter("_event.context_json")))
 
+    @property
+    def place(self) -> str:
+        """The position, as cursors write it: partition:offset."""
+        return f"{self._event.partition}:{self._event.offset}"
+
 
 class _Consumer(JournalConsumer):
     def create_event(self, entry: Any, **_: Any) -> _Event:
@@ -136,7 +141,7 @@ class _JSONLines:
                 "name": event.name,
                 "context": orjson.Fragment(bytes(event.context_json)),
                 "key": event.key,
-                "position": str(event.position and f"{event.position.partition}:{event.position.offset}"),
+                "position": event.place,
             }
         )
         sys.stdout.buffer.write(line + b"\n")

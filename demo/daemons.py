@@ -49,20 +49,19 @@ class Daemon:
 
 
 class Daemons:
-    """Starts worker daemons on a journal (`url` None: the one in the environment) and ends them all on the way out."""
+    """Starts worker daemons on the journal `url` and ends them all on the way out."""
 
-    def __init__(self, url: str | None, queue: str, logs: Path, interruption: Interruption) -> None:
+    def __init__(self, url: str, queue: str, logs: Path, interruption: Interruption) -> None:
         self.all: list[Daemon] = []
         self._logs = logs
         self._interruption = interruption
-        self._command = [sys.executable, "-m", "journeyman", "worker", _TASKS]
-        self._command += ["--journal", url] if url is not None else []
+        self._url = url
+        self._command = [sys.executable, "-m", "journeyman", "worker", _TASKS, "--journal", url]
         self._command += ["--queues", queue, "--threads", str(THREADS), "--lease-ms", str(LEASE_MS)]
 
-    @property
-    def command(self) -> str:
-        """The command as typed."""
-        return " ".join(["journeyman", *self._command[3:]])
+    def typed(self, url: str) -> str:
+        """The command as a user types it; `url` is the journal's as it may be shown, without a password."""
+        return " ".join(["journeyman", *self._command[3:]]).replace(self._url, url)
 
     @property
     def running(self) -> list[Daemon]:

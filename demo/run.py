@@ -25,6 +25,7 @@ from .report import Report, describe_input, print_live, print_replay, print_repo
 from .screen import Screen
 from .source import library_files, library_root
 from .tasks import examine_source
+from .verdict import disagreements
 
 _STALL_SECONDS_MAX: Final = 60.0
 _TURN_SECONDS: Final = 0.1
@@ -81,8 +82,8 @@ def _prepare(
     stack: ExitStack, console: Console, url: str, paths: Sequence[str], scratch: Path, interruption: Interruption
 ) -> _Stage:
     """Open the journal, submit the tasks, and get everything ready that is to be ended again."""
-    describe_input(console, library_root(), len(paths))
     journal = stack.enter_context(Journal(url))
+    describe_input(console, library_root(), len(paths))
     begin = journal.bounds().end
     queue = f"demo-{new_id()[-8:]}"  # of this run alone: no other worker takes its tasks, it takes nobody else's
     messages = [examine_source.generate(kwargs={"path": path}, queue=queue, submit=False) for path in paths]
@@ -103,7 +104,7 @@ def _prepare(
 
 def _perform(stage: _Stage, workers: int) -> Report:
     console, view, daemons = stage.console, stage.view, stage.daemons
-    console.print(f"  workers  {workers}, each started as: {daemons.command}", soft_wrap=True)
+    console.print(f"  workers  {workers}, started as\n           {daemons.typed(stage.journal.url)}", soft_wrap=True)
     for _ in range(workers):
         daemons.start()
     stage.direct.start()
@@ -111,7 +112,8 @@ def _perform(stage: _Stage, workers: int) -> Report:
         _Work(stage, screen).do()
     replayed = _replay(stage)
     stage.journal.run(stage.replica.catch_up())
-    problems = [*_disagreements(stage), *_unreplayed(stage, replayed), *_unruly(daemons, replayed)]
+    problems = disagreements(stage.paths, view, stage.direct.facts)
+    problems += [*_unreplayed(stage, replayed), *_unruly(daemons, replayed)]
     return Report(stage.paths, view, replayed, problems)
 
 
@@ -207,20 +209,6 @@ def _replay(stage: _Stage) -> Replay:
         stage.daemons.terminate()
 
     return replay(stage.journal, stage.view.begin, at_sentinel, leaving, lambda event: print_live(stage.console, event))
-
-
-def _disagreements(stage: _Stage) -> list[str]:
-    """What is lost, done twice, or not what the direct computation found."""
-    view, facts = stage.view, stage.direct.facts
-    problems = [f"{path}: failed: {view.failures[task]}" for task, path in stage.paths.items() if task in view.failures]
-    for task, path in stage.paths.items():
-        if task not in view.successes:
-            problems += [f"{path}: lost, no result"] if task not in view.failures else []
-        elif view.successes[task] > 1:
-            problems.append(f"{path}: completed {view.successes[task]} times")
-        elif view.results[task] != facts[path]:
-            problems.append(f"{path}: {view.results[task]} by a worker, {facts[path]} directly")
-    return problems
 
 
 def _unreplayed(stage: _Stage, replayed: Replay) -> list[str]:

@@ -41,6 +41,8 @@ class Screen:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+        else:
+            self._console.print()
 
     def say(self, *parts: str | tuple[str, str]) -> None:
         """A line that stays, above the bar."""

@@ -1,0 +1,24 @@
+"""Whether the work was done right: every task once, and with the result the direct computation has."""
+
+from collections.abc import Mapping
+
+from .fold import DemoView
+from .source import Facts
+
+
+def disagreements(paths: Mapping[str, str], view: DemoView, facts: Mapping[str, Facts]) -> list[str]:
+    """What was lost, failed, completed more than once, or is not what `facts` say; a sentence for each.
+
+    `paths` is the file of each task, `facts` what was found directly, by file.
+    """
+    problems: list[str] = []
+    for task, path in paths.items():
+        if task in view.failures:
+            problems.append(f"{path}: failed: {view.failures[task]}")
+        elif task not in view.successes:
+            problems.append(f"{path}: lost, there is no result")
+        elif view.successes[task] > 1:
+            problems.append(f"{path}: completed {view.successes[task]} times")
+        elif view.results[task] != facts[path]:
+            problems.append(f"{path}: a worker found {view.results[task]}, the direct computation {facts[path]}")
+    return problems
