@@ -54,7 +54,9 @@ AUTHENTICATION_FAILED: Final[tuple[type[Exception], ...]] = (
     kafka_errors.UnsupportedSaslMechanismError,
     kafka_errors.IllegalSaslStateError,
 )
+CONNECTION_CLOSED: Final[type[Exception]] = kafka_errors.KafkaConnectionError
 TOPIC_EXISTS: Final = 36
+NOT_AUTHORIZED: Final = 29
 UNKNOWN_TOPIC: Final = 3
 
 

@@ -5,14 +5,17 @@ large append; the settings here are the ones the design needs, each with its rea
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from .errors import BadJournalURL, JournalUnavailable, UnsafeTopic
 from .kafka_client import (
     AUTHENTICATION_FAILED,
+    CONNECTION_CLOSED,
     LOGGER,
     NOT_ALLOWED,
+    NOT_AUTHORIZED,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
     Admin,
@@ -108,6 +111,11 @@ def _refuse_if_final(connection: Connection, topic: str, error: Exception) -> No
             f"Kafka at {connection.addresses} did not accept who we are ({_reason(error)}). Check user, password and "
             "sasl= of the journal's URL, or JOURNEYMAN_KAFKA_USERNAME and JOURNEYMAN_KAFKA_PASSWORD."
         ) from error
+    if isinstance(error, ssl.SSLError):
+        raise JournalUnavailable(
+            f"no trusted TLS connection to Kafka at {connection.addresses} ({_reason(error)}). Give the authority that "
+            "signed its certificate as cafile=, and the host by the name in the certificate; or leave tls= out."
+        ) from error
     if isinstance(error, NOT_ALLOWED):
         raise JournalUnavailable(
             f"Kafka at {connection.addresses} refuses us the topic {topic!r} ({_reason(error)}). Ask for the rights to "
@@ -116,8 +124,10 @@ def _refuse_if_final(connection: Connection, topic: str, error: Exception) -> No
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if isinstance(error, CONNECTION_CLOSED):
+        text += " by the other side, as a port does that expects TLS (tls=true) or a password (sasl=)"
+    return text
 
 
 class _NotYetError(Exception):
@@ -144,6 +154,8 @@ async def _describe(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]] | N
     found = (await admin.describe_topics([topic]))[0]
     if found["error_code"] == UNKNOWN_TOPIC:
         return None
+    if found["error_code"] == NOT_AUTHORIZED:
+        raise NOT_ALLOWED[0](f"it does not let us see the topic {topic!r}")
     if found["error_code"]:
         raise _NotYetError(f"the topic {topic!r} cannot be described (Kafka's error {found['error_code']})")
     partitions: Sequence[Mapping[str, Any]] = found["partitions"]
