@@ -3,6 +3,8 @@
 Each message names what was expected, what came, and what to do. `JournalError` catches them all.
 """
 
+from datetime import UTC, datetime
+
 
 class JournalError(Exception):
     """Base of every error of this package's journals."""
@@ -50,14 +52,24 @@ class AppendInDoubt(JournalError):
 class HistoryTruncated(JournalError):
     """The asked-for events were removed by retention.
 
-    `partition` and `first_offset` say where the remaining history begins.
+    `partition` and `first_offset` say where the remaining history begins, `first_time` when (seconds since the epoch by
+    the event's own time; None where nothing remains).
     """
 
-    def __init__(self, partition: int, asked_offset: int, first_offset: int) -> None:
+    def __init__(
+        self,
+        partition: int,
+        asked_offset: int,
+        first_offset: int,
+        first_time: float | None = None,
+        advice: str = "Start from the first available position, or from a snapshot.",
+    ) -> None:
+        moment = "" if first_time is None else f" ({datetime.fromtimestamp(first_time, UTC).isoformat()})"
         super().__init__(
-            f"history of partition {partition} begins at offset {first_offset}; offset {asked_offset} was asked for and "
-            "has been removed by retention. Start from the first available position, or from a snapshot."
+            f"history of partition {partition} begins at offset {first_offset}{moment}; offset {asked_offset} was "
+            f"asked for and has been removed by retention. {advice}"
         )
         self.partition = partition
         self.asked_offset = asked_offset
         self.first_offset = first_offset
+        self.first_time = first_time

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
 from .errors import HistoryTruncated, JournalClosed, JournalUnavailable
+from .event import decode
 from .kafka_client import (
     Consumer,
     ConsumerStopped,
@@ -113,7 +114,7 @@ class Lookup:
             self._at = None
             first = (await consumer.beginning_offsets([name]))[name]
             if offset < first:
-                raise HistoryTruncated(partition, offset, first) from error
+                raise HistoryTruncated(partition, offset, first, await self._time_at(consumer, name, first)) from error
             return Rows([], [], offset)
         except BaseException:
             self._at = None
@@ -121,6 +122,18 @@ class Lookup:
         finally:
             # Without this it would go on fetching what nobody asked for, and the next question would queue behind it.
             consumer.pause(name)
+
+    async def time_at(self, partition: int, offset: int) -> float | None:
+        """The own time of the event at an offset, in seconds since the epoch; None if none is there."""
+        name = topic_partition(self._topic, partition)
+        async with self._one_at_a_time:
+            return await self._ask(lambda consumer: self._time_at(consumer, name, offset), "a record")
+
+    async def _time_at(self, consumer: Consumer, name: TopicPartition, offset: int) -> float | None:
+        if offset >= (await consumer.end_offsets([name]))[name]:
+            return None
+        found = await self._read(consumer, name.partition, offset, offset + 1, 1)
+        return decode(found.rows[0], name.partition, offset).timestamp if found.rows else None
 
     def _point(self, consumer: Consumer, name: TopicPartition, offset: int) -> None:
         """Have the next fetch begin at `offset`; where the last reading ended, what is buffered is used."""

@@ -218,7 +218,8 @@ class KafkaTail:
         firsts = await self._lookup.firsts(asked)
         for each in asked:
             if self._offsets[each] < firsts[each]:
-                raise HistoryTruncated(each, self._offsets[each], firsts[each]) from error
+                first_time = await self._lookup.time_at(each, firsts[each])
+                raise HistoryTruncated(each, self._offsets[each], firsts[each], first_time) from error
         ends = await self._lookup.ends(asked)
         for each in asked:
             if self._offsets[each] > ends[each]:
