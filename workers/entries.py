@@ -1,7 +1,6 @@
 """From what a worker has decided, and from what has become of its jobs, to the events that say so."""
 
-import os
-import socket
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import orjson
@@ -9,6 +8,7 @@ import orjson
 from ..journal.event import Draft
 from . import names
 from .decide import Beat, Claim, Command, Expire
+from .joining import joining
 from .pipeline import Job, Lease, Outcome
 from .settings import Settings
 from .view import FactContext, TaskState
@@ -37,12 +37,10 @@ def claim_entry(command: Claim, lease: Lease) -> Entry:
     return Entry(draft, FactContext(task=task.id, worker=lease.worker), command)
 
 
-def join_entry(command: Command, lease: Lease, settings: Settings) -> Entry:
-    """The beginning of a session."""
-    host, pid = socket.gethostname(), os.getpid()
-    fact = FactContext(worker=lease.worker, host=host, pid=pid, lease_ms=settings.lease_ms)
-    context = {"worker": lease.worker, "host": host, "pid": pid, "lease_ms": settings.lease_ms}
-    return _worker_entry(names.JOINED, orjson.dumps(context), lease, fact, command)
+def join_entry(command: Command, lease: Lease, settings: Settings, tasks: Iterable[str], slots: int) -> Entry:
+    """The beginning of a session of a worker that knows `tasks` and runs `slots` of them at a time."""
+    fact, context = joining(lease.worker, settings.lease_ms, tasks, settings.queues, slots)
+    return _worker_entry(names.JOINED, context, lease, fact, command)
 
 
 def beat_entry(command: Beat, lease: Lease) -> Entry:

@@ -222,7 +222,8 @@ class Foreman:
             case Claim(task):
                 return claim_entry(command, self._leases[task.partition])
             case Join(partition):
-                return join_entry(command, self._fresh_lease(partition), self.settings)
+                slots = sum(lane.crew.size for lane in self._lanes.values())
+                return join_entry(command, self._fresh_lease(partition), self.settings, self._tasks, slots)
             case Beat(partition):
                 return beat_entry(command, self._leases[partition])
             case Expire(partition, worker):

@@ -11,11 +11,11 @@ from .view import FactContext
 
 
 def joining(
-    worker: str, lease_ms: int, tasks: Iterable[str], queues: Sequence[str] | None, threads: int
+    worker: str, lease_ms: int, tasks: Iterable[str], queues: Sequence[str] | None, slots: int
 ) -> tuple[FactContext, bytes]:
     """The context of a `worker.joined`, as the fold sees it and as it stands in the log.
 
-    `tasks` are the names the worker can run, `queues` those it serves in order of preference (None: all), `threads` how
+    `tasks` are the names the worker can run, `queues` those it serves in order of preference (None: all), `slots` how
     many tasks it runs at a time. Names beyond the limit are left out, and how many is said.
     """
     named, left_out = bounded(tasks)
@@ -27,7 +27,7 @@ def joining(
         tasks=named,
         more_tasks=left_out,
         queues=tuple(queues) if queues is not None else None,
-        threads=threads,
+        slots=slots,
     )
     said = {name: getattr(fact, name) for name in _SAID}
     if left_out:
@@ -35,7 +35,7 @@ def joining(
     return fact, orjson.dumps(said)
 
 
-_SAID = ("worker", "host", "pid", "lease_ms", "threads", "queues", "tasks")
+_SAID = ("worker", "host", "pid", "lease_ms", "slots", "queues", "tasks")
 
 
 def bounded(tasks: Iterable[str]) -> tuple[tuple[str, ...], int]:

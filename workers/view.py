@@ -56,7 +56,7 @@ class FactContext(msgspec.Struct, gc=False):
     tasks: tuple[str, ...] | None = None
     more_tasks: int = 0
     queues: tuple[str, ...] | None = None
-    threads: int = 0
+    slots: int = 0
 
 
 class Fact(msgspec.Struct, gc=False):
@@ -103,7 +103,7 @@ class SessionState(msgspec.Struct):
     """One worker's session in one partition: `last` is the position of its last event there.
 
     What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
-    it left out, `queues` those it serves in order of preference (None: all), `threads` how many tasks it runs at once.
+    it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once.
     """
 
     worker: str
@@ -116,7 +116,7 @@ class SessionState(msgspec.Struct):
     tasks: tuple[str, ...] | None = None
     more_tasks: int = 0
     queues: tuple[str, ...] | None = None
-    threads: int = 0
+    slots: int = 0
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
 
@@ -376,7 +376,7 @@ class TaskView(View):
             context.tasks,
             context.more_tasks,
             context.queues,
-            context.threads,
+            context.slots,
         )
         self._sessions_changed()
         return _ACCEPTED
