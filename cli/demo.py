@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from ..demo import DemoFailed, Stopped, run_demo
 from .failures import EXIT_ENVIRONMENT, BadInput
 from .opening import shared_journal
 from .options import Level, LogLevel, configure_logging
@@ -48,6 +47,8 @@ def demo(
 
     Exit status: 0 if every result agrees, nothing was lost and nothing completed twice; otherwise 1.
     """
+    from ..demo import DemoFailed, Stopped, run_demo  # not needed by the other commands, which start faster so
+
     configure_logging(log_level)
     if journal is not None:
         shared_journal(journal)
