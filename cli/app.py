@@ -11,7 +11,9 @@ import typer
 from .demo import demo
 from .failures import EXIT_INTERRUPTED, report
 from .history import history
+from .status import status
 from .tail import tail
+from .why import why
 from .worker import worker
 
 app = typer.Typer(
@@ -43,7 +45,7 @@ def journeyman(
     """
 
 
-for command in (worker, tail, history, demo):
+for command in (worker, tail, history, why, status, demo):
     app.command()(command)
 
 

@@ -1,6 +1,7 @@
 """`journeyman history`: what happened to one task."""
 
 import sys
+import time
 from contextlib import ExitStack
 from typing import Annotated, Any, Final
 
@@ -14,11 +15,13 @@ from rich.text import Text
 from ..journal.synchronous import Journal
 from ..workers import names
 from ..workers.history import Step, TaskHistory, short_id, task_history
+from ..workers.past import cursor_at
 from ..workers.transitions import State
 from ..workers.view import Verdict
 from .failures import quiet_when_nobody_reads
+from .moments import parse_past
 from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
+from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
 from .screen import console_for, printable, span, when
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
@@ -31,6 +34,7 @@ def history(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line and event, the ids and contexts in full.")
     ] = False,
+    as_of: AsOf = None,
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Show everything that happened to one task: when, from whom, and what became of it.
@@ -43,18 +47,19 @@ def history(
 
     journeyman history 0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11 --journal sqlite:///shop.db
 
-    Exit status: 0, or 1 if the journal knows no such task.
+    Exit status: 0, or 1 if the journal knows no such task, or knew none at the time of --as-of.
     """
     configure_logging(log_level)
+    moment = parse_past(as_of, time.time())
     with existing_journal(journal) as opened, quiet_when_nobody_reads():
-        found = _read(opened, task)
+        found = _read(opened, task, moment)
         if as_json:
             _print_json(found)
         else:
             _print(found, console_for())
 
 
-def _read(journal: Journal, task: str) -> TaskHistory:
+def _read(journal: Journal, task: str, moment: float | None) -> TaskHistory:
     """Read the history; a bar on stderr, on a terminal, where it takes a while."""
     console = console_for(stream_is_stderr=True)
     with ExitStack() as stack:
@@ -69,7 +74,8 @@ def _read(journal: Journal, task: str) -> TaskHistory:
                 bar[0].add_task("", total=everything)
             bar[0].update(bar[0].task_ids[0], completed=done)
 
-        return journal.run(task_history(journal.asynchronous, task, progress))
+        until = journal.run(cursor_at(journal.asynchronous, moment))
+        return journal.run(task_history(journal.asynchronous, task, progress, until=until))
 
 
 def _print_json(found: TaskHistory) -> None:

@@ -29,6 +29,16 @@ JournalURL = Annotated[
         show_default=False,
     ),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="How it was then: a time such as 2026-11-21T14:05 (local), seconds since the epoch, or a span back from "
+        "now such as 10m, 2h, 3d.",
+        show_default="now",
+    ),
+]
 Level = Annotated[
     LogLevel,
     typer.Option(

@@ -3,11 +3,11 @@
 import sys
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from ..workers.wording import span, when
 
-__all__ = ["console_for", "printable", "span", "when"]
+__all__ = ["console_for", "printable", "show", "span", "when"]
 
 _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
@@ -25,3 +25,13 @@ def console_for(stream_is_stderr: bool = False) -> Console:
 def printable(text: str) -> str:
     """`text` in one line, without anything that steers a terminal."""
     return text.translate(_CONTROL)
+
+
+def show(console: Console, *parts: RenderableType) -> None:
+    """Print tables and lines; where it is no terminal without the blanks that fill up a table's last column."""
+    if console.is_terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())

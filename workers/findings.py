@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from .history import short_id
 from .view import SessionState, TaskState
 from .wording import age, number
 
@@ -51,7 +52,7 @@ _ERROR_CHARS_MAX: Final = 300
 
 def name_of(worker: str, session: SessionState | None, evidence: Evidence) -> str:
     """A worker for people: host and pid where they are known, and the end of its id."""
-    label = f"worker …{worker[-8:]}" if len(worker) > 12 else f"worker {worker}"
+    label = f"worker {short_id(worker)}"
     if session is not None:
         return f"{label} on {session.host} (pid {session.pid})"
     return f"{label} on {evidence.hosts[worker]}" if evidence.hosts.get(worker) else label

@@ -11,7 +11,7 @@ _NOBODY: Final[Mapping[str, float]] = {}
 
 
 class QueueLine(NamedTuple):
-    """One queue: tasks ready now, delayed, claimed; for how many seconds its oldest ready task has been ready (None: none).
+    """One queue: tasks ready now, delayed, claimed; `oldest_seconds` is how long its oldest ready task has been ready.
 
     `workers` is how many live workers serve it; `dead` how many dead letters it has.
     """
@@ -37,7 +37,7 @@ class WorkerLine(NamedTuple):
     pid: int
     joined_at: float
     claims: int
-    threads: int
+    slots: int
     lease_ms: int
     last_sign: float | None
     overdue: bool
@@ -155,7 +155,7 @@ def _worker(sessions: list[SessionState], now: float, sign: float | None) -> Wor
         first.pid,
         min(session.joined_at for session in sessions),
         claims,
-        first.threads,
+        first.slots,
         first.lease_ms,
         sign,
         bool(claims) and sign is not None and now - sign > first.lease_ms / 1_000,

@@ -18,12 +18,18 @@ class Standing(NamedTuple):
     cursor: Cursor
 
 
+async def cursor_at(journal: AsyncJournal, moment: float | None = None) -> Cursor:
+    """The end of what had happened at `moment`, in seconds since the epoch; None is now."""
+    if moment is None:
+        return (await journal.bounds()).end
+    return await journal.position_at(moment + _STEP_SECONDS)
+
+
 async def standing(journal: AsyncJournal, moment: float | None = None) -> Standing:
     """The state of the tasks at `moment`, in seconds since the epoch; None is now."""
     log = await journal.open()
-    bounds = await log.bounds()
-    end = bounds.end if moment is None else await log.position_at(moment + _STEP_SECONDS)
-    view, cursor = TaskView(), bounds.first
+    end = await cursor_at(journal, moment)
+    view, cursor = TaskView(), (await log.bounds()).first
     for partition, offset in end.items():
         while cursor.get(partition, 0) < offset:
             pages = await log.read({partition: cursor[partition]}, min(PAGE_EVENTS, offset - cursor[partition]))

@@ -120,11 +120,12 @@ def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[Sessio
     fewest = min((_count_ahead(view, task, now, session) for session in profiles.values()), key=lambda each: each.total)
     if not fewest.total:
         return []
-    parts = [
-        *([f"{fewest.preferred:,} in queues that are served first"] if fewest.preferred else []),
-        *([f"{fewest.better:,} of better priority"] if fewest.better else []),
-        *([f"{fewest.earlier:,} of its priority, submitted earlier"] if fewest.earlier else []),
+    counted = [
+        (fewest.preferred, "in queues that are served first"),
+        (fewest.better, "of better priority"),
+        (fewest.earlier, "of its priority, submitted earlier"),
     ]
+    parts = [(f"{count:,} " if count < fewest.total else "") + words for count, words in counted if count]
     comes = "comes" if fewest.total == 1 else "come"
     sentence = f"{number(fewest.total, 'task')} {comes} first: {listing(parts)}."
     return [Finding("behind", sentence, {**fewest._asdict(), "total": fewest.total})]
@@ -157,13 +158,13 @@ def _busy_or_silent(
     rest = [session for session in capable if session not in silent]
     findings = [worker_silent(session, now, evidence, others=bool(rest)) for session in silent]
     held = _claims(view)
-    busy = [session for session in rest if session.threads and held.get(session.worker, 0) >= session.threads]
+    busy = [session for session in rest if session.slots and held.get(session.worker, 0) >= session.slots]
     if rest and len(busy) == len(rest):
-        claims, threads = sum(held[each.worker] for each in busy), sum(each.threads for each in busy)
+        claims, slots = sum(held[each.worker] for each in busy), sum(each.slots for each in busy)
         one = len(busy) == 1
         who = "The worker that can run it is" if one else f"All {len(busy)} workers that can run it are"
-        sentence = f"{who} busy: {number(threads, 'task')} at a time, {claims:,} in hand."
-        return [*findings, Finding("workers_busy", sentence, {"claims": claims, "threads": threads})]
+        sentence = f"{who} busy: {number(slots, 'task')} at a time, {claims:,} in hand."
+        return [*findings, Finding("workers_busy", sentence, {"claims": claims, "slots": slots})]
     idle = [session for session in rest if not held.get(session.worker)]
     if idle and _ready_for(task, now) >= DOUBT_SECONDS:
         findings.append(_doubt(task, now, idle, evidence))

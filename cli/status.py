@@ -1,0 +1,253 @@
+"""`journeyman status`: the whole at a glance."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..consumers.replica import Replica
+from ..journal.synchronous import Journal
+from ..workers.evidence import last_signs
+from ..workers.history import short_id
+from ..workers.overview import Overview, QueueLine, WorkerLine, overview
+from ..workers.past import standing
+from ..workers.view import TaskView
+from ..workers.wording import age, clock, listing, number
+from .failures import BadInput, quiet_when_nobody_reads
+from .moments import parse_past
+from .opening import existing_journal
+from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
+from .screen import console_for, printable, show, when
+
+_REFRESH_SECONDS: Final = 1.0
+_NAMES_SHOWN: Final = 3
+_ROWS_SHOWN: Final = 50  # of a kind; the rest is counted
+
+
+def status(
+    journal: JournalURL = None,
+    as_of: AsOf = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; with --watch one a line, whenever something has changed.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing how things stand, until Ctrl-C.")] = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Show how things stand: queues, workers, dead letters, and what was refused.
+
+    An idle worker appends nothing, so "heard of" may be long ago for one that is well; a worker that holds tasks
+    must be heard of within its lease, and is marked if it is not.
+
+    [bold]Examples[/bold]
+
+    journeyman status --journal sqlite:///shop.db --watch
+
+    journeyman status --as-of 2026-11-21T03:10
+
+    journeyman status --json | jq '.queues[] | select(.oldest_seconds > 60)'
+    """
+    configure_logging(log_level)
+    if watch and as_of is not None:
+        raise BadInput("--watch shows how things go on, --as-of how they once were: choose one")
+    moment = parse_past(as_of, time.time())
+    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+        console = console_for()
+        if watch and not as_json and console.is_terminal:
+            _live(opened, console)
+            return
+        for standing_now in _standings(opened) if watch else [_standing(opened, moment)]:
+            if as_json:
+                _print_json(standing_now)
+            else:
+                show(console, _screen(standing_now, opened.url, moment))
+            sys.stdout.flush()
+
+
+def _standing(journal: Journal, moment: float | None) -> Overview:
+    view, _ = journal.run(standing(journal.asynchronous, moment))
+    return _look(journal, view, time.time() if moment is None else moment)
+
+
+def _look(journal: Journal, view: TaskView, now: float) -> Overview:
+    log = journal.run(journal.asynchronous.open())
+    return overview(view, now, journal.run(last_signs(log, list(view.all_sessions()))))
+
+
+def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
+    """How things stand, now and whenever something has changed; `still`: and each second if nothing has."""
+    replica = Replica(journal.asynchronous, TaskView())
+    journal.run(replica.catch_up())
+    try:
+        while True:
+            shown_at = time.monotonic()
+            yield _look(journal, replica.view, time.time())
+            while not journal.run(replica.advance(_REFRESH_SECONDS)) and not still:
+                pass
+            # Not more often than people can read, however fast the journal grows.
+            while (rest := shown_at + _REFRESH_SECONDS - time.monotonic()) > 0:
+                journal.run(replica.advance(rest))
+    finally:
+        journal.run(replica.aclose())
+
+
+def _live(journal: Journal, console: Console) -> None:
+    with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+        for standing_now in _standings(journal, still=True):
+            live.update(_screen(standing_now, journal.url, None), refresh=True)
+
+
+# -- for tools -----------------------------------------------------------------------------------------------------
+
+
+def _print_json(seen: Overview) -> None:
+    answer: dict[str, Any] = {
+        "as_of": seen.at,
+        "queues": [queue._asdict() for queue in seen.queues],
+        "workers": [worker._asdict() for worker in seen.workers],
+        "waiting_for_nobody": [orphans._asdict() for orphans in seen.orphans],
+        "dead_letters": dict(seen.dead),
+        "totals": seen.totals._asdict(),
+    }
+    sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+
+
+# -- for people ----------------------------------------------------------------------------------------------------
+
+
+def _screen(seen: Overview, url: str, moment: float | None) -> RenderableType:
+    at = f"as of {when(moment)}" if moment is not None else when(seen.at)[:-4]
+    head = Text.assemble((printable(url), "bold"), "  ", (at, "dim"))
+    parts: list[RenderableType] = [head, Text(), _queues(seen), Text(), _workers(seen)]
+    warnings = _warnings(seen)
+    if warnings:
+        parts += [Text(), *warnings]
+    return Group(*parts, Text(), *_totals(seen))
+
+
+def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Text]], give_way: int = 0) -> Table:
+    """A table without lines. Where the screen is too narrow, the last `give_way` columns are cut, and only they."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for index, (name, justify) in enumerate(columns):
+        widest = max([len(name), *(row[index].cell_len for row in rows)])
+        firm = index < len(columns) - give_way
+        table.add_column(name, justify=justify, no_wrap=True, min_width=widest if firm else None)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _queues(seen: Overview) -> RenderableType:
+    if not seen.queues:
+        return Text("no task waits or runs", "dim")
+    rows = [_queue_row(queue) for queue in seen.queues[:_ROWS_SHOWN]]
+    return _with_rest(_table(_QUEUE_COLUMNS, rows), len(seen.queues) - _ROWS_SHOWN, "queue")
+
+
+_QUEUE_COLUMNS: Final = (
+    ("queue", "left"),
+    ("ready", "right"),
+    ("delayed", "right"),
+    ("claimed", "right"),
+    ("oldest", "right"),
+    ("dead", "right"),
+    ("workers", "right"),
+)
+
+
+def _queue_row(queue: QueueLine) -> list[Text]:
+    unserved = not queue.workers and bool(queue.ready or queue.delayed)
+    return [
+        Text(printable(queue.name), "bold"),
+        _count(queue.ready),
+        _count(queue.delayed),
+        _count(queue.claimed),
+        Text("-", "dim") if queue.oldest_seconds is None else Text(age(queue.oldest_seconds)),
+        _count(queue.dead, "red"),
+        Text(f"{queue.workers:,}", "yellow" if unserved else ""),
+    ]
+
+
+def _count(count: int, style: str = "") -> Text:
+    return Text(f"{count:,}", style if count else "dim")
+
+
+def _workers(seen: Overview) -> RenderableType:
+    if not seen.workers:
+        return Text("no worker is running", "yellow")
+    rows = [_worker_row(worker, seen.at) for worker in seen.workers[:_ROWS_SHOWN]]
+    return _with_rest(_table(_WORKER_COLUMNS, rows, give_way=2), len(seen.workers) - _ROWS_SHOWN, "worker")
+
+
+_WORKER_COLUMNS: Final = (
+    ("worker", "left"),
+    ("host", "left"),
+    ("pid", "right"),
+    ("holds", "right"),
+    ("heard of", "right"),
+    ("since", "left"),
+    ("queues", "left"),
+    ("tasks", "left"),
+)
+
+
+def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
+    heard = "not known" if worker.last_sign is None else f"{age(now - worker.last_sign)} ago"
+    return [
+        Text(short_id(worker.worker), "bold red" if worker.overdue else "bold"),
+        Text(printable(worker.host)),
+        Text(str(worker.pid)),
+        Text(f"{worker.claims:,}" + (f" of {worker.slots:,}" if worker.slots else ""), "" if worker.claims else "dim"),
+        Text(heard, "bold red" if worker.overdue else ""),
+        Text(clock(worker.joined_at, now), "dim"),
+        Text(printable(listing(worker.queues, _NAMES_SHOWN)) if worker.queues is not None else "all"),
+        Text(_known(worker)),
+    ]
+
+
+def _known(worker: WorkerLine) -> str:
+    if worker.tasks is None:
+        return "not said"
+    names, more = list(worker.tasks[:_NAMES_SHOWN]), len(worker.tasks) - _NAMES_SHOWN + worker.more_tasks
+    return printable(", ".join(names) + (f" and {more:,} more" if more > 0 else ""))
+
+
+def _with_rest(table: Table, more: int, thing: str) -> RenderableType:
+    return Group(table, Text(f"and {number(more, thing)} more", "dim")) if more > 0 else table
+
+
+def _warnings(seen: Overview) -> list[Text]:
+    """What somebody should look at."""
+    overdue = [
+        f"worker {short_id(worker.worker)} holds {number(worker.claims, 'task')} and has been silent for longer than "
+        f"its lease of {worker.lease_ms / 1_000:g} s"
+        for worker in seen.workers
+        if worker.overdue
+    ]
+    orphans = [
+        f"{number(each.waiting, 'task')} {each.task} in queue {each.queue}: no live worker can run "
+        f"{'it' if each.waiting == 1 else 'them'}"
+        for each in seen.orphans[:_ROWS_SHOWN]
+    ]
+    lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in (*overdue, *orphans)]
+    more = len(seen.orphans) - _ROWS_SHOWN
+    return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines
+
+
+def _totals(seen: Overview) -> list[Text]:
+    totals = seen.totals
+    dead = listing([f"{count:,} {name}" for name, count in seen.dead], _NAMES_SHOWN)
+    lines = [
+        ("tasks", f"{totals.ready:,} ready, {totals.delayed:,} delayed, {totals.claimed:,} claimed"),
+        ("remembered", f"{totals.succeeded:,} succeeded, {totals.revoked:,} revoked"),
+        ("dead letters", f"{totals.dead:,}" + (f": {dead}" if totals.dead else "")),
+        ("refused", f"{number(totals.stale_outcomes, 'stale outcome')}, {number(totals.lost_claims, 'lost claim')}"),
+        ("takeovers", f"{totals.takeovers:,}"),
+    ]
+    return [Text.assemble((f"{name:<14}", "dim"), printable(words)) for name, words in lines]

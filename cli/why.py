@@ -1,0 +1,113 @@
+"""`journeyman why`: why a task is where it is."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..journal.synchronous import Journal
+from ..workers.evidence import gather
+from ..workers.findings import Finding
+from ..workers.past import standing
+from ..workers.view import TaskState
+from ..workers.why import explain
+from .failures import EXIT_ENVIRONMENT, quiet_when_nobody_reads
+from .moments import parse_past
+from .opening import existing_journal
+from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
+from .screen import console_for, printable, when
+
+_COLUMNS_MAX: Final = 100  # longer lines of prose are tiring
+
+
+def why(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's id: the uuid of its message.")],
+    journal: JournalURL = None,
+    as_of: AsOf = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object: the task, and findings with a code, a sentence and facts.")
+    ] = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Say why a task is where it is: what it waits for, who has it, how it ended.
+
+    What it says follows from the journal alone, so it also works when nothing else does. Spans compare this machine's
+    clock with those of the workers. For every event of a task, see [bold]journeyman history[/bold].
+
+    [bold]Examples[/bold]
+
+    journeyman why 0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11 --journal sqlite:///shop.db
+
+    journeyman why 0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11 --as-of 10m --json | jq -r '.findings[].code'
+
+    Exit status: 0, or 1 if the journal knows no such task.
+    """
+    configure_logging(log_level)
+    now = time.time()
+    moment = parse_past(as_of, now)
+    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+        found, findings = _ask(opened, task, moment, now)
+        if as_json:
+            _print_json(task, found, findings, moment or now)
+        else:
+            _print(found, findings, moment, console_for())
+    if found is None:
+        raise typer.Exit(EXIT_ENVIRONMENT)
+
+
+def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[TaskState | None, list[Finding]]:
+    found = journal.run(standing(journal.asynchronous, moment))
+    evidence = journal.run(gather(journal.asynchronous, found, task))
+    return evidence.task, explain(found.view, task, now if moment is None else moment, evidence)
+
+
+def _print_json(task_id: str, task: TaskState | None, findings: Sequence[Finding], at: float) -> None:
+    answer = {
+        "task": task_id,
+        "name": task.name if task is not None else None,
+        "queue": task.queue if task is not None else None,
+        "priority": task.priority if task is not None else None,
+        "state": task.state.name.lower() if task is not None else "unknown",
+        "attempts": task.attempts if task is not None else None,
+        "as_of": at,
+        "findings": [finding._asdict() for finding in findings],
+    }
+    sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+
+
+def _print(task: TaskState | None, findings: Sequence[Finding], moment: float | None, console: Console) -> None:
+    if task is not None:
+        place = f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
+        title = Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (place, "dim"))
+        console.print(title, soft_wrap=True)
+    if moment is not None:
+        console.print(Text(f"as of {when(moment)}", "dim"), soft_wrap=True)
+    if not console.is_terminal:
+        for finding in findings:
+            console.print(f"- {printable(finding.sentence)}", soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for finding in findings:
+        style = _STYLES.get(finding.code, "")
+        grid.add_row(Text("•", style or "dim"), Text(printable(finding.sentence), style))
+    console.print(grid, width=min(console.width, _COLUMNS_MAX))
+
+
+_STYLES: Final = {
+    "unknown": "bold red",
+    "failed": "bold red",
+    "worker_silent": "bold red",
+    "no_worker": "yellow",
+    "no_worker_knows": "yellow",
+    "queue_unserved": "yellow",
+    "worker_doubtful": "yellow",
+    "refused": "yellow",
+    "last_attempt": "yellow",
+    "succeeded": "green",
+}
