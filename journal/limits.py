@@ -64,6 +64,10 @@ LEASE_MS_MAX: Final = 24 * 60 * 60 * 1_000
 # A session is renewed when a third of its lease has passed in silence; no work starts after 0.8 of it.
 LEASE_RENEWAL_FRACTION: Final = 1 / 3
 LEASE_START_FRACTION: Final = 0.8
+# How long a silent holder is still waited for after the watcher's own sign of life was read back: by then whatever a
+# living one tries to append has landed. A fraction of its lease, and in seconds at most.
+EXPIRY_GRACE_FRACTION: Final = 0.1
+EXPIRY_GRACE_SECONDS_MAX: Final = 0.25
 # How often the sessions of other workers are looked at while they hold claims, in seconds.
 WATCH_INTERVAL_SECONDS: Final = 0.1
 

@@ -81,7 +81,9 @@ def decide(
                 claims += _claims(ready, free, situation, joined)
     commands += claims
     commands += _beats(view, watch, situation, joined, {claim.task.partition for claim in claims})
-    commands += [Expire(*suspect) for suspect in watch.suspects(view) if suspect.partition in joined]
+    commands += [
+        Expire(*suspect) for suspect in watch.suspects(view, situation.monotonic) if suspect.partition in joined
+    ]
     return commands
 
 

@@ -1,17 +1,21 @@
 """From what a worker has decided, and from what has become of its jobs, to the events that say so."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import orjson
 
-from ..journal.event import Draft
+from ..journal.event import Draft, check
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
 from . import names
 from .decide import Beat, Claim, Command, Expire
 from .joining import joining
 from .pipeline import Job, Lease, Outcome
 from .settings import Settings
 from .view import FactContext, TaskState
+
+# What name, key and the other fields of an event of ours take at most beside its context, in bytes.
+_ENTRY_BYTES_MAX: Final = 2 * KIB
 
 
 class Entry(NamedTuple):
@@ -66,3 +70,21 @@ def _own_name(lease: Lease) -> bytes:
 
 def _worker_entry(name: str, context: bytes, lease: Lease, fact: FactContext, command: Command | None = None) -> Entry:
     return Entry(Draft(name, context, fact.worker, lease.partition), fact, command)
+
+
+def within_limits(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """The entries in as few appends as the limits of one allow: results can be large."""
+    bytes_max = sum(len(entry.draft.context) for entry in entries) + _ENTRY_BYTES_MAX * len(entries)
+    if bytes_max <= BATCH_BYTES_MAX and len(entries) <= BATCH_EVENTS_MAX:
+        yield entries
+        return
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        needed = check(entry.draft)
+        if part and (len(part) >= BATCH_EVENTS_MAX or size + needed > BATCH_BYTES_MAX):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += needed
+    yield part

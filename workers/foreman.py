@@ -10,12 +10,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from ..journal.asynchronous import AsyncJournal
-from ..journal.errors import AppendInDoubt, JournalUnavailable
-from ..journal.event import Draft, Event
+from ..journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
+from ..journal.event import Event
 from ..journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, PAGE_EVENTS, WATCH_INTERVAL_SECONDS
 from ..journal.log import Log, Page, Tail
 from . import names
@@ -29,21 +30,23 @@ from .entries import (
     join_entry,
     leave_entry,
     outcome_entry,
+    within_limits,
 )
 from .lane import Lane
 from .message import new_id
-from .pipeline import Job, Lease, Outcome
+from .pipeline import Job, Lease, gone
 from .ready import ReadyTasks
 from .settings import Settings, Statistics
 from .task import Task
 from .transitions import State
-from .view import TaskState, TaskView
-from .watch import Watch
+from .view import OUTCOMES, TaskState, TaskView, Verdict
+from .watch import Watch, grace
 
 logger = logging.getLogger("journeyman.worker")
 
+T = TypeVar("T")
+
 _RETRY_SECONDS_MIN: Final = 0.05
-_RETRY_SECONDS_MAX: Final = 2.0
 
 
 class Foreman:
@@ -201,18 +204,19 @@ class Foreman:
         draining = self._draining_since is not None
         entries: list[Entry] = []
         for lane in self._lanes.values():
-            for outcome in lane.outcomes(monotonic, draining=draining):
-                self._count(outcome)
-                entries.append(outcome_entry(outcome))
+            entries += map(outcome_entry, lane.outcomes(monotonic, draining=draining))
         return entries
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
         counts = self.statistics
-        if outcome.name == names.SUCCEEDED:
+        if not accepted:
+            counts.refused += 1
+            logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
+        elif name == names.SUCCEEDED:
             counts.succeeded += 1
-        elif outcome.name == names.RETRIED:
+        elif name == names.RETRIED:
             counts.retried += 1
-        elif outcome.name == names.FAILED:
+        elif name == names.FAILED:
             counts.failed += 1
         else:
             counts.interrupted += 1
@@ -246,9 +250,19 @@ class Foreman:
     async def _read_up_to(self, end: Mapping[int, int]) -> None:
         for partition, offset in end.items():
             while self._applied.get(partition, 0) < offset:
-                page = await self._tail.page(PAGE_EVENTS, None, partition)
-                if page is not None:
-                    self._apply(page)
+                await self._advance(PAGE_EVENTS, partition)
+
+    async def _advance(self, limit: int, partition: int) -> None:
+        """Apply the next page of a partition; where all that came were repeats, there is none."""
+        page = await self._next_page(limit, None, partition)
+        if page is not None:
+            self._apply(page)
+        self._applied[partition] = max(self._applied[partition], self._tail.cursor[partition])
+
+    async def _next_page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        return await self._available(lambda: self._tail.page(limit, timeout, partition), "cannot be read")
 
     async def _read_what_came(self) -> None:
         """Apply what is there now, without waiting."""
@@ -261,10 +275,10 @@ class Foreman:
             return
         if not any(lane.has_news for lane in self._lanes.values()):
             return  # with nothing to do the next thing is to wait, and waiting begins with a look
-        page = await self._tail.page(PAGE_EVENTS, 0.0)
+        page = await self._next_page(PAGE_EVENTS, 0.0)
         while page is not None:
             self._apply(page)
-            page = await self._tail.page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
+            page = await self._next_page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
 
     def _apply(self, page: Page) -> None:
         known = self._applied.get(page.partition, 0)
@@ -280,8 +294,14 @@ class Foreman:
 
     async def _commit(self, entries: Sequence[Entry]) -> None:
         """Append, then apply: the foreign records before ours first, ours by their positions."""
+        for part in within_limits(entries):
+            await self._commit_part(part)
+
+    async def _commit_part(self, entries: Sequence[Entry]) -> None:
         begun = time.monotonic()
-        events = await self._append([entry.draft for entry in entries])
+        drafts = [entry.draft for entry in entries]
+        # An outcome must not be lost, and repeating a draft never doubles it.
+        events = await self._available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
         self.statistics.appends += 1
         if took > self.settings.lease_seconds * LEASE_RENEWAL_FRACTION:
@@ -292,31 +312,46 @@ class Foreman:
             await self._apply_own(partition, entries, events, begun)
         await self._start_accepted(entries, events)
 
-    async def _append(self, drafts: list[Draft]) -> list[Event]:
-        """Append until acknowledged: an outcome must not be lost, and repeating a draft never doubles it."""
-        pause = _RETRY_SECONDS_MIN
+    async def _available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
+
+        The pauses are short: a holder's sign of life must land before whoever watches it has waited out the grace.
+        """
+        longest = grace(self.settings.lease_seconds) / 2
+        pause = min(_RETRY_SECONDS_MIN, longest)
+        since: float | None = None
         while True:
             try:
-                return await self._journal.append_drafts(drafts)
+                answer = await call()
             except (AppendInDoubt, JournalUnavailable) as error:
-                logger.warning("the journal does not take appends, trying again: %s", error)
-                self._watch.restart(time.monotonic())
+                if since is None:
+                    since = time.monotonic()
+                    logger.warning("the journal %s, trying again until it is back: %s", what, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(pause * 2, _RETRY_SECONDS_MAX)
+                pause = min(pause * 2, longest)
+                self._watch.restart(time.monotonic())
+            else:
+                if since is not None:
+                    logger.warning("the journal is back after %.1f s", time.monotonic() - since)
+                return answer
 
     async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
         first = own[0][1].offset
         while self._applied[partition] < first:
-            page = await self._tail.page(min(PAGE_EVENTS, first - self._applied[partition]), None, partition)
-            if page is not None:
-                self._apply(page)
+            await self._advance(min(PAGE_EVENTS, first - self._applied[partition]), partition)
         applied, apply_fact = self._applied[partition], self.view.apply_fact
         for entry, event in own:
             if event.offset >= applied:
-                apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
-                if isinstance(entry.command, Beat) and entry.command.probe:
-                    self._watch.probed(self.view, partition, event.offset, time.monotonic())
+                verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
+                accepted = verdict is Verdict.ACCEPTED
+            else:  # it was read before its acknowledgement came
+                task = self.view.find(entry.fact.task)
+                accepted = task is not None and task.changed == event.offset
+            if event.name in OUTCOMES:
+                self._count(event.name, entry.fact.task, accepted=accepted)
+            elif isinstance(entry.command, Beat) and entry.command.probe:
+                self._watch.probed(self.view, partition, time.monotonic())
         end = max(applied, own[-1][1].offset + 1)
         self._applied[partition] = end
         self._tail.skip(partition, end)
@@ -330,16 +365,28 @@ class Foreman:
             task = entry.command.task
             if task.claim != event.offset:
                 self.statistics.lost_claims += 1
+                if task.state is State.READY:  # refused because our session was over, so nobody else has it
+                    self._add_ready(task)
                 continue
             self.statistics.claimed += 1
-            job = Job(task, self._leases[task.partition], event.offset, task.row or await self._row_of(task))
-            jobs.setdefault(self._tasks[task.name].mechanism, []).append(job)
+            row = task.row or await self._row_of(task)
+            job = Job(task, self._leases[task.partition], event.offset, row or b"")
+            mechanism = self._tasks[task.name].mechanism
+            if row is None:
+                self._lanes[mechanism].end(gone(job))
+            else:
+                jobs.setdefault(mechanism, []).append(job)
         for mechanism, accepted in jobs.items():
             self._lanes[mechanism].start(accepted)
 
-    async def _row_of(self, task: TaskState) -> bytes:
-        """The submission of a task that had been finished, so that the view let go of it."""
-        return (await self._log.read({task.partition: task.submitted}, 1))[0].rows[0]
+    async def _row_of(self, task: TaskState) -> bytes | None:
+        """The submission of a task that had been finished, so that the view let go of it; None if retention has it."""
+        where = {task.partition: task.submitted}
+        try:
+            pages = await self._available(lambda: self._log.read(where, 1), "cannot be read")
+        except HistoryTruncated:
+            return None
+        return pages[0].rows[0]
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -348,7 +395,7 @@ class Foreman:
         for lane in self._lanes.values():
             lane.crew.nudge()
         if self._page_task is None:
-            self._page_task = asyncio.ensure_future(self._tail.page())
+            self._page_task = asyncio.ensure_future(self._next_page())
             self._page_task.add_done_callback(lambda _: self._wake())
         pause = self._pause()
         timer = self._loop.call_later(pause, self._wake) if pause is not None else None
@@ -361,9 +408,11 @@ class Foreman:
         """Seconds until the next thing that no record and no outcome announces; None if there is none."""
         monotonic, now = time.monotonic(), time.time()
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
-        if any(lane.busy for lane in self._lanes.values()):
-            renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
-            moments += [lease.acknowledged_at + renewal for lease in self._leases.values()]
+        renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
+        for place, lease in self._leases.items():
+            session = self.view.session(place, lease.worker)
+            if session is not None and session.claims:
+                moments.append(lease.acknowledged_at + renewal)
         if self._somebody_to_watch or any(session.claims for session in self.view.all_sessions()):
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:
@@ -380,6 +429,9 @@ class Foreman:
         try:
             page = await task
         except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                raise  # it is we who are to end
             return
         if page is not None:
             self._apply(page)
@@ -389,7 +441,8 @@ class Foreman:
             self._woken.set_result(None)
 
     def _wake_from_thread(self) -> None:
-        self._loop.call_soon_threadsafe(self._wake)
+        with suppress(RuntimeError):  # the loop has ended before a task that outlived the drain
+            self._loop.call_soon_threadsafe(self._wake)
 
     # -- sharing ---------------------------------------------------------------------------------------------------
 

@@ -54,10 +54,15 @@ class Lane:
     def start(self, jobs: Iterable[Job]) -> None:
         """Hand claimed tasks to the crew."""
         jobs = list(jobs)
-        if not self._held:
+        if not self.crew.waiting and self.crew.running < self.crew.size:  # so they are begun at once
             self._progressed_at = time.monotonic()
         self._held += len(jobs)
         self.crew.start(jobs)
+
+    def end(self, outcome: Outcome) -> None:
+        """Take the outcome of a claimed task that cannot be run."""
+        self._held += 1
+        self._returned.append(outcome)
 
     def outcomes(self, monotonic: float, *, draining: bool) -> list[Outcome]:
         """What has ended and should be written now."""
@@ -106,7 +111,7 @@ class Lane:
             moments.append(monotonic + OUTCOME_LINGER_SECONDS)
         if self._held:
             moments.append(self._enforced_at + ENFORCE_INTERVAL_SECONDS)
-        if self._held < self.room(monotonic):
+        if self.free(monotonic) > 0 and not self.crew.draining:
             due, steal_at = self.ready.next_due(), self.ready.steal_at()
             moments += [monotonic + due - now] if due is not None else []
             moments += [steal_at] if steal_at is not None else []

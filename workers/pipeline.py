@@ -4,11 +4,13 @@ import asyncio
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
 
+from ..journal.errors import HistoryTruncated
 from ..journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
 from . import names
 from .message import Message, decode_message
@@ -133,13 +135,28 @@ def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
 
 def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Outcome:
     """The outcome of a job that was ended from outside, by its deadline or with the process that ran it."""
-    message = _message(job.row, job.prior_attempts)
+    message: Message | None = None
+    with suppress(msgspec.MsgspecError, ValueError):  # a submission that cannot be read is not tried again
+        message = _message(job.row, job.prior_attempts)
     return Outcome(job, *_failed(tasks[job.state.name], message, error, seconds * 1_000))
 
 
+def gone(job: Job) -> Outcome:
+    """The outcome of a job that was requeued when its submission was no longer in the log."""
+    detail = {
+        "name": HistoryTruncated.__name__,
+        "text": "the task was requeued, but its submission has been removed by retention: submit it anew",
+        "traceback": "",
+    }
+    return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(detail))
+
+
 def timeout_of(row: bytes) -> float:
-    """How long the submission in `row` may run, in seconds."""
-    return _timeout_decoder.decode(row).context.timeout / 1_000
+    """How long the submission in `row` may run, in seconds; one that cannot be read fails before that matters."""
+    try:
+        return _timeout_decoder.decode(row).context.timeout / 1_000
+    except msgspec.MsgspecError:
+        return TASK_TIMEOUT_MS_DEFAULT / 1_000
 
 
 def _message(row: bytes, prior_attempts: int) -> Message:

@@ -74,5 +74,6 @@ class Statistics(msgspec.Struct):
     failed: int = 0
     retried: int = 0
     interrupted: int = 0
+    refused: int = 0
     appends: int = 0
     expired_sessions: int = 0

@@ -278,7 +278,7 @@ class TaskView(View):
     def _refuse(self, name: str) -> Verdict:
         if name == names.CLAIMED:
             self.lost_claims += 1
-        elif name in _OUTCOMES:
+        elif name in OUTCOMES:
             self.stale_outcomes += 1
         return _REFUSED
 
@@ -398,4 +398,4 @@ class TaskView(View):
 
 _TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
 _WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
-_OUTCOMES: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED})
+OUTCOMES: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED})

@@ -5,12 +5,14 @@ Pure: times are the caller's own monotonic clock, in seconds, and no two machine
 1. A session is silent from the moment its last event was *seen here*, and only sessions that hold claims matter.
 2. Silence counts only while the journal works: after a failed read, or an append slower than a third of the lease, every
    timer starts anew, since then everybody is silent and nobody is dead.
-3. Before anyone is expired, the watcher appends a beat of its own and reads it back: whatever a living holder had under way
-   has landed by then. The expiry names the holder's last event; if there is a later one, the log refuses the expiry.
+3. Before anyone is expired, the watcher appends a beat of its own and reads it back, then waits for a short grace: what
+   a living holder had under way, or tries again and again to append, has landed by then. The expiry names the holder's
+   last event; if there is a later one, the log refuses the expiry.
 """
 
 from typing import NamedTuple
 
+from ..journal.limits import EXPIRY_GRACE_FRACTION, EXPIRY_GRACE_SECONDS_MAX
 from .view import SessionState, TaskView
 
 
@@ -23,12 +25,12 @@ class Suspect(NamedTuple):
 
 
 class _Sighting:
-    __slots__ = ("last", "probed_at", "seen_at")
+    __slots__ = ("expire_at", "last", "seen_at")
 
     def __init__(self, last: int, seen_at: float) -> None:
         self.last = last
         self.seen_at = seen_at
-        self.probed_at: int | None = None  # position of our own beat appended since the silence was noticed
+        self.expire_at: float | None = None  # set when our own beat, appended since it fell silent, was read back
 
 
 class Watch:
@@ -54,30 +56,37 @@ class Watch:
     def restart(self, monotonic: float) -> None:
         """Start every timer anew: the journal did not work for a while."""
         for sighting in self._sightings.values():
-            sighting.seen_at, sighting.probed_at = monotonic, None
+            sighting.seen_at, sighting.expire_at = monotonic, None
 
     def to_probe(self, view: TaskView, monotonic: float) -> set[int]:
         """The partitions in which somebody has been silent for a lease and no beat of ours was appended since."""
         return {
             partition
             for (partition, worker), sighting in self._sightings.items()
-            if sighting.probed_at is None and _silent(view.session(partition, worker), sighting, monotonic)
+            if sighting.expire_at is None and _silent(view.session(partition, worker), sighting, monotonic)
         }
 
-    def probed(self, view: TaskView, partition: int, offset: int, monotonic: float) -> None:
-        """Our own beat has landed at `offset`, and all before it has been read."""
+    def probed(self, view: TaskView, partition: int, monotonic: float) -> None:
+        """Our own beat has landed, and all before it has been read."""
         for (place, worker), sighting in self._sightings.items():
-            if place == partition and _silent(view.session(place, worker), sighting, monotonic):
-                sighting.probed_at = offset
+            session = view.session(place, worker)
+            if place == partition and session is not None and _silent(session, sighting, monotonic):
+                sighting.expire_at = monotonic + grace(session.lease_ms / 1_000)
 
-    def suspects(self, view: TaskView) -> list[Suspect]:
-        """The sessions to expire now: silent for a lease, and still silent after our beat was read back."""
+    def suspects(self, view: TaskView, monotonic: float) -> list[Suspect]:
+        """The sessions to expire now: silent for a lease, and still silent when the grace after our beat is over."""
         found: list[Suspect] = []
         for (partition, worker), sighting in self._sightings.items():
             session = view.session(partition, worker)
-            if sighting.probed_at is not None and session is not None and session.last == sighting.last:
+            over = sighting.expire_at is not None and monotonic >= sighting.expire_at
+            if over and session is not None and session.last == sighting.last:
                 found.append(Suspect(partition, worker, session.last))
         return found
+
+
+def grace(lease_seconds: float) -> float:
+    """How long a watcher still waits for the holder of such a lease, in seconds, when its own beat was read back."""
+    return min(EXPIRY_GRACE_SECONDS_MAX, lease_seconds * EXPIRY_GRACE_FRACTION)
 
 
 def _silent(session: SessionState | None, sighting: _Sighting, monotonic: float) -> bool:
