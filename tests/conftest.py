@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-
 from journeyman.deploy.kafka import KafkaCluster, KafkaUnavailable, require_kafka
 
 

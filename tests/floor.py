@@ -1,0 +1,114 @@
+"""A shop floor for tests: a journal in memory, tasks, and workers in this event loop."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from journeyman.journal import AsyncJournal
+from journeyman.journal.event import Event, decode
+from journeyman.journal.log import Log
+from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.workers import Broker, Foreman, Message, Settings, Task, TaskState, TaskView, names
+from journeyman.workers.broker import submission
+from waiting import reached
+
+Tasks = Mapping[str, Task[Any, Any]]
+LEASE_MS = 600
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a coroutine test in a loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+def named(**functions: Callable[..., Any]) -> dict[str, Task[Any, Any]]:
+    """Tasks of these functions, by name, without wait between their attempts."""
+    broker = Broker("memory://")
+    return {name: Task(function, broker, name) for name, function in functions.items()}
+
+
+class Floor:
+    """What the workers of one test share."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.store = MemoryStore(partitions)
+        self.log = MemoryLog(self.store)
+        self.journal = AsyncJournal(self.log)
+
+    async def submit(self, task: Task[Any, Any], *args: Any, **options: Any) -> Message:
+        """Submit one message."""
+        message = task.generate(args=list(args), submit=False, **options)
+        await self.journal.append_drafts([submission(message)])
+        return message
+
+    async def say(self, name: str, key: str | None = None, **context: Any) -> Event:
+        """Append an event as anybody might."""
+        return await self.journal.append(name, context, key)
+
+    def events(self, name: str | None = None) -> list[Event]:
+        """What stands in the log, all partitions one after the other."""
+        found: list[Event] = []
+        for partition, records in enumerate(self.store.partitions):
+            page = self.log.slice(partition, records.first, len(records.records))
+            if page is not None:
+                found += [decode(row, partition, offset) for offset, row in zip(page.offsets, page.rows, strict=True)]
+        return [event for event in found if name is None or event.name == name]
+
+    def view(self) -> TaskView:
+        """The state, folded anew."""
+        view = TaskView()
+        for partition, records in enumerate(self.store.partitions):
+            page = self.log.slice(partition, records.first, len(records.records))
+            if page is not None:
+                view.apply_page(page)
+        return view
+
+    def task(self, message: Message) -> TaskState:
+        """The state of a message's task."""
+        state = self.view().find(message.uuid)
+        assert state is not None
+        return state
+
+    def count(self, name: str) -> int:
+        """How many events of that name there are."""
+        return len(self.events(name))
+
+    @asynccontextmanager
+    async def worker(
+        self, tasks: Tasks, settings: Settings | None = None, *, log: Log | None = None
+    ) -> AsyncIterator[Foreman]:
+        """A worker that has joined; at the end it drains and must leave in time."""
+        foreman, running = await self.start(tasks, settings, log=log)
+        try:
+            yield foreman
+        finally:
+            foreman.stop()
+            await asyncio.wait_for(running, 20)
+
+    async def start(
+        self, tasks: Tasks, settings: Settings | None = None, *, log: Log | None = None
+    ) -> tuple[Foreman, "asyncio.Task[None]"]:
+        """A worker that has joined, and its run: for those who end it in another way."""
+        journal = AsyncJournal(log if log is not None else MemoryLog(self.store))
+        foreman = Foreman(journal, tasks, settings or Settings(threads=4, lease_ms=LEASE_MS))
+        joined = asyncio.Event()
+        running = asyncio.ensure_future(foreman.run(joined.set))
+        await asyncio.wait({running, asyncio.ensure_future(joined.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        return foreman, running
+
+    async def finished(self, name: str, count: int = 1) -> None:
+        """Wait for that many events of a name."""
+        await reached(lambda: self.count(name) >= count, f"{count} {name} in the journal")
+
+    async def succeeded(self, count: int) -> None:
+        """Wait until that many tasks have succeeded."""
+        await self.finished(names.SUCCEEDED, count)

@@ -1,0 +1,494 @@
+"""The foreman on a journal in memory: what it does when sessions end, journals fail, results are large, work is long."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import orjson
+import pytest
+from floor import LEASE_MS, Floor, in_loop, named
+from journeyman.journal.event import Draft, Event
+from journeyman.journal.limits import CLAIM_IDLE_SECONDS_MAX, LEASE_MS_MIN, PAGE_EVENTS
+from journeyman.journal.log import Page, Tail
+from journeyman.journal.memory import MemoryLog, MemoryTail
+from journeyman.journal.testing.faults import Fault, FaultyLog
+from journeyman.workers import Settings, State, ValidationError, foreman, names
+from journeyman.workers.ready import rendezvous
+from waiting import reached, wait_until
+
+QUICK = Settings(threads=4, lease_ms=LEASE_MS)
+
+
+class Gate:
+    """A task's body that says that it runs and waits to be let through."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.doors: list[threading.Event] = []
+
+    def __call__(self, *_: object) -> int:
+        door = threading.Event()
+        self.doors.append(door)
+        self.entered += 1
+        assert door.wait(30), "the test forgot to open"
+        return self.entered
+
+    def open(self) -> None:
+        for door in self.doors:
+            door.set()
+
+
+class Interposed(MemoryLog):
+    """A log in which something else lands just before an append that the test picks."""
+
+    def __init__(self, floor: Floor, before: Callable[[Sequence[Draft]], Awaitable[None]]) -> None:
+        super().__init__(floor.store)
+        self.before = before
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        await self.before(drafts)
+        return await super().append(drafts)
+
+
+# -- sessions --------------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_claim_that_came_after_the_end_of_its_session_is_made_again() -> None:
+    floor, tasks = Floor(), named(work=lambda: 1)
+    ended: list[str] = []
+
+    async def end_the_session(drafts: Sequence[Draft]) -> None:
+        if not ended and any(draft.name == names.CLAIMED for draft in drafts):
+            (session,) = floor.view().all_sessions()
+            ended.append(session.worker)
+            await floor.say(names.EXPIRED, worker=session.worker, last=session.last, by="somebody")
+
+    async with floor.worker(tasks, QUICK, log=Interposed(floor, end_the_session)) as worker:
+        message = await floor.submit(tasks["work"])
+        await floor.succeeded(1)
+        assert worker.statistics.lost_claims == 1
+    assert floor.task(message).attempts == 1
+
+
+@in_loop
+async def test_an_expired_session_is_followed_by_a_new_one_and_its_outcome_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+    with caplog.at_level(logging.WARNING, "journeyman.worker"):
+        async with floor.worker(tasks, QUICK) as worker:
+            message = await floor.submit(tasks["work"])
+            await reached(lambda: gate.entered == 1, "the task to run")
+            old = worker.worker
+            session = next(iter(floor.view().all_sessions()))
+            await floor.say(names.EXPIRED, worker=old, last=session.last, by="somebody")
+            await reached(lambda: gate.entered == 2, "the task to run again, under the new session")
+            assert worker.worker != old
+
+            gate.doors[0].set()
+            await floor.finished(names.SUCCEEDED, 1)
+            await reached(lambda: worker.statistics.refused == 1, "the late outcome to be refused")
+            assert floor.task(message).state is State.CLAIMED
+            assert message.uuid in worker._held, "the second run is still held"
+
+            gate.doors[1].set()
+            await floor.finished(names.SUCCEEDED, 2)
+    assert floor.task(message).state is State.SUCCEEDED
+    assert floor.view().stale_outcomes == 1
+    assert worker.statistics.succeeded == 1
+    assert "was refused" in caplog.text
+    assert "carrying on with a new one" in caplog.text
+
+
+@in_loop
+async def test_the_claims_of_one_who_vanished_are_taken_over_after_its_lease() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+    _, running = await floor.start(tasks, QUICK)
+    message = await floor.submit(tasks["work"])
+    await reached(lambda: gate.entered == 1, "the first worker to run it")
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    gate.open()
+    async with floor.worker(named(work=lambda: "second"), QUICK) as second:
+        await floor.succeeded(1)
+        assert second.statistics.expired_sessions == 1
+    assert floor.task(message).attempts == 2
+    assert floor.view().takeovers == 1
+    assert floor.count(names.EXPIRED) == 1
+
+
+@in_loop
+async def test_the_living_are_never_expired_however_long_their_task() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+    async with floor.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS_MIN)):
+        await floor.submit(tasks["work"])
+        await reached(lambda: gate.entered == 1, "the task to run")
+        async with floor.worker(named(other=lambda: 1), QUICK):
+            await floor.finished(names.BEAT, 6)  # two leases, renewed at each third
+            assert floor.count(names.EXPIRED) == 0
+        gate.open()
+        await floor.succeeded(1)
+
+
+@in_loop
+async def test_an_idle_worker_appends_nothing_and_waits_for_nothing() -> None:
+    floor, tasks = Floor(partitions=3), named(work=lambda: 1)
+    async with floor.worker(tasks, QUICK) as worker:
+        for _ in range(6):
+            await floor.submit(tasks["work"])
+        await floor.succeeded(6)
+        await reached(lambda: not worker._held and not worker._crew.running, "the worker to have nothing in hand")
+        before = len(floor.events())
+        await reached(lambda: worker._page_task is not None and worker._pause() is None, "the worker to sleep")
+        assert len(floor.events()) == before
+
+
+@in_loop
+async def test_it_does_not_spin_after_a_theft() -> None:
+    floor, tasks = Floor(), named(work=lambda: 1)
+    await floor.say(names.JOINED, worker="ghost", lease_ms=1_000)
+    async with floor.worker(tasks, QUICK) as worker:
+        theirs = 0
+        while theirs < 3:
+            message = await floor.submit(tasks["work"])
+            theirs += rendezvous(message.uuid, sorted(["ghost", worker.worker])) == "ghost"
+        await reached(lambda: floor.count(names.SUCCEEDED) == floor.count(names.SUBMITTED), "all to be done")
+        await reached(lambda: worker._page_task is not None and worker._pause() is None, "the worker to sleep")
+
+
+@in_loop
+async def test_only_partitions_with_claims_are_renewed() -> None:
+    floor, gate = Floor(partitions=4), Gate()
+    tasks = named(work=gate)
+    async with floor.worker(tasks, QUICK) as worker:
+        await floor.submit(tasks["work"])
+        await reached(lambda: gate.entered == 1, "the task to run")
+        await reached(lambda: worker._page_task is not None, "the worker to wait")
+        (held,) = worker._held.values()
+        for place, lease in worker._leases.items():
+            if place != held.lease.partition:
+                lease.acknowledged_at -= 1_000
+        assert (worker._pause() or 0) > 0
+        gate.open()
+    assert {event.partition for event in floor.events(names.BEAT)} <= {held.lease.partition}
+
+
+@in_loop
+async def test_it_does_not_spin_while_it_drains() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+    worker, running = await floor.start(tasks, Settings(threads=2, lease_ms=60_000, drain_seconds=500))
+    await floor.submit(tasks["work"])
+    await reached(lambda: gate.entered == 1, "the task to run")
+    worker.stop()
+    delayed = await floor.submit(tasks["work"], delay=1)
+    await reached(lambda: worker.view.find(delayed.uuid) is not None, "the delayed task to be seen")
+    await reached(lambda: worker._page_task is not None and (worker._pause() or 0) > 0, "the worker to wait")
+    gate.open()
+    await asyncio.wait_for(running, 20)
+    assert floor.task(delayed).state is State.READY
+
+
+# -- journals that fail ----------------------------------------------------------------------------------------------
+
+
+class Outage:
+    """A fault chooser that a test switches on and off, and that counts."""
+
+    def __init__(self, *operations: str, fault: Fault = Fault.UNAVAILABLE) -> None:
+        self.operations = operations
+        self.fault = fault
+        self.on = False
+        self.faults = 0
+
+    def __call__(self, operation: str) -> Fault | None:
+        if not self.on or operation not in self.operations:
+            return None
+        self.faults += 1
+        return self.fault
+
+
+@in_loop
+async def test_a_journal_away_for_longer_than_the_lease_costs_the_living_nothing() -> None:
+    floor, gate, away = Floor(), Gate(), Outage("append", "page")
+    tasks = named(work=gate)
+    settings = Settings(threads=1, lease_ms=LEASE_MS_MIN)
+    async with floor.worker(tasks, settings, log=FaultyLog(MemoryLog(floor.store), away)) as holder:
+        message = await floor.submit(tasks["work"])
+        await reached(lambda: gate.entered == 1, "the task to run")
+        other = FaultyLog(MemoryLog(floor.store), away)
+        async with floor.worker(named(other=lambda: 1), settings, log=other) as watcher:
+            for _ in range(3):
+                await reached(lambda: watcher._somebody_to_watch, "the watcher to watch")
+                away.on, away.faults = True, 0
+                begun = asyncio.get_running_loop().time()
+                await reached(
+                    lambda since=begun: asyncio.get_running_loop().time() > since + 2 * LEASE_MS_MIN / 1_000,
+                    "two leases to pass without a journal",
+                )
+                away.on = False
+                beats = floor.count(names.BEAT)
+                await floor.finished(names.BEAT, beats + 4)
+            assert away.faults > 5
+        gate.open()
+        await floor.succeeded(1)
+        assert holder.statistics.refused == 0
+    assert floor.count(names.EXPIRED) == 0
+    assert floor.task(message).attempts == 1
+
+
+@in_loop
+async def test_a_journal_that_cannot_be_read_for_a_while_ends_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+    floor, away = Floor(), Outage("page")
+    tasks = named(work=lambda: 1)
+    async with floor.worker(tasks, QUICK, log=FaultyLog(MemoryLog(floor.store), away)):
+        away.on = True
+        await floor.submit(tasks["work"])
+        await reached(lambda: away.faults > 2, "reading to fail several times")
+        away.on = False
+        await floor.succeeded(1)
+    assert "cannot be read, trying again" in caplog.text
+
+
+@in_loop
+async def test_acknowledgements_that_are_lost_double_nothing() -> None:
+    floor, lossy = Floor(), Outage("append", fault=Fault.LOST_ACKNOWLEDGEMENT)
+    tasks = named(work=lambda: 1)
+    async with floor.worker(tasks, QUICK, log=FaultyLog(MemoryLog(floor.store), lambda op: flip(lossy, op))) as worker:
+        lossy.on = True
+        for _ in range(40):
+            await floor.submit(tasks["work"])
+        await floor.succeeded(40)
+        await reached(lambda: worker.statistics.succeeded == 40, "the worker to know")
+        assert worker.statistics.refused == 0
+    lossy.on = False
+    view = floor.view()
+    assert floor.count(names.SUCCEEDED) == 40
+    assert floor.count(names.CLAIMED) == 40
+    assert view.stale_outcomes == view.lost_claims == 0
+    assert lossy.faults > 3
+
+
+def flip(outage: Outage, operation: str) -> Fault | None:
+    """Every other time."""
+    fault = outage(operation)
+    return fault if outage.faults % 2 else None
+
+
+class RepeatingTail(MemoryTail):
+    """Drops the events named `repeated`, as a reader drops repeats: they count as handed out, the page may be empty."""
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        page = await super().page(limit, timeout, partition)
+        if page is None:
+            return None
+        kept = [
+            (at, row)
+            for at, row in zip(page.offsets, page.rows, strict=True)
+            if orjson.loads(row)["name"] != "repeated"
+        ]
+        return Page(page.partition, [at for at, _ in kept], [row for _, row in kept]) if kept else None
+
+
+class RepeatingLog(MemoryLog):
+    async def tail(self, cursor: object) -> Tail:
+        reader = await super().tail(cursor)  # type: ignore[arg-type]
+        reader.__class__ = RepeatingTail
+        return reader
+
+
+@in_loop
+async def test_repeats_at_the_end_of_the_log_hold_nobody_up() -> None:
+    floor, tasks = Floor(), named(work=lambda: 1)
+    await floor.submit(tasks["work"])
+    await floor.say("repeated")
+    async with floor.worker(tasks, QUICK, log=RepeatingLog(floor.store)):
+        await floor.succeeded(1)
+        for _ in range(5):
+            await floor.say("repeated")
+            await floor.submit(tasks["work"])
+            await floor.say("repeated")
+        await floor.succeeded(6)
+
+
+# -- what is large, long, or gone ------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_results_that_exceed_one_append_together_are_stored_in_several() -> None:
+    together = threading.Barrier(8)
+
+    def large() -> str:
+        together.wait(30)
+        return "x" * 900_000
+
+    floor, tasks = Floor(), named(large=large)
+    async with floor.worker(tasks, Settings(threads=8, lease_ms=60_000)) as worker:
+        for _ in range(8):
+            await floor.submit(tasks["large"])
+        await floor.succeeded(8)
+        await reached(lambda: worker.statistics.succeeded == 8, "the worker to know")
+
+
+@in_loop
+async def test_jobs_for_idle_threads_are_not_taken_back_while_another_is_in_long_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(foreman, "CLAIM_IDLE_SECONDS_MAX", 0.05)
+    floor, gate = Floor(), Gate()
+    tasks = named(long=gate, short=lambda: 1)
+    async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
+        await floor.submit(tasks["long"])
+        await reached(lambda: gate.entered == 1, "the long task to run")
+        for number in range(1, 60):
+            await reached(worker._stuck, "the long task to have run for a while")
+            await floor.submit(tasks["short"])
+            await floor.succeeded(number)
+        assert worker.statistics.interrupted == 0
+        gate.open()
+
+
+@in_loop
+async def test_what_no_thread_comes_to_is_given_back_and_uses_no_attempt() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(long=gate, short=lambda: 1)
+    async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
+        for _ in range(300):  # so that it takes many at a time
+            await floor.submit(tasks["short"])
+        await floor.succeeded(300)
+        for _ in range(2):
+            await floor.submit(tasks["long"], priority=0)
+        behind = [await floor.submit(tasks["short"], priority=1) for _ in range(50)]
+        await reached(lambda: gate.entered == 2, "both threads to be in long work")
+        await reached(lambda: not worker._crew.waiting, f"the rest to be given back after {CLAIM_IDLE_SECONDS_MAX} s")
+        async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)):
+            await floor.succeeded(350)
+        assert all(floor.task(message).attempts == 1 for message in behind)
+        gate.open()
+
+
+@in_loop
+async def test_a_requeued_task_whose_submission_is_gone_fails_with_that_reason() -> None:
+    floor = Floor()
+    tasks = named(bad=lambda: 1 / 0, work=lambda: 1)
+    tasks["bad"].max_retries = 0
+    async with floor.worker(tasks, QUICK):
+        message = await floor.submit(tasks["bad"])
+        await floor.finished(names.FAILED)
+        end = await floor.submit(tasks["work"])
+        await floor.succeeded(1)
+        await floor.log.trim({0: floor.task(end).submitted})
+        await floor.say(names.REQUEUED, key=message.uuid, task=message.uuid)
+        await floor.finished(names.FAILED)  # the first one was removed with the rest
+        await floor.submit(tasks["work"])
+        await floor.succeeded(2)
+    (failed,) = floor.events(names.FAILED)
+    assert "removed by retention" in failed.context["exception"]["text"]
+
+
+@in_loop
+async def test_a_requeued_task_is_read_again_from_the_log() -> None:
+    floor, outcomes = Floor(), iter([ValueError("not yet"), None])
+
+    def fickle(value: int) -> int:
+        error = next(outcomes)
+        if error is not None:
+            raise error
+        return value
+
+    tasks = named(fickle=fickle)
+    tasks["fickle"].max_retries = 0
+    async with floor.worker(tasks, QUICK):
+        message = await floor.submit(tasks["fickle"], 42)
+        await floor.finished(names.FAILED)
+        await floor.say(names.REQUEUED, key=message.uuid, task=message.uuid)
+        await floor.succeeded(1)
+    assert floor.events(names.SUCCEEDED)[0].context["result"] == 42
+    assert floor.task(message).attempts == 1
+
+
+@in_loop
+async def test_a_task_nobody_knows_waits_and_harms_nobody() -> None:
+    floor, tasks, strangers = Floor(), named(work=lambda: 1), named(strange=lambda: 2)
+    async with floor.worker(tasks, QUICK):
+        stranger = await floor.submit(strangers["strange"])
+        await floor.submit(tasks["work"])
+        await floor.succeeded(1)
+    assert (floor.task(stranger).state, floor.task(stranger).refused) == (State.READY, 0)
+    async with floor.worker(strangers, QUICK):
+        await floor.succeeded(2)
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_drain_finishes_what_runs_and_gives_back_the_rest() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+    worker, running = await floor.start(tasks, Settings(threads=1, lease_ms=60_000))
+    worker._crew._job_seconds = 1e-4  # so that it claims ahead
+    messages = [await floor.submit(tasks["work"]) for _ in range(10)]
+    await reached(lambda: gate.entered == 1 and worker._crew.waiting, "one to run and others to wait behind it")
+    worker.stop()
+    await reached(lambda: not worker._crew.waiting, "the unstarted to be taken back")
+    assert not running.done()
+    gate.open()
+    await asyncio.wait_for(running, 20)
+
+    states = [floor.task(message) for message in messages]
+    assert [task.state for task in states] == [State.SUCCEEDED] + [State.READY] * 9
+    assert [task.attempts for task in states] == [1] + [0] * 9
+    assert gate.entered == 1
+    assert not list(floor.view().all_sessions())
+
+
+def test_what_outlives_the_drain_is_given_back_and_ends_in_silence() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+
+    async def main() -> None:
+        worker, running = await floor.start(tasks, Settings(threads=1, lease_ms=60_000, drain_seconds=0))
+        message = await floor.submit(tasks["work"])
+        await reached(lambda: gate.entered == 1, "the task to run")
+        worker.stop()
+        await asyncio.wait_for(running, 20)
+        assert (floor.task(message).state, floor.task(message).attempts) == (State.READY, 0)
+
+    asyncio.run(main())
+    crew = [thread for thread in threading.enumerate() if thread.name.startswith("journeyman-crew")]
+    gate.open()
+    wait_until(lambda: not any(thread.is_alive() for thread in crew), "the task's thread to end, its loop long gone")
+
+
+@in_loop
+async def test_a_worker_that_is_cancelled_ends_even_while_it_commits() -> None:
+    floor, tasks = Floor(), named(work=lambda: 1)
+    held = asyncio.Event()
+
+    async def hold(drafts: Sequence[Draft]) -> None:
+        if any(draft.name == names.CLAIMED for draft in drafts):
+            held.set()
+            await asyncio.Event().wait()
+
+    _, running = await floor.start(tasks, QUICK, log=Interposed(floor, hold))
+    await floor.submit(tasks["work"])
+    await held.wait()
+    running.cancel()
+    await asyncio.wait({running}, timeout=20)
+    assert running.cancelled()
+
+
+@pytest.mark.parametrize("wrong", [{"lease_ms": LEASE_MS_MIN - 1}, {"threads": 0}, {"drain_seconds": -1.0}])
+def test_settings_that_could_not_work_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="got"):
+        Settings(**wrong)  # type: ignore[arg-type]
