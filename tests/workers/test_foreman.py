@@ -1,8 +1,9 @@
-"""The foreman on a journal in memory: what it does when sessions end, journals fail, results are large, work is long."""
+"""The foreman on a journal in memory: sessions end, journals fail, results are large, work is long."""
 
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -10,11 +11,11 @@ import orjson
 import pytest
 from floor import LEASE_MS, Floor, in_loop, named
 from journeyman.journal.event import Draft, Event
-from journeyman.journal.limits import CLAIM_IDLE_SECONDS_MAX, LEASE_MS_MIN, PAGE_EVENTS
+from journeyman.journal.limits import LEASE_MS_MIN, PAGE_EVENTS
 from journeyman.journal.log import Page, Tail
 from journeyman.journal.memory import MemoryLog, MemoryTail
 from journeyman.journal.testing.faults import Fault, FaultyLog
-from journeyman.workers import Settings, State, ValidationError, foreman, names
+from journeyman.workers import Foreman, Settings, State, ValidationError, lane, names
 from journeyman.workers.ready import rendezvous
 from waiting import reached, wait_until
 
@@ -38,6 +39,11 @@ class Gate:
     def open(self) -> None:
         for door in self.doors:
             door.set()
+
+
+def threads(worker: Foreman) -> lane.Lane:
+    """Its lane of threads."""
+    return worker._lanes["thread"]
 
 
 class Interposed(MemoryLog):
@@ -93,7 +99,7 @@ async def test_an_expired_session_is_followed_by_a_new_one_and_its_outcome_refus
             await floor.finished(names.SUCCEEDED, 1)
             await reached(lambda: worker.statistics.refused == 1, "the late outcome to be refused")
             assert floor.task(message).state is State.CLAIMED
-            assert message.uuid in worker._held, "the second run is still held"
+            assert threads(worker).busy, "the second run is still in hand"
 
             gate.doors[1].set()
             await floor.finished(names.SUCCEEDED, 2)
@@ -144,7 +150,7 @@ async def test_an_idle_worker_appends_nothing_and_waits_for_nothing() -> None:
         for _ in range(6):
             await floor.submit(tasks["work"])
         await floor.succeeded(6)
-        await reached(lambda: not worker._held and not worker._crew.running, "the worker to have nothing in hand")
+        await reached(lambda: not threads(worker).busy, "the worker to have nothing in hand")
         before = len(floor.events())
         await reached(lambda: worker._page_task is not None and worker._pause() is None, "the worker to sleep")
         assert len(floor.events()) == before
@@ -168,16 +174,15 @@ async def test_only_partitions_with_claims_are_renewed() -> None:
     floor, gate = Floor(partitions=4), Gate()
     tasks = named(work=gate)
     async with floor.worker(tasks, QUICK) as worker:
-        await floor.submit(tasks["work"])
+        message = await floor.submit(tasks["work"])
         await reached(lambda: gate.entered == 1, "the task to run")
         await reached(lambda: worker._page_task is not None, "the worker to wait")
-        (held,) = worker._held.values()
-        for place, lease in worker._leases.items():
-            if place != held.lease.partition:
-                lease.acknowledged_at -= 1_000
+        for place, own in worker._leases.items():
+            if place != floor.task(message).partition:
+                own.acknowledged_at -= 1_000
         assert (worker._pause() or 0) > 0
         gate.open()
-    assert {event.partition for event in floor.events(names.BEAT)} <= {held.lease.partition}
+    assert {event.partition for event in floor.events(names.BEAT)} <= {floor.task(message).partition}
 
 
 @in_loop
@@ -343,14 +348,14 @@ async def test_results_that_exceed_one_append_together_are_stored_in_several() -
 async def test_jobs_for_idle_threads_are_not_taken_back_while_another_is_in_long_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(foreman, "CLAIM_IDLE_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(lane, "CLAIM_IDLE_SECONDS_MAX", 0.05)
     floor, gate = Floor(), Gate()
     tasks = named(long=gate, short=lambda: 1)
     async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
         await floor.submit(tasks["long"])
         await reached(lambda: gate.entered == 1, "the long task to run")
         for number in range(1, 60):
-            await reached(worker._stuck, "the long task to have run for a while")
+            await reached(lambda: threads(worker)._stuck(time.monotonic()), "the long task to have run for a while")
             await floor.submit(tasks["short"])
             await floor.succeeded(number)
         assert worker.statistics.interrupted == 0
@@ -369,7 +374,9 @@ async def test_what_no_thread_comes_to_is_given_back_and_uses_no_attempt() -> No
             await floor.submit(tasks["long"], priority=0)
         behind = [await floor.submit(tasks["short"], priority=1) for _ in range(50)]
         await reached(lambda: gate.entered == 2, "both threads to be in long work")
-        await reached(lambda: not worker._crew.waiting, f"the rest to be given back after {CLAIM_IDLE_SECONDS_MAX} s")
+        await reached(
+            lambda: not threads(worker).crew.waiting, f"the rest to be given back after {CLAIM_IDLE_SECONDS_MAX} s"
+        )
         async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)):
             await floor.succeeded(350)
         assert all(floor.task(message).attempts == 1 for message in behind)
@@ -436,11 +443,11 @@ async def test_a_drain_finishes_what_runs_and_gives_back_the_rest() -> None:
     floor, gate = Floor(), Gate()
     tasks = named(work=gate)
     worker, running = await floor.start(tasks, Settings(threads=1, lease_ms=60_000))
-    worker._crew._job_seconds = 1e-4  # so that it claims ahead
+    threads(worker).crew._job_seconds = 1e-4  # so that it claims ahead
     messages = [await floor.submit(tasks["work"]) for _ in range(10)]
-    await reached(lambda: gate.entered == 1 and worker._crew.waiting, "one to run and others to wait behind it")
+    await reached(lambda: gate.entered == 1 and threads(worker).crew.waiting, "one to run and others to wait behind it")
     worker.stop()
-    await reached(lambda: not worker._crew.waiting, "the unstarted to be taken back")
+    await reached(lambda: not threads(worker).crew.waiting, "the unstarted to be taken back")
     assert not running.done()
     gate.open()
     await asyncio.wait_for(running, 20)
@@ -490,5 +497,5 @@ async def test_a_worker_that_is_cancelled_ends_even_while_it_commits() -> None:
 
 @pytest.mark.parametrize("wrong", [{"lease_ms": LEASE_MS_MIN - 1}, {"threads": 0}, {"drain_seconds": -1.0}])
 def test_settings_that_could_not_work_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValidationError, match="got"):
+    with pytest.raises(ValidationError, match="from"):
         Settings(**wrong)  # type: ignore[arg-type]
