@@ -7,9 +7,11 @@ Ours and the floor take turns, one sample each, with a pause before each so that
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import queue
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -140,7 +142,7 @@ class RawSubmitter:
         """Let go of the database and the socket."""
         self._connection.close()
         self._reader.close()
-        self._sock.close()
+        _take_down(self._sock)
 
 
 # -- parts, each in a process of its own ---------------------------------------------------------------------------
@@ -181,7 +183,7 @@ def raw_worker(path: str) -> None:
     claimed.put(None)
     runner.join()
     connection.close()
-    sock.close()
+    _take_down(sock)
 
 
 def _run_raw(path: Path, claimed: "queue.SimpleQueue[bytes | None]") -> None:
@@ -206,10 +208,17 @@ def _bell(path: Path, name: str) -> socket.socket:
     return sock
 
 
+def _take_down(sock: socket.socket) -> None:
+    path = Path(sock.getsockname())
+    sock.close()
+    path.unlink()
+
+
 def _ring(sock: socket.socket, path: Path, name: str, word: bytes = b"!") -> None:
     sock.sendto(word, _bell_path(path, name))
 
 
 def _bell_path(path: Path, name: str) -> str:
-    # Relative, as the path of a socket is short: both processes run in the same directory.
-    return os.path.relpath(path.with_name(name))
+    # Not beside the database: the path of a socket takes a hundred bytes at most.
+    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    return f"{tempfile.gettempdir()}/bench-{digest}-{name}"

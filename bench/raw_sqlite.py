@@ -34,5 +34,5 @@ def page(connection: apsw.Connection, position: int, limit: int = PAGE_ROWS) -> 
 def append_batch(connection: apsw.Connection, rows: Sequence[bytes]) -> None:
     """All rows in one durable transaction."""
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany(INSERT, ((row,) for row in rows))
+    connection.executemany(INSERT, zip(rows, strict=True))
     connection.execute("COMMIT")

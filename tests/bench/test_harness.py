@@ -1,0 +1,125 @@
+"""The benchmark harness works and reports what it promises; how fast anything is, is not tested."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EMBEDDED = ["append-one", "append-batch", "replay", "drain", "latency"]
+
+
+def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+def check_figure(figure: dict[str, Any]) -> None:
+    assert figure["skipped"] is None
+    assert figure["unit"]
+    for spread in (figure["ours"], figure["floor"]["spread"], figure["ratio"]):
+        assert 0 < spread["least"] <= spread["median"] <= spread["greatest"]
+        assert spread["least"] in spread["rounds"]
+        assert spread["greatest"] in spread["rounds"]
+    rounds = zip(figure["ours"]["rounds"], figure["floor"]["spread"]["rounds"], figure["ratio"]["rounds"], strict=True)
+    assert all(math.isclose(ours / floor, ratio) for ours, floor, ratio in rounds)
+    assert figure["targets"]
+    for target in figure["targets"]:
+        at_least = target["direction"] == "at least"
+        reached = target["value"] >= target["bar"] if at_least else target["value"] <= target["bar"]
+        assert target["met"] is reached
+
+
+def test_embedded_figures_have_floors_ratios_and_verdicts(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    done = bench(*EMBEDDED, "--size", "tiny", "--json", str(written), "--scratch", str(tmp_path / "scratch"))
+    assert done.returncode == 0, done.stderr
+    run = json.loads(written.read_text())
+    assert run["size"] == "tiny"
+    assert [figure["name"] for figure in run["figures"]] == [
+        "append-one",
+        "append-batch",
+        "replay-iteration",
+        "replay-view",
+        "drain",
+        "latency",
+    ]
+    for figure in run["figures"]:
+        check_figure(figure)
+        assert figure["title"].split(",")[0].split()[0] in done.stdout
+    assert "targets met" in done.stdout
+    assert list((tmp_path / "scratch").iterdir()) == [], "nothing is left behind"
+
+
+def test_results_describe_the_machine_without_naming_it(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    done = bench("append-one", "--size", "tiny", "--json", str(written), "--scratch", str(tmp_path / "scratch"))
+    assert done.returncode == 0, done.stderr
+    text = written.read_text()
+    machine = json.loads(text)["machine"]
+    assert machine["cores"] >= 1
+    assert machine["python"].endswith(sys.version.split()[0])
+    assert {"sqlite", "libraries", "file_system", "system"} <= machine.keys()
+    assert os.uname().nodename not in text
+    assert str(tmp_path) not in text
+    assert str(Path.home()) not in text
+
+
+@pytest.mark.kafka
+def test_kafka_figures_have_floors_ratios_and_verdicts(tmp_path: Path, kafka_bootstrap: str) -> None:
+    written = tmp_path / "figures.json"
+    done = bench(
+        "kafka",
+        "--size=tiny",
+        f"--json={written}",
+        f"--scratch={tmp_path / 'scratch'}",
+        f"--kafka={kafka_bootstrap}",
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(written.read_text())["figures"]
+    assert [each["name"] for each in figures] == ["kafka-replay", "kafka-append-batch", "kafka-drain", "kafka-latency"]
+    for figure in figures:
+        check_figure(figure)
+
+
+def test_without_java_the_kafka_figures_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    done = bench(
+        "kafka-replay",
+        "--size=tiny",
+        f"--json={written}",
+        f"--scratch={tmp_path / 'scratch'}",
+        JAVA_HOME=str(tmp_path / "no-java-here"),
+    )
+    assert done.returncode == 0, done.stderr
+    (figure,) = json.loads(written.read_text())["figures"]
+    assert "Java" in figure["skipped"]
+    assert figure["ours"] is None
+    assert "skipped" in done.stdout
+
+
+def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
+    done = bench("apend")
+    assert done.returncode == 2
+    assert "apend" in done.stderr
+    assert "append-one" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_list_names_every_measurement() -> None:
+    done = bench("--list")
+    assert done.returncode == 0
+    named = [line.split()[0] for line in done.stdout.splitlines()]
+    assert named[: len(EMBEDDED)] == EMBEDDED
