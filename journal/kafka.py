@@ -43,6 +43,7 @@ from .limits import (
     APPEND_SECONDS_MAX,
     CLOCK_SKEW_SECONDS_MAX,
     CLOSE_SECONDS_MAX,
+    DEDUPE_PRIMING_EVENTS,
     KAFKA_FETCH_WAIT_SECONDS,
     KAFKA_OPEN_SECONDS_MAX,
     KAFKA_REQUEST_SECONDS_MAX,
@@ -55,6 +56,7 @@ from .log import Bounds, Page, check_batch
 from .snapshots import SnapshotStore
 from .writer import Writer
 
+PRIMING_RATIO: Final = DEDUPE_PRIMING_EVENTS // PAGE_EVENTS
 REPLICATION_MAX: Final = 32_767
 KEYS_REMEMBERED: Final = 65_536
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -150,7 +152,7 @@ class KafkaLog:
                 raise BadJournalURL(
                     f"{self.url!r}: the topic has {facts.partitions:,} partitions, a journal at most {PARTITIONS_MAX:,}"
                 )
-            lookup = Lookup(self._connection, self.topic, max(facts.message_bytes, TOPIC_MESSAGE_BYTES_MIN))
+            lookup = Lookup(self._connection, self.topic)
             try:
                 async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
                     await lookup.start()
@@ -354,7 +356,11 @@ class KafkaLog:
         """Up to `limit` records from `offset` on, repeats dropped; None if there are none."""
         if offset >= end:
             return None
-        repeats = self._filters.pop((partition, offset), None) or await self._reader.primed(partition, offset)
+        repeats = self._filters.pop((partition, offset), None)
+        if repeats is None:
+            # In proportion to what is asked for: a look at one record stays cheap.
+            stretch = min(max(PRIMING_RATIO * limit, PAGE_EVENTS), DEDUPE_PRIMING_EVENTS)
+            repeats = await self._reader.primed(partition, offset, stretch)
         offsets: list[int] = []
         rows: list[bytes] = []
         while offset < end and len(rows) < limit:
@@ -378,7 +384,8 @@ class KafkaLog:
         for partition in cursor:
             if partition >= self.partitions:
                 raise JournalError(f"the journal {self.url} has {self.partitions} partition(s), not {partition}")
-        filters = {partition: await self._reader.primed(partition, offset) for partition, offset in cursor.items()}
+        primed = await asyncio.gather(*[self._reader.primed(*each) for each in cursor.items()])
+        filters = dict(zip(cursor, primed, strict=True))
         fetch_bytes = max(self._opened.message_bytes, TOPIC_MESSAGE_BYTES_MIN)
         consumer = make_consumer(self._connection, fetch_bytes, _FETCH_WAIT_MS)
         try:

@@ -214,6 +214,11 @@ def make_admin(connection: Connection, request_ms: int) -> Admin:
     )
 
 
+def prefetch(consumer: Consumer, ahead: bool) -> None:
+    """Whether partitions whose records wait to be taken hold up the next fetch for a while, to be fetched together."""
+    cast("Any", consumer)._fetcher._prefetch_backoff = 0.1 if ahead else 0.0  # noqa: SLF001
+
+
 def served(consumer: Consumer, partition: TopicPartition) -> None:
     """Put what is buffered of this partition last: `getmany` would empty one partition before it looks at the next."""
     buffered = cast("Any", consumer)._fetcher._records  # noqa: SLF001

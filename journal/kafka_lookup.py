@@ -22,11 +22,13 @@ from .kafka_client import (
 )
 from .kafka_connection import Connection
 from .kafka_repeats import RepeatFilter, identity
-from .limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, LOOKUP_SECONDS_MAX, PAGE_EVENTS
+from .limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, KIB, LOOKUP_SECONDS_MAX, PAGE_EVENTS
 
 T = TypeVar("T")
 
 WAIT_MS: Final = 10
+# Most questions want few records. A batch that is larger comes whole all the same: Kafka sees to it since 0.10.1.
+FETCH_BYTES: Final = 512 * KIB
 SCAN_EVENTS: Final = 5_000
 _TIMES_MAX: Final = 2**63 - 1
 
@@ -42,17 +44,16 @@ class Rows(NamedTuple):
 class Lookup:
     """Bounded reading of one topic."""
 
-    def __init__(self, connection: Connection, topic: str, fetch_bytes: int) -> None:
+    def __init__(self, connection: Connection, topic: str) -> None:
         self._connection = connection
         self._topic = topic
-        self._fetch_bytes = fetch_bytes
         self._consumer: Consumer | None = None
         self._one_at_a_time = asyncio.Lock()
         self._at: tuple[int, int] | None = None  # the partition it is assigned and the offset it reads next
 
     async def start(self) -> None:
         """Connect."""
-        consumer = make_consumer(self._connection, self._fetch_bytes, WAIT_MS)
+        consumer = make_consumer(self._connection, FETCH_BYTES, WAIT_MS)
         try:
             await consumer.start()
         except BaseException:
@@ -95,6 +96,7 @@ class Lookup:
         """At most `limit` records from `offset` on and below `end`, which must exist; `HistoryTruncated` if removed."""
         if offset >= end:
             return Rows([], [], offset)
+        limit = min(limit, end - offset)
         async with self._one_at_a_time:
             return await self._ask(lambda consumer: self._read(consumer, partition, offset, end, limit), "a record")
 
@@ -166,17 +168,19 @@ class Lookup:
             at = got.next_offset
         return found
 
-    async def primed(self, partition: int, offset: int) -> RepeatFilter:
-        """The filter of a reader that starts at `offset`, having seen a bounded stretch before it.
+    async def primed(self, partition: int, offset: int, events: int = DEDUPE_PRIMING_EVENTS) -> RepeatFilter:
+        """The filter of a reader that starts at `offset`, having seen a bounded stretch of `events` before it.
 
         Read from near to far, each stretch larger than the one before, until enough events or bytes were seen: the
         number of bytes in a number of events is not known beforehand.
         """
         repeats = RepeatFilter()
-        first = (await self.firsts([partition]))[partition] if offset > 0 else 0
-        end = (await self.ends([partition]))[partition] if offset > first else 0
-        high, size, step = min(offset, end), 0, PAGE_EVENTS
-        lowest = max(first, offset - DEDUPE_PRIMING_EVENTS)
+        if offset <= 0:
+            return repeats
+        firsts, ends = await asyncio.gather(self.firsts([partition]), self.ends([partition]))
+        first, high = firsts[partition], min(offset, ends[partition])
+        size, step = 0, PAGE_EVENTS
+        lowest = max(first, offset - events)
         while high > lowest and size < DEDUPE_PRIMING_BYTES:
             low = max(lowest, high - step)
             size += await self._prime(repeats, partition, low, high)

@@ -19,6 +19,7 @@ from .kafka_client import (
     KafkaError,
     OffsetOutOfRange,
     Record,
+    prefetch,
     served,
     stop_consumer,
     topic_partition,
@@ -77,6 +78,7 @@ class KafkaTail:
         self._fetched: deque[tuple[int, Sequence[Record]]] = deque()
         self._fetched_to = dict(cursor)
         self._ahead: dict[int, float] = {}
+        self._focused: int | None = None
         self._silent = False
         self._closed = False
 
@@ -156,6 +158,7 @@ class KafkaTail:
     async def _fetch(self, limit: int, wait: float, partition: int | None) -> None:
         """Wait for records and keep them; on the way back nothing is awaited, so a cancelled wait loses nothing."""
         self._try_again()
+        self._focus(partition)
         names = [self._names[partition]] if partition is not None else []
         if self._ahead:
             wait = min(wait, AHEAD_SECONDS)
@@ -226,6 +229,23 @@ class KafkaTail:
                 self._ahead[each] = time.monotonic() + AHEAD_SECONDS
                 self._consumer.pause(self._names[each])
 
+    def _focus(self, partition: int | None) -> None:
+        """Fetch for one partition alone while one alone is asked for.
+
+        Otherwise a partition at its end would keep the connection for a long poll, and one whose records wait would
+        hold up the next fetch, while a third is asked for: merging partitions would wait for them in turn.
+        """
+        if partition == self._focused or len(self._names) == 1:
+            return
+        wanted = self._names if partition is None else (partition,)
+        for each, name in self._names.items():
+            if each not in wanted:
+                self._consumer.pause(name)
+            elif each not in self._ahead:
+                self._consumer.resume(name)
+        prefetch(self._consumer, partition is None)
+        self._focused = partition
+
     def _has_fetched(self, partition: int) -> bool:
         return any(each == partition for each, _ in self._fetched)
 
@@ -233,7 +253,8 @@ class KafkaTail:
         now = time.monotonic()
         for partition in [each for each, when in self._ahead.items() if when <= now]:
             del self._ahead[partition]
-            self._consumer.resume(self._names[partition])
+            if self._focused in (None, partition):
+                self._consumer.resume(self._names[partition])
 
     def _rewind(self) -> None:
         """Back to what was handed out: aiokafka steps over a record it could not read (its issue #1173)."""
