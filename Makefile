@@ -16,7 +16,7 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Journeyman needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=… to a newer one.")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	mkdir -p build/types && ln -sfn ../.. build/types/journeyman
+	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/journeyman
 	touch $@
 
 install: $(INSTALLED)  ## make the virtual environment and install into it
@@ -28,7 +28,7 @@ check: $(INSTALLED)  ## lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p journeyman
-	$(BIN)/mypy tests examples bench
+	MYPYPATH=tests $(BIN)/mypy --namespace-packages --explicit-package-bases tests examples bench
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED)  ## the tests alone
