@@ -31,9 +31,10 @@ class DirectComputation:
         return over
 
     def stop(self) -> None:
-        """Begin no further file, and wait for the one that is being examined."""
+        """Begin no further file, and wait for the one that is being examined; harmless before `start()`."""
         self._stopping = True
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         try:

@@ -30,7 +30,9 @@ class Interruption:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # such as SIGHUP under nohup: not meant for us
+                self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -82,15 +81,16 @@ def start(shop: Path) -> Iterator[Start]:
     """Start the command line in the shop; whatever still runs at the end of the test is killed."""
     with ExitStack() as stack:
 
-        def call(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
-            options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": _environment()} | options
+        def call(*arguments: str, stdout: int = subprocess.PIPE, **environment: str) -> "subprocess.Popen[str]":
             process = stack.enter_context(
                 subprocess.Popen(
                     [sys.executable, "-m", "journeyman", *arguments],
                     cwd=shop,
+                    env=_environment() | environment,
                     stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=subprocess.PIPE,
                     text=True,
-                    **options,
                 )
             )
             stack.callback(process.kill)

@@ -87,8 +87,7 @@ def test_ctrl_c_drains_as_well(start: Start, url: str) -> None:
 
 
 def test_takes_the_journal_from_the_environment(start: Start, url: str) -> None:
-    environment = os.environ | {"JOURNEYMAN_JOURNAL": url}
-    worker = start("worker", "shop.tasks", env=environment)
+    worker = start("worker", "shop.tasks", JOURNEYMAN_JOURNAL=url)
     assert url in _line_with(worker.stdout, "is ready")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0

@@ -1,0 +1,82 @@
+"""What the demonstration finds out about a file."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+import pytest
+from journeyman.demo.source import examine, library_files, library_root
+
+SOURCE = """
+class Outer:
+    class Inner:
+        def method(self):
+            async def nested(): pass
+            return lambda: None
+
+if True:
+    def one(): pass
+else:
+    try:
+        def two(): pass
+    except OSError:
+        def three(): pass
+    finally:
+        class Last: pass
+
+match 1:
+    case 1:
+        def four(): pass
+"""
+
+
+def test_counts_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(SOURCE)
+    facts = examine(path)
+    assert facts["lines"] == len(SOURCE.splitlines())
+    assert (facts["functions"], facts["classes"]) == (6, 3)
+    assert facts["sha256"] == hashlib.sha256(SOURCE.encode()).hexdigest()
+    assert facts["problems"] == []
+    path.write_text("x = 1\n")
+    assert examine(path)["tokens"] == 6  # encoding, name, operator, number, newline, end
+
+
+@pytest.mark.parametrize("name", ["ast.py", "typing.py", "asyncio/base_events.py", "dataclasses.py"])
+def test_finds_every_definition_of_a_real_file(name: str) -> None:
+    nodes = list(ast.walk(ast.parse((library_root() / name).read_bytes())))
+    facts = examine(library_root() / name)
+    assert facts["functions"] == sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes)
+    assert facts["classes"] == sum(isinstance(node, ast.ClassDef) for node in nodes)
+
+
+@pytest.mark.parametrize(
+    ("data", "problems"),
+    [
+        (b"# coding: uft-8\n", ["tokens: SyntaxError", "syntax: SyntaxError"]),
+        (b"x = 1\0\n", ["syntax: SyntaxError"]),
+        (b"\xff\xfe\n", ["tokens: SyntaxError", "syntax: SyntaxError"]),
+        (b"print 'two'\n", ["syntax: SyntaxError"]),
+        (b"(\n", ["tokens: TokenError", "syntax: SyntaxError"]),
+    ],
+)
+def test_says_what_a_file_does_not_allow(tmp_path: Path, data: bytes, problems: list[str]) -> None:
+    path = tmp_path / "bad.py"
+    path.write_bytes(data)
+    facts = examine(path)
+    assert [problem.split(":")[0] for problem in facts["problems"]] == [each.split(":")[0] for each in problems]
+    assert facts["sha256"] == hashlib.sha256(data).hexdigest()
+    assert examine(path) == facts
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_not_an_error(tmp_path: Path) -> None:
+    assert examine(tmp_path / "gone.py") == {"problems": ["FileNotFoundError"]}
+    assert examine(tmp_path) == {"problems": ["IsADirectoryError"]}
+
+
+def test_the_library_is_there_and_nothing_else(tmp_path: Path) -> None:
+    files = library_files(library_root())
+    assert {"ast.py", "json/decoder.py"} <= set(files)
+    assert len(files) > 500
+    assert not [name for name in files if "site-packages" in name]
+    assert files == sorted(files)
