@@ -9,22 +9,36 @@ from typing import Generic, TypeVar
 from ..journal import blocking
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor, Position
+from ..journal.limits import SNAPSHOT_EVENTS
 from ..journal.log import Page, Tail
+from .snapshots import SnapshotKeeper
 from .view import View
 
 V = TypeVar("V", bound=View)
 
 
 class Replica(Generic[V]):
-    """`view`, kept current from `journal`, from `cursor` on (None: the first available event).
+    """`view`, kept current from `journal`.
+
+    It starts from the newest snapshot of the view, or replays history where there is none; or starts at `cursor`, where
+    one is given. It takes snapshots itself, about every `snapshot_every` events that nobody else has taken one in.
 
     Any number of tasks, or of threads driving it, may wait on one replica: whoever comes first reads the log for all,
     the others wait for what it read. Nobody polls.
     """
 
-    def __init__(self, journal: AsyncJournal, view: V, cursor: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        view: V,
+        cursor: Mapping[int, int] | None = None,
+        *,
+        snapshot_every: int = SNAPSHOT_EVENTS,
+    ) -> None:
         self.view = view
         self._journal = journal
+        self._snapshot_every = snapshot_every
+        self._snapshots: SnapshotKeeper | None = None
         self._start = Cursor(cursor) if cursor is not None else None
         self._tail: Tail | None = None
         self._applied: dict[int, int] = {}
@@ -91,7 +105,9 @@ class Replica(Generic[V]):
         return self.view
 
     async def aclose(self) -> None:
-        """Let go of the log; the view stays as it is."""
+        """Let go of the log, once a snapshot that is being stored is; the view stays as it is."""
+        if self._snapshots is not None:
+            await self._snapshots.aclose()
         if self._tail is not None:
             await self._tail.aclose()
             self._tail = None
@@ -99,7 +115,10 @@ class Replica(Generic[V]):
     async def _opened(self) -> Tail:
         if self._tail is None:
             log = await self._journal.open()
-            start = self._start if self._start is not None else (await log.bounds()).first
+            start = self._start
+            if start is None:
+                self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
+                start = await self._snapshots.start()
             self._applied = dict(start)
             self._tail = await log.tail(start)
         return self._tail
@@ -107,3 +126,5 @@ class Replica(Generic[V]):
     def _apply(self, page: Page) -> None:
         self.view.apply_page(page)
         self._applied[page.partition] = page.next_offset
+        if self._snapshots is not None:
+            self._snapshots.applied(self._applied, len(page.rows))

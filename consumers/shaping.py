@@ -1,7 +1,7 @@
 """From a page of the log to the events a consumer hands out: decode, filter, respond, create."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..journal.errors import InvalidEvent
 from ..journal.event import Event, decode, decode_all
@@ -16,9 +16,11 @@ class Shaped(NamedTuple):
     """Events ready to be handed out, and what they came from.
 
     A consumer that was handed `events[i]` has come up to and with `offsets[i]`. `error` is what happened after them.
+    The journal's own are still `Event`s; `Shaper.finished` makes of them what is handed out, as late as possible: an
+    `Event` is nothing to the garbage collector, and a merge holds thousands.
     """
 
-    events: Sequence[JournalEventBase]
+    events: Sequence[Event | JournalEventBase]
     offsets: Sequence[int]
     error: Exception | None = None
 
@@ -42,9 +44,15 @@ class Shaper:
         wanted = self._wanted(events)
         if self._direct:
             offsets = page.offsets if len(wanted) == len(page.offsets) else [event.offset for event in wanted]
-            return Shaped(list(map(JournalEventBase, wanted)), offsets, error)
+            return Shaped(wanted, offsets, error)
         shaped = self._created(wanted, page)
         return shaped if shaped.error is not None else shaped._replace(error=error)
+
+    def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
+        """What is handed out for shaped events."""
+        if self._direct:
+            return list(map(JournalEventBase, cast("Sequence[Event]", events)))
+        return cast("Sequence[JournalEventBase]", events)
 
     def _wanted(self, events: list[Event]) -> list[Event]:
         definition = self._definition

@@ -12,9 +12,14 @@ from ..journal.asynchronous import AsyncJournal
 from ..journal.blocking import Interrupt
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
-from ..journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, PAGE_EVENTS
+from ..journal.limits import (
+    CLOCK_SKEW_SECONDS_MAX,
+    CONSUMER_EVENTS_MAX,
+    MERGE_PAGE_EVENTS_MIN,
+    PAGE_EVENTS,
+)
 from ..journal.log import Bounds, Log, Page
-from .batch import Batch
+from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
 from .definition import ConsumerDefinition
 from .merge import Merge
 from .reader import Reader
@@ -76,8 +81,10 @@ class Stream:
         if not definition.full and resume is None:
             self.phase = Phase.LIVE
         elif len(begin) > 1:
-            self._merge = Merge(begin)
-            self._limit = max(1, min(PAGE_EVENTS, CONSUMER_EVENTS_MAX // len(begin)))
+            # Small pages keep a merge's events in the processor's cache; from afar each page has its price.
+            self._limit = PAGE_EVENTS if log.needs_loop else max(PAGE_EVENTS // len(begin), MERGE_PAGE_EVENTS_MIN)
+            self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
+            self._merge = Merge(begin, low=(self._limit + 1) // 2)
         self._reader = Reader(log, await log.tail(begin), begin, self._interrupt)
 
     async def _beginning(self, log: Log, bounds: Bounds, resume: Mapping[int, int] | None) -> Mapping[int, int]:
@@ -192,18 +199,20 @@ class Stream:
             page = await self._history_page(reader, partition, deadline)
             if page is not None:
                 merge.fill(partition, self._shaped(page))
+                if partition in self._errors:
+                    merge.exhaust(partition)
             elif not reader.ended:
                 merge.finish(partition)
             return None
         merged = merge.take()
         if not merged.events:
             return self._end_history(reader)
-        before, last = self._handed, dict(zip(merged.partitions, merged.offsets, strict=True))
-        self._handed = {**before, **{partition: offset + 1 for partition, offset in last.items()}}
+        before = self._handed
+        self._handed = {**before, **{segment.partition: segment.offsets[-1] + 1 for segment in merged.segments}}
         for partition, offset in reader.read.items():
             if merge.is_empty(partition) and partition not in self._errors:
                 self._handed[partition] = offset  # what was left out after the last event has been read as well
-        return Batch(merged.events, before, self._handed, merged.partitions, merged.offsets)
+        return MergedBatch(self._shaper.finished(merged.events), before, self._handed, merged)
 
     def _end_history(self, reader: Reader) -> Batch | None:
         if reader.ended:
@@ -214,7 +223,7 @@ class Stream:
         definition = self._definition
         if not (definition.full and definition.include_sentinel and definition.is_empty_response(END_OF_HISTORY)):
             return None
-        return Batch((definition.SENTINEL_EVENT,), self._handed, self._handed, marker=True)
+        return SentinelBatch(definition.SENTINEL_EVENT, self._handed)
 
     async def _step_live(self, reader: Reader, deadline: float | None) -> Batch | None:
         for error in self._errors.values():
@@ -248,7 +257,8 @@ class Stream:
         if shaped.error is not None:  # the cursor stays before what failed
             handed = shaped.offsets[-1] + 1 if shaped.offsets else before[page.partition]
         self._handed = {**before, page.partition: handed}
-        return Batch(shaped.events, before, self._handed, page.partition, shaped.offsets)
+        events = self._shaper.finished(shaped.events)
+        return PageBatch(events, before, self._handed, page.partition, shaped.offsets)
 
     def _shaped(self, page: Page) -> Shaped:
         shaped = self._shaper.shape(page)

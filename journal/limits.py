@@ -36,6 +36,8 @@ WRITE_LOCK_SECONDS_MAX: Final = 30.0
 FOREIGN_LOCK_SECONDS_MAX: Final = 5.0
 # The appends of one process that wait together share a commit, up to about this many events.
 COMMIT_EVENTS_MAX: Final = 20_000
+# How long a fork waits for statements under way, in seconds; if it was too short, its child cannot use the journal.
+FORK_SECONDS_MAX: Final = 5.0
 # How often a writer makes sure that the file it appends to is still the one at its path, in seconds.
 FILE_CHECK_SECONDS: Final = 0.1
 # How far the clocks of two machines are believed to differ at most when a time is turned into a position, in seconds.
@@ -155,7 +157,9 @@ assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_SILENCE_SECONDS_MAX, "a broker that wait
 # What a consumer has read and not yet handed out, at most, in events: a page, or one for each partition while it merges
 # their histories.
 CONSUMER_EVENTS_MAX: Final = 65_536
+# While it merges, it reads at least so many events of a partition at a time.
+MERGE_PAGE_EVENTS_MIN: Final = 64
 # How long a consumer waits for one partition's records before it looks whether the tail has moved past them, in seconds.
 GAP_SECONDS: Final = 0.2
 
-assert PARTITIONS_MAX <= CONSUMER_EVENTS_MAX, "a merge holds at least one event of each partition"
+assert 2 * PARTITIONS_MAX <= CONSUMER_EVENTS_MAX, "a merge holds up to two pages of each partition"
