@@ -1,7 +1,7 @@
 """Journeyman: an event-sourced task queue and journal service.
 
-One log holds everything that happened; everything else is read off it. These are the public names; the rooms are `journal`
-(the log), `consumers` (following it), `workers` (living off it).
+One log holds everything that happened; everything else is read off it. These are the public names; the rooms are
+`journal` (the log), `consumers` (following it), `workers` (living off it).
 """
 
 from .consumers import JournalConsumer, JournalConsumerBase, JournalEventBase

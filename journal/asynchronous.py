@@ -33,8 +33,8 @@ class Companion(Protocol):
 class AsyncJournal:
     """A journal: append events, read them back, follow them.
 
-    `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the URL from
-    the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by `async with`,
+    `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the
+    URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by `async with`,
     or at first use.
     """
 
@@ -71,7 +71,10 @@ class AsyncJournal:
         return (await self.append_drafts([drafted]))[0]
 
     async def append_all(self, items: Iterable[EventItem]) -> list[Event]:
-        """Append `(name, context)` or `(name, context, key)` items in one append; those of one partition all or none."""
+        """Append `(name, context)` or `(name, context, key)` items in one append.
+
+        Those of one partition all or none.
+        """
         return await self.append_drafts([Draft(item[0], encode_context(item[0], item[1]), *item[2:]) for item in items])
 
     async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:

@@ -154,9 +154,11 @@ def check_batch(sizes: Sequence[int]) -> None:
     """Refuse an append that is over the limits of one batch; `sizes` are the drafts' bytes."""
     if len(sizes) > BATCH_EVENTS_MAX:
         raise EventTooLarge(
-            f"one append takes at most {BATCH_EVENTS_MAX:,} events, got {len(sizes):,}. Split it; each part lands whole."
+            f"one append takes at most {BATCH_EVENTS_MAX:,} events, got {len(sizes):,}. "
+            "Split it; each part lands whole."
         )
     if sum(sizes) > BATCH_BYTES_MAX:
         raise EventTooLarge(
-            f"one append takes at most {BATCH_BYTES_MAX:,} bytes, got up to {sum(sizes):,}. Split it; each part lands whole."
+            f"one append takes at most {BATCH_BYTES_MAX:,} bytes, got up to {sum(sizes):,}. "
+            "Split it; each part lands whole."
         )

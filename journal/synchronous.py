@@ -48,7 +48,10 @@ class Journal:
         return self.run(self.asynchronous.append(name, context, key, version=version))
 
     def append_all(self, items: Iterable[EventItem]) -> list[Event]:
-        """Append `(name, context)` or `(name, context, key)` items in one append; those of one partition all or none."""
+        """Append `(name, context)` or `(name, context, key)` items in one append.
+
+        Those of one partition all or none.
+        """
         return self.run(self.asynchronous.append_all(items))
 
     def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:

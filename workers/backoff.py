@@ -1,7 +1,7 @@
 """How long a failed task waits before its next attempt. Counted from the failure, in milliseconds.
 
-Names, parameters and formulas follow the reference task queue (`alsek.core.backoff`); there the time is counted from the
-creation of the message, so that a long attempt eats its own backoff. Here it is counted from the failure.
+Names, parameters and formulas follow the reference task queue (`alsek.core.backoff`); there the time is counted from
+the creation of the message, so that a long attempt eats its own backoff. Here it is counted from the failure.
 """
 
 from abc import ABC, abstractmethod

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-
 from ..journal.event import Draft, Event, check
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ..journal.synchronous import Journal
@@ -38,7 +37,10 @@ class Broker:
         self._journal = journal if isinstance(journal, Journal) else None
 
     def submit(self, message: Message) -> Event:
-        """Accept a message: when this returns it is durable and cannot be lost. A second one of the same id is ignored."""
+        """Accept a message: when this returns it is durable and cannot be lost.
+
+        A second one of the same id is ignored.
+        """
         return self.journal.append_drafts([submission(message)])[0]
 
     def submit_all(self, messages: Iterable[Message]) -> int:

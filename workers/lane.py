@@ -45,7 +45,8 @@ class Lane:
     def free(self, monotonic: float) -> int:
         """How many tasks should be claimed now.
 
-        Refilling one by one would make every append a lone one: while there is work, a quarter of the room has to be free.
+        Refilling one by one would make every append a lone one: while there is work, a quarter of the room has to be
+        free.
         """
         hold = self.room(monotonic)
         free = hold - self._held

@@ -60,5 +60,5 @@ def _hint(package: str) -> str:
     if "/" in package or package.endswith(".py"):
         return f"; did you mean {package.removesuffix('.py').strip('./').replace('/', '.')}?"
     here = [found.name for found in pkgutil.iter_modules([str(Path.cwd())])]
-    close = get_close_matches(package.split(".")[0], here, n=1)
+    close = get_close_matches(package.split(".", maxsplit=1)[0], here, n=1)
     return f" in {Path.cwd()} or installed" + (f"; did you mean {close[0]}?" if close else "")

@@ -1,11 +1,11 @@
 """The tasks that are ready, in the order in which this worker should claim them. Pure: the caller says what time it is.
 
-Order: the queues as the worker lists them, then priority (lower first), then the log's own order. Within one such level
-every task has a worker whose turn it is, by rendezvous hashing of task and worker; the others leave it alone for a moment
-and then steal it from the far end, so that workers rarely race and nothing stays behind.
+Order: the queues as the worker lists them, then priority (lower first), then the log's own order. Within one such
+level every task has a worker whose turn it is, by rendezvous hashing of task and worker; the others leave it alone
+for a moment and then steal it from the far end, so that workers rarely race and nothing stays behind.
 
-Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber the
-living, so that a reader that never picks does not leak.
+Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
+the living, so that a reader that never picks does not leak.
 """
 
 import heapq
@@ -37,8 +37,8 @@ class _Level:
 class ReadyTasks:
     """What a worker may claim next.
 
-    `knows(task_name)` says whether the worker can run a task of that name; `queues` lists the queues it serves, in order
-    of preference (None: all, alike). Tasks it does not know wait for a worker that does.
+    `knows(task_name)` says whether the worker can run a task of that name; `queues` lists the queues it serves, in
+    order of preference (None: all, alike). Tasks it does not know wait for a worker that does.
     """
 
     def __init__(self, knows: Callable[[str], bool] = lambda _: True, queues: Sequence[str] | None = None) -> None:

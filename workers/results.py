@@ -40,9 +40,9 @@ class ResultStore:
     def get(self, message: Message | str, timeout: int = 0, *, keep: bool = False, with_metadata: bool = False) -> Any:
         """The result of a message, waiting for it at most `timeout` ms.
 
-        Without `keep` the result is collected: a later call does not find it. With `with_metadata` a mapping of `result`,
-        `timestamp` (seconds since the epoch) and `uuid`. Raises `KeyError` if there is none and no time to wait,
-        `TimeoutError` when the time is over, `TaskFailedError` when the task has failed or was revoked.
+        Without `keep` the result is collected: a later call does not find it. With `with_metadata` a mapping of
+        `result`, `timestamp` (seconds since the epoch) and `uuid`. Raises `KeyError` if there is none and no time to
+        wait, `TimeoutError` when the time is over, `TaskFailedError` when the task has failed or was revoked.
         """
         task_id = _id(message)
         self._journal.run(self._replica.catch_up())

@@ -70,8 +70,8 @@ class StatusTracker:
         """Wait until the message has (one of) the given status, at most `timeout` seconds; None waits for ever.
 
         Returns the status; after the time is over raises `TimeoutError` or, without `raise_on_timeout`, returns the
-        status as it is then. A message that ends otherwise ends the waiting too: a status that cannot come is not waited
-        for, the call then times out at once.
+        status as it is then. A message that ends otherwise ends the waiting too: a status that cannot come is not
+        waited for, the call then times out at once.
         """
         wanted = _statuses(status)
         task_id = _id(message)

@@ -119,7 +119,7 @@ class Task(Generic[P, R]):
             arguments = {**arguments, "message": message}
         return self.function(*message.args, **arguments)
 
-    def do_retry(self, message: Message, exception: BaseException) -> bool:  # noqa: ARG002 - for subclasses to use
+    def do_retry(self, message: Message, exception: BaseException) -> bool:
         """Whether a failed message gets another attempt; subclasses may know better."""
         return message.max_retries is None or message.retries < message.max_retries
 

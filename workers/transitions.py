@@ -4,13 +4,13 @@ The rules, in the order in which they are checked:
 
 1. A pair without a move is refused. A task that was never submitted is in state `UNKNOWN`.
 2. A move that asks for a *session* is refused unless the event's worker has a live session in the task's partition.
-3. A move that asks for the *token* is refused unless the event's `claim` is the position of the task's current claim: the
-   claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives.
+3. A move that asks for the *token* is refused unless the event's `claim` is the position of the task's current claim:
+   the claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives.
 4. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
    kills its worker uses them up too; a claim given back unharmed is taken off again.
 
-`RETURNED` and `EXHAUSTED` are no events of their own: they are what an accepted `worker.expired` does to each claim of the
-session, by whether the task has attempts left. `HANDED_BACK` is what an accepted `worker.left` does.
+`RETURNED` and `EXHAUSTED` are no events of their own: they are what an accepted `worker.expired` does to each claim
+of the session, by whether the task has attempts left. `HANDED_BACK` is what an accepted `worker.left` does.
 
 No clock is asked anywhere: delays and backoff are *due* by the clock of whoever wants to claim.
 """

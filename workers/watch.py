@@ -3,8 +3,8 @@
 Pure: times are the caller's own monotonic clock, in seconds, and no two machines' clocks are ever compared. The rules:
 
 1. A session is silent from the moment its last event was *seen here*, and only sessions that hold claims matter.
-2. Silence counts only while the journal works: after a failed read, or an append slower than a third of the lease, every
-   timer starts anew, since then everybody is silent and nobody is dead.
+2. Silence counts only while the journal works: after a failed read, or an append slower than a third of the lease,
+   every timer starts anew, since then everybody is silent and nobody is dead.
 3. Before anyone is expired, the watcher appends a beat of its own and reads it back, then waits for a short grace: what
    a living holder had under way, or tries again and again to append, has landed by then. The expiry names the holder's
    last event; if there is a later one, the log refuses the expiry.

@@ -18,7 +18,10 @@ _GARBAGE_THRESHOLD: Final = 50_000
 
 
 def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | None:
-    """The journal a worker of these tasks uses: the one it is given, else their brokers' own, else the environment's."""
+    """The journal a worker of these tasks uses.
+
+    The one it is given, else their brokers' own, else the environment's.
+    """
     if url is not None:
         for task in tasks.values():
             if not task.broker.has_journal:

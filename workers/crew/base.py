@@ -16,8 +16,8 @@ _NEWEST_WEIGHT: Final = 0.1
 class Crew(ABC):
     """Runs up to `size` jobs at a time.
 
-    `wake()` is called, from whatever thread, when outcomes have become available and the last ones were collected. Jobs are
-    started one by one from one queue, so a long job never holds a short one behind it.
+    `wake()` is called, from whatever thread, when outcomes have become available and the last ones were collected. Jobs
+    are started one by one from one queue, so a long job never holds a short one behind it.
     """
 
     def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:

@@ -1,7 +1,8 @@
 """The child process of a foreman: imports the tasks' modules by name and runs what it is handed, in its main thread.
 
-It ends with its foreman, however that ends: a thread of its own reads the socket, and the end of the stream is the end of the
-process, in the middle of a task if need be. Signals for the whole group (Ctrl-C) are the foreman's to answer.
+It ends with its foreman, however that ends: a thread of its own reads the socket, and the end of the stream is the
+end of the process, in the middle of a task if need be. Signals for the whole group (Ctrl-C) are the foreman's to
+answer.
 """
 
 import os

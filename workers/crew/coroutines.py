@@ -1,8 +1,8 @@
 """A crew of coroutines, run in the foreman's own loop.
 
-A few resident runners take jobs one by one; a job that never waits costs no task of its own. A timeout cancels the runner,
-so it takes effect where the coroutine awaits; code that never awaits cannot be stopped, and stops everything else in the
-loop for as long: such work belongs in threads or processes.
+A few resident runners take jobs one by one; a job that never waits costs no task of its own. A timeout cancels the
+runner, so it takes effect where the coroutine awaits; code that never awaits cannot be stopped, and stops everything
+else in the loop for as long: such work belongs in threads or processes.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """A crew of processes, one job at a time in each.
 
-Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A timeout kills the
-child, so it stops anything, C code included; another takes its place. A child that dies by itself has failed the task that it
-ran, and no other. Children end with their foreman, even if that is killed.
+Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A timeout kills
+the child, so it stops anything, C code included; another takes its place. A child that dies by itself has failed the
+task that it ran, and no other. Children end with their foreman, even if that is killed.
 """
 
 import asyncio

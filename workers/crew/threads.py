@@ -1,9 +1,9 @@
 """A crew of threads.
 
-What a timeout can do: it raises `TaskTimeoutError` in the thread, at its next step of Python code. It cannot stop a call that
-stays in C (a long computation of a library, a blocking system call without Python in between). Such a thread is given up
-after `ABANDON_SECONDS`: the task's outcome is written, another thread takes the place, and what the old one returns, some
-day, is thrown away.
+What a timeout can do: it raises `TaskTimeoutError` in the thread, at its next step of Python code. It cannot stop a
+call that stays in C (a long computation of a library, a blocking system call without Python in between). Such a
+thread is given up after `ABANDON_SECONDS`: the task's outcome is written, another thread takes the place, and what
+the old one returns, some day, is thrown away.
 """
 
 import ctypes
