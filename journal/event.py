@@ -1,7 +1,8 @@
 """The event: what it holds, what makes it valid, and its one encoding.
 
-An event is a JSON object, RFC 18 style, one per record: ``{"timestamp": …, "name": …, "context": {…}, …}``. `Draft` is an
-event that has not happened yet; a log turns it into an `Event` by giving it a writer's number, a time and a position.
+An event is a JSON object, RFC 18 style, one per record: ``{"timestamp": …, "name": …, "context": {…}, …}``. `Draft`
+is an event that has not happened yet; a log turns it into an `Event` by giving it a writer's number, a time and a
+position.
 """
 
 import re
@@ -25,8 +26,8 @@ _KNOWN_NAMES_MAX: Final = 4_096
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Something that happened, at its place in the log.
 
-    - `timestamp`: the writer's wall clock, seconds since the epoch in microsecond steps; strictly increasing per writer,
-      and per log on the embedded log. Never used to decide anything: order is the order of positions.
+    - `timestamp`: the writer's wall clock, seconds since the epoch in microsecond steps; strictly increasing per
+      writer, and per log on the embedded log. Never used to decide anything: order is the order of positions.
     - `name`: dotted and in the past tense, such as ``order.paid``.
     - `context_json`: the context as it stands in the log, an encoded JSON object; `context` decodes it.
     - `key`: the subject. Events of one key share a partition and are totally ordered.
@@ -60,8 +61,9 @@ class Draft(msgspec.Struct, gc=False):
     """An event to be, as a writer hands it to a log.
 
     `context` is an encoded JSON object. `partition` overrides the key's own partition. `timestamp` (seconds since the
-    epoch) is for events that carry their own time, such as imported ones; otherwise the log asks its clock. `writer` and
-    `seq` are filled in by the log at the first append; handing the same draft in again is a repeat, not a second event.
+    epoch) is for events that carry their own time, such as imported ones; otherwise the log asks its clock. `writer`
+    and `seq` are filled in by the log at the first append; handing the same draft in again is a repeat, not a second
+    event.
     """
 
     name: str

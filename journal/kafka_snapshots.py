@@ -78,15 +78,15 @@ class _Label(msgspec.Struct, frozen=True):
     schema: str
     cursor: str
     created: float
+    anchor: str
     size: int
     digest: bytes
     count: int
     parts: list[int] | None = None
 
     def label(self) -> SnapshotLabel:
-        return SnapshotLabel(
-            self.id, self.view, self.schema, Cursor.parse(self.cursor), self.created, self.size, self.digest
-        )
+        cursor = Cursor.parse(self.cursor)
+        return SnapshotLabel(self.id, self.view, self.schema, cursor, self.created, self.anchor, self.size, self.digest)
 
 
 class KafkaSnapshots:
@@ -119,9 +119,7 @@ class KafkaSnapshots:
         """See `SnapshotStore.save`. `UnsafeTopic` if the topic is there and does not keep what is written to it."""
         await self._ensure()
         chunks = [sealed[at : at + SNAPSHOT_PART_BYTES] for at in range(0, len(sealed), SNAPSHOT_PART_BYTES)]
-        announced = _Label(
-            label.id, label.view, label.schema, str(label.cursor), label.created, label.size, label.digest, len(chunks)
-        )
+        announced = _Label(**{**label._asdict(), "cursor": str(label.cursor)}, count=len(chunks))
         left_behind = [
             stored
             for stored in (await self._stored()).values()

@@ -153,8 +153,9 @@ class MemoryLog:
         """Up to `limit` records of `partition` from `offset` on, or None; call with the store's lock held."""
         records = self._store.partitions[partition]
         if offset < records.first:
-            first = decode(records.records[0].row, partition, records.first) if records.records else None
-            raise HistoryTruncated(partition, offset, records.first, first and first.timestamp)
+            rows = [each.row for each in records.records[:1]]
+            time_ = decode(rows[0], partition, records.first).timestamp if rows else None
+            raise HistoryTruncated(partition, offset, records.first, time_)
         start = offset - records.first
         rows = [each.row for each in records.records[start : start + limit]]
         return Page(partition, range(offset, offset + len(rows)), rows) if rows else None

@@ -32,6 +32,8 @@ class SnapshotLabel(NamedTuple):
     - `view`, `schema`: whose state it is, and in what form; only a view of the same schema can take it back.
     - `cursor`: what had been applied.
     - `created`: when it was taken, by the writer's clock, in seconds since the epoch; for people only.
+    - `anchor`: an event before the cursor and the checksum of its record, so that a snapshot is not taken for one of
+      another journal that has come to stand in the place of its own; empty if there is none.
     - `size`: the sealed state's, in bytes.
     - `digest`: the hash of the sealed state and of all the above.
     """
@@ -41,6 +43,7 @@ class SnapshotLabel(NamedTuple):
     schema: str
     cursor: Cursor
     created: float
+    anchor: str
     size: int
     digest: bytes
 
@@ -97,7 +100,7 @@ class NoSnapshots:
 
 
 def seal(
-    view: str, schema: str, cursor: Mapping[int, int], created: float, state: bytes
+    view: str, schema: str, cursor: Mapping[int, int], created: float, state: bytes, anchor: str = ""
 ) -> tuple[SnapshotLabel, bytes]:
     """The label and the sealed form of a state; `ValueError` if it is larger than `SNAPSHOT_BYTES_MAX`."""
     if len(state) > SNAPSHOT_BYTES_MAX:
@@ -106,7 +109,7 @@ def seal(
             f"SNAPSHOT_BYTES_MAX = {SNAPSHOT_BYTES_MAX:,}. Its readers replay the journal instead."
         )
     sealed = zlib.compress(state, _FAST)
-    label = SnapshotLabel(uuid.uuid4().hex, view, schema, Cursor(cursor), created, len(sealed), b"")
+    label = SnapshotLabel(uuid.uuid4().hex, view, schema, Cursor(cursor), created, anchor, len(sealed), b"")
     return label._replace(digest=_digest(label, sealed)), sealed
 
 
@@ -127,7 +130,8 @@ def unseal(label: SnapshotLabel, sealed: bytes) -> bytes:
 
 
 def _digest(label: SnapshotLabel, sealed: bytes) -> bytes:
-    said = "\0".join((label.id, label.view, label.schema, str(label.cursor), repr(label.created), str(label.size)))
+    words = (label.id, label.view, label.schema, label.cursor, label.created, label.anchor, label.size)
+    said = "\0".join(map(str, words))
     digest = hashlib.blake2b(said.encode(), digest_size=_HASH_BYTES)
     digest.update(sealed)
     return digest.digest()
@@ -150,6 +154,7 @@ def fitting(
         for label in labels
         if label.view == view
         and label.schema == schema
+        and label.cursor.keys() >= first.keys()
         and label.cursor.reaches(first)
         and (at is None or all(offset <= at.get(partition, 0) for partition, offset in label.cursor.items()))
     ]

@@ -15,13 +15,13 @@ from .snapshots import SnapshotLabel
 _TABLE: Final = """
     CREATE TABLE IF NOT EXISTS snapshots (
         id TEXT PRIMARY KEY, view TEXT NOT NULL, schema TEXT NOT NULL, cursor TEXT NOT NULL, created REAL NOT NULL,
-        size INTEGER NOT NULL, digest BLOB NOT NULL, state BLOB NOT NULL
+        anchor TEXT NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL, state BLOB NOT NULL
     )
 """
 _HAS_TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'snapshots'"
-_LIST: Final = "SELECT id, view, schema, cursor, created, size, digest FROM snapshots"
+_LIST: Final = "SELECT id, view, schema, cursor, created, anchor, size, digest FROM snapshots"
 _LOAD: Final = "SELECT state FROM snapshots WHERE id = ?"
-_SAVE: Final = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SAVE: Final = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REMOVE: Final = "DELETE FROM snapshots WHERE id = ?"
 
 
@@ -46,9 +46,9 @@ class SqliteSnapshots:
     async def listed(self) -> Sequence[SnapshotLabel]:
         """See `SnapshotStore.listed`."""
         labels = []
-        for id_, view, schema, cursor, created, size, digest in self._found(_LIST, ()):
+        for id_, view, schema, cursor, created, anchor, size, digest in self._found(_LIST, ()):
             with contextlib.suppress(ValueError, AttributeError):  # a damaged row: no cursor, no snapshot
-                labels.append(SnapshotLabel(id_, view, schema, Cursor.parse(cursor), created, size, digest))
+                labels.append(SnapshotLabel(id_, view, schema, Cursor.parse(cursor), created, anchor, size, digest))
         return labels
 
     async def load(self, label: SnapshotLabel) -> bytes | None:
@@ -69,8 +69,8 @@ class SqliteSnapshots:
 
         def write(connection: apsw.Connection) -> None:
             connection.execute(_TABLE)
-            row = (label.id, label.view, label.schema, str(label.cursor), label.created, label.size, label.digest)
-            connection.execute(_SAVE, (*row, sealed))
+            said = [str(each) if isinstance(each, Cursor) else each for each in label]
+            connection.execute(_SAVE, (*said, sealed))
 
         await self._file.writing(write)
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from ..consumers.snapshots import SnapshotKeeper
 from ..journal.asynchronous import AsyncJournal
 from ..journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
 from ..journal.event import Event
@@ -71,6 +72,7 @@ class Foreman:
         self._page_task: asyncio.Task[Page | None] | None = None
         self._log: Log
         self._tail: Tail
+        self._snapshots: SnapshotKeeper
         self._loop: asyncio.AbstractEventLoop
         self._woken: asyncio.Future[None]
 
@@ -89,9 +91,11 @@ class Foreman:
         self._loop = asyncio.get_running_loop()
         self._woken = self._loop.create_future()
         self._log = await self._journal.open()
+        self._snapshots = SnapshotKeeper(self._log, self.view)
+        begin = await self._snapshots.start()
         bounds = await self._log.bounds()
-        self._applied = dict(bounds.first)
-        self._tail = await self._log.tail(bounds.first)
+        self._applied = dict(begin)
+        self._tail = await self._log.tail(begin)
         try:
             await self._read_up_to(bounds.end)
             self._open_lanes()
@@ -109,6 +113,7 @@ class Foreman:
                 self._page_task.cancel()
                 await asyncio.gather(self._page_task, return_exceptions=True)
             await self._tail.aclose()
+            await self._snapshots.aclose()
 
     def stop(self) -> None:
         """Begin to drain: claim nothing more, give back what was not started, let the rest end. Call in the loop."""
@@ -289,6 +294,7 @@ class Foreman:
             page = Page(page.partition, [page.offsets[i] for i in fresh], [page.rows[i] for i in fresh])
         self.view.apply_page(page)
         self._applied[page.partition] = page.next_offset
+        self._snapshots.applied(self._applied, len(page.rows))
 
     # -- appending -------------------------------------------------------------------------------------------------
 
@@ -310,6 +316,7 @@ class Foreman:
         await self._stop_waiting_for_pages()
         for partition in {event.partition for event in events}:
             await self._apply_own(partition, entries, events, begun)
+        self._snapshots.applied(self._applied, len(events))
         await self._start_accepted(entries, events)
 
     async def _available(self, call: Callable[[], Awaitable[T]], what: str) -> T:

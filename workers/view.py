@@ -67,7 +67,7 @@ class Fact(msgspec.Struct, gc=False):
     context: FactContext = msgspec.field(default_factory=FactContext)
 
 
-class TaskState(msgspec.Struct, gc=False):
+class TaskState(msgspec.Struct, gc=False, array_like=True):
     """One task: `claim` is the position of its current claim, `changed` of the last accepted event about it.
 
     `due` is the time, in seconds since the epoch, before which nobody should claim it. `attempts` counts claims not
@@ -158,6 +158,23 @@ class TaskView(View):
         self._keep_rows = keep_rows
         self.on_ready = on_ready
         self.on_sessions = on_sessions
+
+    snapshot_name = "tasks"
+
+    @property
+    def snapshot_schema(self) -> str:
+        """See `View.snapshot_schema`: the same as long as the same events lead to the same state."""
+        return view_state.schema_of(FINISHED_TASKS_KEPT, DEAD_LETTERS_KEPT)
+
+    def snapshot(self) -> bytes:
+        """See `View.snapshot`. With the waiting tasks' submissions, where the view keeps them."""
+        return view_state.dump(self)
+
+    def restore(self, state: bytes) -> None:
+        """See `View.restore`; nobody is called. A view that keeps rows may get tasks without: they are in the log."""
+        view_state.load(self, state, keep_rows=self._keep_rows)
+        self._finished_order = view_state.finished_order(self.finished.values())
+        self._dead_order = view_state.dead_order(self.dead.values())
 
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, if the view still remembers it."""
@@ -395,6 +412,9 @@ class TaskView(View):
         if self.on_sessions is not None:
             self.on_sessions()
 
+
+# The state's form is told in a module of its own, which needs the names above.
+from . import view_state  # noqa: E402
 
 _TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
 _WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)

@@ -1,0 +1,175 @@
+"""The task view's snapshots are exact: restored, and told what came since, it is the view that replayed everything."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journeyman.journal.log import Page
+from journeyman.workers import State, TaskView, names, view, view_state
+from ledger import Ledger, picture
+
+TASKS = [f"task-{number}" for number in range(5)]
+WORKERS = [f"worker-{number}" for number in range(3)]
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.sampled_from(
+            ["submit", "submit", "claim", "claim", "end", "end", "join", "leave", "expire", "revoke", "requeue", "bad"]
+        ),
+        st.sampled_from(TASKS),
+        st.sampled_from(WORKERS),
+        st.sampled_from([names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.PROGRESSED]),
+    ),
+    max_size=60,
+)
+
+
+def write(log: Ledger, kind: str, task: str, worker: str, outcome: str) -> None:
+    task = f"{task}-{log.partition}"
+    state = log.view.find(task)
+    if kind == "submit":
+        log.write(names.SUBMITTED, task=task, task_name="work", max_retries=1, due=float(log.end % 3))
+    elif kind == "claim":
+        log.write(names.CLAIMED, task=task, worker=worker)
+    elif kind == "end":
+        owner = state.worker if state is not None else worker
+        log.write(outcome, task=task, worker=owner, claim=state.claim if state is not None else -1, due=3.5)
+    elif kind == "join":
+        log.write(names.JOINED, worker=worker, lease_ms=7, host="h", pid=3, tasks=["a"], queues=["q"], threads=2)
+    elif kind == "leave":
+        log.write(names.LEFT, worker=worker)
+    elif kind == "expire":
+        log.expire(worker, by=WORKERS[0])
+    elif kind == "revoke":
+        log.write(names.REVOKED, task=task)
+    elif kind == "requeue":
+        log.write(names.REQUEUED, task=task)
+    else:
+        log.write(names.CLAIMED, task=5)
+
+
+def pages(logs: list[Ledger], order: list[int]) -> list[Page]:
+    """The rows of both partitions, one by one, in the order in which they were written."""
+    offsets = [0, 0]
+    found = []
+    for partition in order:
+        offset = offsets[partition]
+        found.append(Page(partition, [offset], [logs[partition].rows[offset]]))
+        offsets[partition] = offset + 1
+    return found
+
+
+def everything(seen: TaskView) -> dict[str, Any]:
+    """All that the view holds, orders and submissions included; empty rooms are no rooms."""
+    return {
+        **picture(seen),
+        "orders": [list(room) for room in (seen.live, seen.finished, seen.dead)],
+        "forgetting": {
+            name: {partition: list(order) for partition, order in rooms.items() if order}
+            for name, rooms in (("finished", seen._finished_order), ("dead", seen._dead_order))
+        },
+        "claims": {(one.partition, one.worker): list(one.claims) for one in seen.all_sessions()},
+        "rows": {id_: task.row for id_, task in seen.live.items()},
+        "attributes": sorted(vars(seen)),
+    }
+
+
+@given(steps, st.integers(0, 60), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_a_restored_view_goes_on_as_the_one_that_replayed_everything(
+    taken: list[tuple[int, str, str, str, str]], cut: int, keep_rows: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+        patch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+        written = TaskView()
+        logs = [Ledger(written, partition) for partition in (0, 1)]
+        order = []
+        for log in logs:
+            log.join(WORKERS[0])
+            log.join(WORKERS[1])
+            order += [log.partition, log.partition]
+        for partition, *step in taken:
+            write(logs[partition], *step)
+            order.append(partition)
+        rows = pages(logs, order)
+        ready: list[list[str]] = [[], []]
+        replayed = TaskView(keep_rows=keep_rows)
+        before = TaskView(keep_rows=keep_rows)
+        restored = TaskView(keep_rows=keep_rows, on_ready=lambda task: ready[1].append(task.id))
+        for page in rows[:cut]:
+            replayed.apply_page(page)
+            before.apply_page(page)
+        restored.restore(before.snapshot())
+        assert not ready[1], "restoring calls nobody"
+        assert everything(restored) == everything(before), "restored, it is what it was"
+        replayed.on_ready = lambda task: ready[0].append(task.id)
+        for page in rows[cut:]:
+            replayed.apply_page(page)
+            restored.apply_page(page)
+        assert everything(restored) == everything(replayed)
+        assert ready[0] == ready[1], "tasks return in the same order"
+        for session in restored.all_sessions():
+            assert all(task is restored.live[id_] for id_, task in session.claims.items())
+
+
+def a_queue(*, keep_rows: bool = True) -> TaskView:
+    log = Ledger()
+    log.join("w")
+    for task in ("a", "b", "c"):
+        log.submit(task)
+    log.claim("a", "w")
+    seen = TaskView(keep_rows=keep_rows)
+    seen.apply_page(log.page())
+    return seen
+
+
+def test_what_a_session_holds_are_the_tasks_themselves() -> None:
+    restored = TaskView()
+    restored.restore(a_queue().snapshot())
+    (session,) = restored.all_sessions()
+    assert session.claims["a"] is restored.live["a"]
+    assert restored.live["a"].state is State.CLAIMED
+
+
+def test_a_view_without_rows_takes_a_snapshot_with_them_and_the_other_way_round() -> None:
+    plain = TaskView()
+    plain.restore(a_queue().snapshot())
+    assert {task.row for task in plain.live.values()} == {None}
+    keeping = TaskView(keep_rows=True)
+    keeping.restore(a_queue(keep_rows=False).snapshot())
+    assert list(keeping.live) == ["a", "b", "c"]
+    assert keeping.live["b"].row is None
+
+
+def test_submissions_that_are_too_large_together_stay_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_state, "SNAPSHOT_ROWS_BYTES_MAX", 10)
+    seen = a_queue()
+    restored = TaskView(keep_rows=True)
+    restored.restore(seen.snapshot())
+    assert {task.row for task in restored.live.values()} == {None}
+    assert seen.live["b"].row is not None, "the view itself keeps them"
+
+
+def test_what_is_no_state_changes_nothing() -> None:
+    seen = a_queue()
+    before = everything(seen)
+    for state in (
+        b"",
+        b"nonsense",
+        seen.snapshot()[:-1],
+        msgspec.msgpack.encode([[], [], [], [{"claims": ["x"]}], {}]),
+    ):
+        with pytest.raises((msgspec.MsgspecError, KeyError)):
+            seen.restore(state)
+        assert everything(seen) == before
+
+
+def test_the_schema_follows_the_rules_and_the_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = TaskView().snapshot_schema
+    assert TaskView(keep_rows=True).snapshot_schema == schema
+    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 7)
+    assert TaskView().snapshot_schema != schema
