@@ -89,6 +89,14 @@ MAX_RETRIES_DEFAULT: Final = 3
 DRAIN_SECONDS_DEFAULT: Final = 30.0
 THREADS_DEFAULT: Final = 8
 THREADS_MAX: Final = 1_024
+# How often a worker publishes its vitals and they are judged, in seconds.
+HEALTH_INTERVAL_SECONDS: Final = 1.0
+# A loop that has not turned for so long, in seconds, is not well; longer than a fail-over of the journal takes.
+HEALTH_TURN_SECONDS_MAX: Final = 10.0
+# A worker that has something to apply and applies nothing for so long, in seconds, is not well.
+HEALTH_PROGRESS_SECONDS_MAX: Final = 10.0
+# How long one question over HTTP may take, in seconds.
+HEALTH_REQUEST_SECONDS_MAX: Final = 5.0
 # How often running tasks are compared with their timeouts, in seconds.
 ENFORCE_INTERVAL_SECONDS: Final = 0.1
 # A thread that does not react to its timeout for so long, in seconds, is given up and replaced.
@@ -121,6 +129,7 @@ SNAPSHOT_PART_BYTES: Final = 1 * MIB
 
 assert SNAPSHOT_PART_BYTES <= EVENT_BYTES_MAX, "a part of a snapshot must fit one record"
 assert SNAPSHOTS_KEPT >= 2, "a damaged snapshot needs one to fall back on"
+assert HEALTH_INTERVAL_SECONDS * 3 < HEALTH_TURN_SECONDS_MAX, "one missed report is no illness"
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"

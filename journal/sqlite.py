@@ -5,12 +5,12 @@ survives the end of the process, and the last appends before a power cut may be 
 SQLite's locks do not work over NFS. A process that is stopped while it commits stops every writer of the file until it
 goes on; see `journal/write_lock.py`.
 
-A forked child opens the file anew and appends under an id of its own; it never touches what it inherited.
+SQLite does not survive a fork: a child that inherits an open connection believes in locks that it does not hold. So a
+fork waits for the statements under way and closes the connections first; parent and child open the file anew when they
+need it, and the child appends under an id of its own.
 """
 
-import concurrent.futures
 import contextlib
-import ctypes
 import functools
 import os
 import threading
@@ -24,16 +24,18 @@ import apsw
 
 from . import blocking
 from .cursor import Cursor
-from .doorbell import Bell, Ringer, bell_directories
+from .doorbell import Bell
 from .errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnavailable
 from .event import Draft, Event, check
-from .limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
+from .limits import FORK_SECONDS_MAX, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
 from .log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from .snapshots import SnapshotStore
 from .sqlite_commit import Committer, Entry, stamp_decoder
-from .sqlite_file import Synchronous, check_path, connect, connect_reader, create, damaged, explained, is_journal
+from .sqlite_file import Synchronous, check_path, connect, create, damaged, explained, is_journal
+from .sqlite_opened import Opened
 from .sqlite_repeats import identities, search
 from .sqlite_snapshots import SqliteSnapshots
+from .sqlite_tail import SqliteTail
 from .write_lock import WriteLock
 from .writer import Writer
 
@@ -48,48 +50,6 @@ _ROW: Final = "SELECT event FROM events WHERE position = ?"
 _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 _TRIM: Final = "DELETE FROM events WHERE position <= ?"
 _TRIM_STEP_POSITIONS: Final = 10_000  # removed per transaction: other writers get their turn in between
-
-
-class _Readers:
-    """Connections for reading: as many as there are readers at the same time."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._idle: list[apsw.Connection] = []
-        self._closed = False
-
-    def take(self) -> apsw.Connection:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return connect_reader(self._path)
-
-    def give_back(self, connection: apsw.Connection) -> None:
-        self._idle.append(connection)
-        if self._closed:
-            self.close()
-
-    def close(self) -> None:
-        self._closed = True
-        while self._idle:
-            self._idle.pop().close()
-
-
-class _Opened:
-    """What one process has open of the file."""
-
-    def __init__(self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
-        self.bell_directories = bell_directories(path)
-        self.ringer = Ringer(self.bell_directories)
-        self.readers = _Readers(path)
-        self.committer = Committer(path, synchronous, clock, writer, self.ringer)
-        self.bells: weakref.WeakSet[Bell] = weakref.WeakSet()
-
-    def close(self) -> None:
-        self.readers.close()
-        self.ringer.close()
-        for bell in list(self.bells):
-            bell.ring()  # whoever waits finds out that the journal is closed
 
 
 class SqliteLog:
@@ -112,7 +72,9 @@ class SqliteLog:
         self._synchronous: Synchronous = synchronous
         self._clock = clock
         self._writer = Writer(writer_id)
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
+        self._forking: Opened | None = None
+        self._unusable = False
         self._closed = False
         self._opening = threading.Lock()
         _logs.add(self)
@@ -133,33 +95,39 @@ class SqliteLog:
 
     def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
         """Make the file a journal if it is new; without `wait` only if the lock is free. Says whether it is one now."""
+        if self._with_connection(is_journal):
+            return True
+        if not (lock.acquire() if wait else lock.try_acquire()):
+            return False
         try:
-            connection = connect(self.path, self._synchronous, create=True)
-            try:
-                if is_journal(connection, self.path):
-                    return True
-                if wait:
-                    lock.acquire()
-                elif not lock.try_acquire():
-                    return False
-                create(connection, self.path)
-            finally:
-                connection.close()
-                lock.release()
-        except apsw.Error as error:
-            raise explained(error, self.path) from error
+            self._with_connection(create)
+        finally:
+            lock.release()
         return True
 
-    def _state(self) -> _Opened:
+    def _with_connection(self, work: Callable[[apsw.Connection, str], T]) -> T:
+        with _preparing:
+            try:
+                with contextlib.closing(connect(self.path, self._synchronous, create=True)) as connection:
+                    return work(connection, self.path)
+            except apsw.Error as error:
+                raise explained(error, self.path) from error
+
+    def _state(self) -> Opened:
         """What this process has open; after a fork, opened anew."""
         if self._opened is not None:
             return self._opened
         with self._opening:
             if self._closed:
                 raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+            if self._unusable:
+                raise JournalUnavailable(
+                    f"the journal {self.path} cannot be used in this process: it was forked while a statement ran for "
+                    f"more than {FORK_SECONDS_MAX:g} s. Start the process by 'spawn' instead."
+                )
             if self._opened is None:
                 try:
-                    self._opened = _Opened(self.path, self._synchronous, self._clock, self._writer)
+                    self._opened = Opened(self.path, self._synchronous, self._clock, self._writer)
                 except OSError as error:
                     raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
             return self._opened
@@ -197,7 +165,7 @@ class SqliteLog:
             raise entry.error
         return entry.events
 
-    async def _commit(self, state: _Opened, entry: Entry) -> None:
+    async def _commit(self, state: Opened, entry: Entry) -> None:
         committer = state.committer
         committer.enqueue(entry)
         try:
@@ -218,7 +186,7 @@ class SqliteLog:
                 "whether it landed is unknown. Append the same drafts again: what landed is not doubled."
             )
 
-    async def _search_before(self, state: _Opened, entry: Entry) -> None:
+    async def _search_before(self, state: Opened, entry: Entry) -> None:
         """Look for what was handed in before, without holding up the writers; the rest is looked at under the lock."""
         wanted = identities(entry.drafts)
         bounds = self._bounds(state)
@@ -231,11 +199,11 @@ class SqliteLog:
         await blocking.settled(looking)
         entry.known, entry.searched_to = looking.result(), end
 
-    def _rows(self, state: _Opened, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
+    def _rows(self, state: Opened, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
         """What a short query finds, through a connection that nobody else uses meanwhile."""
         return self._reading(state, lambda connection: connection.execute(statement, bindings).fetchall())
 
-    def _reading(self, state: _Opened, read: Callable[[apsw.Connection], T]) -> T:
+    def _reading(self, state: Opened, read: Callable[[apsw.Connection], T]) -> T:
         try:
             connection = state.readers.take()
             try:
@@ -280,7 +248,7 @@ class SqliteLog:
         """See `Log.bounds`."""
         return self._bounds(self._state())
 
-    def _bounds(self, state: _Opened) -> Bounds:
+    def _bounds(self, state: Opened) -> Bounds:
         low, high, kept = self._rows(state, _BOUNDS)[0]
         if low is None:
             return Bounds(Cursor({0: kept or 0}), Cursor({0: kept or 0}))
@@ -334,18 +302,19 @@ class SqliteLog:
 
     def _transact(self, committer: Committer, write: Callable[[apsw.Connection], None]) -> None:
         """Run `write` in a transaction; for who holds both locks."""
-        connection = committer.connected()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            write(connection)
-            connection.execute("COMMIT")
-        except apsw.Error as error:
-            raise explained(error, self.path) from error
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+        with committer.engine:
+            connection = committer.connected()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                write(connection)
+                connection.execute("COMMIT")
+            except apsw.Error as error:
+                raise explained(error, self.path) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
-    async def _exclusively(self, state: _Opened, work: Callable[[], None]) -> None:
+    async def _exclusively(self, state: Opened, work: Callable[[], None]) -> None:
         if state.committer.exclusively(work):
             return
         done = blocking.in_thread(lambda: state.committer.exclusively(work, wait=True))
@@ -379,92 +348,52 @@ class SqliteLog:
             state.close()
             state.committer.dismiss()
 
-    def after_fork(self) -> None:
-        """In a forked child: let what was inherited lie, neither used nor closed, and start anew at the next use."""
-        if self._opened is not None:
-            # Closing an inherited connection, even at the end of the process, could touch the parent's file.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))
+    def before_fork(self) -> None:
+        """Let what is under way end, and close what a child must not inherit."""
+        self._forking = self._opened
+        if self._forking is not None:
+            self._forking.pause()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        forking, self._forking = self._forking, None
+        if forking is not None:
+            forking.resume()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew, at the next use, as a writer of one's own."""
+        forking, self._forking = self._forking, None
+        self._unusable = self._unusable or (forking is not None and not forking.is_paused())
         self._opened = None
         self._opening = threading.Lock()
         self._writer = Writer()
 
 
-class SqliteTail:
-    """A reader of the file."""
-
-    def __init__(self, log: SqliteLog, cursor: Mapping[int, int]) -> None:
-        self._log = log
-        self._follows = 0 in cursor
-        self._offset = cursor.get(0, 0)
-        self._bell: Bell | None = None
-        self._suspicious = True
-
-    @property
-    def cursor(self) -> Cursor:
-        """What has been handed out so far."""
-        return Cursor({0: self._offset} if self._follows else {})
-
-    async def page(
-        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
-    ) -> Page | None:
-        """See `Tail.page`."""
-        if partition not in (None, 0):
-            raise ValueError(f"this journal has the partition 0 only, got {partition}")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            if self._bell is not None:
-                self._drain(self._bell)  # before the look: what is committed after it rings anew
-            page = self._look(limit)
-            if page is not None:
-                self._offset = page.next_offset
-                return page
-            remaining = DOORBELL_POLL_SECONDS if deadline is None else deadline - time.monotonic()
-            if remaining <= 0:
-                return None
-            await self._rung(min(remaining, DOORBELL_POLL_SECONDS))
-
-    def _look(self, limit: int) -> Page | None:
-        if not self._follows:
-            return None
-        suspicious, self._suspicious = self._suspicious, False
-        return self._log.page(self._offset, limit, suspicious=suspicious)
-
-    def _drain(self, bell: Bell) -> None:
-        if bell.process == os.getpid():
-            bell.drain()
-        else:  # inherited by a fork: the rings in it are the parent's
-            bell.take_down()
-            self._bell = None
-
-    async def _rung(self, timeout: float) -> None:
-        """Wait for a reason to look again, at most `timeout` seconds."""
-        if self._bell is None:
-            self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
-            if self._bell is not None:
-                return
-            await blocking.settled(concurrent.futures.Future(), timeout)
-            self._suspicious = True
-        elif not await blocking.readable(self._bell.sock, timeout):
-            self._suspicious = True
-
-    def skip(self, partition: int, offset: int) -> None:
-        """See `Tail.skip`."""
-        check_cursor({partition: offset}, 1)
-        self._offset = max(self._offset, offset)
-
-    async def aclose(self) -> None:
-        """Take down the bell."""
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.take_down()
-
-
 _logs: Final["weakref.WeakSet[SqliteLog]"] = weakref.WeakSet()
 
 
-def _after_fork() -> None:
+_preparing: Final = threading.Lock()  # held while a file is looked at before it is opened: a fork waits for that, too
+_forking: Final[list[bool]] = []
+
+
+def _before_fork() -> None:
+    _forking.append(_preparing.acquire(timeout=FORK_SECONDS_MAX))
     for log in list(_logs):
-        log.after_fork()
+        log.before_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _after_fork_in_parent() -> None:
+    for log in list(_logs):
+        log.after_fork_in_parent()
+    if _forking.pop():
+        _preparing.release()
+
+
+def _after_fork_in_child() -> None:
+    for log in list(_logs):
+        log.after_fork_in_child()
+    if _forking.pop():
+        _preparing.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

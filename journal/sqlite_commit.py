@@ -117,7 +117,8 @@ class Committer:
         self._synchronous: Synchronous = synchronous
         self._clock = clock
         self._ringer = ringer
-        self._seat = threading.Lock()  # who holds it may use the connection
+        self._seat = threading.Lock()  # who holds it may, once it has the processes' lock too, use the connection
+        self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
         self._mutex = threading.Lock()  # guards the queue
         self._queue: deque[Entry] = deque()
         self._closed = False
@@ -247,7 +248,8 @@ class Committer:
 
     def _commit(self, batch: list[Entry]) -> None:
         try:
-            self._transact(batch)
+            with self.engine:
+                self._transact(batch)
         except AppendInDoubt as error:
             for entry in batch:
                 entry.finish(AppendInDoubt(str(error)))  # its own, for each will put its own drafts into it
@@ -309,7 +311,7 @@ class Committer:
                 connection.close()
 
     def connected(self) -> apsw.Connection:
-        """The connection; for who holds both locks."""
+        """The connection; for who holds both locks and `engine`."""
         now = time.monotonic()
         if self._connection is not None and now < self._look_again_at:
             return self._connection
@@ -387,10 +389,25 @@ class Committer:
         """
         while batch := self._take():
             self._commit(batch)
+        with self.engine:
+            self._disconnect()
+        self._ringer.ring()
+
+    def _disconnect(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
-        self._ringer.ring()
+
+    def pause(self, timeout: float) -> bool:
+        """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
+        if not self.engine.acquire(timeout=timeout):
+            return False
+        self._disconnect()
+        return True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.engine.release()
 
     def dismiss(self) -> None:
         """Let the helping thread end and let go of the lock's file."""

@@ -1,0 +1,95 @@
+"""Following the file: read what is there, then wait for the bell."""
+
+import concurrent.futures
+import os
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from . import blocking
+from .cursor import Cursor
+from .doorbell import Bell
+from .limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
+from .log import Page, check_cursor
+
+
+class TailedLog(Protocol):
+    """What a tail needs of its log."""
+
+    def page(self, offset: int, limit: int, *, suspicious: bool) -> Page | None:
+        """Up to `limit` rows from `offset` on that are there now, or None."""
+        ...
+
+    def hang_bell(self) -> Bell | None:
+        """A bell that rings after each commit to this file and when this log is closed."""
+        ...
+
+
+class SqliteTail:
+    """A reader of the file."""
+
+    def __init__(self, log: TailedLog, cursor: Mapping[int, int]) -> None:
+        self._log = log
+        self._follows = 0 in cursor
+        self._offset = cursor.get(0, 0)
+        self._bell: Bell | None = None
+        self._suspicious = True
+
+    @property
+    def cursor(self) -> Cursor:
+        """What has been handed out so far."""
+        return Cursor({0: self._offset} if self._follows else {})
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        """See `Tail.page`."""
+        if partition not in (None, 0):
+            raise ValueError(f"this journal has the partition 0 only, got {partition}")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._bell is not None:
+                self._drain(self._bell)  # before the look: what is committed after it rings anew
+            page = self._look(limit)
+            if page is not None:
+                self._offset = page.next_offset
+                return page
+            remaining = DOORBELL_POLL_SECONDS if deadline is None else deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            await self._rung(min(remaining, DOORBELL_POLL_SECONDS))
+
+    def _look(self, limit: int) -> Page | None:
+        if not self._follows:
+            return None
+        suspicious, self._suspicious = self._suspicious, False
+        return self._log.page(self._offset, limit, suspicious=suspicious)
+
+    def _drain(self, bell: Bell) -> None:
+        if bell.process == os.getpid():
+            bell.drain()
+        else:  # inherited by a fork: the rings in it are the parent's
+            bell.take_down()
+            self._bell = None
+
+    async def _rung(self, timeout: float) -> None:
+        """Wait for a reason to look again, at most `timeout` seconds."""
+        if self._bell is None:
+            self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
+            if self._bell is not None:
+                return
+            await blocking.settled(concurrent.futures.Future(), timeout)
+            self._suspicious = True
+        elif not await blocking.readable(self._bell.sock, timeout):
+            self._suspicious = True
+
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`."""
+        check_cursor({partition: offset}, 1)
+        self._offset = max(self._offset, offset)
+
+    async def aclose(self) -> None:
+        """Take down the bell."""
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.take_down()

@@ -1,0 +1,158 @@
+"""What stands at a path and is no journal is named in one sentence; what a crash or a stranger left is dealt with."""
+
+import sqlite3
+from pathlib import Path
+
+import apsw
+import pytest
+from journeyman.journal import Cursor, Journal, JournalUnavailable, NotAJournal
+from journeyman.journal.sqlite import SqliteLog
+from journeyman.journal.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
+
+
+def opened(path: Path) -> None:
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append("thing.made")
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(NotAJournal) as caught:
+        opened(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    assert "is a directory" in refusal(tmp_path)
+
+
+def test_no_directory_to_make_it_in(tmp_path: Path) -> None:
+    assert f"there is no directory {tmp_path / 'absent'}" in refusal(tmp_path / "absent" / "a.db")
+
+
+def test_a_path_through_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "there is no directory" in refusal(tmp_path / "file" / "a.db")
+
+
+def test_something_that_is_no_regular_file() -> None:
+    assert "not a regular file" in refusal(Path("/dev/null"))
+
+
+def test_no_permission_to_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.db"
+    opened(path)
+    monkeypatch.setattr("os.access", lambda *_: False)  # the superuser, as whom tests may run, is refused nothing
+    assert "no permission to read and write" in refusal(path)
+
+
+def test_no_permission_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert f"no permission to write in {tmp_path}" in refusal(tmp_path / "a.db")
+
+
+@pytest.mark.parametrize("content", [b"hello", b"name,size\n" * 1_000])
+def test_another_kind_of_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(content)
+    assert "not an SQLite database" in refusal(path)
+    assert path.read_bytes() == content, "it is left as it was"
+
+
+def test_the_database_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    assert "the SQLite database of another program" in refusal(path)
+    assert path.read_bytes() == before, "it is left as it was"
+
+
+def test_a_journal_of_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    opened(path)
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", SCHEMA_VERSION + 1)
+    connection.close()
+    assert f"schema version {SCHEMA_VERSION + 1}" in refusal(path)
+
+
+def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.touch()
+    opened(path)
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("application_id") == APPLICATION_ID
+    assert connection.pragma("journal_mode") == "wal"
+    connection.close()
+
+
+def test_a_damaged_journal(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append_all([("thing.made", {"number": number}) for number in range(2_000)])
+    content = bytearray(path.read_bytes())
+    content[4_096:] = b"\x5a" * (len(content) - 4_096)  # every page but the first, which says what it is
+    path.write_bytes(content)
+    with Journal(f"sqlite:///{path}") as journal, pytest.raises(NotAJournal, match=r"is damaged.*integrity_check"):
+        journal.read({0: 0})
+
+
+def test_missing_events_are_damage_not_silence(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append_all([("thing.made", {"number": number}) for number in range(10)])
+        connection = apsw.Connection(str(path))
+        connection.execute("DELETE FROM events WHERE position = 5")
+        connection.close()
+        with pytest.raises(NotAJournal, match="events are missing"):
+            journal.read({0: 0})
+
+
+def test_names_with_everything_a_url_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "what is 100% this? #1 é.db"
+    with Journal("sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")) as journal:
+        journal.append("thing.made")
+        again = journal.url
+    assert path.exists()
+    with Journal(again) as journal:
+        assert journal.bounds().end == Cursor({0: 1})
+
+
+def test_a_relative_path_means_where_the_journal_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Journal("sqlite:///a.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with journal:
+        journal.append("thing.made")
+    assert (tmp_path / "a.db").exists()
+
+
+@pytest.mark.parametrize("then", ["removed", "replaced"])
+def test_a_file_removed_or_replaced_takes_no_more_appends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """What is appended to a file without a name is lost with the last process that has it open."""
+    monkeypatch.setattr("journeyman.journal.sqlite_commit.FILE_CHECK_SECONDS", 0.0)
+    path = tmp_path / "a.db"
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append("thing.made")
+        path.unlink()
+        if then == "replaced":
+            opened(tmp_path / "b.db")
+            (tmp_path / "b.db").rename(path)
+        with pytest.raises(JournalUnavailable, match="removed or replaced"):
+            journal.append("thing.made")
+    assert path.exists() == (then == "replaced"), "a closed journal leaves no new file behind"
+
+
+def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
+    for option, level in (("", 2), ("?sync=full", 2), ("?sync=normal", 1)):
+        with Journal(f"sqlite:///{tmp_path}/a.db{option}") as journal:
+            journal.append("thing.made")
+            log = journal.asynchronous.log
+            assert isinstance(log, SqliteLog)
+            assert log._opened is not None
+            assert log._opened.committer.connected().pragma("synchronous") == level

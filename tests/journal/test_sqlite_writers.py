@@ -1,0 +1,499 @@
+"""Many writers of one file: who commits, who waits, who is told what, and that nothing is lost or doubled."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from journeyman.journal import (
+    AppendInDoubt,
+    AsyncJournal,
+    Draft,
+    Event,
+    Journal,
+    JournalClosed,
+    JournalUnavailable,
+    blocking,
+    draft,
+)
+from journeyman.journal.sqlite import SqliteLog
+from journeyman.journal.sqlite_commit import Committer
+from journeyman.journal.testing import ManualClock
+from journeyman.journal.write_lock import WriteLock
+from waiting import reached, wait_until
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "a.db")
+
+
+@pytest.fixture
+def log(path: str) -> Iterator[SqliteLog]:
+    log = SqliteLog(path)
+    blocking.run(log.open())
+    yield log
+    blocking.run(log.aclose())
+
+
+@pytest.fixture
+def queue_lock(path: str, log: SqliteLog) -> Iterator[WriteLock]:
+    """The lock in which the writers' processes queue, held by the test as if it were another process."""
+    lock = WriteLock(f"{path}-lock")
+    assert lock.acquire()
+    yield lock
+    lock.close()
+
+
+def committer(log: SqliteLog) -> Committer:
+    assert log._opened is not None
+    return log._opened.committer
+
+
+def append(log: SqliteLog, *drafts: Draft) -> list[Event]:
+    return blocking.run(log.append(drafts))
+
+
+def names(log: SqliteLog) -> list[str]:
+    return [event.name for event in Journal(log).read({0: 0}, 10_000).events]
+
+
+def in_threads(count: int, work: Callable[[int], Any]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+# Who commits
+
+
+def test_a_lone_append_needs_no_thread(log: SqliteLog) -> None:
+    before = threading.active_count()
+    append(log, draft("thing.made"))
+    asyncio.run(log.append([draft("thing.made")]))
+    assert threading.active_count() == before
+    assert committer(log)._helper is None
+
+
+def test_appends_that_wait_together_share_one_commit(log: SqliteLog, queue_lock: WriteLock) -> None:
+    append_in_background = in_threads(20, lambda number: append(log, draft(f"thing.n{number}"), draft("thing.end")))
+    wait_until(lambda: len(committer(log)._queue) == 20, "all have queued")
+    queue_lock.release()
+    for thread in append_in_background:
+        thread.join()
+    assert len(committer(log).landmarks._marks) == 1, "one transaction"
+    found = names(log)
+    assert len(found) == 40
+    assert found[1::2] == ["thing.end"] * 20, "each append is contiguous"
+
+
+def test_tasks_of_a_loop_share_one_commit(log: SqliteLog) -> None:
+    async def test() -> None:
+        await asyncio.gather(*[log.append([draft(f"thing.n{number}")]) for number in range(100)])
+
+    asyncio.run(test())
+    assert len(committer(log).landmarks._marks) == 1
+    assert names(log) == [f"thing.n{number}" for number in range(100)]
+
+
+def test_threads_and_tasks_at_once(log: SqliteLog) -> None:
+    async def tasks() -> None:
+        for round_ in range(10):
+            await asyncio.gather(*[log.append([draft(f"task.n{number}-{round_}")]) for number in range(10)])
+
+    threads = in_threads(4, lambda number: [append(log, draft(f"thread.n{number}-{each}")) for each in range(40)])
+    asyncio.run(tasks())
+    for thread in threads:
+        thread.join()
+    found = names(log)
+    assert len(found) == len(set(found)) == 100 + 160
+    for number in range(4):
+        own = [name for name in found if name.startswith(f"thread.n{number}-")]
+        assert own == [f"thread.n{number}-{each}" for each in range(40)]
+
+
+# Who waits, and what he is told
+
+
+def test_who_waits_too_long_is_told_who_holds_the_file(path: str, log: SqliteLog, monkeypatch: Any) -> None:
+    """A process stopped inside the lock stops every writer: they say so, and nothing of theirs lands afterwards."""
+    monkeypatch.setattr("journeyman.journal.sqlite.WRITE_LOCK_SECONDS_MAX", 0.05)
+    program = (
+        "import sys, os, signal; from journeyman.journal.write_lock import WriteLock\n"
+        "lock = WriteLock(sys.argv[1]); lock.acquire(); print('held', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, f"{path}-lock"], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        wait_until(lambda: "stopped" in committer(log).lock.holder(), "the holder has stopped")
+        refused = draft("refused.thing")
+        with pytest.raises(JournalUnavailable, match=f"held by process {holder.pid}, which is stopped"):
+            append(log, refused)
+        with pytest.raises(JournalUnavailable, match=f"held by process {holder.pid}, which is stopped"):
+            asyncio.run(log.append([refused]))
+        holder.kill()
+        holder.wait()
+        append(log, draft("other.thing"))
+        assert names(log) == ["other.thing"]
+        append(log, refused)
+        assert names(log) == ["other.thing", "refused.thing"]
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_program_that_does_not_queue_is_waited_for_and_then_named(path: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite_file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
+    with Journal(f"sqlite:///{path}") as journal:
+        shell = apsw.Connection(path)
+        shell.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalUnavailable, match="locked by another program"):
+            journal.append("thing.made")
+        shell.execute("ROLLBACK")
+        shell.close()
+        journal.append("thing.made")
+        assert journal.bounds().end[0] == 1
+
+
+def test_an_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lock: WriteLock) -> None:
+    async def test() -> None:
+        cancelled, kept = draft("cancelled.thing"), draft("kept.thing")
+        tasks = [asyncio.ensure_future(log.append([each])) for each in (cancelled, kept)]
+        await reached(lambda: len(committer(log)._queue) == 2, "both have queued")
+        await reached(committer(log)._seat.locked, "the helping thread waits for the lock")
+        tasks[0].cancel()
+        await asyncio.gather(tasks[0], return_exceptions=True)
+        queue_lock.release()
+        await tasks[1]
+        assert names(log) == ["kept.thing"]
+        await log.append([cancelled])
+        assert names(log) == ["kept.thing", "cancelled.thing"]
+
+    asyncio.run(test())
+
+
+def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: str) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def clock() -> float:  # read inside the transaction
+        inside.set()
+        go_on.wait(30)
+        return time.time()
+
+    async def test() -> None:
+        log = SqliteLog(path, clock=clock)
+        await log.open()
+        handed_in = draft("thing.made")
+        lock = WriteLock(f"{path}-lock")
+        assert lock.acquire()
+        task = asyncio.ensure_future(log.append([handed_in]))
+        await reached(committer(log)._seat.locked, "the helping thread waits for the lock")
+        lock.close()  # now it commits, and stands still at the clock
+        await reached(inside.is_set, "the commit is under way")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        repeated = asyncio.ensure_future(log.append([handed_in]))
+        await asyncio.sleep(0)
+        go_on.set()
+        (event,) = await repeated
+        assert names(log) == ["thing.made"]
+        assert event.offset == 0
+        await log.aclose()
+
+    asyncio.run(test())
+
+
+def test_closing_while_others_hold_the_file(path: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite.WRITE_LOCK_SECONDS_MAX", 0.05)
+    log = SqliteLog(path)
+    blocking.run(log.open())
+    append(log, draft("thing.made"))
+    lock = WriteLock(f"{path}-lock")
+    assert lock.acquire()
+    with pytest.raises(JournalUnavailable):
+        append(log, draft("thing.refused"))
+    blocking.run(log.aclose())  # gives up waiting, and does not fail
+    with pytest.raises(JournalClosed):
+        append(log, draft("thing.made"))
+    lock.close()
+    with Journal(f"sqlite:///{path}") as journal:
+        assert [event.name for event in journal.read().events] == ["thing.made"]
+
+
+# Whose commit fails
+
+
+def test_one_append_that_cannot_land_does_not_take_the_others_with_it(log: SqliteLog, queue_lock: WriteLock) -> None:
+    queue_lock.release()
+    append(log, draft("first.thing"))
+    connection = committer(log).connected()
+    connection.pragma("max_page_count", connection.pragma("page_count") + 20)  # SQLite's own full disk
+    assert queue_lock.acquire()
+    outcomes: dict[int, object] = {}
+
+    def work(number: int) -> None:
+        size = 500_000 if number == 3 else 100
+        try:
+            outcomes[number] = append(log, Draft(f"thing.n{number}", b'{"x":"' + b"x" * size + b'"}'))
+        except JournalUnavailable as error:
+            outcomes[number] = error
+
+    threads = in_threads(8, work)
+    wait_until(lambda: len(committer(log)._queue) == 8, "all have queued")
+    queue_lock.release()
+    for thread in threads:
+        thread.join()
+    assert isinstance(outcomes.pop(3), JournalUnavailable)
+    assert all(isinstance(outcome, list) for outcome in outcomes.values()), outcomes
+    assert sorted(names(log)) == ["first.thing", *sorted(f"thing.n{number}" for number in outcomes)]
+
+
+def test_a_full_disk_is_named_and_a_refused_append_can_be_repeated(log: SqliteLog) -> None:
+    append(log, draft("first.thing"))
+    connection = committer(log).connected()
+    connection.pragma("max_page_count", connection.pragma("page_count"))
+    big = Draft("big.thing", b'{"x":"' + b"x" * 100_000 + b'"}')
+    with pytest.raises(JournalUnavailable, match="is full"):
+        append(log, big)
+    assert big.seq == 0, "it has no number: it did not land and never will under one"
+    connection.pragma("max_page_count", 1_000_000)
+    append(log, draft("small.thing"))
+    append(log, big)
+    events = Journal(log).read({0: 0}).events
+    assert [event.name for event in events] == ["first.thing", "small.thing", "big.thing"]
+    assert [event.seq for event in events] == sorted(event.seq for event in events), "numbers rise along the log"
+
+
+def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it_once(log: SqliteLog) -> None:
+    append(log, draft("first.thing"))
+    handed_in = [draft("thing.made"), draft("thing.sent")]
+    committer(log).connected().set_commit_hook(lambda: True)  # SQLite rolls back and reports an error from COMMIT
+    with pytest.raises(AppendInDoubt, match="not doubled"):
+        append(log, *handed_in)
+    assert names(log) == ["first.thing"]
+    append(log, draft("between.thing"))
+    append(log, *handed_in)
+    append(log, *handed_in)
+    assert names(log) == ["first.thing", "between.thing", "thing.made", "thing.sent"]
+
+
+def test_a_failed_commit_that_did_land_is_in_doubt_and_repeating_it_finds_it(log: SqliteLog) -> None:
+    append(log, draft("first.thing"))
+    handed_in = [draft("thing.made"), draft("thing.sent")]
+
+    def fails(*_: object) -> int:
+        raise apsw.IOError("the disk is gone, after the commit")
+
+    committer(log).connected().set_wal_hook(fails)  # called when the commit is in the log already
+    with pytest.raises(AppendInDoubt):
+        append(log, *handed_in)
+    events = append(log, *handed_in)
+    assert [event.offset for event in events] == [1, 2]
+    assert names(log) == ["first.thing", "thing.made", "thing.sent"]
+
+
+def test_each_of_a_failed_commit_has_an_error_of_its_own(log: SqliteLog, queue_lock: WriteLock) -> None:
+    queue_lock.release()
+    append(log, draft("first.thing"))
+    committer(log).connected().set_commit_hook(lambda: True)
+    assert queue_lock.acquire()
+    journal = AsyncJournal(log)
+    journal._opened = True
+    errors: list[AppendInDoubt] = []
+
+    def work(number: int) -> None:
+        try:
+            blocking.run(journal.append(f"thing.n{number}"))
+        except AppendInDoubt as error:
+            errors.append(error)
+
+    threads = in_threads(4, work)
+    wait_until(lambda: len(committer(log)._queue) == 4, "all have queued")
+    queue_lock.release()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 4
+    drafts = [error.drafts[0] for error in errors]
+    assert {each.name for each in drafts if isinstance(each, Draft)} == {f"thing.n{number}" for number in range(4)}
+    for error in errors:
+        Journal(log).append_drafts(error.drafts)  # type: ignore[arg-type]
+    assert len(names(log)) == 5
+
+
+@pytest.mark.parametrize("landed", [False, True])
+def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: bool) -> None:
+    """Control-C in the thread that commits for all: the others' appends land, its own can be repeated."""
+    append(log, draft("first.thing"))
+    interrupted = draft("interrupted.thing")
+    connection = committer(log).connected()
+
+    def interrupt(*_: object) -> Any:
+        connection.set_wal_hook(None)
+        committer(log)._clock = time.time
+        raise KeyboardInterrupt
+
+    assert committer(log)._seat.acquire()  # as if a commit were under way
+    others = in_threads(3, lambda number: append(log, draft(f"other.n{number}")))
+    wait_until(lambda: len(committer(log)._queue) == 3, "the others have queued")
+    if landed:
+        connection.set_wal_hook(interrupt)  # called when the commit is in the log already
+    else:
+        committer(log)._clock = interrupt  # read inside the transaction
+    committer(log)._seat.release()
+    with pytest.raises(KeyboardInterrupt):
+        append(log, interrupted)
+    for thread in others:
+        thread.join()
+    append(log, interrupted)
+    assert sorted(names(log)) == sorted(["first.thing", "interrupted.thing", *[f"other.n{n}" for n in range(3)]])
+
+
+# Times
+
+
+def test_times_rise_when_the_clock_does_not(path: str) -> None:
+    clock = ManualClock()
+    log = SqliteLog(path, clock=clock)
+    blocking.run(log.open())
+    events = append(log, draft("a.b"), draft("a.b"))
+    clock.advance(-3_600.0)
+    events += append(log, draft("a.b"))
+    clock.advance(7_200.0)
+    events += append(log, draft("a.b"))
+    times = [event.timestamp for event in events]
+    assert times[:3] == [pytest.approx(1_800_000_000.0 + each * 1e-6, abs=1e-7) for each in range(3)]
+    assert times[3] == 1_800_003_600.0
+    blocking.run(log.aclose())
+
+
+def test_times_rise_over_writers_whose_clocks_differ(path: str) -> None:
+    fast, slow = SqliteLog(path, clock=ManualClock(2_000.0)), SqliteLog(path, clock=ManualClock(1_000.0))
+    for log in (fast, slow):
+        blocking.run(log.open())
+    events = [event for _ in range(3) for log in (fast, slow) for event in append(log, draft("a.b"))]
+    times = [event.timestamp for event in events]
+    assert times == sorted(set(times))
+    assert times[0] == 2_000.0
+    for log in (fast, slow):
+        blocking.run(log.aclose())
+
+
+def test_times_rise_over_an_emptied_log(path: str) -> None:
+    for seconds in (2_000.0, 1_000.0):
+        log = SqliteLog(path, clock=ManualClock(seconds))
+        blocking.run(log.open())
+        (event,) = append(log, draft("a.b"))
+        blocking.run(log.trim({0: event.offset + 1}))
+        blocking.run(log.aclose())
+    assert event.timestamp == pytest.approx(2_000.000001, abs=1e-7)
+    assert event.offset == 1
+
+
+# Repeats beyond one opening
+
+
+def test_drafts_handed_to_the_journal_opened_again_are_found(path: str) -> None:
+    handed_in = [draft("thing.made"), draft("thing.sent")]
+    with Journal(f"sqlite:///{path}") as journal:
+        first = journal.append_drafts(handed_in)
+        journal.append_all([("noise.made", {}) for _ in range(100)])
+    with Journal(f"sqlite:///{path}") as journal:
+        again = journal.append_drafts(handed_in)
+        assert [event.position for event in again] == [event.position for event in first]
+        assert journal.bounds().end[0] == 102
+        unknown = Draft("thing.made", writer="f" * 32, seq=7)  # numbered by a writer that never got to append it
+        (event,) = journal.append_drafts([unknown])
+        assert (event.offset, event.writer == "f" * 32) == (102, False)
+
+
+def test_repeats_are_found_beyond_what_is_remembered(path: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite_repeats._TRANSACTIONS_REMEMBERED", 4)
+    monkeypatch.setattr("journeyman.journal.sqlite_repeats._POSITIONS_PER_STEP", 3)
+    with Journal(f"sqlite:///{path}") as journal:
+        handed_in = [draft(f"thing.n{number}") for number in range(40)]
+        events = [journal.append_drafts([each])[0] for each in handed_in]
+        assert len(journal.asynchronous.log._opened.committer.landmarks._marks) < 10  # type: ignore[attr-defined]
+        for each, event in zip(handed_in, events, strict=True):
+            assert journal.append_drafts([each])[0].position == event.position
+        again = journal.append_drafts(handed_in)
+        assert [event.position for event in again] == [event.position for event in events]
+
+
+# Forks
+
+_FORKING = """
+import os, sys, threading
+from journeyman.journal import Journal
+
+journal = Journal(sys.argv[1])
+journal.append("parent.before")
+if sys.argv[2] == "busy":  # a thread commits while the process forks
+    threading.Thread(target=lambda: [journal.append("parent.beside") for _ in range(100)], daemon=True).start()
+tail = journal.tail()
+assert next(tail).name == "parent.before"
+children = []
+for number in range(3):
+    child = os.fork()
+    if not child:
+        for each in range(5):
+            event = journal.append(f"child.n{number}", {"each": each})
+        assert len({event.writer for event in journal.read({0: 0}, 1_000).events}) >= 1
+        journal.close()
+        sys.exit(0)  # not _exit: what was inherited must survive the end of the interpreter, too
+    children.append(child)
+assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+journal.append("parent.after")
+events = journal.read({0: 0}, 1_000).events
+names = [event.name for event in events]
+writers = {event.name: event.writer for event in events}
+assert all(names.count(f"child.n{number}") == 5 for number in range(3)), names
+assert len({writers[name] for name in ("parent.before", "child.n0", "child.n1", "child.n2")}) == 4, writers
+assert names.count("parent.before") == names.count("parent.after") == 1
+assert writers["parent.before"] == writers["parent.after"]
+identities = [(event.writer, event.seq) for event in events]
+assert len(set(identities)) == len(identities)
+print("well")
+"""
+
+
+@pytest.mark.parametrize("how", ["idle", "busy"])
+@pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
+def test_a_forked_child_appends_as_a_writer_of_its_own(path: str, how: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _FORKING, f"sqlite:///{path}", how],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "well\n"), ended.stderr
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(path: str) -> None:
+    program = (
+        "import os, sys; from journeyman.journal.write_lock import WriteLock\n"
+        "lock = WriteLock(sys.argv[1]); lock.acquire()\n"
+        "if os.fork() == 0:\n    print('forked', flush=True); sys.stdin.read()\n"
+        "else:\n    os.kill(os.getpid(), 9)\n"
+    )
+    with Journal(f"sqlite:///{path}") as journal:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", program, f"{path}-lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert parent.stdout is not None
+        assert parent.stdin is not None
+        assert parent.stdout.readline() == b"forked\n"
+        parent.wait()
+        journal.append("thing.made")  # the child lives still, and waits for its input to end
+        parent.stdin.close()
+        assert parent.stdout.read() == b""
+        parent.stdout.close()
