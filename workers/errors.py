@@ -43,3 +43,7 @@ class TaskTimeoutError(TaskError, TimeoutError):
 
 class ProcessDiedError(TaskError):
     """The process that ran the task has died with it."""
+
+
+class HealthUnavailable(TaskError):
+    """A worker cannot report whether it is well: its file cannot be written, or its port not be had."""

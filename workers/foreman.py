@@ -33,6 +33,7 @@ from .entries import (
     outcome_entry,
     within_limits,
 )
+from .health import Vitals
 from .lane import Lane
 from .message import new_id
 from .pipeline import Job, Lease, gone
@@ -69,6 +70,7 @@ class Foreman:
         self._draining_since: float | None = None
         self._somebody_to_watch = False
         self._watched_at = 0.0
+        self._turned_at = 0.0
         self._page_task: asyncio.Task[Page | None] | None = None
         self._log: Log
         self._tail: Tail
@@ -123,6 +125,20 @@ class Foreman:
             logger.info("draining: %d running, up to %g s", running, self.settings.drain_seconds)
             self._wake()
 
+    def vitals(self) -> Vitals | None:
+        """What its health is judged by; None until it works. Call in the loop: it makes it turn."""
+        if not self._turned_at:
+            return None
+        self._wake()
+        sessions = [self.view.session(place, lease.worker) for place, lease in self._leases.items()]
+        holding = [session for session in sessions if session is not None and session.claims]
+        claims = sum(len(session.claims) for session in holding)
+        oldest = min((self._leases[session.partition].acknowledged_at for session in holding), default=None)
+        read = self._tail.cursor
+        applied = {partition: max(offset, read.get(partition, 0)) for partition, offset in self._applied.items()}
+        draining, lease_seconds = self._draining_since is not None, self.settings.lease_seconds
+        return Vitals(self.worker, draining, self._turned_at, applied, claims, oldest, lease_seconds)
+
     def _open_lanes(self) -> None:
         """A lane for each mechanism among the tasks."""
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Crew]] = {
@@ -176,7 +192,7 @@ class Foreman:
         await self._read_what_came()
         if self._sessions_changed:
             self._share_work_anew()
-        monotonic = time.monotonic()
+        self._turned_at = monotonic = time.monotonic()
         self._look_around(monotonic)
         entries = self._outcome_entries(monotonic)
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]

@@ -1,5 +1,6 @@
-"""Is a worker well? Health is progress: the applied position moves or there is nothing to apply, and its claims are
-renewed.
+"""Is a worker well? Health is progress.
+
+The applied position moves or there is nothing to apply, the loop turns, and what the worker holds is renewed in time.
 
 Pure: all times are monotonic seconds of the worker's own process, handed in.
 """
@@ -90,7 +91,6 @@ def _journal(seen: Progress, now: float) -> str:
 def _lease(vitals: Vitals, now: float) -> str:
     if vitals.acknowledged_at is None or now - vitals.acknowledged_at < vitals.lease_seconds:
         return ""
-    return (
-        f"it holds {vitals.claims:,} claims and its last acknowledged append is {now - vitals.acknowledged_at:.1f} s old, "
-        f"older than its lease of {vitals.lease_seconds:g} s"
-    )
+    old = now - vitals.acknowledged_at
+    lease = f"its lease of {vitals.lease_seconds:g} s"
+    return f"it holds {vitals.claims:,} claims and its last acknowledged append is {old:.1f} s old, older than {lease}"

@@ -10,10 +10,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import msgspec
 import orjson
@@ -26,9 +25,11 @@ from .errors import HealthUnavailable, ValidationError
 from .health import Judgement, Progress, Vitals, judge, progress
 from .service_manager import notify, watchdog_wanted
 
+if TYPE_CHECKING:
+    from .health_http import HealthServer
+
 logger = logging.getLogger("journeyman.worker")
 
-_REQUEST_SECONDS_MAX: Final = 5.0
 _PORT_MAX: Final = 65_535
 
 
@@ -57,7 +58,8 @@ class HealthTarget(msgspec.Struct, frozen=True):
             return cls(host=host.strip("[]") or "127.0.0.1", port=int(port))
         if not text or text.endswith("/") or Path(text).is_dir():
             raise ValidationError(
-                f"--health takes a file, such as /run/shop/health.json, or HOST:PORT, such as 127.0.0.1:8081; got {text!r}"
+                f"--health takes a file, such as /run/shop/health.json, or HOST:PORT, such as 127.0.0.1:8081; "
+                f"got {text!r}"
             )
         return cls(path=text)
 
@@ -68,9 +70,9 @@ class Chart:
     def __init__(self) -> None:
         self.vitals: Vitals | None = None
         self.seen: Progress | None = None
-        self._looked_applied: dict[int, int] = {}
+        self._looked_applied: Mapping[int, int] = {}
 
-    def look(self, applied: dict[int, int], end: Cursor, now: float) -> None:
+    def look(self, applied: Mapping[int, int], end: Mapping[int, int], now: float) -> None:
         """Take note of where the log ends, and of what was applied when that was asked."""
         self.seen = progress(self.seen, self._looked_applied, applied, end, now)
         self._looked_applied = applied
@@ -108,7 +110,10 @@ async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarge
         return
     chart = Chart()
     with _Reporter(chart, target) as reporter:
-        publishing = [asyncio.ensure_future(_publish(patient, chart)), asyncio.ensure_future(_look(chart, journal))]
+        publishing = [
+            asyncio.ensure_future(_publish(patient, chart)),
+            asyncio.ensure_future(_look(patient, chart, journal)),
+        ]
         try:
             yield reporter.address
         finally:
@@ -124,16 +129,14 @@ async def _publish(patient: Patient, chart: Chart) -> None:
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
-async def _look(chart: Chart, journal: AsyncJournal) -> None:
-    """Ask the journal again and again where it ends.
-
-    What was applied is noted after that, so that it can be compared.
-    """
+async def _look(patient: Patient, chart: Chart, journal: AsyncJournal) -> None:
+    """Ask the journal again and again where it ends, and see how far the worker has come by then."""
     while True:
         with contextlib.suppress(JournalError):  # then the last answer grows old, which is what the judgement is for
             end = (await journal.bounds()).end
-            if chart.vitals is not None:
-                chart.look(dict(chart.vitals.applied), end, time.monotonic())
+            vitals = patient.vitals()
+            if vitals is not None:
+                chart.look(vitals.applied, end, time.monotonic())
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
@@ -143,22 +146,20 @@ class _Reporter:
     def __init__(self, chart: Chart, target: HealthTarget | None) -> None:
         self._chart = chart
         self._path = Path(target.path) if target is not None and target.path else None
-        self._server = _server(chart, target) if target is not None and not target.path else None
+        self._server = _serve(chart, target) if target is not None and not target.path else None
         self._over = threading.Event()
         self._failing = False
         self._threads = [threading.Thread(target=self._go_on, name="journeyman-health", daemon=True)]
         if self._server is not None:
             serve = self._server.serve_forever
             self._threads.append(threading.Thread(target=serve, name="journeyman-health-http", daemon=True))
-        self._loop_ends: list[Callable[[], None]] = []
 
     @property
     def address(self) -> str:
         """Where it reports, for people."""
         if self._server is None:
             return str(self._path) if self._path is not None else "systemd's watchdog"
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}/"
+        return self._server.url
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -200,35 +201,10 @@ class _Reporter:
         draft.replace(path)
 
 
-def _server(chart: Chart, target: HealthTarget) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _REQUEST_SECONDS_MAX
-        server_version = "journeyman"
-        sys_version = ""
-
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
-        def _answer(self, *, with_body: bool) -> None:
-            judgement, facts = chart.report()
-            body = orjson.dumps(facts) + b"\n"
-            self.send_response(200 if judgement.healthy else 503)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-            logger.debug("health: " + format, *args)  # noqa: G003 - as the base class formats it
+def _serve(chart: Chart, target: HealthTarget) -> "HealthServer":
+    from .health_http import HealthServer  # only who wants HTTP pays for it
 
     try:
-        return ThreadingHTTPServer((target.host, target.port), Handler)
+        return HealthServer(target.host, target.port, chart.report)
     except OSError as error:
-        raise HealthUnavailable(
-            f"--health cannot listen on {target.host}:{target.port}: {error}. Is another worker there?"
-        ) from error
+        raise HealthUnavailable(f"--health cannot listen on {target.host}:{target.port}: {error}") from error

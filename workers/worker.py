@@ -10,6 +10,8 @@ from typing import Any, Final
 from ..journal.asynchronous import AsyncJournal
 from .errors import MultipleBrokersError
 from .foreman import Foreman
+from .health_report import HealthTarget, reporting
+from .service_manager import notify
 from .settings import Settings, Statistics
 from .task import Task
 
@@ -40,10 +42,12 @@ async def work(
     url: str | None = None,
     settings: Settings | None = None,
     started: Callable[[Foreman], None] = lambda _: None,
+    health: HealthTarget | None = None,
 ) -> Statistics:
     """Run a worker until SIGTERM or SIGINT: then it drains and leaves. A second signal ends the process at once.
 
-    Nothing is lost by that: what it held returns when its session expires.
+    Nothing is lost by that: what it held returns when its session expires. `health` says where it reports whether it
+    is well; a service manager is told when it is ready and when it stops.
     """
     async with AsyncJournal(journal_url(tasks, url)) as journal:
         foreman = Foreman(journal, tasks, settings)
@@ -55,6 +59,7 @@ async def work(
             received.append(number)
             if len(received) > 1:
                 os._exit(EXIT_AT_ONCE)
+            notify("STOPPING=1")
             foreman.stop()
 
         for number in signals:
@@ -65,9 +70,11 @@ async def work(
             gc.freeze()
             gc.set_threshold(_GARBAGE_THRESHOLD)
             started(foreman)
+            notify("READY=1")
 
         try:
-            await foreman.run(on_started)
+            async with reporting(foreman, journal, health):
+                await foreman.run(on_started)
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
