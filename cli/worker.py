@@ -18,6 +18,7 @@ from ..journal.limits import (
 )
 from ..workers.errors import TaskError
 from ..workers.foreman import Foreman
+from ..workers.health_report import HealthTarget
 from ..workers.loading import collect_tasks
 from ..workers.settings import Settings, Statistics, processes_default
 from ..workers.task import Task
@@ -67,6 +68,15 @@ def worker(
         float,
         typer.Option(min=0.0, metavar="SECONDS", help="How long running tasks may take to end after SIGTERM."),
     ] = DRAIN_SECONDS_DEFAULT,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|HOST:PORT",
+            help="Report whether the worker makes progress: in a file that is replaced every second, or over HTTP, with "
+            "200 or 503. In JSON.",
+            show_default=False,
+        ),
+    ] = None,
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Run the tasks of PACKAGE: everything decorated with @task in it and in its submodules.
@@ -83,7 +93,10 @@ def worker(
 
     JOURNEYMAN_JOURNAL=kafka://10.0.0.5:9092/shop journeyman worker shop.tasks --queues urgent,mail --threads 32
 
-    Exit status: 0 after draining, 1 if the journal cannot be used, 2 if PACKAGE or an option makes no sense.
+    [bold]Exit status[/bold]
+
+    0: it has drained and left. 1: the journal, or what --health names, cannot be used. 2: PACKAGE or an option makes
+    no sense. 130: a second signal ended it at once. Starting it again helps after 1, never after 2.
     """
     configure_logging(log_level)
     settings = Settings(
@@ -96,7 +109,8 @@ def worker(
     )
     tasks = _tasks(package)
     shown = shared_journal(journal_url(tasks, journal)).url
-    statistics = asyncio.run(work(tasks, journal, settings, lambda foreman: _announce(foreman, tasks, shown)))
+    target = HealthTarget.parse(health) if health is not None else None
+    statistics = asyncio.run(work(tasks, journal, settings, lambda foreman: _announce(foreman, tasks, shown), target))
     print(_summary(statistics), flush=True)
 
 

@@ -28,6 +28,10 @@ class HealthServer(socketserver.ThreadingTCPServer):
         self.report = report
         super().__init__((host, port), _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who asks and does not wait for the answer is no trouble."""
+        logger.debug("health: the question of %s was not answered", client_address, exc_info=True)
+
     @property
     def url(self) -> str:
         """Where it answers."""

@@ -100,13 +100,13 @@ class Chart:
 
 
 @contextlib.asynccontextmanager
-async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[str]:
-    """Report on `patient` while in here, to `target` and to systemd's watchdog; yields where, for people.
+async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[None]:
+    """Report on `patient` while in here, to `target` and to systemd's watchdog.
 
     Does nothing where nobody wants to know. `HealthUnavailable` if the file cannot be written or the port not be had.
     """
     if target is None and not watchdog_wanted():
-        yield ""
+        yield
         return
     chart = Chart()
     with _Reporter(chart, target) as reporter:
@@ -115,7 +115,8 @@ async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarge
             asyncio.ensure_future(_look(patient, chart, journal)),
         ]
         try:
-            yield reporter.address
+            logger.info("health is reported at %s", reporter.address)
+            yield
         finally:
             for task in publishing:
                 task.cancel()
