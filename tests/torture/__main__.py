@@ -1,0 +1,68 @@
+"""`make torture`: two minutes of killed, stopped and terminated workers, on a file, and on Kafka with its leaders hurt too."""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from checker import Verdicts
+from harness import Hurt, Plan, torture
+
+
+def main() -> int:
+    """Run the torture as asked for and say what came of it; the exit status says whether every promise was kept."""
+    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
+    parser.add_argument("--journal", choices=("sqlite", "kafka", "both"), default="both")
+    parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write the report here as well")
+    given = parser.parse_args()
+    reports: dict[str, object] = {}
+    kept = True
+    if given.journal in ("sqlite", "both"):
+        with tempfile.TemporaryDirectory() as directory:
+            plan = Plan(f"sqlite:///{directory}/torture.db", given.tasks, given.workers, given.seconds, seed=given.seed)
+            verdicts, hurt, seconds = torture(plan, _say)
+        reports["sqlite"] = report("sqlite", verdicts, hurt, seconds)
+        kept = kept and not verdicts.violations
+    if given.journal in ("kafka", "both"):
+        from brokers import torture_kafka
+
+        verdicts, hurt, seconds, pauses = torture_kafka(given.tasks, given.workers, given.seconds, given.seed, _say)
+        reports["kafka"] = {**report("kafka", verdicts, hurt, seconds), "pauses_seconds": pauses}
+        kept = kept and not verdicts.violations
+    if given.json:
+        given.json.write_text(json.dumps(reports, indent=2))
+    return 0 if kept else 1
+
+
+def report(journal: str, verdicts: Verdicts, hurt: Hurt, seconds: float) -> dict[str, object]:
+    """Print the figures, and return them."""
+    print(f"\n{journal}: {seconds:.0f} s, hurt: {dict(hurt.counts)}")
+    for name, count in sorted(verdicts.counts.items()):
+        print(f"  {name:24} {count:>10,}")
+    if verdicts.takeover_seconds:
+        print(f"  takeover after silence   {statistics.median(verdicts.takeover_seconds):>10.2f} s (median)")
+    for violation in verdicts.violations[:20]:
+        print(f"  VIOLATED: {violation}")
+    print("  every promise was kept" if not verdicts.violations else f"  {len(verdicts.violations)} violations")
+    return {
+        "seconds": seconds,
+        "hurt": dict(hurt.counts),
+        "counts": dict(verdicts.counts),
+        "takeover_seconds": verdicts.takeover_seconds,
+        "violations": verdicts.violations,
+    }
+
+
+def _say(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

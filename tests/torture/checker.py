@@ -1,0 +1,139 @@
+"""Reads nothing but the journal and says whether the promises were kept.
+
+The rules are written here a second time, as plainly as possible and without the product's own fold, so that a mistake in one is
+not excused by the same mistake in the other.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import journeyman as jm
+
+OUTCOMES = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
+
+
+@dataclass
+class Verdicts:
+    """What the checker has found; `violations` is empty if every promise was kept."""
+
+    violations: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    takeover_seconds: list[float] = field(default_factory=list)
+    expired_pids: list[int] = field(default_factory=list)
+
+
+class Ledger:
+    """One partition's tasks and sessions, worked out event by event."""
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        self.verdicts = verdicts
+        self.state: dict[str, str] = {}
+        self.token: dict[str, int] = {}
+        self.holder: dict[str, str] = {}
+        self.highest_token: dict[str, int] = {}
+        self.accepted_ends: Counter[str] = Counter()
+        self.name: dict[str, str] = {}
+        self.last: dict[str, int] = {}
+        self.last_at: dict[str, float] = {}
+        self.pid: dict[str, int] = {}
+
+    def take(self, event: jm.Event) -> None:
+        context, counts = event.context, self.verdicts.counts
+        counts["events"] += 1
+        by = context.get("by") if event.name == "worker.expired" else context.get("worker")
+        if by in self.last:
+            self.last[by], self.last_at[by] = event.offset, event.timestamp
+        handler = getattr(self, event.name.replace(".", "_"), None)
+        if handler is not None:
+            handler(event, context)
+        elif event.name in OUTCOMES:
+            self.outcome(event, context)
+
+    def task_submitted(self, event: jm.Event, context: dict[str, Any]) -> None:
+        if context["task"] in self.state:
+            self.verdicts.counts["repeated submissions"] += 1
+            return
+        self.state[context["task"]] = "ready"
+        self.name[context["task"]] = context["task_name"]
+
+    def task_claimed(self, event: jm.Event, context: dict[str, Any]) -> None:
+        task, worker = context["task"], context["worker"]
+        if self.state.get(task) != "ready" or worker not in self.last:
+            self.verdicts.counts["lost claims"] += 1
+            return
+        if event.offset <= self.highest_token.get(task, -1):
+            self.verdicts.violations.append(f"token of {task} did not rise at {event.offset}")
+        self.state[task], self.token[task], self.holder[task] = "claimed", event.offset, worker
+        self.highest_token[task] = event.offset
+        self.verdicts.counts["attempts"] += 1
+
+    def outcome(self, event: jm.Event, context: dict[str, Any]) -> None:
+        task = context["task"]
+        if self.state.get(task) != "claimed" or self.token[task] != context["claim"]:
+            self.verdicts.counts["refused late outcomes"] += 1
+            return
+        del self.holder[task]
+        if event.name in ("task.succeeded", "task.failed"):
+            self.accepted_ends[task] += 1
+            self.state[task] = event.name.removeprefix("task.")
+        else:
+            self.state[task] = "ready"
+        self.verdicts.counts[event.name] += 1
+
+    def worker_joined(self, event: jm.Event, context: dict[str, Any]) -> None:
+        self.last[context["worker"]], self.last_at[context["worker"]] = event.offset, event.timestamp
+        self.pid[context["worker"]] = context["pid"]
+        self.verdicts.counts["sessions"] += 1
+
+    def worker_expired(self, event: jm.Event, context: dict[str, Any]) -> None:
+        worker = context["worker"]
+        if worker not in self.last or self.last[worker] != context["last"]:
+            self.verdicts.counts["refused expiries"] += 1
+            return
+        self.verdicts.counts["expired sessions"] += 1
+        self.verdicts.takeover_seconds.append(event.timestamp - self.last_at[worker])
+        self.verdicts.expired_pids.append(self.pid[worker])
+        self._end(worker)
+
+    def worker_left(self, event: jm.Event, context: dict[str, Any]) -> None:
+        if context["worker"] in self.last:
+            self._end(context["worker"])
+
+    def _end(self, worker: str) -> None:
+        for task in [task for task, holder in self.holder.items() if holder == worker]:
+            del self.holder[task]
+            self.state[task] = "ready"
+            self.verdicts.counts["claims returned"] += 1
+        del self.last[worker]
+
+
+def check(events: Iterable[jm.Event], accepted: set[str], hurt_pids: set[int]) -> Verdicts:
+    """Judge a journal: `accepted` are the tasks whose submission was acknowledged, `hurt_pids` whoever was hurt."""
+    verdicts = Verdicts()
+    ledgers: dict[int, Ledger] = {}
+    for event in events:
+        ledgers.setdefault(event.partition, Ledger(verdicts)).take(event)
+    state = {task: end for ledger in ledgers.values() for task, end in ledger.state.items()}
+    name = {task: each for ledger in ledgers.values() for task, each in ledger.name.items()}
+    for task in sorted(accepted - state.keys()):
+        verdicts.violations.append(f"lost: {task} was accepted and is not in the journal")
+    for task, end in state.items():
+        wanted = "failed" if name[task] == "broken" else "succeeded"
+        if end != wanted:
+            verdicts.violations.append(f"{name[task]} {task} is {end}, not {wanted}")
+    for ledger in ledgers.values():
+        for task, count in ledger.accepted_ends.items():
+            if count != 1:
+                verdicts.violations.append(f"{task} has {count} accepted ends")
+    for pid in sorted(set(verdicts.expired_pids) - hurt_pids):
+        verdicts.violations.append(f"worker process {pid} was expired though nobody had hurt it")
+    verdicts.counts["tasks"] = len(state)
+    return verdicts
+
+
+def as_json(verdicts: Verdicts) -> str:
+    """The findings for machines."""
+    return json.dumps({"violations": verdicts.violations, "counts": verdicts.counts}, indent=2)

@@ -1,0 +1,171 @@
+"""Six workers, a stream of tasks, and somebody who kills, stops and terminates workers at random."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import journeyman as jm
+import torture_tasks
+from checker import Verdicts, check
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how many, how hard. Times in seconds, the lease in ms."""
+
+    url: str
+    tasks: int = 10_000
+    workers: int = 6
+    seconds: float = 120.0
+    every: float = 1.0
+    lease_ms: int = 2_000
+    seed: int = 0
+
+
+@dataclass
+class Hurt:
+    """Who was hurt, and how often in which way."""
+
+    pids: set[int] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Workers:
+    """Real worker processes, started with the command a user types; always as many as planned."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.stopped: dict[int, float] = {}
+        self.exits: Counter[int] = Counter()
+
+    def fill(self) -> None:
+        for process in list(self.processes):
+            code = process.poll()
+            if code is not None:
+                self.processes.remove(process)
+                self.exits[code] += 1
+        while len(self.processes) < self.plan.workers:
+            self.processes.append(self._start())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "journeyman", "worker", "torture_tasks", "--journal", self.plan.url]
+        options = ["--lease-ms", str(self.plan.lease_ms), "--threads", "4", "--log-level", "ERROR"]
+        return subprocess.Popen([*command, *options], cwd=HERE, stdout=subprocess.DEVNULL)
+
+    def resume(self, now: float) -> None:
+        for pid, until in list(self.stopped.items()):
+            if now >= until:
+                del self.stopped[pid]
+                self._signal(pid, signal.SIGCONT)
+
+    def hurt(self, chance: random.Random, now: float, hurt: Hurt) -> None:
+        living = [process for process in self.processes if process.pid not in self.stopped and process.poll() is None]
+        if not living:
+            return
+        process = chance.choice(living)
+        number = chance.choice((signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM))
+        hurt.counts[number.name] += 1
+        hurt.pids.add(process.pid)
+        if number is signal.SIGSTOP:
+            self.stopped[process.pid] = now + self.plan.lease_ms / 1_000 * chance.uniform(1.2, 2.0)
+        self._signal(process.pid, number)
+
+    def close(self) -> None:
+        for process in self.processes:
+            self._signal(process.pid, signal.SIGCONT)
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @staticmethod
+    def _signal(pid: int, number: int) -> None:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def torture(
+    plan: Plan, say: Callable[[str], None] = lambda _: None, also: Callable[[float], None] = lambda _: None
+) -> tuple[Verdicts, Hurt, float]:
+    """Carry out the plan, wait until the queue is empty, and judge. `also(elapsed)` is called at each turn."""
+    chance, hurt, accepted = random.Random(plan.seed), Hurt(), set[str]()
+    with jm.Journal(plan.url) as journal:
+        torture_tasks.broker.bind(journal)
+        workers = Workers(plan)
+        begun = time.monotonic()
+        try:
+            next_hurt = begun + plan.every
+            while (elapsed := time.monotonic() - begun) < plan.seconds or len(accepted) < plan.tasks:
+                workers.fill()
+                workers.resume(time.monotonic())
+                wanted = min(plan.tasks, int(plan.tasks * elapsed / plan.seconds) + plan.workers)
+                submit(chance, accepted, wanted)
+                if time.monotonic() >= next_hurt and elapsed < plan.seconds:
+                    next_hurt += plan.every * chance.uniform(0.5, 1.5)
+                    workers.hurt(chance, time.monotonic(), hurt)
+                also(elapsed)
+                say(f"{elapsed:5.1f} s, {len(accepted):,} submitted, hurt {dict(hurt.counts)}")
+                time.sleep(0.05)
+            finish(journal, workers, accepted, say)
+        finally:
+            workers.close()
+        seconds = time.monotonic() - begun
+        return check(all_events(journal), accepted, hurt.pids), hurt, seconds
+
+
+def submit(chance: random.Random, accepted: set[str], wanted: int) -> None:
+    """Submit up to `wanted` tasks in all, in one append."""
+    messages = [_any_task(chance) for _ in range(wanted - len(accepted))]
+    if messages:
+        torture_tasks.broker.submit_all(messages)
+        accepted.update(message.uuid for message in messages)
+
+
+def _any_task(chance: random.Random) -> jm.Message:
+    kind = chance.random()
+    if kind < 0.01:
+        return torture_tasks.broken.generate(submit=False)
+    if kind < 0.05:
+        return torture_tasks.wobbly.generate(kwargs={"failures": chance.randint(1, 3)}, submit=False)
+    milliseconds = 500.0 if kind < 0.06 else chance.uniform(0.0, 20.0)
+    return torture_tasks.work.generate(kwargs={"milliseconds": milliseconds}, submit=False)
+
+
+def finish(journal: jm.Journal, workers: Workers, accepted: set[str], say: Callable[[str], None]) -> None:
+    """The faults are over: everything that was accepted has to come to its end."""
+    tracker = jm.StatusTracker(journal)
+    deadline = time.monotonic() + 120
+    ends = (jm.TaskStatus.SUCCEEDED, jm.TaskStatus.FAILED)
+    for count, task in enumerate(sorted(accepted)):
+        while tracker.wait_for(task, ends, timeout=0.5, raise_on_timeout=False) not in ends:
+            workers.fill()
+            workers.resume(time.monotonic())
+            if time.monotonic() > deadline:
+                return
+        if count % 1_000 == 0:
+            say(f"{count:,} of {len(accepted):,} tasks have ended")
+
+
+def all_events(journal: jm.Journal) -> list[jm.Event]:
+    """Every event, in the order of each partition."""
+    events: list[jm.Event] = []
+    cursor = None
+    while (reading := journal.read(cursor, 10_000)).events:
+        events += reading.events
+        cursor = reading.cursor
+    return events
