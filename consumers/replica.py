@@ -52,7 +52,9 @@ class Replica(Generic[V]):
         return Cursor(self._applied)
 
     async def advance(self, timeout: float | None = None) -> bool:
-        """Apply the next page, waiting for it at most `timeout` seconds (None: for ever); say whether one came.
+        """Apply the next page, waiting for it at most `timeout` seconds (None: for ever); say whether anything came.
+
+        The first call only takes the place at which reading begins: that may be all there is to know.
 
         Where somebody else is reading already, waits for what they read instead.
         """
@@ -65,9 +67,13 @@ class Replica(Generic[V]):
         if turn is not None:
             return await blocking.settled(turn, timeout)
         try:
-            page = await (await self._opened()).page(timeout=timeout)
+            if self._tail is None:
+                await self._open()
+                return True
+            page = await self._tail.page(timeout=timeout)
             if page is not None:
                 self._apply(page)
+            self._applied.update(self._tail.cursor)  # repeats, which nobody is handed, lie behind us, too
             return page is not None
         finally:
             with self._mutex:
@@ -112,16 +118,14 @@ class Replica(Generic[V]):
             await self._tail.aclose()
             self._tail = None
 
-    async def _opened(self) -> Tail:
-        if self._tail is None:
-            log = await self._journal.open()
-            start = self._start
-            if start is None:
-                self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
-                start = await self._snapshots.start()
-            self._applied = dict(start)
-            self._tail = await log.tail(start)
-        return self._tail
+    async def _open(self) -> None:
+        log = await self._journal.open()
+        start = self._start
+        if start is None:
+            self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
+            start = await self._snapshots.start()
+        tail = await log.tail(start)
+        self._applied, self._tail = dict(start), tail
 
     def _apply(self, page: Page) -> None:
         self.view.apply_page(page)

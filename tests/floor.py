@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Event, decode
-from journeyman.journal.log import Log
-from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.journal.limits import PAGE_EVENTS
+from journeyman.journal.log import Log, Page
+from journeyman.journal.memory import MemoryLog, MemoryStore, MemoryTail
 from journeyman.workers import Broker, Foreman, Message, Settings, Task, TaskState, TaskView, names
 from journeyman.workers.broker import submission
 from waiting import reached
@@ -112,3 +114,29 @@ class Floor:
     async def succeeded(self, count: int) -> None:
         """Wait until that many tasks have succeeded."""
         await self.finished(names.SUCCEEDED, count)
+
+
+class RepeatingTail(MemoryTail):
+    """Drops the events named `repeated`, as a reader drops repeats: they count as handed out, the page may be empty."""
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        page = await super().page(limit, timeout, partition)
+        if page is None:
+            return None
+        kept = [
+            (at, row)
+            for at, row in zip(page.offsets, page.rows, strict=True)
+            if orjson.loads(row)["name"] != "repeated"
+        ]
+        return Page(page.partition, [at for at, _ in kept], [row for _, row in kept]) if kept else None
+
+
+class RepeatingLog(MemoryLog):
+    """A log whose readers drop repeats."""
+
+    async def tail(self, cursor: Mapping[int, int]) -> MemoryTail:
+        reader = await super().tail(cursor)
+        reader.__class__ = RepeatingTail
+        return reader

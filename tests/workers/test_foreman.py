@@ -4,16 +4,14 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-import orjson
 import pytest
-from floor import LEASE_MS, Floor, in_loop, named
+from floor import LEASE_MS, Floor, RepeatingLog, in_loop, named
 from journeyman.journal.event import Draft, Event
-from journeyman.journal.limits import LEASE_MS_MIN, PAGE_EVENTS
-from journeyman.journal.log import Page
-from journeyman.journal.memory import MemoryLog, MemoryTail
+from journeyman.journal.limits import LEASE_MS_MIN
+from journeyman.journal.memory import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Settings, State, ValidationError, lane, names
 from journeyman.workers.ready import rendezvous
@@ -287,30 +285,6 @@ def flip(outage: Outage, operation: str) -> Fault | None:
     """Every other time."""
     fault = outage(operation)
     return fault if outage.faults % 2 else None
-
-
-class RepeatingTail(MemoryTail):
-    """Drops the events named `repeated`, as a reader drops repeats: they count as handed out, the page may be empty."""
-
-    async def page(
-        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
-    ) -> Page | None:
-        page = await super().page(limit, timeout, partition)
-        if page is None:
-            return None
-        kept = [
-            (at, row)
-            for at, row in zip(page.offsets, page.rows, strict=True)
-            if orjson.loads(row)["name"] != "repeated"
-        ]
-        return Page(page.partition, [at for at, _ in kept], [row for _, row in kept]) if kept else None
-
-
-class RepeatingLog(MemoryLog):
-    async def tail(self, cursor: Mapping[int, int]) -> MemoryTail:
-        reader = await super().tail(cursor)
-        reader.__class__ = RepeatingTail
-        return reader
 
 
 @in_loop
