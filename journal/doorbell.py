@@ -22,8 +22,8 @@ from typing import Final
 from .limits import DOORBELL_POLL_SECONDS
 
 # The longest path a socket can be bound to is 103 bytes on macOS and 107 on Linux.
-_SOCKET_PATH_BYTES_MAX: Final = 100
-_BELL_NAME_CHARS: Final = 32
+_SOCKET_PATH_BYTES_MAX: Final = 103
+_BELL_NAME_CHARS: Final = 12
 _MARK_NAME: Final = "mark"
 _MARK_BYTES: Final = 8
 
@@ -54,7 +54,7 @@ class Bell:
     def hang(cls, directories: list[str]) -> "Bell | None":
         """A new bell in the first of the directories that takes one; None if none does."""
         for directory in directories:
-            path = f"{directory}/{uuid.uuid4().hex}"
+            path = f"{directory}/{uuid.uuid4().hex[:_BELL_NAME_CHARS]}"
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
                 if _is_ready(directory):

@@ -1,0 +1,284 @@
+"""Bells: rung after the commit, by whichever process; never waited for, never piling up, never trusted alone."""
+
+import asyncio
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeyman.journal import Journal, JournalClosed, blocking, doorbell, draft
+from journeyman.journal.doorbell import Bell, Ringer, bell_directories
+from journeyman.journal.log import Tail
+from journeyman.journal.sqlite import SqliteLog
+from journeyman.journal.testing.suite_processes import child, line_from
+from waiting import wait_until
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "a.db")
+
+
+def hang(path: str) -> Bell:
+    bell = Bell.hang(bell_directories(path))
+    assert bell is not None
+    return bell
+
+
+def bells(path: str) -> list[str]:
+    directories = [Path(directory) for directory in bell_directories(path)]
+    return [each.name for directory in directories if directory.is_dir() for each in directory.iterdir()
+            if each.name != "mark"]  # fmt: skip
+
+
+def is_rung(bell: Bell) -> bool:
+    return blocking.run(blocking.readable(bell.sock, 0.0)) and bell.drain()
+
+
+def test_every_bell_is_rung_and_only_when_somebody_rings(path: str) -> None:
+    first = hang(path)
+    ringer = Ringer(bell_directories(path))
+    assert not is_rung(first)
+    ringer.ring()
+    assert is_rung(first)
+    assert not is_rung(first)
+    second = hang(path)  # hung when the ringer had listed the bells already
+    ringer.ring()
+    assert is_rung(first)
+    assert is_rung(second)
+    for bell in (first, second):
+        bell.take_down()
+    ringer.ring()
+    assert bells(path) == []
+    ringer.close()
+
+
+def test_the_bell_of_a_dead_reader_is_removed(path: str) -> None:
+    bell = hang(path)
+    bell.sock.close()  # as SIGKILL does: the name stays, nobody listens
+    assert len(bells(path)) == 1
+    ringer = Ringer(bell_directories(path))
+    ringer.ring()
+    assert bells(path) == []
+    ringer.close()
+
+
+def test_a_bell_that_nobody_answers_stops_no_writer(path: str) -> None:
+    bell = hang(path)
+    ringer = Ringer(bell_directories(path))
+    for _ in range(2_000):  # far more than a socket holds
+        ringer.ring()
+    assert is_rung(bell)
+    bell.take_down()
+    ringer.close()
+
+
+def test_nothing_but_sockets_is_ever_removed(path: str) -> None:
+    bell = hang(path)
+    stranger = Path(bell_directories(path)[0]) / ("f" * 12)
+    stranger.write_text("mine")
+    ringer = Ringer(bell_directories(path))
+    ringer.ring()
+    assert stranger.read_text() == "mine"
+    assert is_rung(bell)
+    bell.take_down()
+    ringer.close()
+
+
+def test_a_directory_that_was_removed_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorbell, "DOORBELL_POLL_SECONDS", 0.0)
+    directory = Path(bell_directories(path)[0])
+    ringer = Ringer(bell_directories(path))
+    ringer.ring()
+    (directory / "mark").unlink()
+    directory.rmdir()
+    bell = hang(path)
+    ringer.ring()
+    assert is_rung(bell)
+    bell.take_down()
+    ringer.close()
+
+
+def test_a_path_too_long_for_a_socket_hangs_its_bells_in_a_corner_of_the_users(tmp_path: Path) -> None:
+    long = tmp_path / ("d" * 100) / "a.db"
+    long.parent.mkdir()
+    (corner,) = bell_directories(str(long))
+    assert Path(corner).parent == Path(tempfile.gettempdir())
+    bell = hang(str(long))
+    try:
+        assert stat.S_IMODE(Path(corner).stat().st_mode) == 0o700
+        with Journal(f"sqlite:///{long}") as journal:
+            journal.append("thing.made")
+        assert is_rung(bell)
+    finally:
+        bell.take_down()
+        (Path(corner) / "mark").unlink()
+        Path(corner).rmdir()
+
+
+def test_two_names_of_one_file_have_the_same_bells(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert bell_directories(str(tmp_path / "link" / "a.db")) == bell_directories(str(tmp_path / "real" / "a.db"))
+
+
+def test_a_corner_that_is_a_link_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory where anybody may write, a link could point at files that a writer would then touch."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    long = str(tmp_path / ("d" * 100) / "a.db")
+    (corner,) = bell_directories(long)
+    (tmp_path / "victim").mkdir()
+    Path(corner).symlink_to(tmp_path / "victim")
+    assert Bell.hang([corner]) is None
+    ringer = Ringer([corner])
+    ringer.ring()
+    assert list((tmp_path / "victim").iterdir()) == []
+    ringer.close()
+
+
+def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Path) -> None:
+    beside, corner = bell_directories(str(tmp_path / "a.db"))
+    Path(beside).write_text("in the way")
+    bell = hang(str(tmp_path / "a.db"))
+    try:
+        ringer = Ringer([beside, corner])
+        ringer.ring()
+        assert is_rung(bell)
+        ringer.close()
+    finally:
+        bell.take_down()
+        (Path(corner) / "mark").unlink()
+        Path(corner).rmdir()
+
+
+# With the log around them
+
+
+def patience_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on only a bell wakes a tail in this process: it looks by itself once an hour."""
+    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 3_600.0)
+
+
+@pytest.mark.parametrize("world", ["loop", "thread"])
+def test_the_bell_alone_wakes_a_tail(path: str, monkeypatch: pytest.MonkeyPatch, world: str) -> None:
+    patience_without_looking(monkeypatch)
+    with Journal(f"sqlite:///{path}") as journal:
+        log = journal.asynchronous.log
+        seen: list[str] = []
+
+        async def follow() -> None:
+            tail = await log.tail({0: 0})
+            for _ in range(3):
+                page = await tail.page()
+                assert page is not None
+                seen.extend(["page"] * len(page.rows))
+            await tail.aclose()
+
+        run: Any = asyncio.run if world == "loop" else blocking.run
+        follower = threading.Thread(target=run, args=(follow(),))
+        follower.start()
+        for number in range(3):
+            wait_until(lambda: len(bells(path)) == 1, "the tail waits")
+            journal.append("thing.made")
+            wait_until(lambda: len(seen) > number, "the tail has seen it")  # noqa: B023 - called at once
+        follower.join(30)
+        assert not follower.is_alive()
+        assert bells(path) == [], "a closed tail has taken its bell down"
+
+
+_PATIENT_FOLLOWER = """
+import sys
+from journeyman.journal import sqlite_tail
+from journeyman.journal.testing.child import main
+sqlite_tail.DOORBELL_POLL_SECONDS = 3600.0
+main(sys.argv[1:])
+"""
+
+
+def test_the_bell_alone_wakes_a_tail_in_another_process(path: str) -> None:
+    url = f"sqlite:///{path}"
+    with Journal(url) as journal:
+        journal.append("thing.made")
+        follower = subprocess.Popen(
+            [sys.executable, "-c", _PATIENT_FOLLOWER, "follow", url, "3"], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert line_from(follower) == ["waiting"]
+            for offset in (1, 2, 3):
+                journal.append("thing.made")
+                assert line_from(follower) == ["0", str(offset), "thing.made"]
+            assert follower.wait(30) == 0
+        finally:
+            follower.kill()
+            follower.communicate()
+
+
+def test_a_tail_that_was_killed_leaves_nothing_behind(path: str) -> None:
+    url = f"sqlite:///{path}"
+    with Journal(url) as journal:
+        for _ in range(3):
+            with child("follow", url, 1) as follower:
+                assert line_from(follower) == ["waiting"]
+                wait_until(lambda: len(bells(path)) == 1, "it hangs its bell")
+                follower.send_signal(signal.SIGKILL)
+                follower.wait()
+                assert len(bells(path)) == 1
+                journal.append("thing.made")
+                wait_until(lambda: bells(path) == [], "the bell is gone")
+
+
+def test_a_lost_ring_is_made_good_by_the_slow_look(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(Ringer, "ring", lambda self: None)
+    assert tailed_from(path)
+
+
+def test_a_tail_without_a_bell_looks_by_itself(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(Bell, "hang", lambda directories: None)
+    assert tailed_from(path)
+
+
+def tailed_from(path: str) -> bool:
+    async def test() -> bool:
+        log = SqliteLog(path)
+        await log.open()
+        tail = await log.tail({0: 0})
+        waiting = asyncio.ensure_future(tail.page())
+        await asyncio.sleep(0)
+        await log.append([draft("thing.made")])
+        page = await asyncio.wait_for(waiting, 30)
+        await tail.aclose()
+        await log.aclose()
+        return page is not None and len(page.rows) == 1
+
+    return asyncio.run(test())
+
+
+def test_closing_the_journal_ends_the_waits_of_other_threads(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience_without_looking(monkeypatch)
+    log = SqliteLog(path)
+    blocking.run(log.open())
+    errors: list[BaseException] = []
+
+    def follow(tail: Tail) -> None:
+        try:
+            blocking.run(tail.page())
+        except JournalClosed as error:
+            errors.append(error)
+        blocking.run(tail.aclose())
+
+    threads = [threading.Thread(target=follow, args=(blocking.run(log.tail({0: 0})),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(bells(path)) == 3, "all wait")
+    blocking.run(log.aclose())
+    for thread in threads:
+        thread.join(30)
+    assert len(errors) == 3
+    assert bells(path) == []
