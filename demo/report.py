@@ -87,7 +87,7 @@ def _figures(report: Report) -> Table:
     table.add_column(style="dim")
     rows: list[tuple[str, str, str]] = [
         ("tasks", f"{len(report.paths):,}", ""),
-        ("attempts", f"{view.attempts:,}", "claims that were accepted and not given back"),
+        ("attempts", f"{view.attempts:,}", "claims accepted and not given back"),
         ("tasks that changed owner", f"{len(view.changed_owner):,}", "taken over from the worker that was killed"),
         ("refused late outcomes", f"{view.refused_outcomes:,}", "of workers that had lost the task by then"),
         ("refused claims", f"{view.refused_claims:,}", "another worker's came first in the journal"),
@@ -127,8 +127,8 @@ def _print_verdict(console: Console, report: Report) -> None:
         console.print(
             Text.assemble(
                 ("✓ ", "bold green"),
-                (f"All {total:,} results agree with the direct computation", "bold"),
-                "; nothing was lost, nothing completed twice.",
+                (f"All {total:,} results agree with the direct computation;", "bold"),
+                "\n  nothing was lost, nothing completed twice.",
             ),
             soft_wrap=True,
         )

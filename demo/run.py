@@ -16,7 +16,7 @@ from ..workers import names
 from ..workers.broker import Broker
 from ..workers.history import short_id
 from ..workers.message import new_id
-from .daemons import LEASE_MS, Daemon, Daemons
+from .daemons import Daemon, Daemons
 from .direct import DirectComputation
 from .fold import DemoView
 from .interruption import Interruption
@@ -170,8 +170,8 @@ class _Work:
         self._victim, self._victim_held, self._killed_at = victim, held, time.monotonic()
         self._screen.say(
             ("  kill -9  ", "red"),
-            f"worker {short_id(victim.worker)}, pid {victim.pid}, at {view.done:,} of {self._total:,} tasks, while it "
-            f"held {held}; another worker joins",
+            f"worker {short_id(victim.worker)} at {view.done:,} of {self._total:,} tasks, "
+            f"holding {held}; another joins",
         )
         daemons.start()
 
@@ -181,8 +181,8 @@ class _Work:
         self._victim_held = 0
         self._screen.say(
             "  expired  ",
-            f"worker {short_id(victim.worker)}, {time.monotonic() - self._killed_at:.1f} s after the kill "
-            f"(lease {LEASE_MS / 1_000:g} s): what it held is back in the queue",
+            f"worker {short_id(victim.worker)} {time.monotonic() - self._killed_at:.1f} s later: "
+            "what it held is back in the queue",
         )
 
     def _check_health(self) -> None:

@@ -86,9 +86,15 @@ def _row(daemon: Daemon, view: DemoView) -> tuple[Text, ...]:
     done = Text(f"{view.done_by[daemon.worker]:>5,} done" if daemon.worker else "", style)
     held = view.held(daemon.worker) if daemon.worker else 0
     if daemon.killed_at is None:
-        state = Text(f"holds {held}" if held else "idle", "dim")
+        state = Text(_doing(daemon, held), "dim")
     elif held:
-        state = Text(f"killed; its {held} tasks wait for its lease to end", "red")
+        state = Text(f"killed; its lease still holds {held}", "red")
     else:
-        state = Text("killed; what it held was taken over", "dim")
+        state = Text("killed; others took over", "dim")
     return name, Text(f"pid {daemon.pid}", "dim"), done, state
+
+
+def _doing(daemon: Daemon, held: int) -> str:
+    if not daemon.worker:
+        return ""
+    return f"holds {held}" if held else "idle"

@@ -1,5 +1,6 @@
 """Whatever is typed wrongly, or is wrong with the world, gets one sentence and a status, never a traceback."""
 
+import asyncio
 import os
 import socket
 import sqlite3
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -88,6 +90,21 @@ def test_a_broker_that_is_not_there(run: Run, command: list[str]) -> None:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         done = run(*command, "--journal", f"kafka://{address}/shop")
     _assert_one_sentence(done, 1, "no usable Kafka at", address)
+
+
+@pytest.mark.kafka
+def test_a_topic_that_would_forget(run: Run, kafka_bootstrap: str) -> None:
+    async def make_topic() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic("forgetful", 1, 1, topic_configs={"retention.ms": "604800000"})])
+        finally:
+            await admin.close()
+
+    asyncio.run(make_topic())
+    done = run("tail", "--journal", f"kafka://{kafka_bootstrap}/forgetful")
+    _assert_one_sentence(done, 1, "forgetful", "retention.ms", "kafka-configs")
 
 
 def test_a_task_nobody_knows(run: Run, shop: Path) -> None:
