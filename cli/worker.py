@@ -72,8 +72,8 @@ def worker(
         str | None,
         typer.Option(
             metavar="PATH|HOST:PORT",
-            help="Report whether the worker makes progress: in a file that is replaced every second, or over HTTP, with "
-            "200 or 503. In JSON.",
+            help="Report whether the worker makes progress, in JSON: in a file, replaced every second, or over HTTP, "
+            "with 200 or 503.",
             show_default=False,
         ),
     ] = None,
@@ -95,8 +95,13 @@ def worker(
 
     [bold]Exit status[/bold]
 
-    0: it has drained and left. 1: the journal, or what --health names, cannot be used. 2: PACKAGE or an option makes
-    no sense. 130: a second signal ended it at once. Starting it again helps after 1, never after 2.
+    0: it has drained and left, after SIGTERM or SIGINT.
+
+    1: the journal, or what --health names, cannot be used. Starting it again may help.
+
+    2: PACKAGE or an option makes no sense. Starting it again does not help.
+
+    130: a second signal ended it at once. Nothing is lost.
     """
     configure_logging(log_level)
     settings = Settings(

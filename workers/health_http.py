@@ -30,7 +30,7 @@ class HealthServer(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Who asks and does not wait for the answer is no trouble."""
-        logger.debug("health: the question of %s was not answered", client_address, exc_info=True)
+        logger.debug("health: the question of %s was not answered", client_address)
 
     @property
     def url(self) -> str:
