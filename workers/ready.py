@@ -20,18 +20,31 @@ from .transitions import State
 from .view import TaskState
 
 LevelKey = tuple[int, int]
+_READY = State.READY
 _SWEEP_SLACK = 1_024
 
 
 class _Level:
-    """The ready tasks of one queue and priority: those whose turn is ours, and the others'."""
+    """The ready tasks of one queue and priority.
 
-    __slots__ = ("mine", "others", "starved_since")
+    `mine` are those whose turn is ours. The others' are `fresh` until the next look, then `aging` until their own
+    workers have had time enough (a heap by the moment at which that is over), and then `overdue`.
+    """
+
+    __slots__ = ("aging", "fresh", "mine", "overdue")
 
     def __init__(self) -> None:
         self.mine: deque[TaskState] = deque()
-        self.others: deque[TaskState] = deque()
-        self.starved_since: float | None = None  # monotonic: since when there was only others' work here
+        self.fresh: list[tuple[int, TaskState]] = []
+        self.aging: list[tuple[float, int, TaskState]] = []
+        self.overdue: deque[TaskState] = deque()
+
+    def entries(self) -> Iterable[TaskState]:
+        """All tasks that are filed here, some of them more than once or taken meanwhile."""
+        yield from self.mine
+        yield from (task for _, task in self.fresh)
+        yield from (task for _, _, task in self.aging)
+        yield from self.overdue
 
 
 class ReadyTasks:
@@ -68,10 +81,11 @@ class ReadyTasks:
             level = self._levels[key] = _Level()
             insort(self._order, key)
         workers = self._workers.get(task.partition, ())
-        if len(workers) <= 1 or rendezvous(task.id, workers) == self._own[task.partition]:
+        place = rank(task.id, self._own[task.partition], workers) if len(workers) > 1 else 0
+        if place == 0:
             level.mine.append(task)
         else:
-            level.others.append(task)
+            level.fresh.append((place, task))
         self._entries += 1
 
     def set_workers(self, own: Mapping[int, str], others: Mapping[int, Iterable[str]]) -> None:
@@ -83,18 +97,16 @@ class ReadyTasks:
 
     def _place_anew(self) -> None:
         waiting = list(self._all_entries())
-        for level in self._levels.values():
-            level.mine.clear()
-            level.others.clear()
+        self._levels.clear()
+        self._order.clear()
         self._entries = 0
         for task in sorted(waiting, key=lambda task: task.submitted):
-            if task.state is State.READY:
+            if task.state is _READY:
                 self._place(task)
 
     def _all_entries(self) -> Iterable[TaskState]:
         for level in self._levels.values():
-            yield from level.mine
-            yield from level.others
+            yield from level.entries()
 
     def next_due(self) -> float | None:
         """When the next delayed task is due, in seconds since the epoch."""
@@ -114,58 +126,63 @@ class ReadyTasks:
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
         """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
 
-        Another worker's share is stolen only after `STEAL_DELAY_SECONDS` (by `monotonic`, in seconds) without own work.
+        Where there is no own work, others' is stolen: a task that was seen here (by `monotonic`, in seconds) at least
+        `STEAL_DELAY_SECONDS` ago, times the place of this worker in the order of those whose turn it would be.
         """
         self._release_delayed(now)
         taken: list[TaskState] = []
         for key in self._order:
             level = self._levels[key]
-            if level.mine or not level.others:
-                level.starved_since = None
             while level.mine and len(taken) < limit:
                 self._pop(level.mine.popleft(), now, taken)
+            self._age(level, monotonic)
             if len(taken) >= limit:
                 break
-            if level.others and self._may_steal(level, monotonic):
-                room = min(limit, len(taken) + STEAL_TASKS_MAX)
-                while level.others and len(taken) < room:
-                    self._pop(level.others.pop(), now, taken)
+            room = min(limit, len(taken) + STEAL_TASKS_MAX)
+            while level.overdue and len(taken) < room:
+                self._pop(level.overdue.pop(), now, taken)
         return taken
+
+    def _age(self, level: _Level, monotonic: float) -> None:
+        """Move on what others had time enough to take, and let go of what they took."""
+        for place, task in level.fresh:
+            heapq.heappush(level.aging, (monotonic + place * STEAL_DELAY_SECONDS, next(self._count), task))
+        level.fresh.clear()
+        aging = level.aging
+        while aging and (aging[0][0] <= monotonic or aging[0][2].state is not _READY):
+            task = heapq.heappop(aging)[2]
+            if task.state is _READY:
+                level.overdue.append(task)
+            else:
+                self._entries -= 1
 
     def _pop(self, task: TaskState, now: float, taken: list[TaskState]) -> None:
         self._entries -= 1
-        if task.state is not State.READY or task.due > now:
+        if task.state is not _READY or task.due > now:
             return
         # A task that was claimed and came back has several entries.
         if task.changed == task.submitted or not any(task is each for each in taken):
             taken.append(task)
 
-    def _may_steal(self, level: _Level, monotonic: float) -> bool:
-        while level.others and level.others[-1].state is not State.READY:
-            level.others.pop()
-            self._entries -= 1
-        if not level.others:
-            level.starved_since = None
-            return False
-        if level.starved_since is None:
-            level.starved_since = monotonic
-        return monotonic >= level.starved_since + STEAL_DELAY_SECONDS
-
     def steal_at(self) -> float | None:
         """When (monotonic seconds) the next of the other workers' tasks may be stolen."""
-        starved = [level.starved_since for level in self._levels.values() if level.starved_since is not None]
-        return min(starved) + STEAL_DELAY_SECONDS if starved else None
+        moments = [level.aging[0][0] for level in self._levels.values() if level.aging]
+        return min(moments) if moments else None
 
     def _release_delayed(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
             task = heapq.heappop(self._delayed)[2]
-            if task.state is State.READY:
+            if task.state is _READY:
                 self._place(task)
 
 
-def rendezvous(task_id: str, workers: Sequence[str]) -> str:
-    """The worker whose turn a task is: the same answer everywhere, and only a leaver's tasks move when one leaves."""
-    return max(workers, key=lambda worker: _score(task_id, worker))
+def rank(task_id: str, worker: str, workers: Sequence[str]) -> int:
+    """How many workers' turn comes before this one's: by rendezvous hashing, so that everybody agrees without a word.
+
+    0 for the worker whose turn it is. When a worker leaves only its own tasks move.
+    """
+    own = _score(task_id, worker)
+    return sum((_score(task_id, other), other) > (own, worker) for other in workers)
 
 
 def _score(task_id: str, worker: str) -> int:

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Workers:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.stopped: dict[int, float] = {}
+        self.stopped: set[int] = set()
         self.exits: Counter[int] = Counter()
 
     def fill(self) -> None:
@@ -62,13 +63,8 @@ class Workers:
         options = ["--lease-ms", str(self.plan.lease_ms), "--threads", "4", "--log-level", "ERROR"]
         return subprocess.Popen([*command, *options], cwd=HERE, stdout=subprocess.DEVNULL)
 
-    def resume(self, now: float) -> None:
-        for pid, until in list(self.stopped.items()):
-            if now >= until:
-                del self.stopped[pid]
-                self._signal(pid, signal.SIGCONT)
-
-    def hurt(self, chance: random.Random, now: float, hurt: Hurt) -> None:
+    def hurt(self, chance: random.Random, hurt: Hurt) -> None:
+        """Kill, stop for longer than the lease, or terminate one of them."""
         living = [process for process in self.processes if process.pid not in self.stopped and process.poll() is None]
         if not living:
             return
@@ -77,8 +73,15 @@ class Workers:
         hurt.counts[number.name] += 1
         hurt.pids.add(process.pid)
         if number is signal.SIGSTOP:
-            self.stopped[process.pid] = now + self.plan.lease_ms / 1_000 * chance.uniform(1.2, 2.0)
+            # By a timer of its own: a worker that was stopped while it commits holds up every writer, this one too.
+            self.stopped.add(process.pid)
+            pause = self.plan.lease_ms / 1_000 * chance.uniform(1.2, 2.0)
+            threading.Timer(pause, self._resume, [process.pid]).start()
         self._signal(process.pid, number)
+
+    def _resume(self, pid: int) -> None:
+        self._signal(pid, signal.SIGCONT)
+        self.stopped.discard(pid)
 
     def close(self) -> None:
         for process in self.processes:
@@ -112,12 +115,11 @@ def torture(
             next_hurt = begun + plan.every
             while (elapsed := time.monotonic() - begun) < plan.seconds or len(accepted) < plan.tasks:
                 workers.fill()
-                workers.resume(time.monotonic())
                 wanted = min(plan.tasks, int(plan.tasks * elapsed / plan.seconds) + plan.workers)
                 submit(chance, accepted, wanted)
                 if time.monotonic() >= next_hurt and elapsed < plan.seconds:
                     next_hurt += plan.every * chance.uniform(0.5, 1.5)
-                    workers.hurt(chance, time.monotonic(), hurt)
+                    workers.hurt(chance, hurt)
                 also(elapsed)
                 say(f"{elapsed:5.1f} s, {len(accepted):,} submitted, hurt {dict(hurt.counts)}")
                 time.sleep(0.05)
@@ -154,7 +156,6 @@ def finish(journal: jm.Journal, workers: Workers, accepted: set[str], say: Calla
     for count, task in enumerate(sorted(accepted)):
         while tracker.wait_for(task, ends, timeout=0.5, raise_on_timeout=False) not in ends:
             workers.fill()
-            workers.resume(time.monotonic())
             if time.monotonic() > deadline:
                 return
         if count % 1_000 == 0:

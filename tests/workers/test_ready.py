@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from journeyman.workers import State, TaskState
 from journeyman.workers.message import new_id
-from journeyman.workers.ready import ReadyTasks, rendezvous
+from journeyman.workers.ready import ReadyTasks, rank
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
 LATER = MONOTONIC + STEAL_DELAY_SECONDS
@@ -178,6 +178,10 @@ def test_each_partition_has_its_own_workers() -> None:
     assert 0 < len([number for number in mine if number % 2]) < 20
 
 
+def rendezvous(task: str, workers: list[str]) -> str:
+    return next(worker for worker in workers if rank(task, worker, workers) == 0)
+
+
 # -- theft -----------------------------------------------------------------------------------------------------------
 
 
@@ -197,17 +201,28 @@ def test_the_others_share_is_stolen_only_after_the_delay_and_from_the_far_end() 
     assert numbers(stolen) == numbers(theirs)[::-1][:STEAL_TASKS_MAX]
 
 
-def test_the_delay_begins_anew_after_own_work() -> None:
+def test_each_task_is_left_to_the_other_for_its_own_delay() -> None:
     tasks, _ = shared(60, ["me", "you"], "me")
-    for task in tasks.take(60, NOW, MONOTONIC):
-        claim(task)
-    tasks.take(1, NOW, MONOTONIC)
-    own = next(task for task in map(ready_task, range(100, 200)) if rendezvous(task.id, ["me", "you"]) == "me")
-    tasks.add(own)
-    assert numbers(tasks.take(1, NOW, LATER)) == [own.submitted]
-    claim(own)
-    assert tasks.take(1, NOW, LATER) == []
-    assert tasks.steal_at() == LATER + STEAL_DELAY_SECONDS
+    tasks.take(60, NOW, MONOTONIC)
+    theirs = next(task for task in map(ready_task, range(100, 200)) if rendezvous(task.id, ["me", "you"]) == "you")
+    tasks.add(theirs)
+    assert theirs not in tasks.take(60, NOW, LATER)  # seen only now, whatever else is overdue
+    assert theirs not in tasks.take(60, NOW, LATER + STEAL_DELAY_SECONDS / 2)
+    assert theirs in tasks.take(60, NOW, LATER + STEAL_DELAY_SECONDS)
+
+
+def test_thieves_come_one_after_the_other() -> None:
+    workers = ["a", "b", "c", "d"]
+    task = ready_task(1)
+    first_moments = []
+    for worker in workers:
+        tasks = ReadyTasks()
+        tasks.set_workers({0: worker}, {0: workers})
+        tasks.add(task)
+        at_once = tasks.take(1, NOW, MONOTONIC)
+        first_moments.append(MONOTONIC if at_once else tasks.steal_at())
+    delays = sorted(moment - MONOTONIC for moment in first_moments if moment is not None)
+    assert delays == pytest.approx([place * STEAL_DELAY_SECONDS for place in range(4)])
 
 
 def test_what_the_other_has_taken_is_nothing_to_steal() -> None:
