@@ -22,8 +22,8 @@ TOPIC_MESSAGE_BYTES_MIN: Final = BATCH_BYTES_MAX + 512 * KIB
 NAME_CHARS_MAX: Final = 200
 KEY_CHARS_MAX: Final = 500
 PARTITIONS_MAX: Final = 1_024
-# The latest time an event can carry, in seconds since 1970 (the year 2255): in microseconds a float holds it exactly.
-TIMESTAMP_SECONDS_MAX: Final = 9_000_000_000.0
+# The latest time an event can carry, in seconds since 1970 (the year 2223): below it a float tells microseconds apart.
+TIMESTAMP_SECONDS_MAX: Final = 8_000_000_000.0
 
 # Rows read at a time: 500 keeps a page under a millisecond and the memory of a reader flat.
 PAGE_EVENTS: Final = 500
@@ -45,6 +45,7 @@ CLOCK_SKEW_SECONDS_MAX: Final = 300.0
 
 assert EVENT_BYTES_MAX <= BATCH_BYTES_MAX, "one event must fit one append"
 assert BATCH_BYTES_MAX < TOPIC_MESSAGE_BYTES_MIN, "one append must fit one Kafka record batch"
+assert TIMESTAMP_SECONDS_MAX < 2**33, "from there on the steps of a float are longer than a microsecond"
 assert BATCH_EVENTS_MAX <= COMMIT_EVENTS_MAX, "one append must fit one commit"
 assert PAGE_EVENTS <= BATCH_EVENTS_MAX, "a page is never larger than the largest append"
 
@@ -157,6 +158,9 @@ DEDUPE_PRIMING_BYTES: Final = 2 * BATCH_BYTES_MAX
 # How many writers' last numbers a reader keeps per partition, and how many bounded readings can be gone on with.
 DEDUPE_WRITERS_MAX: Final = 10_000
 READINGS_REMEMBERED: Final = 64
+# What a log keeps of the pages its readers were handed last, in bytes of rows and in pages.
+RECENT_BYTES_MAX: Final = 4 * MIB
+RECENT_PAGES_MAX: Final = 256
 
 assert DEDUPE_PRIMING_EVENTS >= BATCH_EVENTS_MAX, "a batch repeated at once must be recognised from its middle"
 assert DEDUPE_PRIMING_BYTES >= BATCH_BYTES_MAX, "a batch repeated at once must be recognised from its middle"

@@ -1,0 +1,65 @@
+"""Cursors: text that comes back as it was, and an order that is only partial."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from journeyman.journal import Cursor, Position
+
+offsets = st.dictionaries(st.integers(0, 1_023), st.integers(0, 2**62), max_size=6)
+
+
+@given(offsets)
+def test_a_cursor_comes_back_from_its_text(given_offsets: dict[int, int]) -> None:
+    cursor = Cursor(given_offsets)
+    assert Cursor.parse(str(cursor)) == cursor
+    assert dict(cursor) == given_offsets
+    assert hash(Cursor(dict(reversed(given_offsets.items())))) == hash(cursor)
+    assert str(Cursor(dict(reversed(given_offsets.items())))) == str(cursor), "one cursor, one text"
+    assert eval(repr(cursor), {"Cursor": Cursor}) == cursor
+
+
+@given(offsets, st.integers(0, 1_023), st.integers(0, 2**62))
+def test_a_cursor_advances_without_changing(given_offsets: dict[int, int], partition: int, offset: int) -> None:
+    cursor = Cursor(given_offsets)
+    advanced = cursor.advanced(partition, offset)
+    assert advanced[partition] == offset
+    assert dict(cursor) == given_offsets
+    assert {each: advanced[each] for each in advanced if each != partition} == {
+        each: cursor[each] for each in cursor if each != partition
+    }
+
+
+@given(offsets, offsets)
+def test_reaching_is_having_read_all_the_other_has(one: dict[int, int], other: dict[int, int]) -> None:
+    cursor = Cursor(one)
+    assert cursor.reaches(cursor)
+    assert cursor.reaches({})
+    assert cursor.reaches(other) == all(
+        cursor.covers(Position(partition, offset - 1)) for partition, offset in other.items() if offset
+    )
+
+
+def test_covering() -> None:
+    cursor = Cursor({0: 5})
+    assert cursor.covers(Position(0, 4))
+    assert not cursor.covers(Position(0, 5))
+    assert not cursor.covers(Position(1, 0))
+
+
+@pytest.mark.parametrize("text", ["x", "0", "0:", ":5", "0:5:6", "0:a", "0:-1", "-1:5", "0;5", "0:5,1"])
+def test_text_that_is_no_cursor(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a cursor such as '0:42'"):
+        Cursor.parse(text)
+
+
+def test_numbers_below_zero_are_no_positions() -> None:
+    for bad in ({0: -1}, {-1: 0}):
+        with pytest.raises(ValueError, match="from 0 up"):
+            Cursor(bad)
+
+
+def test_a_cursor_equals_only_cursors() -> None:
+    assert Cursor({0: 1}) != {0: 1}
+    assert Cursor({0: 1}) != Cursor({0: 2})
+    assert len({Cursor({0: 1}), Cursor({0: 1})}) == 1
+    assert len(Cursor({0: 1, 3: 2})) == 2
