@@ -7,7 +7,7 @@ NODES ?= 1
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit bench kafka-up kafka-down clean
+.PHONY: help install demo test check unit simulate torture bench kafka-up kafka-down clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,12 @@ unit: $(INSTALLED)  ## the tests alone
 	$(BIN)/python -m pytest
 
 test: check unit  ## check and test everything
+
+simulate: $(INSTALLED)  ## simulate whole systems, deterministically: SEEDS=2000
+	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),2000)
+
+torture: $(INSTALLED)  ## two minutes of killed and stopped workers, on a file and on a Kafka whose leaders are hurt too
+	$(BIN)/python tests/torture
 
 bench: $(INSTALLED)  ## measure every figure beside its floor
 	$(BIN)/python -m bench

@@ -1,0 +1,176 @@
+"""The torture on Kafka: three brokers, whose leader is killed, terminated and paused while the workers are hurt as well.
+
+Two probes run beside it, each a writer and a reader of its own: a raw aiokafka client, and ours. What counts is not how long a
+fail-over takes, which is Kafka's affair, but that ours never pauses longer than the raw client in the same run plus a second.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from checker import Verdicts
+from harness import Hurt, Plan, torture
+
+import journeyman as jm
+from journeyman.deploy.kafka import Broker, KafkaCluster
+
+PROBE_SECONDS = 0.05
+BROKER_EVERY_SECONDS = 20.0
+PAUSE_SECONDS = 8.0
+MARGIN_SECONDS = 1.0
+
+
+class Pauses:
+    """The longest time without a success, by probe."""
+
+    def __init__(self) -> None:
+        self.longest: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self.stopping = False
+
+    def success(self, probe: str) -> None:
+        now = time.monotonic()
+        since = now - self._last.get(probe, now)
+        self._last[probe] = now
+        self.longest[probe] = max(self.longest.get(probe, 0.0), since)
+
+
+async def probe_raw(bootstrap: str, topic: str, pauses: Pauses) -> None:
+    """Write and read one record at a time with a plain client, set up as the notes of the design recommend."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=3_000, retry_backoff_ms=50
+    )
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        request_timeout_ms=3_000,
+        retry_backoff_ms=50,
+    )
+    await producer.start()
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+
+    async def write() -> None:
+        while not pauses.stopping:
+            await producer.send_and_wait(topic, b"{}", partition=0)
+            pauses.success("raw write")
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def read() -> None:
+        while not pauses.stopping:
+            if await consumer.getmany(timeout_ms=500):
+                pauses.success("raw read")
+
+    try:
+        await asyncio.gather(write(), read())
+    finally:
+        await asyncio.gather(producer.stop(), consumer.stop(), return_exceptions=True)
+
+
+async def probe_ours(url: str, pauses: Pauses) -> None:
+    """Write and read one event at a time through a journal."""
+    async with jm.AsyncJournal(url) as journal:
+        log = await journal.open()
+        tail = await log.tail((await log.bounds()).end)
+
+        async def write() -> None:
+            while not pauses.stopping:
+                await journal.append("probe.written", {})
+                pauses.success("our write")
+                await asyncio.sleep(PROBE_SECONDS)
+
+        async def read() -> None:
+            while not pauses.stopping:
+                if await tail.page(timeout=0.5) is not None:
+                    pauses.success("our read")
+
+        try:
+            await asyncio.gather(write(), read())
+        finally:
+            await tail.aclose()
+
+
+class BrokerHurter:
+    """Hurts the leader of the journal's partition every now and then, and mends it."""
+
+    def __init__(self, cluster: KafkaCluster, topic: str, seed: int, hurt: Counter[str]) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._chance = random.Random(seed)
+        self._hurt = hurt
+        self._next = BROKER_EVERY_SECONDS
+        self._mending: threading.Thread | None = None
+
+    def __call__(self, elapsed: float) -> None:
+        if elapsed < self._next or (self._mending is not None and self._mending.is_alive()):
+            return
+        self._next = elapsed + BROKER_EVERY_SECONDS
+        broker = self._cluster.leader_of(self._topic)
+        way = self._chance.choice(("kill", "stop", "pause"))
+        self._hurt[f"leader {way}"] += 1
+        getattr(broker, way)()
+        self._mending = threading.Thread(target=self._mend, args=(broker, way))
+        self._mending.start()
+
+    def _mend(self, broker: Broker, way: str) -> None:
+        time.sleep(PAUSE_SECONDS)
+        if way == "pause":
+            broker.resume()
+        else:
+            broker.start()
+
+    def close(self) -> None:
+        if self._mending is not None:
+            self._mending.join()
+
+
+def torture_kafka(
+    tasks: int, workers: int, seconds: float, seed: int, say: Callable[[str], None]
+) -> tuple[Verdicts, Hurt, float, dict[str, float]]:
+    """Carry out the plan on three brokers; the pauses of the probes, in seconds, come with the verdicts."""
+    pauses = Pauses()
+    with KafkaCluster(nodes=3) as cluster:
+        url = f"kafka://{cluster.bootstrap}/torture?partitions=1&replication=3"
+        probes_url = f"kafka://{cluster.bootstrap}/probe?partitions=1&replication=3"
+        with jm.Journal(url) as journal, jm.Journal(probes_url) as probes:
+            journal.bounds()
+            probes.bounds()
+        threads = [
+            threading.Thread(target=_run, args=(lambda: probe_raw(cluster.bootstrap, "probe", pauses),)),
+            threading.Thread(target=_run, args=(lambda: probe_ours(probes_url, pauses),)),
+        ]
+        for thread in threads:
+            thread.start()
+        leaders: Counter[str] = Counter()
+        hurter = BrokerHurter(cluster, "torture", seed, leaders)
+        try:
+            plan = Plan(url, tasks, workers, seconds, seed=seed)
+            verdicts, hurt, took = torture(plan, say, hurter)
+        finally:
+            hurter.close()
+            pauses.stopping = True
+            for thread in threads:
+                thread.join(30)
+        hurt.counts.update(leaders)
+    _judge(pauses.longest, verdicts)
+    return verdicts, hurt, took, pauses.longest
+
+
+def _judge(longest: dict[str, float], verdicts: Verdicts) -> None:
+    for way in ("write", "read"):
+        ours, raw = longest.get(f"our {way}", float("inf")), longest.get(f"raw {way}", 0.0)
+        if ours > raw + MARGIN_SECONDS:
+            verdicts.violations.append(f"our {way} paused {ours:.1f} s, the raw client {raw:.1f} s")
+
+
+def _run(work: Callable[[], Awaitable[Any]]) -> None:
+    async def main() -> None:
+        await work()
+
+    asyncio.run(main())
