@@ -34,6 +34,7 @@ from .kafka_connection import SECURITY_OPTIONS, Connection, connection_from_url,
 from .kafka_lookup import Lookup
 from .kafka_memory import AppendMemory, Place
 from .kafka_producer import ProducerSource
+from .kafka_recent import RecentPages
 from .kafka_repeats import RepeatFilter
 from .kafka_snapshots import KafkaSnapshots
 from .kafka_tail import KafkaTail
@@ -56,6 +57,7 @@ from .log import Bounds, Page, check_batch
 from .snapshots import SnapshotStore
 from .writer import Writer
 
+PRIMING_EVENTS_MIN: Final = 100
 PRIMING_RATIO: Final = DEDUPE_PRIMING_EVENTS // PAGE_EVENTS
 REPLICATION_MAX: Final = 32_767
 KEYS_REMEMBERED: Final = 65_536
@@ -124,6 +126,7 @@ class KafkaLog:
         self._appenders: dict[int, Appender] = {}
         self._ends_at_open: dict[int, int] = {}
         self._tails: set[KafkaTail] = set()
+        self._recent = RecentPages()
         self._filters: OrderedDict[tuple[int, int], RepeatFilter] = OrderedDict()
         self._snapshots: KafkaSnapshots | None = None
         self._opening = asyncio.Lock()
@@ -342,7 +345,11 @@ class KafkaLog:
         """See `Log.read`."""
         self.check_open()
         pages: list[Page] = []
-        ends = await self._reader.ends(cursor)
+        if limit == 1 and len(cursor) == 1:
+            ((partition, offset),) = cursor.items()
+            if (row := self._recent.row(partition, offset)) is not None:
+                return [Page(partition, [offset], [row])]
+        ends = await self._ends_for({partition: offset + limit for partition, offset in cursor.items()})
         for partition, offset in cursor.items():
             if limit <= 0:
                 break
@@ -352,6 +359,15 @@ class KafkaLog:
                 limit -= len(page.rows)
         return pages
 
+    async def _ends_for(self, wanted: Mapping[int, int]) -> Mapping[int, int]:
+        """An end of each partition: the present one, or an earlier one if that is already beyond what is wanted."""
+        known = self._reader.known_end
+        for partition in wanted:
+            known[partition] = max(known.get(partition, 0), self.acknowledged(partition))
+        if any(known[partition] < offset for partition, offset in wanted.items()):
+            return await self._reader.ends(wanted)
+        return known
+
     async def _read_page(self, partition: int, offset: int, end: int, limit: int) -> Page | None:
         """Up to `limit` records from `offset` on, repeats dropped; None if there are none."""
         if offset >= end:
@@ -359,7 +375,7 @@ class KafkaLog:
         repeats = self._filters.pop((partition, offset), None)
         if repeats is None:
             # In proportion to what is asked for: a look at one record stays cheap.
-            stretch = min(max(PRIMING_RATIO * limit, PAGE_EVENTS), DEDUPE_PRIMING_EVENTS)
+            stretch = min(max(PRIMING_RATIO * limit, PRIMING_EVENTS_MIN), DEDUPE_PRIMING_EVENTS)
             repeats = await self._reader.primed(partition, offset, stretch)
         offsets: list[int] = []
         rows: list[bytes] = []
@@ -384,8 +400,8 @@ class KafkaLog:
         for partition in cursor:
             if partition >= self.partitions:
                 raise JournalError(f"the journal {self.url} has {self.partitions} partition(s), not {partition}")
-        primed = await asyncio.gather(*[self._reader.primed(*each) for each in cursor.items()])
-        filters = dict(zip(cursor, primed, strict=True))
+        ends = await self._ends_for(cursor)
+        filters = {each: await self._reader.primed(each, min(offset, ends[each])) for each, offset in cursor.items()}
         fetch_bytes = max(self._opened.message_bytes, TOPIC_MESSAGE_BYTES_MIN)
         consumer = make_consumer(self._connection, fetch_bytes, _FETCH_WAIT_MS)
         try:
@@ -424,6 +440,7 @@ class KafkaLog:
             await admin.start()
             if orders:
                 await delete_records(admin, self.topic, orders)
+                self._recent.clear()
                 for tail in self._tails:
                     tail.trimmed(orders)
         except (KafkaError, OSError, TimeoutError) as error:
@@ -469,6 +486,10 @@ class KafkaLog:
         """The offset after the last event this log has appended to `partition`; 0 if none."""
         appender = self._appenders.get(partition)
         return appender.acknowledged if appender is not None else 0
+
+    def handed_out(self, page: Page) -> None:
+        """A reader of this log was handed a page."""
+        self._recent.keep(page)
 
     def last_number(self, partition: int, offset: int) -> tuple[str, int]:
         """The writer of this log, and the number of its last event below `offset` of `partition`."""

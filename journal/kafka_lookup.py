@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
-from .errors import HistoryTruncated, JournalClosed, JournalUnavailable
+from .errors import HistoryTruncated, InvalidEvent, JournalClosed, JournalUnavailable
 from .event import decode
 from .kafka_client import (
     Consumer,
@@ -49,6 +49,9 @@ class Lookup:
         self._topic = topic
         self._consumer: Consumer | None = None
         self._one_at_a_time = asyncio.Lock()
+        # Both only ever grow, so an answer of long ago is still a bound.
+        self.known_first: dict[int, int] = {}
+        self.known_end: dict[int, int] = {}
         self._at: tuple[int, int] | None = None  # the partition it is assigned and the offset it reads next
 
     async def start(self) -> None:
@@ -71,13 +74,17 @@ class Lookup:
         """The first available offset of each partition."""
         names = self._names(partitions)
         found = await self._ask(lambda consumer: consumer.beginning_offsets(names), "where it begins")
-        return {name.partition: found[name] for name in names}
+        firsts = {name.partition: found[name] for name in names}
+        self.known_first.update(firsts)
+        return firsts
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """The offset after the last readable record of each partition."""
         names = self._names(partitions)
         found = await self._ask(lambda consumer: consumer.end_offsets(names), "where it ends")
-        return {name.partition: found[name] for name in names}
+        ends = {name.partition: found[name] for name in names}
+        self.known_end.update(ends)
+        return ends
 
     async def offsets_at(self, timestamp: float, partitions: Iterable[int]) -> dict[int, int]:
         """For each partition the first offset appended at or after `timestamp` (seconds); its end if there is none."""
@@ -114,7 +121,7 @@ class Lookup:
                     return Rows(offsets, rows, offsets[-1] + 1 if offsets else end)
         except OffsetOutOfRange as error:
             self._at = None
-            first = (await consumer.beginning_offsets([name]))[name]
+            first = self.known_first[partition] = (await consumer.beginning_offsets([name]))[name]
             if offset < first:
                 raise HistoryTruncated(partition, offset, first, await self._time_at(consumer, name, first)) from error
             return Rows([], [], offset)
@@ -135,7 +142,10 @@ class Lookup:
         if offset >= (await consumer.end_offsets([name]))[name]:
             return None
         found = await self._read(consumer, name.partition, offset, offset + 1, 1)
-        return decode(found.rows[0], name.partition, offset).timestamp if found.rows else None
+        try:
+            return decode(found.rows[0], name.partition, offset).timestamp if found.rows else None
+        except InvalidEvent:  # another program's record
+            return None
 
     def _point(self, consumer: Consumer, name: TopicPartition, offset: int) -> None:
         """Have the next fetch begin at `offset`; where the last reading ended, what is buffered is used."""
@@ -171,30 +181,26 @@ class Lookup:
     async def primed(self, partition: int, offset: int, events: int = DEDUPE_PRIMING_EVENTS) -> RepeatFilter:
         """The filter of a reader that starts at `offset`, having seen a bounded stretch of `events` before it.
 
-        Read from near to far, each stretch larger than the one before, until enough events or bytes were seen: the
-        number of bytes in a number of events is not known beforehand.
+        There must be that much: `offset` is not beyond the end. Read from near to far, each stretch larger than the one
+        before, until enough events or bytes were seen: how many bytes a number of events has is not known beforehand.
         """
         repeats = RepeatFilter()
-        if offset <= 0:
-            return repeats
-        firsts, ends = await asyncio.gather(self.firsts([partition]), self.ends([partition]))
-        first, high = firsts[partition], min(offset, ends[partition])
-        size, step = 0, PAGE_EVENTS
-        lowest = max(first, offset - events)
+        lowest = max(0, offset - events, self.known_first.get(partition, 0))
+        high, size, step = offset, 0, PAGE_EVENTS
         while high > lowest and size < DEDUPE_PRIMING_BYTES:
             low = max(lowest, high - step)
-            size += await self._prime(repeats, partition, low, high)
-            high, step = low, step * 4
+            try:
+                size += await self._prime(repeats, partition, low, high)
+            except HistoryTruncated as error:
+                lowest = max(lowest + 1, error.first_offset)
+            else:
+                high, step = low, step * 4
         return repeats
 
     async def _prime(self, repeats: RepeatFilter, partition: int, low: int, high: int) -> int:
         size, at = 0, low
         while at < high:
-            try:
-                got = await self.read(partition, at, high, SCAN_EVENTS)
-            except HistoryTruncated as error:  # removed between the question and the reading
-                at = error.first_offset
-                continue
+            got = await self.read(partition, at, high, SCAN_EVENTS)
             if got.next_offset == at:
                 break
             repeats.prime(got.rows)

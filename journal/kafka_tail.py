@@ -47,6 +47,9 @@ class TailOwner(Protocol):
         """The offset after its own last append to `partition`."""
         ...
 
+    def handed_out(self, page: Page) -> None:
+        """A page that its reader is handed now."""
+
     def last_number(self, partition: int, offset: int) -> tuple[str, int]:
         """Its writer, and the number of that writer's last event below `offset`."""
         ...
@@ -213,7 +216,11 @@ class KafkaTail:
             dropped = set(repeats)
             offsets = [offset for index, offset in enumerate(offsets) if index not in dropped]
             rows = [row for index, row in enumerate(rows) if index not in dropped]
-        return Page(partition, offsets, rows) if rows else None
+        if not rows:
+            return None
+        page = Page(partition, offsets, rows)
+        self._owner.handed_out(page)
+        return page
 
     async def _explain(self, error: Exception, partition: int | None) -> None:
         """Out of range below the start: the history is gone. Beyond the end: it is waited for."""
