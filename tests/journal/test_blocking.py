@@ -1,0 +1,223 @@
+"""One coroutine for both worlds: the same waits in a loop and in a plain thread, ended by the same things."""
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from journeyman.journal import blocking
+from waiting import wait_until
+
+Future = concurrent.futures.Future
+
+
+@pytest.fixture(params=["loop", "thread"])
+def drive(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    return asyncio.run if request.param == "loop" else blocking.run
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    yield one, other
+    one.close()
+    other.close()
+
+
+def later(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_value_and_an_error_come_out(drive: Any) -> None:
+    async def value() -> int:
+        return 7
+
+    async def error() -> None:
+        raise LookupError("mine")
+
+    assert drive(value()) == 7
+    with pytest.raises(LookupError, match="mine"):
+        drive(error())
+
+
+def test_a_future_that_is_done_is_not_waited_for(drive: Any) -> None:
+    future: Future[int] = Future()
+    future.set_result(1)
+    assert drive(blocking.settled(future))
+    assert drive(blocking.settled(future, 0.0))
+
+
+def test_a_future_settled_by_another_thread(drive: Any) -> None:
+    for outcome in ("set_result", "set_exception", "cancel"):
+        future: Future[int] = Future()
+        work = {
+            "set_result": lambda each=future: each.set_result(1),
+            "set_exception": lambda each=future: each.set_exception(LookupError()),
+            "cancel": lambda each=future: each.cancel(),
+        }[outcome]
+        thread = later(work)
+        assert drive(blocking.settled(future)), outcome
+        thread.join()
+
+
+def test_a_future_nobody_settles(drive: Any) -> None:
+    future: Future[int] = Future()
+    assert not drive(blocking.settled(future, 0.01))
+    assert not drive(blocking.settled(future, 0.0))
+    future.set_result(1)  # after its waiter, and its waiter's loop, have gone
+
+
+def test_a_future_that_fails_unobserved_is_nobodys_noise() -> None:
+    """Who looks at the future itself has seen its error; the loop must not report it a second time."""
+    reports: list[Any] = []
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+        future: Future[int] = Future()
+        thread = later(lambda: future.set_exception(LookupError()))
+        assert await blocking.settled(future)
+        thread.join()
+        late: Future[int] = Future()
+        assert not await blocking.settled(late, 0.0)
+        late.set_exception(LookupError())
+        await asyncio.sleep(0)
+
+    asyncio.run(test())
+    assert reports == []
+
+
+def test_a_socket(drive: Any, pair: tuple[socket.socket, socket.socket]) -> None:
+    one, other = pair
+    assert not drive(blocking.readable(one, 0.0))
+    assert not drive(blocking.readable(one, 0.01))
+    thread = later(lambda: other.send(b"!"))
+    assert drive(blocking.readable(one))
+    thread.join()
+    assert drive(blocking.readable(one, 0.0))
+
+
+def test_a_cancelled_wait_leaves_nothing_in_the_loop(pair: tuple[socket.socket, socket.socket]) -> None:
+    one, other = pair
+    future: Future[int] = Future()
+
+    async def test() -> None:
+        for wait in (blocking.readable(one, 3_600.0), blocking.settled(future, 3_600.0)):
+            task = asyncio.ensure_future(wait)
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not asyncio.get_running_loop().remove_reader(one), "no reader is left"
+        other.send(b"!")
+        assert await blocking.readable(one)
+        assert not future.cancelled(), "whoever settles it does not see that one of its waiters left"
+
+    asyncio.run(test())
+
+
+def test_who_is_driven() -> None:
+    async def inside() -> bool:
+        return blocking.is_driven()
+
+    async def within_a_loop() -> tuple[bool, bool, bool]:
+        return blocking.is_driven(), blocking.run(inside()), blocking.is_driven()
+
+    assert blocking.run(inside())
+    assert not asyncio.run(inside())
+    assert asyncio.run(within_a_loop()) == (False, True, False), "a synchronous call made from a loop blocks"
+    assert not blocking.is_driven()
+
+
+def test_a_synchronous_call_inside_a_loop_waits_by_blocking() -> None:
+    future: Future[int] = Future()
+
+    async def test() -> bool:
+        thread = later(lambda: future.set_result(1))
+        settled = blocking.run(blocking.settled(future))
+        thread.join()
+        return settled
+
+    assert asyncio.run(test())
+
+
+def test_turning_lets_others_go_first_and_costs_a_thread_nothing() -> None:
+    order: list[str] = []
+
+    async def polite() -> None:
+        await blocking.turn()
+        order.append("polite")
+
+    async def quick() -> None:
+        order.append("quick")
+
+    async def both() -> None:
+        await asyncio.gather(polite(), quick())
+
+    asyncio.run(both())
+    assert order == ["quick", "polite"]
+    blocking.run(polite())
+    assert order == ["quick", "polite", "polite"]
+
+
+def test_in_a_thread_of_its_own(drive: Any) -> None:
+    async def call(work: Callable[[], Any]) -> Any:
+        future = blocking.in_thread(work)
+        assert await blocking.settled(future)
+        return future.result()
+
+    assert drive(call(lambda: threading.current_thread().name)) == "journeyman-wait"
+    with pytest.raises(LookupError):
+        drive(call(lambda: [][0]))
+
+
+def test_cleaning_up_may_wait_as_well(drive: Any) -> None:
+    future: Future[int] = Future()
+
+    async def test() -> None:
+        try:
+            raise LookupError
+        finally:
+            thread = later(lambda: future.set_result(1))
+            assert await blocking.settled(future)
+            thread.join()
+
+    with pytest.raises(LookupError):
+        drive(test())
+
+
+@pytest.mark.parametrize("what", ["future", "socket"])
+def test_an_interrupt_ends_the_wait_of_another_thread(what: str, pair: tuple[socket.socket, socket.socket]) -> None:
+    future: Future[int] = Future()
+    interrupt = blocking.Interrupt()
+    outcomes: list[str] = []
+
+    def wait() -> Awaitable[bool]:
+        return blocking.settled(future) if what == "future" else blocking.readable(pair[0])
+
+    async def test() -> None:
+        try:
+            await wait()
+        except asyncio.CancelledError:
+            outcomes.append("cancelled")
+            raise
+
+    def run() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            blocking.run(test(), interrupt)
+
+    waiting = later(run)
+    wait_until(lambda: interrupt._wake is not None, "the other thread waits")
+    interrupt.request()
+    waiting.join(30)
+    assert outcomes == ["cancelled"]
+    run()  # the request stands until it is cleared: the next wait ends at once
+    assert outcomes == ["cancelled", "cancelled"]
+    interrupt.clear()
+    future.set_result(1)
+    pair[1].send(b"!")
+    assert blocking.run(wait(), interrupt)  # type: ignore[arg-type]
