@@ -261,6 +261,7 @@ class ReadingConformance(Suite):
                     await stale.page(timeout=PATIENCE_SECONDS)
                 for refusal in (read, tailed):
                     assert (refusal.error.partition, refusal.error.first_offset) == (0, 6)
+                    assert refusal.error.first_time == events[6].timestamp
                 assert same_history(events_of(await log.read(Cursor({0: 6}))), events[6:])
                 (new,) = await log.append(drafts("thing.made", 1))
                 assert new.offset == 10
