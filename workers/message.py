@@ -1,6 +1,7 @@
 """A message: one task to be run, with its arguments. It is the context of the event `task.submitted`."""
 
 import copy
+import math
 import time
 from typing import Any, Final, Self
 
@@ -11,6 +12,8 @@ from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOU
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
 from .names import QUEUE_DEFAULT
+
+_UNSAID: Final = -(2**31)
 
 
 def new_id() -> str:
@@ -41,7 +44,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     priority: int = 0
     metadata: dict[str, Any] | None = None
     retries: int = 0
-    max_retries: int | None = msgspec.field(default=-2)
+    max_retries: int | None = _UNSAID
     timeout: int = TASK_TIMEOUT_MS_DEFAULT
     created_at: int = msgspec.field(default_factory=now_ms)
     delay: int = 0
@@ -51,20 +54,29 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         """Check what the queue's order and the log's keys depend on."""
-        if self.max_retries == -2:
+        if self.max_retries == _UNSAID:
             self.max_retries = MAX_RETRIES_DEFAULT
-        if not isinstance(self.priority, int) or isinstance(self.priority, bool) or self.priority < 0:
+        if not _is_whole(self.priority) or self.priority < 0:
             raise ValidationError(f"a priority is a whole number from 0 up (lower runs first), got {self.priority!r}")
         if not isinstance(self.uuid, str) or not 0 < len(self.uuid) <= TASK_ID_CHARS_MAX:
             raise ValidationError(
                 f"a message's uuid is a string of 1 to {TASK_ID_CHARS_MAX} characters, got {self.uuid!r:.80}"
             )
-        if self.delay < 0 or self.timeout <= 0:
+        if not (isinstance(self.task_name, str) and self.task_name and isinstance(self.queue, str)):
             raise ValidationError(
-                f"delay is 0 ms or more and timeout more than 0 ms, got {self.delay!r} and {self.timeout!r}"
+                f"a message names its task and its queue, got {self.task_name!r:.80} and {self.queue!r:.80}"
+            )
+        if self.max_retries is not None and not _is_whole(self.max_retries):
+            raise ValidationError(f"max_retries is a whole number, or None for no end, got {self.max_retries!r}")
+        if not (_is_whole(self.delay) and _is_whole(self.timeout) and self.delay >= 0 and self.timeout > 0):
+            raise ValidationError(
+                f"delay is 0 ms or more and timeout more than 0 ms, whole numbers, got {self.delay!r} and "
+                f"{self.timeout!r}"
             )
         if self.delay and not self.due:
             self.due = (self.created_at + self.delay) / 1_000
+        if not (isinstance(self.due, int | float) and math.isfinite(self.due)):
+            raise ValidationError(f"due is a time in seconds since the epoch, got {self.due!r}")
 
     @property
     def backoff(self) -> Backoff:
@@ -102,12 +114,19 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         return twin
 
     def update(self, **data: Any) -> Self:
-        """Change fields in place; `KeyError` names one that does not exist."""
+        """Change fields in place; `KeyError` names one that does not exist, `ValidationError` what breaks a rule."""
         for name in data:
             if name not in self.__struct_fields__:
                 raise KeyError(f"a message has no field {name!r}; it has {', '.join(self.__struct_fields__)}")
+        before = {name: getattr(self, name) for name in data}
         for name, value in data.items():
             setattr(self, name, value)
+        try:
+            self.__post_init__()
+        except ValidationError:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
         return self
 
     def add_to_metadata(self, **data: Any) -> Self:
@@ -119,6 +138,10 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             raise KeyError(f"already in the metadata: {', '.join(sorted(present))}")
         self.metadata = {**(self.metadata or {}), **data}
         return self
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 class _Submission(msgspec.Struct):

@@ -1,9 +1,10 @@
 """Running one task: a flat pipeline over one value, with a closed set of outcomes."""
 
 import asyncio
+import math
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -193,11 +194,19 @@ def _failed(task: Task[Any, Any], message: Message | None, error: BaseException,
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
-            due = task.retry_at(message)
+            due = _due(task, message)
             return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due)
     except BaseException as broken:  # a hook that fails must not lose the outcome
         detail += b',"hook":%b' % orjson.dumps(_details(broken))
     return Ending(names.FAILED, detail)
+
+
+def _due(task: Task[Any, Any], message: Message) -> float:
+    """When it may run again, to the microsecond: what the fold is told here is what others read in the log."""
+    due = round(float(task.retry_at(message)), 6)
+    if not math.isfinite(due):
+        raise ValueError(f"retry_at gives a time in seconds since the epoch, got {due!r}")
+    return due
 
 
 class _Timeout(msgspec.Struct, gc=False):
@@ -213,20 +222,21 @@ _timeout_decoder: Final = msgspec.json.Decoder(_TimeoutEvent)
 
 def _details(error: BaseException) -> dict[str, str]:
     """Name, text and traceback of an exception, within limits."""
-    trace = "".join(traceback.format_exception(error))
     kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {
-        "name": kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
-        "text": _text_of(error)[:TEXT_CHARS_MAX],
-        "traceback": trace[-TRACEBACK_CHARS_MAX:].encode("utf-8", "replace").decode(),
+        "name": _shown(lambda: name)[:TEXT_CHARS_MAX],
+        "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],
+        "traceback": _shown(lambda: "".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:],
     }
 
 
-def _text_of(error: BaseException) -> str:
+def _shown(text: Callable[[], str]) -> str:
+    """The text, with what UTF-8 cannot hold replaced; an exception's own code may fail in any way it likes."""
     try:
-        return str(error).encode("utf-8", "replace").decode()
-    except Exception:  # an exception whose own text fails
-        return "(the exception's text cannot be shown)"
+        return text().encode("utf-8", "replace").decode()
+    except BaseException:
+        return "(cannot be shown)"
 
 
 def _milliseconds_since(started: float) -> float:

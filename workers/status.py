@@ -82,7 +82,8 @@ class StatusTracker:
 
         try:
             view = self._journal.run(self._replica.wait_until(over, timeout))
-        except TimeoutError:
+        except TimeoutError:  # what may not have been read in that time is in the journal all the same
+            self._journal.run(self._replica.catch_up())
             view = self._replica.view
         now = status_of(view.find(task_id))
         if now not in wanted and raise_on_timeout:
