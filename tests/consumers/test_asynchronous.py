@@ -1,0 +1,266 @@
+"""What every asynchronous consumer promises, on every journal."""
+
+import asyncio
+import contextlib
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeyman.consumers import (
+    AsyncJournalConsumer,
+    AsyncJournalConsumerBase,
+    JournalEventBase,
+    Response,
+    SqliteCheckpoint,
+)
+from journeyman.journal import AsyncJournal, Journal, JournalClosed
+
+PATIENCE = 30.0
+Body = Callable[[AsyncJournal], Awaitable[None]]
+
+
+def numbers(events: Iterable[Any]) -> list[Any]:
+    return [None if event is None else "|" if event.is_empty() else event.context["n"] for event in events]
+
+
+async def fill(journal: AsyncJournal, *contents: int, name: str = "order.paid") -> None:
+    await journal.append_all([(name, {"n": n}, str(n % 5)) for n in contents])
+
+
+async def polled(consumer: AsyncJournalConsumerBase, count: int) -> list[Any]:
+    return [await consumer.poll(PATIENCE) for _ in range(count)]
+
+
+class AsyncConsumerConformance:
+    """Subclass it and supply `url`."""
+
+    def url(self, directory: Path) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> Callable[[Body], None]:
+        """Runs a coroutine function with an open journal."""
+
+        async def opened(body: Body) -> None:
+            async with AsyncJournal(self.url(tmp_path)) as journal:
+                await body(journal)
+
+        return lambda body: asyncio.run(opened(body))
+
+    def test_history_then_one_sentinel_then_what_happens_then_none(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            await fill(journal, *range(1_200))
+            consumer = await AsyncJournalConsumer(journal, "order", include_sentinel=True).start()
+            history = await polled(consumer, 1_200)
+            assert [event.timestamp for event in history] == sorted(event.timestamp for event in history)
+            assert sorted(numbers(history)) == list(range(1_200))
+            assert await consumer.poll(PATIENCE) == consumer.SENTINEL_EVENT
+            await fill(journal, 1_200)
+            assert numbers(await polled(consumer, 1)) == [1_200]
+            await fill(journal, 1_201)
+            await consumer.stop()
+            assert numbers(await polled(consumer, 3)) == [1_201, None, None]
+
+        run(body)
+
+    def test_async_for_and_async_with(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            await fill(journal, 1, 6, 11)
+            async with AsyncJournalConsumer(journal) as consumer:
+                async for event in consumer:
+                    assert numbers([event]) == [1]
+                    break
+                await consumer.stop()
+                assert numbers([event async for event in consumer]) == [6, 11]
+            assert await consumer.poll() is None
+            consumer = AsyncJournalConsumer(journal)
+            async for _ in consumer:
+                await consumer.aclose()
+            assert await consumer.poll() is None
+
+        run(body)
+
+    def test_timeouts_are_total_and_lose_nothing(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            async with AsyncJournalConsumer(journal, "order") as consumer:
+                noise = asyncio.create_task(make_noise(journal))
+                with pytest.raises(TimeoutError):
+                    await consumer.poll(0.2)
+                noise.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await noise
+                with pytest.raises(TimeoutError):
+                    await consumer.poll_batch(timeout=0)
+                await fill(journal, 1)
+                assert numbers(await consumer.poll_batch(timeout=PATIENCE)) == [1]
+
+        async def make_noise(journal: AsyncJournal) -> None:
+            while True:
+                await fill(journal, 1, name="noise.made")
+                await asyncio.sleep(0)
+
+        run(body)
+
+    def test_stop_ends_a_poll_that_waits_in_another_task(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            async with AsyncJournalConsumer(journal) as consumer:
+                waiting = asyncio.create_task(consumer.poll())
+                await asyncio.sleep(0)  # it waits now
+                await consumer.stop()
+                assert await waiting is None
+
+        run(body)
+
+    def test_a_cancelled_poll_loses_nothing(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            async with AsyncJournalConsumer(journal) as consumer:
+                got: list[Any] = []
+                for n in range(0, 200, 5):
+                    waiting = asyncio.create_task(consumer.poll())
+                    await asyncio.sleep(0)
+                    appending = asyncio.create_task(fill(journal, n))
+                    for _ in range(n % 7):
+                        await asyncio.sleep(0)
+                    waiting.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        got.append(await waiting)
+                    await appending
+                await consumer.stop()
+                got += [event async for event in consumer]
+                assert numbers(got) == list(range(0, 200, 5))
+
+        run(body)
+
+    def test_start_again_begins_anew(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            await fill(journal, 1, 6)
+            consumer = AsyncJournalConsumer(journal, include_sentinel=True)
+            with pytest.raises(RuntimeError, match="before start"):
+                await consumer.poll()
+            with pytest.raises(RuntimeError, match="before start"):
+                await consumer.stop()
+            await consumer.start()
+            await polled(consumer, 1)
+            await consumer.start()
+            await consumer.stop()
+            assert numbers(await polled(consumer, 4)) == [1, 6, "|", None]
+
+        run(body)
+
+    def test_resume_by_cursor_and_by_checkpoint(self, run: Callable[[Body], None], tmp_path: Path) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            await fill(journal, *range(30))
+            async with AsyncJournalConsumer(journal, checkpoint="billing") as consumer:
+                assert (await consumer.statistics()).lag == 30
+                head = await polled(consumer, 11)
+                await consumer.commit()
+                await consumer.commit()
+                cursor = consumer.cursor
+                assert consumer.progress == pytest.approx(11 / 30)
+                statistics = await consumer.statistics()
+                assert (statistics.delivered, statistics.lag) == (11, 20), "19 events and the checkpoint's own"
+            for options in ({"cursor": cursor}, {"checkpoint": "billing"}):
+                async with AsyncJournalConsumer(journal, "order", **options) as consumer:
+                    await consumer.stop()
+                    rest = [event async for event in consumer]
+                assert sorted(numbers(head + rest)) == list(range(30))
+
+        run(body)
+
+    def test_a_journal_that_is_closed_is_an_error_here(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            consumer = await AsyncJournalConsumer(journal).start()
+            await journal.aclose()
+            with pytest.raises(JournalClosed, match="is closed"):
+                await consumer.poll(PATIENCE)
+            await consumer.aclose()
+
+        run(body)
+
+    def test_several_consumers_of_one_loop_each_get_everything(self, run: Callable[[Body], None]) -> None:
+        async def body(journal: AsyncJournal) -> None:
+            async def collect(consumer: AsyncJournalConsumer) -> list[Any]:
+                return [event async for event in consumer]
+
+            consumers = [await AsyncJournalConsumer(journal, key="0").start() for _ in range(5)]
+            collecting = [asyncio.create_task(collect(consumer)) for consumer in consumers]
+            await fill(journal, *range(0, 100, 5))
+            for consumer in consumers:
+                await consumer.stop()
+            for collected in await asyncio.gather(*collecting):
+                assert numbers(collected) == list(range(0, 100, 5))
+
+        run(body)
+
+
+class TestOnMemory(AsyncConsumerConformance):
+    def url(self, directory: Path) -> str:
+        return "memory://"
+
+
+class TestOnMemoryPartitions(AsyncConsumerConformance):
+    def url(self, directory: Path) -> str:
+        return "memory://?partitions=4"
+
+
+class TestOnSqlite(AsyncConsumerConformance):
+    def url(self, directory: Path) -> str:
+        return f"sqlite:///{directory}/journal.db"
+
+
+@pytest.mark.kafka
+class TestOnKafka(AsyncConsumerConformance):
+    @pytest.fixture(autouse=True)
+    def broker(self, kafka_bootstrap: str) -> None:
+        self.bootstrap = kafka_bootstrap
+
+    def url(self, directory: Path) -> str:
+        return f"kafka://{self.bootstrap}/consumers-{uuid.uuid4().hex}?partitions=3"
+
+
+def test_a_synchronous_journal_is_refused_with_a_sentence() -> None:
+    with Journal("memory://") as journal, pytest.raises(TypeError, match="JournalConsumer"):
+        AsyncJournalConsumer(journal)  # type: ignore[arg-type]
+
+
+def test_hooks_are_those_of_the_synchronous_consumer() -> None:
+    class Counting(AsyncJournalConsumerBase):
+        responses = 0
+
+        def process_response(self, resp: Response) -> dict[str, Any]:
+            self.responses += 1
+            return {"seen": len(resp["events"])}
+
+        def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
+            return JournalEventBase(entry) if kwargs["seen"] else None
+
+    async def body() -> None:
+        async with AsyncJournal("memory://") as journal:
+            await fill(journal, 1, 2)
+            async with Counting(journal, "order") as consumer:
+                await consumer.stop()
+                assert numbers([event async for event in consumer]) == [1, 2]
+                assert consumer.responses == 1
+
+    asyncio.run(body())
+
+
+def test_commit_needs_a_checkpoint_and_may_go_to_the_users_database(tmp_path: Path) -> None:
+    async def body() -> None:
+        connection = sqlite3.connect(tmp_path / "effects.db")
+        checkpoint = SqliteCheckpoint(connection, "totals")
+        async with AsyncJournal("memory://") as journal:
+            await fill(journal, 1)
+            async with AsyncJournalConsumer(journal) as without:
+                with pytest.raises(RuntimeError, match="no checkpoint"):
+                    await without.commit()
+            async with AsyncJournalConsumer(journal, checkpoint=checkpoint) as consumer:
+                await polled(consumer, 1)
+                await consumer.commit()
+                assert checkpoint.load() == consumer.cursor
+        connection.close()
+
+    asyncio.run(body())
