@@ -148,6 +148,28 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
+    def test_a_tail_of_no_partition_waits(self) -> None:
+        async def test() -> None:
+            async with self.opened() as log:
+                await _fill(log, 3)
+                tail = await log.tail(Cursor({}))
+                assert await tail.page(timeout=0.0) is None
+                assert tail.cursor == Cursor({})
+                await tail.aclose()
+
+        self.drive(test())
+
+    def test_a_cursor_of_another_journal_is_refused(self) -> None:
+        async def test() -> None:
+            async with self.opened() as log:
+                foreign = Cursor({0: 0, log.partitions: 0})
+                with refused(ValueError):
+                    await log.read(foreign)
+                with refused(ValueError):
+                    await log.tail(foreign)
+
+        self.drive(test())
+
     def test_no_partition_starves(self) -> None:
         async def test() -> None:
             async with self.opened() as log:

@@ -172,7 +172,7 @@ def test_in_a_thread_of_its_own(drive: Any) -> None:
 
     assert drive(call(lambda: threading.current_thread().name)) == "journeyman-wait"
     with pytest.raises(LookupError):
-        drive(call(lambda: [][0]))
+        drive(call(lambda: dict[str, str]()["absent"]))
 
 
 def test_cleaning_up_may_wait_as_well(drive: Any) -> None:

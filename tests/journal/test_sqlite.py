@@ -31,3 +31,10 @@ class TestProcesses(ProcessConformance):
 
     def url(self, partitions: int) -> str:
         return f"sqlite:///{self.directory}/{uuid.uuid4()}.db"
+
+
+class TestProcessesWithSyncNormal(TestProcesses):
+    """The weaker setting may lose appends to a power cut, but never to the end of a process."""
+
+    def url(self, partitions: int) -> str:
+        return super().url(partitions) + "?sync=normal"

@@ -72,8 +72,8 @@ def test_a_lost_acknowledgement_is_in_doubt_and_repeating_it_is_safe() -> None:
 
 
 def test_an_unavailable_log_does_nothing() -> None:
-    names = ("append", "read", "bounds", "position_at", "page", "trim")
-    script = Script(**{name: [Fault.UNAVAILABLE] for name in names})
+    away: list[Fault | None] = [Fault.UNAVAILABLE]
+    script = Script(append=away, read=away, bounds=away, position_at=away, page=away, trim=away)
     log = FaultyLog(MemoryLog(), script)
     blocking.run(log.open())
     tail = blocking.run(log.tail({0: 0}))
