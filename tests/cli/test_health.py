@@ -1,0 +1,139 @@
+"""`journeyman worker --health`, its exit statuses and what it tells systemd, as a process."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import journeyman as jm
+from waiting import wait_until
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def _ask(address: str) -> tuple[int, dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def _address(worker: "subprocess.Popen[str]") -> str:
+    assert worker.stderr is not None
+    found = re.search(r"http://\S+", worker.stderr.readline())
+    assert found is not None
+    return found.group()
+
+
+@contextmanager
+def _holding_the_file(path: Path) -> Iterator[None]:
+    """Nobody can append meanwhile: a program that stands in no queue has locked the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        yield
+        foreign.execute("ROLLBACK")
+
+
+def test_over_http_a_worker_is_well_with_and_without_work(start: Start, url: str, shop: Path) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    worker = start("worker", "shop.tasks", "--journal", url, "--health", "127.0.0.1:0", "--lease-ms", "1000")
+    address = _address(worker)
+    wait_until(lambda: _ask(address)[0] == 200, "the idle worker is well")
+    with jm.Journal(url) as journal:
+        jm.Broker(journal).submit(jm.Message(task_name="read", args=[str(pipe)]))
+        with pipe.open("w"):
+            wait_until(lambda: _ask(address)[1]["claims"] == 1, "the claim is reported")
+            status, facts = _ask(address)
+            assert (status, facts["healthy"], facts["reasons"]) == (200, True, [])
+            assert facts["pid"] == worker.pid
+            assert facts["acknowledged_seconds_ago"] < 1.0
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+
+
+def test_a_worker_that_cannot_renew_its_lease_is_not_well(start: Start, url: str, shop: Path) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    worker = start("worker", "shop.tasks", "--journal", url, "--health", "127.0.0.1:0", "--lease-ms", "500")
+    address = _address(worker)
+    with jm.Journal(url) as journal:
+        jm.Broker(journal).submit(jm.Message(task_name="read", args=[str(pipe)]))
+        with pipe.open("w"):
+            wait_until(lambda: _ask(address)[1].get("claims") == 1, "the claim is reported")
+            with _holding_the_file(shop / "shop.db"):
+                wait_until(lambda: _ask(address)[0] == 503, "the worker says that it is not well")
+                assert "older than its lease of 0.5 s" in " ".join(_ask(address)[1]["reasons"])
+            wait_until(lambda: _ask(address)[0] == 200, "the worker has recovered")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+
+
+def test_a_file_is_there_while_the_worker_is(start: Start, url: str, shop: Path) -> None:
+    worker = start("worker", "shop.tasks", "--journal", url, "--health", "health.json")
+    path = shop / "health.json"
+    wait_until(lambda: path.exists() and json.loads(path.read_bytes())["healthy"], "the file says that it is well")
+    written = path.stat().st_mtime_ns
+    wait_until(lambda: path.stat().st_mtime_ns > written, "the file is written again")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    assert not path.exists()
+
+
+def test_systemd_is_told_when_it_is_ready_and_when_it_stops(start: Start, url: str, shop: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(shop / "notify"))
+        manager.settimeout(30)
+        worker = start("worker", "shop.tasks", "--journal", url, NOTIFY_SOCKET=str(shop / "notify"))
+        assert manager.recv(100) == b"READY=1"
+        worker.send_signal(signal.SIGTERM)
+        assert manager.recv(100) == b"STOPPING=1"
+        assert worker.wait(timeout=30) == 0
+
+
+def test_a_second_signal_ends_it_at_once_with_130(start: Start, url: str, shop: Path) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    worker = start("worker", "shop.tasks", "--journal", url)
+    with jm.Journal(url) as journal:
+        task = jm.Message(task_name="read", args=[str(pipe)])
+        jm.Broker(journal).submit(task)
+        with pipe.open("w"):
+            worker.send_signal(signal.SIGTERM)
+            assert worker.stderr is not None
+            assert "draining" in worker.stderr.readline()
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=30) == 130
+        status = jm.StatusTracker(journal).get(task).status
+        assert status is jm.TaskStatus.RUNNING  # until its session expires; nothing is lost
+
+
+def test_an_address_that_cannot_be_had_is_status_1_and_a_senseless_one_2(run: Run, url: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = run("worker", "shop.tasks", "--journal", url, "--health", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert refused.returncode == 1
+    assert "--health cannot listen on 127.0.0.1" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    senseless = run("worker", "shop.tasks", "--journal", url, "--health", ":70000")
+    assert senseless.returncode == 2
+    assert "--health" in senseless.stderr
+
+
+def test_the_exit_statuses_are_documented(run: Run) -> None:
+    shown = run("worker", "--help").stdout
+    for status in ("0: it has drained", "1: the journal", "2: PACKAGE", "130: a second signal"):
+        assert status in shown

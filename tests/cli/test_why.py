@@ -1,0 +1,203 @@
+"""`journeyman why`, and what was true at an earlier time, as processes beside real workers."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import journeyman as jm
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+Answer = Callable[..., "dict[str, object]"]
+
+
+@pytest.fixture
+def answer(run: Run, url: str) -> Answer:
+    """What `why --json` says of a task."""
+
+    def ask(task: str, *more: str) -> dict[str, object]:
+        shown = run("why", task, "--journal", url, "--json", *more)
+        assert shown.returncode == 0, shown.stderr
+        answer: dict[str, object] = json.loads(shown.stdout)
+        return answer
+
+    return ask
+
+
+def _codes(answer: dict[str, object]) -> list[str]:
+    findings = answer["findings"]
+    assert isinstance(findings, list)
+    return [finding["code"] for finding in findings]
+
+
+def _submit(journal: jm.Journal, name: str, *args: object, **more: object) -> str:
+    message = jm.Message(task_name=name, args=list(args), **more)  # type: ignore[arg-type]
+    jm.Broker(journal).submit(message)
+    return message.uuid
+
+
+@contextmanager
+def _ready(start: Start, url: str, *more: str) -> Iterator["subprocess.Popen[str]"]:
+    """A worker that is ready, and leaves at the end."""
+    worker = start("worker", "shop.tasks", "--journal", url, *more)
+    assert worker.stdout is not None
+    assert "is ready" in worker.stdout.readline()
+    yield worker
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+
+
+def test_without_a_worker_it_says_so(run: Run, url: str) -> None:
+    with jm.Journal(url) as journal:
+        task = _submit(journal, "add", 1, 2, queue="mail", priority=3)
+    shown = run("why", task, "--journal", url)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines() == [
+        f"add  {task}  queue mail, priority 3",
+        "- No worker is running: none has joined this journal, or all have left it.",
+    ]
+
+
+def test_what_nobody_knows_or_serves_is_said_by_what_the_workers_said(start: Start, url: str, answer: Answer) -> None:
+    with jm.Journal(url) as journal, _ready(start, url, "--queues", "mail,bulk"):
+        unknown = _submit(journal, "resize", queue="mail")
+        unserved = _submit(journal, "add", 1, 2, queue="other")
+        said = answer(unknown)
+        assert said["findings"] == [
+            {
+                "code": "no_worker_knows",
+                "sentence": "No live worker knows the task resize: 1 worker is running, and it knows add, paint and read.",
+                "facts": {"task": "resize", "workers": 1, "known": ["add", "paint", "read"]},
+            }
+        ]
+        said = answer(unserved)
+        assert _codes(said) == ["queue_unserved"]
+        assert "the worker that knows it serves bulk and mail" in str(said["findings"])
+
+
+def test_who_has_it_and_who_waits_behind_it(start: Start, url: str, shop: Path, answer: Answer) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    with jm.Journal(url) as journal, _ready(start, url, "--threads", "1") as worker:
+        running = _submit(journal, "read", str(pipe))
+        with pipe.open("w"):  # returns when the task has opened its end: it runs
+            worse = _submit(journal, "add", 1, 2, priority=9)
+            better = _submit(journal, "add", 1, 2)
+            held = answer(running)
+            assert (held["state"], held["attempts"]) == ("claimed", 1)
+            assert _codes(held) == ["claimed", "lease"]
+            claimed = held["findings"][0]  # type: ignore[index]
+            assert claimed["facts"]["pid"] == worker.pid
+            assert f"(pid {worker.pid})" in claimed["sentence"]
+            behind = answer(worse)
+            assert [code for code in _codes(behind) if code != "returned"] == ["behind", "workers_busy"]
+            assert "1 task comes first: of better priority." in str(behind["findings"])
+            assert "workers_busy" in _codes(answer(better))
+        jm.StatusTracker(journal).wait_for(worse, jm.TaskStatus.SUCCEEDED, timeout=30)
+        assert _codes(answer(worse)) == ["succeeded"]
+
+
+def test_backoff_and_delay(start: Start, url: str, answer: Answer) -> None:
+    with jm.Journal(url) as journal, _ready(start, url):
+        backoff = jm.ConstantBackoff(600_000, floor=0).settings
+        failing = _submit(journal, "paint", "sepia", backoff_settings=backoff)
+        delayed = _submit(journal, "add", 1, 2, delay=600_000)
+        jm.StatusTracker(journal).wait_for(failing, jm.TaskStatus.RETRYING, timeout=30)
+        assert _codes(answer(delayed)) == ["delayed"]
+        said = answer(failing)
+        assert _codes(said) == ["backing_off"]
+        assert "Attempt 1 of 4 failed" in str(said["findings"])
+        assert "ValueError: no such colour: sepia" in str(said["findings"])
+
+
+def test_a_worker_that_was_killed_is_seen_and_so_is_who_took_over(
+    start: Start, url: str, shop: Path, answer: Answer
+) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    with jm.Journal(url) as journal:
+        victim = start("worker", "shop.tasks", "--journal", url, "--lease-ms", "500")
+        task = _submit(journal, "read", str(pipe))
+        with pipe.open("w"):
+            victim.kill()
+            victim.wait(timeout=30)
+        said = answer(task)
+        while "worker_silent" not in _codes(said):  # until the lease is over
+            assert _codes(said) == ["claimed", "lease"]
+            said = answer(task)
+        assert "nobody takes over what it holds: start one" in str(said["findings"])
+        with _ready(start, url), pipe.open("w"):
+            said = answer(task)
+            assert _codes(said) == ["claimed", "lease"]
+            assert "attempt 2 of 4" in str(said["findings"])
+        jm.StatusTracker(journal).wait_for(task, jm.TaskStatus.SUCCEEDED, timeout=30)
+        claim = next(event for event in journal.read().events if event.name == "task.claimed")
+        journal.append("task.succeeded", {**claim.context, "claim": claim.offset, "result": None}, task)
+    said = answer(task)
+    assert _codes(said) == ["succeeded", "refused"]
+    sentence = said["findings"][1]["sentence"]  # type: ignore[index]
+    assert sentence.startswith("1 event about it was refused: task.succeeded from worker …")
+    assert "when the task had succeeded already" in sentence
+
+
+@pytest.fixture
+def times(start: Start, url: str) -> dict[str, float]:
+    """When a task was submitted, claimed and done, by the journal; it is called `known`."""
+    with jm.Journal(url) as journal:
+        message = jm.Message(task_name="add", args=[1, 2], uuid="known")
+        jm.Broker(journal).submit(message)
+        with _ready(start, url):
+            jm.StatusTracker(journal).wait_for("known", jm.TaskStatus.SUCCEEDED, timeout=30)
+        return {event.name: event.timestamp for event in journal.read().events if event.context.get("task") == "known"}
+
+
+def test_as_of_is_what_would_have_been_said_then(answer: Answer, times: dict[str, float]) -> None:
+    said = answer("known", "--as-of", f"{times['task.submitted']:.6f}")
+    assert (said["state"], _codes(said), said["as_of"]) == ("ready", ["no_worker"], times["task.submitted"])
+    said = answer("known", "--as-of", f"{times['task.claimed']:.6f}")
+    assert (said["state"], _codes(said)) == ("claimed", ["claimed", "lease"])
+    said = answer("known", "--as-of", f"{times['task.succeeded']:.6f}")
+    assert (said["state"], _codes(said)) == ("succeeded", ["succeeded"])
+
+
+def test_before_it_was_submitted_the_task_is_unknown(run: Run, url: str, times: dict[str, float]) -> None:
+    moment = f"{times['task.submitted'] - 0.000_001:.6f}"
+    for command in ("why", "history"):
+        asked = run(command, "known", "--journal", url, "--as-of", moment)
+        assert asked.returncode == 1
+        assert "knows no task known" in asked.stdout + asked.stderr
+
+
+def test_the_history_as_of_a_time_ends_there(run: Run, url: str, times: dict[str, float]) -> None:
+    for count, name in enumerate(("task.submitted", "task.claimed", "task.succeeded"), 1):
+        shown = run("history", "known", "--journal", url, "--json", "--as-of", f"{times[name]:.6f}")
+        assert [json.loads(line)["name"] for line in shown.stdout.splitlines()] == list(times)[:count]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("why", "x", "--as-of", "tomorrow"), ("status", "--as-of", "2100-01-01"), ("history", "x", "--as-of", "9e9")],
+)
+def test_a_moment_that_is_none_or_lies_ahead_is_refused(run: Run, url: str, command: tuple[str, ...]) -> None:
+    with jm.Journal(url) as journal:
+        journal.append("something.happened")
+    asked = run(*command, "--journal", url)
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "--as-of" in asked.stderr
+    assert len(asked.stderr.splitlines()) == 1
+
+
+def test_an_unknown_task_is_a_sentence_and_status_1(run: Run, url: str) -> None:
+    with jm.Journal(url) as journal:
+        task = _submit(journal, "add", 1, 2)
+    asked = run("why", task[-8:], "--journal", url)
+    assert asked.returncode == 1
+    assert asked.stdout == f"- The journal knows no task {task[-8:]}. Did you mean {task}?\n"
+    asked = run("why", "no-such-task", "--journal", url, "--json")
+    assert asked.returncode == 1
+    assert json.loads(asked.stdout)["state"] == "unknown"
