@@ -53,7 +53,7 @@ from .limits import (
     READINGS_REMEMBERED,
     TOPIC_MESSAGE_BYTES_MIN,
 )
-from .log import Bounds, Page, check_batch
+from .log import Bounds, Page, check_batch, check_cursor
 from .snapshots import SnapshotStore
 from .writer import Writer
 
@@ -349,6 +349,7 @@ class KafkaLog:
             ((partition, offset),) = cursor.items()
             if (row := self._recent.row(partition, offset)) is not None:
                 return [Page(partition, [offset], [row])]
+        check_cursor(cursor, self.partitions)
         ends = await self._ends_for({partition: offset + limit for partition, offset in cursor.items()})
         for partition, offset in cursor.items():
             if limit <= 0:
@@ -397,9 +398,7 @@ class KafkaLog:
     async def tail(self, cursor: Mapping[int, int]) -> KafkaTail:
         """See `Log.tail`."""
         self.check_open()
-        for partition in cursor:
-            if partition >= self.partitions:
-                raise JournalError(f"the journal {self.url} has {self.partitions} partition(s), not {partition}")
+        check_cursor(cursor, self.partitions)
         ends = await self._ends_for(cursor)
         filters = {each: await self._reader.primed(each, min(offset, ends[each])) for each, offset in cursor.items()}
         fetch_bytes = max(self._opened.message_bytes, TOPIC_MESSAGE_BYTES_MIN)

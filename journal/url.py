@@ -76,7 +76,9 @@ def _open_sqlite(url: str, parts: SplitResult) -> Log:
 def _open_kafka(url: str, parts: SplitResult) -> Log:
     try:
         from .kafka import kafka_log_from_url
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
+            raise  # a fault of ours, which no installation mends
         raise BadJournalURL(
             f"{url!r} needs the Kafka client, which is not installed ({error.name}): pip install 'journeyman[kafka]'"
         ) from error
