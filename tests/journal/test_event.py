@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal import Draft, Event, EventTooLarge, InvalidEvent, Position, draft
 from journeyman.journal.event import check, decode, decode_all, encode_context, place, record, record_with
@@ -53,7 +53,8 @@ def test_an_event_comes_back_as_it_was_recorded(
     assert readable.get("context", {}) == context
 
 
-@given(st.lists(st.tuples(names, contexts, keys), max_size=6), st.integers(0, 10**6), st.integers(1, 10**16))
+@settings(max_examples=40)
+@given(st.lists(st.tuples(names, contexts, keys), max_size=4), st.integers(0, 10**6), st.integers(1, 10**16))
 def test_recording_many_is_recording_each(
     items: list[tuple[str, dict[str, Any], str | None]], seq: int, last: int
 ) -> None:
