@@ -1,5 +1,6 @@
 """Following the log: replay, sentinel, live; views and their replicas."""
 
+from .as_of import as_of
 from .asynchronous import AsyncJournalConsumer, AsyncJournalConsumerBase
 from .base import JournalConsumerBase
 from .checkpoint import Checkpoint, JournalCheckpoint, SqliteCheckpoint
@@ -28,4 +29,5 @@ __all__ = [
     "END_OF_HISTORY",
     "View",
     "Replica",
+    "as_of",
 ]

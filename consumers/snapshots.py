@@ -88,6 +88,12 @@ class SnapshotKeeper:
                 distrust(label, f"its schema is {label.schema}, the view's is {schema}")
         return None
 
+    async def oldest(self, first: Mapping[int, int]) -> Cursor | None:
+        """The cursor of the oldest snapshot that the view could be restored from; None if there is none."""
+        labels = await self._listed()
+        found = fitting(labels, self._view.snapshot_name or "", self._view.snapshot_schema, first=first)
+        return found[-1].cursor if found else None
+
     async def _listed(self) -> Sequence[SnapshotLabel]:
         try:
             return await self._log.snapshots().listed()

@@ -137,7 +137,7 @@ def test_a_label_that_was_tampered_with_is_not_believed() -> None:
         {"id": "another"},
     ):
         with pytest.raises(ValueError):
-            unseal(label._replace(**change), stored)  # type: ignore[arg-type]
+            unseal(label._replace(**change), stored)
 
 
 def test_a_state_over_the_limit_is_refused_by_the_limits_name(monkeypatch: pytest.MonkeyPatch) -> None:
