@@ -68,13 +68,10 @@ def test_what_nobody_knows_or_serves_is_said_by_what_the_workers_said(start: Sta
         unknown = _submit(journal, "resize", queue="mail")
         unserved = _submit(journal, "add", 1, 2, queue="other")
         said = answer(unknown)
-        assert said["findings"] == [
-            {
-                "code": "no_worker_knows",
-                "sentence": "No live worker knows the task resize: 1 worker is running, and it knows add, paint and read.",
-                "facts": {"task": "resize", "workers": 1, "known": ["add", "paint", "read"]},
-            }
-        ]
+        assert _codes(said) == ["no_worker_knows"]
+        finding = said["findings"][0]  # type: ignore[index]
+        assert finding["facts"] == {"task": "resize", "workers": 1, "known": ["add", "paint", "read"]}
+        assert finding["sentence"].endswith("1 worker is running, and it knows add, paint and read.")
         said = answer(unserved)
         assert _codes(said) == ["queue_unserved"]
         assert "the worker that knows it serves bulk and mail" in str(said["findings"])
