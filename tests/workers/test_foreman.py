@@ -14,7 +14,7 @@ from journeyman.journal.limits import LEASE_MS_MIN
 from journeyman.journal.memory import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Settings, State, ValidationError, lane, names
-from journeyman.workers.ready import rendezvous
+from journeyman.workers.ready import rank
 from waiting import reached, wait_until
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)
@@ -162,7 +162,7 @@ async def test_it_does_not_spin_after_a_theft() -> None:
         theirs = 0
         while theirs < 3:
             message = await floor.submit(tasks["work"])
-            theirs += rendezvous(message.uuid, sorted(["ghost", worker.worker])) == "ghost"
+            theirs += rank(message.uuid, "ghost", ["ghost", worker.worker]) == 0
         await reached(lambda: floor.count(names.SUCCEEDED) == floor.count(names.SUBMITTED), "all to be done")
         await reached(lambda: worker._page_task is not None and worker._pause() is None, "the worker to sleep")
 
@@ -318,24 +318,6 @@ async def test_results_that_exceed_one_append_together_are_stored_in_several() -
             await floor.submit(tasks["large"])
         await floor.succeeded(8)
         await reached(lambda: worker.statistics.succeeded == 8, "the worker to know")
-
-
-@in_loop
-async def test_jobs_for_idle_threads_are_not_taken_back_while_another_is_in_long_work(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(lane, "CLAIM_IDLE_SECONDS_MAX", 0.05)
-    floor, gate = Floor(), Gate()
-    tasks = named(long=gate, short=lambda: 1)
-    async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
-        await floor.submit(tasks["long"])
-        await reached(lambda: gate.entered == 1, "the long task to run")
-        for number in range(1, 60):
-            await reached(lambda: threads(worker)._stuck(time.monotonic()), "the long task to have run for a while")
-            await floor.submit(tasks["short"])
-            await floor.succeeded(number)
-        assert worker.statistics.interrupted == 0
-        gate.open()
 
 
 @in_loop

@@ -45,12 +45,13 @@ class ThreadCrew(Crew):
             return
         if self.job_seconds < _SHORT_SECONDS and not self._running:
             waiting = -(-waiting // _SHORT_JOBS_PER_THREAD)
-        awake = len(self._running) + self._tokens.qsize()
-        for _ in range(min(waiting, self.size - awake)):
-            if len(self._threads) < self.size and len(self._threads) <= awake:
-                self._add_thread()
+        running = len(self._running)
+        wanted = min(waiting, self.size - running)
+        # A thread that has taken its token and not yet its job shows as idle, so threads and tokens are counted apart.
+        while len(self._threads) < running + wanted:
+            self._add_thread()
+        for _ in range(wanted - self._tokens.qsize()):
             self._tokens.put(True)
-            awake += 1
 
     def enforce(self, monotonic: float) -> None:
         """Interrupt the threads whose job is over its time, and give up those that do not react."""

@@ -1,0 +1,148 @@
+"""A lane: how much it claims, what it gives back, when it has to be woken. Time is whatever the test says."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from floor import named
+from journeyman.journal.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
+from journeyman.workers import Message, State, TaskState, names
+from journeyman.workers.crew import ThreadCrew
+from journeyman.workers.lane import Lane, room
+from journeyman.workers.pipeline import Job, Lease, gone
+from journeyman.workers.ready import ReadyTasks
+
+
+class Unhurried(ThreadCrew):
+    """A crew whose threads come when the test says so: as long as the system is busy elsewhere."""
+
+    hurried = False
+
+    def nudge(self) -> None:
+        if self.hurried:
+            super().nudge()
+
+
+def job(number: int = 0) -> Job:
+    message = Message(task_name="work", uuid=f"t{number}")
+    state = TaskState(message.uuid, "work", "default", 0, 3, 0, number, 0.0, changed=number)
+    state.state, state.claim, state.attempts = State.CLAIMED, 100 + number, 1
+    return Job(state, Lease("worker", 0), state.claim, b"")
+
+
+@pytest.fixture
+def lane() -> Iterator[Lane]:
+    crew = Unhurried(2, named(work=lambda: 1), lambda: None)
+    ready = ReadyTasks()
+    ready.set_workers({0: "worker"}, {})
+    yield Lane(crew, ready)
+    crew.close()
+
+
+# -- room ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 8, 64])
+def test_long_tasks_are_claimed_one_for_each_place(size: int) -> None:
+    assert room(size, 3_600.0) == room(size, CLAIM_AHEAD_SECONDS * size * 1.01) == size
+
+
+def test_short_tasks_are_claimed_ahead_of_the_crew_within_the_limit() -> None:
+    assert room(4, CLAIM_AHEAD_SECONDS / 10) == 4 + 4 * 10
+    assert room(8, 0.0) == room(8, 1e-9) == CLAIMS_MAX
+
+
+def test_room_grows_with_the_pace() -> None:
+    rooms = [room(8, seconds) for seconds in (10, 1, 0.1, 0.01, 0.001, 0.000_1)]
+    assert rooms == sorted(rooms)
+
+
+def test_no_more_than_the_room_is_claimed(lane: Lane) -> None:
+    now = time.monotonic()
+    assert lane.free(now) == 2
+    lane.start([job(0)])
+    assert lane.free(now) == 1
+    lane.start([job(1)])
+    assert lane.free(now) == 0
+
+
+def test_while_there_is_work_it_is_not_refilled_one_by_one(lane: Lane) -> None:
+    lane.crew._job_seconds = CLAIM_AHEAD_SECONDS / 50
+    now = time.monotonic()
+    hold = lane.room(now)
+    assert hold == 102
+    lane.start([job(number) for number in range(hold - 20)])
+    assert lane.free(now) == 0
+    lane.crew._waiting.clear()  # nothing more to do
+    assert lane.free(now) == 20
+
+
+# -- giving back -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_just_handed_to_idle_threads_is_not_taken_back_though_another_works_long(lane: Lane) -> None:
+    lane.start([job(0)])
+    lane.crew._waiting.clear()  # a thread has it
+    lane._progressed_at -= 10 * CLAIM_IDLE_SECONDS_MAX
+
+    lane.start([job(1)])
+
+    assert lane.crew.waiting == 1
+    assert lane.outcomes(time.monotonic(), draining=False) == []
+    assert lane.crew.waiting == 1
+
+
+def test_what_no_thread_comes_to_is_given_back(lane: Lane) -> None:
+    lane.start([job(number) for number in range(3)])
+    late = time.monotonic() + 2 * CLAIM_IDLE_SECONDS_MAX
+    outcomes = lane.outcomes(late, draining=False)
+    assert sorted(outcome.job.state.id for outcome in outcomes) == ["t0", "t1", "t2"]
+    assert {outcome.name for outcome in outcomes} == {names.INTERRUPTED}
+    assert not lane.busy
+
+
+def test_a_drain_gives_back_what_was_not_started_at_once(lane: Lane) -> None:
+    lane.start([job(0)])
+    (outcome,) = lane.outcomes(time.monotonic(), draining=True)
+    assert outcome.name == names.INTERRUPTED
+    assert b"draining" in outcome.detail
+    assert not lane.busy
+
+
+def test_the_outcome_of_what_cannot_be_run_is_handed_on(lane: Lane) -> None:
+    outcome = gone(job(0))
+    lane.end(outcome)
+    assert lane.busy
+    assert lane.outcomes(time.monotonic(), draining=False) == [outcome]
+    assert not lane.busy
+
+
+# -- waking ----------------------------------------------------------------------------------------------------------
+
+
+def waiting_task(due: float = 0.0) -> TaskState:
+    return TaskState("due", "work", "default", 0, 3, 0, 50, 0.0, due, changed=50)
+
+
+def test_an_idle_lane_waits_for_nothing(lane: Lane) -> None:
+    assert lane.next_moment(time.monotonic(), time.time()) is None
+
+
+def test_it_is_woken_when_a_delay_is_over(lane: Lane) -> None:
+    lane.ready.add(waiting_task(due=1_000.5))
+    assert lane.next_moment(50.0, 1_000.0) == 50.5
+
+
+@pytest.mark.parametrize("why", ["draining", "no room"])
+def test_what_it_would_not_claim_does_not_wake_it(lane: Lane, why: str) -> None:
+    now = time.monotonic()
+    lane.ready.add(waiting_task(due=1_000.0))
+    if why == "draining":
+        lane.outcomes(now, draining=True)
+        assert lane.next_moment(now, 2_000.0) is None
+    else:
+        lane.start([job(0), job(1)])
+        lane.enforce(now)
+        moment = lane.next_moment(now, 2_000.0)
+        assert moment is not None
+        assert moment > now

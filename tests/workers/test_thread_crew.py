@@ -1,0 +1,199 @@
+"""A crew of threads: every place used, no job behind another, no outcome lost, whatever the order of things."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from floor import named
+from journeyman.journal.event import record
+from journeyman.workers import Message, State, TaskState, names
+from journeyman.workers.broker import submission
+from journeyman.workers.crew import ThreadCrew, threads
+from journeyman.workers.crew.base import Run
+from journeyman.workers.pipeline import Job, Lease, Outcome
+from waiting import wait_until
+
+
+def job(number: int, task: str = "work", **message_fields: Any) -> Job:
+    message = Message(task_name=task, uuid=f"t{number}", args=[number], **message_fields)
+    lease = Lease("worker", 0)
+    lease.renew(time.monotonic(), 1_000)
+    state = TaskState(message.uuid, task, "default", 0, 3, 0, number, 0.0)
+    state.state, state.claim, state.attempts = State.CLAIMED, 100 + number, 1
+    return Job(state, lease, state.claim, record(submission(message), 1.0)[1])
+
+
+class Hand:
+    """Collects outcomes, as the foreman does when it is woken."""
+
+    def __init__(self) -> None:
+        self.crew: ThreadCrew
+        self.outcomes: list[Outcome] = []
+        self.wakes = 0
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def has(self, count: int) -> bool:
+        self.crew.nudge()
+        self.outcomes += self.crew.collect()
+        return len(self.outcomes) >= count
+
+    def ids(self) -> list[str]:
+        return sorted(outcome.job.state.id for outcome in self.outcomes)
+
+
+@contextmanager
+def crew(size: int, **functions: Callable[..., Any]) -> Iterator[Hand]:
+    hand = Hand()
+    hand.crew = ThreadCrew(size, named(**functions), hand.wake)
+    yield hand
+    mine = list(hand.crew._threads.values())
+    hand.crew.close()
+    wait_until(lambda: not any(thread.is_alive() for thread in mine), "the threads to end with their crew")
+
+
+def test_every_job_has_one_outcome() -> None:
+    with crew(4, work=lambda number: number) as hand:
+        for start in range(0, 5_000, 500):
+            hand.crew.start(job(number) for number in range(start, start + 500))
+        wait_until(lambda: hand.has(5_000), "5,000 outcomes")
+        assert len(set(hand.ids())) == len(hand.outcomes) == 5_000
+        assert {outcome.name for outcome in hand.outcomes} == {names.SUCCEEDED}
+        assert (hand.crew.running, hand.crew.waiting, hand.crew.outcomes) == (0, 0, 0)
+        assert hand.wakes >= 1
+
+
+def test_all_places_are_used_by_long_jobs() -> None:
+    together = threading.Barrier(8)
+    with crew(8, work=lambda _: together.wait(20) >= 0) as hand:
+        hand.crew.start(job(number) for number in range(8))
+        wait_until(lambda: hand.has(8), "eight jobs that wait for each other to run at the same time")
+
+
+def test_all_places_are_used_though_jobs_used_to_be_short() -> None:
+    together = threading.Barrier(8)
+    with crew(8, short=lambda _: None, work=lambda _: together.wait(20) >= 0) as hand:
+        hand.crew.start(job(number, "short") for number in range(2_000))
+        wait_until(lambda: hand.has(2_000), "the short ones")
+        hand.crew.start(job(number) for number in range(8))
+        wait_until(lambda: hand.has(2_008), "eight jobs that wait for each other to run at the same time")
+
+
+def test_a_long_job_holds_no_short_one_behind_it() -> None:
+    door = threading.Event()
+    with crew(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
+        hand.crew.start([job(0, "long")])
+        hand.crew.start(job(number) for number in range(1, 500))
+        wait_until(lambda: hand.has(499), "all short jobs to pass the long one")
+        door.set()
+        wait_until(lambda: hand.has(500), "the long one")
+
+
+def test_a_job_that_comes_while_a_thread_is_between_token_and_job_is_not_held_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken, go_on, door = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Run):
+        __slots__ = ()
+
+        def __init__(self, job: Job, number: int = 0) -> None:
+            super().__init__(job, number)
+            if job.state.name == "long":
+                taken.set()
+                assert go_on.wait(20)
+
+    monkeypatch.setattr(threads, "Run", Slow)
+    with crew(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
+        hand.crew.start([job(0, "long")])
+        assert taken.wait(20)  # the job is taken from the queue, and not yet among the running
+        hand.crew.start([job(1)])
+        go_on.set()
+        wait_until(lambda: hand.crew.running == 1, "the long job to run")
+        wait_until(lambda: hand.has(1), "the short job to be run beside the long one")
+        assert hand.ids() == ["t1"]
+        door.set()
+        wait_until(lambda: hand.has(2), "the long one")
+
+
+def test_what_was_not_started_can_be_taken_back_and_is_not_run() -> None:
+    door, ran = threading.Event(), []
+
+    def work(number: int) -> None:
+        ran.append(number)
+        door.wait(20)
+
+    with crew(1, work=work) as hand:
+        hand.crew.start(job(number) for number in range(5))
+        wait_until(lambda: ran == [0], "the first one to run")
+        back = hand.crew.take_back()
+        assert sorted(each.state.id for each in back) == ["t1", "t2", "t3", "t4"]
+        door.set()
+        wait_until(lambda: hand.has(1), "the first one to end")
+    assert ran == [0]
+
+
+def test_jobs_and_returns_at_the_same_time_lose_and_double_nothing() -> None:
+    with crew(4, work=lambda number: number) as hand:
+        back: list[Job] = []
+        for start in range(0, 3_000, 30):
+            hand.crew.start(job(number) for number in range(start, start + 30))
+            back += hand.crew.take_back()
+        wait_until(lambda: hand.has(3_000 - len(back)), "all that were not taken back")
+        assert sorted([*hand.ids(), *(each.state.id for each in back)]) == sorted(
+            f"t{number}" for number in range(3_000)
+        )
+
+
+def test_somebody_is_woken_for_every_outcome_that_was_not_collected() -> None:
+    with crew(3, work=lambda number: number) as hand:
+        for number in range(200):
+            before = hand.wakes
+            hand.crew.start([job(number)])
+            wait_until(lambda before=before: hand.wakes > before, "to be woken")  # type: ignore[misc]
+            assert len(hand.crew.collect()) == 1
+
+
+def test_what_a_thread_survives() -> None:
+    def work(number: int) -> None:
+        raise [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError][number % 4]
+
+    with crew(1, work=work) as hand:
+        hand.crew.start(job(number) for number in range(40))
+        wait_until(lambda: hand.has(40), "the one thread to end all of them")
+
+
+def test_a_timeout_ends_a_job_and_not_its_thread() -> None:
+    def work(number: int) -> int:
+        while number == 0:
+            time.sleep(0)  # Python code, which can be interrupted
+        return number
+
+    with crew(1, work=work) as hand:
+        hand.crew.start([job(0, timeout=1), job(1)])
+
+        def ended() -> bool:
+            hand.crew.enforce(time.monotonic())
+            return hand.has(2)
+
+        wait_until(ended, "the endless job to be ended and the next one run")
+        assert {each.job.state.id: each.name for each in hand.outcomes} == {"t0": names.RETRIED, "t1": names.SUCCEEDED}
+
+
+def test_a_crew_that_is_closed_starts_nothing_more() -> None:
+    door, ran = threading.Event(), []
+
+    def work(number: int) -> None:
+        ran.append(number)
+        door.wait(20)
+
+    with crew(1, work=work) as hand:
+        hand.crew.start(job(number) for number in range(3))
+        wait_until(lambda: ran == [0], "the first one to run")
+        hand.crew.close()
+        door.set()
+    assert ran == [0]
