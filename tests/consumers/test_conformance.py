@@ -186,6 +186,60 @@ class ConsumerConformance:
         assert numbers(polled(even, 151)) == [*range(4, 1_500, 10), "|"]
         even.close()
 
+    def test_history_and_what_happens_meet_without_gap_or_repeat(self, journal: Journal) -> None:
+        over = threading.Event()
+        written = 0
+
+        def write() -> None:
+            nonlocal written
+            while not over.is_set():
+                fill(journal, *range(written, written + 10))
+                written += 10
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(5):
+                consumer = JournalConsumer(journal, include_sentinel=True).start()
+                while not consumer.poll(PATIENCE).is_empty():  # type: ignore[union-attr]
+                    pass
+                polled(consumer, 50)
+                consumer.close()
+            consumer = JournalConsumer(journal).start()
+            polled(consumer, 10)
+        finally:
+            over.set()
+            writer.join()
+        consumer.stop()
+        got = numbers(list(consumer))
+        assert len(got) == len(set(got)) == written - 10
+
+    def test_history_replays_what_a_live_consumer_saw(self, journal: Journal) -> None:
+        live = JournalConsumer(journal, full=False).start()
+        for start in range(0, 300, 30):
+            fill(journal, *range(start, start + 30))
+        live.stop()
+        seen = sorted(live, key=lambda event: (event.timestamp, event.position or ()))
+        assert seen == sorted(self.all_of(journal), key=lambda event: (event.timestamp, event.position or ()))
+        assert len(seen) == 300
+
+    def test_threads_share_a_consumer_and_each_event_goes_to_one(self, journal: Journal) -> None:
+        fill(journal, *range(2_000))
+        consumer = JournalConsumer(journal).start()
+        consumer.stop()
+        taken: list[list[Any]] = [[] for _ in range(4)]
+
+        def take(mine: list[Any]) -> None:
+            while (event := consumer.poll(PATIENCE)) is not None:
+                mine.append(event)
+
+        threads = [threading.Thread(target=take, args=(mine,)) for mine in taken]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert sorted(numbers([event for mine in taken for event in mine])) == list(range(2_000))
+
     # --- poll and its timeouts --------------------------------------------------------------------------------------
 
     def test_a_timeout_is_a_total_deadline_whatever_comes_meanwhile(self, journal: Journal) -> None:
@@ -407,6 +461,12 @@ class ConsumerConformance:
             by_callback.join(PATIENCE)
         by_poll.close()
         by_callback.close()
+
+    def test_start_says_at_once_that_the_journal_is_closed(self, tmp_path: Path) -> None:
+        journal = Journal(self.url(tmp_path))
+        journal.close()
+        with pytest.raises(JournalClosed, match="is closed"):
+            JournalConsumer(journal).start()
 
     # --- iteration and with -----------------------------------------------------------------------------------------
 
