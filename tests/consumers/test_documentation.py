@@ -1,0 +1,37 @@
+"""docs/consumers.md: its examples run and print what it says, and every test it names is there."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+DOCUMENT = (HERE.parents[1] / "docs" / "consumers.md").read_text()
+
+
+def test_the_examples_print_what_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "document"}
+    printed, blocks = "", re.findall(r"```(python|text)\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert len(blocks) > 15
+    for language, block in blocks:
+        if language == "text":
+            assert printed == block
+            continue
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(block, "docs/consumers.md", "exec"), namespace)
+        printed = output.getvalue()
+    namespace["totals"].close()
+
+
+def test_every_point_has_a_decision_and_its_tests_are_there() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", DOCUMENT, re.MULTILINE)
+    assert [int(number) for number, *_ in rows] == list(range(1, 59))
+    sources = "".join(path.read_text() for path in HERE.glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", DOCUMENT))
+    assert len(named) > 60
+    assert {name for name in named if f"def {name}(" not in sources} == set()
