@@ -156,3 +156,8 @@ def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
             assert isinstance(log, SqliteLog)
             assert log._opened is not None
             assert log._opened.committer.connected().pragma("synchronous") == level
+
+
+def test_sqlite_is_one_without_the_wal_reset_bug() -> None:
+    """From 3.7.0 to 3.51.2 a commit could be lost when two connections checkpointed meanwhile: sqlite.org/wal.html."""
+    assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
