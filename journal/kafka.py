@@ -15,7 +15,7 @@ from typing import Final, cast
 from urllib.parse import SplitResult, unquote
 
 from .cursor import Cursor
-from .errors import AppendInDoubt, BadJournalURL, InvalidEvent, JournalClosed, JournalError, JournalUnavailable
+from .errors import AppendInDoubt, BadJournalURL, JournalClosed, JournalError, JournalUnavailable
 from .event import Draft, Event, check, decode, record
 from .kafka_appender import Appender, Part
 from .kafka_client import (
@@ -53,7 +53,7 @@ from .limits import (
     READINGS_REMEMBERED,
     TOPIC_MESSAGE_BYTES_MIN,
 )
-from .log import Bounds, Page, check_batch, check_cursor
+from .log import Bounds, Page, check_batch, check_cursor, check_partitions
 from .snapshots import SnapshotStore
 from .writer import Writer
 
@@ -182,7 +182,8 @@ class KafkaLog:
         self.check_open()
         sizes = [check(draft) for draft in drafts]
         check_batch(sizes)
-        self._check_partitions(drafts)
+        if {*map(_partition_named_by, drafts)} != {None}:
+            check_partitions(drafts, self._opened.partitions)
         if (partition := self._only_partition(drafts)) is not None:
             part = self._enqueue_plain(partition, drafts, sum(sizes))
             events = part.events  # the part lets go of them when it is settled
@@ -224,17 +225,6 @@ class KafkaLog:
         self._memory.remember(drafts[0].seq, part)
         self._appender(partition).enqueue(part)
         return part
-
-    def _check_partitions(self, drafts: Sequence[Draft]) -> None:
-        partitions = self._opened.partitions
-        if {*map(_partition_named_by, drafts)} == {None}:
-            return
-        for draft in drafts:
-            if draft.partition is not None and not 0 <= draft.partition < partitions:
-                raise InvalidEvent(
-                    f"the event {draft.name!r} asks for partition {draft.partition}; the journal {self.url} has "
-                    f"{partitions} (from 0 on)"
-                )
 
     def _partition_for(self, draft: Draft) -> int:
         return draft.partition if draft.partition is not None else self.partition_of(draft.key)
@@ -293,7 +283,7 @@ class KafkaLog:
         self, drafts: Sequence[Draft], sizes: Sequence[int], fresh: Sequence[int], chosen: list[Event | None]
     ) -> list[Part]:
         """Number and encode the fresh drafts in the order given, sorted into one part for each partition."""
-        number, stamp, now = self._writer.number, self._writer.stamp, self._clock()
+        number, stamp, now = self._writer.number, self._writer.time_of, self._clock()
         parts: dict[int, Part] = {}
         places: list[Place] = []
         for index in fresh:
@@ -303,7 +293,7 @@ class KafkaLog:
             if part is None:
                 part = parts[partition] = Part(partition)
             number(draft)
-            event, row = record(draft, stamp(now if draft.timestamp is None else draft.timestamp))
+            event, row = record(draft, stamp(draft, now))
             chosen[index] = event
             places.append(Place(part, len(part.rows)))
             part.add(draft, event, row, sizes[index])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .event import Event
 from .kafka_appender import UNKNOWN_OFFSET, Part
-from .limits import APPENDS_REMEMBERED
+from .limits import APPENDS_REMEMBERED, PLACES_REMEMBERED
 
 
 class Place(NamedTuple):
@@ -45,6 +45,7 @@ class AppendMemory:
     def __init__(self, writer: str) -> None:
         self._writer = writer
         self._runs: deque[_Run] = deque()
+        self._places = 0
 
     def remember(self, first_seq: int, places: Sequence[Place] | Part) -> None:
         """Take note of an append just numbered, in the order of its numbers: one part, or each event's place."""
@@ -52,8 +53,9 @@ class AppendMemory:
             self._runs.append(_Run(first_seq, len(places.events), places, ()))
         else:
             self._runs.append(_Run(first_seq, len(places), None, places))
-        while len(self._runs) > APPENDS_REMEMBERED and self._runs[0].settled:
-            self._runs.popleft()
+            self._places += len(places)
+        while (len(self._runs) > APPENDS_REMEMBERED or self._places > PLACES_REMEMBERED) and self._runs[0].settled:
+            self._places -= len(self._runs.popleft().places)
 
     def pending(self, writer: str, seq: int) -> tuple[Part, Event] | None:
         """The part that this event is still under way in, and the event."""

@@ -152,6 +152,8 @@ CLOSE_SECONDS_MAX: Final = 10.0
 APPEND_QUEUE_BYTES_MAX: Final = 64 * MIB
 # How many appends a log remembers the positions of, so that a repeat is answered without reading the log.
 APPENDS_REMEMBERED: Final = 10_000
+# The same for appends over several partitions, in events: of those each event's place is kept.
+PLACES_REMEMBERED: Final = 100_000
 # A reader that starts in the middle looks so far back for the last numbers of each writer, in events and in bytes.
 DEDUPE_PRIMING_EVENTS: Final = 10_000
 DEDUPE_PRIMING_BYTES: Final = 2 * BATCH_BYTES_MAX

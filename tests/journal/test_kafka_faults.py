@@ -21,6 +21,7 @@ from journeyman.journal import (
     kafka,
     kafka_appender,
     kafka_client,
+    kafka_lookup,
     kafka_tail,
     log_from_url,
 )
@@ -212,6 +213,28 @@ def test_an_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, m
         (outcome,) = await asyncio.gather(later, return_exceptions=True)
         again = outcome if isinstance(outcome, list) else await log.append(drafts("never.needed", 1))
         assert again[0].offset == 3
+        await log.aclose()
+
+    run(test())
+
+
+def test_a_record_just_read_needs_no_broker(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_lookup, "LOOKUP_SECONDS_MAX", 0.5)
+    broker = shaky.broker(1)
+
+    async def test() -> None:
+        log = log_from_url(new_url(shaky))
+        await log.open()
+        await log.append(drafts("thing.made", 3))
+        tail = await log.tail({0: 1})
+        page = await tail.page(timeout=PATIENCE_SECONDS)
+        assert page is not None
+        await asyncio.to_thread(broker.pause)
+        assert await log.read({0: 2}, 1) == [(0, [2], [page.rows[1]])]
+        with pytest.raises(JournalUnavailable, match="try again later"):
+            await log.read({0: 0}, 1)
+        await asyncio.to_thread(broker.resume)
+        assert (await log.read({0: 0}, 1))[0].offsets == [0]
         await log.aclose()
 
     run(test())
