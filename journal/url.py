@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .errors import BadJournalURL
+from .kafka_connection import redacted
 from .limits import PARTITIONS_MAX
 from .log import Log
 
@@ -26,7 +27,7 @@ def log_from_url(url: str | None = None) -> Log:
     if opener is None:
         close = get_close_matches(parts.scheme, _OPENERS, n=1)
         hint = f" Did you mean {close[0]}://?" if close else ""
-        raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {url!r}.{hint}")
+        raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url, parts)!r}.{hint}")
     return opener(url, parts)
 
 
@@ -80,7 +81,7 @@ def _open_kafka(url: str, parts: SplitResult) -> Log:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a fault of ours, which no installation mends
         raise BadJournalURL(
-            f"{url!r} needs the Kafka client, which is not installed ({error.name}): pip install 'journeyman[kafka]'"
+            f"{redacted(url, parts)!r} needs the Kafka client, which is not installed ({error.name}): pip install 'journeyman[kafka]'"
         ) from error
     return kafka_log_from_url(url, parts)
 

@@ -107,6 +107,10 @@ def test_secrets_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(log, KafkaLog)
     assert log.url == "kafka://ada@one/orders?sasl=PLAIN"
     assert SECRET not in repr(log._connection.security)
+    with pytest.raises(BadJournalURL) as refusal:
+        log_from_url(url.replace("kafka://", "kafak://"))
+    assert "s3cret" not in str(refusal.value)
+    assert "ada@one" in str(refusal.value)
     for bad in ("&partitions=0", "&nonsense=1", "&tls=maybe"):
         with pytest.raises(BadJournalURL) as refusal:
             log_from_url(url + bad)
