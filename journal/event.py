@@ -64,6 +64,9 @@ class Draft(msgspec.Struct, gc=False):
     epoch) is for events that carry their own time, such as imported ones; otherwise the log asks its clock. `writer`
     and `seq` are filled in by the log at the first append; handing the same draft in again is a repeat, not a second
     event.
+
+    `origin` is the writer and number of an event that was recorded elsewhere and is taken over with them. Whoever takes
+    events over sees to it that each is handed in once, and that each writer's numbers rise along each partition.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Draft(msgspec.Struct, gc=False):
     version: int = 1
     writer: str = ""
     seq: int = 0
+    origin: tuple[str, int] | None = None
 
 
 def draft(name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1) -> Draft:
@@ -152,15 +156,8 @@ _context_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
     """The event a numbered draft becomes at `timestamp`, still without a position, and its encoding."""
-    event = Event(
-        timestamp,
-        drafted.name,
-        msgspec.Raw(drafted.context),
-        drafted.key,
-        drafted.writer,
-        drafted.seq,
-        drafted.version,
-    )
+    writer, seq = drafted.origin or (drafted.writer, drafted.seq)
+    event = Event(timestamp, drafted.name, msgspec.Raw(drafted.context), drafted.key, writer, seq, drafted.version)
     return event, _encoder.encode(event)
 
 

@@ -126,12 +126,12 @@ class MemoryLog:
         self._writer.number(draft)
         now = self._clock()
         partition = draft.partition if draft.partition is not None else self.partition_of(draft.key)
-        event, row = record(draft, self._writer.stamp(draft.timestamp if draft.timestamp is not None else now))
+        event, row = record(draft, self._writer.time_of(draft, now))
         records = self._store.partitions[partition]
         appended_at = max(now, records.records[-1].appended_at) if records.records else now
         place(event, partition, records.end)
         records.records.append(_Record(row, appended_at))
-        self._store.positions[event.writer, event.seq] = event
+        self._store.positions[draft.writer, draft.seq] = event
         return event
 
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:

@@ -98,9 +98,9 @@ class _Transaction:
 
     def found(self, draft: Draft) -> Event | None:
         """The event of a draft that is in this very transaction: its numbers have no gaps, either."""
-        if not self.events or draft.writer != self.events[0].writer:
+        if not self.drafts or draft.writer != self.drafts[0].writer:
             return None
-        index = draft.seq - self.events[0].seq
+        index = draft.seq - self.drafts[0].seq
         return self.events[index] if 0 <= index < len(self.events) else None
 
 
@@ -293,7 +293,7 @@ class Committer:
 
     def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> None:
         if transaction.rows:
-            self.landmarks.add(transaction.events[0].seq, transaction.first)
+            self.landmarks.add(transaction.drafts[0].seq, transaction.first)
             if len(transaction.rows) == 1:
                 cursor.execute(_INSERT, (transaction.end, transaction.rows[0]))
             else:

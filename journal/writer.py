@@ -31,6 +31,14 @@ class Writer:
         self.last_microseconds = max(self.last_microseconds + 1, round(timestamp * MICROSECONDS))
         return self.last_microseconds / MICROSECONDS
 
+    def time_of(self, draft: Draft, now: float) -> float:
+        """The time of a draft recorded `now`; one that was recorded elsewhere keeps its own, to the microsecond."""
+        if draft.timestamp is None:
+            return self.stamp(now)
+        if draft.origin is not None:
+            return round(draft.timestamp * MICROSECONDS) / MICROSECONDS
+        return self.stamp(draft.timestamp)
+
     def record_all(self, drafts: Sequence[Draft], now: float, offset: int) -> tuple[list[Event], list[bytes]]:
         """Number, stamp, record and place new drafts without times of their own, from `offset` of partition 0 on.
 

@@ -219,6 +219,27 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
+    def test_an_event_taken_over_keeps_its_writer_its_number_and_its_time(self) -> None:
+        async def test() -> None:
+            async with self.opened(self.url(1)) as log:
+                first = 1_234_567_890.0
+                taken = [Draft("thing.made", timestamp=first + at, origin=("elsewhere", 7 + at)) for at in range(3)]
+                own = (await log.append([*taken[:1], *drafts("thing.made", 1)]))[1]
+                await log.append(taken[1:])
+                again = drafts("thing.made", 3)
+                events = await log.append(again)
+                assert same_history(await log.append(again), events), "its own are found again among the others"
+                assert [event.seq for event in (own, *events)] == [2, 5, 6, 7]
+                read = await history(log)
+                assert [(event.writer, event.seq) for event in read if event.writer == "elsewhere"] == [
+                    ("elsewhere", 7),
+                    ("elsewhere", 8),
+                    ("elsewhere", 9),
+                ]
+                assert read[0].timestamp == first
+
+        self.drive(test())
+
 
 def _rises(values: list[float] | list[int]) -> bool:
     return all(earlier < later for earlier, later in itertools.pairwise(values))
