@@ -1,0 +1,163 @@
+"""What the page on operations shows is true: its commands run, its unit starts a worker, its times fit each other."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from waiting import wait_until
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+TASKS = """
+import journeyman as jm
+
+broker = jm.Broker()
+
+
+@jm.task(broker)
+def add(a, b):
+    return a + b
+"""
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def _unit() -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)=(.*)$", _blocks("ini")[0], re.MULTILINE))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A directory with the package `shop`, whose module `tasks` has a task."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").touch()
+    (tmp_path / "shop" / "tasks.py").write_text(TASKS)
+    return tmp_path
+
+
+@contextmanager
+def _started(arguments: list[str], shop: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker of the page, here; it has to leave with 0 when it is told to."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "journeyman", *arguments], cwd=shop, env=os.environ | environment
+    ) as worker:
+        try:
+            yield worker
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=30) == 0
+        finally:
+            worker.kill()
+
+
+def test_the_unit_starts_a_worker_that_says_ready_feeds_the_watchdog_and_stops(shop: Path) -> None:
+    unit = _unit()
+    assert unit["Type"] == "notify"
+    _, *arguments = shlex.split(unit["ExecStart"].replace("/var/lib/shop/shop.db", str(shop / "shop.db")))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(shop / "notify"))
+        manager.settimeout(30)
+        watchdog = str(int(unit["WatchdogSec"]) * 1_000_000)
+        with _started(arguments, shop, NOTIFY_SOCKET=str(shop / "notify"), WATCHDOG_USEC=watchdog):
+            assert {manager.recv(100), manager.recv(100)} == {b"READY=1", b"WATCHDOG=1"}
+        said = manager.recv(100)
+        while said == b"WATCHDOG=1":
+            said = manager.recv(100)
+        assert said == b"STOPPING=1"
+
+
+def test_whoever_stops_a_worker_has_more_patience_than_it_needs() -> None:
+    unit = _unit()
+    drain = int(re.findall(r"--drain-timeout (\d+)", unit["ExecStart"])[0])
+    assert int(unit["TimeoutStopSec"]) > drain
+    (pod,) = _blocks("yaml")
+    (pod_drain,) = re.findall(r'--drain-timeout, "(\d+)"', pod)
+    (grace,) = re.findall(r"terminationGracePeriodSeconds: (\d+)", pod)
+    assert int(grace) > int(pod_drain)
+    for patience in re.findall(r"(?:--stop-timeout |stop_grace_period: )(\d+)", PAGE):
+        assert int(patience) > drain
+    assert unit["RestartPreventExitStatus"] == "2"
+
+
+def test_the_unit_is_one_that_systemd_understands(shop: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed here")
+    unit = shop / "shop-worker.service"
+    # Only what this machine cannot have is replaced: the user, the directory, the programme.
+    text = _blocks("ini")[0].replace("User=shop\n", "").replace("/opt/shop/.venv/bin/journeyman", sys.executable)
+    unit.write_text(text.replace("WorkingDirectory=/opt/shop", f"WorkingDirectory={shop}"))
+    done = subprocess.run(
+        [analyze, "verify", "--user", str(unit)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, unit.name in done.stderr) == (0, False), done.stderr
+
+
+def test_the_container_starts_a_worker_that_its_probe_finds_well(shop: Path) -> None:
+    (pod,) = _blocks("yaml")
+    (command,) = re.findall(r"command: \[(.*)\]", pod)
+    _, *arguments = [each.strip().strip('"') for each in command.split(",")]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    assert arguments[-1] == "0.0.0.0:8081"
+    arguments[-1] = f"127.0.0.1:{port}"
+    asking = shlex.split(_blocks("sh")[0].replace("8081", port))
+    with _started(arguments, shop, JOURNEYMAN_JOURNAL=f"sqlite:///{shop / 'shop.db'}"):
+        wait_until(lambda: _succeeds(asking), "the probe finds the worker well")
+    assert not _succeeds(asking)
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+
+def test_the_probe_of_the_file_looks_at_what_it_says_and_at_its_age(shop: Path) -> None:
+    path = shop / "health.json"
+    probe = ["sh", "-c", _blocks("sh")[1].replace("/run/shop/health.json", str(path))]
+    assert not _succeeds(probe)
+    arguments = ["worker", "shop.tasks", "--journal", f"sqlite:///{shop / 'shop.db'}", "--health", str(path)]
+    with _started(arguments, shop):
+        wait_until(lambda: _succeeds(probe), "the probe finds the worker well")
+        written = path.read_bytes()
+    assert not _succeeds(probe)
+    path.write_bytes(written)
+    assert _succeeds(probe)
+    os.utime(path, (path.stat().st_atime - 120, path.stat().st_mtime - 120))
+    assert not _succeeds(probe)
+    path.write_bytes(written.replace(b'"healthy":true', b'"healthy":false'))
+    assert not _succeeds(probe)
+
+
+def test_every_command_and_option_it_names_exists(shop: Path) -> None:
+    named = {words.split()[1] for words in re.findall(r"`(journeyman [a-z][^`]*)`", PAGE)}
+    assert named == {"worker", "status", "why", "history", "tail"}
+    help_of = {
+        command: subprocess.run(
+            [sys.executable, "-m", "journeyman", command, "--help"],
+            cwd=shop,
+            env=os.environ | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for command in named
+    }
+    for option in ("--drain-timeout", "--lease-ms", "--health"):
+        assert option in PAGE
+        assert option in help_of["worker"]
+    for command in ("status", "why", "history"):
+        assert "--as-of" in help_of[command]
+    for command in ("status", "why", "history", "tail"):
+        assert "--json" in help_of[command]
+    assert "--watch" in help_of["status"]
