@@ -81,7 +81,8 @@ def _open_kafka(url: str, parts: SplitResult) -> Log:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a fault of ours, which no installation mends
         raise BadJournalURL(
-            f"{redacted(url, parts)!r} needs the Kafka client, which is not installed ({error.name}): pip install 'journeyman[kafka]'"
+            f"{redacted(url, parts)!r} needs the Kafka client, which is not installed ({error.name}): "
+            "pip install 'journeyman[kafka]'"
         ) from error
     return kafka_log_from_url(url, parts)
 
