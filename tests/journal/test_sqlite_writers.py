@@ -478,6 +478,42 @@ def test_a_forked_child_appends_as_a_writer_of_its_own(path: str, how: str) -> N
     assert (ended.returncode, ended.stdout) == (0, "well\n"), ended.stderr
 
 
+_FORKING_TOO_EARLY = """
+import os, sys, threading
+from journeyman.journal import Journal, JournalUnavailable, sqlite_opened
+sqlite_opened.FORK_SECONDS_MAX = 0.05
+journal = Journal(sys.argv[1])
+journal.append("parent.before")
+committer = journal.asynchronous.log._opened.committer
+committer.engine.acquire()  # a commit that takes longer than a fork waits
+child = os.fork()
+if not child:
+    try:
+        journal.append("child.made")
+    except JournalUnavailable as error:
+        assert "forked while a statement ran" in str(error) and "'spawn'" in str(error), error
+        sys.exit(0)
+    sys.exit(1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+committer.engine.release()
+journal.append("parent.after")
+assert [event.name for event in journal.read().events] == ["parent.before", "parent.after"]
+journal.close()
+print("well")
+"""
+
+
+def test_a_child_forked_inside_a_commit_is_told_that_it_cannot_use_the_file(path: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _FORKING_TOO_EARLY, f"sqlite:///{path}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "well\n"), ended.stderr
+
+
 def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(path: str) -> None:
     program = (
         "import os, sys; from journeyman.journal.write_lock import WriteLock\n"
