@@ -233,14 +233,12 @@ class MemoryTail:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._log.check_open()
+            remaining = None if deadline is None else deadline - time.monotonic()
             with self._store.lock:
                 page = self._next(limit, partition)
-                arrival = self._store.arrival() if page is None else None
-            if arrival is None:
-                return page
-            remaining = None if deadline is None else deadline - time.monotonic()
-            if remaining is not None and remaining <= 0:
-                return None
+                if page is not None or (remaining is not None and remaining <= 0):
+                    return page
+                arrival = self._store.arrival()
             try:
                 await blocking.settled(arrival, remaining)
             finally:

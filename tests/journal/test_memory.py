@@ -1,8 +1,10 @@
 """The memory log keeps every promise of the port, in a loop and in a plain thread."""
 
+import asyncio
 import uuid
 
 from journeyman.journal import blocking
+from journeyman.journal.memory import MemoryLog, MemoryStore
 from journeyman.journal.testing.conformance import LogConformance
 
 
@@ -15,3 +17,18 @@ class TestInLoop(LogConformance):
 
 class TestInThread(TestInLoop):
     drive = staticmethod(blocking.run)
+
+
+def test_a_tail_that_asks_often_leaves_nothing_behind() -> None:
+    async def test() -> None:
+        log = MemoryLog(store := MemoryStore())
+        tail = await log.tail({0: 0})
+        for _ in range(20):
+            assert await tail.page(timeout=0.0001) is None
+            waiting = asyncio.ensure_future(tail.page())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        assert store._waiting == []
+
+    asyncio.run(test())
