@@ -48,12 +48,19 @@ def _modules(package: str) -> Iterator[ModuleType]:
         if error.name is None or not (package == error.name or package.startswith(error.name + ".")):
             raise NoTasksFoundError(f"{package} cannot be imported: it needs {error.name}, which is missing") from error
         raise NoTasksFoundError(f"there is no package or module {package!r}{_hint(package)}") from error
-    except (ValueError, ImportError) as error:
-        raise NoTasksFoundError(f"expected the name of a package or module such as shop.tasks: {error}") from error
+    except (ValueError, TypeError, ImportError) as error:
+        raise NoTasksFoundError(
+            f"expected the name of a package or module such as shop.tasks, got {package!r}{_hint(package)}: {error}"
+        ) from error
     yield root
     for found in pkgutil.walk_packages(getattr(root, "__path__", ()), root.__name__ + "."):
         if not found.name.endswith(".__main__"):
-            yield importlib.import_module(found.name)
+            try:
+                yield importlib.import_module(found.name)
+            except ModuleNotFoundError as error:
+                raise NoTasksFoundError(
+                    f"{found.name} cannot be imported: it needs {error.name}, which is missing"
+                ) from error
 
 
 def _hint(package: str) -> str:

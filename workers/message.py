@@ -73,6 +73,10 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
                 f"delay is 0 ms or more and timeout more than 0 ms, whole numbers, got {self.delay!r} and "
                 f"{self.timeout!r}"
             )
+        if not (isinstance(self.kwargs, dict) and (self.metadata is None or isinstance(self.metadata, dict))):
+            raise ValidationError(
+                f"kwargs and metadata are dictionaries, got {self.kwargs!r:.80} and {self.metadata!r:.80}"
+            )
         if self.delay and not self.due:
             self.due = (self.created_at + self.delay) / 1_000
         if not (isinstance(self.due, int | float) and math.isfinite(self.due)):

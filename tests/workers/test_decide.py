@@ -1,0 +1,204 @@
+"""What a worker does next, rule by rule."""
+
+from typing import Any
+
+import pytest
+from journeyman.journal.limits import LEASE_RENEWAL_FRACTION
+from journeyman.workers import TaskView, names
+from journeyman.workers.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from journeyman.workers.ready import ReadyTasks
+from journeyman.workers.watch import Watch, grace
+from ledger import Ledger
+
+ME, OTHER = "me", "other"
+LEASE = 3.0
+RENEWAL = LEASE * LEASE_RENEWAL_FRACTION
+
+
+class Desk:
+    """A view, what is ready, the watch, and a situation that tests change."""
+
+    def __init__(self, partitions: int = 1, *, joined: bool = True) -> None:
+        self.ready = ReadyTasks()
+        self.view = TaskView(on_ready=self.ready.add)
+        self.logs = [Ledger(self.view, partition) for partition in range(partitions)]
+        self.log = self.logs[0]
+        self.watch = Watch()
+        self.ready.set_workers(dict.fromkeys(range(partitions), ME), {})
+        self.monotonic = 100.0
+        self.standings = {partition: Standing(ME, 100.0) for partition in range(partitions)}
+        if joined:
+            for log in self.logs:
+                log.join(ME, int(LEASE * 1_000))
+
+    def decide(self, free: int = 10, **changes: Any) -> list[Command]:
+        situation = Situation(5_000.0, self.monotonic, LEASE, self.standings)._replace(**changes)
+        return decide(self.view, [(self.ready, free)], self.watch, situation)
+
+
+def claimed(commands: list[Command]) -> list[str]:
+    return [command.task.id for command in commands if isinstance(command, Claim)]
+
+
+def test_nothing_to_do_is_an_empty_list() -> None:
+    assert Desk().decide() == []
+
+
+# -- joining ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_joins_wherever_it_has_no_session() -> None:
+    assert Desk(partitions=3, joined=False).decide() == [Join(0), Join(1), Join(2)]
+
+
+def test_it_joins_anew_where_it_was_expired_and_only_there() -> None:
+    desk = Desk(partitions=2)
+    desk.logs[1].expire(ME, by=OTHER)
+    assert desk.decide() == [Join(1)]
+
+
+def test_it_claims_nothing_before_its_session_is_open_and_loses_none_of_it() -> None:
+    desk = Desk(joined=False)
+    desk.log.submit("a")
+    assert desk.decide() == [Join(0)]
+    desk.log.join(ME)
+    assert claimed(desk.decide()) == ["a"]
+
+
+def test_what_lies_in_a_partition_not_joined_is_claimed_when_it_is() -> None:
+    desk = Desk(partitions=2)
+    desk.logs[1].submit("there")
+    desk.logs[0].submit("here")
+    desk.logs[1].expire(ME, by=OTHER)
+    commands = desk.decide()
+    assert (commands[0], claimed(commands)) == (Join(1), ["here"])
+    desk.logs[1].join(ME)
+    desk.log.claim("here", ME)
+    assert claimed(desk.decide()) == ["there"]
+
+
+# -- claiming --------------------------------------------------------------------------------------------------------
+
+
+def test_it_claims_as_much_as_there_is_room_for() -> None:
+    desk = Desk()
+    for number in range(5):
+        desk.log.submit(f"t{number}")
+    assert claimed(desk.decide(free=0)) == []
+    assert claimed(desk.decide(free=-3)) == []
+    assert claimed(desk.decide(free=2)) == ["t0", "t1"]
+    assert claimed(desk.decide(free=9)) == ["t2", "t3", "t4"]
+
+
+def test_each_crew_is_offered_its_own() -> None:
+    desk = Desk()
+    second = ReadyTasks()
+    second.set_workers({0: ME}, {})
+    for number in range(4):
+        task = desk.log.submit(f"t{number}")
+        second.add(task) if number % 2 else None
+    desk.ready = ReadyTasks()
+    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+    assert claimed(decide(desk.view, [(desk.ready, 9), (second, 1)], desk.watch, situation)) == ["t1"]
+
+
+def test_delays_go_by_the_wall_clock() -> None:
+    desk = Desk()
+    desk.log.submit("later", due=5_000.5)
+    assert claimed(desk.decide()) == []
+    assert claimed(desk.decide(now=5_000.5)) == ["later"]
+
+
+def test_who_drains_takes_on_nothing_new_and_joins_nothing() -> None:
+    desk = Desk(partitions=2)
+    desk.log.submit("a")
+    desk.logs[1].expire(ME, by=OTHER)
+    assert desk.decide(draining=True) == []
+    assert claimed(desk.decide()) == ["a"]
+
+
+# -- signs of life ---------------------------------------------------------------------------------------------------
+
+
+def holding(partitions: int = 1) -> Desk:
+    desk = Desk(partitions)
+    for place, log in enumerate(desk.logs):
+        log.submit(f"held-{place}")
+        log.claim(f"held-{place}", ME)
+    return desk
+
+
+def test_a_holder_renews_after_a_third_of_its_lease() -> None:
+    desk = holding()
+    assert desk.decide(monotonic=100 + 0.99 * RENEWAL) == []
+    assert desk.decide(monotonic=100 + RENEWAL) == [Beat(0)]
+
+
+def test_a_drain_does_not_end_the_renewals() -> None:
+    assert holding().decide(monotonic=100 + RENEWAL, draining=True) == [Beat(0)]
+
+
+def test_who_holds_nothing_says_nothing() -> None:
+    assert Desk().decide(monotonic=100 + 50 * LEASE) == []
+
+
+def test_each_partition_is_renewed_by_its_own_silence() -> None:
+    desk = holding(3)
+    desk.standings[1] = Standing(ME, 100 + RENEWAL)
+    assert desk.decide(monotonic=100 + RENEWAL) == [Beat(0), Beat(2)]
+
+
+def test_a_claim_is_a_sign_of_life_itself() -> None:
+    desk = holding()
+    desk.log.submit("next")
+    commands = desk.decide(monotonic=100 + RENEWAL)
+    assert claimed(commands) == ["next"]
+    assert not any(isinstance(command, Beat) for command in commands)
+
+
+# -- watching --------------------------------------------------------------------------------------------------------
+
+
+def watching() -> Desk:
+    desk = Desk()
+    desk.log.join(OTHER, 1_000)
+    desk.log.submit("theirs")
+    desk.log.claim("theirs", OTHER)
+    desk.watch.observe(desk.view, frozenset({ME}), desk.monotonic)
+    return desk
+
+
+def test_the_silent_are_probed_then_expired_as_of_their_last_event() -> None:
+    desk = watching()
+    last = desk.log.end - 1
+    assert desk.decide(monotonic=100.9) == []
+    assert desk.decide(monotonic=101) == [Beat(0, probe=True)]
+    desk.log.write(names.BEAT, worker=ME)
+    desk.watch.probed(desk.view, 0, 101)
+    assert desk.decide(monotonic=101) == []
+    assert desk.decide(monotonic=101 + grace(1)) == [Expire(0, OTHER, last)]
+
+
+def test_a_drain_watches_on() -> None:
+    assert watching().decide(monotonic=101, draining=True) == [Beat(0, probe=True)]
+
+
+def test_who_has_no_session_neither_probes_nor_expires() -> None:
+    desk = watching()
+    desk.watch.probed(desk.view, 0, 101)
+    desk.log.expire(ME, by="third")
+    assert desk.decide(monotonic=102) == [Join(0)]
+
+
+def test_a_probe_takes_the_place_of_a_renewal() -> None:
+    desk = watching()
+    desk.log.submit("mine")
+    desk.log.claim("mine", ME)
+    assert desk.decide(monotonic=100 + RENEWAL + 1) == [Beat(0, probe=True)]
+
+
+@pytest.mark.parametrize("name", [names.SUCCEEDED, names.BEAT, names.PROGRESSED])
+def test_any_event_of_the_holder_is_a_sign_of_life(name: str) -> None:
+    desk = watching()
+    desk.log.write(name, task="theirs", worker=OTHER, claim=-5)  # even one that is refused
+    assert desk.decide(monotonic=101) == []

@@ -1,0 +1,197 @@
+"""Watching the sessions of others, with a clock that the test moves: the silent are expired, the living never."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journeyman.journal.limits import EXPIRY_GRACE_SECONDS_MAX, LEASE_MS_DEFAULT
+from journeyman.workers import Verdict, names
+from journeyman.workers.watch import Suspect, Watch, grace
+from ledger import Ledger
+
+ME, HOLDER = "me", "holder"
+LEASE = 1.0
+OWN = frozenset({ME})
+
+
+class Scene:
+    """A watcher, a holder with a claim, and a clock."""
+
+    def __init__(self, lease_ms: int = 1_000) -> None:
+        self.log = Ledger()
+        self.log.join(ME)
+        self.log.join(HOLDER, lease_ms)
+        self.log.submit("task")
+        self.log.claim("task", HOLDER)
+        self.watch = Watch()
+        self.now = 100.0
+        self.look()
+
+    def look(self, seconds: float = 0.0) -> bool:
+        self.now += seconds
+        return self.watch.observe(self.log.view, OWN, self.now)
+
+    def probe(self) -> None:
+        self.log.write(names.BEAT, worker=ME)
+        self.watch.probed(self.log.view, 0, self.now)
+
+    def to_probe(self) -> set[int]:
+        return self.watch.to_probe(self.log.view, self.now)
+
+    def suspects(self) -> list[Suspect]:
+        return self.watch.suspects(self.log.view, self.now)
+
+
+def test_the_silent_are_probed_after_a_lease_and_expired_after_the_grace() -> None:
+    scene = Scene()
+    scene.look(LEASE - 0.001)
+    assert scene.to_probe() == set()
+    scene.look(0.001)
+    assert scene.to_probe() == {0}
+    assert scene.suspects() == [], "nobody is expired before a beat of our own was read back"
+    scene.probe()
+    assert scene.to_probe() == set()
+    assert scene.suspects() == [], "what the holder tries to append may still be on its way"
+    scene.look(grace(LEASE))
+    (suspect,) = scene.suspects()
+    assert suspect == Suspect(0, HOLDER, 3)
+    assert scene.log.write(names.EXPIRED, worker=HOLDER, last=suspect.last, by=ME) is Verdict.ACCEPTED
+    assert not scene.look()
+
+
+def test_a_sign_of_life_ends_the_suspicion_at_every_stage() -> None:
+    for stage in ("before the lease is over", "before the probe", "after the probe", "in the grace"):
+        scene = Scene()
+        scene.look(LEASE * (0.9 if stage == "before the lease is over" else 1.1))
+        if stage in ("after the probe", "in the grace"):
+            scene.probe()
+        if stage == "in the grace":
+            scene.look(grace(LEASE) / 2)
+        scene.log.write(names.BEAT, worker=HOLDER)
+        if stage == "before the probe":
+            scene.probe()
+        assert scene.suspects() == [], stage
+        scene.look(grace(LEASE))
+        assert scene.suspects() == [], stage
+        scene.look(LEASE * 0.9)
+        assert scene.to_probe() == set(), stage
+        scene.look(LEASE)
+        assert scene.to_probe() == {0}, stage
+
+
+def test_an_expiry_that_crosses_with_a_sign_of_life_is_refused() -> None:
+    scene = Scene()
+    scene.look(LEASE)
+    scene.probe()
+    scene.look(grace(LEASE))
+    (suspect,) = scene.suspects()
+    scene.log.write(names.BEAT, worker=HOLDER)
+    assert scene.log.write(names.EXPIRED, worker=HOLDER, last=suspect.last, by=ME) is Verdict.REFUSED
+    assert scene.suspects() == []
+
+
+def test_silence_while_the_journal_was_away_does_not_count() -> None:
+    scene = Scene()
+    scene.look(0.9 * LEASE)
+    scene.watch.restart(scene.now)
+    scene.look(0.9 * LEASE)
+    assert scene.to_probe() == set()
+    scene.look(0.1 * LEASE)
+    assert scene.to_probe() == {0}
+
+
+def test_a_restart_takes_back_even_a_suspicion_that_was_proved() -> None:
+    scene = Scene()
+    scene.look(LEASE)
+    scene.probe()
+    scene.look(grace(LEASE))
+    assert scene.suspects()
+    scene.watch.restart(scene.now)
+    assert scene.suspects() == []
+    assert scene.to_probe() == set()
+
+
+def test_only_those_who_hold_claims_matter_and_never_oneself() -> None:
+    scene = Scene()
+    scene.log.submit("mine")
+    scene.log.claim("mine", ME)
+    scene.log.join("idle")
+    scene.log.end_attempt(names.SUCCEEDED, "task", HOLDER)
+    assert not scene.look(100)
+    assert scene.to_probe() == set()
+
+
+def test_the_timer_begins_when_the_claim_is_seen() -> None:
+    scene = Scene()
+    scene.log.end_attempt(names.SUCCEEDED, "task", HOLDER)
+    scene.look(50)
+    scene.log.submit("next")
+    scene.log.claim("next", HOLDER)
+    scene.look(50)
+    assert scene.to_probe() == set()
+    scene.look(LEASE)
+    assert scene.to_probe() == {0}
+
+
+def test_each_session_has_the_lease_it_joined_with() -> None:
+    scene = Scene(lease_ms=10_000)
+    scene.look(9.9)
+    assert scene.to_probe() == set()
+    scene.look(0.1)
+    assert scene.to_probe() == {0}
+
+
+def test_partitions_are_watched_apart() -> None:
+    scene = Scene()
+    other = Ledger(scene.log.view, partition=1)
+    other.join(ME)
+    other.join(HOLDER)
+    other.submit("there")
+    other.claim("there", HOLDER)
+    scene.look()
+    scene.look(LEASE / 2)
+    scene.log.write(names.BEAT, worker=HOLDER)  # in partition 0 only
+    scene.look(LEASE / 2)
+    assert scene.to_probe() == {1}
+    scene.probe()  # in partition 0: it proves nothing about partition 1
+    scene.look(grace(LEASE))
+    assert scene.suspects() == []
+    scene.watch.probed(scene.log.view, 1, scene.now)
+    scene.look(grace(LEASE))
+    assert [(each.partition, each.worker) for each in scene.suspects()] == [(1, HOLDER)]
+
+
+def test_what_is_over_is_forgotten() -> None:
+    scene = Scene()
+    scene.look(LEASE)
+    scene.probe()
+    scene.log.write(names.LEFT, worker=HOLDER)
+    scene.look(grace(LEASE))
+    assert scene.suspects() == []
+    assert scene.watch._sightings == {}
+
+
+def test_the_grace_is_a_fraction_of_the_lease_and_short() -> None:
+    assert grace(0.5) == 0.05
+    assert grace(LEASE_MS_DEFAULT / 1_000) == EXPIRY_GRACE_SECONDS_MAX <= 0.25
+
+
+@given(st.lists(st.sampled_from(["pass", "beat", "restart", "probe", "away"]), max_size=80), st.floats(0.05, 0.3))
+@settings(max_examples=150, deadline=None)
+def test_whoever_shows_life_within_the_lease_is_never_a_suspect(steps: list[str], step: float) -> None:
+    scene = Scene()
+    since_life = 0.0
+    for what in steps:
+        seconds = step * (5 if what == "away" else 1)
+        if since_life + seconds >= LEASE:
+            scene.log.write(names.BEAT, worker=HOLDER)
+            since_life = 0.0
+            scene.look()
+        scene.look(seconds)
+        since_life += seconds
+        if what == "beat":
+            scene.log.write(names.BEAT, worker=HOLDER)
+            since_life = 0.0
+        elif what == "restart":
+            scene.watch.restart(scene.now)
+        elif what == "probe":
+            scene.probe()
+        assert scene.suspects() == []
