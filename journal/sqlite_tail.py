@@ -26,7 +26,11 @@ class TailedLog(Protocol):
 
 
 class SqliteTail:
-    """A reader of the file."""
+    """A reader of the file.
+
+    A look at the file costs more than a look at the bell. Once a look has come to the end of the log, the next one is due
+    when the bell has rung, or when the last is `DOORBELL_POLL_SECONDS` old: a bell may be lost with who was to ring it.
+    """
 
     def __init__(self, log: TailedLog, cursor: Mapping[int, int]) -> None:
         self._log = log
@@ -34,6 +38,8 @@ class SqliteTail:
         self._offset = cursor.get(0, 0)
         self._bell: Bell | None = None
         self._suspicious = True
+        self._at_end = False
+        self._looked_at = 0.0
 
     @property
     def cursor(self) -> Cursor:
@@ -48,9 +54,8 @@ class SqliteTail:
             raise ValueError(f"this journal has the partition 0 only, got {partition}")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if self._bell is not None:
-                self._drain(self._bell)  # before the look: what is committed after it rings anew
-            page = self._look(limit)
+            rung = self._drain()  # before the look: what is committed after it rings anew
+            page = self._look(limit) if rung or self._is_due() else None
             if page is not None:
                 self._offset = page.next_offset
                 return page
@@ -62,20 +67,32 @@ class SqliteTail:
     def _look(self, limit: int) -> Page | None:
         if not self._follows:
             return None
+        self._at_end, self._looked_at = False, time.monotonic()
         suspicious, self._suspicious = self._suspicious, False
-        return self._log.page(self._offset, limit, suspicious=suspicious)
+        page = self._log.page(self._offset, limit, suspicious=suspicious)
+        self._at_end = page is None or len(page.rows) < limit
+        return page
 
-    def _drain(self, bell: Bell) -> None:
-        if bell.process == os.getpid():
-            bell.drain()
-        else:  # inherited by a fork: the rings in it are the parent's
-            bell.take_down()
-            self._bell = None
+    def _is_due(self) -> bool:
+        late = time.monotonic() - self._looked_at >= DOORBELL_POLL_SECONDS
+        self._suspicious = self._suspicious or late
+        return late or self._suspicious or not self._at_end or self._bell is None
+
+    def _drain(self) -> bool:
+        """Whether the bell has rung since it was last asked."""
+        if self._bell is None:
+            return False
+        if self._bell.process == os.getpid():
+            return self._bell.drain()
+        self._bell.take_down()  # inherited by a fork: the rings in it are the parent's
+        self._bell = None
+        return True
 
     async def _rung(self, timeout: float) -> None:
         """Wait for a reason to look again, at most `timeout` seconds."""
         if self._bell is None:
             self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
+            self._at_end = False
             if self._bell is not None:
                 return
             await blocking.settled(concurrent.futures.Future(), timeout)

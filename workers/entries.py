@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from ..journal.event import Draft, check
+from ..journal.event import Draft, Event, check
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
 from . import names
 from .decide import Beat, Claim, Command, Expire
@@ -24,6 +24,14 @@ class Entry(NamedTuple):
     draft: Draft
     fact: FactContext
     command: Command | None = None
+
+
+class Written(NamedTuple):
+    """An outcome that was written by whoever ran the job, from `begun` (monotonic) on; `event` is None if in vain."""
+
+    entry: Entry
+    event: Event | None
+    begun: float
 
 
 def outcome_entry(outcome: Outcome) -> Entry:

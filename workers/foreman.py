@@ -15,8 +15,9 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from ..consumers.snapshots import SnapshotKeeper
+from ..journal import blocking
 from ..journal.asynchronous import AsyncJournal
-from ..journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
+from ..journal.errors import AppendInDoubt, HistoryTruncated, JournalError, JournalUnavailable
 from ..journal.event import Event
 from ..journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, PAGE_EVENTS, WATCH_INTERVAL_SECONDS
 from ..journal.log import Log, Page, Tail
@@ -25,6 +26,7 @@ from .crew import CoroutineCrew, Crew, ProcessCrew, ThreadCrew
 from .decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
 from .entries import (
     Entry,
+    Written,
     beat_entry,
     claim_entry,
     expire_entry,
@@ -36,7 +38,7 @@ from .entries import (
 from .health import Vitals
 from .lane import Lane
 from .message import new_id
-from .pipeline import Job, Lease, gone
+from .pipeline import Job, Lease, Outcome, gone
 from .ready import ReadyTasks
 from .settings import Settings, Statistics
 from .task import Task
@@ -142,7 +144,7 @@ class Foreman:
     def _open_lanes(self) -> None:
         """A lane for each mechanism among the tasks."""
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Crew]] = {
-            "thread": lambda tasks: ThreadCrew(self.settings.threads, tasks, self._wake_from_thread),
+            "thread": lambda tasks: ThreadCrew(self.settings.threads, tasks, self._wake_from_thread, self._write_alone),
             "process": lambda tasks: ProcessCrew(self.settings.processes, tasks, self._wake),
             "async": lambda tasks: CoroutineCrew(self.settings.coroutines, tasks, self._wake),
         }
@@ -177,7 +179,7 @@ class Foreman:
         unfinished = sum(lane.crew.running for lane in self._lanes.values())
         if unfinished:
             logger.warning("%d still running after %g s: given back", unfinished, self.settings.drain_seconds)
-        entries = self._outcome_entries(time.monotonic())
+        entries = await self._outcome_entries(time.monotonic())
         entries += [
             leave_entry(lease)
             for place, lease in self._leases.items()
@@ -194,7 +196,7 @@ class Foreman:
             self._share_work_anew()
         self._turned_at = monotonic = time.monotonic()
         self._look_around(monotonic)
-        entries = self._outcome_entries(monotonic)
+        entries = await self._outcome_entries(monotonic)
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
         commands = decide(self.view, offers, self._watch, self._situation(monotonic))
         entries += [self._command_entry(command) for command in commands]
@@ -221,12 +223,29 @@ class Foreman:
         draining = self._draining_since is not None
         return Situation(time.time(), monotonic, self.settings.lease_seconds, standings, draining)
 
-    def _outcome_entries(self, monotonic: float) -> list[Entry]:
+    async def _outcome_entries(self, monotonic: float) -> list[Entry]:
+        """What is to be written of what has ended; what was written already is applied."""
         draining = self._draining_since is not None
         entries: list[Entry] = []
         for lane in self._lanes.values():
-            entries += map(outcome_entry, lane.outcomes(monotonic, draining=draining))
+            for outcome in lane.outcomes(monotonic, draining=draining):
+                written: Written | None = outcome.written
+                if written is None:
+                    entries.append(outcome_entry(outcome))
+                elif written.event is None:
+                    entries.append(written.entry)  # the same draft: should it have landed after all, it is not doubled
+                else:
+                    await self._apply_appended([written.entry], [written.event], written.begun)
         return entries
+
+    def _write_alone(self, outcome: Outcome) -> None:
+        """Write the outcome of a lone job in the crew's thread: whoever waits for it waits for one thread less."""
+        entry, begun, event = outcome_entry(outcome), time.monotonic(), None
+        try:
+            event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
+        except JournalError as error:
+            logger.debug("left to the foreman to write: %s", error)
+        outcome.written = Written(entry, event, begun)
 
     def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
         counts = self.statistics
@@ -325,15 +344,18 @@ class Foreman:
         # An outcome must not be lost, and repeating a draft never doubles it.
         events = await self._available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
-        self.statistics.appends += 1
         if took > self.settings.lease_seconds * LEASE_RENEWAL_FRACTION:
             logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
             self._watch.restart(time.monotonic())
+        await self._apply_appended(entries, events, begun)
+        await self._start_accepted(entries, events)
+
+    async def _apply_appended(self, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
+        self.statistics.appends += 1
         await self._stop_waiting_for_pages()
         for partition in {event.partition for event in events}:
             await self._apply_own(partition, entries, events, begun)
         self._snapshots.applied(self._applied, len(events))
-        await self._start_accepted(entries, events)
 
     async def _available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
@@ -399,6 +421,10 @@ class Foreman:
                 self._lanes[mechanism].end(gone(job))
             else:
                 jobs.setdefault(mechanism, []).append(job)
+        if not self._log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
+            everything = [job for accepted in jobs.values() for job in accepted]
+            if len(everything) == 1:
+                everything[0].lone = True
         for mechanism, accepted in jobs.items():
             self._lanes[mechanism].start(accepted)
 

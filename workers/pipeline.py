@@ -48,7 +48,7 @@ class Lease:
 class Job:
     """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log."""
 
-    __slots__ = ("claim", "lease", "prior_attempts", "row", "state")
+    __slots__ = ("claim", "lease", "lone", "prior_attempts", "row", "state")
 
     def __init__(self, state: TaskState, lease: Lease, claim: int, row: bytes) -> None:
         self.state = state
@@ -56,6 +56,7 @@ class Job:
         self.claim = claim
         self.row = row
         self.prior_attempts = state.attempts - 1
+        self.lone = False  # nothing else is in hand: its outcome is written at once, by whoever has run it
 
     @property
     def may_start(self) -> bool:
@@ -78,6 +79,7 @@ class Outcome(msgspec.Struct, gc=False):
     name: str
     detail: bytes = b""
     due: float = 0.0
+    written: Any = None
 
     def context(self) -> bytes:
         """The event's context: whose outcome it is, by which token, and the particulars."""

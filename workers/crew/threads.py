@@ -23,10 +23,17 @@ _SHORT_JOBS_PER_THREAD: Final = 64
 
 
 class ThreadCrew(Crew):
-    """Up to `size` threads, started as needed."""
+    """Up to `size` threads, started as needed.
 
-    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
+    `write(outcome)`, if given, is called in the thread that has run a lone job, before the outcome is handed over: it
+    saves whoever waits for the result a change of threads.
+    """
+
+    def __init__(
+        self, size: int, tasks: Tasks, wake: Callable[[], None], write: Callable[[Outcome], None] | None = None
+    ) -> None:
         super().__init__(size, tasks, wake)
+        self._write = write
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._threads: dict[int, threading.Thread] = {}
         self._running: dict[int, Run] = {}
@@ -120,5 +127,8 @@ class ThreadCrew(Crew):
             except TaskTimeoutError:
                 if outcome is None:
                     outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
-        self._finished(outcome, running.seconds)
+        seconds = running.seconds
+        if running.job.lone and self._write is not None:
+            self._write(outcome)
+        self._finished(outcome, seconds)
         return True
