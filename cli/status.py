@@ -234,9 +234,10 @@ def _warnings(seen: Overview) -> list[Text]:
         f"{number(each.waiting, 'task')} {each.task} in queue {each.queue}: no live worker can run "
         f"{'it' if each.waiting == 1 else 'them'}"
         for each in seen.orphans[:_ROWS_SHOWN]
+        if seen.workers  # without any the whole table says so
     ]
     lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in (*overdue, *orphans)]
-    more = len(seen.orphans) - _ROWS_SHOWN
+    more = len(seen.orphans) - _ROWS_SHOWN if seen.workers else 0
     return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines
 
 
