@@ -112,8 +112,10 @@ class Ringer:
                 belfry.remove(path)
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Let go of the socket, and leave nothing behind in the temporary directory when nobody listens."""
         self._sock.close()
+        for belfry in (self._belfry, *self._others):
+            belfry.clear_away()
 
 
 class _Belfry:
@@ -143,6 +145,15 @@ class _Belfry:
         # The mark was read before the bells were listed: one that was hung in between changes it once more.
         self._seen, self._look_again_at = mark, now + DOORBELL_POLL_SECONDS
         return self._paths
+
+    def clear_away(self) -> None:
+        """Remove the directory if it is one of the temporary ones and no bell hangs in it; it is made again at need."""
+        if not _in_corner(self._directory) or not _is_trustworthy(self._directory):
+            return
+        with contextlib.suppress(OSError):
+            if os.listdir(self._directory) == [_MARK_NAME]:  # noqa: PTH208
+                os.unlink(f"{self._directory}/{_MARK_NAME}")  # noqa: PTH108
+                os.rmdir(self._directory)  # noqa: PTH106 - fails, as it should, if a bell was hung meanwhile
 
     def _mapped_mark(self) -> mmap.mmap | None:
         """The directory's mark, shared with all who change it; None where no bell can hang."""

@@ -115,10 +115,12 @@ def test_a_path_too_long_for_a_socket_hangs_its_bells_in_a_corner_of_the_users(t
         with Journal(f"sqlite:///{long}") as journal:
             journal.append("thing.made")
         assert is_rung(bell)
+        assert Path(corner).is_dir(), "a bell hangs there still"
     finally:
         bell.take_down()
-        (Path(corner) / "mark").unlink()
-        Path(corner).rmdir()
+    with Journal(f"sqlite:///{long}") as journal:
+        journal.append("thing.made")
+    assert not Path(corner).exists(), "nothing is left in the temporary directory"
 
 
 def test_two_names_of_one_file_have_the_same_bells(tmp_path: Path) -> None:
@@ -149,11 +151,10 @@ def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Pat
         ringer = Ringer([beside, corner])
         ringer.ring()
         assert is_rung(bell)
-        ringer.close()
     finally:
         bell.take_down()
-        (Path(corner) / "mark").unlink()
-        Path(corner).rmdir()
+    ringer.close()
+    assert not Path(corner).exists()
 
 
 # With the log around them

@@ -1,11 +1,13 @@
 """The embedded log keeps every promise of the port, in a loop and in a plain thread."""
 
-import uuid
+import itertools
 from pathlib import Path
 
 import pytest
 from journeyman.journal import blocking
 from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
+
+_numbers = itertools.count()
 
 
 class TestInLoop(LogConformance):
@@ -17,7 +19,7 @@ class TestInLoop(LogConformance):
 
     def url(self, partitions: int) -> str:
         assert partitions == 1
-        return f"sqlite:///{self.directory}/{uuid.uuid4()}.db"
+        return f"sqlite:///{self.directory}/{next(_numbers)}.db"
 
 
 class TestInThread(TestInLoop):
@@ -30,7 +32,7 @@ class TestProcesses(ProcessConformance):
         self.directory = tmp_path
 
     def url(self, partitions: int) -> str:
-        return f"sqlite:///{self.directory}/{uuid.uuid4()}.db"
+        return f"sqlite:///{self.directory}/{next(_numbers)}.db"
 
 
 class TestProcessesWithSyncNormal(TestProcesses):
