@@ -8,7 +8,7 @@ from ..journal.event import Event, decode, decode_all
 from ..journal.log import Page
 from .checkpoint import CHECKPOINTED
 from .definition import ConsumerDefinition, hands_out_plain_events
-from .event import JournalEventBase
+from .event import JournalEventBase, wrapped
 from .responses import EVENTS, JournalResponses, Response, ResponseSource
 
 
@@ -51,7 +51,7 @@ class Shaper:
     def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
         """What is handed out for shaped events."""
         if self._direct:
-            return list(map(JournalEventBase, cast("Sequence[Event]", events)))
+            return wrapped(cast("Sequence[Event]", events))
         return cast("Sequence[JournalEventBase]", events)
 
     def _wanted(self, events: list[Event]) -> list[Event]:
