@@ -20,6 +20,10 @@ BATCH_EVENTS_MAX: Final = 10_000
 TOPIC_MESSAGE_BYTES_MIN: Final = BATCH_BYTES_MAX + 512 * KIB
 
 NAME_CHARS_MAX: Final = 200
+# A writer's id: the log's own have 32.
+WRITER_CHARS_MAX: Final = 64
+# One line of an imported file, in bytes: an event with its key and context escaped.
+LINE_BYTES_MAX: Final = 2 * EVENT_BYTES_MAX
 KEY_CHARS_MAX: Final = 500
 PARTITIONS_MAX: Final = 1_024
 # The latest time an event can carry, in seconds since 1970 (the year 2223): below it a float tells microseconds apart.
@@ -161,8 +165,8 @@ DEDUPE_PRIMING_BYTES: Final = 2 * BATCH_BYTES_MAX
 DEDUPE_WRITERS_MAX: Final = 10_000
 READINGS_REMEMBERED: Final = 64
 # What a log keeps of the pages its readers were handed last, in bytes of rows and in pages.
-RECENT_BYTES_MAX: Final = 4 * MIB
-RECENT_PAGES_MAX: Final = 256
+RECENT_BYTES_MAX: Final = 1 * MIB
+RECENT_PAGES_MAX: Final = 64
 
 assert DEDUPE_PRIMING_EVENTS >= BATCH_EVENTS_MAX, "a batch repeated at once must be recognised from its middle"
 assert DEDUPE_PRIMING_BYTES >= BATCH_BYTES_MAX, "a batch repeated at once must be recognised from its middle"
