@@ -51,14 +51,29 @@ class Partner:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
+        self.pid = process.pid
+        self.killed = False
 
     def ask(self) -> str:
         """Send it an empty line; its answer in one line."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return self._process.stdout.readline()
+        return self.hear()
+
+    def hear(self) -> str:
+        """The next line it says, waiting for it; `PartFailed` if it has ended."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise PartFailed("the other side of the measurement has ended")
+        return line
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.kill()
+        self._process.wait()
+        self.killed = True
 
 
 @contextlib.contextmanager
@@ -70,7 +85,10 @@ def partner(part: str, **arguments: Any) -> Iterator[Partner]:
     try:
         if process.stdout.readline().strip() != READY:
             raise PartFailed(f"{part} did not get ready")
-        yield Partner(process)
+        other = Partner(process)
+        yield other
+        if other.killed:
+            return
         process.stdin.close()  # tells it to end
         if process.wait(timeout=30) != 0:
             raise PartFailed(f"{part} ended with exit status {process.returncode}")
@@ -103,17 +121,28 @@ def peak_bytes() -> int:
 
     On Linux from ``/proc``: what `getrusage` says there begins with the memory of the process that started this one.
     """
+    return _status_bytes("VmHWM:")
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process now; where the system does not tell, the peak."""
+    return _status_bytes("VmRSS:")
+
+
+def _status_bytes(field: str) -> int:
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else KIB)
-    return next(int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith("VmHWM:"))
+    return next(int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith(field))
 
 
-def cpu_seconds() -> float:
-    """What this process has used so far, of both user and system time, all threads."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+def cpu_seconds(*, children: bool = False) -> float:
+    """What this process has used so far, of both user and system time, all threads; of ended `children` too."""
+    usages = [resource.getrusage(resource.RUSAGE_SELF)]
+    if children:
+        usages.append(resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _start(part: str, arguments: dict[str, Any]) -> "subprocess.Popen[str]":

@@ -45,10 +45,10 @@ class Bench:
                 self._bootstrap = self._resources.enter_context(KafkaCluster(throughput=True)).bootstrap
         return self._bootstrap
 
-    def kafka_url(self, name: str) -> str:
-        """The URL of a new topic with one partition."""
+    def kafka_url(self, name: str, partitions: int = 1) -> str:
+        """The URL of a new topic."""
         self._topics += 1
-        return f"kafka://{self.kafka_servers()}/{self.directory.name}-{name}-{self._topics}?partitions=1"
+        return f"kafka://{self.kafka_servers()}/{self.directory.name}-{name}-{self._topics}?partitions={partitions}"
 
     def close(self) -> None:
         """Stop Kafka, remove the files."""

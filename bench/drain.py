@@ -16,7 +16,7 @@ import msgspec
 import orjson
 from journeyman.journal import Draft, Event, Journal
 from journeyman.journal.event import record
-from journeyman.workers import Foreman, work
+from journeyman.workers import Foreman, Task, work
 from journeyman.workers.broker import submission
 from journeyman.workers.message import decode_message
 
@@ -24,7 +24,7 @@ from . import child, raw_sqlite
 from .context import Bench, sqlite_url
 from .figure import Figure, Floor, Spread, Target
 from .rows import WORKER, WRITER
-from .tasks import broker, noop
+from .tasks import NOOPS, broker, noop
 
 APPEND_TASKS: Final = 256
 SUBMIT_TASKS: Final = 1_000
@@ -83,10 +83,11 @@ def figure(
     )
 
 
-def submit(url: str, tasks: int) -> None:
-    """Put a backlog of no-op tasks into a journal."""
+def submit(url: str, tasks: int, mechanism: str = "thread") -> None:
+    """Put a backlog of no-op tasks of this mechanism into a journal."""
     broker.bind(url)
-    messages = (noop.generate(args=[number], submit=False) for number in range(tasks))
+    task = NOOPS[mechanism]
+    messages = (task.generate(args=[number], submit=False) for number in range(tasks))
     assert broker.submit_all(messages) == tasks
     broker.journal.close()
 
@@ -109,8 +110,11 @@ def fill_raw(path: Path, tasks: int) -> None:
 # -- parts, each in a process of its own ---------------------------------------------------------------------------
 
 
-def worker(url: str, tasks: int) -> dict[str, float]:
-    """A worker until it has done `tasks`: measured from its session's opening to the last acknowledged outcome."""
+def worker(url: str, tasks: int, mechanism: str = "thread") -> dict[str, float]:
+    """A worker until it has done `tasks`: measured from its session's opening to the last acknowledged outcome.
+
+    `mechanism` is that of the tasks that wait.
+    """
     begun = time.perf_counter()
     marks: dict[str, float] = {}
 
@@ -122,14 +126,14 @@ def worker(url: str, tasks: int) -> dict[str, float]:
     watching: set[asyncio.Task[None]] = set()
 
     def started(foreman: Foreman) -> None:
-        marks.update(start=time.perf_counter(), cpu=child.cpu_seconds())
+        marks.update(start=time.perf_counter(), cpu=child.cpu_seconds(children=True))
         watching.add(asyncio.get_running_loop().create_task(until_done(foreman)))
 
-    statistics = asyncio.run(work({noop.name: noop}, url, None, started))
-    cpu = child.cpu_seconds() - marks["cpu"]
+    statistics = asyncio.run(work(known(mechanism), url, None, started))
+    cpu = child.cpu_seconds(children=True) - marks["cpu"]
     assert statistics.succeeded == tasks, f"expected {tasks} tasks to succeed, got {statistics}"
     return {
-        "rate": tasks / _seconds_from_join_to_last_outcome(url, tasks),
+        "rate": tasks / seconds_from_join_to_last_outcome(url, tasks),
         "cpu_us": cpu / tasks * 1e6,
         "tasks_per_append": tasks / statistics.appends,
         "lost_claims": statistics.lost_claims,
@@ -137,14 +141,20 @@ def worker(url: str, tasks: int) -> dict[str, float]:
     }
 
 
-def _seconds_from_join_to_last_outcome(url: str, tasks: int) -> float:
-    """By the times in the journal itself, which one process has given; every task must have its outcome there."""
+def known(mechanism: str) -> dict[str, Task[Any, Any]]:
+    """What a worker of this mechanism's no-op task knows."""
+    task = NOOPS[mechanism]
+    return {task.name: task}
+
+
+def seconds_from_join_to_last_outcome(url: str, tasks: int) -> float:
+    """By the times in the journal itself, from the first join on; every task must have its outcome there."""
     joined, last, outcomes = 0.0, 0.0, set()
     with Journal(url) as journal:
         end = journal.bounds().end[0]
         for event in itertools.islice(journal.tail(), end):
             if event.name == "worker.joined":
-                joined = event.timestamp
+                joined = joined or event.timestamp
             elif event.name == "task.succeeded":
                 last = event.timestamp
                 outcomes.add(event.key)

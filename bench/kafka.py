@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ from journeyman.workers import ResultStore
 
 from . import appends, child, drain, latency, raw_kafka, replay
 from .context import Bench
-from .figure import Figure
+from .figure import Figure, Floor, Spread, Target, ratio_of
 from .replay import Pass, Start
 from .rows import NAME, WRITER, history, items
 from .tasks import broker, noop
@@ -23,6 +23,9 @@ def servers_and_topic(url: str) -> tuple[str, str]:
     """What a raw client needs of a journal's URL."""
     parts = urlsplit(url)
     return parts.netloc, parts.path[1:]
+
+
+MERGED_PARTITIONS: Final = 8
 
 
 # -- replay --------------------------------------------------------------------------------------------------------
@@ -47,6 +50,35 @@ def replay_history(bench: Bench) -> list[Figure]:
     title = "raw getmany and msgspec decode into Event"
     return [
         replay.figure("kafka-replay", "Kafka: replay through a consumer's iteration", title, iteration, floor, short)
+    ]
+
+
+def merged_replay(bench: Bench) -> list[Figure]:
+    """The same events in eight partitions and in one, each read in time order by fresh processes."""
+    events = bench.size.kafka_history_events // 2 // appends.BATCH_EVENTS * appends.BATCH_EVENTS
+    urls = [bench.kafka_url(f"merge-{partitions}", partitions) for partitions in (MERGED_PARTITIONS, 1)]
+    for url in urls:
+        bench.tell("Kafka merge: writing a history")
+        with Journal(url) as journal:
+            for start in range(0, events, appends.BATCH_EVENTS):
+                journal.append_all(items(appends.BATCH_EVENTS, start))
+    passes: tuple[list[Pass], list[Pass]] = ([], [])
+    for number in range(bench.size.rounds):
+        bench.tell(f"Kafka merge: round {number + 1} of {bench.size.rounds}")
+        for url, side in zip(urls, passes, strict=True):
+            side.append(child.run("replay:iterate", url=url, events=events))
+    merged, single = ([each["rate"] for each in side] for side in passes)
+    ratio = ratio_of(merged, single)
+    return [
+        Figure(
+            "kafka-merge",
+            f"Kafka: replay of {MERGED_PARTITIONS} partitions in time order",
+            "events/s",
+            Spread.of(merged),
+            Floor("our own replay of one partition", Spread.of(single)),
+            ratio,
+            (Target("ratio", "at least", 0.6, ratio.median, ""),),
+        )
     ]
 
 
@@ -85,7 +117,7 @@ def append_batches(bench: Bench) -> list[Figure]:
     """`AsyncJournal.append_all` of 1,000 contexts, beside JSON encode and `send_batch`, each batch awaited."""
     count = bench.size.batches
     batches = [items(appends.BATCH_EVENTS, start=number * appends.BATCH_EVENTS) for number in range(count)]
-    servers, raw_topic = servers_and_topic(_made(bench.kafka_url("raw-appends")))
+    servers, raw_topic = servers_and_topic(made(bench.kafka_url("raw-appends")))
     with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
         journal = AsyncJournal(bench.kafka_url("appends"))
         runner.run(journal.open())
@@ -131,7 +163,7 @@ def drain_backlog(bench: Bench) -> list[Figure]:
     tasks = bench.size.kafka_backlog_tasks
     for number in range(bench.size.rounds):
         bench.tell(f"Kafka no-op tasks: round {number + 1} of {bench.size.rounds}")
-        url, raw_url = bench.kafka_url("queue"), _made(bench.kafka_url("raw-queue"))
+        url, raw_url = bench.kafka_url("queue"), made(bench.kafka_url("raw-queue"))
         drain.submit(url, tasks)
         ours.append(child.run("drain:worker", url=url, tasks=tasks))
         asyncio.run(_fill_raw(*servers_and_topic(raw_url), tasks))
@@ -178,7 +210,7 @@ async def _drain_raw(servers: str, topic: str, tasks: int) -> dict[str, float]:
 
 def idle_latency(bench: Bench) -> list[Figure]:
     """Submitter and worker in processes of their own, on both sides."""
-    url, raw_url = bench.kafka_url("latency"), _made(bench.kafka_url("raw-latency"))
+    url, raw_url = bench.kafka_url("latency"), made(bench.kafka_url("raw-latency"))
     with Journal(url) as journal, contextlib.ExitStack() as stack:
         broker.bind(journal)
         results = ResultStore(journal)
@@ -246,7 +278,7 @@ async def _raw_worker(servers: str, topic: str) -> None:
         await asyncio.gather(working, return_exceptions=True)
 
 
-def _made(url: str) -> str:
+def made(url: str) -> str:
     """The topic of `url`, made with the journal's own settings."""
     with Journal(url):
         return url

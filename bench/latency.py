@@ -7,11 +7,7 @@ Ours and the floor take turns, one sample each, with a pause before each so that
 
 import asyncio
 import contextlib
-import hashlib
-import os
 import queue
-import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +19,7 @@ import apsw
 from journeyman.journal import Journal
 from journeyman.workers import Foreman, ResultStore, work
 
-from . import child, raw_sqlite
+from . import child, raw_bell, raw_sqlite
 from .context import Bench, sqlite_url
 from .drain import by_hand, submission_rows
 from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
@@ -98,7 +94,13 @@ def timed(work: Callable[[], None]) -> Callable[[], float]:
 
 
 def figure(
-    name: str, title: str, floor: str, mine: list[list[float]], bare: list[list[float]], *further: Target
+    name: str,
+    title: str,
+    floor: str,
+    mine: list[list[float]],
+    bare: list[list[float]],
+    *further: Target,
+    ratio_bar: float | None = 1.6,
 ) -> Figure:
     """The figure of a latency: the median of each round, and its ratio to the floor's."""
     ours, floors = [percentile(each, 50) for each in mine], [percentile(each, 50) for each in bare]
@@ -110,7 +112,7 @@ def figure(
         Spread.of(ours),
         Floor(floor, Spread.of(floors)),
         ratio,
-        (*further, Target("ratio", "at most", 1.6, ratio.median, "")),
+        (*further, *([Target("ratio", "at most", ratio_bar, ratio.median, "")] if ratio_bar is not None else [])),
         {"p99_ms": percentile(list(chain(*mine)), 99), "floor_p99_ms": percentile(list(chain(*bare)), 99)},
     )
 
@@ -123,26 +125,27 @@ class RawSubmitter:
     """The submitting side of the floor."""
 
     def __init__(self, path: Path) -> None:
+        self._resources = contextlib.ExitStack()
         self._connection = raw_sqlite.connect(path)
         self._reader = apsw.Connection(str(path))
-        self._path = path
-        self._sock = _bell(path, "submitter")
+        self._resources.callback(self._connection.close)
+        self._resources.callback(self._reader.close)
+        self._bell = self._resources.enter_context(raw_bell.bell(path, "submitter"))
+        self._ring_worker = self._resources.enter_context(raw_bell.rope(path, "worker"))
         self._row = submission_rows(1)[0]
 
     def submit(self) -> None:
         """Commit a submission, ring the worker, wait for its ring, read the outcome."""
         self._connection.execute(raw_sqlite.INSERT, (self._row,))
         position = self._connection.last_insert_rowid()
-        _ring(self._sock, self._path, "worker")
-        self._sock.recv(1)
+        self._ring_worker()
+        self._bell.recv(raw_bell.RING_BYTES_MAX)
         rows = raw_sqlite.page(self._reader, position)
         assert b'"task.succeeded"' in rows[-1][1], "the last row is the outcome"
 
     def close(self) -> None:
-        """Let go of the database and the socket."""
-        self._connection.close()
-        self._reader.close()
-        _take_down(self._sock)
+        """Let go of the database and the sockets."""
+        self._resources.close()
 
 
 # -- parts, each in a process of its own ---------------------------------------------------------------------------
@@ -166,59 +169,30 @@ def _stop_at_end(loop: asyncio.AbstractEventLoop, foreman: Foreman) -> None:
 
 def raw_worker(path: str) -> None:
     """The working side of the floor: one thread waits and claims, one runs and commits the outcome."""
-    connection = raw_sqlite.connect(path)
-    sock = _bell(Path(path), "worker")
+    database = Path(path)
+    connection = raw_sqlite.connect(database)
     claimed: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    runner = threading.Thread(target=_run_raw, args=(Path(path), claimed))
+    runner = threading.Thread(target=_run_raw, args=(database, claimed))
     runner.start()
     position = 0
-    threading.Thread(target=_ring_at_end, args=(Path(path),), daemon=True).start()
-    child.say_ready()
-    while sock.recv(8) != b"end":
-        rows = raw_sqlite.page(connection, position)
-        claims, outcomes = by_hand(rows[-1:], first_claim=rows[-1][0] + 1)
-        connection.execute(raw_sqlite.INSERT, (claims[0],))
-        position = connection.last_insert_rowid() + 1  # its outcome comes next, and is not ours to read
-        claimed.put(outcomes[0])
+    with raw_bell.bell(database, "worker") as sock:
+        threading.Thread(target=raw_bell.ring_at_end, args=(database, "worker"), daemon=True).start()
+        child.say_ready()
+        while sock.recv(raw_bell.RING_BYTES_MAX) != raw_bell.END:
+            rows = raw_sqlite.page(connection, position)
+            claims, outcomes = by_hand(rows[-1:], first_claim=rows[-1][0] + 1)
+            connection.execute(raw_sqlite.INSERT, (claims[0],))
+            position = connection.last_insert_rowid() + 1  # its outcome comes next, and is not ours to read
+            claimed.put(outcomes[0])
     claimed.put(None)
     runner.join()
     connection.close()
-    _take_down(sock)
 
 
-def _run_raw(path: Path, claimed: "queue.SimpleQueue[bytes | None]") -> None:
-    connection = raw_sqlite.connect(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    while (outcome := claimed.get()) is not None:
-        connection.execute(raw_sqlite.INSERT, (outcome,))
-        _ring(sock, path, "submitter")
+def _run_raw(database: Path, claimed: "queue.SimpleQueue[bytes | None]") -> None:
+    connection = raw_sqlite.connect(database)
+    with raw_bell.rope(database, "submitter") as ring_submitter:
+        while (outcome := claimed.get()) is not None:
+            connection.execute(raw_sqlite.INSERT, (outcome,))
+            ring_submitter()
     connection.close()
-    sock.close()
-
-
-def _ring_at_end(path: Path) -> None:
-    child.wait_for_end()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        _ring(sock, path, "worker", b"end")
-
-
-def _bell(path: Path, name: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    sock.bind(_bell_path(path, name))
-    return sock
-
-
-def _take_down(sock: socket.socket) -> None:
-    path = Path(sock.getsockname())
-    sock.close()
-    path.unlink()
-
-
-def _ring(sock: socket.socket, path: Path, name: str, word: bytes = b"!") -> None:
-    sock.sendto(word, _bell_path(path, name))
-
-
-def _bell_path(path: Path, name: str) -> str:
-    # Not beside the database: the path of a socket takes a hundred bytes at most.
-    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
-    return f"{tempfile.gettempdir()}/bench-{digest}-{name}"

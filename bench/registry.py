@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, kafka, latency, replay
+from . import appends, drain, kafka, latency, live, replay, workforce
 from .context import Bench
 from .figure import Figure
 
@@ -22,10 +22,18 @@ MEASUREMENTS: Final = (
     Measurement("replay", "replay by iteration and through the task view, beside scan and decode", replay.embedded),
     Measurement("drain", "no-op tasks from a backlog, beside the same rows by hand", drain.embedded),
     Measurement("latency", "submit to result, idle, beside 3 fsyncs and 3 wake-ups", latency.embedded),
+    Measurement("live", "commit to callback in another process, beside a rung reader", live.embedded),
+    Measurement("mechanisms", "no-op tasks by coroutines, threads and processes", workforce.mechanisms),
+    Measurement("rivals", "two workers on one backlog, beside one", workforce.rivals),
+    Measurement("backlog", "what a waiting task costs, and whether a long backlog costs more", workforce.backlog),
+    Measurement("idle", "what a worker without work costs", workforce.idle),
+    Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),
     Measurement("kafka-replay", "replay by iteration, beside raw getmany and decode", kafka.replay_history),
     Measurement("kafka-append-batch", "appends in batches of 1,000, beside raw send_batch", kafka.append_batches),
     Measurement("kafka-drain", "no-op tasks from a backlog, beside the same records by hand", kafka.drain_backlog),
     Measurement("kafka-latency", "submit to result, idle, beside the same steps with raw records", kafka.idle_latency),
+    Measurement("kafka-live", "append to callback in another process, beside a raw tail", live.kafka),
+    Measurement("kafka-merge", "replay of 8 partitions in time order, beside one partition", kafka.merged_replay),
 )
 
 

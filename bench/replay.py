@@ -1,13 +1,14 @@
 """Replay of a history: through a consumer's iteration, and through the task view; memory as history grows."""
 
 import contextlib
+import threading
 import time
 from pathlib import Path
 from typing import Final
 
 import apsw
 import msgspec
-from journeyman.consumers import JournalConsumer, Replica
+from journeyman.consumers import JournalConsumer, JournalEventBase, Replica
 from journeyman.journal import AsyncJournal, Event, Journal, blocking
 from journeyman.workers import TaskView
 
@@ -34,21 +35,51 @@ def embedded(bench: Bench) -> list[Figure]:
         floor: list[Pass] = []
         iteration: list[Pass] = []
         view: list[Pass] = []
+        called: list[Pass] = []
+        first: list[float] = []
         for number in range(bench.size.rounds):
             bench.tell(f"replay: round {number + 1} of {bench.size.rounds}")
             floor.append(child.run("replay:raw", path=str(path), events=events))
             iteration.append(child.run("replay:iterate", url=url, events=events))
             view.append(child.run("replay:fold", url=url, events=events))
+            called.append(child.run("replay:call_back", url=url, events=events))
+            first.append(child.run("replay:first_event", url=url))
         bench.tell("replay: memory")
         short = min(bench.size.short_history_events, events // 2)
         level = events // VIEW_LEVEL_SHARE
         short_iteration = child.run("replay:iterate", url=url, events=short)
         short_views = [child.run("replay:fold", url=url, events=each) for each in (level, short)]
+        bench.tell("replay: start from a snapshot")
+        child.run("replay:restart", url=url)  # finds none, replays, takes them
+        restarts = [child.run("replay:restart", url=url) for _ in range(bench.size.rounds)]
     title = "paged raw apsw scan and msgspec decode into Event"
     return [
         figure("replay-iteration", "replay through a consumer's iteration", title, iteration, floor, short_iteration),
         figure("replay-view", "replay through the task view", title, view, floor, *short_views),
+        _callbacks(called, iteration),
+        bound("first-event", f"first event of a history of {events:,}", "ms", first, 50),
+        bound("restart", f"task view of {events:,} events, from its snapshot", "ms", restarts, 500),
     ]
+
+
+def bound(name: str, title: str, unit: str, values: list[float], bar: float) -> Figure:
+    """A figure with no floor, whose median is to stay below a bar."""
+    ours = Spread.of(values)
+    return Figure(name, title, unit, ours, targets=(Target("median", "at most", bar, ours.median, unit),))
+
+
+def _callbacks(called: list[Pass], iteration: list[Pass]) -> Figure:
+    rates, peers = [run["rate"] for run in called], [run["rate"] for run in iteration]
+    ratio = ratio_of(rates, peers)
+    return Figure(
+        "callbacks",
+        "replay through callbacks",
+        "events/s",
+        Spread.of(rates),
+        Floor("our own iteration", Spread.of(peers)),
+        ratio,
+        (Target("ratio", "at least", 0.7, ratio.median, ""),),
+    )
 
 
 def figure(
@@ -148,6 +179,52 @@ def iterate(url: str, events: int) -> Pass:
         return started.answer(seen)
 
 
+def call_back(url: str, events: int) -> Pass:
+    """A callback for each event, which looks at it."""
+    seen = 0
+    through = threading.Event()
+
+    def look(event: JournalEventBase | None) -> None:
+        nonlocal seen
+        assert event is not None
+        assert event.name
+        seen += 1
+        if seen == events:
+            through.set()
+
+    with Journal(url) as journal, contextlib.closing(_consumer(journal)) as consumer:
+        consumer.set_callback(look)
+        started = Start()
+        consumer.start()
+        through.wait()
+        return started.answer(events)
+
+
+def first_event(url: str) -> float:
+    """From `start()` to the first event, in ms; the journal is open."""
+    with Journal(url) as journal, contextlib.closing(_consumer(journal)) as consumer:
+        journal.bounds()
+        started = time.perf_counter()
+        consumer.start()
+        assert consumer.poll(timeout=10.0) is not None
+        return (time.perf_counter() - started) * 1_000
+
+
+def restart(url: str) -> float:
+    """From a closed journal to a task view that has all of it, in ms."""
+
+    async def catch_up() -> float:
+        started = time.perf_counter()
+        async with AsyncJournal(url) as journal:
+            replica = Replica(journal, TaskView())
+            await replica.catch_up()
+            milliseconds = (time.perf_counter() - started) * 1_000
+            await replica.aclose()  # once a snapshot on its way is stored
+        return milliseconds
+
+    return blocking.run(catch_up())
+
+
 def fold(url: str, events: int) -> Pass:
     """A replica of the task view, from the first event on."""
     return blocking.run(_fold(url, events))
@@ -155,7 +232,7 @@ def fold(url: str, events: int) -> Pass:
 
 async def _fold(url: str, events: int) -> Pass:
     async with AsyncJournal(url) as journal:
-        replica = Replica(journal, TaskView())
+        replica = Replica(journal, TaskView(), {0: 0})  # a cursor, so that no snapshot spares it the history
         started = Start()
         await replica.wait_for({0: events})
         answer = started.answer(replica.cursor[0])

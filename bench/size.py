@@ -18,6 +18,8 @@ class Size(msgspec.Struct, frozen=True):
     backlog_tasks: int
     kafka_backlog_tasks: int
     latency_samples: int
+    long_backlog_tasks: int
+    idle_seconds: float
 
 
 FULL: Final = Size(
@@ -31,6 +33,8 @@ FULL: Final = Size(
     backlog_tasks=40_000,
     kafka_backlog_tasks=10_000,
     latency_samples=100,
+    long_backlog_tasks=100_000,
+    idle_seconds=5.0,
 )
 QUICK: Final = Size(
     name="quick",
@@ -43,6 +47,8 @@ QUICK: Final = Size(
     backlog_tasks=20_000,
     kafka_backlog_tasks=5_000,
     latency_samples=40,
+    long_backlog_tasks=50_000,
+    idle_seconds=2.0,
 )
 # Shows that every figure can be measured; its numbers mean nothing.
 TINY: Final = Size(
@@ -56,5 +62,7 @@ TINY: Final = Size(
     backlog_tasks=300,
     kafka_backlog_tasks=300,
     latency_samples=3,
+    long_backlog_tasks=1_000,
+    idle_seconds=0.2,
 )
 SIZES: Final = {size.name: size for size in (FULL, QUICK, TINY)}
