@@ -1,4 +1,4 @@
-"""The command line: `journeyman worker`, `tail`, `history`, `demo`."""
+"""The command line: `journeyman worker`, `tail`, `history`, `why`, `status`, `demo`."""
 
 from .app import main
 

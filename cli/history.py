@@ -22,7 +22,7 @@ from .failures import quiet_when_nobody_reads
 from .moments import parse_past
 from .opening import existing_journal
 from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, span, when
+from .screen import console_for, printable, show, span, when
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
 _RESULT_CHARS_MAX: Final = 2_000
@@ -113,7 +113,7 @@ def _print(found: TaskHistory, console: Console) -> None:
     for step in found.steps:
         grid.add_row(*_row(step, previous, found.hosts))
         previous = step.event.timestamp
-    console.print(grid)
+    show(console, grid)
     ending = _ending(found)
     if ending is not None:
         _line(console, Text())
