@@ -411,8 +411,9 @@ class KafkaLog:
         """See `Log.bounds`."""
         self.check_open()
         every = range(self.partitions)
-        firsts = await self._reader.firsts(every)
-        return Bounds(Cursor(firsts), Cursor(await self._reader.ends(every)))
+        firsts, ends = await asyncio.gather(self._reader.firsts(every), self._reader.ends(every))
+        # The two answers are of two moments: all may have been removed between them.
+        return Bounds(Cursor(firsts), Cursor({each: max(ends[each], firsts[each]) for each in every}))
 
     async def position_at(self, timestamp: float) -> Cursor:
         """See `Log.position_at`; times are those of the brokers, in milliseconds."""
