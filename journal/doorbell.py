@@ -42,6 +42,13 @@ def bell_directories(path: str) -> list[str]:
     return [beside, corner] if fits else [corner]
 
 
+# A ring says how far the log goes, so that a reader need not look for what it knows: its own events, for one.
+FARTHEST: Final = 2**63
+_RING_BYTES: Final = 8
+# A socket holds at least ten datagrams before it refuses one; after fewer than that none can be missing.
+_RINGS_COMPLETE_MAX: Final = 6
+
+
 class Bell:
     """A reader's bell: its socket becomes readable when somebody rings."""
 
@@ -67,17 +74,21 @@ class Bell:
             sock.close()
         return None
 
-    def drain(self) -> bool:
-        """Forget the rings so far and say whether there were any; what they announced is to be read after this."""
-        rung = False
+    def drain(self) -> int:
+        """Forget the rings so far and say how far the log goes by them; 0 if there were none.
+
+        What they announced is to be read after this. After many rings some may have found no room: then `FARTHEST`.
+        """
+        rings = end = 0
         with contextlib.suppress(BlockingIOError):
-            while self.sock.recv(16):
-                rung = True
-        return rung
+            while ring := self.sock.recv(_RING_BYTES):
+                rings += 1
+                end = max(end, int.from_bytes(ring, "big"))
+        return end if rings <= _RINGS_COMPLETE_MAX else FARTHEST
 
     def ring(self) -> None:
-        """Ring this bell from within its own process."""
-        _send(self.sock, self._path)
+        """Ring this bell from within its own process, for another reason than a commit."""
+        _send(self.sock, self._path, FARTHEST)
 
     def take_down(self) -> None:
         """Remove the bell; in a forked child only the child's hold on it."""
@@ -98,17 +109,17 @@ class Ringer:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
-    def ring(self) -> None:
-        """Ring every bell that hangs; never waits and never fails."""
-        self._ring(self._belfry)
+    def ring(self, end: int = FARTHEST) -> None:
+        """Ring every bell that hangs: the log goes up to `end` now. Never waits and never fails."""
+        self._ring(self._belfry, end)
         if self._others and (now := time.monotonic()) > self._others_at:
             self._others_at = now + DOORBELL_POLL_SECONDS
             for belfry in self._others:
-                self._ring(belfry)
+                self._ring(belfry, end)
 
-    def _ring(self, belfry: "_Belfry") -> None:
+    def _ring(self, belfry: "_Belfry", end: int) -> None:
         for path in belfry.bells():
-            if not _send(self._sock, path):
+            if not _send(self._sock, path, end):
                 belfry.remove(path)
 
     def close(self) -> None:
@@ -208,10 +219,10 @@ def _in_corner(directory: str) -> bool:
     return os.path.dirname(directory) == tempfile.gettempdir()  # noqa: PTH120 - paths here are plain strings
 
 
-def _send(sock: socket.socket, path: str) -> bool:
+def _send(sock: socket.socket, path: str, end: int) -> bool:
     """Ring the bell at `path`; False if nobody holds it any more."""
     try:
-        sock.sendto(b"!", path)
+        sock.sendto(end.to_bytes(_RING_BYTES, "big"), path)
     except (ConnectionRefusedError, FileNotFoundError):
         return False
     except OSError:

@@ -22,7 +22,7 @@ import apsw
 import msgspec
 
 from . import blocking
-from .doorbell import Ringer
+from .doorbell import FARTHEST, Ringer
 from .errors import AppendInDoubt, JournalClosed, JournalUnavailable
 from .event import Draft, Event, place, record
 from .limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
@@ -178,7 +178,7 @@ class Committer:
         finally:
             self._seat.release()
             self._pass_on()
-        self._ringer.ring()
+        self._announce()
         return True
 
     def combine(self) -> None:
@@ -242,7 +242,7 @@ class Committer:
                 with self._mutex:
                     self._queue.extendleft(reversed(unfinished))
         if batch:
-            self._ringer.ring()
+            self._announce()
 
     # The transaction
 
@@ -392,6 +392,9 @@ class Committer:
         with self.engine:
             self._disconnect()
         self._ringer.ring()
+
+    def _announce(self) -> None:
+        self._ringer.ring(self.end if self.end > 0 else FARTHEST)
 
     def _disconnect(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from . import blocking
 from .cursor import Cursor
-from .doorbell import Bell
+from .doorbell import FARTHEST, Bell
 from .limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
 from .log import Page, check_cursor
 
@@ -28,7 +28,7 @@ class TailedLog(Protocol):
 class SqliteTail:
     """A reader of the file.
 
-    A look at the file costs more than a look at the bell. Once a look has come to the end of the log, the next one is due
+    A look at the file costs more than one at the bell. Once a look has come to the end of the log, the next one is due
     when the bell has rung, or when the last is `DOORBELL_POLL_SECONDS` old: a bell may be lost with who was to ring it.
     """
 
@@ -54,8 +54,8 @@ class SqliteTail:
             raise ValueError(f"this journal has the partition 0 only, got {partition}")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            rung = self._drain()  # before the look: what is committed after it rings anew
-            page = self._look(limit) if rung or self._is_due() else None
+            announced = self._drain()  # before the look: what is committed after it rings anew
+            page = self._look(limit) if announced > self._offset or self._is_due() else None
             if page is not None:
                 self._offset = page.next_offset
                 return page
@@ -78,15 +78,15 @@ class SqliteTail:
         self._suspicious = self._suspicious or late
         return late or self._suspicious or not self._at_end or self._bell is None
 
-    def _drain(self) -> bool:
-        """Whether the bell has rung since it was last asked."""
+    def _drain(self) -> int:
+        """How far the log goes, by what the bell has rung since it was last asked."""
         if self._bell is None:
-            return False
+            return 0
         if self._bell.process == os.getpid():
             return self._bell.drain()
         self._bell.take_down()  # inherited by a fork: the rings in it are the parent's
         self._bell = None
-        return True
+        return FARTHEST
 
     async def _rung(self, timeout: float) -> None:
         """Wait for a reason to look again, at most `timeout` seconds."""

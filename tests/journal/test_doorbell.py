@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from journeyman.journal import Journal, JournalClosed, blocking, doorbell, draft
-from journeyman.journal.doorbell import Bell, Ringer, bell_directories
+from journeyman.journal.doorbell import FARTHEST, Bell, Ringer, bell_directories
 from journeyman.journal.log import Tail
 from journeyman.journal.sqlite import SqliteLog
 from journeyman.journal.testing.suite_processes import child, line_from
@@ -235,7 +235,7 @@ def test_a_tail_that_was_killed_leaves_nothing_behind(path: str) -> None:
 
 def test_a_lost_ring_is_made_good_by_the_slow_look(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(Ringer, "ring", lambda self: None)
+    monkeypatch.setattr(Ringer, "ring", lambda *_: None)
     assert tailed_from(path)
 
 
@@ -283,3 +283,22 @@ def test_closing_the_journal_ends_the_waits_of_other_threads(path: str, monkeypa
         thread.join(30)
     assert len(errors) == 3
     assert bells(path) == []
+
+
+def test_a_ring_says_how_far_the_log_goes_and_many_rings_say_nothing(path: str) -> None:
+    directories = bell_directories(path)
+    bell = Bell.hang(directories)
+    assert bell is not None
+    ringer = Ringer(directories)
+    assert bell.drain() == 0
+    ringer.ring(7)
+    ringer.ring(9)
+    ringer.ring(8)
+    assert bell.drain() == 9
+    for end in range(1, 20):
+        ringer.ring(end)
+    assert bell.drain() == FARTHEST
+    bell.ring()
+    assert bell.drain() == FARTHEST
+    ringer.close()
+    bell.take_down()
