@@ -202,7 +202,7 @@ class Foreman:
         entries += [self._command_entry(command) for command in commands]
         if entries:
             await self._commit(entries)
-        else:
+        elif not self._drained():  # which it may be since an outcome that was written already was applied
             await self._wait()
 
     def _look_around(self, monotonic: float) -> None:

@@ -118,13 +118,13 @@ async def test_the_claims_of_one_who_vanished_are_taken_over_after_its_lease() -
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    gate.open()
     async with floor.worker(named(work=lambda: "second"), QUICK) as second:
         await floor.succeeded(1)
         assert second.statistics.expired_sessions == 1
     assert floor.task(message).attempts == 2
     assert floor.view().takeovers == 1
     assert floor.count(names.EXPIRED) == 1
+    gate.open()
 
 
 @in_loop
@@ -413,6 +413,20 @@ async def test_a_drain_finishes_what_runs_and_gives_back_the_rest() -> None:
     assert [task.attempts for task in states] == [1] + [0] * 9
     assert gate.entered == 1
     assert not list(floor.view().all_sessions())
+
+
+@in_loop
+async def test_a_drain_is_over_as_soon_as_its_last_task_is() -> None:
+    for _ in range(10):
+        floor, gate = Floor(), Gate()
+        tasks = named(work=gate)
+        worker, running = await floor.start(tasks, Settings(threads=2, lease_ms=60_000, drain_seconds=1_000))
+        await floor.submit(tasks["work"])
+        await reached(lambda gate=gate: gate.entered == 1, "the task to run")  # type: ignore[misc]
+        worker.stop()
+        gate.open()
+        await asyncio.wait_for(running, 10)
+        assert floor.count(names.SUCCEEDED) == floor.count(names.LEFT) == 1
 
 
 def test_what_outlives_the_drain_is_given_back_and_ends_in_silence() -> None:
