@@ -85,6 +85,7 @@ class ThreadCrew(Crew):
 
     def close(self) -> None:
         """Let the threads end when they have run what they run now; waiting jobs are not started."""
+        self._write = None  # whoever would take note of it has gone
         self._waiting.clear()
         for _ in self._threads:
             self._tokens.put(False)
@@ -128,7 +129,8 @@ class ThreadCrew(Crew):
                 if outcome is None:
                     outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
         seconds = running.seconds
-        if running.job.lone and self._write is not None:
-            self._write(outcome)
+        write = self._write
+        if running.job.lone and write is not None:
+            write(outcome)
         self._finished(outcome, seconds)
         return True
