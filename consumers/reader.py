@@ -109,7 +109,8 @@ class Reader:
                 self._stashed = waiting.result()
             raise
         finally:
-            self._waiting = None
+            if self._waiting is waiting:  # an interrupted caller may be back before its old wait is over
+                self._waiting = None
 
     def _take_wake(self) -> bool:
         """Whether somebody wants to be looked at before the next wait; true once for each `wake`."""
