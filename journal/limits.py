@@ -78,6 +78,9 @@ EXPIRY_GRACE_SECONDS_MAX: Final = 0.25
 # How often the sessions of other workers are looked at while they hold claims, in seconds.
 WATCH_INTERVAL_SECONDS: Final = 0.1
 
+# How often a worker looks, at least, for idle workers of its machine that ended without leaving, in seconds.
+NEIGHBOURS_SECONDS: Final = 10.0
+
 # How many finished tasks a view remembers, in log order: an id seen before is refused that far back.
 FINISHED_TASKS_KEPT: Final = 50_000
 # How many dead letters can still be requeued.

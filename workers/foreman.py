@@ -19,7 +19,13 @@ from ..journal import blocking
 from ..journal.asynchronous import AsyncJournal
 from ..journal.errors import AppendInDoubt, HistoryTruncated, JournalError, JournalUnavailable
 from ..journal.event import Event
-from ..journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, PAGE_EVENTS, WATCH_INTERVAL_SECONDS
+from ..journal.limits import (
+    LEASE_RENEWAL_FRACTION,
+    LEASE_START_FRACTION,
+    NEIGHBOURS_SECONDS,
+    PAGE_EVENTS,
+    WATCH_INTERVAL_SECONDS,
+)
 from ..journal.log import Log, Page, Tail
 from . import names
 from .crew import CoroutineCrew, Crew, ProcessCrew, ThreadCrew
@@ -38,6 +44,7 @@ from .entries import (
 from .health import Vitals
 from .lane import Lane
 from .message import new_id
+from .neighbours import departed
 from .pipeline import Job, Lease, Outcome, gone
 from .ready import ReadyTasks
 from .settings import Settings, Statistics
@@ -73,6 +80,7 @@ class Foreman:
         self._somebody_to_watch = False
         self._watched_at = 0.0
         self._turned_at = 0.0
+        self._neighbours_at = 0.0
         self._page_task: asyncio.Task[Page | None] | None = None
         self._log: Log
         self._tail: Tail
@@ -199,6 +207,7 @@ class Foreman:
         entries = await self._outcome_entries(monotonic)
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
         commands = decide(self.view, offers, self._watch, self._situation(monotonic))
+        commands += self._departed(monotonic)
         entries += [self._command_entry(command) for command in commands]
         if entries:
             await self._commit(entries)
@@ -215,6 +224,14 @@ class Foreman:
             self._somebody_to_watch = self._watch.observe(self.view, own, monotonic)
             for lane in self._lanes.values():
                 lane.ready.sweep(len(self.view.live))
+
+    def _departed(self, monotonic: float) -> list[Expire]:
+        """Now and then: the idle sessions of this machine whose process is gone."""
+        if monotonic < self._neighbours_at or not self._joined() or self._draining_since is not None:
+            return []
+        self._neighbours_at = monotonic + NEIGHBOURS_SECONDS
+        own = frozenset(lease.worker for lease in self._leases.values())
+        return list(departed(self.view.all_sessions(), own))
 
     def _situation(self, monotonic: float) -> Situation:
         standings = {

@@ -44,25 +44,29 @@ class ResultStore:
         `result`, `timestamp` (seconds since the epoch) and `uuid`. Raises `KeyError` if there is none and no time to
         wait, `TimeoutError` when the time is over, `TaskFailedError` when the task has failed or was revoked.
         """
-        task_id = _id(message)
-        self._journal.run(self._replica.catch_up())
+        return self._journal.run(self._get(_id(message), timeout, keep=keep, with_metadata=with_metadata))
+
+    async def _get(self, task_id: str, timeout: int, *, keep: bool, with_metadata: bool) -> Any:
         if timeout and not self._over(task_id):
-            self._wait(task_id, timeout)
+            await self._wait(task_id, timeout)
+        else:
+            await self._replica.catch_up()  # somebody else may have collected it
         task = self._replica.view.find(task_id)
         if task is None or task.state not in FINAL_STATES or task.collected:
             raise KeyError(f"no result of task {task_id!r}: {self._state(task)}")
         if task.state is not State.SUCCEEDED:
             raise TaskFailedError(f"the task {task_id} has no result: it {self._state(task)}")
-        event = self._read(task)
+        event = await self._read(task)
         if not keep:
-            self._journal.append(names.COLLECTED, {"task": task_id}, key=task_id)
+            collected = await self._journal.asynchronous.append(names.COLLECTED, {"task": task_id}, key=task_id)
+            await self._replica.wait_for(collected.position)
         if with_metadata:
             return {"result": event.context.result, "timestamp": event.timestamp, "uuid": task_id}
         return event.context.result
 
-    def _wait(self, task_id: str, timeout: int) -> None:
+    async def _wait(self, task_id: str, timeout: int) -> None:
         try:
-            self._journal.run(self._replica.wait_until(lambda _: self._over(task_id), timeout / 1_000))
+            await self._replica.wait_until(lambda _: self._over(task_id), timeout / 1_000)
         except TimeoutError as error:
             task = self._replica.view.find(task_id)
             raise TimeoutError(f"no result of task {task_id!r} after {timeout:,} ms: {self._state(task)}") from error
@@ -80,9 +84,9 @@ class ResultStore:
             return f"the journal {self._journal.url} knows no such task"
         return "was collected already" if task.collected else _WORDS[task.state]
 
-    def _read(self, task: TaskState) -> _SucceededEvent:
-        log = self._journal.run(self._journal.asynchronous.open())
-        page = self._journal.run(log.read({task.partition: task.changed}, 1))[0]
+    async def _read(self, task: TaskState) -> _SucceededEvent:
+        log = await self._journal.asynchronous.open()
+        page = (await log.read({task.partition: task.changed}, 1))[0]
         return _decoder.decode(page.rows[0])
 
 
