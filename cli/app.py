@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from .demo import demo
+from .export import export_lines
 from .failures import EXIT_INTERRUPTED, report
 from .history import history
+from .importing import import_lines
 from .status import status
 from .tail import tail
 from .why import why
@@ -47,6 +49,8 @@ def journeyman(
 
 for command in (worker, tail, history, why, status, demo):
     app.command()(command)
+app.command("export")(export_lines)
+app.command("import")(import_lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,8 +34,8 @@ class AsyncJournal:
     """A journal: append events, read them back, follow them.
 
     `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the
-    URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by `async with`,
-    or at first use.
+    URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by
+    `async with`, or at first use.
     """
 
     def __init__(self, url: str | Log | None = None) -> None:

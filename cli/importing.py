@@ -1,0 +1,108 @@
+"""`journeyman import`: events from a file of lines."""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from ..consumers.importing import Imported, Importer
+from .failures import BadInput
+from .files import STANDARD, Source, reading
+from .opening import shared_journal
+from .options import JournalURL, Level, LogLevel, configure_logging
+from .progress import Report, bar
+
+# Their claims, tokens and last signs of life are positions.
+_POSITIONAL: Final = frozenset({"task", "worker", "lock"})
+_REPORT_LINES: Final = 1_000
+_REPORT_BYTES_MIN: Final = 10_000_000
+
+
+def import_lines(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What to read: a file, packed if it ends in .gz, or - for stdin.")
+    ],
+    journal: JournalURL = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="For lines without writer and seq: take them for this writer's, numbered by line. The same name and "
+            "file again add nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad lines out, and count them, instead of stopping.")
+    ] = False,
+    moved: Annotated[
+        bool,
+        typer.Option(
+            "--moved",
+            help="Accept events of tasks, workers and locks at other positions than they had: for reading only. "
+            "Workers on such a journal would run its tasks again.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Append the events of FILE to the journal, each once: with the writer, number and time that its line has.
+
+    An import that was interrupted is gone on with by the same command again; what is in the journal already is passed
+    over. A bad line stops it, named by its number; what comes before that line is in. The journal is made if it is not
+    there.
+
+    Events of tasks and workers name one another by position. They come back exactly from a whole export into an empty
+    journal with as many partitions, and are refused elsewhere.
+
+    [bold]Examples[/bold]
+
+    journeyman import shop.jsonl.gz --journal sqlite:///copy.db
+
+    zcat other/*.log.gz | journeyman import - --writer other
+
+    Exit status: 0; 1 if the journal cannot be used; 2 if a line or an option makes no sense.
+    """
+    configure_logging(log_level)
+    if writer is not None and not writer.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise BadInput(f"--writer takes letters, digits, '.', '_' and '-', such as shop-2025; got {writer!r}")
+    with reading(file) as source, shared_journal(journal) as opened:
+        importer = Importer(
+            opened.asynchronous,
+            writer=writer,
+            skip_bad=skip_bad,
+            positional=lambda name: name.partition(".")[0] in _POSITIONAL,
+            moved=moved,
+        )
+        try:
+            with bar("looking at", "events of the journal") as report:
+                opened.run(importer.prepare(report))
+            with bar("importing", "bytes", _REPORT_BYTES_MIN) as report:
+                opened.run(importer.take(_reported(source, report)))
+        finally:
+            _say(importer.done, file, opened.url, as_json=as_json)
+
+
+def _reported(source: Source, report: Report) -> Iterator[bytes]:
+    for number, line in enumerate(source.lines):
+        if not number % _REPORT_LINES:
+            report(source.read(), source.size)
+        yield line
+
+
+def _say(done: Imported, file: str, url: str, *, as_json: bool) -> None:
+    for reason in done.reasons:
+        print(reason, file=sys.stderr)
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(done) + b"\n")
+        return
+    said = f"imported {done.added:,} events from {'stdin' if file == STANDARD else file} into {url}"
+    if done.known:
+        said += f"; {done.known:,} were there already"
+    if done.bad:
+        said += f"; {done.bad:,} bad lines were left out"
+    if done.restamped:
+        said += f"; {done.restamped:,} got a later time, as this journal's times only rise"
+    print(said)
