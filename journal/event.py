@@ -132,6 +132,26 @@ def check(drafted: Draft) -> int:
     return size
 
 
+def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
+    """Refuse drafts as `check` does; otherwise their sizes, and whether all are plain.
+
+    Plain drafts, as nearly all are, are new and different ones without a number, time, place or origin of their own.
+    What `check` asks of one is asked here in one go where the answers are the usual ones.
+    """
+    names, sizes, plain = _known_names, [], len(drafts) == 1 or len(set(map(id, drafts))) == len(drafts)
+    for drafted in drafts:
+        key = drafted.key
+        if drafted.seq or drafted.timestamp is not None or drafted.partition or drafted.origin is not None:
+            plain = False
+            sizes.append(check(drafted))
+        elif type(key) is str and key.isascii() and len(key) <= KEY_CHARS_MAX and drafted.name in names:
+            size = len(drafted.context) + len(drafted.name) + EVENT_OVERHEAD_BYTES_MAX + 6 * len(key)
+            sizes.append(size if size <= EVENT_BYTES_MAX else check(drafted))
+        else:
+            sizes.append(check(drafted))
+    return sizes, plain
+
+
 def _is_encodable(text: str) -> bool:
     try:
         text.encode()

@@ -26,7 +26,7 @@ from . import blocking
 from .cursor import Cursor
 from .doorbell import Bell
 from .errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnavailable
-from .event import Draft, Event, check
+from .event import Draft, Event, check_all
 from .limits import FORK_SECONDS_MAX, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
 from .log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from .snapshots import SnapshotStore
@@ -145,19 +145,16 @@ class SqliteLog:
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """See `Log.append`."""
         state = self._opened or self._state()
-        sizes = [check(draft) for draft in drafts]
+        sizes, plain = check_all(drafts)
         if len(sizes) != 1:
             check_batch(sizes)
             if not sizes:
                 return []
-        repeated = False
-        for draft in drafts:
-            repeated = repeated or draft.seq > 0
-            if draft.partition:
-                check_partitions(drafts, self.partitions)
-        entry = Entry(drafts)
-        if repeated:
-            await self._search_before(state, entry)
+        entry = Entry(drafts, plain=plain)
+        if not plain:
+            check_partitions(drafts, self.partitions)
+            if any(draft.seq for draft in drafts):
+                await self._search_before(state, entry)
         # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
         if not (blocking.is_driven() and state.committer.commit_alone(entry)):
             await self._commit(state, entry)

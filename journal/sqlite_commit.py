@@ -50,12 +50,13 @@ _NOTHING: Final[Mapping[Identity, Event]] = {}
 
 
 class Entry:
-    """One append on its way: what was handed in, and what became of it."""
+    """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
 
-    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "searched_to")
+    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to")
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
+    def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
+        self.plain = plain and bool(drafts)
         self.done = False
         self.events: list[Event] = []
         self.error: Exception | None = None
@@ -345,7 +346,8 @@ class Committer:
     def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> list[Event]:
         """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
         writer, offset, now = self.writer, transaction.end, self._clock()
-        if _are_plain(entry.drafts):
+        # Numbered already: an interrupt came while it was committed, and it has to be looked for.
+        if entry.plain and not entry.drafts[0].seq:
             transaction.drafts += entry.drafts
             recorded, rows = writer.record_all(entry.drafts, now, offset)
             transaction.events += recorded
@@ -417,14 +419,6 @@ class Committer:
         if self._helper is not None:
             self._work.release()
         self.lock.close()
-
-
-def _are_plain(drafts: Sequence[Draft]) -> bool:
-    """Whether all are new, different, and without a time of their own, as nearly always."""
-    for draft in drafts:
-        if draft.seq or draft.timestamp is not None:
-            return False
-    return len(drafts) == 1 or len(set(map(id, drafts))) == len(drafts)
 
 
 def _identity_of(path: str) -> tuple[int, int] | None:
