@@ -4,7 +4,16 @@ One log holds everything that happened; everything else is read off it. These ar
 `journal` (the log), `consumers` (following it), `workers` (living off it).
 """
 
-from .consumers import JournalConsumer, JournalConsumerBase, JournalEventBase
+from .consumers import (
+    AsyncJournalConsumer,
+    AsyncJournalConsumerBase,
+    JournalConsumer,
+    JournalConsumerBase,
+    JournalEventBase,
+    Replica,
+    SqliteCheckpoint,
+    View,
+)
 from .journal import (
     AppendInDoubt,
     AsyncJournal,
@@ -55,9 +64,14 @@ __all__ = [
     "Journal",
     "Position",
     # following it
+    "AsyncJournalConsumer",
+    "AsyncJournalConsumerBase",
     "JournalConsumer",
     "JournalConsumerBase",
     "JournalEventBase",
+    "Replica",
+    "SqliteCheckpoint",
+    "View",
     # living off it
     "Backoff",
     "Broker",

@@ -26,15 +26,22 @@ class Journal:
         self.asynchronous = AsyncJournal(url)
         self._portal: Portal | None = None
         self._portal_lock = threading.Lock()
+        self._closed = False
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Drive a coroutine of this journal, or of something built on it, and return its value."""
         if not self.asynchronous.log.needs_loop:
             return blocking.run(coroutine)
         with self._portal_lock:
-            if self._portal is None:
-                self._portal = Portal()
-        return self._portal.run(coroutine)
+            # What outlives the journal, a consumer for one, may still have to let go of it.
+            temporary = Portal() if self._closed else None
+            self._portal = portal = temporary or self._portal or Portal()
+        try:
+            return portal.run(coroutine)
+        finally:
+            if temporary is not None:
+                self._portal = None
+                temporary.close()
 
     @property
     def url(self) -> str:
@@ -83,6 +90,7 @@ class Journal:
         """Finish what was accepted and close the log; closing twice is harmless."""
         self.run(self.asynchronous.aclose())
         with self._portal_lock:
+            self._closed = True
             portal, self._portal = self._portal, None
         if portal is not None:
             portal.close()
