@@ -41,7 +41,7 @@ simulate: $(INSTALLED)  ## simulate whole systems, deterministically: SEEDS=2000
 	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),2000)
 
 torture: $(INSTALLED)  ## two minutes of killed and stopped workers, on a file and on a Kafka whose leaders are hurt too
-	$(BIN)/python tests/torture
+	cd tests && ../$(BIN)/python -m torture
 
 bench: $(INSTALLED)  ## measure every figure beside its floor
 	$(BIN)/python -m bench

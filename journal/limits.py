@@ -181,7 +181,7 @@ assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_SILENCE_SECONDS_MAX, "a broker that wait
 CONSUMER_EVENTS_MAX: Final = 65_536
 # While it merges, it reads at least so many events of a partition at a time.
 MERGE_PAGE_EVENTS_MIN: Final = 64
-# How long a consumer waits for one partition's records before it looks whether the tail has moved past them, in seconds.
+# How long a consumer waits for one partition before it looks whether the tail has moved past it, in seconds.
 GAP_SECONDS: Final = 0.2
 
 assert 2 * PARTITIONS_MAX <= CONSUMER_EVENTS_MAX, "a merge holds up to two pages of each partition"

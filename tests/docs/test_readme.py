@@ -15,7 +15,12 @@ def blocks(language: str) -> list[str]:
 
 def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", blocks("python")[0]], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", blocks("python")[0]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stdout == blocks("text")[0]
 

@@ -1,4 +1,4 @@
-"""`make torture`: two minutes of killed, stopped and terminated workers, on a file, and on Kafka with its leaders hurt too."""
+"""`make torture`: two minutes of killed, stopped and terminated workers, on a file and on Kafka."""
 
 import argparse
 import json
@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from checker import Verdicts
-from harness import Hurt, Plan, torture
+from torture.checker import Verdicts
+from torture.harness import Hurt, Plan, torture
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
         reports["sqlite"] = report("sqlite", verdicts, hurt, seconds)
         kept = kept and not verdicts.violations
     if given.journal in ("kafka", "both"):
-        from brokers import torture_kafka
+        from torture.brokers import torture_kafka
 
         verdicts, hurt, seconds, pauses = torture_kafka(given.tasks, given.workers, given.seconds, given.seed, _say)
         reports["kafka"] = {**report("kafka", verdicts, hurt, seconds), "pauses_seconds": pauses}

@@ -1,7 +1,8 @@
-"""The torture on Kafka: three brokers, whose leader is killed, terminated and paused while the workers are hurt as well.
+"""The torture on Kafka: three brokers, whose leader is killed, terminated and paused beside the workers.
 
-Two probes run beside it, each a writer and a reader of its own: a raw aiokafka client, and ours. What counts is not how long a
-fail-over takes, which is Kafka's affair, but that ours never pauses longer than the raw client in the same run plus a second.
+Two probes run beside it, each a writer and a reader of its own: a raw aiokafka client, and ours. What counts is not how
+long a fail-over takes, which is Kafka's affair, but that ours never pauses longer than the raw client in the same run
+plus a second.
 """
 
 import asyncio
@@ -12,12 +13,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from checker import Verdicts
-from harness import Hurt, Plan, torture
-
 import journeyman as jm
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from journeyman.deploy.kafka import Broker, KafkaCluster
+
+from torture.checker import Verdicts
+from torture.harness import Hurt, Plan, torture
 
 PROBE_SECONDS = 0.05
 BROKER_EVERY_SECONDS = 20.0

@@ -9,14 +9,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import journeyman as jm
-import torture_tasks
-from checker import Verdicts, check
 
-HERE = Path(__file__).parent
+from torture import torture_tasks
+from torture.checker import Verdicts, check
+
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class Workers:
             self.processes.append(self._start())
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "journeyman", "worker", "torture_tasks", "--journal", self.plan.url]
+        command = [sys.executable, "-m", "journeyman", "worker", "torture.torture_tasks", "--journal", self.plan.url]
         options = ["--lease-ms", str(self.plan.lease_ms), "--threads", "4", "--log-level", "ERROR"]
-        return subprocess.Popen([*command, *options], cwd=HERE, stdout=subprocess.DEVNULL)
+        return subprocess.Popen([*command, *options], cwd=TESTS, stdout=subprocess.DEVNULL)
 
     def hurt(self, chance: random.Random, hurt: Hurt) -> None:
         """Kill, stop for longer than the lease, or terminate one of them."""
@@ -96,10 +98,8 @@ class Workers:
 
     @staticmethod
     def _signal(pid: int, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def torture(
