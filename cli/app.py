@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .compact import compact_history
 from .demo import demo
 from .export import export_lines
 from .failures import EXIT_INTERRUPTED, report
@@ -51,6 +52,7 @@ for command in (worker, tail, history, why, status, demo):
     app.command()(command)
 app.command("export")(export_lines)
 app.command("import")(import_lines)
+app.command("compact")(compact_history)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,7 @@ async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Ma
             raise ValueError(f"the journal {journal.url} ends at {end}; {goal} is not in its past")
     else:
         goal = await cursor_at(log, moment)
+        await _refuse_unknown(log, view(), moment, goal)
     seen = view()
     await _replay(log, seen, await _beginning(log, seen, goal), goal)
     return seen
@@ -84,6 +85,22 @@ async def _first_later(log: Log, partition: int, offset: int, end: int, timestam
                 continue  # no event: it has no time
         offset = pages[0].next_offset
     return end
+
+
+async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:
+    """Refuse a time before the first event that is left of a partition, unless all that was removed was before it.
+
+    That is so from the time on at which a snapshot was made that reaches just as far, which `compact` sees to.
+    """
+    bounds = await log.bounds()
+    unknown = [place for place, first in bounds.first.items() if first and goal[place] == first < bounds.end[place]]
+    if not unknown:
+        return
+    for label in await log.snapshots().listed():
+        if label.created <= timestamp and all(label.cursor.get(place) == bounds.first[place] for place in unknown):
+            return
+    gone = {place: bounds.first[place] for place in unknown}
+    await refuse_gap(log, gone, await _advice(log, view, bounds.first))
 
 
 async def _beginning(log: Log, view: View, goal: Cursor) -> Cursor:

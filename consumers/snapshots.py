@@ -134,9 +134,12 @@ class SnapshotKeeper:
         self._wait_for_more(len(state))
         self._job = self._in_background(self._save(Cursor(cursor), state))
 
-    async def take(self, cursor: Mapping[int, int]) -> SnapshotLabel:
-        """Take a snapshot now, of the view as it is at `cursor`, and return when it is stored."""
-        label, sealed = await self._sealed(Cursor(cursor), self._view.snapshot())
+    async def take(self, cursor: Mapping[int, int], created: float | None = None) -> SnapshotLabel:
+        """Take a snapshot of the view, which is as it was at `cursor`, and return when it is stored.
+
+        `created` (seconds since the epoch; None: now) is a time before which all that it covers had happened.
+        """
+        label, sealed = await self._sealed(Cursor(cursor), self._view.snapshot(), created)
         await self._log.snapshots().save(label, sealed)
         return label
 
@@ -183,8 +186,8 @@ class SnapshotKeeper:
         await store.save(label, sealed)
         await prune(store, label.view, (await self._log.bounds()).first)
 
-    async def _sealed(self, cursor: Cursor, state: bytes) -> tuple[SnapshotLabel, bytes]:
-        view, created = self._view, time.time()
+    async def _sealed(self, cursor: Cursor, state: bytes, created: float | None = None) -> tuple[SnapshotLabel, bytes]:
+        view, created = self._view, time.time() if created is None else created
         anchor = await self._anchor(cursor)
         assert view.snapshot_name is not None, "asked only of views with snapshots"
         if self._log.needs_loop:

@@ -31,7 +31,8 @@ class SnapshotLabel(NamedTuple):
     - `id`: unique among all snapshots.
     - `view`, `schema`: whose state it is, and in what form; only a view of the same schema can take it back.
     - `cursor`: what had been applied.
-    - `created`: when it was taken, by the writer's clock, in seconds since the epoch; for people only.
+    - `created`: when all that it covers had happened, as a rule when it was taken, by the writer's clock, in seconds
+      since the epoch.
     - `anchor`: an event before the cursor and the checksum of its record, so that a snapshot is not taken for one of
       another journal that has come to stand in the place of its own; empty if there is none.
     - `size`: the sealed state's, in bytes.
