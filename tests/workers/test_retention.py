@@ -169,8 +169,8 @@ def test_checkpoints_that_stand_nowhere_else_are_brought_forward(url: str) -> No
             done = await compact(journal, await plan(journal, NOW - 5 * DAY + 1))
             assert list(done.carried) == ["silent"]
             assert (await journal.bounds()).first[0] == 7
-            for name, cursor in (("silent", {0: 2}), ("busy", {0: 9})):
-                assert await JournalCheckpoint(name).load(journal) == jm.Cursor(cursor)
+            for name, place in (("silent", 2), ("busy", 9)):
+                assert await JournalCheckpoint(name).load(journal) == jm.Cursor({0: place})
 
     asyncio.run(test())
 
@@ -248,8 +248,8 @@ def test_every_later_moment_is_told_as_if_nothing_had_been_removed(
             moment = NOW + len(taken) - back
             assert picture(await as_of(trimmed, TaskView, moment)) == picture(await as_of(whole, TaskView, moment))
         now = await as_of(trimmed, TaskView, bounds.end)
-        for task in now.live.values():
-            (page,) = await trimmed.log.read({task.partition: task.submitted}, 1)
-            assert page.offsets[0] == task.submitted
+        for live in now.live.values():
+            (page,) = await trimmed.log.read({live.partition: live.submitted}, 1)
+            assert page.offsets[0] == live.submitted
 
     asyncio.run(test())
