@@ -46,7 +46,7 @@ def replay_history(bench: Bench) -> list[Figure]:
         floor.append(child.run("kafka:read_raw", url=url, events=events))
         iteration.append(child.run("replay:iterate", url=url, events=events))
     bench.tell("Kafka replay: memory")
-    short = child.run("replay:iterate", url=url, events=min(bench.size.short_history_events, events // 2))
+    short = replay.repeated(bench, "replay:iterate", url, replay.shorter(bench, events))
     title = "raw getmany and msgspec decode into Event"
     return [
         replay.figure("kafka-replay", "Kafka: replay through a consumer's iteration", title, iteration, floor, short)

@@ -6,10 +6,11 @@ import msgspec
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Rounds and sizes: events, tasks and samples are counts of each round."""
+    """Rounds and sizes: events, tasks and samples are counts of each round; `few_rounds` is for what takes long."""
 
     name: str
     rounds: int
+    few_rounds: int
     lone_appends: int
     batches: int
     history_events: int
@@ -25,6 +26,7 @@ class Size(msgspec.Struct, frozen=True):
 FULL: Final = Size(
     name="full",
     rounds=5,
+    few_rounds=3,
     lone_appends=400,
     batches=60,
     history_events=1_000_000,
@@ -39,6 +41,7 @@ FULL: Final = Size(
 QUICK: Final = Size(
     name="quick",
     rounds=3,
+    few_rounds=2,
     lone_appends=200,
     batches=20,
     history_events=200_000,
@@ -54,6 +57,7 @@ QUICK: Final = Size(
 TINY: Final = Size(
     name="tiny",
     rounds=2,
+    few_rounds=1,
     lone_appends=5,
     batches=2,
     history_events=3_000,

@@ -38,9 +38,9 @@ def mechanisms(bench: Bench) -> list[Figure]:
     """The same backlog as coroutines, in threads, in processes, in turns."""
     tasks = bench.size.backlog_tasks
     runs: dict[str, list[dict[str, float]]] = {mechanism: [] for mechanism in MECHANISM_BARS}
-    for number in range(bench.size.rounds):
+    for number in range(bench.size.few_rounds):
         for mechanism, answers in runs.items():
-            bench.tell(f"mechanisms: {mechanism}, round {number + 1} of {bench.size.rounds}")
+            bench.tell(f"mechanisms: {mechanism}, round {number + 1} of {bench.size.few_rounds}")
             with bench.file("queue") as path:
                 url = sqlite_url(path)
                 drain.submit(url, tasks, mechanism)
@@ -70,8 +70,8 @@ def rivals(bench: Bench) -> list[Figure]:
     together: list[float] = []
     alone: list[float] = []
     lost, claimed = 0, 0
-    for number in range(bench.size.rounds):
-        bench.tell(f"rivals: round {number + 1} of {bench.size.rounds}")
+    for number in range(bench.size.few_rounds):
+        bench.tell(f"rivals: round {number + 1} of {bench.size.few_rounds}")
         with bench.file("queue") as path, ThreadPoolExecutor(RIVALS) as threads:
             url = sqlite_url(path)
             drain.submit(url, tasks)
@@ -107,8 +107,8 @@ def backlog(bench: Bench) -> list[Figure]:
     short = max(1, long // SHORT_BACKLOG_SHARE)
     runs: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
     waiting: list[dict[str, float]] = []
-    for number in range(bench.size.rounds):
-        bench.tell(f"long backlog: round {number + 1} of {bench.size.rounds}")
+    for number in range(bench.size.few_rounds):
+        bench.tell(f"long backlog: round {number + 1} of {bench.size.few_rounds}")
         for tasks, answers in zip((long, short), runs, strict=True):
             with bench.file("queue") as path:
                 url = sqlite_url(path)
@@ -162,8 +162,8 @@ def idle(bench: Bench) -> list[Figure]:
 def takeover(bench: Bench) -> list[Figure]:
     """A worker is killed while it runs a task; another one, with nothing else to do, claims it."""
     delays = []
-    for number in range(bench.size.rounds):
-        bench.tell(f"takeover: round {number + 1} of {bench.size.rounds}")
+    for number in range(bench.size.few_rounds):
+        bench.tell(f"takeover: round {number + 1} of {bench.size.few_rounds}")
         with bench.file("queue") as path, contextlib.ExitStack() as stack:
             delays.append(_takeover(sqlite_url(path), stack) - LEASE_MS / 1_000)
     ours = Spread.of(delays)
