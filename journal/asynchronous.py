@@ -43,6 +43,7 @@ class AsyncJournal:
     """
 
     def __init__(self, url: str | Log | None = None) -> None:
+        self._given = url
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         self._opened = False
         self._closed = False
@@ -50,8 +51,13 @@ class AsyncJournal:
 
     @property
     def url(self) -> str:
-        """The URL that opens this journal again."""
+        """The journal's URL, fit to be shown: without a password."""
         return self._log.url
+
+    @property
+    def opening_url(self) -> str | None:
+        """The URL that opens this journal again, as it was given: never to be shown. None: the environment has it."""
+        return self._given if self._given is None or isinstance(self._given, str) else self._log.url
 
     @property
     def log(self) -> Log:

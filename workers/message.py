@@ -79,7 +79,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             )
         if self.delay and not self.due:
             self.due = (self.created_at + self.delay) / 1_000
-        if not (isinstance(self.due, int | float) and math.isfinite(self.due)):
+        if isinstance(self.due, bool) or not (isinstance(self.due, int | float) and math.isfinite(self.due)):
             raise ValidationError(f"due is a time in seconds since the epoch, got {self.due!r}")
 
     @property

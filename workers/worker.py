@@ -29,12 +29,12 @@ def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | N
             if not task.broker.has_journal:
                 task.broker.bind(url)
         return url
-    urls = {task.broker.journal.url for task in tasks.values() if task.broker.has_journal}
-    if len(urls) > 1:
+    journals = {task.broker.journal.url: task.broker.journal for task in tasks.values() if task.broker.has_journal}
+    if len(journals) > 1:
         raise MultipleBrokersError(
-            f"the tasks use different journals: {', '.join(sorted(urls))}; name one with --journal"
+            f"the tasks use different journals: {', '.join(sorted(journals))}; name one with --journal"
         )
-    return urls.pop() if urls else None
+    return next((journal.asynchronous.opening_url for journal in journals.values()), None)
 
 
 async def work(

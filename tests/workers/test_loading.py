@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from journeyman.workers import NoTasksFoundError, TaskNameCollisionError, collect_tasks
+from journeyman.workers import Broker, NoTasksFoundError, Task, TaskNameCollisionError, collect_tasks
+from journeyman.workers.worker import journal_url
 
 HEADER = "from journeyman.workers import Broker, task\nbroker = Broker('memory://')\n"
 Write = Callable[[str, str], None]
@@ -100,3 +101,11 @@ def test_what_it_needs_and_is_missing_is_named(write: Write, where: str) -> None
     write(where, "import no_such_dependency\n")
     with pytest.raises(NoTasksFoundError, match="cannot be imported: it needs no_such_dependency, which is missing"):
         collect_tasks("shop_eight")
+
+
+def test_a_worker_opens_its_brokers_journal_with_the_password_that_is_never_shown() -> None:
+    url = "kafka://ada:secret@127.0.0.1:9092/shop?sasl=PLAIN"
+    broker = Broker(url)
+    tasks = {"work": Task(lambda: None, broker, "work")}
+    assert journal_url(tasks, None) == url
+    assert "secret" not in broker.journal.url
