@@ -32,8 +32,8 @@ check: $(INSTALLED)  ## lint, format, types, import contracts
 	cd tests && ../$(BIN)/mypy --namespace-packages --explicit-package-bases --config-file ../pyproject.toml .
 	$(BIN)/lint-imports
 
-unit: $(INSTALLED)  ## the tests alone
-	$(BIN)/python -m pytest
+unit: $(INSTALLED)  ## the tests alone, three files at a time
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 test: check unit  ## check and test everything
 
