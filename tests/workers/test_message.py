@@ -89,7 +89,7 @@ def test_what_no_reader_could_read_is_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}.__iter__(), "\ud800", lambda: 1], ids=str, ids=lambda value: type(value).__name__
+    "value", [object(), {1, 2}.__iter__(), "\ud800", lambda: 1], ids=lambda value: type(value).__name__
 )
 def test_arguments_that_json_cannot_hold_are_refused_with_advice(value: object) -> None:
     with pytest.raises(ValidationError, match=r"cannot be written as JSON.*plain data"):
