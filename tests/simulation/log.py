@@ -1,0 +1,105 @@
+"""A log in virtual time that does to its writers what real ones do: late, twice, in doubt, away."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from journeyman.journal.event import Draft, record
+from journeyman.journal.log import Page
+from journeyman.workers import names
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+class Landed(NamedTuple):
+    """One record: its encoding, and when (virtual seconds) it became part of the log."""
+
+    row: bytes
+    at: float
+
+
+Position = tuple[int, int]
+Done = Callable[[list[Position] | None], None]
+
+
+class SimulatedLog:
+    """Partitions in memory. The referee is told of every record in the moment in which it lands."""
+
+    def __init__(self, world: "World", partitions: int) -> None:
+        self.world = world
+        self.partitions: list[list[Landed]] = [[] for _ in range(partitions)]
+        self.positions: dict[tuple[str, int], Position] = {}
+        self.away_until = 0.0
+        self.refuses = False  # while it is away: whether appends fail at once or hang
+
+    @property
+    def away(self) -> bool:
+        """Whether nothing can be appended and nothing is read."""
+        return self.world.now < self.away_until
+
+    def append(self, drafts: Sequence[Draft], done: Done) -> None:
+        """Make the drafts durable sooner or later; `done` is told where, or None if nobody knows."""
+        world, chance = self.world, self.world.random.random()
+        if self.away and self.refuses:
+            world.after(world.random.uniform(0.001, 0.02), lambda: done(None))
+            return
+        wait = max(0.0, self.away_until - world.now) + self._latency()
+        if world.faults and any(draft.name == names.EXPIRED for draft in drafts) and world.random.random() < 0.3:
+            wait += world.random.uniform(0, world.lease / 12)  # and meanwhile the expired come back to life
+            for worker in world.workers:
+                worker.rouse()
+        if not world.faults or chance > 0.04:
+            self._land(drafts, wait, done)
+        elif chance > 0.02:  # it lands, and the acknowledgement is lost
+            self._land(drafts, wait, lambda _: world.after(self._latency(), lambda: done(None)))
+        elif chance > 0.01:  # it is told to be in doubt, and lands later
+            world.after(wait, lambda: done(None))
+            self._land(drafts, wait + world.random.uniform(0, world.lease / 20), lambda _: None)
+        else:  # it never lands
+            world.after(wait, lambda: done(None))
+
+    def _latency(self) -> float:
+        chance = self.world.random.random()
+        if chance < 0.9 or not self.world.faults:
+            return self.world.random.uniform(0.001, 0.02)
+        return self.world.random.uniform(0.02, self.world.lease / 15)
+
+    def _land(self, drafts: Sequence[Draft], wait: float, done: Done) -> None:
+        """Land each partition's part whole, at a moment of its own; acknowledge when all have landed."""
+        parts: dict[int, list[Draft]] = {}
+        for draft in drafts:
+            assert draft.partition is not None
+            parts.setdefault(draft.partition, []).append(draft)
+        missing = len(parts)
+
+        def land(part: list[Draft]) -> None:
+            nonlocal missing
+            for draft in part:
+                self._record(draft)
+            self.world.wake_all()
+            missing -= 1
+            if not missing:
+                done([self.positions[draft.writer, draft.seq] for draft in drafts])
+
+        for part in parts.values():
+            self.world.after(wait + self.world.random.uniform(0, 0.002), lambda part=part: land(part))  # type: ignore[misc]
+
+    def _record(self, draft: Draft) -> None:
+        if (draft.writer, draft.seq) in self.positions:
+            return
+        assert draft.partition is not None
+        rows = self.partitions[draft.partition]
+        self.positions[draft.writer, draft.seq] = (draft.partition, len(rows))
+        _, row = record(draft, self.world.now)
+        rows.append(Landed(row, self.world.now))
+        self.world.referee.landed(draft.partition, len(rows) - 1, row)
+
+    def page(self, partition: int, offset: int, seen_until: float, end: int | None = None) -> Page | None:
+        """What is there from `offset` on, as far as it landed before `seen_until`, or up to `end`."""
+        rows = self.partitions[partition]
+        stop = len(rows) if end is None else end
+        while end is None and stop > offset and rows[stop - 1].at > seen_until:
+            stop -= 1
+        if stop <= offset:
+            return None
+        return Page(partition, range(offset, stop), [landed.row for landed in rows[offset:stop]])

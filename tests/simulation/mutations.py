@@ -1,0 +1,341 @@
+"""Bugs, one in each rule, planted into the running product. Every one of them must be noticed by some seed."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from journeyman.workers import State, TaskView, decide, names, ready, view, watch
+from journeyman.workers.ready import ReadyTasks
+from journeyman.workers.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
+from journeyman.workers.view import SessionState
+from journeyman.workers.watch import Suspect, Watch
+from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
+
+from . import worker
+
+Plant = Callable[[MonkeyPatch], None]
+MUTATIONS: Final[dict[str, Plant]] = {}
+
+
+def mutation(plant: Plant) -> Plant:
+    """Enter a bug under the words that name it."""
+    MUTATIONS[plant.__name__.replace("_", " ")] = plant
+    return plant
+
+
+def _table(patch: MonkeyPatch, change: Callable[[dict[State, dict[str, Move]]], None]) -> None:
+    table = {state: dict(moves) for state, moves in TRANSITIONS.items()}
+    change(table)
+    patch.setattr(view, "_MOVES", [table[state] for state in sorted(table)])
+
+
+def _wrong(state: State, event: str, **wrong: Any) -> Plant:
+    def plant(patch: MonkeyPatch) -> None:
+        _table(patch, lambda table: table[state].update({event: table[state][event]._replace(**wrong)}))
+
+    return plant
+
+
+def _let_nobody_take_his_place(patch: MonkeyPatch) -> None:
+    patch.setattr(worker.SimulatedWorker, "crash", lambda self: self.pause(10 * self.world.lease))
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+for _event in (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED):
+    MUTATIONS[f"{_event} needs no token"] = _wrong(State.CLAIMED, _event, token=False)
+MUTATIONS["a claim needs no session"] = _wrong(State.READY, names.CLAIMED, session=False)
+MUTATIONS["a claim is not counted"] = _wrong(State.READY, names.CLAIMED, attempt=Attempt.KEPT)
+MUTATIONS["an interruption uses an attempt"] = _wrong(State.CLAIMED, names.INTERRUPTED, attempt=Attempt.KEPT)
+MUTATIONS["leaving uses an attempt"] = _wrong(State.CLAIMED, HANDED_BACK, attempt=Attempt.KEPT)
+MUTATIONS["an expiry uses no attempt"] = _wrong(State.CLAIMED, RETURNED, attempt=Attempt.TAKEN_OFF)
+MUTATIONS["a task that kills its workers lives for ever"] = _wrong(State.CLAIMED, EXHAUSTED, to=State.READY)
+MUTATIONS["a failure is not the end"] = _wrong(State.CLAIMED, names.FAILED, to=State.READY)
+
+
+@mutation
+def what_runs_cannot_be_revoked(patch: MonkeyPatch) -> None:
+    def change(table: dict[State, dict[str, Move]]) -> None:
+        del table[State.CLAIMED][names.REVOKED]
+
+    _table(patch, change)
+
+
+@mutation
+def a_claimed_task_can_be_claimed_again(patch: MonkeyPatch) -> None:
+    def change(table: dict[State, dict[str, Move]]) -> None:
+        table[State.CLAIMED][names.CLAIMED] = table[State.READY][names.CLAIMED]
+
+    _table(patch, change)
+
+
+# -- the fold --------------------------------------------------------------------------------------------------------
+
+
+@mutation
+def an_expiry_needs_not_name_the_last_event(patch: MonkeyPatch) -> None:
+    real = TaskView._move_session
+
+    def believe(self: TaskView, name: str, context: Any, session: SessionState | None, *where: Any) -> Any:
+        if name == names.EXPIRED and session is not None:
+            context.last = session.last
+        return real(self, name, context, session, *where)
+
+    patch.setattr(TaskView, "_move_session", believe)
+
+
+@mutation
+def only_accepted_events_are_signs_of_life(patch: MonkeyPatch) -> None:
+    real = TaskView._move_task
+
+    def forgetful(
+        self: TaskView, name: str, context: Any, session: SessionState | None, place: int, offset: int, at: float
+    ) -> Any:
+        verdict = real(self, name, context, session, place, offset, at)
+        if verdict and session is not None:
+            session.last = offset - 1
+        return verdict
+
+    patch.setattr(TaskView, "_move_task", forgetful)
+
+
+@mutation
+def an_expiry_is_a_sign_of_life_of_the_expired(patch: MonkeyPatch) -> None:
+    real = TaskView.apply_fact
+
+    def lively(self: TaskView, name: str, context: Any, place: int, offset: int, *rest: Any) -> Any:
+        session = self.session(place, context.worker)
+        if session is not None and name == names.EXPIRED:
+            session.last = offset
+        return real(self, name, context, place, offset, *rest)
+
+    patch.setattr(TaskView, "apply_fact", lively)
+
+
+def _ends_without_returning(name: str) -> Plant:
+    real = TaskView._end_session
+
+    def plant(patch: MonkeyPatch) -> None:
+        def end(self: TaskView, session: SessionState, ended_by: str, *where: Any) -> None:
+            if ended_by == name:
+                session.claims.clear()
+            real(self, session, ended_by, *where)
+
+        patch.setattr(TaskView, "_end_session", end)
+
+    return plant
+
+
+MUTATIONS["the claims of the expired do not return"] = _ends_without_returning(names.EXPIRED)
+MUTATIONS["the claims of those who leave do not return"] = _ends_without_returning(names.LEFT)
+
+
+@mutation
+def a_session_keeps_what_it_has_finished(patch: MonkeyPatch) -> None:
+    patch.setattr(TaskView, "_release", lambda self, task: None)
+
+
+@mutation
+def an_id_may_come_twice(patch: MonkeyPatch) -> None:
+    real = TaskView._submit
+
+    def forgetful(self: TaskView, context: Any, *where: Any) -> Any:
+        for room in (self.live, self.finished, self.dead):
+            room.pop(context.task, None)
+        return real(self, context, *where)
+
+    patch.setattr(TaskView, "_submit", forgetful)
+
+
+@mutation
+def a_backoff_is_forgotten(patch: MonkeyPatch) -> None:
+    real = TaskView._move_task
+
+    def hasty(self: TaskView, name: str, context: Any, *rest: Any) -> Any:
+        if name == names.RETRIED:
+            context.due = 0.0
+        return real(self, name, context, *rest)
+
+    patch.setattr(TaskView, "_move_task", hasty)
+
+
+@mutation
+def nobody_is_told_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
+    real = TaskView._settle
+
+    def silent(self: TaskView, *move: Any) -> None:
+        told, self.on_ready = self.on_ready, None
+        real(self, *move)
+        self.on_ready = told
+
+    patch.setattr(TaskView, "_settle", silent)
+
+
+# -- the watch -------------------------------------------------------------------------------------------------------
+
+
+@mutation
+def silence_counts_while_the_journal_is_away(patch: MonkeyPatch) -> None:
+    patch.setattr(Watch, "restart", lambda self, monotonic: None)
+    patch.setattr(watch, "EXPIRY_GRACE_SECONDS_MAX", 0.0)
+
+
+@mutation
+def there_is_no_grace(patch: MonkeyPatch) -> None:
+    patch.setattr(watch, "grace", lambda lease: 0.0)  # but the pauses of those who try again stay as they are
+
+
+@mutation
+def nobody_is_probed_before_he_is_expired(patch: MonkeyPatch) -> None:
+    def silent(self: Watch, seen: TaskView, monotonic: float) -> list[Suspect]:
+        return [
+            Suspect(place, who, sighting.last)
+            for (place, who), sighting in self._sightings.items()
+            if watch._silent(seen.session(place, who), sighting, monotonic)
+        ]
+
+    patch.setattr(Watch, "suspects", silent)
+    patch.setattr(Watch, "to_probe", lambda self, seen, monotonic: set())
+    patch.setattr(Watch, "restart", lambda self, monotonic: None)
+
+
+@mutation
+def a_sign_of_life_changes_nothing(patch: MonkeyPatch) -> None:
+    real = Watch.observe
+
+    def blind(self: Watch, seen: TaskView, own: frozenset[str], monotonic: float) -> bool:
+        for (place, who), sighting in self._sightings.items():
+            session = seen.session(place, who)
+            if session is not None:
+                sighting.last = session.last
+        return real(self, seen, own, monotonic)
+
+    patch.setattr(Watch, "observe", blind)
+
+
+@mutation
+def nobody_is_ever_expired(patch: MonkeyPatch) -> None:
+    patch.setattr(Watch, "suspects", lambda self, seen, monotonic: [])
+
+
+@mutation
+def the_lease_is_taken_for_half(patch: MonkeyPatch) -> None:
+    def impatient(session: SessionState | None, sighting: Any, monotonic: float) -> bool:
+        return (
+            session is not None
+            and session.last == sighting.last
+            and monotonic - sighting.seen_at >= session.lease_ms / 1_000 / 3
+        )
+
+    patch.setattr(watch, "_silent", impatient)
+
+
+# -- the decision ----------------------------------------------------------------------------------------------------
+
+
+@mutation
+def nobody_renews_his_lease(patch: MonkeyPatch) -> None:
+    patch.setattr(decide, "LEASE_RENEWAL_FRACTION", math.inf)
+
+
+@mutation
+def renewals_come_too_late(patch: MonkeyPatch) -> None:
+    patch.setattr(decide, "LEASE_RENEWAL_FRACTION", 1.0)
+
+
+@mutation
+def a_drain_claims_on(patch: MonkeyPatch) -> None:
+    real = decide.decide
+    patch.setattr(
+        worker, "decide", lambda seen, offers, eyes, now: real(seen, offers, eyes, now._replace(draining=False))
+    )
+
+
+@mutation
+def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
+    real, joined = decide.decide, set[tuple[int, str]]()
+
+    def stubborn(seen: TaskView, offers: Any, eyes: Watch, now: decide.Situation) -> list[decide.Command]:
+        commands = []
+        for command in real(seen, offers, eyes, now):
+            if isinstance(command, decide.Join):
+                key = (command.partition, now.standings[command.partition].worker)
+                if key in joined:
+                    continue
+                joined.add(key)
+            commands.append(command)
+        return commands
+
+    patch.setattr(worker, "decide", stubborn)
+    _let_nobody_take_his_place(patch)
+
+
+@mutation
+def a_refused_claim_is_forgotten(patch: MonkeyPatch) -> None:
+    real = worker.SimulatedWorker._claimed
+
+    def forget(self: worker.SimulatedWorker, task: Any, place: int, at: int) -> None:
+        if task.claim == at:
+            real(self, task, place, at)
+
+    patch.setattr(worker.SimulatedWorker, "_claimed", forget)
+    _let_nobody_take_his_place(patch)
+
+
+@mutation
+def work_is_begun_however_old_the_lease(patch: MonkeyPatch) -> None:
+    patch.setattr(worker, "LEASE_START_FRACTION", 100.0)
+
+
+# -- what is ready ---------------------------------------------------------------------------------------------------
+
+
+@mutation
+def the_share_of_the_dead_is_left_to_them(patch: MonkeyPatch) -> None:
+    patch.setattr(ready, "STEAL_DELAY_SECONDS", math.inf)
+
+
+@mutation
+def delays_do_not_count(patch: MonkeyPatch) -> None:
+    def at_once(self: ReadyTasks, task: Any) -> None:
+        self._place(task)
+
+    def whatever(self: ReadyTasks, task: Any, now: float, taken: list[Any]) -> None:
+        self._entries -= 1
+        if task.state is State.READY and not any(task is each for each in taken):
+            taken.append(task)
+
+    patch.setattr(ReadyTasks, "add", at_once)
+    patch.setattr(ReadyTasks, "_pop", whatever)
+
+
+@mutation
+def what_is_delayed_is_lost(patch: MonkeyPatch) -> None:
+    real = ReadyTasks.add
+    patch.setattr(ReadyTasks, "add", lambda self, task: None if task.due else real(self, task))
+
+
+@mutation
+def a_sweep_takes_the_ready_along(patch: MonkeyPatch) -> None:
+    patch.setattr(ReadyTasks, "sweep", lambda self, living: self._levels.clear() or self._order.clear())
+
+
+@mutation
+def the_last_priority_comes_first(patch: MonkeyPatch) -> None:
+    patch.setattr(ready, "insort", lambda order, key: (order.append(key), order.sort(reverse=True)))
+
+
+@mutation
+def a_task_that_came_back_is_offered_twice(patch: MonkeyPatch) -> None:
+    def both(self: ReadyTasks, task: Any, now: float, taken: list[Any]) -> None:
+        self._entries -= 1
+        if task.state is State.READY and task.due <= now:
+            taken.append(task)
+
+    patch.setattr(ReadyTasks, "_pop", both)
+
+
+@mutation
+def more_is_claimed_than_there_is_room_for(patch: MonkeyPatch) -> None:
+    real = ReadyTasks.take
+    patch.setattr(ReadyTasks, "take", lambda self, limit, now, monotonic: real(self, limit + 1, now, monotonic))

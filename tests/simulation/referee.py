@@ -1,0 +1,240 @@
+"""The referee: sees every record in the moment in which it lands, and knows by other means what should become of it.
+
+It keeps books of its own, written straight from the rules and without the product's table, and compares after each
+record what the product's fold made of it.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+from journeyman.workers import State, TaskState, TaskView, Verdict
+from journeyman.workers.pipeline import Job
+from journeyman.workers.view import Fact
+
+if TYPE_CHECKING:
+    from .worker import SimulatedWorker
+    from .world import World
+
+FINAL = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
+
+
+class Violation(AssertionError):
+    """An invariant is broken."""
+
+
+@dataclass
+class Book:
+    """What the referee knows of a task."""
+
+    partition: int
+    max_retries: int | None
+    state: str = "ready"
+    token: int = -1
+    owner: str = ""
+    attempts: int = 0
+    successes: int = 0
+    due: float = 0.0
+
+
+@dataclass
+class Session:
+    """What the referee knows of a session."""
+
+    last: int
+    shown_at: float
+    holds: set[str] = field(default_factory=set)
+
+
+class Referee:
+    """Checks each record, each start of a task, and the end."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.view = TaskView()
+        self.books: dict[str, Book] = {}
+        self.sessions: dict[tuple[int, str], Session] = {}
+        self.owners: dict[str, SimulatedWorker] = {}
+        self.tokens = [-1] * len(world.log.partitions)
+        self.acknowledged: set[str] = set()
+        self.accepted = self.refused = self.expiries = 0
+
+    def check(self, holds: object, what: str) -> None:
+        """Raise unless it holds."""
+        if not holds:
+            raise Violation(f"seed {self.world.seed}, at {self.world.now:.3f} s: {what}")
+
+    # -- each record -------------------------------------------------------------------------------------------------
+
+    def landed(self, partition: int, offset: int, row: bytes) -> None:
+        """A record has become part of the log."""
+        said = orjson.loads(row)
+        name, context = said["name"], said["context"]
+        expected = self._keep_books(name, context, partition, offset)
+        fact = msgspec.json.decode(row, type=Fact)
+        verdict = self.view.apply_fact(fact.name, fact.context, partition, offset, fact.timestamp)
+        self.check(
+            (verdict is Verdict.ACCEPTED) == expected,
+            f"{name} {context} at {partition}:{offset} was {verdict.name}, which it should not be",
+        )
+        self.accepted += expected
+        self.refused += not expected
+        touched = {context.get("task", "")}
+        if name in ("worker.expired", "worker.left"):
+            touched |= self.books.keys()
+        for task in touched & self.books.keys():
+            self._compare(task)
+
+    def _compare(self, task: str) -> None:
+        book, state = self.books[task], self.view.find(task)
+        self.check(state is not None, f"the task {task} is forgotten")
+        assert state is not None
+        owner = state.worker if state.state is State.CLAIMED else ""
+        token = state.claim if state.state is State.CLAIMED else -1
+        seen = (state.state.name.lower(), owner, token, state.attempts)
+        known = (book.state, book.owner, book.token, book.attempts)
+        self.check(seen == known, f"the fold has {task} as {seen}, the books as {known}")
+        self.check(book.attempts >= 0, f"{task} has {book.attempts} attempts")
+        limit = book.max_retries
+        self.check(limit is None or book.attempts <= limit + 1, f"{task} has had {book.attempts} attempts of {limit}+1")
+        self.check(book.successes <= 1, f"{task} has succeeded {book.successes} times")
+
+    def _keep_books(self, name: str, context: dict[str, Any], partition: int, offset: int) -> bool:
+        """Whether the record is to be accepted, and what follows from it."""
+        task, worker = context.get("task", ""), context.get("worker", "")
+        if name == "task.submitted":
+            return self._submitted(task, context, partition)
+        session = self.sessions.get((partition, worker))
+        if name == "worker.expired":
+            watcher = self.sessions.get((partition, context["by"]))
+            if watcher is not None:
+                self._show(watcher, offset)
+            return self._expired(worker, partition, context["last"])
+        if session is not None:
+            self._show(session, offset)
+        if name == "worker.joined":
+            if session is None:
+                self.sessions[partition, worker] = Session(offset, self.world.now)
+            return session is None
+        if session is None and name in ("worker.beat", "worker.left", "task.claimed"):
+            return False
+        if name == "worker.left":
+            for held in sorted(self._close(partition, worker)):
+                self.books[held].attempts -= 1
+            return True
+        return name == "worker.beat" or self._about_task(name, task, worker, context, offset)
+
+    def _show(self, session: Session, offset: int) -> None:
+        session.last, session.shown_at = offset, self.world.now
+
+    def _submitted(self, task: str, context: dict[str, Any], partition: int) -> bool:
+        if task in self.books:
+            return False
+        self.books[task] = Book(partition, context.get("max_retries", 3), due=context.get("due", 0.0))
+        return True
+
+    def _expired(self, worker: str, partition: int, last: int) -> bool:
+        session = self.sessions.get((partition, worker))
+        if session is None or session.last != last:
+            return False
+        who = self.owners[worker]
+        alive = not who.gone and who.awake_since <= session.shown_at
+        self.check(not alive, f"{worker} was expired although it lives and has not paused since it last showed itself")
+        self.expiries += 1
+        self.world.disturb(worker)
+        for held in sorted(self._close(partition, worker)):
+            book = self.books[held]
+            if book.max_retries is not None and book.attempts > book.max_retries:
+                book.state = "failed"
+        return True
+
+    def _close(self, partition: int, worker: str) -> set[str]:
+        held = self.sessions.pop((partition, worker)).holds
+        for task in held:
+            book = self.books[task]
+            book.state, book.token, book.owner = "ready", -1, ""
+        return held
+
+    def _about_task(self, name: str, task: str, worker: str, context: dict[str, Any], offset: int) -> bool:
+        book = self.books[task]
+        if name == "task.claimed":
+            return self._claimed(book, task, worker, offset)
+        if name == "task.revoked":
+            return self._revoked(book, task)
+        if name == "task.requeued":
+            return self._requeued(book)
+        return name in FINAL and self._ended(name, book, task, worker, context)
+
+    def _revoked(self, book: Book, task: str) -> bool:
+        if book.state not in ("ready", "claimed"):
+            return False
+        self._let_go(book, task)
+        book.state = "revoked"
+        return True
+
+    def _requeued(self, book: Book) -> bool:
+        if book.state != "failed":
+            return False
+        book.state, book.attempts, book.due = "ready", 0, 0.0
+        return True
+
+    def _ended(self, name: str, book: Book, task: str, worker: str, context: dict[str, Any]) -> bool:
+        if book.state != "claimed" or book.token != context["claim"]:
+            return False
+        self.check(book.owner == worker, f"{worker} ends {task} with the token of {book.owner}")
+        self._let_go(book, task)
+        book.state = {"task.succeeded": "succeeded", "task.failed": "failed"}.get(name, "ready")
+        book.successes += name == "task.succeeded"
+        book.attempts -= name == "task.interrupted"
+        book.due = context.get("due", book.due)
+        return True
+
+    def _claimed(self, book: Book, task: str, worker: str, offset: int) -> bool:
+        if book.state != "ready":
+            return False
+        self.check(offset > self.tokens[book.partition], f"the token {offset} does not rise")
+        self.tokens[book.partition] = offset
+        book.state, book.token, book.owner = "claimed", offset, worker
+        book.attempts += 1
+        self.sessions[book.partition, worker].holds.add(task)
+        return True
+
+    def _let_go(self, book: Book, task: str) -> None:
+        if book.state == "claimed":
+            self.sessions[book.partition, book.owner].holds.discard(task)
+        book.token, book.owner = -1, ""
+
+    # -- what workers do ---------------------------------------------------------------------------------------------
+
+    def claims(self, task: TaskState, wall: float) -> None:
+        """A worker decides to claim a task; if it knows all about it, its time must have come."""
+        book, known = self.books[task.id], self.view.find(task.id)
+        if known is not None and (known.changed, known.state) == (task.changed, State.READY):
+            self.check(book.due <= wall, f"{task.id} is to be claimed {book.due - wall:.1f} s before it is due")
+
+    def started(self, job: Job) -> None:
+        """A task is begun: nobody else may be allowed to, unless it was revoked a moment ago."""
+        book = self.books[job.state.id]
+        self.check(
+            book.token == job.claim or book.state == "revoked",
+            f"{job.lease.worker} begins {job.state.id} though its claim is over: it is {book.state}",
+        )
+
+    def accepted_submission(self, task: str) -> None:
+        """A producer was told that its task is durable."""
+        self.check(task in self.books, f"{task} was acknowledged and is not in the log")
+        self.acknowledged.add(task)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    @property
+    def settled(self) -> bool:
+        """Whether every task has come to its end."""
+        return all(book.state in ("succeeded", "failed", "revoked") for book in self.books.values())
+
+    def close(self) -> None:
+        """Faults have stopped, and time enough has passed."""
+        self.check(self.acknowledged <= self.books.keys(), "an acknowledged task is missing")
+        waiting = {task: book.state for task, book in self.books.items() if book.state in ("ready", "claimed")}
+        self.check(not waiting, f"these are not done though all is well: {waiting}")

@@ -1,0 +1,246 @@
+"""One simulated world: producers, workers, faults and time, all from one seed. The same seed is the same story."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+import orjson
+from journeyman.journal.event import Draft
+from journeyman.workers import Message, names, pipeline
+from journeyman.workers.broker import submission
+
+from .log import SimulatedLog
+from .referee import Referee
+from .worker import EPOCH, SimulatedWorker
+
+LEASES: Final = (0.5, 2.0, 6.0, 15.0, 60.0, 600.0)
+FAULTY_LEASES: Final = 20.0
+SETTLING_LEASES, SETTLING_SECONDS = 100.0, 3 * 3_600.0
+HAPPENINGS_MAX: Final = 60_000
+
+
+class Script(NamedTuple):
+    """How a task behaves: how long it runs, how likely an attempt fails, whether it kills its worker."""
+
+    seconds: float
+    failing: float
+    kills: bool
+
+
+class Story(NamedTuple):
+    """What happened in a world."""
+
+    seed: int
+    seconds: float
+    tasks: int
+    records: int
+    refused: int
+    expiries: int
+
+
+class World:
+    """Virtual time in seconds; whatever happens is an entry of one heap. Misfortunes last as long as leases do."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.lease = self.random.choice(LEASES)
+        self.peace_at = FAULTY_LEASES * self.lease
+        self.faults = True
+        self.log = SimulatedLog(self, self.random.choice([1, 1, 2]))
+        self.referee = Referee(self)
+        self.scripts: dict[str, Script] = {}
+        self.workers: list[SimulatedWorker] = []
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._seq = itertools.count(1)
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Let it happen in so many seconds."""
+        heapq.heappush(self._heap, (self.now + seconds, next(self._order), call))
+
+    def wake_all(self) -> None:
+        """Something has landed: whoever reads learns of it soon."""
+        for worker in self.workers:
+            worker.wake(self.random.uniform(0.0, 0.02))
+
+    def run(self) -> Story:
+        """The whole story: a time of faults, then one without, at whose end everything must be done."""
+        with clock_of(self):
+            for _ in range(self.random.randint(2, 4)):
+                self.hire()
+            for _ in range(self.random.randint(1, 3)):
+                self.after(self.random.uniform(0, 0.5) * self.lease, self._produce)
+            self.after(self.random.uniform(0.3, 3) * self.lease, self._trouble)
+            self._until(self.peace_at)
+            self._make_peace()
+            self._until(self.now + SETTLING_LEASES * self.lease + SETTLING_SECONDS, lambda: self.referee.settled)
+            self.referee.close()
+            self._compare_views()
+        records = sum(map(len, self.log.partitions))
+        referee = self.referee
+        return Story(self.seed, self.now, len(referee.books), records, referee.refused, referee.expiries)
+
+    def _until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
+        while self._heap and self._heap[0][0] <= end and not done():
+            self.now, order, call = heapq.heappop(self._heap)
+            call()
+            self.referee.check(order < HAPPENINGS_MAX, "they are busy without end")
+        if not done():
+            self.now = end
+
+    # -- who there is ------------------------------------------------------------------------------------------------
+
+    def hire(self) -> None:
+        """One more worker, unless there are many."""
+        self.workers = [worker for worker in self.workers if not worker.gone]
+        if len(self.workers) < 5:
+            self.workers.append(SimulatedWorker(self, next(self._seq)))
+
+    def _produce(self) -> None:
+        """Submit a few tasks, some of them a second time, and come back later."""
+        for _ in range(self.random.randint(1, 6)):
+            task = f"t{next(self._seq)}"
+            self.scripts[task] = Script(
+                self.random.choice([0.000_1, 0.01, 0.07, 0.3, 1.5]) * self.lease,
+                self.random.choice([0.0, 0.0, 0.3, 1.0]),
+                self.random.random() < 0.04,
+            )
+            message = Message(
+                task_name="work",
+                uuid=task,
+                priority=self.random.choice([0, 0, 1, 2]),
+                max_retries=self.random.choice([0, 1, 2] if self.scripts[task].failing == 1.0 else [0, 1, 3, None]),
+                created_at=int((EPOCH + self.now) * 1_000),
+                delay=self.random.choice([0, 0, 0, 700, int(5_000 * self.lease)]),
+            )
+            self._submit(message)
+            if self.random.random() < 0.1:
+                self._submit(message)  # by another producer, or by the same one that forgot
+            if self.random.random() < 0.05:
+                self._say_later(names.REVOKED, task, 1)
+            elif self.random.random() < (0.6 if self.scripts[task].failing == 1.0 else 0.1):
+                self._say_later(names.REQUEUED, task, 4)
+                self._say_later(names.REQUEUED, task, 8)
+        if self.now < 0.6 * self.peace_at:
+            self.after(self.random.expovariate(1) * 1.3 * self.lease, self._produce)
+
+    def _place(self, task: str) -> int:
+        return sum(task.encode()) % len(self.log.partitions)
+
+    def _submit(self, message: Message) -> None:
+        draft = submission(message)
+        draft.partition = self._place(message.uuid)
+        self._say(draft, lambda: self.referee.accepted_submission(message.uuid))
+
+    def _say_later(self, name: str, task: str, leases: float) -> None:
+        """Somebody revokes or requeues a task, whether or not there is any sense in it."""
+
+        def say() -> None:
+            if task in self.referee.books:
+                self._say(Draft(name, b'{"task":"%b"}' % task.encode(), task, self._place(task)), lambda: None)
+
+        self.after(self.random.uniform(0, leases) * self.lease, say)
+
+    def _say(self, draft: Draft, done: Callable[[], Any]) -> None:
+        """Append as a patient producer does: the same draft again until it is acknowledged."""
+        draft.writer, draft.seq = "producer", next(self._seq)
+
+        def attempt() -> None:
+            self.log.append([draft], answered)
+
+        def answered(positions: list[tuple[int, int]] | None) -> None:
+            if positions is None:
+                self.after(self.random.uniform(0.05, 0.5), attempt)
+            else:
+                done()
+
+        attempt()
+
+    # -- what happens to them ----------------------------------------------------------------------------------------
+
+    def _trouble(self) -> None:
+        """One misfortune, and the next one later."""
+        kind = self.random.choice(["pause", "pause", "crash", "drain", "clock", "away", "hire", "ghost"])
+        worker = self.random.choice(self.workers)
+        if kind == "pause":
+            worker.pause(self.random.choice([0.2, 0.5, self.random.uniform(1.0, 1.3), 1.5, 3.0]) * self.lease)
+        elif kind == "crash" and not worker.gone:
+            worker.crash()
+        elif kind == "drain" and not worker.gone:
+            worker.drain(self.random.choice([0.0, 0.3, 1_000.0]) * self.lease)
+            self.after(self.random.uniform(0, 2) * self.lease, self.hire)
+        elif kind == "clock":
+            worker.clock_offset = self.random.choice([-3_600.0, 3_600.0, 0.0])
+        elif kind == "away":
+            self._go_away()
+        elif kind == "ghost":
+            self._haunt()
+        else:
+            self.hire()
+        if self.now < self.peace_at:
+            self.after(self.random.uniform(0.1, 2) * self.lease, self._trouble)
+
+    def _go_away(self) -> None:
+        """The journal is away, perhaps for longer than a lease; it is not away again at once."""
+        if self.now > self.log.away_until + 3 * self.lease:
+            seconds = self.random.choice([0.3, 0.9, self.random.uniform(0.9, 1.4), 2.5]) * self.lease
+            self.log.away_until = self.now + seconds
+            # Longer than a minute, and trying again would be all there is to tell.
+            self.log.refuses = seconds < 60 and self.random.random() < 0.5
+
+    def _haunt(self) -> None:
+        """Outcomes of claims that are long over come from somewhere."""
+        for task, book in self.referee.books.items():
+            if book.state == "claimed" and self.random.random() < 0.5:
+                name = self.random.choice([names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED])
+                context = {"task": task, "worker": book.owner, "claim": self.random.randrange(-1, book.token)}
+                self._say(Draft(name, orjson.dumps(context), task, book.partition), lambda: None)
+
+    def disturb(self, worker: str) -> None:
+        """A session was expired: if its worker stands still, it may go on just now, and not know."""
+        who = self.referee.owners[worker]
+        if self.faults and who.asleep and self.random.random() < 0.4:
+            who.blind_until = self.now + self.random.uniform(0, self.lease / 20)
+            who.rouse()
+
+    def _make_peace(self) -> None:
+        """From here on nothing goes wrong any more, and there is somebody to work."""
+        self.faults = False
+        self.hire()
+        self.hire()
+
+    def _compare_views(self) -> None:
+        """Whoever has read everything knows what the referee knows."""
+        expected = {task: book.state for task, book in self.referee.books.items()}
+        for worker in self.workers:
+            if worker.gone:
+                continue
+            for place in range(len(worker.applied)):
+                worker._apply(place, None)
+            seen = {}
+            for task in expected:
+                state = worker.view.find(task)
+                seen[task] = state.state.name.lower() if state is not None else "forgotten"
+            self.referee.check(seen == expected, f"worker {worker.number} sees another state than the referee")
+
+
+@contextmanager
+def clock_of(world: World) -> Iterator[None]:
+    """Let leases and jobs go by the world's time."""
+    module = vars(pipeline)
+    real, module["time"] = module["time"], SimpleNamespace(monotonic=lambda: world.now)
+    try:
+        yield
+    finally:
+        module["time"] = real
+
+
+def tell(seed: int) -> Story:
+    """Run the world of a seed to its end; `Violation` names the seed and the moment."""
+    return World(seed).run()
