@@ -62,7 +62,7 @@ def test_without_the_systems_list_of_locks_the_holder_has_no_number(
 
 def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
     """SQLite alone lets one process have it all: measured, 2,234 commits of one against 1 each of three others."""
-    url, names, count = f"sqlite:///{tmp_path}/a.db", ["writer.a", "writer.b", "writer.c"], 100
+    url, names, count = f"sqlite:///{tmp_path}/a.db", ["writer.a", "writer.b", "writer.c"], 400
     with Journal(url) as journal, ExitStack() as stack:
         lock = WriteLock(f"{tmp_path}/a.db-lock")
         assert lock.acquire()
@@ -75,6 +75,8 @@ def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
                 line_from(process)
         order = [event.name for event in journal.read({0: 0}, 3 * count).events]
         assert Counter(order) == dict.fromkeys(names, count)
-        ends = {name: len(order) - order[::-1].index(name) for name in names}
-        when_the_first_ended = Counter(order[: min(ends.values())])
-        assert min(when_the_first_ended[name] for name in names) >= count // 10, when_the_first_ended
+        # While all three were at it: a busy machine may start one of them late.
+        begun = max(order.index(name) for name in names)
+        ended = min(len(order) - order[::-1].index(name) for name in names)
+        shares = Counter(order[begun:ended])
+        assert min(shares[name] for name in names) >= (ended - begun) // 10 > 0, shares
