@@ -1,13 +1,20 @@
-"""Whole worlds in virtual time: nothing is lost, nothing done twice, and nobody alive is expired."""
+"""Whole worlds in virtual time: nothing is lost, nothing done twice, nobody alive expired, and every bug is noticed."""
 
 import pytest
+from simulation.mutations import MUTATIONS
+from simulation.referee import Violation
 from simulation.world import World, tell
 
-SEEDS = 60
+SEEDS = 80
+SEEDS_MAX = 2_000
+HOURS_MIN = 200
+# Where bugs that need a rare coincidence were noticed last: only where to look first, all other seeds are tried after.
+LOOK_FIRST = {"there is no grace": 133, "a claim needs no session": 13}
 
 
 def test_many_worlds_break_no_invariant() -> None:
     stories = [tell(seed) for seed in range(SEEDS)]
+    assert sum(story.seconds for story in stories) / 3_600 > HOURS_MIN
     assert sum(story.tasks for story in stories) > 20 * SEEDS
     assert sum(story.expiries for story in stories) > SEEDS, "workers are lost and their claims taken over"
     assert sum(story.refused for story in stories) > SEEDS, "events cross, and the later one is refused"
@@ -19,3 +26,30 @@ def test_a_seed_tells_the_same_story_again(seed: int) -> None:
     stories = [world.run() for world in worlds]
     assert stories[0] == stories[1]
     assert worlds[0].log.partitions == worlds[1].log.partitions
+
+
+def test_a_violation_names_the_seed_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTATIONS["nobody renews his lease"](monkeypatch)
+    seed, said = first_noticed("nobody renews his lease")
+    with pytest.raises(Violation) as again:
+        tell(seed)
+    assert said == str(again.value)
+    assert said.startswith(f"seed {seed}, at ")
+
+
+@pytest.mark.parametrize("bug", sorted(MUTATIONS))
+def test_a_bug_in_this_rule_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTATIONS[bug](monkeypatch)
+    seed, _ = first_noticed(bug)
+    monkeypatch.undo()
+    tell(seed)  # and without the bug that world is in order
+
+
+def first_noticed(bug: str) -> tuple[int, str]:
+    """The first seed in whose world the bug is noticed, and what is said."""
+    for seed in (LOOK_FIRST.get(bug, 0), *range(SEEDS_MAX)):
+        try:
+            tell(seed)
+        except (Violation, AssertionError) as error:
+            return seed, str(error)
+    pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")

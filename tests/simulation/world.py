@@ -17,10 +17,10 @@ from .log import SimulatedLog
 from .referee import Referee
 from .worker import EPOCH, SimulatedWorker
 
-LEASES: Final = (0.5, 2.0, 6.0, 15.0, 60.0, 600.0)
+LEASES: Final = (0.5, 2.0, 6.0, 15.0, 60.0, 600.0, 3_600.0)
 FAULTY_LEASES: Final = 20.0
 SETTLING_LEASES, SETTLING_SECONDS = 100.0, 3 * 3_600.0
-HAPPENINGS_MAX: Final = 60_000
+HAPPENINGS_MAX: Final = 40_000
 
 
 class Script(NamedTuple):
