@@ -224,6 +224,7 @@ class Foreman:
             self._somebody_to_watch = self._watch.observe(self.view, own, monotonic)
             for lane in self._lanes.values():
                 lane.ready.sweep(len(self.view.live))
+                lane.ready.look_for_absent(self.view.sessions)
 
     def _departed(self, monotonic: float) -> list[Expire]:
         """Now and then: the idle sessions of this machine whose process is gone."""

@@ -2,7 +2,8 @@
 
 Order: the queues as the worker lists them, then priority (lower first), then the log's own order. Within one such
 level every task has a worker whose turn it is, by rendezvous hashing of task and worker; the others leave it alone
-for a moment and then steal it from the far end, so that workers rarely race and nothing stays behind.
+for a moment and then steal it from the far end, so that workers rarely race and nothing stays behind. Who lets a turn
+pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one that waits.
 
 Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
 the living, so that a reader that never picks does not leak.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .transitions import State
-from .view import TaskState
+from .view import SessionState, TaskState
 
 LevelKey = tuple[int, int]
 _READY = State.READY
@@ -56,7 +57,10 @@ class ReadyTasks:
 
     def __init__(self, knows: Callable[[str], bool] = lambda _: True, queues: Sequence[str] | None = None) -> None:
         self._own: dict[int, str] = {}
-        self._workers: dict[int, tuple[str, ...]] = {}
+        self._all: dict[int, tuple[str, ...]] = {}
+        self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
+        self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
+        self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
         self._knows = knows
         self._ranks = {queue: rank for rank, queue in enumerate(queues)} if queues is not None else None
         self._levels: dict[LevelKey, _Level] = {}
@@ -91,9 +95,34 @@ class ReadyTasks:
     def set_workers(self, own: Mapping[int, str], others: Mapping[int, Iterable[str]]) -> None:
         """Take note of who shares the work of each partition; whose turn it is, is decided anew for each task."""
         workers = {place: tuple(sorted({worker, *others.get(place, ())})) for place, worker in own.items()}
-        if (self._own, self._workers) != (own, workers):
-            self._own, self._workers = dict(own), workers
+        if (self._own, self._all) != (own, workers):
+            self._own, self._all = dict(own), workers
+            self._share()
             self._place_anew()
+
+    def look_for_absent(self, sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
+        """Take the turns from those who let one pass and were silent since, and give them back to who shows up again.
+
+        It holds for tasks that come from now on: to file all those that wait anew could cost more than it gains.
+        """
+        if not self._passed and not self._absent:
+            return
+        for (place, worker), ready_at in self._passed.items():
+            session = sessions.get(place, {}).get(worker)
+            if session is not None and session.last < ready_at:
+                self._absent[place, worker] = session.last
+        self._passed.clear()
+        for (place, worker), last in list(self._absent.items()):
+            session = sessions.get(place, {}).get(worker)
+            if session is None or session.last != last:
+                del self._absent[place, worker]
+        self._share()
+
+    def _share(self) -> None:
+        self._workers = {
+            place: tuple(worker for worker in workers if (place, worker) not in self._absent)
+            for place, workers in self._all.items()
+        }
 
     def _place_anew(self) -> None:
         waiting = list(self._all_entries())
@@ -139,9 +168,18 @@ class ReadyTasks:
             if len(taken) >= limit:
                 break
             room = min(limit, len(taken) + STEAL_TASKS_MAX)
+            before = len(taken)
             while level.overdue and len(taken) < room:
                 self._pop(level.overdue.pop(), now, taken)
+            for task in taken[before:]:
+                self._note_passed(task)
         return taken
+
+    def _note_passed(self, task: TaskState) -> None:
+        place, own = task.partition, self._own[task.partition]
+        for worker in self._workers.get(place, ()):
+            if worker != own and rank(task.id, worker, (own,)) == 0:
+                self._passed[place, worker] = task.changed
 
     def _age(self, level: _Level, monotonic: float) -> None:
         """Move on what others had time enough to take, and let go of what they took."""

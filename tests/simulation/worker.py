@@ -135,6 +135,7 @@ class SimulatedWorker:
             self._share()
         self.watch.observe(self.view, frozenset(lease.worker for lease in self.leases.values()), self.world.now)
         self.ready.sweep(len(self.view.live))
+        self.ready.look_for_absent(self.view.sessions)
         if self.draining:
             self.outcomes += [Outcome(job, names.INTERRUPTED) for job in self.waiting]
             self.waiting = []

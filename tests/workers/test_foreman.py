@@ -168,6 +168,19 @@ async def test_it_does_not_spin_after_a_theft() -> None:
 
 
 @in_loop
+async def test_sessions_of_the_dead_delay_nothing_for_long() -> None:
+    floor, tasks = Floor(), named(work=lambda: 1)
+    for number in range(30):
+        await floor.say(names.JOINED, worker=f"ghost-{number}", lease_ms=1_000, host="elsewhere", pid=1)
+    async with floor.worker(tasks, QUICK) as worker:
+        ready = threads(worker).ready
+        while len(ready._absent) < 30:
+            await floor.submit(tasks["work"])
+            await reached(lambda: floor.count(names.SUCCEEDED) == floor.count(names.SUBMITTED), "it to be done")
+        assert ready._workers == {0: (worker.worker,)}
+
+
+@in_loop
 async def test_only_partitions_with_claims_are_renewed() -> None:
     floor, gate = Floor(partitions=4), Gate()
     tasks = named(work=gate)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
-from journeyman.workers import State, TaskState
+from journeyman.workers import SessionState, State, TaskState
 from journeyman.workers.message import new_id
 from journeyman.workers.ready import ReadyTasks, rank
 
@@ -291,3 +291,58 @@ def test_a_sweep_loses_nothing_that_is_ready(delay: int) -> None:
     tasks.sweep(living=50)
     assert entries(tasks) == 50
     assert numbers(tasks.take(5_000, NOW + delay + 5_000, MONOTONIC)) == list(range(50))
+
+
+# -- those who are not there -----------------------------------------------------------------------------------------
+
+
+def sessions(**last: int) -> dict[int, dict[str, SessionState]]:
+    return {0: {worker: SessionState(worker, 0, 1_000, "", 0, 0.0, at) for worker, at in last.items()}}
+
+
+def turns_of(tasks: ReadyTasks, count: int, first: int) -> tuple[int, int]:
+    """How many of so many new tasks are to be had at once, and how many only later."""
+    for number in range(first, first + count):
+        tasks.add(ready_task(number))
+    at_once = tasks.take(count, NOW, MONOTONIC + 1)
+    later = []
+    while some := tasks.take(count, NOW, MONOTONIC + 2):
+        later += some
+    for task in [*at_once, *later]:
+        claim(task)
+    return len(at_once), len(later)
+
+
+def test_who_lets_a_turn_pass_in_silence_has_none_until_it_shows_up() -> None:
+    tasks, ghosts = ReadyTasks(), [f"ghost{number}" for number in range(9)]
+    tasks.set_workers({0: "me"}, {0: ["me", *ghosts]})
+    seen = sessions(**dict.fromkeys(ghosts, 5))
+    _, later = turns_of(tasks, 200, first=100)
+    assert later > 100
+    tasks.look_for_absent(seen)
+    assert turns_of(tasks, 200, first=1_000) == (200, 0)
+
+    seen[0]["ghost3"].last = 1_500  # a sign of life
+    tasks.look_for_absent(seen)
+    assert turns_of(tasks, 200, first=2_000)[1] > 50
+    seen[0]["ghost3"].last = 2_300
+    tasks.look_for_absent(seen)
+    assert turns_of(tasks, 200, first=3_000)[1] > 50, "who took part since keeps its turns"
+
+
+def test_who_is_busy_and_shows_it_keeps_its_turns() -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: ["me", "you"]})
+    assert turns_of(tasks, 100, first=100)[1] > 20
+    tasks.look_for_absent(sessions(you=500))
+    assert turns_of(tasks, 100, first=1_000)[1] > 20
+
+
+def test_who_has_left_is_not_kept_in_mind() -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: ["me", "you"]})
+    turns_of(tasks, 100, first=100)
+    tasks.look_for_absent(sessions(you=5))
+    tasks.set_workers({0: "me"}, {0: ["me"]})
+    tasks.look_for_absent({0: {}})
+    assert (tasks._absent, tasks._passed) == ({}, {})
