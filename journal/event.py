@@ -5,6 +5,8 @@ is an event that has not happened yet; a log turns it into an `Event` by giving 
 position.
 """
 
+import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -98,9 +100,38 @@ def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
     try:
         # Copied: what orjson returns was cut from a buffer of a kilobyte, and keeping many of those costs the allocator
         # ten times what the encoding does (measured: 4.5 µs an event against 0.3 µs).
-        return b"%b" % orjson.dumps(context if isinstance(context, dict) else dict(context))
-    except TypeError as error:
+        encoded = b"%b" % orjson.dumps(context if isinstance(context, dict) else dict(context))
+        refuse_infinite(context, encoded)
+    except (TypeError, ValueError) as error:
         raise InvalidEvent(f"the context of {name!r} cannot be written as JSON: {error}") from error
+    return encoded
+
+
+def refuse_infinite(value: Any, encoded: bytes) -> None:
+    """`ValueError` if `value` has an infinite number or NaN: JSON has none, and encoders write null in their place.
+
+    A null in the encoding is rare enough, and cheap enough to look for, that only then the value is walked through.
+    """
+    if b"null" in encoded:
+        try:
+            json.dumps(value, allow_nan=False, skipkeys=True, default=_parts)
+        except ValueError as error:
+            raise ValueError(
+                "it has NaN or an infinite number, which JSON has not; write them as None or as text"
+            ) from error
+
+
+def _parts(value: Any) -> Any:
+    """What is inside a value that the standard library's JSON does not know; None if nothing is."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return getattr(value, "value", None)  # an enumeration's
 
 
 def check(drafted: Draft) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import msgspec
 import uuid_utils
 
+from ..journal.event import refuse_infinite
 from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
@@ -161,12 +162,14 @@ _encoder: Final = msgspec.json.Encoder()
 def encode_message(message: Message) -> bytes:
     """The message as the context of its `task.submitted`; `ValidationError` says what JSON could not hold."""
     try:
-        return _encoder.encode(message)
+        encoded = _encoder.encode(message)
+        refuse_infinite((message.args, message.kwargs, message.metadata, message.backoff_settings), encoded)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise ValidationError(
             f"the arguments of {message.task_name} cannot be written as JSON: {error}. "
             "Pass plain data (text, numbers, lists, objects), or a reference to what is elsewhere."
         ) from error
+    return encoded
 
 
 def decode_message(row: bytes) -> Message:

@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from ..journal.errors import HistoryTruncated
+from ..journal.event import refuse_infinite
 from ..journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
 from . import names
 from .message import Message, decode_message
@@ -180,7 +181,9 @@ class UnserialisableResult(TypeError):
 def _encode_result(result: Any) -> bytes:
     try:
         encoded = orjson.dumps(result)
-    except TypeError as error:
+        if result is not None:
+            refuse_infinite(result, encoded)
+    except (TypeError, ValueError) as error:
         raise UnserialisableResult(
             f"the result cannot be written as JSON: {error}. Return plain data (text, numbers, lists, objects)."
         ) from error

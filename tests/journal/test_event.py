@@ -2,7 +2,12 @@
 
 import itertools
 import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -122,6 +127,28 @@ def test_contexts_that_are_no_objects(context: Any) -> None:
 def test_contexts_that_json_cannot_hold(value: Any) -> None:
     with pytest.raises(InvalidEvent, match=r"context of .a\.b. cannot be written as JSON"):
         draft("a.b", {"value": value})
+
+
+@dataclass
+class Measured:
+    value: float
+
+
+class Level(Enum):
+    NONE = math.nan
+
+
+@pytest.mark.parametrize(
+    "value", [math.nan, [math.inf], {"a": {"b": (-math.inf,)}}, Measured(math.nan), [None, Level.NONE]], ids=repr
+)
+def test_numbers_that_json_does_not_have_are_refused_and_not_turned_into_nothing(value: Any) -> None:
+    with pytest.raises(InvalidEvent, match=r"context of .a\.b. cannot be written as JSON: it has NaN or an infinite"):
+        draft("a.b", {"value": value})
+
+
+def test_nulls_and_the_word_are_no_infinite_numbers() -> None:
+    value = [None, "null", Measured(1.5), datetime(2026, 11, 22, tzinfo=UTC), UUID(int=7)]
+    assert b"null" in draft("a.b", {"value": value}).context
 
 
 def test_any_mapping_is_a_context() -> None:

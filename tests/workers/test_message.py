@@ -64,7 +64,15 @@ def test_whatever_is_accepted_is_read_as_it_was_meant(
     assert (state.max_retries, state.due) == (message.max_retries, message.due)
     again = decode_message(row)
     assert (again.uuid, again.timeout, again.delay) == (message.uuid, message.timeout, message.delay)
-    assert again.args == [None if isinstance(arg, float) and not math.isfinite(arg) else arg for arg in message.args]
+    assert (again.args, again.kwargs) == (message.args, message.kwargs)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_json_does_not_have_is_refused_wherever_it_is(number: float) -> None:
+    for wrong in ({"args": [[number]]}, {"kwargs": {"a": {"b": (1, number)}}}, {"metadata": {"n": number, "m": None}}):
+        with pytest.raises(ValidationError, match="NaN or an infinite number"):
+            row_of(Message(task_name="work", **wrong))
+    row_of(Message(task_name="work", args=[None, "null"]))
 
 
 @pytest.mark.parametrize(

@@ -198,9 +198,10 @@ def cycle() -> list[Any]:
         ("\ud800", "cannot be written as JSON"),
         (2**70, "cannot be written as JSON"),
         (cycle(), "cannot be written as JSON"),
+        ({"loss": float("nan")}, "NaN or an infinite number"),
         ("x" * RESULT_BYTES_MAX, "the limit is"),
     ],
-    ids=["an object", "keys that are no text", "no UTF-8", "a large number", "a cycle", "too large"],
+    ids=["an object", "keys that are no text", "no UTF-8", "a large number", "a cycle", "not a number", "too large"],
 )
 def test_a_result_that_cannot_be_stored_fails_the_task_with_the_reason(value: object, reason: str) -> None:
     outcome = outcome_of(task_of(lambda: value, 0))
