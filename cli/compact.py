@@ -9,7 +9,7 @@ import typer
 
 from ..journal.synchronous import Journal
 from ..workers.retention import Compacted, Hold, Plan, compact, plan
-from ..workers.transitions import State
+from ..workers.rules.transitions import State
 from .failures import BadInput
 from .moments import parse_moment
 from .opening import existing_journal

@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from ..consumers.exporting import Exported, Selection, export
+from ..consumers.files.exporting import Exported, Selection, export
 from .failures import quiet_when_nobody_reads
 from .files import STANDARD, writing
 from .moments import parse_moment

@@ -11,13 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 import typer
 
 from ..journal.errors import BadJournalURL, InvalidEvent, JournalError
-from ..workers.errors import (
-    MultipleBrokersError,
-    NoTasksFoundError,
-    TaskError,
-    TaskNameCollisionError,
-    ValidationError,
-)
+from ..workers.errors import MultipleBrokersError, NoTasksFoundError, TaskError, TaskNameCollisionError, ValidationError
 
 EXIT_ENVIRONMENT: Final = 1
 EXIT_USAGE: Final = 2

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.synchronous import Journal
-from ..workers import names
-from ..workers.history import Step, TaskHistory, short_id, task_history
-from ..workers.past import cursor_at
-from ..workers.transitions import State
-from ..workers.view import Verdict
+from ..workers.inspection.history import Step, TaskHistory, short_id, task_history
+from ..workers.inspection.past import cursor_at
+from ..workers.rules import names
+from ..workers.rules.transitions import State
+from ..workers.rules.view import Verdict
 from .failures import quiet_when_nobody_reads
 from .moments import parse_past
 from .opening import existing_journal

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from ..consumers.importing import Imported, Importer
+from ..consumers.files.importing import Imported, Importer
 from .failures import BadInput
 from .files import STANDARD, Source, reading
 from .opening import shared_journal

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-from ..workers.wording import span
+from ..workers.inspection.wording import span
 from .failures import BadInput
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}

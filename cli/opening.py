@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..journal.memory import MemoryLog
-from ..journal.sqlite import SqliteLog
+from ..journal.memory.log import MemoryLog
+from ..journal.sqlite.log import SqliteLog
 from ..journal.synchronous import Journal
 from .failures import BadInput
 

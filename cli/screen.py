@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.console import Console, RenderableType
 
-from ..workers.wording import span, when
+from ..workers.inspection.wording import span, when
 
 __all__ = ["console_for", "printable", "show", "span", "when"]
 

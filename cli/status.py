@@ -12,14 +12,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..consumers.replica import Replica
+from ..consumers.views.replica import Replica
 from ..journal.synchronous import Journal
-from ..workers.evidence import last_signs
-from ..workers.history import short_id
-from ..workers.overview import Overview, QueueLine, WorkerLine, overview
-from ..workers.past import standing
-from ..workers.view import TaskView
-from ..workers.wording import age, clock, listing, number
+from ..workers.inspection.evidence import last_signs
+from ..workers.inspection.history import short_id
+from ..workers.inspection.overview import Overview, QueueLine, WorkerLine, overview
+from ..workers.inspection.past import standing
+from ..workers.inspection.wording import age, clock, listing, number
+from ..workers.rules.view import TaskView
 from .failures import BadInput, quiet_when_nobody_reads
 from .moments import parse_past
 from .opening import existing_journal

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.synchronous import Journal
-from ..workers.evidence import gather
-from ..workers.findings import Finding
-from ..workers.past import standing
-from ..workers.view import TaskState
-from ..workers.why import explain
+from ..workers.inspection.evidence import gather
+from ..workers.inspection.findings import Finding
+from ..workers.inspection.past import standing
+from ..workers.inspection.why import explain
+from ..workers.rules.view import TaskState
 from .failures import EXIT_ENVIRONMENT, quiet_when_nobody_reads
 from .moments import parse_past
 from .opening import existing_journal

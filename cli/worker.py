@@ -17,8 +17,8 @@ from ..journal.limits import (
     THREADS_MAX,
 )
 from ..workers.errors import TaskError
-from ..workers.foreman import Foreman
-from ..workers.health_report import HealthTarget
+from ..workers.foreman.foreman import Foreman
+from ..workers.health.report import HealthTarget
 from ..workers.loading import collect_tasks
 from ..workers.settings import Settings, Statistics, processes_default
 from ..workers.task import Task

@@ -9,12 +9,12 @@ from typing import Self, Unpack
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.limits import PAGE_EVENTS
-from .backlog import Backlog
 from .checkpoint import JournalCheckpoint
 from .definition import ConsumerDefinition, ConsumerOptions, PlainEvents
+from .engine.backlog import Backlog
+from .engine.stream import Stream
 from .event import JournalEventBase
 from .statistics import Statistics
-from .stream import Stream
 
 
 class AsyncJournalConsumerBase(ConsumerDefinition):

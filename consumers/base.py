@@ -10,13 +10,13 @@ from ..journal import blocking
 from ..journal.cursor import Cursor
 from ..journal.limits import PAGE_EVENTS
 from ..journal.synchronous import Journal
-from .backlog import Backlog
 from .checkpoint import JournalCheckpoint
 from .definition import ConsumerDefinition, ConsumerOptions
-from .delivery import Delivery
+from .engine.backlog import Backlog
+from .engine.delivery import Delivery
+from .engine.stream import Stream
 from .event import JournalEventBase
 from .statistics import Statistics
-from .stream import Stream
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..consumers.view import View
+from ..consumers.views.view import View
 from ..journal.event import Event
 from ..journal.log import Page
-from ..workers import names
-from ..workers.view import TaskView, Verdict
+from ..workers.rules import names
+from ..workers.rules.view import TaskView, Verdict
 from .source import Facts
 
 _OUTCOMES: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED})

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ..consumers.concrete import JournalConsumer
 from ..consumers.event import JournalEventBase
 from ..journal.synchronous import Journal
-from ..workers import names
+from ..workers.rules import names
 
 _LIVE_SECONDS_MAX: Final = 15.0
 

@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from ..consumers.replica import Replica
+from ..consumers.views.replica import Replica
 from ..journal.synchronous import Journal
-from ..workers import names
 from ..workers.broker import Broker
-from ..workers.history import short_id
+from ..workers.inspection.history import short_id
 from ..workers.message import new_id
+from ..workers.rules import names
 from .daemons import Daemon, Daemons
 from .direct import DirectComputation
 from .fold import DemoView

@@ -13,7 +13,7 @@ from typing import Any
 import journeyman as jm
 import msgspec
 from journeyman.consumers import Replica, View, as_of
-from journeyman.consumers.snapshots import SnapshotKeeper
+from journeyman.consumers.views.snapshots import SnapshotKeeper
 
 Counts = dict[str, dict[int, int]]
 

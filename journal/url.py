@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .errors import BadJournalURL
-from .kafka_connection import redacted
+from .kafka.connection import redacted
 from .limits import PARTITIONS_MAX
 from .log import Log
 
@@ -50,7 +50,7 @@ def whole_number(url: str, name: str, text: str, highest: int) -> int:
 
 
 def _open_memory(url: str, parts: SplitResult) -> Log:
-    from .memory import MemoryLog, shared_store
+    from .memory.log import MemoryLog, shared_store
 
     given = options(url, parts, ("partitions",))
     partitions = whole_number(url, "partitions", given.get("partitions", "1"), PARTITIONS_MAX)
@@ -58,7 +58,7 @@ def _open_memory(url: str, parts: SplitResult) -> Log:
 
 
 def _open_sqlite(url: str, parts: SplitResult) -> Log:
-    from .sqlite import SqliteLog
+    from .sqlite.log import SqliteLog
 
     given = options(url, parts, ("sync",))
     path = unquote(parts.path[1:])
@@ -76,7 +76,7 @@ def _open_sqlite(url: str, parts: SplitResult) -> Log:
 
 def _open_kafka(url: str, parts: SplitResult) -> Log:
     try:
-        from .kafka import kafka_log_from_url
+        from .kafka.log import kafka_log_from_url
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a fault of ours, which no installation mends

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from journeyman.consumers.view import View
+from journeyman.consumers.views.view import View
 from journeyman.journal.event import Event
 
 

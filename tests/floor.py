@@ -11,9 +11,10 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Event, decode
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Log, Page
-from journeyman.journal.memory import MemoryLog, MemoryStore, MemoryTail
-from journeyman.workers import Broker, Foreman, Message, Settings, Task, TaskState, TaskView, names
+from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
+from journeyman.workers import Broker, Foreman, Message, Settings, Task, TaskState, TaskView
 from journeyman.workers.broker import submission
+from journeyman.workers.rules import names
 from waiting import reached
 
 Tasks = Mapping[str, Task[Any, Any]]

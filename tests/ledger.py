@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 from journeyman.journal.event import Draft, Event, encode_context, place, record
 from journeyman.journal.log import Page
-from journeyman.workers import TaskState, TaskView, Verdict, names
+from journeyman.workers import TaskState, TaskView, Verdict
+from journeyman.workers.rules import names
 
 
 class Ledger:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from journeyman.workers import TaskView
-from journeyman.workers.view import FactContext, Verdict
+from journeyman.workers.rules.view import FactContext, Verdict
 
 LEASE_MS = 10_000
 

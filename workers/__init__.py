@@ -11,15 +11,15 @@ from .errors import (
     TaskNameCollisionError,
     ValidationError,
 )
-from .foreman import Foreman
+from .foreman.foreman import Foreman
 from .loading import collect_tasks
 from .message import Message
 from .results import ResultStore
+from .rules.transitions import State
+from .rules.view import SessionState, TaskState, TaskView, Verdict
 from .settings import Settings, Statistics
 from .status import StatusTracker, StatusUpdate, TaskStatus
 from .task import Task, task
-from .transitions import State
-from .view import SessionState, TaskState, TaskView, Verdict
 from .worker import work
 
 __all__ = [

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from ..journal.event import Draft, Event, check
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ..journal.synchronous import Journal
-from . import names
 from .message import Message, encode_message
+from .rules import names
 
 
 class Broker:

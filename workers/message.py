@@ -12,7 +12,7 @@ from ..journal.event import refuse_infinite
 from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
-from .names import QUEUE_DEFAULT
+from .rules.names import QUEUE_DEFAULT
 
 _UNSAID: Final = -(2**31)
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 import msgspec
 
 from ..journal.synchronous import Journal
-from . import names
 from .errors import TaskFailedError
 from .message import Message
-from .transitions import FINAL_STATES, State
-from .view import TaskState
+from .rules import names
+from .rules.transitions import FINAL_STATES, State
+from .rules.view import TaskState
 from .watching import task_replica
 
 

@@ -17,16 +17,16 @@ not run again, so their number is told.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from ..consumers.as_of import as_of, cursor_at
-from ..consumers.carrying import carry_checkpoints
-from ..consumers.snapshots import SnapshotKeeper
-from ..consumers.view import View
+from ..consumers.files.carrying import carry_checkpoints
+from ..consumers.views.as_of import as_of, cursor_at
+from ..consumers.views.snapshots import SnapshotKeeper
+from ..consumers.views.view import View
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
 from ..journal.log import Log
 from ..journal.snapshots import SnapshotLabel, load, prune
-from .view import TaskState, TaskView
+from .rules.view import TaskState, TaskView
 
 # The product's own views: what is removed must be in a snapshot of each of them. They hold nothing back.
 KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (lambda: TaskView(keep_rows=True),)

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 from ..journal.synchronous import Journal
 from .errors import ValidationError
 from .message import Message
-from .transitions import State
-from .view import TaskState, TaskView
+from .rules.transitions import State
+from .rules.view import TaskState, TaskView
 from .watching import task_replica
 
 

@@ -10,7 +10,7 @@ from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
 from .errors import ValidationError
 from .message import Message
-from .names import QUEUE_DEFAULT
+from .rules.names import QUEUE_DEFAULT
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from ..consumers.replica import Replica
+from ..consumers.views.replica import Replica
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import SNAPSHOT_EVENTS
-from .view import TaskView
+from .rules.view import TaskView
 
 _NAME: Final = "task replica"
 # A worker's snapshots hold the waiting tasks' submissions as well, which saves other workers from reading them: this

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from ..journal.asynchronous import AsyncJournal
 from .errors import MultipleBrokersError
-from .foreman import Foreman
-from .health_report import HealthTarget, reporting
-from .service_manager import notify
+from .foreman.foreman import Foreman
+from .health.report import HealthTarget, reporting
+from .health.service_manager import notify
 from .settings import Settings, Statistics
 from .task import Task
 

@@ -8,7 +8,7 @@ import pytest
 from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
 from journeyman.journal import Draft, Event, HistoryTruncated, InvalidEvent, Journal
 from journeyman.journal.limits import CONSUMER_EVENTS_MAX, PAGE_EVENTS
-from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
 
 PATIENCE = 30.0
 

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.consumers.exporting import Selection, export
-from journeyman.consumers.importing import Importer
-from journeyman.consumers.lines import BadLine, encode, parse
+from journeyman.consumers.files.exporting import Selection, export
+from journeyman.consumers.files.importing import Importer
+from journeyman.consumers.files.lines import BadLine, encode, parse
 from journeyman.journal.event import Draft
 from journeyman.journal.log import Log
-from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing import FaultyLog, ManualClock
 from journeyman.journal.testing.faults import Fault
 
@@ -94,7 +94,7 @@ def test_an_import_interrupted_anywhere_is_gone_on_with(
         assert await lines_of(copy) == lines
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("journeyman.consumers.importing._BATCH_EVENTS", batch)
+        patch.setattr("journeyman.consumers.files.importing._BATCH_EVENTS", batch)
         asyncio.run(test())
 
 

@@ -7,9 +7,10 @@ from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.consumers import JournalConsumer, stream
+from journeyman.consumers import JournalConsumer
+from journeyman.consumers.engine import stream
 from journeyman.journal import Cursor, Draft, Journal, blocking
-from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing import ManualClock
 
 PARTITIONS = 4

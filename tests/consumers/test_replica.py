@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from floor import RepeatingLog, in_loop
-from journeyman.consumers.replica import Replica
-from journeyman.consumers.view import View
+from journeyman.consumers.views.replica import Replica
+from journeyman.consumers.views.view import View
 from journeyman.journal import AsyncJournal, Journal
 from journeyman.journal.cursor import Cursor, Position
 from journeyman.journal.errors import JournalUnavailable
 from journeyman.journal.event import Event
-from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from waiting import reached, wait_until
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import journeyman as jm
 import pytest
 from counting import Counting
-from journeyman.consumers.replica import Replica
-from journeyman.consumers.snapshots import SnapshotKeeper
-from journeyman.consumers.view import View
+from journeyman.consumers.views.replica import Replica
+from journeyman.consumers.views.snapshots import SnapshotKeeper
+from journeyman.consumers.views.view import View
 from journeyman.journal.snapshots import seal
 from waiting import reached, wait_until
 

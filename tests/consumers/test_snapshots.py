@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
-from journeyman.workers import State, TaskView, names, view, view_state
+from journeyman.workers import State, TaskView
+from journeyman.workers.rules import names, view, view_state
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(5)]

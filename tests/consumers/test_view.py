@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journeyman.consumers.view import View
+from journeyman.consumers.views.view import View
 from journeyman.journal.errors import InvalidEvent
 from journeyman.journal.event import Draft, Event, decode, record
 from journeyman.journal.log import Page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from journeyman.consumers.lines import parse
+from journeyman.consumers.files.lines import parse
 from journeyman.journal.event import Draft
 
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"

@@ -14,7 +14,7 @@ import pytest
 from journeyman.journal import Journal, JournalClosed, blocking, doorbell, draft
 from journeyman.journal.doorbell import FARTHEST, Bell, Ringer, bell_directories
 from journeyman.journal.log import Tail
-from journeyman.journal.sqlite import SqliteLog
+from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.testing.suite_processes import child, line_from
 from waiting import wait_until
 
@@ -162,7 +162,7 @@ def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Pat
 
 def patience_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on only a bell wakes a tail in this process: it looks by itself once an hour."""
-    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 3_600.0)
+    monkeypatch.setattr("journeyman.journal.sqlite.tail.DOORBELL_POLL_SECONDS", 3_600.0)
 
 
 @pytest.mark.parametrize("world", ["loop", "thread"])
@@ -194,9 +194,9 @@ def test_the_bell_alone_wakes_a_tail(path: str, monkeypatch: pytest.MonkeyPatch,
 
 _PATIENT_FOLLOWER = """
 import sys
-from journeyman.journal import sqlite_tail
+from journeyman.journal.sqlite import tail
 from journeyman.journal.testing.child import main
-sqlite_tail.DOORBELL_POLL_SECONDS = 3600.0
+tail.DOORBELL_POLL_SECONDS = 3600.0
 main(sys.argv[1:])
 """
 
@@ -234,13 +234,13 @@ def test_a_tail_that_was_killed_leaves_nothing_behind(path: str) -> None:
 
 
 def test_a_lost_ring_is_made_good_by_the_slow_look(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 0.02)
+    monkeypatch.setattr("journeyman.journal.sqlite.tail.DOORBELL_POLL_SECONDS", 0.02)
     monkeypatch.setattr(Ringer, "ring", lambda *_: None)
     assert tailed_from(path)
 
 
 def test_a_tail_without_a_bell_looks_by_itself(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 0.02)
+    monkeypatch.setattr("journeyman.journal.sqlite.tail.DOORBELL_POLL_SECONDS", 0.02)
     monkeypatch.setattr(Bell, "hang", lambda directories: None)
     assert tailed_from(path)
 

@@ -20,7 +20,7 @@ from journeyman.journal import (
     draft,
 )
 from journeyman.journal.limits import EVENT_BYTES_MAX
-from journeyman.journal.memory import MemoryLog
+from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing import FaultyLog
 from journeyman.journal.testing.faults import Fault
 

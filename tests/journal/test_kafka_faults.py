@@ -10,22 +10,13 @@ from typing import Any, TypeVar
 
 import pytest
 from journeyman.deploy.kafka import KafkaCluster
-from journeyman.journal import (
-    AppendInDoubt,
-    Draft,
-    Event,
-    JournalUnavailable,
-    Log,
-    Tail,
-    draft,
-    kafka,
-    kafka_appender,
-    kafka_client,
-    kafka_lookup,
-    kafka_tail,
-    log_from_url,
-)
+from journeyman.journal import AppendInDoubt, Draft, Event, JournalUnavailable, Log, Tail, draft, log_from_url
 from journeyman.journal.event import decode_all
+from journeyman.journal.kafka import appender as kafka_appender
+from journeyman.journal.kafka import client as kafka_client
+from journeyman.journal.kafka import log as kafka
+from journeyman.journal.kafka import lookup as kafka_lookup
+from journeyman.journal.kafka import tail as kafka_tail
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

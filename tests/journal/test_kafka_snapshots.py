@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 from journeyman.journal.errors import UnsafeTopic
-from journeyman.journal.kafka import KafkaLog
-from journeyman.journal.kafka_client import create_topic, make_admin, stop_admin
-from journeyman.journal.kafka_snapshots import LABELS, PARTS, KafkaSnapshots, _Label, _reader, _writer
+from journeyman.journal.kafka.client import create_topic, make_admin, stop_admin
+from journeyman.journal.kafka.log import KafkaLog
+from journeyman.journal.kafka.snapshots import LABELS, PARTS, KafkaSnapshots, _Label, _reader, _writer
 from journeyman.journal.snapshots import seal
 from journeyman.journal.url import log_from_url
 

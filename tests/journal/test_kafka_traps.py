@@ -31,17 +31,17 @@ from journeyman.journal import (
     Tail,
     UnsafeTopic,
     draft,
-    kafka,
-    kafka_client,
-    kafka_memory,
-    kafka_producer,
-    kafka_topic,
     log_from_url,
 )
 from journeyman.journal.event import decode, decode_all
-from journeyman.journal.kafka import KafkaLog
-from journeyman.journal.kafka_repeats import RepeatFilter
-from journeyman.journal.kafka_topic import wanted_settings
+from journeyman.journal.kafka import client as kafka_client
+from journeyman.journal.kafka import log as kafka
+from journeyman.journal.kafka import memory as kafka_memory
+from journeyman.journal.kafka import producer as kafka_producer
+from journeyman.journal.kafka import topic as kafka_topic
+from journeyman.journal.kafka.log import KafkaLog
+from journeyman.journal.kafka.repeats import RepeatFilter
+from journeyman.journal.kafka.topic import wanted_settings
 from journeyman.journal.limits import TOPIC_MESSAGE_BYTES_MIN
 
 pytestmark = pytest.mark.kafka
@@ -637,7 +637,7 @@ def test_what_a_reader_skipped_counts_when_repeats_are_told(kafka_bootstrap: str
 
 
 def test_the_filter_forgets_only_the_writers_silent_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.journal.kafka_repeats.DEDUPE_WRITERS_MAX", 2)
+    monkeypatch.setattr("journeyman.journal.kafka.repeats.DEDUPE_WRITERS_MAX", 2)
 
     def row(writer: str, seq: int) -> bytes:
         return b'{"name":"a","writer":"%b","seq":%d}' % (writer.encode(), seq)

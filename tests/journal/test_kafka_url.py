@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from journeyman.journal import BadJournalURL, log_from_url
-from journeyman.journal.kafka import KafkaLog
-from journeyman.journal.kafka_connection import Connection, Security
+from journeyman.journal.kafka.connection import Connection, Security
+from journeyman.journal.kafka.log import KafkaLog
 
 SECRET = "s3cret/word"
 

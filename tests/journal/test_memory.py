@@ -4,7 +4,7 @@ import asyncio
 import uuid
 
 from journeyman.journal import blocking
-from journeyman.journal.memory import MemoryLog, MemoryStore
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing.conformance import LogConformance
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import apsw
 import pytest
 from journeyman.journal import Cursor, Journal, JournalUnavailable, NotAJournal
-from journeyman.journal.sqlite import SqliteLog
-from journeyman.journal.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
+from journeyman.journal.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from journeyman.journal.sqlite.log import SqliteLog
 
 
 def opened(path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_file_removed_or_replaced_takes_no_more_appends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     """What is appended to a file without a name is lost with the last process that has it open."""
-    monkeypatch.setattr("journeyman.journal.sqlite_commit.FILE_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("journeyman.journal.sqlite.commit.FILE_CHECK_SECONDS", 0.0)
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("thing.made")

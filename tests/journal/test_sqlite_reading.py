@@ -7,8 +7,8 @@ import apsw
 import pytest
 from journeyman.journal import Cursor, HistoryTruncated, Journal, blocking, draft
 from journeyman.journal.limits import BATCH_EVENTS_MAX
-from journeyman.journal.sqlite import SqliteLog
-from journeyman.journal.sqlite_repeats import Landmarks, search
+from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.repeats import Landmarks, search
 from journeyman.journal.testing import ManualClock
 
 
@@ -34,7 +34,7 @@ def test_retention_removes_in_steps_and_other_writers_see_it(path: str) -> None:
 
 def test_a_tail_that_waits_is_told_of_retention(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Emptied behind its back, the log has no row that would tell; the slow look asks for the end."""
-    monkeypatch.setattr("journeyman.journal.sqlite_tail.DOORBELL_POLL_SECONDS", 0.01)
+    monkeypatch.setattr("journeyman.journal.sqlite.tail.DOORBELL_POLL_SECONDS", 0.01)
 
     async def test() -> None:
         log, other = SqliteLog(path), SqliteLog(path)

@@ -22,10 +22,10 @@ from journeyman.journal import (
     blocking,
     draft,
 )
-from journeyman.journal.sqlite import SqliteLog
-from journeyman.journal.sqlite_commit import Committer
+from journeyman.journal.sqlite.commit import Committer
+from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.testing import ManualClock
-from journeyman.journal.write_lock import WriteLock
 from waiting import reached, wait_until
 
 
@@ -124,9 +124,9 @@ def test_threads_and_tasks_at_once(log: SqliteLog) -> None:
 
 def test_who_waits_too_long_is_told_who_holds_the_file(path: str, log: SqliteLog, monkeypatch: Any) -> None:
     """A process stopped inside the lock stops every writer: they say so, and nothing of theirs lands afterwards."""
-    monkeypatch.setattr("journeyman.journal.sqlite.WRITE_LOCK_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("journeyman.journal.sqlite.log.WRITE_LOCK_SECONDS_MAX", 0.05)
     program = (
-        "import sys, os, signal; from journeyman.journal.write_lock import WriteLock\n"
+        "import sys, os, signal; from journeyman.journal.sqlite.write_lock import WriteLock\n"
         "lock = WriteLock(sys.argv[1]); lock.acquire(); print('held', flush=True)\n"
         "os.kill(os.getpid(), signal.SIGSTOP)\n"
     )
@@ -152,7 +152,7 @@ def test_who_waits_too_long_is_told_who_holds_the_file(path: str, log: SqliteLog
 
 
 def test_a_program_that_does_not_queue_is_waited_for_and_then_named(path: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite_file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
     with Journal(f"sqlite:///{path}") as journal:
         shell = apsw.Connection(path)
         shell.execute("BEGIN IMMEDIATE")
@@ -213,7 +213,7 @@ def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: st
 
 
 def test_closing_while_others_hold_the_file(path: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite.WRITE_LOCK_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("journeyman.journal.sqlite.log.WRITE_LOCK_SECONDS_MAX", 0.05)
     log = SqliteLog(path)
     blocking.run(log.open())
     append(log, draft("thing.made"))
@@ -416,8 +416,8 @@ def test_drafts_handed_to_the_journal_opened_again_are_found(path: str) -> None:
 
 
 def test_repeats_are_found_beyond_what_is_remembered(path: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite_repeats._TRANSACTIONS_REMEMBERED", 4)
-    monkeypatch.setattr("journeyman.journal.sqlite_repeats._POSITIONS_PER_STEP", 3)
+    monkeypatch.setattr("journeyman.journal.sqlite.repeats._TRANSACTIONS_REMEMBERED", 4)
+    monkeypatch.setattr("journeyman.journal.sqlite.repeats._POSITIONS_PER_STEP", 3)
     with Journal(f"sqlite:///{path}") as journal:
         handed_in = [draft(f"thing.n{number}") for number in range(40)]
         events = [journal.append_drafts([each])[0] for each in handed_in]
@@ -480,8 +480,9 @@ def test_a_forked_child_appends_as_a_writer_of_its_own(path: str, how: str) -> N
 
 _FORKING_TOO_EARLY = """
 import os, sys, threading
-from journeyman.journal import Journal, JournalUnavailable, sqlite_opened
-sqlite_opened.FORK_SECONDS_MAX = 0.05
+from journeyman.journal import Journal, JournalUnavailable
+from journeyman.journal.sqlite import opened
+opened.FORK_SECONDS_MAX = 0.05
 journal = Journal(sys.argv[1])
 journal.append("parent.before")
 committer = journal.asynchronous.log._opened.committer
@@ -516,7 +517,7 @@ def test_a_child_forked_inside_a_commit_is_told_that_it_cannot_use_the_file(path
 
 def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(path: str) -> None:
     program = (
-        "import os, sys; from journeyman.journal.write_lock import WriteLock\n"
+        "import os, sys; from journeyman.journal.sqlite.write_lock import WriteLock\n"
         "lock = WriteLock(sys.argv[1]); lock.acquire()\n"
         "if os.fork() == 0:\n    print('forked', flush=True); sys.stdin.read()\n"
         "else:\n    os.kill(os.getpid(), 9)\n"

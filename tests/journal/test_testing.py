@@ -19,7 +19,7 @@ from journeyman.journal import (
     log_from_url,
 )
 from journeyman.journal.log import Tail
-from journeyman.journal.memory import MemoryLog
+from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing import FaultyLog, ManualClock
 from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
 from journeyman.journal.testing.faults import Fault

@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from journeyman.journal import Journal, JournalUnavailable, write_lock
+from journeyman.journal import Journal, JournalUnavailable
+from journeyman.journal.sqlite import write_lock
+from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.testing.suite_processes import child, line_from
-from journeyman.journal.write_lock import WriteLock
 
 
 def test_one_has_it_at_a_time(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from journeyman.journal.event import Draft, record
 from journeyman.journal.log import Page
-from journeyman.workers import names
+from journeyman.workers.rules import names
 
 if TYPE_CHECKING:
     from .world import World

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from journeyman.workers import State, TaskView, decide, names, ready, view, watch
-from journeyman.workers.ready import ReadyTasks
-from journeyman.workers.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
-from journeyman.workers.view import SessionState
-from journeyman.workers.watch import Suspect, Watch
+from journeyman.workers import State, TaskView
+from journeyman.workers.rules import decide, names, ready, view, watch
+from journeyman.workers.rules.ready import ReadyTasks
+from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
+from journeyman.workers.rules.view import SessionState
+from journeyman.workers.rules.watch import Suspect, Watch
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 from . import worker

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 from journeyman.workers import State, TaskState, TaskView, Verdict
-from journeyman.workers.pipeline import Job
-from journeyman.workers.view import Fact
+from journeyman.workers.crew.pipeline import Job
+from journeyman.workers.rules.view import Fact
 
 if TYPE_CHECKING:
     from .worker import SimulatedWorker

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from journeyman.journal.event import Draft
 from journeyman.journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
-from journeyman.workers import Settings, State, TaskState, TaskView, names
-from journeyman.workers.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
-from journeyman.workers.entries import (
+from journeyman.workers import Settings, State, TaskState, TaskView
+from journeyman.workers.crew.pipeline import Job, Lease, Outcome
+from journeyman.workers.foreman.entries import (
     Entry,
     beat_entry,
     claim_entry,
@@ -16,9 +16,10 @@ from journeyman.workers.entries import (
     leave_entry,
     outcome_entry,
 )
-from journeyman.workers.pipeline import Job, Lease, Outcome
-from journeyman.workers.ready import ReadyTasks
-from journeyman.workers.watch import Watch, grace
+from journeyman.workers.rules import names
+from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from journeyman.workers.rules.ready import ReadyTasks
+from journeyman.workers.rules.watch import Watch, grace
 
 if TYPE_CHECKING:
     from .log import Position

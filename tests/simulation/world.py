@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 from journeyman.journal.event import Draft
-from journeyman.workers import Message, names, pipeline
+from journeyman.workers import Message
 from journeyman.workers.broker import submission
+from journeyman.workers.crew import pipeline
+from journeyman.workers.rules import names
 
 from .log import SimulatedLog
 from .referee import Referee

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from journeyman.journal.limits import LEASE_RENEWAL_FRACTION
-from journeyman.workers import TaskView, names
-from journeyman.workers.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
-from journeyman.workers.ready import ReadyTasks
-from journeyman.workers.watch import Watch, grace
+from journeyman.workers import TaskView
+from journeyman.workers.rules import names
+from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from journeyman.workers.rules.ready import ReadyTasks
+from journeyman.workers.rules.watch import Watch, grace
 from ledger import Ledger
 
 ME, OTHER = "me", "other"

@@ -11,10 +11,12 @@ import pytest
 from floor import LEASE_MS, Floor, RepeatingLog, in_loop, named
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.limits import LEASE_MS_MIN
-from journeyman.journal.memory import MemoryLog
+from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
-from journeyman.workers import Foreman, Settings, State, ValidationError, lane, names
-from journeyman.workers.ready import rank
+from journeyman.workers import Foreman, Settings, State, ValidationError
+from journeyman.workers.foreman import lane
+from journeyman.workers.rules import names
+from journeyman.workers.rules.ready import rank
 from waiting import reached, wait_until
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)

@@ -4,10 +4,11 @@ import functools
 
 import pytest
 from floor import Floor, in_loop, named
-from journeyman.consumers.as_of import as_of
-from journeyman.consumers.snapshots import SnapshotKeeper
+from journeyman.consumers.views.as_of import as_of
+from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.journal import AsyncJournal
-from journeyman.workers import Settings, TaskView, names
+from journeyman.workers import Settings, TaskView
+from journeyman.workers.rules import names
 from ledger import picture
 from waiting import reached
 
@@ -16,7 +17,9 @@ EVERY = 60
 
 @in_loop
 async def test_workers_take_snapshots_and_the_next_ones_start_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.workers.foreman.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
+    monkeypatch.setattr(
+        "journeyman.workers.foreman.foreman.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY)
+    )
     floor = Floor()
     tasks = named(work=lambda: 1)
     journal = AsyncJournal(floor.log)

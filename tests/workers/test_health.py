@@ -14,9 +14,9 @@ import pytest
 from journeyman import AsyncJournal
 from journeyman.journal.limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
 from journeyman.workers.errors import HealthUnavailable, ValidationError
-from journeyman.workers.health import Progress, Vitals, judge, progress
-from journeyman.workers.health_report import HealthTarget, reporting
-from journeyman.workers.service_manager import notify, watchdog_wanted
+from journeyman.workers.health.progress import Progress, Vitals, judge, progress
+from journeyman.workers.health.report import HealthTarget, reporting
+from journeyman.workers.health.service_manager import notify, watchdog_wanted
 from waiting import reached, wait_until
 
 NOW = 1_000.0

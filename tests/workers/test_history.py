@@ -9,11 +9,11 @@ import pytest
 import uuid_utils
 from journeyman.journal.blocking import run
 from journeyman.journal.cursor import Cursor
-from journeyman.workers import names
 from journeyman.workers.errors import UnknownTaskError
-from journeyman.workers.history import TaskHistory, id_time, task_history
-from journeyman.workers.transitions import State
-from journeyman.workers.view import TaskView, Verdict
+from journeyman.workers.inspection.history import TaskHistory, id_time, task_history
+from journeyman.workers.rules import names
+from journeyman.workers.rules.transitions import State
+from journeyman.workers.rules.view import TaskView, Verdict
 
 HOST = socket.gethostname()
 

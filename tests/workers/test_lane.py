@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 from floor import named
 from journeyman.journal.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
-from journeyman.workers import Message, State, TaskState, names
+from journeyman.workers import Message, State, TaskState
 from journeyman.workers.crew import ThreadCrew
-from journeyman.workers.lane import Lane, room
-from journeyman.workers.pipeline import Job, Lease, gone
-from journeyman.workers.ready import ReadyTasks
+from journeyman.workers.crew.pipeline import Job, Lease, gone
+from journeyman.workers.foreman.lane import Lane, room
+from journeyman.workers.rules import names
+from journeyman.workers.rules.ready import ReadyTasks
 
 
 class Unhurried(ThreadCrew):

@@ -24,11 +24,11 @@ from journeyman.workers import (
     Task,
     TaskView,
     ValidationError,
-    names,
     task,
 )
 from journeyman.workers.broker import batches, submission
 from journeyman.workers.message import decode_message
+from journeyman.workers.rules import names
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -1,7 +1,7 @@
 """The whole at a glance: what is counted, of whom, and as of when."""
 
 from journeyman.workers import TaskView
-from journeyman.workers.overview import Orphans, QueueLine, overview
+from journeyman.workers.inspection.overview import Orphans, QueueLine, overview
 from story import LEASE_MS, Story
 
 

@@ -11,10 +11,9 @@ import msgspec
 import pytest
 from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
-from journeyman.workers import Broker, ConstantBackoff, Message, State, Task, TaskState, names
+from journeyman.workers import Broker, ConstantBackoff, Message, State, Task, TaskState
 from journeyman.workers.broker import submission
-from journeyman.workers.entries import outcome_entry
-from journeyman.workers.pipeline import (
+from journeyman.workers.crew.pipeline import (
     RESULT_BYTES_MAX,
     TEXT_CHARS_MAX,
     TRACEBACK_CHARS_MAX,
@@ -27,7 +26,9 @@ from journeyman.workers.pipeline import (
     run_coroutine,
     timeout_of,
 )
-from journeyman.workers.view import Fact
+from journeyman.workers.foreman.entries import outcome_entry
+from journeyman.workers.rules import names
+from journeyman.workers.rules.view import Fact
 
 BROKER = Broker("memory://")
 

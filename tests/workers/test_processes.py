@@ -19,8 +19,9 @@ import pytest
 import yard_tasks
 from journeyman.journal import Journal
 from journeyman.journal.event import Event
-from journeyman.workers import Message, State, Task, TaskState, TaskView, names
+from journeyman.workers import Message, State, Task, TaskState, TaskView
 from journeyman.workers.broker import submission
+from journeyman.workers.rules import names
 from waiting import wait_until
 
 LEASE_MS = 1_000

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from journeyman.workers import SessionState, State, TaskState
 from journeyman.workers.message import new_id
-from journeyman.workers.ready import ReadyTasks, rank
+from journeyman.workers.rules.ready import ReadyTasks, rank
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
 LATER = MONOTONIC + STEAL_DELAY_SECONDS

@@ -11,15 +11,16 @@ import pytest
 from counting import Counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.consumers.as_of import as_of
 from journeyman.consumers.checkpoint import JournalCheckpoint
-from journeyman.consumers.replica import Replica
-from journeyman.consumers.snapshots import SnapshotKeeper
+from journeyman.consumers.views.as_of import as_of
+from journeyman.consumers.views.replica import Replica
+from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.journal.event import Draft
-from journeyman.journal.memory import MemoryLog, MemoryStore
-from journeyman.journal.memory_snapshots import MemorySnapshots
-from journeyman.workers import TaskView, names
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.journal.memory.snapshots import MemorySnapshots
+from journeyman.workers import TaskView
 from journeyman.workers.retention import compact, plan
+from journeyman.workers.rules import names
 from ledger import picture
 
 NOW = 1_700_000_000.0  # the past of any clock: retention trusts the log where it says that an event is older

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from floor import named
 from journeyman.journal.event import record
-from journeyman.workers import Message, State, TaskState, names
+from journeyman.workers import Message, State, TaskState
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import ThreadCrew, threads
 from journeyman.workers.crew.base import Run
-from journeyman.workers.pipeline import Job, Lease, Outcome
+from journeyman.workers.crew.pipeline import Job, Lease, Outcome
+from journeyman.workers.rules import names
 from waiting import wait_until
 
 

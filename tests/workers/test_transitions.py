@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeyman.workers import State, Verdict, names
-from journeyman.workers.transitions import EVENTS, EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, diagram
+from journeyman.workers import State, Verdict
+from journeyman.workers.rules import names
+from journeyman.workers.rules.transitions import EVENTS, EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, diagram
 from ledger import Ledger, picture
 
 TASK, WORKER, OTHER = "task-1", "worker-1", "worker-2"
@@ -217,7 +218,7 @@ def test_a_requeued_task_runs_anew_at_once() -> None:
 
 def test_the_documents_diagram_is_the_tables() -> None:
     drawn = re.findall(r"```mermaid\n(.*?)\n```", DOCUMENT.read_text(), re.DOTALL)
-    assert drawn == [diagram()], "docs/task-states.md: paste the output of journeyman.workers.transitions.diagram()"
+    assert drawn == [diagram()], "docs/task-states.md: paste what workers.rules.transitions.diagram() gives"
 
 
 def test_the_diagram_shows_every_move() -> None:

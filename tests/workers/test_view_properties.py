@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from journeyman.journal.limits import TASK_ID_CHARS_MAX
 from journeyman.journal.log import Page
-from journeyman.workers import State, TaskState, TaskView, Verdict, names, view
-from journeyman.workers.view import Fact
+from journeyman.workers import State, TaskState, TaskView, Verdict
+from journeyman.workers.rules import names, view
+from journeyman.workers.rules.view import Fact
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(6)]

@@ -3,8 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.limits import EXPIRY_GRACE_SECONDS_MAX, LEASE_MS_DEFAULT
-from journeyman.workers import Verdict, names
-from journeyman.workers.watch import Suspect, Watch, grace
+from journeyman.workers import Verdict
+from journeyman.workers.rules import names
+from journeyman.workers.rules.watch import Suspect, Watch, grace
 from ledger import Ledger
 
 ME, HOLDER = "me", "holder"

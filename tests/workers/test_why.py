@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from journeyman import AsyncJournal
-from journeyman.workers.evidence import gather
-from journeyman.workers.findings import NOTHING, Evidence, Finding, Refusal, Turn
-from journeyman.workers.past import standing
-from journeyman.workers.why import explain
+from journeyman.workers.inspection.evidence import gather
+from journeyman.workers.inspection.findings import NOTHING, Evidence, Finding, Refusal, Turn
+from journeyman.workers.inspection.past import standing
+from journeyman.workers.inspection.why import explain
 from story import Story
 
 Tell = Callable[[Story], Any]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..errors import TaskTimeoutError
-from ..pipeline import Job, Outcome, Tasks, timeout_of
+from .pipeline import Job, Outcome, Tasks, timeout_of
 
 # How much the newest job counts in the average duration.
 _NEWEST_WEIGHT: Final = 0.1

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ..loading import collect_tasks
-from ..pipeline import execute
 from ..task import Task
+from .pipeline import execute
 from .wire import Assignment, Frames, Orders, Report, Reports, frame
 
 _REPORTS_MAX: Final = 64

@@ -10,8 +10,8 @@ import contextvars
 from collections.abc import Callable
 from typing import Final
 
-from ..pipeline import Outcome, Tasks, failure, run_coroutine
 from .base import Crew, Run
+from .pipeline import Outcome, Tasks, failure, run_coroutine
 
 # After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
 _JOBS_IN_A_ROW_MAX: Final = 64

@@ -26,8 +26,8 @@ from ...journal.limits import (
     CHILD_TASKS_MAX,
 )
 from ..errors import ProcessDiedError, ValidationError
-from ..pipeline import Job, Outcome, Tasks, failure, unstarted
 from .base import Crew, Run
+from .pipeline import Job, Outcome, Tasks, failure, unstarted
 from .wire import Assignment, Frames, Orders, Reports, frame
 
 logger = logging.getLogger("journeyman.worker")

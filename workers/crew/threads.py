@@ -14,8 +14,8 @@ from typing import Final
 
 from ...journal.limits import ABANDON_SECONDS
 from ..errors import TaskTimeoutError
-from ..pipeline import Outcome, Tasks, failure, run
 from .base import Crew, Run
+from .pipeline import Outcome, Tasks, failure, run
 
 # Jobs shorter than this, in seconds, are taken by few threads: waking a thread costs more than running them.
 _SHORT_SECONDS: Final = 0.000_5

@@ -1,0 +1,1 @@
+"""How a consumer gets from the log to its batches: read, merge, shape, hand out."""

@@ -1,0 +1,129 @@
+"""The histories of several partitions as one, in time order, in bounded memory.
+
+The rule: the next event is the one with the lowest timestamp among the first waiting event of each partition, ties by
+partition. Each partition stays in its own log order. So where a writer's clock stepped back inside one partition, the
+event with the low time comes directly after the one before it in its partition: log order is the truth, time only
+interleaves. The choice depends on nothing but what is still to come, so a reader that resumes merges on identically.
+
+Merging event by event costs a heap operation each. Here whole stretches are merged by sorting: an event's *rank* is
+the highest timestamp of its partition so far, and a stable sort by rank, partitions in order, gives exactly the rule's
+order.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import itemgetter
+from typing import NamedTuple
+
+from ...journal.event import Event
+from ..event import JournalEventBase
+from .shaping import Shaped
+
+
+class Segment(NamedTuple):
+    """Consecutive events of one partition, and their offsets."""
+
+    partition: int
+    offsets: Sequence[int]
+
+
+class Merged(NamedTuple):
+    """A stretch of merged history: `events`, in order.
+
+    It was put together of `segments` and then ordered: `events[i]` was at `order[i]` of them all in a row before.
+    """
+
+    events: Sequence[Event | JournalEventBase]
+    segments: Sequence[Segment]
+    order: Sequence[int]
+
+
+class _Queue:
+    """What has been read of one partition and not yet been merged."""
+
+    __slots__ = ("events", "finished", "low", "offsets", "rank", "ranks", "start")
+
+    def __init__(self, low: int) -> None:
+        self.low = low
+        self.events: Sequence[Event | JournalEventBase] = ()
+        self.offsets: Sequence[int] = ()
+        self.ranks: list[float] = []
+        self.start = 0
+        self.rank = float("-inf")
+        self.finished = False
+
+    @property
+    def left(self) -> int:
+        return len(self.ranks) - self.start
+
+    def fill(self, shaped: Shaped) -> None:
+        ranks = [event.timestamp for event in shaped.events]
+        if ranks and (ranks[0] < self.rank or ranks != sorted(ranks)):  # a clock stepped back, which is rare
+            ranks = list(accumulate(ranks, max, initial=self.rank))[1:]
+        if ranks:
+            self.rank = ranks[-1]
+        if self.left:
+            self.events = [*self.events[self.start :], *shaped.events]
+            self.offsets = [*self.offsets[self.start :], *shaped.offsets]
+            self.ranks = self.ranks[self.start :] + ranks
+        else:
+            self.events, self.offsets, self.ranks = shaped.events, shaped.offsets, ranks
+        self.start = 0
+
+
+class Merge:
+    """Merges partitions: `fill` those that are `wanting`, then `take` what is certain.
+
+    A partition is wanting when fewer than `low` of its events are left: at 1 each `fill` would make a short stretch of
+    its own certain, so one fills all that are low and orders a longer stretch at once.
+    """
+
+    def __init__(self, partitions: Iterable[int], low: int = 1) -> None:
+        self._queues = {partition: _Queue(low) for partition in sorted(partitions)}
+
+    def wanting(self) -> int | None:
+        """A partition of which more must be known first."""
+        for partition, queue in self._queues.items():
+            if not queue.finished and len(queue.ranks) - queue.start < queue.low:
+                return partition
+        return None
+
+    def fill(self, partition: int, shaped: Shaped) -> None:
+        """The next events of a wanting partition; it stays wanting if there are too few."""
+        self._queues[partition].fill(shaped)
+
+    def finish(self, partition: int) -> None:
+        """Nothing more comes of this partition."""
+        self._queues[partition].finished = True
+
+    def exhaust(self, partition: int) -> None:
+        """What comes next of this partition is an error: it is wanting only when all before that has been taken."""
+        self._queues[partition].low = 1
+
+    def is_empty(self, partition: int) -> bool:
+        """Whether all that was filled in for the partition has been taken."""
+        return not self._queues[partition].left
+
+    def take(self) -> Merged:
+        """All events whose place is certain, in order; call when no partition is wanting."""
+        frontier = min(
+            ((queue.ranks[-1], partition) for partition, queue in self._queues.items() if not queue.finished),
+            default=(float("inf"), -1),
+        )
+        events: list[Event | JournalEventBase] = []
+        ranks: list[float] = []
+        segments: list[Segment] = []
+        for partition, queue in self._queues.items():
+            # Up to the frontier nothing unread can come before; at its very rank only the partitions before it.
+            side = bisect_right if partition <= frontier[1] else bisect_left
+            start, end = queue.start, side(queue.ranks, frontier[0], queue.start)
+            if end > start:
+                events += queue.events[start:end]
+                ranks += queue.ranks[start:end]
+                segments.append(Segment(partition, queue.offsets[start:end]))
+                queue.start = end
+        if len(segments) < 2:
+            return Merged(events, segments, range(len(events)))
+        order = sorted(range(len(ranks)), key=ranks.__getitem__)
+        return Merged(itemgetter(*order)(events), segments, order)

@@ -1,0 +1,136 @@
+"""From a page of the log to the events a consumer hands out: decode, filter, respond, create."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from ...journal.errors import InvalidEvent
+from ...journal.event import Event, decode, decode_all
+from ...journal.log import Page
+from ..checkpoint import CHECKPOINTED
+from ..definition import ConsumerDefinition, hands_out_plain_events
+from ..event import JournalEventBase, wrapped
+from ..responses import EVENTS, JournalResponses, Response, ResponseSource
+
+
+class Shaped(NamedTuple):
+    """Events ready to be handed out, and what they came from.
+
+    A consumer that was handed `events[i]` has come up to and with `offsets[i]`. `error` is what happened after them.
+    The journal's own are still `Event`s; `Shaper.finished` makes of them what is handed out, as late as possible: an
+    `Event` is nothing to the garbage collector, and a merge holds thousands.
+    """
+
+    events: Sequence[Event | JournalEventBase]
+    offsets: Sequence[int]
+    error: Exception | None = None
+
+
+class Shaper:
+    """Shapes the pages of one stream by the definition of its consumer."""
+
+    def __init__(self, definition: ConsumerDefinition, source: ResponseSource) -> None:
+        self._definition = definition
+        self._source = source
+        # The journal's own responses have one entry for each event, so their filters can be applied before creation.
+        self._own = type(source) is JournalResponses
+        # A consumer that commits would otherwise be told of each commit, commit that, and never come to rest.
+        asked_for = definition.topic.split(".")[0] == CHECKPOINTED.split(".", maxsplit=1)[0]
+        self._leave_out_checkpoints = definition.checkpoint is not None and not asked_for
+        self._direct = self._own and definition.where is None and hands_out_plain_events(definition)
+
+    def shape(self, page: Page) -> Shaped:
+        """What `page` gives to hand out."""
+        events, error = _decoded(page)
+        wanted = self._wanted(events)
+        if self._direct:
+            offsets = page.offsets if len(wanted) == len(page.offsets) else [event.offset for event in wanted]
+            return Shaped(wanted, offsets, error)
+        shaped = self._created(wanted, page)
+        return shaped if shaped.error is not None else shaped._replace(error=error)
+
+    def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
+        """What is handed out for shaped events."""
+        if self._direct:
+            return wrapped(cast("Sequence[Event]", events))
+        return cast("Sequence[JournalEventBase]", events)
+
+    def _wanted(self, events: list[Event]) -> list[Event]:
+        definition = self._definition
+        if definition.topic:
+            covered = definition.covered
+            events = [event for event in events if covered[event.name]]
+        if definition.key is not None:
+            key = definition.key
+            events = [event for event in events if event.key == key]
+        if self._own and definition.since > 0:
+            since = definition.since
+            events = [event for event in events if event.timestamp > since]
+        if self._own and isinstance(definition.until, float):
+            until = definition.until
+            events = [event for event in events if event.timestamp <= until]
+        if self._leave_out_checkpoints:
+            events = [event for event in events if event.name != CHECKPOINTED]
+        return events
+
+    def _created(self, wanted: list[Event], page: Page) -> Shaped:
+        created: list[JournalEventBase] = []
+        offsets: list[int] = []
+        # Entries that do not say where they stand hold a consumer back at the page until the last of them.
+        fallback = page.offsets[0] - 1
+        try:
+            for response in self._source.respond(wanted):
+                for entry, event in self._of_response(response):
+                    created.append(event)
+                    offsets.append(fallback if (offset := _offset(entry)) is None else offset)
+        except Exception as error:
+            return Shaped(created, offsets, error)
+        if offsets and fallback in offsets:
+            offsets[-1] = page.offsets[-1]
+        return Shaped(created, offsets)
+
+    def _of_response(self, response: Response) -> Iterable[tuple[Any, JournalEventBase]]:
+        definition = self._definition
+        if definition.is_empty_response(response):
+            return
+        kwargs = definition.process_response(response) or {}
+        for entry in _entries(response):
+            event = definition.create_event(entry, **kwargs)
+            if event is None or not (self._own or self._is_in_time(event)):
+                continue
+            if definition.where is None or definition.where(event):
+                yield entry, event
+
+    def _is_in_time(self, event: JournalEventBase) -> bool:
+        since, until = self._definition.since, self._definition.until
+        if event.is_empty():
+            return True
+        return (since <= 0 or event.timestamp > since) and not (isinstance(until, float) and event.timestamp > until)
+
+
+def _decoded(page: Page) -> tuple[list[Event], Exception | None]:
+    try:
+        return decode_all(page.rows, page.partition, page.offsets), None
+    except InvalidEvent:
+        events: list[Event] = []
+        try:
+            for offset, row in zip(page.offsets, page.rows, strict=True):
+                events.append(decode(row, page.partition, offset))
+        except InvalidEvent as error:
+            return events, error
+        return events, None
+
+
+def _entries(response: Response) -> Iterable[Any]:
+    try:
+        entries: Iterable[Any] = response[EVENTS]
+    except (KeyError, TypeError, IndexError) as error:
+        raise InvalidEvent(
+            f"a response is a mapping with a list of entries under {EVENTS!r}, got {response!r:.200}"
+        ) from error
+    return entries
+
+
+def _offset(entry: Any) -> int | None:
+    if entry.__class__ is Event:
+        return int(entry.offset)
+    return entry.get("offset") if isinstance(entry, Mapping) else None

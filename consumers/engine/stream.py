@@ -1,0 +1,274 @@
+"""The engine of every consumer: one pass over the log, history first, then what comes, then the end.
+
+A stream is pulled: it reads the next page when it is asked for the next batch and not before, so a slow consumer holds
+back its reader and nothing else. What it holds is bounded by `CONSUMER_EVENTS_MAX`, however long history is.
+"""
+
+import enum
+import time
+from collections.abc import Mapping
+
+from ...journal.asynchronous import AsyncJournal
+from ...journal.blocking import Interrupt
+from ...journal.cursor import Cursor
+from ...journal.errors import JournalError
+from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN, PAGE_EVENTS
+from ...journal.log import Bounds, Log, Page
+from ..definition import ConsumerDefinition
+from ..responses import END_OF_HISTORY, JournalResponses
+from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
+from .merge import Merge
+from .reader import Reader
+from .shaping import Shaped, Shaper
+
+
+class Phase(enum.Enum):
+    """Where in its pass a stream is."""
+
+    HISTORY = "history"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class Stream:
+    """One pass of a consumer over `journal`. One caller at a time; `request_stop` and `abandon` at any time.
+
+    With an `interrupt` the caller drives it by `blocking.run` with that interrupt; without one it runs in a loop.
+    """
+
+    def __init__(
+        self, journal: AsyncJournal, definition: ConsumerDefinition, interrupt: Interrupt | None = None
+    ) -> None:
+        self.phase = Phase.HISTORY
+        # How far the log has been read by a consumer that has handed out every batch it took.
+        self.settled: Mapping[int, int] = {}
+        self._journal = journal
+        self._definition = definition
+        self._interrupt = interrupt
+        self._source = definition.response_source()
+        self._shaper = Shaper(definition, self._source)
+        self._begin: Mapping[int, int] = {}
+        self._handed: dict[int, int] = {}
+        self._history_end: Mapping[int, int] = {}
+        self._end: Mapping[int, int] | None = None
+        self._end_time: float | None = None
+        self._stopped = False
+        self._merge: Merge | None = None
+        self._errors: dict[int, Exception] = {}
+        self._log: Log | None = None
+        self._reader: Reader | None = None
+        self._limit = PAGE_EVENTS
+
+    # --- the life of a stream ---------------------------------------------------------------------------------------
+
+    async def open(self, resume: Mapping[int, int] | None = None) -> None:
+        """Send the request: fix where history begins and ends. `resume` comes before all that the definition says."""
+        definition = self._definition
+        self._source.request(definition.topic, definition.request_payload)
+        log = self._log = await self._journal.open()
+        bounds = await log.bounds()
+        begin = self._begin = await self._beginning(log, bounds, resume)
+        self.settled = self._handed = dict(begin)
+        await self._set_end(log, bounds)
+        self._history_end = {partition: bounds.end.get(partition, 0) for partition in begin}
+        if self._end is not None:
+            self._history_end = _earlier(self._history_end, self._end)
+        if not definition.full and resume is None:
+            self.phase = Phase.LIVE
+        elif len(begin) > 1:
+            # Small pages keep a merge's events in the processor's cache; from afar each page has its price.
+            self._limit = PAGE_EVENTS if log.needs_loop else max(PAGE_EVENTS // len(begin), MERGE_PAGE_EVENTS_MIN)
+            self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
+            self._merge = Merge(begin, low=(self._limit + 1) // 2)
+        self._reader = Reader(log, await log.tail(begin), begin, self._interrupt)
+
+    async def _beginning(self, log: Log, bounds: Bounds, resume: Mapping[int, int] | None) -> Mapping[int, int]:
+        definition = self._definition
+        if resume is not None:
+            return {partition: resume.get(partition, offset) for partition, offset in bounds.first.items()}
+        if not definition.full:
+            return bounds.end
+        if definition.start_cursor is not None:
+            return definition.start_cursor
+        if definition.since > CLOCK_SKEW_SECONDS_MAX and isinstance(self._source, JournalResponses):
+            # A source of the user's may need what came before; the journal's own does not.
+            sought = await log.position_at(definition.since - CLOCK_SKEW_SECONDS_MAX)
+            return {partition: max(offset, sought.get(partition, 0)) for partition, offset in bounds.first.items()}
+        return bounds.first
+
+    async def _set_end(self, log: Log, bounds: Bounds) -> None:
+        until = self._definition.until
+        if isinstance(until, Cursor):
+            self._end = {partition: until.get(partition, 0) for partition in self._begin}
+        elif until is not None and until > time.time():
+            self._end_time = until
+        elif until is not None:
+            sought = await log.position_at(until + CLOCK_SKEW_SECONDS_MAX)
+            self._end = {partition: min(bounds.end[partition], sought[partition]) for partition in self._begin}
+
+    async def request_stop(self) -> None:
+        """Hand out what is in the log by now, then end. Where the journal cannot say, what has been read is all."""
+        if self._stopped or self.phase is Phase.ENDED:
+            return
+        assert self._log is not None, "a stream is opened before it is stopped"
+        assert self._reader is not None
+        try:
+            end: Mapping[int, int] = (await self._log.bounds()).end
+        except JournalError:
+            await self.abandon()
+            return
+        end = {partition: end.get(partition, 0) for partition in self._begin}
+        self._end = end if self._end is None else _earlier(self._end, end)
+        self._stopped = True
+        self._reader.wake()
+
+    async def abandon(self) -> None:
+        """End at once: nothing more is read."""
+        self.phase = Phase.ENDED
+        if self._reader is not None:
+            self._reader.ended = True
+            self._reader.wake()
+
+    async def aclose(self) -> None:
+        """Let go of the log."""
+        self.phase = Phase.ENDED
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._source.cancel(self._definition.cancel_topic)
+            await reader.aclose()
+
+    # --- how far it has come ----------------------------------------------------------------------------------------
+
+    def progress(self, cursor: Mapping[int, int]) -> float:
+        """The fraction of history that a consumer at `cursor` has been handed, from 0 to 1; 1 if there was none."""
+        total = sum(max(0, end - self._begin[partition]) for partition, end in self._history_end.items())
+        if not total or not self._history_end:
+            return 1.0
+        done = sum(
+            max(0, min(end, cursor.get(partition, 0)) - self._begin[partition])
+            for partition, end in self._history_end.items()
+        )
+        return min(1.0, done / total)
+
+    async def lag(self, cursor: Mapping[int, int]) -> int:
+        """How many events are in the log, in the partitions followed, that a consumer at `cursor` was not handed."""
+        end = (await self._journal.bounds()).end
+        return sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items())
+
+    # --- batches ----------------------------------------------------------------------------------------------------
+
+    async def next_batch(self, timeout: float | None = None) -> Batch | None:
+        """The next events, at least one; None at the end, again and again.
+
+        `TimeoutError` if there are none within `timeout` seconds (None: waits for ever). An error of the log, the
+        source or a hook is raised once all events before it have been handed out; asking again skips nothing.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.phase is not Phase.ENDED and self._reader is not None:
+            self.settled = self._handed
+            batch = await self._step(self._reader, deadline)
+            if batch is not None and batch.events:
+                return batch
+        await self.aclose()
+        return None
+
+    async def _step(self, reader: Reader, deadline: float | None) -> Batch | None:
+        if self.phase is Phase.LIVE:
+            return await self._step_live(reader, deadline)
+        if self._merge is not None:
+            return await self._step_merge(reader, self._merge, deadline)
+        for partition in self._begin:
+            page = await self._history_page(reader, partition, deadline)
+            if page is not None:
+                return self._batch_of_page(page)
+        return self._end_history(reader)
+
+    async def _history_page(self, reader: Reader, partition: int, deadline: float | None) -> Page | None:
+        if partition in self._errors:
+            raise self._errors[partition]
+        return await reader.page_before(self._history_end, partition, self._limit, deadline)
+
+    async def _step_merge(self, reader: Reader, merge: Merge, deadline: float | None) -> Batch | None:
+        partition = merge.wanting()
+        if partition is not None:
+            page = await self._history_page(reader, partition, deadline)
+            if page is not None:
+                merge.fill(partition, self._shaped(page))
+                if partition in self._errors:
+                    merge.exhaust(partition)
+            elif not reader.ended:
+                merge.finish(partition)
+            return None
+        merged = merge.take()
+        if not merged.events:
+            return self._end_history(reader)
+        before = self._handed
+        self._handed = {**before, **{segment.partition: segment.offsets[-1] + 1 for segment in merged.segments}}
+        for partition, offset in reader.read.items():
+            if merge.is_empty(partition) and partition not in self._errors:
+                self._handed[partition] = offset  # what was left out after the last event has been read as well
+        return MergedBatch(self._shaper.finished(merged.events), before, self._handed, merged)
+
+    def _end_history(self, reader: Reader) -> Batch | None:
+        if reader.ended:
+            return None
+        self.phase = Phase.LIVE
+        self._merge = None
+        self._handed = dict(reader.read)
+        definition = self._definition
+        if not (definition.full and definition.include_sentinel and definition.is_empty_response(END_OF_HISTORY)):
+            return None
+        return SentinelBatch(definition.SENTINEL_EVENT, self._handed)
+
+    async def _step_live(self, reader: Reader, deadline: float | None) -> Batch | None:
+        for error in self._errors.values():
+            raise error
+        page, end = None, self._end
+        if end is None:
+            page = await self._page_in_time(reader, deadline)
+        else:
+            missing = [partition for partition, offset in reader.read.items() if offset < end[partition]]
+            if not missing:
+                self.phase = Phase.ENDED
+            elif self._stopped or len(missing) == 1:
+                page = await reader.page_before(end, missing[0], PAGE_EVENTS, deadline)
+            else:
+                page = _cut(await reader.page(PAGE_EVENTS, deadline), end)
+        return None if page is None else self._batch_of_page(page)
+
+    async def _page_in_time(self, reader: Reader, deadline: float | None) -> Page | None:
+        """The next page, unless the time to end comes first."""
+        patience = None
+        if self._end_time is not None:
+            patience = self._end_time - time.time()
+            if patience <= 0:
+                await self.request_stop()
+                return None
+        return await reader.page(PAGE_EVENTS, deadline, patience=patience)
+
+    def _batch_of_page(self, page: Page) -> Batch:
+        shaped = self._shaped(page)
+        before, handed = self._handed, page.next_offset
+        if shaped.error is not None:  # the cursor stays before what failed
+            handed = shaped.offsets[-1] + 1 if shaped.offsets else before[page.partition]
+        self._handed = {**before, page.partition: handed}
+        events = self._shaper.finished(shaped.events)
+        return PageBatch(events, before, self._handed, page.partition, shaped.offsets)
+
+    def _shaped(self, page: Page) -> Shaped:
+        shaped = self._shaper.shape(page)
+        if shaped.error is not None:
+            self._errors[page.partition] = shaped.error
+        return shaped
+
+
+def _earlier(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
+    return {partition: min(offset, other[partition]) for partition, offset in one.items()}
+
+
+def _cut(page: Page | None, end: Mapping[int, int]) -> Page | None:
+    """What of the page is below the end."""
+    if page is None or page.next_offset <= end[page.partition]:
+        return page
+    count = sum(offset < end[page.partition] for offset in page.offsets)
+    return Page(page.partition, page.offsets[:count], page.rows[:count]) if count else None

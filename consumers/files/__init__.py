@@ -1,0 +1,1 @@
+"""Journals as files of JSON Lines: export and import."""

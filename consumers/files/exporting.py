@@ -1,0 +1,129 @@
+"""Out of the journal: its events as lines, in time order across partitions, each partition in its own order."""
+
+import heapq
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, NamedTuple
+
+from ...journal.asynchronous import AsyncJournal
+from ...journal.errors import InvalidEvent
+from ...journal.event import Event, decode
+from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
+from ...journal.log import Log
+from ..topic import Topic
+from .lines import encode
+
+Progress = Callable[[int, int], None]
+
+_STEP_EVENTS: Final = 1_000
+
+
+class Selection(NamedTuple):
+    """Which events: later than `since` and up to `until` (seconds since the epoch), below `topic`, of `key`."""
+
+    since: float | None = None
+    until: float | None = None
+    topic: str = ""
+    key: str | None = None
+
+
+class Exported(NamedTuple):
+    """What an export did: `skipped` records were no events."""
+
+    events: int
+    looked_at: int
+    skipped: int
+
+
+async def export(
+    journal: AsyncJournal,
+    write: Callable[[bytes], object],
+    selection: Selection | None = None,
+    *,
+    skip_bad: bool = False,
+    progress: Progress = lambda _done, _all: None,
+) -> Exported:
+    """Write a line for each event that was in the journal when this was called and that `selection` names.
+
+    `progress(done, all)` is told how many were looked at. A record that is no event raises `InvalidEvent` with its
+    position, or is skipped and counted with `skip_bad`. The same journal gives the same lines.
+    """
+    selection = selection or Selection()
+    log = await journal.open()
+    begin, end = await _stretch(log, selection)
+    everything = sum(end[partition] - offset for partition, offset in begin.items())
+    reader = _Reader(log, end, skip_bad=skip_bad)
+    topic = Topic(selection.topic)
+    written = done = 0
+    async for events in reader.in_time_order(begin):
+        lines = [encode(event) for event in events if topic[event.name] and _is_meant(event, selection)]
+        if lines:
+            write(b"".join(lines))
+        written += len(lines)
+        done += len(events)
+        progress(done, everything)
+    return Exported(written, done + reader.skipped, reader.skipped)
+
+
+def _is_meant(event: Event, selection: Selection) -> bool:
+    since, until, _, key = selection
+    return (
+        (since is None or event.timestamp > since)
+        and (until is None or event.timestamp <= until)
+        and (key is None or event.key == key)
+    )
+
+
+async def _stretch(log: Log, selection: Selection) -> tuple[Mapping[int, int], Mapping[int, int]]:
+    bounds = await log.bounds()
+    if selection.since is None or selection.since <= CLOCK_SKEW_SECONDS_MAX:
+        return bounds.first, bounds.end
+    sought = await log.position_at(selection.since - CLOCK_SKEW_SECONDS_MAX)
+    return {partition: max(offset, sought[partition]) for partition, offset in bounds.first.items()}, bounds.end
+
+
+class _Reader:
+    """Reads partitions up to their ends, step by step."""
+
+    def __init__(self, log: Log, end: Mapping[int, int], *, skip_bad: bool) -> None:
+        self.skipped = 0
+        self._log = log
+        self._end = end
+        self._skip_bad = skip_bad
+
+    async def in_time_order(self, begin: Mapping[int, int]) -> AsyncIterator[list[Event]]:
+        """All events, in stretches: always that partition goes on whose next event is the earliest."""
+        offsets = dict(begin)
+        waiting: dict[int, list[Event]] = {partition: [] for partition in begin}
+        heads: list[tuple[float, int]] = []
+        for partition in begin:
+            await self._refill(partition, offsets, waiting, heads)
+        while heads:
+            _, partition = heapq.heappop(heads)
+            events = waiting[partition]
+            count = len(events)
+            if heads:
+                other = heads[0]
+                count = next((at for at, event in enumerate(events) if (event.timestamp, partition) > other), count)
+            yield events[: max(1, count)]
+            waiting[partition] = events[max(1, count) :]
+            await self._refill(partition, offsets, waiting, heads)
+
+    async def _refill(
+        self, partition: int, offsets: dict[int, int], waiting: dict[int, list[Event]], heads: list[tuple[float, int]]
+    ) -> None:
+        """See to it that the next event of a partition is known, unless there is none."""
+        while not waiting[partition] and offsets[partition] < self._end[partition]:
+            limit = min(_STEP_EVENTS, self._end[partition] - offsets[partition])
+            pages = await self._log.read({partition: offsets[partition]}, limit)
+            if not pages:
+                break  # the last ones are repeats, which nobody is handed
+            offsets[partition] = pages[0].next_offset
+            for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True):
+                try:
+                    waiting[partition].append(decode(row, partition, offset))
+                except InvalidEvent:
+                    if not self._skip_bad:
+                        raise
+                    self.skipped += 1
+        if waiting[partition]:
+            heapq.heappush(heads, (waiting[partition][0].timestamp, partition))

@@ -1,0 +1,266 @@
+"""Into the journal: events from lines, each once, with the writer, number and time it had.
+
+How far an import came is read off the journal itself: an event's identity, its writer and number, is part of it, and
+lands with it or not at all. So an import that was interrupted anywhere is gone on with by importing the same file
+again, the same file twice adds nothing the second time, and files that overlap are joined; no bookkeeping can be lost
+or be wrong. It costs one pass over the journal at the beginning.
+
+What is refused, as it could not be exact:
+
+- an event whose writer has later ones in the journal while it is not there itself: within a partition a writer's
+  numbers rise, and readers take one that does not for a repeat;
+- an event older than all that a trimmed journal still has: whether it was there cannot be told any more;
+- an event that refers to others by their positions, unless it lands where it stood: see `Importer`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from ...journal.asynchronous import AsyncJournal
+from ...journal.cursor import Position
+from ...journal.errors import JournalError
+from ...journal.event import Draft, Event, decode
+from ...journal.limits import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
+from ...journal.log import Log
+from .lines import BadLine, Line, parse
+
+Progress = Callable[[int, int], None]
+
+_BATCH_EVENTS: Final = 1_000
+_STEP_EVENTS: Final = 2_000
+_OVERHEAD: Final = EVENT_OVERHEAD_BYTES_MAX + NAME_CHARS_MAX + 6 * KEY_CHARS_MAX
+
+
+class Imported(msgspec.Struct):
+    """What an import did.
+
+    `added` events are new, `known` were there already. `restamped` were recorded with a later time than their own,
+    because the journal's times only rise. `bad` lines were left out; `reasons` are those of the first of them.
+    """
+
+    lines: int = 0
+    added: int = 0
+    known: int = 0
+    restamped: int = 0
+    bad: int = 0
+    reasons: list[str] = msgspec.field(default_factory=list)
+
+
+class Importer:
+    """Imports lines into `journal`.
+
+    - `writer`: lines without a writer and a number are taken for this writer's, numbered by line.
+    - `skip_bad`: leave bad lines out and count them, at most `reasons_kept` with their reasons, instead of stopping.
+    - `positional(name)`: whether events of that name refer to others by position, as those of tasks, workers and locks
+      do. Elsewhere they would mean something else: such a journal's tasks would run again. They are accepted only where
+      they land at the position their line names, unless `moved`.
+    """
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        *,
+        writer: str | None = None,
+        skip_bad: bool = False,
+        reasons_kept: int = 20,
+        positional: Callable[[str], bool] = lambda _: False,
+        moved: bool = False,
+    ) -> None:
+        self.done = Imported()
+        self._journal = journal
+        self._writer = writer
+        self._skip_bad = skip_bad
+        self._reasons_kept = reasons_kept
+        self._positional = positional if not moved else lambda _: False
+        self._log: Log
+        self._seen = _Identities()
+        self._ends: dict[int, int] = {}
+        self._first_times: dict[int, float] = {}
+        self._drafts: list[Draft] = []
+        self._expected: list[Position | None] = []
+        self._size = 0
+
+    async def prepare(self, progress: Progress = lambda _done, _all: None) -> None:
+        """Learn what is in the journal; `progress(done, all)` is told how many of its events were looked at."""
+        self._log = await self._journal.open()
+        bounds = await self._log.bounds()
+        self._ends = dict(bounds.end)
+        everything = sum(bounds.end.values()) - sum(bounds.first.values())
+        done = 0
+        for partition, first in bounds.first.items():
+            offset = first
+            while offset < bounds.end[partition]:
+                limit = min(_STEP_EVENTS, bounds.end[partition] - offset)
+                pages = await self._log.read({partition: offset}, limit)
+                if not pages:
+                    break
+                if offset == first > 0:
+                    self._first_times[partition] = decode(pages[0].rows[0], partition, first).timestamp
+                self._seen.add_rows(partition, pages[0].rows)
+                done += pages[0].next_offset - offset
+                offset = pages[0].next_offset
+                progress(done, everything)
+
+    async def take(self, lines: Iterable[bytes]) -> Imported:
+        """Import these lines, after `prepare` and once; what was done is in `done` at any time.
+
+        `BadLine` stops it; what comes before that line is then in the journal, and importing the mended file goes on.
+        """
+        for number, text in enumerate(lines, 1):
+            self.done.lines = number
+            if not text.strip():
+                continue
+            try:
+                self._take(number, parse(number, text))
+            except BadLine as error:
+                await self._note_bad(error)
+            if len(self._drafts) >= _BATCH_EVENTS or self._size >= BATCH_BYTES_MAX // 2:
+                await self._append()
+        await self._append()
+        return self.done
+
+    async def _note_bad(self, error: BadLine) -> None:
+        if not self._skip_bad:
+            await self._append()
+            raise error
+        self.done.bad += 1
+        if len(self.done.reasons) < self._reasons_kept:
+            self.done.reasons.append(str(error))
+
+    def _take(self, number: int, line: Line) -> None:
+        """Put the event of a line into the next append, unless it is there already."""
+        writer, seq = self._identity(number, line)
+        if self._seen.has(writer, seq):
+            self.done.known += 1
+            return
+        positional, place = self._positional(line.name), line.place()
+        if place is not None and place.partition in self._ends and (line.key is None or positional):
+            partition = place.partition
+        else:  # an event belongs with its key
+            partition = self._log.partition_of(line.key)
+        draft = line.draft(number, partition, (writer, seq))
+        self._refuse_stale(number, line, writer, seq, partition)
+        expected = self._expect(number, line, partition) if positional else None
+        self._seen.add(partition, writer, seq)
+        self._ends[partition] += 1
+        self._drafts.append(draft)
+        self._expected.append(expected)
+        self._size += len(draft.context) + _OVERHEAD
+
+    def _identity(self, number: int, line: Line) -> tuple[str, int]:
+        if line.writer and line.seq:
+            return line.writer, line.seq
+        if self._writer is None or line.writer or line.seq:
+            raise BadLine(
+                number,
+                f"expected a writer and a seq from 1 up, by which the event is known again; got {line.writer!r} and "
+                f"{line.seq}. For a file without any, name a writer for all its lines.",
+            )
+        return self._writer, number
+
+    def _refuse_stale(self, number: int, line: Line, writer: str, seq: int, partition: int) -> None:
+        highest = self._seen.highest(partition, writer)
+        if seq < highest:
+            raise BadLine(
+                number,
+                f"the event {seq} of the writer {writer} is not in the journal, but its event {highest} is; a reader "
+                "would take the earlier one for a repeat. Import a writer's events in their order, into a new journal.",
+            )
+        if line.timestamp < self._first_times.get(partition, 0.0):
+            raise BadLine(
+                number,
+                "it is older than the first event that the journal still has; whether it was there before retention "
+                "removed what was there cannot be told. Import into a new journal.",
+            )
+
+    def _expect(self, number: int, line: Line, partition: int) -> Position:
+        """Where an event lands whose position matters; refused if it stood elsewhere."""
+        lands = Position(partition, self._ends[partition])
+        if line.place() != lands:
+            raise BadLine(
+                number,
+                f"the event {line.name!r} stood at {line.position or 'a position not told'} and would stand at "
+                f"{lands.partition}:{lands.offset}; tasks and workers refer to one another by position. Import a whole "
+                "export into an empty journal with as many partitions, or leave such events out of the export; "
+                "or accept that they moved, for reading only: workers there would run finished tasks again.",
+            )
+        return lands
+
+    async def _append(self) -> None:
+        drafts, expected = self._drafts, self._expected
+        self._drafts, self._expected, self._size = [], [], 0
+        if not drafts:
+            return
+        events = await self._journal.append_drafts(drafts)
+        self.done.added += len(events)
+        for draft, event, lands in zip(drafts, events, expected, strict=True):
+            self.done.restamped += _is_later(event, draft)
+            if lands is not None and event.position != lands:
+                raise JournalError(
+                    f"somebody else appended to the journal {self._journal.url} during the import: the event "
+                    f"{event.name!r} stands at {event.partition}:{event.offset} and not at {lands.partition}:"
+                    f"{lands.offset}, where others refer to it. Import into an empty journal that nobody else uses."
+                )
+
+
+def _is_later(event: Event, draft: Draft) -> bool:
+    return draft.timestamp is not None and event.timestamp > draft.timestamp + 1e-6
+
+
+class _Identity(msgspec.Struct, gc=False):
+    writer: str = ""
+    seq: int = 0
+
+
+class _Identities:
+    """Who is in the journal: the numbers of each writer as ranges, and the highest of each in each partition."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[str, list[list[int]]] = {}
+        self._highest: dict[tuple[int, str], int] = {}
+        self._decoder = msgspec.json.Decoder(_Identity)
+
+    def add_rows(self, partition: int, rows: Iterable[bytes]) -> None:
+        """Take note of records; those that are no events have no identity."""
+        for row in rows:
+            try:
+                found = self._decoder.decode(row)
+            except msgspec.MsgspecError:
+                continue
+            if found.seq > 0:
+                self.add(partition, found.writer, found.seq)
+
+    def add(self, partition: int, writer: str, seq: int) -> None:
+        """Take note of one event."""
+        key = (partition, writer)
+        if seq > self._highest.get(key, 0):
+            self._highest[key] = seq
+        ranges = self._ranges.setdefault(writer, [])
+        at = bisect_right(ranges, seq, key=lambda each: each[0])
+        before = ranges[at - 1] if at else None
+        if before is not None and seq <= before[1]:
+            return
+        after = ranges[at] if at < len(ranges) and ranges[at][0] == seq + 1 else None
+        if before is not None and before[1] == seq - 1:
+            before[1] = seq if after is None else after[1]
+            if after is not None:
+                del ranges[at]
+        elif after is not None:
+            after[0] = seq
+        else:
+            ranges.insert(at, [seq, seq])
+
+    def has(self, writer: str, seq: int) -> bool:
+        """Whether that event is there, in any partition."""
+        ranges = self._ranges.get(writer)
+        if not ranges:
+            return False
+        at = bisect_right(ranges, seq, key=lambda each: each[0])
+        return at > 0 and seq <= ranges[at - 1][1]
+
+    def highest(self, partition: int, writer: str) -> int:
+        """The last number of that writer in that partition; 0 if it has none there."""
+        return self._highest.get((partition, writer), 0)

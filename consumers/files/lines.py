@@ -1,0 +1,110 @@
+"""Events as lines of JSON, RFC 18 style: one object a line, for files and pipes.
+
+    {"timestamp":1795305600.123456,"name":"order.paid","context":{"order":7},"key":"7","writer":"…","seq":3,"version":1,
+     "position":"0:42"}
+
+All in one line, every field always written, in this order. `position` is the partition and offset at which the event
+stood. Reading asks for `timestamp` and `name`; what is left out has the value that an event without it has.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from ...journal.cursor import Position
+from ...journal.errors import EventTooLarge, InvalidEvent
+from ...journal.event import EMPTY_CONTEXT, Draft, Event, check
+from ...journal.limits import LINE_BYTES_MAX, WRITER_CHARS_MAX
+
+_WRITER: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{WRITER_CHARS_MAX}}}")
+_POSITION: Final = re.compile(r"\d{1,9}:\d{1,18}")
+
+
+class BadLine(InvalidEvent):
+    """A line is no event; the message names it by number and says what was expected."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number:,}: {reason}")
+        self.number = number
+        self.reason = reason
+
+
+class Line(msgspec.Struct, forbid_unknown_fields=True):
+    """An event as a line has it."""
+
+    timestamp: float
+    name: str
+    context: msgspec.Raw = EMPTY_CONTEXT
+    key: str | None = None
+    writer: str = ""
+    seq: int = 0
+    version: int = 1
+    position: str | None = None
+
+    def place(self) -> Position | None:
+        """Where the event stood; None if it does not say."""
+        if self.position is None:
+            return None
+        partition, _, offset = self.position.partition(":")
+        return Position(int(partition), int(offset))
+
+    def draft(self, number: int, partition: int, origin: tuple[str, int]) -> Draft:
+        """The same event, of line `number`, to be taken over; `BadLine` if it breaks a rule or a limit of events."""
+        taken = Draft(self.name, bytes(self.context), self.key, partition, self.timestamp, self.version, origin=origin)
+        try:
+            check(taken)
+        except (InvalidEvent, EventTooLarge) as error:
+            raise BadLine(number, str(error)) from error
+        return taken
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Line)
+_context: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def encode(event: Event) -> bytes:
+    """The line of an event, with its end."""
+    context = event.context_json
+    if b"\n" in bytes(context):  # white space between its tokens, as inside a string it would be escaped
+        context = msgspec.Raw(msgspec.json.format(context, indent=-1))
+    line = Line(
+        event.timestamp,
+        event.name,
+        context,
+        event.key,
+        event.writer,
+        event.seq,
+        event.version,
+        f"{event.partition}:{event.offset}",
+    )
+    return _encoder.encode(line) + b"\n"
+
+
+def parse(number: int, text: bytes) -> Line:
+    """The event in line `number`; `BadLine` if it is none."""
+    if len(text) > LINE_BYTES_MAX:
+        raise BadLine(number, f"it is longer than LINE_BYTES_MAX = {LINE_BYTES_MAX:,} bytes")
+    try:
+        line = _decoder.decode(text)
+        _context.decode(line.context)  # in full: what is skipped as raw is not checked for what a string can hold
+    except msgspec.MsgspecError as error:
+        raise BadLine(number, f"{error}; {_EXPECTED}") from error
+    except UnicodeDecodeError as error:
+        raise BadLine(number, f"it is not UTF-8 ({error}); {_EXPECTED}") from error
+    if line.seq < 0 or (line.writer and not _WRITER.fullmatch(line.writer)):
+        raise BadLine(
+            number,
+            f"expected a writer of at most {WRITER_CHARS_MAX} letters, digits, '.', '_', '-' and a seq from 1 up, "
+            f"got {line.writer!r:.80} and {line.seq}",
+        )
+    if line.position is not None and not _POSITION.fullmatch(line.position):
+        raise BadLine(number, f"expected a position such as '0:42', got {line.position!r:.80}")
+    return line
+
+
+_EXPECTED: Final = (
+    'expected an event such as {"timestamp": 1795305600.5, "name": "order.paid", "context": {}, "key": null, '
+    '"writer": "w", "seq": 1, "version": 1}'
+)

@@ -1,0 +1,131 @@
+"""What was: the state of any view at a moment of the past, a cursor or a time.
+
+At a **cursor** the state is the fold of all events before it, in the partitions it names; of the others, of none.
+
+At a **time** the state is one that the journal was in: in each partition the fold of all events up to, not including,
+the first one whose own timestamp is later. An event that was appended more than `CLOCK_SKEW_SECONDS_MAX` before the
+time, by the log's own clock, counts as before it whatever timestamp it carries; so a clock that runs far ahead does not
+end the past early, and reading begins there. What that means:
+
+- On the embedded log timestamps rise along the log, so these are exactly the events with a timestamp up to the time.
+- On Kafka, where each writer has its own clock, an event stamped too late by up to that limit ends its partition's
+  past early by as much, and one stamped too early is missing if it stands behind an event that is later than the time.
+  Order is never changed: what is left out is always the end, never the middle.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from ...journal.asynchronous import AsyncJournal
+from ...journal.cursor import Cursor
+from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
+from ...journal.log import Log
+from .snapshots import SnapshotKeeper, refuse_gap
+from .view import View
+
+V = TypeVar("V", bound=View)
+
+_STEP_EVENTS: Final = 2_000
+
+
+async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Mapping[int, int]) -> V:
+    """A fresh `view()` in the state at `moment`: seconds since the epoch, or a cursor.
+
+    It begins with the newest snapshot from before the moment. `HistoryTruncated` if what was before it was removed by
+    retention and no snapshot tells of it; `ValueError` if a cursor is not of this journal or beyond its end.
+    """
+    log = await journal.open()
+    if isinstance(moment, Mapping):
+        goal = Cursor(moment)
+        end = (await log.bounds()).end
+        if not end.reaches(goal):
+            raise ValueError(f"the journal {journal.url} ends at {end}; {goal} is not in its past")
+    else:
+        goal = await cursor_at(log, moment)
+        await _refuse_unknown(log, view(), moment, goal)
+    seen = view()
+    await _replay(log, seen, await _beginning(log, seen, goal), goal)
+    return seen
+
+
+async def cursor_at(log: Log, timestamp: float) -> Cursor:
+    """Where the past of `timestamp` (seconds since the epoch) ends in each partition, by the rule above."""
+    bounds = await log.bounds()
+    start = await log.position_at(timestamp - CLOCK_SKEW_SECONDS_MAX)
+    return Cursor(
+        {
+            partition: await _first_later(
+                log, partition, max(first, start[partition]), bounds.end[partition], timestamp
+            )
+            for partition, first in bounds.first.items()
+        }
+    )
+
+
+class _Stamp(msgspec.Struct, gc=False):
+    timestamp: float
+
+
+_decoder: Final = msgspec.json.Decoder(_Stamp)
+
+
+async def _first_later(log: Log, partition: int, offset: int, end: int, timestamp: float) -> int:
+    """The offset of the first event from `offset` on with a later timestamp; `end` if there is none."""
+    while offset < end:
+        pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+        if not pages:
+            break  # the last ones are repeats, which nobody is handed
+        for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):
+            try:
+                if _decoder.decode(row).timestamp > timestamp:
+                    return at
+            except msgspec.MsgspecError:
+                continue  # no event: it has no time
+        offset = pages[0].next_offset
+    return end
+
+
+async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:
+    """Refuse a time before the first event that is left of a partition, unless all that was removed was before it.
+
+    That is so from the time on at which a snapshot was made that reaches just as far, which `compact` sees to.
+    """
+    bounds = await log.bounds()
+    unknown = [place for place, first in bounds.first.items() if first and goal[place] == first < bounds.end[place]]
+    if not unknown:
+        return
+    for label in await log.snapshots().listed():
+        if label.created <= timestamp and all(label.cursor.get(place) == bounds.first[place] for place in unknown):
+            return
+    gone = {place: bounds.first[place] for place in unknown}
+    await refuse_gap(log, gone, await _advice(log, view, bounds.first))
+
+
+async def _beginning(log: Log, view: View, goal: Cursor) -> Cursor:
+    """Where to replay from: the newest snapshot up to `goal`, restored; or where history begins, if it is whole."""
+    first = (await log.bounds()).first
+    restored = await SnapshotKeeper(log, view).restore(first, goal)
+    if restored is None:
+        gone = {partition: offset for partition, offset in first.items() if goal.get(partition, 0)}
+        await refuse_gap(log, gone, await _advice(log, view, first))
+    return first if restored is None else restored
+
+
+async def _advice(log: Log, view: View, first: Cursor) -> str:
+    oldest = await SnapshotKeeper(log, view).oldest(first)
+    if oldest is None:
+        return f"No snapshot of the view {view.snapshot_name or type(view).__name__!r} tells what it held."
+    return f"What it held is told by snapshots from the cursor {oldest} on: ask for that, or for a later moment."
+
+
+async def _replay(log: Log, view: View, start: Cursor, goal: Cursor) -> None:
+    for partition, end in goal.items():
+        offset = start[partition]
+        while offset < end:
+            pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+            if not pages:
+                break
+            view.apply_page(pages[0])
+            offset = pages[0].next_offset

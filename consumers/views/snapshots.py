@@ -1,0 +1,221 @@
+"""Starting a view from its newest snapshot, and taking new ones on the way, beside the reading.
+
+Whoever follows the log with a view that has snapshots tells its keeper what was applied. When `SNAPSHOT_EVENTS` came
+since the newest one, the keeper first looks whether somebody else has taken one meanwhile; only then is the state said,
+between two pages, and packed and stored in the background. How far each reader waits beyond the threshold is drawn at
+random, so that of many readers of one log nearly always one does the work and the others notice.
+"""
+
+import asyncio
+import concurrent.futures
+import logging
+import math
+import random
+import time
+import zlib
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
+
+from ...journal import blocking
+from ...journal.cursor import Cursor
+from ...journal.errors import HistoryTruncated, JournalError
+from ...journal.event import decode
+from ...journal.limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
+from ...journal.log import Log
+from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
+from .view import View
+
+logger = logging.getLogger("journeyman")
+
+_SPREAD: Final = 0.25
+
+
+class SnapshotKeeper:
+    """The snapshots of `view`, which somebody keeps current from `log`; `every` is in events.
+
+    For a view without snapshots it does nothing.
+    """
+
+    def __init__(self, log: Log, view: View, every: int = SNAPSHOT_EVENTS) -> None:
+        self._log = log
+        self._view = view
+        self._every = every
+        self._since = 0
+        self._due = math.inf
+        self._may_take = False
+        self._job: concurrent.futures.Future[None] | asyncio.Task[None] | None = None
+
+    async def start(self) -> Cursor:
+        """Restore the view from its newest snapshot, and say where its reader goes on; without one, where log begins.
+
+        `HistoryTruncated` if the beginning of history was removed and there is no snapshot instead.
+        """
+        bounds = await self._log.bounds()
+        self._wait_for_more(0)
+        if self._view.snapshot_name is None:
+            return bounds.first
+        restored = await self.restore(bounds.first, bounds.end)
+        if restored is None:
+            await refuse_gap(self._log, bounds.first, self._no_snapshot())
+        return restored if restored is not None else bounds.first
+
+    def _no_snapshot(self) -> str:
+        return (
+            f"No snapshot of the view {self._view.snapshot_name!r} (schema {self._view.snapshot_schema}) takes its "
+            "place. Use the version that wrote the snapshots, or say from where to read: a cursor."
+        )
+
+    async def restore(self, first: Mapping[int, int], at: Mapping[int, int]) -> Cursor | None:
+        """Restore the view from its newest snapshot that is neither before `first` nor after `at`; its cursor."""
+        view = self._view
+        name, schema = view.snapshot_name, view.snapshot_schema
+        if name is None:
+            return None
+        labels = await self._listed()
+        for label in fitting(labels, name, schema, first=first, at=at):
+            snapshot = await load(self._log.snapshots(), label)
+            if snapshot is None or not await self._is_of_this_journal(label, first):
+                continue
+            try:
+                view.restore(snapshot.state)
+            except Exception as error:  # whatever a view's own code raises: the log knows better
+                distrust(label, f"the view does not take it ({type(error).__name__}: {error})")
+                continue
+            self._wait_for_more(len(snapshot.state))
+            return label.cursor
+        for label in labels:
+            if label.view == name and label.schema != schema:
+                distrust(label, f"its schema is {label.schema}, the view's is {schema}")
+        return None
+
+    async def oldest(self, first: Mapping[int, int]) -> Cursor | None:
+        """The cursor of the oldest snapshot that the view could be restored from; None if there is none."""
+        labels = await self._listed()
+        found = fitting(labels, self._view.snapshot_name or "", self._view.snapshot_schema, first=first)
+        return found[-1].cursor if found else None
+
+    async def _listed(self) -> Sequence[SnapshotLabel]:
+        try:
+            return await self._log.snapshots().listed()
+        except JournalError as error:
+            logger.warning("the snapshots of %s cannot be read, its history is replayed: %s", self._log.url, error)
+            return ()
+
+    async def _is_of_this_journal(self, label: SnapshotLabel, first: Mapping[int, int]) -> bool:
+        """Whether the event that the snapshot names stands where it says; one that retention removed is believed."""
+        if not label.anchor:
+            return True
+        partition, offset, checksum = map(int, label.anchor.split(":"))
+        if offset < first.get(partition, 0):
+            return True
+        if await _checksum(self._log, partition, offset) == checksum:
+            return True
+        distrust(label, "the journal does not hold the events it was made of")
+        return False
+
+    def _wait_for_more(self, size: int) -> None:
+        """A snapshot of so many bytes was restored or taken: from here on events are counted."""
+        self._since, self._may_take = 0, False
+        events = max(self._every, size // SNAPSHOT_BYTES_PER_EVENT)
+        self._due = events * (1 + random.random() * _SPREAD) if self._view.snapshot_name is not None else math.inf
+
+    def applied(self, cursor: Mapping[int, int], events: int) -> None:
+        """So many events more were applied, up to `cursor`: takes a snapshot when it is time. Costs nothing otherwise.
+
+        To be called when the view is in the state that `cursor` names, by whoever applies.
+        """
+        self._since += events
+        if self._since < self._due or not (self._job is None or self._job.done()):
+            return
+        if not self._may_take:
+            self._job = self._in_background(self._look(Cursor(cursor)))
+            return
+        state = self._view.snapshot()
+        self._wait_for_more(len(state))
+        self._job = self._in_background(self._save(Cursor(cursor), state))
+
+    async def take(self, cursor: Mapping[int, int], created: float | None = None) -> SnapshotLabel:
+        """Take a snapshot of the view, which is as it was at `cursor`, and return when it is stored.
+
+        `created` (seconds since the epoch; None: now) is a time before which all that it covers had happened.
+        """
+        label, sealed = await self._sealed(Cursor(cursor), self._view.snapshot(), created)
+        await self._log.snapshots().save(label, sealed)
+        return label
+
+    async def aclose(self) -> None:
+        """Wait for a snapshot that is being stored."""
+        job = self._job
+        if isinstance(job, concurrent.futures.Future):
+            await blocking.settled(job)
+        elif job is not None:
+            await asyncio.wait([job])
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> "concurrent.futures.Future[None] | asyncio.Task[None]":
+        guarded = self._guarded(work)
+        if self._log.needs_loop:
+            return asyncio.get_running_loop().create_task(guarded, name="journeyman-snapshot")
+        return blocking.in_thread(lambda: blocking.run(guarded))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """A snapshot that cannot be taken is told of and tried again as many events later: nothing depends on it."""
+        try:
+            await work
+        except (JournalError, ValueError, OSError) as error:
+            self._wait_for_more(0)
+            logger.warning("no snapshot of the view %r was taken: %s", self._view.snapshot_name, error)
+
+    async def _look(self, cursor: Cursor) -> None:
+        """Learn how many events came since the newest snapshot, whoever took it."""
+        since = sum(cursor.values()) - await self._newest_reach()
+        if since >= self._every:
+            self._may_take = True
+        else:
+            self._since = max(0, since)
+
+    async def _newest_reach(self) -> int:
+        labels = await self._log.snapshots().listed()
+        name, schema = self._view.snapshot_name or "", self._view.snapshot_schema
+        return max((label.reach for label in fitting(labels, name, schema, first={})), default=0)
+
+    async def _save(self, cursor: Cursor, state: bytes) -> None:
+        label, sealed = await self._sealed(cursor, state)
+        if label.reach - await self._newest_reach() < self._every:
+            return  # somebody else was faster
+        store = self._log.snapshots()
+        await store.save(label, sealed)
+        await prune(store, label.view, (await self._log.bounds()).first)
+
+    async def _sealed(self, cursor: Cursor, state: bytes, created: float | None = None) -> tuple[SnapshotLabel, bytes]:
+        view, created = self._view, time.time() if created is None else created
+        anchor = await self._anchor(cursor)
+        assert view.snapshot_name is not None, "asked only of views with snapshots"
+        if self._log.needs_loop:
+            return await asyncio.to_thread(
+                seal, view.snapshot_name, view.snapshot_schema, cursor, created, state, anchor
+            )
+        return seal(view.snapshot_name, view.snapshot_schema, cursor, created, state, anchor)
+
+    async def _anchor(self, cursor: Cursor) -> str:
+        """The last event before the cursor in the partition that has most."""
+        partition, offset = max(cursor.items(), key=lambda each: each[1], default=(0, 0))
+        checksum = await _checksum(self._log, partition, offset - 1) if offset else None
+        return f"{partition}:{offset - 1}:{checksum}" if checksum is not None else ""
+
+
+async def _checksum(log: Log, partition: int, offset: int) -> int | None:
+    """The checksum of the record at a position; None if there is none or it was removed."""
+    try:
+        pages = await log.read({partition: offset}, 1)
+    except HistoryTruncated:
+        return None
+    return zlib.crc32(pages[0].rows[0]) if pages and pages[0].offsets[0] == offset else None
+
+
+async def refuse_gap(log: Log, first: Mapping[int, int], advice: str) -> None:
+    """Raise `HistoryTruncated`, with the first moment available, if the beginning of a partition was removed."""
+    for partition, offset in first.items():
+        if offset:
+            pages = await log.read({partition: offset}, 1)
+            moment = decode(pages[0].rows[0], partition, pages[0].offsets[0]).timestamp if pages else None
+            raise HistoryTruncated(partition, 0, offset, moment, advice)

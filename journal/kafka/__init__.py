@@ -1,0 +1,1 @@
+"""The distributed log: one Kafka topic."""

@@ -1,0 +1,267 @@
+"""Appending to one partition: a queue, one batch in flight, and what to do when its fate is not clear.
+
+The parts of appends that wait together travel in one record batch, which Kafka writes whole or not at all; a part is
+never split over two. While one batch is under way the next one fills, so group commit comes by itself and costs nothing
+when there is no company. Nothing is given up while the log is open: what may or may not have landed is looked for in
+the partition from the last acknowledged offset on, and only sent again if it is not there.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalUnavailable
+from ..event import Draft, Event, place_all
+from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KAFKA_SILENCE_SECONDS_MAX
+from .client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
+from .lookup import Lookup
+from .producer import Lease, ProducerSource, backoff
+
+UNKNOWN_OFFSET: Final = -1
+
+
+class Part:
+    """What one append writes to one partition: all of it or none.
+
+    `events` and `rows` are let go once it is settled; `base` is then the offset of its first event.
+    """
+
+    __slots__ = ("base", "drafts", "error", "events", "partition", "rows", "settled", "size", "waiters")
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.drafts: list[Draft] = []
+        self.events: list[Event] = []
+        self.rows: list[bytes] = []
+        self.size = 0
+        self.base = UNKNOWN_OFFSET
+        self.error: JournalError | None = None
+        self.settled = False
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def add(self, draft: Draft, event: Event, row: bytes, size: int) -> None:
+        """One more event, numbered and encoded, of at most `size` bytes."""
+        self.drafts.append(draft)
+        self.events.append(event)
+        self.rows.append(row)
+        self.size += size
+
+    async def wait(self, deadline: float) -> bool:
+        """Wait until it is settled, at most until `deadline` (loop time); say whether it is. Cancelling is harmless."""
+        if not self.settled:
+            loop = asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
+            self.waiters.append(waiter)
+            timer = loop.call_at(deadline, _wake, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        return self.settled
+
+    def settle(self, error: JournalError | None = None) -> None:
+        """Its fate is known, or, with an `AppendInDoubt`, will not be known here any more."""
+        self.settled = True
+        self.error = error
+        self.events, self.rows, self.drafts = [], [], []
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            _wake(waiter)
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class Appender:
+    """The queue of one partition and the task that empties it.
+
+    What is in doubt can only stand from offset `acknowledged` on: all acknowledged batches end before it.
+    """
+
+    def __init__(
+        self, topic: str, partition: int, producers: ProducerSource, lookup: Lookup, acknowledged: int
+    ) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._producers = producers
+        self._lookup = lookup
+        self.acknowledged = acknowledged
+        self.queued_bytes = 0
+        self._queue: deque[Part] = deque()
+        self._in_flight: list[Part] = []
+        self._arrival: asyncio.Future[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(), name=f"journeyman-kafka-append-{topic}-{partition}"
+        )
+
+    def enqueue(self, part: Part) -> None:
+        """Append it after everything enqueued before."""
+        self._queue.append(part)
+        self.queued_bytes += part.size
+        if self._arrival is not None:
+            _wake(self._arrival)
+
+    async def flush(self) -> None:
+        """Wait until nothing is queued or in flight."""
+        if self._queue or self._in_flight:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+
+    async def stop(self) -> int:
+        """Stop at once; the unsettled parts end in doubt. Returns how many events that were."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        left = [*self._in_flight, *self._queue]
+        self._in_flight, self._queue, self.queued_bytes = [], deque(), 0
+        lost = sum(len(part.events) for part in left)
+        for part in left:
+            part.settle(
+                AppendInDoubt(
+                    f"the journal was closed before the broker had acknowledged an append to {self._topic!r}; hand the "
+                    "same drafts to a journal on this topic again",
+                    tuple(part.drafts),
+                )
+            )
+        return lost
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self._queue:
+                self._arrival = loop.create_future()
+                await self._arrival
+            self._arrival = None
+            self._in_flight = self._take()
+            silence = loop.call_later(KAFKA_SILENCE_SECONDS_MAX, self._report_silence)
+            await self._deliver(self._in_flight)
+            silence.cancel()
+            if silence.when() <= loop.time():
+                LOGGER.warning("Kafka acknowledges appends to %r, partition %d, again", self._topic, self._partition)
+            self.queued_bytes -= sum(part.size for part in self._in_flight)
+            self._in_flight = []
+            if self._idle is not None and not self._queue:
+                _wake(self._idle)
+                self._idle = None
+
+    def _report_silence(self) -> None:
+        LOGGER.warning(
+            "Kafka has not acknowledged an append to %r, partition %d, for %g s; it waits",
+            self._topic,
+            self._partition,
+            KAFKA_SILENCE_SECONDS_MAX,
+        )
+
+    def _take(self) -> list[Part]:
+        """The next parts that fit one record batch together."""
+        parts = [self._queue.popleft()]
+        size, events = parts[0].size, len(parts[0].rows)
+        while self._queue:
+            size += self._queue[0].size
+            events += len(self._queue[0].rows)
+            if size > BATCH_BYTES_MAX or events > BATCH_EVENTS_MAX:
+                break
+            parts.append(self._queue.popleft())
+        return parts
+
+    async def _deliver(self, parts: list[Part]) -> None:
+        """Send the parts as one batch until their fate is known, and settle them."""
+        attempt = 0
+        while True:
+            base, refusal = await self._send(parts)
+            if refusal is None and base >= 0 and not attempt:
+                return self._settle(parts, base)
+            # From here on it may stand in the log, and even twice: an attempt given up may have landed late. The first
+            # place counts, as for every reader.
+            found = await self._find(parts, base)
+            if found >= 0:
+                return self._settle(parts, found)
+            if refusal is not None and isinstance(refusal, BATCH_TOO_LARGE) and len(parts) > 1:
+                for part in parts:  # too large together: the topic's limit was lowered; each may still fit
+                    await self._deliver([part])
+                return None
+            if refusal is not None and (final := self._final(refusal)) is not None:
+                return self._refuse(parts, final)
+            attempt += 1
+            await asyncio.sleep(backoff(attempt))
+
+    async def _send(self, parts: Sequence[Part]) -> tuple[int, Exception | None]:
+        """Send one batch and wait: the offset of its first record (-1: unknown), and why it failed if it did."""
+        lease: Lease | None = None
+        try:
+            lease = await self._producers.take()
+            producer = lease.producer
+            batch = producer.create_batch()
+            append = batch.append
+            now_ms = int(time.time() * 1_000)  # the broker puts its own in its place
+            for part in parts:
+                for row in part.rows:
+                    if append(timestamp=now_ms, key=None, value=row) is None:
+                        raise RuntimeError("the sizes checked before do not fit one record batch")  # noqa: TRY301
+            batch.close()
+            sent = await (await producer.send_batch(batch, self._topic, partition=self._partition))
+        except Exception as error:  # whatever the client raises, the log decides what happened
+            if lease is not None:
+                self._producers.retire(lease)
+            LOGGER.warning(
+                "an append to %r, partition %d, was not acknowledged (%s: %s); looking whether it landed",
+                self._topic,
+                self._partition,
+                type(error).__name__,
+                error,
+            )
+            return UNKNOWN_OFFSET, error
+        else:
+            return sent.offset, None
+        finally:
+            if lease is not None:
+                self._producers.give_back(lease)
+
+    async def _find(self, parts: Sequence[Part], base: int) -> int:
+        """Where the batch stands first in the log, -1 if nowhere. A batch is contiguous: its first record tells."""
+        first = parts[0].events[0]
+        key = (first.writer, first.seq)
+        attempt = 0
+        while True:
+            try:
+                end = base + 1 if base >= 0 else (await self._lookup.ends([self._partition]))[self._partition]
+                found = await self._lookup.find(self._partition, self.acknowledged, end, {key})
+                return found.get(key, base)
+            except JournalUnavailable as error:
+                attempt += 1
+                LOGGER.debug("cannot look for an append yet: %s", error)
+                await asyncio.sleep(backoff(attempt))
+
+    def _final(self, refusal: Exception) -> JournalError | None:
+        """What to tell the caller if sending it again can not help."""
+        if isinstance(refusal, BATCH_TOO_LARGE):
+            return EventTooLarge(
+                f"the topic {self._topic!r} does not take a batch of this size any more; nothing was appended. "
+                "Raise its max.message.bytes again, or split the append."
+            )
+        if isinstance(refusal, NOT_ALLOWED):
+            return JournalUnavailable(
+                f"Kafka refuses an append to the topic {self._topic!r} ({type(refusal).__name__}: {refusal}); nothing "
+                "was appended. Ask for the right to write it."
+            )
+        return None
+
+    def _settle(self, parts: Sequence[Part], base: int) -> None:
+        partition, offset = self._partition, base
+        for part in parts:
+            part.base = offset
+            place_all(part.events, partition, offset)
+            offset += len(part.events)
+            part.settle()
+        self.acknowledged = max(self.acknowledged, offset)
+
+    def _refuse(self, parts: Sequence[Part], error: JournalError) -> None:
+        for part in parts:
+            for draft in part.drafts:
+                draft.writer, draft.seq = "", 0  # it was never appended: handed in again it is new
+            part.settle(error)

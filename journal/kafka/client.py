@@ -1,0 +1,352 @@
+"""The one place that touches aiokafka: what is used of it, typed, and how each client is really stopped.
+
+aiokafka ships no types and a few edges (read in its 0.14 source), which end here:
+
+- an idempotent producer never gives a batch up, so its own ``stop`` waits for ever when the broker is gone;
+- a consumer stopped while it backs off raises ``CancelledError`` out of its ``stop`` and leaves its connections open;
+- a connection with unsent bytes to a broker that no longer reads is never closed, only aborted.
+"""
+
+# ruff: noqa: D102 - the protocols' methods are aiokafka's
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+import aiokafka
+import aiokafka.admin
+import aiokafka.conn
+import aiokafka.errors as kafka_errors
+import aiokafka.partitioner
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from ..limits import KAFKA_REQUEST_SECONDS_MAX
+from .connection import Connection
+
+LOGGER: Final = logging.getLogger("journeyman")
+REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
+RETRY_BACKOFF_MS: Final = 50
+STOP_SECONDS: Final = 5.0
+
+KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
+OffsetOutOfRange: Final[type[Exception]] = kafka_errors.OffsetOutOfRangeError
+ConsumerStopped: Final[type[Exception]] = kafka_errors.ConsumerStoppedError
+RecordTooLarge: Final[type[Exception]] = kafka_errors.RecordTooLargeError
+# What a producer's batch may end with when the broker will never take it.
+BATCH_TOO_LARGE: Final[tuple[type[Exception], ...]] = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+)
+NOT_ALLOWED: Final[tuple[type[Exception], ...]] = (
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+    kafka_errors.TransactionalIdAuthorizationFailed,
+    kafka_errors.SaslAuthenticationFailed,
+    kafka_errors.AuthenticationFailedError,
+    kafka_errors.PolicyViolationError,
+    kafka_errors.InvalidTopicError,
+)
+AUTHENTICATION_FAILED: Final[tuple[type[Exception], ...]] = (
+    kafka_errors.SaslAuthenticationFailed,
+    kafka_errors.AuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.IllegalSaslStateError,
+)
+CONNECTION_CLOSED: Final[type[Exception]] = kafka_errors.KafkaConnectionError
+TOPIC_EXISTS: Final = 36
+NOT_AUTHORIZED: Final = 29
+UNKNOWN_TOPIC: Final = 3
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic; equal to, and taken in place of, aiokafka's own."""
+
+    topic: str
+    partition: int
+
+
+class Record(Protocol):
+    """A record as a consumer hands it out."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Sent(Protocol):
+    """What a producer knows of a batch it has delivered; `offset` is -1 if the broker no longer knows it."""
+
+    offset: int
+
+
+class Batch(Protocol):
+    """A record batch being filled."""
+
+    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None) -> object | None: ...
+    def close(self) -> None: ...
+
+
+class Producer(Protocol):
+    """The part of AIOKafkaProducer used here."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def create_batch(self) -> Batch: ...
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Sent]": ...
+
+
+class Consumer(Protocol):
+    """The part of AIOKafkaConsumer used here."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def assign(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+    def pause(self, *partitions: TopicPartition) -> None: ...
+    def resume(self, *partitions: TopicPartition) -> None: ...
+    async def position(self, partition: TopicPartition) -> int: ...
+    def highwater(self, partition: TopicPartition) -> int | None: ...
+    def last_poll_timestamp(self, partition: TopicPartition) -> int | None: ...
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int, max_records: int
+    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]: ...
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]: ...
+    async def offsets_for_times(
+        self, timestamps: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, "OffsetAtTime | None"]: ...
+
+
+class OffsetAtTime(Protocol):
+    """The first record at or after a time."""
+
+    offset: int
+
+
+class Refusal(NamedTuple):
+    """What the cluster answered to an order for one topic."""
+
+    code: int
+    message: str
+
+
+class Admin(Protocol):
+    """The part of AIOKafkaAdminClient used here."""
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def describe_topics(self, topics: list[str]) -> Sequence[Mapping[str, Any]]: ...
+    async def describe_cluster(self) -> Mapping[str, Any]: ...
+    async def describe_configs(self, config_resources: list[object]) -> Sequence[Any]: ...
+    async def create_topics(self, new_topics: list[object]) -> Any: ...
+    async def delete_records(self, records_to_delete: Mapping[object, object]) -> Mapping[object, int]: ...
+
+
+def topic_partition(topic: str, partition: int) -> TopicPartition:
+    """The client's own partition name: it asserts the exact type in `getmany`."""
+    return cast("TopicPartition", aiokafka.TopicPartition(topic, partition))
+
+
+def murmur2(key: bytes) -> int:
+    """The hash of Kafka's default partitioner, made positive as there."""
+    return cast("int", aiokafka.partitioner.murmur2(key)) & 0x7FFFFFFF
+
+
+def quiet_client_logging() -> None:
+    """The client logs each failed attempt as an error; we say once that a broker is away and once that it is back.
+
+    An application that wants to see them sets a level on the logger ``aiokafka`` itself.
+    """
+    logger = logging.getLogger("aiokafka")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
+
+
+def has_c_extension() -> bool:
+    """Whether aiokafka's records are coded in C; in pure Python they are many times slower."""
+    return cast("str", DefaultRecordBatchBuilder.__module__).startswith("aiokafka.record._crecords")
+
+
+def make_producer(connection: Connection, batch_bytes: int) -> Producer:
+    """An idempotent producer with acks=all, not started."""
+    producer = aiokafka.AIOKafkaProducer(
+        **connection.client_options(),
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=batch_bytes,
+        max_request_size=batch_bytes,
+        request_timeout_ms=REQUEST_MS,
+        retry_backoff_ms=RETRY_BACKOFF_MS,
+    )
+    _remember_requests(producer)
+    return cast("Producer", producer)
+
+
+def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int) -> Consumer:
+    """A consumer without a group, not started; `wait_ms` bounds an idle fetch and what queues behind it."""
+    return cast(
+        "Consumer",
+        aiokafka.AIOKafkaConsumer(
+            **connection.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_min_bytes=1,
+            fetch_max_wait_ms=wait_ms,
+            max_partition_fetch_bytes=fetch_bytes,
+            fetch_max_bytes=4 * fetch_bytes,
+            request_timeout_ms=REQUEST_MS,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+        ),
+    )
+
+
+def make_admin(connection: Connection, request_ms: int) -> Admin:
+    """An administration client, not started."""
+    return cast(
+        "Admin",
+        aiokafka.admin.AIOKafkaAdminClient(
+            **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
+        ),
+    )
+
+
+def prefetch(consumer: Consumer, ahead: bool) -> None:
+    """Whether partitions whose records wait to be taken hold up the next fetch for a while, to be fetched together."""
+    cast("Any", consumer)._fetcher._prefetch_backoff = 0.1 if ahead else 0.0  # noqa: SLF001
+
+
+def served(consumer: Consumer, partition: TopicPartition) -> None:
+    """Put what is buffered of this partition last: `getmany` would empty one partition before it looks at the next."""
+    buffered = cast("Any", consumer)._fetcher._records  # noqa: SLF001
+    if partition in buffered:
+        buffered.move_to_end(partition)
+
+
+async def why_unreachable(connection: Connection, request_ms: int) -> Exception | None:
+    """Connect to the servers one after the other: None if one answers, otherwise the last reason.
+
+    aiokafka's own bootstrap only logs the reasons, so a wrong password would look like a dead broker.
+    """
+    options = {key: value for key, value in connection.client_options().items() if key != "bootstrap_servers"}
+    reason: Exception | None = None
+    for host, port in connection.servers:
+        try:
+            made = await aiokafka.conn.create_conn(host, port, request_timeout_ms=request_ms, **options)
+        except (OSError, KafkaError, TimeoutError) as error:
+            reason = error
+            if isinstance(error, AUTHENTICATION_FAILED):
+                break
+        else:
+            made.close()
+            return None
+    return reason
+
+
+async def create_topic(
+    admin: Admin, name: str, partitions: int, replication: int, settings: Mapping[str, str]
+) -> Refusal | None:
+    """Order a topic; `replication` -1 is the cluster's default. Returns what the cluster refused it with."""
+    order = aiokafka.admin.NewTopic(
+        name,
+        partitions,
+        replication,
+        replica_assignments={} if replication == -1 else None,
+        topic_configs=dict(settings),
+    )
+    answer = await admin.create_topics([order])
+    code, *rest = answer.topic_errors[0][1:]
+    return Refusal(code, str(rest[0]) if rest and rest[0] else "") if code else None
+
+
+async def describe_settings(admin: Admin, kind: str, name: str, settings: Sequence[str]) -> dict[str, str] | None:
+    """The values of these settings of a ``topic`` or ``broker``; None if the cluster does not tell."""
+    what = ConfigResourceType.TOPIC if kind == "topic" else ConfigResourceType.BROKER
+    answers = await admin.describe_configs([ConfigResource(what, name, configs=dict.fromkeys(settings))])
+    code, _message, _kind, _name, entries = answers[0].resources[0]
+    return {entry[0]: entry[1] for entry in entries} if code == 0 else None
+
+
+async def delete_records(admin: Admin, topic: str, before: Mapping[int, int]) -> None:
+    """Move the start of these partitions up to the given offsets."""
+    orders = {
+        aiokafka.TopicPartition(topic, partition): aiokafka.admin.RecordsToDelete(before_offset=offset)
+        for partition, offset in before.items()
+    }
+    await admin.delete_records(orders)
+
+
+def _remember_requests(producer: Any) -> None:
+    """Keep the tasks that carry a producer's requests: cancelling the producer's own task does not reach them."""
+    sender = producer._sender  # noqa: SLF001
+    send = sender._send_produce_req  # noqa: SLF001
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def remembered(node_id: int, batches: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await send(node_id, batches)
+        finally:
+            tasks.discard(task)
+
+    sender._send_produce_req = remembered  # noqa: SLF001
+    producer.journeyman_requests = tasks
+
+
+async def stop_producer(producer: Producer) -> None:
+    """Stop a producer at once; a batch still under way fails with ``ProducerClosed``, and may yet land."""
+    raw: Any = producer
+    task = raw._sender.sender_task  # noqa: SLF001
+    if task is not None:
+        tasks = {task, *raw.journeyman_requests}
+        _abort_connections(raw.client, only_stuck=False)
+        await _cancel_all(tasks)
+        # Only now: a request that is still alive would put its batch back and find it gone.
+        raw._message_accumulator.fail_all(kafka_errors.ProducerClosed())  # noqa: SLF001
+    await _finish(raw.stop(), raw.client)
+
+
+async def stop_consumer(consumer: Consumer) -> None:
+    """Stop a consumer whatever it is doing."""
+    raw: Any = consumer
+    fetcher = raw._fetcher  # noqa: SLF001
+    if fetcher is not None:
+        await _cancel_all({fetcher._fetch_task})  # noqa: SLF001
+        await _cancel_all(set(fetcher._pending_tasks))  # noqa: SLF001
+        fetcher._pending_tasks.clear()  # noqa: SLF001
+    await _finish(raw.stop(), raw._client)  # noqa: SLF001
+
+
+async def stop_admin(admin: Admin) -> None:
+    """Stop an administration client."""
+    raw: Any = admin
+    await _finish(raw.close(), raw._client)  # noqa: SLF001
+
+
+async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()
+
+
+async def _finish(stop: Coroutine[Any, Any, None], client: Any) -> None:
+    _abort_connections(client, only_stuck=True)
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await stop
+
+
+def _abort_connections(client: Any, *, only_stuck: bool) -> None:
+    for connection in client._conns.values():  # noqa: SLF001
+        writer = connection._writer  # noqa: SLF001
+        if writer is not None and (not only_stuck or writer.transport.get_write_buffer_size()):
+            writer.transport.abort()

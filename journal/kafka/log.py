@@ -1,0 +1,525 @@
+"""The distributed log: a Kafka topic.
+
+A record's value is the encoded event; its key is empty, because the event carries its own. What Kafka promises and does
+not, and why each thing here is as it is, was measured on Kafka 4.3.1 and is told in the modules beside this one.
+"""
+
+import asyncio
+import functools
+import operator
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, cast
+from urllib.parse import SplitResult, unquote
+
+from ..cursor import Cursor
+from ..errors import AppendInDoubt, BadJournalURL, JournalClosed, JournalError, JournalUnavailable
+from ..event import Draft, Event, check, decode, record
+from ..limits import (
+    APPEND_QUEUE_BYTES_MAX,
+    APPEND_SECONDS_MAX,
+    CLOCK_SKEW_SECONDS_MAX,
+    CLOSE_SECONDS_MAX,
+    DEDUPE_PRIMING_EVENTS,
+    KAFKA_FETCH_WAIT_SECONDS,
+    KAFKA_OPEN_SECONDS_MAX,
+    KAFKA_REQUEST_SECONDS_MAX,
+    PAGE_EVENTS,
+    PARTITIONS_MAX,
+    READINGS_REMEMBERED,
+    TOPIC_MESSAGE_BYTES_MIN,
+)
+from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
+from ..snapshots import SnapshotStore
+from ..writer import Writer
+from .appender import Appender, Part
+from .client import (
+    LOGGER,
+    KafkaError,
+    delete_records,
+    has_c_extension,
+    make_admin,
+    make_consumer,
+    murmur2,
+    quiet_client_logging,
+    stop_admin,
+    stop_consumer,
+)
+from .connection import SECURITY_OPTIONS, Connection, connection_from_url, redacted
+from .lookup import Lookup
+from .memory import AppendMemory, Place
+from .producer import ProducerSource
+from .recent import RecentPages
+from .repeats import RepeatFilter
+from .snapshots import KafkaSnapshots
+from .tail import KafkaTail
+from .topic import TopicFacts, ensure_topic
+
+PRIMING_EVENTS_MIN: Final = 100
+PRIMING_RATIO: Final = DEDUPE_PRIMING_EVENTS // PAGE_EVENTS
+REPLICATION_MAX: Final = 32_767
+KEYS_REMEMBERED: Final = 65_536
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_FETCH_WAIT_MS: Final = int(KAFKA_FETCH_WAIT_SECONDS * 1_000)
+_told_of_slow_records: list[bool] = []
+_seq_of: Final = operator.attrgetter("seq")
+_timestamp_of: Final = operator.attrgetter("timestamp")
+_partition_named_by: Final = operator.attrgetter("partition")
+
+
+def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
+    """The log of ``kafka://[user:password@]host:9092,host2:9092/topic?partitions=N&replication=R&tls=true&sasl=…``."""
+    from ..url import options, whole_number  # it imports this module
+
+    shown = redacted(url, parts)
+    given = options(shown, parts, ("partitions", "replication", *SECURITY_OPTIONS))
+    topic = unquote(parts.path[1:])
+    if not parts.netloc or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise BadJournalURL(
+            f"expected kafka://host:9092,host2:9092/topic with a topic of letters, digits, '._-', got {shown!r}"
+        )
+    return KafkaLog(
+        connection_from_url(shown, parts, given),
+        topic,
+        partitions=whole_number(shown, "partitions", given["partitions"], PARTITIONS_MAX)
+        if "partitions" in given
+        else None,
+        replication=whole_number(shown, "replication", given["replication"], REPLICATION_MAX)
+        if "replication" in given
+        else None,
+        url=shown,
+    )
+
+
+class KafkaLog:
+    """A log on a Kafka topic.
+
+    `partitions` and `replication` are for making the topic (None: 1, and the cluster's default); an existing topic must
+    not contradict them. `clock` gives seconds since the epoch. Belongs to the event loop it is opened in.
+    """
+
+    needs_loop = True
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        *,
+        partitions: int | None = None,
+        replication: int | None = None,
+        url: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.url = url or f"kafka://{connection.addresses}/{topic}"
+        self.topic = topic
+        self._connection = connection
+        self._asked_partitions = partitions
+        self._asked_replication = replication
+        self._clock = clock
+        self._writer = Writer()
+        self._facts: TopicFacts | None = None
+        self._lookup: Lookup | None = None
+        self._producers = ProducerSource(connection, topic)
+        self._memory = AppendMemory(self._writer.id)
+        self._appenders: dict[int, Appender] = {}
+        self._ends_at_open: dict[int, int] = {}
+        self._tails: set[KafkaTail] = set()
+        self._recent = RecentPages()
+        self._filters: OrderedDict[tuple[int, int], RepeatFilter] = OrderedDict()
+        self._snapshots: KafkaSnapshots | None = None
+        self._opening = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
+        self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has; known once opened."""
+        return self._opened.partitions
+
+    async def open(self) -> None:
+        """Reach the cluster; make the topic, or check that its settings keep history.
+
+        Raises `JournalUnavailable`, `UnsafeTopic` or `BadJournalURL`, each with what to do.
+        """
+        async with self._opening:
+            if self._facts is not None:
+                return
+            quiet_client_logging()
+            _tell_of_slow_records()
+            facts = await ensure_topic(
+                self._connection, self.topic, self._asked_partitions, self._asked_replication, self.url
+            )
+            if facts.partitions > PARTITIONS_MAX:
+                raise BadJournalURL(
+                    f"{self.url!r}: the topic has {facts.partitions:,} partitions, a journal at most {PARTITIONS_MAX:,}"
+                )
+            lookup = Lookup(self._connection, self.topic)
+            try:
+                async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
+                    await lookup.start()
+                    self._ends_at_open = await lookup.ends(range(facts.partitions))
+            except (KafkaError, OSError, TimeoutError, JournalUnavailable) as error:
+                await lookup.stop()
+                raise self._unreachable(error) from error
+            self._lookup, self._facts = lookup, facts
+
+    def partition_of(self, key: str | None) -> int:
+        """The key's partition, by the hash of Kafka's default partitioner; without a key, the writer's."""
+        if self._opened.partitions == 1:
+            return 0
+        return self._partition_of_key(key if key is not None else self._writer.id)
+
+    def _hash_key(self, key: str) -> int:
+        return murmur2(key.encode()) % self._opened.partitions
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """See `Log.append`. Waits for the broker at most `APPEND_SECONDS_MAX`; what is queued then stays queued.
+
+        Raises `JournalUnavailable`, with nothing sent, when too much waits already.
+        """
+        self.check_open()
+        sizes = [check(draft) for draft in drafts]
+        check_batch(sizes)
+        if {*map(_partition_named_by, drafts)} != {None}:
+            check_partitions(drafts, self._opened.partitions)
+        if (partition := self._only_partition(drafts)) is not None:
+            part = self._enqueue_plain(partition, drafts, sum(sizes))
+            events = part.events  # the part lets go of them when it is settled
+            await self._settled([part], drafts)
+            return events
+        if len({id(draft) for draft in drafts}) < len(drafts):
+            return await self._append_with_doubles(drafts)
+        recorded: dict[tuple[str, int], Event] = {}
+        while missing := [each for each in drafts if each.seq and self._must_look_up(each, recorded)]:
+            for draft in missing:
+                await self._look_up(draft, recorded)
+        events, parts = self._enqueue(drafts, sizes, recorded)
+        await self._settled(parts, drafts)
+        return events
+
+    async def _append_with_doubles(self, drafts: Sequence[Draft]) -> list[Event]:
+        """The same draft object more than once in one call is one event."""
+        single = {id(draft): draft for draft in drafts}
+        events = dict(zip(single, await self.append(list(single.values())), strict=True))
+        return [events[id(draft)] for draft in drafts]
+
+    def _only_partition(self, drafts: Sequence[Draft]) -> int | None:
+        """The partition of drafts that are all new, of this moment and of one partition; None for any others."""
+        if any(map(_seq_of, drafts)) or {*map(_timestamp_of, drafts)} != {None}:
+            return None
+        if len({*map(id, drafts)}) < len(drafts):
+            return None
+        if self._opened.partitions == 1:
+            return 0
+        partition = self._partition_for(drafts[0])
+        return partition if all(self._partition_for(draft) == partition for draft in drafts) else None
+
+    def _enqueue_plain(self, partition: int, drafts: Sequence[Draft], size: int) -> Part:
+        """What `_enqueue` does, for the drafts most appends are made of, at a third of the cost."""
+        self._check_room(size)
+        part = Part(partition)
+        part.drafts, part.size = list(drafts), size
+        part.events, part.rows = self._writer.record_all(drafts, self._clock(), 0)
+        self._memory.remember(drafts[0].seq, part)
+        self._appender(partition).enqueue(part)
+        return part
+
+    def _partition_for(self, draft: Draft) -> int:
+        return draft.partition if draft.partition is not None else self.partition_of(draft.key)
+
+    def _must_look_up(self, draft: Draft, recorded: Mapping[tuple[str, int], Event]) -> bool:
+        key = (draft.writer, draft.seq)
+        return key not in recorded and self._memory.pending(*key) is None
+
+    async def _look_up(self, draft: Draft, recorded: dict[tuple[str, int], Event]) -> None:
+        """Find a draft that was numbered before: its event if it landed; otherwise it is a new one.
+
+        What this log appended lately it knows the place of. Anything else is searched for from the birth of its writer
+        on, which the writer's id tells (a UUIDv7).
+        """
+        key, partition = (draft.writer, draft.seq), self._partition_for(draft)
+        place = self._memory.place(*key)
+        if place is not None:
+            partition, offset = place
+        else:
+            begin = (await self._reader.offsets_at(_birth(draft.writer), [partition]))[partition]
+            end = (await self._reader.ends([partition]))[partition]
+            found = await self._reader.find(partition, begin, end, {key})
+            offset = found.get(key, -1)
+        if offset >= 0:
+            rows = await self._reader.read(partition, offset, offset + 1, 1)
+            recorded[key] = decode(rows.rows[0], partition, rows.offsets[0])
+        elif self._memory.pending(*key) is None and (draft.writer, draft.seq) == key:
+            # It never landed. Its number may be below one of that writer that did, and then readers would drop it.
+            draft.writer, draft.seq = "", 0
+
+    def _enqueue(
+        self, drafts: Sequence[Draft], sizes: Sequence[int], recorded: Mapping[tuple[str, int], Event]
+    ) -> tuple[list[Event], list[Part]]:
+        """Give numbers and times and queue what is new: without a pause, so that the log's order is the numbers' order.
+
+        Returns the event of each draft, placed once the parts are settled.
+        """
+        chosen: list[Event | None] = [None] * len(drafts)
+        parts: dict[int, Part] = {}
+        fresh: list[int] = []
+        for index, draft in enumerate(drafts):
+            if not draft.seq:
+                fresh.append(index)
+            elif (pending := self._memory.pending(draft.writer, draft.seq)) is not None:
+                parts[id(pending[0])], chosen[index] = pending
+            else:
+                chosen[index] = recorded[draft.writer, draft.seq]
+        if fresh:
+            self._check_room(sum(sizes[index] for index in fresh))
+            for part in self._number(drafts, sizes, fresh, chosen):
+                parts[id(part)] = part
+                self._appender(part.partition).enqueue(part)
+        return cast("list[Event]", chosen), list(parts.values())
+
+    def _number(
+        self, drafts: Sequence[Draft], sizes: Sequence[int], fresh: Sequence[int], chosen: list[Event | None]
+    ) -> list[Part]:
+        """Number and encode the fresh drafts in the order given, sorted into one part for each partition."""
+        number, stamp, now = self._writer.number, self._writer.time_of, self._clock()
+        parts: dict[int, Part] = {}
+        places: list[Place] = []
+        for index in fresh:
+            draft = drafts[index]
+            partition = self._partition_for(draft)
+            part = parts.get(partition)
+            if part is None:
+                part = parts[partition] = Part(partition)
+            number(draft)
+            event, row = record(draft, stamp(draft, now))
+            chosen[index] = event
+            places.append(Place(part, len(part.rows)))
+            part.add(draft, event, row, sizes[index])
+        single = len(parts) == 1
+        self._memory.remember(drafts[fresh[0]].seq, places[0].part if single else places)
+        return list(parts.values())
+
+    def _check_room(self, size: int) -> None:
+        waiting = sum(each.queued_bytes for each in self._appenders.values())
+        if waiting and waiting + size > APPEND_QUEUE_BYTES_MAX:
+            raise JournalUnavailable(
+                f"{waiting:,} bytes of appends wait for Kafka at {self._connection.addresses}, the limit is "
+                f"{APPEND_QUEUE_BYTES_MAX:,}; nothing of this one was sent. Try again when it answers."
+            )
+
+    def _appender(self, partition: int) -> Appender:
+        appender = self._appenders.get(partition)
+        if appender is None:
+            appender = Appender(
+                self.topic, partition, self._producers, self._reader, self._ends_at_open.get(partition, 0)
+            )
+            self._appenders[partition] = appender
+        return appender
+
+    async def _settled(self, parts: Sequence[Part], drafts: Sequence[Draft]) -> None:
+        deadline = asyncio.get_running_loop().time() + APPEND_SECONDS_MAX
+        for part in parts:
+            if not await part.wait(deadline):
+                raise AppendInDoubt(
+                    f"Kafka at {self._connection.addresses} has not acknowledged an append to {self.topic!r} for "
+                    f"{APPEND_SECONDS_MAX:g} s; it stays queued. Hand the same drafts in again to wait on.",
+                    tuple(drafts),
+                )
+        for part in parts:
+            if part.error is not None:
+                raise part.error
+
+    async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
+        """See `Log.read`."""
+        self.check_open()
+        pages: list[Page] = []
+        if limit == 1 and len(cursor) == 1:
+            ((partition, offset),) = cursor.items()
+            if (row := self._recent.row(partition, offset)) is not None:
+                return [Page(partition, [offset], [row])]
+        check_cursor(cursor, self.partitions)
+        ends = await self._ends_for({partition: offset + limit for partition, offset in cursor.items()})
+        for partition, offset in cursor.items():
+            if limit <= 0:
+                break
+            page = await self._read_page(partition, offset, ends[partition], limit)
+            if page is not None:
+                pages.append(page)
+                limit -= len(page.rows)
+        return pages
+
+    async def _ends_for(self, wanted: Mapping[int, int]) -> Mapping[int, int]:
+        """An end of each partition: the present one, or an earlier one if that is already beyond what is wanted."""
+        known = self._reader.known_end
+        for partition in wanted:
+            known[partition] = max(known.get(partition, 0), self.acknowledged(partition))
+        if any(known[partition] < offset for partition, offset in wanted.items()):
+            return await self._reader.ends(wanted)
+        return known
+
+    async def _read_page(self, partition: int, offset: int, end: int, limit: int) -> Page | None:
+        """Up to `limit` records from `offset` on, repeats dropped; None if there are none."""
+        if offset >= end:
+            return None
+        repeats = self._filters.pop((partition, offset), None)
+        if repeats is None:
+            # In proportion to what is asked for: a look at one record stays cheap.
+            stretch = min(max(PRIMING_RATIO * limit, PRIMING_EVENTS_MIN), DEDUPE_PRIMING_EVENTS)
+            repeats = await self._reader.primed(partition, offset, stretch)
+        offsets: list[int] = []
+        rows: list[bytes] = []
+        while offset < end and len(rows) < limit:
+            got = await self._reader.read(partition, offset, end, limit - len(rows))
+            dropped = set(repeats.repeats(got.rows))
+            offsets += [each for index, each in enumerate(got.offsets) if index not in dropped]
+            rows += [each for index, each in enumerate(got.rows) if index not in dropped]
+            if got.next_offset == offset:
+                break
+            offset = got.next_offset
+        if not rows:
+            return None
+        self._filters[partition, offsets[-1] + 1] = repeats
+        if len(self._filters) > READINGS_REMEMBERED:
+            self._filters.popitem(last=False)
+        return Page(partition, offsets, rows)
+
+    async def tail(self, cursor: Mapping[int, int]) -> KafkaTail:
+        """See `Log.tail`."""
+        self.check_open()
+        check_cursor(cursor, self.partitions)
+        ends = await self._ends_for(cursor)
+        filters = {each: await self._reader.primed(each, min(offset, ends[each])) for each, offset in cursor.items()}
+        fetch_bytes = max(self._opened.message_bytes, TOPIC_MESSAGE_BYTES_MIN)
+        consumer = make_consumer(self._connection, fetch_bytes, _FETCH_WAIT_MS)
+        try:
+            async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
+                await consumer.start()
+            self.check_open()
+        except BaseException as error:
+            await stop_consumer(consumer)
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise self._unreachable(error) from error
+            raise
+        tail = KafkaTail(self, self.topic, consumer, self._reader, cursor, filters)
+        tail.start()
+        self._tails.add(tail)
+        return tail
+
+    async def bounds(self) -> Bounds:
+        """See `Log.bounds`."""
+        self.check_open()
+        every = range(self.partitions)
+        firsts, ends = await asyncio.gather(self._reader.firsts(every), self._reader.ends(every))
+        # The two answers are of two moments: all may have been removed between them.
+        return Bounds(Cursor(firsts), Cursor({each: max(ends[each], firsts[each]) for each in every}))
+
+    async def position_at(self, timestamp: float) -> Cursor:
+        """See `Log.position_at`; times are those of the brokers, in milliseconds."""
+        self.check_open()
+        return Cursor(await self._reader.offsets_at(timestamp, range(self.partitions)))
+
+    async def trim(self, before: Mapping[int, int]) -> None:
+        """Remove the records below the given offsets, as retention does; for good, and for everybody."""
+        self.check_open()
+        bounds = await self.bounds()
+        orders = {each: min(offset, bounds.end[each]) for each, offset in before.items() if offset > bounds.first[each]}
+        admin = make_admin(self._connection, int(KAFKA_REQUEST_SECONDS_MAX * 1_000))
+        try:
+            await admin.start()
+            if orders:
+                await delete_records(admin, self.topic, orders)
+                self._recent.clear()
+                for tail in self._tails:
+                    tail.trimmed(orders)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+        finally:
+            await stop_admin(admin)
+
+    def snapshots(self) -> SnapshotStore:
+        """See `Log.snapshots`: in a compacted topic beside the journal's."""
+        if self._snapshots is None:
+            self._snapshots = KafkaSnapshots(self._connection, self.topic, self._opened.replication)
+        return self._snapshots
+
+    async def aclose(self) -> None:
+        """See `Log.aclose`. Waits at most `CLOSE_SECONDS_MAX` for appends; the callers of what is left are told."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close(), name="journeyman-kafka-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        flushes = [asyncio.ensure_future(each.flush()) for each in self._appenders.values()]
+        if flushes:
+            _, late = await asyncio.wait(flushes, timeout=CLOSE_SECONDS_MAX)
+            for flush in late:
+                flush.cancel()
+            if late:
+                await asyncio.wait(late)
+        lost = sum([await each.stop() for each in self._appenders.values()])
+        if lost:
+            LOGGER.warning("closed the journal %r with %d events of unknown fate: Kafka did not answer", self.url, lost)
+        for tail in list(self._tails):
+            await tail.aclose()
+        await self._producers.stop()
+        if self._lookup is not None:
+            await self._lookup.stop()
+
+    def check_open(self) -> None:
+        """Raise `JournalClosed` once `aclose` was called."""
+        if self._closing is not None:
+            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+
+    def acknowledged(self, partition: int) -> int:
+        """The offset after the last event this log has appended to `partition`; 0 if none."""
+        appender = self._appenders.get(partition)
+        return appender.acknowledged if appender is not None else 0
+
+    def handed_out(self, page: Page) -> None:
+        """A reader of this log was handed a page."""
+        self._recent.keep(page)
+
+    def last_number(self, partition: int, offset: int) -> tuple[str, int]:
+        """The writer of this log, and the number of its last event below `offset` of `partition`."""
+        return self._writer.id, self._memory.last_before(partition, offset)
+
+    def forget(self, tail: KafkaTail) -> None:
+        """A reader was closed."""
+        self._tails.discard(tail)
+
+    @property
+    def _opened(self) -> TopicFacts:
+        if self._facts is None:
+            raise JournalError(f"the journal {self.url} is not open yet: await open() first")
+        return self._facts
+
+    @property
+    def _reader(self) -> Lookup:
+        if self._lookup is None:
+            raise JournalError(f"the journal {self.url} is not open yet: await open() first")
+        return self._lookup
+
+    def _unreachable(self, error: Exception) -> JournalUnavailable:
+        return JournalUnavailable(
+            f"Kafka at {self._connection.addresses} does not answer for the topic {self.topic!r} "
+            f"({str(error) or type(error).__name__}); try again later"
+        )
+
+
+def _birth(writer: str) -> float:
+    """When a writer came to be, in seconds since the epoch, less what clocks may differ; 0 if its id does not tell."""
+    try:
+        return int(writer[:12], 16) / 1_000 - CLOCK_SKEW_SECONDS_MAX
+    except ValueError:
+        return 0.0
+
+
+def _tell_of_slow_records() -> None:
+    if not _told_of_slow_records and not has_c_extension():
+        _told_of_slow_records.append(True)
+        LOGGER.warning(
+            "aiokafka runs without its C extension and is many times slower: install a wheel, and unset "
+            "AIOKAFKA_NO_EXTENSIONS"
+        )

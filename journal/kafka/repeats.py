@@ -1,0 +1,82 @@
+"""Which records of a partition are repeats: the same event written again after a lost acknowledgement.
+
+Writers number their events and each partition receives them in that order, so a record is a repeat exactly if its
+number is not above its writer's last one there. Records without writer and number are other programs' and always pass.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from ..limits import DEDUPE_WRITERS_MAX
+
+
+class Identity(msgspec.Struct, gc=False):
+    """Who wrote an event, and its number from that writer: all that is decoded of a record here."""
+
+    writer: str = ""
+    seq: int = 0
+
+
+_decode: Final = msgspec.json.Decoder(Identity).decode
+
+
+def identity(row: bytes) -> Identity | None:
+    """The identity in a record; None if it has none."""
+    try:
+        found = _decode(row)
+    except msgspec.MsgspecError:
+        return None
+    return found if found.seq > 0 else None
+
+
+class RepeatFilter:
+    """The last number of each writer in one partition, as far as read."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def prime(self, rows: Iterable[bytes]) -> None:
+        """Take note of records before the reader's start; in any order."""
+        for row in rows:
+            found = identity(row)
+            if found is not None and found.seq > self._last.get(found.writer, 0):
+                self._remember(found.writer, found.seq)
+
+    def note(self, writer: str, seq: int) -> None:
+        """Take note of a record that was not read, because its reader wrote it."""
+        if seq > self._last.get(writer, 0):
+            self._remember(writer, seq)
+
+    def repeats(self, rows: Sequence[bytes]) -> list[int]:
+        """The indexes of the repeats in the next records of the partition; takes note of the others."""
+        found: list[int] = []
+        writer, highest = "", 0  # of the run of records by one writer that we are in
+        for index, row in enumerate(rows):
+            try:
+                one = _decode(row)
+            except msgspec.MsgspecError:
+                continue
+            seq = one.seq
+            if seq <= 0:
+                continue
+            if one.writer != writer:
+                if writer:
+                    self._remember(writer, highest)
+                writer = one.writer
+                highest = self._last.get(writer, 0)
+            if seq > highest:
+                highest = seq
+            else:
+                found.append(index)
+        if writer:
+            self._remember(writer, highest)
+        return found
+
+    def _remember(self, writer: str, seq: int) -> None:
+        # Taken out and put back, so that the writers silent for longest come first and are forgotten first.
+        self._last.pop(writer, None)
+        self._last[writer] = seq
+        if len(self._last) > DEDUPE_WRITERS_MAX:
+            del self._last[next(iter(self._last))]

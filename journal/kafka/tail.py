@@ -1,0 +1,310 @@
+"""Following a topic: one consumer without a group, positions of its own, repeats dropped.
+
+aiokafka reconnects, finds new leaders and goes on by itself; here a broker that is away only makes a page wait.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from ..cursor import Cursor
+from ..errors import HistoryTruncated, JournalClosed, JournalError, JournalUnavailable
+from ..limits import KAFKA_SILENCE_SECONDS_MAX, PAGE_EVENTS
+from ..log import Page
+from .client import (
+    LOGGER,
+    NOT_ALLOWED,
+    Consumer,
+    ConsumerStopped,
+    KafkaError,
+    OffsetOutOfRange,
+    Record,
+    prefetch,
+    served,
+    stop_consumer,
+    topic_partition,
+)
+from .lookup import Lookup
+from .repeats import RepeatFilter
+
+# A wait is cut into slices, so that a silent broker and a closed log are noticed, in seconds.
+SLICE_SECONDS: Final = 0.5
+# How long a page asked for without patience still waits for what is known to be there, in seconds.
+ARRIVAL_SECONDS_MAX: Final = 2.0
+# How often a position beyond the end is tried again, in seconds.
+AHEAD_SECONDS: Final = 0.25
+
+
+class TailOwner(Protocol):
+    """What a tail needs of its log."""
+
+    def check_open(self) -> None:
+        """Raise `JournalClosed` once it is closed."""
+
+    def acknowledged(self, partition: int) -> int:
+        """The offset after its own last append to `partition`."""
+        ...
+
+    def handed_out(self, page: Page) -> None:
+        """A page that its reader is handed now."""
+
+    def last_number(self, partition: int, offset: int) -> tuple[str, int]:
+        """Its writer, and the number of that writer's last event below `offset`."""
+        ...
+
+    def forget(self, tail: "KafkaTail") -> None:
+        """The tail was closed."""
+
+
+class KafkaTail:
+    """A reader of a Kafka log; made by `KafkaLog.tail`."""
+
+    def __init__(
+        self,
+        owner: TailOwner,
+        topic: str,
+        consumer: Consumer,
+        lookup: Lookup,
+        cursor: Mapping[int, int],
+        filters: Mapping[int, RepeatFilter],
+    ) -> None:
+        self._owner = owner
+        self._topic = topic
+        self._consumer = consumer
+        self._lookup = lookup
+        self._offsets = dict(cursor)
+        self._filters = filters
+        self._names = {partition: topic_partition(topic, partition) for partition in cursor}
+        # Fetched and not handed out yet: never more than one call's limit, as nothing is fetched while any is left.
+        self._fetched: deque[tuple[int, Sequence[Record]]] = deque()
+        self._fetched_to = dict(cursor)
+        self._ahead: dict[int, float] = {}
+        self._focused: int | None = None
+        self._silent = False
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to fetch; called once, with the consumer started."""
+        self._consumer.assign(list(self._names.values()))
+        for partition, offset in self._offsets.items():
+            self._seek(partition, offset)
+
+    @property
+    def cursor(self) -> Cursor:
+        """What has been handed out so far; repeats that were dropped count as handed out."""
+        return Cursor(self._offsets)
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        """See `Tail.page`. None can come early if all that came were repeats or markers: see `cursor`."""
+        if partition is not None and partition not in self._names:
+            raise JournalError(f"this reader follows partitions {sorted(self._names)}, not {partition}")
+        started = time.monotonic()
+        while True:
+            self._check_open()
+            if (chosen := self._choose(partition)) is not None:
+                return self._page(chosen, limit)
+            wait = self._patience(started, timeout, partition)
+            if wait is None:
+                await asyncio.sleep(0)  # a caller that never waits must not keep the fetches from arriving
+                return None
+            await self._fetch(limit, wait, partition)
+            self._watch_silence(started)
+            if not self._fetched and await self._passed_markers(partition):
+                return None
+
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`. What was written by this log and is skipped still counts when repeats are told."""
+        if offset <= self._offsets[partition]:
+            return
+        self._filters[partition].note(*self._owner.last_number(partition, offset))
+        self._offsets[partition] = offset
+        if self._fetched_to[partition] < offset:
+            self._seek(partition, offset)
+        kept = [
+            (each, records if each != partition else [record for record in records if record.offset >= offset])
+            for each, records in self._fetched
+        ]
+        self._fetched = deque((each, records) for each, records in kept if records)
+
+    def trimmed(self, before: Mapping[int, int]) -> None:
+        """Records below these offsets were removed: what was fetched of them ahead is not handed out any more."""
+        for partition, first in before.items():
+            if self._offsets.get(partition, first) < first:
+                self._fetched = deque(each for each in self._fetched if each[0] != partition)
+                self._seek(partition, self._offsets[partition])
+
+    def _patience(self, started: float, timeout: float | None, partition: int | None) -> float | None:
+        """How long to wait now, in seconds; None when the caller's time is over and nothing is known to be there."""
+        passed = time.monotonic() - started
+        if timeout is None:
+            return SLICE_SECONDS
+        if passed < timeout:
+            return min(SLICE_SECONDS, timeout - passed)
+        if passed < ARRIVAL_SECONDS_MAX and self._knows_of_more(partition):
+            return min(SLICE_SECONDS, ARRIVAL_SECONDS_MAX - passed)
+        return None
+
+    def _knows_of_more(self, partition: int | None) -> bool:
+        """Whether records are there that have not arrived: a page asked for with no timeout brings those, too."""
+        for each in self._names if partition is None else (partition,):
+            end = self._consumer.highwater(self._names[each])
+            if each in self._ahead:
+                continue
+            if end is None or self._offsets[each] < max(end, self._owner.acknowledged(each)):
+                return True
+        return False
+
+    async def _fetch(self, limit: int, wait: float, partition: int | None) -> None:
+        """Wait for records and keep them; on the way back nothing is awaited, so a cancelled wait loses nothing."""
+        self._try_again()
+        self._focus(partition)
+        names = [self._names[partition]] if partition is not None else []
+        if self._ahead:
+            wait = min(wait, AHEAD_SECONDS)
+        try:
+            got = await self._consumer.getmany(*names, timeout_ms=max(1, int(wait * 1_000)), max_records=limit)
+        except OffsetOutOfRange as error:
+            await self._explain(error, partition)
+        except ConsumerStopped:
+            self._check_open()
+            raise
+        except KafkaError as error:
+            self._rewind()
+            raise self._fatal(error) from error
+        else:
+            for name, records in got.items():
+                self._fetched.append((name.partition, records))
+                self._fetched_to[name.partition] = records[-1].offset + 1
+                served(self._consumer, name)
+
+    async def _passed_markers(self, partition: int | None) -> bool:
+        """Move past records that nobody is handed, other programs' ends of transactions; say whether there were any."""
+        moved = False
+        for each in self._names if partition is None else (partition,):
+            position = await self._consumer.position(self._names[each])  # known since the seek: it does not wait
+            if position > self._offsets[each]:
+                self._offsets[each] = self._fetched_to[each] = position
+                moved = True
+        return moved
+
+    def _choose(self, partition: int | None) -> int | None:
+        """Which of the fetched stretches comes next, None if there is none; partitions take turns as they came."""
+        for index, (each, _) in enumerate(self._fetched):
+            if partition is None or each == partition:
+                return index
+        return None
+
+    def _page(self, index: int, limit: int) -> Page | None:
+        """Hand out at most `limit` records of a fetched stretch; None if all of them are repeats."""
+        partition, records = self._fetched[index]
+        if len(records) > limit:
+            self._fetched[index] = (partition, records[limit:])
+            records = records[:limit]
+        else:
+            del self._fetched[index]
+        rows = [record.value or b"" for record in records]
+        first, after = records[0].offset, records[-1].offset + 1
+        gapless = after - first == len(rows)  # gaps are other programs' transaction markers
+        offsets: Sequence[int] = range(first, after) if gapless else [record.offset for record in records]
+        self._offsets[partition] = after
+        repeats = self._filters[partition].repeats(rows)
+        if repeats:
+            dropped = set(repeats)
+            offsets = [offset for index, offset in enumerate(offsets) if index not in dropped]
+            rows = [row for index, row in enumerate(rows) if index not in dropped]
+        if not rows:
+            return None
+        page = Page(partition, offsets, rows)
+        self._owner.handed_out(page)
+        return page
+
+    async def _explain(self, error: Exception, partition: int | None) -> None:
+        """Out of range below the start: the history is gone. Beyond the end: it is waited for."""
+        asked = [each for each in (self._names if partition is None else (partition,)) if not self._has_fetched(each)]
+        firsts = await self._lookup.firsts(asked)
+        for each in asked:
+            if self._offsets[each] < firsts[each]:
+                first_time = await self._lookup.time_at(each, firsts[each])
+                raise HistoryTruncated(each, self._offsets[each], firsts[each], first_time) from error
+        ends = await self._lookup.ends(asked)
+        for each in asked:
+            if self._offsets[each] > ends[each]:
+                self._ahead[each] = time.monotonic() + AHEAD_SECONDS
+                self._consumer.pause(self._names[each])
+
+    def _focus(self, partition: int | None) -> None:
+        """Fetch for one partition alone while one alone is asked for.
+
+        Otherwise a partition at its end would keep the connection for a long poll, and one whose records wait would
+        hold up the next fetch, while a third is asked for: merging partitions would wait for them in turn.
+        """
+        if partition == self._focused or len(self._names) == 1:
+            return
+        wanted = self._names if partition is None else (partition,)
+        for each, name in self._names.items():
+            if each not in wanted:
+                self._consumer.pause(name)
+            elif each not in self._ahead:
+                self._consumer.resume(name)
+        prefetch(self._consumer, partition is None)
+        self._focused = partition
+
+    def _has_fetched(self, partition: int) -> bool:
+        return any(each == partition for each, _ in self._fetched)
+
+    def _try_again(self) -> None:
+        now = time.monotonic()
+        for partition in [each for each, when in self._ahead.items() if when <= now]:
+            del self._ahead[partition]
+            if self._focused in (None, partition):
+                self._consumer.resume(self._names[partition])
+
+    def _rewind(self) -> None:
+        """Back to what was handed out: aiokafka steps over a record it could not read (its issue #1173)."""
+        self._fetched.clear()
+        for partition, offset in self._offsets.items():
+            self._seek(partition, offset)
+
+    def _seek(self, partition: int, offset: int) -> None:
+        self._fetched_to[partition] = offset
+        self._consumer.seek(self._names[partition], offset)
+
+    def _fatal(self, error: Exception) -> JournalError:
+        if isinstance(error, NOT_ALLOWED):
+            return JournalUnavailable(
+                f"Kafka does not let us read the topic {self._topic!r} ({error}): ask for the rights to read it"
+            )
+        return JournalError(
+            f"the topic {self._topic!r} cannot be read at {self.cursor}: {type(error).__name__}: {error}. Nothing was "
+            "skipped."
+        )
+
+    def _watch_silence(self, started: float) -> None:
+        """Say once that the broker is away and once that it is back; every answered fetch is a sign of life."""
+        heard = max((self._consumer.last_poll_timestamp(name) or 0 for name in self._names.values()), default=0)
+        waited = time.monotonic() - started
+        silent = waited > KAFKA_SILENCE_SECONDS_MAX and time.time() - heard / 1_000 > KAFKA_SILENCE_SECONDS_MAX
+        if silent and not self._silent and len(self._ahead) < len(self._names):
+            self._silent = True
+            LOGGER.warning(
+                "Kafka has not answered a reader of %r for %g s; it waits", self._topic, KAFKA_SILENCE_SECONDS_MAX
+            )
+        elif self._silent and time.time() - heard / 1_000 < SLICE_SECONDS:
+            self._silent = False
+            LOGGER.warning("Kafka answers the reader of %r again", self._topic)
+
+    def _check_open(self) -> None:
+        self._owner.check_open()
+        if self._closed:
+            raise JournalClosed(f"this reader of {self._topic!r} is closed; make another")
+
+    async def aclose(self) -> None:
+        """Stop fetching; closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._owner.forget(self)
+            await asyncio.shield(stop_consumer(self._consumer))

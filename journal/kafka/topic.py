@@ -1,0 +1,255 @@
+"""The topic of a journal: made with settings that keep history, and refused with any others.
+
+A topic made by Kafka's defaults forgets after seven days, takes its times from the producers' clocks and refuses a
+large append; the settings here are the ones the design needs, each with its reason.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from ..errors import BadJournalURL, JournalUnavailable, UnsafeTopic
+from ..limits import KAFKA_OPEN_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
+from .client import (
+    AUTHENTICATION_FAILED,
+    CONNECTION_CLOSED,
+    LOGGER,
+    NOT_ALLOWED,
+    NOT_AUTHORIZED,
+    TOPIC_EXISTS,
+    UNKNOWN_TOPIC,
+    Admin,
+    KafkaError,
+    create_topic,
+    describe_settings,
+    make_admin,
+    stop_admin,
+    why_unreachable,
+)
+from .connection import Connection
+
+SAFE_REPLICATION: Final = 3
+POLL_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 0.25
+_REQUEST_MS: Final = int(KAFKA_OPEN_SECONDS_MAX * 1_000 / 3)
+
+_warned_of: set[tuple[str, str]] = set()
+
+
+class TopicFacts(NamedTuple):
+    """What is known of a topic that is fit for a journal."""
+
+    partitions: int
+    replication: int
+    message_bytes: int
+
+
+class Wanted(NamedTuple):
+    """One setting of a topic: what it must be, and whether a given value will do."""
+
+    name: str
+    value: str
+    at_least: bool = False
+    at_most: int | None = None
+
+    def accepts(self, value: str) -> bool:
+        """Whether a topic with this value keeps what the journal promises."""
+        if not self.at_least:
+            return value == self.value
+        return int(value) >= int(self.value) and (self.at_most is None or int(value) <= self.at_most)
+
+
+def wanted_settings(replication: int) -> tuple[Wanted, ...]:
+    """The settings of a journal's topic with that many copies.
+
+    Times are the log's, so that retention and look-ups by time do not follow producers' clocks; nothing expires; a
+    whole append fits one record batch; of three copies two must have a write before it counts (more than there are
+    copies could never be reached); a copy that has fallen behind never becomes the leader.
+    """
+    in_sync = 2 if replication >= SAFE_REPLICATION else 1
+    return (
+        Wanted("message.timestamp.type", "LogAppendTime"),
+        Wanted("retention.ms", "-1"),
+        Wanted("retention.bytes", "-1"),
+        Wanted("cleanup.policy", "delete"),
+        Wanted("max.message.bytes", str(TOPIC_MESSAGE_BYTES_MIN), at_least=True),
+        Wanted("min.insync.replicas", str(in_sync), at_least=True, at_most=max(replication, 1)),
+        Wanted("unclean.leader.election.enable", "false"),
+    )
+
+
+async def ensure_topic(
+    connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str
+) -> TopicFacts:
+    """Reach the cluster, make the topic if it is missing, check its settings, wait for its leaders.
+
+    `partitions` and `replication` are what the URL asks for, None if it does not. Raises `JournalUnavailable`,
+    `UnsafeTopic` or `BadJournalURL`, each with what to do; never waits longer than `KAFKA_OPEN_SECONDS_MAX`.
+    """
+    last: list[Exception] = []
+    try:
+        async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
+            while True:
+                try:
+                    return await _ensure_once(connection, topic, partitions, replication, url)
+                except (KafkaError, OSError, TimeoutError, _NotYetError) as error:
+                    last[:] = [await why_unreachable(connection, _REQUEST_MS) or error]
+                _refuse_if_final(connection, topic, last[0])
+                await asyncio.sleep(RETRY_SECONDS)
+    except TimeoutError as error:
+        reason = f": {_reason(last[0])}" if last else ": it accepts connections and does not answer"
+        raise JournalUnavailable(
+            f"no usable Kafka at {connection.addresses} within {KAFKA_OPEN_SECONDS_MAX:g} s{reason}. "
+            "Start it, or correct the address in the journal's URL."
+        ) from (last[0] if last else error)
+
+
+def _refuse_if_final(connection: Connection, topic: str, error: Exception) -> None:
+    if isinstance(error, AUTHENTICATION_FAILED):
+        raise JournalUnavailable(
+            f"Kafka at {connection.addresses} did not accept who we are ({_reason(error)}). Check user, password and "
+            "sasl= of the journal's URL, or JOURNEYMAN_KAFKA_USERNAME and JOURNEYMAN_KAFKA_PASSWORD."
+        ) from error
+    if isinstance(error, ssl.SSLError):
+        raise JournalUnavailable(
+            f"no trusted TLS connection to Kafka at {connection.addresses} ({_reason(error)}). Give the authority that "
+            "signed its certificate as cafile=, and the host by the name in the certificate; or leave tls= out."
+        ) from error
+    if isinstance(error, NOT_ALLOWED):
+        raise JournalUnavailable(
+            f"Kafka at {connection.addresses} refuses us the topic {topic!r} ({_reason(error)}). Ask for the rights to "
+            "describe, read and write it."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if isinstance(error, CONNECTION_CLOSED):
+        text += " by the other side, as a port does that expects TLS (tls=true) or a password (sasl=)"
+    return text
+
+
+class _NotYetError(Exception):
+    """The cluster answers and is not ready for this topic."""
+
+
+async def _ensure_once(
+    connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str
+) -> TopicFacts:
+    admin = make_admin(connection, _REQUEST_MS)
+    try:
+        await admin.start()
+        described = await _describe(admin, topic)
+        if described is None:
+            await _create(admin, topic, partitions or 1, replication)
+            described = await _described(admin, topic)
+        return await _check(admin, connection, topic, described, partitions, replication, url)
+    finally:
+        await stop_admin(admin)
+
+
+async def _describe(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]] | None:
+    """The topic's partitions, or None if there is no such topic."""
+    found = (await admin.describe_topics([topic]))[0]
+    if found["error_code"] == UNKNOWN_TOPIC:
+        return None
+    if found["error_code"] == NOT_AUTHORIZED:
+        raise NOT_ALLOWED[0](f"it does not let us see the topic {topic!r}")
+    if found["error_code"]:
+        raise _NotYetError(f"the topic {topic!r} cannot be described (Kafka's error {found['error_code']})")
+    partitions: Sequence[Mapping[str, Any]] = found["partitions"]
+    return partitions
+
+
+async def _described(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]]:
+    """The topic's partitions as soon as each has a leader."""
+    while True:
+        described = await _describe(admin, topic)
+        if described and all(each["leader"] >= 0 for each in described):
+            return described
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _create(admin: Admin, topic: str, partitions: int, replication: int | None) -> None:
+    copies = replication if replication is not None else await _default_replication(admin)
+    settings = {each.name: each.value for each in wanted_settings(copies)}
+    refusal = await create_topic(admin, topic, partitions, copies, settings)
+    # Somebody else made it at the same moment: its settings are checked like those of any other.
+    if refusal is not None and refusal.code != TOPIC_EXISTS:
+        raise JournalUnavailable(
+            f"Kafka does not make the topic {topic!r} with {partitions} partition(s) and {copies} copies: "
+            f"{refusal.message or f'error {refusal.code}'}. Correct partitions= or replication= in the URL, or make "
+            "the topic yourself."
+        )
+
+
+async def _default_replication(admin: Admin) -> int:
+    """How many copies the cluster makes by default; -1, and so still its own choice, if it does not say."""
+    brokers = (await admin.describe_cluster())["brokers"]
+    if not brokers:
+        raise _NotYetError("the cluster names no brokers yet")
+    name = "default.replication.factor"
+    found = await describe_settings(admin, "broker", str(brokers[0]["node_id"]), [name])
+    return int(found[name]) if found and name in found else -1
+
+
+async def _check(
+    admin: Admin,
+    connection: Connection,
+    topic: str,
+    described: Sequence[Mapping[str, Any]],
+    partitions: int | None,
+    replication: int | None,
+    url: str,
+) -> TopicFacts:
+    if any(each["leader"] < 0 for each in described):
+        described = await _described(admin, topic)
+    if partitions is not None and partitions != len(described):
+        raise BadJournalURL(
+            f"{url!r}: the topic {topic!r} has {len(described)} partition(s), the URL says {partitions}. A journal's "
+            f"partitions never change, or its keys would move: say partitions={len(described)} or leave it out."
+        )
+    copies = min(len(each["replicas"]) for each in described)
+    if replication is not None and copies < replication:
+        raise UnsafeTopic(
+            f"the topic {topic!r} has {copies} copies, the URL asks for replication={replication}. "
+            "Reassign its partitions with kafka-reassign-partitions, or leave replication= out."
+        )
+    wanted = wanted_settings(copies)
+    found = await describe_settings(admin, "topic", topic, [each.name for each in wanted])
+    if found is None:
+        raise _NotYetError(f"the settings of the topic {topic!r} cannot be read")
+    _refuse_unsafe(connection, topic, wanted, found)
+    _warn_of_single_copy(connection, topic, copies)
+    return TopicFacts(len(described), copies, int(found["max.message.bytes"]))
+
+
+def _refuse_unsafe(connection: Connection, topic: str, wanted: Sequence[Wanted], found: Mapping[str, str]) -> None:
+    wrong = [each for each in wanted if not each.accepts(found[each.name])]
+    if not wrong:
+        return
+    named = ", ".join(
+        f"{each.name} is {found[each.name]} and must be {'at least ' if _too_small(each, found) else ''}{each.value}"
+        for each in wrong
+    )
+    mended = ",".join(f"{each.name}={each.value}" for each in wrong)
+    raise UnsafeTopic(
+        f"the topic {topic!r} could lose history or refuse events: {named}. Mend it with: "
+        f"kafka-configs --bootstrap-server {connection.addresses} --alter --entity-type topics "
+        f"--entity-name {topic} --add-config {mended}"
+    )
+
+
+def _too_small(wanted: Wanted, found: Mapping[str, str]) -> bool:
+    return wanted.at_least and int(found[wanted.name]) < int(wanted.value)
+
+
+def _warn_of_single_copy(connection: Connection, topic: str, copies: int) -> None:
+    if copies > 1 or (connection.addresses, topic) in _warned_of:
+        return
+    _warned_of.add((connection.addresses, topic))
+    LOGGER.warning(
+        "the journal %r is kept on one broker only: it survives a crash of the broker, but not the loss of its disk.",
+        topic,
+    )

@@ -1,0 +1,1 @@
+"""The log in memory: reference implementation and model for tests."""

@@ -1,0 +1,264 @@
+"""The log in memory: the reference implementation, for tests and for trying things out. It forgets on exit."""
+
+import bisect
+import concurrent.futures
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from .. import blocking
+from ..cursor import Cursor
+from ..errors import HistoryTruncated, JournalClosed
+from ..event import Draft, Event, check, decode, place, record
+from ..limits import PAGE_EVENTS
+from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
+from ..snapshots import SnapshotStore
+from ..writer import Writer
+from .snapshots import MemorySnapshots
+
+
+class _Record(NamedTuple):
+    row: bytes
+    appended_at: float
+
+
+class _Partition:
+    """Records from offset `first` on."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        self.records: list[_Record] = []
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.records)
+
+
+class MemoryStore:
+    """What several memory logs of one name share: the partitions, and who waits for them."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.partitions = [_Partition() for _ in range(partitions)]
+        self.lock = threading.Lock()
+        self.positions: dict[tuple[str, int], Event] = {}
+        self.snapshots = MemorySnapshots()
+        self._waiting: list[concurrent.futures.Future[None]] = []
+
+    def arrival(self) -> "concurrent.futures.Future[None]":
+        """A future that is done at the next append; call with the lock held."""
+        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._waiting.append(future)
+        return future
+
+    def forget(self, arrival: "concurrent.futures.Future[None]") -> None:
+        """Its reader does not wait any more; call without the lock."""
+        with self.lock:
+            if arrival in self._waiting:
+                self._waiting.remove(arrival)
+
+    def ring(self) -> None:
+        """Wake everybody who waits; call without the lock."""
+        with self.lock:
+            waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+_stores: Final[dict[str, MemoryStore]] = {}
+_stores_lock: Final = threading.Lock()
+
+
+def shared_store(name: str, partitions: int) -> MemoryStore:
+    """The store of that name in this process, made at first use; a store without a name is private."""
+    if not name:
+        return MemoryStore(partitions)
+    with _stores_lock:
+        return _stores.setdefault(name, MemoryStore(partitions))
+
+
+class MemoryLog:
+    """A log in this process's memory. `clock` gives seconds since the epoch."""
+
+    needs_loop = False
+
+    def __init__(
+        self,
+        store: MemoryStore | None = None,
+        *,
+        url: str = "memory://",
+        clock: Callable[[], float] = time.time,
+        writer_id: str | None = None,
+    ) -> None:
+        self.url = url
+        self._store = store or MemoryStore()
+        self._clock = clock
+        self._writer = Writer(writer_id)
+        self._closed = False
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the store has."""
+        return len(self._store.partitions)
+
+    async def open(self) -> None:
+        """Nothing to reach."""
+
+    def partition_of(self, key: str | None) -> int:
+        """The key's partition, by CRC-32; without a key, the writer's."""
+        return zlib.crc32((key or self._writer.id).encode()) % len(self._store.partitions)
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """See `Log.append`."""
+        self._check_open()
+        check_batch([check(draft) for draft in drafts])
+        check_partitions(drafts, self.partitions)
+        with self._store.lock:
+            events = [self._append_one(draft) for draft in drafts]
+        self._store.ring()
+        return events
+
+    def _append_one(self, draft: Draft) -> Event:
+        if draft.seq and (known := self._store.positions.get((draft.writer, draft.seq))):
+            return known
+        self._writer.number(draft)
+        now = self._clock()
+        partition = draft.partition if draft.partition is not None else self.partition_of(draft.key)
+        event, row = record(draft, self._writer.time_of(draft, now))
+        records = self._store.partitions[partition]
+        appended_at = max(now, records.records[-1].appended_at) if records.records else now
+        place(event, partition, records.end)
+        records.records.append(_Record(row, appended_at))
+        self._store.positions[draft.writer, draft.seq] = event
+        return event
+
+    async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
+        """See `Log.read`."""
+        self._check_open()
+        check_cursor(cursor, self.partitions)
+        pages: list[Page] = []
+        with self._store.lock:
+            for partition, offset in cursor.items():
+                page = self.slice(partition, offset, limit)
+                if page is not None:
+                    pages.append(page)
+                    limit -= len(page.rows)
+                if limit <= 0:
+                    break
+        return pages
+
+    def slice(self, partition: int, offset: int, limit: int) -> Page | None:
+        """Up to `limit` records of `partition` from `offset` on, or None; call with the store's lock held."""
+        records = self._store.partitions[partition]
+        if offset < records.first:
+            rows = [each.row for each in records.records[:1]]
+            time_ = decode(rows[0], partition, records.first).timestamp if rows else None
+            raise HistoryTruncated(partition, offset, records.first, time_)
+        start = offset - records.first
+        rows = [each.row for each in records.records[start : start + limit]]
+        return Page(partition, range(offset, offset + len(rows)), rows) if rows else None
+
+    async def tail(self, cursor: Mapping[int, int]) -> "MemoryTail":
+        """See `Log.tail`."""
+        self._check_open()
+        check_cursor(cursor, self.partitions)
+        return MemoryTail(self, self._store, Cursor(cursor))
+
+    async def bounds(self) -> Bounds:
+        """See `Log.bounds`."""
+        self._check_open()
+        with self._store.lock:
+            first = {number: each.first for number, each in enumerate(self._store.partitions)}
+            end = {number: each.end for number, each in enumerate(self._store.partitions)}
+        return Bounds(Cursor(first), Cursor(end))
+
+    async def position_at(self, timestamp: float) -> Cursor:
+        """See `Log.position_at`."""
+        self._check_open()
+        with self._store.lock:
+            return Cursor(
+                {
+                    number: each.first + bisect.bisect_left(each.records, timestamp, key=lambda one: one.appended_at)
+                    for number, each in enumerate(self._store.partitions)
+                }
+            )
+
+    async def trim(self, before: Mapping[int, int]) -> None:
+        """Remove the records below the given offsets, as retention does."""
+        with self._store.lock:
+            for partition, offset in before.items():
+                records = self._store.partitions[partition]
+                keep_from = max(records.first, min(offset, records.end))
+                del records.records[: keep_from - records.first]
+                records.first = keep_from
+
+    def snapshots(self) -> SnapshotStore:
+        """See `Log.snapshots`: in the same store."""
+        return self._store.snapshots
+
+    async def aclose(self) -> None:
+        """Nobody can use this log any more; the store stays for others of its name."""
+        self._closed = True
+        self._store.ring()
+
+    def check_open(self) -> None:
+        """Raise `JournalClosed` after `aclose`."""
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+
+
+class MemoryTail:
+    """A reader of a memory log."""
+
+    def __init__(self, log: MemoryLog, store: MemoryStore, cursor: Cursor) -> None:
+        self._log = log
+        self._store = store
+        self._offsets = dict(cursor)
+        self._turn = 0
+
+    @property
+    def cursor(self) -> Cursor:
+        """What has been handed out so far."""
+        return Cursor(self._offsets)
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        """See `Tail.page`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._log.check_open()
+            remaining = None if deadline is None else deadline - time.monotonic()
+            with self._store.lock:
+                page = self._next(limit, partition)
+                if page is not None or (remaining is not None and remaining <= 0):
+                    return page
+                arrival = self._store.arrival()
+            try:
+                await blocking.settled(arrival, remaining)
+            finally:
+                self._store.forget(arrival)
+
+    def _next(self, limit: int, partition: int | None) -> Page | None:
+        """The next page, the partitions taking turns so that none starves."""
+        candidates = [partition] if partition is not None else list(self._offsets)
+        for step in range(len(candidates)):
+            chosen = candidates[(self._turn + step) % len(candidates)]
+            page = self._log.slice(chosen, self._offsets[chosen], limit)
+            if page is not None:
+                self._offsets[chosen] = page.next_offset
+                self._turn += step + 1
+                return page
+        return None
+
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`."""
+        self._offsets[partition] = max(self._offsets[partition], offset)
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""

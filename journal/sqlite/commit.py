@@ -1,0 +1,429 @@
+"""Appending to the file: many callers, one transaction.
+
+Whoever comes to append puts an entry into a queue. Who then finds the writer's seat free commits the whole queue, in
+its own thread; the others find their entry done. So a lone caller commits at once, without a hand-over to another
+thread (0.1 ms), and callers at the same time share one synchronisation of the disk. A thread exists only once there
+was contention, with other threads or other processes; it alone ever waits in the queue of the processes.
+
+What is decided under the locks: numbers, times, positions. Positions are given inside the transaction, one after the
+other without gaps, so the order of positions is the order of commits.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from .. import blocking
+from ..doorbell import FARTHEST, Ringer
+from ..errors import AppendInDoubt, JournalClosed, JournalUnavailable
+from ..event import Draft, Event, place, record
+from ..limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
+from ..writer import MICROSECONDS, Writer
+from .file import Synchronous, connect, damaged, explained, is_journal
+from .repeats import Identity, Landmarks, identities, search
+from .write_lock import WriteLock
+
+# One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
+_INSERT_ALL: Final = "INSERT INTO events (position, event) SELECT ?1 + rowid, value FROM carray(?2)"
+_INSERT: Final = "INSERT INTO events (position, event) VALUES (?, ?)"
+_LAST: Final = "SELECT max(position) FROM events"
+_KEPT: Final = "SELECT name, value FROM kept"
+_ROW: Final = "SELECT event FROM events WHERE position = ?"
+
+
+class _Stamp(msgspec.Struct, gc=False):
+    timestamp: float
+
+
+stamp_decoder: Final = msgspec.json.Decoder(_Stamp)
+
+
+_NOTHING: Final[Mapping[Identity, Event]] = {}
+
+
+class Entry:
+    """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
+
+    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to")
+
+    def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
+        self.drafts = drafts
+        self.plain = plain and bool(drafts)
+        self.done = False
+        self.events: list[Event] = []
+        self.error: Exception | None = None
+        # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
+        self.known: Mapping[Identity, Event] = _NOTHING
+        self.searched_to = 0
+        self._waiter: Future[None] | None = None
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Tell the one who waits."""
+        self.error = error
+        self.done = True
+        waiter = self._waiter  # read after `done` was set: see `settled`
+        if waiter is not None:
+            waiter.set_result(None)
+
+    async def settled(self, timeout: float) -> bool:
+        """Wait until it is finished, at most `timeout` seconds; say whether it is."""
+        if self._waiter is None and not self.done:  # a future costs more than all the rest of an entry: only if needed
+            self._waiter = Future()
+        # Set first and looked at afterwards, as `finish` does the other way round: one of the two sees the other.
+        return self.done or (self._waiter is not None and await blocking.settled(self._waiter, timeout))
+
+
+class _Transaction:
+    """One transaction in the making: what is to be inserted at offset `first` and after it."""
+
+    __slots__ = ("drafts", "events", "first", "rows")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows: list[bytes] = []
+        self.events: list[Event] = []
+        self.drafts: list[Draft] = []
+
+    @property
+    def end(self) -> int:
+        """The offset of the next row."""
+        return self.first + len(self.rows)
+
+    def found(self, draft: Draft) -> Event | None:
+        """The event of a draft that is in this very transaction: its numbers have no gaps, either."""
+        if not self.drafts or draft.writer != self.drafts[0].writer:
+            return None
+        index = draft.seq - self.drafts[0].seq
+        return self.events[index] if 0 <= index < len(self.events) else None
+
+
+class Committer:
+    """The one writer of a process to a file: queue, locks, connection."""
+
+    def __init__(
+        self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer, ringer: Ringer
+    ) -> None:
+        self.path = path
+        self.writer = writer
+        self.landmarks = Landmarks()
+        self.lock = WriteLock(f"{path}-lock")
+        self._synchronous: Synchronous = synchronous
+        self._clock = clock
+        self._ringer = ringer
+        self._seat = threading.Lock()  # who holds it may, once it has the processes' lock too, use the connection
+        self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
+        self._mutex = threading.Lock()  # guards the queue
+        self._queue: deque[Entry] = deque()
+        self._closed = False
+        self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None
+        self._file = _identity_of(path)
+        self._look_again_at = 0.0
+        self.end = -1
+        self._helper: threading.Thread | None = None
+        self._work = threading.Semaphore(0)
+
+    # The queue
+
+    def enqueue(self, entry: Entry) -> None:
+        """Put an entry into the queue."""
+        with self._mutex:
+            if self._closed:
+                raise JournalClosed(f"the journal {self.path} is closed; open it again to go on")
+            self._queue.append(entry)
+
+    def withdraw(self, entry: Entry) -> bool:
+        """Take an entry out of the queue; False if it is not there any more, and may land or have landed."""
+        with self._mutex:
+            try:
+                self._queue.remove(entry)
+            except ValueError:
+                return False
+        return True
+
+    def _take(self) -> list[Entry]:
+        batch: list[Entry] = []
+        count = 0
+        with self._mutex:
+            while self._queue and (not batch or count + len(self._queue[0].drafts) <= COMMIT_EVENTS_MAX):
+                batch.append(self._queue.popleft())
+                count += len(batch[-1].drafts)
+        return batch
+
+    def close_queue(self) -> None:
+        """Take no more entries; those in the queue are still committed."""
+        with self._mutex:
+            self._closed = True
+
+    # Who commits
+
+    def commit_alone(self, entry: Entry) -> bool:
+        """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so."""
+        if self._queue or not self._seat.acquire(blocking=False):
+            return False
+        try:
+            if self._closed or not self.lock.try_acquire():
+                return False
+            try:
+                self._commit([entry])
+            finally:
+                self.lock.release()
+        finally:
+            self._seat.release()
+            self._pass_on()
+        self._announce()
+        return True
+
+    def combine(self) -> None:
+        """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will."""
+        if self._seat.acquire(blocking=False):
+            try:
+                if self.lock.try_acquire():
+                    self._drain()
+            finally:
+                self._seat.release()
+                self._pass_on()
+
+    def exclusively(self, work: Callable[[], None], *, wait: bool = False) -> bool:
+        """Do other work under both locks; without `wait` only if they are free. Says whether it was done."""
+        if not self._seat.acquire(blocking=wait):
+            return False
+        try:
+            if not (self.lock.acquire() if wait else self.lock.try_acquire()):
+                return False
+            try:
+                work()
+            finally:
+                self.lock.release()
+        finally:
+            self._seat.release()
+            self._pass_on()
+        return True
+
+    def _pass_on(self) -> None:
+        """Having left the seat, look at the queue once more: who found the seat taken relies on it."""
+        if not self._queue:
+            return
+        with self._mutex:
+            if self._helper is None:
+                self._helper = threading.Thread(target=self._help, name="journeyman-commit", daemon=True)
+                self._helper.start()
+        self._work.release()
+
+    def _help(self) -> None:
+        while True:
+            self._work.acquire()
+            while self._queue:
+                with self._seat:
+                    if not self.lock.acquire():
+                        return  # dismissed; whoever still waits gives up by himself
+                    self._drain()
+            if self._closed:
+                return
+
+    def _drain(self) -> None:
+        """Commit one batch of the queue; called with both locks, gives the processes' one back."""
+        batch: list[Entry] = []
+        try:
+            batch = self._take()
+            if batch:
+                self._commit(batch)
+        finally:
+            self.lock.release()
+            unfinished = [entry for entry in batch if not entry.done]
+            if unfinished:  # an interrupt came between; nothing of theirs has landed
+                with self._mutex:
+                    self._queue.extendleft(reversed(unfinished))
+        if batch:
+            self._announce()
+
+    # The transaction
+
+    def _commit(self, batch: list[Entry]) -> None:
+        try:
+            with self.engine:
+                self._transact(batch)
+        except AppendInDoubt as error:
+            for entry in batch:
+                entry.finish(AppendInDoubt(str(error)))  # its own, for each will put its own drafts into it
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].finish(explained(error, self.path) if isinstance(error, apsw.Error) else error)
+                return
+            for entry in batch:  # one that cannot land must not take the others with it
+                self._commit([entry])
+        else:
+            for entry in batch:
+                entry.finish()
+
+    def _transact(self, batch: list[Entry]) -> None:
+        connection = self.connected()
+        cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
+        transaction: _Transaction | None = None
+        committing = False
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            self.catch_up(cursor)
+            transaction = _Transaction(self.end)
+            for entry in batch:
+                entry.events = self._recorded(connection, transaction, entry)
+            self._insert(cursor, transaction)
+            committing = True
+            cursor.execute("COMMIT")
+        except BaseException as error:
+            self._undo(connection, error)
+            if transaction is not None and not committing:
+                for draft in transaction.drafts:
+                    self.writer.forget(draft)
+            if committing and isinstance(error, apsw.Error):
+                raise AppendInDoubt(
+                    f"the commit to {self.path} failed ({error}); whether it landed is unknown. "
+                    "Append the same drafts again: what landed is not doubled."
+                ) from error
+            raise
+        self.end = transaction.end
+        self._cursor = cursor
+
+    def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> None:
+        if transaction.rows:
+            self.landmarks.add(transaction.drafts[0].seq, transaction.first)
+            if len(transaction.rows) == 1:
+                cursor.execute(_INSERT, (transaction.end, transaction.rows[0]))
+            else:
+                cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(transaction.rows))))
+
+    def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
+        self.end = -1
+        self._cursor = None
+        with contextlib.suppress(apsw.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if isinstance(error, apsw.Error) and not isinstance(error, (apsw.BusyError, apsw.FullError)):
+            self._connection = None  # after an error of the disk a connection may know wrong things
+            with contextlib.suppress(apsw.Error):
+                connection.close()
+
+    def connected(self) -> apsw.Connection:
+        """The connection; for who holds both locks and `engine`."""
+        now = time.monotonic()
+        if self._connection is not None and now < self._look_again_at:
+            return self._connection
+        if _identity_of(self.path) != self._file:
+            raise JournalUnavailable(
+                f"the journal's file {self.path} was removed or replaced while it was open; "
+                "nothing more is appended to the old one. Close the journal and open it again."
+            )
+        self._look_again_at = now + FILE_CHECK_SECONDS
+        if self._connection is None:
+            connection = connect(self.path, self._synchronous)
+            if not is_journal(connection, self.path):
+                raise damaged(self.path, "it is empty")
+            self._connection = connection
+        return self._connection
+
+    def catch_up(self, cursor: apsw.Cursor) -> None:
+        """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
+        last: int | None = cursor.execute(_LAST).get
+        if last is not None and last == self.end:
+            return
+        if last is not None:
+            self.writer.catch_up(stamp_decoder.decode(cursor.execute(_ROW, (last,)).get).timestamp)
+            self.end = last
+            return
+        rows: list[Any] = cursor.execute(_KEPT).fetchall()
+        kept: dict[str, int] = dict(rows)
+        self.writer.catch_up(kept.get("last_microseconds", 0) / MICROSECONDS)
+        self.end = kept.get("end", 0)
+
+    def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> list[Event]:
+        """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
+        writer, offset, now = self.writer, transaction.end, self._clock()
+        # Numbered already: an interrupt came while it was committed, and it has to be looked for.
+        if entry.plain and not entry.drafts[0].seq:
+            transaction.drafts += entry.drafts
+            recorded, rows = writer.record_all(entry.drafts, now, offset)
+            transaction.events += recorded
+            transaction.rows += rows
+            entry.searched_to = transaction.first
+            return recorded
+        known = self._known(connection, transaction, entry)
+        recorded = []
+        for draft in entry.drafts:
+            if draft.seq:
+                event = known.get((draft.writer, draft.seq)) or transaction.found(draft)
+                if event is not None:
+                    recorded.append(event)
+                    continue
+                writer.forget(draft)
+            writer.number(draft)
+            transaction.drafts.append(draft)
+            event, row = record(draft, writer.stamp(now if draft.timestamp is None else draft.timestamp))
+            recorded.append(place(event, 0, offset))
+            transaction.events.append(event)
+            transaction.rows.append(row)
+            offset += 1
+        entry.searched_to = transaction.first  # should the commit be interrupted, it is looked for from here on
+        return recorded
+
+    def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> Mapping[Identity, Event]:
+        """What is in the log of an entry's drafts that were handed in before."""
+        if not entry.known and not any(draft.seq for draft in entry.drafts):
+            return entry.known
+        missing = identities(entry.drafts) - entry.known.keys()
+        return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
+
+    def has_work(self) -> bool:
+        """Whether there is anything to finish; once the queue is closed, False is final."""
+        return self._seat.locked() or bool(self._queue) or self._connection is not None
+
+    def finish(self) -> None:
+        """Commit what is left and close the connection, which checkpoints the file if it is the last one.
+
+        For who holds both locks.
+        """
+        while batch := self._take():
+            self._commit(batch)
+        with self.engine:
+            self._disconnect()
+        self._ringer.ring()
+
+    def _announce(self) -> None:
+        self._ringer.ring(self.end if self.end > 0 else FARTHEST)
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def pause(self, timeout: float) -> bool:
+        """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
+        if not self.engine.acquire(timeout=timeout):
+            return False
+        self._disconnect()
+        return True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.engine.release()
+
+    def dismiss(self) -> None:
+        """Let the helping thread end and let go of the lock's file."""
+        if self._helper is not None:
+            self._work.release()
+        self.lock.close()
+
+
+def _identity_of(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - on the path of every commit
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,122 @@
+"""The journal's file: opening it, recognising it, and saying in a sentence what is wrong with it."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Final, Literal
+
+import apsw
+
+from ..errors import JournalError, JournalUnavailable, NotAJournal
+from ..limits import FOREIGN_LOCK_SECONDS_MAX
+
+Synchronous = Literal["full", "normal"]
+
+APPLICATION_ID: Final = 0x4A4D4C47  # "JMLG"
+SCHEMA_VERSION: Final = 1
+# `position` is offset + 1. `kept` remembers what the rows cannot tell once retention has removed the last of them.
+_SCHEMA: Final = f"""
+    CREATE TABLE events (position INTEGER PRIMARY KEY, event BLOB NOT NULL);
+    CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    PRAGMA application_id = {APPLICATION_ID};
+    PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+def check_path(path: str) -> None:
+    """Refuse a path at which no journal can be, with the reason: `NotAJournal`."""
+    parent = Path(path).parent
+    if not parent.is_dir():
+        raise NotAJournal(f"the journal {path} cannot be made: there is no directory {parent}. Create it first.")
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise NotAJournal(f"the journal {path} cannot be made: no permission to write in {parent}.") from None
+        return
+    except OSError as error:
+        raise NotAJournal(f"expected a journal's file at {path}, which cannot be reached: {error.strerror}.") from error
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        raise NotAJournal(f"expected a journal's file, but {path} is {kind}. Name a file.")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise NotAJournal(f"the journal {path} cannot be used: no permission to read and write it.")
+
+
+def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> apsw.Connection:
+    """A connection for the one who writes; with `create` the file is made, still empty, if it is not there."""
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = apsw.Connection(path, flags=flags)
+    connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    if sys.platform == "darwin":  # there fsync leaves the data in the disk's own cache
+        connection.execute("PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1")
+    return connection
+
+
+def connect_reader(path: str) -> apsw.Connection:
+    """A connection for reading: it never writes, but may repair the file after a crash, as every reader must."""
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def is_journal(connection: apsw.Connection, path: str) -> bool:
+    """Whether the file is a journal: False if it is still empty, `NotAJournal` if it is something else."""
+    application = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    if application == APPLICATION_ID and version == SCHEMA_VERSION:
+        return True
+    if application == APPLICATION_ID:
+        raise NotAJournal(
+            f"the journal {path} has schema version {version}; this version of Journeyman reads {SCHEMA_VERSION}. "
+            "Use the version that wrote it, or a newer one."
+        )
+    if application or version or connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+        raise NotAJournal(
+            f"expected a journal, but {path} is the SQLite database of another program. Name another file."
+        )
+    return False
+
+
+def create(connection: apsw.Connection, path: str) -> None:
+    """Make the empty file a journal; under the write lock, and harmless if another process has just done it."""
+    connection.pragma("journal_mode", "wal")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not is_journal(connection, path):
+            connection.execute(_SCHEMA)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def damaged(path: str, what: str) -> NotAJournal:
+    """The error for a file that is a journal and cannot be read as one."""
+    return NotAJournal(
+        f"the journal {path} is damaged: {what}. Run `sqlite3 {path} 'PRAGMA integrity_check'` and restore a copy."
+    )
+
+
+def explained(error: apsw.Error, path: str) -> JournalError:
+    """What `error` means to the one who uses the journal at `path`."""
+    if isinstance(error, apsw.NotADBError):
+        return NotAJournal(f"expected a journal, but {path} is not an SQLite database. Name another file.")
+    if isinstance(error, (apsw.CorruptError, apsw.SQLError)):
+        return damaged(path, str(error))
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return JournalUnavailable(
+            f"the journal {path} has been locked by another program for {FOREIGN_LOCK_SECONDS_MAX:g} s. "
+            "Close that program's transaction, then try again."
+        )
+    if isinstance(error, apsw.FullError):
+        return JournalUnavailable(f"the disk of the journal {path} is full. Free some space, then try again.")
+    if isinstance(error, (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError)):
+        return JournalUnavailable(
+            f"the journal {path} cannot be opened for reading and writing ({error}). "
+            f"Check the permissions of the file and of {Path(path).parent}."
+        )
+    return JournalUnavailable(f"the journal {path} cannot be used at the moment: {error}. Try again later.")

@@ -1,0 +1,396 @@
+"""The embedded log: one SQLite file, many threads and processes, one total order.
+
+An append is durable when it returns (`synchronous="full"`: the disk has been told to keep it); with `"normal"` it
+survives the end of the process, and the last appends before a power cut may be lost. The file must be on a local disk:
+SQLite's locks do not work over NFS. A process that is stopped while it commits stops every writer of the file until it
+goes on; see `journal/sqlite/write_lock.py`.
+
+SQLite does not survive a fork: a child that inherits an open connection believes in locks that it does not hold. So a
+fork waits for the statements under way and closes the connections first; parent and child open the file anew when they
+need it, and the child appends under an id of its own.
+"""
+
+import contextlib
+import functools
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import apsw
+
+from .. import blocking
+from ..cursor import Cursor
+from ..doorbell import Bell
+from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnavailable
+from ..event import Draft, Event, check_all
+from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
+from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
+from ..snapshots import SnapshotStore
+from ..writer import Writer
+from .commit import Committer, Entry, stamp_decoder
+from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal
+from .opened import Opened
+from .repeats import identities, search
+from .snapshots import SqliteSnapshots
+from .tail import SqliteTail
+from .write_lock import WriteLock
+
+T = TypeVar("T")
+
+_PAGE: Final = "SELECT position, event FROM events WHERE position > ? ORDER BY position LIMIT ?"
+_BOUNDS: Final = (
+    "SELECT (SELECT min(position) FROM events), (SELECT max(position) FROM events), "
+    "(SELECT value FROM kept WHERE name = 'end')"
+)
+_ROW: Final = "SELECT event FROM events WHERE position = ?"
+_KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
+_TRIM: Final = "DELETE FROM events WHERE position <= ?"
+_TRIM_STEP_POSITIONS: Final = 10_000  # removed per transaction: other writers get their turn in between
+
+
+class SqliteLog:
+    """A log in the file at `path`. `clock` gives seconds since the epoch; `writer_id`, if given, must be a new one."""
+
+    needs_loop = False
+    partitions = 1
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        synchronous: Synchronous = "full",
+        url: str | None = None,
+        clock: Callable[[], float] = time.time,
+        writer_id: str | None = None,
+    ) -> None:
+        self.url = url or f"sqlite:///{quote(path)}" + ("?sync=normal" if synchronous == "normal" else "")
+        self.path = os.path.abspath(path)  # noqa: PTH100 - a later change of directory must not move the journal
+        self._synchronous: Synchronous = synchronous
+        self._clock = clock
+        self._writer = Writer(writer_id)
+        self._opened: Opened | None = None
+        self._forking: Opened | None = None
+        self._unusable = False
+        self._closed = False
+        self._opening = threading.Lock()
+        _logs.add(self)
+
+    async def open(self) -> None:
+        """See `Log.open`; `NotAJournal` says what else is at the path."""
+        check_path(self.path)
+        lock = WriteLock(f"{self.path}-lock")
+        try:
+            if not self._prepare(lock, wait=False):
+                prepared = blocking.in_thread(lambda: self._prepare(lock, wait=True))
+                if not await blocking.settled(prepared, WRITE_LOCK_SECONDS_MAX):
+                    raise self._held(lock)
+                prepared.result()
+        finally:
+            lock.close()
+        self._state()
+
+    def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
+        """Make the file a journal if it is new; without `wait` only if the lock is free. Says whether it is one now."""
+        if self._with_connection(is_journal):
+            return True
+        if not (lock.acquire() if wait else lock.try_acquire()):
+            return False
+        try:
+            self._with_connection(create)
+        finally:
+            lock.release()
+        return True
+
+    def _with_connection(self, work: Callable[[apsw.Connection, str], T]) -> T:
+        with _preparing:
+            try:
+                with contextlib.closing(connect(self.path, self._synchronous, create=True)) as connection:
+                    return work(connection, self.path)
+            except apsw.Error as error:
+                raise explained(error, self.path) from error
+
+    def _state(self) -> Opened:
+        """What this process has open; after a fork, opened anew."""
+        if self._opened is not None:
+            return self._opened
+        with self._opening:
+            if self._closed:
+                raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+            if self._unusable:
+                raise JournalUnavailable(
+                    f"the journal {self.path} cannot be used in this process: it was forked while a statement ran for "
+                    f"more than {FORK_SECONDS_MAX:g} s. Start the process by 'spawn' instead."
+                )
+            if self._opened is None:
+                try:
+                    self._opened = Opened(self.path, self._synchronous, self._clock, self._writer)
+                except OSError as error:
+                    raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
+            return self._opened
+
+    def _held(self, lock: WriteLock) -> JournalUnavailable:
+        return JournalUnavailable(
+            f"the journal {self.path} has been held by {lock.holder()} for {WRITE_LOCK_SECONDS_MAX:g} s; "
+            "nothing was appended. Let that process go on or end it, then try again."
+        )
+
+    def partition_of(self, key: str | None) -> int:
+        """There is one partition."""
+        return 0
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """See `Log.append`."""
+        state = self._opened or self._state()
+        sizes, plain = check_all(drafts)
+        if len(sizes) != 1:
+            check_batch(sizes)
+            if not sizes:
+                return []
+        entry = Entry(drafts, plain=plain)
+        if not plain:
+            check_partitions(drafts, self.partitions)
+            if any(draft.seq for draft in drafts):
+                await self._search_before(state, entry)
+        # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
+        if not (blocking.is_driven() and state.committer.commit_alone(entry)):
+            await self._commit(state, entry)
+        if entry.error is not None:
+            raise entry.error
+        return entry.events
+
+    async def _commit(self, state: Opened, entry: Entry) -> None:
+        committer = state.committer
+        committer.enqueue(entry)
+        try:
+            await blocking.turn()  # let the others who are ready join the same commit
+            if not entry.done:
+                committer.combine()
+            if await entry.settled(WRITE_LOCK_SECONDS_MAX):
+                return
+            held = self._held(committer.lock)
+        except BaseException:
+            committer.withdraw(entry)
+            raise
+        if committer.withdraw(entry):
+            raise held
+        if not await entry.settled(WRITE_LOCK_SECONDS_MAX):
+            raise AppendInDoubt(
+                f"the disk of {self.path} has not finished a commit for {WRITE_LOCK_SECONDS_MAX:g} s; "
+                "whether it landed is unknown. Append the same drafts again: what landed is not doubled."
+            )
+
+    async def _search_before(self, state: Opened, entry: Entry) -> None:
+        """Look for what was handed in before, without holding up the writers; the rest is looked at under the lock."""
+        wanted = identities(entry.drafts)
+        bounds = self._bounds(state)
+        own = [seq for writer, seq in wanted if writer == self._writer.id]
+        start = state.committer.landmarks.lowest_offset(min(own)) if len(own) == len(wanted) else 0
+        start, end = max(start, bounds.first[0]), bounds.end[0]
+        looking = blocking.in_thread(
+            lambda: self._reading(state, lambda connection: search(connection, wanted, start, end))
+        )
+        await blocking.settled(looking)
+        entry.known, entry.searched_to = looking.result(), end
+
+    def _rows(self, state: Opened, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
+        """What a short query finds, through a connection that nobody else uses meanwhile."""
+        return self._reading(state, lambda connection: connection.execute(statement, bindings).fetchall())
+
+    def _reading(self, state: Opened, read: Callable[[apsw.Connection], T]) -> T:
+        try:
+            connection = state.readers.take()
+            try:
+                return read(connection)
+            finally:
+                state.readers.give_back(connection)
+        except apsw.Error as error:
+            raise explained(error, self.path) from error
+
+    async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
+        """See `Log.read`."""
+        check_cursor(cursor, self.partitions)
+        page = self.page(cursor[0], limit) if cursor else None
+        return [page] if page is not None else []
+
+    def page(self, offset: int, limit: int, *, suspicious: bool = True) -> Page | None:
+        """Up to `limit` rows from `offset` on that are there now, or None.
+
+        Who is not `suspicious`, and finds nothing, does not ask whether retention has removed all there was.
+        """
+        state = self._state()
+        found = self._rows(state, _PAGE, (offset, limit))
+        if found and found[0][0] == offset + 1:
+            if found[-1][0] != offset + len(found):
+                raise damaged(self.path, f"events are missing between the offsets {offset} and {found[-1][0]}")
+            return Page(0, range(offset, offset + len(found)), [row for _, row in found])
+        if not found and not suspicious:
+            return None
+        first = self._bounds(state).first[0]
+        if offset < first:
+            rows = self._rows(state, _ROW, (first + 1,))
+            raise HistoryTruncated(0, offset, first, stamp_decoder.decode(rows[0][0]).timestamp if rows else None)
+        return None
+
+    async def tail(self, cursor: Mapping[int, int]) -> Tail:
+        """See `Log.tail`."""
+        self._state()
+        check_cursor(cursor, self.partitions)
+        return SqliteTail(self, cursor)
+
+    async def bounds(self) -> Bounds:
+        """See `Log.bounds`."""
+        return self._bounds(self._state())
+
+    def _bounds(self, state: Opened) -> Bounds:
+        low, high, kept = self._rows(state, _BOUNDS)[0]
+        if low is None:
+            return Bounds(Cursor({0: kept or 0}), Cursor({0: kept or 0}))
+        return Bounds(Cursor({0: low - 1}), Cursor({0: high}))
+
+    async def position_at(self, timestamp: float) -> Cursor:
+        """See `Log.position_at`: exact, as the times of this log rise from each event to the next."""
+        state = self._state()
+        bounds = self._bounds(state)
+        low, high = bounds.first[0], bounds.end[0]
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._rows(state, _ROW, (middle + 1,))
+            if not rows or stamp_decoder.decode(rows[0][0]).timestamp < timestamp:  # no row: removed meanwhile
+                low = middle + 1
+            else:
+                high = middle
+        return Cursor({0: low})
+
+    async def trim(self, before: Mapping[int, int]) -> None:
+        """Remove the events below the given offset, as retention does; the offsets of the others stay."""
+        state = self._state()
+        check_cursor(before, self.partitions)
+        bounds = self._bounds(state)
+        step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
+        while step < end:
+            step = min(step + _TRIM_STEP_POSITIONS, end)
+            await self._exclusively(state, functools.partial(self._remove, state.committer, step))
+
+    def _remove(self, committer: Committer, below: int) -> None:
+        def remove(connection: apsw.Connection) -> None:
+            committer.catch_up(connection.cursor())
+            connection.execute(_KEEP, ("end", committer.end))
+            connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
+            connection.execute(_TRIM, (below,))
+
+        self._transact(committer, remove)
+
+    def snapshots(self) -> SnapshotStore:
+        """See `Log.snapshots`: in the same file."""
+        return SqliteSnapshots(self)
+
+    def reading(self, read: Callable[[apsw.Connection], T]) -> T:
+        """What `read` finds, through a connection that nobody else uses meanwhile."""
+        return self._reading(self._state(), read)
+
+    async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
+        """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
+        state = self._state()
+        await self._exclusively(state, functools.partial(self._transact, state.committer, write))
+
+    def _transact(self, committer: Committer, write: Callable[[apsw.Connection], None]) -> None:
+        """Run `write` in a transaction; for who holds both locks."""
+        with committer.engine:
+            connection = committer.connected()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                write(connection)
+                connection.execute("COMMIT")
+            except apsw.Error as error:
+                raise explained(error, self.path) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    async def _exclusively(self, state: Opened, work: Callable[[], None]) -> None:
+        if state.committer.exclusively(work):
+            return
+        done = blocking.in_thread(lambda: state.committer.exclusively(work, wait=True))
+        if not await blocking.settled(done, WRITE_LOCK_SECONDS_MAX):
+            raise self._held(state.committer.lock)
+        done.result()
+
+    def hang_bell(self) -> Bell | None:
+        """A bell that rings after each commit to this file and when this log is closed."""
+        state = self._state()
+        bell = Bell.hang(state.bell_directories)
+        if bell is not None:
+            state.bells.add(bell)
+        return bell
+
+    async def aclose(self) -> None:
+        """See `Log.aclose`."""
+        with self._opening:
+            if self._closed:
+                return
+            self._closed, state, self._opened = True, self._opened, None
+        if state is None:
+            return
+        state.committer.close_queue()
+        state.readers.close()
+        try:
+            if state.committer.has_work():
+                with contextlib.suppress(JournalUnavailable):  # whoever waits for an append is told so himself
+                    await self._exclusively(state, state.committer.finish)
+        finally:
+            state.close()
+            state.committer.dismiss()
+
+    def before_fork(self) -> None:
+        """Let what is under way end, and close what a child must not inherit."""
+        self._forking = self._opened
+        if self._forking is not None:
+            self._forking.pause()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        forking, self._forking = self._forking, None
+        if forking is not None:
+            forking.resume()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew, at the next use, as a writer of one's own."""
+        forking, self._forking = self._forking, None
+        self._unusable = self._unusable or (forking is not None and not forking.is_paused())
+        self._opened = None
+        self._opening = threading.Lock()
+        self._writer = Writer()
+
+
+_logs: Final["weakref.WeakSet[SqliteLog]"] = weakref.WeakSet()
+
+
+_preparing: Final = threading.Lock()  # held while a file is looked at before it is opened: a fork waits for that, too
+_forking: Final[list[bool]] = []
+
+
+def _before_fork() -> None:
+    _forking.append(_preparing.acquire(timeout=FORK_SECONDS_MAX))
+    for log in list(_logs):
+        log.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for log in list(_logs):
+        log.after_fork_in_parent()
+    if _forking.pop():
+        _preparing.release()
+
+
+def _after_fork_in_child() -> None:
+    for log in list(_logs):
+        log.after_fork_in_child()
+    if _forking.pop():
+        _preparing.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

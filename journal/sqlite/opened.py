@@ -1,0 +1,97 @@
+"""What one process has open of a journal's file, and how it comes to rest before a fork."""
+
+import threading
+import weakref
+from collections.abc import Callable
+
+import apsw
+
+from ..doorbell import Bell, Ringer, bell_directories
+from ..limits import FORK_SECONDS_MAX
+from ..writer import Writer
+from .commit import Committer
+from .file import Synchronous, connect_reader
+
+
+class Readers:
+    """Connections for reading: as many as there are readers at the same time."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._changed = threading.Condition()
+        self._idle: list[apsw.Connection] = []
+        self._in_use = 0
+        self._closed = False
+
+    def take(self) -> apsw.Connection:
+        """A connection that nobody else uses until it is given back."""
+        with self._changed:
+            connection = self._idle.pop() if self._idle else connect_reader(self._path)
+            self._in_use += 1
+            return connection
+
+    def give_back(self, connection: apsw.Connection) -> None:
+        """Let others have it."""
+        with self._changed:
+            self._in_use -= 1
+            self._idle.append(connection)
+            if self._closed:
+                self._close_idle()
+            if not self._in_use:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close all connections, those in use when they are given back."""
+        with self._changed:
+            self._closed = True
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def pause(self, timeout: float) -> bool:
+        """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
+        self._changed.acquire()
+        if not self._changed.wait_for(lambda: not self._in_use, timeout):
+            self._changed.release()
+            return False
+        self._close_idle()
+        return True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._changed.release()
+
+
+class Opened:
+    """What one process has open of the file."""
+
+    def __init__(self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
+        self.bell_directories = bell_directories(path)
+        self.ringer = Ringer(self.bell_directories)
+        self.readers = Readers(path)
+        self.committer = Committer(path, synchronous, clock, writer, self.ringer)
+        self.bells: weakref.WeakSet[Bell] = weakref.WeakSet()
+        self._paused: list[Readers | Committer] = []
+
+    def pause(self) -> None:
+        """Before a fork: nobody uses the file, and nothing of SQLite is open."""
+        parts: tuple[Readers | Committer, ...] = (self.readers, self.committer)
+        self._paused = [part for part in parts if part.pause(FORK_SECONDS_MAX)]
+
+    def is_paused(self) -> bool:
+        """Whether all of it came to rest in time."""
+        return len(self._paused) == 2
+
+    def resume(self) -> None:
+        """After the fork, in the parent."""
+        while self._paused:
+            self._paused.pop().resume()
+
+    def close(self) -> None:
+        """Let go of everything but the writer's connection, and wake whoever waits."""
+        self.readers.close()
+        self.ringer.close()
+        for bell in list(self.bells):
+            bell.ring()  # whoever waits finds out that the journal is closed

@@ -1,0 +1,63 @@
+"""Whether a draft that is handed in again is in the log already: exact, and cheap where it can be."""
+
+import bisect
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apsw
+
+from ..event import Draft, Event, decode
+
+_TRANSACTIONS_REMEMBERED: Final = 1_024
+_POSITIONS_PER_STEP: Final = (
+    50_000  # a search reads in steps: a long read would keep the write-ahead log from shrinking
+)
+_SEARCH: Final = "SELECT position, event FROM events WHERE position > ? AND position <= ? AND instr(event, ?)"
+
+Identity = tuple[str, int]
+
+
+class Landmarks:
+    """Where this process's own writer was in the log: from which offset on an event with a number of its can be.
+
+    The numbers of one writer rise with the offsets, as they are given under the lock and a draft that did not land is
+    numbered anew.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[int, int]] = []
+
+    def add(self, seq: int, offset: int) -> None:
+        """A transaction began with number `seq` at `offset`."""
+        self._marks.append((seq, offset))
+        if (
+            len(self._marks) > 2 * _TRANSACTIONS_REMEMBERED
+        ):  # the oldest mark stays: nothing of this writer is before it
+            del self._marks[1 : _TRANSACTIONS_REMEMBERED + 1]
+
+    def lowest_offset(self, seq: int) -> int:
+        """No event with that number or a higher one is below this offset."""
+        marks = list(self._marks)
+        return marks[max(0, bisect.bisect_right(marks, seq, key=lambda mark: mark[0]) - 1)][1] if marks else 0
+
+
+def identities(drafts: Iterable[Draft]) -> set[Identity]:
+    """Who the repeated ones among the drafts are."""
+    return {(draft.writer, draft.seq) for draft in drafts if draft.seq}
+
+
+def search(connection: apsw.Connection, wanted: set[Identity], start: int, end: int) -> dict[Identity, Event]:
+    """The wanted events among the offsets from `start` up to, not including, `end`."""
+    found: dict[Identity, Event] = {}
+    for writer in {writer for writer, _ in wanted}:
+        needle = b'"writer":"' + writer.encode() + b'","seq":'
+        for low in range(start, end, _POSITIONS_PER_STEP):
+            high = min(low + _POSITIONS_PER_STEP, end)
+            rows: list[Any] = connection.execute(_SEARCH, (low, high, needle)).fetchall()
+            for position, row in rows:
+                event = decode(row, 0, position - 1)
+                if (event.writer, event.seq) in wanted:
+                    found[event.writer, event.seq] = event
+            if len(found) == len(wanted):
+                return found
+    return found

@@ -1,0 +1,84 @@
+"""Snapshots in a table of the journal's own file.
+
+The table is made with the first snapshot, under the write lock, so a file of any age has it when it is needed.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+
+import apsw
+
+from ..cursor import Cursor
+from ..snapshots import SnapshotLabel
+
+_TABLE: Final = """
+    CREATE TABLE IF NOT EXISTS snapshots (
+        id TEXT PRIMARY KEY, view TEXT NOT NULL, schema TEXT NOT NULL, cursor TEXT NOT NULL, created REAL NOT NULL,
+        anchor TEXT NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL, state BLOB NOT NULL
+    )
+"""
+_HAS_TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'snapshots'"
+_LIST: Final = "SELECT id, view, schema, cursor, created, anchor, size, digest FROM snapshots"
+_LOAD: Final = "SELECT state FROM snapshots WHERE id = ?"
+_SAVE: Final = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REMOVE: Final = "DELETE FROM snapshots WHERE id = ?"
+
+
+class SqliteFile(Protocol):
+    """What the snapshots need of their log."""
+
+    def reading(self, read: Callable[[apsw.Connection], list[Any]]) -> list[Any]:
+        """What `read` finds, through a connection that nobody else uses meanwhile."""
+        ...
+
+    def writing(self, write: Callable[[apsw.Connection], None]) -> Awaitable[None]:
+        """Run `write` in a transaction, in turn with all writers of the file."""
+        ...
+
+
+class SqliteSnapshots:
+    """The snapshots in a journal's file."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    async def listed(self) -> Sequence[SnapshotLabel]:
+        """See `SnapshotStore.listed`."""
+        labels = []
+        for id_, view, schema, cursor, created, anchor, size, digest in self._found(_LIST, ()):
+            with contextlib.suppress(ValueError, AttributeError):  # a damaged row: no cursor, no snapshot
+                labels.append(SnapshotLabel(id_, view, schema, Cursor.parse(cursor), created, anchor, size, digest))
+        return labels
+
+    async def load(self, label: SnapshotLabel) -> bytes | None:
+        """See `SnapshotStore.load`."""
+        rows = self._found(_LOAD, (label.id,))
+        return bytes(rows[0][0]) if rows else None
+
+    def _found(self, statement: str, bindings: tuple[str, ...]) -> list[Any]:
+        def read(connection: apsw.Connection) -> list[Any]:
+            if connection.execute(_HAS_TABLE).get is None:
+                return []
+            return connection.execute(statement, bindings).fetchall()
+
+        return self._file.reading(read)
+
+    async def save(self, label: SnapshotLabel, sealed: bytes) -> None:
+        """See `SnapshotStore.save`."""
+
+        def write(connection: apsw.Connection) -> None:
+            connection.execute(_TABLE)
+            said = [str(each) if isinstance(each, Cursor) else each for each in label]
+            connection.execute(_SAVE, (*said, sealed))
+
+        await self._file.writing(write)
+
+    async def remove(self, labels: Sequence[SnapshotLabel]) -> None:
+        """See `SnapshotStore.remove`."""
+
+        def write(connection: apsw.Connection) -> None:
+            connection.execute(_TABLE)
+            connection.executemany(_REMOVE, [(label.id,) for label in labels])
+
+        await self._file.writing(write)

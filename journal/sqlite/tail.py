@@ -1,0 +1,112 @@
+"""Following the file: read what is there, then wait for the bell."""
+
+import concurrent.futures
+import os
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from .. import blocking
+from ..cursor import Cursor
+from ..doorbell import FARTHEST, Bell
+from ..limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
+from ..log import Page, check_cursor
+
+
+class TailedLog(Protocol):
+    """What a tail needs of its log."""
+
+    def page(self, offset: int, limit: int, *, suspicious: bool) -> Page | None:
+        """Up to `limit` rows from `offset` on that are there now, or None."""
+        ...
+
+    def hang_bell(self) -> Bell | None:
+        """A bell that rings after each commit to this file and when this log is closed."""
+        ...
+
+
+class SqliteTail:
+    """A reader of the file.
+
+    A look at the file costs more than one at the bell. Once a look has come to the end of the log, the next one is due
+    when the bell has rung, or when the last is `DOORBELL_POLL_SECONDS` old: a bell may be lost with who was to ring it.
+    """
+
+    def __init__(self, log: TailedLog, cursor: Mapping[int, int]) -> None:
+        self._log = log
+        self._follows = 0 in cursor
+        self._offset = cursor.get(0, 0)
+        self._bell: Bell | None = None
+        self._suspicious = True
+        self._at_end = False
+        self._looked_at = 0.0
+
+    @property
+    def cursor(self) -> Cursor:
+        """What has been handed out so far."""
+        return Cursor({0: self._offset} if self._follows else {})
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        """See `Tail.page`."""
+        if partition not in (None, 0):
+            raise ValueError(f"this journal has the partition 0 only, got {partition}")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            announced = self._drain()  # before the look: what is committed after it rings anew
+            page = self._look(limit) if announced > self._offset or self._is_due() else None
+            if page is not None:
+                self._offset = page.next_offset
+                return page
+            remaining = DOORBELL_POLL_SECONDS if deadline is None else deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            await self._rung(min(remaining, DOORBELL_POLL_SECONDS))
+
+    def _look(self, limit: int) -> Page | None:
+        if not self._follows:
+            return None
+        self._at_end, self._looked_at = False, time.monotonic()
+        suspicious, self._suspicious = self._suspicious, False
+        page = self._log.page(self._offset, limit, suspicious=suspicious)
+        self._at_end = page is None or len(page.rows) < limit
+        return page
+
+    def _is_due(self) -> bool:
+        late = time.monotonic() - self._looked_at >= DOORBELL_POLL_SECONDS
+        self._suspicious = self._suspicious or late
+        return late or self._suspicious or not self._at_end or self._bell is None
+
+    def _drain(self) -> int:
+        """How far the log goes, by what the bell has rung since it was last asked."""
+        if self._bell is None:
+            return 0
+        if self._bell.process == os.getpid():
+            return self._bell.drain()
+        self._bell.take_down()  # inherited by a fork: the rings in it are the parent's
+        self._bell = None
+        return FARTHEST
+
+    async def _rung(self, timeout: float) -> None:
+        """Wait for a reason to look again, at most `timeout` seconds."""
+        if self._bell is None:
+            self._bell = self._log.hang_bell()  # and look once more: what came before the bell did not ring it
+            self._at_end = False
+            if self._bell is not None:
+                return
+            await blocking.settled(concurrent.futures.Future(), timeout)
+            self._suspicious = True
+        elif not await blocking.readable(self._bell.sock, timeout):
+            self._suspicious = True
+
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`."""
+        check_cursor({partition: offset}, 1)
+        self._offset = max(self._offset, offset)
+
+    async def aclose(self) -> None:
+        """Take down the bell."""
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.take_down()

@@ -1,0 +1,248 @@
+"""Running one task: a flat pipeline over one value, with a closed set of outcomes."""
+
+import asyncio
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import orjson
+
+from ...journal.errors import HistoryTruncated
+from ...journal.event import refuse_infinite
+from ...journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
+from ..message import Message, decode_message
+from ..rules import names
+from ..rules.view import TaskState
+from ..task import Task
+
+RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
+TRACEBACK_CHARS_MAX: Final = 8 * KIB
+TEXT_CHARS_MAX: Final = 2 * KIB
+
+
+class Lease:
+    """One session of this worker.
+
+    `acknowledged_at` is the monotonic time at which its last acknowledged append was begun, `start_until` the one after
+    which nothing new is started. `spent` once it was opened: an id is good for one session.
+    """
+
+    __slots__ = ("acknowledged_at", "partition", "spent", "start_until", "worker")
+
+    def __init__(self, worker: str, partition: int) -> None:
+        self.worker = worker
+        self.partition = partition
+        self.acknowledged_at = time.monotonic()
+        self.start_until = 0.0
+        self.spent = False
+
+    def renew(self, begun: float, seconds: float) -> None:
+        """Take note of an acknowledged append that was begun at `begun`; work may start for `seconds` from then."""
+        self.acknowledged_at = begun
+        self.start_until = begun + seconds
+
+
+class Job:
+    """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log."""
+
+    __slots__ = ("claim", "lease", "lone", "prior_attempts", "row", "state")
+
+    def __init__(self, state: TaskState, lease: Lease, claim: int, row: bytes) -> None:
+        self.state = state
+        self.lease = lease
+        self.claim = claim
+        self.row = row
+        self.prior_attempts = state.attempts - 1
+        self.lone = False  # nothing else is in hand: its outcome is written at once, by whoever has run it
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the claim is still ours, and the lease certain to be."""
+        return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
+
+
+class Ending(NamedTuple):
+    """How a run ended: the event's name, what is particular to it of the encoded context, and when to run again."""
+
+    name: str
+    detail: bytes = b""
+    due: float = 0.0
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What became of a job."""
+
+    job: Any
+    name: str
+    detail: bytes = b""
+    due: float = 0.0
+    written: Any = None
+
+    def context(self) -> bytes:
+        """The event's context: whose outcome it is, by which token, and the particulars."""
+        job = self.job
+        return b'{"task":%b,"worker":"%b","claim":%d%b}' % (
+            orjson.dumps(job.state.id),
+            job.lease.worker.encode(),
+            job.claim,
+            self.detail,
+        )
+
+
+Tasks = Mapping[str, Task[Any, Any]]
+
+
+def run(job: Job, tasks: Tasks) -> Outcome:
+    """Run a job to its outcome; nothing a task does escapes from here."""
+    if not job.may_start:
+        return unstarted(job)
+    return Outcome(job, *execute(job.state.name, job.row, job.prior_attempts, tasks))
+
+
+async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
+    """Run the job of a coroutine function to its outcome; only a cancellation from outside escapes."""
+    if not job.may_start:
+        return unstarted(job)
+    started = time.perf_counter()
+    task = tasks[job.state.name]
+    message: Message | None = None
+    try:
+        message = _message(job.row, job.prior_attempts)
+        result = await task.op(message)
+        return Outcome(job, *_succeeded(result, started))
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return Outcome(job, *_failed(task, message, error, _milliseconds_since(started)))
+
+
+def unstarted(job: Job) -> Outcome:
+    """The outcome of a job that came too late to be started."""
+    return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
+
+
+def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
+    """Run the task `name` for the submission in `row`, to its ending."""
+    started = time.perf_counter()
+    task = tasks[name]
+    message: Message | None = None
+    try:
+        message = _message(row, prior_attempts)
+        return _succeeded(task.op(message), started)
+    except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
+        return _failed(task, message, error, _milliseconds_since(started))
+
+
+def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Outcome:
+    """The outcome of a job that was ended from outside, by its deadline or with the process that ran it."""
+    message: Message | None = None
+    with suppress(msgspec.MsgspecError, ValueError):  # a submission that cannot be read is not tried again
+        message = _message(job.row, job.prior_attempts)
+    return Outcome(job, *_failed(tasks[job.state.name], message, error, seconds * 1_000))
+
+
+def gone(job: Job) -> Outcome:
+    """The outcome of a job that was requeued when its submission was no longer in the log."""
+    detail = {
+        "name": HistoryTruncated.__name__,
+        "text": "the task was requeued, but its submission has been removed by retention: submit it anew",
+        "traceback": "",
+    }
+    return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(detail))
+
+
+def timeout_of(row: bytes) -> float:
+    """How long the submission in `row` may run, in seconds; one that cannot be read fails before that matters."""
+    try:
+        return _timeout_decoder.decode(row).context.timeout / 1_000
+    except msgspec.MsgspecError:
+        return TASK_TIMEOUT_MS_DEFAULT / 1_000
+
+
+def _message(row: bytes, prior_attempts: int) -> Message:
+    message = decode_message(row)
+    message.retries = prior_attempts
+    return message
+
+
+def _succeeded(result: Any, started: float) -> Ending:
+    encoded = _encode_result(result)
+    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (_milliseconds_since(started), encoded))
+
+
+class UnserialisableResult(TypeError):
+    """The task has run, but what it returned cannot be stored."""
+
+
+def _encode_result(result: Any) -> bytes:
+    try:
+        encoded = orjson.dumps(result)
+        if result is not None:
+            refuse_infinite(result, encoded)
+    except (TypeError, ValueError) as error:
+        raise UnserialisableResult(
+            f"the result cannot be written as JSON: {error}. Return plain data (text, numbers, lists, objects)."
+        ) from error
+    if len(encoded) > RESULT_BYTES_MAX:
+        raise UnserialisableResult(
+            f"the result takes {len(encoded):,} bytes, the limit is {RESULT_BYTES_MAX:,}. "
+            "Store it elsewhere and return a reference."
+        )
+    return encoded
+
+
+def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
+    detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
+    try:
+        if message is not None and task.do_retry(message, error):
+            due = _due(task, message)
+            return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due)
+    except BaseException as broken:  # a hook that fails must not lose the outcome
+        detail += b',"hook":%b' % orjson.dumps(_details(broken))
+    return Ending(names.FAILED, detail)
+
+
+def _due(task: Task[Any, Any], message: Message) -> float:
+    """When it may run again, to the microsecond: what the fold is told here is what others read in the log."""
+    due = round(float(task.retry_at(message)), 6)
+    if not math.isfinite(due):
+        raise ValueError(f"retry_at gives a time in seconds since the epoch, got {due!r}")
+    return due
+
+
+class _Timeout(msgspec.Struct, gc=False):
+    timeout: int = TASK_TIMEOUT_MS_DEFAULT
+
+
+class _TimeoutEvent(msgspec.Struct, gc=False):
+    context: _Timeout
+
+
+_timeout_decoder: Final = msgspec.json.Decoder(_TimeoutEvent)
+
+
+def _details(error: BaseException) -> dict[str, str]:
+    """Name, text and traceback of an exception, within limits."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return {
+        "name": _shown(lambda: name)[:TEXT_CHARS_MAX],
+        "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],
+        "traceback": _shown(lambda: "".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:],
+    }
+
+
+def _shown(text: Callable[[], str]) -> str:
+    """The text, with what UTF-8 cannot hold replaced; an exception's own code may fail in any way it likes."""
+    try:
+        return text().encode("utf-8", "replace").decode()
+    except BaseException:
+        return "(cannot be shown)"
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1_000

@@ -1,0 +1,529 @@
+"""The foreman: one loop that reads the journal, decides, appends, and keeps the crews busy.
+
+It is a thin shell. What the journal means is `TaskView`'s to say, what to do next is `decide`'s, running is the crews'.
+Each turn of the loop: read what has come, collect outcomes, decide, and append outcomes and commands together, in one
+append for each partition. What it appends it applies itself, by the positions it got, after the foreign records before
+them: it never reads its own events again.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from ...consumers.views.snapshots import SnapshotKeeper
+from ...journal import blocking
+from ...journal.asynchronous import AsyncJournal
+from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalError, JournalUnavailable
+from ...journal.event import Event
+from ...journal.limits import (
+    LEASE_RENEWAL_FRACTION,
+    LEASE_START_FRACTION,
+    NEIGHBOURS_SECONDS,
+    PAGE_EVENTS,
+    WATCH_INTERVAL_SECONDS,
+)
+from ...journal.log import Log, Page, Tail
+from ..crew import CoroutineCrew, Crew, ProcessCrew, ThreadCrew
+from ..crew.pipeline import Job, Lease, Outcome, gone
+from ..health.progress import Vitals
+from ..message import new_id
+from ..rules import names
+from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from ..rules.ready import ReadyTasks
+from ..rules.transitions import State
+from ..rules.view import OUTCOMES, TaskState, TaskView, Verdict
+from ..rules.watch import Watch, grace
+from ..settings import Settings, Statistics
+from ..task import Task
+from .entries import (
+    Entry,
+    Written,
+    beat_entry,
+    claim_entry,
+    expire_entry,
+    join_entry,
+    leave_entry,
+    outcome_entry,
+    within_limits,
+)
+from .lane import Lane
+from .neighbours import departed
+
+logger = logging.getLogger("journeyman.worker")
+
+T = TypeVar("T")
+
+_RETRY_SECONDS_MIN: Final = 0.05
+
+
+class Foreman:
+    """Runs `tasks` (by name) for `journal` until it is stopped."""
+
+    def __init__(
+        self, journal: AsyncJournal, tasks: Mapping[str, Task[Any, Any]], settings: Settings | None = None
+    ) -> None:
+        self.settings = settings or Settings()
+        self.statistics = Statistics()
+        self.view = TaskView(keep_rows=True)
+        self._journal = journal
+        self._tasks = tasks
+        self._lanes: dict[str, Lane] = {}
+        self._watch = Watch()
+        self._leases: dict[int, Lease] = {}
+        self._applied: dict[int, int] = {}
+        self._sessions_changed = False
+        self._draining_since: float | None = None
+        self._somebody_to_watch = False
+        self._watched_at = 0.0
+        self._turned_at = 0.0
+        self._neighbours_at = 0.0
+        self._page_task: asyncio.Task[Page | None] | None = None
+        self._log: Log
+        self._tail: Tail
+        self._snapshots: SnapshotKeeper
+        self._loop: asyncio.AbstractEventLoop
+        self._woken: asyncio.Future[None]
+
+    @property
+    def worker(self) -> str:
+        """The id of this worker's session; once it runs, and until it is expired by another and joins anew."""
+        return next(iter(self._leases.values())).worker
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is called and what runs has ended or the drain's time is over; then leave.
+
+        `started()` is called when the history is read and the sessions are open.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._woken = self._loop.create_future()
+        self._log = await self._journal.open()
+        self._snapshots = SnapshotKeeper(self._log, self.view)
+        begin = await self._snapshots.start()
+        bounds = await self._log.bounds()
+        self._applied = dict(begin)
+        self._tail = await self._log.tail(begin)
+        try:
+            await self._read_up_to(bounds.end)
+            self._open_lanes()
+            self._begin(sorted(bounds.end))
+            while not self._joined():
+                await self._turn()
+            started()
+            while not self._drained():
+                await self._turn()
+            await self._leave()
+        finally:
+            for lane in self._lanes.values():
+                lane.crew.close()
+            if self._page_task is not None:
+                self._page_task.cancel()
+                await asyncio.gather(self._page_task, return_exceptions=True)
+            await self._tail.aclose()
+            await self._snapshots.aclose()
+
+    def stop(self) -> None:
+        """Begin to drain: claim nothing more, give back what was not started, let the rest end. Call in the loop."""
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            running = sum(lane.crew.running for lane in self._lanes.values())
+            logger.info("draining: %d running, up to %g s", running, self.settings.drain_seconds)
+            self._wake()
+
+    def vitals(self) -> Vitals | None:
+        """What its health is judged by; None until it works. Call in the loop: it makes it turn."""
+        if not self._turned_at:
+            return None
+        self._wake()
+        sessions = [self.view.session(place, lease.worker) for place, lease in self._leases.items()]
+        holding = [session for session in sessions if session is not None and session.claims]
+        claims = sum(len(session.claims) for session in holding)
+        oldest = min((self._leases[session.partition].acknowledged_at for session in holding), default=None)
+        read = self._tail.cursor
+        applied = {partition: max(offset, read.get(partition, 0)) for partition, offset in self._applied.items()}
+        draining, lease_seconds = self._draining_since is not None, self.settings.lease_seconds
+        return Vitals(self.worker, draining, self._turned_at, applied, claims, oldest, lease_seconds)
+
+    def _open_lanes(self) -> None:
+        """A lane for each mechanism among the tasks."""
+        makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Crew]] = {
+            "thread": lambda tasks: ThreadCrew(self.settings.threads, tasks, self._wake_from_thread, self._write_alone),
+            "process": lambda tasks: ProcessCrew(self.settings.processes, tasks, self._wake),
+            "async": lambda tasks: CoroutineCrew(self.settings.coroutines, tasks, self._wake),
+        }
+        for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
+            tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
+            ready = ReadyTasks(tasks.__contains__, self.settings.queues)
+            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready)
+
+    def _begin(self, partitions: Sequence[int]) -> None:
+        worker = new_id()
+        self._leases = {partition: Lease(worker, partition) for partition in partitions}
+        self._share_work_anew()
+        for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
+            if task.state is State.READY:
+                self._add_ready(task)
+        self.view.on_ready = self._add_ready
+        self.view.on_sessions = self._note_sessions_changed
+
+    def _joined(self) -> bool:
+        return self._draining_since is not None or all(
+            self.view.session(place, lease.worker) is not None for place, lease in self._leases.items()
+        )
+
+    def _drained(self) -> bool:
+        if self._draining_since is None:
+            return False
+        busy = any(lane.busy for lane in self._lanes.values())
+        return not busy or time.monotonic() >= self._draining_since + self.settings.drain_seconds
+
+    async def _leave(self) -> None:
+        """Give back what is left, by leaving: the claims return at once and no attempt is used."""
+        unfinished = sum(lane.crew.running for lane in self._lanes.values())
+        if unfinished:
+            logger.warning("%d still running after %g s: given back", unfinished, self.settings.drain_seconds)
+        entries = await self._outcome_entries(time.monotonic())
+        entries += [
+            leave_entry(lease)
+            for place, lease in self._leases.items()
+            if self.view.session(place, lease.worker) is not None
+        ]
+        if entries:
+            await self._commit(entries)
+
+    # -- one turn --------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        await self._read_what_came()
+        if self._sessions_changed:
+            self._share_work_anew()
+        self._turned_at = monotonic = time.monotonic()
+        self._look_around(monotonic)
+        entries = await self._outcome_entries(monotonic)
+        offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
+        commands = decide(self.view, offers, self._watch, self._situation(monotonic))
+        commands += self._departed(monotonic)
+        entries += [self._command_entry(command) for command in commands]
+        if entries:
+            await self._commit(entries)
+        elif not self._drained():  # which it may be since an outcome that was written already was applied
+            await self._wait()
+
+    def _look_around(self, monotonic: float) -> None:
+        """What is due now and then: timeouts, the sessions of others, entries that nobody needs."""
+        for lane in self._lanes.values():
+            lane.enforce(monotonic)
+        if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
+            self._watched_at = monotonic
+            own = frozenset(lease.worker for lease in self._leases.values())
+            self._somebody_to_watch = self._watch.observe(self.view, own, monotonic)
+            for lane in self._lanes.values():
+                lane.ready.sweep(len(self.view.live))
+                lane.ready.look_for_absent(self.view.sessions)
+
+    def _departed(self, monotonic: float) -> list[Expire]:
+        """Now and then: the idle sessions of this machine whose process is gone."""
+        if monotonic < self._neighbours_at or not self._joined() or self._draining_since is not None:
+            return []
+        self._neighbours_at = monotonic + NEIGHBOURS_SECONDS
+        own = frozenset(lease.worker for lease in self._leases.values())
+        return list(departed(self.view.all_sessions(), own))
+
+    def _situation(self, monotonic: float) -> Situation:
+        standings = {
+            partition: Standing(lease.worker, lease.acknowledged_at) for partition, lease in self._leases.items()
+        }
+        draining = self._draining_since is not None
+        return Situation(time.time(), monotonic, self.settings.lease_seconds, standings, draining)
+
+    async def _outcome_entries(self, monotonic: float) -> list[Entry]:
+        """What is to be written of what has ended; what was written already is applied."""
+        draining = self._draining_since is not None
+        entries: list[Entry] = []
+        for lane in self._lanes.values():
+            for outcome in lane.outcomes(monotonic, draining=draining):
+                written: Written | None = outcome.written
+                if written is None:
+                    entries.append(outcome_entry(outcome))
+                elif written.event is None:
+                    entries.append(written.entry)  # the same draft: should it have landed after all, it is not doubled
+                else:
+                    await self._apply_appended([written.entry], [written.event], written.begun)
+        return entries
+
+    def _write_alone(self, outcome: Outcome) -> None:
+        """Write the outcome of a lone job in the crew's thread: whoever waits for it waits for one thread less."""
+        entry, begun, event = outcome_entry(outcome), time.monotonic(), None
+        try:
+            event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
+        except JournalError as error:
+            logger.debug("left to the foreman to write: %s", error)
+        outcome.written = Written(entry, event, begun)
+
+    def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
+        counts = self.statistics
+        if not accepted:
+            counts.refused += 1
+            logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
+        elif name == names.SUCCEEDED:
+            counts.succeeded += 1
+        elif name == names.RETRIED:
+            counts.retried += 1
+        elif name == names.FAILED:
+            counts.failed += 1
+        else:
+            counts.interrupted += 1
+
+    def _command_entry(self, command: Command) -> Entry:
+        match command:
+            case Claim(task):
+                return claim_entry(command, self._leases[task.partition])
+            case Join(partition):
+                slots = sum(lane.crew.size for lane in self._lanes.values())
+                return join_entry(command, self._fresh_lease(partition), self.settings, self._tasks, slots)
+            case Beat(partition):
+                return beat_entry(command, self._leases[partition])
+            case Expire(partition, worker):
+                logger.warning("worker %s has been silent for its lease: its claims return", worker)
+                self.statistics.expired_sessions += 1
+                return expire_entry(command, self._leases[partition])
+
+    def _fresh_lease(self, partition: int) -> Lease:
+        """A lease that was not joined yet: an id is good for one session."""
+        lease = self._leases[partition]
+        if lease.spent:
+            logger.warning("the session %s was expired by another worker: carrying on with a new one", lease.worker)
+            lease = self._leases[partition] = Lease(new_id(), partition)
+            self._sessions_changed = True
+        lease.spent = True
+        return lease
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def _read_up_to(self, end: Mapping[int, int]) -> None:
+        for partition, offset in end.items():
+            while self._applied.get(partition, 0) < offset:
+                await self._advance(PAGE_EVENTS, partition)
+
+    async def _advance(self, limit: int, partition: int) -> None:
+        """Apply the next page of a partition; where all that came were repeats, there is none."""
+        page = await self._next_page(limit, None, partition)
+        if page is not None:
+            self._apply(page)
+        self._applied[partition] = max(self._applied[partition], self._tail.cursor[partition])
+
+    async def _next_page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        return await self._available(lambda: self._tail.page(limit, timeout, partition), "cannot be read")
+
+    async def _read_what_came(self) -> None:
+        """Apply what is there now, without waiting."""
+        if self._page_task is not None:
+            if self._page_task.done():
+                task, self._page_task = self._page_task, None
+                page = task.result()
+                if page is not None:
+                    self._apply(page)
+            return
+        if not any(lane.has_news for lane in self._lanes.values()):
+            return  # with nothing to do the next thing is to wait, and waiting begins with a look
+        page = await self._next_page(PAGE_EVENTS, 0.0)
+        while page is not None:
+            self._apply(page)
+            page = await self._next_page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
+
+    def _apply(self, page: Page) -> None:
+        known = self._applied.get(page.partition, 0)
+        if page.next_offset <= known:
+            return
+        if page.offsets[0] < known:  # our own events, applied already by their position
+            fresh = [index for index, offset in enumerate(page.offsets) if offset >= known]
+            page = Page(page.partition, [page.offsets[i] for i in fresh], [page.rows[i] for i in fresh])
+        self.view.apply_page(page)
+        self._applied[page.partition] = page.next_offset
+        self._snapshots.applied(self._applied, len(page.rows))
+
+    # -- appending -------------------------------------------------------------------------------------------------
+
+    async def _commit(self, entries: Sequence[Entry]) -> None:
+        """Append, then apply: the foreign records before ours first, ours by their positions."""
+        for part in within_limits(entries):
+            await self._commit_part(part)
+
+    async def _commit_part(self, entries: Sequence[Entry]) -> None:
+        begun = time.monotonic()
+        drafts = [entry.draft for entry in entries]
+        # An outcome must not be lost, and repeating a draft never doubles it.
+        events = await self._available(lambda: self._journal.append_drafts(drafts), "does not take appends")
+        took = time.monotonic() - begun
+        if took > self.settings.lease_seconds * LEASE_RENEWAL_FRACTION:
+            logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
+            self._watch.restart(time.monotonic())
+        await self._apply_appended(entries, events, begun)
+        await self._start_accepted(entries, events)
+
+    async def _apply_appended(self, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
+        self.statistics.appends += 1
+        await self._stop_waiting_for_pages()
+        for partition in {event.partition for event in events}:
+            await self._apply_own(partition, entries, events, begun)
+        self._snapshots.applied(self._applied, len(events))
+
+    async def _available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
+
+        The pauses are short: a holder's sign of life must land before whoever watches it has waited out the grace.
+        """
+        longest = grace(self.settings.lease_seconds) / 2
+        pause = min(_RETRY_SECONDS_MIN, longest)
+        since: float | None = None
+        while True:
+            try:
+                answer = await call()
+            except (AppendInDoubt, JournalUnavailable) as error:
+                if since is None:
+                    since = time.monotonic()
+                    logger.warning("the journal %s, trying again until it is back: %s", what, error)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, longest)
+                self._watch.restart(time.monotonic())
+            else:
+                if since is not None:
+                    logger.warning("the journal is back after %.1f s", time.monotonic() - since)
+                return answer
+
+    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
+        own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
+        first = own[0][1].offset
+        while self._applied[partition] < first:
+            await self._advance(min(PAGE_EVENTS, first - self._applied[partition]), partition)
+        applied, apply_fact = self._applied[partition], self.view.apply_fact
+        for entry, event in own:
+            if event.offset >= applied:
+                verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
+                accepted = verdict is Verdict.ACCEPTED
+            else:  # it was read before its acknowledgement came
+                task = self.view.find(entry.fact.task)
+                accepted = task is not None and task.changed == event.offset
+            if event.name in OUTCOMES:
+                self._count(event.name, entry.fact.task, accepted=accepted)
+            elif isinstance(entry.command, Beat) and entry.command.probe:
+                self._watch.probed(self.view, partition, time.monotonic())
+        end = max(applied, own[-1][1].offset + 1)
+        self._applied[partition] = end
+        self._tail.skip(partition, end)
+        self._leases[partition].renew(begun, self.settings.lease_seconds * LEASE_START_FRACTION)
+
+    async def _start_accepted(self, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+        jobs: dict[str, list[Job]] = {}
+        for entry, event in zip(entries, events, strict=True):
+            if not isinstance(entry.command, Claim):
+                continue
+            task = entry.command.task
+            if task.claim != event.offset:
+                self.statistics.lost_claims += 1
+                if task.state is State.READY:  # refused because our session was over, so nobody else has it
+                    self._add_ready(task)
+                continue
+            self.statistics.claimed += 1
+            row = task.row or await self._row_of(task)
+            job = Job(task, self._leases[task.partition], event.offset, row or b"")
+            mechanism = self._tasks[task.name].mechanism
+            if row is None:
+                self._lanes[mechanism].end(gone(job))
+            else:
+                jobs.setdefault(mechanism, []).append(job)
+        if not self._log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
+            everything = [job for accepted in jobs.values() for job in accepted]
+            if len(everything) == 1:
+                everything[0].lone = True
+        for mechanism, accepted in jobs.items():
+            self._lanes[mechanism].start(accepted)
+
+    async def _row_of(self, task: TaskState) -> bytes | None:
+        """The submission of a task that had been finished, so that the view let go of it; None if retention has it."""
+        where = {task.partition: task.submitted}
+        try:
+            pages = await self._available(lambda: self._log.read(where, 1), "cannot be read")
+        except HistoryTruncated:
+            return None
+        return pages[0].rows[0]
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        """Wait for whatever comes first: a record, an outcome, a timer."""
+        for lane in self._lanes.values():
+            lane.crew.nudge()
+        if self._page_task is None:
+            self._page_task = asyncio.ensure_future(self._next_page())
+            self._page_task.add_done_callback(lambda _: self._wake())
+        pause = self._pause()
+        timer = self._loop.call_later(pause, self._wake) if pause is not None else None
+        await self._woken
+        self._woken = self._loop.create_future()
+        if timer is not None:
+            timer.cancel()
+
+    def _pause(self) -> float | None:
+        """Seconds until the next thing that no record and no outcome announces; None if there is none."""
+        monotonic, now = time.monotonic(), time.time()
+        moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
+        renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
+        for place, lease in self._leases.items():
+            session = self.view.session(place, lease.worker)
+            if session is not None and session.claims:
+                moments.append(lease.acknowledged_at + renewal)
+        if self._somebody_to_watch or any(session.claims for session in self.view.all_sessions()):
+            moments.append(monotonic + WATCH_INTERVAL_SECONDS)
+        if self._draining_since is not None:
+            moments.append(self._draining_since + self.settings.drain_seconds)
+        known = [moment for moment in moments if moment is not None]
+        return max(0.0, min(known) - monotonic) if known else None
+
+    async def _stop_waiting_for_pages(self) -> None:
+        """Take the reader back from a wait; what it has read already is applied."""
+        task, self._page_task = self._page_task, None
+        if task is None:
+            return
+        task.cancel()
+        try:
+            page = await task
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                raise  # it is we who are to end
+            return
+        if page is not None:
+            self._apply(page)
+
+    def _wake(self) -> None:
+        if not self._woken.done():
+            self._woken.set_result(None)
+
+    def _wake_from_thread(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended before a task that outlived the drain
+            self._loop.call_soon_threadsafe(self._wake)
+
+    # -- sharing ---------------------------------------------------------------------------------------------------
+
+    def _add_ready(self, task: TaskState) -> None:
+        known = self._tasks.get(task.name)
+        if known is not None:
+            self._lanes[known.mechanism].ready.add(task)
+
+    def _note_sessions_changed(self) -> None:
+        self._sessions_changed = True
+
+    def _share_work_anew(self) -> None:
+        """The set of workers has changed: whose turn a task is, is decided anew."""
+        self._sessions_changed = False
+        own = {partition: lease.worker for partition, lease in self._leases.items()}
+        for lane in self._lanes.values():
+            lane.ready.set_workers(own, self.view.sessions)

@@ -1,0 +1,49 @@
+"""What a worker says of itself when it opens a session: where it runs, what it knows, which queues it serves."""
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from ...journal.limits import WORKER_TASKS_CHARS_MAX
+from ..rules.view import FactContext
+
+
+def joining(
+    worker: str, lease_ms: int, tasks: Iterable[str], queues: Sequence[str] | None, slots: int
+) -> tuple[FactContext, bytes]:
+    """The context of a `worker.joined`, as the fold sees it and as it stands in the log.
+
+    `tasks` are the names the worker can run, `queues` those it serves in order of preference (None: all), `slots` how
+    many tasks it runs at a time. Names beyond the limit are left out, and how many is said.
+    """
+    named, left_out = bounded(tasks)
+    fact = FactContext(
+        worker=worker,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        lease_ms=lease_ms,
+        tasks=named,
+        more_tasks=left_out,
+        queues=tuple(queues) if queues is not None else None,
+        slots=slots,
+    )
+    said = {name: getattr(fact, name) for name in _SAID}
+    if left_out:
+        said["more_tasks"] = left_out
+    return fact, orjson.dumps(said)
+
+
+_SAID = ("worker", "host", "pid", "lease_ms", "slots", "queues", "tasks")
+
+
+def bounded(tasks: Iterable[str]) -> tuple[tuple[str, ...], int]:
+    """The names in order as far as the limit reaches, and how many there are beyond it."""
+    names = sorted(tasks)
+    chars = 0
+    for count, name in enumerate(names):
+        chars += len(name)
+        if chars > WORKER_TASKS_CHARS_MAX:
+            return tuple(names[:count]), len(names) - count
+    return tuple(names), 0

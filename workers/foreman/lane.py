@@ -1,0 +1,125 @@
+"""A lane: the tasks of one mechanism, ready ones and those in hand, and the crew that runs them."""
+
+import time
+from collections.abc import Iterable
+
+from ...journal.limits import (
+    CLAIM_AHEAD_SECONDS,
+    CLAIM_IDLE_SECONDS_MAX,
+    CLAIMS_MAX,
+    ENFORCE_INTERVAL_SECONDS,
+    OUTCOME_LINGER_SECONDS,
+)
+from ..crew import Crew
+from ..crew.pipeline import Job, Outcome
+from ..rules import names
+from ..rules.ready import ReadyTasks
+
+
+class Lane:
+    """What one crew has to do. Times are monotonic, in seconds."""
+
+    def __init__(self, crew: Crew, ready: ReadyTasks) -> None:
+        self.crew = crew
+        self.ready = ready
+        self._held = 0
+        self._returned: list[Outcome] = []
+        self._outcomes_since: float | None = None
+        self._progressed_at = time.monotonic()
+        self._enforced_at = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in hand: waiting, running, or ended and not yet written."""
+        return self._held > 0
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to do that no record announces."""
+        return bool(self.crew.waiting or self.crew.outcomes)
+
+    def room(self, monotonic: float) -> int:
+        """How many tasks it should hold now."""
+        return self.crew.size if self._stuck(monotonic) else room(self.crew.size, self.crew.job_seconds)
+
+    def free(self, monotonic: float) -> int:
+        """How many tasks should be claimed now.
+
+        Refilling one by one would make every append a lone one: while there is work, a quarter of the room has to be
+        free.
+        """
+        hold = self.room(monotonic)
+        free = hold - self._held
+        return 0 if self.crew.waiting and free < max(1, hold // 4) else free
+
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Hand claimed tasks to the crew."""
+        jobs = list(jobs)
+        if not self.crew.waiting and self.crew.running < self.crew.size:  # so they are begun at once
+            self._progressed_at = time.monotonic()
+        self._held += len(jobs)
+        self.crew.start(jobs)
+
+    def end(self, outcome: Outcome) -> None:
+        """Take the outcome of a claimed task that cannot be run."""
+        self._held += 1
+        self._returned.append(outcome)
+
+    def outcomes(self, monotonic: float, *, draining: bool) -> list[Outcome]:
+        """What has ended and should be written now."""
+        self._give_back(monotonic, draining=draining)
+        outcomes, self._returned = self._returned, []
+        if self.crew.outcomes and not self._linger(monotonic, draining=draining):
+            self._outcomes_since = None
+            self._progressed_at = monotonic
+            outcomes += self.crew.collect()
+        self._held -= len(outcomes)
+        return outcomes
+
+    def _linger(self, monotonic: float, *, draining: bool) -> bool:
+        """Whether to let outcomes wait for company: more are coming soon, and nobody waits long for these."""
+        if draining or not self.crew.waiting:
+            return False
+        if self._outcomes_since is None:
+            self._outcomes_since = monotonic
+        self.crew.lingering = (
+            self.crew.outcomes < self._held // 4 and monotonic < self._outcomes_since + OUTCOME_LINGER_SECONDS
+        )
+        return self.crew.lingering
+
+    def _stuck(self, monotonic: float) -> bool:
+        """Whether all are in long work, so that what is claimed ahead would wait too long."""
+        return self._held > 0 and monotonic - self._progressed_at > CLAIM_IDLE_SECONDS_MAX
+
+    def _give_back(self, monotonic: float, *, draining: bool) -> None:
+        """Give back claims that will not be started soon: when draining, and when all are stuck in long work."""
+        if draining:
+            self.crew.draining = True
+        if self.crew.waiting and (draining or self._stuck(monotonic)):
+            reason = b',"reason":"draining"' if draining else b',"reason":"all are busy with long tasks"'
+            self._returned += [Outcome(job, names.INTERRUPTED, reason) for job in self.crew.take_back()]
+
+    def enforce(self, monotonic: float) -> None:
+        """Compare what runs with its timeouts, now and then."""
+        if self._held and monotonic - self._enforced_at >= ENFORCE_INTERVAL_SECONDS:
+            self._enforced_at = monotonic
+            self.crew.enforce(monotonic)
+
+    def next_moment(self, monotonic: float, now: float) -> float | None:
+        """When (monotonic) the next thing happens here that nobody announces; None if there is none."""
+        moments: list[float] = []
+        if self.crew.waiting or self._outcomes_since is not None:
+            moments.append(monotonic + OUTCOME_LINGER_SECONDS)
+        if self._held:
+            moments.append(self._enforced_at + ENFORCE_INTERVAL_SECONDS)
+        if self.free(monotonic) > 0 and not self.crew.draining:
+            due, steal_at = self.ready.next_due(), self.ready.steal_at()
+            moments += [monotonic + due - now] if due is not None else []
+            moments += [steal_at] if steal_at is not None else []
+        return min(moments) if moments else None
+
+
+def room(size: int, job_seconds: float) -> int:
+    """How many tasks to hold: one for each place, and ahead of them a moment's worth of the crew's own pace."""
+    ahead = size * CLAIM_AHEAD_SECONDS / max(job_seconds, 1e-6)
+    return min(CLAIMS_MAX, size + int(ahead))

@@ -1,0 +1,35 @@
+"""Workers of this machine that ended without leaving: their sessions hold nothing, so no lease ends them.
+
+A session that holds claims is watched by its silence, as every machine can; an idle one is silent by nature. But it can
+be asked whether a process of the own machine still exists. Should the answer be wrong (another name space of processes
+under the same host name), a living worker reads its own expiry and joins anew, and nothing was taken from it.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+
+from ..rules.decide import Expire
+from ..rules.view import SessionState
+
+
+def departed(sessions: Iterable[SessionState], own: frozenset[str]) -> Iterator[Expire]:
+    """The end of each session without claims whose process is gone from this machine."""
+    host = socket.gethostname()
+    for session in sessions:
+        if session.worker in own or session.claims or session.host != host:
+            continue
+        if not _exists(session.pid):
+            yield Expire(session.partition, session.worker, session.last)
+
+
+def _exists(pid: int) -> bool:
+    if pid <= 0:
+        return True  # unknown: not ours to judge
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is there, and somebody else's
+    return True

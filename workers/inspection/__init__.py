@@ -1,0 +1,1 @@
+"""Answers about tasks: what happened to one, why it waits, what there is."""

@@ -1,0 +1,89 @@
+"""Looking up what the state does not hold, for those who ask why: the last error, the refused, the signs of life."""
+
+from collections.abc import Iterable, Mapping
+
+from ...journal.asynchronous import AsyncJournal
+from ...journal.errors import HistoryTruncated
+from ...journal.event import Event, decode
+from ...journal.log import Log
+from ..errors import UnknownTaskError
+from ..rules import names
+from ..rules.view import SessionState, TaskState, Verdict
+from .findings import Evidence, Refusal, Turn
+from .history import TaskHistory, host_of, task_history
+from .past import Standing
+
+
+async def gather(journal: AsyncJournal, standing: Standing, task_id: str) -> Evidence:
+    """The evidence about a task, as of the standing.
+
+    The history of the task is read only where it is needed: something about it was refused, or the state has forgotten
+    it, as it forgets what was finished long ago.
+    """
+    log = await journal.open()
+    view, cursor = standing
+    task = view.find(task_id)
+    history = await _history(journal, task_id, cursor) if task is None or task.refused else None
+    task = task or (history.task if history is not None else None)
+    if task is None:
+        return Evidence()
+    turn = await _turn(log, task)
+    hosts = dict(history.hosts) if history is not None else {}
+    for worker in {task.worker, str(turn.context.get("worker", "")) if turn is not None else ""} - hosts.keys() - {""}:
+        hosts[worker] = await _host(log, standing, task, worker)
+    signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
+    return Evidence(task, turn, _refusals(history), signs, hosts)
+
+
+async def last_signs(log: Log, sessions: Iterable[SessionState]) -> dict[str, float]:
+    """When each worker was last heard of, in seconds since the epoch by its own clock: the newest of its sessions."""
+    signs: dict[str, float] = {}
+    for session in sessions:
+        event = await _event_at(log, session.partition, session.last)
+        if event is not None:
+            signs[session.worker] = max(signs.get(session.worker, 0.0), event.timestamp)
+    return signs
+
+
+async def _history(journal: AsyncJournal, task_id: str, until: Mapping[int, int]) -> TaskHistory | None:
+    try:
+        return await task_history(journal, task_id, until=until)
+    except UnknownTaskError:
+        return None
+
+
+async def _turn(log: Log, task: TaskState) -> Turn | None:
+    """The event that brought the task into its state."""
+    event = await _event_at(log, task.partition, task.changed)
+    if event is None:
+        return None
+    context = event.context
+    return Turn(event.name, context if event.name != names.SUBMITTED else {})
+
+
+async def _event_at(log: Log, partition: int, offset: int) -> Event | None:
+    """The event at a position; None if it is not there any more."""
+    try:
+        pages = await log.read({partition: offset}, 1)
+    except HistoryTruncated:
+        return None
+    if not pages or pages[0].offsets[0] != offset:
+        return None
+    return decode(pages[0].rows[0], partition, offset)
+
+
+async def _host(log: Log, standing: Standing, task: TaskState, worker: str) -> str:
+    session = standing.view.session(task.partition, worker)
+    if session is not None:
+        return session.host
+    return await host_of(log, task.partition, worker, standing.cursor[task.partition])
+
+
+def _refusals(history: TaskHistory | None) -> tuple[Refusal, ...]:
+    if history is None:
+        return ()
+    return tuple(
+        Refusal(step.event.name, step.worker, step.event.timestamp, step.reason)
+        for step in history.steps
+        if step.verdict is Verdict.REFUSED
+    )
