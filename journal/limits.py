@@ -53,7 +53,7 @@ assert TIMESTAMP_SECONDS_MAX < 2**33, "from there on the steps of a float are lo
 assert BATCH_EVENTS_MAX <= COMMIT_EVENTS_MAX, "one append must fit one commit"
 assert PAGE_EVENTS <= BATCH_EVENTS_MAX, "a page is never larger than the largest append"
 
-# What one worker holds claimed at most, in tasks: running, and waiting for a thread.
+# What one crew holds claimed at most, in tasks, running and waiting; or one for each place, if it has more places.
 CLAIMS_MAX: Final = 512
 # How much work a worker claims ahead of its threads, in seconds of its own recent pace.
 CLAIM_AHEAD_SECONDS: Final = 0.05

@@ -14,6 +14,7 @@ from journeyman.journal.limits import LEASE_MS_MIN
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Settings, State, ValidationError
+from journeyman.workers.broker import submission
 from journeyman.workers.foreman import lane
 from journeyman.workers.rules import names
 from journeyman.workers.rules.ready import rank
@@ -414,8 +415,9 @@ async def test_a_drain_finishes_what_runs_and_gives_back_the_rest() -> None:
     floor, gate = Floor(), Gate()
     tasks = named(work=gate)
     worker, running = await floor.start(tasks, Settings(threads=1, lease_ms=60_000))
-    threads(worker).crew._job_seconds = 1e-4  # so that it claims ahead
-    messages = [await floor.submit(tasks["work"]) for _ in range(10)]
+    threads(worker).crew._job_seconds, threads(worker)._trusted = 1e-4, 100  # so that it claims ahead
+    messages = [tasks["work"].generate(submit=False) for _ in range(10)]
+    await floor.journal.append_drafts([submission(message) for message in messages])
     await reached(lambda: gate.entered == 1 and threads(worker).crew.waiting, "one to run and others to wait behind it")
     worker.stop()
     await reached(lambda: not threads(worker).crew.waiting, "the unstarted to be taken back")
@@ -484,3 +486,32 @@ async def test_a_worker_that_is_cancelled_ends_even_while_it_commits() -> None:
 def test_settings_that_could_not_work_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="from"):
         Settings(**wrong)  # type: ignore[arg-type]
+
+
+@in_loop
+async def test_a_worker_that_is_full_of_long_tasks_appends_nothing_but_beats() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate, brief=lambda: 1)
+    async with floor.worker(tasks, Settings(threads=4, lease_ms=LEASE_MS_MIN)) as worker:
+        for _ in range(600):  # so that it is used to claiming ahead
+            await floor.submit(tasks["brief"])
+        await floor.succeeded(600)
+        for _ in range(60):
+            await floor.submit(tasks["work"])
+        await reached(lambda: gate.entered == 4, "all threads to be in long work")
+        await reached(lambda: threads(worker)._held == 4, "what was claimed ahead to be given back", 10)
+        seen = len(floor.events())
+        beats = floor.count(names.BEAT)
+        await reached(lambda: floor.count(names.BEAT) >= beats + 15, "five leases to pass", 30)
+        assert {event.name for event in floor.events()[seen:]} == {names.BEAT}
+
+        for round_ in range(1, 4):  # nor does it learn the wrong thing from long tasks that end
+            gate.open()
+            await reached(lambda done=round_: gate.entered == 4 + 4 * done, "the next ones to run")  # type: ignore[misc]
+        interrupted = floor.count(names.INTERRUPTED)
+        beats = floor.count(names.BEAT)
+        await reached(lambda: floor.count(names.BEAT) >= beats + 15, "five leases to pass", 30)
+        assert floor.count(names.INTERRUPTED) == interrupted
+        for message in floor.view().live:
+            await floor.say(names.REVOKED, message, task=message)
+        gate.open()

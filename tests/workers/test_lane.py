@@ -8,6 +8,7 @@ from floor import named
 from journeyman.journal.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
 from journeyman.workers import Message, State, TaskState
 from journeyman.workers.crew import ThreadCrew
+from journeyman.workers.crew.base import Run
 from journeyman.workers.crew.pipeline import Job, Lease, gone
 from journeyman.workers.foreman.lane import Lane, room
 from journeyman.workers.rules import names
@@ -68,7 +69,7 @@ def test_no_more_than_the_room_is_claimed(lane: Lane) -> None:
 
 
 def test_while_there_is_work_it_is_not_refilled_one_by_one(lane: Lane) -> None:
-    lane.crew._job_seconds = CLAIM_AHEAD_SECONDS / 50
+    lane.crew._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
     now = time.monotonic()
     hold = lane.room(now)
     assert hold == 102
@@ -76,6 +77,38 @@ def test_while_there_is_work_it_is_not_refilled_one_by_one(lane: Lane) -> None:
     assert lane.free(now) == 0
     lane.crew._waiting.clear()  # nothing more to do
     assert lane.free(now) == 20
+
+
+def test_no_more_is_claimed_ahead_than_has_ended_since_it_was_in_vain(lane: Lane) -> None:
+    lane.crew._job_seconds = CLAIM_AHEAD_SECONDS / 50
+    now = time.monotonic()
+    assert lane.room(now) == 2
+    for count in (1, 5):
+        lane._held += count
+        lane.crew._done.extend(gone(job(number)) for number in range(count))
+        lane.outcomes(now, draining=False)
+    assert lane.room(now) == 2 + 6
+    lane.start([job(number) for number in range(3)])
+    assert lane.outcomes(now + 2 * CLAIM_IDLE_SECONDS_MAX, draining=False)
+    lane._progressed_at = now
+    assert lane.room(now) == 2
+
+
+def test_places_in_long_work_do_not_count_for_what_is_claimed_ahead(lane: Lane) -> None:
+    lane.crew._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
+    assert isinstance(lane.crew, ThreadCrew)
+    lane.crew._running[1] = Run(job(0))
+    later = time.monotonic() + 2 * CLAIM_AHEAD_SECONDS
+    assert lane.room(later) == 2 + 50
+    lane.crew._running[2] = Run(job(1))
+    assert lane.room(later) == 2
+    lane.crew._running.clear()
+
+
+def test_nothing_is_claimed_ahead_of_jobs_that_may_let_it_wait_in_vain() -> None:
+    assert room(100, CLAIM_IDLE_SECONDS_MAX / 2.1) > 100
+    assert room(100, CLAIM_IDLE_SECONDS_MAX / 1.9) == 100
+    assert room(2 * CLAIMS_MAX, 1e-6) == 2 * CLAIMS_MAX
 
 
 # -- giving back -----------------------------------------------------------------------------------------------------

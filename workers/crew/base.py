@@ -41,6 +41,10 @@ class Crew(ABC):
     def running(self) -> int:
         """How many jobs run now."""
 
+    @abstractmethod
+    def long_running(self, begun_before: float) -> int:
+        """How many places are at a job that began before that monotonic time."""
+
     @property
     def job_seconds(self) -> float:
         """How long a job took of late, on average, in seconds; pessimistic until something has run."""
@@ -98,6 +102,16 @@ class Crew(ABC):
         if self.lingering and self._done:
             self.lingering = False
             self._wake()
+
+
+def count_begun(runs: Iterable["Run"], before: float) -> int:
+    """How many of the runs, the oldest first, began before that monotonic time."""
+    count = 0
+    for run in runs:
+        if run.started >= before:
+            break
+        count += 1
+    return count
 
 
 class Run:

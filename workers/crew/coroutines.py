@@ -10,7 +10,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Final
 
-from .base import Crew, Run
+from .base import Crew, Run, count_begun
 from .pipeline import Outcome, Tasks, failure, run_coroutine
 
 # After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
@@ -31,6 +31,10 @@ class CoroutineCrew(Crew):
     def running(self) -> int:
         """How many jobs run now."""
         return len(self._running)
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Crew.long_running`: a runner that takes its next job moves to the end."""
+        return count_begun(self._running.values(), begun_before)
 
     def nudge(self) -> None:
         """Wake or add a runner; runners wake the next one themselves when their job waits."""

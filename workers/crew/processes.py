@@ -92,6 +92,10 @@ class ProcessCrew(Crew):
         """How many jobs the children hold."""
         return sum(len(child.runs) for child in self._children)
 
+    def long_running(self, begun_before: float) -> int:
+        """See `Crew.long_running`."""
+        return sum(1 for child in self._children if child.runs and child.runs[0].started < begun_before)
+
     def nudge(self) -> None:
         """Hand waiting jobs to the children that have room, and add a child where all are busy."""
         if self.draining:

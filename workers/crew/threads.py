@@ -14,7 +14,7 @@ from typing import Final
 
 from ...journal.limits import ABANDON_SECONDS
 from ..errors import TaskTimeoutError
-from .base import Crew, Run
+from .base import Crew, Run, count_begun
 from .pipeline import Outcome, Tasks, failure, run
 
 # Jobs shorter than this, in seconds, are taken by few threads: waking a thread costs more than running them.
@@ -44,6 +44,10 @@ class ThreadCrew(Crew):
     def running(self) -> int:
         """How many jobs run now."""
         return len(self._running)
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Crew.long_running`: a thread that takes its next job moves to the end."""
+        return count_begun(list(self._running.values()), begun_before)
 
     def nudge(self) -> None:
         """Wake as many threads as the waiting jobs are worth."""

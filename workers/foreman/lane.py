@@ -17,12 +17,17 @@ from ..rules.ready import ReadyTasks
 
 
 class Lane:
-    """What one crew has to do. Times are monotonic, in seconds."""
+    """What one crew has to do. Times are monotonic, in seconds.
+
+    What is claimed ahead and given back costs two events, so it is never more than what has ended since the last time:
+    a crew that is full of long tasks claims nothing, whatever it ran before.
+    """
 
     def __init__(self, crew: Crew, ready: ReadyTasks) -> None:
         self.crew = crew
         self.ready = ready
         self._held = 0
+        self._trusted = 0  # how much may be claimed ahead: what has ended since something was claimed in vain
         self._returned: list[Outcome] = []
         self._outcomes_since: float | None = None
         self._progressed_at = time.monotonic()
@@ -40,7 +45,13 @@ class Lane:
 
     def room(self, monotonic: float) -> int:
         """How many tasks it should hold now."""
-        return self.crew.size if self._stuck(monotonic) else room(self.crew.size, self.crew.job_seconds)
+        size = self.crew.size
+        hold = size if self._stuck(monotonic) else room(size, self.crew.job_seconds)
+        if hold == size:
+            return size
+        # Places that are in long work will not come to what is claimed ahead, whatever the pace of the others.
+        moving = size - min(size, self.crew.long_running(monotonic - CLAIM_AHEAD_SECONDS))
+        return size + min((hold - size) * moving // size, self._trusted)
 
     def free(self, monotonic: float) -> int:
         """How many tasks should be claimed now.
@@ -72,7 +83,9 @@ class Lane:
         if self.crew.outcomes and not self._linger(monotonic, draining=draining):
             self._outcomes_since = None
             self._progressed_at = monotonic
-            outcomes += self.crew.collect()
+            ended = self.crew.collect()
+            self._trusted = min(CLAIMS_MAX, self._trusted + len(ended))
+            outcomes += ended
         self._held -= len(outcomes)
         return outcomes
 
@@ -97,6 +110,7 @@ class Lane:
             self.crew.draining = True
         if self.crew.waiting and (draining or self._stuck(monotonic)):
             reason = b',"reason":"draining"' if draining else b',"reason":"all are busy with long tasks"'
+            self._trusted = 0
             self._returned += [Outcome(job, names.INTERRUPTED, reason) for job in self.crew.take_back()]
 
     def enforce(self, monotonic: float) -> None:
@@ -120,6 +134,11 @@ class Lane:
 
 
 def room(size: int, job_seconds: float) -> int:
-    """How many tasks to hold: one for each place, and ahead of them a moment's worth of the crew's own pace."""
+    """How many tasks to hold: one for each place, and ahead of them a moment's worth of the crew's own pace.
+
+    Nothing ahead of jobs so long that it might wait in vain and be given back.
+    """
+    if job_seconds * 2 > CLAIM_IDLE_SECONDS_MAX:
+        return size
     ahead = size * CLAIM_AHEAD_SECONDS / max(job_seconds, 1e-6)
-    return min(CLAIMS_MAX, size + int(ahead))
+    return max(size, min(CLAIMS_MAX, size + int(ahead)))
