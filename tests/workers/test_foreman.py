@@ -515,3 +515,21 @@ async def test_a_worker_that_is_full_of_long_tasks_appends_nothing_but_beats() -
         for message in floor.view().live:
             await floor.say(names.REVOKED, message, task=message)
         gate.open()
+
+
+@in_loop
+async def test_a_large_crew_of_long_tasks_gives_nothing_back() -> None:
+    floor, gate = Floor(), Gate()
+    tasks = named(work=gate)
+    async with floor.worker(tasks, Settings(threads=64, lease_ms=LEASE_MS_MIN)) as worker:
+        messages = [tasks["work"].generate(submit=False) for _ in range(200)]
+        await floor.journal.append_drafts([submission(message) for message in messages])
+        for done in range(3):
+            await reached(lambda done=done: gate.entered == 64 * (done + 1), "all threads to be in long work")  # type: ignore[misc]
+            beats = floor.count(names.BEAT)
+            await reached(lambda beats=beats: floor.count(names.BEAT) >= beats + 8, "more than a second to pass")  # type: ignore[misc]
+            gate.open()
+        await floor.succeeded(200 - 8)
+        gate.open()
+    assert worker.statistics.interrupted == 0
+    assert floor.count(names.CLAIMED) == 200
