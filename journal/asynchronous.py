@@ -9,6 +9,7 @@ from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context
 from .limits import PAGE_EVENTS
 from .log import Bounds, Log
+from .shared_tail import SharedTails, Subscriber
 from .url import log_from_url
 
 # What `append_all` takes for one event: its name, its context and, where it has one, its key.
@@ -47,6 +48,7 @@ class AsyncJournal:
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         self._opened = False
         self._closed = False
+        self._tails = SharedTails()
         self.companions: dict[str, Companion] = {}
 
     @property
@@ -108,8 +110,7 @@ class AsyncJournal:
 
     async def tail(self, cursor: Mapping[int, int] | None = None) -> AsyncIterator[Event]:
         """Events from `cursor` on (None: the first available), for ever, in the order of each partition."""
-        log = await self.open()
-        reader = await log.tail(cursor if cursor is not None else (await log.bounds()).first)
+        reader = await self.follow(cursor)
         try:
             while True:
                 page = await reader.page()
@@ -118,6 +119,14 @@ class AsyncJournal:
                         yield decode(row, page.partition, offset)
         finally:
             await reader.aclose()
+
+    async def follow(self, cursor: Mapping[int, int] | None = None) -> Subscriber:
+        """A reader of encoded records from `cursor` on (None: the first available), in the partitions it names.
+
+        All who have come to the end of the log share one tail of it; see `journal.shared_tail`.
+        """
+        log = await self.open()
+        return await self._tails.follow(log, cursor if cursor is not None else (await log.bounds()).first)
 
     async def bounds(self) -> Bounds:
         """The first available and the end position of each partition."""

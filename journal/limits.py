@@ -105,10 +105,13 @@ HEALTH_TURN_SECONDS_MAX: Final = 10.0
 HEALTH_PROGRESS_SECONDS_MAX: Final = 10.0
 # How long one question over HTTP may take, in seconds.
 HEALTH_REQUEST_SECONDS_MAX: Final = 5.0
-# How often running tasks are compared with their timeouts, in seconds.
-ENFORCE_INTERVAL_SECONDS: Final = 0.1
+# How often running tasks are compared with their timeouts, in ms.
+ENFORCE_MS_DEFAULT: Final = 100
 # A thread that does not react to its timeout for so long, in seconds, is given up and replaced.
 ABANDON_SECONDS: Final = 5.0
+# The longest period in which a waiting task gains a step of priority, in ms, and the most a queue weighs at its turn.
+PRIORITY_AGEING_MS_MAX: Final = 365 * 24 * 60 * 60 * 1_000
+QUEUE_WEIGHT_MAX: Final = 1_000
 COROUTINES_DEFAULT: Final = 100
 COROUTINES_MAX: Final = 10_000
 PROCESSES_MAX: Final = 256
@@ -183,5 +186,10 @@ CONSUMER_EVENTS_MAX: Final = 65_536
 MERGE_PAGE_EVENTS_MIN: Final = 64
 # How long a consumer waits for one partition before it looks whether the tail has moved past it, in seconds.
 GAP_SECONDS: Final = 0.2
+# What the readers who follow a log together keep of its last pages, in events and in bytes of rows; the newest page in
+# any case. Who is slower than that reads by itself until it has caught up.
+SHARED_TAIL_EVENTS_MAX: Final = 16_384
+SHARED_TAIL_BYTES_MAX: Final = 8 * MIB
 
+assert SHARED_TAIL_EVENTS_MAX >= 4 * PAGE_EVENTS, "who reads page by page must be able to catch up with the others"
 assert 2 * PARTITIONS_MAX <= CONSUMER_EVENTS_MAX, "a merge holds up to two pages of each partition"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
 from ...journal.limits import GAP_SECONDS
-from ...journal.log import Log, Page, Tail
+from ...journal.log import Log, Page
+from ...journal.shared_tail import Subscriber
 
 
 class _Woken(Exception):
@@ -20,7 +21,7 @@ class Reader:
     With an `interrupt` it is driven by `blocking.run` with that interrupt; without one it runs in an event loop.
     """
 
-    def __init__(self, log: Log, tail: Tail, begin: Mapping[int, int], interrupt: Interrupt | None) -> None:
+    def __init__(self, log: Log, tail: Subscriber, begin: Mapping[int, int], interrupt: Interrupt | None) -> None:
         self.read = dict(begin)
         self.ended = False
         self._log = log
@@ -90,9 +91,9 @@ class Reader:
     async def _waited_in_loop(self, limit: int, timeout: float | None, partition: int | None) -> Page | None:
         page, self._stashed = self._stashed, None
         if page is None and not self._log.needs_loop:
-            page = await self._tail.page(limit, 0, partition)  # an embedded log answers at once: no task for a page
             if timeout == 0:
-                return page
+                return await self._tail.page(limit, 0, partition)
+            page = await self._tail.glance(limit, partition)  # an embedded log answers at once: no task for a page
         if page is not None:
             return page
         if self._take_wake():

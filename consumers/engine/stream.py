@@ -80,7 +80,7 @@ class Stream:
             self._limit = PAGE_EVENTS if log.needs_loop else max(PAGE_EVENTS // len(begin), MERGE_PAGE_EVENTS_MIN)
             self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
             self._merge = Merge(begin, low=(self._limit + 1) // 2)
-        self._reader = Reader(log, await log.tail(begin), begin, self._interrupt)
+        self._reader = Reader(log, await self._journal.follow(begin), begin, self._interrupt)
 
     async def _beginning(self, log: Log, bounds: Bounds, resume: Mapping[int, int] | None) -> Mapping[int, int]:
         definition = self._definition

@@ -124,7 +124,7 @@ class Replica(Generic[V]):
         if start is None:
             self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
             start = await self._snapshots.start()
-        tail = await log.tail(start)
+        tail = await self._journal.follow(start)
         self._applied, self._tail = dict(start), tail
 
     def _apply(self, page: Page) -> None:
