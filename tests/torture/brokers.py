@@ -11,10 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import journeyman as jm
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from journeyman.deploy.kafka import Broker, KafkaCluster
 
 from torture.checker import Verdicts
@@ -27,18 +29,28 @@ MARGIN_SECONDS = 1.0
 
 
 class Pauses:
-    """The longest time without a success, by probe."""
+    """The longest time without a success, by probe, and what ended a probe of ours before its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.longest: dict[str, float] = {}
+        self.broken: list[str] = []
         self._last: dict[str, float] = {}
         self.stopping = False
 
     def success(self, probe: str) -> None:
-        now = time.monotonic()
-        since = now - self._last.get(probe, now)
-        self._last[probe] = now
-        self.longest[probe] = max(self.longest.get(probe, 0.0), since)
+        self._last[probe] = self._note(probe)
+
+    def stop(self) -> None:
+        """No more successes are wanted; a silence that lasts until now counts like one that was broken."""
+        self.stopping = True
+        for probe in self._last:
+            self._note(probe)
+
+    def _note(self, probe: str) -> float:
+        now = self._clock()
+        self.longest[probe] = max(self.longest.get(probe, 0.0), now - self._last.get(probe, now))
+        return now
 
 
 async def probe_raw(bootstrap: str, topic: str, pauses: Pauses) -> None:
@@ -59,14 +71,16 @@ async def probe_raw(bootstrap: str, topic: str, pauses: Pauses) -> None:
 
     async def write() -> None:
         while not pauses.stopping:
-            await producer.send_and_wait(topic, b"{}", partition=0)
-            pauses.success("raw write")
+            with suppress(KafkaError):  # it gives up where ours goes on; then its pause lasts until the next success
+                await producer.send_and_wait(topic, b"{}", partition=0)
+                pauses.success("raw write")
             await asyncio.sleep(PROBE_SECONDS)
 
     async def read() -> None:
         while not pauses.stopping:
-            if await consumer.getmany(timeout_ms=500):
-                pauses.success("raw read")
+            with suppress(KafkaError):
+                if await consumer.getmany(timeout_ms=500):
+                    pauses.success("raw read")
 
     try:
         await asyncio.gather(write(), read())
@@ -143,8 +157,8 @@ def torture_kafka(
             journal.bounds()
             probes.bounds()
         threads = [
-            threading.Thread(target=_run, args=(lambda: probe_raw(cluster.bootstrap, "probe", pauses),)),
-            threading.Thread(target=_run, args=(lambda: probe_ours(probes_url, pauses),)),
+            threading.Thread(target=_run, args=(lambda: probe_raw(cluster.bootstrap, "probe", pauses), pauses)),
+            threading.Thread(target=_run, args=(lambda: probe_ours(probes_url, pauses), pauses)),
         ]
         for thread in threads:
             thread.start()
@@ -155,23 +169,29 @@ def torture_kafka(
             verdicts, hurt, took = torture(plan, say, hurter)
         finally:
             hurter.close()
-            pauses.stopping = True
+            pauses.stop()
             for thread in threads:
                 thread.join(30)
         hurt.counts.update(leaders)
-    _judge(pauses.longest, verdicts)
+    judge(pauses, verdicts)
     return verdicts, hurt, took, pauses.longest
 
 
-def _judge(longest: dict[str, float], verdicts: Verdicts) -> None:
+def judge(pauses: Pauses, verdicts: Verdicts) -> None:
+    """Whether ours never paused longer than the raw client plus the margin, and both probes lasted to the end."""
+    longest = pauses.longest
+    verdicts.violations += pauses.broken
     for way in ("write", "read"):
         ours, raw = longest.get(f"our {way}", float("inf")), longest.get(f"raw {way}", 0.0)
         if ours > raw + MARGIN_SECONDS:
             verdicts.violations.append(f"our {way} paused {ours:.1f} s, the raw client {raw:.1f} s")
 
 
-def _run(work: Callable[[], Awaitable[Any]]) -> None:
+def _run(work: Callable[[], Awaitable[Any]], pauses: Pauses) -> None:
     async def main() -> None:
         await work()
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except Exception as error:  # of a thread nobody hears otherwise
+        pauses.broken.append(f"a probe ended before its time: {error!r}")

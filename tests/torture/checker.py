@@ -5,14 +5,40 @@ in one is not excused by the same mistake in the other.
 """
 
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import journeyman as jm
 
+# A worker that was stopped has a moment to come to; what it appends then may cross the expiry.
+SLACK_SECONDS = 1.0
 OUTCOMES = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """An accepted expiry: the worker's process, and the time from its last event to the expiry."""
+
+    pid: int
+    silent_from: float
+    silent_until: float
+
+
+@dataclass(frozen=True)
+class Wound:
+    """A process that was hurt, from when until when; without end if it was killed or told to end."""
+
+    pid: int
+    begun: float
+    ended: float = math.inf
+
+    def explains(self, expiry: Expiry, slack: float) -> bool:
+        """Whether the process may have been silent because of this; `slack` is for clocks, and for coming to."""
+        overlaps = self.begun <= expiry.silent_until + slack and expiry.silent_from <= self.ended + slack
+        return self.pid == expiry.pid and overlaps
 
 
 @dataclass
@@ -22,7 +48,7 @@ class Verdicts:
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     takeover_seconds: list[float] = field(default_factory=list)
-    expired_pids: list[int] = field(default_factory=list)
+    expiries: list[Expiry] = field(default_factory=list)
 
 
 class Ledger:
@@ -95,7 +121,7 @@ class Ledger:
             return
         self.verdicts.counts["expired sessions"] += 1
         self.verdicts.takeover_seconds.append(event.timestamp - self.last_at[worker])
-        self.verdicts.expired_pids.append(self.pid[worker])
+        self.verdicts.expiries.append(Expiry(self.pid[worker], self.last_at[worker], event.timestamp))
         self._end(worker)
 
     def worker_left(self, event: jm.Event, context: dict[str, Any]) -> None:
@@ -110,8 +136,8 @@ class Ledger:
         del self.last[worker]
 
 
-def check(events: Iterable[jm.Event], accepted: set[str], hurt_pids: set[int]) -> Verdicts:
-    """Judge a journal: `accepted` are the tasks whose submission was acknowledged, `hurt_pids` whoever was hurt."""
+def check(events: Iterable[jm.Event], accepted: set[str], wounds: Sequence[Wound]) -> Verdicts:
+    """Judge a journal: `accepted` are the tasks whose submission was acknowledged, `wounds` who was hurt, and when."""
     verdicts = Verdicts()
     ledgers: dict[int, Ledger] = {}
     for event in events:
@@ -128,8 +154,12 @@ def check(events: Iterable[jm.Event], accepted: set[str], hurt_pids: set[int]) -
         for task, count in ledger.accepted_ends.items():
             if count != 1:
                 verdicts.violations.append(f"{task} has {count} accepted ends")
-    for pid in sorted(set(verdicts.expired_pids) - hurt_pids):
-        verdicts.violations.append(f"worker process {pid} was expired though nobody had hurt it")
+    for expiry in verdicts.expiries:
+        if not any(wound.explains(expiry, SLACK_SECONDS) for wound in wounds):
+            silent = expiry.silent_until - expiry.silent_from
+            verdicts.violations.append(
+                f"worker process {expiry.pid} was expired after {silent:.1f} s though nothing kept it from speaking"
+            )
     verdicts.counts["tasks"] = len(state)
     return verdicts
 

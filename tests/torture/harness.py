@@ -1,5 +1,6 @@
 """Six workers, a stream of tasks, and somebody who kills, stops and terminates workers at random."""
 
+import math
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import journeyman as jm
 
 from torture import torture_tasks
-from torture.checker import Verdicts, check
+from torture.checker import Verdicts, Wound, check
 
 TESTS = Path(__file__).parents[1]
 
@@ -36,9 +37,9 @@ class Plan:
 
 @dataclass
 class Hurt:
-    """Who was hurt, and how often in which way."""
+    """Who was hurt, when, and how often in which way."""
 
-    pids: set[int] = field(default_factory=set)
+    wounds: list[Wound] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -73,12 +74,14 @@ class Workers:
         process = chance.choice(living)
         number = chance.choice((signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM))
         hurt.counts[number.name] += 1
-        hurt.pids.add(process.pid)
+        begun, ended = time.time(), math.inf
         if number is signal.SIGSTOP:
             # By a timer of its own: a worker that was stopped while it commits holds up every writer, this one too.
             self.stopped.add(process.pid)
             pause = self.plan.lease_ms / 1_000 * chance.uniform(1.2, 2.0)
+            ended = begun + pause
             threading.Timer(pause, self._resume, [process.pid]).start()
+        hurt.wounds.append(Wound(process.pid, begun, ended))
         self._signal(process.pid, number)
 
     def _resume(self, pid: int) -> None:
@@ -127,7 +130,7 @@ def torture(
         finally:
             workers.close()
         seconds = time.monotonic() - begun
-        return check(all_events(journal), accepted, hurt.pids), hurt, seconds
+        return check(all_events(journal), accepted, hurt.wounds), hurt, seconds
 
 
 def submit(chance: random.Random, accepted: set[str], wanted: int) -> None:

@@ -1,10 +1,13 @@
-"""A short form of `make torture`, on a file: every promise is kept, and the checker can tell when one is not."""
+"""A short form of `make torture`, on a file: every promise is kept, and the checkers can tell when one is not."""
 
+from itertools import count
 from pathlib import Path
 
 import journeyman as jm
+import pytest
 
-from torture.checker import check
+from torture.brokers import Pauses, judge
+from torture.checker import Verdicts, Wound, check
 from torture.harness import Plan, torture
 
 
@@ -26,8 +29,50 @@ def test_the_checker_finds_what_is_lost_doubled_or_left_behind() -> None:
             journal.append("task.succeeded", {"task": task, "worker": "w", "claim": claim}, key=task)
         journal.append("task.succeeded", {"task": "twice", "worker": "w", "claim": claim}, key="twice")
         events = journal.read().events
-    found = check(events, accepted={"done", "left", "twice", "lost"}, hurt_pids=set())
+    found = check(events, accepted={"done", "left", "twice", "lost"}, wounds=[])
     assert found.counts["refused late outcomes"] == 1
     assert len(found.violations) == 2
     assert "lost: lost was accepted" in found.violations[0]
     assert "work left is ready, not succeeded" in found.violations[1]
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended", "excused"), [(-3.0, -1.0, True), (-60.0, -50.0, False), (60.0, 90.0, False)]
+)
+def test_only_what_hurt_a_worker_in_that_moment_excuses_its_expiry(begun: float, ended: float, excused: bool) -> None:
+    with jm.Journal("memory://") as journal:
+        last = journal.append("worker.joined", {"worker": "w", "pid": 7}, key="w")
+        journal.append("worker.joined", {"worker": "v", "pid": 8}, key="v")
+        journal.append("worker.expired", {"worker": "w", "last": last.offset, "by": "v"}, key="w")
+        events = journal.read().events
+    at = last.timestamp
+    wounds = [Wound(8, at - 3.0), Wound(7, at + begun + 1.0, at + ended + 1.0)]
+    found = check(events, accepted=set(), wounds=wounds)
+    assert found.counts["expired sessions"] == 1
+    assert (found.violations == []) == excused
+
+
+def test_a_probe_that_falls_silent_for_ever_has_paused() -> None:
+    seconds = count()
+    pauses = Pauses(lambda: float(next(seconds)))
+    for probe in ("raw write", "our write", "raw read", "our read"):
+        pauses.success(probe)
+    for _ in range(30):
+        pauses.success("raw write")
+        pauses.success("raw read")
+        pauses.success("our read")
+    pauses.stop()
+    verdicts = Verdicts()
+    judge(pauses, verdicts)
+    assert len(verdicts.violations) == 1
+    assert verdicts.violations[0].startswith("our write paused")
+
+
+def test_a_probe_that_breaks_is_a_violation() -> None:
+    pauses = Pauses(lambda: 0.0)
+    for probe in ("raw write", "our write", "raw read", "our read"):
+        pauses.success(probe)
+    pauses.broken.append("a probe ended before its time: OSError()")
+    verdicts = Verdicts()
+    judge(pauses, verdicts)
+    assert verdicts.violations == pauses.broken
