@@ -1,6 +1,8 @@
 """How a worker works, and what it has done."""
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -8,14 +10,21 @@ from ..journal.limits import (
     COROUTINES_DEFAULT,
     COROUTINES_MAX,
     DRAIN_SECONDS_DEFAULT,
+    ENFORCE_MS_DEFAULT,
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
+    QUEUE_WEIGHT_MAX,
     THREADS_DEFAULT,
     THREADS_MAX,
 )
 from .errors import ValidationError
+from .rules.selection import QUEUE_ORDERS, QueueOrder, Selection
+
+# Queues in order of preference; as a mapping, for each of them the tasks to which it is narrowed, or None for all.
+Subset = Sequence[str] | Mapping[str, Sequence[str] | None]
 
 
 def processes_default() -> int:
@@ -26,14 +35,31 @@ def processes_default() -> int:
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker works.
 
-    - `queues`: the queues it serves, in order of preference; None for all, alike.
+    - `queues`: the queues it serves, in order of preference; None for all, alike. As a mapping,
+      `{"mail": ["remind", "send"], "bulk": None}`, it takes of a queue only the tasks of these names, in this order.
+      Names are matched exactly. It claims nothing else.
+    - `queue_order`: "strict" empties what is preferred first; "fair" lets the queues take turns, each for one task, or
+      as many as `queue_weights` says.
+    - `priority_ageing_ms`: a waiting task gains one step of priority for each such period, in ms; None for never.
     - `threads`, `processes`, `coroutines`: how many tasks of each mechanism it runs at a time.
+    - `thread_processes`: 0 to run the threads in the worker's own process; otherwise they run in groups, each of
+      `threads` in a child process, up to so many and not less than `process_floor`.
+    - `process_floor`: how many child processes of each mechanism that has them are kept while there is little to do.
+    - `abandon_threads`: whether a thread that ignores its timeout is given up; otherwise its task ends when it does.
+    - `enforce_ms`: how often running tasks are compared with their timeouts, in ms.
     - `lease_ms`: how long, in ms, it may be silent while it holds claims.
     - `drain_seconds`: how long it lets tasks run to their end when it is stopped, in seconds.
     """
 
-    queues: tuple[str, ...] | None = None
+    queues: Subset | None = None
+    queue_order: QueueOrder = "strict"
+    queue_weights: Mapping[str, int] = {}
+    priority_ageing_ms: int | None = None
     threads: int = THREADS_DEFAULT
+    thread_processes: int = 0
+    process_floor: int = 1
+    abandon_threads: bool = True
+    enforce_ms: int = ENFORCE_MS_DEFAULT
     processes: int = msgspec.field(default_factory=processes_default)
     coroutines: int = COROUTINES_DEFAULT
     lease_ms: int = LEASE_MS_DEFAULT
@@ -43,12 +69,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what no worker can work with: `ValidationError` names the bounds."""
         for name, lowest, highest in _BOUNDS:
             value = getattr(self, name)
-            if not lowest <= value <= highest:
+            if value is not None and not lowest <= value <= highest:
                 raise ValidationError(f"{name} must be from {lowest:,} to {highest:,}, got {value!r}")
-        if self.queues is not None and (not self.queues or len(set(self.queues)) < len(self.queues)):
-            raise ValidationError(
-                f"queues must be different names, at least one, got {', '.join(self.queues) or 'none'}"
-            )
+        _check_queues(self.queues)
+        _check_order(self.queue_order, self.queue_weights, self.queues)
+
+    @property
+    def selection(self) -> Selection:
+        """Which tasks it claims, and what comes first."""
+        queues = None if self.queues is None else tuple(self.queues)
+        narrowed = self.queues.items() if isinstance(self.queues, Mapping) else ()
+        tasks = {queue: tuple(names) for queue, names in narrowed if names is not None}
+        return Selection(queues, tasks, self.queue_order, dict(self.queue_weights), self.priority_ageing_ms or 0)
 
     @property
     def lease_seconds(self) -> float:
@@ -58,11 +90,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _BOUNDS = (
     ("threads", 1, THREADS_MAX),
+    ("thread_processes", 0, PROCESSES_MAX),
+    ("process_floor", 0, PROCESSES_MAX),
+    ("enforce_ms", 1, 60_000),
     ("processes", 1, PROCESSES_MAX),
     ("coroutines", 1, COROUTINES_MAX),
+    ("priority_ageing_ms", 1, PRIORITY_AGEING_MS_MAX),
     ("lease_ms", LEASE_MS_MIN, LEASE_MS_MAX),
     ("drain_seconds", 0, 7 * 24 * 60 * 60),
 )
+
+
+def _check_queues(queues: Subset | None) -> None:
+    if queues is None:
+        return
+    if isinstance(queues, str) or not queues or len(set(queues)) < len(queues) or not all(queues):
+        got = repr(queues) if isinstance(queues, str) else ", ".join(queues) or "none"
+        raise ValidationError(f"queues must be different names, at least one, got {got}")
+    for queue, tasks in queues.items() if isinstance(queues, Mapping) else ():
+        if tasks is not None and (isinstance(tasks, str) or not tasks or len(set(tasks)) < len(tasks)):
+            raise ValidationError(
+                f"the queue {queue!r} is narrowed to different task names, at least one, or to None for all; "
+                f"got {tasks!r}"
+            )
+
+
+def _check_order(order: Any, weights: Mapping[str, int], queues: Subset | None) -> None:
+    if order not in QUEUE_ORDERS:
+        raise ValidationError(f"queue_order is one of {', '.join(QUEUE_ORDERS)}, got {order!r}")
+    if weights and order != "fair":
+        raise ValidationError("queue_weights say how queues share; that needs queue_order='fair'")
+    for queue, weight in weights.items():
+        if not 1 <= weight <= QUEUE_WEIGHT_MAX:
+            raise ValidationError(f"a queue weighs from 1 to {QUEUE_WEIGHT_MAX:,}, got {weight!r} for {queue!r}")
+        if queues is not None and queue not in queues:
+            raise ValidationError(f"queue_weights names {queue!r}, which is not among the queues {', '.join(queues)}")
 
 
 class Statistics(msgspec.Struct):

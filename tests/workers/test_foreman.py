@@ -17,7 +17,7 @@ from journeyman.workers import Foreman, Settings, State, ValidationError
 from journeyman.workers.broker import submission
 from journeyman.workers.foreman import lane
 from journeyman.workers.rules import names
-from journeyman.workers.rules.ready import rank
+from journeyman.workers.rules.rendezvous import rank
 from waiting import reached, wait_until
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from journeyman.workers import SessionState, State, TaskState
 from journeyman.workers.message import new_id
-from journeyman.workers.rules.ready import ReadyTasks, rank
+from journeyman.workers.rules.ready import ReadyTasks
+from journeyman.workers.rules.rendezvous import rank
+from journeyman.workers.rules.selection import Selection
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
 LATER = MONOTONIC + STEAL_DELAY_SECONDS
@@ -21,7 +23,7 @@ def ready_task(
 
 
 def alone(queues: list[str] | None = None) -> ReadyTasks:
-    tasks = ReadyTasks(queues=queues)
+    tasks = ReadyTasks(selection=Selection(tuple(queues) if queues is not None else None))
     tasks.set_workers({0: "me"}, {0: ["me"]})
     return tasks
 

@@ -51,7 +51,7 @@ def claim_entry(command: Claim, lease: Lease) -> Entry:
 
 def join_entry(command: Command, lease: Lease, settings: Settings, tasks: Iterable[str], slots: int) -> Entry:
     """The beginning of a session of a worker that knows `tasks` and runs `slots` of them at a time."""
-    fact, context = joining(lease.worker, settings.lease_ms, tasks, settings.queues, slots)
+    fact, context = joining(lease.worker, settings.lease_ms, tasks, settings.selection, slots)
     return _worker_entry(names.JOINED, context, lease, fact, command)
 
 

@@ -158,8 +158,8 @@ class Foreman:
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
-            ready = ReadyTasks(tasks.__contains__, self.settings.queues)
-            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready)
+            ready = ReadyTasks(tasks.__contains__, self.settings.selection)
+            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready, self.settings.enforce_ms)
 
     def _begin(self, partitions: Sequence[int]) -> None:
         worker = new_id()

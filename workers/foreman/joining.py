@@ -2,23 +2,26 @@
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import orjson
+from msgspec.structs import replace
 
 from ...journal.limits import WORKER_TASKS_CHARS_MAX
+from ..rules.selection import Selection
 from ..rules.view import FactContext
 
 
 def joining(
-    worker: str, lease_ms: int, tasks: Iterable[str], queues: Sequence[str] | None, slots: int
+    worker: str, lease_ms: int, tasks: Iterable[str], selection: Selection, slots: int
 ) -> tuple[FactContext, bytes]:
     """The context of a `worker.joined`, as the fold sees it and as it stands in the log.
 
-    `tasks` are the names the worker can run, `queues` those it serves in order of preference (None: all), `slots` how
-    many tasks it runs at a time. Names beyond the limit are left out, and how many is said.
+    `tasks` are the names the worker can run, `selection` which of them it claims, `slots` how many tasks it runs at a
+    time. Names beyond the limit are left out, and how many is said.
     """
     named, left_out = bounded(tasks)
+    said_more = selection.said()
     fact = FactContext(
         worker=worker,
         host=socket.gethostname(),
@@ -26,10 +29,13 @@ def joining(
         lease_ms=lease_ms,
         tasks=named,
         more_tasks=left_out,
-        queues=tuple(queues) if queues is not None else None,
+        queues=selection.queues,
+        selection=replace(selection, queues=None) if said_more else None,
         slots=slots,
     )
     said = {name: getattr(fact, name) for name in _SAID}
+    if said_more:
+        said["selection"] = said_more
     if left_out:
         said["more_tasks"] = left_out
     return fact, orjson.dumps(said)

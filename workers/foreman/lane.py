@@ -7,7 +7,7 @@ from ...journal.limits import (
     CLAIM_AHEAD_SECONDS,
     CLAIM_IDLE_SECONDS_MAX,
     CLAIMS_MAX,
-    ENFORCE_INTERVAL_SECONDS,
+    ENFORCE_MS_DEFAULT,
     OUTCOME_LINGER_SECONDS,
 )
 from ..crew import Crew
@@ -23,7 +23,7 @@ class Lane:
     a crew that is full of long tasks claims nothing, whatever it ran before.
     """
 
-    def __init__(self, crew: Crew, ready: ReadyTasks) -> None:
+    def __init__(self, crew: Crew, ready: ReadyTasks, enforce_ms: int = ENFORCE_MS_DEFAULT) -> None:
         self.crew = crew
         self.ready = ready
         self._held = 0
@@ -32,6 +32,7 @@ class Lane:
         self._outcomes_since: float | None = None
         self._progressed_at = time.monotonic()
         self._enforced_at = 0.0
+        self._enforce_seconds = enforce_ms / 1_000
 
     @property
     def busy(self) -> bool:
@@ -115,7 +116,7 @@ class Lane:
 
     def enforce(self, monotonic: float) -> None:
         """Compare what runs with its timeouts, now and then."""
-        if self._held and monotonic - self._enforced_at >= ENFORCE_INTERVAL_SECONDS:
+        if self._held and monotonic - self._enforced_at >= self._enforce_seconds:
             self._enforced_at = monotonic
             self.crew.enforce(monotonic)
 
@@ -125,7 +126,7 @@ class Lane:
         if self.crew.waiting or self._outcomes_since is not None:
             moments.append(monotonic + OUTCOME_LINGER_SECONDS)
         if self._held:
-            moments.append(self._enforced_at + ENFORCE_INTERVAL_SECONDS)
+            moments.append(self._enforced_at + self._enforce_seconds)
         if self.free(monotonic) > 0 and not self.crew.draining:
             due, steal_at = self.ready.next_due(), self.ready.steal_at()
             moments += [monotonic + due - now] if due is not None else []

@@ -1,9 +1,11 @@
 """The tasks that are ready, in the order in which this worker should claim them. Pure: the caller says what time it is.
 
-Order: the queues as the worker lists them, then priority (lower first), then the log's own order. Within one such
-level every task has a worker whose turn it is, by rendezvous hashing of task and worker; the others leave it alone
-for a moment and then steal it from the far end, so that workers rarely race and nothing stays behind. Who lets a turn
-pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one that waits.
+Order: the queues as the worker lists them, then priority (lower first), then the log's own order; a `Selection` may
+narrow queues to tasks, let queues take turns, and let priority age. Within one level (of one priority and one place in
+the order of preference) every task has a worker whose turn it is, by rendezvous hashing of task and worker; the others
+leave it alone for a moment and then steal it from the far end, so that workers rarely race and nothing stays behind.
+Who lets a turn pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one
+that waits.
 
 Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
 the living, so that a reader that never picks does not leak.
@@ -11,13 +13,15 @@ the living, so that a reader that never picks does not leak.
 
 import heapq
 import itertools
-import zlib
 from bisect import insort
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ...journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from .level import Level
+from .rendezvous import rank
+from .selection import EVERYTHING, Ranks, Selection, aged, waiting_since
 from .transitions import State
+from .turns import Turns
 from .view import SessionState, TaskState
 
 LevelKey = tuple[int, int]
@@ -25,53 +29,38 @@ _READY = State.READY
 _SWEEP_SLACK = 1_024
 
 
-class _Level:
-    """The ready tasks of one queue and priority.
-
-    `mine` are those whose turn is ours. The others' are `fresh` until the next look, then `aging` until their own
-    workers have had time enough (a heap by the moment at which that is over), and then `overdue`.
-    """
-
-    __slots__ = ("aging", "fresh", "mine", "overdue")
-
-    def __init__(self) -> None:
-        self.mine: deque[TaskState] = deque()
-        self.fresh: list[tuple[int, TaskState]] = []
-        self.aging: list[tuple[float, int, TaskState]] = []
-        self.overdue: deque[TaskState] = deque()
-
-    def entries(self) -> Iterable[TaskState]:
-        """All tasks that are filed here, some of them more than once or taken meanwhile."""
-        yield from self.mine
-        yield from (task for _, task in self.fresh)
-        yield from (task for _, _, task in self.aging)
-        yield from self.overdue
-
-
 class ReadyTasks:
     """What a worker may claim next.
 
-    `knows(task_name)` says whether the worker can run a task of that name; `queues` lists the queues it serves, in
-    order of preference (None: all, alike). Tasks it does not know wait for a worker that does.
+    `knows(task_name)` says whether the worker can run a task of that name; `selection` which of them it claims, and in
+    which order. Tasks it does not know wait for a worker that does.
     """
 
-    def __init__(self, knows: Callable[[str], bool] = lambda _: True, queues: Sequence[str] | None = None) -> None:
+    def __init__(self, knows: Callable[[str], bool] = lambda _: True, selection: Selection = EVERYTHING) -> None:
         self._own: dict[int, str] = {}
         self._all: dict[int, tuple[str, ...]] = {}
         self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
         self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
         self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
         self._knows = knows
-        self._ranks = {queue: rank for rank, queue in enumerate(queues)} if queues is not None else None
-        self._levels: dict[LevelKey, _Level] = {}
+        self._serves = selection.serves if selection.queues is not None else None
+        self._ranks: Ranks | None = selection.ranks()
+        self._period = selection.ageing_ms / 1_000
+        self._turns: Turns | None = None
+        if selection.order == "fair":
+            self._turns, self._new_rank = Turns(selection.weights), itertools.count()
+            self._ranks = self._ranks or {}
+        self._levels: dict[LevelKey, Level] = {}
         self._order: list[LevelKey] = []
+        self._orders: dict[str, list[LevelKey]] = {}  # where queues take turns, for each of them
+        self._stolen: dict[LevelKey, int] = {}  # in this take
         self._delayed: list[tuple[float, int, TaskState]] = []
         self._count = itertools.count()
         self._entries = 0
 
     def add(self, task: TaskState) -> None:
         """Take in a task that has become ready."""
-        if not self._knows(task.name) or (self._ranks is not None and task.queue not in self._ranks):
+        if not self._knows(task.name) or (self._serves is not None and not self._serves(task.queue, task.name)):
             return
         if task.due:
             heapq.heappush(self._delayed, (task.due, next(self._count), task))
@@ -79,11 +68,11 @@ class ReadyTasks:
             self._place(task)
 
     def _place(self, task: TaskState) -> None:
-        key = (self._ranks[task.queue] if self._ranks is not None else 0, task.priority)
+        key = (self._rank(task) if self._ranks is not None else 0, task.priority)
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = _Level()
-            insort(self._order, key)
+            level = self._levels[key] = Level()
+            insort(self._order if self._turns is None else self._order_of(task.queue), key)
         workers = self._workers.get(task.partition, ())
         place = rank(task.id, self._own[task.partition], workers) if len(workers) > 1 else 0
         if place == 0:
@@ -91,6 +80,22 @@ class ReadyTasks:
         else:
             level.fresh.append((place, task))
         self._entries += 1
+
+    def _rank(self, task: TaskState) -> int:
+        """Its place in the order of preference; where all queues take turns, each has one of its own."""
+        assert self._ranks is not None
+        place = self._ranks.get(task.queue)
+        if place is None:
+            place = self._ranks[task.queue] = next(self._new_rank)
+        return place if isinstance(place, int) else place[task.name]
+
+    def _order_of(self, queue: str) -> list[LevelKey]:
+        order = self._orders.get(queue)
+        if order is None:
+            order = self._orders[queue] = []
+        if self._turns is not None and queue not in self._turns:
+            self._turns.add(queue)
+        return order
 
     def set_workers(self, own: Mapping[int, str], others: Mapping[int, Iterable[str]]) -> None:
         """Take note of who shares the work of each partition; whose turn it is, is decided anew for each task."""
@@ -128,6 +133,7 @@ class ReadyTasks:
         waiting = list(self._all_entries())
         self._levels.clear()
         self._order.clear()
+        self._orders.clear()
         self._entries = 0
         for task in sorted(waiting, key=lambda task: task.submitted):
             if task.state is _READY:
@@ -160,20 +166,89 @@ class ReadyTasks:
         """
         self._release_delayed(now)
         taken: list[TaskState] = []
-        for key in self._order:
+        self._stolen.clear()
+        take = self._take_aged if self._period else self._take_strictly
+        if self._turns is None:
+            take(self._order, limit, now, monotonic, taken)
+            return taken
+        in_vain = 0
+        while len(taken) < limit and in_vain < len(self._turns):
+            before = len(taken)
+            queue, share = self._turns.current()
+            wanted = min(limit, before + share)
+            take(self._orders.get(queue, ()), wanted, now, monotonic, taken)
+            had = len(taken) - before
+            self._turns.used(had, empty=len(taken) < wanted)
+            in_vain = 0 if had else in_vain + 1
+            if not had and self._forget(queue):
+                in_vain -= 1
+        return taken
+
+    def _forget(self, queue: str) -> bool:
+        """Let go of a queue in which nothing is filed; whether that was so."""
+        keys = self._orders.get(queue, ())
+        if self._turns is None or not all(self._levels[key].empty for key in keys):
+            return False
+        for key in keys:
+            del self._levels[key]
+        self._orders.pop(queue, None)
+        self._turns.remove(queue)
+        return True
+
+    def _take_strictly(
+        self, order: Sequence[LevelKey], limit: int, now: float, monotonic: float, taken: list[TaskState]
+    ) -> None:
+        for key in order:
             level = self._levels[key]
             while level.mine and len(taken) < limit:
                 self._pop(level.mine.popleft(), now, taken)
             self._age(level, monotonic)
             if len(taken) >= limit:
                 break
-            room = min(limit, len(taken) + STEAL_TASKS_MAX)
-            before = len(taken)
-            while level.overdue and len(taken) < room:
-                self._pop(level.overdue.pop(), now, taken)
-            for task in taken[before:]:
-                self._note_passed(task)
-        return taken
+            while level.overdue and len(taken) < limit and self._steal(key, level, now, taken):
+                pass
+
+    def _take_aged(
+        self, order: Sequence[LevelKey], limit: int, now: float, monotonic: float, taken: list[TaskState]
+    ) -> None:
+        """One by one, each from the level whose next task stands first: costs the logarithm of the levels for each."""
+        standings: list[tuple[int, float, int]] = []
+        for key in order:
+            self._age(self._levels[key], monotonic)
+            self._stand(key, now, standings)
+        while standings and len(taken) < limit:
+            rank_, _, priority = heapq.heappop(standings)
+            key = (rank_, priority)
+            level = self._levels[key]
+            if level.mine:
+                self._pop(level.mine.popleft(), now, taken)
+            elif not self._steal(key, level, now, taken):
+                continue
+            self._stand(key, now, standings)
+
+    def _stand(self, key: LevelKey, now: float, standings: list[tuple[int, float, int]]) -> None:
+        """Put a level among the others by its next task, if it has one; what is in that one's way is let go."""
+        level = self._levels[key]
+        for tasks in (level.mine, level.overdue):
+            while tasks:
+                task = tasks[0]
+                if task.state is _READY and task.due <= now:
+                    since = waiting_since(task.submitted_at, task.due)
+                    heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
+                    return
+                self._pop(tasks.popleft(), now, [])
+
+    def _steal(self, key: LevelKey, level: Level, now: float, taken: list[TaskState]) -> bool:
+        """Take one that is overdue, from the far end; False if this take has stolen enough there."""
+        stolen = self._stolen.get(key, 0)
+        if stolen == STEAL_TASKS_MAX:
+            return False
+        before = len(taken)
+        self._pop(level.overdue.pop(), now, taken)
+        for task in taken[before:]:
+            self._stolen[key] = stolen + 1
+            self._note_passed(task)
+        return True
 
     def _note_passed(self, task: TaskState) -> None:
         place, own = task.partition, self._own[task.partition]
@@ -181,7 +256,7 @@ class ReadyTasks:
             if worker != own and rank(task.id, worker, (own,)) == 0:
                 self._passed[place, worker] = task.changed
 
-    def _age(self, level: _Level, monotonic: float) -> None:
+    def _age(self, level: Level, monotonic: float) -> None:
         """Move on what others had time enough to take, and let go of what they took."""
         for place, task in level.fresh:
             heapq.heappush(level.aging, (monotonic + place * STEAL_DELAY_SECONDS, next(self._count), task))
@@ -196,7 +271,10 @@ class ReadyTasks:
 
     def _pop(self, task: TaskState, now: float, taken: list[TaskState]) -> None:
         self._entries -= 1
-        if task.state is not _READY or task.due > now:
+        if task.state is not _READY:
+            return
+        if task.due > now:  # it failed since, or the clock was put back
+            heapq.heappush(self._delayed, (task.due, next(self._count), task))
             return
         # A task that was claimed and came back has several entries.
         if task.changed == task.submitted or not any(task is each for each in taken):
@@ -212,18 +290,3 @@ class ReadyTasks:
             task = heapq.heappop(self._delayed)[2]
             if task.state is _READY:
                 self._place(task)
-
-
-def rank(task_id: str, worker: str, workers: Sequence[str]) -> int:
-    """How many workers' turn comes before this one's: by rendezvous hashing, so that everybody agrees without a word.
-
-    0 for the worker whose turn it is. When a worker leaves only its own tasks move.
-    """
-    own = _score(task_id, worker)
-    return sum((_score(task_id, other), other) > (own, worker) for other in workers)
-
-
-def _score(task_id: str, worker: str) -> int:
-    # Between two ids of equal length CRC-32 differs by a constant, whatever the task, which would give three workers
-    # shares of 1/2, 1/4 and 1/4; the multiplication ends that.
-    return zlib.crc32(f"{worker} {task_id}".encode()) * 0x9E37_79B1 & 0xFFFF_FFFF

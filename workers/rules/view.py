@@ -22,6 +22,7 @@ from ...journal.limits import (
 )
 from ...journal.log import Page
 from . import names
+from .selection import Selection
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move, State
 
 
@@ -57,6 +58,7 @@ class FactContext(msgspec.Struct, gc=False):
     more_tasks: int = 0
     queues: tuple[str, ...] | None = None
     slots: int = 0
+    selection: Selection | None = None
 
 
 class Fact(msgspec.Struct, gc=False):
@@ -103,7 +105,8 @@ class SessionState(msgspec.Struct):
     """One worker's session in one partition: `last` is the position of its last event there.
 
     What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
-    it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once.
+    it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once,
+    `selection` what else it said of which tasks it claims and in which order.
     """
 
     worker: str
@@ -117,6 +120,7 @@ class SessionState(msgspec.Struct):
     more_tasks: int = 0
     queues: tuple[str, ...] | None = None
     slots: int = 0
+    selection: Selection | None = None
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
 
@@ -394,6 +398,7 @@ class TaskView(View):
             context.more_tasks,
             context.queues,
             context.slots,
+            context.selection,
         )
         self._sessions_changed()
         return _ACCEPTED

@@ -1,0 +1,34 @@
+"""The ready tasks that differ in nothing but in whose turn they are, and since when. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from .view import TaskState
+
+
+class Level:
+    """The ready tasks of one priority and one place in the order of preference.
+
+    `mine` are those whose turn is ours. The others' are `fresh` until the next look, then `aging` until their own
+    workers have had time enough (a heap by the moment at which that is over), and then `overdue`.
+    """
+
+    __slots__ = ("aging", "fresh", "mine", "overdue")
+
+    def __init__(self) -> None:
+        self.mine: deque[TaskState] = deque()
+        self.fresh: list[tuple[int, TaskState]] = []
+        self.aging: list[tuple[float, int, TaskState]] = []
+        self.overdue: deque[TaskState] = deque()
+
+    def entries(self) -> Iterable[TaskState]:
+        """All tasks that are filed here, some of them more than once or taken meanwhile."""
+        yield from self.mine
+        yield from (task for _, task in self.fresh)
+        yield from (task for _, _, task in self.aging)
+        yield from self.overdue
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is filed here."""
+        return not (self.mine or self.fresh or self.aging or self.overdue)
