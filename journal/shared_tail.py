@@ -61,7 +61,10 @@ class SharedTail:
         self.moves = 0
         self._tail: Tail | None = None
         self._leading = False
+        # To whom the leader has handed over, until that reader leads.
+        self._successor: Turn | None = None
         self._leads_briefly = False
+        self._is_urgent = False
         self._reading: asyncio.Task[Page | None] | None = None
         self._waiting: list[Turn] = []
         _all.add(self)
@@ -87,11 +90,11 @@ class SharedTail:
         self.window = Window(cursor)
         return replaced
 
-    def try_to_lead(self, *, briefly: bool) -> bool:
+    def try_to_lead(self) -> bool:
         """Become the one who reads, if nobody is."""
         if self._leading:
             return False
-        self._leading, self._leads_briefly = True, briefly
+        self._leading = True
         return True
 
     def queue(self, *, first: bool = False) -> Turn:
@@ -101,8 +104,10 @@ class SharedTail:
         return turn
 
     def preempt(self) -> None:
-        """Have a leader that waits in this loop stop waiting: the first in the queue leads next."""
-        if self._reading is not None and not self._leads_briefly:
+        """Have a leader that waits in this loop, or is about to, stop waiting: the first in the queue leads next."""
+        if self._reading is None:
+            self._is_urgent = True
+        elif not self._leads_briefly:
             self._reading.cancel()
 
     def end(self) -> Tail | None:
@@ -114,15 +119,21 @@ class SharedTail:
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def _next(self) -> list[Turn]:
-        """Somebody who waits, and shall lead, if nobody does."""
-        return [] if self._leading or not self._waiting else [self._waiting.pop(0)]
+    def _hand_over(self) -> list[Turn]:
+        """Somebody who waits leads from here on, if anybody does."""
+        if not self._waiting:
+            self._leading, self._successor = False, None
+            return []
+        self._leading, self._successor = True, self._waiting.pop(0)
+        return [self._successor]
 
     # --- without it -------------------------------------------------------------------------------------------------
 
     async def lead(self, timeout: float | None) -> None:
         """Read the next page for all; for who has become the leader."""
         tail, window = self._tail, self.window
+        timeout, self._is_urgent = 0 if self._is_urgent else timeout, False
+        self._leads_briefly = timeout == 0
         page: Page | None = None
         error: Exception | None = None
         try:
@@ -157,7 +168,7 @@ class SharedTail:
         elif any(window.head[partition] < offset for partition, offset in cursor.items()):
             self.moves += 1
         else:
-            return self._next()
+            return self._hand_over()
         window.head.update(cursor)
         return self._everybody()
 
@@ -180,19 +191,21 @@ class SharedTail:
             return None
         return reading.result()
 
-    async def wait(self, turn: Turn, timeout: float | None) -> None:
-        """Wait for a turn, at most `timeout` seconds."""
+    async def wait(self, turn: Turn, timeout: float | None) -> bool:
+        """Wait for a turn, at most `timeout` seconds; say whether this reader leads now."""
         try:
             await blocking.settled(turn, timeout)
         except BaseException:
             with self.lock:
-                # Without its place in the queue it was this reader's to lead: then another shall.
-                woken = [] if self._leave(turn) else self._next()
+                leads = not self._leave(turn) and self._successor is turn
+                woken = self._hand_over() if leads else []
             _wake(woken)
             raise
-        if not turn.done():
-            with self.lock:
-                self._leave(turn)
+        with self.lock:
+            if self._leave(turn) or self._successor is not turn:
+                return False
+            self._successor = None
+            return True
 
     def _leave(self, turn: Turn) -> bool:
         if turn not in self._waiting:
@@ -204,6 +217,7 @@ class SharedTail:
         """Whoever read or waited is in the parent."""
         self.lock = threading.Lock()
         self._leading = False
+        self._successor = None
         self._reading = None
         self._waiting = []
 
@@ -254,13 +268,13 @@ class Subscriber:
         deadline = None if timeout is None else time.monotonic() + timeout
         moves = self._shared.moves
         while True:
-            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            remaining = _remaining(deadline)
             if self._place is None:
                 if partition is not None:
                     return await (await self._tail()).page(limit, remaining, partition)
                 page, over = await self._catch_up(limit, remaining)
             else:
-                page, over = await self._follow(self._place, limit, remaining, partition, moves)
+                page, over = await self._follow(self._place, limit, deadline, partition, moves)
             if page is not None or over:
                 return page
 
@@ -273,7 +287,7 @@ class Subscriber:
             if self._left(place):
                 return None
             page = self._take(place, limit, partition)
-            if page is not None or not shared.try_to_lead(briefly=True):
+            if page is not None or not shared.try_to_lead():
                 return page
         await shared.lead(0)
         with shared.lock:
@@ -328,28 +342,28 @@ class Subscriber:
     # --- with the others --------------------------------------------------------------------------------------------
 
     async def _follow(
-        self, place: Place, limit: int, remaining: float | None, partition: int | None, moves: int
+        self, place: Place, limit: int, deadline: float | None, partition: int | None, moves: int
     ) -> tuple[Page | None, bool]:
         """The next page that is shared, or one wait for it. Says whether to return it."""
-        shared, last = self._shared, remaining == 0
-        turn: Turn | None = None
+        shared, remaining = self._shared, _remaining(deadline)
+        last = remaining == 0
         with shared.lock:
             if self._left(place):
                 return None, False
             page = self._take(place, limit, partition)
             if page is not None or shared.moves != moves:
                 return page, True
-            leads = shared.try_to_lead(briefly=last)
-            if not leads and (shared.log.needs_loop or not last):
-                turn = shared.queue(first=last)
-                if last:
-                    shared.preempt()
+            leads = shared.try_to_lead()
+            turn = None if leads or (last and not shared.log.needs_loop) else shared.queue(first=last)
+            if turn is not None and last:
+                shared.preempt()
         if turn is not None:
-            await shared.wait(turn, None if last else remaining)
-            return None, False
+            leads = await shared.wait(turn, None if last else remaining)
+            if not leads:
+                return None, False
         if not leads:
             return await self._look(place, limit, partition), True
-        await shared.lead(remaining)
+        await shared.lead(_remaining(deadline))
         if not last:
             return None, False
         with shared.lock:
@@ -413,6 +427,10 @@ class Subscriber:
         for tail in tails:
             if tail is not None:
                 await tail.aclose()
+
+
+def _remaining(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def _wake(turns: list[Turn]) -> None:
