@@ -8,6 +8,7 @@ from typing import Self, Unpack
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
+from ..journal.errors import HistoryTruncated
 from ..journal.limits import PAGE_EVENTS
 from .checkpoint import JournalCheckpoint
 from .definition import ConsumerDefinition, ConsumerOptions, PlainEvents
@@ -164,6 +165,15 @@ class AsyncJournalConsumerBase(ConsumerDefinition):
         if isinstance(self.checkpoint, JournalCheckpoint):
             return await self.checkpoint.load(self.journal)
         return None if self.checkpoint is None else self.checkpoint.load()
+
+    @property
+    def truncated(self) -> HistoryTruncated | None:
+        """What retention had removed when the consumer started, with the first moment there is; None: nothing.
+
+        Only for who names no place to begin at and is handed what is left. Who names one that is gone, by `cursor`,
+        `checkpoint` or `since`, is refused by `start()`, which raises it.
+        """
+        return None if self._stream is None else self._stream.truncated
 
     @property
     def progress(self) -> float:

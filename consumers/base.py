@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from ..journal import blocking
 from ..journal.cursor import Cursor
+from ..journal.errors import HistoryTruncated
 from ..journal.limits import PAGE_EVENTS
 from ..journal.synchronous import Journal
 from .checkpoint import JournalCheckpoint
@@ -252,6 +253,15 @@ class JournalConsumerBase(ConsumerDefinition):
         if isinstance(self.checkpoint, JournalCheckpoint):
             return self.journal.run(self.checkpoint.load(self.journal.asynchronous))
         return None if self.checkpoint is None else self.checkpoint.load()
+
+    @property
+    def truncated(self) -> HistoryTruncated | None:
+        """What retention had removed when the consumer started, with the first moment there is; None: nothing.
+
+        Only for who names no place to begin at and is handed what is left. Who names one that is gone, by `cursor`,
+        `checkpoint` or `since`, is refused by `start()`, which raises it.
+        """
+        return None if self._stream is None else self._stream.truncated
 
     @property
     def progress(self) -> float:

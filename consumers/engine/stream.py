@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from ...journal.asynchronous import AsyncJournal
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
-from ...journal.errors import JournalError
+from ...journal.errors import HistoryTruncated, JournalError
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN, PAGE_EVENTS
 from ...journal.log import Bounds, Log, Page
 from ..definition import ConsumerDefinition
 from ..responses import END_OF_HISTORY, JournalResponses
 from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
+from .beginning import beginning
 from .merge import Merge
 from .reader import Reader
 from .shaping import Shaped, Shaper
@@ -42,6 +43,8 @@ class Stream:
         self.phase = Phase.HISTORY
         # How far the log has been read by a consumer that has handed out every batch it took.
         self.settled: Mapping[int, int] = {}
+        # That the beginning of history was removed before this pass began, where no other place was named.
+        self.truncated: HistoryTruncated | None = None
         self._journal = journal
         self._definition = definition
         self._interrupt = interrupt
@@ -67,7 +70,9 @@ class Stream:
         self._source.request(definition.topic, definition.request_payload)
         log = self._log = await self._journal.open()
         bounds = await log.bounds()
-        begin = self._begin = await self._beginning(log, bounds, resume)
+        skips = isinstance(self._source, JournalResponses)
+        begin, self.truncated = await beginning(log, bounds, definition, resume, skips=skips)
+        self._begin = begin
         self.settled = self._handed = dict(begin)
         await self._set_end(log, bounds)
         self._history_end = {partition: bounds.end.get(partition, 0) for partition in begin}
@@ -81,20 +86,6 @@ class Stream:
             self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
             self._merge = Merge(begin, low=(self._limit + 1) // 2)
         self._reader = Reader(log, await self._journal.follow(begin), begin, self._interrupt)
-
-    async def _beginning(self, log: Log, bounds: Bounds, resume: Mapping[int, int] | None) -> Mapping[int, int]:
-        definition = self._definition
-        if resume is not None:
-            return {partition: resume.get(partition, offset) for partition, offset in bounds.first.items()}
-        if not definition.full:
-            return bounds.end
-        if definition.start_cursor is not None:
-            return definition.start_cursor
-        if definition.since > CLOCK_SKEW_SECONDS_MAX and isinstance(self._source, JournalResponses):
-            # A source of the user's may need what came before; the journal's own does not.
-            sought = await log.position_at(definition.since - CLOCK_SKEW_SECONDS_MAX)
-            return {partition: max(offset, sought.get(partition, 0)) for partition, offset in bounds.first.items()}
-        return bounds.first
 
     async def _set_end(self, log: Log, bounds: Bounds) -> None:
         until = self._definition.until

@@ -22,6 +22,7 @@ from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log
+from ..truncation import is_told_of
 from .snapshots import SnapshotKeeper, refuse_gap
 from .view import View
 
@@ -90,15 +91,14 @@ async def _first_later(log: Log, partition: int, offset: int, end: int, timestam
 async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:
     """Refuse a time before the first event that is left of a partition, unless all that was removed was before it.
 
-    That is so from the time on at which a snapshot was made that reaches just as far, which `compact` sees to.
+    See `is_told_of`.
     """
     bounds = await log.bounds()
     unknown = [place for place, first in bounds.first.items() if first and goal[place] == first < bounds.end[place]]
     if not unknown:
         return
-    for label in await log.snapshots().listed():
-        if label.created <= timestamp and all(label.cursor.get(place) == bounds.first[place] for place in unknown):
-            return
+    if await is_told_of(log, unknown, bounds.first, timestamp):
+        return
     gone = {place: bounds.first[place] for place in unknown}
     await refuse_gap(log, gone, await _advice(log, view, bounds.first))
 

@@ -19,10 +19,10 @@ from typing import Any, Final
 from ...journal import blocking
 from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated, JournalError
-from ...journal.event import decode
 from ...journal.limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
 from ...journal.log import Log
 from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
+from ..truncation import first_moment
 from .view import View
 
 logger = logging.getLogger("journeyman")
@@ -216,6 +216,4 @@ async def refuse_gap(log: Log, first: Mapping[int, int], advice: str) -> None:
     """Raise `HistoryTruncated`, with the first moment available, if the beginning of a partition was removed."""
     for partition, offset in first.items():
         if offset:
-            pages = await log.read({partition: offset}, 1)
-            moment = decode(pages[0].rows[0], partition, pages[0].offsets[0]).timestamp if pages else None
-            raise HistoryTruncated(partition, 0, offset, moment, advice)
+            raise HistoryTruncated(partition, 0, offset, await first_moment(log, partition, offset), advice)
