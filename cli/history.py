@@ -15,6 +15,7 @@ from rich.text import Text
 from ..journal.synchronous import Journal
 from ..workers.inspection.history import Step, TaskHistory, short_id, task_history
 from ..workers.inspection.past import cursor_at
+from ..workers.inspection.wording import error_in
 from ..workers.rules import names
 from ..workers.rules.transitions import State
 from ..workers.rules.view import Verdict
@@ -171,11 +172,8 @@ def _again(step: Step, context: dict[str, Any]) -> str:
     return f"runs again {span(max(0.0, due - step.event.timestamp))} later: {_error(context)}"
 
 
-def _error(context: dict[str, Any]) -> str:
-    exception = context.get("exception")
-    if not isinstance(exception, dict):
-        return ""
-    return printable(f"{exception.get('name')}: {exception.get('text')}")
+def _error(context: dict[str, Any], what: str = "exception") -> str:
+    return printable(error_in(context, what))
 
 
 def _ending(found: TaskHistory) -> Text | None:
@@ -185,10 +183,22 @@ def _ending(found: TaskHistory) -> Text | None:
         return None
     context = final.event.context
     if final.event.name != names.SUCCEEDED:
-        return Text.assemble(("error ", "bold red"), _error(context))
+        return _failure(context)
     result = orjson.dumps(context.get("result")).decode()
     shortened = result if len(result) <= _RESULT_CHARS_MAX else f"{result[:_RESULT_CHARS_MAX]}… (whole with --json)"
     return Text.assemble(("result ", "bold green"), printable(shortened))
+
+
+def _failure(context: dict[str, Any]) -> Text:
+    """The error, where it came from, and what its hook made of it if that failed too."""
+    shown = Text.assemble(("error ", "bold red"), _error(context))
+    exception = context.get("exception")
+    trace = exception.get("traceback") if isinstance(exception, dict) else None
+    for line in str(trace or "").splitlines():
+        shown.append(f"\n  {printable(line)}", "dim")
+    if hook := _error(context, "hook"):
+        shown.append("\nhook  ", "bold red").append(f"{hook}: it could not be asked whether to try again")
+    return shown
 
 
 _STANDINGS: Final = {

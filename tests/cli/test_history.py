@@ -3,7 +3,9 @@
 import json
 import signal
 import subprocess
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 import journeyman as jm
 import pytest
@@ -50,7 +52,9 @@ def test_shows_each_failure_and_the_error(run: Run, url: str, done: tuple[jm.Mes
     assert "attempt 1" in shown.stdout
     assert "attempt 2" in shown.stdout
     assert "runs again" in shown.stdout
-    assert shown.stdout.splitlines()[-1] == "error ValueError: no such colour: sepia"
+    assert "\nerror ValueError: no such colour: sepia\n  Traceback (most recent call last):\n" in shown.stdout
+    assert "shop/tasks.py" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == "  ValueError: no such colour: sepia"
 
 
 def test_json_says_the_same_in_full(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
@@ -67,3 +71,38 @@ def test_json_says_the_same_in_full(run: Run, url: str, done: tuple[jm.Message, 
     assert steps[0]["since_previous_ms"] is None
     assert all(step["since_previous_ms"] > 0 for step in steps[1:])
     assert len({step["host"] for step in steps[1:]}) == 1
+
+
+LAUNDRY = """
+    import journeyman as jm
+
+    broker = jm.Broker()
+
+
+    class Undecided(jm.Task):
+        def do_retry(self, message, exception):
+            raise LookupError("nobody to ask")
+
+
+    @jm.task(broker, base_task=Undecided)
+    def wash(load):
+        raise ValueError(f"cannot wash:\\n{load}")
+"""
+
+
+def test_a_hook_that_fails_loses_no_outcome_and_is_shown(run: Run, start: Start, shop: Path, url: str) -> None:
+    (shop / "laundry.py").write_text(textwrap.dedent(LAUNDRY))
+    worker = start("worker", "laundry", "--journal", url)
+    with jm.Journal(url) as journal:
+        message = jm.Message(task_name="wash", args=["wool"])
+        jm.Broker(journal).submit(message)
+        jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.FAILED, timeout=30)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    shown = run("history", message.uuid, "--journal", url)
+    assert "\nerror ValueError: cannot wash: wool\n" in shown.stdout
+    last = shown.stdout.splitlines()[-1]
+    assert last == "hook  LookupError: nobody to ask: it could not be asked whether to try again"
+    why = run("why", message.uuid, "--journal", url)
+    assert "ValueError: cannot wash: wool. Whether to try again could not be asked" in why.stdout
+    assert "(LookupError: nobody to ask)" in why.stdout

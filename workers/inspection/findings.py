@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from ..rules.view import SessionState, TaskState
 from .history import short_id
-from .wording import age, number
+from .wording import age, error_in, number
 
 
 class Finding(NamedTuple):
@@ -63,12 +63,9 @@ def attempt_of(task: TaskState) -> str:
     return f"{task.attempts}" if task.max_retries is None else f"{task.attempts} of {task.max_retries + 1}"
 
 
-def error_of(turn: Turn | None) -> str:
-    """The exception an outcome tells of, in one line and in short; empty if it tells of none."""
-    exception = turn.context.get("exception") if turn is not None else None
-    if not isinstance(exception, dict):
-        return ""
-    said = " ".join(f"{exception.get('name')}: {exception.get('text')}".split())
+def error_of(turn: Turn | None, what: str = "exception") -> str:
+    """The exception an outcome tells of, as `error_in` has it, and in short."""
+    said = error_in(turn.context, what) if turn is not None else ""
     return said if len(said) <= _ERROR_CHARS_MAX else f"{said[:_ERROR_CHARS_MAX]}…"
 
 

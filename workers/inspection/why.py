@@ -106,6 +106,9 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
     lost = evidence.turn is not None and evidence.turn.name == "worker.expired"
     cause = "its worker was silent for the whole lease, as if the task had killed it" if lost else error
     facts["error"] = cause or None
+    if hook := error_of(evidence.turn, "hook"):
+        facts["hook_error"] = hook
+        cause += f". Whether to try again could not be asked, as that failed too ({hook})"
     said = f": {cause}." if cause else "."
     sentence = (
         f"It failed for good {at}, {attempts}{by}{said} It is a dead letter and runs again only if it is requeued."

@@ -1,8 +1,8 @@
 """Words for people: moments, spans, counts, lists. One place, so that every screen and sentence says them alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
@@ -53,3 +53,15 @@ def listing(names: Sequence[str], limit: int = 4) -> str:
     """Names as a sentence has them: a, b and c; what is beyond `limit` is counted."""
     shown = [*names[:limit], *([f"{len(names) - limit:,} more"] if len(names) > limit else [])]
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" and {shown[-1]}" if shown else "none"
+
+
+def error_in(context: Mapping[str, Any], what: str = "exception") -> str:
+    """The exception that an outcome's context tells of, in one line; empty if it tells of none.
+
+    `what` is "exception" for the task's own, "hook" for that of the hook that was asked about it.
+    """
+    exception = context.get(what)
+    if not isinstance(exception, Mapping):
+        return ""
+    text = " ".join(str(exception.get("text") or "").split())
+    return f"{exception.get('name')}: {text}" if text else str(exception.get("name"))
