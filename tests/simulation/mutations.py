@@ -77,10 +77,11 @@ def a_claimed_task_can_be_claimed_again(patch: MonkeyPatch) -> None:
 def an_expiry_needs_not_name_the_last_event(patch: MonkeyPatch) -> None:
     real = TaskView._move_session
 
-    def believe(self: TaskView, name: str, context: Any, session: SessionState | None, *where: Any) -> Any:
+    def believe(self: TaskView, name: str, context: Any, place: int, *where: Any) -> Any:
+        session = self.session(place, context.worker)
         if name == names.EXPIRED and session is not None:
             context.last = session.last
-        return real(self, name, context, session, *where)
+        return real(self, name, context, place, *where)
 
     patch.setattr(TaskView, "_move_session", believe)
 
@@ -89,10 +90,9 @@ def an_expiry_needs_not_name_the_last_event(patch: MonkeyPatch) -> None:
 def only_accepted_events_are_signs_of_life(patch: MonkeyPatch) -> None:
     real = TaskView._move_task
 
-    def forgetful(
-        self: TaskView, name: str, context: Any, session: SessionState | None, place: int, offset: int, at: float
-    ) -> Any:
-        verdict = real(self, name, context, session, place, offset, at)
+    def forgetful(self: TaskView, name: str, context: Any, place: int, offset: int, at: float) -> Any:
+        session = self.session(place, context.worker)
+        verdict = real(self, name, context, place, offset, at)
         if verdict and session is not None:
             session.last = offset - 1
         return verdict
@@ -133,7 +133,7 @@ MUTATIONS["the claims of those who leave do not return"] = _ends_without_returni
 
 @mutation
 def a_session_keeps_what_it_has_finished(patch: MonkeyPatch) -> None:
-    patch.setattr(TaskView, "_release", lambda self, task: None)
+    patch.setattr(TaskView, "_release", lambda self, task, holder: None)
 
 
 @mutation

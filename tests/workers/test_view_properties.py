@@ -11,7 +11,7 @@ from journeyman.journal.limits import TASK_ID_CHARS_MAX
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskState, TaskView, Verdict
 from journeyman.workers.rules import names, view
-from journeyman.workers.rules.view import Fact
+from journeyman.workers.rules.view import read_context
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(6)]
@@ -182,16 +182,23 @@ def by_pages(log: Ledger, size: int = 3) -> TaskView:
     return fresh
 
 
+class Head(msgspec.Struct):
+    timestamp: float
+    name: str
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 def by_facts(log: Ledger) -> TaskView:
     """The log replayed fact by fact, as a worker applies its own events."""
     fresh = TaskView()
     for event, row in zip(log.events, log.rows, strict=True):
         try:
-            fact = msgspec.json.decode(row, type=Fact)
+            head = msgspec.json.decode(row, type=Head)
+            context = read_context(head.name, head.context)
         except msgspec.MsgspecError:
             fresh.unreadable += 1
             continue
-        fresh.apply_fact(fact.name, fact.context, event.partition, event.offset, event.timestamp)
+        fresh.apply_fact(head.name, context, event.partition, event.offset, event.timestamp)
     return fresh
 
 

@@ -27,7 +27,7 @@ from ...journal.log import Log, Page
 from ..errors import UnknownTaskError
 from ..rules import names
 from ..rules.transitions import State
-from ..rules.view import FactContext, SessionState, TaskState, TaskView, Verdict
+from ..rules.view import FactContext, SessionState, TaskState, TaskView, Verdict, read_context
 
 Progress = Callable[[int, int], None]
 
@@ -127,9 +127,9 @@ async def _pages(log: Log, partition: int, start: int, end: int) -> AsyncIterato
 class _Record(msgspec.Struct, gc=False):
     """What is decoded of every record on the way."""
 
+    timestamp: float
     name: str
-    context: FactContext
-    timestamp: float = 0.0
+    context: msgspec.Raw = msgspec.Raw(b"{}")
     key: str | None = None
 
 
@@ -154,12 +154,13 @@ class _Fold:
         for offset, row in zip(page.offsets, page.rows, strict=True):
             try:
                 record = _decoder.decode(row)
+                context = read_context(record.name, record.context)
             except msgspec.MsgspecError:
                 continue  # not about tasks or workers, or not readable as such: the workers passed over it as well
-            self._apply(record, row, offset)
+            self._apply(record, context, row, offset)
 
-    def _apply(self, record: _Record, row: bytes, offset: int) -> None:
-        name, context = record.name, record.context
+    def _apply(self, record: _Record, context: FactContext, row: bytes, offset: int) -> None:
+        name = record.name
         about_it = self._task_id in (context.task, record.key)
         if name == names.SUBMITTED and not about_it:
             return
@@ -270,10 +271,11 @@ def _joined_host(rows: Iterable[bytes], worker: str) -> str | None:
         if wanted in row:
             try:
                 record = _decoder.decode(row)
+                context = read_context(record.name, record.context)
             except msgspec.MsgspecError:
                 continue
-            if record.name == names.JOINED and record.context.worker == worker:
-                return record.context.host
+            if record.name == names.JOINED and context.worker == worker:
+                return context.host
     return None
 
 

@@ -5,7 +5,7 @@ replicas that read the same log cannot disagree about who owns what.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -23,7 +23,7 @@ from ...journal.limits import (
 from ...journal.log import Page
 from . import names
 from .selection import Selection
-from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move, State
+from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
 
 
 class Verdict(IntEnum):
@@ -34,38 +34,50 @@ class Verdict(IntEnum):
     FOREIGN = 2  # not about tasks or workers, or not readable as such
 
 
-class FactContext(msgspec.Struct, gc=False):
-    """What the fold needs of a context, whatever the event; the rest is not decoded.
+class TaskContext(msgspec.Struct, gc=False):
+    """What the fold needs of the context of an event about a task; the rest is not decoded.
 
     What a submission leaves out has the value that `Message` gives it.
     """
 
     task: str = ""
     worker: str = ""
-    by: str = ""
     claim: int = -1
-    last: int = -1
+    due: float = 0.0
     task_name: str = ""
     queue: str = names.QUEUE_DEFAULT
     priority: int = 0
     max_retries: int | None = MAX_RETRIES_DEFAULT
-    due: float = 0.0
+
+
+class FactContext(TaskContext, gc=False):
+    """What the fold needs of any context: besides tasks, what workers say when they join and when they judge."""
+
+    by: str = ""
+    last: int = -1
     lease_ms: int = 0
     host: str = ""
     pid: int = 0
-    # What a worker says when it joins; no other event brings these, so they cost the fold nothing.
     tasks: tuple[str, ...] | None = None
     more_tasks: int = 0
     queues: tuple[str, ...] | None = None
-    slots: int = 0
     selection: Selection | None = None
+    slots: int = 0
+
+
+class TaskFact(msgspec.Struct, gc=False):
+    """What the fold needs of an event, if it is about a task: few fields, since nearly all events are."""
+
+    timestamp: float
+    name: str
+    context: TaskContext = msgspec.field(default_factory=TaskContext)
 
 
 class Fact(msgspec.Struct, gc=False):
-    """What the fold needs of an event."""
+    """What the fold needs of any event."""
 
-    name: str
     timestamp: float
+    name: str
     context: FactContext = msgspec.field(default_factory=FactContext)
 
 
@@ -124,13 +136,34 @@ class SessionState(msgspec.Struct):
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
 
-_decoder: Final = msgspec.json.Decoder(Fact)
+_decode: Final = msgspec.json.Decoder(TaskFact).decode
+_decode_in_full: Final = msgspec.json.Decoder(Fact).decode
 # The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
 _MOVES: Final = [TRANSITIONS[state] for state in sorted(TRANSITIONS)]
 _SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
+_SUBMITTED: Final = names.SUBMITTED
+_TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
+_NOTED: Final = frozenset({names.RETRIED, names.COLLECTED})
+_MOVING: Final = _TASK_NAMES - {names.SUBMITTED}
 _READY, _CLAIMED, _FAILED = State.READY, State.CLAIMED, State.FAILED
-_KEPT, _COUNTED, _TAKEN_OFF = Attempt.KEPT, Attempt.COUNTED, Attempt.TAKEN_OFF
+_COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
+_SHARED_MAX: Final = 4_096
 _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
+
+
+def read_context(name: str, encoded: bytes | msgspec.Raw) -> FactContext:
+    """What the fold needs of the context of an event of that name; `msgspec.MsgspecError` if it cannot read it."""
+    if name in _TASK_NAMES:
+        read = msgspec.json.decode(encoded, type=TaskContext)
+        return FactContext(**msgspec.structs.asdict(read))
+    return msgspec.json.decode(encoded, type=FactContext)
+
+
+def _fact(row: bytes) -> TaskFact | None:
+    try:
+        return _decode(row)
+    except msgspec.MsgspecError:
+        return None
 
 
 class TaskView(View):
@@ -159,6 +192,8 @@ class TaskView(View):
         # Which is the oldest is a question for one partition: readers see the partitions interleaved in different ways.
         self._finished_order: dict[int, deque[str]] = {}
         self._dead_order: dict[int, OrderedDict[str, None]] = {}
+        # Names that many tasks have, each held once: what is remembered of a task should be small, and near.
+        self._shared: dict[str, str] = {}
         self._keep_rows = keep_rows
         self.on_ready = on_ready
         self.on_sessions = on_sessions
@@ -196,7 +231,7 @@ class TaskView(View):
     def apply(self, event: Event) -> Verdict:
         """Take one event into the state, and say what became of it."""
         try:
-            context = msgspec.json.decode(event.context_json, type=FactContext)
+            context = read_context(event.name, event.context_json)
         except msgspec.MsgspecError:
             self.unreadable += 1
             return _FOREIGN
@@ -204,15 +239,35 @@ class TaskView(View):
 
     def apply_page(self, page: Page) -> None:
         """Take a page of records into the state."""
-        partition, decode, apply_fact = page.partition, _decoder.decode, self.apply_fact
-        keep_rows = self._keep_rows
-        for offset, row in zip(page.offsets, page.rows, strict=True):
-            try:
-                fact = decode(row)
-            except msgspec.MsgspecError:
+        partition, offsets, rows = page
+        keep_rows, submit, move_task = self._keep_rows, self._submit, self._move_task
+        for offset, row, fact in zip(offsets, rows, self._facts(rows), strict=True):
+            if fact is None:
                 self.unreadable += 1
                 continue
-            apply_fact(fact.name, fact.context, partition, offset, fact.timestamp, row if keep_rows else None)
+            name = fact.name
+            if name == _SUBMITTED:
+                submit(fact.context, partition, offset, fact.timestamp, row if keep_rows else None)
+            elif name in _MOVING:
+                move_task(name, fact.context, partition, offset, fact.timestamp)
+            else:
+                self._apply_other(row, partition, offset)
+
+    @staticmethod
+    def _facts(rows: Sequence[bytes]) -> Sequence[TaskFact | None]:
+        """What the fold needs of each record; None for those it cannot read."""
+        try:
+            return list(map(_decode, rows))
+        except msgspec.MsgspecError:
+            return [_fact(row) for row in rows]
+
+    def _apply_other(self, row: bytes, partition: int, offset: int) -> None:
+        try:
+            fact = _decode_in_full(row)
+        except msgspec.MsgspecError:
+            self.unreadable += 1
+            return
+        self._move_session(fact.name, fact.context, partition, offset, fact.timestamp)
 
     def apply_fact(
         self,
@@ -224,30 +279,28 @@ class TaskView(View):
         row: bytes | None = None,
     ) -> Verdict:
         """Take one event, already decoded, into the state; `row` is its record, kept if it is a submission."""
-        if name == names.SUBMITTED:
+        if name == _SUBMITTED:
             return self._submit(context, partition, offset, timestamp, row)
-        sessions = self.sessions.get(partition)
-        session = sessions.get(context.worker) if sessions is not None else None
-        if session is not None and name != names.EXPIRED:
-            session.last = offset  # any event of a session is a sign of life, a refused one too
-        if name in _TASK_NAMES:
-            return self._move_task(name, context, session, partition, offset, timestamp)
-        if name in _WORKER_NAMES:
-            return self._move_session(name, context, session, partition, offset, timestamp)
-        return _FOREIGN
+        if name in _MOVING:
+            return self._move_task(name, context, partition, offset, timestamp)
+        return self._move_session(name, context, partition, offset, timestamp)
 
     def _submit(
-        self, context: FactContext, partition: int, offset: int, timestamp: float, row: bytes | None
+        self, context: TaskContext, partition: int, offset: int, timestamp: float, row: bytes | None
     ) -> Verdict:
         task_id = context.task
         if task_id in self.live or task_id in self.finished or task_id in self.dead:
             return _REFUSED
         if not 0 < len(task_id) <= TASK_ID_CHARS_MAX:
             return _REFUSED  # no event about it could be appended: the id is its events' key
-        task = TaskState(
+        shared = self._shared
+        if len(shared) > _SHARED_MAX:
+            shared.clear()
+        name, queue = context.task_name, context.queue
+        self.live[task_id] = task = TaskState(
             task_id,
-            context.task_name,
-            context.queue,
+            shared.setdefault(name, name),
+            shared.setdefault(queue, queue),
             context.priority,
             context.max_retries,
             partition,
@@ -255,74 +308,84 @@ class TaskView(View):
             timestamp,
             context.due,
             _SUBMISSION.to,
-            changed=offset,
-            changed_at=timestamp,
-            row=row,
+            0,
+            -1,
+            "",
+            offset,
+            timestamp,
+            0,
+            False,
+            row,
         )
-        self.live[task_id] = task
         if self.on_ready is not None:
             self.on_ready(task)
         return _ACCEPTED
 
-    def _move_task(
-        self,
-        name: str,
-        context: FactContext,
-        session: SessionState | None,
-        partition: int,
-        offset: int,
-        timestamp: float,
-    ) -> Verdict:
+    def _move_task(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        worker = context.worker
+        session: SessionState | None
+        try:
+            session = self.sessions[partition][worker]
+        except KeyError:
+            session = None
+        else:
+            session.last = offset  # any event of a session is a sign of life, a refused one too
         task = self.live.get(context.task) or self.find(context.task)
         if task is None:
             return self._refuse(name)
         move = _MOVES[task.state].get(name)
-        if (
-            move is None
-            or (move.token and context.claim != task.claim)
-            or (move.session and session is None)
-            or partition != task.partition
-        ):
-            task.refused += 1
-            return self._refuse(name)
-        if name == names.CLAIMED:
-            self._hold(task, session, context.worker, offset)
-        elif name == names.RETRIED:
-            task.due = context.due
-        elif name == names.COLLECTED:
-            task.collected = True
-        if task.state is _CLAIMED and move.to is not _CLAIMED:
-            self._release(task)
-        self._settle(task, move, offset, timestamp)
+        if move is None or partition != task.partition:
+            return self._refuse(name, task)
+        to, needs_session, needs_token, attempt = move
+        if (needs_token and context.claim != task.claim) or (needs_session and session is None):
+            return self._refuse(name, task)
+        if attempt is _COUNTED:
+            assert session is not None, "who counts an attempt asks for a session"
+            self._hold(task, session, offset, timestamp)
+            return _ACCEPTED
+        if name in _NOTED:
+            self._note(name, context, task)
+        if task.state is _CLAIMED and to is not _CLAIMED:
+            self._release(task, session if worker == task.worker else self.session(partition, task.worker))
+        self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
 
-    def _refuse(self, name: str) -> Verdict:
+    def _refuse(self, name: str, task: TaskState | None = None) -> Verdict:
+        if task is not None:
+            task.refused += 1
         if name == names.CLAIMED:
             self.lost_claims += 1
         elif name in OUTCOMES:
             self.stale_outcomes += 1
         return _REFUSED
 
-    def _hold(self, task: TaskState, session: SessionState | None, worker: str, offset: int) -> None:
-        assert session is not None, "the table asks for a session"
+    def _note(self, name: str, context: TaskContext, task: TaskState) -> None:
+        if name == names.RETRIED:
+            task.due = context.due
+        else:
+            task.collected = True
+
+    def _release(self, task: TaskState, holder: SessionState | None) -> None:
+        if holder is not None:
+            holder.claims.pop(task.id, None)
+
+    def _hold(self, task: TaskState, session: SessionState, offset: int, timestamp: float) -> None:
+        """Give the task to a session: the position of the claim is its token."""
+        worker = session.worker  # this string and not the event's: many tasks share it
         if task.worker and task.worker != worker:
             self.takeovers += 1
-        task.claim, task.worker = offset, worker
+        task.worker = worker
+        task.attempts += 1
+        task.state = _CLAIMED
+        task.claim = task.changed = offset
+        task.changed_at = timestamp
         session.claims[task.id] = task
 
-    def _release(self, task: TaskState) -> None:
-        session = self.session(task.partition, task.worker)
-        if session is not None:
-            session.claims.pop(task.id, None)
-
-    def _settle(self, task: TaskState, move: Move, offset: int, timestamp: float) -> None:
-        """Carry out an accepted move: attempts, state, and the room the task is kept in."""
-        to, _, _, attempt = move
-        if attempt is _COUNTED:
-            task.attempts += 1
-        elif attempt is _TAKEN_OFF:
+    def _settle(self, task: TaskState, to: State, attempt: Attempt, offset: int, timestamp: float) -> None:
+        """Carry out any other accepted move: attempts, state, and the room the task is kept in."""
+        if attempt is _TAKEN_OFF:
             task.attempts -= 1
-        elif attempt is not _KEPT:
+        elif attempt is _FORGOTTEN:
             task.attempts = 0
             task.due = 0.0
         if to is task.state:
@@ -358,15 +421,12 @@ class TaskView(View):
         if len(order) > FINISHED_TASKS_KEPT:
             del self.finished[order.popleft()]
 
-    def _move_session(
-        self,
-        name: str,
-        context: FactContext,
-        session: SessionState | None,
-        partition: int,
-        offset: int,
-        timestamp: float,
-    ) -> Verdict:
+    def _move_session(self, name: str, context: FactContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        session = self.session(partition, context.worker)
+        if session is not None and name != names.EXPIRED:
+            session.last = offset  # any event of a session is a sign of life, a foreign one too
+        if name not in _WORKER_NAMES:
+            return _FOREIGN
         if name == names.JOINED:
             return self._join(context, session, partition, offset, timestamp)
         if name == names.EXPIRED:
@@ -411,7 +471,7 @@ class TaskView(View):
         left = name == names.LEFT
         for task in session.claims.values():
             move = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]
-            self._settle(task, move, offset, timestamp)
+            self._settle(task, move.to, move.attempt, offset, timestamp)
 
     def _sessions_changed(self) -> None:
         if self.on_sessions is not None:
@@ -421,6 +481,5 @@ class TaskView(View):
 # The state's form is told in a module of its own, which needs the names above.
 from . import view_state  # noqa: E402
 
-_TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
 _WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
 OUTCOMES: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED})

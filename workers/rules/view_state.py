@@ -16,7 +16,7 @@ from .transitions import TRANSITIONS
 from .view import SessionState, TaskState, TaskView
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
-_FOLD: Final = 1
+_FOLD: Final = 2
 
 
 class _State(msgspec.Struct, array_like=True):
