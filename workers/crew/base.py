@@ -117,18 +117,19 @@ def count_begun(runs: Iterable["Run"], before: float) -> int:
 class Run:
     """A job that is being run, and until when it may."""
 
-    __slots__ = ("_deadline", "job", "number", "started", "timed_out")
+    __slots__ = ("_deadline", "begun", "job", "number", "started", "timed_out")
 
     def __init__(self, job: Job, number: int = 0) -> None:
         self.job = job
         self.number = number
         self.started = time.monotonic()
+        self.begun = False  # where it may have to wait for its place
         self.timed_out = False
         self._deadline: float | None = None  # worked out only for runs that last long enough to be looked at
 
     def restart(self) -> None:
         """It is only now that it is run."""
-        self.started, self._deadline = time.monotonic(), None
+        self.begun, self.started, self._deadline = True, time.monotonic(), None
 
     @property
     def deadline(self) -> float:

@@ -1,12 +1,13 @@
-"""The child process of a foreman: imports the tasks' modules by name and runs what it is handed, in its main thread.
+"""The child process of a foreman: imports the tasks' modules by name and runs what it is handed.
 
-It ends with its foreman, however that ends: a thread of its own reads the socket, and the end of the stream is the
-end of the process, in the middle of a task if need be. Signals for the whole group (Ctrl-C) are the foreman's to
-answer.
+It runs one job at a time in its main thread, or several in a group of threads. It ends with its foreman, however that
+ends: a thread of its own reads the socket, and the end of the stream is the end of the process, in the middle of a task
+if need be; where the system can, it kills the child with its foreman even if a task does not let that thread run.
+Signals for all processes of a terminal (Ctrl-C) are the foreman's to answer.
 """
 
+import ctypes
 import os
-import resource
 import signal
 import socket
 import sys
@@ -14,15 +15,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from ..loading import collect_tasks
 from ..task import Task
+from .group import Group
 from .pipeline import execute
-from .wire import Assignment, Frames, Orders, Report, Reports, frame
+from .wire import Assignment, Frames, Orders, Report, Reports, frame, peak_bytes
 
 _REPORTS_MAX: Final = 64
 _REPORT_SECONDS_MAX: Final = 0.005
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class Child:
@@ -38,8 +42,7 @@ class Child:
 
     def work(self) -> None:
         """Run assignments for ever; the reading thread ends the process."""
-        threading.Thread(target=self._read, name="journeyman-orders", daemon=True).start()
-        self._send(Reports([], [], _peak_bytes(), ready=True))
+        self._send(Reports([], [], peak_bytes(), ready=True))
         since = 0.0
         while True:
             try:
@@ -62,22 +65,14 @@ class Child:
         with self._reporting:
             count = len(self._reports)
             if count or given_back:
-                self._send(Reports(self._reports[:count], list(given_back), _peak_bytes()))
+                self._send(Reports(self._reports[:count], list(given_back), peak_bytes()))
                 del self._reports[:count]
 
     def _send(self, message: Reports) -> None:
         self._sock.sendall(frame(message))
 
-    def _read(self) -> None:
-        frames = Frames(Orders)
-        try:
-            while (messages := frames.receive(self._sock)) is not None:
-                for orders in messages:
-                    self._take(orders)
-        finally:
-            os._exit(0)  # the foreman is gone: nobody waits for what runs here
-
-    def _take(self, orders: Orders) -> None:
+    def take(self, orders: Orders) -> None:
+        """Orders of the foreman; called by whoever reads them."""
         if orders.give_back:
             given_back: list[int] = []
             try:
@@ -90,20 +85,42 @@ class Child:
             self._arrived.release()
 
 
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1_024
-
-
 def main(arguments: list[str]) -> None:
-    """Be a child: the arguments are the number of the socket's file and the modules to import."""
+    """Be a child.
+
+    The arguments are the number of the socket's file; how many threads run jobs, 0 for the main one; if there are
+    threads, whether to abandon those that cannot be stopped, and how often to look at timeouts, in ms; and the modules.
+    """
+    _end_with_foreman()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(arguments[0]))
+    places, options = int(arguments[1]), arguments[2:4] if int(arguments[1]) else []
     tasks: dict[str, Task[Any, Any]] = {}
-    for module in arguments[1:]:
+    for module in arguments[2 + len(options) :]:
         tasks |= collect_tasks(module)
-    Child(sock, tasks).work()
+    child: Child | Group = Child(sock, tasks)
+    if places:
+        child = Group(sock, tasks, places, abandon=bool(int(options[0])), enforce_ms=int(options[1]))
+    threading.Thread(target=_read, args=[sock, child], name="journeyman-orders", daemon=True).start()
+    child.work()
+
+
+def _read(sock: socket.socket, child: Child | Group) -> None:
+    frames = Frames(Orders)
+    try:
+        while (messages := frames.receive(sock)) is not None:
+            for orders in messages:
+                child.take(orders)
+    finally:
+        os._exit(0)  # the foreman is gone: nobody waits for what runs here
+
+
+def _end_with_foreman() -> None:
+    """On Linux: be killed when the thread that started us ends, which is the one in which the foreman works."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

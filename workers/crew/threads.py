@@ -27,12 +27,23 @@ class ThreadCrew(Crew):
 
     `write(outcome)`, if given, is called in the thread that has run a lone job, before the outcome is handed over: it
     saves whoever waits for the result a change of threads.
+
+    `abandon`: whether a thread that does not react to its timeout is given up; otherwise its task is over when it ends.
+    `abandoned` counts them.
     """
 
     def __init__(
-        self, size: int, tasks: Tasks, wake: Callable[[], None], write: Callable[[Outcome], None] | None = None
+        self,
+        size: int,
+        tasks: Tasks,
+        wake: Callable[[], None],
+        write: Callable[[Outcome], None] | None = None,
+        *,
+        abandon: bool = True,
     ) -> None:
         super().__init__(size, tasks, wake)
+        self.abandoned = 0
+        self._abandons = abandon
         self._write = write
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._threads: dict[int, threading.Thread] = {}
@@ -77,12 +88,13 @@ class ThreadCrew(Crew):
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(ident), ctypes.py_object(TaskTimeoutError)
                     )
-                elif monotonic >= running.deadline + ABANDON_SECONDS:
+                elif self._abandons and monotonic >= running.deadline + ABANDON_SECONDS:
                     self._abandon(ident, running, monotonic)
 
     def _abandon(self, ident: int, running: Run, monotonic: float) -> None:
         del self._running[ident]
         del self._threads[ident]
+        self.abandoned += 1
         error = TaskTimeoutError(f"{running.timeout_error()}, and its thread cannot be stopped")
         self._finished(failure(running.job, self._tasks, error, monotonic - running.started), 0.0)
         self.nudge()

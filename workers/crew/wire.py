@@ -1,7 +1,9 @@
 """What a foreman and a child process say to each other: frames of MessagePack on a socket pair."""
 
+import resource
 import socket
 import struct
+import sys
 from typing import Any, Final
 
 import msgspec
@@ -37,12 +39,16 @@ class Orders(msgspec.Struct, array_like=True):
 
 
 class Reports(msgspec.Struct, array_like=True):
-    """From the child: what has ended, what it gives back, and how much memory it has taken at most, in bytes."""
+    """From the child: what has ended, what it gives back, and how much memory it has taken at most, in bytes.
+
+    `worn`: it holds a thread that cannot be stopped, and should be replaced.
+    """
 
     reports: list[Report]
     given_back: list[int]
     peak_bytes: int
     ready: bool = False
+    worn: bool = False
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -52,6 +58,12 @@ def frame(message: Orders | Reports) -> bytes:
     """A message as it goes over the socket."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
+
+
+def peak_bytes() -> int:
+    """How much memory this process has taken at most, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1_024
 
 
 class Frames:

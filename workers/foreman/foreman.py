@@ -27,7 +27,7 @@ from ...journal.limits import (
     WATCH_INTERVAL_SECONDS,
 )
 from ...journal.log import Log, Page, Tail
-from ..crew import CoroutineCrew, Crew, ProcessCrew, ThreadCrew
+from ..crew import Bounds, CoroutineCrew, Crew, GroupCrew, ProcessCrew, ThreadCrew
 from ..crew.pipeline import Job, Lease, Outcome, gone
 from ..health.progress import Vitals
 from ..message import new_id
@@ -151,15 +151,24 @@ class Foreman:
 
     def _open_lanes(self) -> None:
         """A lane for each mechanism among the tasks."""
+        settings = self.settings
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Crew]] = {
-            "thread": lambda tasks: ThreadCrew(self.settings.threads, tasks, self._wake_from_thread, self._write_alone),
-            "process": lambda tasks: ProcessCrew(self.settings.processes, tasks, self._wake),
-            "async": lambda tasks: CoroutineCrew(self.settings.coroutines, tasks, self._wake),
+            "thread": self._threads,
+            "process": lambda tasks: ProcessCrew(settings.processes, tasks, self._wake, floor=settings.process_floor),
+            "async": lambda tasks: CoroutineCrew(settings.coroutines, tasks, self._wake),
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
-            ready = ReadyTasks(tasks.__contains__, self.settings.selection)
-            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready, self.settings.enforce_ms)
+            ready = ReadyTasks(tasks.__contains__, settings.selection)
+            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready, settings.enforce_ms)
+
+    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
+        """Threads in this process, or groups of them in processes of their own."""
+        settings, abandon = self.settings, self.settings.abandon_threads
+        if not settings.thread_processes:
+            return ThreadCrew(settings.threads, tasks, self._wake_from_thread, self._write_alone, abandon=abandon)
+        bounds = Bounds(settings.threads, settings.process_floor, settings.thread_processes)
+        return GroupCrew(bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms)
 
     def _begin(self, partitions: Sequence[int]) -> None:
         worker = new_id()

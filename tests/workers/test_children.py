@@ -1,0 +1,382 @@
+"""Crews of child processes, real ones: shared out, grown, shrunk, killed, timed out. And when to grow, as a table."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import crew_tasks
+import orjson
+import pytest
+from floor import in_loop
+from hypothesis import given
+from hypothesis import strategies as st
+from journeyman.journal.event import record
+from journeyman.journal.limits import ABANDON_SECONDS, ENFORCE_MS_DEFAULT
+from journeyman.workers import Message, State, Task, TaskState, ValidationError
+from journeyman.workers.broker import submission
+from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, children, groups
+from journeyman.workers.crew.children import ChildrenCrew
+from journeyman.workers.crew.elasticity import Member, growth, spare
+from journeyman.workers.crew.pipeline import Job, Lease, Outcome
+from journeyman.workers.rules import names
+from waiting import reached
+
+TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in vars(crew_tasks).values() if isinstance(task, Task)}
+
+
+# -- when to grow and to shrink --------------------------------------------------------------------------------------
+
+FULL, HALF, IDLE, STARTING = Member(4), Member(2), Member(0), Member(0, ready=False)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "members", "added"),
+    [
+        (0, [], 1),  # the floor
+        (0, [FULL], 0),
+        (1, [FULL], 1),
+        (4, [FULL], 1),
+        (5, [FULL], 2),
+        (100, [FULL], 2),  # the ceiling
+        (100, [FULL, FULL, FULL], 0),
+        (100, [FULL, HALF], 0),  # not all are full
+        (100, [FULL, IDLE], 0),
+        (4, [FULL, STARTING], 0),  # one that starts will take them
+        (5, [FULL, STARTING], 1),
+        (5, [STARTING], 1),
+        (1, [Member(0, retiring=True)], 1),  # one that is to go takes nothing
+        (0, [Member(3, retiring=True)], 0),
+    ],
+)
+def test_a_crew_grows_when_all_are_full_and_jobs_wait(waiting: int, members: list[Member], added: int) -> None:
+    assert growth(waiting, members, Bounds(places=4, floor=1, ceiling=3)) == added
+
+
+@pytest.mark.parametrize(
+    ("idle", "floor", "gone"),
+    [
+        ([0, 70, 90], 1, [2, 1]),
+        ([70, 80, 90], 1, [2, 1]),
+        ([70, 80, 90], 0, [2, 1, 0]),
+        ([70, 80, 90], 3, []),
+        ([10, 59, 60], 1, [2]),
+    ],
+)
+def test_a_crew_lets_go_of_those_that_were_idle_longest(idle: list[float], floor: int, gone: list[int]) -> None:
+    members = [Member(0, idle_seconds=seconds) for seconds in idle]
+    assert spare(members, Bounds(4, floor, 3), 60.0) == gone
+    assert spare([each._replace(ready=False) for each in members], Bounds(4, floor, 3), 60.0) == []
+    assert spare([each._replace(held=1) for each in members], Bounds(4, floor, 3), 60.0) == []
+
+
+@given(
+    st.integers(0, 100),
+    st.lists(st.builds(Member, st.integers(0, 8), st.booleans(), st.floats(0, 100), st.booleans()), max_size=6),
+    st.builds(lambda places, floor, more: Bounds(places, floor, floor + more), *[st.integers(1, 4)] * 3),
+)
+def test_a_crew_stays_within_its_bounds(waiting: int, members: list[Member], bounds: Bounds) -> None:
+    members = members[: bounds.ceiling]
+    after = len(members) + growth(waiting, members, bounds)
+    assert min(bounds.floor, bounds.ceiling) <= after <= bounds.ceiling
+    gone = spare(members, bounds, 10.0)
+    assert len(members) - len(gone) >= min(bounds.floor, len(members))
+    assert all(not members[index].held for index in gone)
+
+
+# -- real children ---------------------------------------------------------------------------------------------------
+
+
+class Hand:
+    """Gives jobs to a crew and collects outcomes, as a lane does."""
+
+    def __init__(self, path: Path, make: Callable[[Callable[[], None]], ChildrenCrew]) -> None:
+        self.path = path
+        self.crew = make(lambda: None)
+        self.outcomes: list[Outcome] = []
+        self.given = 0
+
+    def give(self, task: str, count: int = 1, **message_fields: Any) -> None:
+        jobs = []
+        for _ in range(count):
+            self.given += 1
+            message = Message(task_name=task, uuid=f"t{self.given}", args=[self.given], **message_fields)
+            lease = Lease("worker", 0)
+            lease.renew(time.monotonic(), 1_000)
+            state = TaskState(message.uuid, task, "default", 0, 3, 0, self.given, 0.0)
+            state.state, state.claim, state.attempts = State.CLAIMED, 100 + self.given, 1
+            jobs.append(Job(state, lease, state.claim, record(submission(message), 1.0)[1]))
+        self.crew.start(jobs)
+
+    def let(self, name: str = "go") -> None:
+        (self.path / name).touch()
+
+    def marks(self, task: str) -> list[int]:
+        """In which processes a task has been started, in order."""
+        try:
+            lines = (self.path / "marks").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [int(line.split()[2]) for line in lines if line.split()[0] == task]
+
+    def look(self) -> list[Outcome]:
+        self.crew.enforce(time.monotonic())
+        self.outcomes += self.crew.collect()
+        return self.outcomes
+
+    async def has(self, count: int, timeout: float = 20.0) -> list[Outcome]:
+        await reached(lambda: len(self.look()) >= count, f"{count} outcomes", timeout)
+        return self.outcomes
+
+    async def started(self, task: str, count: int) -> list[int]:
+        await reached(lambda: len(self.marks(task)) >= count, f"{count} {task} to run")
+        return self.marks(task)
+
+    @property
+    def pids(self) -> list[int]:
+        return [child.process.pid for child in self.crew._children]
+
+    async def ready(self, count: int) -> None:
+        await reached(lambda: sum(child.ready for child in self.crew._children) == count, f"{count} children")
+
+
+def result(outcome: Outcome) -> Any:
+    assert outcome.name == names.SUCCEEDED, outcome.detail
+    return orjson.loads(outcome.context())["result"]
+
+
+def error(outcome: Outcome) -> str:
+    said = orjson.loads(outcome.context())["exception"]
+    return f"{outcome.name} {said['name'].rpartition('.')[2]} {said['text']}"
+
+
+@asynccontextmanager
+async def hand(path: Path, make: Callable[[Callable[[], None]], ChildrenCrew]) -> AsyncIterator[Hand]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("YARD", str(path))
+        each = Hand(path, make)
+        try:
+            yield each
+        finally:
+            each.crew.close()
+            assert not each.crew._children
+
+
+def grouped(
+    places: int, floor: int = 1, ceiling: int = 3, **options: Any
+) -> Callable[[Callable[[], None]], ChildrenCrew]:
+    return lambda wake: GroupCrew(Bounds(places, floor, ceiling), TASKS, wake, **options)
+
+
+def single(size: int, floor: int = 1) -> Callable[[Callable[[], None]], ChildrenCrew]:
+    return lambda wake: ProcessCrew(size, TASKS, wake, floor=floor)
+
+
+@pytest.mark.parametrize("make", [grouped(4), single(2)], ids=["groups", "processes"])
+def test_every_job_has_one_outcome_and_runs_elsewhere(tmp_path: Path, make: Any) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            for _ in range(10):
+                crew.give("where", 100)
+            outcomes = await crew.has(1_000)
+            assert len({outcome.job.state.id for outcome in outcomes}) == len(outcomes) == 1_000
+            assert os.getpid() not in {result(outcome) for outcome in outcomes}
+            assert (crew.crew.running, crew.crew.waiting) == (0, 0)
+            assert crew.crew.job_seconds < 0.05
+
+    run()
+
+
+def test_groups_grow_under_load_and_shrink_when_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "CHILD_IDLE_SECONDS_MAX", 0.3)
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, grouped(places=3)) as crew:
+            await crew.ready(1)
+            (first,) = crew.pids
+            crew.give("hold", 3)
+            assert await crew.started("hold", 3) == [first] * 3
+            assert crew.pids == [first], "one group is enough for what fits it"
+            crew.give("hold", 1)
+            await crew.started("hold", 4)
+            assert len(crew.pids) == 2
+            crew.give("hold", 20)
+            pids = await crew.started("hold", 9)
+            assert sorted(pids.count(pid) for pid in crew.pids) == [3, 3, 3]
+            assert crew.crew.waiting == 15, "the ceiling"
+            crew.let()
+            await crew.has(24)
+            await reached(lambda: len(crew.pids) == 1, "all but the floor to be let go")
+            assert not any(alive(pid) for pid in set(pids) - set(crew.pids))
+
+    run()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_tasks_of_a_killed_child_have_failed_and_those_it_had_not_begun_go_to_another(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, grouped(places=2, ceiling=1)) as crew:
+            await crew.ready(1)
+            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+            crew.give("hold", 5)
+            first, second = await crew.started("hold", 2)
+            assert crew.crew.waiting == 0
+            os.kill(first, signal.SIGKILL)
+            outcomes = list(await crew.has(2))
+            assert [error(outcome) for outcome in outcomes] == [
+                "task.retried ProcessDiedError the process died with SIGKILL"
+            ] * 2
+            crew.let()
+            rest = (await crew.has(5))[2:]
+            assert {result(outcome) for outcome in rest}.isdisjoint({first, second})
+            assert {outcome.job.state.id for outcome in outcomes} == {"t1", "t2"}
+
+    run()
+
+
+def test_who_dies_with_its_process_has_failed_and_its_neighbour_too(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, grouped(places=2, ceiling=1)) as crew:
+            crew.give("die")
+            crew.give("hold")
+            await crew.started("hold", 1)
+            await crew.started("die", 1)
+            crew.let("die")
+            assert [error(outcome) for outcome in await crew.has(2)] == [
+                "task.retried ProcessDiedError the process died with exit code 7"
+            ] * 2
+
+    run()
+
+
+@pytest.mark.parametrize(("make", "kept"), [(grouped(2), True), (single(1), False)], ids=["groups", "processes"])
+def test_a_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            await crew.ready(1)
+            before = crew.pids
+            crew.give("spin", timeout=200)
+            assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
+            crew.give("where")
+            assert (result((await crew.has(2))[1]) in before) is kept, "a thread is interrupted, a process killed"
+
+    run()
+
+
+def test_a_call_in_c_is_given_up_and_ends_with_its_group(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, grouped(places=2, ceiling=2)) as crew:
+            crew.give("wait_in_c", timeout=100)
+            (stuck,) = await crew.started("wait_in_c", 1)
+            crew.give("hold")
+            await crew.started("hold", 1)
+            (given_up,) = await crew.has(1, 4 * ABANDON_SECONDS)
+            assert "its thread cannot be stopped" in error(given_up)
+            assert alive(stuck), "the other thread of the group goes on"
+            crew.give("where")
+            assert result((await crew.has(2))[1]) != stuck, "and the group takes nothing new"
+            crew.let()
+            assert result((await crew.has(3))[2]) == stuck
+            await reached(lambda: not alive(stuck), "the group to end, and the call with it")
+
+    run()
+
+
+def test_a_group_in_which_nothing_goes_on_is_killed_and_only_the_culprit_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "KILL_SECONDS", 1.0)
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, grouped(places=2, ceiling=1)) as crew:
+            crew.give("hog", timeout=1_000)
+            crew.give("spin")
+            (pid,) = await crew.started("hog", 1)
+            await crew.started("spin", 1)
+            crew.let()
+            outcomes = {outcome.job.state.name: outcome for outcome in await crew.has(2)}
+            assert "task.retried TaskTimeoutError" in error(outcomes["hog"])
+            assert outcomes["spin"].name == names.INTERRUPTED
+            assert b"killed because of another task" in outcomes["spin"].detail
+            assert not alive(pid)
+
+    run()
+
+
+def test_a_thread_that_is_not_to_be_given_up_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "KILL_SECONDS", 0.0)
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, grouped(places=2, ceiling=1, abandon=False)) as crew:
+            crew.give("wait_in_c", timeout=50)
+            (pid,) = await crew.started("wait_in_c", 1)
+            for number in range(1, 8):
+                crew.give("where")
+                outcomes = await crew.has(number)
+                assert {result(outcome) for outcome in outcomes} == {pid}
+                at = time.monotonic() + ENFORCE_MS_DEFAULT / 1_000
+                await reached(lambda at=at: time.monotonic() > at, "the timeouts to be looked at again")  # type: ignore[misc]
+            assert crew.crew.running == 1
+
+    run()
+
+
+def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    @in_loop
+    async def run() -> None:
+        monkeypatch.setattr(crew_tasks.where.function, "__module__", "__main__")
+        with pytest.raises(ValidationError, match="Move it into a module"):
+            grouped(2)(lambda: None)
+
+    run()
+
+
+def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
+    """Even one whose interpreter is held by a task, so that no code of ours can run in it."""
+
+    @in_loop
+    async def run() -> None:
+        pids = tmp_path / "pids"
+        script = (
+            f"import asyncio, sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(crew_tasks.__file__).parent)]!r}\n"
+            "import test_children as t, pathlib\n"
+            "async def main():\n"
+            f"    async with t.hand(pathlib.Path({str(tmp_path)!r}), t.grouped(places=2, floor=2)) as crew:\n"
+            "        crew.give('hog')\n"
+            "        await crew.started('hog', 1)\n"
+            "        await crew.ready(2)\n"
+            "        crew.let()\n"
+            f"        pathlib.Path({str(pids)!r}).write_text(' '.join(map(str, crew.pids)))\n"
+            "        await asyncio.Event().wait()\n"
+            "asyncio.run(main())\n"
+        )
+        foreman = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+        try:
+            await reached(lambda: pids.exists() and len(pids.read_text().split()) == 2, "the children to run")
+        finally:
+            foreman.kill()
+            await foreman.wait()
+        orphans = [int(pid) for pid in pids.read_text().split()]
+        await reached(lambda: not any(alive(pid) for pid in orphans), "the children to end with it")
+
+    run()

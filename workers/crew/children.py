@@ -1,0 +1,251 @@
+"""What crews of child processes have in common: handing out jobs, taking reports, growing, shrinking, burying.
+
+Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A child that dies
+by itself has failed the tasks that it ran; those that it had not begun go to others. Children end with their foreman,
+even if that is killed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import subprocess
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ...journal.limits import (
+    CHILD_CHUNK_TASKS_MAX,
+    CHILD_GROWTH_BYTES_MAX,
+    CHILD_IDLE_SECONDS_MAX,
+    CHILD_STALL_SECONDS_MAX,
+    CHILD_TASKS_MAX,
+)
+from ..errors import ProcessDiedError
+from ..rules import names
+from .base import Crew, Run
+from .child_process import ChildProcess, ending, modules_of
+from .elasticity import Bounds, Member, growth, spare
+from .pipeline import Job, Outcome, Tasks, failure, unstarted
+from .wire import Assignment, Orders, Reports
+
+logger = logging.getLogger("journeyman.worker")
+
+_SHORT_SECONDS: Final = 0.001
+_RESPAWN_SECONDS_MIN: Final = 0.1
+_RESPAWN_SECONDS_MAX: Final = 10.0
+_KILLED_ALONG: Final = b',"reason":"its process was killed because of another task that could not be stopped"'
+
+
+class ChildrenCrew(Crew):
+    """From `bounds.floor` up to `bounds.ceiling` children; made and used within the loop.
+
+    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise.
+    """
+
+    def __init__(self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str]) -> None:
+        super().__init__(bounds.places * bounds.ceiling, tasks, wake)
+        self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
+        self._arguments = [*arguments, *modules_of(tasks)]
+        self._children: list[ChildProcess] = []
+        self._number = 0
+        self._numbers: dict[int, Run] = {}
+        self._respawn_seconds = 0.0
+        self._respawn_at = 0.0
+        self._shrinking: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._grow()
+
+    @property
+    def running(self) -> int:
+        """How many jobs the children hold."""
+        return sum(len(child.runs) for child in self._children)
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Crew.long_running`."""
+        return sum(run.started < begun_before for child in self._children for run in child.begun())
+
+    # -- handing out -------------------------------------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """Hand waiting jobs to the children that have room, and add children where all are full."""
+        if self.draining:
+            self._wake()  # what a child has given back is to be returned
+            return
+        short = self.job_seconds < _SHORT_SECONDS
+        places = self._bounds.places
+        # Of short jobs a child gets some ahead, so that it need not wait for the next; of others as many as it can run.
+        most = places - 1 + CHILD_CHUNK_TASKS_MAX if short else places
+        refill = max(most // 2, places - 1)
+        for child in self._children:
+            held = len(child.runs)
+            if self._waiting and child.ready and not child.retiring and held <= refill:
+                self._assign(child, CHILD_CHUNK_TASKS_MAX if short else most - held)
+        self._grow()
+
+    def _assign(self, child: ChildProcess, limit: int) -> None:
+        assignments: list[Assignment] = []
+        while self._waiting and len(assignments) < limit:
+            job = self._waiting.popleft()
+            if not job.may_start:
+                self._finished(unstarted(job), self.job_seconds)
+                continue
+            self._number += 1
+            run = self._numbers[self._number] = Run(job, self._number)
+            child.runs.append(run)
+            assignments.append(Assignment(self._number, job.state.name, job.row, job.prior_attempts))
+        if assignments:
+            child.note_begun()
+            child.taken += len(assignments)
+            child.send(Orders(assignments))
+
+    def take_back(self) -> list[Job]:
+        """Take back all jobs that were not started; what lies in a child's hands is asked back and follows later."""
+        for child in self._children:
+            child.ask_back()
+        return super().take_back()
+
+    # -- growing and shrinking ---------------------------------------------------------------------------------------
+
+    def _members(self) -> list[Member]:
+        now = time.monotonic()
+        return [
+            Member(len(child.runs), child.ready, 0.0 if child.runs else now - child.idle_since, child.retiring)
+            for child in self._children
+        ]
+
+    def _grow(self) -> None:
+        wanted = 0 if self._closed else growth(len(self._waiting), self._members(), self._bounds)
+        if not wanted:
+            return
+        pause = self._respawn_at - time.monotonic()
+        if pause > 0:
+            asyncio.get_running_loop().call_later(pause, self.nudge)
+            return
+        for _ in range(wanted):
+            self._spawn()
+
+    def _spawn(self) -> None:
+        child = ChildProcess(self._arguments, self._bounds.places)
+        self._children.append(child)
+        asyncio.get_running_loop().add_reader(child.sock, self._read, child)
+
+    def _shrink_later(self) -> None:
+        """Look again when the children that are idle now have been so for long enough."""
+        if self._shrinking is None and len(self._children) > self._bounds.floor and not self._closed:
+            self._shrinking = asyncio.get_running_loop().call_later(CHILD_IDLE_SECONDS_MAX, self._shrink)
+
+    def _shrink(self) -> None:
+        self._shrinking = None
+        for child in [self._children[index] for index in spare(self._members(), self._bounds, CHILD_IDLE_SECONDS_MAX)]:
+            self._dismiss(child)
+        if any(not child.runs for child in self._children):
+            self._shrink_later()
+
+    # -- what children say -------------------------------------------------------------------------------------------
+
+    def _read(self, child: ChildProcess) -> None:
+        try:
+            messages = child.frames.receive(child.sock)
+        except OSError:
+            messages = None
+        if messages is None:
+            self._bury(child)
+            return
+        for message in messages:
+            self._take(child, message)
+        if not child.runs:
+            child.idle_since = time.monotonic()
+            if child.retiring:
+                self._dismiss(child)
+            self._shrink_later()
+        self.nudge()
+        if not self._waiting and not self.running:
+            self._ran_dry()
+
+    def _take(self, child: ChildProcess, message: Reports) -> None:
+        if message.ready:
+            child.ready, child.first_peak_bytes, self._respawn_seconds = True, message.peak_bytes, 0.0
+        for report in message.reports:
+            run = self._numbers.pop(report.number)
+            child.runs.remove(run)
+            self._finished(Outcome(run.job, report.name, report.detail, report.due), report.seconds)
+        for number in message.given_back:
+            run = self._numbers.pop(number)
+            child.runs.remove(run)
+            self._waiting.appendleft(run.job)
+        if message.given_back or message.reports:
+            child.asked_back = False
+            child.note_begun()
+        grown = message.peak_bytes - child.first_peak_bytes
+        worn = message.worn or child.taken >= CHILD_TASKS_MAX or grown > CHILD_GROWTH_BYTES_MAX
+        child.retiring = child.retiring or worn
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _over(self, run: Run, monotonic: float) -> bool:
+        """Whether nothing but the end of its process will stop this job, and it is time for that."""
+
+    def enforce(self, monotonic: float) -> None:
+        """Kill the children whose job is over its time and will not end otherwise; let none hold others up."""
+        for child in list(self._children):
+            over = [run for run in child.begun() if self._over(run, monotonic)] if child.ready else []
+            for run in over:
+                run.timed_out = True
+            if over:
+                child.process.kill()
+            elif child.stalled_seconds > CHILD_STALL_SECONDS_MAX:
+                child.ask_back()
+
+    def _bury(self, child: ChildProcess) -> None:
+        """A child has died: the jobs it ran have failed, the others go to other children."""
+        self._forget(child)
+        code = child.process.wait()
+        if not child.ready and not self._closed:
+            self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
+            self._respawn_at = time.monotonic() + self._respawn_seconds
+            logger.error("a child process ended with %s before it was ready; see its own message above", ending(code))
+        begun = child.begun()
+        killed = any(run.timed_out for run in begun)
+        for run in begun:
+            child.runs.popleft()
+            del self._numbers[run.number]
+            self._finished(self._died_with(run, code, killed=killed), run.seconds)
+        for run in reversed(child.runs):
+            del self._numbers[run.number]
+            self._waiting.appendleft(run.job)
+        self.nudge()
+
+    def _died_with(self, run: Run, code: int, *, killed: bool) -> Outcome:
+        """What became of a job whose process died; whoever was killed for the sake of another loses no attempt."""
+        if run.timed_out:
+            return failure(run.job, self._tasks, run.timeout_error(), run.seconds)
+        if killed:
+            return Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG)
+        error = ProcessDiedError(f"the process died with {ending(code)}")
+        return failure(run.job, self._tasks, error, run.seconds)
+
+    def _dismiss(self, child: ChildProcess) -> None:
+        """Let an idle child go: it ends when its socket does."""
+        self._forget(child)
+        if child.retiring:
+            child.process.kill()  # a thread that cannot be stopped may keep it from noticing
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(_RESPAWN_SECONDS_MAX)
+
+    def _forget(self, child: ChildProcess) -> None:
+        self._children.remove(child)
+        asyncio.get_running_loop().remove_reader(child.sock)
+        child.sock.close()
+
+    def close(self) -> None:
+        """End all children, in the middle of a job if need be."""
+        self._closed = True
+        self._waiting.clear()
+        if self._shrinking is not None:
+            self._shrinking.cancel()
+        for child in list(self._children):
+            if child.runs:
+                child.process.kill()
+            self._dismiss(child)

@@ -1,0 +1,46 @@
+"""How many child processes a crew should have: a pure decision. Who asks starts and ends them, and keeps the time."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Member(NamedTuple):
+    """One child: how many jobs it holds, whether it has started, how long it has had none, and whether it is to go."""
+
+    held: int
+    ready: bool = True
+    idle_seconds: float = 0.0
+    retiring: bool = False
+
+
+class Bounds(NamedTuple):
+    """How many jobs a child runs at a time; how many children there are at least, and at most."""
+
+    places: int
+    floor: int
+    ceiling: int
+
+
+def growth(waiting: int, members: Sequence[Member], bounds: Bounds) -> int:
+    """How many children to add: up to the floor always, beyond it where all are full and those that start do not do.
+
+    `waiting` jobs could not be handed to anybody.
+    """
+    room = bounds.ceiling - len(members)
+    missing = bounds.floor - len(members)
+    if any(each.ready and not each.retiring and each.held < bounds.places for each in members):
+        return max(0, min(room, missing))
+    starting = sum(not each.ready for each in members)
+    uncovered = waiting - starting * bounds.places
+    return max(0, min(room, max(missing, -(-uncovered // bounds.places))))
+
+
+def spare(members: Sequence[Member], bounds: Bounds, idle_seconds_max: float) -> list[int]:
+    """Which children to let go, by their index: idle for too long, the longest idle first, never below the floor."""
+    idle = [
+        index
+        for index, each in enumerate(members)
+        if each.ready and not each.held and each.idle_seconds >= idle_seconds_max
+    ]
+    idle.sort(key=lambda index: -members[index].idle_seconds)
+    return idle[: max(0, len(members) - bounds.floor)]

@@ -1,0 +1,88 @@
+"""A group of threads, as its child process runs it: a crew of threads whose foreman is at the other end of a socket."""
+
+import math
+import socket
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from ..rules.view import TaskState
+from .pipeline import Job, Lease, Outcome, Tasks
+from .threads import ThreadCrew
+from .wire import Assignment, Orders, Report, Reports, frame, peak_bytes
+
+# Whether a job may start is for the foreman to know, who hands it over when it may.
+_LEASE: Final = Lease("", 0)
+_LEASE.start_until = math.inf
+
+
+class Group:
+    """`sock` leads to the foreman; `take` is called by whoever reads it, all else happens in the main thread."""
+
+    def __init__(self, sock: socket.socket, tasks: Tasks, places: int, *, abandon: bool, enforce_ms: int) -> None:
+        self._sock = sock
+        self._orders: SimpleQueue[Orders | None] = SimpleQueue()
+        self._crew = _Threads(places, tasks, lambda: self._orders.put(None), abandon=abandon)
+        self._enforce_seconds = enforce_ms / 1_000
+
+    def take(self, orders: Orders) -> None:
+        """Orders of the foreman."""
+        self._orders.put(orders)
+
+    def work(self) -> None:
+        """Carry out orders and report for ever; the reading thread ends the process."""
+        self._send(Reports([], [], peak_bytes(), ready=True))
+        enforced_at = 0.0
+        while True:
+            given_back = self._await()
+            now = time.monotonic()
+            if now - enforced_at >= self._enforce_seconds:
+                enforced_at = now
+                self._crew.enforce(now)
+            reports = [_report(outcome) for outcome in self._crew.collect()]
+            if reports or given_back is not None:
+                worn = self._crew.abandoned > 0
+                self._send(Reports(reports, given_back or [], peak_bytes(), worn=worn))
+
+    def _await(self) -> list[int] | None:
+        """Wait for orders, an outcome, or the time to look at timeouts; what is given back, None if nobody asked."""
+        crew = self._crew
+        busy = crew.running or crew.waiting
+        given_back: list[int] | None = None
+        try:
+            orders = self._orders.get(timeout=self._enforce_seconds if busy else None)
+            while True:
+                if orders is not None and orders.give_back:
+                    given_back = [*(given_back or ()), *(job.claim for job in crew.take_back())]
+                if orders is not None and orders.assignments:
+                    crew.start(_job(assignment) for assignment in orders.assignments)
+                orders = self._orders.get_nowait()
+        except Empty:
+            crew.nudge()
+            return given_back
+
+    def _send(self, message: Reports) -> None:
+        self._sock.sendall(frame(message))
+
+
+class _Threads(ThreadCrew):
+    """Keeps with each outcome how long it took: the foreman learns its pace from that."""
+
+    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool) -> None:
+        super().__init__(size, tasks, wake, abandon=abandon)
+
+    def _finished(self, outcome: Outcome, seconds: float) -> None:
+        outcome.written = seconds
+        super()._finished(outcome, seconds)
+
+
+def _job(assignment: Assignment) -> Job:
+    """An assignment as a crew knows jobs: its number takes the place of the claim."""
+    state = TaskState(str(assignment.number), assignment.name, "", 0, None, 0, 0, 0.0)
+    state.attempts, state.claim = assignment.prior_attempts + 1, assignment.number
+    return Job(state, _LEASE, assignment.number, assignment.row)
+
+
+def _report(outcome: Outcome) -> Report:
+    return Report(outcome.job.claim, outcome.name, outcome.detail, outcome.due, outcome.written)
