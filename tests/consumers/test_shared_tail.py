@@ -24,7 +24,7 @@ from journeyman.journal import (
     blocking,
 )
 from journeyman.journal.log import Page, Tail
-from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
 from journeyman.journal.shared_tail import Subscriber
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.journal.window import Place, Window
@@ -290,10 +290,8 @@ class TestOnKafka(SharingConformance):
 
 
 def test_an_error_of_the_shared_tail_reaches_all_and_all_go_on() -> None:
-    away = threading.Event()
-    log = FaultyLog(
-        MemoryLog(MemoryStore()), lambda what: Fault.UNAVAILABLE if what == "page" and away.is_set() else None
-    )
+    coming: list[Fault] = []
+    log = FaultyLog(MemoryLog(MemoryStore()), lambda what: coming.pop() if what == "page" and coming else None)
     with Journal(log) as journal:
         consumers = [JournalConsumer(journal, full=False).start() for _ in range(FOLLOWERS)]
         for each in consumers:  # each comes to the end of the log, so all share
@@ -302,11 +300,10 @@ def test_an_error_of_the_shared_tail_reaches_all_and_all_go_on() -> None:
         fill(journal, range(1))
         for each in consumers:
             assert each.poll(PATIENCE) is not None
-        away.set()
+        coming.append(Fault.UNAVAILABLE)  # once: of those who share, only one asks the log
         for each in consumers:
             with pytest.raises(JournalUnavailable):
                 each.poll(PATIENCE)
-        away.clear()
         fill(journal, range(1, 2))
         for each in consumers:
             event = each.poll(PATIENCE)
@@ -412,17 +409,21 @@ def test_wherever_readers_join_each_is_handed_all_from_there_on(steps: list[tupl
 @given(
     st.lists(st.tuples(st.integers(0, 80), st.integers(0, 3), st.integers(0, 6)), min_size=1, max_size=6),
     st.lists(st.integers(0, 4), min_size=1, max_size=10),
+    st.booleans(),
 )
 def test_readers_join_and_are_cancelled_while_others_write(
-    starts: list[tuple[int, int, int]], pauses: list[int]
+    starts: list[tuple[int, int, int]], pauses: list[int], needs_loop: bool
 ) -> None:
     """Each reader starts after some turns of the loop, pauses between pages, and is cancelled now and then."""
-    asyncio.run(_read_and_write(starts, pauses))
-
-
-async def _read_and_write(starts: list[tuple[int, int, int]], pauses: list[int]) -> None:
     store = MemoryStore()
-    journal = AsyncJournal(MemoryLog(store))
+    log = MemoryLog(store)
+    log.needs_loop = needs_loop  # as a log on the network: who may not wait takes the lead from one who does
+    asyncio.run(_read_and_write(store, AsyncJournal(log), starts, pauses))
+
+
+async def _read_and_write(
+    store: MemoryStore, journal: AsyncJournal, starts: list[tuple[int, int, int]], pauses: list[int]
+) -> None:
 
     async def write() -> None:
         for n in range(60):
@@ -460,6 +461,58 @@ async def turns(count: int) -> None:
     """Let the loop turn so many times."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_lead_that_nobody_takes_up_is_passed_on(cancelled: bool) -> None:
+    async def run() -> bool:
+        journal = AsyncJournal(MemoryLog(MemoryStore()))
+        readers = [await journal.follow({0: 0}) for _ in range(3)]
+        for each in readers:
+            assert await each.page(timeout=0) is None
+        leader = asyncio.ensure_future(readers[0].page(timeout=0.001))
+        await turns(1)
+        waiting = [asyncio.ensure_future(each.page()) for each in readers[1:]]
+        await asyncio.wait([leader])  # it has handed over to the first who waits, which has not run since
+        if cancelled:
+            waiting[0].cancel()
+            await asyncio.wait(waiting[:1])
+        await journal.append("order.paid")
+        done, _ = await asyncio.wait(waiting, timeout=PATIENCE)
+        return len(done) == 2 and waiting[0].cancelled() == cancelled and waiting[1].result() is not None
+
+    assert asyncio.run(run())
+
+
+def test_a_page_that_comes_as_its_reader_is_cancelled_is_handed_out_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> None:
+        log = MemoryLog(MemoryStore())
+        log.needs_loop = True
+        journal = AsyncJournal(log)
+        reader = await journal.follow({0: 0})
+        assert await reader.page(timeout=0) is None
+        page_of_tail = MemoryTail.page
+        cancelled: list[object] = []
+
+        async def page(tail: MemoryTail, *arguments: Any) -> Page | None:
+            found = await page_of_tail(tail, *arguments)
+            if not cancelled:  # between the moment the tail has handed out the page and its reader's next step
+                cancelled.append(asyncio.get_running_loop().call_soon(task.cancel))
+            return found
+
+        monkeypatch.setattr(MemoryTail, "page", page)
+        task = asyncio.ensure_future(reader.page())
+        await turns(2)
+        await journal.append("order.paid")
+        await asyncio.wait([task])
+        assert task.cancelled()
+        found = await reader.page(timeout=0)
+        assert found is not None
+        assert list(found.offsets) == [0]
+
+    asyncio.run(run())
 
 
 def test_readers_of_other_partitions_have_a_tail_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,231 @@
+"""Who asks for what retention has removed is told: by an error, or, who names no place to begin at, by a notice."""
+
+import itertools
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeyman.consumers import AsyncJournalConsumer, JournalConsumer, Replica, View, as_of
+from journeyman.consumers.views.snapshots import SnapshotKeeper
+from journeyman.journal import AsyncJournal, Draft, HistoryTruncated, Journal, Page
+from journeyman.journal.memory.log import MemoryLog
+from journeyman.journal.sqlite.log import SqliteLog
+
+PATIENCE = 30.0
+DAY = 86_400.0
+FIRST = 1_700_000_000.0
+EVENTS, TRIMMED = 10, 6
+FIRST_LEFT = FIRST + TRIMMED * DAY
+
+
+def day(n: float) -> float:
+    """The time of event `n`."""
+    return FIRST + n * DAY
+
+
+class Seen(View):
+    """A view with snapshots: how many events it was shown."""
+
+    snapshot_name = "seen"
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def apply_page(self, page: Page) -> None:
+        self.rows += len(page.rows)
+
+    def snapshot(self) -> bytes:
+        return b"%d" % self.rows
+
+    def restore(self, state: bytes) -> None:
+        self.rows = int(state)
+
+
+def numbers(consumer: JournalConsumer) -> list[Any]:
+    consumer.stop()
+    found = [event.context["n"] for event in consumer]
+    consumer.close()
+    return found
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    """An event a day for ten days, of which the first six were removed."""
+    days = itertools.count()
+
+    def clock() -> float:
+        return day(next(days))
+
+    log = MemoryLog(clock=clock) if request.param == "memory" else SqliteLog(f"{tmp_path}/journal.db", clock=clock)
+    with Journal(log) as journal:
+        for n in range(EVENTS):
+            journal.append("order.paid", {"n": n})
+        yield journal
+
+
+def trim(journal: Journal, offset: int = TRIMMED) -> None:
+    journal.run(journal.asynchronous.log.trim({0: offset}))
+
+
+def refused(journal: Journal, **options: Any) -> HistoryTruncated:
+    with pytest.raises(HistoryTruncated) as error:
+        JournalConsumer(journal, **options).start()
+    assert (error.value.partition, error.value.first_offset) == (0, TRIMMED)
+    assert error.value.first_time == pytest.approx(FIRST_LEFT, abs=1)
+    assert error.value.first_time is not None
+    assert datetime.fromtimestamp(error.value.first_time, UTC).isoformat() in str(error.value)
+    return error.value
+
+
+def test_who_names_no_place_gets_what_is_left_and_is_told_once(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    trim(journal)
+    with caplog.at_level(logging.WARNING, "journeyman"):
+        consumer = JournalConsumer(journal, "order").start()
+        assert numbers(consumer) == [6, 7, 8, 9]
+    (record,) = caplog.records
+    assert "begins at offset 6" in record.message
+    assert consumer.truncated is not None
+    assert (consumer.truncated.first_offset, consumer.truncated.asked_offset) == (6, 0)
+    assert consumer.truncated.first_time == pytest.approx(FIRST_LEFT, abs=1)
+
+
+def test_nothing_is_told_where_nothing_is_missing(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "journeyman"):
+        whole = JournalConsumer(journal)
+        assert whole.truncated is None
+        assert numbers(whole.start()) == list(range(EVENTS))
+        trim(journal)
+        live = JournalConsumer(journal, full=False).start()
+        assert numbers(live) == []
+        later = JournalConsumer(journal, since=day(7)).start()
+        assert numbers(later) == [8, 9]
+        assert (whole.truncated, live.truncated, later.truncated) == (None, None, None)
+    assert caplog.records == []
+
+
+def test_a_time_before_the_first_event_there_is_is_refused(journal: Journal) -> None:
+    assert numbers(JournalConsumer(journal, since=day(2)).start()) == [3, 4, 5, 6, 7, 8, 9], "it was there then"
+    trim(journal)
+    assert "Events later than 2023-11-1" in str(refused(journal, since=day(2)))
+    refused(journal, since=1.0)
+    refused(journal, since=FIRST_LEFT - 1)
+    for since in (FIRST_LEFT + 1, day(7) - 1):
+        assert numbers(JournalConsumer(journal, since=since).start()) == [7, 8, 9]
+
+
+def test_a_time_is_taken_if_a_snapshot_tells_that_all_that_is_gone_was_before_it(journal: Journal) -> None:
+    async def compact() -> None:
+        log = await journal.asynchronous.open()
+        view = Seen()
+        for page in await log.read({0: 0}, TRIMMED):
+            view.apply_page(page)
+        await SnapshotKeeper(log, view).take({0: TRIMMED}, created=day(5.5))
+        await log.trim({0: TRIMMED})
+
+    journal.run(compact())
+    assert numbers(JournalConsumer(journal, since=day(5.7)).start()) == [6, 7, 8, 9]
+    refused(journal, since=day(5.3))
+
+
+@pytest.mark.parametrize("offset", [0, 3, TRIMMED - 1])
+def test_a_cursor_or_a_checkpoint_before_the_first_event_there_is_is_refused_at_the_start(
+    journal: Journal, offset: int
+) -> None:
+    class Kept:
+        def load(self) -> Any:
+            return {0: offset}
+
+        def save(self, cursor: Any) -> None:
+            raise AssertionError
+
+    trim(journal)
+    assert refused(journal, cursor={0: offset}).asked_offset == offset
+    assert refused(journal, checkpoint=Kept()).asked_offset == offset
+    assert numbers(JournalConsumer(journal, cursor={0: TRIMMED}).start()) == [6, 7, 8, 9]
+
+
+def test_a_checkpoint_of_the_journal_that_fell_behind_is_refused(journal: Journal) -> None:
+    with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
+        consumer.poll_batch(2, PATIENCE)
+        consumer.commit()
+    trim(journal)
+    assert refused(journal, topic="order", checkpoint="billing").asked_offset == 2
+
+
+def test_after_a_refusal_the_consumer_can_be_started_where_there_is_something(journal: Journal) -> None:
+    trim(journal)
+    consumer = JournalConsumer(journal, since=day(1))
+    with pytest.raises(HistoryTruncated) as error:
+        consumer.start()
+    assert error.value.first_time is not None
+    consumer.since = error.value.first_time
+    assert numbers(consumer.start()) == [7, 8, 9]
+
+
+async def ask_in_asyncio(journal: AsyncJournal) -> None:
+    consumer = await AsyncJournalConsumer(journal).start()
+    assert consumer.truncated is not None
+    assert consumer.truncated.first_offset == TRIMMED
+    await consumer.aclose()
+    with pytest.raises(HistoryTruncated):
+        await AsyncJournalConsumer(journal, since=day(2)).start()
+
+
+def test_in_asyncio_it_is_the_same(journal: Journal) -> None:
+    trim(journal)
+    journal.run(ask_in_asyncio(journal.asynchronous))
+
+
+def test_a_replica_or_a_past_without_its_beginning_needs_a_snapshot(journal: Journal) -> None:
+    trim(journal)
+    with pytest.raises(HistoryTruncated, match="begins at offset 6"):
+        journal.run(Replica(journal.asynchronous, Seen()).catch_up())
+    for moment in (day(2), day(8), {0: 3}, {0: 8}):
+        with pytest.raises(HistoryTruncated, match="begins at offset 6"):
+            journal.run(as_of(journal.asynchronous, Seen, moment))
+
+
+def test_of_several_partitions_the_one_that_begins_last_is_named() -> None:
+    with Journal("memory://?partitions=3") as journal:
+        log = journal.asynchronous.log
+        for n in range(60):
+            journal.append_drafts([Draft("order.paid", b"{}", partition=n % 3)])
+        ends = journal.bounds().end
+        behind = {partition: offset // (partition + 2) for partition, offset in ends.items()}
+        journal.run(log.trim(behind))
+        firsts = {
+            partition: journal.read({partition: offset}, 1).events[0].timestamp for partition, offset in behind.items()
+        }
+        last = max(firsts, key=firsts.__getitem__)
+        consumer = JournalConsumer(journal).start()
+        assert consumer.truncated is not None
+        assert (consumer.truncated.partition, consumer.truncated.first_time) == (last, firsts[last])
+        consumer.close()
+        with pytest.raises(HistoryTruncated) as refusal:
+            JournalConsumer(journal, since=1.0).start()
+        assert refusal.value.partition == last
+
+
+@pytest.mark.kafka
+def test_on_kafka_too(kafka_bootstrap: str) -> None:
+    with Journal(f"kafka://{kafka_bootstrap}/trimmed-{uuid.uuid4().hex}") as journal:
+        for n in range(EVENTS):
+            journal.append("order.paid", {"n": n})
+        trim(journal)
+        first = journal.read({0: TRIMMED}, 1).events[0].timestamp
+        consumer = JournalConsumer(journal).start()
+        assert consumer.truncated is not None
+        assert (consumer.truncated.first_offset, consumer.truncated.first_time) == (TRIMMED, first)
+        assert numbers(consumer) == [6, 7, 8, 9]
+        for options in ({"since": first - 1}, {"cursor": {0: 2}}):
+            with pytest.raises(HistoryTruncated) as refusal:
+                JournalConsumer(journal, **options).start()
+            assert (refusal.value.first_offset, refusal.value.first_time) == (TRIMMED, first)
+        later = JournalConsumer(journal, since=first).start()
+        assert numbers(later) == [7, 8, 9]
