@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, kafka, latency, live, replay, workforce
+from . import appends, drain, kafka, latency, live, replay, together, workforce
 from .context import Bench
 from .figure import Figure
 
@@ -23,6 +23,7 @@ MEASUREMENTS: Final = (
     Measurement("drain", "no-op tasks from a backlog, beside the same rows by hand", drain.embedded),
     Measurement("latency", "submit to result, idle, beside 3 fsyncs and 3 wake-ups", latency.embedded),
     Measurement("live", "commit to callback in another process, beside a rung reader", live.embedded),
+    Measurement("together", "twenty live consumers of a process, beside twenty that share nothing", together.embedded),
     Measurement("mechanisms", "no-op tasks by coroutines, threads and processes", workforce.mechanisms),
     Measurement("rivals", "two workers on one backlog, beside one", workforce.rivals),
     Measurement("backlog", "what a waiting task costs, and whether a long backlog costs more", workforce.backlog),
@@ -33,6 +34,7 @@ MEASUREMENTS: Final = (
     Measurement("kafka-drain", "no-op tasks from a backlog, beside the same records by hand", kafka.drain_backlog),
     Measurement("kafka-latency", "submit to result, idle, beside the same steps with raw records", kafka.idle_latency),
     Measurement("kafka-live", "append to callback in another process, beside a raw tail", live.kafka),
+    Measurement("kafka-together", "twenty live consumers, beside twenty that share nothing", together.kafka),
     Measurement("kafka-merge", "replay of 8 partitions in time order, beside one partition", kafka.merged_replay),
 )
 

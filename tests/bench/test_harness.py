@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SIDE_BY_SIDE = ["append-one", "append-batch", "drain", "latency", "live", "rivals"]
+SIDE_BY_SIDE = ["append-one", "append-batch", "drain", "latency", "live", "together", "rivals"]
 EMBEDDED = [*SIDE_BY_SIDE, "replay", "mechanisms", "backlog", "idle", "takeover"]
 
 
@@ -99,6 +99,7 @@ def test_kafka_figures_have_floors_ratios_and_verdicts(tmp_path: Path, kafka_boo
         "kafka-drain",
         "kafka-latency",
         "kafka-live",
+        "kafka-together",
         "kafka-merge",
     ]
     for figure in figures:
