@@ -25,6 +25,7 @@ from torture.harness import Hurt, Plan, torture
 PROBE_SECONDS = 0.05
 BROKER_EVERY_SECONDS = 20.0
 PAUSE_SECONDS = 8.0
+WAYS = ("kill", "stop", "pause")
 MARGIN_SECONDS = 1.0
 
 
@@ -119,6 +120,7 @@ class BrokerHurter:
         self._topic = topic
         self._chance = random.Random(seed)
         self._hurt = hurt
+        self._ways: list[str] = []
         self._next = BROKER_EVERY_SECONDS
         self._mending: threading.Thread | None = None
 
@@ -127,7 +129,9 @@ class BrokerHurter:
             return
         self._next = elapsed + BROKER_EVERY_SECONDS
         broker = self._cluster.leader_of(self._topic)
-        way = self._chance.choice(("kill", "stop", "pause"))
+        if not self._ways:  # each of them before any comes again: a short run would leave some out by chance
+            self._ways = self._chance.sample(WAYS, len(WAYS))
+        way = self._ways.pop()
         self._hurt[f"leader {way}"] += 1
         getattr(broker, way)()
         self._mending = threading.Thread(target=self._mend, args=(broker, way))

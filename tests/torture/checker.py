@@ -15,6 +15,7 @@ import journeyman as jm
 
 # A worker that was stopped has a moment to come to; what it appends then may cross the expiry.
 SLACK_SECONDS = 1.0
+MAX_RETRIES_DEFAULT = 3
 OUTCOMES = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
 
 
@@ -62,6 +63,8 @@ class Ledger:
         self.highest_token: dict[str, int] = {}
         self.accepted_ends: Counter[str] = Counter()
         self.name: dict[str, str] = {}
+        self.max_retries: dict[str, int | None] = {}
+        self.attempts: Counter[str] = Counter()
         self.last: dict[str, int] = {}
         self.last_at: dict[str, float] = {}
         self.pid: dict[str, int] = {}
@@ -84,6 +87,7 @@ class Ledger:
             return
         self.state[context["task"]] = "ready"
         self.name[context["task"]] = context["task_name"]
+        self.max_retries[context["task"]] = context.get("max_retries", MAX_RETRIES_DEFAULT)
 
     def task_claimed(self, event: jm.Event, context: dict[str, Any]) -> None:
         task, worker = context["task"], context["worker"]
@@ -94,6 +98,7 @@ class Ledger:
             self.verdicts.violations.append(f"token of {task} did not rise at {event.offset}")
         self.state[task], self.token[task], self.holder[task] = "claimed", event.offset, worker
         self.highest_token[task] = event.offset
+        self.attempts[task] += 1
         self.verdicts.counts["attempts"] += 1
 
     def outcome(self, event: jm.Event, context: dict[str, Any]) -> None:
@@ -107,6 +112,7 @@ class Ledger:
             self.state[task] = event.name.removeprefix("task.")
         else:
             self.state[task] = "ready"
+            self.attempts[task] -= event.name == "task.interrupted"
         self.verdicts.counts[event.name] += 1
 
     def worker_joined(self, event: jm.Event, context: dict[str, Any]) -> None:
@@ -122,15 +128,22 @@ class Ledger:
         self.verdicts.counts["expired sessions"] += 1
         self.verdicts.takeover_seconds.append(event.timestamp - self.last_at[worker])
         self.verdicts.expiries.append(Expiry(self.pid[worker], self.last_at[worker], event.timestamp))
-        self._end(worker)
+        self._end(worker, expired=True)
 
     def worker_left(self, event: jm.Event, context: dict[str, Any]) -> None:
         if context["worker"] in self.last:
-            self._end(context["worker"])
+            self._end(context["worker"], expired=False)
 
-    def _end(self, worker: str) -> None:
+    def _end(self, worker: str, *, expired: bool) -> None:
         for task in [task for task, holder in self.holder.items() if holder == worker]:
             del self.holder[task]
+            self.attempts[task] -= not expired
+            limit = self.max_retries[task]
+            if limit is not None and self.attempts[task] > limit:  # it seems to kill its workers: that is its end
+                self.state[task] = "failed"
+                self.accepted_ends[task] += 1
+                self.verdicts.counts["failed with their worker"] += 1
+                continue
             self.state[task] = "ready"
             self.verdicts.counts["claims returned"] += 1
         del self.last[worker]

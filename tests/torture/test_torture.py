@@ -76,3 +76,15 @@ def test_a_probe_that_breaks_is_a_violation() -> None:
     verdicts = Verdicts()
     judge(pauses, verdicts)
     assert verdicts.violations == pauses.broken
+
+
+@pytest.mark.parametrize(("retries", "ending"), [(0, "failed"), (1, "ready")])
+def test_a_task_that_dies_with_its_worker_on_its_last_attempt_has_failed(retries: int, ending: str) -> None:
+    with jm.Journal("memory://") as journal:
+        journal.append("task.submitted", {"task": "t", "task_name": "broken", "max_retries": retries}, key="t")
+        journal.append("worker.joined", {"worker": "w", "pid": 7}, key="w")
+        last = journal.append("task.claimed", {"task": "t", "worker": "w"}, key="t")
+        journal.append("worker.expired", {"worker": "w", "last": last.offset, "by": "v"}, key="w")
+        events = journal.read().events
+    found = check(events, accepted={"t"}, wounds=[Wound(7, last.timestamp)])
+    assert found.violations == ([] if ending == "failed" else ["broken t is ready, not failed"])
