@@ -1,7 +1,7 @@
 """`journeyman worker`: run the tasks of a package."""
 
-import asyncio
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
@@ -12,22 +12,39 @@ from ..journal.limits import (
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
     THREADS_DEFAULT,
     THREADS_MAX,
 )
 from ..workers.errors import TaskError
 from ..workers.foreman.foreman import Foreman
-from ..workers.health.report import HealthTarget
-from ..workers.loading import collect_tasks
-from ..workers.settings import Settings, Statistics, processes_default
-from ..workers.task import Task
-from ..workers.worker import journal_url, work
+from ..workers.pools import Worker
+from ..workers.rules.selection import Selection
+from ..workers.settings import Settings, Statistics, Subset, processes_default
+from ..workers.task import MECHANISMS
 from .failures import BadInput
 from .opening import shared_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
 
 _TASKS_NAMED = 8
+_CHOICE = "Which tasks, and which first"
+_CREW = "How they are run"
+
+
+class Mechanism(StrEnum):
+    """What runs a task."""
+
+    ASYNC = "async"
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+class QueueOrder(StrEnum):
+    """How queues share a worker."""
+
+    STRICT = "strict"
+    FAIR = "fair"
 
 
 def worker(
@@ -35,13 +52,80 @@ def worker(
         str, typer.Argument(metavar="PACKAGE", help="The module or package that holds the tasks, such as shop.tasks.")
     ],
     journal: JournalURL = None,
+    *,
     queues: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Work on these queues only, the first one first.", show_default="all queues"),
+        typer.Option(
+            metavar="A,B",
+            help="Work on these queues only, the first one first. Names are matched exactly.",
+            show_default="all queues",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="QUEUE[=TASK,TASK]",
+            help="Work on this queue only, and on these of its tasks only. Repeat it for more, the first one first.",
+            show_default=False,
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    mechanism: Annotated[
+        list[Mechanism] | None,
+        typer.Option(
+            help="Run only the tasks of this mechanism. Repeat it for more.",
+            show_default="all",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    queue_order: Annotated[
+        QueueOrder,
+        typer.Option(
+            help="strict: a queue is looked at when those before it are empty. fair: the queues take turns.",
+            rich_help_panel=_CHOICE,
+        ),
+    ] = QueueOrder.STRICT,
+    queue_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A=3,B=1",
+            help="With --queue-order fair: how many tasks of a queue at a turn, if not one.",
+            show_default=False,
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    priority_ageing_ms: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=PRIORITY_AGEING_MS_MAX,
+            metavar="MS",
+            help="A waiting task gains one step of priority for each MS milliseconds, so that none waits for ever.",
+            show_default="never",
+            rich_help_panel=_CHOICE,
+        ),
     ] = None,
     threads: Annotated[
-        int, typer.Option(min=1, max=THREADS_MAX, metavar="N", help="How many tasks run in threads at the same time.")
+        int,
+        typer.Option(
+            min=1,
+            max=THREADS_MAX,
+            metavar="N",
+            help="How many tasks run in threads at the same time; with --thread-processes, in each group.",
+            rich_help_panel=_CREW,
+        ),
     ] = THREADS_DEFAULT,
+    thread_processes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=PROCESSES_MAX,
+            metavar="N",
+            help="Run the threads in groups, each in a child process, up to N groups as load asks. 0: in the worker.",
+            rich_help_panel=_CREW,
+        ),
+    ] = 0,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -50,10 +134,28 @@ def worker(
             metavar="N",
             help="How many child processes, at most, for tasks with mechanism='process'.",
             show_default="one less than there are processors",
+            rich_help_panel=_CREW,
         ),
     ] = None,
+    process_floor: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=PROCESSES_MAX,
+            metavar="N",
+            help="How many child processes, or groups of threads, are kept when there is nothing to do.",
+            rich_help_panel=_CREW,
+        ),
+    ] = 1,
     coroutines: Annotated[
-        int, typer.Option(min=1, max=COROUTINES_MAX, metavar="N", help="How many async tasks run at the same time.")
+        int,
+        typer.Option(
+            min=1,
+            max=COROUTINES_MAX,
+            metavar="N",
+            help="How many async tasks run at the same time.",
+            rich_help_panel=_CREW,
+        ),
     ] = COROUTINES_DEFAULT,
     lease_ms: Annotated[
         int,
@@ -87,11 +189,16 @@ def worker(
     SIGTERM or Ctrl-C drains: nothing new is claimed, what runs may end, the rest is given back and no attempt is used.
     A second signal ends the process at once; nothing is lost, what it held returns when its lease is over.
 
+    Threads share the worker's interpreter, so work that computes belongs in processes, or in groups of threads: with
+    --threads 8 --thread-processes 4 one group of 8 is started, and up to three more while all are full.
+
     [bold]Examples[/bold]
 
     journeyman worker shop.tasks --journal sqlite:///shop.db
 
     JOURNEYMAN_JOURNAL=kafka://10.0.0.5:9092/shop journeyman worker shop.tasks --queues urgent,mail --threads 32
+
+    journeyman worker shop.tasks --subset mail=send,remind --subset bulk --queue-order fair --priority-ageing-ms 60000
 
     [bold]Exit status[/bold]
 
@@ -105,47 +212,85 @@ def worker(
     """
     configure_logging(log_level)
     settings = Settings(
-        queues=_names(queues),
+        queues=_subset(queues, subset),
+        queue_order=queue_order.value,
+        queue_weights=_weights(queue_weights),
+        priority_ageing_ms=priority_ageing_ms,
         threads=threads,
+        thread_processes=thread_processes,
         processes=processes or processes_default(),
+        process_floor=process_floor,
         coroutines=coroutines,
         lease_ms=lease_ms,
         drain_seconds=drain_timeout,
     )
-    tasks = _tasks(package)
-    shown = shared_journal(journal_url(tasks, journal)).url
-    target = HealthTarget.parse(health) if health is not None else None
-    statistics = asyncio.run(work(tasks, journal, settings, lambda foreman: _announce(foreman, tasks, shown), target))
+    made = _worker(package, journal, settings, [each.value for each in mechanism or ()], health)
+    shown = shared_journal(made.journal_url).url
+    statistics = made.run(lambda foreman: _announce(foreman, made, shown))
     print(_summary(statistics), flush=True)
 
 
-def _names(queues: str | None) -> tuple[str, ...] | None:
-    if queues is None:
-        return None
-    named = tuple(name.strip() for name in queues.split(","))
-    if not all(named):
-        raise BadInput(f"--queues takes the queues' names, separated by commas, such as urgent,mail; got {queues!r}")
-    return named
-
-
-def _tasks(package: str) -> dict[str, Task[Any, Any]]:
+def _worker(package: str, journal: str | None, settings: Settings, mechanisms: list[str], health: str | None) -> Worker:
     try:
-        return collect_tasks(package)
+        return Worker(package, journal, settings, mechanisms=mechanisms or MECHANISMS, health=health)
     except TaskError:
         raise
     except Exception as error:
         raise BadInput(f"{package} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def _announce(foreman: Foreman, tasks: dict[str, Task[Any, Any]], journal: str) -> None:
-    settings = foreman.settings
-    names = sorted(tasks)
+def _subset(queues: str | None, subset: list[str] | None) -> Subset | None:
+    """What the two options say of queues, of which there may be one."""
+    if not subset:
+        return _names("--queues", "urgent,mail", queues) if queues is not None else None
+    if queues is not None:
+        raise BadInput("--queues and --subset both say which queues: give one of them; --subset NAME is a whole queue")
+    narrowed: dict[str, tuple[str, ...] | None] = {}
+    for each in subset:
+        queue, equals, names = (part.strip() for part in each.partition("="))
+        if queue in narrowed or not queue:
+            raise BadInput(f"--subset takes each queue once, as QUEUE or QUEUE=TASK,TASK; got {' and '.join(subset)}")
+        narrowed[queue] = _names("--subset", "mail=send,remind", names) if equals else None
+    return narrowed
+
+
+def _weights(weights: str | None) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in weights.split(",") if weights is not None else ():
+        queue, _, count = (part.strip() for part in each.rpartition("="))
+        if not queue or not count.isdigit():
+            raise BadInput(f"--queue-weights takes queues and whole numbers, such as urgent=3,mail=1; got {weights!r}")
+        found[queue] = int(count)
+    return found
+
+
+def _names(option: str, example: str, names: str) -> tuple[str, ...]:
+    named = tuple(name.strip() for name in names.split(","))
+    if not all(named):
+        raise BadInput(f"{option} takes names, separated by commas, such as {example}; got {names!r}")
+    return named
+
+
+def _announce(foreman: Foreman, made: Worker, journal: str) -> None:
+    names = sorted(made.tasks)
     shown = ", ".join(names[:_TASKS_NAMED]) + (f" and {len(names) - _TASKS_NAMED} more" * (len(names) > _TASKS_NAMED))
+    selection, settings = made.settings.selection, made.settings
+    groups = f" in each of up to {settings.thread_processes} processes" if settings.thread_processes else ""
     print(
         f"worker {foreman.worker} is ready: journal {journal}, tasks {shown}, "
-        f"queues {', '.join(settings.queues) if settings.queues else 'all'}, {settings.threads} threads",
+        f"queues {_queues(selection)}, {settings.threads} threads{groups}",
         flush=True,
     )
+
+
+def _queues(selection: Selection) -> str:
+    if selection.queues is None:
+        return "all"
+    narrowed = selection.tasks
+    said = [
+        f"{queue} ({', '.join(narrowed[queue])} only)" if queue in narrowed else queue for queue in selection.queues
+    ]
+    return ", ".join(said)
 
 
 def _summary(done: Statistics) -> str:

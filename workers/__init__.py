@@ -14,6 +14,7 @@ from .errors import (
 from .foreman.foreman import Foreman
 from .loading import collect_tasks
 from .message import Message
+from .pools import ProcessWorkerPool, ThreadWorkerPool, Worker
 from .results import ResultStore
 from .rules.transitions import State
 from .rules.view import SessionState, TaskState, TaskView, Verdict
@@ -40,6 +41,9 @@ __all__ = [
     "Settings",
     "Statistics",
     "work",
+    "Worker",
+    "ThreadWorkerPool",
+    "ProcessWorkerPool",
     "collect_tasks",
     "TaskView",
     "TaskState",

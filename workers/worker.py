@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -52,7 +53,9 @@ async def work(
     async with AsyncJournal(journal_url(tasks, url)) as journal:
         foreman = Foreman(journal, tasks, settings)
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
+        # Elsewhere than in the main thread signals are somebody else's, and there is another way to stop it.
+        in_charge = threading.current_thread() is threading.main_thread()
+        signals = (signal.SIGTERM, signal.SIGINT) if in_charge else ()
         received: list[int] = []
 
         def on_signal(number: int) -> None:

@@ -357,8 +357,9 @@ def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         pids = tmp_path / "pids"
+        here = [str(Path(__file__).parent), str(Path(crew_tasks.__file__).parent)]
         script = (
-            f"import asyncio, sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(crew_tasks.__file__).parent)]!r}\n"
+            f"import asyncio, sys; sys.path[:0] = {here!r}\n"
             "import test_children as t, pathlib\n"
             "async def main():\n"
             f"    async with t.hand(pathlib.Path({str(tmp_path)!r}), t.grouped(places=2, floor=2)) as crew:\n"

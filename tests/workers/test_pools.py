@@ -1,0 +1,265 @@
+"""Pools as programs use them: the reference's parameters, real programs on a file, threads that start and stop one."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import journeyman as jm
+import pool_tasks
+import pytest
+import yard_tasks
+from floor import named
+from journeyman.journal import Journal
+from journeyman.journal.event import Event
+from journeyman.workers import Settings, State, Task, TaskView
+from journeyman.workers.foreman.foreman import Foreman
+from journeyman.workers.rules import names
+from journeyman.workers.settings import processes_default
+from waiting import wait_until
+
+BROKER = jm.Broker()
+
+
+def make(name: str, queue: str, mechanism: str = "thread") -> Task[Any, Any]:
+    return Task(lambda: None, BROKER, name, queue, mechanism=mechanism)
+
+
+TASKS = [make("send", "mail"), make("remind", "mail"), make("resize", "images"), make("count", "sums", "process")]
+
+
+# -- parameters ------------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_the_references() -> None:
+    threads = jm.ThreadWorkerPool(tasks=TASKS).settings
+    assert (threads.threads, threads.thread_processes, threads.process_floor) == (8, processes_default(), 1)
+    assert threads.queues == ["images", "mail"], "the queues of its tasks, sorted"
+    assert threads.abandon_threads
+    processes = jm.ProcessWorkerPool(tasks=TASKS).settings
+    assert (processes.processes, processes.enforce_ms, processes.queues) == (processes_default(), 100, ["sums"])
+
+
+def test_each_pool_takes_the_tasks_of_its_mechanism_and_a_worker_takes_all() -> None:
+    assert set(jm.ThreadWorkerPool(TASKS).tasks) == {"send", "remind", "resize"}
+    assert set(jm.ProcessWorkerPool(TASKS).tasks) == {"count"}
+    assert set(jm.Worker(TASKS).tasks) == {"send", "remind", "resize", "count"}
+    assert set(jm.Worker(TASKS, mechanisms=["process"]).tasks) == {"count"}
+
+
+@pytest.mark.parametrize(
+    ("options", "served"),
+    [
+        ({"queues": ["mail", "images"]}, ["mail", "images"]),
+        ({"subset": ["mail"]}, ["mail"]),
+        ({"subset": {"mail": ["remind"], "images": None}}, {"mail": ["remind"], "images": None}),
+        ({"task_specific_mode": True}, {"images": ["resize"], "mail": ["send", "remind"]}),
+        ({"task_specific_mode": True, "queues": ["mail"]}, {"mail": ["send", "remind"]}),
+        ({"settings": Settings(queues=["images"])}, ["images"]),
+    ],
+)
+def test_which_queues_a_pool_serves(options: dict[str, Any], served: object) -> None:
+    assert jm.ThreadWorkerPool(TASKS, **options).settings.queues == served
+
+
+def test_parameters_reach_the_settings_and_the_rest_is_kept() -> None:
+    pool = jm.ThreadWorkerPool(
+        TASKS, n_threads=3, n_processes=5, n_process_floor=2, complete_only_on_thread_exit=True,
+        slot_wait_interval=10, backoff=jm.LinearBackoff(1_000), settings=Settings(lease_ms=2_000, threads=99),
+    )  # fmt: skip
+    settings = pool.settings
+    assert (settings.threads, settings.thread_processes, settings.process_floor) == (3, 5, 2)
+    assert (settings.abandon_threads, settings.lease_ms) == (False, 2_000)
+    assert jm.ProcessWorkerPool(TASKS, prune_interval=20).settings.enforce_ms == 20
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: jm.ProcessWorkerPool(TASKS[:1]), jm.NoTasksFoundError, "process"),
+        (lambda: jm.Worker([]), jm.NoTasksFoundError, "got none"),
+        (lambda: jm.Worker([TASKS[0], make("send", "x")]), jm.TaskNameCollisionError, "'send'"),
+        (lambda: jm.ThreadWorkerPool(TASKS, ["mail", "mail"]), jm.ValidationError, "different names"),
+        (lambda: jm.ThreadWorkerPool(TASKS, ["mail"], subset=["mail"]), jm.ValidationError, "give one"),
+        (lambda: jm.ThreadWorkerPool(TASKS, n_processes=0), jm.ValidationError, "n_processes must be at least 1"),
+        (lambda: jm.ThreadWorkerPool(TASKS, n_threads=0), jm.ValidationError, "threads must be from 1"),
+        (lambda: jm.ThreadWorkerPool(TASKS, subset={"mail": ["sent"]}), jm.ValidationError, "did you mean send"),
+        (lambda: jm.Worker(TASKS, mechanisms=["fork"]), jm.ValidationError, "one of async, thread, process"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(call: Callable[[], object], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        call()
+
+
+# -- in a thread of a program ----------------------------------------------------------------------------------------
+
+
+class Noting(jm.Worker):
+    """Notes when its hooks are called."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.noted: list[str] = []
+
+    def on_boot(self) -> None:
+        self.noted.append("boot")
+
+    def on_shutdown(self) -> None:
+        self.noted.append("shutdown")
+
+
+def test_a_worker_runs_in_a_thread_is_stopped_from_another_and_runs_again(tmp_path: Path) -> None:
+    url, tasks = f"sqlite:///{tmp_path / 'j.db'}", named(double=lambda number: 2 * number)
+    worker = Noting(tasks, url)
+    with Journal(url) as journal:
+        for round_ in range(2):
+            ready = threading.Event()
+            thread = threading.Thread(target=lambda ready=ready: worker.run(lambda _: ready.set()))  # type: ignore[misc]
+            thread.start()
+            assert ready.wait(20)
+            jm.Broker(journal).submit(message := jm.Message(task_name="double", args=[round_]))
+            assert jm.ResultStore(journal).get(message, timeout=20_000) == 2 * round_
+            worker.stop()
+            thread.join(20)
+            assert not thread.is_alive()
+    assert worker.noted == ["boot", "shutdown"] * 2
+
+
+def test_a_stop_before_it_is_ready_is_not_lost(tmp_path: Path) -> None:
+    worker = jm.Worker(named(work=lambda: 1), f"sqlite:///{tmp_path / 'j.db'}")
+    worker.stop()
+    seen: list[Foreman] = []
+    assert worker.run(seen.append).claimed == 0
+    assert len(seen) == 1
+
+
+# -- as programs -----------------------------------------------------------------------------------------------------
+
+
+class Site:
+    """A directory with a journal and one program that runs there."""
+
+    def __init__(self, path: Path, journal: Journal) -> None:
+        self.path, self.journal = path, journal
+        self.view, self.events = TaskView(), list[Event]()
+        self.programs: list[subprocess.Popen[str]] = []
+
+    def start(self, kind: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(Path(yard_tasks.__file__).with_name("pool_program.py")), kind, self.journal.url]
+        environment = {**os.environ, "YARD": str(self.path)}
+        joined = self.count(names.JOINED)
+        self.programs.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        wait_until(lambda: self.count(names.JOINED) > joined, "the program to join")
+        return self.programs[-1]
+
+    def count(self, name: str) -> int:
+        self.read()
+        return sum(event.name == name for event in self.events)
+
+    def close(self) -> None:
+        for program in self.programs:
+            with program:  # which closes its pipe
+                if program.poll() is None:
+                    program.kill()
+
+    def read(self) -> TaskView:
+        while found := self.journal.read({0: len(self.events)}, 10_000).events:
+            for event in found:
+                self.view.apply(event)
+            self.events += found
+        return self.view
+
+    def submit(self, task: Task[Any, Any], *arguments: Any) -> jm.Message:
+        message = task.generate(args=list(arguments), submit=False)
+        jm.Broker(self.journal).submit(message)
+        return message
+
+    def pids(self, task: str) -> list[int]:
+        marks = self.path / "marks"
+        lines = [line.split() for line in marks.read_text().splitlines()] if marks.exists() else []
+        return [int(line[2]) for line in lines if line[0] == task]
+
+    def reached(self, message: jm.Message, state: State) -> None:
+        def there() -> bool:
+            task = self.read().find(message.uuid)
+            return task is not None and task.state is state
+
+        wait_until(there, f"{message.task_name} to be {state.name}", 30)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Journal(f"sqlite:///{tmp_path / 'site.db'}") as journal:
+        place = Site(tmp_path, journal)
+        try:
+            yield place
+        finally:
+            place.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_pool_of_threads_grows_drains_at_sigterm_and_leaves_other_mechanisms_alone(site: Site) -> None:
+    program = site.start("thread")
+    other = site.submit(pool_tasks.compute, 1)
+    held = [site.submit(yard_tasks.hold, "a") for _ in range(6)]
+    wait_until(lambda: len(site.pids("hold")) == 4, "two groups of two threads to be full")
+    assert len(set(site.pids("hold"))) == 2
+    assert program.pid not in site.pids("hold")
+    program.terminate()
+    (site.path / "a.go").touch()
+    assert program.wait(30) == 0
+    states = sorted(site.read().find(message.uuid).state.name for message in held)  # type: ignore[union-attr]
+    assert states == ["READY"] * 2 + ["SUCCEEDED"] * 4
+    assert not any(alive(pid) for pid in site.pids("hold"))
+    assert site.read().live[other.uuid].state is State.READY
+    assert program.stdout is not None
+    assert program.stdout.read() == "4 succeeded\n"
+
+
+def test_a_killed_pool_leaves_no_orphan_and_its_heir_runs_the_rest(site: Site) -> None:
+    program = site.start("thread")
+    held = site.submit(yard_tasks.hold, "a")
+    wait_until(lambda: len(site.pids("hold")) == 1, "the task to run")
+    (child,) = site.pids("hold")
+    program.kill()
+    program.wait()
+    wait_until(lambda: not alive(child), "the child to end with its foreman")
+    (site.path / "a.go").touch()
+    site.start("worker")
+    site.reached(held, State.SUCCEEDED)
+    assert site.read().find(held.uuid).attempts == 2  # type: ignore[union-attr]
+
+
+def test_tasks_of_a_killed_group_count_an_attempt_and_run_again(site: Site) -> None:
+    site.start("thread")
+    held = [site.submit(yard_tasks.hold, "a") for _ in range(2)]
+    wait_until(lambda: len(site.pids("hold")) == 2, "both to run")
+    assert len({*site.pids("hold")}) == 1
+    os.kill(site.pids("hold")[0], 9)
+    wait_until(lambda: len(site.pids("hold")) == 4, "both to run again")
+    (site.path / "a.go").touch()
+    for message in held:
+        site.reached(message, State.SUCCEEDED)
+        assert site.view.find(message.uuid).attempts == 2  # type: ignore[union-attr]
+    retried = [event for event in site.events if event.name == names.RETRIED]
+    assert ["SIGKILL" in event.context["exception"]["text"] for event in retried] == [True, True]
+
+
+def test_a_pool_of_processes_runs_its_own(site: Site) -> None:
+    program = site.start("process")
+    messages = [site.submit(pool_tasks.compute, number) for number in range(20)]
+    for message in messages:
+        site.reached(message, State.SUCCEEDED)
+    assert 1 <= len(set(site.pids("compute"))) <= 2
+    assert program.pid not in site.pids("compute")

@@ -1,0 +1,250 @@
+"""Workers as a program starts them: one for all mechanisms, and one for each of threads and processes.
+
+`ThreadWorkerPool` and `ProcessWorkerPool` take the parameters of the reference task queue, by its names, in its units
+and with its defaults. There each is an engine of its own; here both are the same worker with other settings.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from ..journal.limits import ENFORCE_MS_DEFAULT, THREADS_DEFAULT
+from ..journal.synchronous import Journal
+from .backoff import Backoff
+from .errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
+from .foreman.foreman import Foreman
+from .health.report import HealthTarget
+from .loading import collect_tasks
+from .settings import Settings, Statistics, Subset, processes_default
+from .task import MECHANISMS, Task
+from .worker import journal_url, work
+
+logger = logging.getLogger("journeyman.worker")
+
+Tasks = str | Iterable[Task[Any, Any]] | Mapping[str, Task[Any, Any]]
+
+SLOT_WAIT_MS_DEFAULT: Final = 50
+
+
+class Worker:
+    """Runs `tasks` of every mechanism until SIGTERM or SIGINT, or until `stop` is called.
+
+    - `tasks`: a list of them, or the name of the package that holds them.
+    - `journal`: a journal or its URL; None for the tasks' brokers' own, else the one in `JOURNEYMAN_JOURNAL`.
+    - `mechanisms`: run only the tasks of these: "async", "thread", "process".
+    - `health`: where to report whether it is well: a path, HOST:PORT, or a `HealthTarget`.
+
+    `NoTasksFoundError` if there are no tasks; `ValidationError` for settings that make no sense with them.
+    """
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        journal: Journal | str | None = None,
+        settings: Settings | None = None,
+        *,
+        mechanisms: Collection[str] = MECHANISMS,
+        health: HealthTarget | str | None = None,
+    ) -> None:
+        self.tasks = _of(_by_name(tasks), mechanisms)
+        self.settings = settings or Settings()
+        _check_subset(self.settings.queues, self.tasks)
+        self._journal = journal.asynchronous.opening_url if isinstance(journal, Journal) else journal
+        self._health = HealthTarget.parse(health) if isinstance(health, str) else health
+        self._foreman: Foreman | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._guard = threading.Lock()
+        self._stopping = False
+
+    @property
+    def journal_url(self) -> str | None:
+        """The URL of the journal it works on; None where the environment says which."""
+        return journal_url(self.tasks, self._journal)
+
+    def run(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
+        """Work until it is stopped, drain and leave; what it has done. `started(foreman)` is called when it is ready.
+
+        In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once.
+        """
+        self.on_boot()
+        try:
+            return asyncio.run(self.work(started))
+        finally:
+            self.on_shutdown()
+
+    async def work(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
+        """The same as `run` within a loop, without the hooks."""
+
+        def ready(foreman: Foreman) -> None:
+            with self._guard:
+                self._foreman, self._loop = foreman, asyncio.get_running_loop()
+                stopping = self._stopping
+            started(foreman)
+            if stopping:
+                foreman.stop()
+
+        try:
+            return await work(self.tasks, self._journal, self.settings, ready, self._health)
+        finally:
+            with self._guard:
+                self._foreman, self._stopping = None, False
+
+    def stop(self) -> None:
+        """Let it drain and leave; from any thread, and before it is ready too. The next `run` begins anew."""
+        with self._guard:
+            self._stopping = True
+            if self._foreman is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._foreman.stop)
+
+    def on_boot(self) -> None:
+        """For subclasses: called before it begins."""
+
+    def on_shutdown(self) -> None:
+        """For subclasses: called when it has ended, however that was."""
+
+
+class ThreadWorkerPool(Worker):
+    """Runs the tasks with mechanism "thread": in groups of `n_threads`, each in a child process.
+
+    - `n_processes`: how many groups at most; None for one less than there are processors. A group is added where all
+      are full and tasks wait, and let go when it has been idle for a minute.
+    - `n_process_floor`: how many groups are kept whatever the load.
+    - `complete_only_on_thread_exit`: a task that is over its time ends when its thread does. Otherwise a thread that
+      does not react is given up after some seconds: the task has failed, and may run elsewhere while the call lasts.
+    - `queues`: those it serves, in order of preference; None for those of its tasks, sorted. `subset`: the same, or a
+      mapping of queues to the tasks it takes from there. `task_specific_mode`: of each queue only its own tasks.
+    - `settings`: everything else, as for `Worker`. `slot_wait_interval` and `backoff` are taken for compatibility and
+      change nothing: nothing is polled here, so there is no pause between two looks.
+
+    The children import the tasks' modules by name: tasks of the script that was started are refused with
+    `ValidationError`. A `Worker` can run these, with threads of its own process.
+    """
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        queues: Subset | None = None,
+        *,
+        n_threads: int = THREADS_DEFAULT,
+        n_processes: int | None = None,
+        n_process_floor: int = 1,
+        complete_only_on_thread_exit: bool = False,
+        task_specific_mode: bool = False,
+        subset: Subset | None = None,
+        slot_wait_interval: int = SLOT_WAIT_MS_DEFAULT,
+        backoff: Backoff | None = None,
+        journal: Journal | str | None = None,
+        settings: Settings | None = None,
+        health: HealthTarget | str | None = None,
+    ) -> None:
+        self.slot_wait_interval, self.backoff = slot_wait_interval, backoff
+        own = _of(_by_name(tasks), ["thread"])
+        pool = replace(
+            settings or Settings(),
+            queues=_subset(own, settings, queues, subset, task_specific_mode=task_specific_mode),
+            threads=n_threads,
+            thread_processes=_positive("n_processes", n_processes),
+            process_floor=n_process_floor,
+            abandon_threads=not complete_only_on_thread_exit,
+        )
+        super().__init__(own, journal, pool, health=health)
+
+
+class ProcessWorkerPool(Worker):
+    """Runs the tasks with mechanism "process": each in a child process, which is killed when its time is over.
+
+    - `n_processes`: how many at most; None for one less than there are processors. They are resident: started when
+      there is work, used again for the next task, let go when idle for a minute down to one.
+    - `prune_interval`: how often, in ms, running tasks are compared with their timeouts.
+    - The other parameters are those of `ThreadWorkerPool`.
+    """
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        queues: Subset | None = None,
+        *,
+        n_processes: int | None = None,
+        prune_interval: int = ENFORCE_MS_DEFAULT,
+        task_specific_mode: bool = False,
+        subset: Subset | None = None,
+        slot_wait_interval: int = 2 * SLOT_WAIT_MS_DEFAULT,
+        backoff: Backoff | None = None,
+        journal: Journal | str | None = None,
+        settings: Settings | None = None,
+        health: HealthTarget | str | None = None,
+    ) -> None:
+        self.slot_wait_interval, self.backoff = slot_wait_interval, backoff
+        own = _of(_by_name(tasks), ["process"])
+        pool = replace(
+            settings or Settings(),
+            queues=_subset(own, settings, queues, subset, task_specific_mode=task_specific_mode),
+            processes=_positive("n_processes", n_processes),
+            enforce_ms=prune_interval,
+        )
+        super().__init__(own, journal, pool, health=health)
+
+
+def _positive(name: str, count: int | None) -> int:
+    if count is None:
+        return processes_default()
+    if count < 1:
+        raise ValidationError(f"{name} must be at least 1, got {count!r}")
+    return count
+
+
+def _by_name(tasks: Tasks) -> dict[str, Task[Any, Any]]:
+    if isinstance(tasks, str):
+        return collect_tasks(tasks)
+    named: dict[str, Task[Any, Any]] = {}
+    for task in tasks.values() if isinstance(tasks, Mapping) else tasks:
+        if named.setdefault(task.name, task) is not task:
+            raise TaskNameCollisionError(f"two tasks are called {task.name!r}; give one of them another name")
+    return named
+
+
+def _of(tasks: Mapping[str, Task[Any, Any]], mechanisms: Collection[str]) -> dict[str, Task[Any, Any]]:
+    """The tasks of these mechanisms; it is said which are left out."""
+    if unknown := sorted(set(mechanisms) - set(MECHANISMS)):
+        raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {', '.join(unknown)}")
+    wanted = {name: task for name, task in tasks.items() if task.mechanism in mechanisms}
+    left_out = sorted(tasks.keys() - wanted.keys())
+    if not wanted:
+        there = f"; there are {', '.join(left_out)}, of other mechanisms" if left_out else ""
+        raise NoTasksFoundError(f"expected tasks with mechanism {' or '.join(sorted(mechanisms))}, got none{there}")
+    if left_out:
+        logger.info("left to other workers, for their mechanism: %s", ", ".join(left_out))
+    return wanted
+
+
+def _subset(
+    tasks: Mapping[str, Task[Any, Any]],
+    settings: Settings | None,
+    queues: Subset | None,
+    subset: Subset | None,
+    *,
+    task_specific_mode: bool,
+) -> Subset:
+    """What a pool serves: what it is given, else its tasks' own queues, in the order of their names."""
+    given = [each for each in (queues, subset, settings.queues if settings is not None else None) if each is not None]
+    if len(given) > 1:
+        raise ValidationError("queues, subset and the settings' queues mean the same: give one of them")
+    served = given[0] if given else sorted({task.queue for task in tasks.values()})
+    if not task_specific_mode or isinstance(served, Mapping):
+        return served
+    return {queue: [name for name, task in tasks.items() if task.queue == queue] for queue in served}
+
+
+def _check_subset(queues: Subset | None, tasks: Mapping[str, Task[Any, Any]]) -> None:
+    """Refuse a subset that names tasks which are not there: it would wait for them for ever."""
+    for queue, names in queues.items() if isinstance(queues, Mapping) else ():
+        for name in names or ():
+            if name not in tasks:
+                close = get_close_matches(name, tasks, n=1)
+                hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(tasks))}"
+                raise ValidationError(f"the queue {queue!r} is narrowed to {name!r}, which is none of the tasks{hint}")
