@@ -129,8 +129,8 @@ class SharedTail:
 
     # --- without it -------------------------------------------------------------------------------------------------
 
-    async def lead(self, timeout: float | None) -> None:
-        """Read the next page for all; for who has become the leader."""
+    async def lead(self, place: Place, limit: int, timeout: float | None, partition: int | None) -> Page | None:
+        """Read for all, as who has become the leader; what of it the leader, at `place`, is handed."""
         tail, window = self._tail, self.window
         timeout, self._is_urgent = 0 if self._is_urgent else timeout, False
         self._leads_briefly = timeout == 0
@@ -141,19 +141,33 @@ class SharedTail:
                 page = await self._read(tail, timeout)
         except Exception as raised:
             error = raised
-        finally:
-            with self.lock:
-                self._leading = False
-                if window is None or tail is None or self.window is not window:
-                    woken = self._everybody()  # the last reader went meanwhile
-                elif error is not None:
-                    woken = self._fail(window, error)
-                else:
-                    woken = self._add(window, tail, page if page is not None else self._arrived())
-                self._reading = None
-            _wake(woken)
+        except BaseException:
+            self._end_lead(tail, window, self._arrived(), None)
+            raise
+        with self.lock:
+            if page is not None and tail is not None and self.readers == 1 and not self._waiting:
+                alone = self.window is place.window and place.pass_over(page, limit, partition)
+                if alone:  # then the page need not be kept
+                    self._leading, self._reading = False, None
+                    place.window.head.update(tail.cursor)
+                    return page
+        self._end_lead(tail, window, page, error)
         if error is not None and tail is not None:
             await tail.aclose()
+        with self.lock:
+            return place.take(limit, partition) if self.window is window and not place.is_lost() else None
+
+    def _end_lead(self, tail: Tail | None, window: Window | None, page: Page | None, error: Exception | None) -> None:
+        with self.lock:
+            self._leading = False
+            if window is None or tail is None or self.window is not window:
+                woken = self._everybody()  # the last reader went meanwhile
+            elif error is not None:
+                woken = self._fail(window, error)
+            else:
+                woken = self._add(window, tail, page)
+            self._reading = None
+        _wake(woken)
 
     def _fail(self, window: Window, error: Exception) -> list[Turn]:
         # What is gone for the tail may be there for a reader further on: its own tail will say.
@@ -289,9 +303,7 @@ class Subscriber:
             page = self._take(place, limit, partition)
             if page is not None or not shared.try_to_lead():
                 return page
-        await shared.lead(0)
-        with shared.lock:
-            return None if self._left(place) else self._take(place, limit, partition)
+        return await shared.lead(place, limit, 0, partition)
 
     # --- behind the others ------------------------------------------------------------------------------------------
 
@@ -363,16 +375,15 @@ class Subscriber:
                 return None, False
         if not leads:
             return await self._look(place, limit, partition), True
-        await shared.lead(_remaining(deadline))
-        if not last:
-            return None, False
-        with shared.lock:
-            return None if self._left(place) else self._take(place, limit, partition), True
+        page = await shared.lead(place, limit, _remaining(deadline), partition)
+        return page, last or page is not None
 
     def _take(self, place: Place, limit: int, partition: int | None) -> Page | None:
+        if not place.window.pages:
+            return None
         page = place.take(limit, partition)
-        if page is not None and self._shared.readers == 1 and self._window is not None:
-            self._window.forget(place.done())  # nobody else wants them
+        if page is not None and self._shared.readers == 1:
+            place.window.forget(place.done())  # nobody else wants them
         return page
 
     async def _look(self, place: Place, limit: int, partition: int | None) -> Page | None:

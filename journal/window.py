@@ -58,22 +58,22 @@ class Window:
 class Place:
     """One reader's place in a window: how far it has come in each partition. Nothing is taken from a lost one."""
 
-    __slots__ = ("_number", "_window", "offsets")
+    __slots__ = ("_number", "offsets", "window")
 
     def __init__(self, window: Window, cursor: Mapping[int, int]) -> None:
         self.offsets = dict(cursor)
-        self._window = window
+        self.window = window
         self._number = window.first
 
     def is_lost(self) -> bool:
         """Whether pages that this reader has not taken have gone."""
-        return self._number < self._window.first and not self._window.covers(self.offsets)
+        return self._number < self.window.first and not self.window.covers(self.offsets)
 
     def take(self, limit: int, partition: int | None) -> Page | None:
         """The next page, of `partition` only if one is named; None if there is none. Cut only where it must be."""
         number = self._pass_taken()
-        pages = self._window.pages
-        for index in range(number - self._window.first, len(pages)):
+        pages = self.window.pages
+        for index in range(number - self.window.first, len(pages)):
             page = pages[index]
             offset = self.offsets[page.partition]
             if page.next_offset > offset and partition in (None, page.partition):
@@ -82,9 +82,18 @@ class Place:
                 return page
         return None
 
+    def pass_over(self, page: Page, limit: int, partition: int | None) -> bool:
+        """Take a page that has just been read without keeping it in the window; False if it cannot be taken whole."""
+        window, offset = self.window, self.offsets[page.partition]
+        whole = page.offsets[0] >= offset and len(page.rows) <= limit
+        if window.pages or not whole or partition not in (None, page.partition):
+            return False
+        window.begin[page.partition] = window.head[page.partition] = self.offsets[page.partition] = page.next_offset
+        return True
+
     def _pass_taken(self) -> int:
         """The number of the first page of which something is still to be taken."""
-        window, pages = self._window, self._window.pages
+        window, pages = self.window, self.window.pages
         number = max(self._number, window.first)
         end = window.first + len(pages)
         while number < end:
@@ -105,7 +114,7 @@ class Place:
 
     def cursor(self) -> dict[int, int]:
         """How far the reader has come: past what the tail has left out, too, where nothing is waiting for it."""
-        window = self._window
+        window = self.window
         if self.is_lost():
             return dict(self.offsets)
         start = self._pass_taken() - window.first

@@ -610,9 +610,9 @@ for reader in readers:
 entered = threading.Event()
 shared = readers[0]._shared
 lead = shared.lead
-async def leading(timeout):
+async def leading(*arguments):
     entered.set()
-    await lead(timeout)
+    return await lead(*arguments)
 shared.lead = leading
 threading.Thread(target=lambda: journal.run(readers[0].page()), daemon=True).start()
 assert entered.wait(30)
