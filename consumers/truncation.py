@@ -1,11 +1,14 @@
 """What retention has removed, and whether somebody has asked for it."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from ..journal.errors import HistoryTruncated
 from ..journal.event import decode
 from ..journal.log import Bounds, Log
+
+logger = logging.getLogger("journeyman")
 
 
 async def first_moment(log: Log, partition: int, offset: int) -> float | None:
@@ -43,6 +46,14 @@ async def notice(log: Log, first: Mapping[int, int], advice: str) -> HistoryTrun
         return None
     moment, partition = max(found)
     return HistoryTruncated(partition, 0, first[partition], moment if moment > float("-inf") else None, advice)
+
+
+async def told(log: Log, first: Mapping[int, int], who: str, advice: str) -> HistoryTruncated | None:
+    """As `notice`, and logs it, once: `who` goes on with what is left."""
+    truncated = await notice(log, first, advice)
+    if truncated is not None:
+        logger.warning("%s: %s", who, truncated)
+    return truncated
 
 
 async def refuse_cursor(log: Log, cursor: Mapping[int, int], first: Mapping[int, int]) -> None:

@@ -4,17 +4,16 @@ Who names a place, by a cursor, a checkpoint or a time, and retention has remove
 nothing is skipped in silence. Who names none asks for all there is, gets it, and is told that it is not all there was.
 """
 
-import logging
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...journal.errors import HistoryTruncated
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Bounds, Log
 from ..definition import ConsumerDefinition
-from ..truncation import notice, refuse_cursor, refuse_time
+from ..truncation import refuse_cursor, refuse_time, told
 
-logger = logging.getLogger("journeyman")
+_ADVICE: Final = "All that is left is delivered, as no place to begin at was named."
 
 
 class Beginning(NamedTuple):
@@ -42,7 +41,8 @@ async def beginning(
         await refuse_cursor(log, definition.start_cursor, first)
         return Beginning(definition.start_cursor)
     if definition.since <= 0:
-        return Beginning(first, await _told(log, first, definition))
+        who = f"a consumer of {definition.topic or 'all topics'!r}"
+        return Beginning(first, await told(log, first, who, _ADVICE))
     since, sought = definition.since, first
     if since > CLOCK_SKEW_SECONDS_MAX:
         sought = await log.position_at(since - CLOCK_SKEW_SECONDS_MAX)
@@ -50,12 +50,3 @@ async def beginning(
     if not skips:
         return Beginning(first)
     return Beginning({partition: max(offset, sought.get(partition, 0)) for partition, offset in first.items()})
-
-
-async def _told(log: Log, first: Mapping[int, int], definition: ConsumerDefinition) -> HistoryTruncated | None:
-    if not any(first.values()):
-        return None
-    truncated = await notice(log, first, "All that is left is delivered, as no place to begin at was named.")
-    if truncated is not None:
-        logger.warning("a consumer of %r: %s", definition.topic or "all topics", truncated)
-    return truncated

@@ -4,17 +4,21 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor, Position
+from ...journal.errors import HistoryTruncated
 from ...journal.limits import SNAPSHOT_EVENTS
 from ...journal.log import Page, Tail
+from ..truncation import told
 from .snapshots import SnapshotKeeper
 from .view import View
 
 V = TypeVar("V", bound=View)
+
+_ADVICE: Final = "The view is made of what is left, as it has no snapshots."
 
 
 class Replica(Generic[V]):
@@ -36,6 +40,8 @@ class Replica(Generic[V]):
         snapshot_every: int = SNAPSHOT_EVENTS,
     ) -> None:
         self.view = view
+        # What retention had removed before a view without snapshots began to read: such a view is of what is left.
+        self.truncated: HistoryTruncated | None = None
         self._journal = journal
         self._snapshot_every = snapshot_every
         self._snapshots: SnapshotKeeper | None = None
@@ -124,6 +130,8 @@ class Replica(Generic[V]):
         if start is None:
             self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
             start = await self._snapshots.start()
+            if self.view.snapshot_name is None:
+                self.truncated = await told(log, start, f"a replica of the view {type(self.view).__name__}", _ADVICE)
         tail = await self._journal.follow(start)
         self._applied, self._tail = dict(start), tail
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from journeyman.consumers import AsyncJournalConsumer, JournalConsumer, Replica, View, as_of
@@ -30,7 +30,7 @@ def day(n: float) -> float:
 class Seen(View):
     """A view with snapshots: how many events it was shown."""
 
-    snapshot_name = "seen"
+    snapshot_name: ClassVar[str | None] = "seen"
 
     def __init__(self) -> None:
         self.rows = 0
@@ -189,6 +189,32 @@ def test_a_replica_or_a_past_without_its_beginning_needs_a_snapshot(journal: Jou
     for moment in (day(2), day(8), {0: 3}, {0: 8}):
         with pytest.raises(HistoryTruncated, match="begins at offset 6"):
             journal.run(as_of(journal.asynchronous, Seen, moment))
+
+
+def test_a_replica_of_a_view_without_snapshots_is_made_of_what_is_left_and_says_so(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Plain(Seen):
+        snapshot_name = None
+
+    whole = Replica(journal.asynchronous, Plain())
+    journal.run(whole.catch_up())
+    assert (whole.view.rows, whole.truncated) == (EVENTS, None)
+    trim(journal)
+    with caplog.at_level(logging.WARNING, "journeyman"):
+        rest = Replica(journal.asynchronous, Plain())
+        journal.run(rest.catch_up())
+    assert rest.view.rows == EVENTS - TRIMMED
+    assert rest.truncated is not None
+    assert rest.truncated.first_time == pytest.approx(FIRST_LEFT, abs=1)
+    (record,) = caplog.records
+    assert "the view Plain" in record.message
+    for each in (whole, rest):
+        journal.run(each.aclose())
+    late = Replica(journal.asynchronous, Plain(), cursor={0: 2})
+    with pytest.raises(HistoryTruncated):
+        journal.run(late.catch_up())
+    journal.run(late.aclose())
 
 
 def test_of_several_partitions_the_one_that_begins_last_is_named() -> None:
