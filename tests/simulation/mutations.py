@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from journeyman.workers import State, TaskView
 from journeyman.workers.rules import decide, names, ready, view, watch
+from journeyman.workers.rules.level import Level
 from journeyman.workers.rules.ready import ReadyTasks
+from journeyman.workers.rules.selection import Selection
 from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
 from journeyman.workers.rules.view import SessionState
 from journeyman.workers.rules.watch import Suspect, Watch
@@ -340,3 +342,16 @@ def a_task_that_came_back_is_offered_twice(patch: MonkeyPatch) -> None:
 def more_is_claimed_than_there_is_room_for(patch: MonkeyPatch) -> None:
     real = ReadyTasks.take
     patch.setattr(ReadyTasks, "take", lambda self, limit, now, monotonic: real(self, limit + 1, now, monotonic))
+
+
+@mutation
+def queues_are_matched_by_their_beginnings(patch: MonkeyPatch) -> None:
+    def alike(self: Selection, queue: str, task: str) -> bool:
+        return self.queues is None or any(queue.startswith(named) for named in self.queues)
+
+    patch.setattr(Selection, "serves", alike)
+
+
+@mutation
+def a_queue_is_forgotten_with_what_waits_in_it(patch: MonkeyPatch) -> None:
+    patch.setattr(Level, "empty", True)

@@ -19,6 +19,7 @@ from journeyman.workers.foreman.entries import (
 from journeyman.workers.rules import names
 from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
 from journeyman.workers.rules.ready import ReadyTasks
+from journeyman.workers.rules.selection import rank_in
 from journeyman.workers.rules.watch import Watch, grace
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class SimulatedWorker:
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
         self.view = TaskView(keep_rows=True)
-        self.ready = ReadyTasks()
+        self.selection = world.selection(number)
+        self.ready = ReadyTasks(selection=self.selection)
         self.watch = Watch()
         self.applied = [0] * len(world.log.partitions)
         self.joins = self.seq = 0
@@ -165,9 +167,23 @@ class SimulatedWorker:
         check(len({task.id for task in claims}) == len(claims), "it claims a task twice at once")
         for task in claims:
             self.world.referee.claims(task, self.wall)
-        priorities = [task.priority for task in claims]
-        check(priorities == sorted(priorities), f"it claims by these priorities: {priorities}")
+            queues, only = self.selection.queues, self.selection.tasks.get(task.queue)
+            chosen = (queues is None or task.queue in queues) and (only is None or task.name in only)
+            check(chosen, f"it claims {task.id} from {task.queue} and serves {queues}")
+        self._check_order(claims)
         return commands
+
+    def _check_order(self, claims: list[TaskState]) -> None:
+        """What it prefers comes first, and within that the better priority; with turns, within each queue."""
+        if self.selection.ageing_ms:
+            return
+        ranks = self.selection.ranks()
+        shelves: dict[str, list[tuple[int, int]]] = {}
+        for task in claims:
+            shelf = task.queue if self.selection.order == "fair" else ""
+            shelves.setdefault(shelf, []).append((rank_in(ranks, task.queue, task.name), task.priority))
+        for order in shelves.values():
+            self.world.referee.check(order == sorted(order), f"it claims by these places and priorities: {order}")
 
     def _rest(self) -> None:
         """Sleep until something is due; what lands in the log wakes it anyway."""
@@ -232,8 +248,20 @@ class SimulatedWorker:
                     self.leases[place] = self._lease(place)
                     self.shared = True
                 self.leases[place].spent = True
-                settings = Settings(lease_ms=int(self.world.lease * 1_000))
-                return join_entry(command, self.leases[place], settings, ["work"], PLACES)
+                return join_entry(command, self.leases[place], self._settings(), ["work"], PLACES)
+
+    def _settings(self) -> Settings:
+        chosen = self.selection
+        queues = {queue: chosen.tasks.get(queue) for queue in chosen.queues} if chosen.queues is not None else None
+        settings = Settings(
+            queues=queues,
+            queue_order=chosen.order,
+            queue_weights=chosen.weights,
+            priority_ageing_ms=chosen.ageing_ms or None,
+            lease_ms=int(self.world.lease * 1_000),
+        )
+        self.world.referee.check(settings.selection == chosen, "a worker says something else than it does")
+        return settings
 
     def _append(self, entries: list[Entry]) -> None:
         self.busy = True

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import orjson
 from journeyman.journal.event import Draft
 from journeyman.workers import Message
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import pipeline
 from journeyman.workers.rules import names
+from journeyman.workers.rules.selection import Selection
 
 from .log import SimulatedLog
 from .referee import Referee
@@ -50,8 +52,11 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.random = random.Random(seed)
+        # Apart, so that which tasks workers choose changes nothing else of the story.
+        self.taste = random.Random(f"what the workers of world {seed} choose")
         self.now = 0.0
         self.lease = self.random.choice(LEASES)
+        self.selections = self._selections()
         self.peace_at = FAULTY_LEASES * self.lease
         self.faults = True
         self.log = SimulatedLog(self, self.random.choice([1, 1, 2]))
@@ -96,6 +101,23 @@ class World:
         if not done():
             self.now = end
 
+    # -- what they choose --------------------------------------------------------------------------------------------
+
+    def _selections(self) -> list[Selection]:
+        """What workers choose; the first of these is for who chooses nothing."""
+        ageing = self.taste.choice([0, 0, 1, int(self.lease * 500), int(self.lease * 50_000)])
+        kinds = [Selection(ageing_ms=ageing)]
+        if self.taste.random() < 0.3:
+            kinds = [Selection(order="fair", weights={"a": 3}, ageing_ms=ageing)]
+        if self.taste.random() < 0.3:
+            narrow = msgspec.structs.replace(kinds[0], queues=("ab", "a"), tasks={"a": ("work",)})
+            kinds += [narrow, msgspec.structs.replace(kinds[0], queues=("b", "a"), weights={})]
+        return kinds
+
+    def selection(self, number: int) -> Selection:
+        """What the worker of that number chooses; all of them together choose everything, once there is peace."""
+        return self.selections[number % len(self.selections) if self.faults else 0]
+
     # -- who there is ------------------------------------------------------------------------------------------------
 
     def hire(self) -> None:
@@ -115,6 +137,7 @@ class World:
             )
             message = Message(
                 task_name="work",
+                queue=self.taste.choice(["a", "ab", "b"]),
                 uuid=task,
                 priority=self.random.choice([0, 0, 1, 2]),
                 max_retries=self.random.choice([0, 1, 2] if self.scripts[task].failing == 1.0 else [0, 1, 3, None]),
@@ -216,6 +239,8 @@ class World:
         self.faults = False
         self.hire()
         self.hire()
+        if len(self.selections) > 1:
+            self.workers.append(SimulatedWorker(self, next(self._seq)))
 
     def _compare_views(self) -> None:
         """Whoever has read everything knows what the referee knows."""

@@ -2,6 +2,7 @@
 
 from journeyman.workers import TaskView
 from journeyman.workers.inspection.overview import Orphans, QueueLine, overview
+from journeyman.workers.rules.selection import Selection
 from story import LEASE_MS, Story
 
 
@@ -86,6 +87,16 @@ def test_tasks_that_no_live_worker_can_run_are_named() -> None:
     assert overview(story.view, 1_010.0).orphans == [Orphans("resize", "mail", 2), Orphans("send", "bulk", 1)]
     story.joined("v", tasks=None)
     assert overview(story.view, 1_010.0).orphans == []
+
+
+def test_a_task_to_which_no_worker_of_its_queue_is_narrowed_is_named_too() -> None:
+    story = Story()
+    story.joined("w", tasks=("send", "resize"), queues=("mail",), selection=Selection(tasks={"mail": ("resize",)}))
+    story.submitted("unserved")
+    story.submitted("served", task_name="resize")
+    seen = overview(story.view, 1_010.0)
+    assert seen.orphans == [Orphans("send", "mail", 1)]
+    assert seen.workers[0].selection == {"tasks": {"mail": ("resize",)}}
 
 
 def test_what_was_refused_lost_and_taken_over_is_counted() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
-from journeyman.workers import Settings, State, TaskState, ValidationError
+from journeyman.journal.log import Page
+from journeyman.workers import Settings, State, TaskState, TaskView, ValidationError
 from journeyman.workers.foreman.joining import joining
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import Selection, selection_of
@@ -295,3 +296,16 @@ def test_a_worker_says_what_it_selects(settings: Settings) -> None:
     fact, context = joining("w", 1_000, ["send"], settings.selection, 4)
     assert selection_of(fact.queues, fact.selection) == settings.selection
     assert (b"selection" in context) == (settings.selection.said() != {})
+
+
+def test_what_a_worker_has_said_survives_a_snapshot() -> None:
+    view = TaskView()
+    chosen = Selection(("a",), {"a": ("send",)}, "fair", {"a": 2}, 5_000)
+    fact, context = joining("w", 1_000, ["send"], chosen, 4)
+    row = b'{"name":"worker.joined","timestamp":1.0,"context":%b}' % context
+    view.apply_page(Page(0, [0], [row]))
+    again = TaskView()
+    again.restore(view.snapshot())
+    for session in (view.session(0, "w"), again.session(0, "w")):
+        assert session is not None
+        assert selection_of(session.queues, session.selection) == chosen == selection_of(fact.queues, fact.selection)

@@ -11,6 +11,7 @@ from journeyman.workers.inspection.evidence import gather
 from journeyman.workers.inspection.findings import NOTHING, Evidence, Finding, Refusal, Turn
 from journeyman.workers.inspection.past import standing
 from journeyman.workers.inspection.why import explain
+from journeyman.workers.rules.selection import Selection
 from story import Story
 
 Tell = Callable[[Story], Any]
@@ -46,6 +47,26 @@ def unserved(story: Story) -> None:
     story.joined("w", queues=("urgent", "bulk"))
     story.joined("v", tasks=("resize",))
     story.submitted("t")
+
+
+def narrowed(story: Story) -> None:
+    story.joined(
+        "w", tasks=("send", "resize"), queues=("mail", "bulk"), selection=Selection(tasks={"mail": ("resize",)})
+    )
+    story.submitted("t")
+
+
+def behind_none_as_queues_take_turns(story: Story) -> None:
+    story.joined("w", queues=("urgent", "mail"), selection=Selection(order="fair"))
+    story.submitted("in-urgent", queue="urgent")
+    story.submitted("t")
+
+
+def behind_one_that_has_aged(story: Story) -> None:
+    story.joined("w", selection=Selection(ageing_ms=10_000))
+    story.submitted("aged", 979.0, priority=2)
+    story.submitted("too-young", 981.0, priority=2)
+    story.submitted("t", 1_000.0, priority=0)
 
 
 def silent_about_tasks(story: Story) -> None:
@@ -185,6 +206,9 @@ CASES = [
     Case("nobody knows it", ignorant, ["no_worker_knows"], "2 workers are running, and they know resize and thumb."),
     Case("the only one does not", ignorant_one, ["no_worker_knows"], "1 worker is running, and it knows resize."),
     Case("nobody serves the queue", unserved, ["queue_unserved"], "the worker that knows it serves bulk and urgent."),
+    Case("the queue is served for other tasks", narrowed, ["queue_unserved"], "bulk and mail (there only resize)."),
+    Case("queues take turns", behind_none_as_queues_take_turns, ["next"], "Nothing is in its way"),
+    Case("aged", behind_one_that_has_aged, ["behind"], "1 task comes first: of lower priority, waiting for longer."),
     Case("a worker that did not say may", silent_about_tasks, ["next"], "Nothing is in its way"),
     Case("a worker that left names out may", many_names, ["next"], "Nothing is in its way"),
     Case("behind others", behind_in_queue, ["behind"], "3 tasks come first: of its priority, submitted earlier."),

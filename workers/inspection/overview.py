@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..rules.transitions import State
 from ..rules.view import SessionState, TaskState, TaskView
@@ -29,7 +29,8 @@ class WorkerLine(NamedTuple):
     """One worker, all its sessions together.
 
     `last_sign` is when it was last heard of, in seconds since the epoch, None if that is not known. `overdue`: it holds
-    claims and has been silent for longer than its lease. `tasks` is None if it did not say what it knows.
+    claims and has been silent for longer than its lease. `tasks` is None if it did not say what it knows. `selection`
+    is what it said of narrowed queues, turns and ageing.
     """
 
     worker: str
@@ -45,6 +46,7 @@ class WorkerLine(NamedTuple):
     tasks: tuple[str, ...] | None
     more_tasks: int
     partitions: int
+    selection: dict[str, Any]
 
 
 class Orphans(NamedTuple):
@@ -163,6 +165,7 @@ def _worker(sessions: list[SessionState], now: float, sign: float | None) -> Wor
         first.tasks,
         first.more_tasks,
         len(sessions),
+        first.selection.said() if first.selection is not None else {},
     )
 
 
@@ -177,4 +180,5 @@ def _orphans(view: TaskView, workers: Iterable[WorkerLine]) -> list[Orphans]:
 
 def _can_run(worker: WorkerLine, name: str, queue: str) -> bool:
     knows = worker.tasks is None or worker.more_tasks > 0 or name in worker.tasks
-    return knows and (worker.queues is None or queue in worker.queues)
+    only = worker.selection.get("tasks", {}).get(queue, (name,))
+    return knows and (worker.queues is None or queue in worker.queues) and name in only

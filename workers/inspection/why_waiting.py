@@ -7,6 +7,7 @@ said about such a worker therefore says "if".
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from ..rules.selection import Selection, rank_in, selection_of, waiting_since
 from ..rules.transitions import State
 from ..rules.view import SessionState, TaskState, TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
@@ -72,7 +73,7 @@ def _capable(view: TaskView, task: TaskState) -> list[SessionState]:
     return [
         session
         for session in view.sessions.get(task.partition, {}).values()
-        if _knows(session, task.name) and _serves(session, task.queue)
+        if _knows(session, task.name) and _selection(session).serves(task.queue, task.name)
     ]
 
 
@@ -80,8 +81,15 @@ def _knows(session: SessionState, name: str) -> bool:
     return session.tasks is None or session.more_tasks > 0 or name in session.tasks
 
 
-def _serves(session: SessionState, queue: str) -> bool:
-    return session.queues is None or queue in session.queues
+def _selection(session: SessionState) -> Selection:
+    return selection_of(session.queues, session.selection)
+
+
+def _served(session: SessionState) -> list[str]:
+    """The queues it serves, with the tasks to which it narrows them."""
+    narrowed = session.selection.tasks if session.selection is not None else {}
+    only = {queue: f" (there only {listing(names)})" for queue, names in narrowed.items()}
+    return [f"{queue}{only.get(queue, '')}" for queue in session.queues or ()]
 
 
 def _nobody(view: TaskView, task: TaskState) -> Finding:
@@ -96,27 +104,32 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
         they = "it knows" if len(sessions) == 1 else "they know"
         sentence = f"No live worker knows the task {task.name}: {running}, and {they} {listing(known)}."
         return Finding("no_worker_knows", sentence, {"task": task.name, "workers": len(sessions), "known": known})
-    served = sorted({queue for session in knowing for queue in session.queues or ()})
+    served = sorted({queue for session in knowing for queue in _served(session)})
     who = "the worker that knows it serves" if len(knowing) == 1 else f"the {len(knowing)} workers that know it serve"
     sentence = f"No live worker serves its queue {task.queue} for the task {task.name}: {who} {listing(served)}."
     return Finding("queue_unserved", sentence, {"queue": task.queue, "workers": len(sessions), "served": served})
 
 
 class _Ahead(NamedTuple):
-    """What one worker would claim before the task: of queues it prefers, of better priority, submitted earlier."""
+    """What one worker would claim before the task.
+
+    Of queues, or tasks in them, that it prefers; of better priority; submitted earlier; of lower priority, where ageing
+    has let them overtake.
+    """
 
     preferred: int
     better: int
     earlier: int
+    aged: int
 
     @property
     def total(self) -> int:
-        return self.preferred + self.better + self.earlier
+        return self.preferred + self.better + self.earlier + self.aged
 
 
 def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[SessionState]) -> list[Finding]:
     """How many tasks come first, for the worker where they are fewest."""
-    profiles = {(session.queues, session.tasks, session.more_tasks > 0): session for session in capable}
+    profiles = {(repr(_selection(session)), session.tasks, session.more_tasks > 0): session for session in capable}
     fewest = min((_count_ahead(view, task, now, session) for session in profiles.values()), key=lambda each: each.total)
     if not fewest.total:
         return []
@@ -124,6 +137,7 @@ def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[Sessio
         (fewest.preferred, "in queues that are served first"),
         (fewest.better, "of better priority"),
         (fewest.earlier, "of its priority, submitted earlier"),
+        (fewest.aged, "of lower priority, waiting for longer"),
     ]
     parts = [(f"{count:,} " if count < fewest.total else "") + words for count, words in counted if count]
     comes = "comes" if fewest.total == 1 else "come"
@@ -132,22 +146,34 @@ def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[Sessio
 
 
 def _count_ahead(view: TaskView, task: TaskState, now: float, session: SessionState) -> _Ahead:
-    ranks = {queue: rank for rank, queue in enumerate(session.queues or ())}
-    rank, place = ranks.get(task.queue, 0), (task.submitted_at, task.submitted)
-    preferred = better = earlier = 0
+    selection = _selection(session)
+    ranks = selection.ranks()
+    rank, stands, place = rank_in(ranks, task.queue, task.name), _stands(selection, task), _place(task)
+    preferred = better = earlier = aged = 0
     for other in view.live.values():
         if other.state is not State.READY or other.due > now or other is task or not _knows(session, other.name):
             continue
-        if session.queues is not None and other.queue not in ranks:
+        if not selection.serves(other.queue, other.name):
             continue
-        other_rank = ranks.get(other.queue, 0)
+        if selection.order == "fair" and other.queue != task.queue:
+            continue  # that queue has turns of its own
+        other_rank = rank_in(ranks, other.queue, other.name)
         if other_rank != rank:
             preferred += other_rank < rank
-        elif other.priority != task.priority:
+        elif other.priority == task.priority:
+            earlier += _place(other) < place
+        elif _stands(selection, other) < stands:
             better += other.priority < task.priority
-        else:
-            earlier += (other.submitted_at, other.submitted) < place
-    return _Ahead(preferred, better, earlier)
+            aged += other.priority > task.priority
+    return _Ahead(preferred, better, earlier, aged)
+
+
+def _stands(selection: Selection, task: TaskState) -> tuple[float, float]:
+    return selection.stands(task.priority, waiting_since(task.submitted_at, task.due))
+
+
+def _place(task: TaskState) -> tuple[float, int]:
+    return task.submitted_at, task.submitted
 
 
 def _busy_or_silent(

@@ -46,9 +46,10 @@ class ReadyTasks:
         self._serves = selection.serves if selection.queues is not None else None
         self._ranks: Ranks | None = selection.ranks()
         self._period = selection.ageing_ms / 1_000
+        self._new_rank = itertools.count()
         self._turns: Turns | None = None
         if selection.order == "fair":
-            self._turns, self._new_rank = Turns(selection.weights), itertools.count()
+            self._turns = Turns(selection.weights)
             self._ranks = self._ranks or {}
         self._levels: dict[LevelKey, Level] = {}
         self._order: list[LevelKey] = []

@@ -51,15 +51,10 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
             place += 1 if named is None else len(named)
         return ranks
 
-    def rank(self, queue: str, task: str) -> int:
-        """The place in the order of preference of a task that it serves; 0 where all are alike."""
-        place = (self.ranks() or {}).get(queue, 0)
-        return place if isinstance(place, int) else place[task]
-
     def stands(self, priority: int, since: float) -> tuple[float, float]:
         """What a task of that priority, waiting since then (seconds since the epoch), is compared by; less is first."""
         if not self.ageing_ms:
-            return priority, 0.0
+            return priority, since
         return aged(priority, since, self.ageing_ms / 1_000), priority
 
     def said(self) -> dict[str, Any]:
@@ -69,6 +64,12 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 EVERYTHING: Final = Selection()
+
+
+def rank_in(ranks: Ranks | None, queue: str, task: str) -> int:
+    """The place in the order of preference of a task that is served; 0 where all are alike."""
+    place = ranks[queue] if ranks is not None else 0
+    return place if isinstance(place, int) else place[task]
 
 
 def aged(priority: int, since: float, period: float) -> float:
