@@ -206,9 +206,17 @@ def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
         Text(f"{worker.claims:,}" + (f" of {worker.slots:,}" if worker.slots else ""), "" if worker.claims else "dim"),
         Text(heard, "bold red" if worker.overdue else ""),
         Text(clock(worker.joined_at, now), "dim"),
-        Text(printable(listing(worker.queues, _NAMES_SHOWN)) if worker.queues is not None else "all"),
+        Text(printable(_served(worker))),
         Text(_known(worker)),
     ]
+
+
+def _served(worker: WorkerLine) -> str:
+    """Its queues, with the tasks to which it narrows them."""
+    if worker.queues is None:
+        return "all"
+    only = {queue: f" ({listing(names, _NAMES_SHOWN)})" for queue, names in worker.selection.get("tasks", {}).items()}
+    return listing([f"{queue}{only.get(queue, '')}" for queue in worker.queues], _NAMES_SHOWN)
 
 
 def _known(worker: WorkerLine) -> str:

@@ -1,7 +1,7 @@
 """`journeyman worker`: run the tasks of a package."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +19,11 @@ from ..journal.limits import (
 )
 from ..workers.errors import TaskError
 from ..workers.foreman.foreman import Foreman
+from ..workers.loading import collect_tasks
 from ..workers.pools import Worker
 from ..workers.rules.selection import Selection
 from ..workers.settings import Settings, Statistics, Subset, processes_default
-from ..workers.task import MECHANISMS
+from ..workers.task import MECHANISMS, Task
 from .failures import BadInput
 from .opening import shared_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
@@ -224,15 +225,16 @@ def worker(
         lease_ms=lease_ms,
         drain_seconds=drain_timeout,
     )
-    made = _worker(package, journal, settings, [each.value for each in mechanism or ()], health)
+    mechanisms = [each.value for each in mechanism or ()] or MECHANISMS
+    made = Worker(_tasks(package), journal, settings, mechanisms=mechanisms, health=health)
     shown = shared_journal(made.journal_url).url
     statistics = made.run(lambda foreman: _announce(foreman, made, shown))
     print(_summary(statistics), flush=True)
 
 
-def _worker(package: str, journal: str | None, settings: Settings, mechanisms: list[str], health: str | None) -> Worker:
+def _tasks(package: str) -> dict[str, Task[Any, Any]]:
     try:
-        return Worker(package, journal, settings, mechanisms=mechanisms or MECHANISMS, health=health)
+        return collect_tasks(package)
     except TaskError:
         raise
     except Exception as error:

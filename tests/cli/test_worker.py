@@ -91,3 +91,38 @@ def test_takes_the_journal_from_the_environment(start: Start, url: str) -> None:
     assert url in _line_with(worker.stdout, "is ready")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
+
+
+def test_claims_what_its_subset_names_and_nothing_else_in_groups_of_threads(start: Start, url: str) -> None:
+    options = ["--subset", "default=add", "--subset", "other", "--threads", "2", "--thread-processes", "2"]
+    more = [
+        "--queue-order",
+        "fair",
+        "--queue-weights",
+        "other=2",
+        "--priority-ageing-ms",
+        "60000",
+        "--mechanism",
+        "thread",
+    ]
+    worker = start("worker", "shop.tasks", "--journal", url, *options, *more)
+    assert "queues default (add only), other, 2 threads in each of up to 2 processes" in _line_with(
+        worker.stdout, "is ready"
+    )
+    with jm.Journal(url) as journal:
+        left_alone = _submit(journal, "paint", "blue")
+        message = _submit(journal, "add", 2, 3)
+        assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+        said = next(event.context for event in journal.read().events if event.name == "worker.joined")
+        assert said["queues"] == ["default", "other"]
+        assert said["selection"] == {
+            "tasks": {"default": ["add"]},
+            "order": "fair",
+            "weights": {"other": 2},
+            "ageing_ms": 60_000,
+        }
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=30) == 0
+        update = jm.StatusTracker(journal).get(left_alone)
+        assert update.details is not None
+        assert (update.status, update.details["attempts"]) == (jm.TaskStatus.SUBMITTED, 0)

@@ -118,7 +118,7 @@ def test_a_worker_runs_in_a_thread_is_stopped_from_another_and_runs_again(tmp_pa
     with Journal(url) as journal:
         for round_ in range(2):
             ready = threading.Event()
-            thread = threading.Thread(target=lambda ready=ready: worker.run(lambda _: ready.set()))  # type: ignore[misc]
+            thread = threading.Thread(target=lambda ready=ready: worker.run(lambda _: ready.set()))
             thread.start()
             assert ready.wait(20)
             jm.Broker(journal).submit(message := jm.Message(task_name="double", args=[round_]))
