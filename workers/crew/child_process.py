@@ -61,9 +61,10 @@ class ChildProcess:
 
     def note_begun(self) -> None:
         """Count the time of those that have come to a place only now."""
-        for run in self.begun():
-            if not run.begun:
-                run.restart()
+        runs = self.runs
+        for index in range(min(self.places, len(runs))):
+            if not runs[index].begun:
+                runs[index].restart()
 
     @property
     def stalled_seconds(self) -> float:

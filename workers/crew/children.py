@@ -115,7 +115,10 @@ class ChildrenCrew(Crew):
         ]
 
     def _grow(self) -> None:
-        wanted = 0 if self._closed else growth(len(self._waiting), self._members(), self._bounds)
+        count, (_, floor, ceiling) = len(self._children), self._bounds
+        if self._closed or count >= ceiling or (count >= floor and not self._waiting):
+            return  # as mostly
+        wanted = growth(len(self._waiting), self._members(), self._bounds)
         if not wanted:
             return
         pause = self._respawn_at - time.monotonic()
