@@ -18,7 +18,7 @@ EVERY = 60
 @in_loop
 async def test_workers_take_snapshots_and_the_next_ones_start_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "journeyman.workers.foreman.foreman.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY)
+        "journeyman.workers.foreman.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY)
     )
     floor = Floor()
     tasks = named(work=lambda: 1)

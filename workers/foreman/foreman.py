@@ -8,25 +8,21 @@ them: it never reads its own events again.
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
-from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalError, JournalUnavailable
+from ...journal.errors import JournalError
 from ...journal.event import Event
 from ...journal.limits import (
     LEASE_RENEWAL_FRACTION,
     LEASE_START_FRACTION,
     NEIGHBOURS_SECONDS,
-    PAGE_EVENTS,
     WATCH_INTERVAL_SECONDS,
 )
-from ...journal.log import Log, Page, Tail
 from ..crew import Bounds, CoroutineCrew, Crew, GroupCrew, ProcessCrew, ThreadCrew
 from ..crew.pipeline import Job, Lease, Outcome, gone
 from ..health.progress import Vitals
@@ -36,7 +32,7 @@ from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standi
 from ..rules.ready import ReadyTasks
 from ..rules.transitions import State
 from ..rules.view import OUTCOMES, TaskState, TaskView, Verdict
-from ..rules.watch import Watch, grace
+from ..rules.watch import Watch
 from ..settings import Settings, Statistics
 from ..task import Task
 from .entries import (
@@ -52,12 +48,9 @@ from .entries import (
 )
 from .lane import Lane
 from .neighbours import departed
+from .reader import Reader
 
 logger = logging.getLogger("journeyman.worker")
-
-T = TypeVar("T")
-
-_RETRY_SECONDS_MIN: Final = 0.05
 
 
 class Foreman:
@@ -73,18 +66,14 @@ class Foreman:
         self._tasks = tasks
         self._lanes: dict[str, Lane] = {}
         self._watch = Watch()
+        self._reader = Reader(self.view, self._watch, self.settings.lease_seconds)
         self._leases: dict[int, Lease] = {}
-        self._applied: dict[int, int] = {}
         self._sessions_changed = False
         self._draining_since: float | None = None
         self._somebody_to_watch = False
         self._watched_at = 0.0
         self._turned_at = 0.0
         self._neighbours_at = 0.0
-        self._page_task: asyncio.Task[Page | None] | None = None
-        self._log: Log
-        self._tail: Tail
-        self._snapshots: SnapshotKeeper
         self._loop: asyncio.AbstractEventLoop
         self._woken: asyncio.Future[None]
 
@@ -102,16 +91,11 @@ class Foreman:
         """
         self._loop = asyncio.get_running_loop()
         self._woken = self._loop.create_future()
-        self._log = await self._journal.open()
-        self._snapshots = SnapshotKeeper(self._log, self.view)
-        begin = await self._snapshots.start()
-        bounds = await self._log.bounds()
-        self._applied = dict(begin)
-        self._tail = await self._log.tail(begin)
+        end = await self._reader.open(self._journal)
         try:
-            await self._read_up_to(bounds.end)
+            await self._reader.read_up_to(end)
             self._open_lanes()
-            self._begin(sorted(bounds.end))
+            self._begin(sorted(end))
             while not self._joined():
                 await self._turn()
             started()
@@ -121,11 +105,7 @@ class Foreman:
         finally:
             for lane in self._lanes.values():
                 lane.crew.close()
-            if self._page_task is not None:
-                self._page_task.cancel()
-                await asyncio.gather(self._page_task, return_exceptions=True)
-            await self._tail.aclose()
-            await self._snapshots.aclose()
+            await self._reader.aclose()
 
     def stop(self) -> None:
         """Begin to drain: claim nothing more, give back what was not started, let the rest end. Call in the loop."""
@@ -144,10 +124,8 @@ class Foreman:
         holding = [session for session in sessions if session is not None and session.claims]
         claims = sum(len(session.claims) for session in holding)
         oldest = min((self._leases[session.partition].acknowledged_at for session in holding), default=None)
-        read = self._tail.cursor
-        applied = {partition: max(offset, read.get(partition, 0)) for partition, offset in self._applied.items()}
         draining, lease_seconds = self._draining_since is not None, self.settings.lease_seconds
-        return Vitals(self.worker, draining, self._turned_at, applied, claims, oldest, lease_seconds)
+        return Vitals(self.worker, draining, self._turned_at, self._reader.position, claims, oldest, lease_seconds)
 
     def _open_lanes(self) -> None:
         """A lane for each mechanism among the tasks."""
@@ -208,7 +186,8 @@ class Foreman:
     # -- one turn --------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        await self._read_what_came()
+        # With nothing to do the next thing is to wait, and waiting begins with a look.
+        await self._reader.read_what_came(look=any(lane.has_news for lane in self._lanes.values()))
         if self._sessions_changed:
             self._share_work_anew()
         self._turned_at = monotonic = time.monotonic()
@@ -312,52 +291,6 @@ class Foreman:
         lease.spent = True
         return lease
 
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    async def _read_up_to(self, end: Mapping[int, int]) -> None:
-        for partition, offset in end.items():
-            while self._applied.get(partition, 0) < offset:
-                await self._advance(PAGE_EVENTS, partition)
-
-    async def _advance(self, limit: int, partition: int) -> None:
-        """Apply the next page of a partition; where all that came were repeats, there is none."""
-        page = await self._next_page(limit, None, partition)
-        if page is not None:
-            self._apply(page)
-        self._applied[partition] = max(self._applied[partition], self._tail.cursor[partition])
-
-    async def _next_page(
-        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
-    ) -> Page | None:
-        return await self._available(lambda: self._tail.page(limit, timeout, partition), "cannot be read")
-
-    async def _read_what_came(self) -> None:
-        """Apply what is there now, without waiting."""
-        if self._page_task is not None:
-            if self._page_task.done():
-                task, self._page_task = self._page_task, None
-                page = task.result()
-                if page is not None:
-                    self._apply(page)
-            return
-        if not any(lane.has_news for lane in self._lanes.values()):
-            return  # with nothing to do the next thing is to wait, and waiting begins with a look
-        page = await self._next_page(PAGE_EVENTS, 0.0)
-        while page is not None:
-            self._apply(page)
-            page = await self._next_page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
-
-    def _apply(self, page: Page) -> None:
-        known = self._applied.get(page.partition, 0)
-        if page.next_offset <= known:
-            return
-        if page.offsets[0] < known:  # our own events, applied already by their position
-            fresh = [index for index, offset in enumerate(page.offsets) if offset >= known]
-            page = Page(page.partition, [page.offsets[i] for i in fresh], [page.rows[i] for i in fresh])
-        self.view.apply_page(page)
-        self._applied[page.partition] = page.next_offset
-        self._snapshots.applied(self._applied, len(page.rows))
-
     # -- appending -------------------------------------------------------------------------------------------------
 
     async def _commit(self, entries: Sequence[Entry]) -> None:
@@ -369,7 +302,7 @@ class Foreman:
         begun = time.monotonic()
         drafts = [entry.draft for entry in entries]
         # An outcome must not be lost, and repeating a draft never doubles it.
-        events = await self._available(lambda: self._journal.append_drafts(drafts), "does not take appends")
+        events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
         if took > self.settings.lease_seconds * LEASE_RENEWAL_FRACTION:
             logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
@@ -379,40 +312,15 @@ class Foreman:
 
     async def _apply_appended(self, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
         self.statistics.appends += 1
-        await self._stop_waiting_for_pages()
+        await self._reader.stop_waiting()
         for partition in {event.partition for event in events}:
             await self._apply_own(partition, entries, events, begun)
-        self._snapshots.applied(self._applied, len(events))
-
-    async def _available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
-        """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
-
-        The pauses are short: a holder's sign of life must land before whoever watches it has waited out the grace.
-        """
-        longest = grace(self.settings.lease_seconds) / 2
-        pause = min(_RETRY_SECONDS_MIN, longest)
-        since: float | None = None
-        while True:
-            try:
-                answer = await call()
-            except (AppendInDoubt, JournalUnavailable) as error:
-                if since is None:
-                    since = time.monotonic()
-                    logger.warning("the journal %s, trying again until it is back: %s", what, error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(pause * 2, longest)
-                self._watch.restart(time.monotonic())
-            else:
-                if since is not None:
-                    logger.warning("the journal is back after %.1f s", time.monotonic() - since)
-                return answer
+        self._reader.count_own(len(events))
 
     async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
         first = own[0][1].offset
-        while self._applied[partition] < first:
-            await self._advance(min(PAGE_EVENTS, first - self._applied[partition]), partition)
-        applied, apply_fact = self._applied[partition], self.view.apply_fact
+        applied, apply_fact = await self._reader.read_before(partition, first), self.view.apply_fact
         for entry, event in own:
             if event.offset >= applied:
                 verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
@@ -424,9 +332,7 @@ class Foreman:
                 self._count(event.name, entry.fact.task, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._watch.probed(self.view, partition, time.monotonic())
-        end = max(applied, own[-1][1].offset + 1)
-        self._applied[partition] = end
-        self._tail.skip(partition, end)
+        self._reader.skip(partition, own[-1][1].offset + 1)
         self._leases[partition].renew(begun, self.settings.lease_seconds * LEASE_START_FRACTION)
 
     async def _start_accepted(self, entries: Sequence[Entry], events: Sequence[Event]) -> None:
@@ -441,28 +347,19 @@ class Foreman:
                     self._add_ready(task)
                 continue
             self.statistics.claimed += 1
-            row = task.row or await self._row_of(task)
+            row = task.row or await self._reader.submission_of(task)
             job = Job(task, self._leases[task.partition], event.offset, row or b"")
             mechanism = self._tasks[task.name].mechanism
             if row is None:
                 self._lanes[mechanism].end(gone(job))
             else:
                 jobs.setdefault(mechanism, []).append(job)
-        if not self._log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
+        if not self._journal.log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
                 everything[0].lone = True
         for mechanism, accepted in jobs.items():
             self._lanes[mechanism].start(accepted)
-
-    async def _row_of(self, task: TaskState) -> bytes | None:
-        """The submission of a task that had been finished, so that the view let go of it; None if retention has it."""
-        where = {task.partition: task.submitted}
-        try:
-            pages = await self._available(lambda: self._log.read(where, 1), "cannot be read")
-        except HistoryTruncated:
-            return None
-        return pages[0].rows[0]
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -470,9 +367,7 @@ class Foreman:
         """Wait for whatever comes first: a record, an outcome, a timer."""
         for lane in self._lanes.values():
             lane.crew.nudge()
-        if self._page_task is None:
-            self._page_task = asyncio.ensure_future(self._next_page())
-            self._page_task.add_done_callback(lambda _: self._wake())
+        self._reader.start_waiting(self._wake)
         pause = self._pause()
         timer = self._loop.call_later(pause, self._wake) if pause is not None else None
         await self._woken
@@ -495,22 +390,6 @@ class Foreman:
             moments.append(self._draining_since + self.settings.drain_seconds)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
-
-    async def _stop_waiting_for_pages(self) -> None:
-        """Take the reader back from a wait; what it has read already is applied."""
-        task, self._page_task = self._page_task, None
-        if task is None:
-            return
-        task.cancel()
-        try:
-            page = await task
-        except asyncio.CancelledError:
-            this = asyncio.current_task()
-            if this is not None and this.cancelling():
-                raise  # it is we who are to end
-            return
-        if page is not None:
-            self._apply(page)
 
     def _wake(self) -> None:
         if not self._woken.done():

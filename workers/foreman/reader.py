@@ -1,0 +1,191 @@
+"""What a foreman reads: the journal from a snapshot on, page by page, into its view; through outages, and as it waits.
+
+What the foreman appends it applies itself, by the positions it got: the reader has read all before these, and goes on
+behind them.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from ...consumers.views.snapshots import SnapshotKeeper
+from ...journal.asynchronous import AsyncJournal
+from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
+from ...journal.limits import PAGE_EVENTS
+from ...journal.log import Log, Page, Tail
+from ..rules.view import TaskState, TaskView
+from ..rules.watch import Watch, grace
+
+logger = logging.getLogger("journeyman.worker")
+
+T = TypeVar("T")
+
+_RETRY_SECONDS_MIN: Final = 0.05
+
+
+class Reader:
+    """Keeps `view` current for one foreman; `watch` starts anew whenever the journal was away."""
+
+    def __init__(self, view: TaskView, watch: Watch, lease_seconds: float) -> None:
+        self._view = view
+        self._watch = watch
+        self._lease_seconds = lease_seconds
+        self._applied: dict[int, int] = {}
+        self._page_task: asyncio.Task[Page | None] | None = None
+        self._log: Log
+        self._tail: Tail
+        self._snapshots: SnapshotKeeper
+
+    async def open(self, journal: AsyncJournal) -> Mapping[int, int]:
+        """Begin with the newest snapshot; where each partition ends now."""
+        self._log = await journal.open()
+        self._snapshots = SnapshotKeeper(self._log, self._view)
+        begin = await self._snapshots.start()
+        bounds = await self._log.bounds()
+        self._applied = dict(begin)
+        self._tail = await self._log.tail(begin)
+        return bounds.end
+
+    async def aclose(self) -> None:
+        """Let go of the journal."""
+        if self._page_task is not None:
+            self._page_task.cancel()
+            await asyncio.gather(self._page_task, return_exceptions=True)
+        await self._tail.aclose()
+        await self._snapshots.aclose()
+
+    @property
+    def position(self) -> dict[int, int]:
+        """The offset in each partition up to which all is applied, or is nothing to apply."""
+        read = self._tail.cursor
+        return {partition: max(offset, read.get(partition, 0)) for partition, offset in self._applied.items()}
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the next page."""
+        return self._page_task is not None
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    async def read_up_to(self, end: Mapping[int, int]) -> None:
+        """Apply all that comes before these positions."""
+        for partition, offset in end.items():
+            while self._applied.get(partition, 0) < offset:
+                await self._advance(PAGE_EVENTS, partition)
+
+    async def read_before(self, partition: int, first: int) -> int:
+        """Apply what others have appended before our event at `first`; up to where all is applied then."""
+        while self._applied[partition] < first:
+            await self._advance(min(PAGE_EVENTS, first - self._applied[partition]), partition)
+        return self._applied[partition]
+
+    async def read_what_came(self, *, look: bool) -> None:
+        """Apply what is there now, without waiting; where a wait has ended, only what it brought."""
+        if self._page_task is not None:
+            if self._page_task.done():
+                task, self._page_task = self._page_task, None
+                page = task.result()
+                if page is not None:
+                    self.apply(page)
+            return
+        if not look:
+            return
+        page = await self._next_page(PAGE_EVENTS, 0.0)
+        while page is not None:
+            self.apply(page)
+            page = await self._next_page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
+
+    async def _advance(self, limit: int, partition: int) -> None:
+        """Apply the next page of a partition; where all that came were repeats, there is none."""
+        page = await self._next_page(limit, None, partition)
+        if page is not None:
+            self.apply(page)
+        self._applied[partition] = max(self._applied[partition], self._tail.cursor[partition])
+
+    async def _next_page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        return await self.available(lambda: self._tail.page(limit, timeout, partition), "cannot be read")
+
+    def apply(self, page: Page) -> None:
+        """Apply a page, but for what was applied before."""
+        known = self._applied.get(page.partition, 0)
+        if page.next_offset <= known:
+            return
+        if page.offsets[0] < known:  # our own events, applied already by their position
+            fresh = [index for index, offset in enumerate(page.offsets) if offset >= known]
+            page = Page(page.partition, [page.offsets[i] for i in fresh], [page.rows[i] for i in fresh])
+        self._view.apply_page(page)
+        self._applied[page.partition] = page.next_offset
+        self._snapshots.applied(self._applied, len(page.rows))
+
+    def skip(self, partition: int, end: int) -> None:
+        """All before `end` is applied: the rest of it were our own events."""
+        end = max(self._applied[partition], end)
+        self._applied[partition] = end
+        self._tail.skip(partition, end)
+
+    def count_own(self, events: int) -> None:
+        """So many of our own events were applied."""
+        self._snapshots.applied(self._applied, events)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def start_waiting(self, wake: Callable[[], None]) -> None:
+        """Wait for the next page, if it does not yet; `wake()` is called when it is there."""
+        if self._page_task is None:
+            self._page_task = asyncio.ensure_future(self._next_page())
+            self._page_task.add_done_callback(lambda _: wake())
+
+    async def stop_waiting(self) -> None:
+        """Take the reader back from a wait; what it has read already is applied."""
+        task, self._page_task = self._page_task, None
+        if task is None:
+            return
+        task.cancel()
+        try:
+            page = await task
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                raise  # it is we who are to end
+            return
+        if page is not None:
+            self.apply(page)
+
+    # -- a journal that is away --------------------------------------------------------------------------------------
+
+    async def available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
+
+        The pauses are short: a holder's sign of life must land before whoever watches it has waited out the grace.
+        """
+        longest = grace(self._lease_seconds) / 2
+        pause = min(_RETRY_SECONDS_MIN, longest)
+        since: float | None = None
+        while True:
+            try:
+                answer = await call()
+            except (AppendInDoubt, JournalUnavailable) as error:
+                if since is None:
+                    since = time.monotonic()
+                    logger.warning("the journal %s, trying again until it is back: %s", what, error)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, longest)
+                self._watch.restart(time.monotonic())
+            else:
+                if since is not None:
+                    logger.warning("the journal is back after %.1f s", time.monotonic() - since)
+                return answer
+
+    async def submission_of(self, task: TaskState) -> bytes | None:
+        """The submission of a task that had been finished, so that the view let go of it; None if retention has it."""
+        where = {task.partition: task.submitted}
+        try:
+            pages = await self.available(lambda: self._log.read(where, 1), "cannot be read")
+        except HistoryTruncated:
+            return None
+        return pages[0].rows[0]
