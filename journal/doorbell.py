@@ -1,10 +1,11 @@
 """Waking the readers of a file, in this process and in others: a writer rings after its commit.
 
 Each waiting reader binds a datagram socket, its bell, in a directory beside the database; after a commit the writer
-sends one byte to every bell there. So a wake-up comes when the rows are visible (a watch on the write-ahead log fires
-before) and needs nobody in between. Beside the bells lies a mark, a few bytes that change whenever a bell is hung: a
-writer has them mapped into its memory, so that a commit without new bells costs it no system call. A bell may be lost;
-the reader's own slow look at the file is the truth.
+sends to every bell there how far the log goes now, and, if it was one small record, the record itself. So a wake-up
+comes when the rows are visible (a watch on the write-ahead log fires before), needs nobody in between, and often spares
+the look at the file. Beside the bells lies a mark, a few bytes that change whenever a bell is hung: a writer has them
+mapped into its memory, so that a commit without new bells costs it no system call. A bell may be lost; the reader's own
+slow look at the file is the truth.
 """
 
 import contextlib
@@ -16,10 +17,11 @@ import stat
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from .limits import DOORBELL_POLL_SECONDS
+from .limits import DOORBELL_POLL_SECONDS, RING_ROW_BYTES_MAX
 
 # The longest path a socket can be bound to is 103 bytes on macOS and 107 on Linux.
 _SOCKET_PATH_BYTES_MAX: Final = 103
@@ -44,9 +46,20 @@ def bell_directories(path: str) -> list[str]:
 
 # A ring says how far the log goes, so that a reader need not look for what it knows: its own events, for one.
 FARTHEST: Final = 2**63
+# That number comes first; the one record of a small commit may follow.
 _RING_BYTES: Final = 8
 # A socket holds at least ten datagrams before it refuses one; after fewer than that none can be missing.
 _RINGS_COMPLETE_MAX: Final = 6
+
+
+class Rings(NamedTuple):
+    """What some rings said: how far the log goes, and records with their offsets, as far as the rings brought any."""
+
+    end: int
+    rows: Sequence[tuple[int, bytes]]
+
+
+SILENCE: Final = Rings(0, ())
 
 
 class Bell:
@@ -74,21 +87,28 @@ class Bell:
             sock.close()
         return None
 
-    def drain(self) -> int:
-        """Forget the rings so far and say how far the log goes by them; 0 if there were none.
+    def drain(self) -> Rings:
+        """Forget the rings so far and say what they said: `SILENCE` if there were none.
 
-        What they announced is to be read after this. After many rings some may have found no room: then `FARTHEST`.
+        What they announced is to be read after this. After many rings some may have found no room: then the log may go
+        as far as `FARTHEST`.
         """
-        rings = end = 0
+        count = end = 0
+        rows: list[tuple[int, bytes]] = []
         with contextlib.suppress(BlockingIOError):
-            while ring := self.sock.recv(_RING_BYTES):
-                rings += 1
-                end = max(end, int.from_bytes(ring, "big"))
-        return end if rings <= _RINGS_COMPLETE_MAX else FARTHEST
+            while ring := self.sock.recv(_RING_BYTES + RING_ROW_BYTES_MAX):
+                count += 1
+                said = int.from_bytes(ring[:_RING_BYTES], "big")
+                end = max(end, said)
+                if len(ring) > _RING_BYTES:
+                    rows.append((said - 1, ring[_RING_BYTES:]))
+        if not count:
+            return SILENCE
+        return Rings(end if count <= _RINGS_COMPLETE_MAX else FARTHEST, rows)
 
     def ring(self) -> None:
         """Ring this bell from within its own process, for another reason than a commit."""
-        _send(self.sock, self._path, FARTHEST)
+        _send(self.sock, self._path, _ring(FARTHEST, None))
 
     def take_down(self) -> None:
         """Remove the bell; in a forked child only the child's hold on it."""
@@ -109,17 +129,21 @@ class Ringer:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
-    def ring(self, end: int = FARTHEST) -> None:
-        """Ring every bell that hangs: the log goes up to `end` now. Never waits and never fails."""
-        self._ring(self._belfry, end)
+    def ring(self, end: int = FARTHEST, row: bytes | None = None) -> None:
+        """Ring every bell that hangs: the log goes up to `end` now. Never waits and never fails.
+
+        `row` is the record before `end`, if it came alone: readers who wait for just that need not look for it.
+        """
+        ring = _ring(end, row)
+        self._ring(self._belfry, ring)
         if self._others and (now := time.monotonic()) > self._others_at:
             self._others_at = now + DOORBELL_POLL_SECONDS
             for belfry in self._others:
-                self._ring(belfry, end)
+                self._ring(belfry, ring)
 
-    def _ring(self, belfry: "_Belfry", end: int) -> None:
+    def _ring(self, belfry: "_Belfry", ring: bytes) -> None:
         for path in belfry.bells():
-            if not _send(self._sock, path, end):
+            if not _send(self._sock, path, ring):
                 belfry.remove(path)
 
     def close(self) -> None:
@@ -219,10 +243,15 @@ def _in_corner(directory: str) -> bool:
     return os.path.dirname(directory) == tempfile.gettempdir()  # noqa: PTH120 - paths here are plain strings
 
 
-def _send(sock: socket.socket, path: str, end: int) -> bool:
+def _ring(end: int, row: bytes | None) -> bytes:
+    said = end.to_bytes(_RING_BYTES, "big")
+    return said + row if row is not None and len(row) <= RING_ROW_BYTES_MAX else said
+
+
+def _send(sock: socket.socket, path: str, ring: bytes) -> bool:
     """Ring the bell at `path`; False if nobody holds it any more."""
     try:
-        sock.sendto(end.to_bytes(_RING_BYTES, "big"), path)
+        sock.sendto(ring, path)
     except (ConnectionRefusedError, FileNotFoundError):
         return False
     except OSError:

@@ -34,6 +34,8 @@ PAGE_EVENTS: Final = 500
 
 # A reader whose doorbell was lost still looks this often, in seconds.
 DOORBELL_POLL_SECONDS: Final = 0.5
+# The largest record, in bytes, that a writer sends along when it rings, to spare its readers the look at the file.
+RING_ROW_BYTES_MAX: Final = 2 * KIB
 # How long a writer waits for other processes' commits before it says the file is held, in seconds.
 WRITE_LOCK_SECONDS_MAX: Final = 30.0
 # How long one waits for a program that locks the file without standing in that queue, such as an SQL shell, in seconds.
@@ -57,6 +59,8 @@ assert PAGE_EVENTS <= BATCH_EVENTS_MAX, "a page is never larger than the largest
 CLAIMS_MAX: Final = 512
 # How much work a worker claims ahead of its threads, in seconds of its own recent pace.
 CLAIM_AHEAD_SECONDS: Final = 0.05
+# How long a foreman with one short job in hand stands aside for the thread that runs it, in seconds.
+STAND_ASIDE_SECONDS: Final = 0.002
 # A claimed task that no thread came to for so long, in seconds, is given back.
 CLAIM_IDLE_SECONDS_MAX: Final = 1.0
 # How long a worker leaves a task to the worker whose turn it is, in seconds, before it takes it itself.

@@ -85,9 +85,11 @@ class ResultStore:
         return "was collected already" if task.collected else _WORDS[task.state]
 
     async def _read(self, task: TaskState) -> _SucceededEvent:
-        log = await self._journal.asynchronous.open()
-        page = (await log.read({task.partition: task.changed}, 1))[0]
-        return _decoder.decode(page.rows[0])
+        row = self._replica.view.latest_row(task)
+        if row is None:
+            log = await self._journal.asynchronous.open()
+            row = (await log.read({task.partition: task.changed}, 1))[0].rows[0]
+        return _decoder.decode(row)
 
 
 _WORDS: Final = {

@@ -5,7 +5,8 @@ from typing import Final
 from ..consumers.views.replica import Replica
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import SNAPSHOT_EVENTS
-from .rules.view import TaskView
+from ..journal.log import Page
+from .rules.view import TaskState, TaskView
 
 _NAME: Final = "task replica"
 # A worker's snapshots hold the waiting tasks' submissions as well, which saves other workers from reading them: this
@@ -13,11 +14,31 @@ _NAME: Final = "task replica"
 _PRECEDENCE: Final = 4
 
 
-def task_replica(journal: AsyncJournal) -> Replica[TaskView]:
+class WatchedTasks(TaskView):
+    """The task view of those who wait for results: what they wait for is nearly always in the page that came last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest: Page | None = None
+
+    def apply_page(self, page: Page) -> None:
+        """See `TaskView.apply_page`."""
+        self._latest = page
+        super().apply_page(page)
+
+    def latest_row(self, task: TaskState) -> bytes | None:
+        """The record of the last accepted event about a task, if it was in the latest page."""
+        page = self._latest
+        if page is None or page.partition != task.partition or not page.offsets[0] <= task.changed < page.next_offset:
+            return None
+        return page.rows[page.offsets.index(task.changed)]
+
+
+def task_replica(journal: AsyncJournal) -> Replica[WatchedTasks]:
     """The replica of the task view that this process keeps with `journal`, made at first use."""
     replica = journal.companions.get(_NAME)
     if replica is None:
-        made = Replica(journal, TaskView(), snapshot_every=_PRECEDENCE * SNAPSHOT_EVENTS)
+        made = Replica(journal, WatchedTasks(), snapshot_every=_PRECEDENCE * SNAPSHOT_EVENTS)
         replica = journal.companions.setdefault(_NAME, made)
     assert isinstance(replica, Replica)
     return replica

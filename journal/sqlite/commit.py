@@ -34,9 +34,8 @@ from .write_lock import WriteLock
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
 _INSERT_ALL: Final = "INSERT INTO events (position, event) SELECT ?1 + rowid, value FROM carray(?2)"
 _INSERT: Final = "INSERT INTO events (position, event) VALUES (?, ?)"
-_LAST: Final = "SELECT max(position) FROM events"
+_LAST: Final = "SELECT position, event FROM events ORDER BY position DESC LIMIT 1"
 _KEPT: Final = "SELECT name, value FROM kept"
-_ROW: Final = "SELECT event FROM events WHERE position = ?"
 
 
 class _Stamp(msgspec.Struct, gc=False):
@@ -128,6 +127,7 @@ class Committer:
         self._file = _identity_of(path)
         self._look_again_at = 0.0
         self.end = -1
+        self._news: tuple[int, bytes | None] = FARTHEST, None  # of the last transaction, for the bells
         self._helper: threading.Thread | None = None
         self._work = threading.Semaphore(0)
 
@@ -290,6 +290,7 @@ class Committer:
                 ) from error
             raise
         self.end = transaction.end
+        self._news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
         self._cursor = cursor
 
     def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> None:
@@ -302,6 +303,7 @@ class Committer:
 
     def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
         self.end = -1
+        self._news = FARTHEST, None
         self._cursor = None
         with contextlib.suppress(apsw.Error):
             if connection.in_transaction:
@@ -331,12 +333,12 @@ class Committer:
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
         """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
-        last: int | None = cursor.execute(_LAST).get
-        if last is not None and last == self.end:
-            return
-        if last is not None:
-            self.writer.catch_up(stamp_decoder.decode(cursor.execute(_ROW, (last,)).get).timestamp)
-            self.end = last
+        last: list[Any] = cursor.execute(_LAST).fetchall()
+        if last:
+            end, row = last[0]
+            if end != self.end:
+                self.writer.catch_up(stamp_decoder.decode(row).timestamp)
+                self.end = end
             return
         rows: list[Any] = cursor.execute(_KEPT).fetchall()
         kept: dict[str, int] = dict(rows)
@@ -396,7 +398,7 @@ class Committer:
         self._ringer.ring()
 
     def _announce(self) -> None:
-        self._ringer.ring(self.end if self.end > 0 else FARTHEST)
+        self._ringer.ring(*self._news)
 
     def _disconnect(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None

@@ -2,13 +2,14 @@
 
 import concurrent.futures
 import os
+import socket
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
 from .. import blocking
 from ..cursor import Cursor
-from ..doorbell import FARTHEST, Bell
+from ..doorbell import FARTHEST, SILENCE, Bell, Rings
 from ..limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
 from ..log import Page, check_cursor
 
@@ -40,6 +41,7 @@ class SqliteTail:
         self._suspicious = True
         self._at_end = False
         self._looked_at = 0.0
+        self._announced = 0  # how far the log goes, by the rings since the last look
 
     @property
     def cursor(self) -> Cursor:
@@ -54,8 +56,11 @@ class SqliteTail:
             raise ValueError(f"this journal has the partition 0 only, got {partition}")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            announced = self._drain()  # before the look: what is committed after it rings anew
-            page = self._look(limit) if announced > self._offset or self._is_due() else None
+            rings = self._drain()  # before the look: what is committed after it rings anew
+            self._announced = max(self._announced, rings.end)
+            page = self._brought(rings, limit) if rings.rows else None
+            if page is None and (self._announced > self._offset or self._is_due()):
+                page = self._look(limit)
             if page is not None:
                 self._offset = page.next_offset
                 return page
@@ -67,26 +72,36 @@ class SqliteTail:
     def _look(self, limit: int) -> Page | None:
         if not self._follows:
             return None
-        self._at_end, self._looked_at = False, time.monotonic()
+        self._at_end, self._looked_at, self._announced = False, time.monotonic(), 0
         suspicious, self._suspicious = self._suspicious, False
         page = self._log.page(self._offset, limit, suspicious=suspicious)
         self._at_end = page is None or len(page.rows) < limit
         return page
+
+    def _brought(self, rings: Rings, limit: int) -> Page | None:
+        """The records that came with the rings, as far as they are what comes next."""
+        if not self._at_end or not self._follows:
+            return None
+        rows: list[bytes] = []
+        for offset, row in rings.rows:
+            if offset == self._offset + len(rows) and len(rows) < limit:
+                rows.append(row)
+        return Page(0, range(self._offset, self._offset + len(rows)), rows) if rows else None
 
     def _is_due(self) -> bool:
         late = time.monotonic() - self._looked_at >= DOORBELL_POLL_SECONDS
         self._suspicious = self._suspicious or late
         return late or self._suspicious or not self._at_end or self._bell is None
 
-    def _drain(self) -> int:
-        """How far the log goes, by what the bell has rung since it was last asked."""
+    def _drain(self) -> Rings:
+        """What the bell has rung since it was last asked."""
         if self._bell is None:
-            return 0
+            return SILENCE
         if self._bell.process == os.getpid():
             return self._bell.drain()
         self._bell.take_down()  # inherited by a fork: the rings in it are the parent's
         self._bell = None
-        return FARTHEST
+        return Rings(FARTHEST, ())
 
     async def _rung(self, timeout: float) -> None:
         """Wait for a reason to look again, at most `timeout` seconds."""
@@ -99,6 +114,16 @@ class SqliteTail:
             self._suspicious = True
         elif not await blocking.readable(self._bell.sock, timeout):
             self._suspicious = True
+
+    def ear(self) -> socket.socket | None:
+        """The socket of its bell, for who waits for this and other things at once; None if no bell can be hung.
+
+        When it is readable, and when the last look is `DOORBELL_POLL_SECONDS` old, `page` with no time to wait looks.
+        """
+        if self._bell is None:
+            self._bell = self._log.hang_bell()
+            self._at_end = False  # look once more: what came before the bell did not ring it
+        return self._bell.sock if self._bell is not None else None
 
     def skip(self, partition: int, offset: int) -> None:
         """See `Tail.skip`."""

@@ -7,14 +7,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
-from journeyman.journal import Journal, JournalClosed, blocking, doorbell, draft
-from journeyman.journal.doorbell import FARTHEST, Bell, Ringer, bell_directories
-from journeyman.journal.log import Tail
+from journeyman.journal import Cursor, Journal, JournalClosed, JournalUnavailable, blocking, doorbell, draft
+from journeyman.journal.doorbell import FARTHEST, SILENCE, Bell, Ringer, Rings, bell_directories
+from journeyman.journal.event import decode_all
+from journeyman.journal.limits import RING_ROW_BYTES_MAX
+from journeyman.journal.log import Page, Tail
 from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.tail import SqliteTail
 from journeyman.journal.testing.suite_processes import child, line_from
 from waiting import wait_until
 
@@ -37,7 +42,7 @@ def bells(path: str) -> list[str]:
 
 
 def is_rung(bell: Bell) -> bool:
-    return blocking.run(blocking.readable(bell.sock, 0.0)) and bell.drain() > 0
+    return blocking.run(blocking.readable(bell.sock, 0.0)) and bell.drain().end > 0
 
 
 def test_every_bell_is_rung_and_only_when_somebody_rings(path: str) -> None:
@@ -290,15 +295,117 @@ def test_a_ring_says_how_far_the_log_goes_and_many_rings_say_nothing(path: str) 
     bell = Bell.hang(directories)
     assert bell is not None
     ringer = Ringer(directories)
-    assert bell.drain() == 0
+    assert bell.drain() == SILENCE
     ringer.ring(7)
     ringer.ring(9)
     ringer.ring(8)
-    assert bell.drain() == 9
+    assert bell.drain() == Rings(9, [])
     for end in range(1, 20):
         ringer.ring(end)
-    assert bell.drain() == FARTHEST
+    assert bell.drain().end == FARTHEST
     bell.ring()
-    assert bell.drain() == FARTHEST
+    assert bell.drain().end == FARTHEST
     ringer.close()
     bell.take_down()
+
+
+def looks_of(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The offsets from which tails of this log look at the file, as they do."""
+    offsets: list[int] = []
+    look = log.page
+
+    def counted(offset: int, limit: int, *, suspicious: bool) -> Page | None:
+        offsets.append(offset)
+        return look(offset, limit, suspicious=suspicious)
+
+    monkeypatch.setattr(log, "page", counted)
+    return offsets
+
+
+@pytest.fixture
+def tailed(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Journal, Tail, list[int]]]:
+    """A journal, a tail at its end that has hung its bell, and the looks at the file from here on."""
+    patience_without_looking(monkeypatch)
+    with Journal(f"sqlite:///{path}") as journal:
+        log = journal.asynchronous.log
+        assert isinstance(log, SqliteLog)
+        tail = journal.run(log.tail({0: 0}))
+        assert isinstance(tail, SqliteTail)
+        assert tail.ear() is not None
+        assert journal.run(tail.page(timeout=0.0)) is None
+        yield journal, tail, looks_of(log, monkeypatch)
+        journal.run(tail.aclose())
+
+
+def test_a_ring_brings_the_record_and_spares_the_look(tailed: tuple[Journal, Tail, list[int]]) -> None:
+    journal, tail, looks = tailed
+    for number in range(3):
+        event = journal.append("thing.made", {"number": number}, "key")
+        page = journal.run(tail.page(timeout=0.0))
+        assert page is not None
+        assert decode_all(page.rows, 0, page.offsets) == [event]
+    first, second = journal.append("thing.made"), journal.append("thing.lost")
+    page = journal.run(tail.page(timeout=0.0))
+    assert page is not None
+    assert decode_all(page.rows, 0, page.offsets) == [first, second], "what several rings brought is one page"
+    assert tail.cursor == Cursor({0: 5})
+    assert looks == []
+
+
+def test_what_no_ring_brought_is_looked_for(tailed: tuple[Journal, Tail, list[int]], path: str) -> None:
+    journal, tail, looks = tailed
+    journal.append_all([("thing.made", {})] * 2)  # not one record
+    journal.append("thing.made")  # one that does not come next
+    journal.append("thing.made", {"text": "x" * RING_ROW_BYTES_MAX})  # too large
+    with Journal(f"sqlite:///{path}") as other:  # another writer, and a ring that says nothing
+        other.append("thing.made")
+    ringer = Ringer(bell_directories(path))
+    ringer.ring()
+    ringer.close()
+    seen = []
+    while page := journal.run(tail.page(timeout=0.0)):
+        seen += list(page.offsets)
+    assert seen == [0, 1, 2, 3, 4]
+    assert looks[0] == 0
+
+
+def test_fewer_than_were_brought_may_be_asked_for(tailed: tuple[Journal, Tail, list[int]]) -> None:
+    journal, tail, _ = tailed
+    for _ in range(3):
+        journal.append("thing.made")
+    pages = [journal.run(tail.page(1, timeout=0.0)) for _ in range(4)]
+    assert [list(page.offsets) if page is not None else None for page in pages] == [[0], [1], [2], None]
+
+
+def test_a_ring_from_before_a_skip_brings_nothing(tailed: tuple[Journal, Tail, list[int]]) -> None:
+    journal, tail, looks = tailed
+    for _ in range(2):
+        journal.append("thing.made")
+    tail.skip(0, 2)
+    assert journal.run(tail.page(timeout=0.0)) is None
+    assert looks == []
+    journal.append("thing.made")
+    page = journal.run(tail.page(timeout=0.0))
+    assert page is not None
+    assert list(page.offsets) == [2]
+
+
+def test_a_commit_that_failed_brings_no_record(
+    tailed: tuple[Journal, Tail, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, tail, looks = tailed
+    log = journal.asynchronous.log
+    assert isinstance(log, SqliteLog)
+    assert log._opened is not None
+    journal.append("thing.made")
+    assert journal.run(tail.page(timeout=0.0)) is not None
+
+    def fails(*_: object) -> None:
+        raise apsw.IOError("the disk says no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log._opened.committer, "_insert", fails)
+        with pytest.raises(JournalUnavailable):
+            journal.append("thing.made")
+    assert journal.run(tail.page(timeout=0.0)) is None
+    assert looks == [1], "it was rung, and it looked"

@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from floor import LEASE_MS, Floor, RepeatingLog, in_loop, named
+from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.limits import LEASE_MS_MIN
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
-from journeyman.workers import Foreman, Settings, State, ValidationError
+from journeyman.workers import Foreman, Message, Settings, State, ValidationError
 from journeyman.workers.broker import submission
 from journeyman.workers.foreman import lane
 from journeyman.workers.rules import names
@@ -533,3 +535,21 @@ async def test_a_large_crew_of_long_tasks_gives_nothing_back() -> None:
         gate.open()
     assert worker.statistics.interrupted == 0
     assert floor.count(names.CLAIMED) == 200
+
+
+def test_a_lost_ring_delays_a_task_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite.tail.DOORBELL_POLL_SECONDS", 0.02)
+    monkeypatch.setattr("journeyman.workers.foreman.reader.DOORBELL_POLL_SECONDS", 0.02)
+    monkeypatch.setattr("journeyman.journal.doorbell.Ringer.ring", lambda *_: None)
+
+    async def test() -> None:
+        async with AsyncJournal(f"sqlite:///{tmp_path}/a.db") as journal:
+            worker = Foreman(journal, named(work=lambda: "done"), QUICK)
+            running = asyncio.ensure_future(worker.run())
+            for number in range(3):
+                await journal.append_drafts([submission(Message(task_name="work"))])
+                await reached(lambda: worker.statistics.succeeded > number, "the task to be done")  # noqa: B023
+            worker.stop()
+            await running
+
+    asyncio.run(test())

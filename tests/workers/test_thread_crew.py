@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -198,3 +199,32 @@ def test_a_crew_that_is_closed_starts_nothing_more() -> None:
         hand.crew.close()
         door.set()
     assert ran == [0]
+
+
+def test_who_stands_aside_goes_on_when_the_lone_job_is_written() -> None:
+    written: list[Outcome] = []
+    hand = Hand()
+    hand.crew = ThreadCrew(1, named(work=lambda number: number), hand.wake, written.append)
+    for number in range(200):
+        lone = job(number)
+        lone.over = SimpleQueue()
+        hand.crew.start([lone])
+        lone.over.get(timeout=20)  # as `stand_aside` waits, but for as long as it takes
+        assert [outcome.job for outcome in written] == [lone]
+        assert hand.crew.collect() == written
+        written.clear()
+    hand.crew.close()
+
+
+def test_nobody_stands_aside_for_the_whole_of_a_long_job() -> None:
+    door = threading.Event()
+    with crew(1, work=lambda _: door.wait(20)) as hand:
+        lone = job(1)
+        lone.over = SimpleQueue()
+        hand.crew.start([lone])
+        hand.crew.stand_aside(lone)
+        assert hand.crew.running == 1
+        assert hand.crew.outcomes == 0
+        door.set()
+        wait_until(lambda: hand.has(1), "the job to end")
+        assert lone.over.get(timeout=20) is None

@@ -60,6 +60,9 @@ class Crew(ABC):
         self._waiting.extend(jobs)
         self.nudge()
 
+    def stand_aside(self, lone: Job) -> None:  # noqa: B027 - nothing to do where jobs do not need this interpreter
+        """Having started a lone job, with nothing else to do, let it have the interpreter for a moment."""
+
     @abstractmethod
     def nudge(self) -> None:
         """See to it that as many are at work as the waiting jobs are worth."""

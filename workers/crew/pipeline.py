@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -49,7 +50,7 @@ class Lease:
 class Job:
     """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log."""
 
-    __slots__ = ("claim", "lease", "lone", "prior_attempts", "row", "state")
+    __slots__ = ("claim", "lease", "over", "prior_attempts", "row", "state")
 
     def __init__(self, state: TaskState, lease: Lease, claim: int, row: bytes) -> None:
         self.state = state
@@ -57,7 +58,8 @@ class Job:
         self.claim = claim
         self.row = row
         self.prior_attempts = state.attempts - 1
-        self.lone = False  # nothing else is in hand: its outcome is written at once, by whoever has run it
+        # Of a lone job, when nothing else is in hand: its outcome is written at once, by who has run it, and told here.
+        self.over: SimpleQueue[None] | None = None
 
     @property
     def may_start(self) -> bool:

@@ -9,13 +9,14 @@ the old one returns, some day, is thrown away.
 import ctypes
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final
 
-from ...journal.limits import ABANDON_SECONDS
+from ...journal.limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS
 from ..errors import TaskTimeoutError
 from .base import Crew, Run, count_begun
-from .pipeline import Outcome, Tasks, failure, run
+from .pipeline import Job, Outcome, Tasks, failure, run
 
 # Jobs shorter than this, in seconds, are taken by few threads: waking a thread costs more than running them.
 _SHORT_SECONDS: Final = 0.000_5
@@ -59,6 +60,15 @@ class ThreadCrew(Crew):
     def long_running(self, begun_before: float) -> int:
         """See `Crew.long_running`: a thread that takes its next job moves to the end."""
         return count_begun(list(self._running.values()), begun_before)
+
+    def stand_aside(self, lone: Job) -> None:
+        """See `Crew.stand_aside`: until the job is over and written, or `STAND_ASIDE_SECONDS` have passed.
+
+        What this thread did meanwhile would keep the job's thread from the interpreter, and is not urgent.
+        """
+        if lone.over is not None:
+            with suppress(Empty):
+                lone.over.get(timeout=STAND_ASIDE_SECONDS)
 
     def nudge(self) -> None:
         """Wake as many threads as the waiting jobs are worth."""
@@ -146,7 +156,10 @@ class ThreadCrew(Crew):
                     outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
         seconds = running.seconds
         write = self._write
-        if running.job.lone and write is not None:
+        over = running.job.over
+        if over is not None and write is not None:
             write(outcome)
         self._finished(outcome, seconds)
+        if over is not None:
+            over.put(None)
         return True

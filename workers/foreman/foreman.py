@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 from ...journal import blocking
@@ -96,6 +97,7 @@ class Foreman:
             await self._reader.read_up_to(end)
             self._open_lanes()
             self._begin(sorted(end))
+            self._reader.listen(self._wake)
             while not self._joined():
                 await self._turn()
             started()
@@ -357,9 +359,11 @@ class Foreman:
         if not self._journal.log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
-                everything[0].lone = True
+                everything[0].over = SimpleQueue()
         for mechanism, accepted in jobs.items():
             self._lanes[mechanism].start(accepted)
+            if accepted[0].over is not None:
+                self._lanes[mechanism].crew.stand_aside(accepted[0])
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -388,6 +392,8 @@ class Foreman:
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:
             moments.append(self._draining_since + self.settings.drain_seconds)
+        if self._reader.patience is not None:
+            moments.append(monotonic + self._reader.patience)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
 

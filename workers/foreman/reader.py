@@ -7,6 +7,7 @@ behind them.
 import asyncio
 import logging
 import random
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
@@ -14,8 +15,9 @@ from typing import Final, TypeVar
 from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
-from ...journal.limits import PAGE_EVENTS
+from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
 from ...journal.log import Log, Page, Tail
+from ...journal.sqlite.tail import SqliteTail
 from ..rules.view import TaskState, TaskView
 from ..rules.watch import Watch, grace
 
@@ -35,6 +37,7 @@ class Reader:
         self._lease_seconds = lease_seconds
         self._applied: dict[int, int] = {}
         self._page_task: asyncio.Task[Page | None] | None = None
+        self._ear: socket.socket | None = None
         self._log: Log
         self._tail: Tail
         self._snapshots: SnapshotKeeper
@@ -54,6 +57,8 @@ class Reader:
         if self._page_task is not None:
             self._page_task.cancel()
             await asyncio.gather(self._page_task, return_exceptions=True)
+        if self._ear is not None:
+            asyncio.get_running_loop().remove_reader(self._ear)
         await self._tail.aclose()
         await self._snapshots.aclose()
 
@@ -91,7 +96,7 @@ class Reader:
                 if page is not None:
                     self.apply(page)
             return
-        if not look:
+        if not look and self._ear is None:
             return
         page = await self._next_page(PAGE_EVENTS, 0.0)
         while page is not None:
@@ -134,9 +139,24 @@ class Reader:
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Have the file's bell call `wake()`, where there is one: then nothing has to wait for pages.
+
+        A task that waits for a page is two more passes of the loop between a record and its claim.
+        """
+        if isinstance(self._tail, SqliteTail):
+            self._ear = self._tail.ear()
+            if self._ear is not None:
+                asyncio.get_running_loop().add_reader(self._ear, wake)
+
+    @property
+    def patience(self) -> float | None:
+        """How long at most, in seconds, before the next look, since a bell may be lost; None if it waits for pages."""
+        return DOORBELL_POLL_SECONDS if self._ear is not None else None
+
     def start_waiting(self, wake: Callable[[], None]) -> None:
-        """Wait for the next page, if it does not yet; `wake()` is called when it is there."""
-        if self._page_task is None:
+        """See to it that `wake()` is called when the next page is there."""
+        if self._ear is None and self._page_task is None:
             self._page_task = asyncio.ensure_future(self._next_page())
             self._page_task.add_done_callback(lambda _: wake())
 
