@@ -26,6 +26,7 @@ class CoroutineCrew(Crew):
         self._idle: list[asyncio.Future[None]] = []
         self._running: dict[asyncio.Task[None], Run] = {}
         self._nudging = False
+        self._closed = False
 
     @property
     def running(self) -> int:
@@ -40,15 +41,21 @@ class CoroutineCrew(Crew):
         """Wake or add a runner; runners wake the next one themselves when their job waits."""
         if not self._waiting:
             return
-        if self._idle:
+        while self._idle:
             idle = self._idle.pop()
-            if not idle.done():
+            if not idle.done():  # it would be if its runner was cancelled by somebody who had kept hold of it
                 idle.set_result(None)
-        elif len(self._runners) < self.size:
+                return
+        if len(self._runners) < self.size:
             # A clean context: what one job sets in its context variables is not there for the next runner's.
             runner = asyncio.get_running_loop().create_task(self._work(), context=contextvars.Context())
             self._runners.add(runner)
-            runner.add_done_callback(self._runners.discard)
+            runner.add_done_callback(self._replace)
+
+    def _replace(self, runner: "asyncio.Task[None]") -> None:
+        """A runner has ended: its place is free for another."""
+        self._runners.discard(runner)
+        self.nudge()
 
     def _nudge_soon(self) -> None:
         """Wake the next runner as soon as the loop has its turn, which is when the present job waits for something."""
@@ -69,6 +76,7 @@ class CoroutineCrew(Crew):
 
     def close(self) -> None:
         """Cancel the runners; waiting jobs are not started."""
+        self._closed = True
         self._waiting.clear()
         for runner in list(self._runners):
             runner.cancel()
@@ -78,7 +86,8 @@ class CoroutineCrew(Crew):
         assert me is not None
         clean = len(contextvars.copy_context())
         in_a_row = 0
-        while len(contextvars.copy_context()) == clean:  # a job has left something behind: a new runner is due
+        # A runner whose job has left something behind, a context variable or a cancellation, makes way for a new one.
+        while len(contextvars.copy_context()) == clean and not me.cancelling():
             if not self._waiting:
                 self._ran_dry()
                 idle = asyncio.get_running_loop().create_future()
@@ -92,16 +101,18 @@ class CoroutineCrew(Crew):
             if in_a_row >= _JOBS_IN_A_ROW_MAX:
                 in_a_row = 0
                 await asyncio.sleep(0)
-        asyncio.get_running_loop().call_soon(self.nudge)
 
     async def _run(self, me: "asyncio.Task[None]", running: Run) -> None:
         try:
             outcome: Outcome = await run_coroutine(running.job, self._tasks)
-        except asyncio.CancelledError:
-            if not running.timed_out:
-                raise  # the crew is closed
-            me.uncancel()
-            outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
+        except asyncio.CancelledError as error:
+            if self._closed:
+                raise
+            if running.timed_out:
+                me.uncancel()
+            # What neither we nor a deadline has cancelled has done so itself: it awaited something that was cancelled.
+            ended_by = running.timeout_error() if running.timed_out else error
+            outcome = failure(running.job, self._tasks, ended_by, running.seconds)
         finally:
             del self._running[me]
         self._finished(outcome, running.seconds)

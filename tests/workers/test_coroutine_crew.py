@@ -1,0 +1,112 @@
+"""A crew of coroutines: whatever a task does to its own cancellation, it has an outcome and its place is free again."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from floor import LEASE_MS, Floor, in_loop, named
+from journeyman.journal.event import Event
+from journeyman.workers import Settings, Task
+from journeyman.workers.rules import names
+
+ONE_AT_A_TIME = Settings(coroutines=1, lease_ms=LEASE_MS)
+left_behind: contextvars.ContextVar[int] = contextvars.ContextVar("left_behind")
+
+
+async def awaits_what_was_cancelled() -> None:
+    cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    await cancelled
+
+
+async def raises() -> None:
+    raise asyncio.CancelledError("by itself")
+
+
+async def cancels_itself_and_waits() -> None:
+    me = asyncio.current_task()
+    assert me is not None
+    me.cancel()
+    await asyncio.Event().wait()
+
+
+async def cancels_itself_and_returns() -> str:
+    me = asyncio.current_task()
+    assert me is not None
+    me.cancel()
+    return "done"
+
+
+async def is_cancelled_from_elsewhere() -> None:
+    me = asyncio.current_task()
+    assert me is not None
+    asyncio.get_running_loop().call_soon(me.cancel)
+    await asyncio.Event().wait()
+
+
+async def leaves_a_variable_behind() -> str:
+    left_behind.set(1)
+    return "done"
+
+
+async def works(number: int) -> int:
+    await asyncio.sleep(0)
+    return number
+
+
+def tasks_of(*functions: Callable[..., Any], max_retries: int = 0) -> dict[str, Task[Any, Any]]:
+    tasks = named(**{function.__name__: function for function in functions})
+    for task in tasks.values():
+        task.max_retries = max_retries
+    return tasks
+
+
+def error(event: Event) -> str:
+    return str(event.context["exception"]["name"]).rpartition(".")[2]
+
+
+@pytest.mark.parametrize(
+    "broken", [awaits_what_was_cancelled, raises, cancels_itself_and_waits, is_cancelled_from_elsewhere]
+)
+@in_loop
+async def test_a_task_that_ends_cancelled_without_our_doing_has_failed_as_with_any_error(
+    broken: Callable[..., Any],
+) -> None:
+    floor, tasks = Floor(), tasks_of(broken, works, max_retries=1)
+    async with floor.worker(tasks, ONE_AT_A_TIME):
+        first = await floor.submit(tasks[broken.__name__])
+        rest = [await floor.submit(tasks["works"], number) for number in range(3)]
+        await floor.succeeded(3)
+        await floor.finished(names.FAILED)
+    assert [error(event) for event in floor.events(names.RETRIED)] == ["CancelledError"]
+    assert [error(event) for event in floor.events(names.FAILED)] == ["CancelledError"]
+    assert floor.task(first).attempts == 2
+    assert [floor.task(message).attempts for message in rest] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("spoiling", [cancels_itself_and_returns, leaves_a_variable_behind])
+@in_loop
+async def test_what_a_task_leaves_behind_does_not_strike_the_next(spoiling: Callable[..., Any]) -> None:
+    floor, tasks = Floor(), tasks_of(spoiling, works)
+    async with floor.worker(tasks, ONE_AT_A_TIME):
+        for number in range(5):
+            await floor.submit(tasks[spoiling.__name__])
+            await floor.submit(tasks["works"], number)
+        await floor.succeeded(10)
+    assert floor.count(names.FAILED) == floor.count(names.INTERRUPTED) == 0
+
+
+@in_loop
+async def test_a_timeout_is_told_from_a_cancellation() -> None:
+    async def stays() -> None:
+        await asyncio.Event().wait()
+
+    floor, tasks = Floor(), tasks_of(stays, raises, works)
+    async with floor.worker(tasks, ONE_AT_A_TIME):
+        await floor.submit(tasks["stays"], timeout_override=50)
+        await floor.submit(tasks["raises"])
+        await floor.submit(tasks["works"], 1)
+        await floor.succeeded(1)
+    assert [error(event) for event in floor.events(names.FAILED)] == ["TaskTimeoutError", "CancelledError"]
