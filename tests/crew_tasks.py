@@ -1,5 +1,6 @@
 """Tasks for child processes that crews start in tests: each says in a file which process ran it."""
 
+import ctypes
 import os
 import threading
 import time
@@ -56,3 +57,24 @@ def hog(number: int) -> None:
     while not (YARD / "go").exists():
         time.sleep(0.005)
     pow(3, 10**10)
+
+
+@jm.task(broker)
+def leave_a_process(number: int, how: str, *, stay: bool) -> None:
+    """Starts a process that outlives this one, in one of several ways, and then dies or spins."""
+    if how == "fork":
+        stays = os.fork() == 0
+    elif how == "fork in C":  # what Python does at a fork is not done
+        stays = ctypes.PyDLL(None).fork() == 0
+    else:
+        wait = f"while [ ! -e '{YARD / 'go'}' ]; do sleep 0.05; done"
+        os.posix_spawn("/bin/sh", ["sh", "-c", wait], {})
+        stays = False
+    while stays:
+        time.sleep(0.02)
+        if (YARD / "go").exists():
+            os._exit(0)
+    mark(f"leave_a_process {number} {os.getpid()}")
+    while stay:
+        time.sleep(0.005)
+    os._exit(7)

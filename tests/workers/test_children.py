@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -105,7 +106,8 @@ class Hand:
         jobs = []
         for _ in range(count):
             self.given += 1
-            message = Message(task_name=task, uuid=f"t{self.given}", args=[self.given], **message_fields)
+            kwargs = {name: message_fields.pop(name) for name in ("how", "stay") if name in message_fields}
+            message = Message(task_name=task, uuid=f"t{self.given}", args=[self.given], kwargs=kwargs, **message_fields)
             lease = Lease("worker", 0)
             lease.renew(time.monotonic(), 1_000)
             state = TaskState(message.uuid, task, "default", 0, 3, 0, self.given, 0.0)
@@ -337,6 +339,59 @@ def test_a_thread_that_is_not_to_be_given_up_keeps_its_place(tmp_path: Path, mon
                 at = time.monotonic() + ENFORCE_MS_DEFAULT / 1_000
                 await reached(lambda at=at: time.monotonic() > at, "the timeouts to be looked at again")  # type: ignore[misc]
             assert crew.crew.running == 1
+
+    run()
+
+
+@pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
+@pytest.mark.parametrize("how", ["fork", "fork in C", "spawn"])
+def test_what_a_task_has_started_does_not_hide_its_end(tmp_path: Path, make: Any, how: str) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            crew.give("leave_a_process", how=how, stay=False)
+            assert "the process died with exit code 7" in error((await crew.has(1))[0])
+            crew.give("where")
+            result((await crew.has(2))[1])
+            crew.let()
+
+    run()
+
+
+@pytest.mark.parametrize("how", ["fork", "fork in C", "spawn"])
+def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path, how: str) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            crew.give("leave_a_process", how=how, stay=True, timeout=300)
+            assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
+            crew.give("where")
+            result((await crew.has(2))[1])
+            crew.let()
+
+    run()
+
+
+def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            await crew.ready(1)
+            (pid,) = crew.pids
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # to fork with threads around; here it waits only
+                fork = os.fork()
+            if fork == 0:
+                signal.pause()
+                os._exit(0)
+            try:
+                started = time.monotonic()
+                crew.crew.close()
+                assert not alive(pid)
+                assert time.monotonic() - started < children._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
+            finally:
+                os.kill(fork, signal.SIGKILL)
+                os.waitpid(fork, 0)  # noqa: ASYNC222 - it is killed
 
     run()
 

@@ -95,6 +95,9 @@ def main(arguments: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(arguments[0]))
+    # The end of the stream tells the foreman that we are gone: nothing that a task starts may hold our end open.
+    sock.set_inheritable(False)
+    os.register_at_fork(after_in_child=sock.close)
     places, options = int(arguments[1]), arguments[2:4] if int(arguments[1]) else []
     tasks: dict[str, Task[Any, Any]] = {}
     for module in arguments[2 + len(options) :]:

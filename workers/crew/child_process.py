@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -48,6 +49,21 @@ class ChildProcess:
         """Hand orders over; a child that is gone is noticed by reading, not here."""
         with contextlib.suppress(OSError):
             self.sock.sendall(frame(orders))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended and all it said was read: something that it started may hold its stream open."""
+        if self.process.poll() is None:
+            return False
+        unread = select.poll()
+        unread.register(self.sock, select.POLLIN)
+        return not unread.poll(0)
+
+    def let_go(self) -> None:
+        """Close the stream, for those as well who were forked from us and hold it too."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
 
     def ask_back(self) -> None:
         """Ask for what it has not begun, if there is anything and it was not asked yet."""

@@ -193,6 +193,9 @@ class ChildrenCrew(Crew):
     def enforce(self, monotonic: float) -> None:
         """Kill the children whose job is over its time and will not end otherwise; let none hold others up."""
         for child in list(self._children):
+            if child.is_gone:
+                self._bury(child)
+                continue
             over = [run for run in child.begun() if self._over(run, monotonic)] if child.ready else []
             for run in over:
                 run.timed_out = True
@@ -240,7 +243,7 @@ class ChildrenCrew(Crew):
     def _forget(self, child: ChildProcess) -> None:
         self._children.remove(child)
         asyncio.get_running_loop().remove_reader(child.sock)
-        child.sock.close()
+        child.let_go()
 
     def close(self) -> None:
         """End all children, in the middle of a job if need be."""
