@@ -57,6 +57,26 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Check what the queue's order and the log's keys depend on."""
         if self.max_retries == _UNSAID:
             self.max_retries = MAX_RETRIES_DEFAULT
+        # First in one go whether all is as it nearly always is: a worker makes one of each submission it runs.
+        if not (
+            type(self.priority) is type(self.delay) is type(self.timeout) is int
+            and self.priority >= 0 <= self.delay
+            and self.timeout > 0
+            and type(self.uuid) is type(self.task_name) is type(self.queue) is str
+            and 0 < len(self.uuid) <= TASK_ID_CHARS_MAX
+            and self.task_name
+            and (type(self.max_retries) is int or self.max_retries is None)
+            and type(self.kwargs) is dict
+            and self.metadata is None
+            and type(self.due) is float
+            and math.isfinite(self.due)
+        ):
+            self._check()
+        if self.delay and not self.due:
+            self.due = (self.created_at + self.delay) / 1_000
+
+    def _check(self) -> None:
+        """Say what breaks a rule, if anything does."""
         if not _is_whole(self.priority) or self.priority < 0:
             raise ValidationError(f"a priority is a whole number from 0 up (lower runs first), got {self.priority!r}")
         if not isinstance(self.uuid, str) or not 0 < len(self.uuid) <= TASK_ID_CHARS_MAX:
@@ -78,8 +98,6 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             raise ValidationError(
                 f"kwargs and metadata are dictionaries, got {self.kwargs!r:.80} and {self.metadata!r:.80}"
             )
-        if self.delay and not self.due:
-            self.due = (self.created_at + self.delay) / 1_000
         if isinstance(self.due, bool) or not (isinstance(self.due, int | float) and math.isfinite(self.due)):
             raise ValidationError(f"due is a time in seconds since the epoch, got {self.due!r}")
 

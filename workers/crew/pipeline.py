@@ -183,7 +183,7 @@ class UnserialisableResult(TypeError):
 def _encode_result(result: Any) -> bytes:
     try:
         encoded = orjson.dumps(result)
-        if result is not None:
+        if b"null" in encoded and result is not None:
             refuse_infinite(result, encoded)
     except (TypeError, ValueError) as error:
         raise UnserialisableResult(
