@@ -1,5 +1,10 @@
 """`journeyman worker`: run the tasks of a package."""
 
+import logging
+import os
+import sys
+import threading
+import time
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,6 +17,7 @@ from ..journal.limits import (
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    LET_GO_SECONDS,
     PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
     THREADS_DEFAULT,
@@ -205,7 +211,8 @@ def worker(
 
     0: it has drained and left, after SIGTERM or SIGINT.
 
-    1: the journal, or what --health names, cannot be used. Starting it again may help.
+    1: the journal, or what --health names, cannot be used. Starting it again may help. After SIGTERM or SIGINT: not
+    all outcomes could be written, for longer than a lease; their tasks return.
 
     2: PACKAGE or an option makes no sense. Starting it again does not help.
 
@@ -230,6 +237,20 @@ def worker(
     shown = shared_journal(made.journal_url).url
     statistics = made.run(lambda foreman: _announce(foreman, made, shown))
     print(_summary(statistics), flush=True)
+    if statistics.left_running or _held_up():
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(0)  # what still runs is somebody else's by now, and must not keep this process
+
+
+def _held_up() -> bool:
+    """Whether a thread would keep the process from ending; those that are about to end have a moment for it."""
+    end = time.monotonic() + LET_GO_SECONDS
+    here = threading.current_thread()
+    others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not here]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    return any(thread.is_alive() for thread in others)
 
 
 def _tasks(package: str) -> dict[str, Task[Any, Any]]:
@@ -298,5 +319,5 @@ def _queues(selection: Selection) -> str:
 def _summary(done: Statistics) -> str:
     return (
         f"left: {done.succeeded:,} succeeded, {done.failed:,} failed, {done.retried:,} to be retried, "
-        f"{done.interrupted:,} given back"
+        f"{done.interrupted + done.left_running:,} given back"
     )

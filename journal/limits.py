@@ -85,6 +85,13 @@ WATCH_INTERVAL_SECONDS: Final = 0.1
 # How often a worker looks, at least, for idle workers of its machine that ended without leaving, in seconds.
 NEIGHBOURS_SECONDS: Final = 10.0
 
+# How long a worker that is stopped before it is ready tries to leave, in seconds.
+STOP_UNSTARTED_SECONDS: Final = 1.0
+# How long what still runs when a worker has left may take to end, in seconds, before it is left behind.
+LET_GO_SECONDS: Final = 0.5
+# How long after a worker should have given up by itself its process is ended, in seconds.
+FORCED_EXIT_SECONDS: Final = 1.0
+
 # How many finished tasks a view remembers, in log order: an id seen before is refused that far back.
 FINISHED_TASKS_KEPT: Final = 50_000
 # How many dead letters can still be requeued.

@@ -47,3 +47,10 @@ class ProcessDiedError(TaskError):
 
 class HealthUnavailable(TaskError):
     """A worker cannot report whether it is well: its file cannot be written, or its port not be had."""
+
+
+class OutcomesUnwritten(TaskError):
+    """A worker was stopped and could not write down what became of its tasks, for longer than its lease.
+
+    Nothing is lost: the tasks return when its lease is over.
+    """

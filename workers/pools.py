@@ -21,8 +21,9 @@ from .foreman.foreman import Foreman
 from .health.report import HealthTarget
 from .loading import collect_tasks
 from .settings import Settings, Statistics, Subset, processes_default
+from .signals import Signals
 from .task import MECHANISMS, Task
-from .worker import journal_url, work
+from .worker import journal_url, run_to_its_end, work
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -69,27 +70,33 @@ class Worker:
     def run(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
         """Work until it is stopped, drain and leave; what it has done. `started(foreman)` is called when it is ready.
 
-        In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once.
+        In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once. Tasks that are still
+        running when the drain's time is over are given back and not waited for; the threads of such are not ended.
         """
         self.on_boot()
         try:
-            return asyncio.run(self.work(started))
+            with Signals() as signals:
+                return run_to_its_end(self._work(started, signals))
         finally:
             self.on_shutdown()
 
     async def work(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
         """The same as `run` within a loop, without the hooks."""
+        with Signals() as signals:
+            return await self._work(started, signals)
 
-        def ready(foreman: Foreman) -> None:
+    async def _work(self, started: Callable[[Foreman], None], signals: Signals) -> Statistics:
+        def made(foreman: Foreman) -> None:
             with self._guard:
                 self._foreman, self._loop = foreman, asyncio.get_running_loop()
                 stopping = self._stopping
-            started(foreman)
             if stopping:
                 foreman.stop()
 
         try:
-            return await work(self.tasks, self._journal, self.settings, ready, self._health)
+            return await work(
+                self.tasks, self._journal, self.settings, started, self._health, signals=signals, made=made
+            )
         finally:
             with self._guard:
                 self._foreman, self._stopping = None, False

@@ -136,6 +136,7 @@ class Statistics(msgspec.Struct):
     failed: int = 0
     retried: int = 0
     interrupted: int = 0
+    left_running: int = 0
     refused: int = 0
     appends: int = 0
     expired_sessions: int = 0

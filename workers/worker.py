@@ -2,21 +2,22 @@
 
 import asyncio
 import gc
-import os
-import signal
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from ..journal.asynchronous import AsyncJournal
+from ..journal.limits import FORCED_EXIT_SECONDS, LET_GO_SECONDS
 from .errors import MultipleBrokersError
 from .foreman.foreman import Foreman
 from .health.report import HealthTarget, reporting
 from .health.service_manager import notify
 from .settings import Settings, Statistics
+from .signals import Signals
 from .task import Task
 
-EXIT_AT_ONCE: Final = 130
+T = TypeVar("T")
+
 _GARBAGE_THRESHOLD: Final = 50_000
 
 
@@ -44,41 +45,74 @@ async def work(
     settings: Settings | None = None,
     started: Callable[[Foreman], None] = lambda _: None,
     health: HealthTarget | None = None,
+    *,
+    signals: Signals | None = None,
+    made: Callable[[Foreman], None] = lambda _: None,
 ) -> Statistics:
-    """Run a worker until SIGTERM or SIGINT: then it drains and leaves. A second signal ends the process at once.
+    """Run a worker until SIGTERM or SIGINT: then it drains and leaves.
 
-    Nothing is lost by that: what it held returns when its session expires. `health` says where it reports whether it
-    is well; a service manager is told when it is ready and when it stops.
+    `made(foreman)` is called when there is one that can be stopped, `started(foreman)` when it is ready. `health` says
+    where it reports whether it is well; a service manager is told when it is ready and when it stops. `signals` are
+    answered until this returns, those that are given for as long as who gives them likes.
     """
-    async with AsyncJournal(journal_url(tasks, url)) as journal:
-        foreman = Foreman(journal, tasks, settings)
-        loop = asyncio.get_running_loop()
-        # Elsewhere than in the main thread signals are somebody else's, and there is another way to stop it.
-        in_charge = threading.current_thread() is threading.main_thread()
-        signals = (signal.SIGTERM, signal.SIGINT) if in_charge else ()
-        received: list[int] = []
+    if signals is None:
+        with Signals() as own:
+            return await work(tasks, url, settings, started, health, signals=own, made=made)
+    journal = AsyncJournal(journal_url(tasks, url))
+    foreman = Foreman(journal, tasks, settings)
+    loop = asyncio.get_running_loop()
 
-        def on_signal(number: int) -> None:
-            received.append(number)
-            if len(received) > 1:
-                os._exit(EXIT_AT_ONCE)
-            notify("STOPPING=1")
-            foreman.stop()
+    def stop() -> None:
+        notify("STOPPING=1")
+        foreman.stop()
 
-        for number in signals:
-            loop.add_signal_handler(number, on_signal, number)
+    def stop_soon() -> None:
+        loop.call_soon_threadsafe(stop)
 
-        def on_started() -> None:
-            # What the history left behind stays; nor are there cycles in what a task brings: look for garbage rarely.
-            gc.freeze()
-            gc.set_threshold(_GARBAGE_THRESHOLD)
-            started(foreman)
-            notify("READY=1")
+    # The foreman gives up by itself, if it can.
+    signals.answer(stop_soon, foreman.patience_seconds + FORCED_EXIT_SECONDS, foreman.left_behind)
+    made(foreman)
 
+    def on_started() -> None:
+        # What the history left behind stays; nor are there cycles in what a task brings: look for garbage rarely.
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_THRESHOLD)
+        started(foreman)
+        notify("READY=1")
+
+    try:
+        async with reporting(foreman, journal, health):
+            await foreman.run(on_started)  # which opens the journal: it may be stopped while that lasts
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LET_GO_SECONDS if foreman.gave_up else None):
+                await journal.aclose()
+    return foreman.statistics
+
+
+def run_to_its_end(main: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, but who refuses to be cancelled, or sits in a thread of the loop's, is not waited for."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(main)
+    finally:
         try:
-            async with reporting(foreman, journal, health):
-                await foreman.run(on_started)
+            _let_go(loop)
         finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-        return foreman.statistics
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+_refusing: Final[set["asyncio.Task[Any]"]] = set()  # kept, so that nobody complains of their destruction
+
+
+def _let_go(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=LET_GO_SECONDS))
+        _refusing.update(task for task in tasks if not task.done())
+    with suppress(TimeoutError):
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), LET_GO_SECONDS))

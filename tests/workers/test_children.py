@@ -106,7 +106,8 @@ class Hand:
         jobs = []
         for _ in range(count):
             self.given += 1
-            kwargs = {name: message_fields.pop(name) for name in ("how", "stay") if name in message_fields}
+            kwargs: dict[str, Any] = {}
+            kwargs |= {name: message_fields.pop(name) for name in ("how", "stay") if name in message_fields}
             message = Message(task_name=task, uuid=f"t{self.given}", args=[self.given], kwargs=kwargs, **message_fields)
             lease = Lease("worker", 0)
             lease.renew(time.monotonic(), 1_000)

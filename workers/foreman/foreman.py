@@ -22,10 +22,12 @@ from ...journal.limits import (
     LEASE_RENEWAL_FRACTION,
     LEASE_START_FRACTION,
     NEIGHBOURS_SECONDS,
+    STOP_UNSTARTED_SECONDS,
     WATCH_INTERVAL_SECONDS,
 )
 from ..crew import Bounds, CoroutineCrew, Crew, GroupCrew, ProcessCrew, ThreadCrew
 from ..crew.pipeline import Job, Lease, Outcome, gone
+from ..errors import OutcomesUnwritten
 from ..health.progress import Vitals
 from ..message import new_id
 from ..rules import names
@@ -75,8 +77,11 @@ class Foreman:
         self._watched_at = 0.0
         self._turned_at = 0.0
         self._neighbours_at = 0.0
+        self._entered = False
+        self._started = False
         self._loop: asyncio.AbstractEventLoop
         self._woken: asyncio.Future[None]
+        self._patience = asyncio.timeout_at(None)
 
     @property
     def worker(self) -> str:
@@ -88,10 +93,26 @@ class Foreman:
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is called and what runs has ended or the drain's time is over; then leave.
 
-        `started()` is called when the history is read and the sessions are open.
+        `started()` is called when the history is read and the sessions are open. `OutcomesUnwritten` if the journal has
+        not let it leave `patience_seconds` after `stop`.
         """
         self._loop = asyncio.get_running_loop()
         self._woken = self._loop.create_future()
+        try:
+            async with self._patience:
+                self._entered = True
+                if self._draining_since is None:
+                    await self._run(started)
+        except TimeoutError:
+            if not self._patience.expired():
+                raise
+            if self._started:
+                raise OutcomesUnwritten(self.left_behind()) from None
+            logger.warning("stopped before it was ready")
+        finally:
+            self._entered = False
+
+    async def _run(self, started: Callable[[], None]) -> None:
         end = await self._reader.open(self._journal)
         try:
             await self._reader.read_up_to(end)
@@ -100,7 +121,9 @@ class Foreman:
             self._reader.listen(self._wake)
             while not self._joined():
                 await self._turn()
-            started()
+            if self._draining_since is None:
+                self._started = True
+                started()
             while not self._drained():
                 await self._turn()
             await self._leave()
@@ -111,11 +134,44 @@ class Foreman:
 
     def stop(self) -> None:
         """Begin to drain: claim nothing more, give back what was not started, let the rest end. Call in the loop."""
-        if self._draining_since is None:
-            self._draining_since = time.monotonic()
-            running = sum(lane.crew.running for lane in self._lanes.values())
-            logger.info("draining: %d running, up to %g s", running, self.settings.drain_seconds)
+        if self._draining_since is not None:
+            return
+        self._draining_since = time.monotonic()
+        logger.info("draining: %d running, up to %g s", self._running, self.settings.drain_seconds)
+        if self._entered:
+            patience = self.patience_seconds if self._started else STOP_UNSTARTED_SECONDS
+            self._patience.reschedule(self._loop.time() + patience)
             self._wake()
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long after `stop` it tries to leave, in seconds: the drain's time, and the lease's for the journal.
+
+        What it holds returns by itself then, since nothing of it has reached the journal for a lease.
+        """
+        return self.settings.drain_seconds + self.settings.lease_seconds
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it has ended without having left, since it could not in time."""
+        return self._patience.expired()
+
+    def left_behind(self) -> str:
+        """What is not written yet, and what becomes of it."""
+        claims, running = self._claims, self._running
+        return (
+            f"{max(0, claims - running):,} outcomes could not be written to the journal, and {running:,} tasks still "
+            "run. Nothing is lost: these tasks return when the lease is over, and run again"
+        )
+
+    @property
+    def _running(self) -> int:
+        return sum(lane.crew.running for lane in list(self._lanes.values()))
+
+    @property
+    def _claims(self) -> int:
+        sessions = [self.view.session(place, lease.worker) for place, lease in self._leases.items()]
+        return sum(len(session.claims) for session in sessions if session is not None)
 
     def vitals(self) -> Vitals | None:
         """What its health is judged by; None until it works. Call in the loop: it makes it turn."""
@@ -173,10 +229,10 @@ class Foreman:
 
     async def _leave(self) -> None:
         """Give back what is left, by leaving: the claims return at once and no attempt is used."""
-        unfinished = sum(lane.crew.running for lane in self._lanes.values())
+        entries = await self._outcome_entries(time.monotonic())
+        unfinished = self.statistics.left_running = sum(lane.in_hand for lane in self._lanes.values())
         if unfinished:
             logger.warning("%d still running after %g s: given back", unfinished, self.settings.drain_seconds)
-        entries = await self._outcome_entries(time.monotonic())
         entries += [
             leave_entry(lease)
             for place, lease in self._leases.items()

@@ -40,6 +40,11 @@ class Lane:
         return self._held > 0
 
     @property
+    def in_hand(self) -> int:
+        """How many claimed tasks it has whose outcome was not collected yet."""
+        return self._held
+
+    @property
     def has_news(self) -> bool:
         """Whether there is something to do that no record announces."""
         return bool(self.crew.waiting or self.crew.outcomes)

@@ -133,11 +133,12 @@ async def _publish(patient: Patient, chart: Chart) -> None:
 async def _look(patient: Patient, chart: Chart, journal: AsyncJournal) -> None:
     """Ask the journal again and again where it ends, and see how far the worker has come by then."""
     while True:
-        with contextlib.suppress(JournalError):  # then the last answer grows old, which is what the judgement is for
-            end = (await journal.bounds()).end
-            vitals = patient.vitals()
-            if vitals is not None:
-                chart.look(vitals.applied, end, time.monotonic())
+        if patient.vitals() is not None:  # who works has opened the journal
+            with contextlib.suppress(JournalError):  # then the last answer grows old: that is what the judgement is for
+                end = (await journal.bounds()).end
+                vitals = patient.vitals()
+                if vitals is not None:
+                    chart.look(vitals.applied, end, time.monotonic())
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 

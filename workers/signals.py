@@ -1,0 +1,82 @@
+"""The signals that end a worker, and what ends it when it does not end itself.
+
+The handlers are plain ones and not the loop's: a coroutine that blocks the loop keeps neither the second signal from
+its effect nor the end of patience. Whoever waits for that is a thread of its own.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Self
+
+logger = logging.getLogger("journeyman.worker")
+
+EXIT_AT_ONCE: Final = 130
+EXIT_IN_VAIN: Final = 1
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Signals:
+    """SIGTERM and SIGINT while in here, if this is the main thread; elsewhere they are somebody else's.
+
+    The first one begins the stop, a second one ends the process at once with 130.
+    """
+
+    def __init__(self) -> None:
+        self._received = 0
+        self._begin: Callable[[], None] | None = None
+        self._before: dict[int, Any] = {}
+        self._orders: SimpleQueue[float | None] = SimpleQueue()  # may be used in a handler, as no lock or event may
+        self._patience_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._orders.put(None)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def answer(self, begin: Callable[[], None], patience_seconds: float, unwritten: Callable[[], str]) -> None:
+        """From now on the first signal calls `begin()`, in the middle of whatever the main thread does.
+
+        If this has not been left `patience_seconds` later, the process ends with 1, saying what `unwritten()` says. A
+        signal that came before is answered here.
+        """
+        if not self._before:
+            return
+        self._patience_seconds = patience_seconds
+        threading.Thread(target=self._watch, args=[unwritten], name="journeyman-patience", daemon=True).start()
+        self._begin = begin
+        if self._received:
+            self._start()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._received += 1
+        if self._received > 1:
+            os._exit(EXIT_AT_ONCE)
+        self._start()
+
+    def _start(self) -> None:
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            self._orders.put(self._patience_seconds)
+            with suppress(RuntimeError):  # the loop is closed: it is at its end already
+                begin()
+
+    def _watch(self, unwritten: Callable[[], str]) -> None:
+        patience = self._orders.get()
+        if patience is None:
+            return
+        with suppress(Empty):
+            self._orders.get(timeout=patience)
+            return
+        with suppress(Exception):  # what is counted belongs to a loop that may go on after all
+            logger.error("it cannot leave, %g s after it was told to: %s", patience, unwritten())
+        os._exit(EXIT_IN_VAIN)
