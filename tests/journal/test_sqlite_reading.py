@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journeyman.journal import Cursor, HistoryTruncated, Journal, blocking, draft
+from journeyman.journal import Cursor, HistoryTruncated, Journal, JournalError, blocking, draft
 from journeyman.journal.limits import BATCH_EVENTS_MAX
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.repeats import Landmarks, search
@@ -130,3 +130,24 @@ def test_a_search_is_not_misled_by_contexts(path: str) -> None:
         found = search(connection, {(event.writer, 1), (event.writer, 3), ("x", 1)}, 0, 2)
         assert {identity: each.offset for identity, each in found.items()} == {(event.writer, 1): 0}
         connection.close()
+
+
+@pytest.mark.parametrize("missing", [1, 3, 5, 6, 7])
+def test_a_replay_notices_an_event_that_is_missing_wherever_it_is(path: str, missing: int) -> None:
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append_all([("thing.made", {})] * 9)
+        other = apsw.Connection(path)
+        other.execute("DELETE FROM events WHERE position = ?", (missing + 1,))
+        other.close()
+        tail = journal.run(journal.asynchronous.log.tail({0: 0}))
+        seen: list[int] = []
+
+        def replay() -> None:
+            while page := journal.run(tail.page(2, timeout=0.0)):
+                seen.extend(page.offsets)
+
+        with pytest.raises(JournalError, match="events are missing"):
+            replay()
+        assert seen == list(range(len(seen)))
+        assert len(seen) <= missing
+        journal.run(tail.aclose())
