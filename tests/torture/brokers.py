@@ -6,11 +6,12 @@ plus a second.
 """
 
 import asyncio
+import itertools
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -113,11 +114,11 @@ async def probe_ours(url: str, pauses: Pauses) -> None:
 
 
 class BrokerHurter:
-    """Hurts the leader of the journal's partition every now and then, and mends it."""
+    """Hurts the leader of one topic after the other every now and then, and mends it."""
 
-    def __init__(self, cluster: KafkaCluster, topic: str, seed: int, hurt: Counter[str]) -> None:
+    def __init__(self, cluster: KafkaCluster, topics: Sequence[str], seed: int, hurt: Counter[str]) -> None:
         self._cluster = cluster
-        self._topic = topic
+        self._topics = itertools.cycle(topics)
         self._chance = random.Random(seed)
         self._hurt = hurt
         self._ways: list[str] = []
@@ -128,7 +129,7 @@ class BrokerHurter:
         if elapsed < self._next or (self._mending is not None and self._mending.is_alive()):
             return
         self._next = elapsed + BROKER_EVERY_SECONDS
-        broker = self._cluster.leader_of(self._topic)
+        broker = self._cluster.leader_of(next(self._topics))
         if not self._ways:  # each of them before any comes again: a short run would leave some out by chance
             self._ways = self._chance.sample(WAYS, len(WAYS))
         way = self._ways.pop()
@@ -167,7 +168,8 @@ def torture_kafka(
         for thread in threads:
             thread.start()
         leaders: Counter[str] = Counter()
-        hurter = BrokerHurter(cluster, "torture", seed, leaders)
+        # The probes' leader as well: otherwise chance might spare the two that are compared.
+        hurter = BrokerHurter(cluster, ("torture", "probe"), seed, leaders)
         try:
             plan = Plan(url, tasks, workers, seconds, seed=seed)
             verdicts, hurt, took = torture(plan, say, hurter)
