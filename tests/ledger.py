@@ -74,6 +74,7 @@ def picture(view: TaskView, *, counters: bool = True) -> dict[str, Any]:
         (session.partition, session.worker): {**msgspec.structs.asdict(session), "claims": sorted(session.claims)}
         for session in view.all_sessions()
     }
+    seen["suspects"] = sorted(view.suspects)
     if counters:
         seen["counters"] = (view.stale_outcomes, view.lost_claims, view.takeovers, view.unreadable)
     return seen

@@ -345,6 +345,26 @@ def more_is_claimed_than_there_is_room_for(patch: MonkeyPatch) -> None:
 
 
 @mutation
+def suspects_are_let_in_together(patch: MonkeyPatch) -> None:
+    patch.setattr(ReadyTasks, "lets_suspect_in", property(lambda self: True, lambda self, value: None), raising=False)
+
+
+@mutation
+def nobody_asks_whether_there_is_a_suspect_already(patch: MonkeyPatch) -> None:
+    patch.setattr(decide, "_has_suspect", lambda view, situation: False)
+
+
+@mutation
+def suspects_that_were_set_aside_are_lost(patch: MonkeyPatch) -> None:
+    patch.setattr(ReadyTasks, "_bring_back", lambda self: None)
+
+
+@mutation
+def who_dies_twice_with_its_worker_is_no_suspect(patch: MonkeyPatch) -> None:
+    patch.setattr(TaskView, "_suspect", lambda self, task: None)
+
+
+@mutation
 def queues_are_matched_by_their_beginnings(patch: MonkeyPatch) -> None:
     def alike(self: Selection, queue: str, task: str) -> bool:
         return self.queues is None or any(queue.startswith(named) for named in self.queues)

@@ -4,6 +4,7 @@ It keeps books of its own, written straight from the rules and without the produ
 record what the product's fold made of it.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ class Book:
     attempts: int = 0
     successes: int = 0
     due: float = 0.0
+    expiries: int = 0
+    suspect: bool = False
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Referee:
         self.owners: dict[str, SimulatedWorker] = {}
         self.tokens = [-1] * len(world.log.partitions)
         self.acknowledged: set[str] = set()
-        self.accepted = self.refused = self.expiries = 0
+        self.accepted = self.refused = self.expiries = self.suspects = 0
 
     def check(self, holds: object, what: str) -> None:
         """Raise unless it holds."""
@@ -95,6 +98,7 @@ class Referee:
         seen = (state.state.name.lower(), owner, token, state.attempts)
         known = (book.state, book.owner, book.token, book.attempts)
         self.check(seen == known, f"the fold has {task} as {seen}, the books as {known}")
+        self.check(state.suspect == book.suspect, f"{task} is {'no' if book.suspect else 'a'} suspect in the fold")
         self.check(book.attempts >= 0, f"{task} has {book.attempts} attempts")
         limit = book.max_retries
         self.check(limit is None or book.attempts <= limit + 1, f"{task} has had {book.attempts} attempts of {limit}+1")
@@ -145,7 +149,10 @@ class Referee:
         self.world.disturb(worker)
         for held in sorted(self._close(partition, worker)):
             book = self.books[held]
-            if book.max_retries is not None and book.attempts > book.max_retries:
+            book.expiries += 1
+            allowed = math.inf if book.max_retries is None else book.max_retries + 1
+            book.suspect = book.expiries >= 2 or book.attempts + 1 >= allowed
+            if book.attempts >= allowed:
                 book.state = "failed"
         return True
 
@@ -177,6 +184,7 @@ class Referee:
         if book.state != "failed":
             return False
         book.state, book.attempts, book.due = "ready", 0, 0.0
+        book.expiries, book.suspect = 0, False
         return True
 
     def _ended(self, name: str, book: Book, task: str, worker: str, context: dict[str, Any]) -> bool:
@@ -188,6 +196,8 @@ class Referee:
         book.successes += name == "task.succeeded"
         book.attempts -= name == "task.interrupted"
         book.due = context.get("due", book.due)
+        if name == "task.retried":
+            book.expiries, book.suspect = 0, False
         return True
 
     def _claimed(self, book: Book, task: str, worker: str, offset: int) -> bool:
@@ -212,6 +222,14 @@ class Referee:
         book, known = self.books[task.id], self.view.find(task.id)
         if known is not None and (known.changed, known.state) == (task.changed, State.READY):
             self.check(book.due <= wall, f"{task.id} is to be claimed {book.due - wall:.1f} s before it is due")
+
+    def claims_suspects(self, claims: list[TaskState], view: TaskView, sessions: set[str]) -> None:
+        """Who takes a task that may have ended its workers has no other one, by all that it knows."""
+        taken = sum(task.suspect for task in claims)
+        held = [task for task in view.live.values() if task.state is State.CLAIMED and task.worker in sessions]
+        had = sum(task.suspect for task in held)
+        self.check(not taken or taken + had == 1, f"{taken} suspects are to be claimed, {had} are held already")
+        self.suspects += taken
 
     def started(self, job: Job) -> None:
         """A task is begun: nobody else may be allowed to, unless it was revoked a moment ago."""

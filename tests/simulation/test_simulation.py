@@ -17,6 +17,7 @@ def test_many_worlds_break_no_invariant() -> None:
     assert sum(story.seconds for story in stories) / 3_600 > HOURS_MIN
     assert sum(story.tasks for story in stories) > 20 * SEEDS
     assert sum(story.expiries for story in stories) > SEEDS, "workers are lost and their claims taken over"
+    assert sum(story.suspects for story in stories) > SEEDS, "tasks that may have ended their workers are taken alone"
     assert sum(story.refused for story in stories) > SEEDS, "events cross, and the later one is refused"
 
 

@@ -164,6 +164,7 @@ class SimulatedWorker:
         check = self.world.referee.check
         check(len(claims) <= max(0, free), "it claims more than it has room for")
         check(not (claims and self.draining), "it claims although it drains")
+        self.world.referee.claims_suspects(claims, self.view, {lease.worker for lease in self.leases.values()})
         check(len({task.id for task in claims}) == len(claims), "it claims a task twice at once")
         for task in claims:
             self.world.referee.claims(task, self.wall)

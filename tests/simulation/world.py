@@ -44,6 +44,7 @@ class Story(NamedTuple):
     records: int
     refused: int
     expiries: int
+    suspects: int
 
 
 class World:
@@ -91,7 +92,9 @@ class World:
             self._compare_views()
         records = sum(map(len, self.log.partitions))
         referee = self.referee
-        return Story(self.seed, self.now, len(referee.books), records, referee.refused, referee.expiries)
+        return Story(
+            self.seed, self.now, len(referee.books), records, referee.refused, referee.expiries, referee.suspects
+        )
 
     def _until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
         while self._heap and self._heap[0][0] <= end and not done():

@@ -45,6 +45,59 @@ def test_nothing_to_do_is_an_empty_list() -> None:
     assert Desk().decide() == []
 
 
+# -- suspects --------------------------------------------------------------------------------------------------------
+
+
+def test_of_those_that_may_have_ended_their_workers_it_has_one_in_all_its_lanes_and_partitions() -> None:
+    desk = Desk(partitions=2)
+    for log, tasks in zip(desk.logs, (["a", "b", "c"], ["d", "e"]), strict=True):
+        for task in tasks:
+            log.submit(task)
+        for dead in ("first", "second"):
+            log.join(dead)
+            for task in tasks:
+                log.claim(task, dead)
+            log.expire(dead, by=ME)
+    desk.log.submit("innocent")
+    assert len(desk.view.suspects) == 5
+
+    done: list[str] = []
+    while suspects := [task for task in claimed(desk.decide()) if task != "innocent"]:
+        (suspect,) = suspects
+        log = desk.logs[desk.view.live[suspect].partition]
+        claim = log.claim(suspect, ME)
+        other = ReadyTasks()
+        other.set_workers(dict.fromkeys(range(2), ME), {})
+        for live in desk.view.live.values():
+            other.add(live)
+        offers = [(desk.ready, 10), (other, 10)]
+        situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+        taken = claimed(decide(desk.view, offers, desk.watch, situation))
+        assert set(taken) <= {"innocent"}, "nor does another lane let one in"
+        log.write(names.SUCCEEDED, task=suspect, worker=ME, claim=claim)
+        done.append(suspect)
+    assert sorted(done) == ["a", "b", "c", "d", "e"]
+    assert not desk.view.suspects
+
+
+@pytest.mark.parametrize(
+    ("outcome", "still"), [(names.RETRIED, False), (names.INTERRUPTED, True), (names.FAILED, False)]
+)
+def test_who_ends_by_itself_is_no_suspect_any_more(outcome: str, still: bool) -> None:
+    desk = Desk()
+    desk.log.submit("a")
+    for dead in ("first", "second"):
+        desk.log.join(dead)
+        desk.log.claim("a", dead)
+        desk.log.expire(dead, by=ME)
+    claim = desk.log.claim("a", ME)
+    desk.log.write(outcome, task="a", worker=ME, claim=claim)
+    assert ("a" in desk.view.suspects) is still
+    if outcome == names.FAILED:
+        desk.log.write(names.REQUEUED, task="a")
+        assert not desk.view.live["a"].suspect
+
+
 # -- joining ---------------------------------------------------------------------------------------------------------
 
 

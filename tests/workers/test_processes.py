@@ -174,6 +174,36 @@ def test_a_task_that_kills_its_workers_fails_after_its_retries(yard: Yard) -> No
     yard.reached(after, State.SUCCEEDED)
 
 
+def test_a_task_that_kills_its_workers_takes_no_innocent_one_with_it(yard: Yard) -> None:
+    def drafted(task: Task[Any, Any], *args: Any) -> Message:
+        message = task.generate(args=list(args), submit=False)
+        message.max_retries = 2
+        return message
+
+    innocent = [drafted(yard_tasks.add, number, 1) for number in range(600)]
+    deadly = drafted(yard_tasks.die, "d")
+    messages = [*innocent[:300], deadly, *innocent[300:]]
+    yard.journal.append_drafts([submission(message) for message in messages])
+
+    while yard.task(deadly).state is not State.FAILED:
+        if all(worker.poll() is not None for worker in yard.workers):
+            yard.start(threads=2)
+        worker = yard.workers[-1]
+        wait_until(
+            lambda worker=worker: worker.poll() is not None or yard.task(deadly).state is State.FAILED,  # type: ignore[misc]
+            "the worker to die of it, or the task to be dead",
+            40,
+        )
+    yard.start(threads=2)
+    for message in innocent:
+        yard.reached(message, State.SUCCEEDED)
+
+    assert list(yard.read().dead) == [deadly.uuid]
+    assert (yard.task(deadly).attempts, yard.marks("die d")) == (3, 3)
+    assert max(yard.task(message).attempts for message in innocent) <= 3
+    assert set(accepted_outcomes(yard).values()) == {1}
+
+
 # -- SIGSTOP ---------------------------------------------------------------------------------------------------------
 
 

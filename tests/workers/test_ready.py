@@ -45,6 +45,53 @@ def shared(count: int, workers: list[str], me: str) -> tuple[ReadyTasks, list[Ta
     return tasks, made
 
 
+# -- suspects --------------------------------------------------------------------------------------------------------
+
+
+def suspect(number: int, priority: int = 0, queue: str = "default") -> TaskState:
+    task = ready_task(number, priority, queue)
+    task.expiries, task.suspect = 2, True
+    return task
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
+def test_a_suspect_is_let_in_alone_in_its_turn_and_holds_up_no_others(selection: Selection) -> None:
+    tasks = ReadyTasks(selection=selection)
+    tasks.set_workers({0: "me"}, {0: ["me"]})
+    made = [ready_task(0), suspect(1), ready_task(2), suspect(3), suspect(4), ready_task(5)]
+    for task in made:
+        tasks.add(task)
+
+    first = tasks.take(10, NOW, MONOTONIC)
+    assert numbers(first) == [0, 1, 2, 5]
+    for task in first:
+        claim(task)
+    for _ in range(3):  # while it has one
+        tasks.lets_suspect_in = False
+        assert numbers(tasks.take(10, NOW, MONOTONIC)) == []
+    tasks.add(late := ready_task(6))
+    for number in (3, 4):
+        tasks.lets_suspect_in = True
+        taken = tasks.take(10, NOW, MONOTONIC)
+        assert numbers(taken) == ([3, 6] if number == 3 else [4]), "the first one, before what came later"
+        for task in taken:
+            claim(task)
+    assert late.state is State.CLAIMED
+    tasks.lets_suspect_in = True
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == []
+
+
+def test_a_suspect_that_somebody_else_has_taken_meanwhile_is_not_offered() -> None:
+    tasks = alone()
+    made = [suspect(1), suspect(2), suspect(3)]
+    for task in made:
+        tasks.add(task)
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == [1]
+    claim(made[1])
+    tasks.lets_suspect_in = True
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == [3]
+
+
 # -- order -----------------------------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,24 @@ def idle(story: Story) -> None:
     story.submitted("t")
 
 
+def suspected(story: Story) -> None:
+    for task in ("t", "u"):
+        story.submitted(task)
+    for worker in "wv":
+        story.joined(worker)
+        for task in ("t", "u"):
+            last = story.claimed(task, worker)
+        story.tell("worker.expired", worker=worker, last=last, by="x")
+    story.joined("x")
+
+
+def suspected_before_its_last_attempt(story: Story) -> None:
+    story.joined("w")
+    story.submitted("t", max_retries=1)
+    story.tell("worker.expired", worker="w", last=story.claimed("t", "w"), by="x")
+    story.joined("x")
+
+
 def delayed(story: Story) -> None:
     story.joined("w")
     story.submitted("t", due=1_130.0)
@@ -254,6 +272,19 @@ CASES = [
         ["returned", "next"],
         "given back 1 s ago by worker w (draining). That attempt does not count.",
         evidence=Evidence(turn=Turn("task.interrupted", {"worker": "w", "reason": "draining"})),
+    ),
+    Case(
+        "two workers ended with it",
+        suspected,
+        ["suspect"],
+        "It waits its turn alone: two workers ended while they had it. A worker takes only one such task at a time; "
+        "there is 1 other.",
+    ),
+    Case(
+        "one attempt left",
+        suspected_before_its_last_attempt,
+        ["suspect"],
+        "a worker ended while it had it, and one attempt is left. A worker takes only one such task at a time.",
     ),
     Case("claimed", held, ["claimed", "lease"], "Worker w on host-w (pid 7) claimed it at"),
     Case("alive", held, ["claimed", "lease"], "last sign of life was 1 s ago; its lease is 10 s", evidence=SILENT),

@@ -30,7 +30,8 @@ def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) 
         return [*due, _nobody(view, task)]
     if due:
         return due
-    found = [*_ahead(view, task, now, capable), *_busy_or_silent(view, task, now, capable, evidence)]
+    alone = [_alone(view, task)] if task.suspect else []
+    found = [*alone, *_ahead(view, task, now, capable), *_busy_or_silent(view, task, now, capable, evidence)]
     return found or [_next(task, now, capable)]
 
 
@@ -108,6 +109,17 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
     who = "the worker that knows it serves" if len(knowing) == 1 else f"the {len(knowing)} workers that know it serve"
     sentence = f"No live worker serves its queue {task.queue} for the task {task.name}: {who} {listing(served)}."
     return Finding("queue_unserved", sentence, {"queue": task.queue, "workers": len(sessions), "served": served})
+
+
+def _alone(view: TaskView, task: TaskState) -> Finding:
+    """It may have ended its workers, and is kept away from others of which the same is true."""
+    others = len(view.suspects) - 1
+    ended = "a worker ended while it had it, and one attempt is left"
+    if task.expiries > 1:
+        ended = f"{'two' if task.expiries == 2 else task.expiries} workers ended while they had it"
+    sentence = f"It waits its turn alone: {ended}. A worker takes only one such task at a time"
+    sentence += f"; there {'is' if others == 1 else 'are'} {number(others, 'other')}." if others else "."
+    return Finding("suspect", sentence, {"expiries": task.expiries, "others": others})
 
 
 class _Ahead(NamedTuple):

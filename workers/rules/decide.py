@@ -76,15 +76,26 @@ def decide(
     claims: list[Claim] = []
     if not situation.draining:
         commands += [Join(partition) for partition in situation.standings if partition not in joined]
+        has_suspect = bool(view.suspects) and _has_suspect(view, situation)
         for ready, free in offers:
             if free > 0 and joined:
+                ready.lets_suspect_in = not has_suspect
                 claims += _claims(ready, free, situation, joined)
+                has_suspect = has_suspect or not ready.lets_suspect_in
     commands += claims
     commands += _beats(view, watch, situation, joined, {claim.task.partition for claim in claims})
     commands += [
         Expire(*suspect) for suspect in watch.suspects(view, situation.monotonic) if suspect.partition in joined
     ]
     return commands
+
+
+def _has_suspect(view: TaskView, situation: Situation) -> bool:
+    """Whether the worker has a task that may have ended its workers: a second one it does not take."""
+    own = {partition: standing.worker for partition, standing in situation.standings.items()}
+    return any(
+        task.state is State.CLAIMED and own.get(task.partition) == task.worker for task in view.suspects.values()
+    )
 
 
 def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]) -> list[Claim]:

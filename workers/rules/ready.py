@@ -7,6 +7,9 @@ leave it alone for a moment and then steal it from the far end, so that workers 
 Who lets a turn pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one
 that waits.
 
+A task that may have ended its workers, a suspect, is let in alone: while the worker has one, others are set aside when
+they are reached, and come back one by one to the front of their level.
+
 Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
 the living, so that a reader that never picks does not leak.
 """
@@ -42,6 +45,8 @@ class ReadyTasks:
         self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
         self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
         self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
+        self.lets_suspect_in = True  # to be set before each take: whether the worker has no suspect yet
+        self._aside: list[tuple[int, int, int, int, TaskState]] = []
         self._knows = knows
         self._serves = selection.serves if selection.queues is not None else None
         self._ranks: Ranks | None = selection.ranks()
@@ -68,12 +73,16 @@ class ReadyTasks:
         else:
             self._place(task)
 
-    def _place(self, task: TaskState) -> None:
+    def _level_of(self, task: TaskState) -> Level:
         key = (self._rank(task) if self._ranks is not None else 0, task.priority)
         level = self._levels.get(key)
         if level is None:
             level = self._levels[key] = Level()
             insort(self._order if self._turns is None else self._order_of(task.queue), key)
+        return level
+
+    def _place(self, task: TaskState) -> None:
+        level = self._level_of(task)
         workers = self._workers.get(task.partition, ())
         place = rank(task.id, self._own[task.partition], workers) if len(workers) > 1 else 0
         if place == 0:
@@ -154,6 +163,10 @@ class ReadyTasks:
         """Drop the entries of tasks that are no longer ready, if they outnumber the `living` ones."""
         if self._entries > 2 * living + _SWEEP_SLACK:
             self._place_anew()
+        if len(self._aside) > 2 * living + _SWEEP_SLACK:
+            waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].state is State.READY}
+            self._aside = list(waiting_aside.values())
+            heapq.heapify(self._aside)
         if len(self._delayed) > 2 * living + _SWEEP_SLACK:
             waiting = (entry for entry in self._delayed if entry[2].state is State.READY and entry[2].due == entry[0])
             self._delayed = list({id(entry[2]): entry for entry in waiting}.values())
@@ -166,6 +179,8 @@ class ReadyTasks:
         `STEAL_DELAY_SECONDS` ago, times the place of this worker in the order of those whose turn it would be.
         """
         self._release_delayed(now)
+        if self._aside:
+            self._bring_back()
         taken: list[TaskState] = []
         self._stolen.clear()
         take = self._take_aged if self._period else self._take_strictly
@@ -277,9 +292,23 @@ class ReadyTasks:
         if task.due > now:  # it failed since, or the clock was put back
             heapq.heappush(self._delayed, (task.due, next(self._count), task))
             return
+        if task.suspect:
+            if not self.lets_suspect_in:
+                rank_ = self._rank(task) if self._ranks is not None else 0
+                heapq.heappush(self._aside, (rank_, task.priority, task.submitted, next(self._count), task))
+                return
+            self.lets_suspect_in = False
         # A task that was claimed and came back has several entries.
         if task.changed == task.submitted or not any(task is each for each in taken):
             taken.append(task)
+
+    def _bring_back(self) -> None:
+        """If a suspect may be let in: the first of those that were set aside is the next of its level."""
+        while self._aside and self._aside[0][-1].state is not _READY:
+            heapq.heappop(self._aside)
+        if self._aside and self.lets_suspect_in:
+            self._level_of(self._aside[0][-1]).mine.appendleft(heapq.heappop(self._aside)[-1])
+            self._entries += 1
 
     def steal_at(self) -> float | None:
         """When (monotonic seconds) the next of the other workers' tasks may be stolen."""

@@ -86,6 +86,8 @@ class TaskState(msgspec.Struct, gc=False, array_like=True):
 
     `due` is the time, in seconds since the epoch, before which nobody should claim it. `attempts` counts claims not
     taken back. `row` is the submission as it stands in the log, where the view keeps rows and the task may still run.
+    `expiries` counts the sessions that have expired with it since it last failed by itself or was requeued. A `suspect`
+    may be what ended them: two sessions have, or one, and it has one attempt left. A worker has one suspect at a time.
     """
 
     id: str
@@ -106,6 +108,8 @@ class TaskState(msgspec.Struct, gc=False, array_like=True):
     refused: int = 0
     collected: bool = False
     row: bytes | None = None
+    expiries: int = 0
+    suspect: bool = False
 
     @property
     def exhausted(self) -> bool:
@@ -185,6 +189,7 @@ class TaskView(View):
         self.finished: dict[str, TaskState] = {}
         self.dead: dict[str, TaskState] = {}
         self.sessions: dict[int, dict[str, SessionState]] = {}
+        self.suspects: dict[str, TaskState] = {}  # of the live ones
         self.stale_outcomes = 0
         self.lost_claims = 0
         self.takeovers = 0
@@ -362,6 +367,7 @@ class TaskView(View):
     def _note(self, name: str, context: TaskContext, task: TaskState) -> None:
         if name == names.RETRIED:
             task.due = context.due
+            self._clear(task)
         else:
             task.collected = True
 
@@ -388,6 +394,7 @@ class TaskView(View):
         elif attempt is _FORGOTTEN:
             task.attempts = 0
             task.due = 0.0
+            self._clear(task)
         if to is task.state:
             return
         task.state, task.changed, task.changed_at = to, offset, timestamp
@@ -405,6 +412,8 @@ class TaskView(View):
         """Move a task out of the live ones; the oldest of a full room is forgotten, the same one on every replica."""
         task_id, partition = task.id, task.partition
         self.live.pop(task_id, None)
+        if task.suspect:
+            self.suspects.pop(task_id, None)
         task.row, task.claim = None, -1
         if task.state is _FAILED:
             self.dead[task_id] = task
@@ -471,7 +480,22 @@ class TaskView(View):
         left = name == names.LEFT
         for task in session.claims.values():
             move = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]
+            if not left:
+                self._suspect(task)
             self._settle(task, move.to, move.attempt, offset, timestamp)
+
+    def _suspect(self, task: TaskState) -> None:
+        """Its worker has fallen silent while it had the task; some task of those that it had may be the reason."""
+        task.expiries += 1
+        last = task.max_retries is not None and task.attempts >= task.max_retries
+        task.suspect = last or task.expiries > 1
+        if task.suspect:
+            self.suspects[task.id] = task
+
+    def _clear(self, task: TaskState) -> None:
+        """It has ended by itself and its worker lived on, or somebody wants it to begin anew."""
+        task.expiries, task.suspect = 0, False
+        self.suspects.pop(task.id, None)
 
     def _sessions_changed(self) -> None:
         if self.on_sessions is not None:

@@ -16,7 +16,7 @@ from .transitions import TRANSITIONS
 from .view import SessionState, TaskState, TaskView
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
-_FOLD: Final = 2
+_FOLD: Final = 3
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -68,6 +68,7 @@ def load(view: TaskView, state: bytes, *, keep_rows: bool) -> None:
     for name, value in read.counters.items():
         setattr(view, name, value)
     view.live, view.sessions = live, sessions
+    view.suspects = {task.id: task for task in read.live if task.suspect}
     view.finished = {task.id: task for task in read.finished}
     view.dead = {task.id: task for task in read.dead}
 
