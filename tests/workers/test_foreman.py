@@ -553,3 +553,27 @@ def test_a_lost_ring_delays_a_task_and_loses_nothing(tmp_path: Path, monkeypatch
             await running
 
     asyncio.run(test())
+
+
+class BreakingLog(MemoryLog):
+    """Fails in an unforeseen way wherever a crew's thread writes by itself."""
+
+    broken = 0
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        if threading.current_thread() is not threading.main_thread():
+            self.broken += 1
+            raise RuntimeError("out of everything")
+        return await super().append(drafts)
+
+
+@in_loop
+async def test_an_outcome_that_a_thread_cannot_write_is_left_to_the_foreman_and_the_thread_lives() -> None:
+    floor, tasks = Floor(), named(work=lambda number: number)
+    log = BreakingLog(floor.store)
+    async with floor.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS), log=log):
+        for number in range(3):
+            await floor.submit(tasks["work"], number)
+            await floor.succeeded(number + 1)
+    assert log.broken == 3
+    assert floor.count(names.SUCCEEDED) == 3

@@ -309,6 +309,8 @@ class Foreman:
             event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
         except JournalError as error:
             logger.debug("left to the foreman to write: %s", error)
+        except Exception:  # whatever it was, the thread goes on, and the outcome is handed over
+            logger.exception("an outcome could not be written where its task was run: left to the foreman")
         outcome.written = Written(entry, event, begun)
 
     def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
