@@ -18,7 +18,7 @@ from floor import in_loop
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal.event import record
-from journeyman.journal.limits import ABANDON_SECONDS, ENFORCE_MS_DEFAULT
+from journeyman.journal.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
 from journeyman.workers import Message, State, Task, TaskState, ValidationError
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, children, groups
@@ -369,6 +369,43 @@ def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path
             crew.give("where")
             result((await crew.has(2))[1])
             crew.let()
+
+    run()
+
+
+def test_nothing_is_put_behind_a_job_that_lasts_however_short_the_others_were(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(2)) as crew:
+            await crew.ready(1)
+            crew.give("hold")
+            (busy,) = await crew.started("hold", 1)
+            (child,) = crew.crew._children
+            await reached(lambda: child.runs[0].seconds > CHILD_STALL_SECONDS_MAX, "the job to have lasted")
+            crew.crew._job_seconds = 1e-4
+            crew.give("where", 5)
+            assert (len(child.runs), crew.crew.waiting) == (1, 5)
+            assert busy not in {result(outcome) for outcome in await crew.has(5)}
+            crew.let()
+            await crew.has(6)
+
+    run()
+
+
+def test_a_child_that_does_not_read_keeps_nobody_from_his_work(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            await crew.ready(1)
+            (pid,) = crew.pids
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+                crew.give("where", 12, metadata={"filling": "x" * 900_000})
+                assert crew.crew.running == 12
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert {result(outcome) for outcome in await crew.has(12)} == {pid}
 
     run()
 

@@ -46,6 +46,16 @@ class Crew(ABC):
         """How many places are at a job that began before that monotonic time."""
 
     @property
+    def ailment(self) -> str:
+        """Why it can run nothing at present, in a few words; empty while it can, or is about to."""
+        return ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether anybody is there to run jobs; False while the first is still starting."""
+        return True
+
+    @property
     def job_seconds(self) -> float:
         """How long a job took of late, on average, in seconds; pessimistic until something has run."""
         return self._job_seconds or 1.0

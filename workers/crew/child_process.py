@@ -1,5 +1,6 @@
 """A child process as its foreman sees it: started, spoken to, ended."""
 
+import asyncio
 import contextlib
 import os
 import select
@@ -35,6 +36,9 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
             )
+        self.sock.setblocking(False)  # a child that does not read must not stop the loop
+        self._unsent: deque[memoryview] = deque()
+        self._waits_to_send = False
         self.places = places
         self.runs: deque[Run] = deque()
         self.frames = Frames(Reports)
@@ -46,9 +50,32 @@ class ChildProcess:
         self.idle_since = time.monotonic()
 
     def send(self, orders: Orders) -> None:
-        """Hand orders over; a child that is gone is noticed by reading, not here."""
-        with contextlib.suppress(OSError):
-            self.sock.sendall(frame(orders))
+        """Hand orders over, as soon as the child reads them; one that is gone is noticed by reading, not here."""
+        self._unsent.append(memoryview(frame(orders)))
+        self._push()
+
+    def _push(self) -> None:
+        try:
+            while self._unsent:
+                first = self._unsent[0]
+                sent = self.sock.send(first)
+                if sent < len(first):
+                    self._unsent[0] = first[sent:]
+                else:
+                    self._unsent.popleft()
+        except BlockingIOError:
+            if not self._waits_to_send:
+                self._waits_to_send = True
+                asyncio.get_running_loop().add_writer(self.sock, self._push)
+            return
+        except OSError:
+            self._unsent.clear()
+        self._send_no_more()
+
+    def _send_no_more(self) -> None:
+        if self._waits_to_send:
+            self._waits_to_send = False
+            asyncio.get_running_loop().remove_writer(self.sock)
 
     @property
     def is_gone(self) -> bool:
@@ -61,6 +88,7 @@ class ChildProcess:
 
     def let_go(self) -> None:
         """Close the stream, for those as well who were forked from us and hold it too."""
+        self._send_no_more()
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
@@ -74,6 +102,10 @@ class ChildProcess:
     def begun(self) -> list[Run]:
         """The jobs that it runs, as far as can be known from here."""
         return [self.runs[index] for index in range(min(self.places, len(self.runs)))]
+
+    def is_at_long_work(self, seconds: float) -> bool:
+        """Whether one of its jobs has lasted for longer than that, or it was asked for jobs and has not answered."""
+        return self.asked_back or (bool(self.runs) and self.runs[0].seconds > seconds)
 
     def note_begun(self) -> None:
         """Count the time of those that have come to a place only now."""

@@ -52,6 +52,8 @@ class ChildrenCrew(Crew):
         self._numbers: dict[int, Run] = {}
         self._respawn_seconds = 0.0
         self._respawn_at = 0.0
+        self._respawning: asyncio.TimerHandle | None = None
+        self._ailment = ""
         self._shrinking: asyncio.TimerHandle | None = None
         self._closed = False
         self._grow()
@@ -64,6 +66,16 @@ class ChildrenCrew(Crew):
     def long_running(self, begun_before: float) -> int:
         """See `Crew.long_running`."""
         return sum(run.started < begun_before for child in self._children for run in child.begun())
+
+    @property
+    def ailment(self) -> str:
+        """See `Crew.ailment`: children have died before they were ready, and none is there yet."""
+        return self._ailment if self._respawn_seconds and not self.ready else ""
+
+    @property
+    def ready(self) -> bool:
+        """See `Crew.ready`."""
+        return any(child.ready for child in self._children)
 
     # -- handing out -------------------------------------------------------------------------------------------------
 
@@ -80,7 +92,9 @@ class ChildrenCrew(Crew):
         for child in self._children:
             held = len(child.runs)
             if self._waiting and child.ready and not child.retiring and held <= refill:
-                self._assign(child, CHILD_CHUNK_TASKS_MAX if short else most - held)
+                # Behind a long job nothing is to wait, however short the others were.
+                ahead = short and not child.is_at_long_work(CHILD_STALL_SECONDS_MAX)
+                self._assign(child, CHILD_CHUNK_TASKS_MAX if ahead else places - held)
         self._grow()
 
     def _assign(self, child: ChildProcess, limit: int) -> None:
@@ -116,17 +130,26 @@ class ChildrenCrew(Crew):
 
     def _grow(self) -> None:
         count, (_, floor, ceiling) = len(self._children), self._bounds
-        if self._closed or count >= ceiling or (count >= floor and not self._waiting):
+        if self._closed or count >= ceiling:
+            return
+        ails = bool(self.ailment)
+        if count >= floor and not self._waiting and not ails:
             return  # as mostly
-        wanted = growth(len(self._waiting), self._members(), self._bounds)
+        # Who ails is handed nothing, and one child is enough to see whether it still does.
+        wanted = growth(len(self._waiting), self._members(), self._bounds) if not ails else int(count == 0)
         if not wanted:
             return
         pause = self._respawn_at - time.monotonic()
         if pause > 0:
-            asyncio.get_running_loop().call_later(pause, self.nudge)
+            if self._respawning is None:
+                self._respawning = asyncio.get_running_loop().call_later(pause, self._respawn)
             return
         for _ in range(wanted):
             self._spawn()
+
+    def _respawn(self) -> None:
+        self._respawning = None
+        self._grow()
 
     def _spawn(self) -> None:
         child = ChildProcess(self._arguments, self._bounds.places)
@@ -150,6 +173,8 @@ class ChildrenCrew(Crew):
     def _read(self, child: ChildProcess) -> None:
         try:
             messages = child.frames.receive(child.sock)
+        except BlockingIOError:
+            return
         except OSError:
             messages = None
         if messages is None:
@@ -168,7 +193,10 @@ class ChildrenCrew(Crew):
 
     def _take(self, child: ChildProcess, message: Reports) -> None:
         if message.ready:
-            child.ready, child.first_peak_bytes, self._respawn_seconds = True, message.peak_bytes, 0.0
+            child.ready, child.first_peak_bytes = True, message.peak_bytes
+            if self._respawn_seconds:
+                self._respawn_seconds = 0.0
+                self._wake()  # tasks may be claimed again
         for report in message.reports:
             run = self._numbers.pop(report.number)
             child.runs.remove(run)
@@ -209,9 +237,7 @@ class ChildrenCrew(Crew):
         self._forget(child)
         code = child.process.wait()
         if not child.ready and not self._closed:
-            self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
-            self._respawn_at = time.monotonic() + self._respawn_seconds
-            logger.error("a child process ended with %s before it was ready; see its own message above", ending(code))
+            self._not_started(code)
         begun = child.begun()
         killed = any(run.timed_out for run in begun)
         for run in begun:
@@ -222,6 +248,20 @@ class ChildrenCrew(Crew):
             del self._numbers[run.number]
             self._waiting.appendleft(run.job)
         self.nudge()
+
+    def _not_started(self, code: int) -> None:
+        """A child has died before it was ready; of several that did so together, the first is told of."""
+        if time.monotonic() < self._respawn_at:
+            return
+        self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
+        self._respawn_at = time.monotonic() + self._respawn_seconds
+        self._ailment = f"its child processes do not start: the last one ended with {ending(code)}"
+        logger.error(
+            "a child process ended with %s before it was ready; see its own message above. Trying again in %g s",
+            ending(code),
+            self._respawn_seconds,
+        )
+        self._wake()  # what waits is to be given back
 
     def _died_with(self, run: Run, code: int, *, killed: bool) -> Outcome:
         """What became of a job whose process died; whoever was killed for the sake of another loses no attempt."""
@@ -249,8 +289,9 @@ class ChildrenCrew(Crew):
         """End all children, in the middle of a job if need be."""
         self._closed = True
         self._waiting.clear()
-        if self._shrinking is not None:
-            self._shrinking.cancel()
+        for timer in (self._shrinking, self._respawning):
+            if timer is not None:
+                timer.cancel()
         for child in list(self._children):
             if child.runs:
                 child.process.kill()

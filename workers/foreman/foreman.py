@@ -183,7 +183,14 @@ class Foreman:
         claims = sum(len(session.claims) for session in holding)
         oldest = min((self._leases[session.partition].acknowledged_at for session in holding), default=None)
         draining, lease_seconds = self._draining_since is not None, self.settings.lease_seconds
-        return Vitals(self.worker, draining, self._turned_at, self._reader.position, claims, oldest, lease_seconds)
+        ailments = tuple(
+            f"no task with mechanism {mechanism} can be run: {lane.crew.ailment}"
+            for mechanism, lane in self._lanes.items()
+            if lane.crew.ailment
+        )
+        return Vitals(
+            self.worker, draining, self._turned_at, self._reader.position, claims, oldest, lease_seconds, ailments
+        )
 
     def _open_lanes(self) -> None:
         """A lane for each mechanism among the tasks."""

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable
 
+import orjson
+
 from ...journal.limits import (
     CLAIM_AHEAD_SECONDS,
     CLAIM_IDLE_SECONDS_MAX,
@@ -52,6 +54,8 @@ class Lane:
     def room(self, monotonic: float) -> int:
         """How many tasks it should hold now."""
         size = self.crew.size
+        if self.crew.ailment:
+            return 0
         hold = size if self._stuck(monotonic) else room(size, self.crew.job_seconds)
         if hold == size:
             return size
@@ -114,8 +118,11 @@ class Lane:
         """Give back claims that will not be started soon: when draining, and when all are stuck in long work."""
         if draining:
             self.crew.draining = True
-        if self.crew.waiting and (draining or self._stuck(monotonic)):
-            reason = b',"reason":"draining"' if draining else b',"reason":"all are busy with long tasks"'
+        if not self.crew.ready:
+            self._progressed_at = monotonic  # nobody is in long work: the first one is about to start
+        if self.crew.waiting and (draining or self.crew.ailment or self._stuck(monotonic)):
+            said = "draining" if draining else self.crew.ailment or "all are busy with long tasks"
+            reason = b',"reason":' + orjson.dumps(said)
             self._trusted = 0
             self._returned += [Outcome(job, names.INTERRUPTED, reason) for job in self.crew.take_back()]
 

@@ -19,6 +19,7 @@ class Vitals(NamedTuple):
     - `applied`: how far it has applied each partition.
     - `claims`: how many tasks it holds, and `acknowledged_at` when the oldest acknowledgement among the leases that
       cover them was asked for; None without claims. `lease_seconds` is the lease.
+    - `ailments`: why some of its tasks cannot be run at present, in sentences.
     """
 
     worker: str
@@ -28,6 +29,7 @@ class Vitals(NamedTuple):
     claims: int
     acknowledged_at: float | None
     lease_seconds: float
+    ailments: tuple[str, ...] = ()
 
 
 class Progress(NamedTuple):
@@ -69,6 +71,7 @@ def judge(vitals: Vitals | None, seen: Progress | None, now: float) -> Judgement
     if vitals is None or seen is None:
         return Judgement(False, ("starting: the history is being read",))
     reasons = [reason for reason in (_loop(vitals, now), _journal(seen, now), _lease(vitals, now)) if reason]
+    reasons += vitals.ailments
     return Judgement(not reasons, tuple(reasons))
 
 

@@ -229,7 +229,8 @@ def _doubt(task: TaskState, now: float, idle: list[SessionState], evidence: Evid
     could = "is idle and could have claimed it" if len(idle) == 1 else "are idle and could have claimed it"
     sentence = (
         f"{capital(who)} {could} for {age(_ready_for(task, now))}. If the process is gone, it died while it "
-        "was idle; if it is there, it cannot reach the journal or is stopped."
+        "was idle; if it is there, it cannot reach the journal, is stopped, or its child processes do not start: its "
+        "log and --health say which."
     )
     facts = {"workers": [each.worker for each in idle], "seconds": _ready_for(task, now)}
     return Finding("worker_doubtful", sentence, facts)
