@@ -120,6 +120,8 @@ HEALTH_REQUEST_SECONDS_MAX: Final = 5.0
 ENFORCE_MS_DEFAULT: Final = 100
 # A thread that does not react to its timeout for so long, in seconds, is given up and replaced.
 ABANDON_SECONDS: Final = 5.0
+# How long a task's own do_retry and retry_at may take, in seconds, where a timeout or a death has ended its job.
+HOOK_SECONDS_MAX: Final = 5.0
 # The longest period in which a waiting task gains a step of priority, in ms, and the most a queue weighs at its turn.
 PRIORITY_AGEING_MS_MAX: Final = 365 * 24 * 60 * 60 * 1_000
 QUEUE_WEIGHT_MAX: Final = 1_000

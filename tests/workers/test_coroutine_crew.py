@@ -2,13 +2,15 @@
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from floor import LEASE_MS, Floor, in_loop, named
 from journeyman.journal.event import Event
-from journeyman.workers import Settings, Task
+from journeyman.workers import Message, Settings, Task
+from journeyman.workers.crew import base
 from journeyman.workers.rules import names
 
 ONE_AT_A_TIME = Settings(coroutines=1, lease_ms=LEASE_MS)
@@ -110,3 +112,38 @@ async def test_a_timeout_is_told_from_a_cancellation() -> None:
         await floor.submit(tasks["works"], 1)
         await floor.succeeded(1)
     assert [error(event) for event in floor.events(names.FAILED)] == ["TaskTimeoutError", "CancelledError"]
+
+
+class Slow(Task[Any, Any]):
+    """Takes its time to say whether it is to be tried again."""
+
+    may_answer = threading.Event()
+
+    def do_retry(self, message: Message, exception: BaseException) -> bool:
+        self.may_answer.wait()
+        return False
+
+
+@in_loop
+async def test_a_hook_that_blocks_when_its_task_was_ended_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stays() -> None:
+        await asyncio.Event().wait()
+
+    floor, tasks = Floor(), tasks_of(works)
+    tasks["stays"] = Slow(stays, tasks["works"].broker, "stays")
+    async with floor.worker(tasks, Settings(coroutines=2, lease_ms=LEASE_MS)):
+        await floor.submit(tasks["stays"], timeout_override=50)
+        await floor.submit(tasks["works"], 1)
+        await floor.succeeded(1)
+        assert floor.count(names.FAILED) == 0, "the hook is still being asked"
+        Slow.may_answer.set()
+        await floor.finished(names.FAILED)
+        Slow.may_answer.clear()
+        monkeypatch.setattr(base, "HOOK_SECONDS_MAX", 0.1)
+        await floor.submit(tasks["stays"], timeout_override=50)
+        await floor.finished(names.FAILED, 2)
+    Slow.may_answer.set()
+    first, second = floor.events(names.FAILED)
+    assert error(first) == error(second) == "TaskTimeoutError"
+    assert "hook" not in first.context
+    assert "have not answered in time" in second.context["hook"]["text"]

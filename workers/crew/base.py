@@ -1,13 +1,19 @@
 """What every crew has in common: jobs go in, outcomes come out, and neither side waits for the other."""
 
+import asyncio
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final
 
+from ...journal.limits import HOOK_SECONDS_MAX
 from ..errors import TaskTimeoutError
-from .pipeline import Job, Outcome, Tasks, timeout_of
+from ..task import Task
+from .pipeline import Job, Outcome, Tasks, failure, timeout_of, unanswered
 
 # How much the newest job counts in the average duration.
 _NEWEST_WEIGHT: Final = 0.1
@@ -110,11 +116,44 @@ class Crew(ABC):
             self._signalled = True
             self._wake()
 
+    def _ended(self, run: "Run", error: BaseException, seconds: float, pace: float) -> None:
+        """Hand over the outcome of a job that was ended from outside, after so many seconds.
+
+        Hooks of the task's own are asked in another thread, and not for ever: they may block, and this may be the loop.
+        """
+        job, tasks = run.job, self._tasks
+        kind = type(tasks[job.state.name])
+        if kind.do_retry is Task.do_retry and kind.retry_at is Task.retry_at:
+            self._finished(failure(job, tasks, error, seconds), pace)
+            return
+        loop: asyncio.AbstractEventLoop | None = None
+        with suppress(RuntimeError):  # in a group's process there is none, and this may be called in any thread
+            loop = asyncio.get_running_loop()
+
+        def ask() -> None:
+            answers: SimpleQueue[Outcome] = SimpleQueue()
+            _in_thread(lambda: answers.put(failure(job, tasks, error, seconds)))
+            try:
+                outcome = answers.get(timeout=HOOK_SECONDS_MAX)
+            except Empty:
+                outcome = unanswered(job, error, seconds)
+            if loop is None:
+                self._finished(outcome, pace)
+                return
+            with suppress(RuntimeError):  # the loop has ended: the claim was given back
+                loop.call_soon_threadsafe(self._finished, outcome, pace)
+
+        _in_thread(ask)
+
     def _ran_dry(self) -> None:
         """Nothing more to run: outcomes need not wait for company any longer."""
         if self.lingering and self._done:
             self.lingering = False
             self._wake()
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="journeyman-hooks", daemon=True).start()
 
 
 def count_begun(runs: Iterable["Run"], before: float) -> int:

@@ -26,7 +26,7 @@ from ..rules import names
 from .base import Crew, Run
 from .child_process import ChildProcess, ending, modules_of
 from .elasticity import Bounds, Member, growth, spare
-from .pipeline import Job, Outcome, Tasks, failure, unstarted
+from .pipeline import Job, Outcome, Tasks, unstarted
 from .wire import Assignment, Orders, Reports
 
 logger = logging.getLogger("journeyman.worker")
@@ -243,7 +243,11 @@ class ChildrenCrew(Crew):
         for run in begun:
             child.runs.popleft()
             del self._numbers[run.number]
-            self._finished(self._died_with(run, code, killed=killed), run.seconds)
+            if killed and not run.timed_out:  # whoever was killed for the sake of another loses no attempt
+                self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
+                continue
+            died = ProcessDiedError(f"the process died with {ending(code)}")
+            self._ended(run, run.timeout_error() if run.timed_out else died, run.seconds, run.seconds)
         for run in reversed(child.runs):
             del self._numbers[run.number]
             self._waiting.appendleft(run.job)
@@ -262,15 +266,6 @@ class ChildrenCrew(Crew):
             self._respawn_seconds,
         )
         self._wake()  # what waits is to be given back
-
-    def _died_with(self, run: Run, code: int, *, killed: bool) -> Outcome:
-        """What became of a job whose process died; whoever was killed for the sake of another loses no attempt."""
-        if run.timed_out:
-            return failure(run.job, self._tasks, run.timeout_error(), run.seconds)
-        if killed:
-            return Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG)
-        error = ProcessDiedError(f"the process died with {ending(code)}")
-        return failure(run.job, self._tasks, error, run.seconds)
 
     def _dismiss(self, child: ChildProcess) -> None:
         """Let an idle child go: it ends when its socket does."""

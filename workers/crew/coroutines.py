@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .base import Crew, Run, count_begun
-from .pipeline import Outcome, Tasks, failure, run_coroutine
+from .pipeline import Outcome, Tasks, run_coroutine
 
 # After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
 _JOBS_IN_A_ROW_MAX: Final = 64
@@ -112,7 +112,8 @@ class CoroutineCrew(Crew):
                 me.uncancel()
             # What neither we nor a deadline has cancelled has done so itself: it awaited something that was cancelled.
             ended_by = running.timeout_error() if running.timed_out else error
-            outcome = failure(running.job, self._tasks, ended_by, running.seconds)
+            self._ended(running, ended_by, running.seconds, running.seconds)
+        else:
+            self._finished(outcome, running.seconds)
         finally:
             del self._running[me]
-        self._finished(outcome, running.seconds)

@@ -147,6 +147,13 @@ def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Out
     return Outcome(job, *_failed(tasks[job.state.name], message, error, seconds * 1_000))
 
 
+def unanswered(job: Job, error: BaseException, seconds: float) -> Outcome:
+    """The outcome of a job that was ended from outside, and whose task does not say whether to try it again."""
+    late = TimeoutError("do_retry and retry_at have not answered in time, so it is not tried again")
+    details = orjson.dumps(_details(error)), orjson.dumps(_details(late))
+    return Outcome(job, names.FAILED, b',"ran_ms":%.3f,"exception":%b,"hook":%b' % (seconds * 1_000, *details))
+
+
 def gone(job: Job) -> Outcome:
     """The outcome of a job that was requeued when its submission was no longer in the log."""
     detail = {

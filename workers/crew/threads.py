@@ -106,7 +106,7 @@ class ThreadCrew(Crew):
         del self._threads[ident]
         self.abandoned += 1
         error = TaskTimeoutError(f"{running.timeout_error()}, and its thread cannot be stopped")
-        self._finished(failure(running.job, self._tasks, error, monotonic - running.started), 0.0)
+        self._ended(running, error, monotonic - running.started, 0.0)
         self.nudge()
 
     def close(self) -> None:
