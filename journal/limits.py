@@ -161,6 +161,9 @@ assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
 # How long opening a Kafka journal may take, in seconds, and how long one request to a broker.
 KAFKA_OPEN_SECONDS_MAX: Final = 10.0
 KAFKA_REQUEST_SECONDS_MAX: Final = 10.0
+# The same for an append. A client asks any broker where a partition went, the stopped one too, and learns so late that
+# it did not answer: with two seconds it can be unlucky twice and still be back soon after the fail-over.
+KAFKA_APPEND_REQUEST_SECONDS_MAX: Final = 2.0
 # How long an idle fetch waits at the broker, in seconds: what else goes over that connection queues behind it.
 KAFKA_FETCH_WAIT_SECONDS: Final = 0.1
 # A broker that has said nothing for so long, in seconds, is reported as away.

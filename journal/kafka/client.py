@@ -22,11 +22,12 @@ import aiokafka.partitioner
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from ..limits import KAFKA_REQUEST_SECONDS_MAX
+from ..limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
 from .connection import Connection
 
 LOGGER: Final = logging.getLogger("journeyman")
 REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
+APPEND_REQUEST_MS: Final = int(KAFKA_APPEND_REQUEST_SECONDS_MAX * 1_000)
 RETRY_BACKOFF_MS: Final = 50
 STOP_SECONDS: Final = 5.0
 
@@ -178,7 +179,7 @@ def make_producer(connection: Connection, batch_bytes: int) -> Producer:
         linger_ms=0,
         max_batch_size=batch_bytes,
         max_request_size=batch_bytes,
-        request_timeout_ms=REQUEST_MS,
+        request_timeout_ms=APPEND_REQUEST_MS,
         retry_backoff_ms=RETRY_BACKOFF_MS,
     )
     _remember_requests(producer)
