@@ -196,9 +196,15 @@ class Broker:
         self._reap(process)
 
     def pause(self) -> None:
-        """SIGSTOP: alive, holding its connections, and silent."""
-        os.killpg(self._running_process().pid, signal.SIGSTOP)
+        """SIGSTOP: alive, holding its connections, and silent, from when this returns."""
+        pid = self._running_process().pid
+        os.killpg(pid, signal.SIGSTOP)
         self._paused = True
+        if hasattr(
+            os, "waitid"
+        ):  # not everywhere: a busy broker may answer once more before its last thread has stopped
+            with contextlib.suppress(ChildProcessError):  # not our child, or it has ended
+                os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT after ``pause``."""

@@ -25,10 +25,21 @@ T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-def shaky(kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:  # the shared one is only asked whether Kafka can run
-    """A broker of our own to be unkind to."""
+def shaky_cluster(kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
+    """A broker of our own; the shared one is only asked whether Kafka can run."""
     with KafkaCluster(nodes=1) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def shaky(shaky_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
+    """A broker to be unkind to; what a test that failed has left of it is mended for the next one."""
+    yield shaky_cluster
+    broker = shaky_cluster.broker(1)
+    if broker.paused:
+        broker.resume()
+    elif not broker.running:
+        broker.start()
 
 
 @pytest.fixture(autouse=True)
