@@ -8,17 +8,17 @@ from typing import Self, Unpack
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
-from ..journal.errors import HistoryTruncated
 from ..journal.limits import PAGE_EVENTS
 from .checkpoint import JournalCheckpoint
-from .definition import ConsumerDefinition, ConsumerOptions, PlainEvents
+from .course import ConsumerCourse
+from .definition import ConsumerOptions, PlainEvents
 from .engine.backlog import Backlog
 from .engine.stream import Stream
 from .event import JournalEventBase
 from .statistics import Statistics
 
 
-class AsyncJournalConsumerBase(ConsumerDefinition):
+class AsyncJournalConsumerBase(ConsumerCourse):
     """Follows the events of `topic` from asyncio: history in time order, then what happens, until it is stopped.
 
     Options, hooks and meaning are those of `JournalConsumerBase`, `journal` is an `AsyncJournal`; events are taken by
@@ -43,11 +43,7 @@ class AsyncJournalConsumerBase(ConsumerDefinition):
             )
         super().__init__(topic, cancel_topic, full, since, include_sentinel, **options)
         self.journal = journal
-        self._stream: Stream | None = None
         self._backlog = Backlog()
-        self._ended = False
-        self._started_at = 0.0
-        self._committed: Cursor | None = None
         self._reading = asyncio.Lock()
 
     async def start(self) -> Self:
@@ -56,8 +52,7 @@ class AsyncJournalConsumerBase(ConsumerDefinition):
         stream = Stream(self.journal, self)
         self._committed = resume = await self._load_checkpoint()
         await stream.open(resume)
-        self._stream, self._ended, self._backlog = stream, False, Backlog()
-        self._started_at = time.monotonic()
+        self._set_out(stream)
         return self
 
     async def stop(self) -> None:
@@ -75,11 +70,6 @@ class AsyncJournalConsumerBase(ConsumerDefinition):
         async with self._reading:
             self._backlog.drop()
             await stream.aclose()
-
-    def _started(self, call: str) -> Stream:
-        if self._stream is None:
-            raise RuntimeError(f"{call}() was called before start(): start the consumer first")
-        return self._stream
 
     # --- taking events ----------------------------------------------------------------------------------------------
 
@@ -144,11 +134,6 @@ class AsyncJournalConsumerBase(ConsumerDefinition):
 
     # --- how far it has come ----------------------------------------------------------------------------------------
 
-    @property
-    def cursor(self) -> Cursor | None:
-        """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
-        return None if self._stream is None else self._backlog.cursor(self._stream.settled)
-
     async def commit(self) -> None:
         """Keep the cursor in the checkpoint: the events handed out so far have been processed."""
         if self.checkpoint is None:
@@ -165,21 +150,6 @@ class AsyncJournalConsumerBase(ConsumerDefinition):
         if isinstance(self.checkpoint, JournalCheckpoint):
             return await self.checkpoint.load(self.journal)
         return None if self.checkpoint is None else self.checkpoint.load()
-
-    @property
-    def truncated(self) -> HistoryTruncated | None:
-        """What retention had removed when the consumer started, with the first moment there is; None: nothing.
-
-        Only for who names no place to begin at and is handed what is left. Who names one that is gone, by `cursor`,
-        `checkpoint` or `since`, is refused by `start()`, which raises it.
-        """
-        return None if self._stream is None else self._stream.truncated
-
-    @property
-    def progress(self) -> float:
-        """The fraction of history that has been handed out, from 0 to 1; asks nobody."""
-        stream = self._started("progress")
-        return stream.progress(self._backlog.cursor(stream.settled))
 
     async def statistics(self) -> Statistics:
         """How the consumer is doing; asks the journal where its end is."""

@@ -8,11 +8,11 @@ from typing import Any, Self, TypeVar, Unpack
 
 from ..journal import blocking
 from ..journal.cursor import Cursor
-from ..journal.errors import HistoryTruncated
 from ..journal.limits import PAGE_EVENTS
 from ..journal.synchronous import Journal
 from .checkpoint import JournalCheckpoint
-from .definition import ConsumerDefinition, ConsumerOptions
+from .course import ConsumerCourse
+from .definition import ConsumerOptions
 from .engine.backlog import Backlog
 from .engine.delivery import Delivery
 from .engine.stream import Stream
@@ -22,7 +22,7 @@ from .statistics import Statistics
 T = TypeVar("T")
 
 
-class JournalConsumerBase(ConsumerDefinition):
+class JournalConsumerBase(ConsumerCourse):
     """Follows the events of `topic`: history in time order, then what happens, until it is stopped.
 
     `start()`, then take events from `poll()`, by iterating, or in a callback (`set_callback`). After `stop()` all that
@@ -71,12 +71,8 @@ class JournalConsumerBase(ConsumerDefinition):
             )
         super().__init__(topic, cancel_topic, full, since, include_sentinel, **options)
         self.journal = journal
-        self._stream: Stream | None = None
-        self._interrupt: blocking.Interrupt | None = None
         self._backlog = Backlog()
-        self._ended = False
-        self._started_at = 0.0
-        self._committed: Cursor | None = None
+        self._interrupt: blocking.Interrupt | None = None
         self._reading = threading.Lock()
         self._delivery: Delivery | None = None
         self._callback: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None = None
@@ -97,8 +93,7 @@ class JournalConsumerBase(ConsumerDefinition):
         stream = Stream(self.journal.asynchronous, self, self._interrupt)
         self._committed = resume = self._load_checkpoint()
         self.journal.run(stream.open(resume))
-        self._stream, self._ended, self._backlog = stream, False, Backlog()
-        self._started_at = time.monotonic()
+        self._set_out(stream)
         self._failure = None
         self._deliver()
         return self
@@ -142,11 +137,6 @@ class JournalConsumerBase(ConsumerDefinition):
         with self._reading:
             self._backlog.drop()
             self.journal.run(stream.aclose())
-
-    def _started(self, call: str) -> Stream:
-        if self._stream is None:
-            raise RuntimeError(f"{call}() was called before start(): start the consumer first")
-        return self._stream
 
     # --- taking events ----------------------------------------------------------------------------------------------
 
@@ -228,11 +218,6 @@ class JournalConsumerBase(ConsumerDefinition):
 
     # --- how far it has come ----------------------------------------------------------------------------------------
 
-    @property
-    def cursor(self) -> Cursor | None:
-        """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
-        return None if self._stream is None else self._backlog.cursor(self._stream.settled)
-
     def commit(self) -> None:
         """Keep the cursor in the checkpoint: the events handed out so far have been processed.
 
@@ -253,21 +238,6 @@ class JournalConsumerBase(ConsumerDefinition):
         if isinstance(self.checkpoint, JournalCheckpoint):
             return self.journal.run(self.checkpoint.load(self.journal.asynchronous))
         return None if self.checkpoint is None else self.checkpoint.load()
-
-    @property
-    def truncated(self) -> HistoryTruncated | None:
-        """What retention had removed when the consumer started, with the first moment there is; None: nothing.
-
-        Only for who names no place to begin at and is handed what is left. Who names one that is gone, by `cursor`,
-        `checkpoint` or `since`, is refused by `start()`, which raises it.
-        """
-        return None if self._stream is None else self._stream.truncated
-
-    @property
-    def progress(self) -> float:
-        """The fraction of history that has been handed out, from 0 to 1; asks nobody."""
-        stream = self._started("progress")
-        return stream.progress(self._backlog.cursor(stream.settled))
 
     def statistics(self) -> Statistics:
         """How the consumer is doing; asks the journal where its end is."""

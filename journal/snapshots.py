@@ -82,24 +82,6 @@ class SnapshotStore(Protocol):
         ...
 
 
-class NoSnapshots:
-    """The store of a log that keeps none."""
-
-    async def listed(self) -> Sequence[SnapshotLabel]:
-        """See `SnapshotStore.listed`."""
-        return ()
-
-    async def load(self, label: SnapshotLabel) -> bytes | None:
-        """See `SnapshotStore.load`."""
-        return None
-
-    async def save(self, label: SnapshotLabel, sealed: bytes) -> None:
-        """See `SnapshotStore.save`."""
-
-    async def remove(self, labels: Sequence[SnapshotLabel]) -> None:
-        """See `SnapshotStore.remove`."""
-
-
 def seal(
     view: str, schema: str, cursor: Mapping[int, int], created: float, state: bytes, anchor: str = ""
 ) -> tuple[SnapshotLabel, bytes]:

@@ -71,7 +71,7 @@ class Place:
 
     def take(self, limit: int, partition: int | None) -> Page | None:
         """The next page, of `partition` only if one is named; None if there is none. Cut only where it must be."""
-        number = self._pass_taken()
+        number = self.done()
         pages = self.window.pages
         for index in range(number - self.window.first, len(pages)):
             page = pages[index]
@@ -91,8 +91,8 @@ class Place:
         window.begin[page.partition] = window.head[page.partition] = self.offsets[page.partition] = page.next_offset
         return True
 
-    def _pass_taken(self) -> int:
-        """The number of the first page of which something is still to be taken."""
+    def done(self) -> int:
+        """The number of the first page of which something is still to be taken: it needs none before."""
         window, pages = self.window, self.window.pages
         number = max(self._number, window.first)
         end = window.first + len(pages)
@@ -104,10 +104,6 @@ class Place:
         self._number = number
         return number
 
-    def done(self) -> int:
-        """The number up to which this reader needs no page any more."""
-        return self._pass_taken()
-
     def skip(self, partition: int, offset: int) -> None:
         """Go on at `offset` if that is further."""
         self.offsets[partition] = max(self.offsets[partition], offset)
@@ -117,7 +113,7 @@ class Place:
         window = self.window
         if self.is_lost():
             return dict(self.offsets)
-        start = self._pass_taken() - window.first
+        start = self.done() - window.first
         waiting = {window.pages[index].partition for index in range(start, len(window.pages))}
         return {
             partition: offset if partition in waiting else max(offset, window.head[partition])

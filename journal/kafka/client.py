@@ -34,7 +34,6 @@ STOP_SECONDS: Final = 5.0
 KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
 OffsetOutOfRange: Final[type[Exception]] = kafka_errors.OffsetOutOfRangeError
 ConsumerStopped: Final[type[Exception]] = kafka_errors.ConsumerStoppedError
-RecordTooLarge: Final[type[Exception]] = kafka_errors.RecordTooLargeError
 # What a producer's batch may end with when the broker will never take it.
 BATCH_TOO_LARGE: Final[tuple[type[Exception], ...]] = (
     kafka_errors.MessageSizeTooLargeError,

@@ -118,10 +118,7 @@ class SqliteTail:
             self._suspicious = True
 
     def ear(self) -> socket.socket | None:
-        """The socket of its bell, for who waits for this and other things at once; None if no bell can be hung.
-
-        When it is readable, and when the last look is `DOORBELL_POLL_SECONDS` old, `page` with no time to wait looks.
-        """
+        """See `Audible.ear`: the socket of its bell."""
         if self._bell is None:
             self._bell = self._log.hang_bell()
             self._at_end = False  # look once more: what came before the bell did not ring it

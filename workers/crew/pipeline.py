@@ -190,7 +190,7 @@ class UnserialisableResult(TypeError):
 def _encode_result(result: Any) -> bytes:
     try:
         encoded = orjson.dumps(result)
-        if b"null" in encoded and result is not None:
+        if result is not None:
             refuse_infinite(result, encoded)
     except (TypeError, ValueError) as error:
         raise UnserialisableResult(

@@ -34,7 +34,7 @@ from ..rules import names
 from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
 from ..rules.ready import ReadyTasks
 from ..rules.transitions import State
-from ..rules.view import OUTCOMES, TaskState, TaskView, Verdict
+from ..rules.view import OUTCOMES, SessionState, TaskState, TaskView, Verdict
 from ..rules.watch import Watch
 from ..settings import Settings, Statistics
 from ..task import Task
@@ -170,17 +170,22 @@ class Foreman:
 
     @property
     def _claims(self) -> int:
+        return sum(len(session.claims) for session in self._sessions())
+
+    def _sessions(self) -> list[SessionState]:
+        """Its own sessions, as far as they are live."""
         sessions = [self.view.session(place, lease.worker) for place, lease in self._leases.items()]
-        return sum(len(session.claims) for session in sessions if session is not None)
+        return [session for session in sessions if session is not None]
+
+    def _own_workers(self) -> frozenset[str]:
+        return frozenset(lease.worker for lease in self._leases.values())
 
     def vitals(self) -> Vitals | None:
         """What its health is judged by; None until it works. Call in the loop: it makes it turn."""
         if not self._turned_at:
             return None
         self._wake()
-        sessions = [self.view.session(place, lease.worker) for place, lease in self._leases.items()]
-        holding = [session for session in sessions if session is not None and session.claims]
-        claims = sum(len(session.claims) for session in holding)
+        holding = [session for session in self._sessions() if session.claims]
         oldest = min((self._leases[session.partition].acknowledged_at for session in holding), default=None)
         draining, lease_seconds = self._draining_since is not None, self.settings.lease_seconds
         ailments = tuple(
@@ -189,7 +194,7 @@ class Foreman:
             if lane.crew.ailment
         )
         return Vitals(
-            self.worker, draining, self._turned_at, self._reader.position, claims, oldest, lease_seconds, ailments
+            self.worker, draining, self._turned_at, self._reader.position, self._claims, oldest, lease_seconds, ailments
         )
 
     def _open_lanes(self) -> None:
@@ -224,9 +229,7 @@ class Foreman:
         self.view.on_sessions = self._note_sessions_changed
 
     def _joined(self) -> bool:
-        return self._draining_since is not None or all(
-            self.view.session(place, lease.worker) is not None for place, lease in self._leases.items()
-        )
+        return self._draining_since is not None or len(self._sessions()) == len(self._leases)
 
     def _drained(self) -> bool:
         if self._draining_since is None:
@@ -240,11 +243,7 @@ class Foreman:
         unfinished = self.statistics.left_running = sum(lane.in_hand for lane in self._lanes.values())
         if unfinished:
             logger.warning("%d still running after %g s: given back", unfinished, self.settings.drain_seconds)
-        entries += [
-            leave_entry(lease)
-            for place, lease in self._leases.items()
-            if self.view.session(place, lease.worker) is not None
-        ]
+        entries += [leave_entry(self._leases[session.partition]) for session in self._sessions()]
         if entries:
             await self._commit(entries)
 
@@ -273,8 +272,7 @@ class Foreman:
             lane.enforce(monotonic)
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
-            own = frozenset(lease.worker for lease in self._leases.values())
-            self._somebody_to_watch = self._watch.observe(self.view, own, monotonic)
+            self._somebody_to_watch = self._watch.observe(self.view, self._own_workers(), monotonic)
             for lane in self._lanes.values():
                 lane.ready.sweep(len(self.view.live))
                 lane.ready.look_for_absent(self.view.sessions)
@@ -284,8 +282,7 @@ class Foreman:
         if monotonic < self._neighbours_at or not self._joined() or self._draining_since is not None:
             return []
         self._neighbours_at = monotonic + NEIGHBOURS_SECONDS
-        own = frozenset(lease.worker for lease in self._leases.values())
-        return list(departed(self.view.all_sessions(), own))
+        return list(departed(self.view.all_sessions(), self._own_workers()))
 
     def _situation(self, monotonic: float) -> Situation:
         standings = {
@@ -449,10 +446,8 @@ class Foreman:
         monotonic, now = time.monotonic(), time.time()
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
         renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
-        for place, lease in self._leases.items():
-            session = self.view.session(place, lease.worker)
-            if session is not None and session.claims:
-                moments.append(lease.acknowledged_at + renewal)
+        holding = [session for session in self._sessions() if session.claims]
+        moments += [self._leases[session.partition].acknowledged_at + renewal for session in holding]
         if self._somebody_to_watch or any(session.claims for session in self.view.all_sessions()):
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:

@@ -16,8 +16,7 @@ from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
 from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
-from ...journal.log import Log, Page, Tail
-from ...journal.sqlite.tail import SqliteTail
+from ...journal.log import Audible, Log, Page, Tail
 from ..rules.view import TaskState, TaskView
 from ..rules.watch import Watch, grace
 
@@ -140,11 +139,11 @@ class Reader:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Have the file's bell call `wake()`, where there is one: then nothing has to wait for pages.
+        """Have the log call `wake()` at news, where it can: then nothing has to wait for pages.
 
         A task that waits for a page is two more passes of the loop between a record and its claim.
         """
-        if isinstance(self._tail, SqliteTail):
+        if isinstance(self._tail, Audible):
             self._ear = self._tail.ear()
             if self._ear is not None:
                 asyncio.get_running_loop().add_reader(self._ear, wake)

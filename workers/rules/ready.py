@@ -74,7 +74,7 @@ class ReadyTasks:
             self._place(task)
 
     def _level_of(self, task: TaskState) -> Level:
-        key = (self._rank(task) if self._ranks is not None else 0, task.priority)
+        key = (self._rank(task), task.priority)
         level = self._levels.get(key)
         if level is None:
             level = self._levels[key] = Level()
@@ -92,8 +92,9 @@ class ReadyTasks:
         self._entries += 1
 
     def _rank(self, task: TaskState) -> int:
-        """Its place in the order of preference; where all queues take turns, each has one of its own."""
-        assert self._ranks is not None
+        """Its place in the order of preference, 0 where all are alike; where queues take turns, each has its own."""
+        if self._ranks is None:
+            return 0
         place = self._ranks.get(task.queue)
         if place is None:
             place = self._ranks[task.queue] = next(self._new_rank)
@@ -294,8 +295,8 @@ class ReadyTasks:
             return
         if task.suspect:
             if not self.lets_suspect_in:
-                rank_ = self._rank(task) if self._ranks is not None else 0
-                heapq.heappush(self._aside, (rank_, task.priority, task.submitted, next(self._count), task))
+                entry = (self._rank(task), task.priority, task.submitted, next(self._count), task)
+                heapq.heappush(self._aside, entry)
                 return
             self.lets_suspect_in = False
         # A task that was claimed and came back has several entries.
