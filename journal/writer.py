@@ -52,7 +52,10 @@ class Writer:
 
     def catch_up(self, timestamp: float) -> None:
         """Stamp later than `timestamp`, the last one of a log that others write to as well."""
-        self.last_microseconds = max(self.last_microseconds, round(timestamp * MICROSECONDS))
+        microseconds = round(timestamp * MICROSECONDS)
+        while microseconds / MICROSECONDS < timestamp:  # from 2106 on a float's steps are near a microsecond: rounded down
+            microseconds += 1
+        self.last_microseconds = max(self.last_microseconds, microseconds)
 
     def forget(self, draft: Draft) -> None:
         """Take the identity of a draft back: it did not land and never will under that number."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from journeyman.journal import Draft, Event, EventTooLarge, InvalidEvent, Position, draft
 from journeyman.journal.event import check, decode, decode_all, encode_context, place, record, record_with
@@ -191,6 +191,7 @@ def test_an_event_is_frozen() -> None:
 
 
 @given(st.lists(st.floats(0, TIMESTAMP_SECONDS_MAX), min_size=1, max_size=30))
+@example([4294967291.7105, 0.0])
 def test_a_writers_times_rise_whatever_the_clock_says(times: list[float]) -> None:
     writer = Writer()
     stamped = [writer.stamp(each) for each in times]
