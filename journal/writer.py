@@ -53,7 +53,7 @@ class Writer:
     def catch_up(self, timestamp: float) -> None:
         """Stamp later than `timestamp`, the last one of a log that others write to as well."""
         microseconds = round(timestamp * MICROSECONDS)
-        while microseconds / MICROSECONDS < timestamp:  # from 2106 on a float's steps are near a microsecond: rounded down
+        while microseconds / MICROSECONDS < timestamp:  # rounded down: from 2106 on a float steps in microseconds
             microseconds += 1
         self.last_microseconds = max(self.last_microseconds, microseconds)
 
