@@ -392,6 +392,63 @@ def test_nothing_is_put_behind_a_job_that_lasts_however_short_the_others_were(tm
     run()
 
 
+@pytest.mark.parametrize("make", [grouped(2, ceiling=2), single(2)], ids=["groups", "processes"])
+def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another_child(
+    tmp_path: Path, make: Any
+) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            await crew.ready(1)
+            (held,) = crew.pids
+            crew.let()
+            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+            crew.give("hog")
+            crew.give("where", 20)
+            await crew.started("hog", 1)
+            assert len(crew.crew._children) == 1, "they were put behind it"
+            assert held not in {result(outcome) for outcome in await crew.has(19)}
+            assert crew.crew.running <= 2, "a second place of the group cannot be left again"
+
+    run()
+
+
+def test_the_task_that_ends_its_process_is_blamed_and_not_one_that_had_ended_before(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            await crew.ready(1)
+            crew.let("die")
+            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+            crew.give("where", 5)
+            crew.give("die")
+            crew.give("where", 5)
+            outcomes = {outcome.job.state.id: outcome for outcome in await crew.has(11)}
+            assert error(outcomes["t6"]) == "task.retried ProcessDiedError the process died with exit code 7"
+            early, late = [outcomes[f"t{n}"] for n in range(1, 6)], [outcomes[f"t{n}"] for n in range(7, 12)]
+            assert {outcome.name for outcome in early} <= {names.SUCCEEDED, names.INTERRUPTED}
+            assert {outcome.name for outcome in late} == {names.SUCCEEDED}
+
+    run()
+
+
+def test_a_result_does_not_wait_for_the_end_of_the_next_task(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            await crew.ready(1)
+            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+            crew.give("where")
+            crew.give("hold")
+            await crew.started("hold", 1)
+            result((await crew.has(1))[0])
+            assert crew.crew.running == 1
+            crew.let()
+            await crew.has(2)
+
+    run()
+
+
 def test_a_child_that_does_not_read_keeps_nobody_from_his_work(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:

@@ -13,14 +13,13 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from ..loading import collect_tasks
 from ..task import Task
 from .group import Group
+from .permits import Permitted
 from .pipeline import execute
 from .wire import Assignment, Frames, Orders, Report, Reports, frame, peak_bytes
 
@@ -30,19 +29,19 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class Child:
-    """One child: `sock` leads to its foreman."""
+    """One child: `sock` leads to its foreman, from `permits` comes what may be begun."""
 
-    def __init__(self, sock: socket.socket, tasks: dict[str, Task[Any, Any]]) -> None:
+    def __init__(self, sock: socket.socket, permits: int, tasks: dict[str, Task[Any, Any]]) -> None:
         self._sock = sock
         self._tasks = tasks
-        self._waiting: deque[Assignment] = deque()
+        self._waiting = Permitted[Assignment](permits, lambda assignment: assignment.number)
         self._arrived = threading.Semaphore(0)
         self._reports: list[Report] = []
         self._reporting = threading.Lock()
 
     def work(self) -> None:
         """Run assignments for ever; the reading thread ends the process."""
-        self._send(Reports([], [], peak_bytes(), ready=True))
+        self._send(Reports([], peak_bytes(), ready=True))
         since = 0.0
         while True:
             try:
@@ -60,12 +59,12 @@ class Child:
             if len(self._reports) >= _REPORTS_MAX or now - since > _REPORT_SECONDS_MAX:
                 self._flush()
 
-    def _flush(self, given_back: Sequence[int] = ()) -> None:
+    def _flush(self) -> None:
         """Report what has ended; from the main thread, and from the other while the main one is in a long task."""
         with self._reporting:
             count = len(self._reports)
-            if count or given_back:
-                self._send(Reports(self._reports[:count], list(given_back), peak_bytes()))
+            if count:
+                self._send(Reports(self._reports[:count], peak_bytes()))
                 del self._reports[:count]
 
     def _send(self, message: Reports) -> None:
@@ -73,23 +72,19 @@ class Child:
 
     def take(self, orders: Orders) -> None:
         """Orders of the foreman; called by whoever reads them."""
-        if orders.give_back:
-            given_back: list[int] = []
-            try:
-                while True:
-                    given_back.append(self._waiting.pop().number)
-            except IndexError:
-                self._flush(given_back)
         if orders.assignments:
             self._waiting.extend(orders.assignments)
             self._arrived.release()
+        else:
+            self._flush()
 
 
 def main(arguments: list[str]) -> None:
     """Be a child.
 
-    The arguments are the number of the socket's file; how many threads run jobs, 0 for the main one; if there are
-    threads, whether to abandon those that cannot be stopped, and how often to look at timeouts, in ms; and the modules.
+    The arguments are the numbers of the socket's file and of the permits'; how many threads run jobs, 0 for the main
+    one; if there are threads, whether to abandon those that cannot be stopped, and how often to look at timeouts, in
+    ms; and the modules.
     """
     _end_with_foreman()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,13 +93,15 @@ def main(arguments: list[str]) -> None:
     # The end of the stream tells the foreman that we are gone: nothing that a task starts may hold our end open.
     sock.set_inheritable(False)
     os.register_at_fork(after_in_child=sock.close)
-    places, options = int(arguments[1]), arguments[2:4] if int(arguments[1]) else []
+    permits, places = int(arguments[1]), int(arguments[2])
+    os.set_inheritable(permits, False)
+    options = arguments[3:5] if places else []
     tasks: dict[str, Task[Any, Any]] = {}
-    for module in arguments[2 + len(options) :]:
+    for module in arguments[3 + len(options) :]:
         tasks |= collect_tasks(module)
-    child: Child | Group = Child(sock, tasks)
+    child: Child | Group = Child(sock, permits, tasks)
     if places:
-        child = Group(sock, tasks, places, abandon=bool(int(options[0])), enforce_ms=int(options[1]))
+        child = Group(sock, permits, tasks, places, abandon=bool(int(options[0])), enforce_ms=int(options[1]))
     threading.Thread(target=_read, args=[sock, child], name="journeyman-orders", daemon=True).start()
     child.work()
 

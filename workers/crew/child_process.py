@@ -15,8 +15,9 @@ from typing import Final
 
 from ..errors import ValidationError
 from .base import Run
+from .permits import Permits
 from .pipeline import Tasks
-from .wire import Frames, Orders, Reports, frame
+from .wire import Assignment, Frames, Orders, Reports, frame
 
 _SOCKET_BYTES: Final = 1 << 20
 
@@ -28,11 +29,13 @@ class ChildProcess:
         self.sock, theirs = socket.socketpair()
         for end in (self.sock, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+        self._permits = Permits()
         path = os.pathsep.join(part for part in sys.path if part)
+        files = theirs.fileno(), self._permits.theirs
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.child", str(theirs.fileno()), *arguments],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", f"{__package__}.child", *map(str, files), *arguments],
+                pass_fds=files,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
             )
@@ -44,13 +47,24 @@ class ChildProcess:
         self.frames = Frames(Reports)
         self.ready = False
         self.retiring = False
-        self.asked_back = False
+        self.stalled = False
         self.taken = 0
+        self._seen = 0, 0  # how many jobs were not begun, of how many
+        self._moved_at = 0.0
         self.first_peak_bytes = 0
         self.idle_since = time.monotonic()
 
-    def send(self, orders: Orders) -> None:
-        """Hand orders over, as soon as the child reads them; one that is gone is noticed by reading, not here."""
+    def hand(self, runs: Sequence[Run]) -> None:
+        """Hand over jobs, to be begun in this order after those that it has."""
+        self.runs.extend(runs)
+        self.taken += len(runs)
+        self._permits.grant([run.number for run in runs])
+        self.note_begun()
+        jobs = [(run.number, run.job) for run in runs]
+        self._send(Orders([Assignment(number, job.state.name, job.row, job.prior_attempts) for number, job in jobs]))
+
+    def _send(self, orders: Orders) -> None:
+        """Send orders, as soon as the child reads them; one that is gone is noticed by reading, not here."""
         self._unsent.append(memoryview(frame(orders)))
         self._push()
 
@@ -92,32 +106,61 @@ class ChildProcess:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
+        self._permits.close()
 
-    def ask_back(self) -> None:
-        """Ask for what it has not begun, if there is anything and it was not asked yet."""
-        if len(self.runs) > self.places and not self.asked_back:
-            self.asked_back = True
-            self.send(Orders([], give_back=True))
+    # -- what it has begun -------------------------------------------------------------------------------------------
 
     def begun(self) -> list[Run]:
-        """The jobs that it runs, as far as can be known from here."""
-        return [self.runs[index] for index in range(min(self.places, len(self.runs)))]
+        """The jobs that it has begun and not reported, the oldest first."""
+        return [self.runs[index] for index in range(len(self.runs) - self._permits.left)]
 
-    def is_at_long_work(self, seconds: float) -> bool:
-        """Whether one of its jobs has lasted for longer than that, or it was asked for jobs and has not answered."""
-        return self.asked_back or (bool(self.runs) and self.runs[0].seconds > seconds)
+    def running(self) -> list[Run]:
+        """The jobs that it is at, and those that it is about to begin.
+
+        Where it runs one at a time, all that it has begun before the last have ended, and are about to be reported.
+        """
+        return self._running(self._permits.left)
+
+    def _running(self, left: int) -> list[Run]:
+        held = len(self.runs)
+        count = max(held - left, min(self.places, held))
+        return [self.runs[index] for index in range(max(0, count - 1) if self.places == 1 else 0, count)]
 
     def note_begun(self) -> None:
         """Count the time of those that have come to a place only now."""
-        runs = self.runs
-        for index in range(min(self.places, len(runs))):
-            if not runs[index].begun:
-                runs[index].restart()
+        left = self._permits.left
+        if (left, len(self.runs)) != self._seen:
+            self._seen, self._moved_at = (left, len(self.runs)), time.monotonic()
+        for run in self._running(left):
+            if not run.begun:
+                run.restart()
 
-    @property
-    def stalled_seconds(self) -> float:
-        """For how long all its places have been at the same jobs while others wait behind them; 0 if none do."""
-        return self.runs[self.places - 1].seconds if len(self.runs) > self.places else 0.0
+    def withdraw(self) -> list[Run]:
+        """Take back what it has not begun, in order."""
+        return self._withdraw(keep=0)
+
+    def relieve(self, seconds: float) -> list[Run]:
+        """If it has more than it can run, and got no further for so long: have it report, and take back the rest."""
+        self.note_begun()
+        if self.stalled or len(self.runs) <= self.places or time.monotonic() - self._moved_at <= seconds:
+            return []
+        self.stalled = True
+        self._send(Orders([]))
+        return self._withdraw(keep=self.places)
+
+    def _withdraw(self, keep: int) -> list[Run]:
+        """Take back what it has not begun, but leave it with `keep` jobs, if it has as many."""
+        numbers = self._permits.withdraw()
+        kept = max(0, keep - (len(self.runs) - len(numbers)))
+        if kept:
+            self._permits.grant(numbers[:kept])
+        taken = [self.runs.pop() for _ in numbers[kept:]]
+        taken.reverse()
+        return taken
+
+    def is_at_long_work(self, seconds: float) -> bool:
+        """Whether one of its jobs has lasted for longer than that, or it has stalled and reported nothing since."""
+        return self.stalled or any(run.seconds > seconds for run in self.running())
 
 
 def modules_of(tasks: Tasks) -> list[str]:

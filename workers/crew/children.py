@@ -1,7 +1,8 @@
 """What crews of child processes have in common: handing out jobs, taking reports, growing, shrinking, burying.
 
 Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A child that dies
-by itself has failed the tasks that it ran; those that it had not begun go to others. Children end with their foreman,
+by itself has failed the tasks that it ran; those that it had not begun go to others, and so do those that wait behind a
+task that lasts. Children end with their foreman,
 even if that is killed.
 """
 
@@ -27,13 +28,14 @@ from .base import Crew, Run
 from .child_process import ChildProcess, ending, modules_of
 from .elasticity import Bounds, Member, growth, spare
 from .pipeline import Job, Outcome, Tasks, unstarted
-from .wire import Assignment, Orders, Reports
+from .wire import Reports
 
 logger = logging.getLogger("journeyman.worker")
 
 _SHORT_SECONDS: Final = 0.001
 _RESPAWN_SECONDS_MIN: Final = 0.1
 _RESPAWN_SECONDS_MAX: Final = 10.0
+_UNREPORTED: Final = b',"reason":"its process died in another task, before it could report the outcome of this one"'
 _KILLED_ALONG: Final = b',"reason":"its process was killed because of another task that could not be stopped"'
 
 
@@ -65,7 +67,7 @@ class ChildrenCrew(Crew):
 
     def long_running(self, begun_before: float) -> int:
         """See `Crew.long_running`."""
-        return sum(run.started < begun_before for child in self._children for run in child.begun())
+        return sum(run.started < begun_before for child in self._children for run in child.running())
 
     @property
     def ailment(self) -> str:
@@ -82,7 +84,6 @@ class ChildrenCrew(Crew):
     def nudge(self) -> None:
         """Hand waiting jobs to the children that have room, and add children where all are full."""
         if self.draining:
-            self._wake()  # what a child has given back is to be returned
             return
         short = self.job_seconds < _SHORT_SECONDS
         places = self._bounds.places
@@ -98,26 +99,29 @@ class ChildrenCrew(Crew):
         self._grow()
 
     def _assign(self, child: ChildProcess, limit: int) -> None:
-        assignments: list[Assignment] = []
-        while self._waiting and len(assignments) < limit:
+        runs: list[Run] = []
+        while self._waiting and len(runs) < limit:
             job = self._waiting.popleft()
             if not job.may_start:
                 self._finished(unstarted(job), self.job_seconds)
                 continue
             self._number += 1
             run = self._numbers[self._number] = Run(job, self._number)
-            child.runs.append(run)
-            assignments.append(Assignment(self._number, job.state.name, job.row, job.prior_attempts))
-        if assignments:
-            child.note_begun()
-            child.taken += len(assignments)
-            child.send(Orders(assignments))
+            runs.append(run)
+        if runs:
+            child.hand(runs)
 
     def take_back(self) -> list[Job]:
-        """Take back all jobs that were not started; what lies in a child's hands is asked back and follows later."""
+        """Take back all jobs that were not started, out of the hands of the children, too."""
         for child in self._children:
-            child.ask_back()
+            self._return(child.withdraw())
         return super().take_back()
+
+    def _return(self, runs: Sequence[Run]) -> None:
+        """These were not begun, and are to be begun before the others that wait."""
+        for run in reversed(runs):
+            del self._numbers[run.number]
+            self._waiting.appendleft(run.job)
 
     # -- growing and shrinking ---------------------------------------------------------------------------------------
 
@@ -201,12 +205,8 @@ class ChildrenCrew(Crew):
             run = self._numbers.pop(report.number)
             child.runs.remove(run)
             self._finished(Outcome(run.job, report.name, report.detail, report.due), report.seconds)
-        for number in message.given_back:
-            run = self._numbers.pop(number)
-            child.runs.remove(run)
-            self._waiting.appendleft(run.job)
-        if message.given_back or message.reports:
-            child.asked_back = False
+        if message.reports:
+            child.stalled = False
             child.note_begun()
         grown = message.peak_bytes - child.first_peak_bytes
         worn = message.worn or child.taken >= CHILD_TASKS_MAX or grown > CHILD_GROWTH_BYTES_MAX
@@ -224,33 +224,34 @@ class ChildrenCrew(Crew):
             if child.is_gone:
                 self._bury(child)
                 continue
-            over = [run for run in child.begun() if self._over(run, monotonic)] if child.ready else []
+            child.note_begun()
+            over = [run for run in child.running() if self._over(run, monotonic)] if child.ready else []
             for run in over:
                 run.timed_out = True
             if over:
                 child.process.kill()
-            elif child.stalled_seconds > CHILD_STALL_SECONDS_MAX:
-                child.ask_back()
+            elif relieved := child.relieve(CHILD_STALL_SECONDS_MAX):
+                self._return(relieved)
+                self.nudge()
 
     def _bury(self, child: ChildProcess) -> None:
-        """A child has died: the jobs it ran have failed, the others go to other children."""
+        """A child has died: the jobs it ran have failed, those that it had not begun go to other children."""
+        self._return(child.withdraw())
+        runs, running = list(child.runs), child.running()
         self._forget(child)
         code = child.process.wait()
         if not child.ready and not self._closed:
             self._not_started(code)
-        begun = child.begun()
-        killed = any(run.timed_out for run in begun)
-        for run in begun:
-            child.runs.popleft()
+        killed = any(run.timed_out for run in running)
+        for run in runs:
             del self._numbers[run.number]
-            if killed and not run.timed_out:  # whoever was killed for the sake of another loses no attempt
+            if run not in running:
+                self._finished(Outcome(run.job, names.INTERRUPTED, _UNREPORTED), run.seconds)
+            elif killed and not run.timed_out:  # whoever was killed for the sake of another loses no attempt
                 self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
-                continue
-            died = ProcessDiedError(f"the process died with {ending(code)}")
-            self._ended(run, run.timeout_error() if run.timed_out else died, run.seconds, run.seconds)
-        for run in reversed(child.runs):
-            del self._numbers[run.number]
-            self._waiting.appendleft(run.job)
+            else:
+                died = ProcessDiedError(f"the process died with {ending(code)}")
+                self._ended(run, run.timeout_error() if run.timed_out else died, run.seconds, run.seconds)
         self.nudge()
 
     def _not_started(self, code: int) -> None:

@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from ..rules.view import TaskState
+from .permits import Permitted
 from .pipeline import Job, Lease, Outcome, Tasks
 from .threads import ThreadCrew
 from .wire import Assignment, Orders, Report, Reports, frame, peak_bytes
@@ -20,10 +21,12 @@ _LEASE.start_until = math.inf
 class Group:
     """`sock` leads to the foreman; `take` is called by whoever reads it, all else happens in the main thread."""
 
-    def __init__(self, sock: socket.socket, tasks: Tasks, places: int, *, abandon: bool, enforce_ms: int) -> None:
+    def __init__(
+        self, sock: socket.socket, permits: int, tasks: Tasks, places: int, *, abandon: bool, enforce_ms: int
+    ) -> None:
         self._sock = sock
         self._orders: SimpleQueue[Orders | None] = SimpleQueue()
-        self._crew = _Threads(places, tasks, lambda: self._orders.put(None), abandon=abandon)
+        self._crew = _Threads(permits, places, tasks, lambda: self._orders.put(None), abandon=abandon)
         self._enforce_seconds = enforce_ms / 1_000
 
     def take(self, orders: Orders) -> None:
@@ -32,45 +35,41 @@ class Group:
 
     def work(self) -> None:
         """Carry out orders and report for ever; the reading thread ends the process."""
-        self._send(Reports([], [], peak_bytes(), ready=True))
+        self._send(Reports([], peak_bytes(), ready=True))
         enforced_at = 0.0
         while True:
-            given_back = self._await()
+            self._await()
             now = time.monotonic()
             if now - enforced_at >= self._enforce_seconds:
                 enforced_at = now
                 self._crew.enforce(now)
             reports = [_report(outcome) for outcome in self._crew.collect()]
-            if reports or given_back is not None:
-                worn = self._crew.abandoned > 0
-                self._send(Reports(reports, given_back or [], peak_bytes(), worn=worn))
+            if reports:
+                self._send(Reports(reports, peak_bytes(), worn=self._crew.abandoned > 0))
 
-    def _await(self) -> list[int] | None:
-        """Wait for orders, an outcome, or the time to look at timeouts; what is given back, None if nobody asked."""
+    def _await(self) -> None:
+        """Wait for orders, an outcome, or the time to look at timeouts."""
         crew = self._crew
         busy = crew.running or crew.waiting
-        given_back: list[int] | None = None
         try:
             orders = self._orders.get(timeout=self._enforce_seconds if busy else None)
             while True:
-                if orders is not None and orders.give_back:
-                    given_back = [*(given_back or ()), *(job.claim for job in crew.take_back())]
                 if orders is not None and orders.assignments:
                     crew.start(_job(assignment) for assignment in orders.assignments)
                 orders = self._orders.get_nowait()
         except Empty:
             crew.nudge()
-            return given_back
 
     def _send(self, message: Reports) -> None:
         self._sock.sendall(frame(message))
 
 
 class _Threads(ThreadCrew):
-    """Keeps with each outcome how long it took: the foreman learns its pace from that."""
+    """Begins what it has permits for, and keeps with each outcome how long it took: the foreman learns from that."""
 
-    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool) -> None:
+    def __init__(self, permits: int, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool) -> None:
         super().__init__(size, tasks, wake, abandon=abandon)
+        self._waiting = Permitted(permits, lambda job: job.claim)
 
     def _finished(self, outcome: Outcome, seconds: float) -> None:
         outcome.written = seconds

@@ -32,20 +32,18 @@ class Report(msgspec.Struct, array_like=True, gc=False):
 
 
 class Orders(msgspec.Struct, array_like=True):
-    """From the foreman: what to run next, in order; `give_back` what was not begun."""
+    """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended."""
 
     assignments: list[Assignment]
-    give_back: bool = False
 
 
 class Reports(msgspec.Struct, array_like=True):
-    """From the child: what has ended, what it gives back, and how much memory it has taken at most, in bytes.
+    """From the child: what has ended, and how much memory it has taken at most, in bytes.
 
     `worn`: it holds a thread that cannot be stopped, and should be replaced.
     """
 
     reports: list[Report]
-    given_back: list[int]
     peak_bytes: int
     ready: bool = False
     worn: bool = False
