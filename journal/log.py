@@ -69,10 +69,10 @@ class Audible(Protocol):
     """A tail whose news can be waited for beside other things, without a task that waits for a page."""
 
     def ear(self) -> socket.socket | None:
-        """What becomes readable when there is news; None if it cannot be heard.
+        """What becomes readable when there is news; None if it cannot be heard. It is the caller's own, to be closed.
 
         News may be lost: then, and whenever the last look is `DOORBELL_POLL_SECONDS` old, `page` with no time to wait
-        looks.
+        looks. `page` takes the news, so that it is not readable any more.
         """
         ...
 

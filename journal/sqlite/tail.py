@@ -118,11 +118,14 @@ class SqliteTail:
             self._suspicious = True
 
     def ear(self) -> socket.socket | None:
-        """See `Audible.ear`: the socket of its bell."""
+        """See `Audible.ear`: the socket of its bell, under a number of its own.
+
+        A loop knows one reader of a number, and a wait in `page` would take the place of whoever listens.
+        """
         if self._bell is None:
             self._bell = self._log.hang_bell()
             self._at_end = False  # look once more: what came before the bell did not ring it
-        return self._bell.sock if self._bell is not None else None
+        return self._bell.sock.dup() if self._bell is not None else None
 
     def skip(self, partition: int, offset: int) -> None:
         """See `Tail.skip`."""

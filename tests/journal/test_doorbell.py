@@ -13,7 +13,17 @@ from typing import Any
 
 import apsw
 import pytest
-from journeyman.journal import Cursor, Journal, JournalClosed, JournalUnavailable, blocking, doorbell, draft
+from floor import in_loop
+from journeyman.journal import (
+    AsyncJournal,
+    Cursor,
+    Journal,
+    JournalClosed,
+    JournalUnavailable,
+    blocking,
+    doorbell,
+    draft,
+)
 from journeyman.journal.doorbell import FARTHEST, SILENCE, Bell, Ringer, Rings, bell_directories
 from journeyman.journal.event import decode_all
 from journeyman.journal.limits import RING_ROW_BYTES_MAX
@@ -331,7 +341,9 @@ def tailed(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Journal
         assert isinstance(log, SqliteLog)
         tail = journal.run(log.tail({0: 0}))
         assert isinstance(tail, SqliteTail)
-        assert tail.ear() is not None
+        ear = tail.ear()
+        assert ear is not None
+        ear.close()
         assert journal.run(tail.page(timeout=0.0)) is None
         yield journal, tail, looks_of(log, monkeypatch)
         journal.run(tail.aclose())
@@ -409,3 +421,24 @@ def test_a_commit_that_failed_brings_no_record(
             journal.append("thing.made")
     assert journal.run(tail.page(timeout=0.0)) is None
     assert looks == [1], "it was rung, and it looked"
+
+
+@in_loop
+async def test_who_listens_still_hears_after_the_tail_itself_has_waited(path: str) -> None:
+    """A loop knows one reader of a socket: the wait of a page took the place of a worker that listened for news."""
+    async with AsyncJournal(f"sqlite:///{path}") as journal:
+        log = journal.log
+        assert isinstance(log, SqliteLog)
+        tail = await log.tail({0: 0})
+        assert isinstance(tail, SqliteTail)
+        heard, loop = asyncio.Event(), asyncio.get_running_loop()
+        ear = tail.ear()
+        assert ear is not None
+        loop.add_reader(ear, heard.set)
+        assert await tail.page(timeout=0.02) is None
+        await journal.append("thing.made")
+        await asyncio.wait_for(heard.wait(), 10.0)
+        assert await tail.page(timeout=0.0) is not None
+        loop.remove_reader(ear)
+        ear.close()
+        await tail.aclose()

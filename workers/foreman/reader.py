@@ -58,6 +58,7 @@ class Reader:
             await asyncio.gather(self._page_task, return_exceptions=True)
         if self._ear is not None:
             asyncio.get_running_loop().remove_reader(self._ear)
+            self._ear.close()
         await self._tail.aclose()
         await self._snapshots.aclose()
 
