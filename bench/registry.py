@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, kafka, latency, live, replay, together, workforce
+from . import appends, drain, kafka, keeping_up, latency, live, replay, together, workforce
 from .context import Bench
 from .figure import Figure
 
@@ -25,6 +25,7 @@ MEASUREMENTS: Final = (
     Measurement("live", "commit to callback in another process, beside a rung reader", live.embedded),
     Measurement("together", "twenty live consumers of a process, beside twenty that share nothing", together.embedded),
     Measurement("mechanisms", "no-op tasks by coroutines, threads and processes", workforce.mechanisms),
+    Measurement("keeping-up", "a worker beside a submitter: whether the queue stays empty", keeping_up.embedded),
     Measurement("rivals", "two workers on one backlog, beside one", workforce.rivals),
     Measurement("backlog", "what a waiting task costs, and whether a long backlog costs more", workforce.backlog),
     Measurement("idle", "what a worker without work costs", workforce.idle),

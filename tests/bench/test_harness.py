@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SIDE_BY_SIDE = ["append-one", "append-batch", "drain", "latency", "live", "together", "rivals"]
-EMBEDDED = [*SIDE_BY_SIDE, "replay", "mechanisms", "backlog", "idle", "takeover"]
+KEEPING_UP = ["keeping-up-1", "keeping-up-8"]
+SIDE_BY_SIDE = ["append-one", "append-batch", "drain", "latency", "live", "together", "rivals", *KEEPING_UP]
+EMBEDDED = [*SIDE_BY_SIDE[:-2], "keeping-up", "replay", "mechanisms", "backlog", "idle", "takeover"]
 
 
 def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
