@@ -1,5 +1,6 @@
 """The broker: submits messages to the journal, and takes them back."""
 
+import threading
 from collections.abc import Iterable, Iterator
 
 from ..journal.event import Draft, Event, check
@@ -18,6 +19,7 @@ class Broker:
     def __init__(self, journal: Journal | str | None = None) -> None:
         self._given = journal
         self._journal = journal if isinstance(journal, Journal) else None
+        self._opening = threading.Lock()
 
     @property
     def has_journal(self) -> bool:
@@ -26,15 +28,20 @@ class Broker:
 
     @property
     def journal(self) -> Journal:
-        """The journal, opened at first use."""
-        if self._journal is None:
-            self._journal = Journal(self._given if isinstance(self._given, str) else None)
-        return self._journal
+        """The journal, opened at first use, by whichever thread comes first."""
+        journal = self._journal
+        if journal is None:
+            with self._opening:
+                journal = self._journal = self._journal or Journal(
+                    self._given if isinstance(self._given, str) else None
+                )
+        return journal
 
     def bind(self, journal: Journal | str) -> None:
         """Use `journal` from now on; for a worker whose tasks leave it open which."""
-        self._given = journal
-        self._journal = journal if isinstance(journal, Journal) else None
+        with self._opening:
+            self._given = journal
+            self._journal = journal if isinstance(journal, Journal) else None
 
     def submit(self, message: Message) -> Event:
         """Accept a message: when this returns it is durable and cannot be lost.
