@@ -16,10 +16,6 @@ from .url import log_from_url
 EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]
 
 
-def _drafted(name: str, context: Mapping[str, Any], key: str | None = None) -> Draft:
-    return Draft(name, encode_context(name, context), key)
-
-
 class Reading(NamedTuple):
     """A bounded stretch of history: its events and the cursor to go on from."""
 
@@ -87,7 +83,10 @@ class AsyncJournal:
 
         Those of one partition all or none.
         """
-        return await self.append_drafts([_drafted(*item) for item in items])
+        encode = encode_context
+        return await self.append_drafts(
+            [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
+        )
 
     async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""

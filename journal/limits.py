@@ -29,6 +29,9 @@ PARTITIONS_MAX: Final = 1_024
 # The latest time an event can carry, in seconds since 1970 (the year 2223): below it a float tells microseconds apart.
 TIMESTAMP_SECONDS_MAX: Final = 8_000_000_000.0
 
+# Of a journal's file, in bytes. Against the usual 4 KiB, a batch costs a tenth less, a scan a fifth, a commit the same.
+SQLITE_PAGE_BYTES: Final = 8 * KIB
+
 # Rows read at a time: 500 keeps a page under a millisecond and the memory of a reader flat.
 PAGE_EVENTS: Final = 500
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import apsw
 
 from ..errors import JournalError, JournalUnavailable, NotAJournal
-from ..limits import FOREIGN_LOCK_SECONDS_MAX
+from ..limits import FOREIGN_LOCK_SECONDS_MAX, SQLITE_PAGE_BYTES
 
 Synchronous = Literal["full", "normal"]
 
@@ -83,6 +83,7 @@ def is_journal(connection: apsw.Connection, path: str) -> bool:
 
 def create(connection: apsw.Connection, path: str) -> None:
     """Make the empty file a journal; under the write lock, and harmless if another process has just done it."""
+    connection.pragma("page_size", SQLITE_PAGE_BYTES)  # of a file that is still empty; others keep what they have
     connection.pragma("journal_mode", "wal")
     connection.execute("BEGIN IMMEDIATE")
     try:

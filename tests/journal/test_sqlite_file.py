@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 from journeyman.journal import Cursor, Journal, JournalUnavailable, NotAJournal
+from journeyman.journal.limits import SQLITE_PAGE_BYTES
 from journeyman.journal.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from journeyman.journal.sqlite.log import SqliteLog
 
@@ -85,6 +86,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     connection = apsw.Connection(str(path))
     assert connection.pragma("application_id") == APPLICATION_ID
     assert connection.pragma("journal_mode") == "wal"
+    assert connection.pragma("page_size") == SQLITE_PAGE_BYTES
     connection.close()
 
 
@@ -93,7 +95,7 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
     with Journal(f"sqlite:///{path}") as journal:
         journal.append_all([("thing.made", {"number": number}) for number in range(2_000)])
     content = bytearray(path.read_bytes())
-    content[4_096:] = b"\x5a" * (len(content) - 4_096)  # every page but the first, which says what it is
+    content[SQLITE_PAGE_BYTES:] = b"\x5a" * (len(content) - SQLITE_PAGE_BYTES)  # every page but the first, which says what it is
     path.write_bytes(content)
     with Journal(f"sqlite:///{path}") as journal, pytest.raises(NotAJournal, match=r"is damaged.*integrity_check"):
         journal.read({0: 0})

@@ -313,7 +313,7 @@ class SimulatedWorker:
 
     def _claimed(self, task: TaskState, place: int, at: int) -> None:
         if task.claim == at:
-            self.waiting.append(Job(task, self.leases[place], at, task.row or b""))
+            self.waiting.append(Job(task, self.leases[place], at, task.row or b"", task.attempts - 1))
         elif task.state is State.READY:
             self.ready.add(task)
 

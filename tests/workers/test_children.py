@@ -113,7 +113,7 @@ class Hand:
             lease.renew(time.monotonic(), 1_000)
             state = TaskState(message.uuid, task, "default", 0, 3, 0, self.given, 0.0)
             state.state, state.claim, state.attempts = State.CLAIMED, 100 + self.given, 1
-            jobs.append(Job(state, lease, state.claim, record(submission(message), 1.0)[1]))
+            jobs.append(Job(state, lease, state.claim, record(submission(message), 1.0)[1], state.attempts - 1))
         self.crew.start(jobs)
 
     def let(self, name: str = "go") -> None:

@@ -29,7 +29,7 @@ def job(number: int = 0) -> Job:
     message = Message(task_name="work", uuid=f"t{number}")
     state = TaskState(message.uuid, "work", "default", 0, 3, 0, number, 0.0, changed=number)
     state.state, state.claim, state.attempts = State.CLAIMED, 100 + number, 1
-    return Job(state, Lease("worker", 0), state.claim, b"")
+    return Job(state, Lease("worker", 0), state.claim, b"", state.attempts - 1)
 
 
 @pytest.fixture

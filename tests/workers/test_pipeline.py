@@ -44,7 +44,7 @@ def job_of(message: Message, attempts: int = 1, row: bytes | None = None) -> Job
     state.state, state.claim, state.attempts = State.CLAIMED, 9, attempts
     if row is None:
         row = record(submission(message), 1.0)[1]
-    return Job(state, lease, 9, row)
+    return Job(state, lease, 9, row, state.attempts - 1)
 
 
 def outcome_of(task: Task[Any, Any], *args: Any, attempts: int = 1, **kwargs: Any) -> Outcome:

@@ -25,7 +25,7 @@ def job(number: int, task: str = "work", **message_fields: Any) -> Job:
     lease.renew(time.monotonic(), 1_000)
     state = TaskState(message.uuid, task, "default", 0, 3, 0, number, 0.0)
     state.state, state.claim, state.attempts = State.CLAIMED, 100 + number, 1
-    return Job(state, lease, state.claim, record(submission(message), 1.0)[1])
+    return Job(state, lease, state.claim, record(submission(message), 1.0)[1], state.attempts - 1)
 
 
 class Hand:

@@ -55,7 +55,7 @@ class Child:
             now = time.perf_counter()
             if not self._reports:
                 since = started
-            self._reports.append(Report(assignment.number, *ending, now - started))
+            self._reports.append(Report(assignment.number, ending.name, ending.detail, ending.due, now - started))
             if len(self._reports) >= _REPORTS_MAX or now - since > _REPORT_SECONDS_MAX:
                 self._flush()
 

@@ -80,7 +80,7 @@ def _job(assignment: Assignment) -> Job:
     """An assignment as a crew knows jobs: its number takes the place of the claim."""
     state = TaskState(str(assignment.number), assignment.name, "", 0, None, 0, 0, 0.0)
     state.attempts, state.claim = assignment.prior_attempts + 1, assignment.number
-    return Job(state, _LEASE, assignment.number, assignment.row)
+    return Job(state, _LEASE, assignment.number, assignment.row, assignment.prior_attempts)
 
 
 def _report(outcome: Outcome) -> Report:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -47,19 +47,19 @@ class Lease:
         self.start_until = begun + seconds
 
 
-class Job:
-    """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log."""
+class Job(msgspec.Struct, eq=False, gc=False):
+    """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log.
 
-    __slots__ = ("claim", "lease", "over", "prior_attempts", "row", "state")
+    `over` is that of a lone job, when nothing else is in hand: its outcome is written at once, by who has run it, and
+    told there.
+    """
 
-    def __init__(self, state: TaskState, lease: Lease, claim: int, row: bytes) -> None:
-        self.state = state
-        self.lease = lease
-        self.claim = claim
-        self.row = row
-        self.prior_attempts = state.attempts - 1
-        # Of a lone job, when nothing else is in hand: its outcome is written at once, by who has run it, and told here.
-        self.over: SimpleQueue[None] | None = None
+    state: TaskState
+    lease: Lease
+    claim: int
+    row: bytes
+    prior_attempts: int
+    over: SimpleQueue[None] | None = None
 
     @property
     def may_start(self) -> bool:
@@ -67,7 +67,7 @@ class Job:
         return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """How a run ended: the event's name, what is particular to it of the encoded context, and when to run again."""
 
     name: str
@@ -102,7 +102,7 @@ def run(job: Job, tasks: Tasks) -> Outcome:
     """Run a job to its outcome; nothing a task does escapes from here."""
     if not job.may_start:
         return unstarted(job)
-    return Outcome(job, *execute(job.state.name, job.row, job.prior_attempts, tasks))
+    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks))
 
 
 async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
@@ -115,11 +115,15 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     try:
         message = _message(job.row, job.prior_attempts)
         result = await task.op(message)
-        return Outcome(job, *_succeeded(result, started))
+        return _outcome(job, _succeeded(result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
-        return Outcome(job, *_failed(task, message, error, _milliseconds_since(started)))
+        return _outcome(job, _failed(task, message, error, _milliseconds_since(started)))
+
+
+def _outcome(job: Job, ending: Ending) -> Outcome:
+    return Outcome(job, ending.name, ending.detail, ending.due)
 
 
 def unstarted(job: Job) -> Outcome:
@@ -144,7 +148,7 @@ def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Out
     message: Message | None = None
     with suppress(msgspec.MsgspecError, ValueError):  # a submission that cannot be read is not tried again
         message = _message(job.row, job.prior_attempts)
-    return Outcome(job, *_failed(tasks[job.state.name], message, error, seconds * 1_000))
+    return _outcome(job, _failed(tasks[job.state.name], message, error, seconds * 1_000))
 
 
 def unanswered(job: Job, error: BaseException, seconds: float) -> Outcome:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import orjson
 
 from ...journal.event import Draft, Event, check
@@ -18,7 +19,7 @@ from .joining import joining
 _ENTRY_BYTES_MAX: Final = 2 * KIB
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event to append, and the same event as the fold will see it."""
 
     draft: Draft

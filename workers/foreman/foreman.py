@@ -412,7 +412,7 @@ class Foreman:
                 continue
             self.statistics.claimed += 1
             row = task.row or await self._reader.submission_of(task)
-            job = Job(task, self._leases[task.partition], event.offset, row or b"")
+            job = Job(task, self._leases[task.partition], event.offset, row or b"", task.attempts - 1)
             mechanism = self._tasks[task.name].mechanism
             if row is None:
                 self._lanes[mechanism].end(gone(job))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from ...journal.limits import LEASE_RENEWAL_FRACTION
 from .ready import ReadyTasks
 from .transitions import State
@@ -23,7 +25,7 @@ class Beat(NamedTuple):
     probe: bool = False
 
 
-class Claim(NamedTuple):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """Claim a task."""
 
     task: TaskState
