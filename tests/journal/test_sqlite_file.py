@@ -95,7 +95,9 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
     with Journal(f"sqlite:///{path}") as journal:
         journal.append_all([("thing.made", {"number": number}) for number in range(2_000)])
     content = bytearray(path.read_bytes())
-    content[SQLITE_PAGE_BYTES:] = b"\x5a" * (len(content) - SQLITE_PAGE_BYTES)  # every page but the first, which says what it is
+    content[SQLITE_PAGE_BYTES:] = b"\x5a" * (
+        len(content) - SQLITE_PAGE_BYTES
+    )  # every page but the first, which says what it is
     path.write_bytes(content)
     with Journal(f"sqlite:///{path}") as journal, pytest.raises(NotAJournal, match=r"is damaged.*integrity_check"):
         journal.read({0: 0})
