@@ -1,8 +1,10 @@
 """Waiting for something that happens elsewhere: a condition, described in words, and a limit of time."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _LOOK_EVERY_SECONDS = 0.01
 
@@ -21,3 +23,17 @@ async def reached(condition: Callable[[], object], describe: str, timeout: float
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for this: {describe}"
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of that number runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # An orphan's zombie stays where process 1 does not collect it, as in some containers; it runs no more.
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return not (Path("/proc/self").exists() and status.read_text().rpartition(")")[2].split()[0] in "ZX")
+    except FileNotFoundError:
+        return False

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import sqlite3
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import (
     AsyncJournalConsumer,
     AsyncJournalConsumerBase,
@@ -196,29 +196,20 @@ class AsyncConsumerConformance:
         run(body)
 
 
-class TestOnMemory(AsyncConsumerConformance):
-    def url(self, directory: Path) -> str:
-        return "memory://"
+class TestOnMemory(OnMemory, AsyncConsumerConformance):
+    pass
 
 
-class TestOnMemoryPartitions(AsyncConsumerConformance):
-    def url(self, directory: Path) -> str:
-        return "memory://?partitions=4"
+class TestOnMemoryPartitions(OnMemoryPartitions, AsyncConsumerConformance):
+    pass
 
 
-class TestOnSqlite(AsyncConsumerConformance):
-    def url(self, directory: Path) -> str:
-        return f"sqlite:///{directory}/journal.db"
+class TestOnSqlite(OnSqlite, AsyncConsumerConformance):
+    pass
 
 
-@pytest.mark.kafka
-class TestOnKafka(AsyncConsumerConformance):
-    @pytest.fixture(autouse=True)
-    def broker(self, kafka_bootstrap: str) -> None:
-        self.bootstrap = kafka_bootstrap
-
-    def url(self, directory: Path) -> str:
-        return f"kafka://{self.bootstrap}/consumers-{uuid.uuid4().hex}?partitions=3"
+class TestOnKafka(OnKafka, AsyncConsumerConformance):
+    pass
 
 
 def test_a_synchronous_journal_is_refused_with_a_sentence() -> None:

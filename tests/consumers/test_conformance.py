@@ -1,13 +1,13 @@
 """What every consumer promises, on every journal."""
 
 import threading
-import uuid
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
 from journeyman.journal import Journal, JournalClosed
 
@@ -568,26 +568,17 @@ class Telling(JournalConsumerBase):
         return Numbered(entry, **kwargs)
 
 
-class TestOnMemory(ConsumerConformance):
-    def url(self, directory: Path) -> str:
-        return "memory://"
+class TestOnMemory(OnMemory, ConsumerConformance):
+    pass
 
 
-class TestOnMemoryPartitions(ConsumerConformance):
-    def url(self, directory: Path) -> str:
-        return "memory://?partitions=4"
+class TestOnMemoryPartitions(OnMemoryPartitions, ConsumerConformance):
+    pass
 
 
-class TestOnSqlite(ConsumerConformance):
-    def url(self, directory: Path) -> str:
-        return f"sqlite:///{directory}/journal.db"
+class TestOnSqlite(OnSqlite, ConsumerConformance):
+    pass
 
 
-@pytest.mark.kafka
-class TestOnKafka(ConsumerConformance):
-    @pytest.fixture(autouse=True)
-    def broker(self, kafka_bootstrap: str) -> None:
-        self.bootstrap = kafka_bootstrap
-
-    def url(self, directory: Path) -> str:
-        return f"kafka://{self.bootstrap}/consumers-{uuid.uuid4().hex}?partitions=3"
+class TestOnKafka(OnKafka, ConsumerConformance):
+    pass

@@ -1,6 +1,5 @@
 """A journal that goes away and comes back: the consumer waits, says nothing wrong, and misses nothing."""
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import apsw
 import pytest
 from journeyman.consumers import JournalConsumer
-from journeyman.deploy.kafka import KafkaCluster, KafkaUnavailable, require_kafka
+from journeyman.deploy.kafka import KafkaCluster
 from journeyman.journal import Journal
 
 PATIENCE = 60.0
@@ -42,14 +41,8 @@ def test_a_long_writer_who_locks_the_file_holds_up_writers_and_not_consumers(tmp
 
 
 @pytest.fixture
-def own_cluster() -> Iterator[KafkaCluster]:
+def own_cluster(kafka_can_run: None) -> Iterator[KafkaCluster]:
     """A broker of this test's own, to be killed."""
-    try:
-        require_kafka()
-    except KafkaUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
     with KafkaCluster(nodes=1) as cluster:
         yield cluster
 

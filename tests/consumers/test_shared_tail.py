@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import AsyncJournalConsumer, JournalConsumer, JournalEventBase, Replica
 from journeyman.journal import (
     AsyncJournal,
@@ -261,29 +261,20 @@ class SharingConformance:
                 assert tails.open == []
 
 
-class TestOnMemory(SharingConformance):
-    def url(self, directory: Path) -> str:
-        return "memory://"
+class TestOnMemory(OnMemory, SharingConformance):
+    pass
 
 
-class TestOnMemoryPartitions(SharingConformance):
-    def url(self, directory: Path) -> str:
-        return "memory://?partitions=4"
+class TestOnMemoryPartitions(OnMemoryPartitions, SharingConformance):
+    pass
 
 
-class TestOnSqlite(SharingConformance):
-    def url(self, directory: Path) -> str:
-        return f"sqlite:///{directory}/journal.db"
+class TestOnSqlite(OnSqlite, SharingConformance):
+    pass
 
 
-@pytest.mark.kafka
-class TestOnKafka(SharingConformance):
-    @pytest.fixture(autouse=True)
-    def broker(self, kafka_bootstrap: str) -> None:
-        self.bootstrap = kafka_bootstrap
-
-    def url(self, directory: Path) -> str:
-        return f"kafka://{self.bootstrap}/shared-{uuid.uuid4().hex}?partitions=3"
+class TestOnKafka(OnKafka, SharingConformance):
+    pass
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------

@@ -14,20 +14,11 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from journeyman.deploy.kafka import Broker, KafkaCluster, KafkaClusterError, KafkaUnavailable, require_kafka
+from journeyman.deploy.kafka import Broker, KafkaCluster, KafkaClusterError
 from journeyman.deploy.kafka.ports import free_nodes, is_free
+from waiting import alive
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _kafka_can_run() -> None:
-    try:
-        require_kafka()
-    except KafkaUnavailable as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(reason))
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.usefixtures("kafka_can_run")]
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +32,6 @@ def eventually(what: str, condition: Callable[[], bool], seconds: float = 30.0) 
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.02)
-
-
-def process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # An orphan's zombie stays where process 1 does not collect it, as in some containers; it runs no more.
-    status = Path(f"/proc/{pid}/stat")
-    try:
-        return not (Path("/proc/self").exists() and status.read_text().rpartition(")")[2].split()[0] in "ZX")
-    except FileNotFoundError:
-        return False
 
 
 def create(bootstrap: str, topic: str, copies: int = 1) -> None:
@@ -115,7 +93,7 @@ def test_an_acknowledged_record_survives_sigkill(one: KafkaCluster) -> None:
     dead = broker.pid
     broker.kill()
     assert not broker.running
-    assert not process_exists(dead)
+    assert not alive(dead)
     broker.start()
     produce(one.bootstrap, "kept", b"after")
     assert consume(one.bootstrap, "kept") == [b"before", b"after"]
@@ -191,7 +169,7 @@ def test_nothing_is_left_after_the_with_block() -> None:
         broker = cluster.broker(1)
         pid, port, directory = broker.pid, broker.node.port, broker.directory
         broker.pause()  # even then
-    assert not process_exists(pid)
+    assert not alive(pid)
     assert is_free(port)
     assert not directory.exists()
 
@@ -211,9 +189,9 @@ def test_brokers_die_with_an_owner_that_is_killed() -> None:
     ) as owner:
         assert owner.stdout is not None
         pid, directory = owner.stdout.readline().split()
-        assert process_exists(int(pid))
+        assert alive(int(pid))
         owner.kill()
-    eventually("the broker is gone", lambda: not process_exists(int(pid)))
+    eventually("the broker is gone", lambda: not alive(int(pid)))
     eventually("its directory is gone", lambda: not Path(directory).exists())
 
 
@@ -249,7 +227,7 @@ def test_three_brokers_outlive_the_loss_of_a_leader() -> None:
         cluster.wait_until_ready()
         assert consume(cluster.bootstrap, "led") == [b"1", b"2", b"3"]
         pids = [broker.pid for broker in cluster.brokers]
-    assert not any(process_exists(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
 
 
 class Command:
@@ -298,7 +276,7 @@ def test_up_status_down_from_separate_shells(command: Command) -> None:
 
     # Gone without a goodbye: status tells, and `up` starts it anew on the same data.
     os.kill(pid, signal.SIGKILL)
-    eventually("the broker is gone", lambda: not process_exists(pid))
+    eventually("the broker is gone", lambda: not alive(pid))
     gone = command("status")
     assert gone.returncode == 3
     assert "is gone" in gone.stdout
@@ -308,7 +286,7 @@ def test_up_status_down_from_separate_shells(command: Command) -> None:
     (pid,) = command.pids()
     down = command("down")
     assert (down.returncode, down.stdout) == (0, f"Kafka is down: {bootstrap} stopped.\n")
-    assert not process_exists(pid)
+    assert not alive(pid)
     assert command("down").stdout == "Kafka was not up.\n"
 
 

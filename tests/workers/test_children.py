@@ -26,7 +26,7 @@ from journeyman.workers.crew.children import ChildrenCrew
 from journeyman.workers.crew.elasticity import Member, growth, spare
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
-from waiting import reached
+from waiting import alive, reached
 
 TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in vars(crew_tasks).values() if isinstance(task, Task)}
 
@@ -220,14 +220,6 @@ def test_groups_grow_under_load_and_shrink_when_idle(tmp_path: Path, monkeypatch
             assert not any(alive(pid) for pid in set(pids) - set(crew.pids))
 
     run()
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_the_tasks_of_a_killed_child_have_failed_and_those_it_had_not_begun_go_to_another(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from journeyman.workers import Settings, State, Task, TaskView
 from journeyman.workers.foreman.foreman import Foreman
 from journeyman.workers.rules import names
 from journeyman.workers.settings import processes_default
-from waiting import wait_until
+from waiting import alive, wait_until
 
 BROKER = jm.Broker()
 
@@ -199,14 +199,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
             yield place
         finally:
             place.close()
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_pool_of_threads_grows_drains_at_sigterm_and_leaves_other_mechanisms_alone(site: Site) -> None:
