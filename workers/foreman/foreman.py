@@ -14,44 +14,39 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
-from ...journal.errors import JournalError
 from ...journal.event import Event
 from ...journal.limits import (
     LEASE_RENEWAL_FRACTION,
-    LEASE_START_FRACTION,
     NEIGHBOURS_SECONDS,
     STOP_UNSTARTED_SECONDS,
     WATCH_INTERVAL_SECONDS,
 )
 from ..crew import Bounds, CoroutineCrew, Crew, GroupCrew, ProcessCrew, ThreadCrew
-from ..crew.pipeline import Job, Lease, Outcome, gone
+from ..crew.pipeline import Job, gone
 from ..errors import OutcomesUnwritten
 from ..health.progress import Vitals
-from ..message import new_id
-from ..rules import names
-from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, decide
 from ..rules.ready import ReadyTasks
 from ..rules.transitions import State
-from ..rules.view import OUTCOMES, SessionState, TaskState, TaskView, Verdict
+from ..rules.view import TaskState, TaskView
 from ..rules.watch import Watch
 from ..settings import Settings, Statistics
 from ..task import Task
+from .appending import Appending
 from .entries import (
     Entry,
-    Written,
     beat_entry,
     claim_entry,
     expire_entry,
     join_entry,
     leave_entry,
-    outcome_entry,
     within_limits,
 )
 from .lane import Lane
 from .neighbours import departed
 from .reader import Reader
+from .sessions import OwnSessions
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -69,9 +64,10 @@ class Foreman:
         self._tasks = tasks
         self._lanes: dict[str, Lane] = {}
         self._watch = Watch()
-        self._reader = Reader(self.view, self._watch, self.settings.lease_seconds)
-        self._leases: dict[int, Lease] = {}
-        self._sessions_changed = False
+        lease_seconds = self.settings.lease_seconds
+        self._reader = Reader(self.view, self._watch, lease_seconds)
+        self._appending = Appending(journal, self._reader, self.view, self._watch, lease_seconds, self.statistics)
+        self._sessions = OwnSessions(self.view, ())
         self._draining_since: float | None = None
         self._somebody_to_watch = False
         self._watched_at = 0.0
@@ -86,7 +82,7 @@ class Foreman:
     @property
     def worker(self) -> str:
         """The id of this worker's session; once it runs, and until it is expired by another and joins anew."""
-        return next(iter(self._leases.values())).worker
+        return self._sessions.worker
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -158,7 +154,7 @@ class Foreman:
 
     def left_behind(self) -> str:
         """What is not written yet, and what becomes of it."""
-        claims, running = self._claims, self._running
+        claims, running = self._sessions.claims, self._running
         return (
             f"{max(0, claims - running):,} outcomes could not be written to the journal, and {running:,} tasks still "
             "run. Nothing is lost: these tasks return when the lease is over, and run again"
@@ -168,33 +164,26 @@ class Foreman:
     def _running(self) -> int:
         return sum(lane.crew.running for lane in list(self._lanes.values()))
 
-    @property
-    def _claims(self) -> int:
-        return sum(len(session.claims) for session in self._sessions())
-
-    def _sessions(self) -> list[SessionState]:
-        """Its own sessions, as far as they are live."""
-        sessions = [self.view.session(place, lease.worker) for place, lease in self._leases.items()]
-        return [session for session in sessions if session is not None]
-
-    def _own_workers(self) -> frozenset[str]:
-        return frozenset(lease.worker for lease in self._leases.values())
-
     def vitals(self) -> Vitals | None:
         """What its health is judged by; None until it works. Call in the loop: it makes it turn."""
         if not self._turned_at:
             return None
         self._wake()
-        holding = [session for session in self._sessions() if session.claims]
-        oldest = min((self._leases[session.partition].acknowledged_at for session in holding), default=None)
-        draining, lease_seconds = self._draining_since is not None, self.settings.lease_seconds
+        sessions, draining = self._sessions, self._draining_since is not None
         ailments = tuple(
             f"no task with mechanism {mechanism} can be run: {lane.crew.ailment}"
             for mechanism, lane in self._lanes.items()
             if lane.crew.ailment
         )
         return Vitals(
-            self.worker, draining, self._turned_at, self._reader.position, self._claims, oldest, lease_seconds, ailments
+            sessions.worker,
+            draining,
+            self._turned_at,
+            self._reader.position,
+            sessions.claims,
+            min(sessions.acknowledged(), default=None),
+            self.settings.lease_seconds,
+            ailments,
         )
 
     def _open_lanes(self) -> None:
@@ -214,22 +203,23 @@ class Foreman:
         """Threads in this process, or groups of them in processes of their own."""
         settings, abandon = self.settings, self.settings.abandon_threads
         if not settings.thread_processes:
-            return ThreadCrew(settings.threads, tasks, self._wake_from_thread, self._write_alone, abandon=abandon)
+            return ThreadCrew(
+                settings.threads, tasks, self._wake_from_thread, self._appending.write_alone, abandon=abandon
+            )
         bounds = Bounds(settings.threads, settings.process_floor, settings.thread_processes)
         return GroupCrew(bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms)
 
     def _begin(self, partitions: Sequence[int]) -> None:
-        worker = new_id()
-        self._leases = {partition: Lease(worker, partition) for partition in partitions}
+        self._sessions = OwnSessions(self.view, partitions)
         self._share_work_anew()
         for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
             if task.state is State.READY:
                 self._add_ready(task)
         self.view.on_ready = self._add_ready
-        self.view.on_sessions = self._note_sessions_changed
+        self.view.on_sessions = self._sessions.note_change
 
     def _joined(self) -> bool:
-        return self._draining_since is not None or len(self._sessions()) == len(self._leases)
+        return self._draining_since is not None or self._sessions.all_live()
 
     def _drained(self) -> bool:
         if self._draining_since is None:
@@ -243,7 +233,7 @@ class Foreman:
         unfinished = self.statistics.left_running = sum(lane.in_hand for lane in self._lanes.values())
         if unfinished:
             logger.warning("%d still running after %g s: given back", unfinished, self.settings.drain_seconds)
-        entries += [leave_entry(self._leases[session.partition]) for session in self._sessions()]
+        entries += [leave_entry(self._sessions[session.partition]) for session in self._sessions.live()]
         if entries:
             await self._commit(entries)
 
@@ -252,7 +242,7 @@ class Foreman:
     async def _turn(self) -> None:
         # With nothing to do the next thing is to wait, and waiting begins with a look.
         await self._reader.read_what_came(look=any(lane.has_news for lane in self._lanes.values()))
-        if self._sessions_changed:
+        if self._sessions.changed:
             self._share_work_anew()
         self._turned_at = monotonic = time.monotonic()
         self._look_around(monotonic)
@@ -272,7 +262,7 @@ class Foreman:
             lane.enforce(monotonic)
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
-            self._somebody_to_watch = self._watch.observe(self.view, self._own_workers(), monotonic)
+            self._somebody_to_watch = self._watch.observe(self.view, self._sessions.ids, monotonic)
             for lane in self._lanes.values():
                 lane.ready.sweep(len(self.view.live))
                 lane.ready.look_for_absent(self.view.sessions)
@@ -282,14 +272,11 @@ class Foreman:
         if monotonic < self._neighbours_at or not self._joined() or self._draining_since is not None:
             return []
         self._neighbours_at = monotonic + NEIGHBOURS_SECONDS
-        return list(departed(self.view.all_sessions(), self._own_workers()))
+        return list(departed(self.view.all_sessions(), self._sessions.ids))
 
     def _situation(self, monotonic: float) -> Situation:
-        standings = {
-            partition: Standing(lease.worker, lease.acknowledged_at) for partition, lease in self._leases.items()
-        }
         draining = self._draining_since is not None
-        return Situation(time.time(), monotonic, self.settings.lease_seconds, standings, draining)
+        return Situation(time.time(), monotonic, self.settings.lease_seconds, self._sessions.standings, draining)
 
     async def _outcome_entries(self, monotonic: float) -> list[Entry]:
         """What is to be written of what has ended; what was written already is applied."""
@@ -297,107 +284,30 @@ class Foreman:
         entries: list[Entry] = []
         for lane in self._lanes.values():
             for outcome in lane.outcomes(monotonic, draining=draining):
-                written: Written | None = outcome.written
-                if written is None:
-                    entries.append(outcome_entry(outcome))
-                elif written.event is None:
-                    entries.append(written.entry)  # the same draft: should it have landed after all, it is not doubled
-                else:
-                    await self._apply_appended([written.entry], [written.event], written.begun)
+                entry = await self._appending.to_write(outcome, self._sessions)
+                if entry is not None:
+                    entries.append(entry)
         return entries
-
-    def _write_alone(self, outcome: Outcome) -> None:
-        """Write the outcome of a lone job in the crew's thread: whoever waits for it waits for one thread less."""
-        entry, begun, event = outcome_entry(outcome), time.monotonic(), None
-        try:
-            event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
-        except JournalError as error:
-            logger.debug("left to the foreman to write: %s", error)
-        except Exception:  # whatever it was, the thread goes on, and the outcome is handed over
-            logger.exception("an outcome could not be written where its task was run: left to the foreman")
-        outcome.written = Written(entry, event, begun)
-
-    def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
-        counts = self.statistics
-        if not accepted:
-            counts.refused += 1
-            logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
-        elif name == names.SUCCEEDED:
-            counts.succeeded += 1
-        elif name == names.RETRIED:
-            counts.retried += 1
-        elif name == names.FAILED:
-            counts.failed += 1
-        else:
-            counts.interrupted += 1
 
     def _command_entry(self, command: Command) -> Entry:
         match command:
             case Claim(task):
-                return claim_entry(command, self._leases[task.partition])
+                return claim_entry(command, self._sessions[task.partition])
             case Join(partition):
                 slots = sum(lane.crew.size for lane in self._lanes.values())
-                return join_entry(command, self._fresh_lease(partition), self.settings, self._tasks, slots)
+                return join_entry(command, self._sessions.fresh(partition), self.settings, self._tasks, slots)
             case Beat(partition):
-                return beat_entry(command, self._leases[partition])
+                return beat_entry(command, self._sessions[partition])
             case Expire(partition, worker):
                 logger.warning("worker %s has been silent for its lease: its claims return", worker)
                 self.statistics.expired_sessions += 1
-                return expire_entry(command, self._leases[partition])
-
-    def _fresh_lease(self, partition: int) -> Lease:
-        """A lease that was not joined yet: an id is good for one session."""
-        lease = self._leases[partition]
-        if lease.spent:
-            logger.warning("the session %s was expired by another worker: carrying on with a new one", lease.worker)
-            lease = self._leases[partition] = Lease(new_id(), partition)
-            self._sessions_changed = True
-        lease.spent = True
-        return lease
+                return expire_entry(command, self._sessions[partition])
 
     # -- appending -------------------------------------------------------------------------------------------------
 
     async def _commit(self, entries: Sequence[Entry]) -> None:
-        """Append, then apply: the foreign records before ours first, ours by their positions."""
         for part in within_limits(entries):
-            await self._commit_part(part)
-
-    async def _commit_part(self, entries: Sequence[Entry]) -> None:
-        begun = time.monotonic()
-        drafts = [entry.draft for entry in entries]
-        # An outcome must not be lost, and repeating a draft never doubles it.
-        events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
-        took = time.monotonic() - begun
-        if took > self.settings.lease_seconds * LEASE_RENEWAL_FRACTION:
-            logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
-            self._watch.restart(time.monotonic())
-        await self._apply_appended(entries, events, begun)
-        await self._start_accepted(entries, events)
-
-    async def _apply_appended(self, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
-        self.statistics.appends += 1
-        await self._reader.stop_waiting()
-        for partition in {event.partition for event in events}:
-            await self._apply_own(partition, entries, events, begun)
-        self._reader.count_own(len(events))
-
-    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
-        own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
-        first = own[0][1].offset
-        applied, apply_fact = await self._reader.read_before(partition, first), self.view.apply_fact
-        for entry, event in own:
-            if event.offset >= applied:
-                verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
-                accepted = verdict is Verdict.ACCEPTED
-            else:  # it was read before its acknowledgement came
-                task = self.view.find(entry.fact.task)
-                accepted = task is not None and task.changed == event.offset
-            if event.name in OUTCOMES:
-                self._count(event.name, entry.fact.task, accepted=accepted)
-            elif isinstance(entry.command, Beat) and entry.command.probe:
-                self._watch.probed(self.view, partition, time.monotonic())
-        self._reader.skip(partition, own[-1][1].offset + 1)
-        self._leases[partition].renew(begun, self.settings.lease_seconds * LEASE_START_FRACTION)
+            await self._start_accepted(part, await self._appending.append(part, self._sessions))
 
     async def _start_accepted(self, entries: Sequence[Entry], events: Sequence[Event]) -> None:
         jobs: dict[str, list[Job]] = {}
@@ -412,7 +322,7 @@ class Foreman:
                 continue
             self.statistics.claimed += 1
             row = task.row or await self._reader.submission_of(task)
-            job = Job(task, self._leases[task.partition], event.offset, row or b"", task.attempts - 1)
+            job = Job(task, self._sessions[task.partition], event.offset, row or b"", task.attempts - 1)
             mechanism = self._tasks[task.name].mechanism
             if row is None:
                 self._lanes[mechanism].end(gone(job))
@@ -446,8 +356,7 @@ class Foreman:
         monotonic, now = time.monotonic(), time.time()
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
         renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
-        holding = [session for session in self._sessions() if session.claims]
-        moments += [self._leases[session.partition].acknowledged_at + renewal for session in holding]
+        moments += [acknowledged + renewal for acknowledged in self._sessions.acknowledged()]
         if self._somebody_to_watch or any(session.claims for session in self.view.all_sessions()):
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:
@@ -472,12 +381,8 @@ class Foreman:
         if known is not None:
             self._lanes[known.mechanism].ready.add(task)
 
-    def _note_sessions_changed(self) -> None:
-        self._sessions_changed = True
-
     def _share_work_anew(self) -> None:
         """The set of workers has changed: whose turn a task is, is decided anew."""
-        self._sessions_changed = False
-        own = {partition: lease.worker for partition, lease in self._leases.items()}
+        self._sessions.changed = False
         for lane in self._lanes.values():
-            lane.ready.set_workers(own, self.view.sessions)
+            lane.ready.set_workers(self._sessions.workers, self.view.sessions)

@@ -1,0 +1,119 @@
+"""What a foreman writes: appended, then applied by the positions it got; it never reads its own events again."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from ...journal import blocking
+from ...journal.asynchronous import AsyncJournal
+from ...journal.errors import JournalError
+from ...journal.event import Event
+from ...journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
+from ..crew.pipeline import Outcome
+from ..rules import names
+from ..rules.decide import Beat
+from ..rules.view import OUTCOMES, TaskView, Verdict
+from ..rules.watch import Watch
+from ..settings import Statistics
+from .entries import Entry, Written, outcome_entry
+from .reader import Reader
+from .sessions import OwnSessions
+
+logger = logging.getLogger("journeyman.worker")
+
+
+class Appending:
+    """Appends for one foreman, keeps `view` current with it, and counts in `statistics` what became of it."""
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        reader: Reader,
+        view: TaskView,
+        watch: Watch,
+        lease_seconds: float,
+        statistics: Statistics,
+    ) -> None:
+        self._journal = journal
+        self._reader = reader
+        self._view = view
+        self._watch = watch
+        self._lease_seconds = lease_seconds
+        self._statistics = statistics
+
+    async def append(self, entries: Sequence[Entry], sessions: OwnSessions) -> Sequence[Event]:
+        """Append what one append can take, and apply it: the foreign records before ours first."""
+        begun = time.monotonic()
+        drafts = [entry.draft for entry in entries]
+        # An outcome must not be lost, and repeating a draft never doubles it.
+        events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
+        took = time.monotonic() - begun
+        if took > self._lease_seconds * LEASE_RENEWAL_FRACTION:
+            logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
+            self._watch.restart(time.monotonic())
+        await self._apply(entries, events, begun, sessions)
+        return events
+
+    def write_alone(self, outcome: Outcome) -> None:
+        """Write the outcome of a lone job in the crew's thread: whoever waits for it waits for one thread less."""
+        entry, begun, event = outcome_entry(outcome), time.monotonic(), None
+        try:
+            event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
+        except JournalError as error:
+            logger.debug("left to the foreman to write: %s", error)
+        except Exception:  # whatever it was, the thread goes on, and the outcome is handed over
+            logger.exception("an outcome could not be written where its task was run: left to the foreman")
+        outcome.written = Written(entry, event, begun)
+
+    async def to_write(self, outcome: Outcome, sessions: OwnSessions) -> Entry | None:
+        """What is to be written of an outcome; None if `write_alone` has done it: then it is applied."""
+        written: Written | None = outcome.written
+        if written is None:
+            return outcome_entry(outcome)
+        if written.event is None:
+            return written.entry  # the same draft: should it have landed after all, it is not doubled
+        await self._apply([written.entry], [written.event], written.begun, sessions)
+        return None
+
+    # -- applying ------------------------------------------------------------------------------------------------------
+
+    async def _apply(
+        self, entries: Sequence[Entry], events: Sequence[Event], begun: float, sessions: OwnSessions
+    ) -> None:
+        self._statistics.appends += 1
+        await self._reader.stop_waiting()
+        for partition in {event.partition for event in events}:
+            await self._apply_own(partition, entries, events)
+            sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
+        self._reader.count_own(len(events))
+
+    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+        own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
+        first = own[0][1].offset
+        applied, apply_fact = await self._reader.read_before(partition, first), self._view.apply_fact
+        for entry, event in own:
+            if event.offset >= applied:
+                verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
+                accepted = verdict is Verdict.ACCEPTED
+            else:  # it was read before its acknowledgement came
+                task = self._view.find(entry.fact.task)
+                accepted = task is not None and task.changed == event.offset
+            if event.name in OUTCOMES:
+                self._count(event.name, entry.fact.task, accepted=accepted)
+            elif isinstance(entry.command, Beat) and entry.command.probe:
+                self._watch.probed(self._view, partition, time.monotonic())
+        self._reader.skip(partition, own[-1][1].offset + 1)
+
+    def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
+        counts = self._statistics
+        if not accepted:
+            counts.refused += 1
+            logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
+        elif name == names.SUCCEEDED:
+            counts.succeeded += 1
+        elif name == names.RETRIED:
+            counts.retried += 1
+        elif name == names.FAILED:
+            counts.failed += 1
+        else:
+            counts.interrupted += 1
