@@ -12,7 +12,7 @@ from journeyman.journal.event import Event, decode
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Log, Page
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
-from journeyman.workers import Broker, Foreman, Message, Settings, Task, TaskState, TaskView
+from journeyman.workers import Broker, Foreman, Message, SessionState, Settings, Task, TaskState, TaskView
 from journeyman.workers.broker import submission
 from journeyman.workers.rules import names
 from waiting import reached
@@ -35,6 +35,11 @@ def named(**functions: Callable[..., Any]) -> dict[str, Task[Any, Any]]:
     """Tasks of these functions, by name, without wait between their attempts."""
     broker = Broker("memory://")
     return {name: Task(function, broker, name) for name, function in functions.items()}
+
+
+def among(*workers: str) -> dict[str, SessionState]:
+    """Live sessions of these workers in one partition, who have not said what they know."""
+    return {worker: SessionState(worker, 0, LEASE_MS, "host", 1, 0.0, 0) for worker in workers}
 
 
 class Floor:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from floor import among
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
@@ -24,7 +25,7 @@ def ready_task(
 
 def alone(queues: list[str] | None = None) -> ReadyTasks:
     tasks = ReadyTasks(selection=Selection(tuple(queues) if queues is not None else None))
-    tasks.set_workers({0: "me"}, {0: ["me"]})
+    tasks.set_workers({0: "me"}, {})
     return tasks
 
 
@@ -38,7 +39,7 @@ def claim(task: TaskState, worker: str = "somebody") -> None:
 
 def shared(count: int, workers: list[str], me: str) -> tuple[ReadyTasks, list[TaskState]]:
     tasks = ReadyTasks()
-    tasks.set_workers({0: me}, {0: workers})
+    tasks.set_workers({0: me}, {0: among(*workers)})
     made = [ready_task(number) for number in range(count)]
     for task in made:
         tasks.add(task)
@@ -57,7 +58,7 @@ def suspect(number: int, priority: int = 0, queue: str = "default") -> TaskState
 @pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
 def test_a_suspect_is_let_in_alone_in_its_turn_and_holds_up_no_others(selection: Selection) -> None:
     tasks = ReadyTasks(selection=selection)
-    tasks.set_workers({0: "me"}, {0: ["me"]})
+    tasks.set_workers({0: "me"}, {})
     made = [ready_task(0), suspect(1), ready_task(2), suspect(3), suspect(4), ready_task(5)]
     for task in made:
         tasks.add(task)
@@ -219,7 +220,7 @@ def test_only_the_tasks_of_one_who_left_move() -> None:
 
 def test_each_partition_has_its_own_workers() -> None:
     tasks = ReadyTasks()
-    tasks.set_workers({0: "me", 1: "me"}, {0: ["me"], 1: ["me", "x", "y", "z"]})
+    tasks.set_workers({0: "me", 1: "me"}, {1: among("me", "x", "y", "z")})
     for number in range(40):
         tasks.add(ready_task(number, partition=number % 2))
     mine = numbers(tasks.take(40, NOW, MONOTONIC))
@@ -266,7 +267,7 @@ def test_thieves_come_one_after_the_other() -> None:
     first_moments = []
     for worker in workers:
         tasks = ReadyTasks()
-        tasks.set_workers({0: worker}, {0: workers})
+        tasks.set_workers({0: worker}, {0: among(*workers)})
         tasks.add(task)
         at_once = tasks.take(1, NOW, MONOTONIC)
         first_moments.append(MONOTONIC if at_once else tasks.steal_at())
@@ -297,16 +298,39 @@ def test_when_all_is_stolen_nothing_is_left_to_wake_for() -> None:
     assert tasks.steal_at() is None
 
 
+def test_who_cannot_run_a_task_or_does_not_serve_its_queue_has_no_turn_at_it() -> None:
+    workers = among("me", *"abcdefgh")
+    for name in "abcd":
+        workers[name].tasks = ("other",)
+    for name in "efg":
+        workers[name].queues = ("elsewhere",)
+    workers["h"].tasks, workers["h"].more_tasks = ("other",), 5  # it may know it
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: workers})
+    for number in range(200):
+        tasks.add(ready_task(number))
+        tasks.add(ready_task(1_000 + number, queue="elsewhere"))
+    mine = numbers(tasks.take(400, NOW, MONOTONIC))
+    here, there = [at for at in mine if at < 1_000], [at for at in mine if at >= 1_000]
+    assert 70 < len(here) < 130, "shared with one"
+    assert 20 < len(there) < 70, "shared with four"
+    assert set(tasks._sharing.values()) == {("h", "me"), ("e", "f", "g", "h", "me")}
+    while stolen := tasks.take(400, NOW, MONOTONIC + 1):
+        mine += numbers(stolen)
+    assert len(mine) == 400
+    assert {name for _, name in tasks._passed} == set("efgh")
+
+
 def test_the_share_of_one_who_left_is_ours_at_once() -> None:
     tasks, made = shared(50, ["me", "you"], "me")
-    tasks.set_workers({0: "me"}, {0: ["me"]})
+    tasks.set_workers({0: "me"}, {})
     assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
 
 
 def test_sharing_anew_loses_nothing_and_keeps_the_order() -> None:
     tasks, made = shared(50, ["me"], "me")
     for others in (["me", "you"], ["me", "you", "she"], ["me", "she"], ["me"]):
-        tasks.set_workers({0: "me"}, {0: others})
+        tasks.set_workers({0: "me"}, {0: among(*others)})
     assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
 
 
@@ -364,7 +388,7 @@ def turns_of(tasks: ReadyTasks, count: int, first: int) -> tuple[int, int]:
 
 def test_who_lets_a_turn_pass_in_silence_has_none_until_it_shows_up() -> None:
     tasks, ghosts = ReadyTasks(), [f"ghost{number}" for number in range(9)]
-    tasks.set_workers({0: "me"}, {0: ["me", *ghosts]})
+    tasks.set_workers({0: "me"}, {0: among("me", *ghosts)})
     seen = sessions(**dict.fromkeys(ghosts, 5))
     _, later = turns_of(tasks, 200, first=100)
     assert later > 100
@@ -381,7 +405,7 @@ def test_who_lets_a_turn_pass_in_silence_has_none_until_it_shows_up() -> None:
 
 def test_who_is_busy_and_shows_it_keeps_its_turns() -> None:
     tasks = ReadyTasks()
-    tasks.set_workers({0: "me"}, {0: ["me", "you"]})
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
     assert turns_of(tasks, 100, first=100)[1] > 20
     tasks.look_for_absent(sessions(you=500))
     assert turns_of(tasks, 100, first=1_000)[1] > 20
@@ -389,9 +413,9 @@ def test_who_is_busy_and_shows_it_keeps_its_turns() -> None:
 
 def test_who_has_left_is_not_kept_in_mind() -> None:
     tasks = ReadyTasks()
-    tasks.set_workers({0: "me"}, {0: ["me", "you"]})
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
     turns_of(tasks, 100, first=100)
     tasks.look_for_absent(sessions(you=5))
-    tasks.set_workers({0: "me"}, {0: ["me"]})
+    tasks.set_workers({0: "me"}, {})
     tasks.look_for_absent({0: {}})
     assert (tasks._absent, tasks._passed) == ({}, {})

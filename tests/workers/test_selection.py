@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from floor import among
 from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ def task(
 
 def ready(selection: Selection, *tasks: TaskState) -> ReadyTasks:
     made = ReadyTasks(selection=selection)
-    made.set_workers({0: "me"}, {0: ["me"]})
+    made.set_workers({0: "me"}, {})
     for each in tasks:
         made.add(each)
     return made
@@ -245,7 +246,7 @@ def test_a_task_of_the_lowest_priority_is_not_starved() -> None:
 )
 def test_nothing_of_the_others_stays_behind_and_little_is_stolen_at_a_time(selection: Selection) -> None:
     tasks = ReadyTasks(selection=selection)
-    tasks.set_workers({0: "me"}, {0: ["me", "you"]})
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
     made = [task(number, queue="ab"[number % 2], priority=number % 3) for number in range(300)]
     for each in made:
         tasks.add(each)

@@ -7,7 +7,7 @@ said about such a worker therefore says "if".
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from ..rules.selection import Selection, rank_in, selection_of, waiting_since
+from ..rules.selection import Selection, rank_in, waiting_since
 from ..rules.transitions import State
 from ..rules.view import SessionState, TaskState, TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
@@ -71,19 +71,8 @@ def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
 
 def _capable(view: TaskView, task: TaskState) -> list[SessionState]:
     """The live sessions that may claim the task; a worker that did not say what it knows may."""
-    return [
-        session
-        for session in view.sessions.get(task.partition, {}).values()
-        if _knows(session, task.name) and _selection(session).serves(task.queue, task.name)
-    ]
-
-
-def _knows(session: SessionState, name: str) -> bool:
-    return session.tasks is None or session.more_tasks > 0 or name in session.tasks
-
-
-def _selection(session: SessionState) -> Selection:
-    return selection_of(session.queues, session.selection)
+    sessions = view.sessions.get(task.partition, {}).values()
+    return [session for session in sessions if session.may_claim(task.queue, task.name)]
 
 
 def _served(session: SessionState) -> list[str]:
@@ -98,7 +87,7 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
     sessions = list(view.sessions.get(task.partition, {}).values())
     if not sessions:
         return Finding("no_worker", "No worker is running: none has joined this journal, or all have left it.")
-    knowing = [session for session in sessions if _knows(session, task.name)]
+    knowing = [session for session in sessions if session.knows(task.name)]
     running = f"{number(len(sessions), 'worker is', 'workers are')} running"
     if not knowing:
         known = sorted({name for session in sessions for name in session.tasks or ()})
@@ -141,7 +130,7 @@ class _Ahead(NamedTuple):
 
 def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[SessionState]) -> list[Finding]:
     """How many tasks come first, for the worker where they are fewest."""
-    profiles = {(repr(_selection(session)), session.tasks, session.more_tasks > 0): session for session in capable}
+    profiles = {(repr(session.claims_from), session.tasks, session.more_tasks > 0): session for session in capable}
     fewest = min((_count_ahead(view, task, now, session) for session in profiles.values()), key=lambda each: each.total)
     if not fewest.total:
         return []
@@ -158,12 +147,12 @@ def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[Sessio
 
 
 def _count_ahead(view: TaskView, task: TaskState, now: float, session: SessionState) -> _Ahead:
-    selection = _selection(session)
+    selection = session.claims_from
     ranks = selection.ranks()
     rank, stands, place = rank_in(ranks, task.queue, task.name), _stands(selection, task), _place(task)
     preferred = better = earlier = aged = 0
     for other in view.live.values():
-        if other.state is not State.READY or other.due > now or other is task or not _knows(session, other.name):
+        if other.state is not State.READY or other.due > now or other is task or not session.knows(other.name):
             continue
         if not selection.serves(other.queue, other.name):
             continue

@@ -2,8 +2,9 @@
 
 Order: the queues as the worker lists them, then priority (lower first), then the log's own order; a `Selection` may
 narrow queues to tasks, let queues take turns, and let priority age. Within one level (of one priority and one place in
-the order of preference) every task has a worker whose turn it is, by rendezvous hashing of task and worker; the others
-leave it alone for a moment and then steal it from the far end, so that workers rarely race and nothing stays behind.
+the order of preference) every task has a worker whose turn it is, by rendezvous hashing of the task and of the workers
+that may claim it; the others leave it alone for a moment and then steal it from the far end, so that workers rarely
+race and nothing stays behind.
 Who lets a turn pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one
 that waits.
 
@@ -30,6 +31,7 @@ from .view import SessionState, TaskState
 LevelKey = tuple[int, int]
 _READY = State.READY
 _SWEEP_SLACK = 1_024
+_KINDS_MAX = 4_096  # of tasks, by queue and name, of which it is remembered who claims them
 
 
 class ReadyTasks:
@@ -43,6 +45,8 @@ class ReadyTasks:
         self._own: dict[int, str] = {}
         self._all: dict[int, tuple[str, ...]] = {}
         self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
+        self._sessions: Mapping[int, Mapping[str, SessionState]] = {}
+        self._sharing: dict[tuple[int, str, str], tuple[str, ...]] = {}  # of these, who may claim such a task
         self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
         self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
         self.lets_suspect_in = True  # to be set before each take: whether the worker has no suspect yet
@@ -84,7 +88,7 @@ class ReadyTasks:
     def _place(self, task: TaskState) -> None:
         level = self._level_of(task)
         workers = self._workers.get(task.partition, ())
-        place = rank(task.id, self._own[task.partition], workers) if len(workers) > 1 else 0
+        place = rank(task.id, self._own[task.partition], self._sharers(task)) if len(workers) > 1 else 0
         if place == 0:
             level.mine.append(task)
         else:
@@ -108,9 +112,26 @@ class ReadyTasks:
             self._turns.add(queue)
         return order
 
-    def set_workers(self, own: Mapping[int, str], others: Mapping[int, Iterable[str]]) -> None:
+    def _sharers(self, task: TaskState) -> tuple[str, ...]:
+        """Among whom the turns at such a task go round: a turn of one that does not claim it would pass in vain."""
+        kind = (task.partition, task.queue, task.name)
+        sharers = self._sharing.get(kind)
+        if sharers is None:
+            own, sessions = self._own[task.partition], self._sessions.get(task.partition, {})
+            sharers = tuple(
+                worker
+                for worker in self._workers.get(task.partition, ())
+                if worker == own or worker not in sessions or sessions[worker].may_claim(task.queue, task.name)
+            )
+            if len(self._sharing) >= _KINDS_MAX:
+                self._sharing.clear()
+            self._sharing[kind] = sharers
+        return sharers
+
+    def set_workers(self, own: Mapping[int, str], sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
         """Take note of who shares the work of each partition; whose turn it is, is decided anew for each task."""
-        workers = {place: tuple(sorted({worker, *others.get(place, ())})) for place, worker in own.items()}
+        self._sessions = {place: dict(sessions.get(place, {})) for place in own}
+        workers = {place: tuple(sorted({worker, *self._sessions[place]})) for place, worker in own.items()}
         if (self._own, self._all) != (own, workers):
             self._own, self._all = dict(own), workers
             self._share()
@@ -135,6 +156,7 @@ class ReadyTasks:
         self._share()
 
     def _share(self) -> None:
+        self._sharing.clear()
         self._workers = {
             place: tuple(worker for worker in workers if (place, worker) not in self._absent)
             for place, workers in self._all.items()
@@ -269,7 +291,7 @@ class ReadyTasks:
 
     def _note_passed(self, task: TaskState) -> None:
         place, own = task.partition, self._own[task.partition]
-        for worker in self._workers.get(place, ()):
+        for worker in self._sharers(task):
             if worker != own and rank(task.id, worker, (own,)) == 0:
                 self._passed[place, worker] = task.changed
 

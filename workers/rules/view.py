@@ -22,7 +22,7 @@ from ...journal.limits import (
 )
 from ...journal.log import Page
 from . import names
-from .selection import Selection
+from .selection import Selection, selection_of
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
 
 
@@ -138,6 +138,19 @@ class SessionState(msgspec.Struct):
     slots: int = 0
     selection: Selection | None = None
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
+
+    def knows(self, task_name: str) -> bool:
+        """Whether the worker can run a task of that name, as far as it said what it knows."""
+        return self.tasks is None or self.more_tasks > 0 or task_name in self.tasks
+
+    @property
+    def claims_from(self) -> Selection:
+        """Which of the tasks it knows it claims, and in which order."""
+        return selection_of(self.queues, self.selection)
+
+    def may_claim(self, queue: str, task_name: str) -> bool:
+        """Whether a task of that name in that queue is one for this worker."""
+        return self.knows(task_name) and self.claims_from.serves(queue, task_name)
 
 
 _decode: Final = msgspec.json.Decoder(TaskFact).decode
