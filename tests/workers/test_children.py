@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
 import warnings
@@ -24,6 +26,7 @@ from journeyman.workers.broker import submission
 from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, children, groups
 from journeyman.workers.crew.children import ChildrenCrew
 from journeyman.workers.crew.elasticity import Member, growth, spare
+from journeyman.workers.crew.permits import Permits
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
 from waiting import alive, reached
@@ -481,6 +484,44 @@ def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream
                 os.waitpid(fork, 0)  # noqa: ASYNC222 - it is killed
 
     run()
+
+
+@pytest.mark.parametrize("make", [grouped(2), single(1)], ids=["groups", "processes"])
+@pytest.mark.parametrize("how", ["starting", "stopped"])
+def test_a_crew_ends_at_once_whatever_its_idle_child_does(tmp_path: Path, make: Any, how: str) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            (pid,) = crew.pids
+            if how == "stopped":
+                await crew.ready(1)
+                os.kill(pid, signal.SIGSTOP)
+            started = time.monotonic()
+            crew.crew.close()
+            assert not alive(pid)
+            assert time.monotonic() - started < children._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
+
+    run()
+
+
+def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    permits = Permits()
+    files = theirs.fileno(), permits.theirs
+    module = "journeyman.workers.crew.child"
+    with ours, theirs:
+        ours.close()
+        child = subprocess.run(
+            [sys.executable, "-m", module, *map(str, files), "0", "crew_tasks"],
+            pass_fds=files,
+            cwd=Path(crew_tasks.__file__).parent,
+            env={**os.environ, "YARD": str(tmp_path)},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    permits.close()
+    assert (child.returncode, child.stdout, child.stderr) == (0, b"", b"")
 
 
 def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

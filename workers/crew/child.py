@@ -21,7 +21,7 @@ from ..task import Task
 from .group import Group
 from .permits import Permitted
 from .pipeline import execute
-from .wire import Assignment, Frames, Orders, Report, Reports, frame, peak_bytes
+from .wire import Assignment, Frames, Orders, Report, Reports, peak_bytes, report
 
 _REPORTS_MAX: Final = 64
 _REPORT_SECONDS_MAX: Final = 0.005
@@ -41,7 +41,7 @@ class Child:
 
     def work(self) -> None:
         """Run assignments for ever; the reading thread ends the process."""
-        self._send(Reports([], peak_bytes(), ready=True))
+        report(self._sock, Reports([], peak_bytes(), ready=True))
         since = 0.0
         while True:
             try:
@@ -64,11 +64,8 @@ class Child:
         with self._reporting:
             count = len(self._reports)
             if count:
-                self._send(Reports(self._reports[:count], peak_bytes()))
+                report(self._sock, Reports(self._reports[:count], peak_bytes()))
                 del self._reports[:count]
-
-    def _send(self, message: Reports) -> None:
-        self._sock.sendall(frame(message))
 
     def take(self, orders: Orders) -> None:
         """Orders of the foreman; called by whoever reads them."""

@@ -7,9 +7,7 @@ even if that is killed.
 """
 
 import asyncio
-import contextlib
 import logging
-import subprocess
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -269,12 +267,10 @@ class ChildrenCrew(Crew):
         self._wake()  # what waits is to be given back
 
     def _dismiss(self, child: ChildProcess) -> None:
-        """Let an idle child go: it ends when its socket does."""
+        """Let a child go, whatever it does: an idle one may be stopped, or held by a thread that cannot be."""
         self._forget(child)
-        if child.retiring:
-            child.process.kill()  # a thread that cannot be stopped may keep it from noticing
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(_RESPAWN_SECONDS_MAX)
+        child.process.kill()
+        child.process.wait()
 
     def _forget(self, child: ChildProcess) -> None:
         self._children.remove(child)
@@ -289,6 +285,4 @@ class ChildrenCrew(Crew):
             if timer is not None:
                 timer.cancel()
         for child in list(self._children):
-            if child.runs:
-                child.process.kill()
             self._dismiss(child)

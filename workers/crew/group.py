@@ -11,7 +11,7 @@ from ..rules.view import TaskState
 from .permits import Permitted
 from .pipeline import Job, Lease, Outcome, Tasks
 from .threads import ThreadCrew
-from .wire import Assignment, Orders, Report, Reports, frame, peak_bytes
+from .wire import Assignment, Orders, Report, Reports, peak_bytes, report
 
 # Whether a job may start is for the foreman to know, who hands it over when it may.
 _LEASE: Final = Lease("", 0)
@@ -35,7 +35,7 @@ class Group:
 
     def work(self) -> None:
         """Carry out orders and report for ever; the reading thread ends the process."""
-        self._send(Reports([], peak_bytes(), ready=True))
+        report(self._sock, Reports([], peak_bytes(), ready=True))
         enforced_at = 0.0
         while True:
             self._await()
@@ -45,7 +45,7 @@ class Group:
                 self._crew.enforce(now)
             reports = [_report(outcome) for outcome in self._crew.collect()]
             if reports:
-                self._send(Reports(reports, peak_bytes(), worn=self._crew.abandoned > 0))
+                report(self._sock, Reports(reports, peak_bytes(), worn=self._crew.abandoned > 0))
 
     def _await(self) -> None:
         """Wait for orders, an outcome, or the time to look at timeouts."""
@@ -59,9 +59,6 @@ class Group:
                 orders = self._orders.get_nowait()
         except Empty:
             crew.nudge()
-
-    def _send(self, message: Reports) -> None:
-        self._sock.sendall(frame(message))
 
 
 class _Threads(ThreadCrew):

@@ -1,5 +1,6 @@
 """What a foreman and a child process say to each other: frames of MessagePack on a socket pair."""
 
+import os
 import resource
 import socket
 import struct
@@ -56,6 +57,14 @@ def frame(message: Orders | Reports) -> bytes:
     """A message as it goes over the socket."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
+
+
+def report(sock: socket.socket, reports: Reports) -> None:
+    """Send to the foreman; where he is gone, so is who reports to him."""
+    try:
+        sock.sendall(frame(reports))
+    except OSError:
+        os._exit(0)
 
 
 def peak_bytes() -> int:
