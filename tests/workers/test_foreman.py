@@ -268,6 +268,33 @@ async def test_a_journal_away_for_longer_than_the_lease_costs_the_living_nothing
 
 
 @in_loop
+async def test_timeouts_are_kept_while_the_journal_is_away() -> None:
+    floor, gate, away = Floor(), Gate(), Outage("append")
+    stopped = asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    tasks = named(work=gate, wait=wait)
+    tasks["wait"].timeout, tasks["wait"].max_retries = 2_000, 0
+    async with floor.worker(tasks, QUICK, log=FaultyLog(MemoryLog(floor.store), away)):
+        await floor.submit(tasks["work"])
+        await reached(lambda: gate.entered == 1, "the first task to run")
+        late = await floor.submit(tasks["wait"])
+        await reached(lambda: floor.task(late).state is State.CLAIMED, "the other to be claimed")
+        away.on = True
+        gate.open()  # the outcome of which is what the worker is busy to write from here on
+        await reached(lambda: away.faults > 0, "an append to fail")
+        await reached(stopped.is_set, "the other task to be stopped all the same")
+        away.on = False
+        await floor.finished(names.FAILED)
+        assert "TaskTimeoutError" in floor.events(names.FAILED)[0].context["exception"]["name"]
+
+
+@in_loop
 async def test_a_journal_that_cannot_be_read_for_a_while_ends_no_worker(caplog: pytest.LogCaptureFixture) -> None:
     floor, away = Floor(), Outage("page")
     tasks = named(work=lambda: 1)

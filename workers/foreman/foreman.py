@@ -73,6 +73,7 @@ class Foreman:
         self._watched_at = 0.0
         self._turned_at = 0.0
         self._neighbours_at = 0.0
+        self._enforcing: asyncio.TimerHandle | None = None
         self._entered = False
         self._started = False
         self._loop: asyncio.AbstractEventLoop
@@ -124,6 +125,8 @@ class Foreman:
                 await self._turn()
             await self._leave()
         finally:
+            if self._enforcing is not None:
+                self._enforcing.cancel()
             for lane in self._lanes.values():
                 lane.crew.close()
             await self._reader.aclose()
@@ -197,7 +200,7 @@ class Foreman:
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
             ready = ReadyTasks(tasks.__contains__, settings.selection)
-            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready, settings.enforce_ms)
+            self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready)
 
     def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
         """Threads in this process, or groups of them in processes of their own."""
@@ -257,15 +260,26 @@ class Foreman:
             await self._wait()
 
     def _look_around(self, monotonic: float) -> None:
-        """What is due now and then: timeouts, the sessions of others, entries that nobody needs."""
-        for lane in self._lanes.values():
-            lane.enforce(monotonic)
+        """What is due now and then: the sessions of others, entries that nobody needs."""
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
             self._somebody_to_watch = self._watch.observe(self.view, self._sessions.ids, monotonic)
             for lane in self._lanes.values():
                 lane.ready.sweep(len(self.view.live))
                 lane.ready.look_for_absent(self.view.sessions)
+
+    def _enforce(self) -> None:
+        """Compare what runs with its timeouts, now and then while anything does, however long a turn takes.
+
+        A turn takes as long as the journal is away.
+        """
+        busy = [lane for lane in self._lanes.values() if lane.busy]
+        for lane in busy:
+            lane.crew.enforce(time.monotonic())
+        self._enforcing = None
+        if busy:
+            self._enforcing = self._loop.call_later(self.settings.enforce_ms / 1_000, self._enforce)
+            self._wake()
 
     def _departed(self, monotonic: float) -> list[Expire]:
         """Now and then: the idle sessions of this machine whose process is gone."""
@@ -332,6 +346,12 @@ class Foreman:
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
                 everything[0].over = SimpleQueue()
+        if jobs:
+            self._start(jobs)
+
+    def _start(self, jobs: Mapping[str, list[Job]]) -> None:
+        if self._enforcing is None:
+            self._enforcing = self._loop.call_later(self.settings.enforce_ms / 1_000, self._enforce)
         for mechanism, accepted in jobs.items():
             self._lanes[mechanism].start(accepted)
             if accepted[0].over is not None:

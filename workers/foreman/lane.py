@@ -9,7 +9,6 @@ from ...journal.limits import (
     CLAIM_AHEAD_SECONDS,
     CLAIM_IDLE_SECONDS_MAX,
     CLAIMS_MAX,
-    ENFORCE_MS_DEFAULT,
     OUTCOME_LINGER_SECONDS,
 )
 from ..crew import Crew
@@ -25,7 +24,7 @@ class Lane:
     a crew that is full of long tasks claims nothing, whatever it ran before.
     """
 
-    def __init__(self, crew: Crew, ready: ReadyTasks, enforce_ms: int = ENFORCE_MS_DEFAULT) -> None:
+    def __init__(self, crew: Crew, ready: ReadyTasks) -> None:
         self.crew = crew
         self.ready = ready
         self._held = 0
@@ -33,8 +32,6 @@ class Lane:
         self._returned: list[Outcome] = []
         self._outcomes_since: float | None = None
         self._progressed_at = time.monotonic()
-        self._enforced_at = 0.0
-        self._enforce_seconds = enforce_ms / 1_000
 
     @property
     def busy(self) -> bool:
@@ -126,19 +123,11 @@ class Lane:
             self._trusted = 0
             self._returned += [Outcome(job, names.INTERRUPTED, reason) for job in self.crew.take_back()]
 
-    def enforce(self, monotonic: float) -> None:
-        """Compare what runs with its timeouts, now and then."""
-        if self._held and monotonic - self._enforced_at >= self._enforce_seconds:
-            self._enforced_at = monotonic
-            self.crew.enforce(monotonic)
-
     def next_moment(self, monotonic: float, now: float) -> float | None:
         """When (monotonic) the next thing happens here that nobody announces; None if there is none."""
         moments: list[float] = []
         if self.crew.waiting or self._outcomes_since is not None:
             moments.append(monotonic + OUTCOME_LINGER_SECONDS)
-        if self._held:
-            moments.append(self._enforced_at + self._enforce_seconds)
         if self.free(monotonic) > 0 and not self.crew.draining:
             due, steal_at = self.ready.next_due(), self.ready.steal_at()
             moments += [monotonic + due - now] if due is not None else []
