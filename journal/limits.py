@@ -88,6 +88,9 @@ WATCH_INTERVAL_SECONDS: Final = 0.1
 # How often a worker looks, at least, for idle workers of its machine that ended without leaving, in seconds.
 NEIGHBOURS_SECONDS: Final = 10.0
 
+# Within how long, in seconds, a second signal is the echo of the first: too soon for anybody to have meant it.
+SIGNAL_ECHO_SECONDS: Final = 0.2
+
 # How long a worker that is stopped before it is ready tries to leave, in seconds.
 STOP_UNSTARTED_SECONDS: Final = 1.0
 # How long what still runs when a worker has left may take to end, in seconds, before it is left behind.

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _LOOK_EVERY_SECONDS = 0.01
 
@@ -23,6 +25,16 @@ async def reached(condition: Callable[[], object], describe: str, timeout: float
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for this: {describe}"
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+def insist(process: "subprocess.Popen[Any]", number: int) -> None:
+    """Signal a process until it has ended: what comes too soon after a first signal counts as its echo."""
+
+    def ended() -> bool:
+        process.send_signal(number)
+        return process.poll() is not None
+
+    wait_until(ended, "the process to end at a second signal")
 
 
 def alive(pid: int) -> bool:

@@ -8,10 +8,13 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Self
+
+from ..journal.limits import SIGNAL_ECHO_SECONDS
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -23,11 +26,12 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 class Signals:
     """SIGTERM and SIGINT while in here, if this is the main thread; elsewhere they are somebody else's.
 
-    The first one begins the stop, a second one ends the process at once with 130.
+    The first one begins the stop, a second one ends the process at once with 130. What comes within
+    `SIGNAL_ECHO_SECONDS` of the first is the same: a terminal signals a whole group, and a wrapper passes it on.
     """
 
     def __init__(self) -> None:
-        self._received = 0
+        self._received_at: float | None = None
         self._begin: Callable[[], None] | None = None
         self._before: dict[int, Any] = {}
         self._orders: SimpleQueue[float | None] = SimpleQueue()  # may be used in a handler, as no lock or event may
@@ -54,14 +58,15 @@ class Signals:
         self._patience_seconds = patience_seconds
         threading.Thread(target=self._watch, args=[unwritten], name="journeyman-patience", daemon=True).start()
         self._begin = begin
-        if self._received:
+        if self._received_at is not None:
             self._start()
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        self._received += 1
-        if self._received > 1:
+        if self._received_at is None:
+            self._received_at = time.monotonic()
+            self._start()
+        elif time.monotonic() - self._received_at > SIGNAL_ECHO_SECONDS:
             os._exit(EXIT_AT_ONCE)
-        self._start()
 
     def _start(self) -> None:
         begin, self._begin = self._begin, None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import journeyman as jm
-from waiting import wait_until
+from waiting import insist, wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -114,7 +114,7 @@ def test_a_second_signal_ends_it_at_once_with_130(start: Start, url: str, shop: 
             worker.send_signal(signal.SIGTERM)
             assert worker.stderr is not None
             assert "draining" in worker.stderr.readline()
-            worker.send_signal(signal.SIGTERM)
+            insist(worker, signal.SIGTERM)
             assert worker.wait(timeout=30) == 130
         status = jm.StatusTracker(journal).get(task).status
         assert status is jm.TaskStatus.RUNNING  # until its session expires; nothing is lost

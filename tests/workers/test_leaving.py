@@ -16,7 +16,7 @@ import pytest
 from journeyman.journal import Journal
 from journeyman.journal.limits import FORCED_EXIT_SECONDS
 from journeyman.workers import Message, State, Task, TaskState, TaskView
-from waiting import wait_until
+from waiting import insist, wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
 LEASE_MS = 1_000
@@ -134,8 +134,21 @@ def test_a_second_signal_ends_it_at_once_whatever_runs(
     place.marked(task.name)
     worker.send_signal(number)
     wait_until(lambda: not pending(worker.pid, number), "the first signal to be taken")
-    worker.send_signal(number)
+    insist(worker, number)
     assert worker.wait(10) == 130
+
+
+def test_a_signal_that_comes_twice_at_once_is_one(place: Place, start: Start) -> None:
+    worker = start("--drain-timeout", "100")
+    message = ending_tasks.in_a_thread.generate(timeout_override=300, submit=False)
+    with Journal(place.url) as journal:
+        jm.Broker(journal).submit(message)
+    place.marked("in_a_thread")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        worker.send_signal(number)
+    out, err = worker.communicate(timeout=30)
+    assert worker.returncode == 0, err
+    assert "left:" in out
 
 
 def pending(pid: int, number: int) -> bool:

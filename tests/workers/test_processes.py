@@ -22,7 +22,7 @@ from journeyman.journal.event import Event
 from journeyman.workers import Message, State, Task, TaskState, TaskView
 from journeyman.workers.broker import submission
 from journeyman.workers.rules import names
-from waiting import wait_until
+from waiting import insist, wait_until
 
 LEASE_MS = 1_000
 LEASE = LEASE_MS / 1_000
@@ -277,7 +277,7 @@ def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(yard: Yard) -> None:
     worker.terminate()
     wait_until(lambda: "draining" in yard.log(worker), "the worker to drain")
     assert worker.poll() is None
-    worker.terminate()
+    insist(worker, signal.SIGTERM)
     assert yard.ended(worker) == 130
 
     yard.let("a")
