@@ -96,4 +96,5 @@ def _lease(vitals: Vitals, now: float) -> str:
         return ""
     old = now - vitals.acknowledged_at
     lease = f"its lease of {vitals.lease_seconds:g} s"
-    return f"it holds {vitals.claims:,} claims and its last acknowledged append is {old:.1f} s old, older than {lease}"
+    claims = f"{vitals.claims:,} claim{'s' * (vitals.claims != 1)}"
+    return f"it holds {claims} and its last acknowledged append is {old:.1f} s old, older than {lease}"
