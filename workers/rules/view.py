@@ -156,7 +156,10 @@ class SessionState(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(TaskFact).decode
 _decode_in_full: Final = msgspec.json.Decoder(Fact).decode
 # The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
-_MOVES: Final = [TRANSITIONS[state] for state in sorted(TRANSITIONS)]
+# The moves as plain tuples: others are unpacked by way of an iterator.
+_MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
+    {name: tuple(move) for name, move in TRANSITIONS[state].items()} for state in sorted(TRANSITIONS)
+]
 _SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
 _SUBMITTED: Final = names.SUBMITTED
 _TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
@@ -364,7 +367,9 @@ class TaskView(View):
         if name in _NOTED:
             self._note(name, context, task)
         if task.state is _CLAIMED and to is not _CLAIMED:
-            self._release(task, session if worker == task.worker else self.session(partition, task.worker))
+            holder = session if worker == task.worker else self.session(partition, task.worker)
+            if holder is not None:
+                holder.claims.pop(task.id, None)
         self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
 
@@ -383,10 +388,6 @@ class TaskView(View):
             self._clear(task)
         else:
             task.collected = True
-
-    def _release(self, task: TaskState, holder: SessionState | None) -> None:
-        if holder is not None:
-            holder.claims.pop(task.id, None)
 
     def _hold(self, task: TaskState, session: SessionState, offset: int, timestamp: float) -> None:
         """Give the task to a session: the position of the claim is its token."""
@@ -427,7 +428,9 @@ class TaskView(View):
         self.live.pop(task_id, None)
         if task.suspect:
             self.suspects.pop(task_id, None)
-        task.row, task.claim = None, -1
+        task.claim = -1
+        if task.row is not None:
+            task.row = None
         if task.state is _FAILED:
             self.dead[task_id] = task
             letters = self._dead_order.setdefault(partition, OrderedDict())
@@ -492,10 +495,10 @@ class TaskView(View):
         moves = _MOVES[_CLAIMED]
         left = name == names.LEFT
         for task in session.claims.values():
-            move = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]
+            to, _, _, attempt = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]
             if not left:
                 self._suspect(task)
-            self._settle(task, move.to, move.attempt, offset, timestamp)
+            self._settle(task, to, attempt, offset, timestamp)
 
     def _suspect(self, task: TaskState) -> None:
         """Its worker has fallen silent while it had the task; some task of those that it had may be the reason."""
