@@ -158,7 +158,8 @@ _decode_in_full: Final = msgspec.json.Decoder(Fact).decode
 # The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
 # The moves as plain tuples: others are unpacked by way of an iterator.
 _MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
-    {name: tuple(move) for name, move in TRANSITIONS[state].items()} for state in sorted(TRANSITIONS)
+    {name: (move.to, move.session, move.token, move.attempt) for name, move in TRANSITIONS[state].items()}
+    for state in sorted(TRANSITIONS)
 ]
 _SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
 _SUBMITTED: Final = names.SUBMITTED
