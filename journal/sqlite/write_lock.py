@@ -27,6 +27,9 @@ class WriteLock:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise JournalUnavailable(f"the journal's lock {path} cannot be opened: {error.strerror}.") from error
+        # Also where nobody closes it: the journal may simply be dropped.
+        self._let_go = weakref.finalize(self, os.close, self._descriptor)
+        self._let_go.atexit = False  # somebody may still be at a commit then, and the system closes it just as well
         _locks.add(self)
 
     def try_acquire(self) -> bool:
@@ -57,9 +60,8 @@ class WriteLock:
 
     def close(self) -> None:
         """Let go of the file, and of the lock if it is held; closing twice is harmless."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._descriptor = -1
+        self._let_go()
 
     def holder(self) -> str:
         """Who holds the lock, in words, where the system tells (Linux); "another process" elsewhere."""

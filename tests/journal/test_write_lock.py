@@ -1,5 +1,7 @@
 """The queue of the writers' processes: who has the lock, who waits, and that waiting is served in turn."""
 
+import gc
+import os
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -34,6 +36,16 @@ def test_a_closed_lock_is_nobodys(tmp_path: Path) -> None:
     assert not lock.try_acquire()
     assert not lock.acquire()
     lock.release()
+
+
+def test_a_lock_that_nobody_holds_on_to_lets_go_of_its_file(tmp_path: Path) -> None:
+    lock = WriteLock(f"{tmp_path}/lock")
+    descriptor = lock._descriptor
+    os.fstat(descriptor)
+    del lock
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
 
 
 def test_a_lock_that_cannot_be_opened_or_taken_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
