@@ -170,12 +170,12 @@ class Committer:
         if self._queue or not self._seat.acquire(blocking=False):
             return False
         try:
-            if self._closed or not self.lock.try_acquire():
-                return False
             try:
+                if self._closed or not self.lock.try_acquire():
+                    return False
                 self._commit([entry])
             finally:
-                self.lock.release()
+                self.lock.release()  # an interrupt may have come between taking it and saying so
         finally:
             self._seat.release()
             self._pass_on()
@@ -186,8 +186,12 @@ class Committer:
         """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will."""
         if self._seat.acquire(blocking=False):
             try:
-                if self.lock.try_acquire():
-                    self._drain()
+                try:
+                    committed = self.lock.try_acquire() and self._drain()
+                finally:
+                    self.lock.release()  # as in `commit_alone`
+                if committed:
+                    self._announce()
             finally:
                 self._seat.release()
                 self._pass_on()
@@ -197,12 +201,12 @@ class Committer:
         if not self._seat.acquire(blocking=wait):
             return False
         try:
-            if not (self.lock.acquire() if wait else self.lock.try_acquire()):
-                return False
             try:
+                if not (self.lock.acquire() if wait else self.lock.try_acquire()):
+                    return False
                 work()
             finally:
-                self.lock.release()
+                self.lock.release()  # as in `commit_alone`
         finally:
             self._seat.release()
             self._pass_on()
@@ -225,25 +229,28 @@ class Committer:
                 with self._seat:
                     if not self.lock.acquire():
                         return  # dismissed; whoever still waits gives up by himself
-                    self._drain()
+                    try:
+                        committed = self._drain()
+                    finally:
+                        self.lock.release()
+                    if committed:
+                        self._announce()
             if self._closed:
                 return
 
-    def _drain(self) -> None:
-        """Commit one batch of the queue; called with both locks, gives the processes' one back."""
+    def _drain(self) -> bool:
+        """Commit one batch of the queue, for who holds both locks; False if the queue is empty."""
         batch: list[Entry] = []
         try:
             batch = self._take()
             if batch:
                 self._commit(batch)
         finally:
-            self.lock.release()
             unfinished = [entry for entry in batch if not entry.done]
-            if unfinished:  # an interrupt came between; nothing of theirs has landed
+            if unfinished:  # an interrupt came between; what of theirs has landed is looked for
                 with self._mutex:
                     self._queue.extendleft(reversed(unfinished))
-        if batch:
-            self._announce()
+        return bool(batch)
 
     # The transaction
 
@@ -301,6 +308,18 @@ class Committer:
             else:
                 cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(transaction.rows))))
 
+    def transact(self, write: Callable[[apsw.Connection], None]) -> None:
+        """Run `write` in a transaction; for who holds both locks."""
+        with self.engine:
+            connection = self.connected()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                write(connection)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._undo(connection, error)
+                raise
+
     def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
         self.end = -1
         self._news = FARTHEST, None
@@ -308,8 +327,10 @@ class Committer:
         with contextlib.suppress(apsw.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        if isinstance(error, apsw.Error) and not isinstance(error, (apsw.BusyError, apsw.FullError)):
-            self._connection = None  # after an error of the disk a connection may know wrong things
+        # After an error of the disk a connection may know wrong things. After an interrupt a statement may still be
+        # open: then it sees the log as it was, for ever, and SQLite lets it write no more.
+        if not isinstance(error, (apsw.BusyError, apsw.FullError)):
+            self._connection = None
             with contextlib.suppress(apsw.Error):
                 connection.close()
 
@@ -391,8 +412,8 @@ class Committer:
 
         For who holds both locks.
         """
-        while batch := self._take():
-            self._commit(batch)
+        while self._drain():
+            pass
         with self.engine:
             self._disconnect()
         self._ringer.ring()

@@ -203,11 +203,7 @@ class SqliteLog:
 
     def _reading(self, state: Opened, read: Callable[[apsw.Connection], T]) -> T:
         try:
-            connection = state.readers.take()
-            try:
-                return read(connection)
-            finally:
-                state.readers.give_back(connection)
+            return state.readers.use(read)
         except apsw.Error as error:
             raise explained(error, self.path) from error
 
@@ -291,7 +287,7 @@ class SqliteLog:
             connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
             connection.execute(_TRIM, (below,))
 
-        self._transact(committer, remove)
+        committer.transact(remove)
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same file."""
@@ -304,29 +300,18 @@ class SqliteLog:
     async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
         """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
         state = self._state()
-        await self._exclusively(state, functools.partial(self._transact, state.committer, write))
-
-    def _transact(self, committer: Committer, write: Callable[[apsw.Connection], None]) -> None:
-        """Run `write` in a transaction; for who holds both locks."""
-        with committer.engine:
-            connection = committer.connected()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                write(connection)
-                connection.execute("COMMIT")
-            except apsw.Error as error:
-                raise explained(error, self.path) from error
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+        await self._exclusively(state, lambda: state.committer.transact(write))
 
     async def _exclusively(self, state: Opened, work: Callable[[], None]) -> None:
-        if state.committer.exclusively(work):
-            return
-        done = blocking.in_thread(lambda: state.committer.exclusively(work, wait=True))
-        if not await blocking.settled(done, WRITE_LOCK_SECONDS_MAX):
-            raise self._held(state.committer.lock)
-        done.result()
+        try:
+            if state.committer.exclusively(work):
+                return
+            done = blocking.in_thread(lambda: state.committer.exclusively(work, wait=True))
+            if not await blocking.settled(done, WRITE_LOCK_SECONDS_MAX):
+                raise self._held(state.committer.lock)
+            done.result()
+        except apsw.Error as error:
+            raise explained(error, self.path) from error
 
     def hang_bell(self) -> Bell | None:
         """A bell that rings after each commit to this file and when this log is closed."""

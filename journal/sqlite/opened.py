@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable
+from typing import TypeVar
 
 import apsw
 
@@ -12,6 +13,8 @@ from ..writer import Writer
 from .commit import Committer
 from .file import Synchronous, connect_reader
 
+T = TypeVar("T")
+
 
 class Readers:
     """Connections for reading: as many as there are readers at the same time."""
@@ -20,23 +23,32 @@ class Readers:
         self._path = path
         self._changed = threading.Condition()
         self._idle: list[apsw.Connection] = []
-        self._in_use = 0
+        self._in_use: set[apsw.Connection] = set()
         self._closed = False
 
-    def take(self) -> apsw.Connection:
-        """A connection that nobody else uses until it is given back."""
-        with self._changed:
-            connection = self._idle.pop() if self._idle else connect_reader(self._path)
-            self._in_use += 1
-            return connection
+    def use(self, read: Callable[[apsw.Connection], T]) -> T:
+        """What `read` finds, through a connection that nobody else uses meanwhile."""
+        connection: apsw.Connection | None = None
+        whole = False
+        try:  # an interrupt may come anywhere in here
+            with self._changed:
+                connection = self._idle.pop() if self._idle else connect_reader(self._path)
+                self._in_use.add(connection)
+            found = read(connection)
+            whole = True
+            return found
+        finally:
+            if connection is not None:
+                self._give_back(connection, whole=whole)
 
-    def give_back(self, connection: apsw.Connection) -> None:
-        """Let others have it."""
+    def _give_back(self, connection: apsw.Connection, *, whole: bool) -> None:
+        """Let others have it, unless a statement may still be open: then it would see the log as it was, for ever."""
         with self._changed:
-            self._in_use -= 1
-            self._idle.append(connection)
-            if self._closed:
-                self._close_idle()
+            self._in_use.discard(connection)
+            if whole and not self._closed:
+                self._idle.append(connection)
+            else:
+                connection.close(force=True)
             if not self._in_use:
                 self._changed.notify_all()
 

@@ -99,15 +99,21 @@ def test_readers_use_a_connection_each_and_then_share_them(path: str) -> None:
     blocking.run(log.open())
     assert log._opened is not None
     readers = log._opened.readers
-    first, second = readers.take(), readers.take()
-    assert first is not second
-    readers.give_back(first)
-    assert readers.take() is first
-    readers.give_back(first)
-    blocking.run(log.aclose())
-    readers.give_back(second)  # in use when the log was closed
-    with pytest.raises(apsw.ConnectionClosedError):
-        second.execute("SELECT 1")
+    used: list[apsw.Connection] = []
+
+    def nested(first: apsw.Connection) -> None:
+        readers.use(used.append)
+        used.append(first)
+        blocking.run(log.aclose())
+        first.execute("SELECT 1")  # in use when the log was closed
+
+    readers.use(used.append)
+    readers.use(nested)
+    assert used[0] is used[2]
+    assert used[1] is not used[0]
+    for connection in used:
+        with pytest.raises(apsw.ConnectionClosedError):
+            connection.execute("SELECT 1")
 
 
 def test_landmarks_bound_where_a_number_can_be() -> None:

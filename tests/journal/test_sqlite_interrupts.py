@@ -1,0 +1,121 @@
+"""An interrupt, Control-C or a task's timeout, strikes between any two steps: it ends what it strikes, and no more."""
+
+import asyncio
+import fcntl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from journeyman.journal import Journal, blocking, draft
+from journeyman.journal.sqlite.commit import Committer
+from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.write_lock import WriteLock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "a.db")
+
+
+@pytest.fixture
+def log(path: str) -> Iterator[SqliteLog]:
+    log = SqliteLog(path)
+    blocking.run(log.open())
+    append(log)
+    yield log
+    blocking.run(log.aclose())
+
+
+@pytest.fixture
+def another(path: str, log: SqliteLog) -> Iterator[SqliteLog]:
+    """The same file, as another process has it."""
+    log = SqliteLog(path)
+    blocking.run(log.open())
+    yield log
+    blocking.run(log.aclose())
+
+
+def append(log: SqliteLog) -> None:
+    blocking.run(log.append([draft("thing.made")]))
+
+
+def append_in_a_loop(log: SqliteLog) -> None:
+    asyncio.run(log.append([draft("thing.made")]))
+
+
+def trim(log: SqliteLog) -> None:
+    blocking.run(log.trim({0: 1}))
+
+
+def count(log: SqliteLog) -> int:
+    return len(Journal(log).read({0: 0}).events)
+
+
+@pytest.mark.parametrize("write", [append, append_in_a_loop, trim])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
+def test_an_interrupt_as_the_lock_is_taken_gives_it_back(
+    path: str, log: SqliteLog, monkeypatch: pytest.MonkeyPatch, write: Callable[[SqliteLog], None], kind: type
+) -> None:
+    lock = fcntl.flock
+
+    def interrupted(descriptor: int, how: int) -> None:
+        lock(descriptor, how)
+        monkeypatch.undo()
+        raise kind
+
+    monkeypatch.setattr("fcntl.flock", interrupted)
+    with pytest.raises(BaseException):  # noqa: B017 - what it is called is not the matter here
+        write(log)
+    other = WriteLock(f"{path}-lock")
+    assert other.try_acquire(), "the lock is free"
+    other.close()
+    write(log)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
+def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
+    log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    """SQLite lets nobody write who still reads the log as it was before another's commit."""
+
+    def interrupted(_: Committer, cursor: apsw.Cursor) -> None:
+        cursor.execute("SELECT position FROM events")
+        raise kind
+
+    monkeypatch.setattr(Committer, "catch_up", interrupted)
+    with pytest.raises(kind) as raised:  # which holds on to the cursor
+        append(log)
+    monkeypatch.undo()
+    append(another)
+    append(log)
+    assert raised.value.__traceback__ is not None
+    assert count(log) == 3
+
+
+def test_an_interrupt_inside_other_writing_leaves_no_statement_open(log: SqliteLog, another: SqliteLog) -> None:
+    def interrupted(connection: apsw.Connection) -> None:
+        opened = connection.execute("SELECT position FROM events")
+        raise KeyboardInterrupt(opened)
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        blocking.run(log.writing(interrupted))
+    append(another)
+    append(log)
+    assert raised.value.args
+    assert count(log) == 3
+
+
+def test_an_interrupt_inside_a_read_leaves_no_statement_open(log: SqliteLog, another: SqliteLog) -> None:
+    """Whoever used that connection afterwards would see the log as it was, for ever."""
+
+    def interrupted(connection: apsw.Connection) -> Any:
+        opened = connection.execute("SELECT position FROM events")
+        raise KeyboardInterrupt(opened)
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        log.reading(interrupted)
+    append(another)
+    assert raised.value.args
+    assert count(log) == 2
