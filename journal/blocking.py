@@ -153,11 +153,9 @@ def _blocking_wait(
     future: "concurrent.futures.Future[Any]", timeout: float | None, interrupt: Interrupt | None
 ) -> bool:
     if interrupt is None:
-        try:
-            future.exception(timeout)
-        except (TimeoutError, concurrent.futures.CancelledError):
-            return future.done()
-        return True
+        # Not by `future.exception`: a TimeoutError that a handler of a signal raises is not the end of this wait.
+        concurrent.futures.wait([future], timeout)
+        return future.done()
     bell: concurrent.futures.Future[None] = concurrent.futures.Future()
     with interrupt.watched(lambda: None if bell.done() else bell.set_result(None)):
         concurrent.futures.wait([future, bell], timeout, concurrent.futures.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -89,6 +90,27 @@ def test_a_future_that_fails_unobserved_is_nobodys_noise() -> None:
 
     asyncio.run(test())
     assert reports == []
+
+
+def test_a_timeout_raised_into_a_wait_is_not_the_end_of_that_wait() -> None:
+    """As by `signal.alarm` and a handler that raises: it belongs to who has set the alarm."""
+    future: Future[int] = Future()
+
+    def raises(*_: object) -> None:
+        raise TimeoutError("mine")
+
+    def strike() -> None:
+        wait_until(lambda: future._waiters or future._condition._waiters, "the main thread waits")  # type: ignore[attr-defined]
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)  # type: ignore[arg-type]
+
+    before = signal.signal(signal.SIGUSR1, raises)
+    try:
+        thread = later(strike)
+        with pytest.raises(TimeoutError, match="mine"):
+            blocking.run(blocking.settled(future, 30.0))
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_socket(drive: Any, pair: tuple[socket.socket, socket.socket]) -> None:
