@@ -27,7 +27,7 @@ from ..errors import AppendInDoubt, JournalClosed, JournalUnavailable
 from ..event import Draft, Event, place, record
 from ..limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
 from ..writer import MICROSECONDS, Writer
-from .file import Synchronous, connect, damaged, explained, is_journal
+from .file import Synchronous, begin_patiently, connect, damaged, explained, is_journal
 from .repeats import Identity, Landmarks, identities, search
 from .write_lock import WriteLock
 
@@ -182,31 +182,43 @@ class Committer:
         self._announce()
         return True
 
-    def combine(self) -> None:
-        """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will."""
+    def combine(self, *, patient: bool = True) -> None:
+        """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will.
+
+        Who is not `patient`, in a loop for one, leaves it to somebody else also where another program is at the file.
+        """
         if self._seat.acquire(blocking=False):
             try:
                 try:
-                    committed = self.lock.try_acquire() and self._drain()
+                    committed = self.lock.try_acquire() and self._drain(patient=patient)
                 finally:
                     self.lock.release()  # as in `commit_alone`
                 if committed:
                     self._announce()
+            except apsw.BusyError:
+                pass  # the batch is in the queue again
             finally:
                 self._seat.release()
                 self._pass_on()
 
-    def exclusively(self, work: Callable[[], None], *, wait: bool = False) -> bool:
-        """Do other work under both locks; without `wait` only if they are free. Says whether it was done."""
+    def exclusively(self, work: Callable[[bool], None], *, wait: bool = False) -> bool:
+        """Do other work under both locks; without `wait` only if nothing is in the way. Says whether it was done.
+
+        The work is told whether it may wait, for a program that does not queue; otherwise it raises `apsw.BusyError`.
+        """
         if not self._seat.acquire(blocking=wait):
             return False
         try:
             try:
                 if not (self.lock.acquire() if wait else self.lock.try_acquire()):
                     return False
-                work()
+                work(wait)
             finally:
                 self.lock.release()  # as in `commit_alone`
+        except apsw.BusyError:
+            if wait:
+                raise
+            return False
         finally:
             self._seat.release()
             self._pass_on()
@@ -238,32 +250,32 @@ class Committer:
             if self._closed:
                 return
 
-    def _drain(self) -> bool:
+    def _drain(self, *, patient: bool = True) -> bool:
         """Commit one batch of the queue, for who holds both locks; False if the queue is empty."""
         batch: list[Entry] = []
         try:
             batch = self._take()
             if batch:
-                self._commit(batch)
+                self._commit(batch, patient=patient)
         finally:
             unfinished = [entry for entry in batch if not entry.done]
-            if unfinished:  # an interrupt came between; what of theirs has landed is looked for
+            if unfinished:  # an interrupt came between, or another program; what of theirs has landed is looked for
                 with self._mutex:
                     self._queue.extendleft(reversed(unfinished))
         return bool(batch)
 
     # The transaction
 
-    def _commit(self, batch: list[Entry]) -> None:
+    def _commit(self, batch: list[Entry], *, patient: bool = True) -> None:
         try:
             with self.engine:
-                self._transact(batch)
-        except AppendInDoubt as error:
-            for entry in batch:
-                entry.finish(AppendInDoubt(str(error)))  # its own, for each will put its own drafts into it
+                self._transact(batch, patient)
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].finish(explained(error, self.path) if isinstance(error, apsw.Error) else error)
+            if not patient and isinstance(error, apsw.BusyError):
+                raise
+            if len(batch) == 1 or isinstance(error, (AppendInDoubt, apsw.BusyError)):
+                for entry in batch:
+                    entry.finish(self._said(error))
                 return
             for entry in batch:  # one that cannot land must not take the others with it
                 self._commit([entry])
@@ -271,13 +283,24 @@ class Committer:
             for entry in batch:
                 entry.finish()
 
-    def _transact(self, batch: list[Entry]) -> None:
+    def _said(self, error: Exception) -> Exception:
+        """What is said to one of those whose commit has failed."""
+        if isinstance(error, AppendInDoubt):
+            return AppendInDoubt(str(error))  # its own, for each will put its own drafts into it
+        return explained(error, self.path) if isinstance(error, apsw.Error) else error
+
+    def _transact(self, batch: list[Entry], patient: bool) -> None:
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
         transaction: _Transaction | None = None
         committing = False
         try:
-            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                if not patient:
+                    raise
+                begin_patiently(connection)
             self.catch_up(cursor)
             transaction = _Transaction(self.end)
             for entry in batch:
@@ -308,12 +331,18 @@ class Committer:
             else:
                 cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(transaction.rows))))
 
-    def transact(self, write: Callable[[apsw.Connection], None]) -> None:
-        """Run `write` in a transaction; for who holds both locks."""
+    def transact(self, write: Callable[[apsw.Connection], None], *, patient: bool) -> None:
+        """Run `write` in a transaction, for who holds both locks; `apsw.BusyError` if another program is at the file.
+
+        Only who is `patient` waits for that program first.
+        """
         with self.engine:
             connection = self.connected()
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                if patient:
+                    begin_patiently(connection)
+                else:
+                    connection.execute("BEGIN IMMEDIATE")
                 write(connection)
                 connection.execute("COMMIT")
             except BaseException as error:
@@ -349,6 +378,7 @@ class Committer:
             connection = connect(self.path, self._synchronous)
             if not is_journal(connection, self.path):
                 raise damaged(self.path, "it is empty")
+            connection.set_busy_timeout(0)  # who may wait says so: `begin_patiently`
             self._connection = connection
         return self._connection
 
@@ -407,12 +437,12 @@ class Committer:
         """Whether there is anything to finish; once the queue is closed, False is final."""
         return self._seat.locked() or bool(self._queue) or self._connection is not None
 
-    def finish(self) -> None:
+    def finish(self, patient: bool) -> None:
         """Commit what is left and close the connection, which checkpoints the file if it is the last one.
 
-        For who holds both locks.
+        For who holds both locks; see `exclusively`.
         """
-        while self._drain():
+        while self._drain(patient=patient):
             pass
         with self.engine:
             self._disconnect()

@@ -55,6 +55,15 @@ def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> aps
     return connection
 
 
+def begin_patiently(connection: apsw.Connection) -> None:
+    """Begin to write through a connection that waits for nobody, having waited for a program that does not queue."""
+    connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.set_busy_timeout(0)
+
+
 def connect_reader(path: str) -> apsw.Connection:
     """A connection for reading: it never writes, but may repair the file after a crash, as every reader must."""
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)

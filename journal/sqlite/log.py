@@ -169,7 +169,7 @@ class SqliteLog:
         try:
             await blocking.turn()  # let the others who are ready join the same commit
             if not entry.done:
-                committer.combine()
+                committer.combine(patient=blocking.is_driven())  # a loop has others to serve
             if await entry.settled(WRITE_LOCK_SECONDS_MAX):
                 return
             held = self._held(committer.lock)
@@ -280,14 +280,14 @@ class SqliteLog:
             step = min(step + _TRIM_STEP_POSITIONS, end)
             await self._exclusively(state, functools.partial(self._remove, state.committer, step))
 
-    def _remove(self, committer: Committer, below: int) -> None:
+    def _remove(self, committer: Committer, below: int, patient: bool) -> None:
         def remove(connection: apsw.Connection) -> None:
             committer.catch_up(connection.cursor())
             connection.execute(_KEEP, ("end", committer.end))
             connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
             connection.execute(_TRIM, (below,))
 
-        committer.transact(remove)
+        committer.transact(remove, patient=patient)
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same file."""
@@ -300,9 +300,9 @@ class SqliteLog:
     async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
         """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
         state = self._state()
-        await self._exclusively(state, lambda: state.committer.transact(write))
+        await self._exclusively(state, lambda patient: state.committer.transact(write, patient=patient))
 
-    async def _exclusively(self, state: Opened, work: Callable[[], None]) -> None:
+    async def _exclusively(self, state: Opened, work: Callable[[bool], None]) -> None:
         try:
             if state.committer.exclusively(work):
                 return

@@ -164,6 +164,82 @@ def test_a_program_that_does_not_queue_is_waited_for_and_then_named(path: str, m
         assert journal.bounds().end[0] == 1
 
 
+@pytest.fixture
+def shell(path: str, log: SqliteLog) -> Iterator[apsw.Connection]:
+    """Another program, inside a transaction: it does not queue."""
+    append(log, draft("first.thing"))
+    shell = apsw.Connection(path)
+    shell.execute("BEGIN IMMEDIATE")
+    yield shell
+    shell.close()
+
+
+def test_a_loop_goes_on_while_a_program_that_does_not_queue_is_waited_for(
+    log: SqliteLog, shell: apsw.Connection
+) -> None:
+    async def test() -> None:
+        waiting = asyncio.ensure_future(log.append([draft("thing.made")]))
+        await reached(lambda: committer(log)._helper is not None, "the helping thread waits, and the loop goes on")
+        assert not waiting.done()
+        shell.execute("ROLLBACK")
+        await waiting
+
+    asyncio.run(test())
+    assert names(log) == ["first.thing", "thing.made"]
+
+
+def test_a_loop_goes_on_while_other_writing_waits_for_a_program_that_does_not_queue(
+    log: SqliteLog, shell: apsw.Connection
+) -> None:
+    async def test() -> None:
+        written = [asyncio.ensure_future(log.trim({0: 1})), asyncio.ensure_future(log.writing(lambda _: None))]
+        await asyncio.sleep(0)
+        shell.execute("ROLLBACK")
+        await asyncio.gather(*written)
+
+    asyncio.run(test())
+    assert blocking.run(log.bounds()).first[0] == 1
+
+
+def test_closing_in_a_loop_commits_what_waits_for_a_program_that_does_not_queue(
+    log: SqliteLog, shell: apsw.Connection
+) -> None:
+    async def test() -> None:
+        waiting = asyncio.ensure_future(log.append([draft("thing.made")]))
+        await reached(lambda: committer(log)._helper is not None, "the helping thread waits")
+        closing = asyncio.ensure_future(log.aclose())
+        await asyncio.sleep(0)
+        shell.execute("ROLLBACK")
+        await asyncio.gather(waiting, closing)
+
+    asyncio.run(test())
+
+
+def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
+    log: SqliteLog, shell: apsw.Connection, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
+    begun: list[str] = []
+    committer(log).connected().exec_trace = lambda _, statement, __: not begun.append(statement)  # type: ignore[func-returns-value]
+    errors: list[JournalUnavailable] = []
+
+    def work(number: int) -> None:
+        with pytest.raises(JournalUnavailable, match="locked by another program") as raised:
+            append(log, draft(f"thing.n{number}"))
+        errors.append(raised.value)
+
+    assert committer(log)._seat.acquire()  # as if a commit were under way
+    threads = in_threads(4, work)
+    wait_until(lambda: len(committer(log)._queue) == 4, "all have queued")
+    committer(log)._seat.release()
+    committer(log).combine()
+    for thread in threads:
+        thread.join()
+    assert len({id(error) for error in errors}) == 4, "each has an error of its own"
+    assert begun.count("BEGIN IMMEDIATE") <= 2, "one look, one wait"
+    shell.execute("ROLLBACK")
+
+
 def test_an_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lock: WriteLock) -> None:
     async def test() -> None:
         cancelled, kept = draft("cancelled.thing"), draft("kept.thing")
