@@ -1,42 +1,61 @@
-"""A worker beside a submitter: whether tasks are done as fast as one process submits them."""
+"""Workers beside a submitter: whether tasks are done as fast as one process submits them, and raced for or shared."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from journeyman.journal import Journal
+from journeyman.workers import TaskView
 
 from . import child
 from .context import Bench, sqlite_url
 from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
 from .tasks import broker, noop
 
-# A task is one durable append of its own; in threads as many as that wait for the disk together.
-THREADS: Final[Mapping[str, int]] = {"one by one": 1, "one by one in 8 threads": 8}
+
+class Setting(NamedTuple):
+    """How many threads submit, each task in a durable append of its own, and how many workers there are."""
+
+    threads: int
+    workers: int = 1
+
+
+BULK: Final = Setting(threads=0)
+SETTINGS: Final[Mapping[str, Setting]] = {
+    "one by one": Setting(1),
+    "in 8 threads": Setting(8),
+    "in 8 threads, two workers": Setting(8, workers=2),
+}
 TASKS_PER_LONE_APPEND: Final = 5
 KEPT_UP_MIN: Final = 0.95
+LOST_CLAIMS_PERCENT_MAX: Final = 1
 PATIENCE_SECONDS: Final = 60.0
 
 
 class Stay(NamedTuple):
-    """What became of the tasks of one round: how many a second came in, and were done, and how long each stayed."""
+    """What became of the tasks of one round: how many a second came in, and were done; how long each stayed.
+
+    `lost` of all claims were lost to another worker, in percent.
+    """
 
     submitted: float
     done: float
     seconds: list[float]
+    lost: float
 
 
 def embedded(bench: Bench) -> list[Figure]:
     """Each kind of submitter beside a worker on a file of their own; tasks done in the same time as came in."""
     tasks = TASKS_PER_LONE_APPEND * bench.size.lone_appends
-    stays: dict[str, list[Stay]] = {how: [] for how in THREADS}
+    stays: dict[str, list[Stay]] = {how: [] for how in SETTINGS}
     bulk: list[Stay] = []
     for number in range(bench.size.few_rounds):
         bench.tell(f"keeping up: round {number + 1} of {bench.size.few_rounds}")
-        for how, threads in THREADS.items():
-            stays[how].append(_stay(bench, tasks, threads))
-        bulk.append(_stay(bench, bench.size.backlog_tasks, 0))
+        for how, setting in SETTINGS.items():
+            stays[how].append(_stay(bench, tasks, setting))
+        bulk.append(_stay(bench, bench.size.backlog_tasks, BULK))
     facts = {
         "bulk_submitted_per_s": Spread.of([each.submitted for each in bulk]).median,
         "bulk_done_per_s": Spread.of([each.done for each in bulk]).median,
@@ -44,12 +63,13 @@ def embedded(bench: Bench) -> list[Figure]:
     return [_figure(how, rounds, facts if number == 0 else {}) for number, (how, rounds) in enumerate(stays.items())]
 
 
-def _stay(bench: Bench, tasks: int, threads: int) -> Stay:
-    with bench.file("queue") as path:
+def _stay(bench: Bench, tasks: int, setting: Setting) -> Stay:
+    with bench.file("queue") as path, contextlib.ExitStack() as workers:
         url = sqlite_url(path)
-        with child.partner("latency:worker", url=url):
-            child.run("keeping_up:submit", url=url, tasks=tasks, threads=threads)
-            return stays_in(url, tasks)
+        for _ in range(setting.workers):
+            workers.enter_context(child.partner("latency:worker", url=url))
+        child.run("keeping_up:submit", url=url, tasks=tasks, threads=setting.threads)
+        return stays_in(url, tasks)
 
 
 def _figure(how: str, rounds: list[Stay], facts: dict[str, float]) -> Figure:
@@ -57,14 +77,18 @@ def _figure(how: str, rounds: list[Stay], facts: dict[str, float]) -> Figure:
     ratio = ratio_of(ours, submitted)
     stays = [seconds * 1_000 for each in rounds for seconds in each.seconds]
     spread = {"stay_p50_ms": percentile(stays, 50), "stay_p99_ms": percentile(stays, 99), "stay_max_ms": max(stays)}
+    lost = Spread.of([each.lost for each in rounds]).median
+    targets = [Target("ratio", "at least", KEPT_UP_MIN, ratio.median, "")]
+    if SETTINGS[how].workers > 1:
+        targets.append(Target("lost claims", "at most", LOST_CLAIMS_PERCENT_MAX, lost, "%"))
     return Figure(
-        f"keeping-up-{THREADS[how]}",
+        f"keeping-up-{SETTINGS[how].threads}-{SETTINGS[how].workers}",
         f"no-op tasks done while they are submitted {how}",
         "tasks/s",
         Spread.of(ours),
         Floor("tasks submitted", Spread.of(submitted)),
         ratio,
-        (Target("ratio", "at least", KEPT_UP_MIN, ratio.median, ""),),
+        tuple(targets),
         spread | facts,
     )
 
@@ -73,9 +97,11 @@ def stays_in(url: str, tasks: int) -> Stay:
     """By the times in the journal: from each submission to its outcome, once all have one."""
     came: dict[str | None, float] = {}
     done: dict[str | None, float] = {}
+    view = TaskView()
     deadline = time.monotonic() + PATIENCE_SECONDS
     with Journal(url) as journal:
         for event in journal.tail():
+            view.apply(event)
             if event.name == "task.submitted":
                 came[event.key] = event.timestamp
             elif event.name == "task.succeeded":
@@ -88,6 +114,7 @@ def stays_in(url: str, tasks: int) -> Stay:
         tasks / (max(came.values()) - first),
         tasks / (max(done.values()) - first),
         [done[key] - moment for key, moment in came.items()],
+        100 * view.lost_claims / (view.lost_claims + tasks),
     )
 
 

@@ -68,6 +68,9 @@ STAND_ASIDE_SECONDS: Final = 0.002
 CLAIM_IDLE_SECONDS_MAX: Final = 1.0
 # How long a worker leaves a task to the worker whose turn it is, in seconds, before it takes it itself.
 STEAL_DELAY_SECONDS: Final = 0.02
+# Or for as long as so many of its own recent appends took, where that is more: then the other's claim takes long, too.
+STEAL_DELAY_APPENDS: Final = 8
+STEAL_DELAY_SECONDS_MAX: Final = 0.2
 STEAL_TASKS_MAX: Final = 16
 # While others run, outcomes wait for company in an append at most this long, in seconds.
 OUTCOME_LINGER_SECONDS: Final = 0.005

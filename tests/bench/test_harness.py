@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KEEPING_UP = ["keeping-up-1", "keeping-up-8"]
+KEEPING_UP = ["keeping-up-1-1", "keeping-up-8-1", "keeping-up-8-2"]
 SIDE_BY_SIDE = ["append-one", "append-batch", "drain", "latency", "live", "together", "rivals", *KEEPING_UP]
-EMBEDDED = [*SIDE_BY_SIDE[:-2], "keeping-up", "replay", "mechanisms", "backlog", "idle", "takeover"]
+EMBEDDED = [*SIDE_BY_SIDE[: -len(KEEPING_UP)], "keeping-up", "replay", "mechanisms", "backlog", "idle", "takeover"]
 
 
 def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

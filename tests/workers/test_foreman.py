@@ -12,7 +12,7 @@ import pytest
 from floor import LEASE_MS, Floor, RepeatingLog, in_loop, named
 from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Draft, Event
-from journeyman.journal.limits import LEASE_MS_MIN
+from journeyman.journal.limits import LEASE_MS_MIN, STEAL_DELAY_APPENDS, STEAL_DELAY_SECONDS, STEAL_DELAY_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Message, Settings, State, ValidationError
@@ -265,6 +265,24 @@ async def test_a_journal_away_for_longer_than_the_lease_costs_the_living_nothing
         assert holder.statistics.refused == 0
     assert floor.count(names.EXPIRED) == 0
     assert floor.task(message).attempts == 1
+
+
+@in_loop
+async def test_where_appends_take_long_nothing_is_stolen_so_soon() -> None:
+    floor, tasks = Floor(), named(work=lambda: 1)
+    async with floor.worker(tasks, QUICK) as worker:
+        await floor.submit(tasks["work"])
+        await floor.succeeded(1)
+        assert 0 < worker._appending.seconds < 1
+        expected = {0.01: 0.01 * STEAL_DELAY_APPENDS, 9.0: STEAL_DELAY_SECONDS_MAX, 0.0: STEAL_DELAY_SECONDS}
+        for took, delay in expected.items():
+            worker._appending.seconds = took
+
+            def followed(delay: float = delay) -> bool:
+                worker._wake()
+                return threads(worker).ready.steal_delay == delay
+
+            await reached(followed, "the delay to follow")
 
 
 @in_loop

@@ -298,6 +298,15 @@ def test_when_all_is_stolen_nothing_is_left_to_wake_for() -> None:
     assert tasks.steal_at() is None
 
 
+def test_what_others_are_slow_to_claim_is_left_to_them_for_longer() -> None:
+    tasks, made = shared(50, ["me", "you"], "me")
+    tasks.steal_delay = 5 * STEAL_DELAY_SECONDS
+    own = tasks.take(50, NOW, MONOTONIC)
+    assert 0 < len(own) < len(made)
+    assert tasks.take(50, NOW, MONOTONIC + 4 * STEAL_DELAY_SECONDS) == []
+    assert tasks.take(50, NOW, MONOTONIC + 5 * STEAL_DELAY_SECONDS) != []
+
+
 def test_who_cannot_run_a_task_or_does_not_serve_its_queue_has_no_turn_at_it() -> None:
     workers = among("me", *"abcdefgh")
     for name in "abcd":

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
@@ -22,8 +23,15 @@ from .sessions import OwnSessions
 logger = logging.getLogger("journeyman.worker")
 
 
+# How much the newest append counts in the average duration.
+_NEWEST_WEIGHT: Final = 0.1
+
+
 class Appending:
-    """Appends for one foreman, keeps `view` current with it, and counts in `statistics` what became of it."""
+    """Appends for one foreman, keeps `view` current with it, and counts in `statistics` what became of it.
+
+    `seconds` is how long an append took of late, on average.
+    """
 
     def __init__(
         self,
@@ -40,6 +48,7 @@ class Appending:
         self._watch = watch
         self._lease_seconds = lease_seconds
         self._statistics = statistics
+        self.seconds = 0.0
 
     async def append(self, entries: Sequence[Entry], sessions: OwnSessions) -> Sequence[Event]:
         """Append what one append can take, and apply it: the foreign records before ours first."""
@@ -48,6 +57,7 @@ class Appending:
         # An outcome must not be lost, and repeating a draft never doubles it.
         events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
+        self.seconds += (took - self.seconds) * _NEWEST_WEIGHT
         if took > self._lease_seconds * LEASE_RENEWAL_FRACTION:
             logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
             self._watch.restart(time.monotonic())

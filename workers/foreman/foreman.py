@@ -19,6 +19,9 @@ from ...journal.event import Event
 from ...journal.limits import (
     LEASE_RENEWAL_FRACTION,
     NEIGHBOURS_SECONDS,
+    STEAL_DELAY_APPENDS,
+    STEAL_DELAY_SECONDS,
+    STEAL_DELAY_SECONDS_MAX,
     STOP_UNSTARTED_SECONDS,
     WATCH_INTERVAL_SECONDS,
 )
@@ -264,7 +267,12 @@ class Foreman:
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
             self._somebody_to_watch = self._watch.observe(self.view, self._sessions.ids, monotonic)
+            # Where appends take long, so do the claims of others: what they are about to claim is not to be stolen.
+            delay = min(
+                max(STEAL_DELAY_SECONDS, STEAL_DELAY_APPENDS * self._appending.seconds), STEAL_DELAY_SECONDS_MAX
+            )
             for lane in self._lanes.values():
+                lane.ready.steal_delay = delay
                 lane.ready.sweep(len(self.view.live))
                 lane.ready.look_for_absent(self.view.sessions)
 

@@ -49,6 +49,7 @@ class ReadyTasks:
         self._sharing: dict[tuple[int, str, str], tuple[str, ...]] = {}  # of these, who may claim such a task
         self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
         self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
+        self.steal_delay = STEAL_DELAY_SECONDS  # to be set by who knows how long a claim takes at present
         self.lets_suspect_in = True  # to be set before each take: whether the worker has no suspect yet
         self._aside: list[tuple[int, int, int, int, TaskState]] = []
         self._knows = knows
@@ -199,7 +200,7 @@ class ReadyTasks:
         """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
 
         Where there is no own work, others' is stolen: a task that was seen here (by `monotonic`, in seconds) at least
-        `STEAL_DELAY_SECONDS` ago, times the place of this worker in the order of those whose turn it would be.
+        `steal_delay` ago, times the place of this worker in the order of those whose turn it would be.
         """
         self._release_delayed(now)
         if self._aside:
@@ -298,7 +299,7 @@ class ReadyTasks:
     def _age(self, level: Level, monotonic: float) -> None:
         """Move on what others had time enough to take, and let go of what they took."""
         for place, task in level.fresh:
-            heapq.heappush(level.aging, (monotonic + place * STEAL_DELAY_SECONDS, next(self._count), task))
+            heapq.heappush(level.aging, (monotonic + place * self.steal_delay, next(self._count), task))
         level.fresh.clear()
         aging = level.aging
         while aging and (aging[0][0] <= monotonic or aging[0][2].state is not _READY):
