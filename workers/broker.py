@@ -17,6 +17,8 @@ class Broker:
     """
 
     def __init__(self, journal: Journal | str | None = None) -> None:
+        if journal is not None:
+            _check_journal(journal, "Broker")
         self._given = journal
         self._journal = journal if isinstance(journal, Journal) else None
         self._opening = threading.Lock()
@@ -39,6 +41,7 @@ class Broker:
 
     def bind(self, journal: Journal | str) -> None:
         """Use `journal` from now on; for a worker whose tasks leave it open which."""
+        _check_journal(journal, "bind")
         with self._opening:
             self._given = journal
             self._journal = journal if isinstance(journal, Journal) else None
@@ -68,6 +71,14 @@ class Broker:
     def _append_about(self, name: str, message: Message | str) -> Event:
         task_id = message if isinstance(message, str) else message.uuid
         return self.journal.append(name, {"task": task_id}, key=task_id)
+
+
+def _check_journal(journal: object, taker: str) -> None:
+    if not isinstance(journal, Journal | str):
+        raise TypeError(
+            f"{taker}() takes a Journal or its URL, got a value of type {type(journal).__name__}; pass a URL such as "
+            "'sqlite:///shop.db', or the Journal(…) made of it"
+        )
 
 
 def submission(message: Message) -> Draft:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeyman.journal import Journal
+from journeyman.journal import AsyncJournal, Journal
 from journeyman.workers import Broker, Message, broker
 
 THREADS = 8
@@ -33,3 +33,18 @@ def test_threads_that_come_first_together_open_one_journal(tmp_path: Path, monke
         writers = set(pool.map(submit, range(THREADS)))
     assert (len(made), len(writers)) == (1, 1)
     shop.journal.close()
+
+
+@pytest.mark.parametrize("wrong", [AsyncJournal("memory://"), Path("shop.db"), 42])
+def test_what_is_no_journal_is_refused(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was passed over, and the journal of the environment used instead."""
+    monkeypatch.setenv("JOURNEYMAN_JOURNAL", "memory://elsewhere")
+    kind = type(wrong).__name__
+    with pytest.raises(TypeError, match=rf"Broker\(\) takes a Journal or its URL, got .* {kind}; pass a URL"):
+        Broker(wrong)
+    shop = Broker("memory://shop")
+    with pytest.raises(TypeError, match=rf"bind\(\) takes a Journal or its URL, got .* {kind}; pass a URL"):
+        shop.bind(wrong)
+    with pytest.raises(TypeError, match="NoneType"):
+        shop.bind(None)  # type: ignore[arg-type]
+    assert shop.journal.url == "memory://shop"
