@@ -1,5 +1,7 @@
 """The broker as many threads use it at once, as those of a web application do."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,3 +50,38 @@ def test_what_is_no_journal_is_refused(wrong: Any, monkeypatch: pytest.MonkeyPat
     with pytest.raises(TypeError, match="NoneType"):
         shop.bind(None)  # type: ignore[arg-type]
     assert shop.journal.url == "memory://shop"
+
+
+_FORKING = """
+import os, sys, threading
+from journeyman.workers import Broker, Message
+
+shop = Broker(sys.argv[1])
+held, done = threading.Event(), threading.Event()
+
+def opens():
+    with shop._opening:
+        held.set()
+        done.wait()
+
+threading.Thread(target=opens).start()
+held.wait()
+child = os.fork()
+if not child:
+    shop.submit(Message(task_name="any", uuid="t1"))
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+done.set()
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
+def test_a_child_forked_while_a_thread_opens_the_journal_opens_it_itself(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _FORKING, f"sqlite:///{tmp_path / 'shop.db'}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "0\n"), ended.stderr
