@@ -1,0 +1,122 @@
+"""The loop in a thread: what an interrupt does to who waits for it, and what becomes of them when it is closed."""
+
+import asyncio
+import concurrent.futures
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from journeyman.journal import JournalClosed
+from journeyman.journal.portal import Portal
+from waiting import wait_until
+
+TURNS = 1_000
+
+
+@pytest.fixture
+def portal() -> Iterator[Portal]:
+    made = Portal()
+    yield made
+    made.close()
+
+
+def interrupt() -> None:
+    """Ctrl-C, while the main thread waits."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+async def value() -> int:
+    return 7
+
+
+def test_an_interrupt_goes_on_when_the_cancelled_coroutine_has_ended(portal: Portal) -> None:
+    """What it still did came to pass behind the back of a program that went on."""
+    did: list[str] = []
+
+    async def waits() -> None:
+        interrupt()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            did.append("ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        portal.run(waits())
+    assert did == ["ended"]
+    assert portal.run(value()) == 7
+
+
+def test_a_value_that_is_there_when_an_interrupt_comes_is_returned(portal: Portal) -> None:
+    """And the interrupt is not forgotten: the next wait is interrupted, once."""
+
+    async def ends_all_the_same() -> str:
+        interrupt()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "a page"
+        return "none"
+
+    assert portal.run(ends_all_the_same()) == "a page"
+    with pytest.raises(KeyboardInterrupt):
+        portal.run(asyncio.sleep(60))
+    assert portal.run(value()) == 7
+
+
+def test_a_second_interrupt_does_not_wait(portal: Portal) -> None:
+    stays, over = asyncio.Event(), threading.Event()
+
+    async def does_not_end() -> None:
+        interrupt()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            interrupt()
+            await stays.wait()
+            over.set()
+
+    async def release() -> None:
+        stays.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        portal.run(does_not_end())
+    assert not over.is_set()
+    portal.run(release())
+    wait_until(over.is_set, "the coroutine ends")
+
+
+def test_who_waits_when_it_is_closed_is_not_left_waiting(portal: Portal) -> None:
+    waits, told = threading.Event(), []
+
+    async def for_ever() -> None:
+        waits.set()
+        await asyncio.get_running_loop().create_future()
+
+    def wait() -> None:
+        try:
+            portal.run(for_ever())
+        except concurrent.futures.CancelledError:
+            told.append("cancelled")
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert waits.wait(20)
+    portal.close()
+    wait_until(lambda: told, "the thread that waits is told")
+    with pytest.raises(JournalClosed):
+        portal.run(value())
+
+
+def test_a_coroutine_that_ends_the_program_does_not_end_the_loop(portal: Portal) -> None:
+    async def leaves() -> None:
+        sys.exit(3)
+
+    with pytest.raises(SystemExit):
+        portal.run(leaves())
+    assert portal.run(value()) == 7
