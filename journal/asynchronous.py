@@ -1,16 +1,24 @@
 """`AsyncJournal`: a journal for asyncio."""
 
+import asyncio
+import atexit
+import contextlib
+import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context
-from .limits import PAGE_EVENTS
+from .limits import CLOSE_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Log
 from .shared_tail import SharedTails, Subscriber
 from .url import log_from_url
+
+# How long a program's end waits for the journals it left open, in seconds: they finish what was accepted, and then
+# their connections are closed.
+EXIT_SECONDS_MAX: Final = 2 * CLOSE_SECONDS_MAX
 
 # What `append_all` takes for one event: its name, its context and, where it has one, its key.
 EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]
@@ -46,6 +54,9 @@ class AsyncJournal:
         self._closed = False
         self._tails = SharedTails()
         self.companions: dict[str, Companion] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if self._log.needs_loop:
+            _all.add(self)
 
     @property
     def url(self) -> str:
@@ -67,6 +78,8 @@ class AsyncJournal:
         if self._closed:
             raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
         if not self._opened:
+            if self._log.needs_loop:
+                self._loop = asyncio.get_running_loop()
             await self._log.open()
             self._opened = True
         return self._log
@@ -152,3 +165,21 @@ class AsyncJournal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def leave(self) -> None:
+        """Close, as the program ends, in the loop it was opened in; where that is closed as well, it is too late."""
+        loop = self._loop
+        if self._opened and not self._closed and loop is not None and not loop.is_closed() and not loop.is_running():
+            loop.run_until_complete(asyncio.wait_for(self.aclose(), EXIT_SECONDS_MAX))
+
+
+_all: Final["weakref.WeakSet[AsyncJournal]"] = weakref.WeakSet()
+
+
+def _leave() -> None:
+    for journal in list(_all):
+        with contextlib.suppress(KeyboardInterrupt, Exception):
+            journal.leave()
+
+
+atexit.register(_leave)

@@ -1,17 +1,22 @@
 """`Journal`: the asynchronous journal, driven from synchronous code. A shell: it decides nothing."""
 
+import atexit
+import contextlib
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+import time
+import weakref
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from . import blocking
-from .asynchronous import AsyncJournal, EventItem, Reading
+from .asynchronous import EXIT_SECONDS_MAX, AsyncJournal, EventItem, Reading
 from .cursor import Cursor
+from .errors import JournalClosed
 from .event import Draft, Event
-from .limits import PAGE_EVENTS
+from .limits import LET_GO_SECONDS, PAGE_EVENTS
 from .log import Bounds, Log
-from .portal import Portal
+from .portal import Call, Portal
 
 T = TypeVar("T")
 
@@ -27,20 +32,35 @@ class Journal:
         self._portal: Portal | None = None
         self._portal_lock = threading.Lock()
         self._closed = False
+        if self.asynchronous.log.needs_loop:
+            _all.add(self)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Drive a coroutine of this journal, or of something built on it, and return its value."""
         if not self.asynchronous.log.needs_loop:
             return blocking.run(coroutine)
+        try:
+            return self._run(coroutine)
+        finally:
+            if _leaving.is_set() and threading.current_thread().daemon:
+                # Its wait was to last as long as the program, and nobody is left to be told how it ended.
+                threading.Event().wait()
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        temporary: Portal | None = None
         with self._portal_lock:
-            # What outlives the journal, a consumer for one, may still have to let go of it.
-            temporary = Portal() if self._closed else None
-            self._portal = portal = temporary or self._portal or Portal()
+            if self._portal is None and _leaving.is_set():
+                coroutine.close()
+                raise JournalClosed(f"the journal {self.url} is closed: the program ends")
+            if self._closed and not _leaving.is_set():
+                # What outlives the journal, a consumer for one, may still have to let go of it.
+                portal = temporary = Portal()
+            else:
+                portal = self._portal = self._portal or Portal()
         try:
             return portal.run(coroutine)
         finally:
             if temporary is not None:
-                self._portal = None
                 temporary.close()
 
     @property
@@ -74,9 +94,10 @@ class Journal:
         events = self.asynchronous.tail(cursor)
         try:
             while True:
-                yield self.run(anext(events))  # type: ignore[arg-type]
+                yield self.run(_next(events))
         finally:
-            self.run(events.aclose())  # type: ignore[attr-defined]
+            with contextlib.suppress(JournalClosed):  # then it is closed as well
+                self.run(events.aclose())  # type: ignore[attr-defined]
 
     def bounds(self) -> Bounds:
         """The first available and the end position of each partition."""
@@ -103,3 +124,39 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def begin_to_leave(self) -> tuple[Portal, Call[None]] | None:
+        """Begin to close, without a wait, as the program ends; None if nothing is open."""
+        with self._portal_lock:
+            portal, self._closed = self._portal, True
+        if portal is None:
+            return None
+        closing = Call(self.asynchronous.aclose())
+        portal.start(closing)
+        return portal, closing
+
+
+async def _next(events: AsyncIterator[Event]) -> Event:
+    """Its next event, asked for on the loop, which then knows of an iterator to be closed before the loop is."""
+    return await anext(events)
+
+
+_all: Final["weakref.WeakSet[Journal]"] = weakref.WeakSet()
+_leaving: Final = threading.Event()
+
+
+def _leave() -> None:
+    """Close what the program leaves open as it ends: until then the portals' threads run, afterwards none does."""
+    _leaving.set()
+    deadline = time.monotonic() + EXIT_SECONDS_MAX
+    left: list[tuple[Portal, Call[None]]] = []
+    with contextlib.suppress(KeyboardInterrupt):  # whoever is impatient is not kept waiting
+        left.extend(begun for journal in list(_all) if (begun := journal.begin_to_leave()) is not None)
+        for _, closing in left:
+            closing.ended.wait(max(0.0, deadline - time.monotonic()))
+    with contextlib.suppress(KeyboardInterrupt):
+        for portal, _ in left:
+            portal.close(LET_GO_SECONDS)
+
+
+atexit.register(_leave)

@@ -4,13 +4,15 @@ aiokafka ships no types and a few edges (read in its 0.14 source), which end her
 
 - an idempotent producer never gives a batch up, so its own ``stop`` waits for ever when the broker is gone;
 - a consumer stopped while it backs off raises ``CancelledError`` out of its ``stop`` and leaves its connections open;
-- a connection with unsent bytes to a broker that no longer reads is never closed, only aborted.
+- a connection with unsent bytes to a broker that no longer reads is never closed, only aborted;
+- a client that is dropped without being stopped says so in the log, as an error.
 """
 
 # ruff: noqa: D102 - the protocols' methods are aiokafka's
 import asyncio
 import contextlib
 import logging
+import warnings
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -169,9 +171,28 @@ def has_c_extension() -> bool:
     return cast("str", DefaultRecordBatchBuilder.__module__).startswith("aiokafka.record._crecords")
 
 
+def _left_open(client: Any) -> None:
+    """What Python says of a file that nobody closed; aiokafka's own word, an error in the log, is one for a fault.
+
+    A program may end without closing its journal: an append that has returned is durable.
+    """
+    if client._closed is False:  # noqa: SLF001
+        warnings.warn(f"unclosed {client!r}", ResourceWarning, source=client, stacklevel=2)
+
+
+class _Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
+    def __del__(self) -> None:
+        _left_open(self)
+
+
+class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
+    def __del__(self) -> None:
+        _left_open(self)
+
+
 def make_producer(connection: Connection, batch_bytes: int) -> Producer:
     """An idempotent producer with acks=all, not started."""
-    producer = aiokafka.AIOKafkaProducer(
+    producer = _Producer(
         **connection.client_options(),
         acks="all",
         enable_idempotence=True,
@@ -189,7 +210,7 @@ def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int) -> Con
     """A consumer without a group, not started; `wait_ms` bounds an idle fetch and what queues behind it."""
     return cast(
         "Consumer",
-        aiokafka.AIOKafkaConsumer(
+        _Consumer(
             **connection.client_options(),
             group_id=None,
             enable_auto_commit=False,
@@ -306,8 +327,11 @@ async def stop_producer(producer: Producer) -> None:
         tasks = {task, *raw.journeyman_requests}
         _abort_connections(raw.client, only_stuck=False)
         await _cancel_all(tasks)
+        # Of a batch that waits to be sent again the producer believes, when it fails, that it is under way.
+        waiting = raw._message_accumulator  # noqa: SLF001
+        waiting._pending_batches.update(*waiting._batches.values())  # noqa: SLF001
         # Only now: a request that is still alive would put its batch back and find it gone.
-        raw._message_accumulator.fail_all(kafka_errors.ProducerClosed())  # noqa: SLF001
+        waiting.fail_all(kafka_errors.ProducerClosed())
     await _finish(raw.stop(), raw.client)
 
 
