@@ -41,6 +41,18 @@ class TaskTimeoutError(TaskError, TimeoutError):
         return super().__str__() or "the task has run for longer than its timeout"
 
 
+class Overdue(BaseException):
+    """Thrown into the thread of a task that is over its time; what is told of it is a `TaskTimeoutError`.
+
+    No `Exception`, and above all no `TimeoutError` and `OSError`: what the task is calling when it strikes, a journal
+    or a client with timeouts of its own, would take it for an answer to its own call, and the task would go on.
+    """
+
+    def told(self) -> TaskTimeoutError:
+        """What a task's `do_retry` and the readers of its outcome are told, with the place at which it struck."""
+        return TaskTimeoutError().with_traceback(self.__traceback__)
+
+
 class ProcessDiedError(TaskError):
     """The process that ran the task has died with it."""
 

@@ -2,15 +2,16 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from floor import named
 from journeyman.journal.event import record
-from journeyman.workers import Message, State, TaskState
+from journeyman.workers import Broker, Message, State, Task, TaskState
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import ThreadCrew, threads
 from journeyman.workers.crew.base import Run
@@ -43,6 +44,10 @@ class Hand:
         self.crew.nudge()
         self.outcomes += self.crew.collect()
         return len(self.outcomes) >= count
+
+    def enforced(self, count: int) -> bool:
+        self.crew.enforce(time.monotonic())
+        return self.has(count)
 
     def ids(self) -> list[str]:
         return sorted(outcome.job.state.id for outcome in self.outcomes)
@@ -178,12 +183,59 @@ def test_a_timeout_ends_a_job_and_not_its_thread() -> None:
     with crew(1, work=work) as hand:
         hand.crew.start([job(0, timeout=1), job(1)])
 
-        def ended() -> bool:
-            hand.crew.enforce(time.monotonic())
-            return hand.has(2)
-
-        wait_until(ended, "the endless job to be ended and the next one run")
+        wait_until(lambda: hand.enforced(2), "the endless job to be ended and the next one run")
         assert {each.job.state.id: each.name for each in hand.outcomes} == {"t0": names.RETRIED, "t1": names.SUCCEEDED}
+
+
+@pytest.mark.parametrize("kind", [Exception, TimeoutError, OSError])
+def test_a_timeout_ends_a_job_that_goes_on_after_every_error(kind: type[Exception]) -> None:
+    """A library with timeouts of its own would take it for one of them, and the job would never end."""
+    door, seen = threading.Event(), list[str]()
+
+    def work(_: int) -> None:
+        try:
+            while not door.is_set():
+                with suppress(kind):
+                    time.sleep(0)
+        finally:
+            seen.append("finally")
+
+    class Asked(Task[Any, Any]):
+        def do_retry(self, message: Message, exception: BaseException) -> bool:
+            seen.append(type(exception).__name__)
+            assert isinstance(exception, TimeoutError)
+            assert any(frame.name == "work" for frame in traceback.extract_tb(exception.__traceback__))
+            return False
+
+    with crew(1) as hand:
+        hand.crew._tasks = {"work": Asked(work, Broker("memory://"), "work")}
+        hand.crew.start([job(0, timeout=1)])
+        wait_until(lambda: hand.enforced(1), "the job to end")
+        assert (hand.crew.abandoned, seen) == (0, ["finally", "TaskTimeoutError"])
+        (outcome,) = hand.outcomes
+        assert outcome.name == names.FAILED
+        assert b'TaskTimeoutError","text":"the task has run for longer than its timeout"' in outcome.detail
+        assert b"hook" not in outcome.detail
+        door.set()
+
+
+def test_a_timeout_that_strikes_in_a_hook_is_told_as_one() -> None:
+    class Slow(Task[Any, Any]):
+        def do_retry(self, message: Message, exception: BaseException) -> bool:
+            while True:
+                time.sleep(0)
+
+    def work(_: int) -> None:
+        raise LookupError("mine")
+
+    with crew(1) as hand:
+        hand.crew._tasks = {"work": Slow(work, Broker("memory://"), "work")}
+        hand.crew.start([job(0, timeout=1)])
+        wait_until(lambda: hand.enforced(1), "the job to end")
+        (outcome,) = hand.outcomes
+        assert outcome.name == names.FAILED
+        assert b'"exception":{"name":"LookupError"' in outcome.detail
+        assert b'"hook":{"name":"journeyman.workers.errors.TaskTimeoutError"' in outcome.detail
 
 
 def test_a_crew_that_is_closed_starts_nothing_more() -> None:

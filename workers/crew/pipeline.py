@@ -15,6 +15,7 @@ import orjson
 from ...journal.errors import HistoryTruncated
 from ...journal.event import refuse_infinite
 from ...journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
+from ..errors import Overdue
 from ..message import Message, decode_message
 from ..rules import names
 from ..rules.view import TaskState
@@ -209,6 +210,8 @@ def _encode_result(result: Any) -> bytes:
 
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
+    if isinstance(error, Overdue):
+        error = error.told()
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
@@ -240,6 +243,8 @@ _timeout_decoder: Final = msgspec.json.Decoder(_TimeoutEvent)
 
 def _details(error: BaseException) -> dict[str, str]:
     """Name, text and traceback of an exception, within limits."""
+    if isinstance(error, Overdue):  # struck in a hook, which is slow as well
+        error = error.told()
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {

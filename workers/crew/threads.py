@@ -1,9 +1,13 @@
 """A crew of threads.
 
-What a timeout can do: it raises `TaskTimeoutError` in the thread, at its next step of Python code. It cannot stop a
-call that stays in C (a long computation of a library, a blocking system call without Python in between). Such a
-thread is given up after `ABANDON_SECONDS`: the task's outcome is written, another thread takes the place, and what
-the old one returns, some day, is thrown away.
+What a timeout can do: it raises `Overdue` in the thread, at its next step of Python code. That is no `Exception`, as
+`asyncio.CancelledError` is none: a task's `finally` and `with` see it, its `except Exception` or `except TimeoutError`
+does not, nor does one in a library it calls. So a task that is tolerant of errors is ended all the same, and what it
+calls does not take its end for a timeout of its own. `do_retry` and the outcome have it as `TaskTimeoutError`.
+
+It cannot stop a call that stays in C (a long computation of a library, a blocking system call without Python in
+between), nor a task that catches `BaseException` and goes on. Such a thread is given up after `ABANDON_SECONDS`: the
+task's outcome is written, another thread takes the place, and what the old one returns, some day, is thrown away.
 """
 
 import ctypes
@@ -14,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from ...journal.limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS
-from ..errors import TaskTimeoutError
+from ..errors import Overdue, TaskTimeoutError
 from .base import Crew, Run, count_begun
 from .pipeline import Job, Outcome, Tasks, failure, run
 
@@ -95,9 +99,7 @@ class ThreadCrew(Crew):
                     continue
                 if not running.timed_out:
                     running.timed_out = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(ident), ctypes.py_object(TaskTimeoutError)
-                    )
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Overdue))
                 elif self._abandons and monotonic >= running.deadline + ABANDON_SECONDS:
                     self._abandon(ident, running, monotonic)
 
@@ -151,7 +153,7 @@ class ThreadCrew(Crew):
                         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
                     del self._running[ident]
                 break
-            except TaskTimeoutError:
+            except Overdue:  # outside of what the pipeline catches
                 if outcome is None:
                     outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
         seconds = running.seconds
