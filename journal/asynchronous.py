@@ -3,10 +3,11 @@
 import asyncio
 import atexit
 import contextlib
+import os
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
@@ -36,6 +37,15 @@ class Companion(Protocol):
 
     async def aclose(self) -> None:
         """Let go of the journal."""
+        ...
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A log that a forked child cannot go on with, and can make another of."""
+
+    def anew(self) -> Log:
+        """A log of the same URL and options that shares nothing with this one."""
         ...
 
 
@@ -172,6 +182,13 @@ class AsyncJournal:
         if self._opened and not self._closed and loop is not None and not loop.is_closed() and not loop.is_running():
             loop.run_until_complete(asyncio.wait_for(self.aclose(), EXIT_SECONDS_MAX))
 
+    def after_fork_in_child(self) -> None:
+        """Start anew, at the next use, as a writer of one's own: loop, connections and readers are the parent's."""
+        if isinstance(self._log, Renewable):
+            self._log = self._log.anew()
+            self._opened, self._loop = False, None
+            self._tails = SharedTails()
+
 
 _all: Final["weakref.WeakSet[AsyncJournal]"] = weakref.WeakSet()
 
@@ -182,4 +199,10 @@ def _leave() -> None:
             journal.leave()
 
 
+def _after_fork_in_child() -> None:
+    for journal in list(_all):
+        journal.after_fork_in_child()
+
+
 atexit.register(_leave)
+os.register_at_fork(after_in_child=_after_fork_in_child)

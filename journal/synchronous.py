@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import os
 import threading
 import time
 import weakref
@@ -135,6 +136,11 @@ class Journal:
         portal.start(closing)
         return portal, closing
 
+    def after_fork_in_child(self) -> None:
+        """The thread of the portal is in the parent."""
+        self._portal = None
+        self._portal_lock = threading.Lock()
+
 
 async def _next(events: AsyncIterator[Event]) -> Event:
     """Its next event, asked for on the loop, which then knows of an iterator to be closed before the loop is."""
@@ -159,4 +165,10 @@ def _leave() -> None:
             portal.close(LET_GO_SECONDS)
 
 
+def _after_fork_in_child() -> None:
+    for journal in list(_all):
+        journal.after_fork_in_child()
+
+
 atexit.register(_leave)
+os.register_at_fork(after_in_child=_after_fork_in_child)

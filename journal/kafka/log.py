@@ -7,8 +7,10 @@ not, and why each thing here is as it is, was measured on Kafka 4.3.1 and is tol
 import asyncio
 import functools
 import operator
+import os
 import re
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
@@ -32,6 +34,7 @@ from ..limits import (
     TOPIC_MESSAGE_BYTES_MIN,
 )
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
+from ..portal import keep_for_ever
 from ..snapshots import SnapshotStore
 from ..writer import Writer
 from .appender import Appender, Part
@@ -131,7 +134,11 @@ class KafkaLog:
         self._snapshots: KafkaSnapshots | None = None
         self._opening = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+        self._is_parents = False
         self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
+        _all.add(self)
 
     @property
     def partitions(self) -> int:
@@ -143,9 +150,11 @@ class KafkaLog:
 
         Raises `JournalUnavailable`, `UnsafeTopic` or `BadJournalURL`, each with what to do.
         """
+        self.check_open()
         async with self._opening:
             if self._facts is not None:
                 return
+            self._loop = asyncio.get_running_loop()
             quiet_client_logging()
             _tell_of_slow_records()
             facts = await ensure_topic(
@@ -446,6 +455,8 @@ class KafkaLog:
 
     async def aclose(self) -> None:
         """See `Log.aclose`. Waits at most `CLOSE_SECONDS_MAX` for appends; the callers of what is left are told."""
+        if self._is_parents:
+            return
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close(), name="journeyman-kafka-close")
         await asyncio.shield(self._closing)
@@ -468,7 +479,12 @@ class KafkaLog:
             await self._lookup.stop()
 
     def check_open(self) -> None:
-        """Raise `JournalClosed` once `aclose` was called."""
+        """Raise `JournalClosed` once `aclose` was called, and `JournalUnavailable` in a forked child."""
+        if self._is_parents:
+            raise JournalUnavailable(
+                f"this process was forked from one that has {self.url!r} open, whose connections it must not use: "
+                "open the journal here, and begin anew what reads it"
+            )
         if self._closing is not None:
             raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
 
@@ -489,6 +505,31 @@ class KafkaLog:
         """A reader was closed."""
         self._tails.discard(tail)
 
+    def anew(self) -> "KafkaLog":
+        """A log of the same topic and options, not opened, as a writer of its own: for a forked child."""
+        self.after_fork_in_child()
+        return KafkaLog(
+            self._connection,
+            self.topic,
+            partitions=self._asked_partitions,
+            replication=self._asked_replication,
+            url=self.url,
+            clock=self._clock,
+        )
+
+    def after_fork_in_child(self) -> None:
+        """Leave to the parent what is the parent's, and refuse to be used.
+
+        Nothing of it may ever be collected here: a connection that is collected is closed, by a word to the broker over
+        the parent's socket, or by an order to the parent's epoll, which both share, to hear it no more.
+        """
+        if not self._is_parents and self._process != os.getpid():
+            self._is_parents = True
+            for tail in self._tails:
+                tail.leave_to_parent()
+            if self._loop is not None:
+                keep_for_ever(self._loop, self)
+
     @property
     def _opened(self) -> TopicFacts:
         if self._facts is None:
@@ -506,6 +547,17 @@ class KafkaLog:
             f"Kafka at {self._connection.addresses} does not answer for the topic {self.topic!r} "
             f"({str(error) or type(error).__name__}); try again later"
         )
+
+
+_all: Final["weakref.WeakSet[KafkaLog]"] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for log in list(_all):
+        log.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _birth(writer: str) -> float:

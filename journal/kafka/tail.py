@@ -302,6 +302,10 @@ class KafkaTail:
         if self._closed:
             raise JournalClosed(f"this reader of {self._topic!r} is closed; make another")
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the consumer is the parent's, who reads on by it."""
+        self._closed = True
+
     async def aclose(self) -> None:
         """Stop fetching; closing twice is harmless."""
         if not self._closed:

@@ -72,3 +72,117 @@ _HOW_IN_ASYNCIO = ["asyncio", "asyncio dropped", "a loop that stands still"]
 @pytest.mark.parametrize("how", _HOW + _HOW_IN_ASYNCIO)
 def test_a_program_that_closes_nothing_ends_and_says_nothing(url: str, how: str) -> None:
     assert ran(_ENDING, url, how) == (3 if how == "exit" else 0, "", "")
+
+
+_FORKING = """
+import gc, os, sys, threading, warnings
+import journeyman as jm
+
+warnings.simplefilter("ignore", DeprecationWarning)  # to fork beside threads is what is asked of it
+journal, unused = jm.Journal(sys.argv[1]), jm.Journal(sys.argv[1])
+journal.append("parent.before")
+if sys.argv[2] == "busy":  # a thread appends while the process forks
+    threading.Thread(target=lambda: [journal.append("parent.beside") for _ in range(300)], daemon=True).start()
+tail = journal.tail()
+while next(tail).name != "parent.before":
+    pass
+children = []
+for number in range(3):
+    child = os.fork()
+    if not child:
+        try:
+            next(jm.Journal(sys.argv[1]).tail())
+            for each in range(5):
+                journal.append(f"child.n{number}", {"each": each})
+                unused.append(f"child.m{number}", {"each": each})
+            tail.close()
+            del tail
+            gc.collect()
+            if number == 1:
+                journal.close()
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        sys.exit(0)  # not _exit: what was inherited must survive the end of the interpreter, too
+    children.append(child)
+assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+journal.append("parent.after")
+names = {"parent.before"}
+while "parent.after" not in names:
+    names.add(next(tail).name)
+events = journal.read({0: 0}, 10_000).events
+assert names >= {f"child.{kind}{number}" for kind in "nm" for number in range(3)}, names
+for name in [f"child.{kind}{number}" for kind in "nm" for number in range(3)]:
+    assert [event.context["each"] for event in events if event.name == name] == list(range(5)), name
+writers = {event.name: event.writer for event in events}
+assert len({writer for name, writer in writers.items()}) == 7, writers
+assert writers["parent.before"] == writers["parent.after"]
+print("well")
+"""
+
+
+@pytest.mark.parametrize("how", ["idle", "busy"])
+@pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
+def test_a_forked_child_works_anew_and_leaves_the_parents_connections_alone(url: str, how: str) -> None:
+    assert ran(_FORKING, url, how) == (0, "well\n", "")
+
+
+_FORKING_BESIDE_A_WAIT = """
+import os, sys, threading, warnings
+import journeyman as jm
+
+warnings.simplefilter("ignore", DeprecationWarning)
+broker = jm.Broker(sys.argv[1])
+one, other = (jm.Message(task_name="any", uuid=name) for name in ("t1", "t2"))
+broker.submit(one)
+tracker, results = jm.StatusTracker(broker.journal), jm.ResultStore(broker.journal)
+tracker.get(one)
+threading.Thread(target=results.get, args=(one, 60_000), daemon=True).start()
+child = os.fork()
+if not child:
+    broker.submit(other)
+    assert tracker.get(other).status is jm.TaskStatus.SUBMITTED
+    sys.exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert tracker.get(other).status is jm.TaskStatus.SUBMITTED
+print("well")
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
+def test_a_child_forked_beside_a_wait_for_a_result_asks_for_statuses(url: str) -> None:
+    assert ran(_FORKING_BESIDE_A_WAIT, url) == (0, "well\n", "")
+
+
+_FORKING_A_LOG = """
+import asyncio, os, sys
+import journeyman as jm
+from journeyman.journal import JournalUnavailable, log_from_url
+
+async def main():
+    log = log_from_url(sys.argv[1])
+    await log.open()
+    tail = await log.tail((await log.bounds()).first)
+    child = os.fork()
+    if not child:
+        for use in (log.open(), log.bounds(), tail.page()):
+            try:
+                await use
+            except JournalUnavailable as error:
+                assert "was forked" in str(error), error
+            else:
+                os._exit(1)
+        await tail.aclose()
+        await log.aclose()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert await tail.page(timeout=0) is None
+    await log.aclose()
+
+asyncio.run(main())
+print("well")
+"""
+
+
+def test_a_log_and_its_reader_refuse_to_be_used_in_a_forked_child(url: str) -> None:
+    assert ran(_FORKING_A_LOG, url) == (0, "well\n", "")
