@@ -3,7 +3,7 @@
 A group is added when all are full and jobs wait, up to the ceiling; one that has been idle for a while is let go, down
 to the floor.
 
-What a timeout can do: it raises `TaskTimeoutError` in the thread, at its next step of Python code. It cannot stop a
+What a timeout can do: it raises `Overdue` in the thread, at its next step of Python code. It cannot stop a
 call that stays in C; after `ABANDON_SECONDS` the task has failed, the group takes nothing new, and is killed, and with
 it the call, when its other threads are done. A call in C that does not let go of the interpreter stops the whole group:
 then its process is killed after as long again; the other tasks in it are given back and no attempt of theirs is used.
