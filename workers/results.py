@@ -67,7 +67,10 @@ class ResultStore:
     async def _wait(self, task_id: str, timeout: int) -> None:
         try:
             await self._replica.wait_until(lambda _: self._over(task_id), timeout / 1_000)
-        except TimeoutError as error:
+        except TimeoutError as error:  # what may not have been read in that time is in the journal all the same
+            await self._replica.catch_up()
+            if self._over(task_id):
+                return
             task = self._replica.view.find(task_id)
             raise TimeoutError(f"no result of task {task_id!r} after {timeout:,} ms: {self._state(task)}") from error
 
