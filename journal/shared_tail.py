@@ -60,9 +60,8 @@ class SharedTail:
         # Counts when the tail moved past records that nobody is handed: a reader looks at its cursor then.
         self.moves = 0
         self._tail: Tail | None = None
-        self._leading = False
-        # To whom the leader has handed over, until that reader leads.
-        self._successor: Turn | None = None
+        # The place of who reads for all; the turn of the one to whom it was handed over, until that reader leads.
+        self._leader: Place | Turn | None = None
         self._leads_briefly = False
         self._is_urgent = False
         self._reading: asyncio.Task[Page | None] | None = None
@@ -76,7 +75,7 @@ class SharedTail:
         window = self.window
         if window is None or not window.covers(cursor):
             return False
-        return self._leading or window.ahead(cursor) <= PAGE_EVENTS
+        return self._leader is not None or window.ahead(cursor) <= PAGE_EVENTS
 
     def install(self, tail: Tail) -> Tail | None:
         """Read by this tail from now on, if nobody is further; the tail that it takes the place of.
@@ -84,17 +83,18 @@ class SharedTail:
         Returns `tail` itself if it is not needed.
         """
         cursor, window = tail.cursor, self.window
-        if window is not None and (self._leading or any(cursor[each] < at for each, at in window.head.items())):
+        further = window is not None and any(cursor[each] < at for each, at in window.head.items())
+        if further or self._leader is not None:
             return tail
         replaced, self._tail = self._tail, tail
         self.window = Window(cursor)
         return replaced
 
-    def try_to_lead(self) -> bool:
+    def try_to_lead(self, place: Place) -> bool:
         """Become the one who reads, if nobody is."""
-        if self._leading:
+        if self._leader is not None:
             return False
-        self._leading = True
+        self._leader = place
         return True
 
     def queue(self, *, first: bool = False) -> Turn:
@@ -110,9 +110,17 @@ class SharedTail:
         elif not self._leads_briefly:
             self._reading.cancel()
 
-    def end(self) -> Tail | None:
-        """The tail, which is nobody's any more."""
+    def leave(self, place: Place | None) -> tuple[Tail | None, list[Turn]]:
+        """A reader goes, the one at `place`: the tail if it is nobody's any more, and who has to look what to do."""
+        self.readers -= 1
+        if self.readers and (place is None or self._leader is not place):
+            return None, []
+        return self._end(), self._everybody()
+
+    def _end(self) -> Tail | None:
+        """The tail, by which nobody reads any more."""
         tail, self._tail, self.window = self._tail, None, None
+        self._leader = self._reading = None
         return tail
 
     def _everybody(self) -> list[Turn]:
@@ -122,10 +130,10 @@ class SharedTail:
     def _hand_over(self) -> list[Turn]:
         """Somebody who waits leads from here on, if anybody does."""
         if not self._waiting:
-            self._leading, self._successor = False, None
+            self._leader = None
             return []
-        self._leading, self._successor = True, self._waiting.pop(0)
-        return [self._successor]
+        turn = self._leader = self._waiting.pop(0)
+        return [turn]
 
     # --- without it -------------------------------------------------------------------------------------------------
 
@@ -134,46 +142,48 @@ class SharedTail:
         tail, window = self._tail, self.window
         timeout, self._is_urgent = 0 if self._is_urgent else timeout, False
         self._leads_briefly = timeout == 0
-        page: Page | None = None
-        error: Exception | None = None
         try:
-            if tail is not None:
-                page = await self._read(tail, timeout)
-        except Exception as raised:
-            error = raised
-        except BaseException:
-            self._end_lead(tail, window, self._arrived(), None)
+            page = await self._read(tail, timeout) if tail is not None else None
+            with self.lock:
+                if page is not None and tail is not None and self.readers == 1 and not self._waiting:
+                    alone = self.window is place.window and place.pass_over(page, limit, partition)
+                    if alone:  # then the page need not be kept
+                        self._leader = self._reading = None
+                        place.window.head.update(tail.cursor)
+                        return page
+            self._end_lead(tail, window, page)
+        except asyncio.CancelledError:
+            self._end_lead(tail, window, self._arrived())
             raise
-        with self.lock:
-            if page is not None and tail is not None and self.readers == 1 and not self._waiting:
-                alone = self.window is place.window and place.pass_over(page, limit, partition)
-                if alone:  # then the page need not be kept
-                    self._leading, self._reading = False, None
-                    place.window.head.update(tail.cursor)
-                    return page
-        self._end_lead(tail, window, page, error)
-        if error is not None and tail is not None:
-            await tail.aclose()
+        except BaseException as error:
+            # One that comes from outside, as Ctrl-C does, may have struck after the tail moved on and before its page
+            # was kept: whoever waits reads that by a tail of its own.
+            self._break_off(window, error)
+            if tail is not None and (isinstance(error, Exception) or not self.log.needs_loop):
+                await tail.aclose()
+            if not isinstance(error, Exception):
+                raise
         with self.lock:
             return place.take(limit, partition) if self.window is window and not place.is_lost() else None
 
-    def _end_lead(self, tail: Tail | None, window: Window | None, page: Page | None, error: Exception | None) -> None:
+    def _end_lead(self, tail: Tail | None, window: Window | None, page: Page | None) -> None:
         with self.lock:
-            self._leading = False
             if window is None or tail is None or self.window is not window:
-                woken = self._everybody()  # the last reader went meanwhile
-            elif error is not None:
-                woken = self._fail(window, error)
+                woken = self._everybody()  # the last reader went meanwhile, or who led has been closed
             else:
+                self._leader = self._reading = None
                 woken = self._add(window, tail, page)
-            self._reading = None
         _wake(woken)
 
-    def _fail(self, window: Window, error: Exception) -> list[Turn]:
-        # What is gone for the tail may be there for a reader further on: its own tail will say.
-        window.error = None if isinstance(error, HistoryTruncated) else error
-        self._tail = self.window = None
-        return self._everybody()
+    def _break_off(self, window: Window | None, error: BaseException) -> None:
+        with self.lock:
+            if window is not None and self.window is window:
+                # What is gone for the tail may be there for a reader further on: its own tail will say.
+                if isinstance(error, Exception) and not isinstance(error, HistoryTruncated):
+                    window.error = error
+                self._end()
+            woken = self._everybody()
+        _wake(woken)
 
     def _add(self, window: Window, tail: Tail, page: Page | None) -> list[Turn]:
         cursor = tail.cursor
@@ -205,20 +215,20 @@ class SharedTail:
             return None
         return reading.result()
 
-    async def wait(self, turn: Turn, timeout: float | None) -> bool:
-        """Wait for a turn, at most `timeout` seconds; say whether this reader leads now."""
+    async def wait(self, turn: Turn, place: Place, timeout: float | None) -> bool:
+        """Wait for a turn, at most `timeout` seconds; say whether this reader, at `place`, leads now."""
         try:
             await blocking.settled(turn, timeout)
         except BaseException:
             with self.lock:
-                leads = not self._leave(turn) and self._successor is turn
+                leads = not self._leave(turn) and self._leader is turn
                 woken = self._hand_over() if leads else []
             _wake(woken)
             raise
         with self.lock:
-            if self._leave(turn) or self._successor is not turn:
+            if self._leave(turn) or self._leader is not turn:
                 return False
-            self._successor = None
+            self._leader = place
             return True
 
     def _leave(self, turn: Turn) -> bool:
@@ -228,12 +238,10 @@ class SharedTail:
         return True
 
     def after_fork_in_child(self) -> None:
-        """Whoever read or waited is in the parent."""
+        """Whoever read or waited is in the parent, perhaps with a page that is not yet in the window."""
         self.lock = threading.Lock()
-        self._leading = False
-        self._successor = None
-        self._reading = None
         self._waiting = []
+        self._end()
 
 
 class Subscriber:
@@ -301,7 +309,7 @@ class Subscriber:
             if self._left(place):
                 return None
             page = self._take(place, limit, partition)
-            if page is not None or not shared.try_to_lead():
+            if page is not None or not shared.try_to_lead(place):
                 return page
         return await shared.lead(place, limit, 0, partition)
 
@@ -365,12 +373,12 @@ class Subscriber:
             page = self._take(place, limit, partition)
             if page is not None or shared.moves != moves:
                 return page, True
-            leads = shared.try_to_lead()
+            leads = shared.try_to_lead(place)
             turn = None if leads or (last and not shared.log.needs_loop) else shared.queue(first=last)
             if turn is not None and last:
                 shared.preempt()
         if turn is not None:
-            leads = await shared.wait(turn, None if last else remaining)
+            leads = await shared.wait(turn, place, None if last else remaining)
             if not leads:
                 return None, False
         if not leads:
@@ -428,14 +436,15 @@ class Subscriber:
         """Stop following; the last one closes the tail that was shared. Closing twice is harmless."""
         if self._closed:
             return
-        self._closed = True
         shared = self._shared
         self._begin = self.cursor
         with shared.lock:
-            shared.readers -= 1
-            tails = [self._own, shared.end() if shared.readers == 0 else None]
+            self._closed = True
+            own, place = self._own, self._place
             self._own = self._window = self._place = None
-        for tail in tails:
+            left, woken = shared.leave(place)
+        _wake(woken)
+        for tail in (own, left):
             if tail is not None:
                 await tail.aclose()
 
