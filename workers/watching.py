@@ -38,7 +38,8 @@ def task_replica(journal: AsyncJournal) -> Replica[WatchedTasks]:
     """The replica of the task view that this process keeps with `journal`, made at first use."""
     replica = journal.companions.get(_NAME)
     if replica is None:
-        made = Replica(journal, WatchedTasks(), snapshot_every=_PRECEDENCE * SNAPSHOT_EVENTS)
+        every = _PRECEDENCE * SNAPSHOT_EVENTS
+        made = Replica(journal, WatchedTasks(), snapshot_every=every, renew=WatchedTasks)
         replica = journal.companions.setdefault(_NAME, made)
     assert isinstance(replica, Replica)
     return replica

@@ -1,17 +1,20 @@
 """A replica keeps a view current: it reads what is there, then what comes, and can wait for a moment or a condition."""
 
+import asyncio
 import concurrent.futures
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor, Position
-from ...journal.errors import HistoryTruncated
+from ...journal.errors import HistoryTruncated, JournalError
 from ...journal.limits import SNAPSHOT_EVENTS
-from ...journal.log import Page, Tail
+from ...journal.log import Log, Page, Tail
 from ..truncation import told
 from .snapshots import SnapshotKeeper
 from .view import View
@@ -29,6 +32,10 @@ class Replica(Generic[V]):
 
     Any number of tasks, or of threads driving it, may wait on one replica: whoever comes first reads the log for all,
     the others wait for what it read. Nobody polls.
+
+    What strikes in the midst of a page, an error of the view or a signal handler's exception, leaves a view that is not
+    what the journal says. A fresh one, made by `renew`, then takes its place; without that, the replica says so from
+    then on by `RuntimeError`.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class Replica(Generic[V]):
         cursor: Mapping[int, int] | None = None,
         *,
         snapshot_every: int = SNAPSHOT_EVENTS,
+        renew: Callable[[], V] | None = None,
     ) -> None:
         self.view = view
         # What retention had removed before a view without snapshots began to read: such a view is of what is left.
@@ -46,11 +54,16 @@ class Replica(Generic[V]):
         self._snapshot_every = snapshot_every
         self._snapshots: SnapshotKeeper | None = None
         self._start = Cursor(cursor) if cursor is not None else None
+        self._renew = renew
         self._tail: Tail | None = None
         self._applied: dict[int, int] = {}
+        # While these are set the tail, or the view, may have moved on from `_applied`; a fork copies what it finds.
+        self._tail_moves = False
+        self._view_changes = False
         self._mutex = threading.Lock()
         self._reading = False
         self._waiting: list[concurrent.futures.Future[None]] = []
+        _all.add(self)
 
     @property
     def cursor(self) -> Cursor:
@@ -64,29 +77,62 @@ class Replica(Generic[V]):
 
         Where somebody else is reading already, waits for what they read instead.
         """
-        with self._mutex:
-            turn = None if not self._reading else concurrent.futures.Future[None]()
-            if turn is None:
-                self._reading = True
-            else:
-                self._waiting.append(turn)
-        if turn is not None:
-            return await blocking.settled(turn, timeout)
+        reads, turn = False, None
         try:
-            if self._tail is None:
-                await self._open()
-                return True
-            page = await self._tail.page(timeout=timeout)
-            if page is not None:
-                self._apply(page)
-            self._applied.update(self._tail.cursor)  # repeats, which nobody is handed, lie behind us, too
-            return page is not None
-        finally:
             with self._mutex:
-                self._reading = False
-                waiting, self._waiting = self._waiting, []
-            for each in waiting:
-                each.set_result(None)
+                if self._reading:
+                    turn = concurrent.futures.Future[None]()
+                    self._waiting.append(turn)
+                else:
+                    reads = self._reading = True
+            return await self._read(timeout) if turn is None else await blocking.settled(turn, timeout)
+        except BaseException:
+            if reads and self._view_changes and self._renew is not None:
+                self._begin_anew(self._renew())  # those who wait look at the view next
+            raise
+        finally:
+            if reads:
+                self._reading = False  # before anything is called, where a signal handler could raise
+                with self._mutex:
+                    waiting, self._waiting = self._waiting, []
+                for each in waiting:
+                    each.set_result(None)
+
+    async def _read(self, timeout: float | None) -> bool:
+        await self._mend()
+        tail = self._tail
+        if tail is None:
+            await self._open()
+            return True
+        self._tail_moves = True
+        try:
+            page = await tail.page(timeout=timeout)
+        except (JournalError, asyncio.CancelledError):
+            self._tail_moves = False
+            raise
+        if page is not None:
+            self._apply(page)
+        self._applied.update(tail.cursor)  # repeats, which nobody is handed, lie behind us, too
+        self._tail_moves = False
+        return page is not None
+
+    async def _mend(self) -> None:
+        """After an exception that struck anywhere: let go of what may have moved on from `_applied`."""
+        if self._view_changes:
+            if self._renew is None:
+                raise RuntimeError(
+                    f"the view {type(self.view).__name__} was interrupted in the midst of a page and is not what the "
+                    "journal says; make another, with a replica of its own"
+                )
+            self._begin_anew(self._renew())
+        if self._tail_moves:
+            if self._tail is not None:
+                await self._tail.aclose()
+            self._tail, self._tail_moves = None, False
+
+    def _begin_anew(self, view: V) -> None:
+        self.view, self._applied, self._snapshots, self.truncated = view, {}, None, None
+        self._tail_moves, self._view_changes = True, False
 
     async def catch_up(self) -> Cursor:
         """Apply all that was in the log at the moment of the call."""
@@ -109,12 +155,12 @@ class Replica(Generic[V]):
         `TimeoutError` says, with `describe`, what did not happen.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not predicate(self.view):
+        while self._is_spoilt() or not predicate(view := self.view):
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 raise TimeoutError(f"waited {timeout:g} s for {describe}")
             await self.advance(remaining)
-        return self.view
+        return view
 
     async def aclose(self) -> None:
         """Let go of the log, once a snapshot that is being stored is; the view stays as it is."""
@@ -124,19 +170,53 @@ class Replica(Generic[V]):
             await self._tail.aclose()
             self._tail = None
 
+    def _is_spoilt(self) -> bool:
+        return self._view_changes and not self._reading
+
     async def _open(self) -> None:
-        log = await self._journal.open()
-        start = self._start
-        if start is None:
-            self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
-            start = await self._snapshots.start()
-            if self.view.snapshot_name is None:
-                self.truncated = await told(log, start, f"a replica of the view {type(self.view).__name__}", _ADVICE)
-        tail = await self._journal.follow(start)
-        self._applied, self._tail = dict(start), tail
+        if not self._applied:
+            self._view_changes = True
+            try:
+                self._applied = dict(await self._beginning(await self._journal.open()))
+            except (Exception, asyncio.CancelledError):  # these leave a fresh view: see `View.restore`
+                self._view_changes = False
+                raise
+            self._view_changes = False
+        self._tail = await self._journal.follow(self._applied)
+
+    async def _beginning(self, log: Log) -> Cursor:
+        if self._start is not None:
+            return self._start
+        self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
+        start = await self._snapshots.start()
+        if self.view.snapshot_name is None:
+            self.truncated = await told(log, start, f"a replica of the view {type(self.view).__name__}", _ADVICE)
+        return start
 
     def _apply(self, page: Page) -> None:
+        self._view_changes = True
         self.view.apply_page(page)
         self._applied[page.partition] = page.next_offset
+        self._view_changes = False
         if self._snapshots is not None:
             self._snapshots.applied(self._applied, len(page.rows))
+
+    def after_fork_in_child(self) -> None:
+        """Whoever read or waited is in the parent, and so is what was stored beside."""
+        self._mutex = threading.Lock()
+        self._reading = False
+        self._waiting = []
+        self._tail = None
+        if self._snapshots is not None:
+            self._snapshots.after_fork_in_child()
+
+
+_all: Final["weakref.WeakSet[Replica[Any]]"] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for replica in list(_all):
+        replica.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -151,6 +151,10 @@ class SnapshotKeeper:
         elif job is not None:
             await asyncio.wait([job])
 
+    def after_fork_in_child(self) -> None:
+        """Whatever is being stored is stored in the parent."""
+        self._job = None
+
     def _in_background(self, work: Coroutine[Any, Any, None]) -> "concurrent.futures.Future[None] | asyncio.Task[None]":
         guarded = self._guarded(work)
         if self._log.needs_loop:

@@ -1,9 +1,12 @@
 """A replica: current, patient, shared by threads and by tasks, and never waiting for what is there already."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from floor import RepeatingLog, in_loop
@@ -195,3 +198,41 @@ def test_who_waits_in_a_thread_is_woken_by_an_append_and_not_by_looking(journal:
     journal.append("event.x")
     wait_until(done.is_set, "the thread to be woken by the append")
     thread.join()
+
+
+def test_in_a_forked_child_a_replica_goes_on_whoever_read_in_the_parent(tmp_path: Path) -> None:
+    """A thread of the parent is in the midst of a page, and is not there in the child."""
+    program = f"""
+import os, threading
+from journeyman.consumers import Replica, View
+from journeyman.journal import Journal
+inside, over = threading.Event(), threading.Event()
+class Names(View):
+    def __init__(self):
+        self.seen = []
+    def apply(self, event):
+        self.seen.append(event.name)
+        if len(self.seen) == 2 and threading.current_thread() is not threading.main_thread():
+            inside.set()
+            over.wait(30)
+journal = Journal("sqlite:///{tmp_path}/journal.db")
+journal.append_all([("event.x", {{}})] * 3)
+replica = Replica(journal.asynchronous, Names(), renew=Names)
+threading.Thread(target=lambda: journal.run(replica.catch_up()), daemon=True).start()
+assert inside.wait(30)
+child = os.fork()
+if not child:
+    journal.append("event.y")
+    journal.run(replica.catch_up())
+    os._exit(0 if replica.view.seen == ["event.x"] * 3 + ["event.y"] else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+over.set()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == "0", done.stderr
