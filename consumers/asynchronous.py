@@ -13,6 +13,7 @@ from .checkpoint import JournalCheckpoint
 from .course import ConsumerCourse
 from .definition import ConsumerOptions, PlainEvents
 from .engine.backlog import Backlog
+from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
 from .statistics import Statistics
@@ -89,10 +90,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         deadline = None if timeout < 0 else time.monotonic() + timeout
         taken: list[JournalEventBase] = []
         while not taken and (self._backlog.left or await self._more(deadline)):
-            for event in self._backlog.pending:
-                taken.append(event)
-                if len(taken) >= max_events:
-                    break
+            taken = self._backlog.take(max_events)
         return taken
 
     async def __aiter__(self) -> AsyncIterator[JournalEventBase]:
@@ -114,21 +112,9 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         except TimeoutError:
             raise TimeoutError("another task is waiting for the next event of this consumer") from None
         try:
-            if self._backlog.left or self._stream is not stream:
-                return True
-            ended = self._ended
-            if ended:
-                return False
-            batch = await stream.next_batch(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            if self._ended:  # closed or started anew meanwhile: what was read belongs to nobody
-                return False
-            self._ended = batch is None
-            if batch is not None:
-                self._backlog.install(batch)
-        except TimeoutError:
+            return await self._fetch(stream, deadline)
+        except OutOfTime:
             raise TimeoutError("no event came within the timeout given to poll(); the consumer goes on") from None
-        else:
-            return batch is not None
         finally:
             self._reading.release()
 

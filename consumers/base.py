@@ -15,6 +15,7 @@ from .course import ConsumerCourse
 from .definition import ConsumerOptions
 from .engine.backlog import Backlog
 from .engine.delivery import Delivery
+from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
 from .statistics import Statistics
@@ -73,7 +74,7 @@ class JournalConsumerBase(ConsumerCourse):
         self.journal = journal
         self._backlog = Backlog()
         self._interrupt: blocking.Interrupt | None = None
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()  # it knows whose it is, when a signal handler raises as it is acquired
         self._delivery: Delivery | None = None
         self._callback: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None = None
         self._on_error = on_error
@@ -166,10 +167,7 @@ class JournalConsumerBase(ConsumerCourse):
         self._raise_delivery_error()
         taken: list[JournalEventBase] = []
         while not taken and (self._backlog.left or self._more(deadline)):
-            for event in self._backlog.pending:
-                taken.append(event)
-                if len(taken) >= max_events:
-                    break
+            taken = self._backlog.take(max_events)
         return taken
 
     def __iter__(self) -> Iterator[JournalEventBase]:
@@ -189,26 +187,17 @@ class JournalConsumerBase(ConsumerCourse):
     def _refill(self, stream: Stream, deadline: float | None) -> bool:
         """Fetch the next batch, unless another thread just did."""
         patience = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
-        if not self._reading.acquire(timeout=patience):
-            raise TimeoutError("another thread is waiting for the next event of this consumer")
         try:
-            if self._backlog.left or self._stream is not stream:
-                return True
-            ended = self._ended
-            if ended:
-                return False
-            batch = self._run(stream.next_batch(None if deadline is None else max(0.0, deadline - time.monotonic())))
-            if self._ended:  # closed or started anew meanwhile: what was read belongs to nobody
-                return False
-            self._ended = batch is None
-            if batch is not None:
-                self._backlog.install(batch)
-        except TimeoutError:
+            if not self._reading.acquire(timeout=patience):
+                raise TimeoutError("another thread is waiting for the next event of this consumer")
+            return self._run(self._fetch(stream, deadline))
+        except OutOfTime:
             raise TimeoutError("no event came within the timeout given to poll(); the consumer goes on") from None
-        else:
-            return batch is not None
         finally:
-            self._reading.release()
+            try:  # noqa: SIM105 - a call before the release is where a signal handler could raise
+                self._reading.release()
+            except RuntimeError:  # it was not acquired
+                pass
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Drive a coroutine of the stream; a stop from another thread ends its waits."""

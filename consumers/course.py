@@ -17,16 +17,45 @@ class ConsumerCourse(ConsumerDefinition):
     _started_at = 0.0
     _committed: Cursor | None = None
     _backlog: Backlog
+    # Whether the stream may have moved on past what is in no batch here.
+    _torn = False
 
     def _set_out(self, stream: Stream) -> None:
         """Begin anew, on a stream that has been opened."""
-        self._stream, self._ended, self._backlog = stream, False, Backlog()
+        self._stream, self._ended, self._torn, self._backlog = stream, False, False, Backlog()
         self._started_at = time.monotonic()
 
     def _started(self, call: str) -> Stream:
         if self._stream is None:
             raise RuntimeError(f"{call}() was called before start(): start the consumer first")
         return self._stream
+
+    async def _fetch(self, stream: Stream, deadline: float | None) -> bool:
+        """See to it that events are pending; False at the end of the stream. One caller at a time.
+
+        Whatever ends it, a signal handler's exception for one, the next call hands out what was not handed out.
+        """
+        if self._backlog.left or self._stream is not stream:
+            return True
+        ended = self._ended
+        if ended:
+            return False
+        if self._torn:
+            await stream.rewind(self._backlog.cursor(stream.settled))
+        stream.settle()
+        self._torn = True
+        try:
+            batch = await stream.next_batch(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        except BaseException as error:
+            self._torn = not stream.survives(error)
+            raise
+        if self._ended:  # closed or started anew meanwhile: what was read belongs to nobody
+            return False
+        self._ended = batch is None
+        if batch is not None:
+            self._backlog.install(batch)
+        self._torn = False
+        return batch is not None
 
     @property
     def cursor(self) -> Cursor | None:

@@ -1,6 +1,7 @@
 """What a consumer has taken from its stream and not yet handed out."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from operator import length_hint
 
 from ...journal.cursor import Cursor
@@ -33,13 +34,25 @@ class Backlog:
 
     def install(self, batch: Batch) -> None:
         """Go on with the next batch; the one before has been handed out."""
-        self._before += 0 if self.batch.marker else len(self.batch.events)
-        self.batch, self.pending = batch, iter(batch.events)
+        before, pending = self._before + (0 if self.batch.marker else len(self.batch.events)), iter(batch.events)
+        # At once: nothing is called in between, where a signal handler could raise.
+        self._before, self.batch, self.pending = before, batch, pending
 
-    def put_back(self, pending: Iterator[JournalEventBase]) -> None:
-        """Have the event last taken from `pending` first in line again, unless others have moved on meanwhile."""
+    def take(self, most: int) -> list[JournalEventBase]:
+        """The next events, at most so many: all of them or, where a signal handler raises meanwhile, none."""
+        taken: list[JournalEventBase] = []
+        pending = self.pending
+        try:
+            taken.extend(islice(pending, most))
+        except BaseException:
+            self.put_back(pending, len(taken))
+            raise
+        return taken
+
+    def put_back(self, pending: Iterator[JournalEventBase], count: int = 1) -> None:
+        """Have the events last taken from `pending` first in line again, unless others have moved on meanwhile."""
         if self.pending is pending:
-            self.pending = iter(self.batch.events[len(self.batch.events) - length_hint(pending) - 1 :])
+            self.pending = iter(self.batch.events[len(self.batch.events) - length_hint(pending) - count :])
 
     def drop(self) -> None:
         """Hand out nothing more, not even to a loop that holds `pending`: it is emptied in place."""

@@ -4,11 +4,16 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from ...journal.asynchronous import AsyncJournal
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
 from ...journal.limits import GAP_SECONDS
 from ...journal.log import Log, Page
 from ...journal.shared_tail import Subscriber
+
+
+class OutOfTime(TimeoutError):
+    """No page came before the deadline."""
 
 
 class _Woken(Exception):
@@ -56,7 +61,7 @@ class Reader:
     ) -> Page | None:
         """The next page; None if it was woken or after `patience` seconds; of one partition, after a while anyway.
 
-        `TimeoutError` if the deadline (monotonic seconds) has passed without one.
+        `OutOfTime` if the deadline (monotonic seconds) has passed without one.
         """
         if partition is not None:
             patience = GAP_SECONDS if patience is None else min(patience, GAP_SECONDS)
@@ -70,7 +75,7 @@ class Reader:
         if page is not None:
             self.read[page.partition] = page.next_offset
         elif deadline is not None and time.monotonic() >= deadline:
-            raise TimeoutError
+            raise OutOfTime
         return page
 
     def _follow(self, cursor: Cursor) -> None:
@@ -117,6 +122,12 @@ class Reader:
         """Whether somebody wants to be looked at before the next wait; true once for each `wake`."""
         woken, self._woken = self._woken, False
         return woken
+
+    async def rewind(self, journal: AsyncJournal, cursor: Mapping[int, int]) -> None:
+        """Read on from `cursor` by another tail, wherever the one there was and this reader have come."""
+        await self._tail.aclose()  # first: what it holds up, others have to be able to go on with
+        self._tail = await journal.follow(cursor)
+        self._stashed, self.read = None, dict(cursor)
 
     async def aclose(self) -> None:
         """Let go of the tail."""

@@ -4,6 +4,7 @@ A stream is pulled: it reads the next page when it is asked for the next batch a
 back its reader and nothing else. What it holds is bounded by `CONSUMER_EVENTS_MAX`, however long history is.
 """
 
+import asyncio
 import enum
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from ..responses import END_OF_HISTORY, JournalResponses
 from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
 from .beginning import beginning
 from .merge import Merge
-from .reader import Reader
+from .reader import OutOfTime, Reader
 from .shaping import Shaped, Shaper
 
 
@@ -43,6 +44,7 @@ class Stream:
         self.phase = Phase.HISTORY
         # How far the log has been read by a consumer that has handed out every batch it took.
         self.settled: Mapping[int, int] = {}
+        self._settled_phase = self.phase
         # That the beginning of history was removed before this pass began, where no other place was named.
         self.truncated: HistoryTruncated | None = None
         self._journal = journal
@@ -84,8 +86,11 @@ class Stream:
             # Small pages keep a merge's events in the processor's cache; from afar each page has its price.
             self._limit = PAGE_EVENTS if log.needs_loop else max(PAGE_EVENTS // len(begin), MERGE_PAGE_EVENTS_MIN)
             self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
-            self._merge = Merge(begin, low=(self._limit + 1) // 2)
+            self._merge = self._new_merge()
         self._reader = Reader(log, await self._journal.follow(begin), begin, self._interrupt)
+
+    def _new_merge(self) -> Merge:
+        return Merge(self._begin, low=(self._limit + 1) // 2)
 
     async def _set_end(self, log: Log, bounds: Bounds) -> None:
         until = self._definition.until
@@ -156,12 +161,38 @@ class Stream:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while self.phase is not Phase.ENDED and self._reader is not None:
-            self.settled = self._handed
+            self.settle()
             batch = await self._step(self._reader, deadline)
             if batch is not None and batch.events:
                 return batch
         await self.aclose()
         return None
+
+    def settle(self) -> None:
+        """Take note that every batch so far has been handed out: `rewind` goes back no further."""
+        self.settled, self._settled_phase = self._handed, self.phase
+
+    def survives(self, error: BaseException) -> bool:
+        """Whether `next_batch`, which raised this, may just be called again; after any other comes `rewind`.
+
+        It may after an error of the log or of a hook, and after a wait that was ended. Any other can come from outside,
+        as Ctrl-C does, and strike between two steps that belong together.
+        """
+        if isinstance(error, (JournalError, OutOfTime, asyncio.CancelledError)):
+            return True
+        return any(error is known for known in self._errors.values())
+
+    async def rewind(self, cursor: Mapping[int, int]) -> None:
+        """Go on from `cursor`, up to which events have been handed out: what was read beyond it is read again."""
+        reader = self._reader
+        if self.phase is Phase.ENDED or reader is None:
+            return
+        await reader.rewind(self._journal, cursor)
+        self._handed = dict(cursor)
+        self._errors.clear()
+        if self.phase is Phase.LIVE:  # not if another thread has ended it
+            self.phase = self._settled_phase
+        self._merge = self._new_merge() if self.phase is Phase.HISTORY and len(self._begin) > 1 else None
 
     async def _step(self, reader: Reader, deadline: float | None) -> Batch | None:
         if self.phase is Phase.LIVE:

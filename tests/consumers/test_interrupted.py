@@ -1,0 +1,199 @@
+"""Who catches what a signal handler raised, wherever that was, and goes on misses nothing."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import pytest
+from journeyman.consumers import JournalConsumer, JournalEventBase, Replica, View
+from journeyman.journal import Journal
+from journeyman.journal.event import Event
+from journeyman.journal.memory.log import MemoryLog, MemoryStore
+
+T = TypeVar("T")
+
+# What is interrupted as it is called has not begun.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+PATIENCE = 30.0
+# CPython 3.11 loses count of references where a profiler raises as a coroutine or a comprehension begins, and nobody
+# hears what is raised as a weak reference goes.
+_NOT_AS_IT_BEGINS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR | inspect.CO_NESTED
+_NOT_IN = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>", "_remove")
+MOMENTS = ["call", "c_return"]
+
+
+class Alarm:
+    """Raises `error` once, at the given one of the moments at which the interpreter would run a signal handler.
+
+    These are the beginnings of functions ("call") and the ends of those written in C ("c_return").
+    """
+
+    def __init__(self, moment: int, what: str, error: type[BaseException]) -> None:
+        self.rang = False
+        self._left = moment
+        self._what = what
+        self._error = error
+
+    def call(self, function: Callable[[], T]) -> T | None:
+        """Call it; None if the alarm rang meanwhile."""
+        if self.rang:
+            return function()
+        sys.setprofile(self._count)
+        try:
+            return function()
+        except self._error:
+            if self._left:
+                raise
+            return None
+        finally:
+            sys.setprofile(None)
+
+    def _count(self, frame: FrameType, what: str, called: Any) -> None:
+        if what != self._what or called is sys.setprofile or frame.f_code.co_name in _NOT_IN:
+            return
+        if what == "call" and frame.f_code.co_flags & _NOT_AS_IT_BEGINS:
+            return
+        self._left -= 1
+        if not self._left:
+            self.rang = True
+            sys.setprofile(None)
+            raise self._error
+
+
+class Numbers(View):
+    """The numbers of all events, in order."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def apply(self, event: Event) -> None:
+        self.seen.append(event.context["n"])
+
+
+def filled(journal: Journal, first: int, many: int) -> list[Any]:
+    journal.append_all([("order.paid", {"n": n}, str(n)) for n in range(first, first + many)])
+    return list(range(first, first + many))
+
+
+@pytest.fixture(params=["memory", "partitions", "sqlite"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Journal]:
+    """Makes empty journals."""
+    numbers = count()
+    logs: dict[str, Callable[[], str | MemoryLog]] = {
+        "memory": lambda: MemoryLog(MemoryStore()),
+        "partitions": lambda: MemoryLog(MemoryStore(partitions=3)),
+        "sqlite": lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db?sync=normal",
+    }
+    return lambda: Journal(logs[request.param]())
+
+
+def every_moment(
+    fresh: Callable[[], Journal],
+    work: Callable[[Journal, Alarm], None],
+    what: str,
+    error: type[BaseException] = KeyboardInterrupt,
+) -> None:
+    """Have `work` interrupted at each moment there is in it, once at a time; at each fifth where there are many."""
+    moment = 1
+    while True:
+        alarm = Alarm(moment, what, error)
+        with fresh() as journal:
+            work(journal, alarm)
+            moment += 5 if journal.url.startswith("sqlite") else 1
+        if not alarm.rang:
+            assert moment > 20
+            return
+
+
+Take = Callable[[Alarm, JournalConsumer], list[JournalEventBase]]
+
+
+def one(alarm: Alarm, consumer: JournalConsumer) -> list[JournalEventBase]:
+    event = alarm.call(lambda: consumer.poll(PATIENCE))
+    return [] if event is None else [event]
+
+
+def some(alarm: Alarm, consumer: JournalConsumer) -> list[JournalEventBase]:
+    return alarm.call(lambda: consumer.poll_batch(7, PATIENCE)) or []
+
+
+def took(take: Take, alarm: Alarm, consumer: JournalConsumer, many: int) -> list[Any]:
+    got: list[JournalEventBase] = []
+    while len(got) < many:
+        got += take(alarm, consumer)
+    return ["|" if event.is_empty() else event.context["n"] for event in got]
+
+
+@pytest.mark.parametrize("what", MOMENTS)
+@pytest.mark.parametrize("take", [one, some])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+def test_a_consumer_hands_out_each_event_once(
+    fresh: Callable[[], Journal], what: str, take: Take, error: type[BaseException]
+) -> None:
+    def work(journal: Journal, alarm: Alarm) -> None:
+        wanted = filled(journal, 0, 20)
+        with JournalConsumer(journal, include_sentinel=True) as consumer:
+            history = took(take, alarm, consumer, 21)
+            assert history.count("|") == 1
+            assert sorted(history[:-1]) == wanted
+            assert history[-1] == "|"
+            wanted = filled(journal, 20, 10)
+            assert sorted(took(take, alarm, consumer, 10)) == wanted
+
+    every_moment(fresh, work, what, error)
+
+
+@pytest.mark.parametrize("what", MOMENTS)
+def test_nor_does_one_that_follows_beside_miss_what_was_read_for_both(fresh: Callable[[], Journal], what: str) -> None:
+    def work(journal: Journal, alarm: Alarm) -> None:
+        with JournalConsumer(journal, full=False) as consumer, JournalConsumer(journal, full=False) as other:
+            for each in (consumer, other):
+                with pytest.raises(TimeoutError):
+                    each.poll(0)
+            for _ in range(2):
+                wanted = filled(journal, 0, 10)
+                assert sorted(took(one, alarm, consumer, 10)) == wanted
+                assert sorted(took(one, alarm, other, 10)) == wanted
+
+    every_moment(fresh, work, what)
+
+
+@pytest.mark.parametrize("what", MOMENTS)
+def test_a_replica_that_can_renew_its_view_has_all_of_it_once(fresh: Callable[[], Journal], what: str) -> None:
+    def work(journal: Journal, alarm: Alarm) -> None:
+        wanted = filled(journal, 0, 20)
+        replica = Replica(journal.asynchronous, Numbers(), renew=Numbers)
+        for _ in range(2):
+            while alarm.call(lambda: journal.run(replica.catch_up())) is None:
+                pass
+            assert sorted(replica.view.seen) == wanted
+            wanted.extend(filled(journal, len(wanted), 5))
+        journal.run(replica.wait_until(lambda view: sorted(view.seen) == wanted, PATIENCE))
+        journal.run(replica.aclose())
+
+    every_moment(fresh, work, what)
+
+
+def test_one_that_cannot_renew_it_says_so_instead_of_showing_half_a_page() -> None:
+
+    class Struck(Numbers):
+        def apply(self, event: Event) -> None:
+            if len(self.seen) == 3:
+                raise KeyboardInterrupt
+            super().apply(event)
+
+    with Journal("memory://") as journal:
+        filled(journal, 0, 20)
+        replica = Replica(journal.asynchronous, Struck())
+        with pytest.raises(KeyboardInterrupt):
+            journal.run(replica.catch_up())
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="the view Struck was interrupted in the midst of a page"):
+                journal.run(replica.wait_until(lambda view: bool(view.seen)))
