@@ -115,7 +115,7 @@ assert names >= {f"child.{kind}{number}" for kind in "nm" for number in range(3)
 for name in [f"child.{kind}{number}" for kind in "nm" for number in range(3)]:
     assert [event.context["each"] for event in events if event.name == name] == list(range(5)), name
 writers = {event.name: event.writer for event in events}
-assert len({writer for name, writer in writers.items()}) == 7, writers
+assert len({writer[15:] for writer in writers.values()}) == 7, writers  # not by their times alone
 assert writers["parent.before"] == writers["parent.after"]
 print("well")
 """
