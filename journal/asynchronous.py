@@ -16,14 +16,10 @@ import uuid_utils  # noqa: F401
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context
-from .limits import CLOSE_SECONDS_MAX, PAGE_EVENTS
+from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Log
 from .shared_tail import SharedTails, Subscriber
 from .url import log_from_url
-
-# How long a program's end waits for the journals it left open, in seconds: they finish what was accepted, and then
-# their connections are closed.
-EXIT_SECONDS_MAX: Final = 2 * CLOSE_SECONDS_MAX
 
 # What `append_all` takes for one event: its name, its context and, where it has one, its key.
 EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]

@@ -183,6 +183,9 @@ LOOKUP_SECONDS_MAX: Final = 30.0
 APPEND_SECONDS_MAX: Final = 60.0
 # How long closing waits for appends that are under way, in seconds.
 CLOSE_SECONDS_MAX: Final = 10.0
+# How long a program's end waits for the journals it left open, in seconds: they finish what was accepted, and then
+# their connections are closed.
+EXIT_SECONDS_MAX: Final = 2 * CLOSE_SECONDS_MAX
 # What may wait for a broker that is away, in bytes of all appends together.
 APPEND_QUEUE_BYTES_MAX: Final = 64 * MIB
 # How many appends a log remembers the positions of, so that a repeat is answered without reading the log.

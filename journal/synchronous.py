@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from . import blocking
-from .asynchronous import EXIT_SECONDS_MAX, AsyncJournal, EventItem, Reading
+from .asynchronous import AsyncJournal, EventItem, Reading
 from .cursor import Cursor
 from .errors import JournalClosed
 from .event import Draft, Event
-from .limits import LET_GO_SECONDS, PAGE_EVENTS
+from .limits import EXIT_SECONDS_MAX, LET_GO_SECONDS, PAGE_EVENTS
 from .log import Bounds, Log
 from .portal import Call, Portal
 
