@@ -368,9 +368,7 @@ class TaskView(View):
         if name in _NOTED:
             self._note(name, context, task)
         if task.state is _CLAIMED and to is not _CLAIMED:
-            holder = session if worker == task.worker else self.session(partition, task.worker)
-            if holder is not None:
-                holder.claims.pop(task.id, None)
+            self._release(task, session if worker == task.worker else self.session(partition, task.worker))
         self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
 
@@ -389,6 +387,10 @@ class TaskView(View):
             self._clear(task)
         else:
             task.collected = True
+
+    def _release(self, task: TaskState, holder: SessionState | None) -> None:
+        if holder is not None:
+            holder.claims.pop(task.id, None)
 
     def _hold(self, task: TaskState, session: SessionState, offset: int, timestamp: float) -> None:
         """Give the task to a session: the position of the claim is its token."""
