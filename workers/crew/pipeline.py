@@ -33,10 +33,11 @@ class Lease:
     which nothing new is started. `spent` once it was opened: an id is good for one session.
     """
 
-    __slots__ = ("acknowledged_at", "partition", "spent", "start_until", "worker")
+    __slots__ = ("acknowledged_at", "encoded", "partition", "spent", "start_until", "worker")
 
     def __init__(self, worker: str, partition: int) -> None:
         self.worker = worker
+        self.encoded = worker.encode()
         self.partition = partition
         self.acknowledged_at = time.monotonic()
         self.start_until = 0.0
@@ -90,7 +91,7 @@ class Outcome(msgspec.Struct, gc=False):
         job = self.job
         return b'{"task":%b,"worker":"%b","claim":%d%b}' % (
             orjson.dumps(job.state.id),
-            job.lease.worker.encode(),
+            job.lease.encoded,
             job.claim,
             self.detail,
         )
@@ -103,7 +104,8 @@ def run(job: Job, tasks: Tasks) -> Outcome:
     """Run a job to its outcome; nothing a task does escapes from here."""
     if not job.may_start:
         return unstarted(job)
-    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks))
+    ending = execute(job.state.name, job.row, job.prior_attempts, tasks)
+    return Outcome(job, ending.name, ending.detail, ending.due)
 
 
 async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
@@ -116,7 +118,8 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     try:
         message = _message(job.row, job.prior_attempts)
         result = await task.op(message)
-        return _outcome(job, _succeeded(result, started))
+        ending = _succeeded(result, started)
+        return Outcome(job, ending.name, ending.detail, ending.due)
     except asyncio.CancelledError:
         raise
     except BaseException as error:
@@ -185,7 +188,7 @@ def _message(row: bytes, prior_attempts: int) -> Message:
 
 def _succeeded(result: Any, started: float) -> Ending:
     encoded = _encode_result(result)
-    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (_milliseconds_since(started), encoded))
+    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % ((time.perf_counter() - started) * 1_000, encoded))
 
 
 class UnserialisableResult(TypeError):

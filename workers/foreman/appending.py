@@ -75,11 +75,8 @@ class Appending:
             logger.exception("an outcome could not be written where its task was run: left to the foreman")
         outcome.written = Written(entry, event, begun)
 
-    async def to_write(self, outcome: Outcome, sessions: OwnSessions) -> Entry | None:
-        """What is to be written of an outcome; None if `write_alone` has done it: then it is applied."""
-        written: Written | None = outcome.written
-        if written is None:
-            return outcome_entry(outcome)
+    async def still_to_write(self, written: Written, sessions: OwnSessions) -> Entry | None:
+        """What `write_alone` has left to be written; None if it has done it: then it is applied."""
         if written.event is None:
             return written.entry  # the same draft: should it have landed after all, it is not doubled
         await self._apply([written.entry], [written.event], written.begun, sessions)
@@ -108,7 +105,9 @@ class Appending:
             else:  # it was read before its acknowledgement came
                 task = self._view.find(entry.fact.task)
                 accepted = task is not None and task.changed == event.offset
-            if event.name in OUTCOMES:
+            if accepted and event.name == names.SUCCEEDED:  # as nearly always
+                self._statistics.succeeded += 1
+            elif event.name in OUTCOMES:
                 self._count(event.name, entry.fact.task, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._watch.probed(self._view, partition, time.monotonic())
@@ -119,8 +118,6 @@ class Appending:
         if not accepted:
             counts.refused += 1
             logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
-        elif name == names.SUCCEEDED:
-            counts.succeeded += 1
         elif name == names.RETRIED:
             counts.retried += 1
         elif name == names.FAILED:

@@ -44,6 +44,7 @@ from .entries import (
     expire_entry,
     join_entry,
     leave_entry,
+    outcome_entry,
     within_limits,
 )
 from .lane import Lane
@@ -306,8 +307,9 @@ class Foreman:
         entries: list[Entry] = []
         for lane in self._lanes.values():
             for outcome in lane.outcomes(monotonic, draining=draining):
-                entry = await self._appending.to_write(outcome, self._sessions)
-                if entry is not None:
+                if outcome.written is None:
+                    entries.append(outcome_entry(outcome))
+                elif (entry := await self._appending.still_to_write(outcome.written, self._sessions)) is not None:
                     entries.append(entry)
         return entries
 
