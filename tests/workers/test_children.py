@@ -403,7 +403,6 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another
             await crew.started("hog", 1)
             assert len(crew.crew._children) == 1, "they were put behind it"
             outcomes = await crew.has(19)
-            assert len(crew.crew._children) == 2
             if crew.crew.size == 2:  # in a group the other thread may have run some before the interpreter was held
                 assert held not in {result(outcome) for outcome in outcomes}
             assert crew.crew.running <= 2, "a second place of the group cannot be left again"
