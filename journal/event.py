@@ -19,7 +19,6 @@ from .cursor import Position
 from .errors import EventTooLarge, InvalidEvent
 from .limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, TIMESTAMP_SECONDS_MAX
 
-_dumps: Final = orjson.dumps
 _NULL: Final = b"null"  # looked for by `find`: `in` takes the bytes for a number first, at four times the cost
 EMPTY_CONTEXT: Final = msgspec.Raw(b"{}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -102,9 +101,8 @@ def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
     try:
         # Copied: what orjson returns was cut from a buffer of a kilobyte, and keeping many of those costs the allocator
         # ten times what the encoding does (measured: 4.5 µs an event against 0.3 µs).
-        encoded = b"%b" % _dumps(context if type(context) is dict else dict(context))
-        if encoded.find(_NULL) >= 0:
-            refuse_infinite(context, encoded)
+        encoded = b"%b" % orjson.dumps(context if isinstance(context, dict) else dict(context))
+        refuse_infinite(context, encoded)
     except (TypeError, ValueError) as error:
         raise InvalidEvent(f"the context of {name!r} cannot be written as JSON: {error}") from error
     return encoded

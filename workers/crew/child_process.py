@@ -110,10 +110,6 @@ class ChildProcess:
 
     # -- what it has begun -------------------------------------------------------------------------------------------
 
-    def begun(self) -> list[Run]:
-        """The jobs that it has begun and not reported, the oldest first."""
-        return [self.runs[index] for index in range(len(self.runs) - self._permits.left)]
-
     def running(self) -> list[Run]:
         """The jobs that it is at, and those that it is about to begin.
 

@@ -104,8 +104,7 @@ def run(job: Job, tasks: Tasks) -> Outcome:
     """Run a job to its outcome; nothing a task does escapes from here."""
     if not job.may_start:
         return unstarted(job)
-    ending = execute(job.state.name, job.row, job.prior_attempts, tasks)
-    return Outcome(job, ending.name, ending.detail, ending.due)
+    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks))
 
 
 async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
@@ -118,8 +117,7 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     try:
         message = _message(job.row, job.prior_attempts)
         result = await task.op(message)
-        ending = _succeeded(result, started)
-        return Outcome(job, ending.name, ending.detail, ending.due)
+        return _outcome(job, _succeeded(result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
