@@ -27,7 +27,7 @@ from ..errors import AppendInDoubt, JournalClosed, JournalUnavailable
 from ..event import Draft, Event, place, record
 from ..limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
 from ..writer import MICROSECONDS, Writer
-from .file import Synchronous, begin_patiently, connect, damaged, explained, is_journal
+from .file import Synchronous, begin, connect, damaged, explained, is_journal
 from .repeats import Identity, Landmarks, identities, search
 from .write_lock import WriteLock
 
@@ -295,12 +295,7 @@ class Committer:
         transaction: _Transaction | None = None
         committing = False
         try:
-            try:
-                cursor.execute("BEGIN IMMEDIATE")
-            except apsw.BusyError:
-                if not patient:
-                    raise
-                begin_patiently(connection)
+            begin(connection, cursor, patient=patient)
             self.catch_up(cursor)
             transaction = _Transaction(self.end)
             for entry in batch:
@@ -339,10 +334,7 @@ class Committer:
         with self.engine:
             connection = self.connected()
             try:
-                if patient:
-                    begin_patiently(connection)
-                else:
-                    connection.execute("BEGIN IMMEDIATE")
+                begin(connection, connection.cursor(), patient=patient)
                 write(connection)
                 connection.execute("COMMIT")
             except BaseException as error:
@@ -378,7 +370,7 @@ class Committer:
             connection = connect(self.path, self._synchronous)
             if not is_journal(connection, self.path):
                 raise damaged(self.path, "it is empty")
-            connection.set_busy_timeout(0)  # who may wait says so: `begin_patiently`
+            connection.set_busy_timeout(0)  # who may wait says so: `begin`
             self._connection = connection
         return self._connection
 

@@ -55,13 +55,21 @@ def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> aps
     return connection
 
 
-def begin_patiently(connection: apsw.Connection) -> None:
-    """Begin to write through a connection that waits for nobody, having waited for a program that does not queue."""
-    connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
+def begin(connection: apsw.Connection, cursor: apsw.Cursor, *, patient: bool) -> None:
+    """Begin to write through a connection that waits for nobody; `apsw.BusyError` if another program is at the file.
+
+    Only who is `patient` waits for that program first.
+    """
     try:
-        connection.execute("BEGIN IMMEDIATE")
-    finally:
-        connection.set_busy_timeout(0)
+        cursor.execute("BEGIN IMMEDIATE")
+    except apsw.BusyError:
+        if not patient:
+            raise
+        connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        finally:
+            connection.set_busy_timeout(0)
 
 
 def connect_reader(path: str) -> apsw.Connection:
