@@ -129,22 +129,28 @@ class Ringer:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
-    def ring(self, end: int = FARTHEST, row: bytes | None = None) -> None:
-        """Ring every bell that hangs: the log goes up to `end` now. Never waits and never fails.
+    def ring(self, end: int = FARTHEST, row: bytes | None = None) -> bool:
+        """Ring every bell that hangs: the log goes up to `end` now; say whether there was any. Never waits or fails.
 
         `row` is the record before `end`, if it came alone: readers who wait for just that need not look for it.
         """
-        ring = _ring(end, row)
-        self._ring(self._belfry, ring)
-        if self._others and (now := time.monotonic()) > self._others_at:
+        now = time.monotonic()
+        rung = self._ring(self._belfry, now, end, row)
+        if self._others and now > self._others_at:
             self._others_at = now + DOORBELL_POLL_SECONDS
             for belfry in self._others:
-                self._ring(belfry, ring)
+                rung = self._ring(belfry, now, end, row) or rung
+        return rung
 
-    def _ring(self, belfry: "_Belfry", ring: bytes) -> None:
-        for path in belfry.bells():
+    def _ring(self, belfry: "_Belfry", now: float, end: int, row: bytes | None) -> bool:
+        bells = belfry.bells(now)
+        if not bells:
+            return False
+        ring = _ring(end, row)
+        for path in bells:
             if not _send(self._sock, path, ring):
                 belfry.remove(path)
+        return True
 
     def close(self) -> None:
         """Let go of the socket, and leave nothing behind in the temporary directory when nobody listens."""
@@ -164,9 +170,8 @@ class _Belfry:
         self._seen = b""
         self._look_again_at = 0.0
 
-    def bells(self) -> list[str]:
+    def bells(self, now: float) -> list[str]:
         mark = self._map[:_MARK_BYTES] if self._map is not None else b""
-        now = time.monotonic()
         if mark and mark == self._seen and now < self._look_again_at:
             return self._paths
         if self._map is None or now >= self._look_again_at:

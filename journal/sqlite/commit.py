@@ -34,6 +34,20 @@ from .write_lock import WriteLock
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
 _INSERT_ALL: Final = "INSERT INTO events (position, event) SELECT ?1 + rowid, value FROM carray(?2)"
 _INSERT: Final = "INSERT INTO events (position, event) VALUES (?, ?)"
+# Nothing if the log does not end just before: somebody else has appended.
+_INSERT_NEXT: Final = (
+    "INSERT INTO events (position, event) SELECT ?1, ?2 WHERE (SELECT max(position) FROM events) = ?1 - 1"
+)
+# After these nothing of a statement has landed; after any other error it may have.
+_NOT_LANDED: Final = (
+    apsw.CantOpenError,
+    apsw.FullError,
+    apsw.LockedError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ReadOnlyError,
+    apsw.SQLError,
+)
 _LAST: Final = "SELECT position, event FROM events ORDER BY position DESC LIMIT 1"
 _KEPT: Final = "SELECT name, value FROM kept"
 
@@ -51,18 +65,24 @@ _NOTHING: Final[Mapping[Identity, Event]] = {}
 class Entry:
     """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
 
-    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to")
+    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to", "shared")
 
     def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
         self.plain = plain and bool(drafts)
         self.done = False
+        self.shared = False  # whether others were committed with it
         self.events: list[Event] = []
         self.error: Exception | None = None
         # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
         self.known: Mapping[Identity, Event] = _NOTHING
         self.searched_to = 0
         self._waiter: Future[None] | None = None
+
+    @property
+    def is_new_and_alone(self) -> bool:
+        """Whether it is one draft, and was not handed in before."""
+        return self.plain and len(self.drafts) == 1 and not self.drafts[0].seq
 
     def finish(self, error: Exception | None = None) -> None:
         """Tell the one who waits."""
@@ -165,27 +185,33 @@ class Committer:
 
     # Who commits
 
-    def commit_alone(self, entry: Entry) -> bool:
-        """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so."""
+    def commit_alone(self, entry: Entry, *, patient: bool = True) -> bool:
+        """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so.
+
+        Who is not `patient`, in a loop for one, leaves it also where another program is at the file.
+        """
         if self._queue or not self._seat.acquire(blocking=False):
             return False
         try:
             try:
                 if self._closed or not self.lock.try_acquire():
                     return False
-                self._commit([entry])
+                self._commit([entry], patient=patient)
+            except apsw.BusyError:
+                return False
             finally:
                 self.lock.release()  # an interrupt may have come between taking it and saying so
         finally:
             self._seat.release()
             self._pass_on()
-        self._announce()
+        if self._announce() and patient:
+            _give_way()
         return True
 
     def combine(self, *, patient: bool = True) -> None:
         """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will.
 
-        Who is not `patient`, in a loop for one, leaves it to somebody else also where another program is at the file.
+        Who is not `patient` leaves it to somebody else also where another program is at the file.
         """
         if self._seat.acquire(blocking=False):
             try:
@@ -255,6 +281,9 @@ class Committer:
         batch: list[Entry] = []
         try:
             batch = self._take()
+            if len(batch) > 1:
+                for entry in batch:
+                    entry.shared = True
             if batch:
                 self._commit(batch, patient=patient)
         finally:
@@ -292,6 +321,9 @@ class Committer:
     def _transact(self, batch: list[Entry], patient: bool) -> None:
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
+        if len(batch) == 1 and self.end > 0 and batch[0].is_new_and_alone and self._insert_next(cursor, batch[0]):
+            self._cursor = cursor
+            return
         transaction: _Transaction | None = None
         committing = False
         try:
@@ -309,14 +341,47 @@ class Committer:
                 for draft in transaction.drafts:
                     self.writer.forget(draft)
             if committing and isinstance(error, apsw.Error):
-                raise AppendInDoubt(
-                    f"the commit to {self.path} failed ({error}); whether it landed is unknown. "
-                    "Append the same drafts again: what landed is not doubled."
-                ) from error
+                raise self._in_doubt(error) from error
             raise
         self.end = transaction.end
         self._news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
         self._cursor = cursor
+
+    def _insert_next(self, cursor: apsw.Cursor, entry: Entry) -> bool:
+        """Append the one new event of an entry in one statement if nobody else has appended since; say whether it was.
+
+        Instead of four, on the way of each lone append: begin, look where the log ends, insert, commit.
+        """
+        connection, draft, offset = cursor.connection, entry.drafts[0], self.end
+        entry.searched_to = offset
+        inserted = False
+        try:
+            events, rows = self.writer.record_all(entry.drafts, self._clock(), offset)
+            cursor.execute(_INSERT_NEXT, (offset + 1, rows[0]))
+            inserted = connection.changes() == 1
+        except apsw.BusyError:
+            pass  # another program is at the file: who is patient waits for it
+        except BaseException as error:
+            self._undo(connection, error)
+            if isinstance(error, _NOT_LANDED):
+                self.writer.forget(draft)
+            elif isinstance(error, apsw.Error):
+                raise self._in_doubt(error) from error
+            raise
+        if not inserted:
+            self.writer.forget(draft)
+            return False
+        self.landmarks.add(draft.seq, offset)
+        entry.events = events
+        self.end = offset + 1
+        self._news = self.end, rows[0]
+        return True
+
+    def _in_doubt(self, error: apsw.Error) -> AppendInDoubt:
+        return AppendInDoubt(
+            f"the commit to {self.path} failed ({error}); whether it landed is unknown. "
+            "Append the same drafts again: what landed is not doubled."
+        )
 
     def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> None:
         if transaction.rows:
@@ -440,8 +505,8 @@ class Committer:
             self._disconnect()
         self._ringer.ring()
 
-    def _announce(self) -> None:
-        self._ringer.ring(*self._news)
+    def _announce(self) -> bool:
+        return self._ringer.ring(*self._news)
 
     def _disconnect(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
@@ -464,6 +529,16 @@ class Committer:
         if self._helper is not None:
             self._work.release()
         self.lock.close()
+
+
+def _give_way() -> None:
+    """Let those go first who were just woken.
+
+    The system puts them on the processor of who wakes them, as if that were about to sleep: there they would wait for
+    what it does next, which nobody waits for (measured: 0.1 to 0.5 ms).
+    """
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
 
 
 def _identity_of(path: str) -> tuple[int, int] | None:

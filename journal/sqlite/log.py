@@ -32,6 +32,7 @@ from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partition
 from ..snapshots import SnapshotStore
 from ..writer import Writer
 from .commit import Committer, Entry, stamp_decoder
+from .company import Company
 from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal
 from .opened import Opened
 from .repeats import identities, search
@@ -78,6 +79,7 @@ class SqliteLog:
         self._unusable = False
         self._closed = False
         self._opening = threading.Lock()
+        self._company = Company()
         _logs.add(self)
 
     async def open(self) -> None:
@@ -157,7 +159,8 @@ class SqliteLog:
             if any(draft.seq for draft in drafts):
                 await self._search_before(state, entry)
         # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
-        if not (blocking.is_driven() and state.committer.commit_alone(entry)):
+        driven = blocking.is_driven()
+        if not ((driven or not self._company.is_expected()) and state.committer.commit_alone(entry, patient=driven)):
             await self._commit(state, entry)
         if entry.error is not None:
             raise entry.error
@@ -171,6 +174,8 @@ class SqliteLog:
             if not entry.done:
                 committer.combine(patient=blocking.is_driven())  # a loop has others to serve
             if await entry.settled(WRITE_LOCK_SECONDS_MAX):
+                if not blocking.is_driven():
+                    self._company.came(entry.shared)
                 return
             held = self._held(committer.lock)
         except BaseException:

@@ -60,8 +60,8 @@ def append(log: SqliteLog, *drafts: Draft) -> list[Event]:
     return blocking.run(log.append(drafts))
 
 
-def names(log: SqliteLog) -> list[str]:
-    return [event.name for event in Journal(log).read({0: 0}, 10_000).events]
+def names(log: SqliteLog, start: int = 0) -> list[str]:
+    return [event.name for event in Journal(log).read({0: start}, 10_000).events]
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> list[threading.Thread]:
@@ -95,12 +95,59 @@ def test_appends_that_wait_together_share_one_commit(log: SqliteLog, queue_lock:
 
 
 def test_tasks_of_a_loop_share_one_commit(log: SqliteLog) -> None:
+    """The first one that ever appends does not know yet that it has company."""
+
+    async def test(start: int) -> None:
+        await asyncio.gather(*[log.append([draft(f"thing.n{number}")]) for number in range(start, start + 100)])
+
+    commits = committer(log).landmarks._marks
+    asyncio.run(test(0))
+    assert len(commits) == 2
+    asyncio.run(test(100))
+    assert len(commits) == 3
+    assert names(log) == [f"thing.n{number}" for number in range(200)]
+
+
+def test_a_lone_task_of_a_loop_commits_at_once_and_lets_the_others_have_their_turns(log: SqliteLog) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
     async def test() -> None:
-        await asyncio.gather(*[log.append([draft(f"thing.n{number}")]) for number in range(100)])
+        first = log.append([draft("thing.made")])
+        with pytest.raises(StopIteration):  # it has not waited for anything
+            first.send(None)
+        counting = asyncio.create_task(count())
+        for _ in range(10):
+            await log.append([draft("thing.made")])
+        assert turns >= 4
+        counting.cancel()
 
     asyncio.run(test())
-    assert len(committer(log).landmarks._marks) == 1
-    assert names(log) == [f"thing.n{number}" for number in range(100)]
+    assert names(log) == ["thing.made"] * 11
+
+
+def test_a_lone_append_finds_its_place_after_others_have_appended_and_retention_has_taken_all(
+    path: str, log: SqliteLog
+) -> None:
+    append(log, draft("thing.made"))
+    other = SqliteLog(path)
+    blocking.run(other.open())
+    for _ in range(3):
+        append(other, draft("other.thing"))
+    (between,) = append(log, draft("thing.sent"))
+    assert between.offset == 4
+    (latest, *_) = append(other, draft("other.thing"), draft("other.thing"))
+    blocking.run(other.trim({0: 7}))
+    (last,) = append(log, draft("thing.kept"))
+    assert last.offset == 7
+    assert last.timestamp > latest.timestamp
+    blocking.run(other.aclose())
+    assert names(log, 7) == ["thing.kept"]
 
 
 def test_threads_and_tasks_at_once(log: SqliteLog) -> None:
@@ -349,9 +396,12 @@ def test_a_full_disk_is_named_and_a_refused_append_can_be_repeated(log: SqliteLo
     assert [event.seq for event in events] == sorted(event.seq for event in events), "numbers rise along the log"
 
 
-def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it_once(log: SqliteLog) -> None:
+@pytest.mark.parametrize("things", [["thing.made"], ["thing.made", "thing.sent"]])
+def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it_once(
+    log: SqliteLog, things: list[str]
+) -> None:
     append(log, draft("first.thing"))
-    handed_in = [draft("thing.made"), draft("thing.sent")]
+    handed_in = [draft(thing) for thing in things]
     committer(log).connected().set_commit_hook(lambda: True)  # SQLite rolls back and reports an error from COMMIT
     with pytest.raises(AppendInDoubt, match="not doubled"):
         append(log, *handed_in)
@@ -359,7 +409,7 @@ def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it
     append(log, draft("between.thing"))
     append(log, *handed_in)
     append(log, *handed_in)
-    assert names(log) == ["first.thing", "between.thing", "thing.made", "thing.sent"]
+    assert names(log) == ["first.thing", "between.thing", *things]
 
 
 def test_a_failed_commit_that_did_land_is_in_doubt_and_repeating_it_finds_it(log: SqliteLog) -> None:
