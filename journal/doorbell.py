@@ -62,6 +62,10 @@ class Rings(NamedTuple):
 SILENCE: Final = Rings(0, ())
 
 
+# The paths of this process's own bells.
+_own: Final[set[str]] = set()
+
+
 class Bell:
     """A reader's bell: its socket becomes readable when somebody rings."""
 
@@ -80,6 +84,7 @@ class Bell:
                 if _is_ready(directory):
                     sock.bind(path)
                     sock.setblocking(False)
+                    _own.add(path)
                     _change_mark(directory)  # after the bell hangs: who sees the new mark finds it
                     return cls(sock, path)
             except OSError:
@@ -113,6 +118,7 @@ class Bell:
     def take_down(self) -> None:
         """Remove the bell; in a forked child only the child's hold on it."""
         self.sock.close()
+        _own.discard(self._path)
         if os.getpid() == self.process:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)  # noqa: PTH108 - a reader may come and go often
@@ -182,6 +188,7 @@ class _Belfry:
         except OSError:
             names = []
         self._paths = [f"{self._directory}/{name}" for name in names if len(name) == _BELL_NAME_CHARS]
+        self._paths.sort(key=_own.__contains__)  # those who sleep in other processes first
         # The mark was read before the bells were listed: one that was hung in between changes it once more.
         self._seen, self._look_again_at = mark, now + DOORBELL_POLL_SECONDS
         return self._paths
