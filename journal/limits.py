@@ -173,6 +173,9 @@ KAFKA_REQUEST_SECONDS_MAX: Final = 10.0
 # The same for an append. A client asks any broker where a partition went, the stopped one too, and learns so late that
 # it did not answer: with two seconds it can be unlucky twice and still be back soon after the fail-over.
 KAFKA_APPEND_REQUEST_SECONDS_MAX: Final = 2.0
+# How long a reader's connection may bring nothing of an answer that is due, in seconds, and how long connecting may
+# take.
+KAFKA_STALL_SECONDS_MAX: Final = 2.0
 # How long an idle fetch waits at the broker, in seconds: what else goes over that connection queues behind it.
 KAFKA_FETCH_WAIT_SECONDS: Final = 0.1
 # A broker that has said nothing for so long, in seconds, is reported as away.
@@ -205,7 +208,8 @@ RECENT_PAGES_MAX: Final = 64
 assert DEDUPE_PRIMING_EVENTS >= BATCH_EVENTS_MAX, "a batch repeated at once must be recognised from its middle"
 assert DEDUPE_PRIMING_BYTES >= BATCH_BYTES_MAX, "a batch repeated at once must be recognised from its middle"
 assert APPEND_QUEUE_BYTES_MAX >= BATCH_BYTES_MAX, "one append must fit the queue"
-assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_SILENCE_SECONDS_MAX, "a broker that waits with us is not away"
+assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_STALL_SECONDS_MAX, "a broker that waits with us is not away"
+assert KAFKA_STALL_SECONDS_MAX < KAFKA_SILENCE_SECONDS_MAX, "another broker is asked before anybody is told"
 
 # What a consumer has read and not yet handed out, at most, in events: a page, or one for each partition while it merges
 # their histories.

@@ -26,6 +26,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from ..limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
 from .connection import Connection
+from .stall import StallWatch, connect_soon
 
 LOGGER: Final = logging.getLogger("journeyman")
 REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
@@ -186,6 +187,15 @@ class _Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
 
 
 class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        connect_soon(self._client)
+        self.stalls = StallWatch(self._client)
+
+    async def start(self) -> None:
+        await super().start()
+        self.stalls.start()
+
     def __del__(self) -> None:
         _left_open(self)
 
@@ -338,6 +348,7 @@ async def stop_producer(producer: Producer) -> None:
 async def stop_consumer(consumer: Consumer) -> None:
     """Stop a consumer whatever it is doing."""
     raw: Any = consumer
+    raw.stalls.stop()
     fetcher = raw._fetcher  # noqa: SLF001
     if fetcher is not None:
         await _cancel_all({fetcher._fetch_task})  # noqa: SLF001

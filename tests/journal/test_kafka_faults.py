@@ -6,7 +6,7 @@ import itertools
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from journeyman.deploy.kafka import KafkaCluster
@@ -17,6 +17,7 @@ from journeyman.journal.kafka import client as kafka_client
 from journeyman.journal.kafka import log as kafka
 from journeyman.journal.kafka import lookup as kafka_lookup
 from journeyman.journal.kafka import tail as kafka_tail
+from waiting import reached
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -192,6 +193,36 @@ def test_nothing_is_lost_or_doubled_by_a_broker_that_is(
 
     run(test())
     assert ear.times("a reader") == 2, "once for each time that it was away, and not at each attempt"
+
+
+def test_a_reader_drops_the_connection_of_a_stopped_broker_and_reads_on(
+    shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_client, "REQUEST_MS", 60_000)  # so it is not this that ends the wait
+    broker = shaky.broker(1)
+
+    async def test() -> None:
+        log = log_from_url(new_url(shaky))
+        await log.open()
+        tail = await log.tail({0: 0})
+        assert isinstance(tail, kafka_tail.KafkaTail)
+        seen: list[Event] = []
+        grown = asyncio.Event()
+        follower = asyncio.ensure_future(follow(tail, seen, grown))
+        await log.append(drafts("before.pause", 3))
+        await until("all read", lambda: len(seen) == 3, grown)
+        broker.pause()
+        stalls = cast("Any", tail)._consumer.stalls
+        await reached(lambda: stalls.dropped, "the connection is dropped")
+        broker.resume()
+        await log.append(drafts("after.pause", 3))
+        await until("all read", lambda: len(seen) == 6, grown)
+        assert [event.name for event in seen] == ["before.pause"] * 3 + ["after.pause"] * 3
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+        await log.aclose()
+
+    run(test())
 
 
 def test_an_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,158 @@
+"""Connections on which an answer is due and nothing comes: dropped in time, and never one that is merely slow."""
+
+import asyncio
+from collections import deque
+
+import pytest
+from aiokafka.conn import CloseReason
+from journeyman.journal.kafka.stall import LOOK_SECONDS, StallWatch, connect_soon
+from journeyman.journal.limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
+
+LOOKS = int(KAFKA_STALL_SECONDS_MAX / LOOK_SECONDS)
+
+
+class Wire:
+    """A connection as the client keeps it: what is asked, and what has come of the answer."""
+
+    def __init__(self, client: "Client", broker: int = 1) -> None:
+        self._requests: deque[tuple[int, object, object]] = deque()
+        self._reader = self
+        self._writer = self
+        self.transport = self
+        self._buffer = b""
+        self._asked = 0
+        self._request_timeout = 0.0
+        self.closed: CloseReason | None = None
+        self.aborted = False
+        client._conns[broker] = self
+
+    def ask(self) -> None:
+        self._asked += 1
+        self._requests.append((self._asked, None, None))
+
+    def answer(self) -> None:
+        self._requests.popleft()
+        self._buffer = b""
+
+    def send(self, count: int) -> None:
+        self._buffer += b"x" * count
+
+    def connected(self) -> bool:
+        return self.closed is None
+
+    def close(self, reason: CloseReason) -> None:
+        self.closed = reason
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Client:
+    """As much of aiokafka's client as is looked at."""
+
+    def __init__(self) -> None:
+        self._conns: dict[int, Wire] = {}
+        self._request_timeout_ms = 0
+
+    async def _get_conn(self, broker: int) -> Wire | None:
+        return self._conns.get(broker)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def watch(client: Client) -> StallWatch:
+    return StallWatch(client)
+
+
+def look(watch: StallWatch, times: int) -> None:
+    for _ in range(times):
+        watch.look()
+
+
+def test_a_connection_that_brings_nothing_of_an_answer_is_dropped(client: Client, watch: StallWatch) -> None:
+    wire = Wire(client)
+    wire.ask()
+    look(watch, LOOKS)
+    assert wire.closed is None
+    look(watch, 1)
+    assert wire.closed is CloseReason.CONNECTION_TIMEOUT, "so that the client asks for the leaders"
+    assert wire.aborted
+    assert watch.dropped == 1
+    look(watch, 10 * LOOKS)
+    assert watch.dropped == 1
+
+
+def test_one_of_which_nothing_is_due_is_left_alone(client: Client, watch: StallWatch) -> None:
+    wire = Wire(client)
+    look(watch, 10 * LOOKS)
+    wire.ask()
+    look(watch, LOOKS)
+    wire.answer()
+    look(watch, 10 * LOOKS)
+    assert wire.closed is None
+
+
+def test_one_that_answers_each_time_is_left_alone(client: Client, watch: StallWatch) -> None:
+    wire = Wire(client)
+    for _ in range(10 * LOOKS):
+        wire.ask()
+        look(watch, 1)
+        wire.answer()
+    assert wire.closed is None
+
+
+def test_a_long_answer_over_a_slow_link_is_waited_for(client: Client, watch: StallWatch) -> None:
+    wire = Wire(client)
+    wire.ask()
+    for _ in range(10):
+        look(watch, LOOKS - 1)
+        wire.send(1)
+    assert wire.closed is None
+    look(watch, LOOKS + 1)
+    assert wire.closed, "until nothing more of it comes"
+
+
+def test_a_broker_that_is_only_slow_gets_more_time_until_it_answers(client: Client, watch: StallWatch) -> None:
+    taken = []
+    for _ in range(5):
+        wire = Wire(client)
+        wire.ask()
+        looks = 0
+        while wire.closed is None:
+            look(watch, 1)
+            looks += 1
+        taken.append((looks - 1) * LOOK_SECONDS)
+    most = KAFKA_REQUEST_SECONDS_MAX
+    assert taken == [min(KAFKA_STALL_SECONDS_MAX * 2**number, most) for number in range(5)]
+    answering = Wire(client)
+    answering.ask()
+    look(watch, 1)
+    answering.answer()
+    look(watch, 1)
+    answering.ask()
+    look(watch, LOOKS + 1)
+    assert answering.closed, "having answered it is trusted, and watched, as at first"
+
+
+def test_brokers_are_told_apart(client: Client, watch: StallWatch) -> None:
+    silent, lively = Wire(client, 1), Wire(client, 2)
+    silent.ask()
+    for _ in range(LOOKS + 1):
+        lively.ask()
+        look(watch, 1)
+        lively.answer()
+    assert silent.closed
+    assert lively.closed is None
+
+
+def test_connecting_is_given_up_sooner_than_a_request(client: Client) -> None:
+    wire = Wire(client)
+    connect_soon(client)
+    assert client._request_timeout_ms == KAFKA_STALL_SECONDS_MAX * 1_000
+    assert asyncio.run(client._get_conn(1)) is wire
+    assert wire._request_timeout == KAFKA_REQUEST_SECONDS_MAX
+    assert asyncio.run(client._get_conn(2)) is None
