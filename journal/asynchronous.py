@@ -3,7 +3,6 @@
 import asyncio
 import atexit
 import contextlib
-import os
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -16,6 +15,7 @@ import uuid_utils  # noqa: F401
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context
+from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Log
 from .shared_tail import SharedTails, Subscriber
@@ -67,6 +67,7 @@ class AsyncJournal:
         self._loop: asyncio.AbstractEventLoop | None = None
         if self._log.needs_loop:
             _all.add(self)
+            tell_of_forks(self)
 
     @property
     def url(self) -> str:
@@ -199,10 +200,4 @@ def _leave() -> None:
             journal.leave()
 
 
-def _after_fork_in_child() -> None:
-    for journal in list(_all):
-        journal.after_fork_in_child()
-
-
 atexit.register(_leave)
-os.register_at_fork(after_in_child=_after_fork_in_child)

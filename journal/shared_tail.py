@@ -15,16 +15,14 @@ it would have without company, until there is a shared one again.
 
 import asyncio
 import concurrent.futures
-import os
 import threading
 import time
-import weakref
 from collections.abc import Mapping
-from typing import Final
 
 from . import blocking
 from .cursor import Cursor
 from .errors import HistoryTruncated, JournalClosed
+from .forking import tell_of_forks
 from .limits import GAP_SECONDS, PAGE_EVENTS
 from .log import Log, Page, Tail
 from .window import Place, Window
@@ -66,7 +64,7 @@ class SharedTail:
         self._is_urgent = False
         self._reading: asyncio.Task[Page | None] | None = None
         self._waiting: list[Turn] = []
-        _all.add(self)
+        tell_of_forks(self)
 
     # --- with the lock held -----------------------------------------------------------------------------------------
 
@@ -456,14 +454,3 @@ def _remaining(deadline: float | None) -> float | None:
 def _wake(turns: list[Turn]) -> None:
     for turn in turns:
         turn.set_result(None)
-
-
-_all: Final["weakref.WeakSet[SharedTail]"] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for shared in list(_all):
-        shared.after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import os
 import threading
 import time
 import weakref
@@ -15,6 +14,7 @@ from .asynchronous import AsyncJournal, EventItem, Reading
 from .cursor import Cursor
 from .errors import JournalClosed
 from .event import Draft, Event
+from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, LET_GO_SECONDS, PAGE_EVENTS
 from .log import Bounds, Log
 from .portal import Call, Portal
@@ -35,6 +35,7 @@ class Journal:
         self._closed = False
         if self.asynchronous.log.needs_loop:
             _all.add(self)
+            tell_of_forks(self)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Drive a coroutine of this journal, or of something built on it, and return its value."""
@@ -165,10 +166,4 @@ def _leave() -> None:
             portal.close(LET_GO_SECONDS)
 
 
-def _after_fork_in_child() -> None:
-    for journal in list(_all):
-        journal.after_fork_in_child()
-
-
 atexit.register(_leave)
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,12 +1,10 @@
 """The broker: submits messages to the journal, and takes them back."""
 
-import os
 import threading
-import weakref
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from ..journal.event import Draft, Event, check
+from ..journal.forking import tell_of_forks
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ..journal.synchronous import Journal
 from .message import Message, encode_message
@@ -25,7 +23,7 @@ class Broker:
         self._given = journal
         self._journal = journal if isinstance(journal, Journal) else None
         self._opening = threading.Lock()
-        _all.add(self)
+        tell_of_forks(self)
 
     @property
     def has_journal(self) -> bool:
@@ -87,17 +85,6 @@ def _check_journal(journal: object, taker: str) -> None:
             f"{taker}() takes a Journal or its URL, got a value of type {type(journal).__name__}; pass a URL such as "
             "'sqlite:///shop.db', or the Journal(…) made of it"
         )
-
-
-_all: Final["weakref.WeakSet[Broker]"] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for broker in list(_all):
-        broker.after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def submission(message: Message) -> Draft:

@@ -2,17 +2,16 @@
 
 import asyncio
 import concurrent.futures
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor, Position
 from ...journal.errors import HistoryTruncated, JournalError
+from ...journal.forking import tell_of_forks
 from ...journal.limits import SNAPSHOT_EVENTS
 from ...journal.log import Log, Page, Tail
 from ..truncation import told
@@ -63,7 +62,7 @@ class Replica(Generic[V]):
         self._mutex = threading.Lock()
         self._reading = False
         self._waiting: list[concurrent.futures.Future[None]] = []
-        _all.add(self)
+        tell_of_forks(self)
 
     @property
     def cursor(self) -> Cursor:
@@ -209,14 +208,3 @@ class Replica(Generic[V]):
         self._tail = None
         if self._snapshots is not None:
             self._snapshots.after_fork_in_child()
-
-
-_all: Final["weakref.WeakSet[Replica[Any]]"] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for replica in list(_all):
-        replica.after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -10,7 +10,6 @@ import operator
 import os
 import re
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
@@ -19,6 +18,7 @@ from urllib.parse import SplitResult, unquote
 from ..cursor import Cursor
 from ..errors import AppendInDoubt, BadJournalURL, JournalClosed, JournalError, JournalUnavailable
 from ..event import Draft, Event, check, decode, record
+from ..forking import tell_of_forks
 from ..limits import (
     APPEND_QUEUE_BYTES_MAX,
     APPEND_SECONDS_MAX,
@@ -138,7 +138,7 @@ class KafkaLog:
         self._process = os.getpid()
         self._is_parents = False
         self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
-        _all.add(self)
+        tell_of_forks(self)
 
     @property
     def partitions(self) -> int:
@@ -547,17 +547,6 @@ class KafkaLog:
             f"Kafka at {self._connection.addresses} does not answer for the topic {self.topic!r} "
             f"({str(error) or type(error).__name__}); try again later"
         )
-
-
-_all: Final["weakref.WeakSet[KafkaLog]"] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for log in list(_all):
-        log.after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _birth(writer: str) -> float:

@@ -11,11 +11,9 @@ import fcntl
 import os
 import weakref
 from pathlib import Path
-from typing import Final
 
 from ..errors import JournalUnavailable
-
-_locks: Final["weakref.WeakSet[WriteLock]"] = weakref.WeakSet()
+from ..forking import tell_of_forks
 
 
 class WriteLock:
@@ -30,7 +28,7 @@ class WriteLock:
         # Also where nobody closes it: the journal may simply be dropped.
         self._let_go = weakref.finalize(self, os.close, self._descriptor)
         self._let_go.atexit = False  # somebody may still be at a commit then, and the system closes it just as well
-        _locks.add(self)
+        tell_of_forks(self)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free, and say whether it was."""
@@ -63,6 +61,14 @@ class WriteLock:
         self._descriptor = -1
         self._let_go()
 
+    def after_fork_in_child(self) -> None:
+        """Close it here, which does not unlock the parent's.
+
+        A child shares the open file and with it the lock: were the parent killed inside it, the child would hold it for
+        ever without knowing.
+        """
+        self.close()
+
     def holder(self) -> str:
         """Who holds the lock, in words, where the system tells (Linux); "another process" elsewhere."""
         pid = _pid_holding(self.path)
@@ -90,13 +96,3 @@ def _is_stopped(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] in ("T", "t")
-
-
-def _forget_after_fork() -> None:
-    # A forked child shares the open file and with it the lock: were the parent killed inside it, the child would hold
-    # it for ever without knowing. Closing the child's descriptor does not unlock the parent's.
-    for lock in list(_locks):
-        lock.close()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)

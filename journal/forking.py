@@ -1,0 +1,33 @@
+"""What a fork leaves to the child: locks that somebody held, sockets and files shared with the parent, and no threads.
+
+Whatever has any of these says so here when it is made, and is told in each child, before anything else runs there.
+"""
+
+import os
+import weakref
+from typing import Final, Protocol
+
+import uuid_utils  # noqa: F401 - imported first, so that in a child ids are new ones before anybody draws one
+
+
+class Forkable(Protocol):
+    """What has to know that it is in a child now."""
+
+    def after_fork_in_child(self) -> None:
+        """Leave to the parent what is the parent's; in no order among those who are told, and perhaps twice."""
+
+
+_all: Final["weakref.WeakSet[Forkable]"] = weakref.WeakSet()
+
+
+def tell_of_forks(one: Forkable) -> None:
+    """Call its `after_fork_in_child` in each child, for as long as it lives."""
+    _all.add(one)
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_all):
+        each.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
