@@ -20,6 +20,7 @@ from .errors import EventTooLarge, InvalidEvent
 from .limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, TIMESTAMP_SECONDS_MAX
 
 _NULL: Final = b"null"  # looked for by `find`: `in` takes the bytes for a number first, at four times the cost
+_dumps: Final = orjson.dumps
 EMPTY_CONTEXT: Final = msgspec.Raw(b"{}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _known_names: dict[str, None] = {}
@@ -93,16 +94,19 @@ def draft(name: str, context: Mapping[str, Any] | None = None, key: str | None =
 def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
     """`context` as a JSON object; `InvalidEvent` names the event and what JSON could not hold."""
     if type(context) is dict:  # as nearly always, and far quicker asked than the rest
-        pass
+        plain = context
     elif context is None:
         return b"{}"
-    elif not isinstance(context, Mapping):
+    elif isinstance(context, Mapping):
+        plain = dict(context)
+    else:
         raise InvalidEvent(f"the context of {name!r} must be a mapping (a JSON object), got {type(context).__name__}")
     try:
         # Copied: what orjson returns was cut from a buffer of a kilobyte, and keeping many of those costs the allocator
         # ten times what the encoding does (measured: 4.5 µs an event against 0.3 µs).
-        encoded = b"%b" % orjson.dumps(context if isinstance(context, dict) else dict(context))
-        refuse_infinite(context, encoded)
+        encoded = b"%b" % _dumps(plain)
+        if encoded.find(_NULL) >= 0:
+            refuse_infinite(context, encoded)
     except (TypeError, ValueError) as error:
         raise InvalidEvent(f"the context of {name!r} cannot be written as JSON: {error}") from error
     return encoded
