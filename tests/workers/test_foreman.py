@@ -19,7 +19,7 @@ from journeyman.workers import Foreman, Message, Settings, State, ValidationErro
 from journeyman.workers.broker import submission
 from journeyman.workers.foreman import lane
 from journeyman.workers.rules import names
-from journeyman.workers.rules.rendezvous import rank
+from journeyman.workers.rules.rendezvous import Rendezvous
 from waiting import reached, wait_until
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)
@@ -167,7 +167,7 @@ async def test_it_does_not_spin_after_a_theft() -> None:
         theirs = 0
         while theirs < 3:
             message = await floor.submit(tasks["work"])
-            theirs += rank(message.uuid, "ghost", ["ghost", worker.worker]) == 0
+            theirs += Rendezvous("ghost", ["ghost", worker.worker]).place(message.uuid) == 0
         await reached(lambda: floor.count(names.SUCCEEDED) == floor.count(names.SUBMITTED), "all to be done")
         await reached(lambda: worker._reader.waits and worker._pause() is None, "the worker to sleep")
 

@@ -10,7 +10,7 @@ from journeyman.journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from journeyman.workers import SessionState, State, TaskState
 from journeyman.workers.message import new_id
 from journeyman.workers.rules.ready import ReadyTasks
-from journeyman.workers.rules.rendezvous import rank
+from journeyman.workers.rules.rendezvous import Rendezvous
 from journeyman.workers.rules.selection import Selection
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
@@ -229,7 +229,7 @@ def test_each_partition_has_its_own_workers() -> None:
 
 
 def rendezvous(task: str, workers: list[str]) -> str:
-    return next(worker for worker in workers if rank(task, worker, workers) == 0)
+    return next(worker for worker in workers if Rendezvous(worker, workers).place(task) == 0)
 
 
 # -- theft -----------------------------------------------------------------------------------------------------------

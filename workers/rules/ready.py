@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ...journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .level import Level
-from .rendezvous import rank
+from .rendezvous import Rendezvous
 from .selection import EVERYTHING, Ranks, Selection, aged, waiting_since
 from .transitions import State
 from .turns import Turns
@@ -87,14 +87,33 @@ class ReadyTasks:
         return level
 
     def _place(self, task: TaskState) -> None:
-        level = self._level_of(task)
-        workers = self._workers.get(task.partition, ())
-        place = rank(task.id, self._own[task.partition], self._sharers(task)) if len(workers) > 1 else 0
-        if place == 0:
-            level.mine.append(task)
-        else:
-            level.fresh.append((place, task))
+        self._level_of(task).ahead.append(task)
         self._entries += 1
+
+    def _reach(self, level: Level, wanted: int) -> bool:
+        """Ask of those ahead whose turn they are, until so many are ours or all are asked; whether any is ours."""
+        ahead, mine, fresh = level.ahead, level.mine, level.fresh
+        place_of, name, queue, partition = None, None, None, -1
+        while ahead and len(mine) < wanted:
+            task = ahead.popleft()
+            if task.state is not _READY:
+                self._entries -= 1
+                continue
+            if task.name is not name or task.queue is not queue or task.partition != partition:
+                name, queue, partition = task.name, task.queue, task.partition
+                place_of = self._place_of(task)
+            place = place_of(task.id) if place_of is not None else 0
+            if place == 0:
+                mine.append(task)
+            else:
+                fresh.append((place, task))
+        return bool(mine)
+
+    def _place_of(self, task: TaskState) -> Callable[[str], int] | None:
+        """What tells whose turn tasks of this kind are; None if all are ours."""
+        if len(self._workers.get(task.partition, ())) < 2:
+            return None
+        return Rendezvous(self._own[task.partition], self._sharers(task)).place
 
     def _rank(self, task: TaskState) -> int:
         """Its place in the order of preference, 0 where all are alike; where queues take turns, each has its own."""
@@ -130,7 +149,7 @@ class ReadyTasks:
         return sharers
 
     def set_workers(self, own: Mapping[int, str], sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
-        """Take note of who shares the work of each partition; whose turn it is, is decided anew for each task."""
+        """Take note of who shares the work of each partition; whose turn it is, is asked anew for each task."""
         self._sessions = {place: dict(sessions.get(place, {})) for place in own}
         workers = {place: tuple(sorted({worker, *self._sessions[place]})) for place, worker in own.items()}
         if (self._own, self._all) != (own, workers):
@@ -141,7 +160,7 @@ class ReadyTasks:
     def look_for_absent(self, sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
         """Take the turns from those who let one pass and were silent since, and give them back to who shows up again.
 
-        It holds for tasks that come from now on: to file all those that wait anew could cost more than it gains.
+        It holds for tasks that are reached from now on: to file all others anew could cost more than it gains.
         """
         if not self._passed and not self._absent:
             return
@@ -240,7 +259,7 @@ class ReadyTasks:
     ) -> None:
         for key in order:
             level = self._levels[key]
-            while level.mine and len(taken) < limit:
+            while len(taken) < limit and (level.mine or self._reach(level, limit - len(taken))):
                 self._pop(level.mine.popleft(), now, taken)
             self._age(level, monotonic)
             if len(taken) >= limit:
@@ -269,14 +288,21 @@ class ReadyTasks:
     def _stand(self, key: LevelKey, now: float, standings: list[tuple[int, float, int]]) -> None:
         """Put a level among the others by its next task, if it has one; what is in that one's way is let go."""
         level = self._levels[key]
-        for tasks in (level.mine, level.overdue):
-            while tasks:
-                task = tasks[0]
-                if task.state is _READY and task.due <= now:
-                    since = waiting_since(task.submitted_at, task.due)
-                    heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
-                    return
-                self._pop(tasks.popleft(), now, [])
+        while level.mine or self._reach(level, 1):
+            if self._stands(key, level.mine[0], now, standings):
+                return
+            self._pop(level.mine.popleft(), now, [])
+        while level.overdue:
+            if self._stands(key, level.overdue[0], now, standings):
+                return
+            self._pop(level.overdue.popleft(), now, [])
+
+    def _stands(self, key: LevelKey, task: TaskState, now: float, standings: list[tuple[int, float, int]]) -> bool:
+        if task.state is not _READY or task.due > now:
+            return False
+        since = waiting_since(task.submitted_at, task.due)
+        heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
+        return True
 
     def _steal(self, key: LevelKey, level: Level, now: float, taken: list[TaskState]) -> bool:
         """Take one that is overdue, from the far end; False if this take has stolen enough there."""
@@ -293,7 +319,7 @@ class ReadyTasks:
     def _note_passed(self, task: TaskState) -> None:
         place, own = task.partition, self._own[task.partition]
         for worker in self._sharers(task):
-            if worker != own and rank(task.id, worker, (own,)) == 0:
+            if worker != own and Rendezvous(worker, (own,)).place(task.id) == 0:
                 self._passed[place, worker] = task.changed
 
     def _age(self, level: Level, monotonic: float) -> None:

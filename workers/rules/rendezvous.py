@@ -3,17 +3,34 @@
 import zlib
 from collections.abc import Sequence
 
-
-def rank(task_id: str, worker: str, workers: Sequence[str]) -> int:
-    """How many workers' turn comes before this one's: by rendezvous hashing, so that everybody agrees without a word.
-
-    0 for the worker whose turn it is. When a worker leaves only its own tasks move.
-    """
-    own = _score(task_id, worker)
-    return sum((_score(task_id, other), other) > (own, worker) for other in workers)
+# Between two ids of equal length CRC-32 differs by a constant, whatever the task, which would give three workers shares
+# of 1/2, 1/4 and 1/4; the multiplication ends that.
+_MULTIPLIER = 0x9E37_79B1
+_MASK = 0xFFFF_FFFF
 
 
-def _score(task_id: str, worker: str) -> int:
-    # Between two ids of equal length CRC-32 differs by a constant, whatever the task, which would give three workers
-    # shares of 1/2, 1/4 and 1/4; the multiplication ends that.
-    return zlib.crc32(f"{worker} {task_id}".encode()) * 0x9E37_79B1 & 0xFFFF_FFFF
+class Rendezvous:
+    """The turns of `worker` among `workers`. When one of them leaves only its own tasks move."""
+
+    __slots__ = ("_others", "_seed", "_worker")
+
+    def __init__(self, worker: str, workers: Sequence[str]) -> None:
+        self._worker = worker
+        self._seed = _seed(worker)
+        self._others = [(_seed(other), other) for other in workers if other != worker]
+
+    def place(self, task_id: str) -> int:
+        """How many others' turn comes before this worker's; 0 if it is its own."""
+        encoded, crc32 = task_id.encode(), zlib.crc32
+        own = crc32(encoded, self._seed) * _MULTIPLIER & _MASK
+        place = 0
+        for seed, other in self._others:
+            score = crc32(encoded, seed) * _MULTIPLIER & _MASK
+            if score > own or (score == own and other > self._worker):
+                place += 1
+        return place
+
+
+def _seed(worker: str) -> int:
+    """The checksum of a worker's id and a space: that of a task's id behind it goes on from here."""
+    return zlib.crc32(f"{worker} ".encode())
