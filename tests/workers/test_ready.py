@@ -261,12 +261,13 @@ def test_each_task_is_left_to_the_other_for_its_own_delay() -> None:
     assert theirs in tasks.take(60, NOW, LATER + STEAL_DELAY_SECONDS)
 
 
-def test_thieves_come_one_after_the_other() -> None:
+@pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
+def test_thieves_come_one_after_the_other(selection: Selection) -> None:
     workers = ["a", "b", "c", "d"]
     task = ready_task(1)
     first_moments = []
     for worker in workers:
-        tasks = ReadyTasks()
+        tasks = ReadyTasks(selection=selection)
         tasks.set_workers({0: worker}, {0: among(*workers)})
         tasks.add(task)
         at_once = tasks.take(1, NOW, MONOTONIC)

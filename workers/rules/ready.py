@@ -284,6 +284,8 @@ class ReadyTasks:
             elif not self._steal(key, level, now, taken):
                 continue
             self._stand(key, now, standings)
+        for key in order:
+            self._age(self._levels[key], monotonic)  # the turns of others that were passed on the way
 
     def _stand(self, key: LevelKey, now: float, standings: list[tuple[int, float, int]]) -> None:
         """Put a level among the others by its next task, if it has one; what is in that one's way is let go."""
