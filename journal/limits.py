@@ -81,10 +81,13 @@ LEASE_MS_MAX: Final = 24 * 60 * 60 * 1_000
 # A session is renewed when a third of its lease has passed in silence; no work starts after 0.8 of it.
 LEASE_RENEWAL_FRACTION: Final = 1 / 3
 LEASE_START_FRACTION: Final = 0.8
-# How long a silent holder is still waited for after the watcher's own sign of life was read back: by then whatever a
-# living one tries to append has landed. A fraction of its lease, and in seconds at most.
-EXPIRY_GRACE_FRACTION: Final = 0.1
-EXPIRY_GRACE_SECONDS_MAX: Final = 0.25
+# How long a worker waits at most before it tries again what the journal did not take: a fraction of its lease, and in
+# seconds. Short, since others count on it that what a living holder has tried to append lands soon.
+RETRY_LEASE_FRACTION: Final = 0.05
+RETRY_SECONDS_MAX: Final = 0.125
+# Nobody learns that the journal was away but by appending. So a watcher appends a sign of life after that fraction of a
+# silent holder's lease, and leaves the holder the rest of it from the moment on at which that has landed.
+LEASE_PROOF_FRACTION: Final = 0.5
 # How often the sessions of other workers are looked at while they hold claims, in seconds.
 WATCH_INTERVAL_SECONDS: Final = 0.1
 
@@ -165,6 +168,8 @@ assert SNAPSHOTS_KEPT >= 2, "a damaged snapshot needs one to fall back on"
 assert HEALTH_INTERVAL_SECONDS * 3 < HEALTH_TURN_SECONDS_MAX, "one missed report is no illness"
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
+assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
+assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
 
 # How long opening a Kafka journal may take, in seconds, and how long one request to a broker.

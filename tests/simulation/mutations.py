@@ -11,7 +11,7 @@ from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import Selection
 from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
 from journeyman.workers.rules.view import SessionState
-from journeyman.workers.rules.watch import Suspect, Watch
+from journeyman.workers.rules.watch import Watch
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 from . import worker
@@ -180,26 +180,25 @@ def nobody_is_told_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
 @mutation
 def silence_counts_while_the_journal_is_away(patch: MonkeyPatch) -> None:
     patch.setattr(Watch, "restart", lambda self, monotonic: None)
-    patch.setattr(watch, "EXPIRY_GRACE_SECONDS_MAX", 0.0)
-
-
-@mutation
-def there_is_no_grace(patch: MonkeyPatch) -> None:
-    patch.setattr(watch, "grace", lambda lease: 0.0)  # but the pauses of those who try again stay as they are
+    patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)  # either of the two would do in most worlds
 
 
 @mutation
 def nobody_is_probed_before_he_is_expired(patch: MonkeyPatch) -> None:
-    def silent(self: Watch, seen: TaskView, monotonic: float) -> list[Suspect]:
-        return [
-            Suspect(place, who, sighting.last)
-            for (place, who), sighting in self._sightings.items()
-            if watch._silent(seen.session(place, who), sighting, monotonic)
-        ]
+    def believe(self: Watch, seen: TaskView, monotonic: float) -> set[int]:
+        for (place, who), sighting in self._sightings.items():
+            session = seen.session(place, who)
+            if session is not None and watch._silent(session, sighting, monotonic):
+                sighting.proofs = 2
+        return set()
 
-    patch.setattr(Watch, "suspects", silent)
-    patch.setattr(Watch, "to_probe", lambda self, seen, monotonic: set())
+    patch.setattr(Watch, "to_probe", believe)
     patch.setattr(Watch, "restart", lambda self, monotonic: None)
+
+
+@mutation
+def that_the_journal_works_now_is_proof_enough(patch: MonkeyPatch) -> None:
+    patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)
 
 
 @mutation
@@ -218,19 +217,16 @@ def a_sign_of_life_changes_nothing(patch: MonkeyPatch) -> None:
 
 @mutation
 def nobody_is_ever_expired(patch: MonkeyPatch) -> None:
-    patch.setattr(Watch, "suspects", lambda self, seen, monotonic: [])
+    patch.setattr(Watch, "suspects", lambda self, seen: [])
 
 
 @mutation
 def the_lease_is_taken_for_half(patch: MonkeyPatch) -> None:
-    def impatient(session: SessionState | None, sighting: Any, monotonic: float) -> bool:
-        return (
-            session is not None
-            and session.last == sighting.last
-            and monotonic - sighting.seen_at >= session.lease_ms / 1_000 / 3
-        )
+    def impatient(session: SessionState, sighting: Any, monotonic: float, _leases: float = 1.0) -> bool:
+        return session.last == sighting.last and monotonic - sighting.seen_at >= session.lease_ms / 1_000 / 3
 
     patch.setattr(watch, "_silent", impatient)
+    patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)  # which nothing is left of then
 
 
 # -- the decision ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ SEEDS = 80
 SEEDS_MAX = 2_000
 HOURS_MIN = 200
 # Where bugs that need a rare coincidence were noticed last: only where to look first, all other seeds are tried after.
-LOOK_FIRST = {"there is no grace": 133, "a claim needs no session": 13}
+LOOK_FIRST = {"that the journal works now is proof enough": 248, "a claim needs no session": 13}
 
 
 def test_many_worlds_break_no_invariant() -> None:

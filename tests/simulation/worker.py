@@ -4,7 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from journeyman.journal.event import Draft
-from journeyman.journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
+from journeyman.journal.limits import (
+    LEASE_RENEWAL_FRACTION,
+    LEASE_START_FRACTION,
+    RETRY_LEASE_FRACTION,
+    RETRY_SECONDS_MAX,
+)
 from journeyman.workers import Settings, State, TaskState, TaskView
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.foreman.entries import (
@@ -20,7 +25,7 @@ from journeyman.workers.rules import names
 from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import rank_in
-from journeyman.workers.rules.watch import Watch, grace
+from journeyman.workers.rules.watch import Watch
 
 if TYPE_CHECKING:
     from .log import Position
@@ -279,7 +284,8 @@ class SimulatedWorker:
                 self._appended(entries, positions, begun)
                 return
             self.watch.restart(self.world.now)
-            self._when_awake(grace(self.world.lease) / 2 * self.world.random.uniform(0.5, 1.0), attempt)
+            longest = min(RETRY_SECONDS_MAX, self.world.lease * RETRY_LEASE_FRACTION)
+            self._when_awake(longest * self.world.random.uniform(0.5, 1.0), attempt)
 
         attempt()
 

@@ -8,7 +8,7 @@ from journeyman.workers import TaskView
 from journeyman.workers.rules import names
 from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
 from journeyman.workers.rules.ready import ReadyTasks
-from journeyman.workers.rules.watch import Watch, grace
+from journeyman.workers.rules.watch import Watch
 from ledger import Ledger
 
 ME, OTHER = "me", "other"
@@ -225,12 +225,15 @@ def watching() -> Desk:
 def test_the_silent_are_probed_then_expired_as_of_their_last_event() -> None:
     desk = watching()
     last = desk.log.end - 1
+    assert desk.decide(monotonic=100.4) == []
+    assert desk.decide(monotonic=100.5) == [Beat(0, probe=True)]
+    desk.log.write(names.BEAT, worker=ME)
+    desk.watch.probed(desk.view, 0, 100.5)
     assert desk.decide(monotonic=100.9) == []
     assert desk.decide(monotonic=101) == [Beat(0, probe=True)]
     desk.log.write(names.BEAT, worker=ME)
     desk.watch.probed(desk.view, 0, 101)
-    assert desk.decide(monotonic=101) == []
-    assert desk.decide(monotonic=101 + grace(1)) == [Expire(0, OTHER, last)]
+    assert desk.decide(monotonic=101) == [Expire(0, OTHER, last)]
 
 
 def test_a_drain_watches_on() -> None:
@@ -239,6 +242,7 @@ def test_a_drain_watches_on() -> None:
 
 def test_who_has_no_session_neither_probes_nor_expires() -> None:
     desk = watching()
+    desk.watch.probed(desk.view, 0, 100.5)
     desk.watch.probed(desk.view, 0, 101)
     desk.log.expire(ME, by="third")
     assert desk.decide(monotonic=102) == [Join(0)]

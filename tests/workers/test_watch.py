@@ -2,10 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.journal.limits import EXPIRY_GRACE_SECONDS_MAX, LEASE_MS_DEFAULT
 from journeyman.workers import Verdict
 from journeyman.workers.rules import names
-from journeyman.workers.rules.watch import Suspect, Watch, grace
+from journeyman.workers.rules.watch import Suspect, Watch
 from ledger import Ledger
 
 ME, HOLDER = "me", "holder"
@@ -34,45 +33,74 @@ class Scene:
         self.log.write(names.BEAT, worker=ME)
         self.watch.probed(self.log.view, 0, self.now)
 
+    def be_silent_for_a_lease(self) -> None:
+        """With the first proof, in its middle, that the journal works."""
+        self.look(LEASE / 2)
+        self.probe()
+        self.look(LEASE / 2)
+
     def to_probe(self) -> set[int]:
         return self.watch.to_probe(self.log.view, self.now)
 
     def suspects(self) -> list[Suspect]:
-        return self.watch.suspects(self.log.view, self.now)
+        return self.watch.suspects(self.log.view)
 
 
-def test_the_silent_are_probed_after_a_lease_and_expired_after_the_grace() -> None:
+def test_the_silent_are_probed_twice_and_then_expired() -> None:
     scene = Scene()
-    scene.look(LEASE - 0.001)
+    scene.look(LEASE / 2 - 0.001)
+    assert scene.to_probe() == set()
+    scene.look(0.001)
+    assert scene.to_probe() == {0}
+    scene.probe()
+    assert scene.to_probe() == set()
+    scene.look(LEASE / 2 - 0.001)
     assert scene.to_probe() == set()
     scene.look(0.001)
     assert scene.to_probe() == {0}
     assert scene.suspects() == [], "nobody is expired before a beat of our own was read back"
     scene.probe()
     assert scene.to_probe() == set()
-    assert scene.suspects() == [], "what the holder tries to append may still be on its way"
-    scene.look(grace(LEASE))
     (suspect,) = scene.suspects()
     assert suspect == Suspect(0, HOLDER, 3)
     assert scene.log.write(names.EXPIRED, worker=HOLDER, last=suspect.last, by=ME) is Verdict.ACCEPTED
     assert not scene.look()
 
 
+def test_where_the_first_proof_comes_late_the_holder_has_half_a_lease_from_there() -> None:
+    """The journal was away, as the watcher learns when that beat lands at last; so was it for the holder."""
+    scene = Scene()
+    scene.look(3 * LEASE)
+    assert scene.to_probe() == {0}
+    scene.probe()
+    assert scene.to_probe() == set()
+    scene.look(LEASE / 2 - 0.001)
+    assert scene.to_probe() == set()
+    scene.look(0.002)
+    assert scene.to_probe() == {0}
+    assert scene.suspects() == []
+    scene.probe()
+    assert scene.suspects()
+
+
 def test_a_sign_of_life_ends_the_suspicion_at_every_stage() -> None:
-    for stage in ("before the lease is over", "before the probe", "after the probe", "in the grace"):
+    for stage in ("before the first", "before the second", "before the second landed", "after it"):
         scene = Scene()
-        scene.look(LEASE * (0.9 if stage == "before the lease is over" else 1.1))
-        if stage in ("after the probe", "in the grace"):
+        if stage == "before the first":
+            scene.look(0.6 * LEASE)
+        else:
+            scene.look(LEASE / 2)
             scene.probe()
-        if stage == "in the grace":
-            scene.look(grace(LEASE) / 2)
+            scene.look(LEASE * (0.4 if stage == "before the second" else 0.6))
+        if stage == "after it":
+            scene.probe()
         scene.log.write(names.BEAT, worker=HOLDER)
-        if stage == "before the probe":
+        if stage == "before the second landed":
             scene.probe()
         assert scene.suspects() == [], stage
-        scene.look(grace(LEASE))
+        scene.look()
         assert scene.suspects() == [], stage
-        scene.look(LEASE * 0.9)
+        scene.look(LEASE * 0.4)
         assert scene.to_probe() == set(), stage
         scene.look(LEASE)
         assert scene.to_probe() == {0}, stage
@@ -80,9 +108,8 @@ def test_a_sign_of_life_ends_the_suspicion_at_every_stage() -> None:
 
 def test_an_expiry_that_crosses_with_a_sign_of_life_is_refused() -> None:
     scene = Scene()
-    scene.look(LEASE)
+    scene.be_silent_for_a_lease()
     scene.probe()
-    scene.look(grace(LEASE))
     (suspect,) = scene.suspects()
     scene.log.write(names.BEAT, worker=HOLDER)
     assert scene.log.write(names.EXPIRED, worker=HOLDER, last=suspect.last, by=ME) is Verdict.REFUSED
@@ -91,19 +118,23 @@ def test_an_expiry_that_crosses_with_a_sign_of_life_is_refused() -> None:
 
 def test_silence_while_the_journal_was_away_does_not_count() -> None:
     scene = Scene()
-    scene.look(0.9 * LEASE)
+    scene.look(0.5 * LEASE)
+    scene.probe()
+    scene.look(0.4 * LEASE)
     scene.watch.restart(scene.now)
-    scene.look(0.9 * LEASE)
+    scene.look(0.4 * LEASE)
     assert scene.to_probe() == set()
     scene.look(0.1 * LEASE)
     assert scene.to_probe() == {0}
+    scene.probe()
+    scene.look(0.4 * LEASE)
+    assert scene.to_probe() == set()
 
 
 def test_a_restart_takes_back_even_a_suspicion_that_was_proved() -> None:
     scene = Scene()
-    scene.look(LEASE)
+    scene.be_silent_for_a_lease()
     scene.probe()
-    scene.look(grace(LEASE))
     assert scene.suspects()
     scene.watch.restart(scene.now)
     assert scene.suspects() == []
@@ -134,7 +165,7 @@ def test_the_timer_begins_when_the_claim_is_seen() -> None:
 
 def test_each_session_has_the_lease_it_joined_with() -> None:
     scene = Scene(lease_ms=10_000)
-    scene.look(9.9)
+    scene.look(4.9)
     assert scene.to_probe() == set()
     scene.look(0.1)
     assert scene.to_probe() == {0}
@@ -150,29 +181,25 @@ def test_partitions_are_watched_apart() -> None:
     scene.look()
     scene.look(LEASE / 2)
     scene.log.write(names.BEAT, worker=HOLDER)  # in partition 0 only
-    scene.look(LEASE / 2)
+    scene.look()
     assert scene.to_probe() == {1}
+    scene.watch.probed(scene.log.view, 1, scene.now)
+    scene.look(LEASE / 2)
+    assert scene.to_probe() == {0, 1}
     scene.probe()  # in partition 0: it proves nothing about partition 1
-    scene.look(grace(LEASE))
     assert scene.suspects() == []
     scene.watch.probed(scene.log.view, 1, scene.now)
-    scene.look(grace(LEASE))
     assert [(each.partition, each.worker) for each in scene.suspects()] == [(1, HOLDER)]
 
 
 def test_what_is_over_is_forgotten() -> None:
     scene = Scene()
-    scene.look(LEASE)
+    scene.be_silent_for_a_lease()
     scene.probe()
     scene.log.write(names.LEFT, worker=HOLDER)
-    scene.look(grace(LEASE))
+    scene.look()
     assert scene.suspects() == []
     assert scene.watch._sightings == {}
-
-
-def test_the_grace_is_a_fraction_of_the_lease_and_short() -> None:
-    assert grace(0.5) == 0.05
-    assert grace(LEASE_MS_DEFAULT / 1_000) == EXPIRY_GRACE_SECONDS_MAX <= 0.25
 
 
 @given(st.lists(st.sampled_from(["pass", "beat", "restart", "probe", "away"]), max_size=80), st.floats(0.05, 0.3))

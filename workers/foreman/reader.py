@@ -15,10 +15,10 @@ from typing import Final, TypeVar
 from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
-from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
+from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
 from ...journal.log import Audible, Log, Page, Tail
 from ..rules.view import TaskState, TaskView
-from ..rules.watch import Watch, grace
+from ..rules.watch import Watch
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -181,9 +181,9 @@ class Reader:
     async def available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
 
-        The pauses are short: a holder's sign of life must land before whoever watches it has waited out the grace.
+        The pauses are short: a holder's sign of life is to land before whoever watches it gives it up.
         """
-        longest = grace(self._lease_seconds) / 2
+        longest = min(RETRY_SECONDS_MAX, self._lease_seconds * RETRY_LEASE_FRACTION)
         pause = min(_RETRY_SECONDS_MIN, longest)
         since: float | None = None
         while True:

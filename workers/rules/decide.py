@@ -86,9 +86,7 @@ def decide(
                 has_suspect = has_suspect or not ready.lets_suspect_in
     commands += claims
     commands += _beats(view, watch, situation, joined, {claim.task.partition for claim in claims})
-    commands += [
-        Expire(*suspect) for suspect in watch.suspects(view, situation.monotonic) if suspect.partition in joined
-    ]
+    commands += [Expire(*suspect) for suspect in watch.suspects(view) if suspect.partition in joined]
     return commands
 
 

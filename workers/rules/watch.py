@@ -5,15 +5,18 @@ Pure: times are the caller's own monotonic clock, in seconds, and no two machine
 1. A session is silent from the moment its last event was *seen here*, and only sessions that hold claims matter.
 2. Silence counts only while the journal works: after a failed read, or an append slower than a third of the lease,
    every timer starts anew, since then everybody is silent and nobody is dead.
-3. Before anyone is expired, the watcher appends a beat of its own and reads it back, then waits for a short grace: what
-   a living holder had under way, or tries again and again to append, has landed by then. The expiry names the holder's
-   last event; if there is a later one, the log refuses the expiry.
+3. Before anyone is expired, the watcher proves that the journal works, and twice. By a beat of its own after half of
+   the lease: then what a living holder has tried to append while the journal was away, unnoticed by the watcher, has
+   the other half to land. And by another after the lease, which it reads back: then it knows all that landed before.
+   The expiry names the holder's last event; if there is a later one, the log refuses it.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ...journal.limits import EXPIRY_GRACE_FRACTION, EXPIRY_GRACE_SECONDS_MAX
+from ...journal.limits import LEASE_PROOF_FRACTION
 from .view import SessionState, TaskView
+
+_PROOFS: Final = 2
 
 
 class Suspect(NamedTuple):
@@ -25,12 +28,13 @@ class Suspect(NamedTuple):
 
 
 class _Sighting:
-    __slots__ = ("expire_at", "last", "seen_at")
+    __slots__ = ("last", "proofs", "proved_at", "seen_at")
 
     def __init__(self, last: int, seen_at: float) -> None:
         self.last = last
         self.seen_at = seen_at
-        self.expire_at: float | None = None  # set when our own beat, appended since it fell silent, was read back
+        self.proofs = 0  # how many beats of ours have proved that the journal works: at 2 it may be expired
+        self.proved_at = 0.0  # when the last of them was read back
 
 
 class Watch:
@@ -56,42 +60,43 @@ class Watch:
     def restart(self, monotonic: float) -> None:
         """Start every timer anew: the journal did not work for a while."""
         for sighting in self._sightings.values():
-            sighting.seen_at, sighting.expire_at = monotonic, None
+            sighting.seen_at, sighting.proofs = monotonic, 0
 
     def to_probe(self, view: TaskView, monotonic: float) -> set[int]:
-        """The partitions in which somebody has been silent for a lease and no beat of ours was appended since."""
+        """The partitions in which a beat of ours is to prove, for somebody who is silent, that the journal works."""
         return {
             partition
             for (partition, worker), sighting in self._sightings.items()
-            if sighting.expire_at is None and _silent(view.session(partition, worker), sighting, monotonic)
+            if _wants_proof(view.session(partition, worker), sighting, monotonic)
         }
 
     def probed(self, view: TaskView, partition: int, monotonic: float) -> None:
         """Our own beat has landed, and all before it has been read."""
         for (place, worker), sighting in self._sightings.items():
             session = view.session(place, worker)
-            if place == partition and session is not None and _silent(session, sighting, monotonic):
-                sighting.expire_at = monotonic + grace(session.lease_ms / 1_000)
+            if place == partition and _wants_proof(session, sighting, monotonic):
+                sighting.proofs += 1
+                sighting.proved_at = monotonic
 
-    def suspects(self, view: TaskView, monotonic: float) -> list[Suspect]:
-        """The sessions to expire now: silent for a lease, and still silent when the grace after our beat is over."""
+    def suspects(self, view: TaskView) -> list[Suspect]:
+        """The sessions to expire now: silent for a lease in which the journal worked."""
         found: list[Suspect] = []
         for (partition, worker), sighting in self._sightings.items():
             session = view.session(partition, worker)
-            over = sighting.expire_at is not None and monotonic >= sighting.expire_at
-            if over and session is not None and session.last == sighting.last:
+            if sighting.proofs == _PROOFS and session is not None and session.last == sighting.last:
                 found.append(Suspect(partition, worker, session.last))
         return found
 
 
-def grace(lease_seconds: float) -> float:
-    """How long a watcher still waits for the holder of such a lease, in seconds, when its own beat was read back."""
-    return min(EXPIRY_GRACE_SECONDS_MAX, lease_seconds * EXPIRY_GRACE_FRACTION)
+def _wants_proof(session: SessionState | None, sighting: _Sighting, monotonic: float) -> bool:
+    if session is None or sighting.proofs == _PROOFS:
+        return False
+    if not sighting.proofs:
+        return _silent(session, sighting, monotonic, LEASE_PROOF_FRACTION)
+    since_proof = monotonic - sighting.proved_at
+    rest = session.lease_ms / 1_000 * (1 - LEASE_PROOF_FRACTION)
+    return since_proof >= rest and _silent(session, sighting, monotonic)
 
 
-def _silent(session: SessionState | None, sighting: _Sighting, monotonic: float) -> bool:
-    return (
-        session is not None
-        and session.last == sighting.last
-        and monotonic - sighting.seen_at >= session.lease_ms / 1_000
-    )
+def _silent(session: SessionState, sighting: _Sighting, monotonic: float, leases: float = 1.0) -> bool:
+    return session.last == sighting.last and monotonic - sighting.seen_at >= session.lease_ms / 1_000 * leases
