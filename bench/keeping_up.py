@@ -26,6 +26,7 @@ BULK: Final = Setting(threads=0)
 SETTINGS: Final[Mapping[str, Setting]] = {
     "one by one": Setting(1),
     "in 8 threads": Setting(8),
+    "in 64 threads": Setting(64),
     "in 8 threads, two workers": Setting(8, workers=2),
 }
 TASKS_PER_LONE_APPEND: Final = 5
