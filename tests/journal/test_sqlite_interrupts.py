@@ -11,7 +11,9 @@ import pytest
 from journeyman.journal import Journal, blocking, draft
 from journeyman.journal.sqlite.commit import Committer
 from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.repeats import Landmarks
 from journeyman.journal.sqlite.write_lock import WriteLock
+from journeyman.journal.writer import Writer
 
 
 @pytest.fixture
@@ -92,6 +94,29 @@ def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
     append(another)
     append(log)
     assert raised.value.__traceback__ is not None
+    assert count(log) == 3
+
+
+@pytest.mark.parametrize("where", [(Writer, "record_all"), (Landmarks, "add")])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
+def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], kind: type
+) -> None:
+    """Just before its one statement and just after it."""
+    done = getattr(*where)
+
+    def interrupted(*given: object) -> None:
+        done(*given)
+        raise kind
+
+    mine = draft("thing.sent")
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, interrupted)
+        with pytest.raises(kind):
+            blocking.run(log.append([mine]))
+    append(log)
+    (event,) = blocking.run(log.append([mine]))
+    assert event.name == "thing.sent"
     assert count(log) == 3
 
 

@@ -223,7 +223,7 @@ def nobody_is_ever_expired(patch: MonkeyPatch) -> None:
 @mutation
 def the_lease_is_taken_for_half(patch: MonkeyPatch) -> None:
     def impatient(session: SessionState, sighting: Any, monotonic: float, _leases: float = 1.0) -> bool:
-        return session.last == sighting.last and monotonic - sighting.seen_at >= session.lease_ms / 1_000 / 3
+        return bool(session.last == sighting.last and monotonic - sighting.seen_at >= session.lease_ms / 1_000 / 3)
 
     patch.setattr(watch, "_silent", impatient)
     patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)  # which nothing is left of then
