@@ -352,29 +352,30 @@ class Committer:
 
         Instead of four, on the way of each lone append: begin, look where the log ends, insert, commit.
         """
-        connection, draft, offset = cursor.connection, entry.drafts[0], self.end
+        connection, writer, draft, offset = cursor.connection, self.writer, entry.drafts[0], self.end
         entry.searched_to = offset
         inserted = False
         try:
-            events, rows = self.writer.record_all(entry.drafts, self._clock(), offset)
-            cursor.execute(_INSERT_NEXT, (offset + 1, rows[0]))
+            writer.number(draft)
+            event, row = record(draft, writer.stamp(self._clock()))
+            cursor.execute(_INSERT_NEXT, (offset + 1, row))
             inserted = connection.changes() == 1
         except apsw.BusyError:
             pass  # another program is at the file: who is patient waits for it
         except BaseException as error:
             self._undo(connection, error)
             if isinstance(error, _NOT_LANDED):
-                self.writer.forget(draft)
+                writer.forget(draft)
             elif isinstance(error, apsw.Error):
                 raise self._in_doubt(error) from error
             raise
         if not inserted:
-            self.writer.forget(draft)
+            writer.forget(draft)
             return False
         self.landmarks.add(draft.seq, offset)
-        entry.events = events
+        entry.events = [place(event, 0, offset)]
         self.end = offset + 1
-        self._news = self.end, rows[0]
+        self._news = self.end, row
         return True
 
     def _in_doubt(self, error: apsw.Error) -> AppendInDoubt:
