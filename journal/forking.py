@@ -3,11 +3,14 @@
 Whatever has any of these says so here when it is made, and is told in each child, before anything else runs there.
 """
 
+import logging
 import os
 import weakref
 from typing import Final, Protocol
 
 import uuid_utils  # noqa: F401 - imported first, so that in a child ids are new ones before anybody draws one
+
+logger = logging.getLogger("journeyman")
 
 
 class Forkable(Protocol):
@@ -27,7 +30,10 @@ def tell_of_forks(one: Forkable) -> None:
 
 def _after_fork_in_child() -> None:
     for each in list(_all):
-        each.after_fork_in_child()
+        try:
+            each.after_fork_in_child()
+        except Exception:  # the others have to know all the same
+            logger.exception("%r could not be made fit for a forked process", each)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -46,9 +46,9 @@ class Writer:
         """
         writer, seq = self.id, self._seq
         microseconds = max(self.last_microseconds, round(now * MICROSECONDS) - 1)
-        events, rows = record_with(drafts, writer, seq, microseconds, offset)
+        # First: an interrupt may come at any moment, and no number is given to two drafts.
         self._seq, self.last_microseconds = seq + len(drafts), microseconds + len(drafts)
-        return events, rows
+        return record_with(drafts, writer, seq, microseconds, offset)
 
     def catch_up(self, timestamp: float) -> None:
         """Stamp later than `timestamp`, the last one of a log that others write to as well."""

@@ -189,11 +189,11 @@ class _Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
 class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        connect_soon(self._client)
         self.stalls = StallWatch(self._client)
 
     async def start(self) -> None:
         await super().start()
+        connect_soon(self._client)
         self.stalls.start()
 
     def __del__(self) -> None:

@@ -8,6 +8,7 @@ aiokafka's own fields are read for it: the requests of a connection that are not
 """
 
 import asyncio
+import time
 from collections.abc import Hashable
 from typing import Any, Final, NamedTuple
 
@@ -67,7 +68,8 @@ class StallWatch:
                 self._lose_patience(broker, connection)
                 continue
             self._silent_seconds.pop(broker, None)
-            if before is not None and before.connection == id(connection):  # more of an answer has come, or all of it
+            if before is not None and before.connection == id(connection) and connection.connected():
+                # More of an answer has come, or all of it.
                 self._patience_seconds.pop(broker, None)
 
     def _lose_patience(self, broker: Hashable, connection: Any) -> None:
@@ -92,15 +94,21 @@ def _due(connection: Any) -> _Due | None:
 def connect_soon(client: Any) -> None:
     """Let a client give up connecting sooner than a request: what a connection begins with is small.
 
-    It connects to one broker at a time, and all others wait for that.
+    It connects to one broker at a time, and all others wait for that. A broker with which that took too long has twice
+    the time when it is tried next. To be called once the client knows its brokers.
     """
-    client._request_timeout_ms = int(KAFKA_STALL_SECONDS_MAX * 1_000)  # noqa: SLF001
     connect = client._get_conn  # noqa: SLF001
+    patience_seconds: dict[Hashable, float] = {}
 
-    async def connected(*args: Any, **options: Any) -> Any:
-        connection = await connect(*args, **options)
+    async def connected(broker: Hashable, **options: Any) -> Any:
+        patience = patience_seconds.pop(broker, KAFKA_STALL_SECONDS_MAX)
+        client._request_timeout_ms = int(patience * 1_000)  # noqa: SLF001
+        begun = time.monotonic()
+        connection = await connect(broker, **options)
         if connection is not None:
             connection._request_timeout = KAFKA_REQUEST_SECONDS_MAX  # noqa: SLF001
+        elif time.monotonic() - begun >= patience:
+            patience_seconds[broker] = min(2 * patience, KAFKA_REQUEST_SECONDS_MAX)
         return connection
 
     client._get_conn = connected  # noqa: SLF001

@@ -307,7 +307,7 @@ class Committer:
                     entry.finish(self._said(error))
                 return
             for entry in batch:  # one that cannot land must not take the others with it
-                self._commit([entry])
+                self._commit([entry], patient=patient)
         else:
             for entry in batch:
                 entry.finish()
@@ -357,6 +357,8 @@ class Committer:
         inserted = False
         try:
             writer.number(draft)
+            # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
+            self.landmarks.add(draft.seq, offset)
             event, row = record(draft, writer.stamp(self._clock()))
             cursor.execute(_INSERT_NEXT, (offset + 1, row))
             inserted = connection.changes() == 1
@@ -372,7 +374,6 @@ class Committer:
         if not inserted:
             writer.forget(draft)
             return False
-        self.landmarks.add(draft.seq, offset)
         entry.events = [place(event, 0, offset)]
         self.end = offset + 1
         self._news = self.end, row

@@ -5,6 +5,7 @@ from collections import deque
 
 import pytest
 from aiokafka.conn import CloseReason
+from journeyman.journal.kafka import stall
 from journeyman.journal.kafka.stall import LOOK_SECONDS, StallWatch, connect_soon
 from journeyman.journal.limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
 
@@ -149,10 +150,40 @@ def test_brokers_are_told_apart(client: Client, watch: StallWatch) -> None:
     assert lively.closed is None
 
 
-def test_connecting_is_given_up_sooner_than_a_request(client: Client) -> None:
+def test_one_that_was_closed_otherwise_has_not_answered(client: Client, watch: StallWatch) -> None:
+    Wire(client).ask()
+    look(watch, LOOKS + 1)
+    assert watch.dropped == 1
+    for _ in range(2):
+        again = Wire(client)
+        again.ask()
+        look(watch, LOOKS + 1)
+        assert again.closed is None, "it has twice the time"
+        again.close(CloseReason.CONNECTION_BROKEN)
+        look(watch, 1)
+
+
+def test_connecting_is_given_up_sooner_than_a_request_but_not_for_ever(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stall, "KAFKA_STALL_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(stall, "KAFKA_REQUEST_SECONDS_MAX", 0.06)
+    given: list[int] = []
+
+    async def slow(broker: int) -> Wire | None:
+        given.append(client._request_timeout_ms)
+        if broker == 2:
+            await asyncio.sleep(client._request_timeout_ms / 1_000)  # and does not answer in that time
+        return client._conns.get(broker)
+
+    monkeypatch.setattr(client, "_get_conn", slow)
     wire = Wire(client)
     connect_soon(client)
-    assert client._request_timeout_ms == KAFKA_STALL_SECONDS_MAX * 1_000
-    assert asyncio.run(client._get_conn(1)) is wire
-    assert wire._request_timeout == KAFKA_REQUEST_SECONDS_MAX
-    assert asyncio.run(client._get_conn(2)) is None
+
+    async def test() -> None:
+        for broker in (2, 2, 2, 2, 2, 1, 3, 3):
+            assert await client._get_conn(broker) is (wire if broker == 1 else None)
+
+    asyncio.run(test())
+    assert given == [10, 20, 40, 60, 60, 10, 10, 10], "one that refuses at once, the third, is not slow"
+    assert wire._request_timeout == 0.06

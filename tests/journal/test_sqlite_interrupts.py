@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import pytest
 from journeyman.journal import Journal, blocking, draft
+from journeyman.journal.sqlite import commit
 from journeyman.journal.sqlite.commit import Committer
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.repeats import Landmarks
@@ -97,12 +98,12 @@ def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
     assert count(log) == 3
 
 
-@pytest.mark.parametrize("where", [(Writer, "number"), (Landmarks, "add")])
+@pytest.mark.parametrize("where", [(Writer, "number"), (Landmarks, "add"), (commit, "record"), (commit, "place")])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
 def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
-    log: SqliteLog, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], kind: type
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch, where: tuple[object, str], kind: type
 ) -> None:
-    """Just before its one statement and just after it."""
+    """On the way to its one statement, and just after it."""
     done = getattr(*where)
 
     def interrupted(*given: object) -> None:
@@ -118,6 +119,26 @@ def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
     (event,) = blocking.run(log.append([mine]))
     assert event.name == "thing.sent"
     assert count(log) == 3
+
+
+def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(
+    log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trimming has told it where the log ends, so its first append is one statement already."""
+    mine = draft("thing.sent")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    append(log)
+    blocking.run(another.trim({0: 1}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Landmarks, "add", interrupted)  # no mark without an event, and no event without a mark
+        with pytest.raises(KeyboardInterrupt):
+            blocking.run(another.append([mine]))
+    append(another)
+    blocking.run(another.append([mine]))
+    assert [event.name for event in Journal(log).read({0: 1}).events] == ["thing.made", "thing.sent", "thing.made"]
 
 
 def test_an_interrupt_inside_other_writing_leaves_no_statement_open(log: SqliteLog, another: SqliteLog) -> None:

@@ -306,7 +306,7 @@ class SimulatedWorker:
                     self.view.apply_fact(entry.draft.name, entry.fact, place, at, world.now)
                     self.applied[place] = at + 1
                 if isinstance(entry.command, Beat) and entry.command.probe:
-                    self.watch.probed(self.view, place, world.now)
+                    self.watch.probed(self.view, place, begun, world.now)
             self.leases[place].renew(begun, world.lease * LEASE_START_FRACTION)
         if self.leaving:
             self.gone = True  # and what still runs ends with it

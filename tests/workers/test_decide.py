@@ -228,11 +228,11 @@ def test_the_silent_are_probed_then_expired_as_of_their_last_event() -> None:
     assert desk.decide(monotonic=100.4) == []
     assert desk.decide(monotonic=100.5) == [Beat(0, probe=True)]
     desk.log.write(names.BEAT, worker=ME)
-    desk.watch.probed(desk.view, 0, 100.5)
+    desk.watch.probed(desk.view, 0, 100.5, 100.5)
     assert desk.decide(monotonic=100.9) == []
     assert desk.decide(monotonic=101) == [Beat(0, probe=True)]
     desk.log.write(names.BEAT, worker=ME)
-    desk.watch.probed(desk.view, 0, 101)
+    desk.watch.probed(desk.view, 0, 101, 101)
     assert desk.decide(monotonic=101) == [Expire(0, OTHER, last)]
 
 
@@ -242,8 +242,8 @@ def test_a_drain_watches_on() -> None:
 
 def test_who_has_no_session_neither_probes_nor_expires() -> None:
     desk = watching()
-    desk.watch.probed(desk.view, 0, 100.5)
-    desk.watch.probed(desk.view, 0, 101)
+    desk.watch.probed(desk.view, 0, 100.5, 100.5)
+    desk.watch.probed(desk.view, 0, 101, 101)
     desk.log.expire(ME, by="third")
     assert desk.decide(monotonic=102) == [Join(0)]
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journeyman.journal import Journal
 from journeyman.journal.errors import EventTooLarge
 from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import (
@@ -105,8 +106,14 @@ def test_arguments_that_json_cannot_hold_are_refused_with_advice(value: object) 
 
 
 def test_a_message_too_large_for_an_event_is_refused() -> None:
-    with pytest.raises(EventTooLarge, match="the limit is"):
-        submission(Message(task_name="work", args=["x" * EVENT_BYTES_MAX]))
+    large = Message(task_name="work", args=["x" * EVENT_BYTES_MAX])
+    with Journal("memory://") as journal:
+        broker = Broker(journal)
+        with pytest.raises(EventTooLarge, match="the limit is"):
+            broker.submit(large)
+        with pytest.raises(EventTooLarge, match="the limit is"):
+            broker.submit_all([Message(task_name="work"), large])
+        assert not journal.read().events
 
 
 def test_defaults() -> None:

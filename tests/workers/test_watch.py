@@ -31,7 +31,7 @@ class Scene:
 
     def probe(self) -> None:
         self.log.write(names.BEAT, worker=ME)
-        self.watch.probed(self.log.view, 0, self.now)
+        self.watch.probed(self.log.view, 0, self.now, self.now)
 
     def be_silent_for_a_lease(self) -> None:
         """With the first proof, in its middle, that the journal works."""
@@ -81,6 +81,21 @@ def test_where_the_first_proof_comes_late_the_holder_has_half_a_lease_from_there
     assert scene.suspects() == []
     scene.probe()
     assert scene.suspects()
+
+
+def test_a_beat_proves_nothing_that_was_begun_before_it_was_due() -> None:
+    """It may have been for somebody else in the same partition, and landed late."""
+    scene = Scene()
+    begun = scene.now + LEASE * 0.4
+    scene.look(LEASE * 0.6)
+    scene.watch.probed(scene.log.view, 0, begun, scene.now)
+    assert scene.to_probe() == {0}
+    scene.probe()
+    begun = scene.now + LEASE * 0.3
+    scene.look(LEASE * 0.6)
+    scene.watch.probed(scene.log.view, 0, begun, scene.now)
+    assert scene.suspects() == []
+    assert scene.to_probe() == {0}
 
 
 def test_a_sign_of_life_ends_the_suspicion_at_every_stage() -> None:
@@ -183,12 +198,12 @@ def test_partitions_are_watched_apart() -> None:
     scene.log.write(names.BEAT, worker=HOLDER)  # in partition 0 only
     scene.look()
     assert scene.to_probe() == {1}
-    scene.watch.probed(scene.log.view, 1, scene.now)
+    scene.watch.probed(scene.log.view, 1, scene.now, scene.now)
     scene.look(LEASE / 2)
     assert scene.to_probe() == {0, 1}
     scene.probe()  # in partition 0: it proves nothing about partition 1
     assert scene.suspects() == []
-    scene.watch.probed(scene.log.view, 1, scene.now)
+    scene.watch.probed(scene.log.view, 1, scene.now, scene.now)
     assert [(each.partition, each.worker) for each in scene.suspects()] == [(1, HOLDER)]
 
 

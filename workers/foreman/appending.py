@@ -90,11 +90,11 @@ class Appending:
         self._statistics.appends += 1
         await self._reader.stop_waiting()
         for partition in {event.partition for event in events}:
-            await self._apply_own(partition, entries, events)
+            await self._apply_own(partition, entries, events, begun)
             sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
         self._reader.count_own(len(events))
 
-    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event]) -> None:
+    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
         first = own[0][1].offset
         applied, apply_fact = await self._reader.read_before(partition, first), self._view.apply_fact
@@ -110,7 +110,7 @@ class Appending:
             elif event.name in OUTCOMES:
                 self._count(event.name, entry.fact.task, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
-                self._watch.probed(self._view, partition, time.monotonic())
+                self._watch.probed(self._view, partition, begun, time.monotonic())
         self._reader.skip(partition, own[-1][1].offset + 1)
 
     def _count(self, name: str, task_id: str, *, accepted: bool) -> None:

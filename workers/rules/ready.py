@@ -218,8 +218,8 @@ class ReadyTasks:
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
         """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
 
-        Where there is no own work, others' is stolen: a task that was seen here (by `monotonic`, in seconds) at least
-        `steal_delay` ago, times the place of this worker in the order of those whose turn it would be.
+        Where there is no own work, others' is stolen: a task that was reached here (by `monotonic`, in seconds) no less
+        than `steal_delay` ago, times the place of this worker in the order of those whose turn it would be.
         """
         self._release_delayed(now)
         if self._aside:

@@ -70,11 +70,11 @@ class Watch:
             if _wants_proof(view.session(partition, worker), sighting, monotonic)
         }
 
-    def probed(self, view: TaskView, partition: int, monotonic: float) -> None:
-        """Our own beat has landed, and all before it has been read."""
+    def probed(self, view: TaskView, partition: int, begun: float, monotonic: float) -> None:
+        """Our own beat has landed, and all before it has been read; its append was begun at `begun`."""
         for (place, worker), sighting in self._sightings.items():
             session = view.session(place, worker)
-            if place == partition and _wants_proof(session, sighting, monotonic):
+            if place == partition and _wants_proof(session, sighting, begun):
                 sighting.proofs += 1
                 sighting.proved_at = monotonic
 
