@@ -135,28 +135,26 @@ class Ringer:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
-    def ring(self, end: int = FARTHEST, row: bytes | None = None) -> bool:
-        """Ring every bell that hangs: the log goes up to `end` now; say whether there was any. Never waits or fails.
+    def ring(self, end: int = FARTHEST, row: bytes | None = None) -> None:
+        """Ring every bell that hangs: the log goes up to `end` now. Never waits and never fails.
 
         `row` is the record before `end`, if it came alone: readers who wait for just that need not look for it.
         """
         now = time.monotonic()
-        rung = self._ring(self._belfry, now, end, row)
+        self._ring(self._belfry, now, end, row)
         if self._others and now > self._others_at:
             self._others_at = now + DOORBELL_POLL_SECONDS
             for belfry in self._others:
-                rung = self._ring(belfry, now, end, row) or rung
-        return rung
+                self._ring(belfry, now, end, row)
 
-    def _ring(self, belfry: "_Belfry", now: float, end: int, row: bytes | None) -> bool:
+    def _ring(self, belfry: "_Belfry", now: float, end: int, row: bytes | None) -> None:
         bells = belfry.bells(now)
         if not bells:
-            return False
+            return
         ring = _ring(end, row)
         for path in bells:
             if not _send(self._sock, path, ring):
                 belfry.remove(path)
-        return True
 
     def close(self) -> None:
         """Let go of the socket, and leave nothing behind in the temporary directory when nobody listens."""
