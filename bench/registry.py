@@ -28,6 +28,7 @@ MEASUREMENTS: Final = (
     Measurement("keeping-up", "a worker beside a submitter: whether the queue stays empty", keeping_up.embedded),
     Measurement("rivals", "two workers on one backlog, beside one", workforce.rivals),
     Measurement("backlog", "what a waiting task costs, and whether a long backlog costs more", workforce.backlog),
+    Measurement("endurance", "memory of a worker that goes on and on", workforce.endurance),
     Measurement("idle", "what a worker without work costs", workforce.idle),
     Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),
     Measurement("kafka-replay", "replay by iteration, beside raw getmany and decode", kafka.replay_history),

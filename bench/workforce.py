@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -26,7 +28,9 @@ SHORT_BACKLOG_SHARE: Final = 100
 WAITING_BYTES_MAX: Final = 1_024
 START_SECONDS_MAX: Final = 1
 COST_GROWTH_MAX: Final = 1.15
-IDLE_SECONDS: Final = 5
+BACKLOGS: Final = 10
+ENDURANCE_GROWTH_MAX: Final = 1.05
+MIB: Final = 2**20
 IDLE_CPU_PERCENT_MAX: Final = 0.5
 LEASE_MS: Final = 1_000
 TAKEOVER_SECONDS_MAX: Final = 0.5
@@ -137,6 +141,35 @@ def backlog(bench: Bench) -> list[Figure]:
     ]
 
 
+def endurance(bench: Bench) -> list[Figure]:
+    """One worker, and one backlog after the other: its memory in the second half, beside that at the end of the first.
+
+    By then it remembers as many finished tasks as it ever will, and has been through the allocator's rooms.
+    """
+    tasks = bench.size.long_backlog_tasks // 2
+    resident: list[float] = []
+    with bench.file("queue") as path:
+        url = sqlite_url(path)
+        with child.partner("workforce:enduring", url=url, tasks=tasks) as worker:
+            for number in range(1, BACKLOGS + 1):
+                bench.tell(f"endurance: {number * tasks:,} of {BACKLOGS * tasks:,} tasks")
+                drain.submit(url, tasks)
+                resident.append(int(worker.ask()) / MIB)
+    half, later = resident[BACKLOGS // 2 - 1], resident[BACKLOGS // 2 :]
+    return [
+        Figure(
+            "endurance",
+            f"memory of a worker after {BACKLOGS * tasks:,} tasks",
+            "MiB",
+            Spread.of(later),
+            Floor(f"after {BACKLOGS // 2 * tasks:,}", Spread.of([half])),
+            Spread.of([each / half for each in later]),
+            (Target("at the end", "at most", ENDURANCE_GROWTH_MAX, later[-1] / half, ""),),
+            {f"mib_after_{(number + 1) * tasks:,}": each for number, each in enumerate(resident)},
+        )
+    ]
+
+
 def idle(bench: Bench) -> list[Figure]:
     """A worker with nothing to do, for a while."""
     bench.tell("idle worker")
@@ -218,6 +251,23 @@ def rival(url: str, tasks: int) -> dict[str, float]:
 
     statistics = asyncio.run(work(drain.known("thread"), url, None, _started(until_done)))
     return {"lost_claims": statistics.lost_claims, "claimed": statistics.claimed}
+
+
+def enduring(url: str, tasks: int) -> int:
+    """A worker that says, when asked, how much memory it has once it has done so many tasks more."""
+
+    def answer(loop: asyncio.AbstractEventLoop, foreman: Foreman) -> None:
+        for number, _ in enumerate(sys.stdin, start=1):
+            while foreman.statistics.succeeded < number * tasks:
+                time.sleep(drain.LOOK_SECONDS)
+            child.say(str(child.resident_bytes()))
+        loop.call_soon_threadsafe(foreman.stop)
+
+    def started(foreman: Foreman) -> None:
+        threading.Thread(target=answer, args=(asyncio.get_running_loop(), foreman), daemon=True).start()
+        child.say_ready()
+
+    return asyncio.run(work(drain.known("thread"), url, None, started)).succeeded
 
 
 def waiting(url: str, tasks: int) -> dict[str, float]:

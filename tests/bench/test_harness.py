@@ -12,7 +12,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KEEPING_UP = ["keeping-up-1-1", "keeping-up-8-1", "keeping-up-64-1", "keeping-up-8-2"]
-SIDE_BY_SIDE = ["append-one", "append-batch", "drain", "latency", "live", "together", "rivals", *KEEPING_UP]
+SIDE_BY_SIDE = [
+    "append-one",
+    "append-batch",
+    "drain",
+    "latency",
+    "live",
+    "together",
+    "rivals",
+    "endurance",
+    *KEEPING_UP,
+]
 EMBEDDED = [*SIDE_BY_SIDE[: -len(KEEPING_UP)], "keeping-up", "replay", "mechanisms", "backlog", "idle", "takeover"]
 
 
