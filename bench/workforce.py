@@ -162,7 +162,7 @@ def endurance(bench: Bench) -> list[Figure]:
             f"memory of a worker after {BACKLOGS * tasks:,} tasks",
             "MiB",
             Spread.of(later),
-            Floor(f"after {BACKLOGS // 2 * tasks:,}", Spread.of([half])),
+            Floor(f"after {BACKLOGS // 2 * tasks:,}", Spread.of([half] * len(later))),
             Spread.of([each / half for each in later]),
             (Target("at the end", "at most", ENDURANCE_GROWTH_MAX, later[-1] / half, ""),),
             {f"mib_after_{(number + 1) * tasks:,}": each for number, each in enumerate(resident)},
