@@ -20,6 +20,7 @@ import orjson
 ROOT: Final = Path(__file__).parent.parent
 READY: Final = "ready"
 KIB: Final = 1_024
+MIB: Final = 1_024 * KIB
 
 
 class PartFailed(RuntimeError):

@@ -18,7 +18,6 @@ from .context import Bench, sqlite_url
 from .figure import Figure, Floor, Spread, Target, ratio_of
 from .rows import history
 
-MIB: Final = 2**20
 # A task view keeps the newest 50,000 finished tasks, so its memory is level only beyond 150,000 events.
 VIEW_LEVEL_SHARE: Final = 5
 GROWTH_MAX: Final = 1.1
@@ -125,7 +124,7 @@ def figure(
             "events": runs[0]["events"],
             "cpu_us_per_event": Spread.of([run["cpu_us"] for run in runs]).median,
             "floor_cpu_us_per_event": Spread.of([run["cpu_us"] for run in floor]).median,
-            **{f"peak_mib_at_{count:,.0f}": peaks[count] / MIB for count in sorted(peaks)},
+            **{f"peak_mib_at_{count:,.0f}": peaks[count] / child.MIB for count in sorted(peaks)},
         },
     )
 

@@ -30,7 +30,6 @@ START_SECONDS_MAX: Final = 1
 COST_GROWTH_MAX: Final = 1.15
 BACKLOGS: Final = 10
 ENDURANCE_GROWTH_MAX: Final = 1.05
-MIB: Final = 2**20
 IDLE_CPU_PERCENT_MAX: Final = 0.5
 LEASE_MS: Final = 1_000
 TAKEOVER_SECONDS_MAX: Final = 0.5
@@ -154,7 +153,7 @@ def endurance(bench: Bench) -> list[Figure]:
             for number in range(1, BACKLOGS + 1):
                 bench.tell(f"endurance: {number * tasks:,} of {BACKLOGS * tasks:,} tasks")
                 drain.submit(url, tasks)
-                resident.append(int(worker.ask()) / MIB)
+                resident.append(int(worker.ask()) / child.MIB)
     half, later = resident[BACKLOGS // 2 - 1], resident[BACKLOGS // 2 :]
     return [
         Figure(

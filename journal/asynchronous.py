@@ -8,10 +8,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
-# Imported for what it does at a fork, before our hook below: a child draws other random numbers than its siblings. With
-# the same ones, two children of one millisecond would be one writer, and readers would drop the events of one.
-import uuid_utils  # noqa: F401
-
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context

@@ -8,7 +8,9 @@ import os
 import weakref
 from typing import Final, Protocol
 
-import uuid_utils  # noqa: F401 - imported first, so that in a child ids are new ones before anybody draws one
+# Imported for what it does at a fork, before our hook below: a child draws other random numbers than its siblings. With
+# the same ones, two children of one millisecond would be one writer, and readers would drop the events of one.
+import uuid_utils  # noqa: F401
 
 logger = logging.getLogger("journeyman")
 

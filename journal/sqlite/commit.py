@@ -80,9 +80,12 @@ class Entry:
         self._waiter: Future[None] | None = None
 
     @property
-    def is_new_and_alone(self) -> bool:
-        """Whether it is one draft, and was not handed in before."""
-        return self.plain and len(self.drafts) == 1 and not self.drafts[0].seq
+    def is_new(self) -> bool:
+        """Whether all it needs is numbers, times and places; not once it has numbers.
+
+        Those it has from a commit that an interrupt broke off: then it has to be looked for.
+        """
+        return self.plain and not self.drafts[0].seq
 
     def finish(self, error: Exception | None = None) -> None:
         """Tell the one who waits."""
@@ -320,7 +323,8 @@ class Committer:
     def _transact(self, batch: list[Entry], patient: bool) -> None:
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
-        if len(batch) == 1 and self.end > 0 and batch[0].is_new_and_alone and self._insert_next(cursor, batch[0]):
+        alone = len(batch) == len(batch[0].drafts) == 1
+        if alone and self.end > 0 and batch[0].is_new and self._insert_next(cursor, batch[0]):
             self._cursor = cursor
             return
         transaction: _Transaction | None = None
@@ -457,8 +461,7 @@ class Committer:
     def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> list[Event]:
         """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
         writer, offset, now = self.writer, transaction.end, self._clock()
-        # Numbered already: an interrupt came while it was committed, and it has to be looked for.
-        if entry.plain and not entry.drafts[0].seq:
+        if entry.is_new:
             transaction.drafts += entry.drafts
             recorded, rows = writer.record_all(entry.drafts, now, offset)
             transaction.events += recorded

@@ -30,6 +30,4 @@ class Company(threading.local):
     def came(self, shared: bool) -> None:
         """What became of waiting: whether the commit was shared."""
         self._is_usual = shared
-        self._has_committed = (
-            False  # one waits for a pass; and should a loop have ended in between, nobody else says so
-        )
+        self._has_committed = False  # a pass was waited for; where a loop ended in between, nobody else says so

@@ -4,12 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from journeyman.journal.event import Draft
-from journeyman.journal.limits import (
-    LEASE_RENEWAL_FRACTION,
-    LEASE_START_FRACTION,
-    RETRY_LEASE_FRACTION,
-    RETRY_SECONDS_MAX,
-)
+from journeyman.journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
 from journeyman.workers import Settings, State, TaskState, TaskView
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.foreman.entries import (
@@ -21,6 +16,7 @@ from journeyman.workers.foreman.entries import (
     leave_entry,
     outcome_entry,
 )
+from journeyman.workers.foreman.reader import longest_pause
 from journeyman.workers.rules import names
 from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
 from journeyman.workers.rules.ready import ReadyTasks
@@ -284,8 +280,7 @@ class SimulatedWorker:
                 self._appended(entries, positions, begun)
                 return
             self.watch.restart(self.world.now)
-            longest = min(RETRY_SECONDS_MAX, self.world.lease * RETRY_LEASE_FRACTION)
-            self._when_awake(longest * self.world.random.uniform(0.5, 1.0), attempt)
+            self._when_awake(longest_pause(self.world.lease) * self.world.random.uniform(0.5, 1.0), attempt)
 
         attempt()
 

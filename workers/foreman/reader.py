@@ -183,7 +183,7 @@ class Reader:
 
         The pauses are short: a holder's sign of life is to land before whoever watches it gives it up.
         """
-        longest = min(RETRY_SECONDS_MAX, self._lease_seconds * RETRY_LEASE_FRACTION)
+        longest = longest_pause(self._lease_seconds)
         pause = min(_RETRY_SECONDS_MIN, longest)
         since: float | None = None
         while True:
@@ -209,3 +209,8 @@ class Reader:
         except HistoryTruncated:
             return None
         return pages[0].rows[0]
+
+
+def longest_pause(lease_seconds: float) -> float:
+    """How long a worker with such a lease waits at most, in seconds, before it tries the journal again."""
+    return min(RETRY_SECONDS_MAX, lease_seconds * RETRY_LEASE_FRACTION)
