@@ -130,9 +130,9 @@ class _Work:
         self._moved_at = time.monotonic()
 
     def do(self) -> None:
-        """Watch until every task is over and the direct computation as well."""
+        """Watch until every task is over, every worker has come, and the direct computation is done as well."""
         view, direct = self._stage.view, self._stage.direct
-        while view.done < self._total:
+        while view.done < self._total or self._awaited:
             self._turn()
         while not direct.finished(_TURN_SECONDS):
             self._draw()
@@ -154,6 +154,11 @@ class _Work:
         elif self._victim_held:
             self._notice_takeover(self._victim)
         self._draw()
+
+    @property
+    def _awaited(self) -> list[int]:
+        """Who was started and has not joined: the one started last may come when the work is done already."""
+        return [daemon.pid for daemon in self._stage.daemons.running if not daemon.worker]
 
     def _draw(self, *, last: bool = False) -> None:
         stage = self._stage
@@ -195,8 +200,8 @@ class _Work:
         if time.monotonic() > self._moved_at + _STALL_SECONDS_MAX:
             words = "\n".join(daemon.last_words() for daemon in self._stage.daemons.running)
             raise DemoFailed(
-                f"no task has ended for {_STALL_SECONDS_MAX:g} s, at {self._stage.view.done:,} of {self._total:,}. "
-                f"The workers' last words:\n{words}"
+                f"no task has ended for {_STALL_SECONDS_MAX:g} s, at {self._stage.view.done:,} of {self._total:,}, "
+                f"and {len(self._awaited)} workers have not joined yet. The workers' last words:\n{words}"
             )
 
 
