@@ -74,10 +74,22 @@ def test_without_the_systems_list_of_locks_the_holder_has_no_number(
 
 
 def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
-    """SQLite alone lets one process have it all: measured, 2,234 commits of one against 1 each of three others."""
-    url, names, count = f"sqlite:///{tmp_path}/a.db", ["writer.a", "writer.b", "writer.c"], 400
+    """SQLite alone lets one process have it all: measured, 2,234 commits of one against 1 each of three others.
+
+    Who is given no processor cannot take its turn either (with four busy programs beside them the least share was
+    between 0.006 and 0.26), so they are asked up to five times before the lock is blamed.
+    """
+    shares = [_least_share_of_three(tmp_path / "1.db")]
+    while shares[-1] < 0.1 and len(shares) < 5:
+        shares.append(_least_share_of_three(tmp_path / f"{len(shares) + 1}.db"))
+    assert shares[-1] >= 0.1, shares
+
+
+def _least_share_of_three(path: Path) -> float:
+    """What part of the commits made while three processes were at it was the least one's."""
+    url, names, count = f"sqlite:///{path}", ["writer.a", "writer.b", "writer.c"], 400
     with Journal(url) as journal, ExitStack() as stack:
-        lock = WriteLock(f"{tmp_path}/a.db-lock")
+        lock = WriteLock(f"{path}-lock")
         assert lock.acquire()
         processes = [stack.enter_context(child("append", url, name, count, 1)) for name in names]
         for process in processes:
@@ -87,9 +99,9 @@ def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
             for _ in range(count):
                 line_from(process)
         order = [event.name for event in journal.read({0: 0}, 3 * count).events]
-        assert Counter(order) == dict.fromkeys(names, count)
-        # While all three were at it: a busy machine may start one of them late.
-        begun = max(order.index(name) for name in names)
-        ended = min(len(order) - order[::-1].index(name) for name in names)
-        shares = Counter(order[begun:ended])
-        assert min(shares[name] for name in names) >= (ended - begun) // 10 > 0, shares
+    assert Counter(order) == dict.fromkeys(names, count)
+    # While all three were at it, which they should have been for a while: a busy machine may start one of them late.
+    begun = max(order.index(name) for name in names)
+    ended = min(len(order) - order[::-1].index(name) for name in names)
+    shares = Counter(order[begun:ended])
+    return min(shares[name] for name in names) / max(count, ended - begun)
