@@ -41,6 +41,8 @@ DOORBELL_POLL_SECONDS: Final = 0.5
 RING_ROW_BYTES_MAX: Final = 2 * KIB
 # How long a writer waits for other processes' commits before it says the file is held, in seconds.
 WRITE_LOCK_SECONDS_MAX: Final = 30.0
+# How often one who waits for a shared commit looks whether anybody is at it, in seconds.
+QUEUE_CHECK_SECONDS: Final = 1.0
 # How long one waits for a program that locks the file without standing in that queue, such as an SQL shell, in seconds.
 FOREIGN_LOCK_SECONDS_MAX: Final = 5.0
 # The appends of one process that wait together share a commit, up to about this many events.

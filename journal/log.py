@@ -78,6 +78,19 @@ class Audible(Protocol):
 
 
 @runtime_checkable
+class Immediate(Protocol):
+    """A log that can append in the calling thread, without a coroutine, where nothing is in the way."""
+
+    def append_at_once(self, draft: Draft) -> Event | None:
+        """Append one draft here and now and return its event; None, with nothing appended, if that needs a wait.
+
+        Or if there is more to it: a draft handed in before, one that names its partition or its time, a log not open.
+        Raises as `Log.append` does.
+        """
+        ...
+
+
+@runtime_checkable
 class Log(Protocol):
     """A log of events: partitions, each a totally ordered, append-only sequence of records."""
 

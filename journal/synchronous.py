@@ -13,10 +13,10 @@ from . import blocking
 from .asynchronous import AsyncJournal, EventItem, Reading
 from .cursor import Cursor
 from .errors import JournalClosed
-from .event import Draft, Event
+from .event import Draft, Event, encode_context
 from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, LET_GO_SECONDS, PAGE_EVENTS
-from .log import Bounds, Log
+from .log import Bounds, Immediate, Log
 from .portal import Call, Portal
 
 T = TypeVar("T")
@@ -33,7 +33,9 @@ class Journal:
         self._portal: Portal | None = None
         self._portal_lock = threading.Lock()
         self._closed = False
-        if self.asynchronous.log.needs_loop:
+        log = self.asynchronous.log
+        self._append_at_once = log.append_at_once if isinstance(log, Immediate) else _never_at_once
+        if log.needs_loop:
             _all.add(self)
             tell_of_forks(self)
 
@@ -74,7 +76,8 @@ class Journal:
         self, name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1
     ) -> Event:
         """Append one event and return it, with its position, once it is durable."""
-        return self.run(self.asynchronous.append(name, context, key, version=version))
+        drafted = Draft(name, encode_context(name, context), key, version=version)
+        return self._append_at_once(drafted) or self.run(self.asynchronous.append_drafts([drafted]))[0]
 
     def append_all(self, items: Iterable[EventItem]) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append.
@@ -85,6 +88,8 @@ class Journal:
 
     def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
+        if len(drafts) == 1 and (event := self._append_at_once(drafts[0])) is not None:
+            return [event]
         return self.run(self.asynchronous.append_drafts(drafts))
 
     def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
@@ -141,6 +146,10 @@ class Journal:
         """The thread of the portal is in the parent."""
         self._portal = None
         self._portal_lock = threading.Lock()
+
+
+def _never_at_once(_: Draft) -> None:
+    """What a log says that must be waited for."""
 
 
 async def _next(events: AsyncIterator[Event]) -> Event:

@@ -16,19 +16,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
 
 from .. import blocking
 from ..doorbell import FARTHEST, Ringer
-from ..errors import AppendInDoubt, JournalClosed, JournalUnavailable
+from ..errors import AppendInDoubt, JournalClosed, JournalError, JournalUnavailable
 from ..event import Draft, Event, place, record
 from ..limits import COMMIT_EVENTS_MAX, FILE_CHECK_SECONDS
 from ..writer import MICROSECONDS, Writer
 from .file import Synchronous, begin, connect, damaged, explained, is_journal
 from .repeats import Identity, Landmarks, identities, search
+from .seat import Seat
 from .write_lock import WriteLock
 
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
@@ -61,16 +63,19 @@ stamp_decoder: Final = msgspec.json.Decoder(_Stamp)
 
 _NOTHING: Final[Mapping[Identity, Event]] = {}
 
+T = TypeVar("T")
+
 
 class Entry:
     """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
 
-    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to", "shared")
+    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to", "shared", "taken")
 
     def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
         self.plain = plain and bool(drafts)
         self.done = False
+        self.taken = False  # into a commit; it may land, or have landed
         self.shared = False  # whether others were committed with it
         self.events: list[Event] = []
         self.error: Exception | None = None
@@ -94,6 +99,12 @@ class Entry:
         waiter = self._waiter  # read after `done` was set: see `settled`
         if waiter is not None:
             waiter.set_result(None)
+
+    def outcome(self) -> list[Event]:
+        """What became of it once it is finished: its events, or its error raised."""
+        if self.error is not None:
+            raise self.error
+        return self.events
 
     async def settled(self, timeout: float) -> bool:
         """Wait until it is finished, at most `timeout` seconds; say whether it is."""
@@ -140,7 +151,7 @@ class Committer:
         self._synchronous: Synchronous = synchronous
         self._clock = clock
         self._ringer = ringer
-        self._seat = threading.Lock()  # who holds it may, once it has the processes' lock too, use the connection
+        self._seat = Seat()  # who holds it may, once it has the processes' lock too, use the connection
         self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
         self._mutex = threading.Lock()  # guards the queue
         self._queue: deque[Entry] = deque()
@@ -164,22 +175,34 @@ class Committer:
             self._queue.append(entry)
 
     def withdraw(self, entry: Entry) -> bool:
-        """Take an entry out of the queue; False if it is not there any more, and may land or have landed."""
+        """Take an entry out of the queue; False if it was taken by who commits, and may land or have landed."""
         with self._mutex:
-            try:
-                self._queue.remove(entry)
-            except ValueError:
+            if entry.taken or entry not in self._queue:
                 return False
+            self._queue.remove(entry)
         return True
 
     def _take(self) -> list[Entry]:
+        """The entries of the next transaction; in the queue they stay until it is over: an interrupt may come before.
+
+        Then they are taken once more, and what of theirs has landed is looked for.
+        """
         batch: list[Entry] = []
         count = 0
+        self._let_go_of_finished()
         with self._mutex:
-            while self._queue and (not batch or count + len(self._queue[0].drafts) <= COMMIT_EVENTS_MAX):
-                batch.append(self._queue.popleft())
-                count += len(batch[-1].drafts)
+            for entry in self._queue:
+                count += len(entry.drafts)
+                if batch and count > COMMIT_EVENTS_MAX:
+                    break
+                entry.taken = True
+                batch.append(entry)
         return batch
+
+    def _let_go_of_finished(self) -> None:
+        with self._mutex:
+            while self._queue and self._queue[0].done:
+                self._queue.popleft()
 
     def close_queue(self) -> None:
         """Take no more entries; those in the queue are still committed."""
@@ -188,26 +211,44 @@ class Committer:
 
     # Who commits
 
+    def append_at_once(self, draft: Draft) -> Event | None:
+        """Append one new draft here and now, past the queue; None if somebody else is at the queue or at the file."""
+        if self._queue:
+            return None
+        try:
+            event = self._under_both(partial(self._append_one, draft))
+        except JournalError:  # it may have landed all the same
+            self._announce()
+            raise
+        if event is not None:
+            self._announce()
+        return event
+
+    def _append_one(self, draft: Draft) -> Event | None:
+        if self._closed:
+            return None
+        try:
+            with self.engine:
+                return self._insert_next(draft) or self._insert_after_others(draft)
+        except apsw.BusyError:
+            raise
+        except apsw.Error as error:
+            raise explained(error, self.path) from error
+
     def commit_alone(self, entry: Entry, *, patient: bool = True) -> bool:
         """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so.
 
         Who is not `patient`, in a loop for one, leaves it also where another program is at the file.
         """
-        if self._queue or not self._seat.acquire(blocking=False):
+        if self._queue or not self._under_both(partial(self._commit_one, entry, patient)):
             return False
-        try:
-            try:
-                if self._closed or not self.lock.try_acquire():
-                    return False
-                self._commit([entry], patient=patient)
-            except apsw.BusyError:
-                return False
-            finally:
-                self.lock.release()  # an interrupt may have come between taking it and saying so
-        finally:
-            self._seat.release()
-            self._pass_on()
         self._announce()
+        return True
+
+    def _commit_one(self, entry: Entry, patient: bool) -> bool:
+        if self._closed:
+            return False
+        self._commit([entry], patient=patient)
         return True
 
     def combine(self, *, patient: bool = True) -> None:
@@ -215,47 +256,48 @@ class Committer:
 
         Who is not `patient` leaves it to somebody else also where another program is at the file.
         """
-        if self._seat.acquire(blocking=False):
-            try:
-                try:
-                    committed = self.lock.try_acquire() and self._drain(patient=patient)
-                finally:
-                    self.lock.release()  # as in `commit_alone`
-                if committed:
-                    self._announce()
-            except apsw.BusyError:
-                pass  # the batch is in the queue again
-            finally:
-                self._seat.release()
-                self._pass_on()
+        if self._under_both(partial(self._drain, patient=patient)):
+            self._announce()
 
     def exclusively(self, work: Callable[[bool], None], *, wait: bool = False) -> bool:
         """Do other work under both locks; without `wait` only if nothing is in the way. Says whether it was done.
 
         The work is told whether it may wait, for a program that does not queue; otherwise it raises `apsw.BusyError`.
         """
-        if not self._seat.acquire(blocking=wait):
-            return False
+
+        def done() -> bool:
+            work(wait)
+            return True
+
+        return self._under_both(done, wait=wait) is not None
+
+    def _under_both(self, work: Callable[[], T], *, wait: bool = False) -> T | None:
+        """Work under both locks, and have its result; None if there is something in the way, unless it may `wait`."""
+        seat = self._seat
+        if seat.is_mine():  # the handler of a signal writes, in the midst of a commit
+            return None
         try:
+            if not seat.take(wait):
+                return None
             try:
-                if not (self.lock.acquire() if wait else self.lock.try_acquire()):
-                    return False
-                work(wait)
+                return work() if (self.lock.acquire() if wait else self.lock.try_acquire()) else None
             finally:
-                self.lock.release()  # as in `commit_alone`
+                self.lock.release()
         except apsw.BusyError:
             if wait:
                 raise
-            return False
+            return None
         finally:
-            self._seat.release()
-            self._pass_on()
-        return True
+            try:  # at once: an interrupt may come as soon as anything has been called
+                seat.leave()
+            except RuntimeError:
+                pass  # it was not taken
+            else:
+                if self._queue:  # who found the seat taken relies on it
+                    self._pass_on()
 
     def _pass_on(self) -> None:
-        """Having left the seat, look at the queue once more: who found the seat taken relies on it."""
-        if not self._queue:
-            return
+        """Have the queue looked at once more, by the helping thread."""
         with self._mutex:
             if self._helper is None:
                 self._helper = threading.Thread(target=self._help, name="journeyman-commit", daemon=True)
@@ -266,33 +308,27 @@ class Committer:
         while True:
             self._work.acquire()
             while self._queue:
-                with self._seat:
-                    if not self.lock.acquire():
-                        return  # dismissed; whoever still waits gives up by himself
-                    try:
-                        committed = self._drain()
-                    finally:
-                        self.lock.release()
-                    if committed:
-                        self._announce()
+                committed = self._under_both(self._drain, wait=True)
+                if committed is None:
+                    return  # dismissed; whoever still waits gives up by himself
+                if committed:
+                    self._announce()
             if self._closed:
                 return
 
     def _drain(self, *, patient: bool = True) -> bool:
         """Commit one batch of the queue, for who holds both locks; False if the queue is empty."""
-        batch: list[Entry] = []
+        batch = self._take()
+        for entry in batch:
+            entry.shared = len(batch) > 1
         try:
-            batch = self._take()
-            if len(batch) > 1:
-                for entry in batch:
-                    entry.shared = True
             if batch:
                 self._commit(batch, patient=patient)
-        finally:
-            unfinished = [entry for entry in batch if not entry.done]
-            if unfinished:  # an interrupt came between, or another program; what of theirs has landed is looked for
-                with self._mutex:
-                    self._queue.extendleft(reversed(unfinished))
+        except apsw.BusyError:
+            for entry in batch:
+                entry.taken = False
+            raise
+        self._let_go_of_finished()
         return bool(batch)
 
     # The transaction
@@ -323,10 +359,6 @@ class Committer:
     def _transact(self, batch: list[Entry], patient: bool) -> None:
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
-        alone = len(batch) == len(batch[0].drafts) == 1
-        if alone and self.end > 0 and batch[0].is_new and self._insert_next(cursor, batch[0]):
-            self._cursor = cursor
-            return
         transaction: _Transaction | None = None
         committing = False
         try:
@@ -350,23 +382,25 @@ class Committer:
         self._news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
         self._cursor = cursor
 
-    def _insert_next(self, cursor: apsw.Cursor, entry: Entry) -> bool:
-        """Append the one new event of an entry in one statement if nobody else has appended since; say whether it was.
+    def _insert_next(self, draft: Draft) -> Event | None:
+        """Append one new draft in one statement if nobody else has appended since; None if somebody has.
 
         Instead of four, on the way of each lone append: begin, look where the log ends, insert, commit.
         """
-        connection, writer, draft, offset = cursor.connection, self.writer, entry.drafts[0], self.end
-        entry.searched_to = offset
+        offset, writer, connection = self.end, self.writer, self.connected()
+        if offset <= 0:
+            return None
+        cursor = self._cursor or connection.cursor()
         inserted = False
         try:
-            writer.number(draft)
+            (event,), (row,) = writer.record_all((draft,), self._clock(), offset)
             # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
             self.landmarks.add(draft.seq, offset)
-            event, row = record(draft, writer.stamp(self._clock()))
             cursor.execute(_INSERT_NEXT, (offset + 1, row))
             inserted = connection.changes() == 1
         except apsw.BusyError:
-            pass  # another program is at the file: who is patient waits for it
+            writer.forget(draft)
+            raise
         except BaseException as error:
             self._undo(connection, error)
             if isinstance(error, _NOT_LANDED):
@@ -374,13 +408,18 @@ class Committer:
             elif isinstance(error, apsw.Error):
                 raise self._in_doubt(error) from error
             raise
+        self._cursor = cursor
         if not inserted:
             writer.forget(draft)
-            return False
-        entry.events = [place(event, 0, offset)]
+            return None
         self.end = offset + 1
         self._news = self.end, row
-        return True
+        return event
+
+    def _insert_after_others(self, draft: Draft) -> Event:
+        entry = Entry((draft,), plain=True)
+        self._transact([entry], patient=False)
+        return entry.events[0]
 
     def _in_doubt(self, error: apsw.Error) -> AppendInDoubt:
         return AppendInDoubt(
@@ -496,7 +535,7 @@ class Committer:
 
     def has_work(self) -> bool:
         """Whether there is anything to finish; once the queue is closed, False is final."""
-        return self._seat.locked() or bool(self._queue) or self._connection is not None
+        return self._seat.is_taken() or bool(self._queue) or self._connection is not None
 
     def finish(self, patient: bool) -> None:
         """Commit what is left and close the connection, which checkpoints the file if it is the last one.

@@ -26,8 +26,8 @@ from .. import blocking
 from ..cursor import Cursor
 from ..doorbell import Bell
 from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnavailable
-from ..event import Draft, Event, check_all
-from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, WRITE_LOCK_SECONDS_MAX
+from ..event import Draft, Event, check, check_all
+from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
 from ..writer import Writer
@@ -145,6 +145,18 @@ class SqliteLog:
         """There is one partition."""
         return 0
 
+    def append_at_once(self, draft: Draft) -> Event | None:
+        """See `Immediate.append_at_once`."""
+        state = self._opened
+        check(draft)
+        if state is None or draft.seq or draft.timestamp is not None or draft.partition or draft.origin is not None:
+            return None
+        try:
+            return state.committer.append_at_once(draft)
+        except AppendInDoubt as error:
+            error.drafts = (draft,)
+            raise
+
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """See `Log.append`."""
         state = self._opened or self._state()
@@ -160,11 +172,15 @@ class SqliteLog:
                 await self._search_before(state, entry)
         # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
         driven = blocking.is_driven()
-        if not ((driven or not self._company.is_expected()) and state.committer.commit_alone(entry, patient=driven)):
-            await self._commit(state, entry)
-        if entry.error is not None:
-            raise entry.error
-        return entry.events
+        alone = driven or not self._company.is_expected()
+        if alone and plain and len(sizes) == 1:
+            event = state.committer.append_at_once(drafts[0])
+            if event is not None:
+                return [event]
+        elif alone and state.committer.commit_alone(entry, patient=driven):
+            return entry.outcome()
+        await self._commit(state, entry)
+        return entry.outcome()
 
     async def _commit(self, state: Opened, entry: Entry) -> None:
         committer = state.committer
@@ -173,7 +189,7 @@ class SqliteLog:
             await blocking.turn()  # let the others who are ready join the same commit
             if not entry.done:
                 committer.combine(patient=blocking.is_driven())  # a loop has others to serve
-            if await entry.settled(WRITE_LOCK_SECONDS_MAX):
+            if await self._settled(committer, entry):
                 if not blocking.is_driven():
                     self._company.came(entry.shared)
                 return
@@ -188,6 +204,18 @@ class SqliteLog:
                 f"the disk of {self.path} has not finished a commit for {WRITE_LOCK_SECONDS_MAX:g} s; "
                 "whether it landed is unknown. Append the same drafts again: what landed is not doubled."
             )
+
+    async def _settled(self, committer: Committer, entry: Entry) -> bool:
+        """Wait for the end of an entry; say whether it came in time.
+
+        Who was to pass the queue on may have been interrupted, so it is looked at now and then.
+        """
+        deadline = time.monotonic() + WRITE_LOCK_SECONDS_MAX
+        while not await entry.settled(min(QUEUE_CHECK_SECONDS, deadline - time.monotonic())):
+            if time.monotonic() >= deadline:
+                return False
+            committer.combine(patient=False)
+        return True
 
     async def _search_before(self, state: Opened, entry: Entry) -> None:
         """Look for what was handed in before, without holding up the writers; the rest is looked at under the lock."""

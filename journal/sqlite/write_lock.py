@@ -10,6 +10,8 @@ goes on or ends; so the lock is held for a commit and nothing else, and whoever 
 import fcntl
 import os
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ..errors import JournalUnavailable
@@ -17,7 +19,10 @@ from ..forking import tell_of_forks
 
 
 class WriteLock:
-    """An exclusive lock among the processes that open `path`; within a process its user takes care of the threads."""
+    """An exclusive lock among the processes that open `path`; within a process its user takes care of the threads.
+
+    `release()` lets the next one have it.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -28,37 +33,41 @@ class WriteLock:
         # Also where nobody closes it: the journal may simply be dropped.
         self._let_go = weakref.finalize(self, os.close, self._descriptor)
         self._let_go.atexit = False  # somebody may still be at a commit then, and the system closes it just as well
+        # One call in C: nothing comes in between where it is called to give the lock back. Done twice it is harmless.
+        self.release: Callable[[], object] = partial(fcntl.flock, self._descriptor, fcntl.LOCK_UN)
         tell_of_forks(self)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free, and say whether it was."""
-        return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def acquire(self) -> bool:
-        """Wait in the queue for the lock, however long it takes; False only if it was closed."""
-        return self._lock(fcntl.LOCK_EX)
-
-    def _lock(self, how: int) -> bool:
         if self._descriptor < 0:
             return False
         try:
-            fcntl.flock(self._descriptor, how)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:
-            raise JournalUnavailable(
-                f"the journal's lock {self.path} cannot be taken: {error.strerror}. Keep the journal on a local disk."
-            ) from error
+            raise self._not_taken(error) from error
         return True
 
-    def release(self) -> None:
-        """Let the next one have it."""
-        if self._descriptor >= 0:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+    def acquire(self) -> bool:
+        """Wait in the queue for the lock, however long it takes; False only if it was closed."""
+        if self._descriptor < 0:
+            return False
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise self._not_taken(error) from error
+        return True
+
+    def _not_taken(self, error: OSError) -> JournalUnavailable:
+        return JournalUnavailable(
+            f"the journal's lock {self.path} cannot be taken: {error.strerror}. Keep the journal on a local disk."
+        )
 
     def close(self) -> None:
         """Let go of the file, and of the lock if it is held; closing twice is harmless."""
         self._descriptor = -1
+        self.release = bool  # there is nothing to give back any more
         self._let_go()
 
     def after_fork_in_child(self) -> None:

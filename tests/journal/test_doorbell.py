@@ -416,7 +416,7 @@ def test_a_commit_that_failed_brings_no_record(
         raise apsw.IOError("the disk says no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(log._opened.committer, "_insert_next", lambda *_: False)
+        patch.setattr(log._opened.committer, "_insert_next", lambda *_: None)
         patch.setattr(log._opened.committer, "_insert", fails)
         with pytest.raises(JournalUnavailable):
             journal.append("thing.made")

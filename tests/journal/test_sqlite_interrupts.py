@@ -2,13 +2,15 @@
 
 import asyncio
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
-from journeyman.journal import Journal, blocking, draft
+from alarm import Alarm
+from journeyman.journal import Draft, Event, Journal, blocking, draft
 from journeyman.journal.sqlite import commit
 from journeyman.journal.sqlite.commit import Committer
 from journeyman.journal.sqlite.log import SqliteLog
@@ -52,8 +54,12 @@ def trim(log: SqliteLog) -> None:
     blocking.run(log.trim({0: 1}))
 
 
+def everything(log: SqliteLog) -> list[Event]:
+    return Journal(log).read({0: 0}, 100_000).events
+
+
 def count(log: SqliteLog) -> int:
-    return len(Journal(log).read({0: 0}).events)
+    return len(everything(log))
 
 
 @pytest.mark.parametrize("write", [append, append_in_a_loop, trim])
@@ -87,7 +93,7 @@ def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
         cursor.execute("SELECT position FROM events")
         raise kind
 
-    monkeypatch.setattr(Committer, "_insert_next", lambda *_: False)
+    monkeypatch.setattr(Committer, "_insert_next", lambda *_: None)
     monkeypatch.setattr(Committer, "catch_up", interrupted)
     with pytest.raises(kind) as raised:  # which holds on to the cursor
         append(log)
@@ -98,7 +104,7 @@ def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
     assert count(log) == 3
 
 
-@pytest.mark.parametrize("where", [(Writer, "number"), (Landmarks, "add"), (commit, "record"), (commit, "place")])
+@pytest.mark.parametrize("where", [(Writer, "record_all"), (Landmarks, "add")])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
 def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch, where: tuple[object, str], kind: type
@@ -119,6 +125,48 @@ def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
     (event,) = blocking.run(log.append([mine]))
     assert event.name == "thing.sent"
     assert count(log) == 3
+
+
+def append_at_once(log: SqliteLog, drafts: Sequence[Draft]) -> None:
+    Journal(log).append_drafts(drafts)
+
+
+def append_as_others_do(log: SqliteLog, drafts: Sequence[Draft]) -> None:
+    blocking.run(log.append(drafts))
+
+
+def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
+    asyncio.run(log.append(drafts))
+
+
+@pytest.mark.filterwarnings(  # what is interrupted as it is called has not begun
+    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize("write", [append_at_once, append_as_others_do, append_from_a_loop])
+@pytest.mark.parametrize("many", [1, 2])
+@pytest.mark.parametrize("others_append", [False, True])
+def test_an_append_interrupted_at_any_moment_and_repeated_is_there_once_and_nobody_is_shut_out(
+    log: SqliteLog,
+    another: SqliteLog,
+    write: Callable[[SqliteLog, Sequence[Draft]], None],
+    many: int,
+    others_append: bool,
+) -> None:
+    moments = appended = 0
+    rang = True
+    while rang:
+        moments += 1
+        alarm = Alarm(moments, KeyboardInterrupt, within=Path(commit.__file__).parents[2])
+        drafts = [draft("thing.sent") for _ in range(many)]
+        if others_append:
+            append(another)
+        alarm.call(partial(write, log, drafts))
+        write(log, drafts)
+        appended += many
+        append(another)
+        rang = alarm.rang
+    assert moments > 20
+    assert [event.name for event in everything(log)].count("thing.sent") == appended
 
 
 def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(

@@ -275,10 +275,10 @@ def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
             append(log, draft(f"thing.n{number}"))
         errors.append(raised.value)
 
-    assert committer(log)._seat.acquire()  # as if a commit were under way
+    assert committer(log)._seat.take(False)  # as if a commit were under way
     threads = in_threads(4, work)
     wait_until(lambda: len(committer(log)._queue) == 4, "all have queued")
-    committer(log)._seat.release()
+    committer(log)._seat.leave()
     committer(log).combine()
     for thread in threads:
         thread.join()
@@ -292,7 +292,7 @@ def test_an_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lo
         cancelled, kept = draft("cancelled.thing"), draft("kept.thing")
         tasks = [asyncio.ensure_future(log.append([each])) for each in (cancelled, kept)]
         await reached(lambda: len(committer(log)._queue) == 2, "both have queued")
-        await reached(committer(log)._seat.locked, "the helping thread waits for the lock")
+        await reached(committer(log)._seat.is_taken, "the helping thread waits for the lock")
         tasks[0].cancel()
         await asyncio.gather(tasks[0], return_exceptions=True)
         queue_lock.release()
@@ -319,7 +319,7 @@ def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: st
         lock = WriteLock(f"{path}-lock")
         assert lock.acquire()
         task = asyncio.ensure_future(log.append([handed_in]))
-        await reached(committer(log)._seat.locked, "the helping thread waits for the lock")
+        await reached(committer(log)._seat.is_taken, "the helping thread waits for the lock")
         lock.close()  # now it commits, and stands still at the clock
         await reached(inside.is_set, "the commit is under way")
         task.cancel()
@@ -467,14 +467,14 @@ def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: 
         committer(log)._clock = time.time
         raise KeyboardInterrupt
 
-    assert committer(log)._seat.acquire()  # as if a commit were under way
+    assert committer(log)._seat.take(False)  # as if a commit were under way
     others = in_threads(3, lambda number: append(log, draft(f"other.n{number}")))
     wait_until(lambda: len(committer(log)._queue) == 3, "the others have queued")
     if landed:
         connection.set_wal_hook(interrupt)  # called when the commit is in the log already
     else:
         committer(log)._clock = interrupt  # read inside the transaction
-    committer(log)._seat.release()
+    committer(log)._seat.leave()
     with pytest.raises(KeyboardInterrupt):
         append(log, interrupted)
     for thread in others:
