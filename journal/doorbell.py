@@ -141,16 +141,14 @@ class Ringer:
         `row` is the record before `end`, if it came alone: readers who wait for just that need not look for it.
         """
         now = time.monotonic()
-        self._ring(self._belfry, now, end, row)
+        if bells := self._belfry.bells(now):
+            self._ring(self._belfry, bells, end, row)
         if self._others and now > self._others_at:
             self._others_at = now + DOORBELL_POLL_SECONDS
             for belfry in self._others:
-                self._ring(belfry, now, end, row)
+                self._ring(belfry, belfry.bells(now), end, row)
 
-    def _ring(self, belfry: "_Belfry", now: float, end: int, row: bytes | None) -> None:
-        bells = belfry.bells(now)
-        if not bells:
-            return
+    def _ring(self, belfry: "_Belfry", bells: list[str], end: int, row: bytes | None) -> None:
         ring = _ring(end, row)
         for path in bells:
             if not _send(self._sock, path, ring):

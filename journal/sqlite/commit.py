@@ -221,7 +221,7 @@ class Committer:
             self._announce()
             raise
         if event is not None:
-            self._announce()
+            self._ringer.ring(*self._news)
         return event
 
     def _append_one(self, draft: Draft) -> Event | None:
@@ -230,9 +230,9 @@ class Committer:
         try:
             with self.engine:
                 return self._insert_next(draft) or self._insert_after_others(draft)
-        except apsw.BusyError:
-            raise
         except apsw.Error as error:
+            if isinstance(error, apsw.BusyError):
+                raise
             raise explained(error, self.path) from error
 
     def commit_alone(self, entry: Entry, *, patient: bool = True) -> bool:
@@ -393,7 +393,7 @@ class Committer:
         cursor = self._cursor or connection.cursor()
         inserted = False
         try:
-            (event,), (row,) = writer.record_all((draft,), self._clock(), offset)
+            event, row = writer.record_one(draft, self._clock(), offset)
             # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
             self.landmarks.add(draft.seq, offset)
             cursor.execute(_INSERT_NEXT, (offset + 1, row))

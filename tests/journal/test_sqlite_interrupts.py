@@ -104,7 +104,7 @@ def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
     assert count(log) == 3
 
 
-@pytest.mark.parametrize("where", [(Writer, "record_all"), (Landmarks, "add")])
+@pytest.mark.parametrize("where", [(Writer, "record_one"), (Landmarks, "add")])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
 def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch, where: tuple[object, str], kind: type
