@@ -82,6 +82,63 @@ def test_a_lone_append_needs_no_thread(log: SqliteLog) -> None:
     assert committer(log)._helper is None
 
 
+def test_a_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.delattr(SqliteLog, "append")
+        journal = Journal(log)
+        assert journal.append("thing.made", {"n": 1}, "a").offset == 0
+        (event,) = journal.append_drafts([draft("thing.made", {"n": 2})])
+    assert (event.offset, event.context) == (1, {"n": 2})
+    assert names(log) == ["thing.made"] * 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        Draft("thing.made", timestamp=1.0),
+        Draft("thing.made", partition=1),
+        Draft("thing.made", writer="w", seq=1),
+        Draft("thing.made", timestamp=1.0, origin=("w", 1)),
+    ],
+)
+def test_at_once_goes_only_what_is_new_and_plain(log: SqliteLog, more: Draft) -> None:
+    assert log.append_at_once(more) is None
+    assert names(log) == []
+
+
+def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, queue_lock: WriteLock) -> None:
+    assert log.append_at_once(draft("thing.made")) is None, "another process commits"
+    queue_lock.release()
+    assert committer(log)._seat.take(False)
+    results: list[Event | None] = []
+    (thread,) = in_threads(1, lambda _: results.append(log.append_at_once(draft("thing.made"))))
+    thread.join()
+    assert results == [None], "another thread commits"
+    assert log.append_at_once(draft("thing.made")) is None, "this thread does, and was interrupted"
+    committer(log)._seat.leave()
+    assert SqliteLog(path).append_at_once(draft("thing.made")) is None, "it is not open"
+    assert names(log) == []
+
+
+def test_what_is_in_doubt_after_an_append_at_once_can_be_handed_in_again(log: SqliteLog) -> None:
+    journal = Journal(log)
+    journal.append("first.thing")
+    connection = committer(log).connected()
+
+    def fails(*_: object) -> int:  # called when the commit is in the log already
+        connection.set_wal_hook(None)
+        raise apsw.IOError("the disk says no")
+
+    connection.set_wal_hook(fails)
+    with pytest.raises(AppendInDoubt, match="not doubled") as raised:
+        journal.append("thing.made", {"n": 1})
+    (handed_in,) = raised.value.drafts
+    assert isinstance(handed_in, Draft)
+    (event,) = journal.append_drafts([handed_in])
+    assert event.context == {"n": 1}
+    assert names(log) == ["first.thing", "thing.made"]
+
+
 def test_appends_that_wait_together_share_one_commit(log: SqliteLog, queue_lock: WriteLock) -> None:
     append_in_background = in_threads(20, lambda number: append(log, draft(f"thing.n{number}"), draft("thing.end")))
     wait_until(lambda: len(committer(log)._queue) == 20, "all have queued")
