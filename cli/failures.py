@@ -10,7 +10,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import typer
 
-from ..journal.errors import BadJournalURL, InvalidEvent, JournalError
+from ..journal.errors import BadJournalURL, InvalidEvent, JournalError, JournalNotFound
 from ..workers.errors import MultipleBrokersError, NoTasksFoundError, TaskError, TaskNameCollisionError, ValidationError
 
 EXIT_ENVIRONMENT: Final = 1
@@ -28,6 +28,7 @@ _USAGE: Final = (
     BadInput,
     BadJournalURL,
     InvalidEvent,
+    JournalNotFound,
     MultipleBrokersError,
     NoTasksFoundError,
     TaskNameCollisionError,

@@ -50,11 +50,12 @@ class AsyncJournal:
 
     `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the
     URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by
-    `async with`, or at first use.
+    `async with`, or at first use. It is made if it is not there; without `create` it is refused: `JournalNotFound`.
     """
 
-    def __init__(self, url: str | Log | None = None) -> None:
+    def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
         self._given = url
+        self._create = create
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         self._opened = False
         self._closed = False
@@ -87,7 +88,7 @@ class AsyncJournal:
         if not self._opened:
             if self._log.needs_loop:
                 self._loop = asyncio.get_running_loop()
-            await self._log.open()
+            await self._log.open(create=self._create)
             self._opened = True
         return self._log
 

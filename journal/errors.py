@@ -26,6 +26,10 @@ class NotAJournal(JournalError):
     """The file exists and is not a journal, or one of another version: the operator names another file."""
 
 
+class JournalNotFound(JournalError):
+    """There is no journal there, and none was to be made: the caller corrects the name, or somebody appends first."""
+
+
 class UnsafeTopic(JournalError):
     """A Kafka topic whose settings could lose history: the operator runs the command in the message."""
 

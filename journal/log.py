@@ -109,8 +109,11 @@ class Log(Protocol):
         """How many partitions it has; known once opened."""
         ...
 
-    async def open(self) -> None:
-        """Reach the log, creating it if it is not there; called once, before anything else."""
+    async def open(self, *, create: bool = True) -> None:
+        """Reach the log, creating it if it is not there; called once, before anything else.
+
+        Without `create` one that is not there is refused: `JournalNotFound`.
+        """
         ...
 
     def partition_of(self, key: str | None) -> int:

@@ -28,8 +28,8 @@ class Journal:
     The embedded logs run in the calling thread; a log that needs an event loop gets one, in a thread of its own.
     """
 
-    def __init__(self, url: str | Log | None = None) -> None:
-        self.asynchronous = AsyncJournal(url)
+    def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
+        self.asynchronous = AsyncJournal(url, create=create)
         self._portal: Portal | None = None
         self._portal_lock = threading.Lock()
         self._closed = False

@@ -145,10 +145,10 @@ class KafkaLog:
         """How many partitions the topic has; known once opened."""
         return self._opened.partitions
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         """Reach the cluster; make the topic, or check that its settings keep history.
 
-        Raises `JournalUnavailable`, `UnsafeTopic` or `BadJournalURL`, each with what to do.
+        Raises `JournalUnavailable`, `JournalNotFound`, `UnsafeTopic` or `BadJournalURL`, each with what to do.
         """
         self.check_open()
         async with self._opening:
@@ -158,7 +158,12 @@ class KafkaLog:
             quiet_client_logging()
             _tell_of_slow_records()
             facts = await ensure_topic(
-                self._connection, self.topic, self._asked_partitions, self._asked_replication, self.url
+                self._connection,
+                self.topic,
+                self._asked_partitions,
+                self._asked_replication,
+                self.url,
+                create=create,
             )
             if facts.partitions > PARTITIONS_MAX:
                 raise BadJournalURL(

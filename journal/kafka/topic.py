@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ..errors import BadJournalURL, JournalUnavailable, UnsafeTopic
+from ..errors import BadJournalURL, JournalNotFound, JournalUnavailable, UnsafeTopic
 from ..limits import KAFKA_OPEN_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 from .client import (
     AUTHENTICATION_FAILED,
@@ -80,19 +80,20 @@ def wanted_settings(replication: int) -> tuple[Wanted, ...]:
 
 
 async def ensure_topic(
-    connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str
+    connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str, *, create: bool
 ) -> TopicFacts:
-    """Reach the cluster, make the topic if it is missing, check its settings, wait for its leaders.
+    """Reach the cluster, make the topic if it is missing and to be made, check its settings, wait for its leaders.
 
     `partitions` and `replication` are what the URL asks for, None if it does not. Raises `JournalUnavailable`,
-    `UnsafeTopic` or `BadJournalURL`, each with what to do; never waits longer than `KAFKA_OPEN_SECONDS_MAX`.
+    `JournalNotFound`, `UnsafeTopic` or `BadJournalURL`, each with what to do; never waits longer than
+    `KAFKA_OPEN_SECONDS_MAX`.
     """
     last: list[Exception] = []
     try:
         async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
             while True:
                 try:
-                    return await _ensure_once(connection, topic, partitions, replication, url)
+                    return await _ensure_once(connection, topic, partitions, replication, url, create)
                 except (KafkaError, OSError, TimeoutError, _NotYetError) as error:
                     last[:] = [await why_unreachable(connection, _REQUEST_MS) or error]
                 _refuse_if_final(connection, topic, last[0])
@@ -135,12 +136,19 @@ class _NotYetError(Exception):
 
 
 async def _ensure_once(
-    connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str
+    connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str, create: bool
 ) -> TopicFacts:
     admin = make_admin(connection, _REQUEST_MS)
     try:
         await admin.start()
         described = await _describe(admin, topic)
+        if described is None and not create:
+            await asyncio.sleep(RETRY_SECONDS)  # somebody may just have made it, and this broker not have heard of it
+            described = await _describe(admin, topic)
+            if described is None:
+                raise JournalNotFound(
+                    f"there is no journal at {url}: expected a topic {topic!r} that a worker or a producer has made"
+                )
         if described is None:
             await _create(admin, topic, partitions or 1, replication)
             described = await _described(admin, topic)

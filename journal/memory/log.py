@@ -103,8 +103,8 @@ class MemoryLog:
         """How many partitions the store has."""
         return len(self._store.partitions)
 
-    async def open(self) -> None:
-        """Nothing to reach."""
+    async def open(self, *, create: bool = True) -> None:
+        """Nothing to reach: it is wherever it is looked for."""
 
     def partition_of(self, key: str | None) -> int:
         """The key's partition, by CRC-32; without a key, the writer's."""

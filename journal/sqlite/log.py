@@ -25,7 +25,7 @@ import apsw
 from .. import blocking
 from ..cursor import Cursor
 from ..doorbell import Bell
-from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalUnavailable
+from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalNotFound, JournalUnavailable
 from ..event import Draft, Event, check, check_all
 from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
@@ -82,9 +82,13 @@ class SqliteLog:
         self._company = Company()
         _logs.add(self)
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         """See `Log.open`; `NotAJournal` says what else is at the path."""
         check_path(self.path)
+        if not (create or self._is_there()):
+            raise JournalNotFound(
+                f"there is no journal at {self.path}: expected a file that a worker or a producer has written to"
+            )
         lock = WriteLock(f"{self.path}-lock")
         try:
             if not self._prepare(lock, wait=False):
@@ -95,6 +99,9 @@ class SqliteLog:
         finally:
             lock.close()
         self._state()
+
+    def _is_there(self) -> bool:
+        return os.path.exists(self.path) and self._with_connection(is_journal)  # noqa: PTH110 - the path is a string
 
     def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
         """Make the file a journal if it is new; without `wait` only if the lock is free. Says whether it is one now."""

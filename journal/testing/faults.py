@@ -53,9 +53,9 @@ class FaultyLog:
         """The inner log's."""
         return self.inner.partitions
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         """See `Log.open`."""
-        await self.inner.open()
+        await self.inner.open(create=create)
 
     def partition_of(self, key: str | None) -> int:
         """See `Log.partition_of`."""

@@ -27,6 +27,9 @@ class Suite:
     one_clock: ClassVar[bool] = False
     """Whether the events' times rise strictly along the log, not only per writer."""
 
+    always_there: ClassVar[bool] = False
+    """Whether a log exists as soon as somebody names it."""
+
     def url(self, partitions: int) -> str:
         """A URL of a new, empty log with so many partitions; whoever opens it, in any process, shares its storage."""
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ..errors import JournalClosed
+from ..errors import JournalClosed, JournalNotFound
 from .suite import PATIENCE_SECONDS, Suite, drafts, history, numbers, refused, same_history
 from .suite_reading import tail_is_waiting
 
@@ -22,6 +22,22 @@ class LifetimeConformance(Suite):
                 assert second[0].offset == first[-1].offset + 1
                 assert second[0].writer != first[0].writer, "each opening is a writer of its own"
                 assert len(await history(log)) == 7
+
+        self.drive(test())
+
+    def test_a_log_that_is_not_there_is_made_only_where_it_may_be(self) -> None:
+        async def test() -> None:
+            url = self.url(1)
+            if not self.always_there:
+                for _ in range(2):  # the first one has not made it, either
+                    with refused(JournalNotFound):
+                        await self.log(url).open(create=False)
+            async with self.opened(url) as log:
+                made = await log.append(drafts("thing.made", 1))
+                again = self.log(log.url)
+                await again.open(create=False)
+                assert same_history(await history(again), made)
+                await again.aclose()
 
         self.drive(test())
 

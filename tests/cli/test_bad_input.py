@@ -116,6 +116,14 @@ def test_a_topic_that_would_forget(run: Run, kafka_bootstrap: str) -> None:
     _assert_one_sentence(done, 1, "forgetful", "retention.ms", "kafka-configs")
 
 
+@pytest.mark.kafka
+def test_a_topic_that_is_not_there(run: Run, kafka_bootstrap: str) -> None:
+    """Reading makes none: a name that was misspelt is told from a journal without events."""
+    url = f"kafka://{kafka_bootstrap}/misspelt"
+    for _ in range(2):
+        _assert_one_sentence(run("tail", "--journal", url, "--no-follow"), 2, "there is no journal at", "'misspelt'")
+
+
 def test_a_task_nobody_knows(run: Run, shop: Path) -> None:
     import journeyman as jm
 

@@ -9,6 +9,7 @@ from journeyman.journal.testing.conformance import LogConformance
 
 
 class TestInLoop(LogConformance):
+    always_there = True
     partitions = 4
 
     def url(self, partitions: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journeyman.journal import Cursor, Journal, JournalUnavailable, NotAJournal
+from journeyman.journal import Cursor, Journal, JournalNotFound, JournalUnavailable, NotAJournal
 from journeyman.journal.limits import SQLITE_PAGE_BYTES
 from journeyman.journal.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from journeyman.journal.sqlite.log import SqliteLog
@@ -21,6 +21,20 @@ def refusal(path: Path) -> str:
         opened(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_one_that_is_not_there_and_was_not_to_be_made(tmp_path: Path, content: bytes | None) -> None:
+    """A file that is still empty is no journal yet: whoever makes one begins like that."""
+    path = tmp_path / "a.db"
+    if content is not None:
+        path.write_bytes(content)
+    with (
+        pytest.raises(JournalNotFound, match=f"there is no journal at {path}"),
+        Journal(f"sqlite:///{path}", create=False),
+    ):
+        pass
+    assert [each.stat().st_size for each in tmp_path.iterdir()] == ([] if content is None else [0])
 
 
 def test_a_directory(tmp_path: Path) -> None:
