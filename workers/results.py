@@ -10,7 +10,7 @@ from .message import Message
 from .rules import names
 from .rules.transitions import FINAL_STATES, State
 from .rules.view import TaskState
-from .watching import task_replica
+from .watching import watched_by
 
 
 class _Succeeded(msgspec.Struct):
@@ -30,7 +30,7 @@ class ResultStore:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._replica = task_replica(journal.asynchronous)
+        self._replica = watched_by(journal, "ResultStore")
 
     def exists(self, message: Message | str) -> bool:
         """Whether the message has a result that was not collected."""

@@ -9,7 +9,7 @@ from .errors import ValidationError
 from .message import Message
 from .rules.transitions import State
 from .rules.view import TaskState, TaskView
-from .watching import task_replica
+from .watching import watched_by
 
 
 class TaskStatus(Enum):
@@ -38,7 +38,7 @@ class StatusTracker:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._replica = task_replica(journal.asynchronous)
+        self._replica = watched_by(journal, "StatusTracker")
 
     def exists(self, message: Message | str) -> bool:
         """Whether the journal knows the message."""

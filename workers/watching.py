@@ -6,6 +6,7 @@ from ..consumers.views.replica import Replica
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import SNAPSHOT_EVENTS
 from ..journal.log import Page
+from ..journal.synchronous import Journal
 from .rules.view import TaskState, TaskView
 
 _NAME: Final = "task replica"
@@ -32,6 +33,16 @@ class WatchedTasks(TaskView):
         if page is None or page.partition != task.partition or not page.offsets[0] <= task.changed < page.next_offset:
             return None
         return page.rows[page.offsets.index(task.changed)]
+
+
+def watched_by(journal: Journal, reader: str) -> Replica[WatchedTasks]:
+    """The `task_replica` for a `reader` of that name; `TypeError` if it was given something else than a journal."""
+    if not isinstance(journal, Journal):
+        raise TypeError(
+            f"{reader}() takes a Journal, got a value of type {type(journal).__name__}; pass the Journal(…) made of a "
+            "URL, such as Journal('sqlite:///shop.db')"
+        )
+    return task_replica(journal.asynchronous)
 
 
 def task_replica(journal: AsyncJournal) -> Replica[WatchedTasks]:

@@ -26,3 +26,11 @@ def test_one_that_is_not_there_is_waited_for_and_said_to_be_missing() -> None:
         journal.append(names.SUBMITTED, {"task": "t", "task_name": "add", "queue": "default"}, "t")
         with pytest.raises(TimeoutError, match="no result of task 't' after 1 ms: waits for a worker"):
             jm.ResultStore(journal).get("t", timeout=1)
+
+
+@pytest.mark.parametrize("reader", [jm.ResultStore, jm.StatusTracker])
+@pytest.mark.parametrize("wrong", ["sqlite:///shop.db", jm.AsyncJournal("memory://"), None])
+def test_what_is_no_journal_is_refused_with_a_sentence(reader: type, wrong: object) -> None:
+    words = rf"{reader.__name__}\(\) takes a Journal, got .* {type(wrong).__name__}; pass the Journal"
+    with pytest.raises(TypeError, match=words):
+        reader(wrong)
