@@ -69,13 +69,12 @@ T = TypeVar("T")
 class Entry:
     """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
 
-    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to", "shared", "taken")
+    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to", "shared")
 
     def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
         self.plain = plain and bool(drafts)
         self.done = False
-        self.taken = False  # into a commit; it may land, or have landed
         self.shared = False  # whether others were committed with it
         self.events: list[Event] = []
         self.error: Exception | None = None
@@ -155,6 +154,7 @@ class Committer:
         self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
         self._mutex = threading.Lock()  # guards the queue
         self._queue: deque[Entry] = deque()
+        self._in_hand: Sequence[Entry] = ()  # those of them that are being committed
         self._closed = False
         self._connection: apsw.Connection | None = None
         self._cursor: apsw.Cursor | None = None
@@ -175,17 +175,18 @@ class Committer:
             self._queue.append(entry)
 
     def withdraw(self, entry: Entry) -> bool:
-        """Take an entry out of the queue; False if it was taken by who commits, and may land or have landed."""
+        """Take an entry out of the queue; False if it is in the hands of who commits, and may land or have landed."""
         with self._mutex:
-            if entry.taken or entry not in self._queue:
+            if entry in self._in_hand or entry not in self._queue:
                 return False
             self._queue.remove(entry)
         return True
 
     def _take(self) -> list[Entry]:
-        """The entries of the next transaction; in the queue they stay until it is over: an interrupt may come before.
+        """Take the entries of the next transaction in hand.
 
-        Then they are taken once more, and what of theirs has landed is looked for.
+        They stay in the queue until it is over. An interrupt may come before: then they are taken once more, and what
+        of theirs has landed is looked for.
         """
         batch: list[Entry] = []
         count = 0
@@ -195,8 +196,8 @@ class Committer:
                 count += len(entry.drafts)
                 if batch and count > COMMIT_EVENTS_MAX:
                     break
-                entry.taken = True
                 batch.append(entry)
+            self._in_hand = batch
         return batch
 
     def _let_go_of_finished(self) -> None:
@@ -225,7 +226,7 @@ class Committer:
         return event
 
     def _append_one(self, draft: Draft) -> Event | None:
-        if self._closed:
+        if self._closed or draft.seq:  # handed in again, after an interrupt, and committed meanwhile by somebody else
             return None
         try:
             with self.engine:
@@ -318,16 +319,14 @@ class Committer:
 
     def _drain(self, *, patient: bool = True) -> bool:
         """Commit one batch of the queue, for who holds both locks; False if the queue is empty."""
-        batch = self._take()
-        for entry in batch:
-            entry.shared = len(batch) > 1
         try:
+            batch = self._take()
+            for entry in batch:
+                entry.shared = len(batch) > 1
             if batch:
                 self._commit(batch, patient=patient)
-        except apsw.BusyError:
-            for entry in batch:
-                entry.taken = False
-            raise
+        finally:
+            self._in_hand = ()
         self._let_go_of_finished()
         return bool(batch)
 

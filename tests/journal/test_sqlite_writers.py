@@ -717,3 +717,22 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(path: str) -> 
         parent.stdin.close()
         assert parent.stdout.read() == b""
         parent.stdout.close()
+
+
+def test_a_draft_that_others_commit_while_it_is_handed_in_again_is_there_once(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an interrupt its entry may still be in the hands of the helping thread."""
+    append(log, draft("first.thing"))
+    again = draft("thing.made")
+    under_both = committer(log)._under_both
+
+    def late(work: Callable[[], Any]) -> Any:  # between the look whether it is new and the locks
+        monkeypatch.undo()
+        append(log, again)
+        return under_both(work)
+
+    monkeypatch.setattr(committer(log), "_under_both", late)
+    assert log.append_at_once(again) is None
+    assert append(log, again)[0].offset == 1
+    assert names(log) == ["first.thing", "thing.made"]
