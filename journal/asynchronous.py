@@ -4,7 +4,7 @@ import asyncio
 import atexit
 import contextlib
 import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -13,7 +13,7 @@ from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context
 from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
-from .log import Bounds, Log
+from .log import Bounds, Immediate, Log
 from .shared_tail import SharedTails, Subscriber
 from .url import log_from_url
 
@@ -59,6 +59,8 @@ class AsyncJournal:
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         self._opened = False
         self._closed = False
+        # What the log has for a lone append of synchronous code, as long as the journal is open.
+        self.append_at_once: Callable[[Draft], Event | None] = _never_at_once
         self._tails = SharedTails()
         self.companions: dict[str, Companion] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,6 +92,8 @@ class AsyncJournal:
                 self._loop = asyncio.get_running_loop()
             await self._log.open(create=self._create)
             self._opened = True
+            if isinstance(self._log, Immediate):
+                self.append_at_once = self._log.append_at_once
         return self._log
 
     async def append(
@@ -160,6 +164,7 @@ class AsyncJournal:
         """Finish what was accepted and close the log; closing twice is harmless."""
         if not self._closed:
             self._closed = True
+            self.append_at_once = _never_at_once
             for companion in self.companions.values():
                 await companion.aclose()
             if self._opened:
@@ -186,6 +191,10 @@ class AsyncJournal:
             self._log = self._log.anew()
             self._opened, self._loop = False, None
             self._tails = SharedTails()
+
+
+def _never_at_once(_: Draft) -> None:
+    """What a log says that must be waited for."""
 
 
 _all: Final["weakref.WeakSet[AsyncJournal]"] = weakref.WeakSet()

@@ -149,6 +149,67 @@ async def settled(future: "concurrent.futures.Future[T]", timeout: float | None 
             timer.cancel()
 
 
+class Latch:
+    """Something that happens once, and that one coroutine at a time waits for.
+
+    Who sets it never waits, not even for a lock: what the handler of a signal raises in the one who waits, at whatever
+    moment, cannot hold up the other. A future's lock could be left taken so, for it is taken in Python.
+    """
+
+    __slots__ = ("_lock", "_set", "_tell")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._tell: list[Callable[[], object]] = []
+
+    def set(self) -> None:
+        """It has happened."""
+        self._set = True
+        self._wake()
+        for tell in self._tell:
+            with suppress(RuntimeError):  # the loop may be closed by then
+                tell()
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._set
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # nobody has waited since the last time
+            self._lock.release()
+
+    async def settled(self, timeout: float) -> bool:
+        """Wait until it is set, at most `timeout` seconds; say whether it is."""
+        if self.is_set():
+            return True
+        if _driven.depth:
+            return bool(await _Block(lambda interrupt: self._wait(timeout, interrupt)))
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[bool] = loop.create_future()
+        # Told first and looked at afterwards, as `set` does the other way round: one of the two sees the other.
+        self._tell.append(lambda: loop.call_soon_threadsafe(_resolve, ready, True))
+        if self.is_set():
+            return True
+        timer = loop.call_later(timeout, _resolve, ready, False)
+        try:
+            return await ready or self.is_set()
+        finally:
+            timer.cancel()
+
+    def _wait(self, timeout: float, interrupt: Interrupt | None) -> bool:
+        seconds = max(0.0, timeout)
+        if interrupt is None:
+            self._lock.acquire(timeout=seconds)
+            return self.is_set()
+        with interrupt.watched(self._wake):
+            self._lock.acquire(timeout=seconds)
+        if not self.is_set():
+            interrupt.check()
+        return self.is_set()
+
+
 def _blocking_wait(
     future: "concurrent.futures.Future[Any]", timeout: float | None, interrupt: Interrupt | None
 ) -> bool:

@@ -16,7 +16,7 @@ from .errors import JournalClosed
 from .event import Draft, Event, encode_context
 from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, LET_GO_SECONDS, PAGE_EVENTS
-from .log import Bounds, Immediate, Log
+from .log import Bounds, Log
 from .portal import Call, Portal
 
 T = TypeVar("T")
@@ -33,9 +33,7 @@ class Journal:
         self._portal: Portal | None = None
         self._portal_lock = threading.Lock()
         self._closed = False
-        log = self.asynchronous.log
-        self._append_at_once = log.append_at_once if isinstance(log, Immediate) else _never_at_once
-        if log.needs_loop:
+        if self.asynchronous.log.needs_loop:
             _all.add(self)
             tell_of_forks(self)
 
@@ -77,7 +75,7 @@ class Journal:
     ) -> Event:
         """Append one event and return it, with its position, once it is durable."""
         drafted = Draft(name, encode_context(name, context), key, version=version)
-        return self._append_at_once(drafted) or self.run(self.asynchronous.append_drafts([drafted]))[0]
+        return self.asynchronous.append_at_once(drafted) or self.run(self.asynchronous.append_drafts([drafted]))[0]
 
     def append_all(self, items: Iterable[EventItem]) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append.
@@ -88,7 +86,7 @@ class Journal:
 
     def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
-        if len(drafts) == 1 and (event := self._append_at_once(drafts[0])) is not None:
+        if len(drafts) == 1 and (event := self.asynchronous.append_at_once(drafts[0])) is not None:
             return [event]
         return self.run(self.asynchronous.append_drafts(drafts))
 
@@ -146,10 +144,6 @@ class Journal:
         """The thread of the portal is in the parent."""
         self._portal = None
         self._portal_lock = threading.Lock()
-
-
-def _never_at_once(_: Draft) -> None:
-    """What a log says that must be waited for."""
 
 
 async def _next(events: AsyncIterator[Event]) -> Event:

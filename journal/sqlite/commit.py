@@ -15,8 +15,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -81,7 +81,7 @@ class Entry:
         # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
         self.known: Mapping[Identity, Event] = _NOTHING
         self.searched_to = 0
-        self._waiter: Future[None] | None = None
+        self._waiter: blocking.Latch | None = None
 
     @property
     def is_new(self) -> bool:
@@ -97,7 +97,7 @@ class Entry:
         self.done = True
         waiter = self._waiter  # read after `done` was set: see `settled`
         if waiter is not None:
-            waiter.set_result(None)
+            waiter.set()
 
     def outcome(self) -> list[Event]:
         """What became of it once it is finished: its events, or its error raised."""
@@ -107,10 +107,10 @@ class Entry:
 
     async def settled(self, timeout: float) -> bool:
         """Wait until it is finished, at most `timeout` seconds; say whether it is."""
-        if self._waiter is None and not self.done:  # a future costs more than all the rest of an entry: only if needed
-            self._waiter = Future()
+        if self._waiter is None and not self.done:  # most never wait
+            self._waiter = blocking.Latch()
         # Set first and looked at afterwards, as `finish` does the other way round: one of the two sees the other.
-        return self.done or (self._waiter is not None and await blocking.settled(self._waiter, timeout))
+        return self.done or (self._waiter is not None and await self._waiter.settled(timeout))
 
 
 class _Transaction:
@@ -163,7 +163,7 @@ class Committer:
         self.end = -1
         self._news: tuple[int, bytes | None] = FARTHEST, None  # of the last transaction, for the bells
         self._helper: threading.Thread | None = None
-        self._work = threading.Semaphore(0)
+        self._work: SimpleQueue[None] = SimpleQueue()  # and no semaphore: an interrupt could leave its lock taken
 
     # The queue
 
@@ -300,14 +300,14 @@ class Committer:
     def _pass_on(self) -> None:
         """Have the queue looked at once more, by the helping thread."""
         with self._mutex:
-            if self._helper is None:
+            if self._helper is None or not self._helper.is_alive():  # it may have been struck as it was started
                 self._helper = threading.Thread(target=self._help, name="journeyman-commit", daemon=True)
                 self._helper.start()
-        self._work.release()
+        self._work.put(None)
 
     def _help(self) -> None:
         while True:
-            self._work.acquire()
+            self._work.get()
             while self._queue:
                 committed = self._under_both(self._drain, wait=True)
                 if committed is None:
@@ -569,7 +569,7 @@ class Committer:
     def dismiss(self) -> None:
         """Let the helping thread end and let go of the lock's file."""
         if self._helper is not None:
-            self._work.release()
+            self._work.put(None)
         self.lock.close()
 
 

@@ -206,7 +206,7 @@ class SqliteLog:
             raise
         if committer.withdraw(entry):
             raise held
-        if not await entry.settled(WRITE_LOCK_SECONDS_MAX):
+        if not await self._settled(committer, entry):
             raise AppendInDoubt(
                 f"the disk of {self.path} has not finished a commit for {WRITE_LOCK_SECONDS_MAX:g} s; "
                 "whether it landed is unknown. Append the same drafts again: what landed is not doubled."

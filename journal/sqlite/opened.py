@@ -21,7 +21,9 @@ class Readers:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._changed = threading.Condition()
+        # Taken by itself, in C: an interrupt as a condition is entered, which is Python, would leave its lock taken.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._idle: list[apsw.Connection] = []
         self._in_use: set[apsw.Connection] = set()
         self._closed = False
@@ -31,7 +33,7 @@ class Readers:
         connection: apsw.Connection | None = None
         whole = False
         try:  # an interrupt may come anywhere in here
-            with self._changed:
+            with self._lock:
                 connection = self._idle.pop() if self._idle else connect_reader(self._path)
                 self._in_use.add(connection)
             found = read(connection)
@@ -43,7 +45,7 @@ class Readers:
 
     def _give_back(self, connection: apsw.Connection, *, whole: bool) -> None:
         """Let others have it, unless a statement may still be open: then it would see the log as it was, for ever."""
-        with self._changed:
+        with self._lock:
             self._in_use.discard(connection)
             if whole and not self._closed:
                 self._idle.append(connection)
@@ -54,7 +56,7 @@ class Readers:
 
     def close(self) -> None:
         """Close all connections, those in use when they are given back."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._close_idle()
 
@@ -64,16 +66,16 @@ class Readers:
 
     def pause(self, timeout: float) -> bool:
         """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
-        self._changed.acquire()
+        self._lock.acquire()
         if not self._changed.wait_for(lambda: not self._in_use, timeout):
-            self._changed.release()
+            self._lock.release()
             return False
         self._close_idle()
         return True
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._changed.release()
+        self._lock.release()
 
 
 class Opened:

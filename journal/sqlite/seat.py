@@ -33,5 +33,7 @@ class Seat:
         try:
             return not self.take(False)
         finally:
-            if self.is_mine():
+            try:  # noqa: SIM105 - an interrupt may come as soon as anything else is called
                 self.leave()
+            except RuntimeError:
+                pass  # it was not taken

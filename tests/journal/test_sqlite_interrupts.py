@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.repeats import Landmarks
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.writer import Writer
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -139,9 +141,12 @@ def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
     asyncio.run(log.append(drafts))
 
 
-@pytest.mark.filterwarnings(  # what is interrupted as it is called has not begun
+_begun_or_not = pytest.mark.filterwarnings(  # what is interrupted as it is called has not begun
     "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+
+
+@_begun_or_not
 @pytest.mark.parametrize("write", [append_at_once, append_as_others_do, append_from_a_loop])
 @pytest.mark.parametrize("many", [1, 2])
 @pytest.mark.parametrize("others_append", [False, True])
@@ -152,21 +157,57 @@ def test_an_append_interrupted_at_any_moment_and_repeated_is_there_once_and_nobo
     many: int,
     others_append: bool,
 ) -> None:
-    moments = appended = 0
-    rang = True
-    while rang:
+    moments = appended = silent = 0
+    while silent < 3:  # how many moments there are differs from one time to the next
         moments += 1
         alarm = Alarm(moments, KeyboardInterrupt, within=Path(commit.__file__).parents[2])
         drafts = [draft("thing.sent") for _ in range(many)]
         if others_append:
             append(another)
         alarm.call(partial(write, log, drafts))
+        lock = WriteLock(f"{log.path}-lock")
+        assert lock.try_acquire(), "other processes can write"
+        lock.close()
         write(log, drafts)
         appended += many
-        append(another)
-        rang = alarm.rang
+        silent += not alarm.rang
     assert moments > 20
     assert [event.name for event in everything(log)].count("thing.sent") == appended
+
+
+@_begun_or_not
+def test_an_append_interrupted_as_it_waits_for_others_shuts_nobody_out(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is struck, in the standard library's locks too, other threads go on."""
+    monkeypatch.setattr("journeyman.journal.sqlite.log.QUEUE_CHECK_SECONDS", 0.02)
+    assert log._opened is not None
+    queue = log._opened.committer._queue
+    moments = silent = 0
+    while silent < 3:
+        moments += 1
+        alarm, over = Alarm(moments, KeyboardInterrupt), threading.Event()
+        lock = WriteLock(f"{log.path}-lock")
+        assert lock.acquire()
+
+        def release(lock: WriteLock = lock, over: threading.Event = over) -> None:
+            wait_until(lambda: bool(queue) or over.is_set(), "it has queued, or was struck before")
+            lock.close()
+
+        releasing = threading.Thread(target=release)
+        releasing.start()
+        mine = draft("thing.sent")
+        alarm.call(partial(append_as_others_do, log, [mine]))
+        over.set()
+        releasing.join()
+        others = threading.Thread(target=append, args=(log,), daemon=True)
+        others.start()
+        others.join(20)
+        assert not others.is_alive(), "another thread can append"
+        append_as_others_do(log, [mine])
+        silent += not alarm.rang
+    assert moments > 50
+    assert [event.name for event in everything(log)].count("thing.sent") == moments
 
 
 def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(

@@ -86,6 +86,7 @@ def test_a_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, mo
     with monkeypatch.context() as patch:
         patch.delattr(SqliteLog, "append")
         journal = Journal(log)
+        journal.run(journal.asynchronous.open())
         assert journal.append("thing.made", {"n": 1}, "a").offset == 0
         (event,) = journal.append_drafts([draft("thing.made", {"n": 2})])
     assert (event.offset, event.context) == (1, {"n": 2})
