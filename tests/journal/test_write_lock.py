@@ -2,6 +2,7 @@
 
 import gc
 import os
+import statistics
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -77,12 +78,10 @@ def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
     """SQLite alone lets one process have it all: measured, 2,234 commits of one against 1 each of three others.
 
     Who is given no processor cannot take its turn either (with four busy programs beside them the least share was
-    between 0.006 and 0.26), so they are asked up to five times before the lock is blamed.
+    between 0.006 and 0.26), so the majority of five times decides.
     """
-    shares = [_least_share_of_three(tmp_path / "1.db")]
-    while shares[-1] < 0.1 and len(shares) < 5:
-        shares.append(_least_share_of_three(tmp_path / f"{len(shares) + 1}.db"))
-    assert shares[-1] >= 0.1, shares
+    shares = [_least_share_of_three(tmp_path / f"{number}.db") for number in range(5)]
+    assert statistics.median(shares) >= 0.1, shares
 
 
 def _least_share_of_three(path: Path) -> float:
