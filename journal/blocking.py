@@ -133,17 +133,27 @@ async def settled(future: "concurrent.futures.Future[T]", timeout: float | None 
         return True
     if _driven.depth:
         return bool(await _Block(lambda interrupt: _blocking_wait(future, timeout, interrupt)))
+    return await _told(future.add_done_callback, future.done, timeout)
+
+
+async def _told(
+    ask: Callable[[Callable[..., object]], object], is_over: Callable[[], bool], timeout: float | None
+) -> bool:
+    """Wait in the running loop until who was asked to tell does, at most `timeout` seconds; say whether it is over."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[bool] = loop.create_future()
 
-    def tell(_: object) -> None:
+    def tell(*_: object) -> None:
         with suppress(RuntimeError):  # the loop may be closed by then
             loop.call_soon_threadsafe(_resolve, ready, True)
 
-    future.add_done_callback(tell)
+    # Asked first and looked at afterwards, as who tells does the other way round: one of the two sees the other.
+    ask(tell)
+    if is_over():
+        return True
     timer = loop.call_later(timeout, _resolve, ready, False) if timeout is not None else None
     try:
-        return await ready or future.done()
+        return await ready or is_over()
     finally:
         if timer is not None:
             timer.cancel()
@@ -169,8 +179,7 @@ class Latch:
         self._set = True
         self._wake()
         for tell in self._tell:
-            with suppress(RuntimeError):  # the loop may be closed by then
-                tell()
+            tell()
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -186,17 +195,7 @@ class Latch:
             return True
         if _driven.depth:
             return bool(await _Block(lambda interrupt: self._wait(timeout, interrupt)))
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[bool] = loop.create_future()
-        # Told first and looked at afterwards, as `set` does the other way round: one of the two sees the other.
-        self._tell.append(lambda: loop.call_soon_threadsafe(_resolve, ready, True))
-        if self.is_set():
-            return True
-        timer = loop.call_later(timeout, _resolve, ready, False)
-        try:
-            return await ready or self.is_set()
-        finally:
-            timer.cancel()
+        return await _told(self._tell.append, self.is_set, timeout)
 
     def _wait(self, timeout: float, interrupt: Interrupt | None) -> bool:
         seconds = max(0.0, timeout)

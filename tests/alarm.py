@@ -12,7 +12,14 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 from weakref import ReferenceType
 
+import pytest
+
 T = TypeVar("T")
+
+# What is interrupted as it is called has not begun; nobody hears what is raised as a weak reference goes.
+begun_or_not = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 class _Fuse(ReferenceType[Any]):

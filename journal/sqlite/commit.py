@@ -222,7 +222,7 @@ class Committer:
             self._announce()
             raise
         if event is not None:
-            self._ringer.ring(*self._news)
+            self._announce()
         return event
 
     def _append_one(self, draft: Draft) -> Event | None:

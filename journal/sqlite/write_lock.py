@@ -39,30 +39,24 @@ class WriteLock:
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free, and say whether it was."""
-        if self._descriptor < 0:
-            return False
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise self._not_taken(error) from error
-        return True
+        return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def acquire(self) -> bool:
         """Wait in the queue for the lock, however long it takes; False only if it was closed."""
+        return self._lock(fcntl.LOCK_EX)
+
+    def _lock(self, how: int) -> bool:
         if self._descriptor < 0:
             return False
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            fcntl.flock(self._descriptor, how)
+        except BlockingIOError:
+            return False
         except OSError as error:
-            raise self._not_taken(error) from error
+            raise JournalUnavailable(
+                f"the journal's lock {self.path} cannot be taken: {error.strerror}. Keep the journal on a local disk."
+            ) from error
         return True
-
-    def _not_taken(self, error: OSError) -> JournalUnavailable:
-        return JournalUnavailable(
-            f"the journal's lock {self.path} cannot be taken: {error.strerror}. Keep the journal on a local disk."
-        )
 
     def close(self) -> None:
         """Let go of the file, and of the lock if it is held; closing twice is harmless."""

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alarm import Alarm
+from alarm import Alarm, begun_or_not
 from journeyman.consumers import JournalConsumer, JournalEventBase, Replica, View
 from journeyman.journal import Journal
 from journeyman.journal.event import Event
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 
-# What is interrupted as it is called has not begun; nobody hears what is raised as a weak reference goes.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = begun_or_not
 
 PATIENCE = 30.0
 

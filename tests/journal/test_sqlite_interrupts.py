@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 import pytest
-from alarm import Alarm
+from alarm import Alarm, begun_or_not
 from journeyman.journal import Draft, Event, Journal, blocking, draft
 from journeyman.journal.sqlite import commit
 from journeyman.journal.sqlite.commit import Committer
@@ -141,12 +141,7 @@ def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
     asyncio.run(log.append(drafts))
 
 
-_begun_or_not = pytest.mark.filterwarnings(  # what is interrupted as it is called has not begun
-    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@_begun_or_not
+@begun_or_not
 @pytest.mark.parametrize("write", [append_at_once, append_as_others_do, append_from_a_loop])
 @pytest.mark.parametrize("many", [1, 2])
 @pytest.mark.parametrize("others_append", [False, True])
@@ -175,7 +170,7 @@ def test_an_append_interrupted_at_any_moment_and_repeated_is_there_once_and_nobo
     assert [event.name for event in everything(log)].count("thing.sent") == appended
 
 
-@_begun_or_not
+@begun_or_not
 def test_an_append_interrupted_as_it_waits_for_others_shuts_nobody_out(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
