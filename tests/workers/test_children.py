@@ -410,6 +410,24 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another
     run()
 
 
+@pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["group", "process"])
+def test_what_had_ended_is_reported_before_a_task_holds_the_interpreter(tmp_path: Path, make: Any) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            await crew.ready(1)
+            crew.let()
+            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+            for _ in range(20):
+                crew.give("where", 20)
+                await crew.has(crew.given)
+            crew.give("where", 20)
+            crew.give("hog")
+            await crew.has(crew.given - 1)
+
+    run()
+
+
 def test_the_task_that_ends_its_process_is_blamed_and_not_one_that_had_ended_before(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from ..task import Task
 from .group import Group
 from .permits import Permitted
 from .pipeline import execute
+from .reporting import Reporter
 from .wire import Assignment, Frames, Orders, Report, Reports, peak_bytes, report
 
 _REPORTS_MAX: Final = 64
@@ -36,36 +38,36 @@ class Child:
         self._tasks = tasks
         self._waiting = Permitted[Assignment](permits, lambda assignment: assignment.number)
         self._arrived = threading.Semaphore(0)
-        self._reports: list[Report] = []
-        self._reporting = threading.Lock()
+        self._ended: deque[Report] = deque()
+        self._reporter = Reporter(sock, self._collect)
 
     def work(self) -> None:
         """Run assignments for ever; the reading thread ends the process."""
         report(self._sock, Reports([], peak_bytes(), ready=True))
+        reporter, ended = self._reporter, self._ended
         since = 0.0
         while True:
             try:
                 assignment = self._waiting.popleft()
             except IndexError:
-                self._flush()
+                reporter.flush()
                 self._arrived.acquire()
                 continue
+            number, name = assignment.number, assignment.name
+            reporter.begin(number, name)
             started = time.perf_counter()
-            ending = execute(assignment.name, assignment.row, assignment.prior_attempts, self._tasks)
+            ending = execute(name, assignment.row, assignment.prior_attempts, self._tasks)
             now = time.perf_counter()
-            if not self._reports:
+            if not ended:
                 since = started
-            self._reports.append(Report(assignment.number, ending.name, ending.detail, ending.due, now - started))
-            if len(self._reports) >= _REPORTS_MAX or now - since > _REPORT_SECONDS_MAX:
-                self._flush()
+            ended.append(Report(number, ending.name, ending.detail, ending.due, now - started))
+            reporter.end(number, name, now - started)
+            if len(ended) >= _REPORTS_MAX or now - since > _REPORT_SECONDS_MAX:
+                reporter.flush()
 
-    def _flush(self) -> None:
-        """Report what has ended; from the main thread, and from the other while the main one is in a long task."""
-        with self._reporting:
-            count = len(self._reports)
-            if count:
-                report(self._sock, Reports(self._reports[:count], peak_bytes()))
-                del self._reports[:count]
+    def _collect(self) -> list[Report]:
+        ended = self._ended
+        return [ended.popleft() for _ in range(len(ended))]
 
     def take(self, orders: Orders) -> None:
         """Orders of the foreman; called by whoever reads them."""
@@ -73,7 +75,7 @@ class Child:
             self._waiting.extend(orders.assignments)
             self._arrived.release()
         else:
-            self._flush()
+            self._reporter.flush()
 
 
 def main(arguments: list[str]) -> None:

@@ -2,8 +2,7 @@
 
 Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A child that dies
 by itself has failed the tasks that it ran; those that it had not begun go to others, and so do those that wait behind a
-task that lasts. Children end with their foreman,
-even if that is killed.
+task that lasts. Children end with their foreman, even if that is killed.
 """
 
 import asyncio

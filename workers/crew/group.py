@@ -10,6 +10,7 @@ from typing import Final
 from ..rules.view import TaskState
 from .permits import Permitted
 from .pipeline import Job, Lease, Outcome, Tasks
+from .reporting import Reporter
 from .threads import ThreadCrew
 from .wire import Assignment, Orders, Report, Reports, peak_bytes, report
 
@@ -26,7 +27,8 @@ class Group:
     ) -> None:
         self._sock = sock
         self._orders: SimpleQueue[Orders | None] = SimpleQueue()
-        self._crew = _Threads(permits, places, tasks, lambda: self._orders.put(None), abandon=abandon)
+        self._reporter = Reporter(sock, self._collect)
+        self._crew = _Threads(self._reporter, permits, places, tasks, lambda: self._orders.put(None), abandon=abandon)
         self._enforce_seconds = enforce_ms / 1_000
 
     def take(self, orders: Orders) -> None:
@@ -43,9 +45,10 @@ class Group:
             if now - enforced_at >= self._enforce_seconds:
                 enforced_at = now
                 self._crew.enforce(now)
-            reports = [_report(outcome) for outcome in self._crew.collect()]
-            if reports:
-                report(self._sock, Reports(reports, peak_bytes(), worn=self._crew.abandoned > 0))
+            self._reporter.flush()
+
+    def _collect(self) -> list[Report]:
+        return [_report(outcome) for outcome in self._crew.collect()]
 
     def _await(self) -> None:
         """Wait for orders, an outcome, or the time to look at timeouts."""
@@ -64,13 +67,32 @@ class Group:
 class _Threads(ThreadCrew):
     """Begins what it has permits for, and keeps with each outcome how long it took: the foreman learns from that."""
 
-    def __init__(self, permits: int, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool) -> None:
+    def __init__(
+        self, reporter: Reporter, permits: int, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool
+    ) -> None:
         super().__init__(size, tasks, wake, abandon=abandon)
-        self._waiting = Permitted(permits, lambda job: job.claim)
+        self._reporter = reporter
+        self._waiting = _Announced(reporter, permits)
 
     def _finished(self, outcome: Outcome, seconds: float) -> None:
         outcome.written = seconds
+        self._reporter.worn = self.abandoned > 0
         super()._finished(outcome, seconds)
+        self._reporter.end(outcome.job.claim, outcome.job.state.name, seconds)
+
+
+class _Announced(Permitted[Job]):
+    """Jobs that a thread announces when it takes them, while no timeout can strike it yet."""
+
+    def __init__(self, reporter: Reporter, permits: int) -> None:
+        super().__init__(permits, lambda job: job.claim)
+        self._reporter = reporter
+
+    def popleft(self) -> Job:
+        """See `Permitted`."""
+        job = super().popleft()
+        self._reporter.begin(job.claim, job.state.name)
+        return job
 
 
 def _job(assignment: Assignment) -> Job:
