@@ -16,7 +16,7 @@ from ..workers.inspection.evidence import gather
 from ..workers.inspection.findings import Finding
 from ..workers.inspection.past import standing
 from ..workers.inspection.why import explain
-from ..workers.rules.view import TaskState
+from ..workers.rules.state import TaskState
 from .failures import EXIT_ENVIRONMENT, quiet_when_nobody_reads
 from .moments import parse_past
 from .opening import existing_journal

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ..consumers.views.view import View
 from ..journal.event import Event
@@ -10,8 +10,6 @@ from ..journal.log import Page
 from ..workers.rules import names
 from ..workers.rules.view import TaskView, Verdict
 from .source import Facts
-
-_OUTCOMES: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED})
 
 
 class DemoView(View):
@@ -76,7 +74,7 @@ class DemoView(View):
 
     def _apply_own(self, event: Event, task: str, verdict: Verdict) -> None:
         if verdict is not Verdict.ACCEPTED:
-            self.refused_outcomes += event.name in _OUTCOMES
+            self.refused_outcomes += event.name in names.OUTCOMES
             self.refused_claims += event.name == names.CLAIMED
         elif event.name == names.CLAIMED:
             self.owners.setdefault(task, []).append(event.context["worker"])

@@ -3,7 +3,8 @@
 from typing import Any
 
 from journeyman.workers import TaskView
-from journeyman.workers.rules.view import FactContext, Verdict
+from journeyman.workers.rules.facts import FactContext
+from journeyman.workers.rules.view import Verdict
 
 LEASE_MS = 10_000
 

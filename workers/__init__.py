@@ -16,8 +16,9 @@ from .loading import collect_tasks
 from .message import Message
 from .pools import ProcessWorkerPool, ThreadWorkerPool, Worker
 from .results import ResultStore
+from .rules.state import SessionState, TaskState
 from .rules.transitions import State
-from .rules.view import SessionState, TaskState, TaskView, Verdict
+from .rules.view import TaskView, Verdict
 from .settings import Settings, Statistics
 from .status import StatusTracker, StatusUpdate, TaskStatus
 from .task import Task, task

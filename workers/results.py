@@ -8,8 +8,8 @@ from ..journal.synchronous import Journal
 from .errors import TaskFailedError
 from .message import Message
 from .rules import names
+from .rules.state import TaskState
 from .rules.transitions import FINAL_STATES, State
-from .rules.view import TaskState
 from .watching import watched_by
 
 

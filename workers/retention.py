@@ -26,7 +26,8 @@ from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
 from ..journal.log import Log
 from ..journal.snapshots import SnapshotLabel, load, prune
-from .rules.view import TaskState, TaskView
+from .rules.state import TaskState
+from .rules.view import TaskView
 
 # The product's own views: what is removed must be in a snapshot of each of them. They hold nothing back.
 KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (lambda: TaskView(keep_rows=True),)

@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 from ..journal.synchronous import Journal
 from .errors import ValidationError
 from .message import Message
+from .rules.state import TaskState
 from .rules.transitions import State
-from .rules.view import TaskState, TaskView
+from .rules.view import TaskView
 from .watching import watched_by
 
 

@@ -7,7 +7,8 @@ from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import SNAPSHOT_EVENTS
 from ..journal.log import Page
 from ..journal.synchronous import Journal
-from .rules.view import TaskState, TaskView
+from .rules.state import TaskState
+from .rules.view import TaskView
 
 _NAME: Final = "task replica"
 # A worker's snapshots hold the waiting tasks' submissions as well, which saves other workers from reading them: this

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskView
-from journeyman.workers.rules import names, view, view_state
+from journeyman.workers.rules import names, saved, view
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(5)]
@@ -147,7 +147,7 @@ def test_a_view_without_rows_takes_a_snapshot_with_them_and_the_other_way_round(
 
 
 def test_submissions_that_are_too_large_together_stay_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_state, "SNAPSHOT_ROWS_BYTES_MAX", 10)
+    monkeypatch.setattr(saved, "SNAPSHOT_ROWS_BYTES_MAX", 10)
     seen = a_queue()
     restored = TaskView(keep_rows=True)
     restored.restore(seen.snapshot())

@@ -9,8 +9,8 @@ from journeyman.workers.rules import decide, names, ready, view, watch
 from journeyman.workers.rules.level import Level
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import Selection
+from journeyman.workers.rules.state import SessionState
 from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
-from journeyman.workers.rules.view import SessionState
 from journeyman.workers.rules.watch import Watch
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 

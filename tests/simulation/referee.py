@@ -12,7 +12,7 @@ import msgspec
 import orjson
 from journeyman.workers import State, TaskState, TaskView, Verdict
 from journeyman.workers.crew.pipeline import Job
-from journeyman.workers.rules.view import Fact
+from journeyman.workers.rules.facts import Fact
 
 if TYPE_CHECKING:
     from .worker import SimulatedWorker

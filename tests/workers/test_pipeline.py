@@ -28,7 +28,7 @@ from journeyman.workers.crew.pipeline import (
 )
 from journeyman.workers.foreman.entries import outcome_entry
 from journeyman.workers.rules import names
-from journeyman.workers.rules.view import Fact
+from journeyman.workers.rules.facts import Fact
 
 BROKER = Broker("memory://")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from ..rules.view import TaskState
+from ..rules.state import TaskState
 from .permits import Permitted
 from .pipeline import Job, Lease, Outcome, Tasks
 from .reporting import Reporter

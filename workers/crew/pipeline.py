@@ -18,7 +18,7 @@ from ...journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TA
 from ..errors import Overdue
 from ..message import Message, decode_message
 from ..rules import names
-from ..rules.view import TaskState
+from ..rules.state import TaskState
 from ..task import Task
 
 RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX

@@ -13,7 +13,7 @@ from ...journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
 from ..crew.pipeline import Outcome
 from ..rules import names
 from ..rules.decide import Beat
-from ..rules.view import OUTCOMES, TaskView, Verdict
+from ..rules.view import TaskView, Verdict
 from ..rules.watch import Watch
 from ..settings import Statistics
 from .entries import Entry, Written, outcome_entry
@@ -107,7 +107,7 @@ class Appending:
                 accepted = task is not None and task.changed == event.offset
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
-            elif event.name in OUTCOMES:
+            elif event.name in names.OUTCOMES:
                 self._count(event.name, entry.fact.task, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._watch.probed(self._view, partition, begun, time.monotonic())

@@ -11,7 +11,8 @@ from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
 from ..crew.pipeline import Job, Lease, Outcome
 from ..rules import names
 from ..rules.decide import Beat, Claim, Command, Expire
-from ..rules.view import FactContext, TaskState
+from ..rules.facts import FactContext
+from ..rules.state import TaskState
 from ..settings import Settings
 from .joining import joining
 

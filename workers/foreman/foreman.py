@@ -31,8 +31,9 @@ from ..errors import OutcomesUnwritten
 from ..health.progress import Vitals
 from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, decide
 from ..rules.ready import ReadyTasks
+from ..rules.state import TaskState
 from ..rules.transitions import State
-from ..rules.view import TaskState, TaskView
+from ..rules.view import TaskView
 from ..rules.watch import Watch
 from ..settings import Settings, Statistics
 from ..task import Task

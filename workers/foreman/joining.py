@@ -8,8 +8,8 @@ import orjson
 from msgspec.structs import replace
 
 from ...journal.limits import WORKER_TASKS_CHARS_MAX
+from ..rules.facts import FactContext
 from ..rules.selection import Selection
-from ..rules.view import FactContext
 
 
 def joining(

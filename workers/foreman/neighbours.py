@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Iterator
 
 from ..rules.decide import Expire
-from ..rules.view import SessionState
+from ..rules.state import SessionState
 
 
 def departed(sessions: Iterable[SessionState], own: frozenset[str]) -> Iterator[Expire]:

@@ -17,7 +17,8 @@ from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
 from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
 from ...journal.log import Audible, Log, Page, Tail
-from ..rules.view import TaskState, TaskView
+from ..rules.state import TaskState
+from ..rules.view import TaskView
 from ..rules.watch import Watch
 
 logger = logging.getLogger("journeyman.worker")

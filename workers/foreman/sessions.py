@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from ..crew.pipeline import Lease
 from ..message import new_id
 from ..rules.decide import Standing
-from ..rules.view import SessionState, TaskView
+from ..rules.state import SessionState
+from ..rules.view import TaskView
 
 logger = logging.getLogger("journeyman.worker")
 

@@ -8,7 +8,8 @@ from ...journal.event import Event, decode
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..rules import names
-from ..rules.view import SessionState, TaskState, Verdict
+from ..rules.state import SessionState, TaskState
+from ..rules.view import Verdict
 from .findings import Evidence, Refusal, Turn
 from .history import TaskHistory, host_of, task_history
 from .past import Standing

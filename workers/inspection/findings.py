@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from ..rules.view import SessionState, TaskState
+from ..rules.state import SessionState, TaskState
 from .history import short_id
 from .wording import age, error_in, number
 

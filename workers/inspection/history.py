@@ -26,8 +26,10 @@ from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, PAGE_EVENTS, WORKER_LOOKUP
 from ...journal.log import Log, Page
 from ..errors import UnknownTaskError
 from ..rules import names
+from ..rules.facts import FactContext, read_context
+from ..rules.state import SessionState, TaskState
 from ..rules.transitions import State
-from ..rules.view import FactContext, SessionState, TaskState, TaskView, Verdict, read_context
+from ..rules.view import TaskView, Verdict
 
 Progress = Callable[[int, int], None]
 

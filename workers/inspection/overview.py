@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from ..rules.state import SessionState, TaskState
 from ..rules.transitions import State
-from ..rules.view import SessionState, TaskState, TaskView
+from ..rules.view import TaskView
 
 _NOBODY: Final[Mapping[str, float]] = {}
 

@@ -8,8 +8,9 @@ facts the sentence was made of, for tools.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..rules.state import SessionState, TaskState
 from ..rules.transitions import State
-from ..rules.view import SessionState, TaskState, TaskView
+from ..rules.view import TaskView
 from .findings import (
     NOTHING,
     Evidence,

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from ..rules.selection import Selection, rank_in, waiting_since
+from ..rules.state import SessionState, TaskState
 from ..rules.transitions import State
-from ..rules.view import SessionState, TaskState, TaskView
+from ..rules.view import TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
 from .wording import age, clock, listing, number
 

@@ -7,8 +7,9 @@ import msgspec
 
 from ...journal.limits import LEASE_RENEWAL_FRACTION
 from .ready import ReadyTasks
+from .state import TaskState
 from .transitions import State
-from .view import TaskState, TaskView
+from .view import TaskView
 from .watch import Watch
 
 

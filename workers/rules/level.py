@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from .view import TaskState
+from .state import TaskState
 
 
 class Level:

@@ -34,3 +34,6 @@ WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
 
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"
+
+# What a worker may say at the end of an attempt.
+OUTCOMES: Final = frozenset({SUCCEEDED, FAILED, RETRIED, INTERRUPTED})

@@ -24,9 +24,9 @@ from ...journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .level import Level
 from .rendezvous import Rendezvous
 from .selection import EVERYTHING, Ranks, Selection, aged, waiting_since
+from .state import SessionState, TaskState
 from .transitions import State
 from .turns import Turns
-from .view import SessionState, TaskState
 
 LevelKey = tuple[int, int]
 _READY = State.READY

@@ -5,7 +5,7 @@ replicas that read the same log cannot disagree about who owns what.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -13,16 +13,11 @@ import msgspec
 
 from ...consumers.views.view import View
 from ...journal.event import Event
-from ...journal.limits import (
-    DEAD_LETTERS_KEPT,
-    FINISHED_TASKS_KEPT,
-    KEY_CHARS_MAX,
-    MAX_RETRIES_DEFAULT,
-    TASK_ID_CHARS_MAX,
-)
+from ...journal.limits import DEAD_LETTERS_KEPT, FINISHED_TASKS_KEPT, KEY_CHARS_MAX, TASK_ID_CHARS_MAX
 from ...journal.log import Page
-from . import names
-from .selection import Selection, selection_of
+from . import names, saved
+from .facts import FactContext, TaskContext, fact, read_context, task_facts
+from .state import SessionState, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
 
 
@@ -34,127 +29,6 @@ class Verdict(IntEnum):
     FOREIGN = 2  # not about tasks or workers, or not readable as such
 
 
-class TaskContext(msgspec.Struct, gc=False):
-    """What the fold needs of the context of an event about a task; the rest is not decoded.
-
-    What a submission leaves out has the value that `Message` gives it.
-    """
-
-    task: str = ""
-    worker: str = ""
-    claim: int = -1
-    due: float = 0.0
-    task_name: str = ""
-    queue: str = names.QUEUE_DEFAULT
-    priority: int = 0
-    max_retries: int | None = MAX_RETRIES_DEFAULT
-
-
-class FactContext(TaskContext, gc=False):
-    """What the fold needs of any context: besides tasks, what workers say when they join and when they judge."""
-
-    by: str = ""
-    last: int = -1
-    lease_ms: int = 0
-    host: str = ""
-    pid: int = 0
-    tasks: tuple[str, ...] | None = None
-    more_tasks: int = 0
-    queues: tuple[str, ...] | None = None
-    selection: Selection | None = None
-    slots: int = 0
-
-
-class TaskFact(msgspec.Struct, gc=False):
-    """What the fold needs of an event, if it is about a task: few fields, since nearly all events are."""
-
-    timestamp: float
-    name: str
-    context: TaskContext = msgspec.field(default_factory=TaskContext)
-
-
-class Fact(msgspec.Struct, gc=False):
-    """What the fold needs of any event."""
-
-    timestamp: float
-    name: str
-    context: FactContext = msgspec.field(default_factory=FactContext)
-
-
-class TaskState(msgspec.Struct, gc=False, array_like=True):
-    """One task: `claim` is the position of its current claim, `changed` of the last accepted event about it.
-
-    `due` is the time, in seconds since the epoch, before which nobody should claim it. `attempts` counts claims not
-    taken back. `row` is the submission as it stands in the log, where the view keeps rows and the task may still run.
-    `expiries` counts the sessions that have expired with it since it last failed by itself or was requeued. A `suspect`
-    may be what ended them: two sessions have, or one, and it has one attempt left. A worker has one suspect at a time.
-    """
-
-    id: str
-    name: str
-    queue: str
-    priority: int
-    max_retries: int | None
-    partition: int
-    submitted: int
-    submitted_at: float
-    due: float = 0.0
-    state: State = State.READY
-    attempts: int = 0
-    claim: int = -1
-    worker: str = ""
-    changed: int = -1
-    changed_at: float = 0.0
-    refused: int = 0
-    collected: bool = False
-    row: bytes | None = None
-    expiries: int = 0
-    suspect: bool = False
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no further attempt is allowed."""
-        return self.max_retries is not None and self.attempts > self.max_retries
-
-
-class SessionState(msgspec.Struct):
-    """One worker's session in one partition: `last` is the position of its last event there.
-
-    What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
-    it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once,
-    `selection` what else it said of which tasks it claims and in which order.
-    """
-
-    worker: str
-    partition: int
-    lease_ms: int
-    host: str
-    pid: int
-    joined_at: float
-    last: int
-    tasks: tuple[str, ...] | None = None
-    more_tasks: int = 0
-    queues: tuple[str, ...] | None = None
-    slots: int = 0
-    selection: Selection | None = None
-    claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
-
-    def knows(self, task_name: str) -> bool:
-        """Whether the worker can run a task of that name, as far as it said what it knows."""
-        return self.tasks is None or self.more_tasks > 0 or task_name in self.tasks
-
-    @property
-    def claims_from(self) -> Selection:
-        """Which of the tasks it knows it claims, and in which order."""
-        return selection_of(self.queues, self.selection)
-
-    def may_claim(self, queue: str, task_name: str) -> bool:
-        """Whether a task of that name in that queue is one for this worker."""
-        return self.knows(task_name) and self.claims_from.serves(queue, task_name)
-
-
-_decode: Final = msgspec.json.Decoder(TaskFact).decode
-_decode_in_full: Final = msgspec.json.Decoder(Fact).decode
 # The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
 # The moves as plain tuples: others are unpacked by way of an iterator.
 _MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
@@ -163,28 +37,14 @@ _MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
 ]
 _SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
 _SUBMITTED: Final = names.SUBMITTED
-_TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
 _NOTED: Final = frozenset({names.RETRIED, names.COLLECTED})
-_MOVING: Final = _TASK_NAMES - {names.SUBMITTED}
+_MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
+_WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
 _READY, _CLAIMED, _FAILED = State.READY, State.CLAIMED, State.FAILED
 _COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
 _SHARED_MAX: Final = 4_096
 _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
-
-
-def read_context(name: str, encoded: bytes | msgspec.Raw) -> FactContext:
-    """What the fold needs of the context of an event of that name; `msgspec.MsgspecError` if it cannot read it."""
-    if name in _TASK_NAMES:
-        read = msgspec.json.decode(encoded, type=TaskContext)
-        return FactContext(**msgspec.structs.asdict(read))
-    return msgspec.json.decode(encoded, type=FactContext)
-
-
-def _fact(row: bytes) -> TaskFact | None:
-    try:
-        return _decode(row)
-    except msgspec.MsgspecError:
-        return None
+_COUNTERS: Final = ("stale_outcomes", "lost_claims", "takeovers", "unreadable")
 
 
 class TaskView(View):
@@ -225,17 +85,22 @@ class TaskView(View):
     @property
     def snapshot_schema(self) -> str:
         """See `View.snapshot_schema`: the same as long as the same events lead to the same state."""
-        return view_state.schema_of(FINISHED_TASKS_KEPT, DEAD_LETTERS_KEPT)
+        return saved.schema_of(FINISHED_TASKS_KEPT, DEAD_LETTERS_KEPT)
 
     def snapshot(self) -> bytes:
         """See `View.snapshot`. With the waiting tasks' submissions, where the view keeps them."""
-        return view_state.dump(self)
+        counters = {name: getattr(self, name) for name in _COUNTERS}
+        return saved.dump(saved.Rooms(self.live, self.finished, self.dead, self.sessions, counters))
 
     def restore(self, state: bytes) -> None:
         """See `View.restore`; nobody is called. A view that keeps rows may get tasks without: they are in the log."""
-        view_state.load(self, state, keep_rows=self._keep_rows)
-        self._finished_order = view_state.finished_order(self.finished.values())
-        self._dead_order = view_state.dead_order(self.dead.values())
+        rooms = saved.load(state, keep_rows=self._keep_rows)
+        for name, value in rooms.counters.items():
+            setattr(self, name, value)
+        self.live, self.finished, self.dead, self.sessions = rooms.live, rooms.finished, rooms.dead, rooms.sessions
+        self.suspects = {task.id: task for task in self.live.values() if task.suspect}
+        self._finished_order = saved.finished_order(self.finished.values())
+        self._dead_order = saved.dead_order(self.dead.values())
 
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, if the view still remembers it."""
@@ -263,33 +128,24 @@ class TaskView(View):
         """Take a page of records into the state."""
         partition, offsets, rows = page
         keep_rows, submit, move_task = self._keep_rows, self._submit, self._move_task
-        for offset, row, fact in zip(offsets, rows, self._facts(rows), strict=True):
-            if fact is None:
+        for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):
+            if said is None:
                 self.unreadable += 1
                 continue
-            name = fact.name
+            name = said.name
             if name == _SUBMITTED:
-                submit(fact.context, partition, offset, fact.timestamp, row if keep_rows else None)
+                submit(said.context, partition, offset, said.timestamp, row if keep_rows else None)
             elif name in _MOVING:
-                move_task(name, fact.context, partition, offset, fact.timestamp)
+                move_task(name, said.context, partition, offset, said.timestamp)
             else:
                 self._apply_other(row, partition, offset)
 
-    @staticmethod
-    def _facts(rows: Sequence[bytes]) -> Sequence[TaskFact | None]:
-        """What the fold needs of each record; None for those it cannot read."""
-        try:
-            return list(map(_decode, rows))
-        except msgspec.MsgspecError:
-            return [_fact(row) for row in rows]
-
     def _apply_other(self, row: bytes, partition: int, offset: int) -> None:
-        try:
-            fact = _decode_in_full(row)
-        except msgspec.MsgspecError:
+        said = fact(row)
+        if said is None:
             self.unreadable += 1
             return
-        self._move_session(fact.name, fact.context, partition, offset, fact.timestamp)
+        self._move_session(said.name, said.context, partition, offset, said.timestamp)
 
     def apply_fact(
         self,
@@ -377,7 +233,7 @@ class TaskView(View):
             task.refused += 1
         if name == names.CLAIMED:
             self.lost_claims += 1
-        elif name in OUTCOMES:
+        elif name in names.OUTCOMES:
             self.stale_outcomes += 1
         return _REFUSED
 
@@ -519,10 +375,3 @@ class TaskView(View):
     def _sessions_changed(self) -> None:
         if self.on_sessions is not None:
             self.on_sessions()
-
-
-# The state's form is told in a module of its own, which needs the names above.
-from . import view_state  # noqa: E402
-
-_WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
-OUTCOMES: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED})

@@ -14,7 +14,8 @@ Pure: times are the caller's own monotonic clock, in seconds, and no two machine
 from typing import Final, NamedTuple
 
 from ...journal.limits import LEASE_PROOF_FRACTION
-from .view import SessionState, TaskView
+from .state import SessionState
+from .view import TaskView
 
 _PROOFS: Final = 2
 

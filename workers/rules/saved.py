@@ -7,16 +7,26 @@ counter. What can be derived is: the order in which a room forgets is the order 
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ...journal.limits import SNAPSHOT_ROWS_BYTES_MAX
+from .state import SessionState, TaskState
 from .transitions import TRANSITIONS
-from .view import SessionState, TaskState, TaskView
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
 _FOLD: Final = 3
+
+
+class Rooms(NamedTuple):
+    """The state of a task view, by the rooms it keeps it in; sessions by partition and worker."""
+
+    live: dict[str, TaskState]
+    finished: dict[str, TaskState]
+    dead: dict[str, TaskState]
+    sessions: dict[int, dict[str, SessionState]]
+    counters: dict[str, int]
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -43,20 +53,24 @@ def schema_of(finished_kept: int, dead_kept: int) -> str:
     return hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
 
 
-def dump(view: TaskView) -> bytes:
-    """The state of `view`. Submissions of waiting tasks are left out where together they are too large."""
-    live = list(view.live.values())
+def dump(rooms: Rooms) -> bytes:
+    """The state as bytes. Submissions of waiting tasks are left out where together they are too large."""
+    live = list(rooms.live.values())
     if sum(len(task.row) for task in live if task.row is not None) > SNAPSHOT_ROWS_BYTES_MAX:
         live = [msgspec.structs.replace(task, row=None) for task in live]
-    sessions = [{**msgspec.structs.asdict(session), "claims": list(session.claims)} for session in view.all_sessions()]
-    counters = {name: value for name, value in vars(view).items() if type(value) is int}
-    return _encoder.encode(_State(live, list(view.finished.values()), list(view.dead.values()), sessions, counters))
+    sessions = [
+        {**msgspec.structs.asdict(session), "claims": list(session.claims)}
+        for sessions in rooms.sessions.values()
+        for session in sessions.values()
+    ]
+    finished, dead = list(rooms.finished.values()), list(rooms.dead.values())
+    return _encoder.encode(_State(live, finished, dead, sessions, rooms.counters))
 
 
-def load(view: TaskView, state: bytes, *, keep_rows: bool) -> None:
-    """Put `view` into that state; `msgspec.MsgspecError` or `KeyError`, and nothing changed, if it is none."""
+def load(state: bytes, *, keep_rows: bool) -> Rooms:
+    """The state in these bytes; `msgspec.MsgspecError` or `KeyError` if they hold none."""
     read = _decoder.decode(state)
-    live = {task.id: task for task in read.live}
+    live = _by_id(read.live)
     sessions: dict[int, dict[str, SessionState]] = {}
     for said in read.sessions:
         session = msgspec.convert({**said, "claims": {}}, SessionState)
@@ -65,12 +79,11 @@ def load(view: TaskView, state: bytes, *, keep_rows: bool) -> None:
     if not keep_rows:
         for task in read.live:
             task.row = None
-    for name, value in read.counters.items():
-        setattr(view, name, value)
-    view.live, view.sessions = live, sessions
-    view.suspects = {task.id: task for task in read.live if task.suspect}
-    view.finished = {task.id: task for task in read.finished}
-    view.dead = {task.id: task for task in read.dead}
+    return Rooms(live, _by_id(read.finished), _by_id(read.dead), sessions, read.counters)
+
+
+def _by_id(tasks: Iterable[TaskState]) -> dict[str, TaskState]:
+    return {task.id: task for task in tasks}
 
 
 def finished_order(finished: Iterable[TaskState]) -> dict[int, deque[str]]:
