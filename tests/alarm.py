@@ -1,6 +1,7 @@
 """A signal at any given moment: what its handler raises can strike between any two steps."""
 
 import dis
+import re
 import signal
 import sys
 from _thread import interrupt_main
@@ -28,19 +29,25 @@ class _Fuse(ReferenceType[Any]):
     signal = staticmethod(interrupt_main)
 
 
+# The interpreter looks for signals where a Python function begins, as a call in C has returned and where it jumps back:
+# so it does just after these. What returns or yields may do so to C, which runs a coroutine for one and then returns.
+_BEFORE_LOOKS = re.compile("CALL|(POP_)?JUMP_BACKWARD|RETURN|YIELD")
+
+
 @cache
-def _looks(code: CodeType) -> frozenset[int]:
-    """Where in `code` the interpreter looks for signals: at calls, and where it jumps back."""
-    return frozenset(at.offset for at in dis.get_instructions(code) if at.opname.startswith(("CALL", "JUMP_BACKWARD")))
+def _moments(code: CodeType) -> frozenset[int]:
+    """The instructions of `code` before which a signal is caught by a look of its own."""
+    return frozenset(at.offset for at in dis.get_instructions(code) if _BEFORE_LOOKS.match(at.opname))
 
 
 class Alarm:
     """Signals to the process once, just before the given one of the moments at which the interpreter looks for signals.
 
     The handler, which raises `error`, then runs where a handler does: nothing is raised in the tracing itself, which
-    costs CPython 3.11 a reference now and then. That is why the signal must wait until the tracing function has
-    returned, which is when `burning` goes. Only moments in the files below `within` count: an event loop for one does
-    not go on from everywhere.
+    costs CPython 3.11 a reference now and then, nor as a traced function returns to another, where nobody looks. That
+    is why the signal must wait until the tracing function has returned, which is when `burning` goes, and why nothing
+    is traced from then on. Only moments in the files below `within` count: an event loop for one does not go on from
+    everywhere.
     """
 
     def __init__(self, moment: int, error: type[BaseException], within: Path | None = None) -> None:
@@ -50,20 +57,22 @@ class Alarm:
         self._within = "" if within is None else f"{within}/"
 
     def call(self, function: Callable[[], T]) -> T | None:
-        """Call it; None if the alarm rang meanwhile."""
+        """Call it; None if the alarm ended it."""
         if self.rang:
             return function()
         former = signal.signal(signal.SIGINT, self._ring)
         sys.settrace(self._enter)
+        result = None
         try:
-            return function()
+            result = function()
+            sys.settrace(None)  # what came as it returned strikes here
         except self._error:
             if self._left > 0:
                 raise
-            return None
         finally:
             sys.settrace(None)
             signal.signal(signal.SIGINT, former)
+        return result
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         self.rang = True
@@ -77,9 +86,10 @@ class Alarm:
         return self._count
 
     def _count(self, frame: FrameType, what: str, _arg: object) -> Callable[..., Any]:
-        if what == "opcode" and frame.f_lasti in _looks(frame.f_code):
+        if what == "opcode" and frame.f_lasti in _moments(frame.f_code):
             self._left -= 1
             if not self._left:
+                sys.settrace(None)
                 burning: set[None] = set()
                 self._fuse = _Fuse(burning, methodcaller("signal"))
         return self._count
