@@ -88,17 +88,21 @@ def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None) -
     """
     resume, argument = coroutine.send, None
     while True:
-        _driven.depth += 1
         try:
-            request = resume(argument)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        finally:
-            _driven.depth -= 1
-        try:
-            resume, argument = coroutine.send, request.call(interrupt) if request is not None else None
-        except BaseException as error:  # an interrupt, too, belongs to the coroutine that waits
+            while True:
+                _driven.depth += 1
+                try:
+                    request = resume(argument)
+                except StopIteration as stop:
+                    value: T = stop.value
+                    return value
+                finally:
+                    _driven.depth -= 1
+                resume, argument = coroutine.send, request.call(interrupt) if request is not None else None
+        except BaseException as error:
+            if coroutine.cr_frame is None:  # type: ignore[attr-defined]  # each coroutine has it
+                raise  # its own, which has ended it
+            # An interrupt belongs to the coroutine that waits, or is about to: it has to clean up now.
             resume, argument = coroutine.throw, error
 
 

@@ -6,9 +6,12 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alarm import Alarm, begun_or_not
 from journeyman.journal import blocking
 from waiting import wait_until
 
@@ -111,6 +114,32 @@ def test_a_timeout_raised_into_a_wait_is_not_the_end_of_that_wait() -> None:
         thread.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@begun_or_not
+def test_an_interrupt_reaches_the_coroutine_at_once_wherever_it_strikes(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Between two waits, too: otherwise it would be closed only once nobody holds the error any more."""
+    for moment in count(1):
+        reached: list[type[BaseException]] = []
+
+        async def test(reached: list[type[BaseException]] = reached) -> None:
+            try:
+                for _ in range(2):
+                    await blocking.settled(Future(), 0.0)
+                    await blocking.readable(pair[0], 0.0)
+                    await blocking.Latch().settled(0.0)
+            except BaseException as error:
+                reached.append(type(error))
+                raise
+
+        alarm = Alarm(moment, KeyboardInterrupt, within=Path(blocking.__file__).parent)
+        alarm.call(lambda test=test: blocking.run(test()))  # type: ignore[misc]
+        assert reached in ([], [KeyboardInterrupt])
+        if not alarm.rang:
+            assert moment > 50
+            return
 
 
 def test_a_socket(drive: Any, pair: tuple[socket.socket, socket.socket]) -> None:
