@@ -47,11 +47,15 @@ class Alarm:
     costs CPython 3.11 a reference now and then, nor as a traced function returns to another, where nobody looks. That
     is why the signal must wait until the tracing function has returned, which is when `burning` goes, and why nothing
     is traced from then on. Only moments in the files below `within` count: an event loop for one does not go on from
-    everywhere.
+    everywhere. `twice`: two signals at once, as may have come during one long call; the second strikes whoever cleans
+    up after the first.
     """
 
-    def __init__(self, moment: int, error: type[BaseException], within: Path | None = None) -> None:
+    def __init__(
+        self, moment: int, error: type[BaseException], within: Path | None = None, *, twice: bool = False
+    ) -> None:
         self.rang = False
+        self._signals = [signal.SIGINT, signal.SIGTERM][: 1 + twice]
         self._left = moment
         self._error = error
         self._within = "" if within is None else f"{within}/"
@@ -60,18 +64,23 @@ class Alarm:
         """Call it; None if the alarm ended it."""
         if self.rang:
             return function()
-        former = signal.signal(signal.SIGINT, self._ring)
-        sys.settrace(self._enter)
+        former = [signal.signal(each, self._ring) for each in self._signals]
         result = None
         try:
-            result = function()
-            sys.settrace(None)  # what came as it returned strikes here
+            try:
+                try:
+                    sys.settrace(self._enter)
+                    result = function()
+                finally:
+                    sys.settrace(None)  # what came as it returned strikes here
+            finally:
+                sys.settrace(None)  # and here what came with that
         except self._error:
             if self._left > 0:
                 raise
         finally:
-            sys.settrace(None)
-            signal.signal(signal.SIGINT, former)
+            for each, handler in zip(self._signals, former, strict=True):
+                signal.signal(each, handler)
         return result
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
@@ -91,5 +100,5 @@ class Alarm:
             if not self._left:
                 sys.settrace(None)
                 burning: set[None] = set()
-                self._fuse = _Fuse(burning, methodcaller("signal"))
+                self._fuses = [_Fuse(burning, methodcaller("signal", each)) for each in self._signals]
         return self._count

@@ -13,6 +13,7 @@ import contextlib
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -156,8 +157,9 @@ class Committer:
         self._queue: deque[Entry] = deque()
         self._in_hand: Sequence[Entry] = ()  # those of them that are being committed
         self._closed = False
-        self._connection: apsw.Connection | None = None
+        self._connection: apsw.Connection | None = None  # and none during a transaction, which may be interrupted
         self._cursor: apsw.Cursor | None = None
+        self._latest: Callable[[], apsw.Connection | None] = lambda: None  # the one made last, while it is there
         self._file = _identity_of(path)
         self._look_again_at = 0.0
         self.end = -1
@@ -358,6 +360,7 @@ class Committer:
     def _transact(self, batch: list[Entry], patient: bool) -> None:
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
+        self._connection = self._cursor = None  # nobody goes on with them if `_undo` is interrupted, too
         transaction: _Transaction | None = None
         committing = False
         try:
@@ -379,7 +382,7 @@ class Committer:
             raise
         self.end = transaction.end
         self._news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
-        self._cursor = cursor
+        self._connection, self._cursor = connection, cursor
 
     def _insert_next(self, draft: Draft) -> Event | None:
         """Append one new draft in one statement if nobody else has appended since; None if somebody has.
@@ -441,6 +444,7 @@ class Committer:
         """
         with self.engine:
             connection = self.connected()
+            self._connection = self._cursor = None
             try:
                 begin(connection, connection.cursor(), patient=patient)
                 write(connection)
@@ -448,18 +452,20 @@ class Committer:
             except BaseException as error:
                 self._undo(connection, error)
                 raise
+            self._connection = connection
 
     def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
         self.end = -1
         self._news = FARTHEST, None
-        self._cursor = None
+        self._connection = self._cursor = None
         with contextlib.suppress(apsw.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         # After an error of the disk a connection may know wrong things. After an interrupt a statement may still be
         # open: then it sees the log as it was, for ever, and SQLite lets it write no more.
-        if not isinstance(error, (apsw.BusyError, apsw.FullError)):
-            self._connection = None
+        if isinstance(error, (apsw.BusyError, apsw.FullError)):
+            self._connection = connection
+        else:
             with contextlib.suppress(apsw.Error):
                 connection.close()
 
@@ -475,11 +481,13 @@ class Committer:
             )
         self._look_again_at = now + FILE_CHECK_SECONDS
         if self._connection is None:
+            with contextlib.suppress(apsw.Error):
+                self._disconnect()  # an interrupt may have left it in the midst of a transaction
             connection = connect(self.path, self._synchronous)
             if not is_journal(connection, self.path):
                 raise damaged(self.path, "it is empty")
             connection.set_busy_timeout(0)  # who may wait says so: `begin`
-            self._connection = connection
+            self._connection, self._latest = connection, weakref.ref(connection)
         return self._connection
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
@@ -534,7 +542,7 @@ class Committer:
 
     def has_work(self) -> bool:
         """Whether there is anything to finish; once the queue is closed, False is final."""
-        return self._seat.is_taken() or bool(self._queue) or self._connection is not None
+        return self._seat.is_taken() or bool(self._queue) or self._latest() is not None
 
     def finish(self, patient: bool) -> None:
         """Commit what is left and close the connection, which checkpoints the file if it is the last one.
@@ -551,7 +559,8 @@ class Committer:
         self._ringer.ring(*self._news)
 
     def _disconnect(self) -> None:
-        connection, self._connection, self._cursor = self._connection, None, None
+        self._connection = self._cursor = None
+        connection = self._latest()
         if connection is not None:
             connection.close()
 

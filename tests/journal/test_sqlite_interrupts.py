@@ -145,17 +145,19 @@ def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
 @pytest.mark.parametrize("write", [append_at_once, append_as_others_do, append_from_a_loop])
 @pytest.mark.parametrize("many", [1, 2])
 @pytest.mark.parametrize("others_append", [False, True])
+@pytest.mark.parametrize("twice", [False, True])
 def test_an_append_interrupted_at_any_moment_and_repeated_is_there_once_and_nobody_is_shut_out(
     log: SqliteLog,
     another: SqliteLog,
     write: Callable[[SqliteLog, Sequence[Draft]], None],
     many: int,
     others_append: bool,
+    twice: bool,
 ) -> None:
     moments = appended = silent = 0
     while silent < 3:  # how many moments there are differs from one time to the next
         moments += 1
-        alarm = Alarm(moments, KeyboardInterrupt, within=Path(commit.__file__).parents[2])
+        alarm = Alarm(moments, KeyboardInterrupt, within=Path(commit.__file__).parents[2], twice=twice)
         drafts = [draft("thing.sent") for _ in range(many)]
         if others_append:
             append(another)
