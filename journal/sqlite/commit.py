@@ -585,6 +585,8 @@ class Committer:
 def _identity_of(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - on the path of every commit
-    except OSError:
+    except OSError as error:
+        if error.errno is None:
+            raise  # the TimeoutError of a signal's handler, which is no answer of the system
         return None
     return status.st_dev, status.st_ino

@@ -53,6 +53,8 @@ class WriteLock:
         except BlockingIOError:
             return False
         except OSError as error:
+            if error.errno is None:
+                raise  # the TimeoutError of a signal's handler, which is no answer of the system
             raise JournalUnavailable(
                 f"the journal's lock {self.path} cannot be taken: {error.strerror}. Keep the journal on a local disk."
             ) from error

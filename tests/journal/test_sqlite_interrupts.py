@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -77,12 +78,28 @@ def test_an_interrupt_as_the_lock_is_taken_gives_it_back(
         raise kind
 
     monkeypatch.setattr("fcntl.flock", interrupted)
-    with pytest.raises(BaseException):  # noqa: B017 - what it is called is not the matter here
+    with pytest.raises(kind):
         write(log)
     other = WriteLock(f"{path}-lock")
     assert other.try_acquire(), "the lock is free"
     other.close()
     write(log)
+
+
+def test_a_timeout_as_the_file_is_looked_at_does_not_say_that_it_is_gone(
+    log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = os.stat
+
+    def interrupted(path: str) -> None:
+        status(path)
+        monkeypatch.undo()
+        raise TimeoutError("mine")
+
+    monkeypatch.setattr("journeyman.journal.sqlite.commit.os.stat", interrupted)
+    with pytest.raises(TimeoutError, match="mine"):
+        append(another)
+    append(another)
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
