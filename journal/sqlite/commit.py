@@ -341,6 +341,8 @@ class Committer:
         except Exception as error:
             if not patient and isinstance(error, apsw.BusyError):
                 raise
+            if not isinstance(error, (apsw.Error, JournalError)) and threading.current_thread() is not self._helper:
+                raise  # perhaps a signal handler's, and so this thread's; the helping one sees to the others
             if len(batch) == 1 or isinstance(error, (AppendInDoubt, apsw.BusyError)):
                 for entry in batch:
                     entry.finish(self._said(error))

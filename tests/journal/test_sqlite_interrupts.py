@@ -14,7 +14,7 @@ import pytest
 from alarm import Alarm, begun_or_not
 from journeyman.journal import Draft, Event, Journal, blocking, draft
 from journeyman.journal.sqlite import commit
-from journeyman.journal.sqlite.commit import Committer
+from journeyman.journal.sqlite.commit import Committer, Entry
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.repeats import Landmarks
 from journeyman.journal.sqlite.write_lock import WriteLock
@@ -222,6 +222,47 @@ def test_an_append_interrupted_as_it_waits_for_others_shuts_nobody_out(
         silent += not alarm.rang
     assert moments > 50
     assert [event.name for event in everything(log)].count("thing.sent") == moments
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_what_a_handler_raises_in_who_commits_for_others_too_is_told_to_nobody_else(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    assert log._opened is not None
+    committer, transact = log._opened.committer, Committer._transact
+    entries = [Entry((draft("thing.made"),), plain=True) for _ in range(others)]
+    for entry in entries:
+        committer.enqueue(entry)
+
+    def interrupted(*given: Any) -> None:
+        monkeypatch.undo()
+        transact(*given)
+        raise TimeoutError("mine")
+
+    monkeypatch.setattr(Committer, "_transact", interrupted)
+    with pytest.raises(TimeoutError, match="mine"):
+        committer.combine()
+    for entry in entries:
+        assert blocking.run(entry.settled(30.0))
+        assert entry.outcome()
+    assert count(log) == 1 + others
+
+
+def test_a_clock_that_fails_is_told_to_each_whose_append_needs_it(path: str) -> None:
+    def clock() -> float:
+        raise LookupError("no time")
+
+    log = SqliteLog(path, clock=clock)
+    blocking.run(log.open())
+    assert log._opened is not None
+    left = Entry((draft("thing.made"),), plain=True)
+    log._opened.committer.enqueue(left)
+    with pytest.raises(LookupError, match="no time"):
+        append(log)
+    assert blocking.run(left.settled(30.0))
+    with pytest.raises(LookupError, match="no time"):
+        left.outcome()
+    blocking.run(log.aclose())
 
 
 def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(
