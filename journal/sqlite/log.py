@@ -31,9 +31,11 @@ from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_L
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
 from ..writer import Writer
-from .commit import Committer, Entry, stamp_decoder
+from .commit import Committer
 from .company import Company
+from .entry import Entry
 from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal
+from .insert import Inserter, stamp_decoder
 from .opened import Opened
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
@@ -229,7 +231,7 @@ class SqliteLog:
         wanted = identities(entry.drafts)
         bounds = self._bounds(state)
         own = [seq for writer, seq in wanted if writer == self._writer.id]
-        start = state.committer.landmarks.lowest_offset(min(own)) if len(own) == len(wanted) else 0
+        start = state.inserter.landmarks.lowest_offset(min(own)) if len(own) == len(wanted) else 0
         start, end = max(start, bounds.first[0]), bounds.end[0]
         looking = blocking.in_thread(
             lambda: self._reading(state, lambda connection: search(connection, wanted, start, end))
@@ -318,16 +320,16 @@ class SqliteLog:
         step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
         while step < end:
             step = min(step + _TRIM_STEP_POSITIONS, end)
-            await self._exclusively(state, functools.partial(self._remove, state.committer, step))
+            await self._exclusively(state, functools.partial(self._remove, state.inserter, step))
 
-    def _remove(self, committer: Committer, below: int, patient: bool) -> None:
+    def _remove(self, inserter: Inserter, below: int, patient: bool) -> None:
         def remove(connection: apsw.Connection) -> None:
-            committer.catch_up(connection.cursor())
-            connection.execute(_KEEP, ("end", committer.end))
+            inserter.catch_up(connection.cursor())
+            connection.execute(_KEEP, ("end", inserter.end))
             connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
             connection.execute(_TRIM, (below,))
 
-        committer.transact(remove, patient=patient)
+        inserter.transact(remove, patient=patient)
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same file."""
@@ -340,7 +342,7 @@ class SqliteLog:
     async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
         """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
         state = self._state()
-        await self._exclusively(state, lambda patient: state.committer.transact(write, patient=patient))
+        await self._exclusively(state, lambda patient: state.inserter.transact(write, patient=patient))
 
     async def _exclusively(self, state: Opened, work: Callable[[bool], None]) -> None:
         try:

@@ -12,6 +12,7 @@ from ..limits import FORK_SECONDS_MAX
 from ..writer import Writer
 from .commit import Committer
 from .file import Synchronous, connect_reader
+from .insert import Inserter
 
 T = TypeVar("T")
 
@@ -85,13 +86,14 @@ class Opened:
         self.bell_directories = bell_directories(path)
         self.ringer = Ringer(self.bell_directories)
         self.readers = Readers(path)
-        self.committer = Committer(path, synchronous, clock, writer, self.ringer)
+        self.inserter = Inserter(path, synchronous, clock, writer)
+        self.committer = Committer(path, self.inserter, self.ringer)
         self.bells: weakref.WeakSet[Bell] = weakref.WeakSet()
-        self._paused: list[Readers | Committer] = []
+        self._paused: list[Readers | Inserter] = []
 
     def pause(self) -> None:
         """Before a fork: nobody uses the file, and nothing of SQLite is open."""
-        parts: tuple[Readers | Committer, ...] = (self.readers, self.committer)
+        parts: tuple[Readers | Inserter, ...] = (self.readers, self.inserter)
         self._paused = [part for part in parts if part.pause(FORK_SECONDS_MAX)]
 
     def is_paused(self) -> bool:

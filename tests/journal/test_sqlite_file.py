@@ -153,7 +153,7 @@ def test_a_file_removed_or_replaced_takes_no_more_appends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     """What is appended to a file without a name is lost with the last process that has it open."""
-    monkeypatch.setattr("journeyman.journal.sqlite.commit.FILE_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("journeyman.journal.sqlite.insert.FILE_CHECK_SECONDS", 0.0)
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("thing.made")
@@ -173,7 +173,7 @@ def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
             log = journal.asynchronous.log
             assert isinstance(log, SqliteLog)
             assert log._opened is not None
-            assert log._opened.committer.connected().pragma("synchronous") == level
+            assert log._opened.inserter.connected().pragma("synchronous") == level
 
 
 def test_sqlite_is_one_without_the_wal_reset_bug() -> None:

@@ -23,6 +23,7 @@ from journeyman.journal import (
     draft,
 )
 from journeyman.journal.sqlite.commit import Committer
+from journeyman.journal.sqlite.insert import Inserter
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.testing import ManualClock
@@ -49,6 +50,10 @@ def queue_lock(path: str, log: SqliteLog) -> Iterator[WriteLock]:
     assert lock.acquire()
     yield lock
     lock.close()
+
+
+def inserter(log: SqliteLog) -> Inserter:
+    return committer(log).inserter
 
 
 def committer(log: SqliteLog) -> Committer:
@@ -124,7 +129,7 @@ def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, q
 def test_what_is_in_doubt_after_an_append_at_once_can_be_handed_in_again(log: SqliteLog) -> None:
     journal = Journal(log)
     journal.append("first.thing")
-    connection = committer(log).connected()
+    connection = inserter(log).connected()
 
     def fails(*_: object) -> int:  # called when the commit is in the log already
         connection.set_wal_hook(None)
@@ -146,7 +151,7 @@ def test_appends_that_wait_together_share_one_commit(log: SqliteLog, queue_lock:
     queue_lock.release()
     for thread in append_in_background:
         thread.join()
-    assert len(committer(log).landmarks._marks) == 1, "one transaction"
+    assert len(inserter(log).landmarks._marks) == 1, "one transaction"
     found = names(log)
     assert len(found) == 40
     assert found[1::2] == ["thing.end"] * 20, "each append is contiguous"
@@ -158,7 +163,7 @@ def test_tasks_of_a_loop_share_one_commit(log: SqliteLog) -> None:
     async def test(start: int) -> None:
         await asyncio.gather(*[log.append([draft(f"thing.n{number}")]) for number in range(start, start + 100)])
 
-    commits = committer(log).landmarks._marks
+    commits = inserter(log).landmarks._marks
     asyncio.run(test(0))
     assert len(commits) == 2
     asyncio.run(test(100))
@@ -325,7 +330,7 @@ def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
 ) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
     begun: list[str] = []
-    committer(log).connected().exec_trace = lambda _, statement, __: not begun.append(statement)  # type: ignore[func-returns-value]
+    inserter(log).connected().exec_trace = lambda _, statement, __: not begun.append(statement)  # type: ignore[func-returns-value]
     errors: list[JournalUnavailable] = []
 
     def work(number: int) -> None:
@@ -416,7 +421,7 @@ def test_closing_while_others_hold_the_file(path: str, monkeypatch: Any) -> None
 def test_one_append_that_cannot_land_does_not_take_the_others_with_it(log: SqliteLog, queue_lock: WriteLock) -> None:
     queue_lock.release()
     append(log, draft("first.thing"))
-    connection = committer(log).connected()
+    connection = inserter(log).connected()
     connection.pragma("max_page_count", connection.pragma("page_count") + 20)  # SQLite's own full disk
     assert queue_lock.acquire()
     outcomes: dict[int, object] = {}
@@ -440,7 +445,7 @@ def test_one_append_that_cannot_land_does_not_take_the_others_with_it(log: Sqlit
 
 def test_a_full_disk_is_named_and_a_refused_append_can_be_repeated(log: SqliteLog) -> None:
     append(log, draft("first.thing"))
-    connection = committer(log).connected()
+    connection = inserter(log).connected()
     connection.pragma("max_page_count", connection.pragma("page_count"))
     big = Draft("big.thing", b'{"x":"' + b"x" * 100_000 + b'"}')
     with pytest.raises(JournalUnavailable, match="is full"):
@@ -460,7 +465,7 @@ def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it
 ) -> None:
     append(log, draft("first.thing"))
     handed_in = [draft(thing) for thing in things]
-    committer(log).connected().set_commit_hook(lambda: True)  # SQLite rolls back and reports an error from COMMIT
+    inserter(log).connected().set_commit_hook(lambda: True)  # SQLite rolls back and reports an error from COMMIT
     with pytest.raises(AppendInDoubt, match="not doubled"):
         append(log, *handed_in)
     assert names(log) == ["first.thing"]
@@ -477,7 +482,7 @@ def test_a_failed_commit_that_did_land_is_in_doubt_and_repeating_it_finds_it(log
     def fails(*_: object) -> int:
         raise apsw.IOError("the disk is gone, after the commit")
 
-    committer(log).connected().set_wal_hook(fails)  # called when the commit is in the log already
+    inserter(log).connected().set_wal_hook(fails)  # called when the commit is in the log already
     with pytest.raises(AppendInDoubt):
         append(log, *handed_in)
     events = append(log, *handed_in)
@@ -488,7 +493,7 @@ def test_a_failed_commit_that_did_land_is_in_doubt_and_repeating_it_finds_it(log
 def test_each_of_a_failed_commit_has_an_error_of_its_own(log: SqliteLog, queue_lock: WriteLock) -> None:
     queue_lock.release()
     append(log, draft("first.thing"))
-    committer(log).connected().set_commit_hook(lambda: True)
+    inserter(log).connected().set_commit_hook(lambda: True)
     assert queue_lock.acquire()
     journal = AsyncJournal(log)
     journal._opened = True
@@ -518,11 +523,11 @@ def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: 
     """Control-C in the thread that commits for all: the others' appends land, its own can be repeated."""
     append(log, draft("first.thing"))
     interrupted = draft("interrupted.thing")
-    connection = committer(log).connected()
+    connection = inserter(log).connected()
 
     def interrupt(*_: object) -> Any:
         connection.set_wal_hook(None)
-        committer(log)._clock = time.time
+        inserter(log)._clock = time.time
         raise KeyboardInterrupt
 
     assert committer(log)._seat.take(False)  # as if a commit were under way
@@ -531,7 +536,7 @@ def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: 
     if landed:
         connection.set_wal_hook(interrupt)  # called when the commit is in the log already
     else:
-        committer(log)._clock = interrupt  # read inside the transaction
+        inserter(log)._clock = interrupt  # read inside the transaction
     committer(log)._seat.leave()
     with pytest.raises(KeyboardInterrupt):
         append(log, interrupted)
@@ -605,7 +610,7 @@ def test_repeats_are_found_beyond_what_is_remembered(path: str, monkeypatch: Any
     with Journal(f"sqlite:///{path}") as journal:
         handed_in = [draft(f"thing.n{number}") for number in range(40)]
         events = [journal.append_drafts([each])[0] for each in handed_in]
-        assert len(journal.asynchronous.log._opened.committer.landmarks._marks) < 10  # type: ignore[attr-defined]
+        assert len(journal.asynchronous.log._opened.inserter.landmarks._marks) < 10  # type: ignore[attr-defined]
         for each, event in zip(handed_in, events, strict=True):
             assert journal.append_drafts([each])[0].position == event.position
         again = journal.append_drafts(handed_in)
@@ -669,8 +674,8 @@ from journeyman.journal.sqlite import opened
 opened.FORK_SECONDS_MAX = 0.05
 journal = Journal(sys.argv[1])
 journal.append("parent.before")
-committer = journal.asynchronous.log._opened.committer
-committer.engine.acquire()  # a commit that takes longer than a fork waits
+inserter = journal.asynchronous.log._opened.inserter
+inserter.engine.acquire()  # a commit that takes longer than a fork waits
 child = os.fork()
 if not child:
     try:
@@ -680,7 +685,7 @@ if not child:
         sys.exit(0)
     sys.exit(1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-committer.engine.release()
+inserter.engine.release()
 journal.append("parent.after")
 assert [event.name for event in journal.read().events] == ["parent.before", "parent.after"]
 journal.close()
