@@ -15,7 +15,7 @@ from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Log
 from .shared_tail import SharedTails, Subscriber
-from .url import log_from_url
+from .url import anchored, log_from_url
 
 # What `append_all` takes for one event: its name, its context and, where it has one, its key.
 EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]
@@ -54,9 +54,9 @@ class AsyncJournal:
     """
 
     def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
-        self._given = url
         self._create = create
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
+        self._opening_url = anchored(url if isinstance(url, str) or url is None else url.url)
         self._opened = False
         self._closed = False
         # What the log has for a lone append of synchronous code, as long as the journal is open.
@@ -74,9 +74,9 @@ class AsyncJournal:
         return self._log.url
 
     @property
-    def opening_url(self) -> str | None:
-        """The URL that opens this journal again, as it was given: never to be shown. None: the environment has it."""
-        return self._given if self._given is None or isinstance(self._given, str) else self._log.url
+    def opening_url(self) -> str:
+        """The URL that opens this journal again, from any directory and in any process: never to be shown."""
+        return self._opening_url
 
     @property
     def log(self) -> Log:

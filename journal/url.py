@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from .errors import BadJournalURL
 from .kafka.connection import redacted
@@ -19,9 +20,7 @@ _EXAMPLES: Final = (
 
 def log_from_url(url: str | None = None) -> Log:
     """The log that `url` names, or the one in the environment variable `JOURNEYMAN_JOURNAL` if `url` is None."""
-    url = url if url is not None else os.environ.get(ENVIRONMENT_VARIABLE)
-    if not url:
-        raise BadJournalURL(f"no journal given: pass its URL or set {ENVIRONMENT_VARIABLE}, for example {_EXAMPLES}")
+    url = _given(url)
     parts = urlsplit(url)
     opener = _OPENERS.get(parts.scheme)
     if opener is None:
@@ -29,6 +28,26 @@ def log_from_url(url: str | None = None) -> Log:
         hint = f" Did you mean {close[0]}://?" if close else ""
         raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url, parts)!r}.{hint}")
     return opener(url, parts)
+
+
+def anchored(url: str | None = None) -> str:
+    """The URL of the same journal from any directory and in any process; `url` as in `log_from_url`.
+
+    It may hold a password.
+    """
+    url = _given(url)
+    parts = urlsplit(url)
+    path = Path(unquote(parts.path[1:]))
+    if parts.scheme != "sqlite" or parts.netloc or path.is_absolute() or path == Path():
+        return url
+    return f"sqlite:///{quote(str(path.absolute()))}" + (f"?{parts.query}" if parts.query else "")
+
+
+def _given(url: str | None) -> str:
+    url = url if url is not None else os.environ.get(ENVIRONMENT_VARIABLE)
+    if not url:
+        raise BadJournalURL(f"no journal given: pass its URL or set {ENVIRONMENT_VARIABLE}, for example {_EXAMPLES}")
+    return url
 
 
 def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:

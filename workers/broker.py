@@ -7,6 +7,7 @@ from ..journal.event import Draft, Event, check
 from ..journal.forking import tell_of_forks
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ..journal.synchronous import Journal
+from ..journal.url import anchored
 from .message import Message, encode_message
 from .rules import names
 
@@ -20,15 +21,14 @@ class Broker:
     def __init__(self, journal: Journal | str | None = None) -> None:
         if journal is not None:
             _check_journal(journal, "Broker")
-        self._given = journal
-        self._journal = journal if isinstance(journal, Journal) else None
         self._opening = threading.Lock()
+        self._journal, self._url = _named(journal)
         tell_of_forks(self)
 
     @property
     def has_journal(self) -> bool:
         """Whether a journal was named; otherwise the environment, or a worker, says which."""
-        return self._given is not None
+        return self._url is not None
 
     @property
     def journal(self) -> Journal:
@@ -36,17 +36,19 @@ class Broker:
         journal = self._journal
         if journal is None:
             with self._opening:
-                journal = self._journal = self._journal or Journal(
-                    self._given if isinstance(self._given, str) else None
-                )
+                journal = self._journal = self._journal or Journal(self._url)
         return journal
 
+    @property
+    def opening_url(self) -> str | None:
+        """The URL that opens the journal that was named, from anywhere: never to be shown. None if none was named."""
+        return self._url
+
     def bind(self, journal: Journal | str) -> None:
-        """Use `journal` from now on; for a worker whose tasks leave it open which."""
+        """Use `journal` from now on; a worker has the brokers of its tasks use its own."""
         _check_journal(journal, "bind")
         with self._opening:
-            self._given = journal
-            self._journal = journal if isinstance(journal, Journal) else None
+            self._journal, self._url = _named(journal)
 
     def submit(self, message: Message) -> Event:
         """Accept a message: when this returns it is durable and cannot be lost.
@@ -77,6 +79,25 @@ class Broker:
     def _append_about(self, name: str, message: Message | str) -> Event:
         task_id = message if isinstance(message, str) else message.uuid
         return self.journal.append(name, {"task": task_id}, key=task_id)
+
+
+def bind_all(brokers: Iterable[Broker], url: str) -> None:
+    """Have the brokers of a worker's tasks use its journal: elsewhere nobody may run what its tasks submit.
+
+    Where they name several journals it is meant that tasks submit to others, and only those that name none are bound.
+    """
+    brokers = list(brokers)
+    named = {broker.opening_url for broker in brokers if broker.has_journal}
+    for broker in brokers:
+        if not broker.has_journal or (len(named) == 1 and broker.opening_url != url):
+            broker.bind(url)
+
+
+def _named(journal: Journal | str | None) -> tuple[Journal | None, str | None]:
+    """A journal that is there already, and the URL that opens it; not from this directory only, which may change."""
+    if isinstance(journal, Journal):
+        return journal, journal.asynchronous.opening_url
+    return None, None if journal is None else anchored(journal)
 
 
 def _check_journal(journal: object, taker: str) -> None:

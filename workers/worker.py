@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import FORCED_EXIT_SECONDS, LET_GO_SECONDS
+from .broker import bind_all
 from .errors import MultipleBrokersError
 from .foreman.foreman import Foreman
 from .health.report import HealthTarget, reporting
@@ -15,6 +17,8 @@ from .health.service_manager import notify
 from .settings import Settings, Statistics
 from .signals import Signals
 from .task import Task
+
+logger = logging.getLogger("journeyman.worker")
 
 T = TypeVar("T")
 
@@ -27,16 +31,20 @@ def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | N
     The one it is given, else their brokers' own, else the environment's.
     """
     if url is not None:
-        for task in tasks.values():
-            if not task.broker.has_journal:
-                task.broker.bind(url)
         return url
-    journals = {task.broker.journal.url: task.broker.journal for task in tasks.values() if task.broker.has_journal}
-    if len(journals) > 1:
-        raise MultipleBrokersError(
-            f"the tasks use different journals: {', '.join(sorted(journals))}; name one with --journal"
-        )
-    return next((journal.asynchronous.opening_url for journal in journals.values()), None)
+    brokers = {task.broker.opening_url: task.broker for task in tasks.values() if task.broker.has_journal}
+    if len(brokers) > 1:
+        shown = ", ".join(sorted(broker.journal.url for broker in brokers.values()))
+        raise MultipleBrokersError(f"the tasks use different journals: {shown}; name one with --journal")
+    return next(iter(brokers), None)
+
+
+def _bind(tasks: Mapping[str, Task[Any, Any]], journal: AsyncJournal) -> None:
+    brokers, url = {task.broker for task in tasks.values()}, journal.opening_url
+    for broker in brokers:
+        if broker.has_journal and broker.opening_url != url:
+            logger.info("tasks of a broker of %s submit to this worker's journal, %s", broker.journal.url, journal.url)
+    bind_all(brokers, url)
 
 
 async def work(
@@ -59,6 +67,7 @@ async def work(
         with Signals() as own:
             return await work(tasks, url, settings, started, health, signals=own, made=made)
     journal = AsyncJournal(journal_url(tasks, url))
+    _bind(tasks, journal)
     foreman = Foreman(journal, tasks, settings)
     loop = asyncio.get_running_loop()
 

@@ -3,10 +3,12 @@
 import os
 import signal
 import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import journeyman as jm
+import pytest
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -126,3 +128,48 @@ def test_claims_what_its_subset_names_and_nothing_else_in_groups_of_threads(star
         update = jm.StatusTracker(journal).get(left_alone)
         assert update.details is not None
         assert (update.status, update.details["attempts"]) == (jm.TaskStatus.SUBMITTED, 0)
+
+
+OURS = ["--journal", "sqlite:///shop.db"]
+_CHAIN = """
+    import os
+    import journeyman as jm
+
+    broker = jm.Broker({broker})
+
+
+    @jm.task(broker)
+    def last():
+        return "done"
+
+
+    @jm.task(broker, mechanism="{mechanism}")
+    def first():
+        os.chdir("elsewhere")
+        return last.generate().uuid
+"""
+
+
+@pytest.mark.parametrize(
+    ("broker", "mechanism", "options"),
+    [
+        ("", "thread", OURS),
+        ("", "thread", [*OURS, "--thread-processes", "1"]),
+        ("", "process", OURS),
+        ("'sqlite:///own.db'", "thread", OURS),
+        ("'sqlite:///own.db'", "process", OURS),
+        ("'sqlite:///shop.db'", "process", []),
+    ],
+)
+def test_what_a_task_submits_goes_to_the_journal_of_its_worker(
+    start: Start, shop: Path, broker: str, mechanism: str, options: list[str]
+) -> None:
+    """Elsewhere nobody would run it: in the environment's, in one that the code names, or in another directory."""
+    (shop / "chain.py").write_text(textwrap.dedent(_CHAIN.format(broker=broker, mechanism=mechanism)))
+    (shop / "elsewhere").mkdir()
+    worker = start("worker", "chain", *options, JOURNEYMAN_JOURNAL="sqlite:///environment.db")
+    _line_with(worker.stdout, "is ready")
+    with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
+        last = jm.ResultStore(journal).get(_submit(journal, "first"), timeout=30_000)
+        assert jm.ResultStore(journal).get(last, timeout=30_000) == "done"
+    assert [path.name for path in shop.rglob("*.db")] == ["shop.db"]

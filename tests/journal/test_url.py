@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal import AsyncJournal, BadJournalURL, JournalError, log_from_url
 from journeyman.journal.sqlite.log import SqliteLog
-from journeyman.journal.url import ENVIRONMENT_VARIABLE
+from journeyman.journal.url import ENVIRONMENT_VARIABLE, anchored
 
 
 def refusal(url: str | None) -> str:
@@ -26,6 +26,24 @@ def test_no_url_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "memory://?partitions=3")
     assert log_from_url().partitions == 3
     assert AsyncJournal().log.partitions == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "anchor"),
+    [
+        ("sqlite:///shop.db", "sqlite:///{here}/shop.db"),
+        ("sqlite:///a%20shop/%23.db?sync=normal", "sqlite:///{here}/a%20shop/%23.db?sync=normal"),
+        ("sqlite:////var/lib/shop.db", "sqlite:////var/lib/shop.db"),
+        ("kafka://ada:secret@127.0.0.1:9092/shop?sasl=PLAIN", "kafka://ada:secret@127.0.0.1:9092/shop?sasl=PLAIN"),
+        ("memory://shop", "memory://shop"),
+    ],
+)
+def test_a_url_for_another_directory(url: str, anchor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    anchor = anchor.format(here=tmp_path)
+    assert anchored(url) == anchored(anchor) == anchor
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, url)
+    assert anchored() == AsyncJournal().opening_url == anchor
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from journeyman.journal import AsyncJournal, Journal
 from journeyman.workers import Broker, Message, broker
+from journeyman.workers.broker import bind_all
 
 THREADS = 8
 
@@ -50,6 +51,18 @@ def test_what_is_no_journal_is_refused(wrong: Any, monkeypatch: pytest.MonkeyPat
     with pytest.raises(TypeError, match="NoneType"):
         shop.bind(None)  # type: ignore[arg-type]
     assert shop.journal.url == "memory://shop"
+
+
+def test_the_brokers_of_a_workers_tasks_use_its_journal_but_not_where_they_name_several() -> None:
+    own, one, other = Broker(), Broker("memory://one"), Broker("memory://other")
+    bind_all([own, one], "memory://worker")
+    assert {own.opening_url, one.opening_url} == {"memory://worker"}
+    own, one = Broker(), Broker("memory://one")
+    bind_all([own, one, other], "memory://worker")
+    assert [each.opening_url for each in (own, one, other)] == ["memory://worker", "memory://one", "memory://other"]
+    opened = one.journal
+    bind_all([one], "memory://one")
+    assert one.journal is opened
 
 
 _FORKING = """

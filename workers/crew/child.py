@@ -17,6 +17,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Final
 
+from ...journal.url import ENVIRONMENT_VARIABLE
+from ..broker import bind_all
 from ..loading import collect_tasks
 from ..task import Task
 from .group import Group
@@ -98,6 +100,8 @@ def main(arguments: list[str]) -> None:
     tasks: dict[str, Task[Any, Any]] = {}
     for module in arguments[3 + len(options) :]:
         tasks |= collect_tasks(module)
+    if url := os.environ.get(ENVIRONMENT_VARIABLE):  # where the foreman says which journal is his
+        bind_all({task.broker for task in tasks.values()}, url)
     child: Child | Group = Child(sock, permits, tasks)
     if places:
         child = Group(sock, permits, tasks, places, abandon=bool(int(options[0])), enforce_ms=int(options[1]))

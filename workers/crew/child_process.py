@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from ...journal.url import ENVIRONMENT_VARIABLE
 from ..errors import ValidationError
 from .base import Run
 from .permits import Permits
@@ -25,7 +26,7 @@ _SOCKET_BYTES: Final = 1 << 20
 class ChildProcess:
     """One child: `runs` are the jobs it was handed, in order; as many of them run as it has places."""
 
-    def __init__(self, arguments: Sequence[str], places: int) -> None:
+    def __init__(self, arguments: Sequence[str], places: int, journal: str | None) -> None:
         self.sock, theirs = socket.socketpair()
         for end in (self.sock, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
@@ -37,7 +38,7 @@ class ChildProcess:
                 [sys.executable, "-m", f"{__package__}.child", *map(str, files), *arguments],
                 pass_fds=files,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
+                env=_environment(path, journal),
             )
         self.sock.setblocking(False)  # a child that does not read must not stop the loop
         self._unsent: deque[memoryview] = deque()
@@ -157,6 +158,14 @@ class ChildProcess:
     def is_at_long_work(self, seconds: float) -> bool:
         """Whether one of its jobs has lasted for longer than that, or it has stalled and reported nothing since."""
         return self.stalled or any(run.seconds > seconds for run in self.running())
+
+
+def _environment(path: str, journal: str | None) -> dict[str, str]:
+    """A child's: where it finds the tasks' modules, and in which journal what it submits is run."""
+    own = {"PYTHONPATH": path}
+    if journal is not None and not journal.startswith("memory:"):  # nobody else would see that of another process
+        own[ENVIRONMENT_VARIABLE] = journal
+    return {**os.environ, **own}
 
 
 def modules_of(tasks: Tasks) -> list[str]:

@@ -39,13 +39,17 @@ _KILLED_ALONG: Final = b',"reason":"its process was killed because of another ta
 class ChildrenCrew(Crew):
     """From `bounds.floor` up to `bounds.ceiling` children; made and used within the loop.
 
-    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise.
+    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journal` is the URL
+    of the journal to which what they submit goes; None leaves that to their brokers.
     """
 
-    def __init__(self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str]) -> None:
+    def __init__(
+        self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str], journal: str | None
+    ) -> None:
         super().__init__(bounds.places * bounds.ceiling, tasks, wake)
         self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
         self._arguments = [*arguments, *modules_of(tasks)]
+        self._journal = journal
         self._children: list[ChildProcess] = []
         self._number = 0
         self._numbers: dict[int, Run] = {}
@@ -153,7 +157,7 @@ class ChildrenCrew(Crew):
         self._grow()
 
     def _spawn(self) -> None:
-        child = ChildProcess(self._arguments, self._bounds.places)
+        child = ChildProcess(self._arguments, self._bounds.places, self._journal)
         self._children.append(child)
         asyncio.get_running_loop().add_reader(child.sock, self._read, child)
 

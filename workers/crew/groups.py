@@ -39,9 +39,10 @@ class GroupCrew(ChildrenCrew):
         *,
         abandon: bool = True,
         enforce_ms: int = ENFORCE_MS_DEFAULT,
+        journal: str | None = None,
     ) -> None:
         self._abandon = abandon
-        super().__init__(bounds, tasks, wake, [str(bounds.places), f"{abandon:d}", str(enforce_ms)])
+        super().__init__(bounds, tasks, wake, [str(bounds.places), f"{abandon:d}", str(enforce_ms)], journal)
 
     def _over(self, run: Run, monotonic: float) -> bool:
         return self._abandon and monotonic >= run.deadline + KILL_SECONDS and not run.timed_out

@@ -14,8 +14,10 @@ from .pipeline import Tasks
 class ProcessCrew(ChildrenCrew):
     """From `floor` up to `size` child processes; see `ChildrenCrew`."""
 
-    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None], *, floor: int = 1) -> None:
-        super().__init__(Bounds(1, floor, size), tasks, wake, ["0"])
+    def __init__(
+        self, size: int, tasks: Tasks, wake: Callable[[], None], *, floor: int = 1, journal: str | None = None
+    ) -> None:
+        super().__init__(Bounds(1, floor, size), tasks, wake, ["0"], journal)
 
     def _over(self, run: Run, monotonic: float) -> bool:
         return monotonic >= run.deadline and not run.timed_out

@@ -199,7 +199,7 @@ class Foreman:
         settings = self.settings
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Crew]] = {
             "thread": self._threads,
-            "process": lambda tasks: ProcessCrew(settings.processes, tasks, self._wake, floor=settings.process_floor),
+            "process": self._processes,
             "async": lambda tasks: CoroutineCrew(settings.coroutines, tasks, self._wake),
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
@@ -215,7 +215,12 @@ class Foreman:
                 settings.threads, tasks, self._wake_from_thread, self._appending.write_alone, abandon=abandon
             )
         bounds = Bounds(settings.threads, settings.process_floor, settings.thread_processes)
-        return GroupCrew(bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms)
+        url = self._journal.opening_url
+        return GroupCrew(bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms, journal=url)
+
+    def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
+        floor, url = self.settings.process_floor, self._journal.opening_url
+        return ProcessCrew(self.settings.processes, tasks, self._wake, floor=floor, journal=url)
 
     def _begin(self, partitions: Sequence[int]) -> None:
         self._sessions = OwnSessions(self.view, partitions)
