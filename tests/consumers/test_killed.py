@@ -17,7 +17,7 @@ KILLS = int(os.environ.get("JOURNEYMAN_KILLS", "40"))
 
 def check(url: str, directory: Path, kills: int, kind: str) -> None:
     seed = random.randrange(2**32)
-    count = 25 * kills
+    count = 75 * kills  # more than a life reads: on a busy machine one goes on for long before it is killed
     with Journal(url) as journal:
         for start in range(0, count, 500):
             chunk = range(start, min(start + 500, count))
