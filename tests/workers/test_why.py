@@ -376,6 +376,19 @@ def test_workers_of_another_partition_are_no_help() -> None:
     assert [finding.code for finding in explain(story.view, "t", 1_002.0)] == ["no_worker"]
 
 
+@pytest.mark.parametrize(
+    ("timeout", "codes"), [(500, ["claimed", "over_time", "lease"]), (60_000, ["claimed", "lease"])]
+)
+def test_what_should_have_been_stopped_is_said_to_be_over_its_time(timeout: float, codes: list[str]) -> None:
+    story = Story()
+    held(story)
+    claimed_at = story.view.live["t"].changed_at
+    findings = explain(story.view, "t", claimed_at + 2.5, Evidence(signs={"w": claimed_at + 2}, timeout=timeout))
+    assert [finding.code for finding in findings] == codes
+    if "over_time" in codes:
+        assert findings[1].sentence == "It has not ended, though its time of 0.5 s was over 2 s ago."
+
+
 def test_clocks_that_differ_show_no_negative_spans() -> None:
     story = Story()
     held(story)
@@ -390,7 +403,8 @@ def test_the_evidence_is_found_in_the_journal_as_of_the_time_that_is_asked_about
         async with AsyncJournal(f"sqlite:///{tmp_path / 'shop.db'}") as journal:
             joined = {"worker": "w", "host": "near", "pid": 7, "lease_ms": 10_000, "tasks": ["send"], "slots": 1}
             await journal.append("worker.joined", joined, "w")
-            await journal.append("task.submitted", {"task": "t", "task_name": "send", "max_retries": 0}, "t")
+            submission = {"task": "t", "task_name": "send", "max_retries": 0, "timeout": 1_000}
+            await journal.append("task.submitted", submission, "t")
             claim = await journal.append("task.claimed", {"task": "t", "worker": "w"}, "t")
             stale = await journal.append("task.succeeded", {"task": "t", "worker": "w", "claim": 0}, "t")
             outcome = {"task": "t", "worker": "w", "claim": claim.offset, **ERROR}
@@ -399,6 +413,7 @@ def test_the_evidence_is_found_in_the_journal_as_of_the_time_that_is_asked_about
             for moment in (claim.timestamp, stale.timestamp, None):
                 found = await standing(journal, moment)
                 evidence = await gather(journal, found, "t")
+                assert evidence.timeout == (1_000 if moment else None)
                 told.append(explain(found.view, "t", moment or failure.timestamp + 1, evidence))
             return told[0], told[1], told[2]
 

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping
 from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import HistoryTruncated
 from ...journal.event import Event, decode
+from ...journal.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..rules import names
 from ..rules.state import SessionState, TaskState
+from ..rules.transitions import State
 from ..rules.view import Verdict
 from .findings import Evidence, Refusal, Turn
 from .history import TaskHistory, host_of, task_history
@@ -33,7 +35,8 @@ async def gather(journal: AsyncJournal, standing: Standing, task_id: str) -> Evi
     for worker in {task.worker, str(turn.context.get("worker", "")) if turn is not None else ""} - hosts.keys() - {""}:
         hosts[worker] = await _host(log, standing, task, worker)
     signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
-    return Evidence(task, turn, _refusals(history), signs, hosts)
+    timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
+    return Evidence(task, turn, _refusals(history), signs, hosts, timeout)
 
 
 async def last_signs(log: Log, sessions: Iterable[SessionState]) -> dict[str, float]:
@@ -60,6 +63,13 @@ async def _turn(log: Log, task: TaskState) -> Turn | None:
         return None
     context = event.context
     return Turn(event.name, context if event.name != names.SUBMITTED else {})
+
+
+async def _timeout(log: Log, task: TaskState) -> float | None:
+    """How long the task may run, in ms, as it was submitted; None if that is not there any more, or makes no sense."""
+    event = await _event_at(log, task.partition, task.submitted)
+    timeout = event.context.get("timeout", TASK_TIMEOUT_MS_DEFAULT) if event is not None else None
+    return timeout if isinstance(timeout, int | float) else None
 
 
 async def _event_at(log: Log, partition: int, offset: int) -> Event | None:

@@ -36,7 +36,7 @@ class Evidence(NamedTuple):
     """What the journal says beyond the state; every part may be missing.
 
     `task`: the task, where the state has forgotten it. `signs`: when each session was last heard of, by worker.
-    `hosts`: where workers run or ran, for people.
+    `hosts`: where workers run or ran, for people. `timeout`: how long the task may run, in ms, if it is claimed.
     """
 
     task: TaskState | None = None
@@ -44,6 +44,7 @@ class Evidence(NamedTuple):
     refusals: tuple[Refusal, ...] = ()
     signs: Mapping[str, float] = {}
     hosts: Mapping[str, str] = {}
+    timeout: float | None = None
 
 
 NOTHING: Final = Evidence()

@@ -81,7 +81,17 @@ def _claimed(view: TaskView, task: TaskState, now: float, evidence: Evidence) ->
         if task.exhausted:
             findings.append(Finding("last_attempt", "It was the last attempt: if the worker is gone, the task fails."))
         return findings
-    return [claimed, _alive(session, now, evidence)]
+    return [claimed, *_over_time(task, now, evidence), _alive(session, now, evidence)]
+
+
+def _over_time(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    """Whether it should have been stopped; counted from its claim, since when it was begun is not written down."""
+    timeout = None if evidence.timeout is None else evidence.timeout / 1_000
+    over = 0.0 if timeout is None else now - task.changed_at - timeout
+    if timeout is None or over <= 0:
+        return []
+    sentence = f"It has not ended, though its time of {in_seconds(timeout)} was over {age(over)} ago."
+    return [Finding("over_time", sentence, {"timeout_seconds": timeout, "over_seconds": over})]
 
 
 def _alive(session: SessionState, now: float, evidence: Evidence) -> Finding:
