@@ -145,6 +145,9 @@ PROCESSES_MAX: Final = 256
 # A child process is replaced after so many tasks, or when it has grown by so much.
 CHILD_TASKS_MAX: Final = 100_000
 CHILD_GROWTH_BYTES_MAX: Final = 512 * MIB
+# How long a child that has closed its stream may take to end, in seconds, before it is killed, and a killed one as its
+# worker leaves, before it is left behind.
+CHILD_END_SECONDS_MAX: Final = 1.0
 # How many short tasks a child is handed at a time, and how long, in seconds, one of them may hold the others up.
 CHILD_CHUNK_TASKS_MAX: Final = 64
 CHILD_STALL_SECONDS_MAX: Final = 0.05

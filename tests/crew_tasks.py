@@ -36,6 +36,13 @@ def die(number: int) -> None:
 
 
 @jm.task(broker)
+def become(number: int, how: str) -> None:
+    """Makes of its process another program, one that runs for so many seconds and reports to nobody."""
+    mark(f"become {number} {os.getpid()}")
+    os.execv("/bin/sleep", ["sleep", how])
+
+
+@jm.task(broker)
 def spin(number: int) -> None:
     """Stays in Python code for ever."""
     mark(f"spin {number} {os.getpid()}")

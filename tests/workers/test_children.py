@@ -263,6 +263,31 @@ def test_who_dies_with_its_process_has_failed_and_its_neighbour_too(tmp_path: Pa
     run()
 
 
+@pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
+def test_a_task_that_becomes_another_program_is_killed_and_has_failed(tmp_path: Path, make: Any) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            crew.give("become", how="60")
+            (pid,) = await crew.started("become", 1)
+            assert error((await crew.has(1))[0]) == f"task.retried ProcessDiedError the process {children._WENT_ON}"
+            assert not alive(pid)
+            crew.give("where")
+            assert result((await crew.has(2))[1]) != pid
+
+    run()
+
+
+def test_a_task_that_becomes_a_program_which_ends_has_failed_with_its_exit_code(tmp_path: Path) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            crew.give("become", how="0")
+            assert error((await crew.has(1))[0]) == "task.retried ProcessDiedError the process died with exit code 0"
+
+    run()
+
+
 @pytest.mark.parametrize(("make", "kept"), [(grouped(2), True), (single(1), False)], ids=["groups", "processes"])
 def test_a_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> None:
     @in_loop

@@ -49,6 +49,7 @@ class ChildProcess:
         self.ready = False
         self.retiring = False
         self.stalled = False
+        self.killed_since = ""
         self.taken = 0
         self._seen = 0, 0  # how many jobs were not begun, of how many
         self._moved_at = 0.0
@@ -93,13 +94,29 @@ class ChildProcess:
             asyncio.get_running_loop().remove_writer(self.sock)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its process has ended."""
+        return self.process.poll() is not None
+
+    @property
     def is_gone(self) -> bool:
         """Whether it has ended and all it said was read: something that it started may hold its stream open."""
-        if self.process.poll() is None:
+        if not self.has_ended:
             return False
         unread = select.poll()
         unread.register(self.sock, select.POLLIN)
         return not unread.poll(0)
+
+    def kill(self, since: str = "") -> None:
+        """Kill it, if it has not ended; `since` is what it did, in words, if that is not known from its jobs."""
+        if not self.has_ended:
+            self.killed_since = self.killed_since or since
+            self.process.kill()
+
+    def await_end(self, until: float) -> None:
+        """Wait for the end of its process, at most until that monotonic time: the system may hold up a killed one."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(max(0.0, until - time.monotonic()))
 
     def let_go(self) -> None:
         """Close the stream, for those as well who were forked from us and hold it too."""

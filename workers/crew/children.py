@@ -7,6 +7,8 @@ task that lasts. Children end with their foreman, even if that is killed.
 
 import asyncio
 import logging
+import math
+import signal
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,6 +16,7 @@ from typing import Final
 
 from ...journal.limits import (
     CHILD_CHUNK_TASKS_MAX,
+    CHILD_END_SECONDS_MAX,
     CHILD_GROWTH_BYTES_MAX,
     CHILD_IDLE_SECONDS_MAX,
     CHILD_STALL_SECONDS_MAX,
@@ -32,6 +35,10 @@ logger = logging.getLogger("journeyman.worker")
 _SHORT_SECONDS: Final = 0.001
 _RESPAWN_SECONDS_MIN: Final = 0.1
 _RESPAWN_SECONDS_MAX: Final = 10.0
+# How long to wait between two looks whether a child has ended: it may be about to, or be held up by the system.
+_LOOK_SECONDS_MIN: Final = 0.001
+_LOOK_SECONDS_MAX: Final = 0.1
+_WENT_ON: Final = "closed its stream to the worker and went on, as after os.exec*, and was killed"
 _UNREPORTED: Final = b',"reason":"its process died in another task, before it could report the outcome of this one"'
 _KILLED_ALONG: Final = b',"reason":"its process was killed because of another task that could not be stopped"'
 
@@ -183,7 +190,7 @@ class ChildrenCrew(Crew):
         except OSError:
             messages = None
         if messages is None:
-            self._bury(child)
+            self._silent(child)
             return
         for message in messages:
             self._take(child, message)
@@ -230,10 +237,34 @@ class ChildrenCrew(Crew):
             for run in over:
                 run.timed_out = True
             if over:
-                child.process.kill()
+                child.kill()
             elif relieved := child.relieve(CHILD_STALL_SECONDS_MAX):
                 self._return(relieved)
                 self.nudge()
+
+    def _silent(self, child: ChildProcess) -> None:
+        """The end of a child's stream: mostly it is about to end, but where a task became another program it is not."""
+        self._return(child.withdraw())
+        self._let_end(child, time.monotonic() + CHILD_END_SECONDS_MAX)
+        self.nudge()
+
+    def _let_end(self, child: ChildProcess, kill_at: float) -> None:
+        """Hear no more of a child and hand it nothing more; bury it when it has ended, kill it if it takes too long."""
+        asyncio.get_running_loop().remove_reader(child.sock)
+        child.retiring = True
+        self._bury_later(child, kill_at, _LOOK_SECONDS_MIN)
+
+    def _bury_later(self, child: ChildProcess, kill_at: float, pause: float) -> None:
+        """Look again and again: to wait for the end of a process would stop the loop, for who knows how long."""
+        if child not in self._children:
+            return
+        if child.has_ended:
+            self._bury(child)
+            return
+        if time.monotonic() >= kill_at:
+            child.kill(_WENT_ON)
+        longer = min(2 * pause, _LOOK_SECONDS_MAX)
+        asyncio.get_running_loop().call_later(pause, self._bury_later, child, kill_at, longer)
 
     def _bury(self, child: ChildProcess) -> None:
         """A child has died: the jobs it ran have failed, those that it had not begun go to other children."""
@@ -241,8 +272,9 @@ class ChildrenCrew(Crew):
         runs, running = list(child.runs), child.running()
         self._forget(child)
         code = child.process.wait()
-        if not child.ready and not self._closed:
-            self._not_started(code)
+        since = child.killed_since if code == -signal.SIGKILL else ""
+        if not child.ready:
+            self._not_started(since or f"ended with {ending(code)}")
         killed = any(run.timed_out for run in running)
         for run in runs:
             del self._numbers[run.number]
@@ -251,29 +283,28 @@ class ChildrenCrew(Crew):
             elif killed and not run.timed_out:  # whoever was killed for the sake of another loses no attempt
                 self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
             else:
-                died = ProcessDiedError(f"the process died with {ending(code)}")
+                died = ProcessDiedError(f"the process {since or f'died with {ending(code)}'}")
                 self._ended(run, run.timeout_error() if run.timed_out else died, run.seconds, run.seconds)
         self.nudge()
 
-    def _not_started(self, code: int) -> None:
+    def _not_started(self, reason: str) -> None:
         """A child has died before it was ready; of several that did so together, the first is told of."""
         if time.monotonic() < self._respawn_at:
             return
         self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
         self._respawn_at = time.monotonic() + self._respawn_seconds
-        self._ailment = f"its child processes do not start: the last one ended with {ending(code)}"
+        self._ailment = f"its child processes do not start: the last one {reason}"
         logger.error(
-            "a child process ended with %s before it was ready; see its own message above. Trying again in %g s",
-            ending(code),
+            "a child process %s before it was ready; see its own message above. Trying again in %g s",
+            reason,
             self._respawn_seconds,
         )
         self._wake()  # what waits is to be given back
 
     def _dismiss(self, child: ChildProcess) -> None:
         """Let a child go, whatever it does: an idle one may be stopped, or held by a thread that cannot be."""
-        self._forget(child)
-        child.process.kill()
-        child.process.wait()
+        child.kill()
+        self._let_end(child, math.inf)
 
     def _forget(self, child: ChildProcess) -> None:
         self._children.remove(child)
@@ -287,5 +318,9 @@ class ChildrenCrew(Crew):
         for timer in (self._shrinking, self._respawning):
             if timer is not None:
                 timer.cancel()
+        for child in self._children:
+            child.kill()
+        until = time.monotonic() + CHILD_END_SECONDS_MAX
         for child in list(self._children):
-            self._dismiss(child)
+            self._forget(child)
+            child.await_end(until)
