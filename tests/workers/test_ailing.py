@@ -6,17 +6,30 @@ from pathlib import Path
 import broken_tasks
 import pytest
 from floor import LEASE_MS, Floor, in_loop
+from journeyman.journal.limits import CHILD_READY_SECONDS_MAX
 from journeyman.workers import Settings
+from journeyman.workers.crew import children
 from journeyman.workers.health.progress import Progress, judge
 from journeyman.workers.rules import names
 from waiting import reached
 
 
 @pytest.mark.parametrize("floor", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("hang", "reason"), [(False, "ended with exit code 1"), (True, "did not become ready within 0.3 s")]
+)
 def test_a_worker_whose_children_do_not_start_claims_nothing_for_them_until_they_do(
-    floor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    floor: int,
+    hang: bool,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("YARD", str(tmp_path))
+    if hang:
+        (tmp_path / "hang").touch()
+        monkeypatch.setattr(children, "CHILD_READY_SECONDS_MAX", 0.3)
     caplog.set_level(logging.ERROR, "journeyman.worker")
 
     @in_loop
@@ -37,7 +50,8 @@ def test_a_worker_whose_children_do_not_start_claims_nothing_for_them_until_they
             assert place.count(names.CLAIMED) == claims <= 5, "nothing is claimed in vain again"
             assert len(caplog.records) < 10, "and it is not told of each child"
             reasons = {event.context["reason"] for event in place.events(names.INTERRUPTED)}
-            assert all("do not start: the last one ended with exit code 1" in reason for reason in reasons)
+            assert all(f"do not start: the last one {reason}" in given for given in reasons)
+            assert all(f"did not start: it {reason}; " in record.getMessage() for record in caplog.records)
             assert [place.task(message).attempts for message in messages] == [0] * 5
 
             vitals = foreman.vitals()
@@ -47,6 +61,7 @@ def test_a_worker_whose_children_do_not_start_claims_nothing_for_them_until_they
             assert not judgement.healthy
             assert "no task with mechanism process can be run: its child processes" in judgement.reasons[0]
 
+            monkeypatch.setattr(children, "CHILD_READY_SECONDS_MAX", CHILD_READY_SECONDS_MAX)
             (tmp_path / "mended").touch()
             await place.succeeded(5)
             assert not ailments()

@@ -50,6 +50,7 @@ class ChildProcess:
         self.retiring = False
         self.stalled = False
         self.killed_since = ""
+        self.late = False
         self.taken = 0
         self._seen = 0, 0  # how many jobs were not begun, of how many
         self._moved_at = 0.0

@@ -19,6 +19,7 @@ from ...journal.limits import (
     CHILD_END_SECONDS_MAX,
     CHILD_GROWTH_BYTES_MAX,
     CHILD_IDLE_SECONDS_MAX,
+    CHILD_READY_SECONDS_MAX,
     CHILD_STALL_SECONDS_MAX,
     CHILD_TASKS_MAX,
 )
@@ -79,7 +80,7 @@ class ChildrenCrew(Crew):
 
     @property
     def ailment(self) -> str:
-        """See `Crew.ailment`: children have died before they were ready, and none is there yet."""
+        """See `Crew.ailment`: children have not become ready, and none is there yet."""
         return self._ailment if self._respawn_seconds and not self.ready else ""
 
     @property
@@ -166,7 +167,9 @@ class ChildrenCrew(Crew):
     def _spawn(self) -> None:
         child = ChildProcess(self._arguments, self._bounds.places, self._journal)
         self._children.append(child)
-        asyncio.get_running_loop().add_reader(child.sock, self._read, child)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(child.sock, self._read, child)
+        loop.call_later(CHILD_READY_SECONDS_MAX, self._look_if_ready, child)
 
     def _shrink_later(self) -> None:
         """Look again when the children that are idle now have been so for long enough."""
@@ -242,6 +245,16 @@ class ChildrenCrew(Crew):
                 self._return(relieved)
                 self.nudge()
 
+    def _look_if_ready(self, child: ChildProcess) -> None:
+        """End a child that hangs as it imports the tasks; this is told at once, since a kill may take its time, too."""
+        if child.ready or child not in self._children:
+            return
+        child.late = True
+        child.kill()
+        self._let_end(child, math.inf)
+        reason = f"did not become ready within {CHILD_READY_SECONDS_MAX:g} s"
+        self._not_started(reason, "look for what the tasks' modules wait for when they are imported")
+
     def _silent(self, child: ChildProcess) -> None:
         """The end of a child's stream: mostly it is about to end, but where a task became another program it is not."""
         self._return(child.withdraw())
@@ -273,8 +286,8 @@ class ChildrenCrew(Crew):
         self._forget(child)
         code = child.process.wait()
         since = child.killed_since if code == -signal.SIGKILL else ""
-        if not child.ready:
-            self._not_started(since or f"ended with {ending(code)}")
+        if not child.ready and not child.late:
+            self._not_started(since or f"ended with {ending(code)}", "see its own message above")
         killed = any(run.timed_out for run in running)
         for run in runs:
             del self._numbers[run.number]
@@ -287,16 +300,17 @@ class ChildrenCrew(Crew):
                 self._ended(run, run.timeout_error() if run.timed_out else died, run.seconds, run.seconds)
         self.nudge()
 
-    def _not_started(self, reason: str) -> None:
-        """A child has died before it was ready; of several that did so together, the first is told of."""
+    def _not_started(self, reason: str, advice: str) -> None:
+        """A child has not become ready, and will not; of several of which that is learned together, one is told of."""
         if time.monotonic() < self._respawn_at:
             return
         self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
         self._respawn_at = time.monotonic() + self._respawn_seconds
         self._ailment = f"its child processes do not start: the last one {reason}"
         logger.error(
-            "a child process %s before it was ready; see its own message above. Trying again in %g s",
+            "a child process did not start: it %s; %s. Trying again in %g s",
             reason,
+            advice,
             self._respawn_seconds,
         )
         self._wake()  # what waits is to be given back
