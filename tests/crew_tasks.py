@@ -1,9 +1,15 @@
 """Tasks for child processes that crews start in tests: each says in a file which process ran it."""
 
 import ctypes
+import errno
+import multiprocessing
 import os
+import signal
+import subprocess
+import termios
 import threading
 import time
+from typing import Any
 
 import journeyman as jm
 from yard_tasks import YARD, mark
@@ -67,20 +73,62 @@ def hog(number: int) -> None:
 
 
 @jm.task(broker)
+def start_a_process(number: int, how: str) -> None:
+    """Starts a process in an ordinary way, and waits for its end, or dies or returns at once."""
+    if how == "multiprocessing":
+        started: Any = multiprocessing.Process(target=time.sleep, args=[60])
+        started.start()
+    else:
+        started = subprocess.Popen(["sleep", "60"])
+    mark(f"started {number} {started.pid}")
+    if how == "and die":
+        os._exit(7)
+    if how != "and return":
+        (started.join if how == "multiprocessing" else started.wait)()
+    started.returncode = 0  # so that nobody says that it still runs
+
+
+@jm.task(broker)
+def use_a_terminal(number: int) -> str:
+    """Does what might interrupt or stop a process that is not in the foreground."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    terminal = os.open("/dev/tty", os.O_RDWR)
+    attributes = termios.tcgetattr(terminal)
+    attributes[3] |= termios.TOSTOP
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+    os.write(terminal, b"written\n")
+    try:
+        os.read(terminal, 1)
+    except OSError as error:
+        said = errno.errorcode[error.errno or 0]
+    mark(f"use_a_terminal {number} {os.getpid()}")
+    while not (YARD / "go").exists():
+        time.sleep(0.005)
+    return said
+
+
+@jm.task(broker)
 def leave_a_process(number: int, how: str, *, stay: bool) -> None:
-    """Starts a process that outlives this one, in one of several ways, and then dies or spins."""
+    """Starts a process that is to outlive this one, in one of several ways, and then dies or spins.
+
+    It has a session of its own, as whoever means to stay: otherwise it is killed with the group.
+    """
     if how == "fork":
-        stays = os.fork() == 0
+        left = os.fork()
     elif how == "fork in C":  # what Python does at a fork is not done
-        stays = ctypes.PyDLL(None).fork() == 0
+        left = ctypes.PyDLL(None).fork()
     else:
         wait = f"while [ ! -e '{YARD / 'go'}' ]; do sleep 0.05; done"
-        os.posix_spawn("/bin/sh", ["sh", "-c", wait], {})
-        stays = False
-    while stays:
+        left = os.posix_spawn("/bin/sh", ["sh", "-c", wait], {}, setsid=True)
+    if left == 0:
+        os.setsid()
+    while left == 0:
         time.sleep(0.02)
         if (YARD / "go").exists():
             os._exit(0)
+    while os.getsid(left) != left:
+        time.sleep(0.005)
+    mark(f"left {number} {left}")
     mark(f"leave_a_process {number} {os.getpid()}")
     while stay:
         time.sleep(0.005)

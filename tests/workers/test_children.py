@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from journeyman.workers.crew.elasticity import Member, growth, spare
 from journeyman.workers.crew.permits import Permits
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
-from waiting import alive, reached
+from waiting import alive, reached, wait_until
 
 TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in vars(crew_tasks).values() if isinstance(task, Task)}
 
@@ -374,6 +375,7 @@ def test_what_a_task_has_started_does_not_hide_its_end(tmp_path: Path, make: Any
             assert "the process died with exit code 7" in error((await crew.has(1))[0])
             crew.give("where")
             result((await crew.has(2))[1])
+            assert all(map(alive, crew.marks("left"))), "it has a session of its own"
             crew.let()
 
     run()
@@ -388,9 +390,106 @@ def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path
             assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
             crew.give("where")
             result((await crew.has(2))[1])
+            assert all(map(alive, crew.marks("left"))), "it has a session of its own"
             crew.let()
 
     run()
+
+
+@pytest.mark.parametrize("how", ["subprocess", "multiprocessing"])
+def test_what_a_task_has_started_is_killed_with_it_at_its_deadline(tmp_path: Path, how: str) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            await crew.ready(1)
+            crew.give("start_a_process", how=how, timeout=1_000)
+            (started,) = await crew.started("started", 1)
+            assert alive(started)
+            assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
+            await reached(lambda: not alive(started), "what it has started to end")
+
+    run()
+
+
+@pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
+def test_what_a_task_has_started_is_killed_when_its_process_has_died(tmp_path: Path, make: Any) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            crew.give("start_a_process", how="and die")
+            assert "the process died with exit code 7" in error((await crew.has(1))[0])
+            (started,) = crew.marks("started")
+            await reached(lambda: not alive(started), "what it has started to end")
+
+    run()
+
+
+@pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
+@pytest.mark.parametrize("how", ["and return", "and wait"])
+def test_what_a_task_has_started_is_killed_when_its_crew_closes(tmp_path: Path, make: Any, how: str) -> None:
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, make) as crew:
+            crew.give("start_a_process", how=how)
+            (started,) = await crew.started("started", 1)
+            if how == "and return":
+                await crew.has(1)
+                assert alive(started), "as long as its child is there"
+        await reached(lambda: not alive(started), "what it has started to end")
+
+    run()
+
+
+def test_what_a_task_has_started_is_killed_when_its_child_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "CHILD_IDLE_SECONDS_MAX", 0.3)
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1, floor=0)) as crew:
+            crew.give("start_a_process", how="and return")
+            (started,) = await crew.started("started", 1)
+            await crew.has(1)
+            await reached(lambda: not crew.pids, "the child to be let go")
+            await reached(lambda: not alive(started), "what it has started to end")
+
+    run()
+
+
+def test_a_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
+    """Ctrl-C is the foreman's to answer; in the background, a child can write to the terminal, and cannot read."""
+    here = [str(Path(__file__).parent), str(Path(crew_tasks.__file__).parent)]
+    script = (
+        f"import asyncio, os, pathlib, pty, signal, sys; sys.path[:0] = {here!r}\n"
+        f"path = pathlib.Path({str(tmp_path)!r})\n"
+        "import test_children as t\n"
+        "async def main():\n"
+        "    async with t.hand(path, t.single(1)) as crew:\n"
+        "        signal.signal(signal.SIGINT, lambda *_: crew.let('interrupted'))\n"
+        "        crew.give('use_a_terminal')\n"
+        "        (outcome,) = await crew.has(1)\n"
+        "        (path / 'said').write_text(outcome.name + str(outcome.detail))\n"
+        "asyncio.run(main())\n"
+    )
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import os; os.login_tty({theirs})\n{script}"], pass_fds=[theirs]
+    )
+    os.close(theirs)
+    try:
+        wait_until((tmp_path / "marks").exists, "the task to have used its terminal")
+        os.write(terminal, b"\x03")
+        wait_until((tmp_path / "interrupted").exists, "Ctrl-C to reach the foreman")
+        (tmp_path / "go").touch()
+        wait_until(lambda: process.poll() is not None, "the crew to end")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    said = (tmp_path / "said").read_text()
+    assert said.startswith(names.SUCCEEDED), said
+    assert '"result":"EIO"' in said
 
 
 def test_nothing_is_put_behind_a_job_that_lasts_however_short_the_others_were(tmp_path: Path) -> None:

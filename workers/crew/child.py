@@ -3,7 +3,8 @@
 It runs one job at a time in its main thread, or several in a group of threads. It ends with its foreman, however that
 ends: a thread of its own reads the socket, and the end of the stream is the end of the process, in the middle of a task
 if need be; where the system can, it kills the child with its foreman even if a task does not let that thread run.
-Signals for all processes of a terminal (Ctrl-C) are the foreman's to answer.
+A child is in no terminal's foreground: Ctrl-C does not reach it, and what it does there must not stop it. What signals
+come to it all the same, from whoever signals all processes of a service, are the foreman's to answer.
 """
 
 import ctypes
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> None:
     ms; and the modules.
     """
     _end_with_foreman()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(arguments[0]))
     # The end of the stream tells the foreman that we are gone: nothing that a task starts may hold our end open.

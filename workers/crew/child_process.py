@@ -1,4 +1,7 @@
-"""A child process as its foreman sees it: started, spoken to, ended."""
+"""A child process as its foreman sees it: started, spoken to, ended.
+
+It leads a process group of its own. What its tasks start belongs to that, unless it leaves it, and is killed with it.
+"""
 
 import asyncio
 import contextlib
@@ -38,6 +41,7 @@ class ChildProcess:
                 [sys.executable, "-m", f"{__package__}.child", *map(str, files), *arguments],
                 pass_fds=files,
                 stdin=subprocess.DEVNULL,
+                process_group=0,
                 env=_environment(path, journal),
             )
         self.sock.setblocking(False)  # a child that does not read must not stop the loop
@@ -96,7 +100,10 @@ class ChildProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process has ended."""
+        """Whether its process has ended. It is not collected by this: until then its number is that of its group."""
+        if self.process.returncode is None and hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+            with contextlib.suppress(ChildProcessError):  # somebody else has collected it
+                return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return self.process.poll() is not None
 
     @property
@@ -109,10 +116,18 @@ class ChildProcess:
         return not unread.poll(0)
 
     def kill(self, since: str = "") -> None:
-        """Kill it, if it has not ended; `since` is what it did, in words, if that is not known from its jobs."""
+        """Kill it, and its group; `since` is what it did, in words, if that is not known from its jobs."""
         if not self.has_ended:
             self.killed_since = self.killed_since or since
-            self.process.kill()
+        if self.process.returncode is None:  # else its number may be another's by now
+            for kill in (os.killpg, os.kill):  # by itself, too: a task may have moved it to another group
+                with contextlib.suppress(OSError):
+                    kill(self.process.pid, signal.SIGKILL)
+
+    def collect(self) -> int:
+        """The exit status of its process, which has ended; what that has left in its group is killed."""
+        self.kill()
+        return self.process.wait()
 
     def await_end(self, until: float) -> None:
         """Wait for the end of its process, at most until that monotonic time: the system may hold up a killed one."""

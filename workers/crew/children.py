@@ -2,7 +2,8 @@
 
 Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A child that dies
 by itself has failed the tasks that it ran; those that it had not begun go to others, and so do those that wait behind a
-task that lasts. Children end with their foreman, even if that is killed.
+task that lasts. Children end with their foreman, even if that is killed; wherever one ends otherwise, what its tasks
+have started ends with it.
 """
 
 import asyncio
@@ -284,7 +285,7 @@ class ChildrenCrew(Crew):
         self._return(child.withdraw())
         runs, running = list(child.runs), child.running()
         self._forget(child)
-        code = child.process.wait()
+        code = child.collect()
         since = child.killed_since if code == -signal.SIGKILL else ""
         if not child.ready and not child.late:
             self._not_started(since or f"ended with {ending(code)}", "see its own message above")
