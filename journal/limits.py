@@ -146,7 +146,7 @@ PROCESSES_MAX: Final = 256
 CHILD_TASKS_MAX: Final = 100_000
 CHILD_GROWTH_BYTES_MAX: Final = 512 * MIB
 # A child that has not imported the tasks within so many seconds is killed and counts as one that does not start.
-CHILD_READY_SECONDS_MAX: Final = 60.0
+CHILD_READY_SECONDS_MAX: Final = 180.0
 # How long a child that has closed its stream may take to end, in seconds, before it is killed, and a killed one as its
 # worker leaves, before it is left behind.
 CHILD_END_SECONDS_MAX: Final = 1.0
