@@ -132,7 +132,7 @@ HEALTH_PROGRESS_SECONDS_MAX: Final = 10.0
 HEALTH_REQUEST_SECONDS_MAX: Final = 5.0
 # How often running tasks are compared with their timeouts, in ms.
 ENFORCE_MS_DEFAULT: Final = 100
-# A thread that does not react to its timeout for so long, in seconds, is given up and replaced.
+# A thread or coroutine that does not react to its timeout for so long, in seconds, is given up and replaced.
 ABANDON_SECONDS: Final = 5.0
 # How long a task's own do_retry and retry_at may take, in seconds, where a timeout or a death has ended its job.
 HOOK_SECONDS_MAX: Final = 5.0

@@ -31,6 +31,17 @@ async def refuses() -> None:
 
 
 @jm.task(broker)
+async def refuses_everything() -> None:
+    """Goes on whatever befalls it."""
+    mark("refuses_everything")
+    while not (YARD / "go").exists():
+        try:
+            await asyncio.sleep(0.01)
+        except BaseException:  # as a bare `except:` does
+            mark("refused")
+
+
+@jm.task(broker)
 async def blocks() -> None:
     """Lets nothing else in the loop have its turn."""
     mark("blocks")

@@ -4,14 +4,16 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from floor import LEASE_MS, Floor, in_loop, named
 from journeyman.journal.event import Event
 from journeyman.workers import Message, Settings, Task
-from journeyman.workers.crew import base
+from journeyman.workers.crew import base, coroutines
 from journeyman.workers.rules import names
+from waiting import reached
 
 ONE_AT_A_TIME = Settings(coroutines=1, lease_ms=LEASE_MS)
 left_behind: contextvars.ContextVar[int] = contextvars.ContextVar("left_behind")
@@ -112,6 +114,71 @@ async def test_a_timeout_is_told_from_a_cancellation() -> None:
         await floor.submit(tasks["works"], 1)
         await floor.succeeded(1)
     assert [error(event) for event in floor.events(names.FAILED)] == ["TaskTimeoutError", "CancelledError"]
+
+
+@pytest.mark.parametrize("how", ["goes on", "cleans up"])
+@in_loop
+async def test_who_does_not_end_when_it_is_cancelled_is_given_up(
+    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(coroutines, "ABANDON_SECONDS", 0.1)
+    may_end, ended = asyncio.Event(), list[str]()
+
+    async def stays() -> str:
+        if how == "goes on":
+            while not may_end.is_set():
+                with suppress(asyncio.CancelledError):
+                    await may_end.wait()
+        else:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await may_end.wait()
+        ended.append(how)
+        return "unheard"
+
+    floor, tasks = Floor(), tasks_of(stays, works)
+    async with floor.worker(tasks, ONE_AT_A_TIME) as foreman:
+        message = await floor.submit(tasks["stays"], timeout_override=50)
+        await floor.submit(tasks["works"], 1)
+        await floor.succeeded(1)
+        crew = foreman._lanes["async"].crew
+        assert (crew.running, crew.size) == (0, 1), "its place is free again"
+        may_end.set()
+        await floor.submit(tasks["works"], 2)
+        await floor.succeeded(2)
+    (failed,) = floor.events(names.FAILED)
+    assert error(failed) == "TaskTimeoutError"
+    assert failed.context["exception"]["text"] == (
+        "stays ran for longer than its 0.05 s, and its coroutine cannot be stopped"
+    )
+    assert floor.task(message).attempts == 1
+    assert ended == (["goes on"] if how == "goes on" else [])
+    (warning,) = [record.getMessage() for record in caplog.records if "cannot be stopped" in record.getMessage()]
+    assert message.uuid in warning
+
+
+@in_loop
+async def test_who_was_given_up_does_not_keep_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coroutines, "ABANDON_SECONDS", 0.1)
+    cancelled, may_end = list[float](), asyncio.Event()
+
+    async def refuses() -> None:
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                cancelled.append(0.0)
+
+    floor, tasks = Floor(), tasks_of(refuses)
+    async with floor.worker(tasks, ONE_AT_A_TIME) as foreman:
+        await floor.submit(tasks["refuses"], timeout_override=50)
+        await floor.finished(names.FAILED)
+    assert foreman.statistics.left_running == 0
+    await reached(lambda: len(cancelled) == 2, "the crew to cancel it once more as it is closed")
+    assert len(coroutines._ending) == 1, "it is kept as long as it goes on"
+    may_end.set()
+    await reached(lambda: not coroutines._ending, "it to end")
 
 
 class Slow(Task[Any, Any]):

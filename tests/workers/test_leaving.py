@@ -227,3 +227,35 @@ def test_a_program_goes_on_after_its_worker_though_a_task_refuses_to_end(tmp_pat
             assert out == "run 1\n", err
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("task", [ending_tasks.refuses, ending_tasks.refuses_everything])
+def test_a_program_ends_without_a_word_though_a_coroutine_was_given_up(place: Place, task: Task[Any, Any]) -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(ending_tasks.__file__).parent)!r})\n"
+        "import journeyman as jm, ending_tasks\n"
+        "from journeyman.workers.crew import coroutines\n"
+        "coroutines.ABANDON_SECONDS = 0.2\n"
+        f"worker = jm.Worker([ending_tasks.{task.name}], {place.url!r}, jm.Settings(drain_seconds=100))\n"
+        "print('run', worker.run().left_running, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "YARD": str(place.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    message = task.generate(timeout_override=100, submit=False)
+    message.max_retries = 0
+    with process:
+        try:
+            with Journal(place.url) as journal:
+                jm.Broker(journal).submit(message)
+            wait_until(lambda: place.task(message).state is State.FAILED, "it to be given up")
+            process.terminate()
+            out, err = process.communicate(timeout=10)
+            assert (process.returncode, out, err.count("\n")) == (0, "run 0\n", 1), err
+            assert "cannot be stopped" in err
+        finally:
+            process.kill()

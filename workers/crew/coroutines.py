@@ -3,18 +3,30 @@
 A few resident runners take jobs one by one; a job that never waits costs no task of its own. A timeout cancels the
 runner, so it takes effect where the coroutine awaits; code that never awaits cannot be stopped, and stops everything
 else in the loop for as long: such work belongs in threads or processes.
+
+A coroutine that goes on when it is cancelled, or awaits something in its `finally`, is given up after
+`ABANDON_SECONDS`, as a thread is: the task's outcome is written, another runner takes the place, and what the old one
+returns, some day, is thrown away.
 """
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable
 from typing import Final
 
+from ...journal.limits import ABANDON_SECONDS
+from ..errors import TaskTimeoutError
 from .base import Crew, Run, count_begun
 from .pipeline import Outcome, Tasks, run_coroutine
 
 # After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
 _JOBS_IN_A_ROW_MAX: Final = 64
+
+logger = logging.getLogger("journeyman.worker")
+
+# Runners of closed crews that have not ended: the loop does not keep them, and complains of any that is destroyed.
+_ending: Final[set["asyncio.Task[None]"]] = set()
 
 
 class CoroutineCrew(Crew):
@@ -23,6 +35,7 @@ class CoroutineCrew(Crew):
     def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
         super().__init__(size, tasks, wake)
         self._runners: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self._running: dict[asyncio.Task[None], Run] = {}
         self._nudging = False
@@ -55,6 +68,7 @@ class CoroutineCrew(Crew):
     def _replace(self, runner: "asyncio.Task[None]") -> None:
         """A runner has ended: its place is free for another."""
         self._runners.discard(runner)
+        self._given_up.discard(runner)
         self.nudge()
 
     def _nudge_soon(self) -> None:
@@ -68,18 +82,35 @@ class CoroutineCrew(Crew):
         self.nudge()
 
     def enforce(self, monotonic: float) -> None:
-        """Cancel the runners whose job is over its time."""
+        """Cancel the runners whose job is over its time, and give up those that do not react."""
         for runner, running in list(self._running.items()):
             if not running.timed_out and monotonic >= running.deadline:
                 running.timed_out = True
                 runner.cancel()
+            elif running.timed_out and monotonic >= running.deadline + ABANDON_SECONDS:
+                self._give_up(runner, running)
+
+    def _give_up(self, runner: "asyncio.Task[None]", running: Run) -> None:
+        del self._running[runner]
+        self._runners.discard(runner)
+        self._given_up.add(runner)
+        error = TaskTimeoutError(f"{running.timeout_error()}, and its coroutine cannot be stopped")
+        logger.warning(
+            "%s: it goes on, and what it returns is thrown away. Let it end when it is cancelled (task %s)",
+            error,
+            running.job.state.id,
+        )
+        self._ended(running, error, running.seconds, running.seconds)
+        self.nudge()
 
     def close(self) -> None:
         """Cancel the runners; waiting jobs are not started."""
         self._closed = True
         self._waiting.clear()
-        for runner in list(self._runners):
+        for runner in [*self._runners, *self._given_up]:
             runner.cancel()
+            _ending.add(runner)
+            runner.add_done_callback(_ending.discard)
 
     async def _work(self) -> None:
         me = asyncio.current_task()
@@ -96,24 +127,31 @@ class CoroutineCrew(Crew):
                 continue
             running = self._running[me] = Run(self._waiting.popleft())
             self._nudge_soon()
-            await self._run(me, running)
+            if not await self._run(me, running):
+                return  # given up meanwhile, and replaced
             in_a_row += 1
             if in_a_row >= _JOBS_IN_A_ROW_MAX:
                 in_a_row = 0
                 await asyncio.sleep(0)
 
-    async def _run(self, me: "asyncio.Task[None]", running: Run) -> None:
+    async def _run(self, me: "asyncio.Task[None]", running: Run) -> bool:
+        """Run a job and hand its outcome over; False if nobody waits for it any more."""
         try:
-            outcome: Outcome = await run_coroutine(running.job, self._tasks)
+            ended: Outcome | asyncio.CancelledError = await run_coroutine(running.job, self._tasks)
         except asyncio.CancelledError as error:
             if self._closed:
                 raise
-            if running.timed_out:
-                me.uncancel()
-            # What neither we nor a deadline has cancelled has done so itself: it awaited something that was cancelled.
-            ended_by = running.timeout_error() if running.timed_out else error
-            self._ended(running, ended_by, running.seconds, running.seconds)
-        else:
-            self._finished(outcome, running.seconds)
+            ended = error
         finally:
-            del self._running[me]
+            awaited = self._running.pop(me, None) is not None
+        if not awaited:
+            return False
+        if isinstance(ended, Outcome):
+            self._finished(ended, running.seconds)
+            return True
+        if running.timed_out:
+            me.uncancel()
+        # What neither we nor a deadline has cancelled has done so itself: it awaited something that was cancelled.
+        ended_by = running.timeout_error() if running.timed_out else ended
+        self._ended(running, ended_by, running.seconds, running.seconds)
+        return True
