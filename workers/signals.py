@@ -2,6 +2,8 @@
 
 The handlers are plain ones and not the loop's: a coroutine that blocks the loop keeps neither the second signal from
 its effect nor the end of patience. Whoever waits for that is a thread of its own.
+
+They are a worker's and its children's own: what a task forks or starts is ended by them as any process is.
 """
 
 import logging
@@ -20,7 +22,54 @@ logger = logging.getLogger("journeyman.worker")
 
 EXIT_AT_ONCE: Final = 130
 EXIT_IN_VAIN: Final = 1
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_DEFAULTS: Final[dict[signal.Signals, Any]] = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+
+def ignore_signals() -> None:
+    """Let SIGTERM and SIGINT pass. Not by `SIG_IGN`: programs that this process starts would inherit that."""
+    for number in _DEFAULTS:
+        signal.signal(number, _Own(lambda *_: None))
+        signal.siginterrupt(number, False)  # a library in C may not call again what was interrupted
+
+
+class _Own:
+    """A handler of this process alone; in one that is forked from it the signal has its usual effect."""
+
+    def __init__(self, handler: Callable[[int, object], None]) -> None:
+        self._handler = handler
+
+    def __call__(self, number: int, frame: object) -> None:
+        self._handler(number, frame)
+
+
+_forking: Final = threading.local()
+
+
+def _owned() -> list[signal.Signals]:
+    return [number for number in _DEFAULTS if isinstance(signal.getsignal(number), _Own)]
+
+
+def _before_fork() -> None:
+    # What came before the child has the usual handlers would be lost there. Ours raise nothing when they are let go on.
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _owned())
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _after_fork_in_child() -> None:
+    try:
+        for number in _owned():
+            signal.signal(number, _DEFAULTS[number])
+    finally:
+        _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 class Signals:
@@ -39,7 +88,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, _Own(self._on_signal)) for number in _DEFAULTS}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,7 +4,8 @@ It runs one job at a time in its main thread, or several in a group of threads. 
 ends: a thread of its own reads the socket, and the end of the stream is the end of the process, in the middle of a task
 if need be; where the system can, it kills the child with its foreman even if a task does not let that thread run.
 A child is in no terminal's foreground: Ctrl-C does not reach it, and what it does there must not stop it. What signals
-come to it all the same, from whoever signals all processes of a service, are the foreman's to answer.
+come to it all the same, from whoever signals all processes of a service, are the foreman's to answer, and have their
+usual effect on what a task has started.
 """
 
 import ctypes
@@ -21,6 +22,7 @@ from typing import Any, Final
 from ...journal.url import ENVIRONMENT_VARIABLE
 from ..broker import bind_all
 from ..loading import collect_tasks
+from ..signals import ignore_signals
 from ..task import Task
 from .group import Group
 from .permits import Permitted
@@ -89,8 +91,9 @@ def main(arguments: list[str]) -> None:
     ms; and the modules.
     """
     _end_with_foreman()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTTIN, signal.SIGTTOU):
+    for number in (signal.SIGTTIN, signal.SIGTTOU):  # what a task starts is in the background, too
         signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     sock = socket.socket(fileno=int(arguments[0]))
     # The end of the stream tells the foreman that we are gone: nothing that a task starts may hold our end open.
     sock.set_inheritable(False)

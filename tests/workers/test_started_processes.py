@@ -1,0 +1,57 @@
+"""What a task starts is ended by SIGTERM and SIGINT as any process is, wherever the task runs; real workers."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import starting_tasks as tasks
+from journeyman.journal import Journal
+from journeyman.workers import Broker, ResultStore, Task
+
+OPTIONS = {"process": (), "group": ("--thread-processes", "1"), "thread": ()}
+
+
+@pytest.fixture(params=OPTIONS)
+def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A worker; its mechanism and its journal's URL."""
+    url = f"sqlite:///{tmp_path / 'started.db'}"
+    command = [sys.executable, "-W", "ignore", "-m", "journeyman", "worker", "starting_tasks", "--journal", url]
+    process = subprocess.Popen(
+        [*command, "--mechanism", request.param.replace("group", "thread"), *OPTIONS[request.param]],
+        cwd=Path(tasks.__file__).parent,
+        env={**os.environ, "YARD": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "is ready" in process.stdout.readline()
+        yield request.param, url
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def run(url: str, task: Task[Any, Any]) -> Any:
+    with Journal(url) as journal:
+        message = task.generate(submit=False)
+        Broker(journal).submit(message)
+        return ResultStore(journal).get(message, timeout=40_000)
+
+
+def test_what_a_task_starts_can_be_ended(worker: tuple[str, str]) -> None:
+    mechanism, url = worker
+    in_process = mechanism == "process"
+    terminates = tasks.terminates_in_process if in_process else tasks.terminates_in_thread
+    interrupts = tasks.interrupts_in_process if in_process else tasks.interrupts_in_thread
+    by_term = -signal.SIGTERM
+    assert run(url, terminates) == {"program": by_term, "process": by_term, "at once": by_term}
+    assert run(url, interrupts) == {"program": -signal.SIGINT, "process": 1}  # 1: KeyboardInterrupt, as multiprocessing
+    if in_process:
+        assert run(url, tasks.waits_in_c_in_process) == 1, "a child leaves signals to its foreman"
