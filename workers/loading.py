@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,28 @@ def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:
     The current directory is importable. Raises `NoTasksFoundError` for a package that is not there or has no tasks,
     `TaskNameCollisionError` where two different tasks have one name.
     """
+    tasks = _found_in(package)
+    if not tasks:
+        raise NoTasksFoundError(
+            f"{package} has no tasks: expected functions decorated with @task(broker) in it or in its submodules"
+        )
+    return tasks
+
+
+def tasks_at(homes: Mapping[str, str]) -> dict[str, Task[Any, Any]]:
+    """What the modules of these tasks hold, by name; `NoTasksFoundError` says which of these is not there."""
+    modules = {module: _found_in(module) for module in sorted(set(homes.values()))}
+    for name, module in homes.items():
+        if name not in modules[module]:
+            raise NoTasksFoundError(
+                f"there is no task {name!r} in {module}, from which it was to be imported. Give the worker the name of "
+                "the package that holds the task, or use functools.wraps in its decorators"
+            )
+    beside = {name: task for found in modules.values() for name, task in found.items()}
+    return beside | {name: modules[module][name] for name, module in homes.items()}
+
+
+def _found_in(package: str) -> dict[str, Task[Any, Any]]:
     tasks: dict[str, Task[Any, Any]] = {}
     homes: dict[str, str] = {}
     for module in _modules(package):
@@ -32,10 +54,11 @@ def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:
                     "give one of them another name: @task(broker, name=…)"
                 )
             homes.setdefault(value.name, module.__name__)
-    if not tasks:
-        raise NoTasksFoundError(
-            f"{package} has no tasks: expected functions decorated with @task(broker) in it or in its submodules"
-        )
+            # Best of all where it is written: others that hold it may bring along what it does not need.
+            if getattr(value.function, "__module__", None) == module.__name__:
+                homes[value.name] = module.__name__
+    for name, task in tasks.items():
+        task.home = homes[name]
     return tasks
 
 

@@ -53,6 +53,7 @@ class Task(Generic[P, R]):
         self.backoff = backoff if backoff is not None else NO_BACKOFF
         self.mechanism = mechanism
         self.no_positional_args = no_positional_args
+        self.home: str | None = None  # the module in which it was found, where it was looked for
         self.takes_message = _takes_message(function)
         self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
         self.__doc__ = function.__doc__

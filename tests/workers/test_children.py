@@ -1,6 +1,7 @@
 """Crews of child processes, real ones: shared out, grown, shrunk, killed, timed out. And when to grow, as a table."""
 
 import asyncio
+import copy
 import os
 import pty
 import signal
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal.event import record
 from journeyman.journal.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
-from journeyman.workers import Message, State, Task, TaskState, ValidationError
+from journeyman.workers import Message, State, Task, TaskState, ValidationError, collect_tasks
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, children, groups
 from journeyman.workers.crew.children import ChildrenCrew
@@ -656,7 +657,7 @@ def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
     with ours, theirs:
         ours.close()
         child = subprocess.run(
-            [sys.executable, "-m", module, *map(str, files), "0", "crew_tasks"],
+            [sys.executable, "-m", module, *map(str, files), "0"],
             pass_fds=files,
             cwd=Path(crew_tasks.__file__).parent,
             env={**os.environ, "YARD": str(tmp_path)},
@@ -676,6 +677,35 @@ def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: py
             grouped(2)(lambda: None)
 
     run()
+
+
+def test_children_import_tasks_from_where_they_were_found_whatever_their_functions_say(tmp_path: Path) -> None:
+    tasks = collect_tasks("wrapped_tasks")
+    assert tasks["wrapped"].function.__module__ == "loud"
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, lambda wake: ProcessCrew(1, tasks, wake)) as crew:
+            crew.give("wrapped")
+            crew.give("plain")
+            assert [result(outcome) for outcome in await crew.has(2)] == ["RAN 1", "ran 2"]
+
+    run()
+
+
+def test_a_child_says_which_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tasks = {task.name: copy.copy(task) for task in collect_tasks("wrapped_tasks").values()}
+    for task in tasks.values():
+        task.home = None  # as of tasks that a program gives as a list
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, lambda wake: ProcessCrew(1, tasks, wake)) as crew:
+            crew.give("wrapped")
+            await reached(lambda: crew.crew.ailment, "the child not to start")
+
+    run()
+    assert "there is no task 'wrapped' in loud, from which it was to be imported" in capfd.readouterr().err
 
 
 def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:

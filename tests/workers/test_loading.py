@@ -56,6 +56,17 @@ def test_a_task_imported_elsewhere_is_one_task(write: Write) -> None:
     assert sorted(collect_tasks("shop_three")) == ["send"]
 
 
+def test_the_home_of_a_task_is_where_it_is_written_or_else_where_it_was_found(write: Write) -> None:
+    write("shop_home/__init__.py", "from .mail import send\n")
+    write(
+        "shop_home/mail.py", HEADER + work("send") + "@task(broker, name='post')\n@(lambda f: print)\ndef post(): ...\n"
+    )
+    assert {name: task.home for name, task in collect_tasks("shop_home").items()} == {
+        "send": "shop_home.mail",
+        "post": "shop_home.mail",
+    }
+
+
 def test_tasks_are_known_by_their_own_names_and_not_their_variables(write: Write) -> None:
     write("shop_four.py", HEADER + "@task(broker, name='mail.send')\ndef f():\n    return 1\n")
     assert list(collect_tasks("shop_four")) == ["mail.send"]

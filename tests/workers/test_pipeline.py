@@ -20,6 +20,7 @@ from journeyman.workers.crew.pipeline import (
     Job,
     Lease,
     Outcome,
+    execute,
     failure,
     gone,
     run,
@@ -331,3 +332,9 @@ def test_a_coroutine_has_the_same_outcomes() -> None:
         job = job_of(task.generate(args=[kind], submit=False))
         found[kind] = asyncio.run(run_coroutine(job, {"work": task})).name
     assert found == {"fine": names.SUCCEEDED, "fails": names.FAILED, "unserialisable": names.FAILED}
+
+
+def test_a_name_that_nobody_knows_fails_that_task_and_not_its_process() -> None:
+    ending = execute("unheard_of", b"{}", 0, {})
+    assert ending.name == names.FAILED
+    assert "no task 'unheard_of'" in msgspec.json.decode(b'{"ended":0%b}' % ending.detail)["exception"]["text"]

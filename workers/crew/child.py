@@ -17,11 +17,11 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...journal.url import ENVIRONMENT_VARIABLE
 from ..broker import bind_all
-from ..loading import collect_tasks
+from ..loading import tasks_at
 from ..signals import ignore_signals
 from ..task import Task
 from .group import Group
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> None:
 
     The arguments are the numbers of the socket's file and of the permits'; how many threads run jobs, 0 for the main
     one; if there are threads, whether to abandon those that cannot be stopped, and how often to look at timeouts, in
-    ms; and the modules.
+    ms. Which tasks, and from where, is in the first orders.
     """
     _end_with_foreman()
     for number in (signal.SIGTTIN, signal.SIGTTOU):  # what a task starts is in the background, too
@@ -100,21 +100,27 @@ def main(arguments: list[str]) -> None:
     os.register_at_fork(after_in_child=sock.close)
     permits, places = int(arguments[1]), int(arguments[2])
     os.set_inheritable(permits, False)
-    options = arguments[3:5] if places else []
-    tasks: dict[str, Task[Any, Any]] = {}
-    for module in arguments[3 + len(options) :]:
-        tasks |= collect_tasks(module)
+    frames = Frames(Orders)
+    tasks = tasks_at(_first_orders(sock, frames).homes)
     if url := os.environ.get(ENVIRONMENT_VARIABLE):  # where the foreman says which journal is his
         bind_all({task.broker for task in tasks.values()}, url)
     child: Child | Group = Child(sock, permits, tasks)
     if places:
-        child = Group(sock, permits, tasks, places, abandon=bool(int(options[0])), enforce_ms=int(options[1]))
-    threading.Thread(target=_read, args=[sock, child], name="journeyman-orders", daemon=True).start()
+        child = Group(sock, permits, tasks, places, abandon=bool(int(arguments[3])), enforce_ms=int(arguments[4]))
+    threading.Thread(target=_read, args=[sock, frames, child], name="journeyman-orders", daemon=True).start()
     child.work()
 
 
-def _read(sock: socket.socket, child: Child | Group) -> None:
-    frames = Frames(Orders)
+def _first_orders(sock: socket.socket, frames: Frames) -> Orders:
+    """No others come before this child has said that it is ready."""
+    with suppress(OSError):
+        while (messages := frames.receive(sock)) is not None:
+            for orders in messages:
+                return cast("Orders", orders)
+    os._exit(0)  # the foreman is gone
+
+
+def _read(sock: socket.socket, frames: Frames, child: Child | Group) -> None:
     try:
         while (messages := frames.receive(sock)) is not None:
             for orders in messages:

@@ -29,7 +29,7 @@ _SOCKET_BYTES: Final = 1 << 20
 class ChildProcess:
     """One child: `runs` are the jobs it was handed, in order; as many of them run as it has places."""
 
-    def __init__(self, arguments: Sequence[str], places: int, journal: str | None) -> None:
+    def __init__(self, arguments: Sequence[str], places: int, homes: dict[str, str], journal: str | None) -> None:
         self.sock, theirs = socket.socketpair()
         for end in (self.sock, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
@@ -60,6 +60,7 @@ class ChildProcess:
         self._moved_at = 0.0
         self.first_peak_bytes = 0
         self.idle_since = time.monotonic()
+        self._send(Orders([], homes))
 
     def hand(self, runs: Sequence[Run]) -> None:
         """Hand over jobs, to be begun in this order after those that it has."""
@@ -201,18 +202,21 @@ def _environment(path: str, journal: str | None) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def modules_of(tasks: Tasks) -> list[str]:
-    """The modules a child has to import; `ValidationError` for tasks that no other process can import."""
-    modules: set[str] = set()
-    for task in tasks.values():
-        module = task.function.__module__
+def homes_of(tasks: Tasks) -> dict[str, str]:
+    """From which module a child has to import each task; `ValidationError` for those that no other process can import.
+
+    A task that was given by a program, and not found in a package, is taken to be where its function says.
+    """
+    homes: dict[str, str] = {}
+    for name, task in tasks.items():
+        module = task.home or task.function.__module__
         if module == "__main__":
             raise ValidationError(
                 f"{task.name} runs in processes of its own, which import its module by name; it is defined in the "
                 "script that was started. Move it into a module."
             )
-        modules.add(module)
-    return sorted(modules)
+        homes[name] = module
+    return homes
 
 
 def ending(code: int) -> str:

@@ -27,7 +27,7 @@ from ...journal.limits import (
 from ..errors import ProcessDiedError
 from ..rules import names
 from .base import Crew, Run
-from .child_process import ChildProcess, ending, modules_of
+from .child_process import ChildProcess, ending, homes_of
 from .elasticity import Bounds, Member, growth, spare
 from .pipeline import Job, Outcome, Tasks, unstarted
 from .wire import Reports
@@ -57,7 +57,8 @@ class ChildrenCrew(Crew):
     ) -> None:
         super().__init__(bounds.places * bounds.ceiling, tasks, wake)
         self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
-        self._arguments = [*arguments, *modules_of(tasks)]
+        self._arguments = arguments
+        self._homes = homes_of(tasks)
         self._journal = journal
         self._children: list[ChildProcess] = []
         self._number = 0
@@ -166,7 +167,7 @@ class ChildrenCrew(Crew):
         self._grow()
 
     def _spawn(self) -> None:
-        child = ChildProcess(self._arguments, self._bounds.places, self._journal)
+        child = ChildProcess(self._arguments, self._bounds.places, self._homes, self._journal)
         self._children.append(child)
         loop = asyncio.get_running_loop()
         loop.add_reader(child.sock, self._read, child)

@@ -15,7 +15,7 @@ import orjson
 from ...journal.errors import HistoryTruncated
 from ...journal.event import refuse_infinite
 from ...journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
-from ..errors import Overdue
+from ..errors import NoTasksFoundError, Overdue
 from ..message import Message, decode_message
 from ..rules import names
 from ..rules.state import TaskState
@@ -136,13 +136,22 @@ def unstarted(job: Job) -> Outcome:
 def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
     """Run the task `name` for the submission in `row`, to its ending."""
     started = time.perf_counter()
-    task = tasks[name]
+    task = tasks.get(name)
+    if task is None:
+        return _unknown(name)
     message: Message | None = None
     try:
         message = _message(row, prior_attempts)
         return _succeeded(task.op(message), started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
         return _failed(task, message, error, _milliseconds_since(started))
+
+
+def _unknown(name: str) -> Ending:
+    error = NoTasksFoundError(
+        f"the process that was to run it has no task {name!r}, though its worker has. Mend its module, and requeue it"
+    )
+    return Ending(names.FAILED, b',"exception":%b' % orjson.dumps(_details(error)))
 
 
 def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Outcome:

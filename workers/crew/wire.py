@@ -33,9 +33,13 @@ class Report(msgspec.Struct, array_like=True, gc=False):
 
 
 class Orders(msgspec.Struct, array_like=True):
-    """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended."""
+    """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended.
+
+    `homes`, in the first orders of all: from which module to import each task.
+    """
 
     assignments: list[Assignment]
+    homes: dict[str, str] = {}
 
 
 class Reports(msgspec.Struct, array_like=True):

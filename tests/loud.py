@@ -1,0 +1,13 @@
+"""A decorator that hides which function it wraps, as one without functools.wraps does."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def loud(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What it returns says that it is of this module."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs).upper()
+
+    return wrapper
