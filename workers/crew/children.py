@@ -59,7 +59,8 @@ class ChildrenCrew(Crew):
         self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
         self._arguments = arguments
         self._homes = homes_of(tasks)
-        self._journal = journal
+        # Where the worker left brokers what they name, the children leave it, too.
+        self._journal = journal if all(task.broker.opening_url == journal for task in tasks.values()) else None
         self._children: list[ChildProcess] = []
         self._number = 0
         self._numbers: dict[int, Run] = {}
