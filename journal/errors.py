@@ -38,6 +38,14 @@ class JournalUnavailable(JournalError):
     """The log cannot be reached or is held by others for too long: trying again later may succeed."""
 
 
+class JournalGone(JournalUnavailable):
+    """The file that is open as the journal was removed or replaced: trying again never succeeds, opening it anew may.
+
+    Whoever tries again at `JournalUnavailable` lets this one pass; whoever wants to go on closes the journal and opens
+    it again, and reads the new one from its beginning.
+    """
+
+
 class JournalClosed(JournalError):
     """The journal was used after it was closed."""
 

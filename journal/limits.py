@@ -49,7 +49,7 @@ FOREIGN_LOCK_SECONDS_MAX: Final = 5.0
 COMMIT_EVENTS_MAX: Final = 20_000
 # How long a fork waits for statements under way, in seconds; if it was too short, its child cannot use the journal.
 FORK_SECONDS_MAX: Final = 5.0
-# How often a writer makes sure that the file it appends to is still the one at its path, in seconds.
+# How often who appends or reads makes sure that the file it has open is still the one at its path, in seconds.
 FILE_CHECK_SECONDS: Final = 0.1
 # How far the clocks of two machines are believed to differ at most when a time is turned into a position, in seconds.
 CLOCK_SKEW_SECONDS_MAX: Final = 300.0

@@ -5,9 +5,7 @@ commits.
 """
 
 import contextlib
-import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -16,12 +14,12 @@ import apsw
 import msgspec
 
 from ..doorbell import FARTHEST
-from ..errors import AppendInDoubt, JournalUnavailable
+from ..errors import AppendInDoubt
 from ..event import Draft, Event, place, record
-from ..limits import FILE_CHECK_SECONDS
 from ..writer import MICROSECONDS, Writer
 from .entry import Entry
 from .file import Synchronous, begin, connect, damaged, is_journal
+from .presence import Presence
 from .repeats import Identity, Landmarks, identities, search
 
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
@@ -79,7 +77,9 @@ class _Transaction:
 class Inserter:
     """Inserts events and carries out other writes; everything here is for who holds both locks of the `Committer`."""
 
-    def __init__(self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
+    def __init__(
+        self, path: str, presence: Presence, synchronous: Synchronous, clock: Callable[[], float], writer: Writer
+    ) -> None:
         self.writer = writer
         self.landmarks = Landmarks()
         self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
@@ -91,8 +91,7 @@ class Inserter:
         self._connection: apsw.Connection | None = None  # and none during a transaction, which may be interrupted
         self._cursor: apsw.Cursor | None = None
         self._latest: Callable[[], apsw.Connection | None] = lambda: None  # the one made last, while it is there
-        self._file = _identity_of(path)
-        self._look_again_at = 0.0
+        self._presence = presence
 
     # Appends
 
@@ -250,19 +249,11 @@ class Inserter:
 
     def connected(self) -> apsw.Connection:
         """The connection; for who holds both locks and `engine`."""
-        now = time.monotonic()
-        if self._connection is not None and now < self._look_again_at:
-            return self._connection
-        if _identity_of(self._path) != self._file:
-            raise JournalUnavailable(
-                f"the journal's file {self._path} was removed or replaced while it was open; "
-                "nothing more is appended to the old one. Close the journal and open it again."
-            )
-        self._look_again_at = now + FILE_CHECK_SECONDS
+        self._presence.check()
         if self._connection is None:
             with contextlib.suppress(apsw.Error):
                 self.disconnect()  # an interrupt may have left it in the midst of a transaction
-            connection = connect(self._path, self._synchronous)
+            connection = self._presence.connect(lambda: connect(self._path, self._synchronous))
             if not is_journal(connection, self._path):
                 raise damaged(self._path, "it is empty")
             connection.set_busy_timeout(0)  # who may wait says so: `begin`
@@ -305,13 +296,3 @@ class Inserter:
     def resume(self) -> None:
         """Go on after `pause`."""
         self.engine.release()
-
-
-def _identity_of(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - on the path of every commit
-    except OSError as error:
-        if error.errno is None:
-            raise  # the TimeoutError of a signal's handler, which is no answer of the system
-        return None
-    return status.st_dev, status.st_ino

@@ -355,6 +355,11 @@ class SqliteLog:
         except apsw.Error as error:
             raise explained(error, self.path) from error
 
+    def check_file(self) -> None:
+        """Raise `JournalGone` if the file was removed or replaced while it was open; looks now and then."""
+        if self._opened is not None:
+            self._opened.presence.check()
+
     def hang_bell(self) -> Bell | None:
         """A bell that rings after each commit to this file and when this log is closed."""
         state = self._state()

@@ -13,6 +13,7 @@ from ..writer import Writer
 from .commit import Committer
 from .file import Synchronous, connect_reader
 from .insert import Inserter
+from .presence import Presence
 
 T = TypeVar("T")
 
@@ -20,8 +21,9 @@ T = TypeVar("T")
 class Readers:
     """Connections for reading: as many as there are readers at the same time."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, presence: Presence) -> None:
         self._path = path
+        self._presence = presence
         # Taken by itself, in C: an interrupt as a condition is entered, which is Python, would leave its lock taken.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -31,11 +33,12 @@ class Readers:
 
     def use(self, read: Callable[[apsw.Connection], T]) -> T:
         """What `read` finds, through a connection that nobody else uses meanwhile."""
+        self._presence.check()
         connection: apsw.Connection | None = None
         whole = False
         try:  # an interrupt may come anywhere in here
             with self._lock:
-                connection = self._idle.pop() if self._idle else connect_reader(self._path)
+                connection = self._idle.pop() if self._idle else self._connect()
                 self._in_use.add(connection)
             found = read(connection)
             whole = True
@@ -43,6 +46,9 @@ class Readers:
         finally:
             if connection is not None:
                 self._give_back(connection, whole=whole)
+
+    def _connect(self) -> apsw.Connection:
+        return self._presence.connect(lambda: connect_reader(self._path))
 
     def _give_back(self, connection: apsw.Connection, *, whole: bool) -> None:
         """Let others have it, unless a statement may still be open: then it would see the log as it was, for ever."""
@@ -83,10 +89,11 @@ class Opened:
     """What one process has open of the file."""
 
     def __init__(self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
+        self.presence = Presence(path)
         self.bell_directories = bell_directories(path)
         self.ringer = Ringer(self.bell_directories)
-        self.readers = Readers(path)
-        self.inserter = Inserter(path, synchronous, clock, writer)
+        self.readers = Readers(path, self.presence)
+        self.inserter = Inserter(path, self.presence, synchronous, clock, writer)
         self.committer = Committer(path, self.inserter, self.ringer)
         self.bells: weakref.WeakSet[Bell] = weakref.WeakSet()
         self._paused: list[Readers | Inserter] = []

@@ -21,6 +21,10 @@ class TailedLog(Protocol):
         """Up to `limit` rows from `offset` on that are there now, or None."""
         ...
 
+    def check_file(self) -> None:
+        """Raise `JournalGone` if the file was removed or replaced while it was open."""
+        ...
+
     def hang_bell(self) -> Bell | None:
         """A bell that rings after each commit to this file and when this log is closed."""
         ...
@@ -84,6 +88,7 @@ class SqliteTail:
         """The records that came with the rings, as far as they are what comes next."""
         if not self._at_end or not self._follows:
             return None
+        self._log.check_file()  # the bells are those of the path, so a file that took its place rings them too
         rows: list[bytes] = []
         for offset, row in rings.rows:
             if offset == self._offset + len(rows) and len(rows) < limit:

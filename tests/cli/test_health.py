@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import journeyman as jm
+import pytest
 from waiting import insist, wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -44,6 +45,51 @@ def _holding_the_file(path: Path) -> Iterator[None]:
         foreign.execute("BEGIN IMMEDIATE")
         yield
         foreign.execute("ROLLBACK")
+
+
+def _take_away(url: str, *, anew: bool) -> None:
+    """As `rm shop.db*` does; perhaps another program makes a new journal then."""
+    path = Path(url.removeprefix("sqlite:///"))
+    for each in path.parent.glob(f"{path.name}*"):
+        if each.is_file():
+            each.unlink()
+    if anew:
+        with jm.Journal(url) as journal:
+            jm.Broker(journal).submit(jm.Message(task_name="add", args=[1, 2]))
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_worker_whose_file_was_removed_or_replaced_ends_and_says_so(
+    start: Start, url: str, shop: Path, busy: bool, anew: bool
+) -> None:
+    pipe, health = shop / "pipe", shop / "health.json"
+    os.mkfifo(pipe)
+    worker = start("worker", "shop.tasks", "--journal", url, "--health", str(health))
+    with jm.Journal(url) as journal:
+        wait_until(lambda: health.exists() and json.loads(health.read_text())["healthy"], "the worker is well")
+        if busy:
+            jm.Broker(journal).submit(jm.Message(task_name="read", args=[str(pipe)]))
+            with pipe.open("w"):  # returns when the task has opened its end: it runs
+                _take_away(url, anew=anew)
+                _, said = worker.communicate(timeout=20)
+        else:
+            _take_away(url, anew=anew)
+            _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 1
+    assert "was removed or replaced while it was open" in said.splitlines()[-1]
+    assert said.count("removed or replaced") == 1
+    assert "Traceback" not in said
+    assert not health.exists()
+    if anew:
+        again = start("worker", "shop.tasks", "--journal", url)
+        with jm.Journal(url) as journal:
+            wait_until(
+                lambda: "task.succeeded" in [event.name for event in journal.read().events],
+                "a worker that is started again works on the new journal",
+            )
+        again.terminate()
+        assert again.wait(timeout=20) == 0
 
 
 def test_over_http_a_worker_is_well_with_and_without_work(start: Start, url: str, shop: Path) -> None:

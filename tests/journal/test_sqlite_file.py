@@ -1,14 +1,22 @@
 """What stands at a path and is no journal is named in one sentence; what a crash or a stranger left is dealt with."""
 
+import errno
+import os
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
-from journeyman.journal import Cursor, Journal, JournalNotFound, JournalUnavailable, NotAJournal
+from journeyman.consumers import JournalConsumer
+from journeyman.journal import Cursor, Journal, JournalGone, JournalNotFound, JournalUnavailable, NotAJournal, blocking
 from journeyman.journal.limits import SQLITE_PAGE_BYTES
 from journeyman.journal.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from journeyman.journal.sqlite.log import SqliteLog
+from waiting import wait_until
+
+PRESENCE = "journeyman.journal.sqlite.presence"
 
 
 def opened(path: Path) -> None:
@@ -148,22 +156,130 @@ def test_a_relative_path_means_where_the_journal_was_named(tmp_path: Path, monke
     assert (tmp_path / "a.db").exists()
 
 
-@pytest.mark.parametrize("then", ["removed", "replaced"])
-def test_a_file_removed_or_replaced_takes_no_more_appends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+def _remove(path: Path) -> None:
+    """As `rm a.db*` does."""
+    for each in path.parent.glob(f"{path.name}*"):
+        if each.is_file():
+            each.unlink()
+
+
+def _replace(path: Path) -> None:
+    """Another program makes a new journal in its place."""
+    _remove(path)
+    opened(path)
+
+
+taken_away = pytest.mark.parametrize("take_away", [_remove, _replace])
+
+
+@taken_away
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda journal: journal.append("thing.made"),
+        lambda journal: journal.bounds(),
+        lambda journal: journal.read(),
+        lambda journal: journal.run(journal.asynchronous.log.position_at(0.0)),
+        lambda journal: journal.run(journal.asynchronous.log.snapshots().listed()),
+    ],
+)
+def test_a_file_removed_or_replaced_takes_no_more_appends_and_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[Path], None], use: Callable[[Journal], object]
 ) -> None:
     """What is appended to a file without a name is lost with the last process that has it open."""
-    monkeypatch.setattr("journeyman.journal.sqlite.insert.FILE_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 0.0)
+    path = tmp_path / "a.db"
+    with Journal(f"sqlite:///{path}") as journal:
+        use(journal)
+        take_away(path)
+        for _ in range(2):
+            with pytest.raises(JournalGone, match=r"removed or replaced.*open it again"):
+                use(journal)
+    assert path.exists() == (take_away is _replace), "a closed journal leaves no new file behind"
+
+
+@taken_away
+def test_who_waits_for_news_learns_that_the_file_was_removed_or_replaced(
+    tmp_path: Path, take_away: Callable[[Path], None]
+) -> None:
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("thing.made")
-        path.unlink()
-        if then == "replaced":
-            opened(tmp_path / "b.db")
-            (tmp_path / "b.db").rename(path)
-        with pytest.raises(JournalUnavailable, match="removed or replaced"):
-            journal.append("thing.made")
-    assert path.exists() == (then == "replaced"), "a closed journal leaves no new file behind"
+        consumers = [JournalConsumer(journal).start() for _ in range(2)]  # one reads for both
+        for each in consumers:
+            assert each.poll(20.0)
+        ended: list[str] = []
+
+        def wait(consumer: JournalConsumer) -> None:
+            try:
+                consumer.poll(20.0)
+            except JournalGone as error:
+                ended.append(str(error))
+
+        waiting = [threading.Thread(target=wait, args=[each]) for each in consumers]
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: list(Path(f"{path}-bells").glob("[!m]*")), "a reader has hung its bell")
+        take_away(path)
+        for thread in waiting:
+            thread.join()
+        assert len(ended) == 2
+        for each in consumers:
+            each.close()
+
+
+def test_the_bell_of_a_replaced_file_brings_nothing_of_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bells hang at the path, so whoever appends to the new file rings those of the old one's readers too."""
+    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 0.0)
+    path = tmp_path / "a.db"
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append("thing.made")
+        tail = journal.run(journal.asynchronous.log.tail({0: 0}))
+        assert blocking.run(tail.page(timeout=20.0))
+        while blocking.run(tail.page(timeout=0.001)):
+            pass  # its bell hangs now, and it has looked once more
+        _replace(path)
+        with Journal(f"sqlite:///{path}") as new:
+            new.append("thing.made", {"in": "the new file"})  # at the offset that comes next in the old one
+        with pytest.raises(JournalGone):
+            blocking.run(tail.page(timeout=20.0))
+        blocking.run(tail.aclose())
+
+
+def test_no_connection_is_made_to_a_file_that_took_the_place_of_the_opened_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 3600.0)
+    path = tmp_path / "a.db"
+    log = SqliteLog(str(path))
+    blocking.run(log.open())
+    assert blocking.run(log.bounds()).end == Cursor({0: 0})
+
+    def read(_: apsw.Connection) -> None:  # while the one connection is in use another one is needed
+        _replace(path)
+        with pytest.raises(JournalGone):
+            blocking.run(log.bounds())
+
+    log.reading(read)
+    blocking.run(log.aclose())
+
+
+def test_a_file_that_cannot_be_looked_at_may_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 0.0)
+
+    def fail(_: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Journal(f"sqlite:///{tmp_path / 'a.db'}") as journal:
+        journal.append("thing.made")
+        with monkeypatch.context() as failing:
+            failing.setattr(f"{PRESENCE}._inode_at", fail)
+            with pytest.raises(JournalUnavailable, match="cannot be looked at") as caught:
+                journal.append("thing.made")
+        assert not isinstance(caught.value, JournalGone)
+        assert journal.append("thing.made").offset == 1
 
 
 def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.asynchronous import AsyncJournal
-from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalUnavailable
+from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalGone, JournalUnavailable
 from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
 from ...journal.log import Audible, Log, Page, Tail
 from ..rules.state import TaskState
@@ -182,7 +182,9 @@ class Reader:
     async def available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
 
-        The pauses are short: a holder's sign of life is to land before whoever watches it gives it up.
+        The pauses are short: a holder's sign of life is to land before whoever watches it gives it up. What will not
+        come back however often it is tried is raised, and ends the worker: here, and nowhere else, the two are told
+        apart.
         """
         longest = longest_pause(self._lease_seconds)
         pause = min(_RETRY_SECONDS_MIN, longest)
@@ -190,6 +192,8 @@ class Reader:
         while True:
             try:
                 answer = await call()
+            except JournalGone:
+                raise
             except (AppendInDoubt, JournalUnavailable) as error:
                 if since is None:
                     since = time.monotonic()
