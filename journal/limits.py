@@ -26,7 +26,8 @@ WRITER_CHARS_MAX: Final = 64
 LINE_BYTES_MAX: Final = 2 * EVENT_BYTES_MAX
 KEY_CHARS_MAX: Final = 500
 PARTITIONS_MAX: Final = 1_024
-# The latest time an event can carry, in seconds since 1970 (the year 2223): below it a float tells microseconds apart.
+# The latest time an event can carry, and at which a task can be due, in seconds since 1970 (the year 2223): below it a
+# float tells microseconds apart.
 TIMESTAMP_SECONDS_MAX: Final = 8_000_000_000.0
 
 # Of a journal's file, in bytes. Against the usual 4 KiB, a batch costs a tenth less, a scan a fifth, a commit the same.

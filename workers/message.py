@@ -9,7 +9,7 @@ import msgspec
 import uuid_utils
 
 from ..journal.event import refuse_infinite
-from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
+from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT, TIMESTAMP_SECONDS_MAX
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
 from .rules.names import QUEUE_DEFAULT
@@ -69,10 +69,15 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             and type(self.kwargs) is dict
             and self.metadata is None
             and type(self.due) is float
-            and math.isfinite(self.due)
+            and -math.inf < self.due <= TIMESTAMP_SECONDS_MAX
         ):
             self._check()
         if self.delay and not self.due:
+            if self.created_at + self.delay > TIMESTAMP_SECONDS_MAX * 1_000:
+                raise ValidationError(
+                    f"delay is in ms, and a task is due {TIMESTAMP_SECONDS_MAX:,.0f} s after 1970 at the latest (the "
+                    f"year 2223); got {self.delay!r:.80}"
+                )
             self.due = (self.created_at + self.delay) / 1_000
 
     def _check(self) -> None:
@@ -98,8 +103,11 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             raise ValidationError(
                 f"kwargs and metadata are dictionaries, got {self.kwargs!r:.80} and {self.metadata!r:.80}"
             )
-        if isinstance(self.due, bool) or not (isinstance(self.due, int | float) and math.isfinite(self.due)):
-            raise ValidationError(f"due is a time in seconds since the epoch, got {self.due!r}")
+        is_number = isinstance(self.due, int | float) and not isinstance(self.due, bool)
+        if not (is_number and -math.inf < self.due <= TIMESTAMP_SECONDS_MAX):  # false for what is not a number, too
+            raise ValidationError(
+                f"due is a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {self.due!r:.80}"
+            )
 
     @property
     def backoff(self) -> Backoff:

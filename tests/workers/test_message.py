@@ -44,6 +44,10 @@ fields = st.dictionaries(
 )
 
 
+def len_of_number(number: int) -> str:
+    return f"{len(str(number))} digits"
+
+
 def row_of(message: Message) -> bytes:
     return record(submission(message), 1.0)[1]
 
@@ -83,7 +87,7 @@ def test_a_number_json_does_not_have_is_refused_wherever_it_is(number: float) ->
         {"uuid": ""}, {"uuid": "x" * (TASK_ID_CHARS_MAX + 1)}, {"uuid": 5},
         {"delay": -1}, {"delay": 1.5}, {"timeout": 0}, {"timeout": "soon"}, {"timeout": 2.5},
         {"max_retries": 2.5}, {"max_retries": "3"}, {"max_retries": True},
-        {"due": math.inf}, {"due": math.nan}, {"due": "soon"},
+        {"due": math.inf}, {"due": math.nan}, {"due": "soon"}, {"due": 1e300}, {"due": 10**20},
         {"queue": 5}, {"queue": None}, {"task_name": ""}, {"task_name": None}, {"metadata": []}, {"kwargs": []},
     ],
     ids=repr,
@@ -124,6 +128,14 @@ def test_defaults() -> None:
     assert message.uuid in message.summary
     assert Message(task_name="work", max_retries=-2).max_retries == -2
     assert Message(task_name="work", max_retries=None).max_retries is None
+
+
+@pytest.mark.parametrize("delay", [10**13, 10**15, 10**400], ids=len_of_number)
+def test_a_delay_beyond_the_latest_time_is_refused(delay: int) -> None:
+    sent = task(Broker("memory://"), name="work")(print)
+    with pytest.raises(ValidationError, match=r"8,000,000,000 s after 1970 at the latest"):
+        sent.generate(delay=delay)
+    assert sent.generate(delay=10**12, submit=False).due > 0
 
 
 def test_a_delay_counts_from_the_creation() -> None:

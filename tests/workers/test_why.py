@@ -151,6 +151,10 @@ def delayed(story: Story) -> None:
     story.submitted("t", due=1_130.0)
 
 
+def delayed_to(due: float) -> Tell:
+    return lambda story: (story.joined("w"), story.submitted("t", due=due))
+
+
 def failed_once(story: Story) -> None:
     story.joined("w")
     story.submitted("t")
@@ -250,6 +254,18 @@ CASES = [
         1_090.0,
     ),
     Case("delayed", delayed, ["delayed"], "in 2 min 8 s."),
+    Case(
+        "delayed for ever",
+        delayed_to(33_715 * 31_556_952.0),
+        ["delayed"],
+        "is not due until a time beyond any calendar, in 1.2e+07 d.",
+    ),
+    Case(
+        "delayed beyond all numbers",
+        delayed_to(1e300),
+        ["delayed"],
+        "is not due until a time beyond any calendar, in 1.2e+295 d.",
+    ),
     Case("due again", delayed, ["next"], "ready for 1 s", 1_131.0),
     Case("backing off", failed_once, ["backing_off"], "Attempt 1 of 4 failed 1 s ago; the next one is not due until"),
     Case(

@@ -14,7 +14,13 @@ import orjson
 
 from ...journal.errors import HistoryTruncated
 from ...journal.event import refuse_infinite
-from ...journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TASK_TIMEOUT_MS_DEFAULT
+from ...journal.limits import (
+    EVENT_BYTES_MAX,
+    EVENT_OVERHEAD_BYTES_MAX,
+    KIB,
+    TASK_TIMEOUT_MS_DEFAULT,
+    TIMESTAMP_SECONDS_MAX,
+)
 from ..errors import NoTasksFoundError, Overdue
 from ..message import Message, decode_message
 from ..rules import names
@@ -235,8 +241,10 @@ def _failed(task: Task[Any, Any], message: Message | None, error: BaseException,
 def _due(task: Task[Any, Any], message: Message) -> float:
     """When it may run again, to the microsecond: what the fold is told here is what others read in the log."""
     due = round(float(task.retry_at(message)), 6)
-    if not math.isfinite(due):
-        raise ValueError(f"retry_at gives a time in seconds since the epoch, got {due!r}")
+    if not -math.inf < due <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
+        raise ValueError(
+            f"retry_at gives a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {due!r}"
+        )
     return due
 
 

@@ -5,17 +5,32 @@ from datetime import datetime
 from typing import Any, Final
 
 _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+# Journals of before there was a latest time can have moments that no calendar holds, and spans that nobody reads.
+_BEYOND: Final = "a time beyond any calendar"
+_DAYS_READABLE: Final = 10_000_000
 
 
 def when(timestamp: float) -> str:
     """A moment in local time, with milliseconds."""
-    return datetime.fromtimestamp(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S.") + f"{timestamp % 1:.6f}"[2:5]
+    moment = _local(timestamp)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{timestamp % 1:.6f}"[2:5] if moment is not None else _BEYOND
 
 
 def clock(timestamp: float, now: float) -> str:
     """A moment in local time, to the second; the date only where it is not the date of `now`."""
-    moment, today = (datetime.fromtimestamp(each).astimezone() for each in (timestamp, now))
-    return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M:%S")
+    moment, today = _local(timestamp), _local(now)
+    if moment is None:
+        return _BEYOND
+    same_day = today is not None and moment.date() == today.date()
+    return moment.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+
+
+def _local(timestamp: float) -> datetime | None:
+    """The moment in local time; None if no calendar holds it."""
+    try:
+        return datetime.fromtimestamp(timestamp).astimezone()
+    except (ValueError, OverflowError, OSError):  # which of them depends on how far it is beyond
+        return None
 
 
 def span(seconds: float) -> str:
@@ -38,6 +53,8 @@ def _coarse(seconds: float) -> str:
     finer, finer_name = 1.0, "s"
     for unit, name in reversed(_STEPS):
         if seconds < 60 * unit or unit == _STEPS[0][0]:
+            if seconds >= _DAYS_READABLE * unit:
+                return f"{seconds / unit:.1e} {name}"
             coarse = int(seconds // unit)
             return f"{coarse} {name} {int((seconds - coarse * unit) // finer)} {finer_name}"
         finer, finer_name = unit, name
