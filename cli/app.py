@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.captureWarnings(True)
     try:
         status = app(args=arguments, prog_name="journeyman", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:

@@ -65,7 +65,7 @@ def report(error: Exception) -> int:
 
 
 def _say(sentence: str) -> None:
-    sys.stdout.flush()
+    flush()
     print(f"journeyman: {' '.join(sentence.split())}", file=sys.stderr)
 
 
@@ -76,6 +76,27 @@ def quiet_when_nobody_reads() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end: that must not fail either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         raise typer.Exit(EXIT_CLOSED_PIPE) from None
+
+
+def tell(line: str) -> None:
+    """Print a line for whoever may read it: that nobody does, or can, ends nothing and is no error."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        _silence()
+
+
+def flush() -> None:
+    """Flush stdout, where there is one and it can be written."""
+    try:
+        if sys.stdout is not None:  # as it is where a process was started without one
+            sys.stdout.flush()
+    except OSError:
+        _silence()
+
+
+def _silence() -> None:
+    """Write no more to stdout; the interpreter flushes it once more at its end, which must not fail either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,7 +30,7 @@ from ..workers.pools import Worker
 from ..workers.rules.selection import Selection
 from ..workers.settings import Settings, Statistics, Subset, processes_default
 from ..workers.task import MECHANISMS, Task
-from .failures import BadInput
+from .failures import BadInput, tell
 from .opening import shared_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
 
@@ -236,7 +236,7 @@ def worker(
     made = Worker(_tasks(package), journal, settings, mechanisms=mechanisms, health=health)
     shown = shared_journal(made.journal_url).url
     statistics = made.run(lambda foreman: _announce(foreman, made, shown))
-    print(_summary(statistics), flush=True)
+    tell(_summary(statistics))
     if statistics.left_running or _held_up():
         logging.shutdown()
         sys.stderr.flush()
@@ -299,10 +299,9 @@ def _announce(foreman: Foreman, made: Worker, journal: str) -> None:
     shown = ", ".join(names[:_TASKS_NAMED]) + (f" and {len(names) - _TASKS_NAMED} more" * (len(names) > _TASKS_NAMED))
     selection, settings = made.settings.selection, made.settings
     groups = f" in each of up to {settings.thread_processes} processes" if settings.thread_processes else ""
-    print(
+    tell(
         f"worker {foreman.worker} is ready: journal {journal}, tasks {shown}, "
-        f"queues {_queues(selection)}, {settings.threads} threads{groups}",
-        flush=True,
+        f"queues {_queues(selection)}, {settings.threads} threads{groups}"
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,35 @@ def test_ctrl_c_drains_as_well(start: Start, url: str) -> None:
     _, err = worker.communicate(timeout=30)
     assert worker.returncode == 0
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("reader", ["true", "head -c 5", "", ">&-", "> /dev/full"])
+def test_nobody_who_reads_what_it_says_is_nothing_to_it(shop: Path, url: str, reader: str) -> None:
+    """A pipe that is closed at once, later, after it has begun to end; no stdout at all; one that takes nothing."""
+    command = f"{sys.executable} -m journeyman worker shop.tasks --journal {url}"
+    reading, writing = os.pipe()
+    shell = f"{command} {reader}" if ">" in reader else command
+    with subprocess.Popen(
+        f"exec {shell}", shell=True, cwd=shop, stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as worker:
+        try:
+            os.close(writing)
+            if reader == "head -c 5":
+                assert os.read(reading, 5) == b"worke"
+            if ">" not in reader and reader:
+                os.close(reading)
+            with jm.Journal(url) as journal:
+                message = _submit(journal, "add", 2, 3)
+                assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+            if not reader:
+                os.close(reading)
+            worker.send_signal(signal.SIGTERM)
+            _, said = worker.communicate(timeout=30)
+        finally:
+            worker.kill()
+    assert worker.returncode == 0, said
+    assert "Traceback" not in said
+    assert "BrokenPipe" not in said
 
 
 def test_takes_the_journal_from_the_environment(start: Start, url: str) -> None:
