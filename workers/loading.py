@@ -66,7 +66,7 @@ def _modules(package: str) -> Iterator[ModuleType]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        root = importlib.import_module(package)
+        root = _imported(package)
     except ModuleNotFoundError as error:
         if error.name is None or not (package == error.name or package.startswith(error.name + ".")):
             raise NoTasksFoundError(f"{package} cannot be imported: it needs {error.name}, which is missing") from error
@@ -79,11 +79,21 @@ def _modules(package: str) -> Iterator[ModuleType]:
     for found in pkgutil.walk_packages(getattr(root, "__path__", ()), root.__name__ + "."):
         if not found.name.endswith(".__main__"):
             try:
-                yield importlib.import_module(found.name)
+                yield _imported(found.name)
             except ModuleNotFoundError as error:
                 raise NoTasksFoundError(
                     f"{found.name} cannot be imported: it needs {error.name}, which is missing"
                 ) from error
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except SystemExit as error:  # no `Exception`: it would end the process in silence, with whatever status it says
+        raise NoTasksFoundError(
+            f"{name} cannot be imported: sys.exit({error.code!r:.80}) is called as it is; let it be called under "
+            "if __name__ == '__main__': only"
+        ) from error
 
 
 def _hint(package: str) -> str:

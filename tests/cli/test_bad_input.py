@@ -47,6 +47,8 @@ def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, 
         (["worker", "shop/tasks.py", "--journal", "sqlite:///shop.db"], "did you mean shop.tasks?"),
         (["worker", "empty", "--journal", "sqlite:///shop.db"], "has no tasks"),
         (["worker", "broken", "--journal", "sqlite:///shop.db"], "broken cannot be imported: ZeroDivisionError"),
+        (["worker", "leaves", "--journal", "sqlite:///shop.db"], "leaves cannot be imported: sys.exit(4) is called"),
+        (["worker", "leaving", "--journal", "sqlite:///shop.db"], "leaving.late cannot be imported: sys.exit('no')"),
         (["worker", "unmet", "--journal", "sqlite:///shop.db"], "it needs no_such_library"),
         (["worker", "shop.tasks", "--queues", "mail,,other"], "--queues takes"),
         (["worker", "shop.tasks", "--threads", "0"], "--threads"),
@@ -64,6 +66,10 @@ def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, 
 def test_typed_wrongly(run: Run, shop: Path, arguments: list[str], words: str) -> None:
     (shop / "empty.py").touch()
     (shop / "broken.py").write_text("1 / 0")
+    (shop / "leaves.py").write_text("import sys\nsys.exit(4)")
+    (shop / "leaving").mkdir()
+    (shop / "leaving" / "__init__.py").touch()
+    (shop / "leaving" / "late.py").write_text("import sys\nsys.exit('no')")
     (shop / "unmet.py").write_text("import no_such_library")
     _assert_one_sentence(run(*arguments), 2, words)
     assert not list(shop.glob("*.db")), "a mistake must not make a journal"
