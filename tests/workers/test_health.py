@@ -87,6 +87,7 @@ def test_the_first_look_is_progress() -> None:
         ("health.json", HealthTarget(path="health.json")),
         ("/run/shop/health.json", HealthTarget(path="/run/shop/health.json")),
         ("./127.0.0.1:80", HealthTarget(path="./127.0.0.1:80")),
+        ("./:abc", HealthTarget(path="./:abc")),
         ("shop:health", HealthTarget(path="shop:health")),
         ("127.0.0.1:8081", HealthTarget(host="127.0.0.1", port=8081)),
         (":0", HealthTarget(host="127.0.0.1", port=0)),
@@ -97,7 +98,9 @@ def test_a_target_is_a_file_or_an_address(text: str, target: HealthTarget) -> No
     assert HealthTarget.parse(text) == target
 
 
-@pytest.mark.parametrize("text", ["", "/tmp", "somewhere/", ":65536"])
+@pytest.mark.parametrize(
+    "text", ["", "/tmp", "somewhere/", ":65536", ":abc", ":", "127.0.0.1:80a", "localhost:", "[::1]:x"]
+)
 def test_other_targets_are_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="--health"):
         HealthTarget.parse(text)

@@ -6,6 +6,7 @@ cannot say that it is well: what it published last grows old.
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import threading
@@ -56,12 +57,25 @@ class HealthTarget(msgspec.Struct, frozen=True):
             if int(port) > _PORT_MAX:
                 raise ValidationError(f"--health: a port is a number up to {_PORT_MAX}, got {port}")
             return cls(host=host.strip("[]") or "127.0.0.1", port=int(port))
+        if colon and _is_host(host):
+            raise ValidationError(
+                f"--health takes HOST:PORT, and the port is a number up to {_PORT_MAX}; got {text!r}. "
+                f"A file of that name is ./{text}"
+            )
         if not text or text.endswith("/") or Path(text).is_dir():
             raise ValidationError(
                 f"--health takes a file, such as /run/shop/health.json, or HOST:PORT, such as 127.0.0.1:8081; "
                 f"got {text!r}"
             )
         return cls(path=text)
+
+
+def _is_host(host: str) -> bool:
+    """Whether it can hardly be meant as the beginning of a file's name: none, this machine, or an address."""
+    try:
+        return host in ("", "localhost") or bool(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return False
 
 
 class Chart:
