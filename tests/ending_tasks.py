@@ -53,3 +53,18 @@ def thread() -> None:
     """Sits in a thread."""
     mark("thread")
     _wait()
+
+
+@jm.task(broker)
+async def stops_the_loop() -> None:
+    """Stops the loop of its worker, and ends."""
+    mark("stops_the_loop")
+    asyncio.get_running_loop().stop()
+
+
+@jm.task(broker)
+async def stops_the_loop_and_waits() -> None:
+    """Stops the loop of its worker, and would go on."""
+    mark("stops_the_loop_and_waits")
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(3_600)

@@ -76,7 +76,7 @@ class Worker:
         self.on_boot()
         try:
             with Signals() as signals:
-                return run_to_its_end(self._work(started, signals))
+                return run_to_its_end(self._work(started, signals), self._in_loop)
         finally:
             self.on_shutdown()
 
@@ -100,6 +100,9 @@ class Worker:
         finally:
             with self._guard:
                 self._foreman, self._stopping = None, False
+
+    def _in_loop(self) -> str:
+        return self._foreman.in_loop() if self._foreman is not None else ""
 
     def stop(self) -> None:
         """Let it drain and leave; from any thread, and before it is ready too. The next `run` begins anew."""

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import FORCED_EXIT_SECONDS, LET_GO_SECONDS
 from .broker import bind_all
-from .errors import MultipleBrokersError
+from .errors import LoopStopped, MultipleBrokersError
 from .foreman.foreman import Foreman
 from .health.report import HealthTarget, reporting
 from .health.service_manager import notify
@@ -99,12 +99,24 @@ async def work(
     return foreman.statistics
 
 
-def run_to_its_end(main: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`, but who refuses to be cancelled, or sits in a thread of the loop's, is not waited for."""
+def run_to_its_end(main: Coroutine[Any, Any, T], in_loop: Callable[[], str]) -> T:
+    """As `asyncio.run`, but who refuses to be cancelled, or sits in a thread of the loop's, is not waited for.
+
+    `LoopStopped` if somebody has stopped the loop: `in_loop()` names the tasks that run in it.
+    """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(main)
+    except RuntimeError as error:
+        if all(each.get_coro() is not main for each in asyncio.all_tasks(loop)):
+            raise  # it has ended with that
+        running = in_loop()
+        raise LoopStopped(
+            "the worker's event loop was stopped, by loop.stop() or the like in an async task that had just ended"
+            + (f" or that ran: {running}" if running else "")
+            + ". Let no task stop the loop that it runs in. What the worker held returns when its lease is over."
+        ) from error
     finally:
         try:
             _let_go(loop)

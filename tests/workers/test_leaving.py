@@ -124,6 +124,23 @@ def test_a_thread_that_a_task_has_left_behind_does_not_keep_its_worker(place: Pl
     assert "left:" in out
 
 
+@pytest.mark.parametrize("task", [ending_tasks.stops_the_loop, ending_tasks.stops_the_loop_and_waits])
+def test_a_worker_whose_loop_was_stopped_says_so_and_by_whom_it_may_have_been(
+    place: Place, start: Start, task: Task[Any, Any]
+) -> None:
+    worker = start()
+    other = place.submit(ending_tasks.refuses)
+    place.marked("refuses")
+    message = place.submit(task)
+    _, err = worker.communicate(timeout=10)
+    assert worker.returncode == 1
+    assert "event loop was stopped, by loop.stop() or the like in an async task that had just ended or that ran:" in err
+    assert f"refuses {other.uuid}" in err
+    if task is ending_tasks.stops_the_loop_and_waits:
+        assert f"{task.name} {message.uuid}" in err
+    assert len(err.splitlines()) == 1, err
+
+
 @pytest.mark.parametrize("task", [ending_tasks.refuses, ending_tasks.blocks])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once_whatever_runs(

@@ -18,7 +18,7 @@ from typing import Final
 from ...journal.limits import ABANDON_SECONDS
 from ..errors import TaskTimeoutError
 from .base import Crew, Run, count_begun
-from .pipeline import Outcome, Tasks, run_coroutine
+from .pipeline import Job, Outcome, Tasks, run_coroutine
 
 # After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
 _JOBS_IN_A_ROW_MAX: Final = 64
@@ -45,6 +45,10 @@ class CoroutineCrew(Crew):
     def running(self) -> int:
         """How many jobs run now."""
         return len(self._running)
+
+    def in_hand(self) -> list[Job]:
+        """The jobs that run, and those that have ended and were not collected yet."""
+        return [run.job for run in self._running.values()] + [outcome.job for outcome in self._done]
 
     def long_running(self, begun_before: float) -> int:
         """See `Crew.long_running`: a runner that takes its next job moves to the end."""

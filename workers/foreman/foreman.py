@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from ...journal.asynchronous import AsyncJournal
 from ...journal.event import Event
@@ -54,6 +54,8 @@ from .reader import Reader
 from .sessions import OwnSessions
 
 logger = logging.getLogger("journeyman.worker")
+
+_TASKS_NAMED: Final = 8
 
 
 class Foreman:
@@ -167,6 +169,14 @@ class Foreman:
             f"{max(0, claims - running):,} outcomes could not be written to the journal, and {running:,} tasks still "
             "run. Nothing is lost: these tasks return when the lease is over, and run again"
         )
+
+    def in_loop(self) -> str:
+        """Which tasks run in the loop, by name and id; empty if none does."""
+        crews = [lane.crew for lane in self._lanes.values() if isinstance(lane.crew, CoroutineCrew)]
+        tasks = [f"{job.state.name} {job.state.id}" for crew in crews for job in crew.in_hand()]
+        named = ", ".join(tasks[:_TASKS_NAMED])
+        more = f" and {len(tasks) - _TASKS_NAMED:,} more" if len(tasks) > _TASKS_NAMED else ""
+        return f"{named}{more}"
 
     @property
     def _running(self) -> int:
