@@ -107,6 +107,12 @@ LET_GO_SECONDS: Final = 0.5
 # How long after a worker should have given up by itself its process is ended, in seconds.
 FORCED_EXIT_SECONDS: Final = 1.0
 
+# So many dead letters are told of one by one in a worker's log in so many seconds; of the others it is said how many.
+DEAD_LETTER_LINES_MAX: Final = 10
+DEAD_LETTER_LINES_SECONDS: Final = 1.0
+# How much of a failure's reason is told there, in characters.
+FAILURE_CHARS_MAX: Final = 500
+
 # How many finished tasks a view remembers, in log order: an id seen before is refused that far back.
 FINISHED_TASKS_KEPT: Final = 50_000
 # How many dead letters can still be requeued.

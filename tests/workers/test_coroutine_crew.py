@@ -154,7 +154,7 @@ async def test_who_does_not_end_when_it_is_cancelled_is_given_up(
     )
     assert floor.task(message).attempts == 1
     assert ended == (["goes on"] if how == "goes on" else [])
-    (warning,) = [record.getMessage() for record in caplog.records if "cannot be stopped" in record.getMessage()]
+    (warning,) = [record.getMessage() for record in caplog.records if "cannot be stopped: it" in record.getMessage()]
     assert message.uuid in warning
 
 

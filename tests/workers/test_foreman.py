@@ -12,12 +12,18 @@ import pytest
 from floor import LEASE_MS, Floor, RepeatingLog, in_loop, named
 from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Draft, Event
-from journeyman.journal.limits import LEASE_MS_MIN, STEAL_DELAY_APPENDS, STEAL_DELAY_SECONDS, STEAL_DELAY_SECONDS_MAX
+from journeyman.journal.limits import (
+    DEAD_LETTER_LINES_MAX,
+    LEASE_MS_MIN,
+    STEAL_DELAY_APPENDS,
+    STEAL_DELAY_SECONDS,
+    STEAL_DELAY_SECONDS_MAX,
+)
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Message, Settings, State, ValidationError
 from journeyman.workers.broker import submission
-from journeyman.workers.foreman import lane
+from journeyman.workers.foreman import dead_letters, lane
 from journeyman.workers.rules import names
 from journeyman.workers.rules.rendezvous import Rendezvous
 from waiting import reached, wait_until
@@ -310,6 +316,78 @@ async def test_timeouts_are_kept_while_the_journal_is_away() -> None:
         away.on = False
         await floor.finished(names.FAILED)
         assert "TaskTimeoutError" in floor.events(names.FAILED)[0].context["exception"]["name"]
+
+
+def fail(number: int = 0) -> None:
+    raise ValueError(f"no such\nnumber: {number}\x1b[2J")
+
+
+def lines(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if words in record.getMessage()]
+
+
+@in_loop
+async def test_what_has_failed_for_good_is_told_in_a_line_and_a_retry_to_those_who_ask(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "journeyman.worker")
+    floor, tasks = Floor(), named(work=fail)
+    tasks["work"].max_retries = 1
+    message = await floor.submit(tasks["work"], 7)
+    async with floor.worker(tasks, QUICK):
+        await floor.finished(names.FAILED)
+    why = "ValueError: no such number: 7 [2J"
+    assert lines(caplog, "for good") == [f"task work {message.uuid} has failed for good, after 2 attempts: {why}"]
+    assert lines(caplog, "again") == [f"task work {message.uuid} has failed and is tried again, after 1 attempt: {why}"]
+    assert {record.levelname for record in caplog.records if "attempt" in record.getMessage()} == {"WARNING", "DEBUG"}
+
+
+@in_loop
+async def test_a_hook_that_failed_is_told_with_what_it_was_asked_about(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "journeyman.worker")
+    floor, tasks = Floor(), named(work=fail)
+    tasks["work"].retry_at = lambda message: 1e300  # type: ignore[method-assign]
+    await floor.submit(tasks["work"])
+    async with floor.worker(tasks, QUICK):
+        await floor.finished(names.FAILED)
+    [line] = lines(caplog, "for good")
+    assert "[2J; and its do_retry or retry_at with ValueError: retry_at gives a time" in line
+
+
+@in_loop
+async def test_a_storm_of_failures_is_counted_and_not_told_one_by_one(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "DEAD_LETTER_LINES_SECONDS", 3_600.0)
+    caplog.set_level(logging.WARNING, "journeyman.worker")
+    floor, tasks = Floor(), named(work=fail)
+    tasks["work"].max_retries = 0
+    for number in range(100):
+        await floor.submit(tasks["work"], number)
+    async with floor.worker(tasks, QUICK):
+        await floor.finished(names.FAILED, 100)
+    assert len(lines(caplog, "has failed for good")) == DEAD_LETTER_LINES_MAX
+    assert [line.split(":")[0] for line in lines(caplog, "more tasks")] == [
+        f"{100 - DEAD_LETTER_LINES_MAX} more tasks have failed for good"
+    ]
+
+
+@in_loop
+async def test_how_many_were_left_out_is_told_when_the_storm_is_over_though_nothing_else_happens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "journeyman.worker")
+    floor, tasks = Floor(), named(work=fail)
+    tasks["work"].max_retries = 0
+    for number in range(3 * DEAD_LETTER_LINES_MAX):
+        await floor.submit(tasks["work"], number)
+
+    def told() -> int:
+        counted = sum(int(line.split()[0]) for line in lines(caplog, "more tasks"))
+        return counted + len(lines(caplog, "has failed for good"))
+
+    async with floor.worker(tasks, QUICK):
+        await reached(lambda: told() == 3 * DEAD_LETTER_LINES_MAX, "each to be told of or counted")
 
 
 @in_loop

@@ -272,7 +272,9 @@ def test_a_program_ends_without_a_word_though_a_coroutine_was_given_up(place: Pl
             wait_until(lambda: place.task(message).state is State.FAILED, "it to be given up")
             process.terminate()
             out, err = process.communicate(timeout=10)
-            assert (process.returncode, out, err.count("\n")) == (0, "run 0\n", 1), err
+            assert (process.returncode, out, err.count("\n")) == (0, "run 0\n", 2), err
+            assert "cannot be stopped: it goes on" in err
+            assert "has failed for good, after 1 attempt" in err
             assert "cannot be stopped" in err
         finally:
             process.kill()

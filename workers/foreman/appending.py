@@ -16,6 +16,7 @@ from ..rules.decide import Beat
 from ..rules.view import TaskView, Verdict
 from ..rules.watch import Watch
 from ..settings import Statistics
+from .dead_letters import DeadLetters, tell_retry
 from .entries import Entry, Written, outcome_entry
 from .reader import Reader
 from .sessions import OwnSessions
@@ -48,6 +49,7 @@ class Appending:
         self._watch = watch
         self._lease_seconds = lease_seconds
         self._statistics = statistics
+        self.dead_letters = DeadLetters()
         self.seconds = 0.0
 
     async def append(self, entries: Sequence[Entry], sessions: OwnSessions) -> Sequence[Event]:
@@ -108,19 +110,24 @@ class Appending:
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
             elif event.name in names.OUTCOMES:
-                self._count(event.name, entry.fact.task, accepted=accepted)
+                self._count(event.name, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._watch.probed(self._view, partition, begun, time.monotonic())
         self._reader.skip(partition, own[-1][1].offset + 1)
 
-    def _count(self, name: str, task_id: str, *, accepted: bool) -> None:
-        counts = self._statistics
+    def _count(self, name: str, entry: Entry, *, accepted: bool) -> None:
+        counts, task_id = self._statistics, entry.fact.task
+        task = self._view.find(task_id)
         if not accepted:
             counts.refused += 1
             logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
         elif name == names.RETRIED:
             counts.retried += 1
+            if task is not None:
+                tell_retry(task, entry.draft.context)
         elif name == names.FAILED:
             counts.failed += 1
+            if task is not None:
+                self.dead_letters.tell(task, entry.draft.context)
         else:
             counts.interrupted += 1
