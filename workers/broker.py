@@ -20,7 +20,7 @@ class Broker:
 
     def __init__(self, journal: Journal | str | None = None) -> None:
         if journal is not None:
-            _check_journal(journal, "Broker")
+            check_journal(journal, "Broker")
         self._opening = threading.Lock()
         self._journal, self._url = _named(journal)
         tell_of_forks(self)
@@ -46,7 +46,7 @@ class Broker:
 
     def bind(self, journal: Journal | str) -> None:
         """Use `journal` from now on; a worker has the brokers of its tasks use its own."""
-        _check_journal(journal, "bind")
+        check_journal(journal, "bind")
         with self._opening:
             self._journal, self._url = _named(journal)
 
@@ -100,7 +100,8 @@ def _named(journal: Journal | str | None) -> tuple[Journal | None, str | None]:
     return None, None if journal is None else anchored(journal)
 
 
-def _check_journal(journal: object, taker: str) -> None:
+def check_journal(journal: object, taker: str) -> None:
+    """Refuse what is neither a journal nor its URL; `taker` is who was given it."""
     if not isinstance(journal, Journal | str):
         raise TypeError(
             f"{taker}() takes a Journal or its URL, got a value of type {type(journal).__name__}; pass a URL such as "

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeGuard
 
 import msgspec
 import uuid_utils
@@ -82,7 +82,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def _check(self) -> None:
         """Say what breaks a rule, if anything does."""
-        if not _is_whole(self.priority) or self.priority < 0:
+        if not is_whole(self.priority) or self.priority < 0:
             raise ValidationError(f"a priority is a whole number from 0 up (lower runs first), got {self.priority!r}")
         if not isinstance(self.uuid, str) or not 0 < len(self.uuid) <= TASK_ID_CHARS_MAX:
             raise ValidationError(
@@ -92,9 +92,9 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             raise ValidationError(
                 f"a message names its task and its queue, got {self.task_name!r:.80} and {self.queue!r:.80}"
             )
-        if self.max_retries is not None and not _is_whole(self.max_retries):
+        if self.max_retries is not None and not is_whole(self.max_retries):
             raise ValidationError(f"max_retries is a whole number, or None for no end, got {self.max_retries!r}")
-        if not (_is_whole(self.delay) and _is_whole(self.timeout) and self.delay >= 0 and self.timeout > 0):
+        if not (is_whole(self.delay) and is_whole(self.timeout) and self.delay >= 0 and self.timeout > 0):
             raise ValidationError(
                 f"delay is 0 ms or more and timeout more than 0 ms, whole numbers, got {self.delay!r} and "
                 f"{self.timeout!r}"
@@ -171,7 +171,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self
 
 
-def _is_whole(number: object) -> bool:
+def is_whole(number: object) -> TypeGuard[int]:
+    """Whether it is a whole number; True and False are none."""
     return isinstance(number, int) and not isinstance(number, bool)
 
 

@@ -16,10 +16,12 @@ from msgspec.structs import replace
 from ..journal.limits import ENFORCE_MS_DEFAULT, THREADS_DEFAULT
 from ..journal.synchronous import Journal
 from .backoff import Backoff
+from .broker import check_journal
 from .errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
 from .foreman.foreman import Foreman
 from .health.report import HealthTarget
 from .loading import collect_tasks
+from .message import is_whole
 from .settings import Settings, Statistics, Subset, processes_default
 from .signals import Signals
 from .task import MECHANISMS, Task
@@ -53,7 +55,9 @@ class Worker:
         health: HealthTarget | str | None = None,
     ) -> None:
         self.tasks = _of(_by_name(tasks), mechanisms)
-        self.settings = settings or Settings()
+        if journal is not None:
+            check_journal(journal, type(self).__name__)
+        self.settings = _settings(settings)
         _check_subset(self.settings.queues, self.tasks)
         self._journal = journal.asynchronous.opening_url if isinstance(journal, Journal) else journal
         self._health = HealthTarget.parse(health) if isinstance(health, str) else health
@@ -155,8 +159,8 @@ class ThreadWorkerPool(Worker):
         self.slot_wait_interval, self.backoff = slot_wait_interval, backoff
         own = _of(_by_name(tasks), ["thread"])
         pool = replace(
-            settings or Settings(),
-            queues=_subset(own, settings, queues, subset, task_specific_mode=task_specific_mode),
+            _settings(settings),
+            queues=_subset(own, _settings(settings), queues, subset, task_specific_mode=task_specific_mode),
             threads=n_threads,
             thread_processes=_positive("n_processes", n_processes),
             process_floor=n_process_floor,
@@ -192,27 +196,37 @@ class ProcessWorkerPool(Worker):
         self.slot_wait_interval, self.backoff = slot_wait_interval, backoff
         own = _of(_by_name(tasks), ["process"])
         pool = replace(
-            settings or Settings(),
-            queues=_subset(own, settings, queues, subset, task_specific_mode=task_specific_mode),
+            _settings(settings),
+            queues=_subset(own, _settings(settings), queues, subset, task_specific_mode=task_specific_mode),
             processes=_positive("n_processes", n_processes),
             enforce_ms=prune_interval,
         )
         super().__init__(own, journal, pool, health=health)
 
 
+def _settings(settings: Settings | None) -> Settings:
+    if not isinstance(settings, Settings | None):
+        raise ValidationError(f"settings are given as Settings(threads=8), for example, got {settings!r:.80}")
+    return settings or Settings()
+
+
 def _positive(name: str, count: int | None) -> int:
     if count is None:
         return processes_default()
-    if count < 1:
-        raise ValidationError(f"{name} must be at least 1, got {count!r}")
+    if not is_whole(count) or count < 1:
+        raise ValidationError(f"{name} must be at least 1, a whole number, got {count!r:.80}")
     return count
 
 
 def _by_name(tasks: Tasks) -> dict[str, Task[Any, Any]]:
     if isinstance(tasks, str):
         return collect_tasks(tasks)
+    if not isinstance(tasks, Iterable):
+        raise ValidationError(f"tasks are given in a list, or as the name of their package, got {tasks!r:.80}")
     named: dict[str, Task[Any, Any]] = {}
     for task in tasks.values() if isinstance(tasks, Mapping) else tasks:
+        if not isinstance(task, Task):
+            raise ValidationError(f"a worker runs tasks, which are functions decorated with @task, got {task!r:.80}")
         if named.setdefault(task.name, task) is not task:
             raise TaskNameCollisionError(f"two tasks are called {task.name!r}; give one of them another name")
     return named
@@ -234,14 +248,14 @@ def _of(tasks: Mapping[str, Task[Any, Any]], mechanisms: Collection[str]) -> dic
 
 def _subset(
     tasks: Mapping[str, Task[Any, Any]],
-    settings: Settings | None,
+    settings: Settings,
     queues: Subset | None,
     subset: Subset | None,
     *,
     task_specific_mode: bool,
 ) -> Subset:
     """What a pool serves: what it is given, else its tasks' own queues, in the order of their names."""
-    given = [each for each in (queues, subset, settings.queues if settings is not None else None) if each is not None]
+    given = [each for each in (queues, subset, settings.queues) if each is not None]
     if len(given) > 1:
         raise ValidationError("queues, subset and the settings' queues mean the same: give one of them")
     served = given[0] if given else sorted({task.queue for task in tasks.values()})

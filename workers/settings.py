@@ -1,7 +1,7 @@
 """How a worker works, and what it has done."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from ..journal.limits import (
     THREADS_MAX,
 )
 from .errors import ValidationError
+from .message import is_whole
 from .rules.selection import QUEUE_ORDERS, QueueOrder, Selection
 
 # Queues in order of preference; as a mapping, for each of them the tasks to which it is narrowed, or None for all.
@@ -69,7 +70,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what no worker can work with: `ValidationError` names the bounds."""
         for name, lowest, highest in _BOUNDS:
             value = getattr(self, name)
-            if value is not None and not lowest <= value <= highest:
+            if value is None and name == "priority_ageing_ms":
+                continue
+            if not (is_whole(value) or (name == "drain_seconds" and isinstance(value, float))):
+                kind = "number" if name == "drain_seconds" else "whole number"
+                raise ValidationError(f"{name} must be a {kind} from {lowest:,} to {highest:,}, got {value!r:.80}")
+            if not lowest <= value <= highest:
                 raise ValidationError(f"{name} must be from {lowest:,} to {highest:,}, got {value!r}")
         _check_queues(self.queues)
         _check_order(self.queue_order, self.queue_weights, self.queues)
@@ -104,6 +110,8 @@ _BOUNDS = (
 def _check_queues(queues: Subset | None) -> None:
     if queues is None:
         return
+    if not isinstance(queues, Collection) or not all(isinstance(queue, str) for queue in queues):
+        raise ValidationError(f"queues must be names, in a list or as the keys of a mapping, got {queues!r:.80}")
     if isinstance(queues, str) or not queues or len(set(queues)) < len(queues) or not all(queues):
         got = repr(queues) if isinstance(queues, str) else ", ".join(queues) or "none"
         raise ValidationError(f"queues must be different names, at least one, got {got}")
@@ -121,7 +129,7 @@ def _check_order(order: Any, weights: Mapping[str, int], queues: Subset | None) 
     if weights and order != "fair":
         raise ValidationError("queue_weights say how queues share; that needs queue_order='fair'")
     for queue, weight in weights.items():
-        if not 1 <= weight <= QUEUE_WEIGHT_MAX:
+        if not is_whole(weight) or not 1 <= weight <= QUEUE_WEIGHT_MAX:
             raise ValidationError(f"a queue weighs from 1 to {QUEUE_WEIGHT_MAX:,}, got {weight!r} for {queue!r}")
         if queues is not None and queue not in queues:
             raise ValidationError(f"queue_weights names {queue!r}, which is not among the queues {', '.join(queues)}")

@@ -9,7 +9,7 @@ from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
 from .errors import ValidationError
-from .message import Message
+from .message import Message, is_whole
 from .rules.names import QUEUE_DEFAULT
 
 P = ParamSpec("P")
@@ -43,6 +43,7 @@ class Task(Generic[P, R]):
         *,
         no_positional_args: bool = False,
     ) -> None:
+        _check(function, name, timeout, max_retries, backoff)
         mechanism = _checked_mechanism(function, mechanism)
         self.function = function
         self.broker = broker
@@ -165,6 +166,24 @@ def _takes_message(function: Callable[..., Any]) -> bool:
     return parameter is not None and parameter.annotation in (inspect.Parameter.empty, Message, "Message")
 
 
+def _check(function: object, name: object, timeout: object, max_retries: object, backoff: object) -> None:
+    """Refuse what no task can be made of; `ValidationError` says what was expected."""
+    if not callable(function):
+        raise ValidationError(f"a task is made of a function, got {function!r:.80}")
+    if not (name or hasattr(function, "__name__")):
+        raise ValidationError(f"{function!r:.80} has no name under which workers could know it: give it one by name=…")
+    if not (name is None or isinstance(name, str)):
+        raise ValidationError(f"the name of a task is a string, got {name!r:.80}")
+    if not is_whole(timeout) or not timeout > 0:
+        raise ValidationError(f"timeout is a whole number of ms, more than 0, got {timeout!r:.80}")
+    if max_retries is not None and (not is_whole(max_retries) or max_retries < 0):
+        raise ValidationError(f"max_retries is a whole number from 0 up, or None for no end, got {max_retries!r:.80}")
+    if not (backoff is None or isinstance(backoff, Backoff)):
+        raise ValidationError(
+            f"backoff is a Backoff, such as ConstantBackoff(5_000), or None for no wait, got {backoff!r:.80}"
+        )
+
+
 def _checked_mechanism(function: Callable[..., Any], mechanism: str | None) -> str:
     is_coroutine = inspect.iscoroutinefunction(function)
     if mechanism is None:
@@ -172,8 +191,9 @@ def _checked_mechanism(function: Callable[..., Any], mechanism: str | None) -> s
     if mechanism not in MECHANISMS:
         raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {mechanism!r}")
     if (mechanism == "async") != is_coroutine:
+        named = str(getattr(function, "__qualname__", function))
         raise ValidationError(
             f"mechanism 'async' is for coroutine functions (async def), and they have no other; "
-            f"{function.__qualname__} is {'one' if is_coroutine else 'none'}, got {mechanism!r}"
+            f"{named:.80} is {'one' if is_coroutine else 'none'}, got {mechanism!r}"
         )
     return mechanism

@@ -148,7 +148,9 @@ def test_an_exception_is_told_and_tried_again_counted_from_the_failure() -> None
      (None, 10_000, "task.retried")],
 )  # fmt: skip
 def test_it_is_tried_again_as_often_as_it_may_be(max_retries: int | None, attempts: int, name: str) -> None:
-    assert outcome_of(task_of(fails(OSError()), max_retries), attempts=attempts).name == name
+    task = task_of(fails(OSError()))
+    task.max_retries = max_retries  # as it may stand in a journal: a task of today takes none below 0
+    assert outcome_of(task, attempts=attempts).name == name
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), StopIteration(), MemoryError()])
