@@ -55,6 +55,7 @@ class Alarm:
         self, moment: int, error: type[BaseException], within: Path | None = None, *, twice: bool = False
     ) -> None:
         self.rang = False
+        self._over = False
         self._signals = [signal.SIGINT, signal.SIGTERM][: 1 + twice]
         self._left = moment
         self._error = error
@@ -79,13 +80,15 @@ class Alarm:
             if self._left > 0:
                 raise
         finally:
+            self._over = True  # where threads change, a signal may be pending for longer than the next look
             for each, handler in zip(self._signals, former, strict=True):
                 signal.signal(each, handler)
         return result
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         self.rang = True
-        raise self._error
+        if not self._over:
+            raise self._error
 
     def _enter(self, frame: FrameType, _what: str, _arg: object) -> Callable[..., Any] | None:
         if self._left <= 0 or not frame.f_code.co_filename.startswith(self._within):

@@ -6,6 +6,7 @@ commits.
 
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -249,7 +250,12 @@ class Inserter:
 
     def connected(self) -> apsw.Connection:
         """The connection; for who holds both locks and `engine`."""
-        self._presence.check()
+        presence = self._presence
+        if (
+            self._connection is not None and time.monotonic() < presence.good_until
+        ):  # no call on the way of most appends
+            return self._connection
+        presence.check()
         if self._connection is None:
             with contextlib.suppress(apsw.Error):
                 self.disconnect()  # an interrupt may have left it in the midst of a transaction

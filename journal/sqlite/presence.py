@@ -15,16 +15,19 @@ from ..limits import FILE_CHECK_SECONDS
 
 
 class Presence:
-    """The file at `path` as it is now; `OSError` if there is none."""
+    """The file at `path` as it is now; `OSError` if there is none.
+
+    Until the monotonic time `good_until` nobody looks again.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._inode = _inode_at(path)
-        self._look_again_at = 0.0
+        self.good_until = 0.0
 
     def check(self) -> None:
         """Raise `JournalGone` if the file was removed or replaced; looks at most every `FILE_CHECK_SECONDS`."""
-        if time.monotonic() >= self._look_again_at:
+        if time.monotonic() >= self.good_until:
             self._look()
 
     def connect(self, connect: Callable[[], apsw.Connection]) -> apsw.Connection:
@@ -55,7 +58,7 @@ class Presence:
                 f"the journal's file {self._path} was removed or replaced while it was open; nothing more is read "
                 "from the old one or appended to it. Close the journal and open it again; a worker is started again."
             )
-        self._look_again_at = now + FILE_CHECK_SECONDS
+        self.good_until = now + FILE_CHECK_SECONDS
 
 
 def _inode_at(path: str) -> tuple[int, int]:
