@@ -62,7 +62,7 @@ def _named(task: TaskState) -> str:
 def _why(task: TaskState, context: bytes) -> str:
     """The attempts so far and the reason, in one line."""
     said = orjson.loads(context)
-    reason = _error(said["exception"])
+    reason = _error(said.get("exception"))
     if "hook" in said:
         reason += f"; and its do_retry or retry_at with {_error(said['hook'])}"
     line = " ".join(reason.translate(_CONTROL).split())
@@ -70,5 +70,5 @@ def _why(task: TaskState, context: bytes) -> str:
     return f"after {attempts}: {line[:FAILURE_CHARS_MAX]}"
 
 
-def _error(exception: dict[str, str]) -> str:
-    return f"{exception['name']}: {exception['text']}"
+def _error(exception: dict[str, str] | None) -> str:
+    return f"{exception['name']}: {exception['text']}" if exception else "no reason given"
