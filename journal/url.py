@@ -50,6 +50,11 @@ def _given(url: str | None) -> str:
     return url
 
 
+def shown(url: str) -> str:
+    """The URL, fit to be shown: without a password."""
+    return redacted(url, urlsplit(url))
+
+
 def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
     """The query's options by name; one that is not `known` is refused, with what it may have meant."""
     given = dict(parse_qsl(parts.query, keep_blank_values=True))

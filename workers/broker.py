@@ -45,7 +45,10 @@ class Broker:
         return self._url
 
     def bind(self, journal: Journal | str) -> None:
-        """Use `journal` from now on; a worker has the brokers of its tasks use its own."""
+        """Use `journal` from now on; a worker has the brokers of its tasks use its own, also when it has left.
+
+        A journal that was in use before is left open: others may have it.
+        """
         check_journal(journal, "bind")
         with self._opening:
             self._journal, self._url = _named(journal)
@@ -81,16 +84,22 @@ class Broker:
         return self.journal.append(name, {"task": task_id}, key=task_id)
 
 
-def bind_all(brokers: Iterable[Broker], url: str) -> None:
+def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
     """Have the brokers of a worker's tasks use its journal: elsewhere nobody may run what its tasks submit.
 
     Where they name several journals it is meant that tasks submit to others, and only those that name none are bound.
+    Returns the URLs of journals that were named and are not used.
     """
     brokers = list(brokers)
     named = {broker.opening_url for broker in brokers if broker.has_journal}
+    given_up: set[str] = set()
     for broker in brokers:
-        if not broker.has_journal or (len(named) == 1 and broker.opening_url != url):
+        own = broker.opening_url
+        if own is None or (len(named) == 1 and own != url):
             broker.bind(url)
+            if own is not None:
+                given_up.add(own)
+    return given_up
 
 
 def _named(journal: Journal | str | None) -> tuple[Journal | None, str | None]:

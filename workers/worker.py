@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import FORCED_EXIT_SECONDS, LET_GO_SECONDS
+from ..journal.url import shown
 from .broker import bind_all
 from .errors import LoopStopped, MultipleBrokersError
 from .foreman.foreman import Foreman
@@ -32,19 +33,17 @@ def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | N
     """
     if url is not None:
         return url
-    brokers = {task.broker.opening_url: task.broker for task in tasks.values() if task.broker.has_journal}
-    if len(brokers) > 1:
-        shown = ", ".join(sorted(broker.journal.url for broker in brokers.values()))
-        raise MultipleBrokersError(f"the tasks use different journals: {shown}; name one with --journal")
-    return next(iter(brokers), None)
+    journals = {named for task in tasks.values() if (named := task.broker.opening_url) is not None}
+    if len(journals) > 1:
+        listed = ", ".join(sorted(map(shown, journals)))
+        raise MultipleBrokersError(f"the tasks use different journals: {listed}; name one with --journal")
+    return next(iter(journals), None)
 
 
 def _bind(tasks: Mapping[str, Task[Any, Any]], journal: AsyncJournal) -> None:
-    brokers, url = {task.broker for task in tasks.values()}, journal.opening_url
-    for broker in brokers:
-        if broker.has_journal and broker.opening_url != url:
-            logger.info("tasks of a broker of %s submit to this worker's journal, %s", broker.journal.url, journal.url)
-    bind_all(brokers, url)
+    brokers = {task.broker for task in tasks.values()}
+    for given_up in bind_all(brokers, journal.opening_url):
+        logger.info("what tasks submit goes to this worker's journal, %s, and not to %s", journal.url, shown(given_up))
 
 
 async def work(

@@ -15,7 +15,7 @@ from ..limits import FILE_CHECK_SECONDS
 
 
 class Presence:
-    """The file at `path` as it is now; `OSError` if there is none.
+    """The file that is at `path` as this is made; `OSError` if there is none.
 
     Until the monotonic time `good_until` nobody looks again.
     """

@@ -203,3 +203,45 @@ def test_what_a_task_submits_goes_to_the_journal_of_its_worker(
         last = jm.ResultStore(journal).get(_submit(journal, "first"), timeout=30_000)
         assert jm.ResultStore(journal).get(last, timeout=30_000) == "done"
     assert [path.name for path in shop.rglob("*.db")] == ["shop.db"]
+
+
+_SEVERAL = """
+    import journeyman as jm
+
+    one, other, open_ = jm.Broker("sqlite:///one.db"), jm.Broker("sqlite:///other.db"), jm.Broker()
+
+
+    @jm.task(one, mechanism="process")
+    def named():
+        return one.journal.url, other.journal.url, open_.journal.url
+
+
+    @jm.task(open_, mechanism="process")
+    def unnamed():
+        return one.journal.url, other.journal.url, open_.journal.url
+
+
+    @jm.task(other)
+    def elsewhere():
+        pass
+"""
+
+
+def test_children_submit_where_their_worker_does_if_brokers_name_several_journals(start: Start, shop: Path) -> None:
+    (shop / "several.py").write_text(textwrap.dedent(_SEVERAL))
+    worker = start("worker", "several", *OURS, JOURNEYMAN_JOURNAL="sqlite:///environment.db")
+    _line_with(worker.stdout, "is ready")
+    with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
+        for task in ("named", "unnamed"):
+            urls = jm.ResultStore(journal).get(_submit(journal, task), timeout=30_000)
+            assert [Path(url).name for url in urls] == ["one.db", "other.db", "shop.db"]
+
+
+def test_a_broker_whose_journal_cannot_be_used_here_keeps_no_worker_of_another_from_starting(
+    start: Start, shop: Path
+) -> None:
+    (shop / "far.py").write_text(
+        textwrap.dedent(_CHAIN.format(broker="'nosuch://ada:secret@far/shop'", mechanism="thread"))
+    )
+    worker = start("worker", "far", *OURS)
+    assert "is ready" in _line_with(worker.stdout, "is ready")

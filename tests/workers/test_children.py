@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import gc
 import os
 import pty
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -706,6 +708,22 @@ def test_a_child_says_which_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureF
 
     run()
     assert "there is no task 'wrapped' in loud, from which it was to be imported" in capfd.readouterr().err
+
+
+def test_a_child_that_has_died_is_forgotten_with_what_it_held(tmp_path: Path) -> None:
+    """A crew whose tasks kill their children would otherwise hold the rows of them all for minutes."""
+
+    @in_loop
+    async def run() -> None:
+        async with hand(tmp_path, single(1)) as crew:
+            await crew.ready(1)
+            child = weakref.ref(crew.crew._children[0])
+            crew.let("die")
+            crew.give("die")
+            await crew.has(1)
+            await reached(lambda: gc.collect() >= 0 and child() is None, "nobody to hold the dead child")
+
+    run()
 
 
 def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:

@@ -19,8 +19,6 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from ...journal.url import ENVIRONMENT_VARIABLE
-from ..broker import bind_all
 from ..loading import tasks_at
 from ..signals import ignore_signals
 from ..task import Task
@@ -101,9 +99,11 @@ def main(arguments: list[str]) -> None:
     permits, places = int(arguments[1]), int(arguments[2])
     os.set_inheritable(permits, False)
     frames = Frames(Orders)
-    tasks = tasks_at(_first_orders(sock, frames).homes)
-    if url := os.environ.get(ENVIRONMENT_VARIABLE):  # where the foreman says which journal is his
-        bind_all({task.broker for task in tasks.values()}, url)
+    first = _first_orders(sock, frames)
+    tasks = tasks_at(first.homes)
+    for name, url in first.journals.items():
+        if name in tasks and tasks[name].broker.opening_url != url:
+            tasks[name].broker.bind(url)
     child: Child | Group = Child(sock, permits, tasks)
     if places:
         child = Group(sock, permits, tasks, places, abandon=bool(int(arguments[3])), enforce_ms=int(arguments[4]))

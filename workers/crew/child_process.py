@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...journal.url import ENVIRONMENT_VARIABLE
 from ..errors import ValidationError
@@ -26,10 +26,24 @@ from .wire import Assignment, Frames, Orders, Reports, frame
 _SOCKET_BYTES: Final = 1 << 20
 
 
+class Journals(NamedTuple):
+    """Where what is submitted in a child goes, by URL: to the worker's `own`, and by the broker of each task.
+
+    The worker decides on it once, for all its tasks: a child knows some of them, and perhaps others. It has `own` in
+    its environment, for brokers that it meets later and that name none. Journals in memory nobody else would see.
+    """
+
+    own: str | None
+    by_task: dict[str, str]
+
+
+NO_JOURNALS: Final = Journals(None, {})
+
+
 class ChildProcess:
     """One child: `runs` are the jobs it was handed, in order; as many of them run as it has places."""
 
-    def __init__(self, arguments: Sequence[str], places: int, homes: dict[str, str], journal: str | None) -> None:
+    def __init__(self, arguments: Sequence[str], places: int, homes: dict[str, str], journals: Journals) -> None:
         self.sock, theirs = socket.socketpair()
         for end in (self.sock, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
@@ -42,7 +56,7 @@ class ChildProcess:
                 pass_fds=files,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
-                env=_environment(path, journal),
+                env=_environment(path, journals.own),
             )
         self.sock.setblocking(False)  # a child that does not read must not stop the loop
         self._unsent: deque[memoryview] = deque()
@@ -53,6 +67,7 @@ class ChildProcess:
         self.ready = False
         self.retiring = False
         self.stalled = False
+        self.readiness: asyncio.TimerHandle | None = None  # the look whether it is ready in time
         self.killed_since = ""
         self.late = False
         self.taken = 0
@@ -60,7 +75,7 @@ class ChildProcess:
         self._moved_at = 0.0
         self.first_peak_bytes = 0
         self.idle_since = time.monotonic()
-        self._send(Orders([], homes))
+        self._send(Orders([], homes, journals.by_task))
 
     def hand(self, runs: Sequence[Run]) -> None:
         """Hand over jobs, to be begun in this order after those that it has."""
@@ -195,11 +210,21 @@ class ChildProcess:
 
 
 def _environment(path: str, journal: str | None) -> dict[str, str]:
-    """A child's: where it finds the tasks' modules, and in which journal what it submits is run."""
-    own = {"PYTHONPATH": path}
-    if journal is not None and not journal.startswith("memory:"):  # nobody else would see that of another process
-        own[ENVIRONMENT_VARIABLE] = journal
-    return {**os.environ, **own}
+    """A child's: where it finds the tasks' modules, and which journal is its worker's."""
+    said = {} if journal is None else {ENVIRONMENT_VARIABLE: journal}
+    return {**os.environ, "PYTHONPATH": path, **said}
+
+
+def journals_of(tasks: Tasks, own: str) -> Journals:
+    """Where the worker of these tasks, whose brokers are bound, has what they submit go; `own` is its journal's URL."""
+    if _is_in_memory(own):
+        return NO_JOURNALS
+    named = {name: task.broker.opening_url for name, task in tasks.items()}
+    return Journals(own, {name: url for name, url in named.items() if url is not None and not _is_in_memory(url)})
+
+
+def _is_in_memory(url: str) -> bool:
+    return url.startswith("memory:")
 
 
 def homes_of(tasks: Tasks) -> dict[str, str]:

@@ -27,7 +27,7 @@ from ...journal.limits import (
 from ..errors import ProcessDiedError
 from ..rules import names
 from .base import Crew, Run
-from .child_process import ChildProcess, ending, homes_of
+from .child_process import ChildProcess, Journals, ending, homes_of
 from .elasticity import Bounds, Member, growth, spare
 from .pipeline import Job, Outcome, Tasks, unstarted
 from .wire import Reports
@@ -48,19 +48,18 @@ _KILLED_ALONG: Final = b',"reason":"its process was killed because of another ta
 class ChildrenCrew(Crew):
     """From `bounds.floor` up to `bounds.ceiling` children; made and used within the loop.
 
-    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journal` is the URL
-    of the journal to which what they submit goes; None leaves that to their brokers.
+    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journals` says
+    where what they submit goes.
     """
 
     def __init__(
-        self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str], journal: str | None
+        self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str], journals: Journals
     ) -> None:
         super().__init__(bounds.places * bounds.ceiling, tasks, wake)
         self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
         self._arguments = arguments
         self._homes = homes_of(tasks)
-        # Where the worker left brokers what they name, the children leave it, too.
-        self._journal = journal if all(task.broker.opening_url == journal for task in tasks.values()) else None
+        self._journals = journals
         self._children: list[ChildProcess] = []
         self._number = 0
         self._numbers: dict[int, Run] = {}
@@ -168,11 +167,11 @@ class ChildrenCrew(Crew):
         self._grow()
 
     def _spawn(self) -> None:
-        child = ChildProcess(self._arguments, self._bounds.places, self._homes, self._journal)
+        child = ChildProcess(self._arguments, self._bounds.places, self._homes, self._journals)
         self._children.append(child)
         loop = asyncio.get_running_loop()
         loop.add_reader(child.sock, self._read, child)
-        loop.call_later(CHILD_READY_SECONDS_MAX, self._look_if_ready, child)
+        child.readiness = loop.call_later(CHILD_READY_SECONDS_MAX, self._look_if_ready, child)
 
     def _shrink_later(self) -> None:
         """Look again when the children that are idle now have been so for long enough."""
@@ -325,6 +324,9 @@ class ChildrenCrew(Crew):
 
     def _forget(self, child: ChildProcess) -> None:
         self._children.remove(child)
+        child.runs.clear()
+        if child.readiness is not None:
+            child.readiness.cancel()  # it would keep the child, and the rows of its jobs, for as long
         asyncio.get_running_loop().remove_reader(child.sock)
         child.let_go()
 

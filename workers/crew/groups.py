@@ -16,6 +16,7 @@ from typing import Final
 
 from ...journal.limits import ABANDON_SECONDS, ENFORCE_MS_DEFAULT
 from .base import Run
+from .child_process import NO_JOURNALS, Journals
 from .children import ChildrenCrew
 from .elasticity import Bounds
 from .pipeline import Tasks
@@ -39,10 +40,10 @@ class GroupCrew(ChildrenCrew):
         *,
         abandon: bool = True,
         enforce_ms: int = ENFORCE_MS_DEFAULT,
-        journal: str | None = None,
+        journals: Journals = NO_JOURNALS,
     ) -> None:
         self._abandon = abandon
-        super().__init__(bounds, tasks, wake, [str(bounds.places), f"{abandon:d}", str(enforce_ms)], journal)
+        super().__init__(bounds, tasks, wake, [str(bounds.places), f"{abandon:d}", str(enforce_ms)], journals)
 
     def _over(self, run: Run, monotonic: float) -> bool:
         return self._abandon and monotonic >= run.deadline + KILL_SECONDS and not run.timed_out

@@ -6,6 +6,7 @@ A timeout kills the child, so it stops anything, C code included; another child 
 from collections.abc import Callable
 
 from .base import Run
+from .child_process import NO_JOURNALS, Journals
 from .children import ChildrenCrew
 from .elasticity import Bounds
 from .pipeline import Tasks
@@ -15,9 +16,9 @@ class ProcessCrew(ChildrenCrew):
     """From `floor` up to `size` child processes; see `ChildrenCrew`."""
 
     def __init__(
-        self, size: int, tasks: Tasks, wake: Callable[[], None], *, floor: int = 1, journal: str | None = None
+        self, size: int, tasks: Tasks, wake: Callable[[], None], *, floor: int = 1, journals: Journals = NO_JOURNALS
     ) -> None:
-        super().__init__(Bounds(1, floor, size), tasks, wake, ["0"], journal)
+        super().__init__(Bounds(1, floor, size), tasks, wake, ["0"], journals)
 
     def _over(self, run: Run, monotonic: float) -> bool:
         return monotonic >= run.deadline and not run.timed_out

@@ -35,11 +35,13 @@ class Report(msgspec.Struct, array_like=True, gc=False):
 class Orders(msgspec.Struct, array_like=True):
     """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended.
 
-    `homes`, in the first orders of all: from which module to import each task.
+    In the first orders of all: `homes`, from which module to import each task, and `journals`, where what is submitted
+    by way of each task's broker goes.
     """
 
     assignments: list[Assignment]
     homes: dict[str, str] = {}
+    journals: dict[str, str] = {}
 
 
 class Reports(msgspec.Struct, array_like=True):

@@ -12,7 +12,9 @@ from ..rules.state import TaskState
 logger = logging.getLogger("journeyman.worker")
 
 # What an exception's text holds must neither break the line nor steer a terminal.
-_CONTROL: Final = dict.fromkeys((*range(32), *range(127, 160)), " ")
+_CONTROL: Final = dict.fromkeys(
+    (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), " "
+)
 
 
 class DeadLetters:

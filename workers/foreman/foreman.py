@@ -27,6 +27,7 @@ from ...journal.limits import (
     WATCH_INTERVAL_SECONDS,
 )
 from ..crew import Bounds, CoroutineCrew, Crew, GroupCrew, ProcessCrew, ThreadCrew
+from ..crew.child_process import Journals, journals_of
 from ..crew.pipeline import Job, gone
 from ..errors import OutcomesUnwritten
 from ..health.progress import Vitals
@@ -227,12 +228,16 @@ class Foreman:
                 settings.threads, tasks, self._wake_from_thread, self._appending.write_alone, abandon=abandon
             )
         bounds = Bounds(settings.threads, settings.process_floor, settings.thread_processes)
-        url = self._journal.opening_url
-        return GroupCrew(bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms, journal=url)
+        return GroupCrew(
+            bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms, journals=self._journals()
+        )
 
     def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
-        floor, url = self.settings.process_floor, self._journal.opening_url
-        return ProcessCrew(self.settings.processes, tasks, self._wake, floor=floor, journal=url)
+        floor = self.settings.process_floor
+        return ProcessCrew(self.settings.processes, tasks, self._wake, floor=floor, journals=self._journals())
+
+    def _journals(self) -> Journals:
+        return journals_of(self._tasks, self._journal.opening_url)
 
     def _begin(self, partitions: Sequence[int]) -> None:
         self._sessions = OwnSessions(self.view, partitions)
