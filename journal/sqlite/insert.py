@@ -250,16 +250,15 @@ class Inserter:
 
     def connected(self) -> apsw.Connection:
         """The connection; for who holds both locks and `engine`."""
-        presence = self._presence
-        if (
-            self._connection is not None and time.monotonic() < presence.good_until
-        ):  # no call on the way of most appends
-            return self._connection
+        presence, connection = self._presence, self._connection
+        # As `check` asks, but without a call on the way of most appends.
+        if connection is not None and time.monotonic() < presence.good_until:
+            return connection
         presence.check()
         if self._connection is None:
             with contextlib.suppress(apsw.Error):
                 self.disconnect()  # an interrupt may have left it in the midst of a transaction
-            connection = self._presence.connect(lambda: connect(self._path, self._synchronous))
+            connection = presence.connect(lambda: connect(self._path, self._synchronous))
             if not is_journal(connection, self._path):
                 raise damaged(self._path, "it is empty")
             connection.set_busy_timeout(0)  # who may wait says so: `begin`

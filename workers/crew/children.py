@@ -249,7 +249,7 @@ class ChildrenCrew(Crew):
 
     def _look_if_ready(self, child: ChildProcess) -> None:
         """End a child that hangs as it imports the tasks; this is told at once, since a kill may take its time, too."""
-        if child.ready or child not in self._children:
+        if child.ready:
             return
         child.late = True
         child.kill()
