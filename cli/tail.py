@@ -4,7 +4,7 @@ import select
 import sys
 import time
 from operator import attrgetter
-from typing import Annotated, Any, Final, Protocol, cast
+from typing import Annotated, Final, Protocol, cast
 
 import msgspec
 import orjson
@@ -17,7 +17,7 @@ from ..consumers.event import JournalEventBase
 from .failures import quiet_when_nobody_reads
 from .moments import parse_moment
 from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
+from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
 from .screen import console_for, printable, when
 
 _LOOK_SECONDS: Final = 1.0  # how often it is seen, while nothing happens, that nobody reads any more
@@ -69,7 +69,7 @@ def tail(
     begin = parse_moment(since, time.time()) if since is not None else 0.0
     printer: _Printer = _JSONLines() if as_json else _Lines()
     with existing_journal(journal) as opened, quiet_when_nobody_reads():
-        consumer = _Consumer(opened, topic, since=begin, include_sentinel=True, key=key)
+        consumer = _Consumer(opened, checked_topic(topic), since=begin, include_sentinel=True, key=key)
         consumer.start()
         try:
             _show(consumer, printer, follow=follow)
@@ -91,8 +91,7 @@ class _Event(JournalEventBase):
 
 
 class _Consumer(JournalConsumer):
-    def create_event(self, entry: Any, **_: Any) -> _Event:
-        return _Event(entry)
+    event_class = _Event
 
 
 class _Printer(Protocol):

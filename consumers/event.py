@@ -1,7 +1,7 @@
 """The event as a consumer hands it out."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
 from typing import Any, Final, cast
@@ -16,27 +16,50 @@ from ..journal.event import Event, encode_context
 # Stands for "nothing happened": what an empty event is made of. Equal in every process and at every time.
 EMPTY: Final = Event(0.0, "")
 _FIELDS: Final = ("timestamp", "name", "key", "writer", "seq", "version", "partition", "offset")
+_DEFAULTS: Final = (
+    ("timestamp", None),
+    ("name", None),
+    ("key", None),
+    ("writer", ""),
+    ("seq", 0),
+    ("version", 1),
+    ("partition", 0),
+    ("offset", -1),
+)
+_USUAL: Final = frozenset((float, str, kind, str, int, int, int, int) for kind in (str, type(None)))
+_KNOWN: Final = frozenset((*_FIELDS, "context"))
 _AMBIGUOUS: Final = frozenset(',="\\ \t\r\n')
 
 
-class JournalEventBase:
+class JournalEventBase(Mapping[str, Any]):
     """One event of a journal, or the empty event that marks the end of history.
 
-    `event` is an `Event` or a mapping with the fields of RFC 18 (`timestamp` in seconds since the epoch, `name`, and
-    where there is one a `context` object; `key`, `writer`, `seq`, `version`, `partition` and `offset` are understood
-    too, other fields are left aside). A mapping without a name, such as ``{}``, makes the empty event.
+    `event` is an `Event`, a mapping with the fields of RFC 18 (`timestamp` in seconds since the epoch, `name`, and
+    optionally a `context` object; `key`, `writer`, `seq`, `version`, `partition` and `offset` are understood too, other
+    fields are kept), or such an object as JSON text. A mapping without a name, such as ``{}``, makes the empty event.
 
-    Two are equal if they are of one class and hold the same event, with its position and all that a subclass added;
-    empty events are always equal. They can be hashed, copied and pickled.
+    An event is itself a read-only mapping of its fields: ``event["name"]``, ``event.get("key")``, ``"key" in event``,
+    ``dict(event)``. The empty event has no ``"name"``.
+
+    Two events are equal if they are of one class and hold the same event, with its position and all that a subclass
+    added; empty events are always equal. Events can be hashed, copied and pickled.
     """
 
-    __slots__ = ("_context", "_event")
+    __slots__ = ("_context", "_event", "_extra")
 
     _event: Event
     _context: dict[str, Any]
+    _extra: dict[str, Any]
 
-    def __init__(self, event: Event | Mapping[str, Any]) -> None:
-        self._event = event if isinstance(event, Event) else event_from_entry(event)
+    def __init__(self, event: Event | Mapping[str, Any] | str | bytes) -> None:
+        if isinstance(event, Event):
+            self._event = event
+            return
+        if isinstance(event, (str, bytes)):
+            event = _parsed(event)
+        self._event = event_from_entry(event)
+        if self._event is not EMPTY and not event.keys() <= _KNOWN:
+            self._extra = {name: event[name] for name in event.keys() - _KNOWN}
 
     # Read in C: a consumer's user touches these for each of millions of events.
     name: str = cast("str", property(attrgetter("_event.name"), doc="Dotted name, such as ``order.paid``."))
@@ -79,6 +102,32 @@ class JournalEventBase:
         """Whether this is the empty event: the end of history, not something that happened."""
         return not self._event.name
 
+    # --- the fields, as a mapping -----------------------------------------------------------------------------------
+
+    def __getitem__(self, field: str) -> Any:
+        if field == "context":
+            return self.context
+        if field == "timestamp" or (field == "name" and self._event.name):
+            return getattr(self._event, field)
+        return self._fields()[field]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields())
+
+    def __len__(self) -> int:
+        return len(self._fields())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _fields(self) -> dict[str, Any]:
+        fields = entry_of(self._event, self.context)
+        if hasattr(self, "_extra"):
+            fields.update(self._extra)
+        return fields
+
+    # --- what every object answers ----------------------------------------------------------------------------------
+
     def __str__(self) -> str:
         if self.is_empty():
             return "End of historical data stream"
@@ -111,6 +160,8 @@ class JournalEventBase:
     def _added(self) -> dict[str, Any]:
         """What a subclass keeps beside the event, in slots or not."""
         added = dict(getattr(self, "__dict__", {}))
+        if hasattr(self, "_extra"):
+            added["_extra"] = self._extra
         for kind in type(self).__mro__[: type(self).__mro__.index(JournalEventBase)]:
             slots = kind.__dict__.get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:
@@ -123,29 +174,60 @@ class JournalEventBase:
 _hold: Final = vars(JournalEventBase)["_event"].__set__
 
 
-def wrapped(events: Sequence[Event]) -> list[JournalEventBase]:
-    """A `JournalEventBase` for each of the journal's own events."""
-    made = list(map(JournalEventBase.__new__, repeat(JournalEventBase, len(events))))
+def wrapped(events: Sequence[Event], kind: type[JournalEventBase] = JournalEventBase) -> list[JournalEventBase]:
+    """A `JournalEventBase`, or one of its subclass `kind`, for each of the journal's own events."""
+    made = list(map(kind.__new__, repeat(kind, len(events))))
     deque(map(_hold, made, events), maxlen=0)
     return made
 
 
+def entry_of(event: Event, context: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The event as a dictionary, in the form of an RFC 18 object; the fields that are not known are left out."""
+    entry: dict[str, Any] = {"timestamp": event.timestamp, "name": event.name}
+    if not event.name:
+        del entry["name"]
+    entry["context"] = event.context if context is None else context
+    if event.key is not None:
+        entry["key"] = event.key
+    if event.writer:
+        entry["writer"], entry["seq"] = event.writer, event.seq
+    entry["version"] = event.version
+    if event.offset >= 0:
+        entry["partition"], entry["offset"] = event.partition, event.offset
+    return entry
+
+
+def _parsed(text: str | bytes) -> Mapping[str, Any]:
+    try:
+        entry: Mapping[str, Any] = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise InvalidEvent(f"not an event: {error}; got {text!r:.200}") from error
+    return entry
+
+
 def event_from_entry(entry: Mapping[str, Any]) -> Event:
     """The event an RFC 18 object describes; `InvalidEvent` says what is missing or of the wrong kind."""
-    if not isinstance(entry, Mapping):
-        raise InvalidEvent(f"an event is made of an Event or of a mapping such as a JSON object, got {entry!r:.80}")
+    if entry.__class__ is not dict:
+        if isinstance(entry, JournalEventBase):
+            return entry._event  # noqa: SLF001 - of its own class
+        if not isinstance(entry, Mapping):
+            raise InvalidEvent(f"an event is made of an Event or of a mapping such as a JSON object, got {entry!r:.80}")
     if not entry.get("name"):
         return EMPTY
     if entry.get("timestamp") is None:
         raise InvalidEvent(
             f"the event {entry['name']!r:.80} has no timestamp (seconds since the epoch): {entry!r:.200}"
         )
+    context = msgspec.Raw(encode_context(entry["name"], entry.get("context")))
+    fields = [entry.get(name, default) for name, default in _DEFAULTS]
+    if tuple(map(type, fields)) in _USUAL:  # what consumers hand to their hooks: no conversion is needed
+        timestamp, name, *rest = fields
+        return Event(timestamp, name, context, *rest)
     known = {name: entry[name] for name in _FIELDS if entry.get(name) is not None}
     try:
         event = msgspec.convert(known, Event)
     except msgspec.ValidationError as error:
         raise InvalidEvent(f"not an event: {error}; got {entry!r:.200}") from error
-    context = msgspec.Raw(encode_context(event.name, entry.get("context")))
     return msgspec.structs.replace(event, context_json=context)
 
 

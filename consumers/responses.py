@@ -32,7 +32,8 @@ class ResponseSource(Protocol):
         """The responses to the next events of one partition: any number, none too.
 
         Entries that are events, or mappings with their `partition` and `offset`, let a consumer resume exactly at each
-        of them; after other entries it resumes at the stretch they were made of.
+        of them; after other entries it resumes at the stretch they were made of. The hooks of the consumer get a
+        dictionary for each entry that is an event.
         """
         ...
 

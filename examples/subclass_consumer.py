@@ -18,10 +18,10 @@ from journeyman.consumers import JournalConsumerBase, JournalEventBase, Response
 class JobEvent(JournalEventBase):
     """An event of a job; `spec` comes with the event that submitted it only."""
 
-    def __init__(self, entry: jm.Event, job: str, spec: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, entry: Mapping[str, Any], job: str, spec: Mapping[str, Any] | None = None) -> None:
         super().__init__(entry)
         self.job = job
-        self.spec = spec if entry.name == "job.submitted" else None
+        self.spec = spec if entry["name"] == "job.submitted" else None
 
 
 class JobResponses:
@@ -68,7 +68,7 @@ class JobConsumer(JournalConsumerBase):
         """What `create_event` needs beside each entry: called once for each response."""
         return {"job": resp["job"], "spec": resp.get("spec")}
 
-    def create_event(self, entry: jm.Event, **kwargs: Any) -> JobEvent:
+    def create_event(self, entry: Mapping[str, Any], **kwargs: Any) -> JobEvent:
         """An event of the job that the response is about."""
         return JobEvent(entry, **kwargs)
 

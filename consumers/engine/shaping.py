@@ -7,8 +7,8 @@ from ...journal.errors import InvalidEvent
 from ...journal.event import Event, decode, decode_all
 from ...journal.log import Page
 from ..checkpoint import CHECKPOINTED
-from ..definition import ConsumerDefinition, hands_out_plain_events
-from ..event import JournalEventBase, wrapped
+from ..definition import ConsumerDefinition, event_class_of_plain
+from ..event import JournalEventBase, entry_of, wrapped
 from ..responses import EVENTS, JournalResponses, Response, ResponseSource
 
 
@@ -36,7 +36,9 @@ class Shaper:
         # A consumer that commits would otherwise be told of each commit, commit that, and never come to rest.
         asked_for = definition.topic.split(".")[0] == CHECKPOINTED.split(".", maxsplit=1)[0]
         self._leave_out_checkpoints = definition.checkpoint is not None and not asked_for
-        self._direct = self._own and definition.where is None and hands_out_plain_events(definition)
+        plain = event_class_of_plain(definition) if self._own else None
+        self._plain = plain
+        self._direct = plain is not None and definition.where is None
 
     def shape(self, page: Page) -> Shaped:
         """What `page` gives to hand out."""
@@ -51,7 +53,8 @@ class Shaper:
     def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
         """What is handed out for shaped events."""
         if self._direct:
-            return wrapped(cast("Sequence[Event]", events))
+            assert self._plain is not None
+            return wrapped(cast("Sequence[Event]", events), self._plain)
         return cast("Sequence[JournalEventBase]", events)
 
     def _wanted(self, events: list[Event]) -> list[Event]:
@@ -73,32 +76,56 @@ class Shaper:
         return events
 
     def _created(self, wanted: list[Event], page: Page) -> Shaped:
+        if self._plain is not None:
+            return self._chosen(wanted, self._plain)
         created: list[JournalEventBase] = []
         offsets: list[int] = []
         # Entries that do not say where they stand hold a consumer back at the page until the last of them.
         fallback = page.offsets[0] - 1
         try:
             for response in self._source.respond(wanted):
-                for entry, event in self._of_response(response):
+                for offset, event in self._of_response(response):
                     created.append(event)
-                    offsets.append(fallback if (offset := _offset(entry)) is None else offset)
+                    offsets.append(fallback if offset is None else offset)
         except Exception as error:
             return Shaped(created, offsets, error)
         if offsets and fallback in offsets:
             offsets[-1] = page.offsets[-1]
         return Shaped(created, offsets)
 
-    def _of_response(self, response: Response) -> Iterable[tuple[Any, JournalEventBase]]:
+    def _chosen(self, wanted: list[Event], plain: type[JournalEventBase]) -> Shaped:
+        """The events that `where` accepts; no hook is called."""
+        where = self._definition.where
+        assert where is not None
+        created: list[JournalEventBase] = []
+        offsets: list[int] = []
+        for own, event in zip(wanted, wrapped(wanted, plain), strict=True):
+            try:
+                accepted = where(event)
+            except Exception as error:
+                return Shaped(created, offsets, error)
+            if accepted:
+                created.append(event)
+                offsets.append(own.offset)
+        return Shaped(created, offsets)
+
+    def _of_response(self, response: Response) -> Iterable[tuple[int | None, JournalEventBase]]:
+        """The events created for a response, each with the offset its entry names."""
         definition = self._definition
         if definition.is_empty_response(response):
             return
+        entries = _entries(response)
+        offsets = [_offset(entry) for entry in entries]  # first: a hook may change the dictionaries
+        if any(entry.__class__ is Event for entry in entries):
+            entries = [entry_of(entry) if entry.__class__ is Event else entry for entry in entries]
+            response = {**response, EVENTS: entries}
         kwargs = definition.process_response(response) or {}
-        for entry in _entries(response):
+        for offset, entry in zip(offsets, entries, strict=True):
             event = definition.create_event(entry, **kwargs)
             if event is None or not (self._own or self._is_in_time(event)):
                 continue
             if definition.where is None or definition.where(event):
-                yield entry, event
+                yield offset, event
 
     def _is_in_time(self, event: JournalEventBase) -> bool:
         since, until = self._definition.since, self._definition.until
@@ -120,9 +147,9 @@ def _decoded(page: Page) -> tuple[list[Event], Exception | None]:
         return events, None
 
 
-def _entries(response: Response) -> Iterable[Any]:
+def _entries(response: Response) -> list[Any]:
     try:
-        entries: Iterable[Any] = response[EVENTS]
+        entries: list[Any] = list(response[EVENTS])
     except (KeyError, TypeError, IndexError) as error:
         raise InvalidEvent(
             f"a response is a mapping with a list of entries under {EVENTS!r}, got {response!r:.200}"

@@ -45,7 +45,7 @@ def test_made_of_an_event_or_of_an_rfc_18_object() -> None:
     assert of_entry.key is None
 
 
-def test_an_entry_keeps_what_the_journal_knows_and_leaves_other_fields_aside() -> None:
+def test_an_entry_keeps_what_the_journal_knows() -> None:
     entry = {**ENTRY, "key": "7", "writer": "w", "seq": 3, "partition": 2, "offset": 40, "colour": "red"}
     event = JournalEventBase(entry)
     assert (event.key, event.writer, event.seq, event.position) == ("7", "w", 3, Position(2, 40))
