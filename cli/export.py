@@ -12,7 +12,7 @@ from .failures import quiet_when_nobody_reads
 from .files import STANDARD, writing
 from .moments import parse_moment
 from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
+from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
 from .progress import bar
 
 
@@ -64,7 +64,7 @@ def export_lines(
     selection = Selection(
         parse_moment(since, now) if since is not None else None,
         parse_moment(until, now, "--until") if until is not None else None,
-        topic,
+        checked_topic(topic),
         key,
     )
     with existing_journal(journal) as opened, quiet_when_nobody_reads():

@@ -1,16 +1,8 @@
-"""Moments as people type them."""
+"""Moments as people type them: the text that consumers take, and a `BadInput` where it is none."""
 
-import re
-from datetime import datetime
-from typing import Final
-
+from ..consumers import moments
 from ..workers.inspection.wording import span
 from .failures import BadInput
-
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
-_SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
-_EPOCH: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
 def parse_moment(text: str, now: float, option: str = "--since") -> float:
@@ -18,18 +10,10 @@ def parse_moment(text: str, now: float, option: str = "--since") -> float:
 
     A time without a zone is local. `BadInput` says what `option` takes.
     """
-    text = text.strip()
-    if _EPOCH.fullmatch(text):
-        return float(text)
-    if _SPAN.fullmatch(text):
-        return now - sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
     try:
-        return datetime.fromisoformat(text).timestamp()  # without a zone: local time
-    except (ValueError, OverflowError):
-        raise BadInput(
-            f"{option} takes a time such as 2026-11-21T09:00 (local, or with a zone such as +01:00 or Z), seconds "
-            f"since the epoch, or a span such as 30s, 10m, 2h, 3d, 1h30m; got {text!r}"
-        ) from None
+        return moments.parse_moment(text, option, now)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def parse_past(text: str | None, now: float) -> float | None:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ..consumers.topic import Topic
 from ..journal.url import ENVIRONMENT_VARIABLE
+from .failures import BadInput
 
 
 class LogLevel(StrEnum):
@@ -53,3 +55,11 @@ def configure_logging(level: LogLevel) -> None:
     """Log this package's messages from `level` on to stderr, and warnings of others."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.WARNING)
     logging.getLogger("journeyman").setLevel(level.value)
+
+
+def checked_topic(prefix: str) -> str:
+    """The topic, if events can be of it; `BadInput` says how to write it."""
+    try:
+        return Topic(prefix).prefix
+    except ValueError as error:
+        raise BadInput(str(error)) from None

@@ -16,6 +16,7 @@ from .engine.backlog import Backlog
 from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
+from .moments import Moment
 from .statistics import Statistics
 
 
@@ -33,7 +34,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         topic: str,
         cancel_topic: str | None = None,
         full: bool = True,
-        since: float = 0.0,
+        since: Moment = 0.0,
         include_sentinel: bool = False,
         **options: Unpack[ConsumerOptions],
     ) -> None:
@@ -165,7 +166,7 @@ class AsyncJournalConsumer(PlainEvents, AsyncJournalConsumerBase):
         topic: str = "",
         cancel_topic: str | None = None,
         full: bool = True,
-        since: float = 0.0,
+        since: Moment = 0.0,
         include_sentinel: bool = False,
         **options: Unpack[ConsumerOptions],
     ) -> None:

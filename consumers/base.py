@@ -18,6 +18,7 @@ from .engine.delivery import Delivery
 from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
+from .moments import Moment
 from .statistics import Statistics
 
 T = TypeVar("T")
@@ -33,9 +34,10 @@ class JournalConsumerBase(ConsumerCourse):
     - `topic`: a dotted prefix of names: ``task`` covers ``task.claimed``, never ``tasks.added``; ``""`` covers all.
     - `cancel_topic`: what a response source is told when the consumer is done with it; ``<topic>-cancel`` if None.
     - `full`: whether history comes first. Without it: only what is appended after `start()`, and no sentinel.
-    - `since`: events whose timestamp (seconds since the epoch) is not later are left out; 0 leaves out nothing. The
-      journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is not
-      missed.
+    - `since`: events whose timestamp is not later are left out; 0 leaves out nothing. A time in seconds since the
+      epoch, a `datetime` with its zone, a `timedelta` before now, or a text such as ``10m`` or ``2026-11-21T09:00Z``.
+      The journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is
+      not missed.
     - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and what comes after it.
     - `on_error`: called, in the thread of the callbacks, with an error that ends their delivery.
     - `cursor`, `checkpoint`, `until`, `key`, `where`: see `ConsumerOptions`.
@@ -59,7 +61,7 @@ class JournalConsumerBase(ConsumerCourse):
         topic: str,
         cancel_topic: str | None = None,
         full: bool = True,
-        since: float = 0.0,
+        since: Moment = 0.0,
         include_sentinel: bool = False,
         *,
         on_error: Callable[[BaseException], object] | None = None,

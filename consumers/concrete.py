@@ -6,6 +6,7 @@ from typing import Unpack
 from ..journal.synchronous import Journal
 from .base import JournalConsumerBase
 from .definition import ConsumerOptions, PlainEvents
+from .moments import Moment
 
 
 class JournalConsumer(PlainEvents, JournalConsumerBase):
@@ -20,7 +21,7 @@ class JournalConsumer(PlainEvents, JournalConsumerBase):
         topic: str = "",
         cancel_topic: str | None = None,
         full: bool = True,
-        since: float = 0.0,
+        since: Moment = 0.0,
         include_sentinel: bool = False,
         *,
         on_error: Callable[[BaseException], object] | None = None,

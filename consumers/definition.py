@@ -1,6 +1,5 @@
 """What a consumer is, apart from who drives it: its options, and the hooks of its protocol."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
@@ -8,6 +7,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 from ..journal.cursor import Cursor
 from .checkpoint import Checkpoint, JournalCheckpoint, checked_checkpoint
 from .event import JournalEventBase
+from .moments import Moment, moment
 from .responses import HISTORY_END, JournalResponses, Response, ResponseSource
 from .topic import Topic
 
@@ -19,15 +19,15 @@ class ConsumerOptions(TypedDict, total=False):
     - `checkpoint`: a name, or a `Checkpoint`: resume where the consumer of that name last called `commit()`; where
       there is none yet, the other options say where to begin. Events of checkpoints are then left out, unless the topic
       asks for them.
-    - `until`: end here, with None: a cursor, or a time in seconds since the epoch. A time leaves out what is later, and
-      ends the stream when it comes; if it has passed, what was appended up to `CLOCK_SKEW_SECONDS_MAX` after it is
-      still looked at, for writers whose clocks are behind.
+    - `until`: end here, with None: a cursor or its text, or a time in any form that `since` takes. A time leaves out
+      what is later, and ends the stream when it comes; if it has passed, what was appended up to
+      `CLOCK_SKEW_SECONDS_MAX` after it is still looked at, for writers whose clocks are behind.
     - `key`: only events of this key. `where`: only events for which `where(event)` is true.
     """
 
     cursor: Mapping[int, int] | str | None
     checkpoint: str | Checkpoint | JournalCheckpoint | None
-    until: Mapping[int, int] | str | float | None
+    until: Mapping[int, int] | Moment | None
     key: str | None
     where: Callable[[Any], object] | None
 
@@ -42,7 +42,7 @@ class ConsumerDefinition(ABC):
         topic: str,
         cancel_topic: str | None = None,
         full: bool = True,
-        since: float = 0.0,
+        since: Moment = 0.0,
         include_sentinel: bool = False,
         **options: Unpack[ConsumerOptions],
     ) -> None:
@@ -50,8 +50,6 @@ class ConsumerDefinition(ABC):
             raise TypeError(
                 f"a topic is a dotted prefix of event names, such as 'task', or '' for all; got {topic!r:.80}"
             )
-        if not isinstance(since, (int, float)) or math.isnan(since):
-            raise ValueError(f"since is a time in seconds since the epoch, got {since!r:.80}")
         unknown = options.keys() - ConsumerOptions.__annotations__
         if unknown:
             raise TypeError(f"a consumer has no option {', '.join(sorted(unknown))}")
@@ -60,7 +58,7 @@ class ConsumerDefinition(ABC):
         self.topic = topic
         self.cancel_topic = cancel_topic if cancel_topic is not None else f"{topic}-cancel"
         self.full = full
-        self.since = since
+        self.since = moment(since, "since")
         self.include_sentinel = include_sentinel
         self.start_cursor = _checked_cursor(options.get("cursor"))
         self.until = _checked_until(options.get("until"))
@@ -74,13 +72,17 @@ class ConsumerDefinition(ABC):
     def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
         """The event a consumer hands out for one entry of a response's `events`.
 
-        `entry` is an `Event` if the journal itself answers, otherwise what the response source put there; `kwargs` is
-        what `process_response` returned for the response. None leaves the entry out.
+        `entry` is a dictionary with `timestamp`, `name`, `context` and where they are known `key`, `writer`, `seq`,
+        `version`, `partition` and `offset`; a response source may put entries of another kind into its responses.
+        `kwargs` is what `process_response` returned for the response. None leaves the entry out.
         """
 
     @abstractmethod
     def process_response(self, resp: Response) -> Mapping[str, Any] | None:
-        """Look at a response, once; the mapping returned is handed to `create_event` as keyword arguments."""
+        """Look at a response, once; the mapping returned is handed to `create_event` as keyword arguments.
+
+        `resp["events"]` is the list of the entries that `create_event` gets.
+        """
 
     def is_empty_response(self, resp: Response) -> bool:
         """Whether `resp` is the explicit end of history. Not whether it has events: a filter may leave none."""
@@ -105,32 +107,42 @@ def _checked_cursor(cursor: Mapping[int, int] | str | None) -> Cursor | None:
     return checked
 
 
-def _checked_until(until: Mapping[int, int] | str | float | None) -> Cursor | float | None:
-    if not isinstance(until, (int, float)):
+def _checked_until(until: Mapping[int, int] | Moment | None) -> Cursor | float | None:
+    if until is None or isinstance(until, Mapping):
         return _checked_cursor(until)
-    if math.isnan(until):
-        raise ValueError("until is a time in seconds since the epoch or a cursor, got NaN")
-    return float(until)
+    if isinstance(until, str):
+        try:
+            return _checked_cursor(Cursor.parse(until))
+        except ValueError:
+            if not until.strip():
+                raise
+    return moment(until, "until")
 
 
 class PlainEvents(ConsumerDefinition):
-    """The hooks of a consumer that hands out the journal's events as they are."""
+    """The hooks of a consumer that hands out the journal's events as they are, as objects of `event_class`."""
+
+    # A subclass of JournalEventBase without an `__init__` of its own: consumers make its objects without calling it.
+    event_class: ClassVar[type[JournalEventBase]] = JournalEventBase
 
     def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
-        """The entry as a `JournalEventBase`."""
-        return JournalEventBase(entry)
+        """The entry as an object of `event_class`."""
+        return self.event_class(entry)
 
     def process_response(self, resp: Response) -> Mapping[str, Any]:
         """Nothing but events is in the journal's own responses."""
         return {}
 
 
-def hands_out_plain_events(definition: ConsumerDefinition) -> bool:
-    """Whether no hook of the definition can see a difference if responses are skipped and events made directly."""
+def event_class_of_plain(definition: ConsumerDefinition) -> type[JournalEventBase] | None:
+    """The class of the events, if no hook can see a difference when events are made without calling the hooks."""
+    if not isinstance(definition, PlainEvents):
+        return None
     kind = type(definition)
-    return (
-        isinstance(definition, PlainEvents)
-        and kind.create_event is PlainEvents.create_event
+    plain = (
+        kind.create_event is PlainEvents.create_event
         and kind.process_response is PlainEvents.process_response
         and kind.is_empty_response is ConsumerDefinition.is_empty_response
+        and kind.event_class.__init__ is JournalEventBase.__init__
     )
+    return kind.event_class if plain else None

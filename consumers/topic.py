@@ -1,19 +1,27 @@
 """Topics: which names a consumer follows."""
 
+import re
 from typing import Final
 
+from ..journal.limits import NAME_CHARS_MAX
+
 _NAMES_MAX: Final = 4_096
+_TOPIC: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_SEPARATORS: Final = re.compile(r"[,;|\s]+")
+_WILDCARDS: Final = frozenset("*?#>%+[]{}")
 
 
 class Topic(dict[str, bool]):
     """The names below a dotted prefix: ``task`` covers ``task`` and ``task.claimed``, never ``tasks.added``.
 
     The prefix ``""`` covers all. As a mapping it says for a name whether it is covered, worked out once for each name:
-    names are few, events are many.
+    names are few, events are many. A prefix that no name can have is refused: `ValueError` says how to write it.
     """
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
+        if prefix and (not _TOPIC.fullmatch(prefix) or len(prefix) > NAME_CHARS_MAX):
+            raise ValueError(_advice(prefix))
         self.prefix = prefix
 
     def __missing__(self, name: str) -> bool:
@@ -22,3 +30,31 @@ class Topic(dict[str, bool]):
             self.clear()
         self[name] = covered
         return covered
+
+
+def _advice(topic: str) -> str:
+    """Why no event can be of this topic, and what was probably meant."""
+    parts = [part for part in _SEPARATORS.split(topic) if part]
+    if len(parts) > 1:
+        how = (
+            "One consumer follows one topic: name a prefix that they share, or '' for all, and choose with "
+            "where=lambda event: event.name in (…)"
+        )
+    elif _WILDCARDS & set(topic):
+        meant = topic.split(".")
+        while meant and _WILDCARDS & set(meant[-1]):
+            meant.pop()
+        prefix = ".".join(meant)
+        how = (
+            f"There are no wildcards, a topic covers all names below it: write {prefix!r}"
+            if not prefix or _TOPIC.fullmatch(prefix)
+            else "There are no wildcards: name the part before the first one, and choose with where=lambda event: …"
+        )
+    else:
+        prefix = ".".join(re.sub(r"[^A-Za-z0-9_-]", "", part) for part in topic.split("."))
+        prefix = re.sub(r"\.+", ".", prefix).strip(".")
+        how = f"Write {prefix!r}" if prefix and len(prefix) <= NAME_CHARS_MAX else "Write '' for all events"
+    return (
+        f"no event can be of the topic {topic!r:.80}: a topic is '' for all, or a dotted prefix of names, such as "
+        f"'task' or 'task.failed', of letters, digits, '_' and '-', at most {NAME_CHARS_MAX} characters. {how}."
+    )

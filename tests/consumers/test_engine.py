@@ -1,6 +1,7 @@
 """What a consumer does where things go wrong or come slowly; on the log in memory, where all can be arranged."""
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_since_and_until_hold_for_entries_of_a_source() -> None:
     with Journal("memory://") as journal:
         append(journal, [0])
         responses = [{"events": [entry(1, 5.0), entry(2, 6.0), entry(3, 7.0), entry(4, 8.0)]}]
-        consumer = Sourced(journal, responses, since=5.0, until=9_000_000_000.0).start()
+        consumer = Sourced(journal, responses, since=5.0, until=time.time() + 3_600).start()
         consumer.until = 7.0
         consumer.stop()
         assert numbers(consumer) == [2, 3]

@@ -1,0 +1,90 @@
+"""Moments and spans as programs and people give them, as seconds since the epoch."""
+
+import math
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
+_SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
+_EPOCH: Final = re.compile(r"\d+(?:\.\d+)?")
+_CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
+_YEAR_1990: Final = 631_152_000.0  # what lies before it, in finer units, is more probably a mistyped number
+_FINER_UNITS: Final = (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
+
+# What stands for a moment: seconds since the epoch; a time with its zone; a span before now; either as text.
+Moment = float | datetime | timedelta | str
+
+
+def moment(given: Moment, option: str, now: float | None = None) -> float:
+    """The moment in seconds since the epoch; `ValueError` or `TypeError` says what `option` takes.
+
+    - A number is seconds since the epoch.
+    - A `datetime` needs its zone: one without could be local or universal time, and guessing would be wrong by hours.
+    - A `timedelta` is a span before now, as is a text such as ``10m`` or ``1h30m``.
+    - Any other text is ISO 8601 (local if it has no zone, as people type it) or seconds since the epoch.
+
+    More than a century ahead is refused.
+    """
+    now = time.time() if now is None else now
+    if isinstance(given, str):
+        return parse_moment(given, option, now)
+    if isinstance(given, datetime):
+        if given.tzinfo is None:
+            raise ValueError(
+                f"{option} takes a datetime with its zone, such as datetime.now(UTC) or local.astimezone(); "
+                f"{given.isoformat()} has none"
+            )
+        seconds = given.timestamp()
+    elif isinstance(given, timedelta):
+        if given < timedelta(0):
+            raise ValueError(f"{option} takes a span before now, and {given} lies ahead; give the time instead")
+        seconds = now - given.total_seconds()
+    elif isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(
+            f"{option} is a time in seconds since the epoch, a datetime with its zone, a timedelta before now, or a "
+            f"text such as '10m' or '2026-11-21T09:00Z'; got {given!r:.80}"
+        )
+    elif math.isnan(given):
+        raise ValueError(f"{option} is a time in seconds since the epoch, got NaN")
+    else:
+        seconds = float(given)
+    refuse_far_future(seconds, repr(given), option, now)
+    return seconds
+
+
+def parse_moment(text: str, option: str, now: float) -> float:
+    """The moment that a text names: ISO 8601, epoch seconds, or a span before `now`; `ValueError` otherwise."""
+    text = text.strip()
+    if _EPOCH.fullmatch(text):
+        seconds = float(text)
+    elif _SPAN.fullmatch(text):
+        return now - sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
+    else:
+        try:
+            seconds = datetime.fromisoformat(text).timestamp()  # without a zone: local time
+        except (ValueError, OverflowError):
+            raise ValueError(
+                f"{option} takes a time such as 2026-11-21T09:00 (local, or with a zone such as +01:00 or Z), seconds "
+                f"since the epoch, or a span such as 30s, 10m, 2h, 3d, 1h30m; got {text!r:.80}"
+            ) from None
+    refuse_far_future(seconds, text, option, now)
+    return seconds
+
+
+def refuse_far_future(seconds: float, given: str, option: str, now: float) -> None:
+    """`ValueError`, with the likely cause, for what lies more than a century after `now`."""
+    if seconds - now <= _CENTURY_SECONDS:
+        return
+    if math.isinf(seconds):
+        raise ValueError(f"{option}={given} never comes: leave {option} out")
+    for unit, per_second in _FINER_UNITS:
+        if _YEAR_1990 <= seconds / per_second <= now + _CENTURY_SECONDS:
+            meant = datetime.fromtimestamp(seconds / per_second, UTC).isoformat(timespec="seconds")
+            cause = f"It looks like {unit}: divided by {per_second:,} it is {meant}."
+            break
+    else:
+        cause = f"{option} takes seconds since the epoch; now is {now:.0f}."
+    raise ValueError(f"{option}={given:.40} lies more than a century ahead. {cause}")
