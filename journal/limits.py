@@ -91,6 +91,12 @@ RETRY_SECONDS_MAX: Final = 0.125
 # Nobody learns that the journal was away but by appending. So a watcher appends a sign of life after that fraction of a
 # silent holder's lease, and leaves the holder the rest of it from the moment on at which that has landed.
 LEASE_PROOF_FRACTION: Final = 0.5
+# How long a living holder may take at most to reach the journal again after an outage, in seconds: a request that went
+# to a broker that has stopped is given up after so long.
+LEASE_RECOVERY_SECONDS: Final = 2.0
+# By how much the silence of others grows at most from one observation to the next, as a fraction of the worker's lease:
+# what is more was spent in waiting for a journal that does not work.
+WATCH_STEP_FRACTION: Final = 1 / 12
 # How often the sessions of other workers are looked at while they hold claims, in seconds.
 WATCH_INTERVAL_SECONDS: Final = 0.1
 
@@ -183,6 +189,7 @@ assert HEALTH_INTERVAL_SECONDS * 3 < HEALTH_TURN_SECONDS_MAX, "one missed report
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
 assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
+assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
 assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
 

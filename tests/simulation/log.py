@@ -30,20 +30,20 @@ class SimulatedLog:
         self.partitions: list[list[Landed]] = [[] for _ in range(partitions)]
         self.positions: dict[tuple[str, int], Position] = {}
         self.away_until = 0.0
+        self.away_places = frozenset[int]()
         self.refuses = False  # while it is away: whether appends fail at once or hang
 
-    @property
-    def away(self) -> bool:
-        """Whether nothing can be appended and nothing is read."""
-        return self.world.now < self.away_until
+    def away(self, place: int) -> bool:
+        """Whether nothing can be appended to a partition and nothing is read from it."""
+        return place in self.away_places and self.world.now < self.away_until
 
     def append(self, drafts: Sequence[Draft], done: Done) -> None:
         """Make the drafts durable sooner or later; `done` is told where, or None if nobody knows."""
         world, chance = self.world, self.world.random.random()
-        if self.away and self.refuses:
+        if self.refuses and any(draft.partition is not None and self.away(draft.partition) for draft in drafts):
             world.after(world.random.uniform(0.001, 0.02), lambda: done(None))
             return
-        wait = max(0.0, self.away_until - world.now) + self._latency()
+        wait = self._latency()
         if world.faults and any(draft.name == names.EXPIRED for draft in drafts) and world.random.random() < 0.3:
             wait += world.random.uniform(0, world.lease / 12)  # and meanwhile the expired come back to life
             for worker in world.workers:
@@ -81,8 +81,10 @@ class SimulatedLog:
             if not missing:
                 done([self.positions[draft.writer, draft.seq] for draft in drafts])
 
-        for part in parts.values():
-            self.world.after(wait + self.world.random.uniform(0, 0.002), lambda part=part: land(part))  # type: ignore[misc]
+        for place, part in parts.items():
+            away = self.away_until - self.world.now if self.away(place) else 0.0
+            seconds = away + wait + self.world.random.uniform(0, 0.002)
+            self.world.after(seconds, lambda part=part: land(part))  # type: ignore[misc]
 
     def _record(self, draft: Draft) -> None:
         if (draft.writer, draft.seq) in self.positions:

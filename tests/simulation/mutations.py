@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from journeyman.workers import State, TaskView
-from journeyman.workers.rules import decide, names, ready, view, watch
+from journeyman.workers.rules import decide, failure_detector, names, ready, view
+from journeyman.workers.rules.failure_detector import FailureDetector
 from journeyman.workers.rules.level import Level
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import Selection
 from journeyman.workers.rules.state import SessionState
 from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
-from journeyman.workers.rules.watch import Watch
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 from . import worker
@@ -174,59 +174,75 @@ def nobody_is_told_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
     patch.setattr(TaskView, "_settle", silent)
 
 
-# -- the watch -------------------------------------------------------------------------------------------------------
+# -- the failure detector --------------------------------------------------------------------------------------------
+
+
+def _count_outages(patch: MonkeyPatch) -> None:
+    """Let working time go on while the journal is away, and grant nothing afterwards."""
+
+    def advance(self: FailureDetector, monotonic: float) -> None:
+        passed = 0.0 if self._observed_at is None else monotonic - self._observed_at
+        self._observed_at = monotonic
+        self._working += passed
+
+    patch.setattr(FailureDetector, "_advance", advance)
 
 
 @mutation
 def silence_counts_while_the_journal_is_away(patch: MonkeyPatch) -> None:
-    patch.setattr(Watch, "restart", lambda self, monotonic: None)
-    patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)  # either of the two would do in most worlds
+    _count_outages(patch)
+    patch.setattr(failure_detector, "LEASE_PROOF_FRACTION", 1.0)  # either of the two would do in most worlds
 
 
 @mutation
-def nobody_is_probed_before_he_is_expired(patch: MonkeyPatch) -> None:
-    def believe(self: Watch, seen: TaskView, monotonic: float) -> set[int]:
+def sessions_are_expired_without_a_probe(patch: MonkeyPatch) -> None:
+    def believe(self: FailureDetector, seen: TaskView) -> bool:
         for (place, who), sighting in self._sightings.items():
             session = seen.session(place, who)
-            if session is not None and watch._silent(session, sighting, monotonic):
+            if session is not None and self._working - sighting.seen_at >= sighting.lease:
                 sighting.proofs = 2
-        return set()
+        return False
 
-    patch.setattr(Watch, "to_probe", believe)
-    patch.setattr(Watch, "restart", lambda self, monotonic: None)
+    patch.setattr(FailureDetector, "to_probe", believe)
+    _count_outages(patch)
 
 
 @mutation
-def that_the_journal_works_now_is_proof_enough(patch: MonkeyPatch) -> None:
-    patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)
+def one_probe_at_the_end_of_the_lease_is_enough(patch: MonkeyPatch) -> None:
+    patch.setattr(failure_detector, "LEASE_PROOF_FRACTION", 1.0)
+    _count_outages(patch)
 
 
 @mutation
 def a_sign_of_life_changes_nothing(patch: MonkeyPatch) -> None:
-    real = Watch.observe
+    real = FailureDetector.observe
 
-    def blind(self: Watch, seen: TaskView, own: frozenset[str], monotonic: float) -> bool:
+    def blind(self: FailureDetector, seen: TaskView, own: frozenset[str], monotonic: float) -> bool:
         for (place, who), sighting in self._sightings.items():
             session = seen.session(place, who)
             if session is not None:
                 sighting.last = session.last
         return real(self, seen, own, monotonic)
 
-    patch.setattr(Watch, "observe", blind)
+    patch.setattr(FailureDetector, "observe", blind)
 
 
 @mutation
-def nobody_is_ever_expired(patch: MonkeyPatch) -> None:
-    patch.setattr(Watch, "suspects", lambda self, seen: [])
+def no_session_is_ever_expired(patch: MonkeyPatch) -> None:
+    patch.setattr(FailureDetector, "to_expire", lambda self, seen: [])
 
 
 @mutation
-def the_lease_is_taken_for_half(patch: MonkeyPatch) -> None:
-    def impatient(session: SessionState, sighting: Any, monotonic: float, _leases: float = 1.0) -> bool:
-        return bool(session.last == sighting.last and monotonic - sighting.seen_at >= session.lease_ms / 1_000 / 3)
+def working_time_stops_after_the_first_outage(patch: MonkeyPatch) -> None:
+    patch.setattr(FailureDetector, "failure_ended", lambda self: None)
 
-    patch.setattr(watch, "_silent", impatient)
-    patch.setattr(watch, "LEASE_PROOF_FRACTION", 1.0)  # which nothing is left of then
+
+@mutation
+def the_lease_is_taken_for_a_third(patch: MonkeyPatch) -> None:
+    def impatient(sighting: Any, working: float) -> bool:
+        return bool(sighting.proofs < 2 and working - sighting.seen_at >= sighting.lease / 3)
+
+    patch.setattr(failure_detector._Sighting, "wants_proof", impatient)
 
 
 # -- the decision ----------------------------------------------------------------------------------------------------
@@ -254,7 +270,7 @@ def a_drain_claims_on(patch: MonkeyPatch) -> None:
 def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
     real, joined = decide.decide, set[tuple[int, str]]()
 
-    def stubborn(seen: TaskView, offers: Any, eyes: Watch, now: decide.Situation) -> list[decide.Command]:
+    def stubborn(seen: TaskView, offers: Any, eyes: FailureDetector, now: decide.Situation) -> list[decide.Command]:
         commands = []
         for command in real(seen, offers, eyes, now):
             if isinstance(command, decide.Join):

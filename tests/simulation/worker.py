@@ -1,10 +1,10 @@
-"""A worker in virtual time: the shell of the foreman, in which the real view, ready tasks, watch and decision live."""
+"""A worker in virtual time: the shell of the loop, round the real view, ready tasks, failure detector and decision."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from journeyman.journal.event import Draft
-from journeyman.journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
+from journeyman.journal.limits import LEASE_START_FRACTION
 from journeyman.workers import Settings, State, TaskState, TaskView
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.foreman.entries import (
@@ -19,9 +19,9 @@ from journeyman.workers.foreman.entries import (
 from journeyman.workers.foreman.reader import longest_pause
 from journeyman.workers.rules import names
 from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from journeyman.workers.rules.failure_detector import FailureDetector
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import rank_in
-from journeyman.workers.rules.watch import Watch
 
 if TYPE_CHECKING:
     from .log import Position
@@ -40,7 +40,8 @@ class SimulatedWorker:
         self.view = TaskView(keep_rows=True)
         self.selection = world.selection(number)
         self.ready = ReadyTasks(selection=self.selection)
-        self.watch = Watch()
+        self.detector = FailureDetector(world.lease)
+        self.failing = False
         self.applied = [0] * len(world.log.partitions)
         self.joins = self.seq = 0
         self.leases = {place: self._lease(place) for place in range(len(self.applied))}
@@ -137,7 +138,7 @@ class SimulatedWorker:
         self._read()
         if self.shared:
             self._share()
-        self.watch.observe(self.view, frozenset(lease.worker for lease in self.leases.values()), self.world.now)
+        self.detector.observe(self.view, frozenset(lease.worker for lease in self.leases.values()), self.world.now)
         self.ready.sweep(len(self.view.live))
         self.ready.look_for_absent(self.view.sessions)
         if self.draining:
@@ -160,7 +161,7 @@ class SimulatedWorker:
         standings = {place: Standing(lease.worker, lease.acknowledged_at) for place, lease in self.leases.items()}
         free = PLACES + AHEAD - len(self.waiting) - len(self.running)
         situation = Situation(self.wall, self.world.now, self.world.lease, standings, self.draining)
-        commands = decide(self.view, [(self.ready, free)], self.watch, situation)
+        commands = decide(self.view, [(self.ready, free)], self.detector, situation)
         claims = [command.task for command in commands if isinstance(command, Claim)]
         check = self.world.referee.check
         check(len(claims) <= max(0, free), "it claims more than it has room for")
@@ -216,13 +217,13 @@ class SimulatedWorker:
         if world.now < self.blind_until:
             self.wake(self.blind_until - world.now)
             return
-        if world.log.away:
-            if world.log.refuses:
-                self.watch.restart(world.now)
-            return
+        away = [place for place in range(len(self.applied)) if world.log.away(place)]
+        if away and world.log.refuses:
+            self.detector.failure_began()
+            self.detector.failure_ended()
         lag = world.random.uniform(0, 0.2) if world.faults and world.random.random() < 0.1 else 0.0
         for place in range(len(self.applied)):
-            page = world.log.page(place, self.applied[place], world.now - lag)
+            page = None if place in away else world.log.page(place, self.applied[place], world.now - lag)
             if page is not None:
                 self.view.apply_page(page)
                 self.applied[place] = page.next_offset
@@ -277,9 +278,14 @@ class SimulatedWorker:
 
         def answered(positions: "list[Position] | None") -> None:
             if positions is not None:
+                if self.failing:
+                    self.failing = False
+                    self.detector.failure_ended()
                 self._appended(entries, positions, begun)
                 return
-            self.watch.restart(self.world.now)
+            if not self.failing:
+                self.failing = True
+                self.detector.failure_began()
             self._when_awake(longest_pause(self.world.lease) * self.world.random.uniform(0.5, 1.0), attempt)
 
         attempt()
@@ -291,8 +297,6 @@ class SimulatedWorker:
     def _appended(self, entries: list[Entry], positions: "list[Position]", begun: float) -> None:
         world = self.world
         self.busy = False
-        if world.now - begun > world.lease * LEASE_RENEWAL_FRACTION:
-            self.watch.restart(world.now)
         for place in sorted({place for place, _ in positions}):
             own = [(entry, at) for entry, (where, at) in zip(entries, positions, strict=True) if where == place]
             self._apply(place, max(own[0][1], self.applied[place]))
@@ -301,7 +305,7 @@ class SimulatedWorker:
                     self.view.apply_fact(entry.draft.name, entry.fact, place, at, world.now)
                     self.applied[place] = at + 1
                 if isinstance(entry.command, Beat) and entry.command.probe:
-                    self.watch.probed(self.view, place, begun, world.now)
+                    self.detector.probed(self.view, place)
             self.leases[place].renew(begun, world.lease * LEASE_START_FRACTION)
         if self.leaving:
             self.gone = True  # and what still runs ends with it

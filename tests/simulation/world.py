@@ -215,10 +215,12 @@ class World:
             self.after(self.random.uniform(0.1, 2) * self.lease, self._trouble)
 
     def _go_away(self) -> None:
-        """The journal is away, perhaps for longer than a lease; it is not away again at once."""
-        if self.now > self.log.away_until + 3 * self.lease:
-            seconds = self.random.choice([0.3, 0.9, self.random.uniform(0.9, 1.4), 2.5]) * self.lease
+        """The journal, or one partition of it, is away, perhaps for longer than a lease, and perhaps soon again."""
+        if self.now > self.log.away_until + 0.5 * self.lease:
+            seconds = self.random.choice([0.3, 0.5, 0.9, self.random.uniform(0.9, 1.4), 2.5, 3.0]) * self.lease
             self.log.away_until = self.now + seconds
+            places = range(len(self.log.partitions))
+            self.log.away_places = frozenset(self.taste.choice([places, places, [self.taste.choice(places)]]))
             # Longer than a minute, and trying again would be all there is to tell.
             self.log.refuses = seconds < 60 and self.random.random() < 0.5
 

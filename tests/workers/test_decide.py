@@ -7,8 +7,8 @@ from journeyman.journal.limits import LEASE_RENEWAL_FRACTION
 from journeyman.workers import TaskView
 from journeyman.workers.rules import names
 from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from journeyman.workers.rules.failure_detector import FailureDetector
 from journeyman.workers.rules.ready import ReadyTasks
-from journeyman.workers.rules.watch import Watch
 from ledger import Ledger
 
 ME, OTHER = "me", "other"
@@ -17,14 +17,14 @@ RENEWAL = LEASE * LEASE_RENEWAL_FRACTION
 
 
 class Desk:
-    """A view, what is ready, the watch, and a situation that tests change."""
+    """A view, what is ready, the failure detector, and a situation that tests change."""
 
     def __init__(self, partitions: int = 1, *, joined: bool = True) -> None:
         self.ready = ReadyTasks()
         self.view = TaskView(on_ready=self.ready.add)
         self.logs = [Ledger(self.view, partition) for partition in range(partitions)]
         self.log = self.logs[0]
-        self.watch = Watch()
+        self.detector = FailureDetector(LEASE)
         self.ready.set_workers(dict.fromkeys(range(partitions), ME), {})
         self.monotonic = 100.0
         self.standings = {partition: Standing(ME, 100.0) for partition in range(partitions)}
@@ -34,7 +34,7 @@ class Desk:
 
     def decide(self, free: int = 10, **changes: Any) -> list[Command]:
         situation = Situation(5_000.0, self.monotonic, LEASE, self.standings)._replace(**changes)
-        return decide(self.view, [(self.ready, free)], self.watch, situation)
+        return decide(self.view, [(self.ready, free)], self.detector, situation)
 
 
 def claimed(commands: list[Command]) -> list[str]:
@@ -72,7 +72,7 @@ def test_of_those_that_may_have_ended_their_workers_it_has_one_in_all_its_lanes_
             other.add(live)
         offers = [(desk.ready, 10), (other, 10)]
         situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
-        taken = claimed(decide(desk.view, offers, desk.watch, situation))
+        taken = claimed(decide(desk.view, offers, desk.detector, situation))
         assert set(taken) <= {"innocent"}, "nor does another lane let one in"
         log.write(names.SUCCEEDED, task=suspect, worker=ME, claim=claim)
         done.append(suspect)
@@ -153,7 +153,7 @@ def test_each_crew_is_offered_its_own() -> None:
         second.add(task) if number % 2 else None
     desk.ready = ReadyTasks()
     situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
-    assert claimed(decide(desk.view, [(desk.ready, 9), (second, 1)], desk.watch, situation)) == ["t1"]
+    assert claimed(decide(desk.view, [(desk.ready, 9), (second, 1)], desk.detector, situation)) == ["t1"]
 
 
 def test_delays_go_by_the_wall_clock() -> None:
@@ -218,45 +218,78 @@ def watching() -> Desk:
     desk.log.join(OTHER, 1_000)
     desk.log.submit("theirs")
     desk.log.claim("theirs", OTHER)
-    desk.watch.observe(desk.view, frozenset({ME}), desk.monotonic)
+    observe_until(desk, desk.monotonic)
     return desk
 
 
-def test_the_silent_are_probed_then_expired_as_of_their_last_event() -> None:
+def observe_until(desk: Desk, moment: float) -> None:
+    """Observe the sessions as often as a worker's loop does, up to a moment of its clock."""
+    while desk.monotonic < moment:
+        desk.monotonic = min(moment, desk.monotonic + 0.1)
+        desk.detector.observe(desk.view, frozenset({ME}), desk.monotonic)
+    desk.detector.observe(desk.view, frozenset({ME}), moment)
+
+
+def prove(desk: Desk) -> None:
+    """Append a beat and read it back."""
+    desk.log.write(names.BEAT, worker=ME)
+    desk.detector.probed(desk.view, 0)
+
+
+def test_silent_session_is_probed_twice_then_expired() -> None:
     desk = watching()
     last = desk.log.end - 1
-    assert desk.decide(monotonic=100.4) == []
-    assert desk.decide(monotonic=100.5) == [Beat(0, probe=True)]
-    desk.log.write(names.BEAT, worker=ME)
-    desk.watch.probed(desk.view, 0, 100.5, 100.5)
-    assert desk.decide(monotonic=100.9) == []
-    assert desk.decide(monotonic=101) == [Beat(0, probe=True)]
-    desk.log.write(names.BEAT, worker=ME)
-    desk.watch.probed(desk.view, 0, 101, 101)
-    assert desk.decide(monotonic=101) == [Expire(0, OTHER, last)]
+    observe_until(desk, 100.4)
+    assert desk.decide() == []
+    observe_until(desk, 100.51)
+    assert desk.decide() == [Beat(0, probe=True)]
+    prove(desk)
+    observe_until(desk, 100.9)
+    assert desk.decide() == []
+    observe_until(desk, 101.02)
+    assert desk.decide() == [Beat(0, probe=True)]
+    prove(desk)
+    assert desk.decide() == [Expire(0, OTHER, last)]
 
 
-def test_a_drain_watches_on() -> None:
-    assert watching().decide(monotonic=101, draining=True) == [Beat(0, probe=True)]
+def test_silent_session_is_probed_in_every_joined_partition() -> None:
+    desk = Desk(partitions=2)
+    desk.log.join(OTHER, 1_000)
+    desk.log.submit("theirs")
+    desk.log.claim("theirs", OTHER)
+    observe_until(desk, 100.0)
+    observe_until(desk, 100.6)
+    assert desk.decide() == [Beat(0, probe=True), Beat(1, probe=True)]
 
 
-def test_who_has_no_session_neither_probes_nor_expires() -> None:
+def test_draining_worker_still_probes_silent_sessions() -> None:
     desk = watching()
-    desk.watch.probed(desk.view, 0, 100.5, 100.5)
-    desk.watch.probed(desk.view, 0, 101, 101)
+    observe_until(desk, 101)
+    assert desk.decide(draining=True) == [Beat(0, probe=True)]
+
+
+def test_worker_without_session_neither_probes_nor_expires() -> None:
+    desk = watching()
+    observe_until(desk, 100.51)
+    prove(desk)
+    observe_until(desk, 101.02)
+    prove(desk)
     desk.log.expire(ME, by="third")
-    assert desk.decide(monotonic=102) == [Join(0)]
+    assert desk.decide() == [Join(0)]
 
 
 def test_a_probe_takes_the_place_of_a_renewal() -> None:
     desk = watching()
     desk.log.submit("mine")
     desk.log.claim("mine", ME)
-    assert desk.decide(monotonic=100 + RENEWAL + 1) == [Beat(0, probe=True)]
+    observe_until(desk, 100 + RENEWAL + 1)
+    assert desk.decide() == [Beat(0, probe=True)]
 
 
 @pytest.mark.parametrize("name", [names.SUCCEEDED, names.BEAT, names.PROGRESSED])
 def test_any_event_of_the_holder_is_a_sign_of_life(name: str) -> None:
     desk = watching()
+    observe_until(desk, 101)
+    assert desk.decide() == [Beat(0, probe=True)]
     desk.log.write(name, task="theirs", worker=OTHER, claim=-5)  # even one that is refused
-    assert desk.decide(monotonic=101) == []
+    assert desk.decide() == []

@@ -13,8 +13,8 @@ from ...journal.limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
 from ..crew.pipeline import Outcome
 from ..rules import names
 from ..rules.decide import Beat
+from ..rules.failure_detector import FailureDetector
 from ..rules.view import TaskView, Verdict
-from ..rules.watch import Watch
 from ..settings import Statistics
 from .dead_letters import DeadLetters, tell_retry
 from .entries import Entry, Written, outcome_entry
@@ -39,14 +39,14 @@ class Appending:
         journal: AsyncJournal,
         reader: Reader,
         view: TaskView,
-        watch: Watch,
+        detector: FailureDetector,
         lease_seconds: float,
         statistics: Statistics,
     ) -> None:
         self._journal = journal
         self._reader = reader
         self._view = view
-        self._watch = watch
+        self._detector = detector
         self._lease_seconds = lease_seconds
         self._statistics = statistics
         self.dead_letters = DeadLetters()
@@ -61,8 +61,7 @@ class Appending:
         took = time.monotonic() - begun
         self.seconds += (took - self.seconds) * _NEWEST_WEIGHT
         if took > self._lease_seconds * LEASE_RENEWAL_FRACTION:
-            logger.warning("an append took %.1f s: the watch over other workers starts anew", took)
-            self._watch.restart(time.monotonic())
+            logger.warning("an append took %.1f s: that time does not count as silence of other workers", took)
         await self._apply(entries, events, begun, sessions)
         return events
 
@@ -92,11 +91,11 @@ class Appending:
         self._statistics.appends += 1
         await self._reader.stop_waiting()
         for partition in {event.partition for event in events}:
-            await self._apply_own(partition, entries, events, begun)
+            await self._apply_own(partition, entries, events)
             sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
         self._reader.count_own(len(events))
 
-    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event], begun: float) -> None:
+    async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event]) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
         first = own[0][1].offset
         applied, apply_fact = await self._reader.read_before(partition, first), self._view.apply_fact
@@ -112,7 +111,7 @@ class Appending:
             elif event.name in names.OUTCOMES:
                 self._count(event.name, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
-                self._watch.probed(self._view, partition, begun, time.monotonic())
+                self._detector.probed(self._view, partition)
         self._reader.skip(partition, own[-1][1].offset + 1)
 
     def _count(self, name: str, entry: Entry, *, accepted: bool) -> None:

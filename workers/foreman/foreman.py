@@ -32,11 +32,11 @@ from ..crew.pipeline import Job, gone
 from ..errors import OutcomesUnwritten
 from ..health.progress import Vitals
 from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, decide
+from ..rules.failure_detector import FailureDetector
 from ..rules.ready import ReadyTasks
 from ..rules.state import TaskState
 from ..rules.transitions import State
 from ..rules.view import TaskView
-from ..rules.watch import Watch
 from ..settings import Settings, Statistics
 from ..task import Task
 from .appending import Appending
@@ -72,10 +72,10 @@ class Foreman:
         self._journal = journal
         self._tasks = tasks
         self._lanes: dict[str, Lane] = {}
-        self._watch = Watch()
         lease_seconds = self.settings.lease_seconds
-        self._reader = Reader(self.view, self._watch, lease_seconds)
-        self._appending = Appending(journal, self._reader, self.view, self._watch, lease_seconds, self.statistics)
+        self._detector = FailureDetector(lease_seconds)
+        self._reader = Reader(self.view, self._detector, lease_seconds)
+        self._appending = Appending(journal, self._reader, self.view, self._detector, lease_seconds, self.statistics)
         self._sessions = OwnSessions(self.view, ())
         self._draining_since: float | None = None
         self._somebody_to_watch = False
@@ -278,7 +278,7 @@ class Foreman:
         self._look_around(monotonic)
         entries = await self._outcome_entries(monotonic)
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
-        commands = decide(self.view, offers, self._watch, self._situation(monotonic))
+        commands = decide(self.view, offers, self._detector, self._situation(monotonic))
         commands += self._departed(monotonic)
         entries += [self._command_entry(command) for command in commands]
         if entries:
@@ -291,7 +291,7 @@ class Foreman:
         self._appending.dead_letters.sum_up(monotonic)
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
-            self._somebody_to_watch = self._watch.observe(self.view, self._sessions.ids, monotonic)
+            self._somebody_to_watch = self._detector.observe(self.view, self._sessions.ids, monotonic)
             # Where appends take long, so do the claims of others: what they are about to claim is not to be stolen.
             delay = min(
                 max(STEAL_DELAY_SECONDS, STEAL_DELAY_APPENDS * self._appending.seconds), STEAL_DELAY_SECONDS_MAX

@@ -17,9 +17,9 @@ from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalGone, JournalUnavailable
 from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
 from ...journal.log import Audible, Log, Page, Tail
+from ..rules.failure_detector import FailureDetector
 from ..rules.state import TaskState
 from ..rules.view import TaskView
-from ..rules.watch import Watch
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -29,11 +29,11 @@ _RETRY_SECONDS_MIN: Final = 0.05
 
 
 class Reader:
-    """Keeps `view` current for one foreman; `watch` starts anew whenever the journal was away."""
+    """Keeps `view` current for one foreman, and tells `detector` while the journal fails."""
 
-    def __init__(self, view: TaskView, watch: Watch, lease_seconds: float) -> None:
+    def __init__(self, view: TaskView, detector: FailureDetector, lease_seconds: float) -> None:
         self._view = view
-        self._watch = watch
+        self._detector = detector
         self._lease_seconds = lease_seconds
         self._applied: dict[int, int] = {}
         self._page_task: asyncio.Task[Page | None] | None = None
@@ -189,22 +189,26 @@ class Reader:
         longest = longest_pause(self._lease_seconds)
         pause = min(_RETRY_SECONDS_MIN, longest)
         since: float | None = None
-        while True:
-            try:
-                answer = await call()
-            except JournalGone:
-                raise
-            except (AppendInDoubt, JournalUnavailable) as error:
-                if since is None:
-                    since = time.monotonic()
-                    logger.warning("the journal %s, trying again until it is back: %s", what, error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(pause * 2, longest)
-                self._watch.restart(time.monotonic())
-            else:
-                if since is not None:
-                    logger.warning("the journal is back after %.1f s", time.monotonic() - since)
-                return answer
+        try:
+            while True:
+                try:
+                    answer = await call()
+                except JournalGone:
+                    raise
+                except (AppendInDoubt, JournalUnavailable) as error:
+                    if since is None:
+                        since = time.monotonic()
+                        self._detector.failure_began()
+                        logger.warning("the journal %s, trying again until it is back: %s", what, error)
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(pause * 2, longest)
+                else:
+                    if since is not None:
+                        logger.warning("the journal is back after %.1f s", time.monotonic() - since)
+                    return answer
+        finally:
+            if since is not None:
+                self._detector.failure_ended()
 
     async def submission_of(self, task: TaskState) -> bytes | None:
         """The submission of a task that had been finished, so that the view let go of it; None if retention has it."""

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import msgspec
 
 from ...journal.limits import LEASE_RENEWAL_FRACTION
+from .failure_detector import FailureDetector
 from .ready import ReadyTasks
 from .state import TaskState
 from .transitions import State
 from .view import TaskView
-from .watch import Watch
 
 
 class Join(NamedTuple):
@@ -64,7 +64,7 @@ class Situation(NamedTuple):
 
 
 def decide(
-    view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], watch: Watch, situation: Situation
+    view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], detector: FailureDetector, situation: Situation
 ) -> list[Command]:
     """What to append now; an empty list means that there is nothing to do but wait.
 
@@ -86,8 +86,8 @@ def decide(
                 claims += _claims(ready, free, situation, joined)
                 has_suspect = has_suspect or not ready.lets_suspect_in
     commands += claims
-    commands += _beats(view, watch, situation, joined, {claim.task.partition for claim in claims})
-    commands += [Expire(*suspect) for suspect in watch.suspects(view) if suspect.partition in joined]
+    commands += _beats(view, detector, situation, joined, {claim.task.partition for claim in claims})
+    commands += [Expire(*session) for session in detector.to_expire(view) if session.partition in joined]
     return commands
 
 
@@ -107,9 +107,11 @@ def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]
     return [Claim(task) for task in tasks if task.partition in joined and task.state is State.READY]
 
 
-def _beats(view: TaskView, watch: Watch, situation: Situation, joined: set[int], claiming: set[int]) -> list[Beat]:
+def _beats(
+    view: TaskView, detector: FailureDetector, situation: Situation, joined: set[int], claiming: set[int]
+) -> list[Beat]:
     """Beats that are due: where it holds claims and has been silent for a third of the lease, or wants to probe."""
-    probes = watch.to_probe(view, situation.monotonic) & joined
+    probes = joined if detector.to_probe(view) else set()
     beats = [Beat(partition, probe=True) for partition in sorted(probes)]
     for partition in sorted(joined - probes - claiming):
         standing = situation.standings[partition]
