@@ -47,6 +47,8 @@ def report(journal: str, verdicts: Verdicts, hurt: Hurt, seconds: float) -> dict
         print(f"  {name:24} {count:>10,}")
     if verdicts.takeover_seconds:
         print(f"  takeover after silence   {statistics.median(verdicts.takeover_seconds):>10.2f} s (median)")
+    if verdicts.overtime_seconds:
+        print(f"  longest beyond its bound {max(verdicts.overtime_seconds):>10.2f} s (lease and outages; at most 1 s)")
     for violation in verdicts.violations[:20]:
         print(f"  VIOLATED: {violation}")
     print("  every promise was kept" if not verdicts.violations else f"  {len(verdicts.violations)} violations")
@@ -55,6 +57,7 @@ def report(journal: str, verdicts: Verdicts, hurt: Hurt, seconds: float) -> dict
         "hurt": dict(hurt.counts),
         "counts": dict(verdicts.counts),
         "takeover_seconds": verdicts.takeover_seconds,
+        "overtime_seconds": verdicts.overtime_seconds,
         "violations": verdicts.violations,
     }
 

@@ -28,6 +28,10 @@ BROKER_EVERY_SECONDS = 20.0
 PAUSE_SECONDS = 8.0
 WAYS = ("kill", "stop", "pause")
 MARGIN_SECONDS = 1.0
+# Longer than a fail-over takes, so that the silence of a dead worker is told from that of the journal.
+LEASE_MS = 12_000
+WORKER_EVERY_SECONDS = 4.0
+LONG_SHARE = 0.2
 
 
 class Pauses:
@@ -171,7 +175,7 @@ def torture_kafka(
         # The probes' leader as well: otherwise chance might spare the two that are compared.
         hurter = BrokerHurter(cluster, ("torture", "probe"), seed, leaders)
         try:
-            plan = Plan(url, tasks, workers, seconds, seed=seed)
+            plan = Plan(url, tasks, workers, seconds, WORKER_EVERY_SECONDS, LEASE_MS, seed, LONG_SHARE)
             verdicts, hurt, took = torture(plan, say, hurter)
         finally:
             hurter.close()

@@ -13,19 +13,28 @@ from typing import Any
 
 import journeyman as jm
 
+from torture.outages import Outage, seconds_away
+
 # A worker that was stopped has a moment to come to; what it appends then may cross the expiry.
 SLACK_SECONDS = 1.0
+# A takeover takes the lease, the time the journal was away, and at most so much more.
+TAKEOVER_SLACK_SECONDS = 1.0
 MAX_RETRIES_DEFAULT = 3
 OUTCOMES = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """An accepted expiry: the worker's process, and the time from its last event to the expiry."""
+    """An accepted expiry: the worker's process, from its last event to the expiry, and its lease; times in seconds.
+
+    `held` says whether it held claims: an idle session is silent by nature, and expired when its process is missed.
+    """
 
     pid: int
     silent_from: float
     silent_until: float
+    lease: float
+    held: bool
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,15 @@ class Wound:
         return self.pid == expiry.pid and overlaps
 
 
+@dataclass(frozen=True)
+class Life:
+    """A session of a worker's process: when it was opened, and when it ended."""
+
+    pid: int
+    joined: float
+    ended: float = math.inf
+
+
 @dataclass
 class Verdicts:
     """What the checker has found; `violations` is empty if every promise was kept."""
@@ -49,7 +67,9 @@ class Verdicts:
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     takeover_seconds: list[float] = field(default_factory=list)
+    overtime_seconds: list[float] = field(default_factory=list)
     expiries: list[Expiry] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
 
 
 class Ledger:
@@ -68,6 +88,8 @@ class Ledger:
         self.last: dict[str, int] = {}
         self.last_at: dict[str, float] = {}
         self.pid: dict[str, int] = {}
+        self.lease: dict[str, float] = {}
+        self.joined: dict[str, float] = {}
 
     def take(self, event: jm.Event) -> None:
         context, counts = event.context, self.verdicts.counts
@@ -118,6 +140,8 @@ class Ledger:
     def worker_joined(self, event: jm.Event, context: dict[str, Any]) -> None:
         self.last[context["worker"]], self.last_at[context["worker"]] = event.offset, event.timestamp
         self.pid[context["worker"]] = context["pid"]
+        self.lease[context["worker"]] = context.get("lease_ms", 0) / 1_000
+        self.joined[context["worker"]] = event.timestamp
         self.verdicts.counts["sessions"] += 1
 
     def worker_expired(self, event: jm.Event, context: dict[str, Any]) -> None:
@@ -127,14 +151,22 @@ class Ledger:
             return
         self.verdicts.counts["expired sessions"] += 1
         self.verdicts.takeover_seconds.append(event.timestamp - self.last_at[worker])
-        self.verdicts.expiries.append(Expiry(self.pid[worker], self.last_at[worker], event.timestamp))
-        self._end(worker, expired=True)
+        held = worker in self.holder.values()
+        self.verdicts.expiries.append(
+            Expiry(self.pid[worker], self.last_at[worker], event.timestamp, self.lease[worker], held)
+        )
+        self._end(worker, event.timestamp, expired=True)
 
     def worker_left(self, event: jm.Event, context: dict[str, Any]) -> None:
         if context["worker"] in self.last:
-            self._end(context["worker"], expired=False)
+            self._end(context["worker"], event.timestamp, expired=False)
 
-    def _end(self, worker: str, *, expired: bool) -> None:
+    def close(self) -> None:
+        """Note the sessions that are still open."""
+        self.verdicts.lives += [Life(self.pid[worker], self.joined[worker]) for worker in self.last]
+
+    def _end(self, worker: str, at: float, *, expired: bool) -> None:
+        self.verdicts.lives.append(Life(self.pid[worker], self.joined[worker], at))
         for task in [task for task, holder in self.holder.items() if holder == worker]:
             del self.holder[task]
             self.attempts[task] -= not expired
@@ -149,32 +181,76 @@ class Ledger:
         del self.last[worker]
 
 
-def check(events: Iterable[jm.Event], accepted: set[str], wounds: Sequence[Wound]) -> Verdicts:
-    """Judge a journal: `accepted` are the tasks whose submission was acknowledged, `wounds` who was hurt, and when."""
+def check(
+    events: Iterable[jm.Event], accepted: set[str], wounds: Sequence[Wound], outages: Sequence[Outage] = ()
+) -> Verdicts:
+    """Judge a journal: `accepted` are the tasks whose submission was acknowledged, `wounds` who was hurt, and when.
+
+    `outages` are the times in which the journal was away.
+    """
     verdicts = Verdicts()
     ledgers: dict[int, Ledger] = {}
     for event in events:
         ledgers.setdefault(event.partition, Ledger(verdicts)).take(event)
-    state = {task: end for ledger in ledgers.values() for task, end in ledger.state.items()}
-    name = {task: each for ledger in ledgers.values() for task, each in ledger.name.items()}
-    for task in sorted(accepted - state.keys()):
-        verdicts.violations.append(f"lost: {task} was accepted and is not in the journal")
-    for task, end in state.items():
-        wanted = "failed" if name[task] == "broken" else "succeeded"
-        if end != wanted:
-            verdicts.violations.append(f"{name[task]} {task} is {end}, not {wanted}")
     for ledger in ledgers.values():
-        for task, count in ledger.accepted_ends.items():
-            if count != 1:
-                verdicts.violations.append(f"{task} has {count} accepted ends")
+        ledger.close()
+    _judge_tasks(list(ledgers.values()), accepted, verdicts)
     for expiry in verdicts.expiries:
         if not any(wound.explains(expiry, SLACK_SECONDS) for wound in wounds):
             silent = expiry.silent_until - expiry.silent_from
             verdicts.violations.append(
                 f"worker process {expiry.pid} was expired after {silent:.1f} s though nothing kept it from speaking"
             )
-    verdicts.counts["tasks"] = len(state)
+        _judge_takeover(expiry, wounds, outages, verdicts)
     return verdicts
+
+
+def _judge_tasks(ledgers: Sequence[Ledger], accepted: set[str], verdicts: Verdicts) -> None:
+    """Compare how each task ended with how it was to end."""
+    state = {task: end for ledger in ledgers for task, end in ledger.state.items()}
+    name = {task: each for ledger in ledgers for task, each in ledger.name.items()}
+    for task in sorted(accepted - state.keys()):
+        verdicts.violations.append(f"lost: {task} was accepted and is not in the journal")
+    for task, end in state.items():
+        wanted = "failed" if name[task] == "broken" else "succeeded"
+        if end != wanted:
+            verdicts.violations.append(f"{name[task]} {task} is {end}, not {wanted}")
+    for ledger in ledgers:
+        for task, count in ledger.accepted_ends.items():
+            if count != 1:
+                verdicts.violations.append(f"{task} has {count} accepted ends")
+    verdicts.counts["tasks"] = len(state)
+
+
+def _judge_takeover(expiry: Expiry, wounds: Sequence[Wound], outages: Sequence[Outage], verdicts: Verdicts) -> None:
+    """Compare a takeover with its bound: the lease, the time the journal was away meanwhile, and a second.
+
+    It counts from the moment from which on some other worker watched that was not hurt until the end.
+    """
+    watched_from = min(
+        (
+            max(life.joined, expiry.silent_from)
+            for life in verdicts.lives
+            if life.pid != expiry.pid
+            and life.ended > expiry.silent_until
+            and not _hurt(life.pid, wounds, max(life.joined, expiry.silent_from), expiry.silent_until)
+        ),
+        default=math.inf,
+    )
+    if not expiry.held or not expiry.lease or watched_from >= expiry.silent_until:
+        return
+    away = seconds_away(outages, watched_from, expiry.silent_until)
+    overtime = expiry.silent_until - watched_from - expiry.lease - away
+    verdicts.overtime_seconds.append(overtime)
+    if overtime > TAKEOVER_SLACK_SECONDS:
+        verdicts.violations.append(
+            f"worker process {expiry.pid} was expired {expiry.silent_until - watched_from:.1f} s after another began "
+            f"to watch it: {overtime:.1f} s more than its lease and the {away:.1f} s in which the journal was away"
+        )
+
+
+def _hurt(pid: int, wounds: Sequence[Wound], begun: float, ended: float) -> bool:
+    return any(wound.pid == pid and wound.begun <= ended and begun <= wound.ended for wound in wounds)
 
 
 def as_json(verdicts: Verdicts) -> str:

@@ -18,6 +18,7 @@ import journeyman as jm
 
 from torture import torture_tasks
 from torture.checker import Verdicts, Wound, check
+from torture.outages import OutageProbe
 
 TESTS = Path(__file__).parents[1]
 
@@ -33,6 +34,7 @@ class Plan:
     every: float = 1.0
     lease_ms: int = 2_000
     seed: int = 0
+    long_share: float = 0.01  # of the tasks take half a second, so that workers are hurt while they hold claims
 
 
 @dataclass
@@ -110,7 +112,7 @@ def torture(
 ) -> tuple[Verdicts, Hurt, float]:
     """Carry out the plan, wait until the queue is empty, and judge. `also(elapsed)` is called at each turn."""
     chance, hurt, accepted = random.Random(plan.seed), Hurt(), set[str]()
-    with jm.Journal(plan.url) as journal:
+    with jm.Journal(plan.url) as journal, OutageProbe(plan.url) as probe:
         torture_tasks.broker.bind(journal)
         workers = Workers(plan)
         begun = time.monotonic()
@@ -119,7 +121,7 @@ def torture(
             while (elapsed := time.monotonic() - begun) < plan.seconds or len(accepted) < plan.tasks:
                 workers.fill()
                 wanted = min(plan.tasks, int(plan.tasks * elapsed / plan.seconds) + plan.workers)
-                submit(chance, accepted, wanted)
+                submit(chance, accepted, wanted, plan.long_share)
                 if time.monotonic() >= next_hurt and elapsed < plan.seconds:
                     next_hurt += plan.every * chance.uniform(0.5, 1.5)
                     workers.hurt(chance, hurt)
@@ -130,24 +132,24 @@ def torture(
         finally:
             workers.close()
         seconds = time.monotonic() - begun
-        return check(all_events(journal), accepted, hurt.wounds), hurt, seconds
+        return check(all_events(journal), accepted, hurt.wounds, probe.outages), hurt, seconds
 
 
-def submit(chance: random.Random, accepted: set[str], wanted: int) -> None:
+def submit(chance: random.Random, accepted: set[str], wanted: int, long_share: float) -> None:
     """Submit up to `wanted` tasks in all, in one append."""
-    messages = [_any_task(chance) for _ in range(wanted - len(accepted))]
+    messages = [_any_task(chance, long_share) for _ in range(wanted - len(accepted))]
     if messages:
         torture_tasks.broker.submit_all(messages)
         accepted.update(message.uuid for message in messages)
 
 
-def _any_task(chance: random.Random) -> jm.Message:
+def _any_task(chance: random.Random, long_share: float) -> jm.Message:
     kind = chance.random()
     if kind < 0.01:
         return torture_tasks.broken.generate(submit=False)
     if kind < 0.05:
         return torture_tasks.wobbly.generate(kwargs={"failures": chance.randint(1, 3)}, submit=False)
-    milliseconds = 500.0 if kind < 0.06 else chance.uniform(0.0, 20.0)
+    milliseconds = 500.0 if kind < 0.05 + long_share else chance.uniform(0.0, 20.0)
     return torture_tasks.work.generate(kwargs={"milliseconds": milliseconds}, submit=False)
 
 

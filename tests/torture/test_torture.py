@@ -4,11 +4,13 @@ from itertools import count
 from pathlib import Path
 
 import journeyman as jm
+import msgspec
 import pytest
 
 from torture.brokers import Pauses, judge
 from torture.checker import Verdicts, Wound, check
 from torture.harness import Plan, torture
+from torture.outages import Outage
 
 
 def test_ten_seconds_of_torture_break_no_promise(tmp_path: Path) -> None:
@@ -88,3 +90,20 @@ def test_a_task_that_dies_with_its_worker_on_its_last_attempt_has_failed(retries
         events = journal.read().events
     found = check(events, accepted={"t"}, wounds=[Wound(7, last.timestamp)])
     assert found.violations == ([] if ending == "failed" else ["broken t is ready, not failed"])
+
+
+@pytest.mark.parametrize(("away", "kept"), [(0.0, False), (8.0, True)])
+def test_checker_bounds_takeover_by_lease_and_outage(away: float, kept: bool) -> None:
+    with jm.Journal("memory://") as journal:
+        journal.append("worker.joined", {"worker": "v", "pid": 8, "lease_ms": 2_000}, key="v")
+        journal.append("worker.joined", {"worker": "w", "pid": 7, "lease_ms": 2_000}, key="w")
+        journal.append("task.submitted", {"task": "t", "task_name": "work"}, key="t")
+        last = journal.append("task.claimed", {"task": "t", "worker": "w"}, key="t")
+        at = last.timestamp
+        journal.append("worker.expired", {"worker": "w", "last": last.offset, "by": "v"}, key="w")
+        *before, expiry = journal.read().events
+    events = [*before, msgspec.structs.replace(expiry, timestamp=at + 10.0)]
+    found = check(events, {"t"}, [Wound(7, at)], [Outage(at + 1.0, at + 1.0 + away)])
+    late = [violation for violation in found.violations if "journal was away" in violation]
+    assert (late == []) == kept
+    assert found.overtime_seconds == [pytest.approx(8.0 - away)]
