@@ -272,13 +272,13 @@ class JournalConsumerBase(ConsumerCourse):
     def _call_with_pending(self, delivery: Delivery) -> bool:
         """Call back with what is there; False if the delivery has to end."""
         backlog = self._backlog
-        pending = backlog.pending
+        batch, pending = backlog.current
         for event in pending:
             callback, args, kwargs = self._callback  # type: ignore[misc]  # set before the thread starts
             try:
                 callback(event, *args, **kwargs)
             except BaseException:
-                backlog.put_back(pending)
+                backlog.hand_back(batch, [event])
                 raise
             if delivery.ending:
                 return False

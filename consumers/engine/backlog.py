@@ -1,25 +1,27 @@
 """What a consumer has taken from its stream and not yet handed out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from operator import length_hint
 
 from ...journal.cursor import Cursor
 from ..event import JournalEventBase
-from .batch import EMPTY_BATCH, Batch
+from .batch import EMPTY_BATCH, Batch, HandedBackBatch
 
 
 class Backlog:
-    """The batch being handed out. `pending` iterates over the rest of it; who takes an event takes it from there.
+    """The batch being handed out. `pending` iterates over the rest of it; a caller takes an event from there.
 
     Taking an event costs one step of a list's iterator and no bookkeeping: what was taken follows from what is left.
+    `current` is the batch and its iterator, as one object, for callers that must not see those of two batches.
     """
 
-    __slots__ = ("_before", "batch", "pending")
+    __slots__ = ("_before", "batch", "current", "pending")
 
     def __init__(self) -> None:
         self.batch: Batch = EMPTY_BATCH
         self.pending: Iterator[JournalEventBase] = iter(())
+        self.current = (self.batch, self.pending)
         self._before = 0
 
     @property
@@ -30,29 +32,40 @@ class Backlog:
     @property
     def delivered(self) -> int:
         """How many events have been handed out in all; the sentinel is none."""
-        return self._before + (0 if self.batch.marker else len(self.batch.events) - self.left)
+        return self._before + self.batch.counted(len(self.batch.events) - self.left)
 
     def install(self, batch: Batch) -> None:
         """Go on with the next batch; the one before has been handed out."""
-        before, pending = self._before + (0 if self.batch.marker else len(self.batch.events)), iter(batch.events)
+        before, pending = self._before + self.batch.counted(len(self.batch.events)), iter(batch.events)
+        current = (batch, pending)
         # At once: nothing is called in between, where a signal handler could raise.
-        self._before, self.batch, self.pending = before, batch, pending
+        self._before, self.batch, self.pending, self.current = before, batch, pending, current
 
     def take(self, most: int) -> list[JournalEventBase]:
         """The next events, at most so many: all of them or, where a signal handler raises meanwhile, none."""
         taken: list[JournalEventBase] = []
-        pending = self.pending
+        batch, pending = self.current
         try:
             taken.extend(islice(pending, most))
         except BaseException:
-            self.put_back(pending, len(taken))
+            self.hand_back(batch, taken)
             raise
         return taken
 
-    def put_back(self, pending: Iterator[JournalEventBase], count: int = 1) -> None:
-        """Have the events last taken from `pending` first in line again, unless others have moved on meanwhile."""
-        if self.pending is pending:
-            self.pending = iter(self.batch.events[len(self.batch.events) - length_hint(pending) - count :])
+    def hand_back(self, batch: Batch, taken: Sequence[JournalEventBase]) -> None:
+        """Make these events, taken in a row from `batch`, the next ones, whatever has been taken since.
+
+        Until they are taken again the cursor stands before the first of them.
+        """
+        if not taken:
+            return
+        index = next(index for index, event in enumerate(batch.events) if event is taken[0])
+        counted = batch.counted(index + len(taken)) - batch.counted(index)
+        delivered = self.delivered - counted
+        rest = list(self.pending)  # emptied in place: a loop that holds the iterator goes on with the new one
+        again = HandedBackBatch(taken, batch, index, rest, self.batch)
+        pending = iter(again.events)
+        self._before, self.batch, self.pending, self.current = delivered, again, pending, (again, pending)
 
     def drop(self) -> None:
         """Hand out nothing more, not even to a loop that holds `pending`: it is emptied in place."""

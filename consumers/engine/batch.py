@@ -12,9 +12,6 @@ class Batch:
 
     __slots__ = ("_after", "_before", "events")
 
-    # Whether the events are something that happened; the sentinel is not.
-    marker = False
-
     def __init__(self, events: Sequence[JournalEventBase], before: Mapping[int, int], after: Mapping[int, int]) -> None:
         self.events = events
         self._before = before
@@ -26,6 +23,10 @@ class Batch:
             return Cursor(self._after)
         return Cursor(self._within(handed_out) if handed_out else self._before)
 
+    def counted(self, handed_out: int) -> int:
+        """How many of the first `handed_out` events are something that happened; the sentinel is not."""
+        return handed_out
+
     def _within(self, handed_out: int) -> Mapping[int, int]:
         return self._before
 
@@ -34,10 +35,13 @@ class SentinelBatch(Batch):
     """The sentinel, at a moment when all that was read has been handed out."""
 
     __slots__ = ()
-    marker = True
 
     def __init__(self, sentinel: JournalEventBase, cursor: Mapping[int, int]) -> None:
         super().__init__((sentinel,), cursor, cursor)
+
+    def counted(self, handed_out: int) -> int:
+        """None: the sentinel did not happen."""
+        return 0
 
 
 class PageBatch(Batch):
@@ -91,6 +95,39 @@ class MergedBatch(Batch):
             self._so_far[partition] = offset + 1
         self._folded = handed_out
         return self._so_far
+
+
+class HandedBackBatch(Batch):
+    """Events that come again, taken from `source` at `index`, and then what is left of the batch `rest_of`."""
+
+    __slots__ = ("_again", "_index", "_rest_of", "_skipped", "_source")
+
+    def __init__(
+        self,
+        again: Sequence[JournalEventBase],
+        source: Batch,
+        index: int,
+        rest: Sequence[JournalEventBase],
+        rest_of: Batch,
+    ) -> None:
+        super().__init__((*again, *rest), {}, {})
+        self._again = len(again)
+        self._source = source
+        self._index = index
+        self._rest_of = rest_of
+        self._skipped = len(rest_of.events) - len(rest)
+
+    def cursor(self, handed_out: int) -> Cursor:
+        """Where a reader resumes: at the events that come again until these have been handed out."""
+        if handed_out < self._again:
+            return self._source.cursor(self._index + handed_out)
+        return self._rest_of.cursor(self._skipped + handed_out - self._again)
+
+    def counted(self, handed_out: int) -> int:
+        """How many of the first `handed_out` events are something that happened."""
+        again = self._source.counted(self._index + min(handed_out, self._again)) - self._source.counted(self._index)
+        after = self._skipped + max(0, handed_out - self._again)
+        return again + self._rest_of.counted(after) - self._rest_of.counted(self._skipped)
 
 
 EMPTY_BATCH = Batch((), {}, {})
