@@ -1,14 +1,16 @@
 """`AsyncJournalConsumer`: following a journal from asyncio."""
 
 import asyncio
+import inspect
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.limits import PAGE_EVENTS
+from .callbacks import Callback, checked_callback
 from .checkpoint import JournalCheckpoint
 from .course import ConsumerCourse
 from .definition import ConsumerOptions, PlainEvents
@@ -26,6 +28,10 @@ class AsyncJournalConsumerBase(ConsumerCourse):
     Options, hooks and meaning are those of `JournalConsumerBase`, `journal` is an `AsyncJournal`; events are taken by
     `await consumer.poll()` or by ``async for``, and an error is raised there. A task that waits may be cancelled at any
     time: no event is lost.
+
+    Callbacks run in a task of the consumer's own, one at a time; what a callback returns is awaited if it can be, so
+    coroutine functions do. A plain function runs in the loop and holds it up. An error in a callback ends the delivery
+    as it does in `JournalConsumerBase`; `on_error` may be a coroutine function.
     """
 
     def __init__(
@@ -36,6 +42,8 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         full: bool = True,
         since: Moment = 0.0,
         include_sentinel: bool = False,
+        *,
+        on_error: Callable[[BaseException], object] | None = None,
         **options: Unpack[ConsumerOptions],
     ) -> None:
         if not isinstance(journal, AsyncJournal):
@@ -47,28 +55,55 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         self.journal = journal
         self._backlog = Backlog()
         self._reading = asyncio.Lock()
+        self._callback: Callback | None = None
+        self._delivery: _Delivery | None = None
+        self._on_error = on_error
+        self._failure: BaseException | None = None
 
     async def start(self) -> Self:
         """Start the stream of events; see `JournalConsumerBase.start`."""
-        await self.aclose()
+        await self._abandon()
         stream = Stream(self.journal, self)
         self._committed = resume = await self._load_checkpoint()
         await stream.open(resume)
         self._set_out(stream)
+        self._failure = None
+        self._deliver()
         return self
 
     async def stop(self) -> None:
         """Ask the stream to end: what is in the journal by now is still delivered, then None."""
         await self._started("stop").request_stop()
+        self._raise_delivery_error()
+
+    async def join(self, timeout: float = -1.0) -> None:
+        """Wait until the callbacks have had the final None, at most `timeout` seconds (negative: for ever).
+
+        Raises the error that ended their delivery, and `TimeoutError`.
+        """
+        if self._delivery is not None and not await self._delivery.over(timeout):
+            raise TimeoutError(f"the callbacks were not through after {timeout:g} s; has stop() been called?")
+        self._raise_delivery_error()
 
     async def aclose(self) -> None:
-        """End at once: nothing more is delivered; `poll()` returns None."""
-        stream = self._stream
+        """End at once: nothing more is delivered, not even None to callbacks; `poll()` returns None.
+
+        A callback that is running is waited for. Raises an error that has ended the delivery to callbacks.
+        """
+        await self._abandon()
+        self._raise_delivery_error()
+
+    async def _abandon(self) -> None:
+        stream, delivery = self._stream, self._delivery
         if stream is None:
             return
+        if delivery is not None:
+            delivery.ending.set()
         self._ended = True
         await stream.abandon()
         self._backlog.drop()
+        if delivery is not None:
+            await delivery.over()
         async with self._reading:
             self._backlog.drop()
             await stream.aclose()
@@ -79,8 +114,9 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         """The next event; None at the end of the stream, again and again; see `JournalConsumerBase.poll`."""
         deadline = None if timeout < 0 else time.monotonic() + timeout
         while True:
-            for event in self._backlog.pending:
-                return event
+            if self._failure is None:
+                for event in self._backlog.pending:
+                    return event
             if not await self._more(deadline):
                 return None
 
@@ -89,6 +125,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         if max_events < 1:
             raise ValueError(f"a batch has at least one event, got max_events={max_events}")
         deadline = None if timeout < 0 else time.monotonic() + timeout
+        self._raise_delivery_error()
         taken: list[JournalEventBase] = []
         while not taken and (self._backlog.left or await self._more(deadline)):
             taken = self._backlog.take(max_events)
@@ -106,7 +143,11 @@ class AsyncJournalConsumerBase(ConsumerCourse):
 
     async def _more(self, deadline: float | None) -> bool:
         """See to it that events are pending; False at the end of the stream."""
-        stream = self._started("poll")
+        self._raise_delivery_error()
+        return await self._refill(self._started("poll"), deadline)
+
+    async def _refill(self, stream: Stream, deadline: float | None) -> bool:
+        """Fetch the next batch, unless another task just did."""
         try:
             async with asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic())):
                 await self._reading.acquire()
@@ -145,13 +186,102 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         rate = delivered / max(1e-9, time.monotonic() - self._started_at)
         return Statistics(delivered, rate, await stream.lag(cursor), stream.progress(cursor))
 
+    # --- callbacks --------------------------------------------------------------------------------------------------
+
+    def set_callback(self, event_cb: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
+        """Have `event_cb(event, *args, **kwargs)` called for each event, and awaited; see `JournalConsumerBase`."""
+        self._callback = checked_callback(event_cb, args, kwargs, in_loop=True)
+        if self._stream is not None and (self._delivery is None or self._delivery.finished):
+            self._deliver()
+        return self
+
+    def _deliver(self) -> None:
+        if self._callback is not None:
+            self._delivery = _Delivery()
+            self._delivery.start(self._call_back(self._delivery))
+
+    async def _call_back(self, delivery: "_Delivery") -> None:
+        stream = self._started("set_callback")
+        try:
+            while await self._call_with_pending(delivery):
+                if not await self._refill(stream, None) and not delivery.ending.is_set():
+                    await self._call(None)
+                    return
+        except asyncio.CancelledError:  # by the loop's end: nothing failed, and the event was handed back
+            raise
+        except BaseException as error:
+            self._failure, delivery.finished = error, True
+            await self._tell(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _tell(self, error: BaseException) -> None:
+        if self._on_error is not None:
+            answer = self._on_error(error)
+            if inspect.isawaitable(answer):
+                await answer
+
+    async def _call_with_pending(self, delivery: "_Delivery") -> bool:
+        """Call back with what is there; False if the delivery has to end."""
+        backlog = self._backlog
+        batch, pending = backlog.current
+        for event in pending:
+            try:
+                await self._call(event)
+            except BaseException:
+                backlog.hand_back(batch, [event])
+                raise
+            if delivery.ending.is_set():
+                return False
+        return not delivery.ending.is_set()
+
+    async def _call(self, event: JournalEventBase | None) -> None:
+        assert self._callback is not None, "it is set before the task starts"
+        await self._callback.call_and_await(event)
+
+    def _raise_delivery_error(self) -> None:
+        error, self._failure = self._failure, None
+        if error is not None:
+            raise error
+
+    # --- with -------------------------------------------------------------------------------------------------------
+
     async def __aenter__(self) -> Self:
         return self if self._stream is not None else await self.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self._abandon()
+        if error is None:
+            self._raise_delivery_error()
+
+
+class _Delivery:
+    """The task that hands events to callbacks; it ends soon after `ending` is set."""
+
+    def __init__(self) -> None:
+        self.ending = asyncio.Event()
+        self.finished = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start the task, when the callbacks can find this delivery: they may set another or start anew."""
+        self._task = asyncio.create_task(work, name="journeyman-consumer")
+        self._task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self.finished = True
+        if not task.cancelled():
+            task.exception()  # it is raised by the consumer's own calls
+
+    async def over(self, timeout: float = -1.0) -> bool:
+        """Wait for its end, at most `timeout` seconds (negative: for ever); in the task itself, do not wait."""
+        task = self._task
+        if task is None or task is asyncio.current_task():
+            return True
+        await asyncio.wait([task], timeout=None if timeout < 0 else timeout)
+        return task.done()
 
 
 class AsyncJournalConsumer(PlainEvents, AsyncJournalConsumerBase):
@@ -168,6 +298,10 @@ class AsyncJournalConsumer(PlainEvents, AsyncJournalConsumerBase):
         full: bool = True,
         since: Moment = 0.0,
         include_sentinel: bool = False,
+        *,
+        on_error: Callable[[BaseException], object] | None = None,
         **options: Unpack[ConsumerOptions],
     ) -> None:
-        AsyncJournalConsumerBase.__init__(self, journal, topic, cancel_topic, full, since, include_sentinel, **options)
+        AsyncJournalConsumerBase.__init__(
+            self, journal, topic, cancel_topic, full, since, include_sentinel, on_error=on_error, **options
+        )

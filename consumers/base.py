@@ -10,6 +10,7 @@ from ..journal import blocking
 from ..journal.cursor import Cursor
 from ..journal.limits import PAGE_EVENTS
 from ..journal.synchronous import Journal
+from .callbacks import Callback, checked_callback
 from .checkpoint import JournalCheckpoint
 from .course import ConsumerCourse
 from .definition import ConsumerOptions
@@ -78,7 +79,7 @@ class JournalConsumerBase(ConsumerCourse):
         self._interrupt: blocking.Interrupt | None = None
         self._reading = threading.RLock()  # it knows whose it is, when a signal handler raises as it is acquired
         self._delivery: Delivery | None = None
-        self._callback: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None = None
+        self._callback: Callback | None = None
         self._on_error = on_error
         self._failure: BaseException | None = None
 
@@ -243,11 +244,9 @@ class JournalConsumerBase(ConsumerCourse):
         """Have `event_cb(event, *args, **kwargs)` called for each event, and return this consumer.
 
         Before `start()` or after; a new callback takes the place of the old one from the next event on. Its last call
-        is with None, once the stream has ended.
+        is with None, once the stream has ended. A coroutine function is refused: `AsyncJournalConsumer` awaits one.
         """
-        if not callable(event_cb):
-            raise TypeError(f"a callback is called with each event; got {event_cb!r:.80}, which cannot be called")
-        self._callback = (event_cb, args, kwargs)
+        self._callback = checked_callback(event_cb, args, kwargs, in_loop=False)
         if self._stream is not None and (self._delivery is None or self._delivery.finished):
             self._deliver()
         return self
@@ -274,9 +273,8 @@ class JournalConsumerBase(ConsumerCourse):
         backlog = self._backlog
         batch, pending = backlog.current
         for event in pending:
-            callback, args, kwargs = self._callback  # type: ignore[misc]  # set before the thread starts
             try:
-                callback(event, *args, **kwargs)
+                self._call(event)
             except BaseException:
                 backlog.hand_back(batch, [event])
                 raise
@@ -285,8 +283,8 @@ class JournalConsumerBase(ConsumerCourse):
         return not delivery.ending
 
     def _call(self, event: JournalEventBase | None) -> None:
-        callback, args, kwargs = self._callback  # type: ignore[misc]  # set before the thread starts
-        callback(event, *args, **kwargs)
+        assert self._callback is not None, "it is set before the thread starts"
+        self._callback.call(event)
 
     def _raise_delivery_error(self) -> None:
         error, self._failure = self._failure, None
