@@ -5,26 +5,53 @@ the creation of the message, so that a long attempt eats its own backoff. Here i
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Final
 
 MINUTE_MS: Final = 60 * 1_000
 HOUR_MS: Final = 60 * MINUTE_MS
 
 
+class _Default(int):
+    """A bound that the caller has not named: it gives way to a wait that the caller has."""
+
+
+FLOOR_DEFAULT_MS: Final = _Default(MINUTE_MS)
+CEILING_DEFAULT_MS: Final = _Default(HOUR_MS)
+LINEAR_FACTOR_DEFAULT_MS: Final = 30 * 1_000
+_FIRST_WAIT_DEFAULT_MS: Final = 40 * 1_000  # of an exponential one
+
+
 class Backoff(ABC):
     """Base of the algorithms: `get(incidents)` clips `formula(incidents)` between `floor` and `ceiling` (ms).
 
-    `zero_override`: no wait while there was no incident. `floor` and `ceiling` may be None.
+    `zero_override`: no wait while there was no incident. `floor` and `ceiling` may be None. The defaults, a minute and
+    an hour, are the reference's; there they override a shorter or longer wait in silence, here they give way to it.
     """
 
     def __init__(
-        self, floor: int | None = MINUTE_MS, ceiling: int | None = HOUR_MS, *, zero_override: bool = True
+        self,
+        floor: int | None = FLOOR_DEFAULT_MS,
+        ceiling: int | None = CEILING_DEFAULT_MS,
+        *,
+        zero_override: bool = True,
     ) -> None:
+        if isinstance(ceiling, _Default) and floor is not None:
+            ceiling = _Default(max(floor, ceiling))
+        if isinstance(floor, _Default) and ceiling is not None:
+            floor = _Default(min(floor, ceiling))
         if floor is not None and ceiling is not None and floor > ceiling:
             raise ValueError(f"the floor of a backoff must not be above its ceiling, got {floor} and {ceiling} ms")
         self.floor = floor
         self.ceiling = ceiling
         self.zero_override = zero_override
+
+    def _make_room_for(self, wait: int) -> None:
+        """Let the bounds that the caller has not named give way to a wait that the caller has."""
+        if isinstance(self.floor, _Default):
+            self.floor = _Default(min(self.floor, wait))
+        if isinstance(self.ceiling, _Default):
+            self.ceiling = _Default(max(self.ceiling, wait))
 
     @property
     @abstractmethod
@@ -50,7 +77,12 @@ class Backoff(ABC):
         return wait if self.floor is None else max(wait, self.floor)
 
     def _common(self) -> dict[str, Any]:
-        return {"floor": self.floor, "ceiling": self.ceiling, "zero_override": self.zero_override}
+        floor, ceiling = self.floor, self.ceiling
+        return {
+            "floor": None if floor is None else int(floor),
+            "ceiling": None if ceiling is None else int(ceiling),
+            "zero_override": self.zero_override,
+        }
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Backoff) and self.settings == other.settings
@@ -63,18 +95,27 @@ class Backoff(ABC):
 
 
 class ConstantBackoff(Backoff):
-    """The same wait every time: `constant` ms."""
+    """The same wait every time: `constant` ms.
+
+    `ValueError` if a `floor` or a `ceiling` that is named would override it.
+    """
 
     def __init__(
         self,
         constant: int = MINUTE_MS,
-        floor: int | None = MINUTE_MS,
-        ceiling: int | None = HOUR_MS,
+        floor: int | None = FLOOR_DEFAULT_MS,
+        ceiling: int | None = CEILING_DEFAULT_MS,
         *,
         zero_override: bool = True,
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
         self.constant = constant
+        self._make_room_for(constant)
+        if (self.floor is not None and constant < self.floor) or (self.ceiling is not None and constant > self.ceiling):
+            raise ValueError(
+                f"a constant backoff of {constant} ms would never be waited: it lies outside of floor={self.floor} and "
+                f"ceiling={self.ceiling} ms. Leave these out, or make them fit"
+            )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -87,18 +128,23 @@ class ConstantBackoff(Backoff):
 
 
 class LinearBackoff(Backoff):
-    """A wait that grows by `factor` ms with each incident."""
+    """A wait that grows by `factor` ms with each incident.
+
+    A factor below the default lowers the default floor to the first wait.
+    """
 
     def __init__(
         self,
-        factor: int = 30 * 1_000,
-        floor: int | None = MINUTE_MS,
-        ceiling: int | None = HOUR_MS,
+        factor: int = LINEAR_FACTOR_DEFAULT_MS,
+        floor: int | None = FLOOR_DEFAULT_MS,
+        ceiling: int | None = CEILING_DEFAULT_MS,
         *,
         zero_override: bool = True,
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
         self.factor = factor
+        if factor < LINEAR_FACTOR_DEFAULT_MS:
+            self._make_room_for(self.formula(1))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -111,20 +157,25 @@ class LinearBackoff(Backoff):
 
 
 class ExponentialBackoff(Backoff):
-    """A wait of `factor × base ** incidents` ms."""
+    """A wait of `factor × base ** incidents` ms.
+
+    A first wait below that of the defaults lowers the default floor to it.
+    """
 
     def __init__(
         self,
         base: int = 4,
         factor: int = 10_000,
-        floor: int | None = MINUTE_MS,
-        ceiling: int | None = HOUR_MS,
+        floor: int | None = FLOOR_DEFAULT_MS,
+        ceiling: int | None = CEILING_DEFAULT_MS,
         *,
         zero_override: bool = True,
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
         self.base = base
         self.factor = factor
+        if self.formula(1) < _FIRST_WAIT_DEFAULT_MS:
+            self._make_room_for(self.formula(1))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -137,17 +188,30 @@ class ExponentialBackoff(Backoff):
 
 
 def settings2backoff(settings: dict[str, Any]) -> Backoff:
-    """The backoff that has these `settings`; `ValueError` names an algorithm that is not (yet) imported."""
-    known = {each.__name__: each for each in Backoff.__subclasses__()}
+    """The backoff that has these `settings`; `ValueError` names an algorithm that is not imported."""
+    known = {each.__name__: each for each in _subclasses(Backoff)}
     algorithm = known.get(settings["algorithm"])
     if algorithm is None:
         raise ValueError(
             f"unknown backoff {settings['algorithm']!r}, known are {', '.join(sorted(known))}; "
             "import the module that defines it first"
         )
-    return algorithm(**settings["parameters"])
+    parameters = settings["parameters"]
+    bounds = {name: parameters[name] for name in ("floor", "ceiling") if name in parameters}
+    # Set afterwards: what an older version has written may have bounds that its values lie outside of.
+    made = algorithm(**{**parameters, **dict.fromkeys(bounds)})
+    for name, bound in bounds.items():
+        setattr(made, name, bound)
+    return made
+
+
+def _subclasses(base: type[Backoff]) -> Iterator[type[Backoff]]:
+    """All subclasses, those of subclasses too."""
+    for each in base.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 settings_to_backoff = settings2backoff
 
-NO_BACKOFF: Final = ConstantBackoff(0, floor=0)
+NO_BACKOFF: Final = ConstantBackoff(0)

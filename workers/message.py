@@ -145,13 +145,18 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         return twin
 
     def update(self, **data: Any) -> Self:
-        """Change fields in place; `KeyError` names one that does not exist, `ValidationError` what breaks a rule."""
+        """Change fields in place; a new `delay` moves `due`.
+
+        `KeyError` names a field that does not exist, `ValidationError` what breaks a rule; then nothing has changed.
+        """
         for name in data:
             if name not in self.__struct_fields__:
                 raise KeyError(f"a message has no field {name!r}; it has {', '.join(self.__struct_fields__)}")
-        before = {name: getattr(self, name) for name in data}
+        before = {name: getattr(self, name) for name in (*data, "due")}
         for name, value in data.items():
             setattr(self, name, value)
+        if "due" not in data and not {"delay", "created_at"}.isdisjoint(data):
+            self.due = 0.0  # worked out anew, below
         try:
             self.__post_init__()
         except ValidationError:

@@ -9,7 +9,8 @@ from journeyman.workers.backoff import NO_BACKOFF, settings_to_backoff
 HOUR_MS = 3_600_000
 
 backoffs = st.one_of(
-    st.builds(ConstantBackoff, st.integers(0, 10**7), st.none() | st.integers(0, 100), st.none() | st.integers(100)),
+    st.builds(ConstantBackoff, st.integers(0, 10**8)),
+    st.builds(ConstantBackoff, st.integers(100, 10**7), st.none() | st.integers(0, 100), st.none() | st.just(10**7)),
     st.builds(LinearBackoff, st.integers(0, 10**6), st.none() | st.integers(0, 100), st.none() | st.integers(100)),
     st.builds(
         ExponentialBackoff,
@@ -70,3 +71,51 @@ def test_a_floor_above_the_ceiling_is_refused() -> None:
 def test_an_algorithm_that_is_not_imported_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown backoff 'Fibonacci'.*known are.*ConstantBackoff"):
         settings2backoff({"algorithm": "Fibonacci", "parameters": {}})
+
+
+@pytest.mark.parametrize(
+    ("backoff", "first"),
+    [
+        (ConstantBackoff(500), 500),
+        (ConstantBackoff(2 * HOUR_MS), 2 * HOUR_MS),
+        (ConstantBackoff(0), 0),
+        (LinearBackoff(500), 500),
+        (LinearBackoff(30_000), 60_000),
+        (ExponentialBackoff(2, 100), 200),
+        (ExponentialBackoff(2, 10_000), 20_000),
+        (ExponentialBackoff(4, 10_000), 60_000),
+        (ConstantBackoff(70_000, ceiling=80_000), 70_000),
+        (LinearBackoff(500, ceiling=30_000), 500),
+        (ExponentialBackoff(2, 100, floor=5_000), 5_000),
+        (ExponentialBackoff(floor=2 * HOUR_MS), 2 * HOUR_MS),
+    ],
+    ids=repr,
+)
+def test_named_wait_overrides_default_bounds(backoff: Backoff, first: int) -> None:
+    assert backoff.get(1) == first
+
+
+@pytest.mark.parametrize("bounds", [{"floor": 1_000}, {"floor": None, "ceiling": 100}])
+def test_constant_outside_of_named_bounds_is_refused(bounds: dict[str, int | None]) -> None:
+    with pytest.raises(ValueError, match=r"a constant backoff of 500 ms would never be waited.*floor=.*ceiling="):
+        ConstantBackoff(500, **bounds)
+
+
+def test_settings_of_an_older_version_keep_their_floor() -> None:
+    written = {"constant": 500, "floor": 60_000, "ceiling": 3_600_000, "zero_override": True}
+    assert settings2backoff({"algorithm": "ConstantBackoff", "parameters": written}).get(1) == 60_000
+
+
+class Jittered(ExponentialBackoff):
+    """A backoff of a user's own, made of one of ours."""
+
+
+class MoreJittered(Jittered):
+    """And one made of that."""
+
+
+@pytest.mark.parametrize("kind", [Jittered, MoreJittered])
+def test_subclass_of_subclass_is_made_of_its_settings(kind: type[ExponentialBackoff]) -> None:
+    twin = settings2backoff(kind(3, 7).settings)
+    assert type(twin) is kind
+    assert twin == kind(3, 7)

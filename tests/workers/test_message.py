@@ -245,3 +245,17 @@ def test_all_are_submitted_and_a_second_of_the_same_id_is_ignored() -> None:
     assert list(view.live) == [message.uuid for message in messages]
     assert {task_.name for task_ in view.live.values()} == {"work"}
     assert names.SUBMITTED == "task.submitted"
+
+
+def test_update_of_delay_moves_due() -> None:
+    message = Message(task_name="work", created_at=1_000_000)
+    assert message.update(delay=5_000).due == 1_005.0
+    assert message.update(delay=0).due == 0.0
+    assert message.update(delay=5_000, due=77.0).due == 77.0
+
+
+def test_update_that_is_refused_leaves_due() -> None:
+    message = Message(task_name="work", created_at=1_000_000, delay=5_000)
+    with pytest.raises(ValidationError):
+        message.update(delay=-1)
+    assert (message.delay, message.due) == (5_000, 1_005.0)
