@@ -189,7 +189,7 @@ class ExponentialBackoff(Backoff):
 
 def settings2backoff(settings: dict[str, Any]) -> Backoff:
     """The backoff that has these `settings`; `ValueError` names an algorithm that is not imported."""
-    known = {each.__name__: each for each in _subclasses(Backoff)}
+    known = {each.__name__: each for each in _subclasses_of(Backoff)}
     algorithm = known.get(settings["algorithm"])
     if algorithm is None:
         raise ValueError(
@@ -205,11 +205,11 @@ def settings2backoff(settings: dict[str, Any]) -> Backoff:
     return made
 
 
-def _subclasses(base: type[Backoff]) -> Iterator[type[Backoff]]:
-    """All subclasses, those of subclasses too."""
+def _subclasses_of(base: Any) -> Iterator[type[Backoff]]:
+    """All subclasses of a class, those of subclasses too."""
     for each in base.__subclasses__():
         yield each
-        yield from _subclasses(each)
+        yield from _subclasses_of(each)
 
 
 settings_to_backoff = settings2backoff

@@ -12,6 +12,7 @@ from ..journal.event import refuse_infinite
 from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT, TIMESTAMP_SECONDS_MAX
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
+from .json_values import check_plain
 from .rules.names import QUEUE_DEFAULT
 
 _UNSAID: Final = -(2**31)
@@ -194,6 +195,12 @@ _encoder: Final = msgspec.json.Encoder()
 def encode_message(message: Message) -> bytes:
     """The message as the context of its `task.submitted`; `ValidationError` says what JSON could not hold."""
     try:
+        if message.args:
+            check_plain(message.args, "args")
+        if message.kwargs:
+            check_plain(message.kwargs, "kwargs")
+        if message.metadata:
+            check_plain(message.metadata, "metadata")
         encoded = _encoder.encode(message)
         refuse_infinite((message.args, message.kwargs, message.metadata, message.backoff_settings), encoded)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:

@@ -1,11 +1,15 @@
 """A task: a function that workers run, and how it is run. `@task` makes one."""
 
+import asyncio
+import functools
 import inspect
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from types import MethodType
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
+from .arguments import Signature, named, positional
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
 from .errors import ValidationError
@@ -30,6 +34,10 @@ class Task(Generic[P, R]):
     - Calling the task calls the function, here and now.
     """
 
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[P, R]
+
     def __init__(
         self,
         function: Callable[P, R],
@@ -45,6 +53,9 @@ class Task(Generic[P, R]):
     ) -> None:
         _check(function, name, timeout, max_retries, backoff)
         mechanism = _checked_mechanism(function, mechanism)
+        functools.update_wrapper(self, function)  # so that Sphinx, inspect and frameworks see the function
+        if mechanism == "async":
+            _mark_coroutine_function(self)
         self.function = function
         self.broker = broker
         self._name = name or function.__name__
@@ -56,8 +67,8 @@ class Task(Generic[P, R]):
         self.no_positional_args = no_positional_args
         self.home: str | None = None  # the module in which it was found, where it was looked for
         self.takes_message = _takes_message(function)
+        self._signature = Signature(function, "message" if self.takes_message else None)
         self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
-        self.__doc__ = function.__doc__
 
     @property
     def name(self) -> str:
@@ -67,6 +78,20 @@ class Task(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, here and now."""
         return self.function(*args, **kwargs)
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
+
+    def __get__(self, instance: object, owner: type | None = None) -> Self | Callable[..., R]:
+        """Bind to an instance, as a function in a class does."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> str:
+        """Pickle and copy by reference, as functions are."""
+        return str(getattr(self, "__qualname__", self._name))
 
     def __repr__(self) -> str:
         return f"Task({self._name!r}, queue={self.queue!r})"
@@ -87,15 +112,20 @@ class Task(Generic[P, R]):
         """A message that runs this task with these arguments, submitted unless `submit` is False.
 
         When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first; a
-        `uuid` seen before is ignored by the queue. `ValidationError` for arguments that JSON cannot hold.
+        `uuid` seen before is ignored by the queue. `ValidationError` for arguments that the function cannot be called
+        with, or that JSON cannot hold.
         """
-        if args and self.no_positional_args:
-            raise ValidationError(f"{self._name} takes keyword arguments only, got {len(args)} positional ones")
+        given, named_given = positional(self._name, args), named(self._name, kwargs)
+        if given and self.no_positional_args:
+            raise ValidationError(f"{self._name} takes keyword arguments only, got {len(given)} positional ones")
+        # A message that is not submitted may get its arguments later; another `op` may use them in other ways.
+        if (submit or given or named_given) and type(self).op is Task.op:
+            self._signature.check(given, named_given)
         message = Message(
             task_name=self._name,
             queue=queue or self.queue,
-            args=list(args or ()),
-            kwargs=dict(kwargs or {}),
+            args=given,
+            kwargs=named_given,
             priority=priority,
             metadata=metadata,
             max_retries=self.max_retries,
@@ -143,6 +173,11 @@ def task(
     base_task: type[Task[Any, Any]] | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it."""
+    if not isinstance(broker, Broker):
+        raise ValidationError(
+            f"@task takes the broker that submits the task's messages, got {broker!r:.80}. Write @task(broker) above "
+            "the function, with a Broker(…) made before"
+        )
 
     def wrapper(function: Callable[P, R]) -> Task[P, R]:
         return (base_task or Task)(
@@ -158,6 +193,14 @@ def task(
         )
 
     return wrapper
+
+
+def _mark_coroutine_function(task: Task[Any, Any]) -> None:
+    """Let `inspect` and `asyncio` take a task for the coroutine function that it is."""
+    if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
+        inspect.markcoroutinefunction(task)
+    else:
+        vars(task)["_is_coroutine"] = getattr(asyncio.coroutines, "_is_coroutine", None)
 
 
 def _takes_message(function: Callable[..., Any]) -> bool:

@@ -49,7 +49,7 @@ def job_of(message: Message, attempts: int = 1, row: bytes | None = None) -> Job
 
 
 def outcome_of(task: Task[Any, Any], *args: Any, attempts: int = 1, **kwargs: Any) -> Outcome:
-    message = task.generate(args=list(args), kwargs=kwargs, submit=False)
+    message = task.generate(submit=False).update(args=list(args), kwargs=kwargs)  # unchecked, as from another program
     return run(job_of(message, attempts), {"work": task})
 
 

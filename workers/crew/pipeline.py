@@ -22,6 +22,7 @@ from ...journal.limits import (
     TIMESTAMP_SECONDS_MAX,
 )
 from ..errors import NoTasksFoundError, Overdue
+from ..json_values import check_plain
 from ..message import Message, decode_message
 from ..rules import names
 from ..rules.state import TaskState
@@ -210,6 +211,7 @@ class UnserialisableResult(TypeError):
 
 def _encode_result(result: Any) -> bytes:
     try:
+        check_plain(result, "the result")
         encoded = orjson.dumps(result)
         if result is not None:
             refuse_infinite(result, encoded)

@@ -1,0 +1,81 @@
+"""The arguments of a task: checked against its function's signature when they are submitted, not when they are run."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .errors import ValidationError
+
+_EMPTY = inspect.Parameter.empty
+_PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Signature:
+    """What a function takes. `supplied` names a parameter that the caller need not give, since the worker does."""
+
+    def __init__(self, function: Callable[..., Any], supplied: str | None = None) -> None:
+        self._name = getattr(function, "__name__", repr(function))
+        self._supplied = supplied
+        try:
+            self._signature: inspect.Signature | None = inspect.signature(function)
+        except (TypeError, ValueError):  # some functions written in C do not tell
+            self._signature = None
+            return
+        parameters = self._signature.parameters.values()
+        # What nearly every call needs to know, so that it is decided without `bind`, at a tenth of the cost.
+        self._placed = [each.name for each in parameters if each.kind in _PLACED]
+        self._named = frozenset(each.name for each in parameters if each.kind in _NAMED)
+        self._required = frozenset(
+            each.name for each in parameters if each.default is _EMPTY and each.kind in (*_PLACED, *_NAMED)
+        ) - {supplied}
+        self._plain = all(each.kind in (*_PLACED, *_NAMED) for each in parameters)
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Refuse arguments that the function cannot be called with; `ValidationError` names the parameter."""
+        if self._signature is None:
+            return
+        if self._plain and len(args) <= len(self._placed):
+            by_place = self._placed[: len(args)]
+            if (
+                kwargs.keys() <= self._named
+                and kwargs.keys().isdisjoint(by_place)
+                and self._required.difference(by_place) <= kwargs.keys()
+            ):
+                return
+        self._bind(self._signature, args, kwargs)
+
+    def _bind(self, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        given = dict(kwargs)
+        if self._supplied is not None and self._supplied not in given:
+            given[self._supplied] = None
+        try:
+            signature.bind(*args, **given)
+        except TypeError as error:
+            raise ValidationError(
+                f"{self._name}{signature} cannot be called with these arguments: {error}; got {len(args)} positional "
+                f"and {', '.join(map(repr, kwargs)) or 'no'} keyword arguments"
+            ) from error
+
+
+def positional(task_name: str, args: object) -> list[Any]:
+    """The positional arguments as a list; `ValidationError` for what is no list or tuple of them."""
+    if args is None:
+        return []
+    if not isinstance(args, list | tuple):
+        raise ValidationError(
+            f"args are the positional arguments of {task_name}, as a list; got {args!r:.80}, a value of type "
+            f"{type(args).__name__}. Write args=[…] for one argument as well"
+        )
+    return list(args)
+
+
+def named(task_name: str, kwargs: object) -> dict[str, Any]:
+    """The keyword arguments as a dictionary; `ValidationError` for what is none, or has keys that are not text."""
+    if kwargs is None:
+        return {}
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise ValidationError(
+            f"kwargs are the keyword arguments of {task_name}, as a dictionary with their names; got {kwargs!r:.80}"
+        )
+    return dict(kwargs)
