@@ -33,6 +33,7 @@ from .journal import (
     JournalUnavailable,
     NotAJournal,
     Position,
+    UnreadableRecord,
     UnsafeTopic,
 )
 from .workers import (
@@ -101,6 +102,7 @@ __all__ = [
     "EventTooLarge",
     "HistoryTruncated",
     "InvalidEvent",
+    "UnreadableRecord",
     "JournalClosed",
     "JournalError",
     "JournalUnavailable",

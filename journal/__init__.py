@@ -14,6 +14,7 @@ from .errors import (
     JournalNotFound,
     JournalUnavailable,
     NotAJournal,
+    UnreadableRecord,
     UnsafeTopic,
 )
 from .event import Draft, Event, draft
@@ -39,6 +40,7 @@ __all__ = [
     "JournalError",
     "BadJournalURL",
     "InvalidEvent",
+    "UnreadableRecord",
     "EventTooLarge",
     "NotAJournal",
     "JournalNotFound",

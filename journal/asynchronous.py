@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
-from .event import Draft, Event, decode, encode_context
+from .event import Draft, Event, decode, encode_context, readable
 from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Log
@@ -123,17 +123,30 @@ class AsyncJournal:
             raise
 
     async def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
-        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits."""
+        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits.
+
+        Up to a record that is no event; `UnreadableRecord` if that is the first, and a cursor behind it goes on.
+        """
         log = await self.open()
         start = Cursor(cursor) if cursor is not None else (await log.bounds()).first
         events: list[Event] = []
         for page in await log.read(start, limit):
-            events += [decode(row, page.partition, offset) for offset, row in zip(page.offsets, page.rows, strict=True)]
-            start = start.advanced(page.partition, page.next_offset)
+            found, bad = readable(page.rows, page.partition, page.offsets)
+            if not bad:
+                events += found
+                start = start.advanced(page.partition, page.next_offset)
+                continue
+            events += [event for event in found if event.offset < bad[0].offset]
+            if not events:
+                raise bad[0]
+            start = start.advanced(page.partition, bad[0].offset)
         return Reading(events, start)
 
     async def tail(self, cursor: Mapping[int, int] | None = None) -> AsyncIterator[Event]:
-        """Events from `cursor` on (None: the first available), for ever, in the order of each partition."""
+        """Events from `cursor` on (None: the first available), for ever, in the order of each partition.
+
+        `UnreadableRecord` ends it at a record that is no event; another `tail` with a cursor behind it goes on.
+        """
         reader = await self.follow(cursor)
         try:
             while True:

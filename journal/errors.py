@@ -18,6 +18,25 @@ class InvalidEvent(JournalError, ValueError):
     """An event's name, key or context breaks the rules: the caller corrects it; nothing was appended."""
 
 
+class UnreadableRecord(InvalidEvent):
+    """A record in the log is no event: the reader skips it, or the operator looks at what wrote it.
+
+    `partition` and `offset` are its position, `record` its bytes, `reason` says what is wrong with them.
+    """
+
+    def __init__(self, partition: int, offset: int, record: bytes, reason: str) -> None:
+        super().__init__(
+            f"the record at {partition}:{offset} is not an event: {reason}. Was it written by another program?"
+        )
+        self.partition = partition
+        self.offset = offset
+        self.record = record
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["UnreadableRecord"], tuple[int, int, bytes, str]]:
+        return type(self), (self.partition, self.offset, self.record, self.reason)
+
+
 class EventTooLarge(JournalError, ValueError):
     """An event or an append is over its limit in bytes or events: nothing was sent."""
 

@@ -16,8 +16,17 @@ import orjson
 from msgspec.structs import force_setattr
 
 from .cursor import Position
-from .errors import EventTooLarge, InvalidEvent
-from .limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, TIMESTAMP_SECONDS_MAX
+from .depth import is_deeper, place_of_depth
+from .errors import EventTooLarge, InvalidEvent, UnreadableRecord
+from .limits import (
+    CONTEXT_DEPTH_MAX,
+    EVENT_BYTES_MAX,
+    EVENT_OVERHEAD_BYTES_MAX,
+    KEY_CHARS_MAX,
+    NAME_CHARS_MAX,
+    TIMESTAMP_SECONDS_MAX,
+)
+from .reading import Moment, Name, RowDecoder, Whole
 
 _NULL: Final = b"null"  # looked for by `find`: `in` takes the bytes for a number first, at four times the cost
 _dumps: Final = orjson.dumps
@@ -25,6 +34,8 @@ EMPTY_CONTEXT: Final = msgspec.Raw(b"{}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _known_names: dict[str, None] = {}
 _KNOWN_NAMES_MAX: Final = 4_096
+# A shorter context cannot be too deep: each list or object opens and closes.
+_SHALLOW_BYTES: Final = 2 * CONTEXT_DEPTH_MAX
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -40,20 +51,29 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     - `partition`, `offset`: the position; not part of the encoding, the log knows it.
     """
 
-    timestamp: float
-    name: str
+    timestamp: Moment
+    name: Name
     context_json: msgspec.Raw = msgspec.field(name="context", default=EMPTY_CONTEXT)
     key: str | None = None
     writer: str = ""
-    seq: int = 0
-    version: int = 1
-    partition: int = 0
-    offset: int = -1
+    seq: Whole = 0
+    version: Whole = 1
+    # No field of a record is called so: a record does not say where it stands.
+    partition: int = msgspec.field(name="@partition", default=0)
+    offset: int = msgspec.field(name="@offset", default=-1)
 
     @property
     def context(self) -> dict[str, Any]:
-        """The context, decoded anew at each call; unknown keys are kept."""
-        return _context_decoder.decode(self.context_json)
+        """The context, decoded anew at each call; unknown keys are kept.
+
+        `UnreadableRecord` if another program has written something else there than an object of valid JSON.
+        """
+        try:
+            return _context_decoder.decode(self.context_json)
+        except msgspec.MsgspecError as error:
+            raise UnreadableRecord(
+                self.partition, self.offset, bytes(self.context_json), f"its context is not readable ({error})"
+            ) from error
 
     @property
     def position(self) -> Position:
@@ -107,9 +127,21 @@ def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
         encoded = b"%b" % _dumps(plain)
         if encoded.find(_NULL) >= 0:
             refuse_infinite(context, encoded)
-    except (TypeError, ValueError) as error:
-        raise InvalidEvent(f"the context of {name!r} cannot be written as JSON: {error}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidEvent(f"the context of {name!r} cannot be written as JSON: {error}.{_DEPTH_ADVICE}") from error
     return encoded
+
+
+_DEPTH_ADVICE: Final = f" Lists and objects may lie in one another up to {CONTEXT_DEPTH_MAX} deep."
+
+
+def refuse_deep(context: bytes, what: str, most: int = CONTEXT_DEPTH_MAX) -> None:
+    """`InvalidEvent` if lists and objects in the encoded `context` of `what` lie in one another deeper than `most`."""
+    if len(context) > 2 * most and is_deeper(context, most):
+        raise InvalidEvent(
+            f"{what} has lists or objects in one another deeper than CONTEXT_DEPTH_MAX = {CONTEXT_DEPTH_MAX}, at "
+            f"{place_of_depth(context, most)}. Flatten it, or put it into a text of its own."
+        )
 
 
 def refuse_infinite(value: Any, encoded: bytes) -> None:
@@ -160,6 +192,8 @@ def check(drafted: Draft) -> int:
             f"the timestamp of {name!r} must be seconds since 1970, from 0 to {TIMESTAMP_SECONDS_MAX:,.0f}, "
             f"got {timestamp!r}"
         )
+    if len(drafted.context) > _SHALLOW_BYTES:
+        refuse_deep(drafted.context, f"the context of {name!r}")
     if size > EVENT_BYTES_MAX:
         raise EventTooLarge(
             f"the event {name!r} takes up to {size:,} bytes, the limit is {EVENT_BYTES_MAX:,}. "
@@ -181,8 +215,9 @@ def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
             plain = False
             sizes.append(check(drafted))
         elif type(key) is str and key.isascii() and len(key) <= KEY_CHARS_MAX and drafted.name in names:
-            size = len(drafted.context) + len(drafted.name) + EVENT_OVERHEAD_BYTES_MAX + 6 * len(key)
-            sizes.append(size if size <= EVENT_BYTES_MAX else check(drafted))
+            length = len(drafted.context)
+            size = length + len(drafted.name) + EVENT_OVERHEAD_BYTES_MAX + 6 * len(key)
+            sizes.append(size if length <= _SHALLOW_BYTES else check(drafted))
         else:
             sizes.append(check(drafted))
     return sizes, plain
@@ -208,8 +243,8 @@ def _check_name(name: str) -> None:
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(Event)
-_context_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+_decoder: Final = RowDecoder(Event)
+_context_decoder: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 
 
 def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
@@ -264,13 +299,11 @@ def place_all(events: Sequence[Event], partition: int, first_offset: int) -> Non
 
 
 def decode(row: bytes, partition: int, offset: int) -> Event:
-    """The event in `row`, at its position; `InvalidEvent` names the position if the row is not an event."""
+    """The event in `row`, at its position; `UnreadableRecord` names the position if the row is not an event."""
     try:
         event = _decoder.decode(row)
     except msgspec.MsgspecError as error:
-        raise InvalidEvent(
-            f"the record at {partition}:{offset} is not an event: {error}. Was it written by another program?"
-        ) from error
+        raise UnreadableRecord(partition, offset, row, str(error)) from error
     if partition:
         force_setattr(event, "partition", partition)
     force_setattr(event, "offset", offset)
@@ -279,9 +312,8 @@ def decode(row: bytes, partition: int, offset: int) -> Event:
 
 def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) -> list[Event]:
     """The events in `rows`, which stand at `offsets` of `partition`; as `decode`, for a whole page at once."""
-    try:
-        events = list(map(_decoder.decode, rows))
-    except msgspec.MsgspecError:
+    events = _decoder.decode_all(rows)
+    if events is None:
         return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]  # says which one
     if partition:
         for event in events:
@@ -289,3 +321,41 @@ def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) ->
     for event, offset in zip(events, offsets, strict=True):
         force_setattr(event, "offset", offset)
     return events
+
+
+def readable(
+    rows: Sequence[bytes], partition: int, offsets: Sequence[int], *, contexts: bool = False
+) -> tuple[list[Event], list[UnreadableRecord]]:
+    """The events in the rows of a page, and an error for each of the others.
+
+    With `contexts` the contexts are decoded as well, so that none of the events fails where its context is asked for.
+    """
+    try:
+        events = decode_all(rows, partition, offsets)
+        if not contexts or _context_decoder.decode_all([bytes(event.context_json) for event in events]) is not None:
+            return events, []
+    except UnreadableRecord:
+        pass
+    events, bad = [], []
+    for offset, row in zip(offsets, rows, strict=True):
+        try:
+            event = decode(row, partition, offset)
+            if contexts:
+                _ = event.context
+            events.append(event)
+        except UnreadableRecord as error:
+            bad.append(UnreadableRecord(partition, offset, row, error.reason))
+    return events, bad
+
+
+class _Stamp(msgspec.Struct, gc=False):
+    timestamp: Moment
+
+
+stamps: Final = RowDecoder(_Stamp)
+
+
+def time_in(row: bytes) -> float | None:
+    """The time of the event in `row`, in seconds since the epoch; None if it has none."""
+    stamp = stamps.read(row)
+    return None if stamp is None else stamp.timestamp

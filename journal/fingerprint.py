@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from .reading import RowDecoder, Whole
+
 FINGERPRINT_CHARS: Final = 12
 
 
@@ -17,21 +19,16 @@ class Identified(msgspec.Struct, gc=False):
     """What is decoded of a record here."""
 
     writer: str = ""
-    seq: int = 0
+    seq: Whole = 0
 
 
-_decode: Final = msgspec.json.Decoder(Identified).decode
-# What decoding raises at a record that is not an event: bad JSON, bad UTF-8, too deep.
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decoder: Final = RowDecoder(Identified)
 
 
 def fingerprint(row: bytes) -> str:
     """The fingerprint of an encoded event: `FINGERPRINT_CHARS` hexadecimal digits."""
-    try:
-        found = _decode(row)
-    except _UNREADABLE:
-        return _digest(b"record\0" + row)
-    if not found.writer or found.seq <= 0:
+    found = _decoder.read(row)
+    if found is None or not found.writer or found.seq <= 0:
         return _digest(b"record\0" + row)
     return fingerprint_of(found.writer, found.seq)
 

@@ -19,12 +19,20 @@ BATCH_EVENTS_MAX: Final = 10_000
 # What a Kafka topic must accept as one record batch: a whole append and the records' own overhead.
 TOPIC_MESSAGE_BYTES_MIN: Final = BATCH_BYTES_MAX + 512 * KIB
 
+# So many records that are no events are told of one by one in a worker's, a consumer's or a command's log.
+BAD_RECORDS_TOLD_MAX: Final = 10
+
 NAME_CHARS_MAX: Final = 200
 # A writer's id: the log's own have 32.
 WRITER_CHARS_MAX: Final = 64
 # One line of an imported file, in bytes: an event with its key and context escaped.
 LINE_BYTES_MAX: Final = 2 * EVENT_BYTES_MAX
 KEY_CHARS_MAX: Final = 500
+# How deep lists and objects in a context may lie in one another, the context itself counted: every encoder and decoder
+# of JSON in use manages that, with the frames of a program above it.
+CONTEXT_DEPTH_MAX: Final = 200
+# How deep they may lie in a record that stands in a log; a deeper one counts as unreadable, for every reader.
+RECORD_DEPTH_MAX: Final = 512
 PARTITIONS_MAX: Final = 1_024
 # The latest time an event can carry, and at which a task can be due, in seconds since 1970 (the year 2223): below it a
 # float tells microseconds apart.
@@ -57,6 +65,7 @@ CONTEXT_DEPTH_MAX: Final = 200
 CLOCK_SKEW_SECONDS_MAX: Final = 300.0
 
 assert EVENT_BYTES_MAX <= BATCH_BYTES_MAX, "one event must fit one append"
+assert CONTEXT_DEPTH_MAX < RECORD_DEPTH_MAX, "what can be appended can be read"
 assert BATCH_BYTES_MAX < TOPIC_MESSAGE_BYTES_MIN, "one append must fit one Kafka record batch"
 assert TIMESTAMP_SECONDS_MAX < 2**33, "from there on the steps of a float are longer than a microsecond"
 assert BATCH_EVENTS_MAX <= COMMIT_EVENTS_MAX, "one append must fit one commit"

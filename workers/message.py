@@ -1,15 +1,15 @@
 """A message: one task to be run, with its arguments. It is the context of the event `task.submitted`."""
 
 import copy
-import math
 import time
 from typing import Any, Final, Self, TypeGuard
 
 import msgspec
 import uuid_utils
 
-from ..journal.event import refuse_infinite
+from ..journal.event import refuse_deep, refuse_infinite
 from ..journal.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT, TIMESTAMP_SECONDS_MAX
+from ..journal.reading import WHOLE_MAX, RowDecoder
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
 from .json_values import check_plain
@@ -61,16 +61,16 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         # First in one go whether all is as it nearly always is: a worker makes one of each submission it runs.
         if not (
             type(self.priority) is type(self.delay) is type(self.timeout) is int
-            and self.priority >= 0 <= self.delay
-            and self.timeout > 0
+            and 0 <= self.priority <= WHOLE_MAX
+            and self.delay >= 0 < self.timeout <= WHOLE_MAX
             and type(self.uuid) is type(self.task_name) is type(self.queue) is str
             and 0 < len(self.uuid) <= TASK_ID_CHARS_MAX
             and self.task_name
-            and (type(self.max_retries) is int or self.max_retries is None)
+            and (self.max_retries is None or (type(self.max_retries) is int and abs(self.max_retries) <= WHOLE_MAX))
             and type(self.kwargs) is dict
             and self.metadata is None
             and type(self.due) is float
-            and -math.inf < self.due <= TIMESTAMP_SECONDS_MAX
+            and -TIMESTAMP_SECONDS_MAX <= self.due <= TIMESTAMP_SECONDS_MAX
         ):
             self._check()
         if self.delay and not self.due:
@@ -105,7 +105,9 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
                 f"kwargs and metadata are dictionaries, got {self.kwargs!r:.80} and {self.metadata!r:.80}"
             )
         is_number = isinstance(self.due, int | float) and not isinstance(self.due, bool)
-        if not (is_number and -math.inf < self.due <= TIMESTAMP_SECONDS_MAX):  # false for what is not a number, too
+        if not (
+            is_number and -TIMESTAMP_SECONDS_MAX <= self.due <= TIMESTAMP_SECONDS_MAX
+        ):  # false for what is not a number, too
             raise ValidationError(
                 f"due is a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {self.due!r:.80}"
             )
@@ -178,8 +180,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def is_whole(number: object) -> TypeGuard[int]:
-    """Whether it is a whole number; True and False are none."""
-    return isinstance(number, int) and not isinstance(number, bool)
+    """Whether it is a whole number, of at most 63 bits; True and False are none."""
+    return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= WHOLE_MAX
 
 
 class _Submission(msgspec.Struct):
@@ -188,7 +190,7 @@ class _Submission(msgspec.Struct):
     context: Message
 
 
-_decoder: Final = msgspec.json.Decoder(_Submission)
+_decoder: Final = RowDecoder(_Submission)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -202,8 +204,9 @@ def encode_message(message: Message) -> bytes:
         if message.metadata:
             check_plain(message.metadata, "metadata")
         encoded = _encoder.encode(message)
+        refuse_deep(encoded, "it")
         refuse_infinite((message.args, message.kwargs, message.metadata, message.backoff_settings), encoded)
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ValidationError(
             f"the arguments of {message.task_name} cannot be written as JSON: {error}. "
             "Pass plain data (text, numbers, lists, objects), or a reference to what is elsewhere."

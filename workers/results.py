@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
+from ..journal.errors import UnreadableRecord
+from ..journal.reading import Moment, RowDecoder
 from ..journal.synchronous import Journal
 from .errors import TaskFailedError
 from .message import Message
@@ -19,10 +21,10 @@ class _Succeeded(msgspec.Struct):
 
 class _SucceededEvent(msgspec.Struct):
     context: _Succeeded
-    timestamp: float
+    timestamp: Moment
 
 
-_decoder: Final = msgspec.json.Decoder(_SucceededEvent)
+_decoder: Final = RowDecoder(_SucceededEvent)
 
 
 class ResultStore:
@@ -92,7 +94,10 @@ class ResultStore:
         if row is None:
             log = await self._journal.asynchronous.open()
             row = (await log.read({task.partition: task.changed}, 1))[0].rows[0]
-        return _decoder.decode(row)
+        try:
+            return _decoder.decode(row)
+        except msgspec.MsgspecError as error:
+            raise UnreadableRecord(task.partition, task.changed, row, str(error)) from error
 
 
 _WORDS: Final = {

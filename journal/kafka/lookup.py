@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
-from ..errors import HistoryTruncated, InvalidEvent, JournalClosed, JournalUnavailable
-from ..event import decode
+from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
+from ..event import time_in
 from ..limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, KIB, LOOKUP_SECONDS_MAX, PAGE_EVENTS
 from .client import (
     Consumer,
@@ -142,10 +142,7 @@ class Lookup:
         if offset >= (await consumer.end_offsets([name]))[name]:
             return None
         found = await self._read(consumer, name.partition, offset, offset + 1, 1)
-        try:
-            return decode(found.rows[0], name.partition, offset).timestamp if found.rows else None
-        except InvalidEvent:  # another program's record
-            return None
+        return time_in(found.rows[0]) if found.rows else None  # of another program's record, none
 
     def _point(self, consumer: Consumer, name: TopicPartition, offset: int) -> None:
         """Have the next fetch begin at `offset`; where the last reading ended, what is buffered is used."""

@@ -10,25 +10,23 @@ from typing import Final
 import msgspec
 
 from ..limits import DEDUPE_WRITERS_MAX
+from ..reading import RowDecoder, Whole
 
 
 class Identity(msgspec.Struct, gc=False):
     """Who wrote an event, and its number from that writer: all that is decoded of a record here."""
 
     writer: str = ""
-    seq: int = 0
+    seq: Whole = 0
 
 
-_decode: Final = msgspec.json.Decoder(Identity).decode
+_decoder: Final = RowDecoder(Identity)
 
 
 def identity(row: bytes) -> Identity | None:
     """The identity in a record; None if it has none."""
-    try:
-        found = _decode(row)
-    except msgspec.MsgspecError:
-        return None
-    return found if found.seq > 0 else None
+    found = _decoder.read(row)
+    return found if found is not None and found.seq > 0 else None
 
 
 class RepeatFilter:
@@ -53,14 +51,10 @@ class RepeatFilter:
         """The indexes of the repeats in the next records of the partition; takes note of the others."""
         found: list[int] = []
         writer, highest = "", 0  # of the run of records by one writer that we are in
-        for index, row in enumerate(rows):
-            try:
-                one = _decode(row)
-            except msgspec.MsgspecError:
+        for index, one in enumerate(_decoder.read_all(rows)):
+            if one is None or one.seq <= 0:
                 continue
             seq = one.seq
-            if seq <= 0:
-                continue
             if one.writer != writer:
                 if writer:
                     self._remember(writer, highest)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from .. import blocking
 from ..cursor import Cursor
 from ..errors import HistoryTruncated, JournalClosed
-from ..event import Draft, Event, check, decode, place, record
+from ..event import Draft, Event, check, place, record, time_in
 from ..limits import PAGE_EVENTS
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
@@ -154,7 +154,7 @@ class MemoryLog:
         records = self._store.partitions[partition]
         if offset < records.first:
             rows = [each.row for each in records.records[:1]]
-            time_ = decode(rows[0], partition, records.first).timestamp if rows else None
+            time_ = time_in(rows[0]) if rows else None
             raise HistoryTruncated(partition, offset, records.first, time_)
         start = offset - records.first
         rows = [each.row for each in records.records[start : start + limit]]

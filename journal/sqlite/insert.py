@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
-import msgspec
 
 from ..doorbell import FARTHEST
 from ..errors import AppendInDoubt
-from ..event import Draft, Event, place, record
+from ..event import Draft, Event, place, record, time_in
+from ..limits import PAGE_EVENTS
 from ..writer import MICROSECONDS, Writer
 from .entry import Entry
 from .file import Synchronous, begin, connect, damaged, is_journal
@@ -41,14 +41,8 @@ _NOT_LANDED: Final = (
     apsw.SQLError,
 )
 _LAST: Final = "SELECT position, event FROM events ORDER BY position DESC LIMIT 1"
+_LAST_PAGE: Final = "SELECT event FROM events ORDER BY position DESC LIMIT ?"
 _KEPT: Final = "SELECT name, value FROM kept"
-
-
-class _Stamp(msgspec.Struct, gc=False):
-    timestamp: float
-
-
-stamp_decoder: Final = msgspec.json.Decoder(_Stamp)
 
 
 class _Transaction:
@@ -271,13 +265,21 @@ class Inserter:
         if last:
             end, row = last[0]
             if end != self.end:
-                self.writer.catch_up(stamp_decoder.decode(row).timestamp)
+                self.writer.catch_up(self._last_time(cursor, row))
                 self.end = end
             return
         rows: list[Any] = cursor.execute(_KEPT).fetchall()
         kept: dict[str, int] = dict(rows)
         self.writer.catch_up(kept.get("last_microseconds", 0) / MICROSECONDS)
         self.end = kept.get("end", 0)
+
+    def _last_time(self, cursor: apsw.Cursor, row: bytes) -> float:
+        """The time of the last event; where another program's record stands behind it, it is looked for."""
+        moment = time_in(row)
+        if moment is None:
+            rows: list[Any] = cursor.execute(_LAST_PAGE, (PAGE_EVENTS,)).fetchall()
+            moment = next((found for (each,) in rows if (found := time_in(each)) is not None), 0.0)
+        return moment
 
     @property
     def is_connected(self) -> bool:

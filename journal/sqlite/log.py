@@ -26,7 +26,7 @@ from .. import blocking
 from ..cursor import Cursor
 from ..doorbell import Bell
 from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalNotFound, JournalUnavailable
-from ..event import Draft, Event, check, check_all
+from ..event import Draft, Event, check, check_all, time_in
 from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
@@ -35,7 +35,7 @@ from .commit import Committer
 from .company import Company
 from .entry import Entry
 from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal
-from .insert import Inserter, stamp_decoder
+from .insert import Inserter
 from .opened import Opened
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
@@ -277,7 +277,7 @@ class SqliteLog:
         first = self._bounds(state).first[0]
         if offset < first:
             rows = self._rows(state, _ROW, (first + 1,))
-            raise HistoryTruncated(0, offset, first, stamp_decoder.decode(rows[0][0]).timestamp if rows else None)
+            raise HistoryTruncated(0, offset, first, time_in(rows[0][0]) if rows else None)
         if found:
             raise damaged(self.path, f"events are missing between the offsets {offset} and {found[0][0]}")
         return None
@@ -305,12 +305,24 @@ class SqliteLog:
         low, high = bounds.first[0], bounds.end[0]
         while low < high:
             middle = (low + high) // 2
-            rows = self._rows(state, _ROW, (middle + 1,))
-            if not rows or stamp_decoder.decode(rows[0][0]).timestamp < timestamp:  # no row: removed meanwhile
-                low = middle + 1
+            moment, behind = self._time_from(state, middle, high)
+            if moment is None or moment < timestamp:
+                low = behind
             else:
                 high = middle
         return Cursor({0: low})
+
+    def _time_from(self, state: Opened, offset: int, end: int) -> tuple[float | None, int]:
+        """The time of the first event from `offset` on and below `end`, and the offset behind it.
+
+        None if there is none: removed meanwhile, or records of another program.
+        """
+        rows = self._rows(state, _PAGE, (offset, min(PAGE_EVENTS, end - offset)))
+        for position, row in rows:
+            moment = time_in(row)
+            if moment is not None:
+                return moment, position
+        return None, end if len(rows) < PAGE_EVENTS else rows[-1][0]
 
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the events below the given offset, as retention does; the offsets of the others stay."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import apsw
 
-from ..event import Draft, Event, decode
+from ..event import Draft, Event, readable
 
 _TRANSACTIONS_REMEMBERED: Final = 1_024
 _POSITIONS_PER_STEP: Final = (
@@ -54,8 +54,8 @@ def search(connection: apsw.Connection, wanted: set[Identity], start: int, end: 
         for low in range(start, end, _POSITIONS_PER_STEP):
             high = min(low + _POSITIONS_PER_STEP, end)
             rows: list[Any] = connection.execute(_SEARCH, (low, high, needle)).fetchall()
-            for position, row in rows:
-                event = decode(row, 0, position - 1)
+            events, _ = readable([row for _, row in rows], 0, [position - 1 for position, _ in rows])
+            for event in events:
                 if (event.writer, event.seq) in wanted:
                     found[event.writer, event.seq] = event
             if len(found) == len(wanted):

@@ -1,7 +1,6 @@
 """Running one task: a flat pipeline over one value, with a closed set of outcomes."""
 
 import asyncio
-import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -13,14 +12,16 @@ import msgspec
 import orjson
 
 from ...journal.errors import HistoryTruncated
-from ...journal.event import refuse_infinite
+from ...journal.event import refuse_deep, refuse_infinite
 from ...journal.limits import (
+    CONTEXT_DEPTH_MAX,
     EVENT_BYTES_MAX,
     EVENT_OVERHEAD_BYTES_MAX,
     KIB,
     TASK_TIMEOUT_MS_DEFAULT,
     TIMESTAMP_SECONDS_MAX,
 )
+from ...journal.reading import RowDecoder, Whole
 from ..errors import NoTasksFoundError, Overdue
 from ..json_values import check_plain
 from ..message import Message, decode_message
@@ -214,8 +215,9 @@ def _encode_result(result: Any) -> bytes:
         check_plain(result, "the result")
         encoded = orjson.dumps(result)
         if result is not None:
+            refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)  # the outcome's context lies around it
             refuse_infinite(result, encoded)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UnserialisableResult(
             f"the result cannot be written as JSON: {error}. Return plain data (text, numbers, lists, objects)."
         ) from error
@@ -243,7 +245,7 @@ def _failed(task: Task[Any, Any], message: Message | None, error: BaseException,
 def _due(task: Task[Any, Any], message: Message) -> float:
     """When it may run again, to the microsecond: what the fold is told here is what others read in the log."""
     due = round(float(task.retry_at(message)), 6)
-    if not -math.inf < due <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
+    if not -TIMESTAMP_SECONDS_MAX <= due <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
         raise ValueError(
             f"retry_at gives a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {due!r}"
         )
@@ -251,14 +253,14 @@ def _due(task: Task[Any, Any], message: Message) -> float:
 
 
 class _Timeout(msgspec.Struct, gc=False):
-    timeout: int = TASK_TIMEOUT_MS_DEFAULT
+    timeout: Whole = TASK_TIMEOUT_MS_DEFAULT
 
 
 class _TimeoutEvent(msgspec.Struct, gc=False):
     context: _Timeout
 
 
-_timeout_decoder: Final = msgspec.json.Decoder(_TimeoutEvent)
+_timeout_decoder: Final = RowDecoder(_TimeoutEvent)
 
 
 def _details(error: BaseException) -> dict[str, str]:

@@ -30,6 +30,6 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
-        return True  # it is there, and somebody else's
+    except (OSError, OverflowError):
+        return True  # it belongs to another user, or is no number of a process
     return True

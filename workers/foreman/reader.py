@@ -20,6 +20,7 @@ from ...journal.log import Audible, Log, Page, Tail
 from ..rules.failure_detector import FailureDetector
 from ..rules.state import TaskState
 from ..rules.view import TaskView
+from .unreadable import UnreadableRecords
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -35,6 +36,7 @@ class Reader:
         self._view = view
         self._detector = detector
         self._lease_seconds = lease_seconds
+        self._unreadable = UnreadableRecords()
         self._applied: dict[int, int] = {}
         self._page_task: asyncio.Task[Page | None] | None = None
         self._ear: socket.socket | None = None
@@ -124,7 +126,10 @@ class Reader:
         if page.offsets[0] < known:  # our own events, applied already by their position
             fresh = [index for index, offset in enumerate(page.offsets) if offset >= known]
             page = Page(page.partition, [page.offsets[i] for i in fresh], [page.rows[i] for i in fresh])
+        unreadable = self._view.unreadable
         self._view.apply_page(page)
+        if self._view.unreadable > unreadable:
+            self._unreadable.tell(page)
         self._applied[page.partition] = page.next_offset
         self._snapshots.applied(self._applied, len(page.rows))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from ...journal.asynchronous import AsyncJournal
 from ...journal.errors import HistoryTruncated
-from ...journal.event import Event, decode
+from ...journal.event import Event, readable
 from ...journal.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...journal.log import Log
 from ..errors import UnknownTaskError
@@ -73,14 +73,15 @@ async def _timeout(log: Log, task: TaskState) -> float | None:
 
 
 async def _event_at(log: Log, partition: int, offset: int) -> Event | None:
-    """The event at a position; None if it is not there any more."""
+    """The event at a position; None if it is not there any more, or no event stands there."""
     try:
         pages = await log.read({partition: offset}, 1)
     except HistoryTruncated:
         return None
     if not pages or pages[0].offsets[0] != offset:
         return None
-    return decode(pages[0].rows[0], partition, offset)
+    events, _ = readable(pages[0].rows[:1], partition, [offset], contexts=True)
+    return events[0] if events else None
 
 
 async def _host(log: Log, standing: Standing, task: TaskState, worker: str) -> str:

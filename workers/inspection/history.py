@@ -21,9 +21,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ...journal.asynchronous import AsyncJournal
-from ...journal.event import Event, decode
+from ...journal.event import Event, place, readable
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, PAGE_EVENTS, WORKER_LOOKUP_EVENTS_MAX
 from ...journal.log import Log, Page
+from ...journal.reading import Moment, Name, RowDecoder
 from ..errors import UnknownTaskError
 from ..rules import names
 from ..rules.facts import FactContext, read_context
@@ -129,13 +130,13 @@ async def _pages(log: Log, partition: int, start: int, end: int) -> AsyncIterato
 class _Record(msgspec.Struct, gc=False):
     """What is decoded of every record on the way."""
 
-    timestamp: float
-    name: str
+    timestamp: Moment
+    name: Name
     context: msgspec.Raw = msgspec.Raw(b"{}")
     key: str | None = None
 
 
-_decoder: Final = msgspec.json.Decoder(_Record)
+_decoder: Final = RowDecoder(_Record)
 
 
 class _Fold:
@@ -178,7 +179,12 @@ class _Fold:
             return
         task = self.view.find(self._task_id)
         reason = _fate(name, task) if moved else before.refusal(name, context) if verdict is Verdict.REFUSED else ""
-        self._keep(decode(row, self._partition, offset), verdict, reason, task, context.worker)
+        self._keep(self._event(record, row, offset), verdict, reason, task, context.worker)
+
+    def _event(self, record: _Record, row: bytes, offset: int) -> Event:
+        """The event of a record; of one that only the fold can read, what it has read, without a context."""
+        events, _ = readable([row], self._partition, [offset], contexts=True)
+        return events[0] if events else place(Event(record.timestamp, record.name), self._partition, offset)
 
     def _keep(self, event: Event, verdict: Verdict, reason: str, task: TaskState | None, worker: str) -> None:
         if worker:

@@ -4,11 +4,12 @@ Nearly all events are about tasks, so these have a struct of few fields to thems
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from ...journal.limits import MAX_RETRIES_DEFAULT
+from ...journal.reading import Due, Moment, Name, RowDecoder, Whole
 from . import names
 from .selection import Selection
 
@@ -21,76 +22,102 @@ class TaskContext(msgspec.Struct, gc=False):
 
     task: str = ""
     worker: str = ""
-    claim: int = -1
-    due: float = 0.0
+    claim: Whole = -1
+    due: Due = 0.0
     task_name: str = ""
     queue: str = names.QUEUE_DEFAULT
-    priority: int = 0
-    max_retries: int | None = MAX_RETRIES_DEFAULT
+    priority: Whole = 0
+    max_retries: Whole | None = MAX_RETRIES_DEFAULT
 
 
 class FactContext(TaskContext, gc=False):
     """What the fold needs of any context: besides tasks, what workers say when they join and when they judge."""
 
     by: str = ""
-    last: int = -1
-    lease_ms: int = 0
+    last: Whole = -1
+    lease_ms: Whole = 0
     host: str = ""
-    pid: int = 0
+    pid: Whole = 0
     tasks: tuple[str, ...] | None = None
-    more_tasks: int = 0
+    more_tasks: Whole = 0
     queues: tuple[str, ...] | None = None
     selection: Selection | None = None
-    slots: int = 0
+    slots: Whole = 0
 
 
 class TaskFact(msgspec.Struct, gc=False):
     """What the fold needs of an event, if it is about a task."""
 
-    timestamp: float
-    name: str
+    timestamp: Moment
+    name: Name
     context: TaskContext = msgspec.field(default_factory=TaskContext)
 
 
 class Fact(msgspec.Struct, gc=False):
     """What the fold needs of any event."""
 
-    timestamp: float
-    name: str
+    timestamp: Moment
+    name: Name
     context: FactContext = msgspec.field(default_factory=FactContext)
 
 
-_decode: Final = msgspec.json.Decoder(TaskFact).decode
-_decode_in_full: Final = msgspec.json.Decoder(Fact).decode
+class _Named(msgspec.Struct, gc=False):
+    timestamp: Moment
+    name: Name
+
+
+_task_facts: Final = RowDecoder(TaskFact)
+_facts: Final = RowDecoder(Fact)
+_named: Final = RowDecoder(_Named)
+_task_contexts: Final = RowDecoder(TaskContext)
+_contexts: Final = RowDecoder(FactContext)
 _TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
+_OWN_NAMES: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
 
 
 def read_context(name: str, encoded: bytes | msgspec.Raw) -> FactContext:
-    """What the fold needs of the context of an event of that name; `msgspec.MsgspecError` if it cannot read it."""
+    """What the fold needs of the context of an event of that name; `msgspec.MsgspecError` if it cannot read it.
+
+    Of other programs' events it needs nothing: one that uses our words for something else is not unreadable.
+    """
     if name in _TASK_NAMES:
-        read = msgspec.json.decode(encoded, type=TaskContext)
+        read = _task_contexts.decode(encoded)
         return FactContext(**msgspec.structs.asdict(read))
-    return msgspec.json.decode(encoded, type=FactContext)
+    if name in _OWN_NAMES:
+        return _contexts.decode(encoded)
+    return _contexts.read(encoded) or FactContext()
 
 
 def task_facts(rows: Sequence[bytes]) -> Sequence[TaskFact | None]:
     """What the fold needs of each record, as far as tasks go; None for those it cannot read."""
-    try:
-        return list(map(_decode, rows))
-    except msgspec.MsgspecError:
-        return [_task_fact(row) for row in rows]
-
-
-def _task_fact(row: bytes) -> TaskFact | None:
-    try:
-        return _decode(row)
-    except msgspec.MsgspecError:
-        return None
+    read = _task_facts.decode_all(rows)
+    return read if read is not None else [_task_facts.read(row) or _foreign(row, TaskFact) for row in rows]
 
 
 def fact(row: bytes) -> Fact | None:
     """All that the fold needs of a record; None if it cannot read it."""
-    try:
-        return _decode_in_full(row)
-    except msgspec.MsgspecError:
-        return None
+    return _facts.read(row) or _foreign(row, Fact)
+
+
+def unreadable(row: bytes) -> str | None:
+    """Why the fold cannot read a record; None if it can."""
+    said = fact(row)
+    if said is None:
+        try:
+            _facts.decode(row)
+        except msgspec.MsgspecError as error:
+            return str(error)
+    elif said.name in _TASK_NAMES and not said.context.task:
+        return f"its name is {said.name}, and its context names no task"
+    elif said.name in _OWN_NAMES and said.name not in _TASK_NAMES and not said.context.worker:
+        return f"its name is {said.name}, and its context names no worker"
+    return None
+
+
+_Kind = TypeVar("_Kind", TaskFact, Fact)
+
+
+def _foreign(row: bytes, kind: type[_Kind]) -> _Kind | None:
+    """The name and time of another program's event, whatever its context holds; None if it is none."""
+    said = _named.read(row)
+    return None if said is None or said.name in _OWN_NAMES else kind(said.timestamp, said.name)

@@ -11,6 +11,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ...journal.reading import Whole
+
 QueueOrder = Literal["strict", "fair"]
 QUEUE_ORDERS: Final = ("strict", "fair")
 
@@ -30,8 +32,8 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     queues: tuple[str, ...] | None = None
     tasks: dict[str, tuple[str, ...]] = {}
     order: QueueOrder = "strict"
-    weights: dict[str, int] = {}
-    ageing_ms: int = 0
+    weights: dict[str, Whole] = {}
+    ageing_ms: Whole = 0
 
     def serves(self, queue: str, task: str) -> bool:
         """Whether a task of that name in that queue is among what it claims."""

@@ -169,7 +169,9 @@ class TaskView(View):
         task_id = context.task
         if task_id in self.live or task_id in self.finished or task_id in self.dead:
             return _REFUSED
-        if not 0 < len(task_id) <= TASK_ID_CHARS_MAX:
+        if not task_id:
+            return self._unreadable()
+        if len(task_id) > TASK_ID_CHARS_MAX:
             return _REFUSED  # no event about it could be appended: the id is its events' key
         shared = self._shared
         if len(shared) > _SHARED_MAX:
@@ -210,7 +212,7 @@ class TaskView(View):
             session.last = offset  # any event of a session is a sign of life, a refused one too
         task = self.live.get(context.task) or self.find(context.task)
         if task is None:
-            return self._refuse(name)
+            return self._refuse(name) if context.task else self._unreadable()
         move = _MOVES[task.state].get(name)
         if move is None or partition != task.partition:
             return self._refuse(name, task)
@@ -227,6 +229,11 @@ class TaskView(View):
             self._release(task, session if worker == task.worker else self.session(partition, task.worker))
         self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
+
+    def _unreadable(self) -> Verdict:
+        """An event of a name of ours that does not say which task or worker it is about."""
+        self.unreadable += 1
+        return _FOREIGN
 
     def _refuse(self, name: str, task: TaskState | None = None) -> Verdict:
         if task is not None:
@@ -311,6 +318,8 @@ class TaskView(View):
             session.last = offset  # any event of a session is a sign of life, a foreign one too
         if name not in _WORKER_NAMES:
             return _FOREIGN
+        if not context.worker:
+            return self._unreadable()
         if name == names.JOINED:
             return self._join(context, session, partition, offset, timestamp)
         if name == names.EXPIRED:

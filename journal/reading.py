@@ -1,0 +1,75 @@
+"""Decoding records: as much of each as its reader needs, and never an error for what merely stands in the log."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Generic, TypeVar
+
+import msgspec
+
+from .depth import SHALLOW_BYTES, is_deeper, on_empty_stack
+from .limits import RECORD_DEPTH_MAX
+
+T = TypeVar("T")
+
+# The fields of records: other values come from other programs, and neither a date nor a file could hold them. A time
+# may be a little later than what can be appended: what comes after that is stamped later still.
+_LATEST: Final = 2.0**34
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=_LATEST)]
+Due = Annotated[float, msgspec.Meta(ge=-_LATEST, le=_LATEST)]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+WHOLE_MAX: Final = 2**63 - 1
+Whole = Annotated[int, msgspec.Meta(ge=-WHOLE_MAX, le=WHOLE_MAX)]
+
+# What decoders raise for bytes that are not what they expect.
+_BAD: Final = (msgspec.MsgspecError, ValueError, OverflowError)
+_TOO_DEEP: Final = f"lists and objects lie in one another deeper than RECORD_DEPTH_MAX = {RECORD_DEPTH_MAX}"
+
+
+def are_shallow(rows: Sequence[bytes]) -> bool:
+    """Whether all of the records are within `RECORD_DEPTH_MAX`; for short ones that is known from their lengths."""
+    if max(map(len, rows), default=0) <= SHALLOW_BYTES:
+        return True
+    return not any(len(row) > SHALLOW_BYTES and is_deeper(row, RECORD_DEPTH_MAX) for row in rows)
+
+
+class RowDecoder(Generic[T]):
+    """Decodes JSON, a record or its context, as `kind`.
+
+    What it can read follows from the bytes alone, wherever and by whichever interpreter it is called.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def decode(self, row: bytes | msgspec.Raw) -> T:
+        """What is in `row`; `msgspec.MsgspecError` says why it is unreadable."""
+        text = row if isinstance(row, bytes) else bytes(row)
+        if len(text) > SHALLOW_BYTES and is_deeper(text, RECORD_DEPTH_MAX):
+            raise msgspec.DecodeError(_TOO_DEEP)
+        try:
+            try:
+                return self._decode(row)
+            except RecursionError:
+                return on_empty_stack(lambda: self._decode(row))
+        except msgspec.MsgspecError:
+            raise
+        except (*_BAD, RecursionError) as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+    def read(self, row: bytes | msgspec.Raw) -> T | None:
+        """What is in `row`; None if it is unreadable."""
+        try:
+            return self.decode(row)
+        except msgspec.MsgspecError:
+            return None
+
+    def decode_all(self, rows: Sequence[bytes]) -> list[T] | None:
+        """What is in the rows of a page; None if one of them, at least, is unreadable."""
+        try:
+            return list(map(self._decode, rows)) if are_shallow(rows) else None
+        except (*_BAD, RecursionError):
+            return None
+
+    def read_all(self, rows: Sequence[bytes]) -> Sequence[T | None]:
+        """What is in each of the rows of a page; None for those that are unreadable."""
+        found = self.decode_all(rows)
+        return found if found is not None else [self.read(row) for row in rows]
