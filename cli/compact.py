@@ -7,6 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from ..consumers.truncation import first_moment
 from ..journal.synchronous import Journal
 from ..workers.retention import Compacted, Hold, Plan, compact, plan
 from ..workers.rules.transitions import State
@@ -72,12 +73,13 @@ def compact_history(
 
 def _begins(journal: Journal, planned: Plan) -> float | None:
     """When what is left begins, by the earliest first event of a partition; None if nothing is left."""
+    log = journal.run(journal.asynchronous.open())
     firsts = [
-        journal.read({partition: offset}, 1).events
+        journal.run(first_moment(log, partition, offset))
         for partition, offset in planned.before.items()
         if offset < planned.end[partition]
     ]
-    return min((events[0].timestamp for events in firsts if events), default=None)
+    return min((moment for moment in firsts if moment is not None), default=None)
 
 
 def _print_json(url: str, planned: Plan, done: Compacted | None, begins: float | None) -> None:

@@ -14,6 +14,7 @@ from .moments import parse_moment
 from .opening import existing_journal
 from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
 from .progress import bar
+from .unreadable import PassedOver
 
 
 def export_lines(
@@ -40,8 +41,12 @@ def export_lines(
     key: Annotated[str | None, typer.Option(help="Only events of this key.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is there.")] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out records that are no events, and count them.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--skip-bad/--stop-at-bad",
+            help="Leave out records that are no events, and count them; or stop at the first.",
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
     log_level: Level = LogLevel.INFO,
 ) -> None:
@@ -75,9 +80,10 @@ def export_lines(
 
 def _say(done: Exported, file: str, url: str, *, as_json: bool) -> None:
     stream = sys.stderr if file == STANDARD else sys.stdout
+    passed_over = PassedOver(done.skipped, done.bad[0] if done.bad else None)
     if as_json:
         said = {"events": done.events, "looked_at": done.looked_at, "skipped": done.skipped, "file": file}
         print(orjson.dumps(said).decode(), file=stream)
         return
-    left_out = f"; {done.skipped:,} records were no events and were left out" if done.skipped else ""
-    print(f"exported {done.events:,} of {done.looked_at:,} events of {url} to {file}{left_out}", file=stream)
+    print(f"exported {done.events:,} of {done.looked_at:,} events of {url} to {file}", file=stream)
+    passed_over.tell()

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ..consumers.files.lines import in_one_line
 from ..journal.synchronous import Journal
 from ..workers.inspection.history import Step, TaskHistory, short_id, task_history
 from ..workers.inspection.past import cursor_at
@@ -86,7 +87,7 @@ def _print_json(found: TaskHistory) -> None:
         line = {
             "timestamp": event.timestamp,
             "name": event.name,
-            "context": orjson.Fragment(bytes(event.context_json)),
+            "context": orjson.Fragment(in_one_line(event.context_json)),
             "key": event.key,
             "position": f"{event.partition}:{event.offset}",
             "verdict": step.verdict.name.lower(),

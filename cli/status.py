@@ -259,4 +259,8 @@ def _totals(seen: Overview) -> list[Text]:
         ("refused", f"{number(totals.stale_outcomes, 'stale outcome')}, {number(totals.lost_claims, 'lost claim')}"),
         ("takeovers", f"{totals.takeovers:,}"),
     ]
+    if totals.unreadable:
+        lines.append(
+            ("unreadable", f"{number(totals.unreadable, 'record')}: no events, or not as tasks and workers write")
+        )
     return [Text.assemble((f"{name:<14}", "dim"), printable(words)) for name, words in lines]

@@ -14,11 +14,13 @@ from rich.text import Text
 
 from ..consumers.concrete import JournalConsumer
 from ..consumers.event import JournalEventBase
+from ..consumers.files.lines import in_one_line
 from .failures import quiet_when_nobody_reads
 from .moments import parse_moment
 from .opening import existing_journal
 from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
 from .screen import console_for, printable, when
+from .unreadable import PassedOver
 
 _LOOK_SECONDS: Final = 1.0  # how often it is seen, while nothing happens, that nobody reads any more
 
@@ -63,18 +65,23 @@ def tail(
 
     journeyman tail --topic task.failed --json --no-follow | jq -r .context.exception.text
 
+    Records that are no events, such as another program's, are left out, and counted on stderr at the end.
     Reading leaves no trace: any number of readers may follow one journal.
     """
     configure_logging(log_level)
     begin = parse_moment(since, time.time()) if since is not None else 0.0
     printer: _Printer = _JSONLines() if as_json else _Lines()
     with existing_journal(journal) as opened, quiet_when_nobody_reads():
-        consumer = _Consumer(opened, checked_topic(topic), since=begin, include_sentinel=True, key=key)
+        passed_over = PassedOver()
+        consumer = _Consumer(
+            opened, checked_topic(topic), since=begin, include_sentinel=True, key=key, on_bad_record=passed_over.add
+        )
         consumer.start()
         try:
             _show(consumer, printer, follow=follow)
         finally:
             consumer.close()
+            passed_over.tell(as_json=as_json)
 
 
 class _Event(JournalEventBase):
@@ -138,7 +145,7 @@ class _JSONLines:
             {
                 "timestamp": event.timestamp,
                 "name": event.name,
-                "context": orjson.Fragment(bytes(event.context_json)),
+                "context": orjson.Fragment(in_one_line(event.context_json)),
                 "key": event.key,
                 "position": event.place,
             }
@@ -158,11 +165,10 @@ class _Lines:
     def event(self, event: _Event) -> None:
         context = printable(event.context_string)
         if not self._console.is_terminal:
-            sys.stdout.write(f"{when(event.timestamp)}  {event.name}  {context}".rstrip() + "\n")
+            sys.stdout.write(f"{when(event.timestamp)}  {printable(event.name)}  {context}".rstrip() + "\n")
             return
-        line = Text.assemble(
-            (when(event.timestamp), "dim"), "  ", (f"{event.name:<16}", _style(event.name)), "  ", context
-        )
+        name = f"{printable(event.name):<16}"
+        line = Text.assemble((when(event.timestamp), "dim"), "  ", (name, _style(event.name)), "  ", context)
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def end_of_history(self) -> None:

@@ -160,6 +160,11 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         finally:
             self._reading.release()
 
+    async def skip_bad_record(self) -> None:
+        """Go on behind the record whose `UnreadableRecord` was raised; `RuntimeError` if no bad record comes next."""
+        async with self._reading:
+            await self._skip_bad_record()
+
     # --- how far it has come ----------------------------------------------------------------------------------------
 
     async def commit(self) -> None:
@@ -184,7 +189,8 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         stream, delivered = self._started("statistics"), self._backlog.delivered
         cursor = self._backlog.cursor(stream.settled)
         rate = delivered / max(1e-9, time.monotonic() - self._started_at)
-        return Statistics(delivered, rate, await stream.lag(cursor), stream.progress(cursor))
+        lag = await stream.lag(cursor)
+        return Statistics(delivered, rate, lag, stream.progress(cursor), stream.bad_records.count)
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 

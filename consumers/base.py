@@ -208,6 +208,14 @@ class JournalConsumerBase(ConsumerCourse):
             return self.journal.run(coroutine)
         return blocking.run(coroutine, self._interrupt)
 
+    def skip_bad_record(self) -> None:
+        """Go on behind the record whose `UnreadableRecord` was raised; callbacks go on with the next `set_callback()`.
+
+        `RuntimeError` if no bad record comes next.
+        """
+        with self._reading:
+            self.journal.run(self._skip_bad_record())
+
     # --- how far it has come ----------------------------------------------------------------------------------------
 
     def commit(self) -> None:
@@ -236,7 +244,9 @@ class JournalConsumerBase(ConsumerCourse):
         stream, delivered = self._started("statistics"), self._backlog.delivered
         cursor = self._backlog.cursor(stream.settled)
         rate = delivered / max(1e-9, time.monotonic() - self._started_at)
-        return Statistics(delivered, rate, self.journal.run(stream.lag(cursor)), stream.progress(cursor))
+        return Statistics(
+            delivered, rate, self.journal.run(stream.lag(cursor)), stream.progress(cursor), stream.bad_records.count
+        )
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 

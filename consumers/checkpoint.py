@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
-from ..journal.event import decode
+from ..journal.event import Event, readable
 from ..journal.limits import PAGE_EVENTS
 
 CHECKPOINTED: Final = "consumer.checkpointed"
@@ -57,17 +57,33 @@ class JournalCheckpoint:
             if not pages:
                 break
             for page in pages:
-                for offset, row in zip(page.offsets, page.rows, strict=True):
-                    if _MARK in row and offset < upper:  # most rows are not worth decoding
-                        event = decode(row, partition, offset)
-                        if event.name == CHECKPOINTED and event.key == self.name:
-                            found = Cursor.parse(event.context["cursor"])
+                marked = [
+                    (offset, row)
+                    for offset, row in zip(page.offsets, page.rows, strict=True)
+                    if _MARK in row and offset < upper  # most rows are not worth decoding
+                ]
+                offsets = [offset for offset, _ in marked]
+                events, _ = readable([row for _, row in marked], partition, offsets, contexts=True)
+                for event in events:
+                    if event.key == self.name:
+                        kept = kept_cursor(event)
+                        found = found if kept is None else kept
                 lower = page.next_offset
         return found
 
     async def save(self, journal: AsyncJournal, cursor: Cursor) -> None:
         """Append the cursor; it counts once it is durable."""
         await journal.append(CHECKPOINTED, {"name": self.name, "cursor": str(cursor)}, key=self.name)
+
+
+def kept_cursor(event: Event) -> Cursor | None:
+    """The cursor in a checkpoint's event; None if the event is none, or says what no consumer of ours has said."""
+    if event.name != CHECKPOINTED:
+        return None
+    try:
+        return Cursor.parse(event.context["cursor"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 class SqliteCheckpoint:

@@ -57,6 +57,17 @@ class ConsumerCourse(ConsumerDefinition):
         self._torn = False
         return batch is not None
 
+    async def _skip_bad_record(self) -> None:
+        """Go on behind the bad record that comes next."""
+        stream = self._started("skip_bad_record")
+        bad = stream.bad_record
+        if bad is None or self._backlog.left:
+            raise RuntimeError("no bad record comes next: call skip_bad_record() after UnreadableRecord was raised")
+        cursor = self._backlog.cursor(stream.settled)
+        await stream.rewind(cursor.advanced(bad.partition, bad.offset + 1))
+        stream.settle()
+        self._backlog.drop_batch()
+
     @property
     def cursor(self) -> Cursor | None:
         """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""

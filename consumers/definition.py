@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from ..journal.cursor import Cursor
+from .bad_records import BadRecordPolicy, checked_policy
 from .checkpoint import Checkpoint, JournalCheckpoint, checked_checkpoint
 from .event import JournalEventBase
 from .moments import Moment, moment
@@ -22,6 +23,10 @@ class ConsumerOptions(TypedDict, total=False):
     - `until`: end here, with None: a cursor or its text, or a time in any form that `since` takes. A time leaves out
       what is later, and ends the stream when it comes; if it has passed, what was appended up to
       `CLOCK_SKEW_SECONDS_MAX` after it is still looked at, for writers whose clocks are behind.
+    - `on_bad_record`: what to do with a record that is no event, such as another program's or a damaged one. "raise":
+      `UnreadableRecord` is raised where it stands, and `skip_bad_record()` goes on behind it. "skip": it is left out
+      and counted in the statistics. Something to call: as "skip", and called with each `UnreadableRecord`, which has
+      its `partition`, `offset`, `record` and `reason`. The last two look at each context before they hand an event out.
     - `key`: only events of this key. `where`: only events for which `where(event)` is true.
     """
 
@@ -30,6 +35,7 @@ class ConsumerOptions(TypedDict, total=False):
     until: Mapping[int, int] | Moment | None
     key: str | None
     where: Callable[[Any], object] | None
+    on_bad_record: BadRecordPolicy
 
 
 class ConsumerDefinition(ABC):
@@ -64,6 +70,7 @@ class ConsumerDefinition(ABC):
         self.until = _checked_until(options.get("until"))
         self.key = options.get("key")
         self.where = options.get("where")
+        self.on_bad_record = checked_policy(options.get("on_bad_record"))
         kept = options.get("checkpoint")
         self.checkpoint = None if kept is None else checked_checkpoint(kept)
         self.covered = Topic(topic)

@@ -1,5 +1,6 @@
 """The event as a consumer hands it out."""
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
@@ -10,6 +11,7 @@ import msgspec
 import orjson
 
 from ..journal.cursor import Position
+from ..journal.depth import on_empty_stack
 from ..journal.errors import InvalidEvent
 from ..journal.event import Event, encode_context
 
@@ -28,6 +30,7 @@ _DEFAULTS: Final = (
 )
 _USUAL: Final = frozenset((float, str, kind, str, int, int, int, int) for kind in (str, type(None)))
 _KNOWN: Final = frozenset((*_FIELDS, "context"))
+_ENCODED: Final = dict(zip(Event.__struct_fields__, Event.__struct_encode_fields__, strict=True))
 _AMBIGUOUS: Final = frozenset(',="\\ \t\r\n')
 
 
@@ -223,7 +226,7 @@ def event_from_entry(entry: Mapping[str, Any]) -> Event:
     if tuple(map(type, fields)) in _USUAL:  # what consumers hand to their hooks: no conversion is needed
         timestamp, name, *rest = fields
         return Event(timestamp, name, context, *rest)
-    known = {name: entry[name] for name in _FIELDS if entry.get(name) is not None}
+    known = {_ENCODED.get(name, name): entry[name] for name in _FIELDS if entry.get(name) is not None}
     try:
         event = msgspec.convert(known, Event)
     except msgspec.ValidationError as error:
@@ -234,4 +237,7 @@ def event_from_entry(entry: Mapping[str, Any]) -> Event:
 def _value_text(value: object) -> str:
     if isinstance(value, str) and value and not _AMBIGUOUS.intersection(value):
         return value
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a number or a depth that only other programs write
+        return on_empty_stack(lambda: json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -10,9 +10,11 @@ class Statistics(NamedTuple):
     - `rate`: of those, events per second since `start()`.
     - `lag`: events in the journal, of any topic, that lie between the last one handed out and the end.
     - `progress`: the fraction of history that has been handed out, from 0 to 1.
+    - `bad_records`: records that were no events and were left out since `start()`; see `on_bad_record`.
     """
 
     delivered: int
     rate: float
     lag: int
     progress: float
+    bad_records: int = 0

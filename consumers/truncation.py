@@ -5,16 +5,22 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from ..journal.errors import HistoryTruncated
-from ..journal.event import decode
+from ..journal.event import time_in
+from ..journal.limits import PAGE_EVENTS
 from ..journal.log import Bounds, Log
 
 logger = logging.getLogger("journeyman")
 
 
 async def first_moment(log: Log, partition: int, offset: int) -> float | None:
-    """The time of the first event from `offset` on, in seconds since the epoch; None if there is none."""
-    pages = await log.read({partition: offset}, 1)
-    return decode(pages[0].rows[0], partition, pages[0].offsets[0]).timestamp if pages else None
+    """The time of the first event from `offset` on, in seconds since the epoch; None if there is none close by."""
+    for limit in (1, PAGE_EVENTS):
+        pages = await log.read({partition: offset}, limit)
+        for row in pages[0].rows if pages else ():
+            moment = time_in(row)
+            if moment is not None:
+                return moment
+    return None
 
 
 async def is_told_of(log: Log, partitions: Iterable[int], first: Mapping[int, int], timestamp: float) -> bool:

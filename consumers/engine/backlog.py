@@ -72,6 +72,10 @@ class Backlog:
         for _ in self.pending:
             pass
 
+    def drop_batch(self) -> None:
+        """Forget the batch, which has been handed out: its stream goes on elsewhere than behind it."""
+        self.install(EMPTY_BATCH)
+
     def cursor(self, settled: Mapping[int, int]) -> Cursor:
         """Where to resume; `settled` is how far the stream knows that the log has been read."""
         left = self.left

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ...journal.errors import InvalidEvent
-from ...journal.event import Event, decode, decode_all
+from ...journal.event import Event, readable
 from ...journal.log import Page
+from ..bad_records import BadRecords
 from ..checkpoint import CHECKPOINTED
 from ..definition import ConsumerDefinition, event_class_of_plain
 from ..event import JournalEventBase, entry_of, wrapped
@@ -28,9 +29,10 @@ class Shaped(NamedTuple):
 class Shaper:
     """Shapes the pages of one stream by the definition of its consumer."""
 
-    def __init__(self, definition: ConsumerDefinition, source: ResponseSource) -> None:
+    def __init__(self, definition: ConsumerDefinition, source: ResponseSource, bad_records: BadRecords) -> None:
         self._definition = definition
         self._source = source
+        self._bad_records = bad_records
         # The journal's own responses have one entry for each event, so their filters can be applied before creation.
         self._own = type(source) is JournalResponses
         # A consumer that commits would otherwise be told of each commit, commit that, and never come to rest.
@@ -42,13 +44,28 @@ class Shaper:
 
     def shape(self, page: Page) -> Shaped:
         """What `page` gives to hand out."""
-        events, error = _decoded(page)
+        events, error = self._decoded(page)
         wanted = self._wanted(events)
         if self._direct:
             offsets = page.offsets if len(wanted) == len(page.offsets) else [event.offset for event in wanted]
             return Shaped(wanted, offsets, error)
         shaped = self._created(wanted, page)
         return shaped if shaped.error is not None else shaped._replace(error=error)
+
+    def _decoded(self, page: Page) -> tuple[list[Event], Exception | None]:
+        """The events of a page, up to a bad record if those are errors."""
+        bad_records = self._bad_records
+        events, bad = readable(page.rows, page.partition, page.offsets, contexts=not bad_records.raises)
+        for each in bad:
+            error: Exception = each
+            if not bad_records.raises:
+                try:
+                    bad_records.note(each)
+                    continue
+                except Exception as raised:  # the user's own code's
+                    error = raised
+            return [event for event in events if event.offset < each.offset], error
+        return events, None
 
     def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
         """What is handed out for shaped events."""
@@ -132,19 +149,6 @@ class Shaper:
         if event.is_empty():
             return True
         return (since <= 0 or event.timestamp > since) and not (isinstance(until, float) and event.timestamp > until)
-
-
-def _decoded(page: Page) -> tuple[list[Event], Exception | None]:
-    try:
-        return decode_all(page.rows, page.partition, page.offsets), None
-    except InvalidEvent:
-        events: list[Event] = []
-        try:
-            for offset, row in zip(page.offsets, page.rows, strict=True):
-                events.append(decode(row, page.partition, offset))
-        except InvalidEvent as error:
-            return events, error
-        return events, None
 
 
 def _entries(response: Response) -> list[Any]:

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from ...journal.asynchronous import AsyncJournal
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
-from ...journal.errors import HistoryTruncated, JournalError
+from ...journal.errors import HistoryTruncated, JournalError, UnreadableRecord
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN, PAGE_EVENTS
 from ...journal.log import Bounds, Log, Page
+from ..bad_records import BadRecords
 from ..definition import ConsumerDefinition
 from ..responses import END_OF_HISTORY, JournalResponses
 from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
@@ -51,7 +52,9 @@ class Stream:
         self._definition = definition
         self._interrupt = interrupt
         self._source = definition.response_source()
-        self._shaper = Shaper(definition, self._source)
+        who = f"a consumer of {definition.topic or 'all topics'!r}"
+        self.bad_records = BadRecords(definition.on_bad_record, who)
+        self._shaper = Shaper(definition, self._source, self.bad_records)
         self._begin: Mapping[int, int] = {}
         self._handed: dict[int, int] = {}
         self._history_end: Mapping[int, int] = {}
@@ -60,6 +63,7 @@ class Stream:
         self._stopped = False
         self._merge: Merge | None = None
         self._errors: dict[int, Exception] = {}
+        self._raised: Exception | None = None
         self._log: Log | None = None
         self._reader: Reader | None = None
         self._limit = PAGE_EVENTS
@@ -151,6 +155,12 @@ class Stream:
         end = (await self._journal.bounds()).end
         return sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items())
 
+    @property
+    def bad_record(self) -> UnreadableRecord | None:
+        """The bad record that was raised and still comes next in its partition; None if there is none."""
+        raised = self._raised
+        return raised if isinstance(raised, UnreadableRecord) and raised in self._errors.values() else None
+
     # --- batches ----------------------------------------------------------------------------------------------------
 
     async def next_batch(self, timeout: float | None = None) -> Batch | None:
@@ -207,7 +217,8 @@ class Stream:
 
     async def _history_page(self, reader: Reader, partition: int, deadline: float | None) -> Page | None:
         if partition in self._errors:
-            raise self._errors[partition]
+            self._raised = self._errors[partition]
+            raise self._raised
         return await reader.page_before(self._history_end, partition, self._limit, deadline)
 
     async def _step_merge(self, reader: Reader, merge: Merge, deadline: float | None) -> Batch | None:
@@ -244,6 +255,7 @@ class Stream:
 
     async def _step_live(self, reader: Reader, deadline: float | None) -> Batch | None:
         for error in self._errors.values():
+            self._raised = error
             raise error
         page, end = None, self._end
         if end is None:

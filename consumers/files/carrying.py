@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...journal.asynchronous import AsyncJournal
-from ...journal.event import decode
+from ...journal.event import readable
 from ...journal.log import Log
-from ..checkpoint import CHECKPOINTED
+from ..checkpoint import CHECKPOINTED, kept_cursor
 
 _MARK: Final = CHECKPOINTED.encode()
 _STEP_EVENTS: Final = 2_000
@@ -48,10 +48,15 @@ async def _newest_of_each(log: Log, partition: int, start: int, end: int) -> dic
         pages = await log.read({partition: start}, min(_STEP_EVENTS, end - start))
         if not pages:
             break
-        for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True):
-            if _MARK in row and offset < end:  # most rows are not worth decoding
-                event = decode(row, partition, offset)
-                if event.name == CHECKPOINTED and event.key is not None:
-                    found[event.key] = str(event.context["cursor"])
+        marked = [
+            (offset, row)
+            for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True)
+            if _MARK in row and offset < end  # most rows are not worth decoding
+        ]
+        events, _ = readable([row for _, row in marked], partition, [offset for offset, _ in marked], contexts=True)
+        for event in events:
+            cursor = kept_cursor(event)
+            if cursor is not None and event.key is not None:
+                found[event.key] = str(cursor)
         start = pages[0].next_offset
     return found

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
 from ...journal.asynchronous import AsyncJournal
-from ...journal.errors import InvalidEvent
-from ...journal.event import Event, decode
-from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
+from ...journal.errors import UnreadableRecord
+from ...journal.event import Event, readable
+from ...journal.limits import BAD_RECORDS_TOLD_MAX, CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log
 from ..topic import Topic
 from .lines import encode
@@ -27,11 +27,12 @@ class Selection(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """What an export did: `skipped` records were no events."""
+    """What an export did: `skipped` records were no events; `bad` are the first of them."""
 
     events: int
     looked_at: int
     skipped: int
+    bad: tuple[UnreadableRecord, ...] = ()
 
 
 async def export(
@@ -44,7 +45,7 @@ async def export(
 ) -> Exported:
     """Write a line for each event that was in the journal when this was called and that `selection` names.
 
-    `progress(done, all)` is told how many were looked at. A record that is no event raises `InvalidEvent` with its
+    `progress(done, all)` is told how many were looked at. A record that is no event raises `UnreadableRecord` with its
     position, or is skipped and counted with `skip_bad`. The same journal gives the same lines.
     """
     selection = selection or Selection()
@@ -61,7 +62,7 @@ async def export(
         written += len(lines)
         done += len(events)
         progress(done, everything)
-    return Exported(written, done + reader.skipped, reader.skipped)
+    return Exported(written, done + reader.skipped, reader.skipped, tuple(reader.bad))
 
 
 def _is_meant(event: Event, selection: Selection) -> bool:
@@ -86,6 +87,7 @@ class _Reader:
 
     def __init__(self, log: Log, end: Mapping[int, int], *, skip_bad: bool) -> None:
         self.skipped = 0
+        self.bad: list[UnreadableRecord] = []
         self._log = log
         self._end = end
         self._skip_bad = skip_bad
@@ -118,12 +120,11 @@ class _Reader:
             if not pages:
                 break  # the last ones are repeats, which nobody is handed
             offsets[partition] = pages[0].next_offset
-            for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True):
-                try:
-                    waiting[partition].append(decode(row, partition, offset))
-                except InvalidEvent:
-                    if not self._skip_bad:
-                        raise
-                    self.skipped += 1
+            events, bad = readable(pages[0].rows, partition, pages[0].offsets, contexts=True)
+            if bad and not self._skip_bad:
+                raise bad[0]
+            waiting[partition] = events
+            self.skipped += len(bad)
+            self.bad += bad[: BAD_RECORDS_TOLD_MAX - len(self.bad)]
         if waiting[partition]:
             heapq.heappush(heads, (waiting[partition][0].timestamp, partition))

@@ -22,9 +22,10 @@ import msgspec
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Position
 from ...journal.errors import JournalError
-from ...journal.event import Draft, Event, decode
+from ...journal.event import Draft, Event, time_in
 from ...journal.limits import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
 from ...journal.log import Log
+from ...journal.reading import RowDecoder, Whole
 from .lines import BadLine, Line, parse
 
 Progress = Callable[[int, int], None]
@@ -98,7 +99,7 @@ class Importer:
                 if not pages:
                     break
                 if offset == first > 0:
-                    self._first_times[partition] = decode(pages[0].rows[0], partition, first).timestamp
+                    self._first_times[partition] = time_in(pages[0].rows[0]) or 0.0
                 self._seen.add_rows(partition, pages[0].rows)
                 done += pages[0].next_offset - offset
                 offset = pages[0].next_offset
@@ -212,7 +213,10 @@ def _is_later(event: Event, draft: Draft) -> bool:
 
 class _Identity(msgspec.Struct, gc=False):
     writer: str = ""
-    seq: int = 0
+    seq: Whole = 0
+
+
+_identities: Final = RowDecoder(_Identity)
 
 
 class _Identities:
@@ -221,16 +225,11 @@ class _Identities:
     def __init__(self) -> None:
         self._ranges: dict[str, list[list[int]]] = {}
         self._highest: dict[tuple[int, str], int] = {}
-        self._decoder = msgspec.json.Decoder(_Identity)
 
     def add_rows(self, partition: int, rows: Iterable[bytes]) -> None:
         """Take note of records; those that are no events have no identity."""
-        for row in rows:
-            try:
-                found = self._decoder.decode(row)
-            except msgspec.MsgspecError:
-                continue
-            if found.seq > 0:
+        for found in map(_identities.read, rows):
+            if found is not None and found.seq > 0:
                 self.add(partition, found.writer, found.seq)
 
     def add(self, partition: int, writer: str, seq: int) -> None:

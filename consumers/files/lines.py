@@ -13,9 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from ...journal.cursor import Position
+from ...journal.depth import on_empty_stack
 from ...journal.errors import EventTooLarge, InvalidEvent
 from ...journal.event import EMPTY_CONTEXT, Draft, Event, check
 from ...journal.limits import LINE_BYTES_MAX, WRITER_CHARS_MAX
+from ...journal.reading import RowDecoder, Whole
 
 _WRITER: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{WRITER_CHARS_MAX}}}")
 _POSITION: Final = re.compile(r"\d{1,9}:\d{1,18}")
@@ -38,8 +40,8 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     context: msgspec.Raw = EMPTY_CONTEXT
     key: str | None = None
     writer: str = ""
-    seq: int = 0
-    version: int = 1
+    seq: Whole = 0
+    version: Whole = 1
     position: str | None = None
 
     def place(self) -> Position | None:
@@ -60,19 +62,16 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(Line)
-_context: Final = msgspec.json.Decoder(dict[str, Any])
+_decoder: Final = RowDecoder(Line)
+_context: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 
 
 def encode(event: Event) -> bytes:
     """The line of an event, with its end."""
-    context = event.context_json
-    if b"\n" in bytes(context):  # white space between its tokens, as inside a string it would be escaped
-        context = msgspec.Raw(msgspec.json.format(context, indent=-1))
     line = Line(
         event.timestamp,
         event.name,
-        context,
+        msgspec.Raw(in_one_line(event.context_json)),
         event.key,
         event.writer,
         event.seq,
@@ -80,6 +79,14 @@ def encode(event: Event) -> bytes:
         f"{event.partition}:{event.offset}",
     )
     return _encoder.encode(line) + b"\n"
+
+
+def in_one_line(context: msgspec.Raw) -> bytes:
+    """An encoded context without line breaks: white space between its tokens, as inside a string they are escaped."""
+    encoded = bytes(context)
+    if b"\n" not in encoded and b"\r" not in encoded:
+        return encoded
+    return on_empty_stack(lambda: msgspec.json.format(encoded, indent=-1))
 
 
 def parse(number: int, text: bytes) -> Line:
@@ -91,8 +98,6 @@ def parse(number: int, text: bytes) -> Line:
         _context.decode(line.context)  # in full: what is skipped as raw is not checked for what a string can hold
     except msgspec.MsgspecError as error:
         raise BadLine(number, f"{error}; {_EXPECTED}") from error
-    except UnicodeDecodeError as error:
-        raise BadLine(number, f"it is not UTF-8 ({error}); {_EXPECTED}") from error
     if line.seq < 0 or (line.writer and not _WRITER.fullmatch(line.writer)):
         raise BadLine(
             number,

@@ -16,10 +16,9 @@ end the past early, and reading begins there. What that means:
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-import msgspec
-
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor
+from ...journal.event import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log
 from ..truncation import is_told_of
@@ -65,13 +64,6 @@ async def cursor_at(log: Log, timestamp: float) -> Cursor:
     )
 
 
-class _Stamp(msgspec.Struct, gc=False):
-    timestamp: float
-
-
-_decoder: Final = msgspec.json.Decoder(_Stamp)
-
-
 async def _first_later(log: Log, partition: int, offset: int, end: int, timestamp: float) -> int:
     """The offset of the first event from `offset` on with a later timestamp; `end` if there is none."""
     while offset < end:
@@ -79,11 +71,9 @@ async def _first_later(log: Log, partition: int, offset: int, end: int, timestam
         if not pages:
             break  # the last ones are repeats, which nobody is handed
         for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):
-            try:
-                if _decoder.decode(row).timestamp > timestamp:
-                    return at
-            except msgspec.MsgspecError:
-                continue  # no event: it has no time
+            moment = time_in(row)
+            if moment is not None and moment > timestamp:  # a record that is no event has none
+                return at
         offset = pages[0].next_offset
     return end
 

@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from ...journal.event import Event, decode
+from ...journal.errors import UnreadableRecord
+from ...journal.event import Event, readable
 from ...journal.log import Page
 
 
@@ -18,6 +19,9 @@ class View:
     snapshot_name: ClassVar[str | None] = None
     """Under which name snapshots of the state are kept with the journal; None: none are, its readers replay."""
 
+    unreadable = 0
+    """How many records were passed over, since they were no events, or since `apply` could not read their context."""
+
     @property
     def snapshot_schema(self) -> str:
         """The form of the state and the rules it was made by: change it when `apply` or `snapshot` changes.
@@ -31,9 +35,20 @@ class View:
         raise NotImplementedError
 
     def apply_page(self, page: Page) -> None:
-        """Take a page of records into the state; views that replay millions decode less than a whole event here."""
-        for offset, row in zip(page.offsets, page.rows, strict=True):
-            self.apply(decode(row, page.partition, offset))
+        """Take a page of records into the state; views that replay millions decode less than a whole event here.
+
+        What is unreadable is passed over and counted. A context is read where `apply` asks for it: an `apply` that asks
+        before it changes anything is never left halfway.
+        """
+        events, bad = readable(page.rows, page.partition, page.offsets)
+        unreadable = len(bad)
+        for event in events:
+            try:
+                self.apply(event)
+            except UnreadableRecord:
+                unreadable += 1
+        if unreadable:
+            self.unreadable += unreadable
 
     def snapshot(self) -> bytes:
         """The whole state. Restoring it and applying what came since must equal replaying everything."""

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers.views.view import View
-from journeyman.journal.errors import InvalidEvent
 from journeyman.journal.event import Draft, Event, decode, record
 from journeyman.journal.log import Page
 
@@ -48,11 +47,11 @@ def test_offsets_with_gaps_stay_what_they_are() -> None:
     assert [offset for _, offset, _ in view.places] == [3, 7, 8]
 
 
-def test_a_record_that_is_no_event_is_named_by_its_place() -> None:
+def test_records_that_are_no_events_are_counted_and_passed_over() -> None:
     view = Places()
-    with pytest.raises(InvalidEvent, match="4:12"):
-        view.apply_page(Page(4, [11, 12], [*rows_of(["a"]), b"not an event"]))
-    assert view.names == {"a": 1}
+    view.apply_page(Page(4, [11, 12, 13], [*rows_of(["a"]), b"not an event", *rows_of(["b"])]))
+    assert view.places == [(4, 11, "a"), (4, 13, "b")]
+    assert view.unreadable == 1
 
 
 def test_a_view_without_apply_says_so() -> None:

@@ -1,0 +1,83 @@
+"""Every command on a journal with records that no writer of ours makes: none fails, and they are counted."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import journeyman as jm
+import pytest
+from poison import records
+from waiting import wait_until
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def task(url: str, shop: Path) -> str:
+    """A task's id, in a journal of bad records."""
+    with jm.Journal(url) as journal:
+        journal.append("good.one", {"number": 1})
+        message = jm.Task(lambda a, b: a + b, jm.Broker(journal), "add").generate(args=[1, 2], uuid="good-task")
+        bad(shop)
+        journal.append("good.one", {"number": 2})
+    return message.uuid
+
+
+def bad(shop: Path) -> None:
+    """Let another program write into the shop's journal."""
+    connection = apsw.Connection(str(shop / "shop.db"))
+    connection.set_busy_timeout(10_000)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT INTO events (event) VALUES (?)", [(row,) for row in records(3) if len(row) < 10_000])
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def test_commands_pass_over_bad_records_and_count_them(run: Run, url: str, task: str, shop: Path) -> None:
+    def said(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        done = run(*arguments, "--journal", url)
+        assert done.returncode == 0, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    tailed = said("tail", "--no-follow", "--json")
+    told = json.loads(tailed.stderr)
+    with jm.Journal(url) as journal:
+        assert tailed.stdout.count("\n") + told["unreadable"] == sum(journal.bounds().end.values())
+        partition, offset = map(int, told["first"].split(":"))
+        with pytest.raises(jm.UnreadableRecord):
+            journal.read({partition: offset}, 1)
+    assert f"{told['unreadable']:,} records are no events" in said("tail", "--no-follow").stderr
+    exported = said("export", "all.jsonl")
+    assert f"{told['unreadable']:,} records are no events" in exported.stderr
+    assert run("export", "none.jsonl", "--stop-at-bad", "--journal", url).returncode == 2
+    assert "unreadable" in said("status").stdout
+    assert json.loads(said("status", "--json").stdout)["totals"]["unreadable"] > 100
+    said("status", "--as-of", "1s")
+    said("why", task)
+    said("history", task)
+    said("history", "poison")
+    said("why", "poison", "--json")
+    said("import", "all.jsonl", "--skip-bad")
+    said("compact", "--keep", "1d")
+
+
+def test_worker_works_in_spite_of_bad_records(start: Start, url: str, task: str, shop: Path) -> None:
+    worker = start("worker", "shop.tasks", "--journal", url)
+    with jm.Journal(url) as journal:
+        results = jm.ResultStore(journal)
+        assert results.get(task, timeout=50_000) == 3
+        bad(shop)
+        later = jm.Task(lambda a, b: a + b, jm.Broker(journal), "add").generate(args=[3, 4])
+        assert results.get(later, timeout=50_000) == 7
+    assert worker.poll() is None
+    worker.terminate()
+    wait_until(lambda: worker.poll() is not None, "the worker to leave")
+    assert worker.stderr is not None
+    log = worker.stderr.read()
+    assert worker.returncode == 0, log
+    assert "is passed over" in log
+    assert "Traceback" not in log
