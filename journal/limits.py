@@ -60,7 +60,6 @@ COMMIT_EVENTS_MAX: Final = 20_000
 FORK_SECONDS_MAX: Final = 5.0
 # How often who appends or reads makes sure that the file it has open is still the one at its path, in seconds.
 FILE_CHECK_SECONDS: Final = 0.1
-CONTEXT_DEPTH_MAX: Final = 200
 # How far the clocks of two machines are believed to differ at most when a time is turned into a position, in seconds.
 CLOCK_SKEW_SECONDS_MAX: Final = 300.0
 
