@@ -16,7 +16,7 @@ from ..consumers.views.replica import Replica
 from ..journal.synchronous import Journal
 from ..workers.inspection.evidence import last_signs
 from ..workers.inspection.history import short_id
-from ..workers.inspection.overview import Overview, QueueLine, WorkerLine, overview
+from ..workers.inspection.overview import Overview, QueueLine, Totals, WorkerLine, overview
 from ..workers.inspection.past import standing
 from ..workers.inspection.wording import age, clock, listing, number
 from ..workers.rules.view import TaskView
@@ -253,8 +253,9 @@ def _totals(seen: Overview) -> list[Text]:
     totals = seen.totals
     dead = listing([f"{count:,} {name}" for name, count in seen.dead], _NAMES_SHOWN)
     lines = [
-        ("tasks", f"{totals.ready:,} ready, {totals.delayed:,} delayed, {totals.claimed:,} claimed"),
-        ("remembered", f"{totals.succeeded:,} succeeded, {totals.revoked:,} revoked"),
+        ("submitted", f"{totals.submitted:,}"),
+        ("alive", f"{totals.ready:,} ready, {totals.delayed:,} delayed, {totals.claimed:,} claimed"),
+        ("ended", _ended(totals)),
         ("dead letters", f"{totals.dead:,}" + (f": {dead}" if totals.dead else "")),
         ("refused", f"{number(totals.stale_outcomes, 'stale outcome')}, {number(totals.lost_claims, 'lost claim')}"),
         ("takeovers", f"{totals.takeovers:,}"),
@@ -264,3 +265,8 @@ def _totals(seen: Overview) -> list[Text]:
             ("unreadable", f"{number(totals.unreadable, 'record')}: no events, or not as tasks and workers write")
         )
     return [Text.assemble((f"{name:<14}", "dim"), printable(words)) for name, words in lines]
+
+
+def _ended(totals: Totals) -> str:
+    since = "" if totals.counted_since is None else f", counted since {when(totals.counted_since)[:-4]}"
+    return f"{totals.succeeded:,} succeeded, {totals.revoked:,} revoked{since}"

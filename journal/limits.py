@@ -128,6 +128,11 @@ DEAD_LETTER_LINES_SECONDS: Final = 1.0
 # How much of a failure's reason is told there, in characters.
 FAILURE_CHARS_MAX: Final = 500
 
+# What a worker keeps of the submissions of waiting tasks, in bytes: of the oldest ones, and beyond those of the newest
+# ones. The others are read again by position when they are claimed.
+KEPT_ROWS_BYTES_MAX: Final = 24 * MIB
+NEWEST_ROWS_BYTES_MAX: Final = 2 * MIB
+
 # How many finished tasks a view remembers, in log order: an id seen before is refused that far back.
 FINISHED_TASKS_KEPT: Final = 50_000
 # How many dead letters can still be requeued.
@@ -187,8 +192,6 @@ SNAPSHOT_BYTES_PER_EVENT: Final = 100
 SNAPSHOTS_KEPT: Final = 3
 # A view whose state is larger, in bytes before compression, is not kept: it replays.
 SNAPSHOT_BYTES_MAX: Final = 512 * MIB
-# Waiting tasks' submissions are part of a snapshot up to so many bytes; beyond, they are read again by position.
-SNAPSHOT_ROWS_BYTES_MAX: Final = 32 * MIB
 # On Kafka a snapshot is stored in parts of so many bytes.
 SNAPSHOT_PART_BYTES: Final = 1 * MIB
 

@@ -1,12 +1,13 @@
 """A log written by hand for the folds: each event takes the way through the real codec and gets the next offset."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from journeyman.journal.event import Draft, Event, encode_context, place, record
 from journeyman.journal.log import Page
 from journeyman.workers import TaskState, TaskView, Verdict
 from journeyman.workers.rules import names
+from journeyman.workers.rules.state import RunState
 
 
 class Ledger:
@@ -77,10 +78,15 @@ def picture(view: TaskView, *, counters: bool = True) -> dict[str, Any]:
     seen["suspects"] = sorted(view.suspects)
     if counters:
         seen["counters"] = (view.stale_outcomes, view.lost_claims, view.takeovers, view.unreadable)
+        seen["totals"] = (view.submitted, view.succeeded, view.failed, view.revoked)
     return seen
 
 
 def _facts(task: TaskState) -> dict[str, Any]:
-    facts = msgspec.structs.asdict(task)
-    del facts["row"]
-    return facts
+    return {name: getattr(task, name) for name in _FACTS}
+
+
+_FACTS: Final = (
+    *("id", "name", "queue", "priority", "max_retries", "partition", "submitted", "submitted_at", "due"),
+    *(field.name for field in msgspec.structs.fields(RunState)),
+)

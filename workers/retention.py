@@ -30,7 +30,7 @@ from .rules.state import TaskState
 from .rules.view import TaskView
 
 # The product's own views: what is removed must be in a snapshot of each of them. They hold nothing back.
-KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (lambda: TaskView(keep_rows=True),)
+KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (TaskView,)
 
 
 class Hold(NamedTuple):

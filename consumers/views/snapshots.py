@@ -19,6 +19,7 @@ from typing import Any, Final
 from ...journal import blocking
 from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated, JournalError
+from ...journal.heap import give_back
 from ...journal.limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
 from ...journal.log import Log
 from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
@@ -72,7 +73,7 @@ class SnapshotKeeper:
         if name is None:
             return None
         labels = await self._listed()
-        for label in fitting(labels, name, schema, first=first, at=at):
+        for label in self._usable(labels, first, at):
             snapshot = await load(self._log.snapshots(), label)
             if snapshot is None or not await self._is_of_this_journal(label, first):
                 continue
@@ -81,18 +82,30 @@ class SnapshotKeeper:
             except Exception as error:  # whatever a view's own code raises: the log knows better
                 distrust(label, f"the view does not take it ({type(error).__name__}: {error})")
                 continue
-            self._wait_for_more(len(snapshot.state))
+            size = len(snapshot.state)
+            self._wait_for_more(size)
+            del snapshot
+            give_back(size)
             return label.cursor
         for label in labels:
             if label.view == name and label.schema != schema:
                 distrust(label, f"its schema is {label.schema}, the view's is {schema}")
         return None
 
+    def _usable(
+        self, labels: Sequence[SnapshotLabel], first: Mapping[int, int], at: Mapping[int, int] | None = None
+    ) -> list[SnapshotLabel]:
+        """The snapshots that the view can be restored from, best first: of its schema, or of an older one in need."""
+        name, schemas = self._view.snapshot_name or "", [self._view.snapshot_schema]
+        if any(first.values()):
+            schemas += self._view.older_snapshot_schemas
+        return [label for schema in schemas for label in fitting(labels, name, schema, first=first, at=at)]
+
     async def oldest(self, first: Mapping[int, int]) -> Cursor | None:
         """The cursor of the oldest snapshot that the view could be restored from; None if there is none."""
         labels = await self._listed()
-        found = fitting(labels, self._view.snapshot_name or "", self._view.snapshot_schema, first=first)
-        return found[-1].cursor if found else None
+        found = sorted(self._usable(labels, first), key=lambda label: label.reach)
+        return found[0].cursor if found else None
 
     async def _listed(self) -> Sequence[SnapshotLabel]:
         try:
@@ -186,8 +199,10 @@ class SnapshotKeeper:
         label, sealed = await self._sealed(cursor, state)
         if label.reach - await self._newest_reach() < self._every:
             return  # somebody else was faster
-        store = self._log.snapshots()
+        store, size = self._log.snapshots(), len(state)
         await store.save(label, sealed)
+        del state, sealed
+        give_back(size)
         await prune(store, label.view, (await self._log.bounds()).first)
 
     async def _sealed(self, cursor: Cursor, state: bytes, created: float | None = None) -> tuple[SnapshotLabel, bytes]:

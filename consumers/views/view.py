@@ -1,5 +1,6 @@
 """A view: what a reader makes of the log. A pure fold, with no clock, no randomness and no input or output."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ...journal.errors import UnreadableRecord
@@ -29,6 +30,14 @@ class View:
         A snapshot of another schema is not used.
         """
         return "1"
+
+    @property
+    def older_snapshot_schemas(self) -> Sequence[str]:
+        """The schemas of older snapshots that `restore` takes as well, the newest first.
+
+        They are used only where retention has removed the history before them, so that it cannot be replayed.
+        """
+        return ()
 
     def apply(self, event: Event) -> Any:
         """Take one event into the state."""

@@ -111,6 +111,10 @@ def test_json_has_the_facts(shown: dict[str, str]) -> None:
     assert facts["waiting_for_nobody"] == [{"task": "resize", "queue": "bulk", "waiting": 1}]
     assert facts["dead_letters"] == {"paint": 1}
     assert facts["totals"]["delayed"] == 1
+    assert facts["totals"]["counted_since"] is None
+    assert facts["totals"]["submitted"] == sum(
+        facts["totals"][kind] for kind in ("ready", "delayed", "claimed", "succeeded", "revoked", "dead")
+    )
 
 
 def test_as_of_shows_how_it_was(run: Run, url: str) -> None:

@@ -37,7 +37,7 @@ class SimulatedWorker:
 
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
-        self.view = TaskView(keep_rows=True)
+        self.view = TaskView(keeps=lambda _name, _queue: True)
         self.selection = world.selection(number)
         self.ready = ReadyTasks(selection=self.selection)
         self.detector = FailureDetector(world.lease)
@@ -318,7 +318,9 @@ class SimulatedWorker:
 
     def _claimed(self, task: TaskState, place: int, at: int) -> None:
         if task.claim == at:
-            self.waiting.append(Job(task, self.leases[place], at, task.row or b"", task.attempts - 1))
+            self.waiting.append(
+                Job(task, self.leases[place], at, self.view.rows.get(task.id) or b"", task.attempts - 1)
+            )
         elif task.state is State.READY:
             self.ready.add(task)
 

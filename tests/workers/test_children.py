@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal.event import record
 from journeyman.journal.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
-from journeyman.workers import Message, State, Task, TaskState, ValidationError, collect_tasks
+from journeyman.workers import Message, Task, ValidationError, collect_tasks
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, children, groups
 from journeyman.workers.crew.children import ChildrenCrew
@@ -33,6 +33,7 @@ from journeyman.workers.crew.elasticity import Member, growth, spare
 from journeyman.workers.crew.permits import Permits
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
+from states import claimed_task
 from waiting import alive, reached, wait_until
 
 TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in vars(crew_tasks).values() if isinstance(task, Task)}
@@ -118,9 +119,8 @@ class Hand:
             message = Message(task_name=task, uuid=f"t{self.given}", args=[self.given], kwargs=kwargs, **message_fields)
             lease = Lease("worker", 0)
             lease.renew(time.monotonic(), 1_000)
-            state = TaskState(message.uuid, task, "default", 0, 3, 0, self.given, 0.0)
-            state.state, state.claim, state.attempts = State.CLAIMED, 100 + self.given, 1
-            jobs.append(Job(state, lease, state.claim, record(submission(message), 1.0)[1], state.attempts - 1))
+            state = claimed_task(message.uuid, self.given, 100 + self.given, name=task)
+            jobs.append(Job(state, lease, state.claim, record(submission(message), 1.0)[1], 0))
         self.crew.start(jobs)
 
     def let(self, name: str = "go") -> None:

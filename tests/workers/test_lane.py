@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import pytest
 from floor import named
 from journeyman.journal.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
-from journeyman.workers import Message, State, TaskState
+from journeyman.workers import Message, TaskState
 from journeyman.workers.crew import ThreadCrew
 from journeyman.workers.crew.base import Run
 from journeyman.workers.crew.pipeline import Job, Lease, gone
 from journeyman.workers.foreman.lane import Lane, room
 from journeyman.workers.rules import names
 from journeyman.workers.rules.ready import ReadyTasks
+from states import claimed_task, waiting_task
 
 
 class Unhurried(ThreadCrew):
@@ -27,9 +28,7 @@ class Unhurried(ThreadCrew):
 
 def job(number: int = 0) -> Job:
     message = Message(task_name="work", uuid=f"t{number}")
-    state = TaskState(message.uuid, "work", "default", 0, 3, 0, number, 0.0, changed=number)
-    state.state, state.claim, state.attempts = State.CLAIMED, 100 + number, 1
-    return Job(state, Lease("worker", 0), state.claim, b"", state.attempts - 1)
+    return Job(claimed_task(message.uuid, number, 100 + number), Lease("worker", 0), 100 + number, b"", 0)
 
 
 @pytest.fixture
@@ -154,8 +153,8 @@ def test_the_outcome_of_what_cannot_be_run_is_handed_on(lane: Lane) -> None:
 # -- waking ----------------------------------------------------------------------------------------------------------
 
 
-def waiting_task(due: float = 0.0) -> TaskState:
-    return TaskState("due", "work", "default", 0, 3, 0, 50, 0.0, due, changed=50)
+def due_task(due: float = 0.0) -> TaskState:
+    return waiting_task("due", 50, due=due)
 
 
 def test_an_idle_lane_waits_for_nothing(lane: Lane) -> None:
@@ -163,14 +162,14 @@ def test_an_idle_lane_waits_for_nothing(lane: Lane) -> None:
 
 
 def test_it_is_woken_when_a_delay_is_over(lane: Lane) -> None:
-    lane.ready.add(waiting_task(due=1_000.5))
+    lane.ready.add(due_task(due=1_000.5))
     assert lane.next_moment(50.0, 1_000.0) == 50.5
 
 
 @pytest.mark.parametrize("why", ["draining", "no room"])
 def test_what_it_would_not_claim_does_not_wake_it(lane: Lane, why: str) -> None:
     now = time.monotonic()
-    lane.ready.add(waiting_task(due=1_000.0))
+    lane.ready.add(due_task(due=1_000.0))
     if why == "draining":
         lane.outcomes(now, draining=True)
         assert lane.next_moment(now, 2_000.0) is None

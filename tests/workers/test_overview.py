@@ -1,7 +1,9 @@
 """The whole at a glance: what is counted, of whom, and as of when."""
 
+import pytest
 from journeyman.workers import TaskView
 from journeyman.workers.inspection.overview import Orphans, QueueLine, overview
+from journeyman.workers.rules import view
 from journeyman.workers.rules.selection import Selection
 from story import LEASE_MS, Story
 
@@ -9,7 +11,7 @@ from story import LEASE_MS, Story
 def test_a_journal_without_tasks_has_nothing_to_show() -> None:
     seen = overview(TaskView(), 1_000.0)
     assert (seen.queues, seen.workers, seen.orphans, seen.dead) == ([], [], [], [])
-    assert set(seen.totals) == {0}
+    assert set(seen.totals) == {0, None}
 
 
 def test_queues_are_counted_by_what_their_tasks_do_at_that_moment() -> None:
@@ -113,4 +115,20 @@ def test_what_was_refused_lost_and_taken_over_is_counted() -> None:
     story.tell("task.revoked", task="r")
     totals = overview(story.view, 1_010.0).totals
     assert (totals.lost_claims, totals.takeovers, totals.stale_outcomes) == (1, 1, 1)
-    assert (totals.claimed, totals.revoked, totals.succeeded) == (1, 1, 0)
+    assert (totals.submitted, totals.claimed, totals.revoked, totals.succeeded) == (2, 1, 1, 0)
+
+
+def test_totals_count_tasks_that_the_view_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+    monkeypatch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+    story = Story()
+    story.joined("w")
+    for number in range(5):
+        for kind in ("succeeded", "failed"):
+            story.submitted(task := f"{kind}-{number}")
+            story.tell(f"task.{kind}", task=task, worker="w", claim=story.claimed(task, "w"))
+    restored = TaskView()
+    restored.restore(story.view.snapshot())
+    for seen in (story.view, restored):
+        totals = overview(seen, 1_010.0).totals
+        assert (totals.submitted, totals.succeeded, totals.dead, totals.counted_since) == (10, 5, 5, None)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
-from journeyman.workers import Broker, ConstantBackoff, Message, State, Task, TaskState
+from journeyman.workers import Broker, ConstantBackoff, Message, Task
 from journeyman.workers.broker import submission
 from journeyman.workers.crew.pipeline import (
     RESULT_BYTES_MAX,
@@ -30,6 +30,7 @@ from journeyman.workers.crew.pipeline import (
 from journeyman.workers.foreman.entries import outcome_entry
 from journeyman.workers.rules import names
 from journeyman.workers.rules.facts import Fact
+from states import claimed_task
 
 BROKER = Broker("memory://")
 
@@ -41,8 +42,7 @@ def task_of(function: Callable[..., Any], max_retries: int | None = 3, kind: typ
 def job_of(message: Message, attempts: int = 1, row: bytes | None = None) -> Job:
     lease = Lease("worker", 0)
     lease.renew(time.monotonic(), 1_000)
-    state = TaskState(message.uuid, message.task_name, message.queue, 0, message.max_retries, 0, 7, 0.0)
-    state.state, state.claim, state.attempts = State.CLAIMED, 9, attempts
+    state = claimed_task(message.uuid, 7, 9, attempts, name=message.task_name, max_retries=message.max_retries)
     if row is None:
         row = record(submission(message), 1.0)[1]
     return Job(state, lease, 9, row, state.attempts - 1)
@@ -311,7 +311,7 @@ def test_what_may_not_be_ours_is_not_started(why: str) -> None:
     task = task_of(lambda: ran.append(1))
     job = job_of(task.generate(submit=False))
     if why == "the claim is another's":
-        job.state.claim = 10
+        job.state.run.claim = 10
     else:
         job.lease.renew(time.monotonic() - 10, 9)
     outcomes = [run(job, {"work": task}), asyncio.run(run_coroutine(job, {"work": task}))]

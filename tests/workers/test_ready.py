@@ -1,6 +1,7 @@
 """Which task a worker claims next: order, shares, theft, delay, memory. Time is whatever the test says."""
 
 from collections import Counter
+from functools import cache
 
 import pytest
 from floor import among
@@ -12,15 +13,21 @@ from journeyman.workers.message import new_id
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.rendezvous import Rendezvous
 from journeyman.workers.rules.selection import Selection
+from journeyman.workers.rules.state import TaskKind
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
 LATER = MONOTONIC + STEAL_DELAY_SECONDS
 
 
+@cache
+def kind_of(queue: str, priority: int, partition: int) -> TaskKind:
+    return TaskKind("work", queue, priority, 3, partition)
+
+
 def ready_task(
     number: int, priority: int = 0, queue: str = "default", due: float = 0.0, partition: int = 0
 ) -> TaskState:
-    return TaskState(f"t{number}", "work", queue, priority, 3, partition, number, NOW, due, changed=number)
+    return TaskState(f"t{number}", kind_of(queue, priority, partition), number, NOW, due)
 
 
 def alone(queues: list[str] | None = None) -> ReadyTasks:
@@ -34,7 +41,8 @@ def numbers(taken: list[TaskState]) -> list[int]:
 
 
 def claim(task: TaskState, worker: str = "somebody") -> None:
-    task.state, task.worker, task.changed = State.CLAIMED, worker, task.changed + 1_000
+    run = task.touched()
+    run.state, run.worker, run.changed = State.CLAIMED, worker, run.changed + 1_000
 
 
 def shared(count: int, workers: list[str], me: str) -> tuple[ReadyTasks, list[TaskState]]:
@@ -51,7 +59,8 @@ def shared(count: int, workers: list[str], me: str) -> tuple[ReadyTasks, list[Ta
 
 def suspect(number: int, priority: int = 0, queue: str = "default") -> TaskState:
     task = ready_task(number, priority, queue)
-    task.expiries, task.suspect = 2, True
+    run = task.touched()
+    run.expiries, run.suspect = 2, True
     return task
 
 
@@ -138,7 +147,7 @@ def test_a_task_nobody_here_knows_is_left_alone() -> None:
     tasks = ReadyTasks({"work"}.__contains__)
     tasks.set_workers({0: "me"}, {})
     stranger = ready_task(0)
-    stranger.name = "strange"
+    stranger.kind = TaskKind("strange", "default", 0, 3, 0)
     tasks.add(stranger)
     tasks.add(ready_task(1))
     assert numbers(tasks.take(9, NOW, LATER)) == [1]
@@ -156,7 +165,7 @@ def test_a_task_claimed_elsewhere_is_skipped() -> None:
 def test_a_task_that_came_back_is_offered_once() -> None:
     tasks, made = shared(3, ["me"], "me")
     claim(made[1])
-    made[1].state = State.READY
+    made[1].touched().state = State.READY
     tasks.add(made[1])
     assert sorted(numbers(tasks.take(9, NOW, MONOTONIC))) == [0, 1, 2]
 
@@ -164,7 +173,7 @@ def test_a_task_that_came_back_is_offered_once() -> None:
 def test_a_task_that_came_back_with_a_delay_is_not_offered_by_its_old_entry() -> None:
     tasks, made = shared(1, ["me"], "me")
     claim(made[0])
-    made[0].state, made[0].due = State.READY, NOW + 5
+    made[0].touched().state, made[0].due = State.READY, NOW + 5
     tasks.add(made[0])
     assert tasks.take(9, NOW, MONOTONIC) == []
     assert tasks.next_due() == NOW + 5
@@ -188,7 +197,7 @@ def test_a_delayed_task_that_was_revoked_is_nothing_to_wait_for() -> None:
     tasks = alone()
     task = ready_task(0, due=NOW + 10)
     tasks.add(task)
-    task.state = State.REVOKED
+    task.touched().state = State.REVOKED
     assert tasks.next_due() is None
 
 

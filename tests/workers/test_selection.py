@@ -15,6 +15,7 @@ from journeyman.workers.foreman.joining import joining
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import Selection, selection_of
 from journeyman.workers.rules.turns import Turns
+from states import waiting_task
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
 
@@ -22,7 +23,7 @@ NOW, MONOTONIC = 1_800_000_000.0, 50.0
 def task(
     number: int, name: str = "work", queue: str = "a", priority: int = 0, at: float = 0.0, due: float = 0.0
 ) -> TaskState:
-    return TaskState(f"t{number}", name, queue, priority, 3, 0, number, NOW + at, due, changed=number)
+    return waiting_task(f"t{number}", number, NOW + at, due, name=name, queue=queue, priority=priority)
 
 
 def ready(selection: Selection, *tasks: TaskState) -> ReadyTasks:
@@ -39,7 +40,7 @@ def drained(tasks: ReadyTasks, step: int = 1, now: float = NOW + 1e6) -> list[in
     while some := tasks.take(step, now, MONOTONIC):
         assert len(some) <= step
         for each in some:
-            each.state = State.CLAIMED
+            each.touched().state = State.CLAIMED
         taken += [each.submitted for each in some]
     return taken
 
@@ -233,7 +234,7 @@ def test_a_task_of_the_lowest_priority_is_not_starved() -> None:
     for number in range(1, 200):  # a stream of better ones, each second one, as fast as they are run
         tasks.add(task(number, priority=0, at=number))
         (one,) = tasks.take(1, NOW + number, MONOTONIC)
-        one.state = State.CLAIMED
+        one.touched().state = State.CLAIMED
         taken.append(one.submitted)
     assert taken.index(0) == 50
 
@@ -257,7 +258,7 @@ def test_nothing_of_the_others_stays_behind_and_little_is_stolen_at_a_time(selec
     assert 0 < len(stolen) <= 6 * STEAL_TASKS_MAX
     while stolen:
         for each in stolen:
-            each.state = State.CLAIMED
+            each.touched().state = State.CLAIMED
         stolen = tasks.take(300, NOW, late)
     assert all(each.state is State.CLAIMED for each in made)
 
@@ -267,7 +268,7 @@ def test_what_others_have_taken_is_passed_over(selection: Selection) -> None:
     made = [task(number, priority=number % 2) for number in range(20)]
     tasks = ready(selection, *made)
     for each in made[::3]:
-        each.state = State.CLAIMED
+        each.touched().state = State.CLAIMED
     assert sorted(drained(tasks, 4)) == [number for number in range(20) if number % 3]
     assert tasks._entries == 0
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from floor import named
 from journeyman.journal.event import record
-from journeyman.workers import Broker, Message, State, Task, TaskState
+from journeyman.workers import Broker, Message, Task
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import ThreadCrew, threads
 from journeyman.workers.crew.base import Run
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
+from states import claimed_task
 from waiting import wait_until
 
 
@@ -24,9 +25,8 @@ def job(number: int, task: str = "work", **message_fields: Any) -> Job:
     message = Message(task_name=task, uuid=f"t{number}", args=[number], **message_fields)
     lease = Lease("worker", 0)
     lease.renew(time.monotonic(), 1_000)
-    state = TaskState(message.uuid, task, "default", 0, 3, 0, number, 0.0)
-    state.state, state.claim, state.attempts = State.CLAIMED, 100 + number, 1
-    return Job(state, lease, state.claim, record(submission(message), 1.0)[1], state.attempts - 1)
+    state = claimed_task(message.uuid, number, 100 + number, name=task)
+    return Job(state, lease, state.claim, record(submission(message), 1.0)[1], 0)
 
 
 class Hand:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from ..rules.state import TaskState
+from ..rules.state import RunState, TaskKind, TaskState
+from ..rules.transitions import State
 from .permits import Permitted
 from .pipeline import Job, Lease, Outcome, Tasks
 from .reporting import Reporter
@@ -97,8 +98,9 @@ class _Announced(Permitted[Job]):
 
 def _job(assignment: Assignment) -> Job:
     """An assignment as a crew knows jobs: its number takes the place of the claim."""
-    state = TaskState(str(assignment.number), assignment.name, "", 0, None, 0, 0, 0.0)
-    state.attempts, state.claim = assignment.prior_attempts + 1, assignment.number
+    number = assignment.number
+    state = TaskState(str(number), TaskKind(assignment.name, "", 0, None, 0), 0, 0.0)
+    state.run = RunState(State.CLAIMED, 0, 0.0, assignment.prior_attempts + 1, number)
     return Job(state, _LEASE, assignment.number, assignment.row, assignment.prior_attempts)
 
 

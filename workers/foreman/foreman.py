@@ -54,6 +54,7 @@ from .lane import Lane
 from .neighbours import departed
 from .reader import Reader
 from .sessions import OwnSessions
+from .submissions import Submissions
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -68,7 +69,7 @@ class Foreman:
     ) -> None:
         self.settings = settings or Settings()
         self.statistics = Statistics()
-        self.view = TaskView(keep_rows=True)
+        self.view = TaskView(keeps=self._runs)
         self._journal = journal
         self._tasks = tasks
         self._lanes: dict[str, Lane] = {}
@@ -76,6 +77,7 @@ class Foreman:
         self._detector = FailureDetector(lease_seconds)
         self._reader = Reader(self.view, self._detector, lease_seconds)
         self._appending = Appending(journal, self._reader, self.view, self._detector, lease_seconds, self.statistics)
+        self._submissions = Submissions(self._reader, self.view)
         self._sessions = OwnSessions(self.view, ())
         self._draining_since: float | None = None
         self._somebody_to_watch = False
@@ -358,20 +360,32 @@ class Foreman:
             await self._start_accepted(part, await self._appending.append(part, self._sessions))
 
     async def _start_accepted(self, entries: Sequence[Entry], events: Sequence[Event]) -> None:
-        jobs: dict[str, list[Job]] = {}
+        accepted: list[TaskState] = []
         for entry, event in zip(entries, events, strict=True):
             if not isinstance(entry.command, Claim):
                 continue
             task = entry.command.task
-            if task.claim != event.offset:
-                self.statistics.lost_claims += 1
-                if task.state is State.READY:  # refused because our session was over, so nobody else has it
-                    self._add_ready(task)
+            if task.run.claim == event.offset:
+                accepted.append(task)
                 continue
-            self.statistics.claimed += 1
-            row = task.row or await self._reader.submission_of(task)
-            job = Job(task, self._sessions[task.partition], event.offset, row or b"", task.attempts - 1)
-            mechanism = self._tasks[task.name].mechanism
+            self.statistics.lost_claims += 1
+            if task.state is State.READY:  # refused because our session was over, so no other worker has it
+                self._add_ready(task)
+        if accepted:
+            self.statistics.claimed += len(accepted)
+            jobs = await self._jobs(accepted)
+            if jobs:
+                self._start(jobs)
+
+    async def _jobs(self, claimed: Sequence[TaskState]) -> dict[str, list[Job]]:
+        """The jobs of claimed tasks, by mechanism; a task whose submission is gone has ended instead."""
+        claims = [(task, task.run.claim, task.run.attempts - 1) for task in claimed]
+        rows = await self._submissions.of(claimed, [lane.ready for lane in self._lanes.values()])
+        jobs: dict[str, list[Job]] = {}
+        for task, claim, prior_attempts in claims:
+            kind, row = task.kind, rows.get(task.id)
+            job = Job(task, self._sessions[kind.partition], claim, row or b"", prior_attempts)
+            mechanism = self._tasks[kind.name].mechanism
             if row is None:
                 self._lanes[mechanism].end(gone(job))
             else:
@@ -380,8 +394,7 @@ class Foreman:
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
                 everything[0].over = SimpleQueue()
-        if jobs:
-            self._start(jobs)
+        return jobs
 
     def _start(self, jobs: Mapping[str, list[Job]]) -> None:
         if self._enforcing is None:
@@ -430,6 +443,10 @@ class Foreman:
             self._loop.call_soon_threadsafe(self._wake)
 
     # -- sharing ---------------------------------------------------------------------------------------------------
+
+    def _runs(self, task_name: str, queue: str) -> bool:
+        """Whether this worker claims tasks of that name in that queue."""
+        return task_name in self._tasks and self.settings.selection.serves(queue, task_name)
 
     def _add_ready(self, task: TaskState) -> None:
         known = self._tasks.get(task.name)

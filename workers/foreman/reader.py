@@ -14,11 +14,10 @@ from typing import Final, TypeVar
 
 from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.asynchronous import AsyncJournal
-from ...journal.errors import AppendInDoubt, HistoryTruncated, JournalGone, JournalUnavailable
+from ...journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
 from ...journal.limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS, RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
 from ...journal.log import Audible, Log, Page, Tail
 from ..rules.failure_detector import FailureDetector
-from ..rules.state import TaskState
 from ..rules.view import TaskView
 from .unreadable import UnreadableRecords
 
@@ -215,14 +214,14 @@ class Reader:
             if since is not None:
                 self._detector.failure_ended()
 
-    async def submission_of(self, task: TaskState) -> bytes | None:
-        """The submission of a task that had been finished, so that the view let go of it; None if retention has it."""
-        where = {task.partition: task.submitted}
-        try:
-            pages = await self.available(lambda: self._log.read(where, 1), "cannot be read")
-        except HistoryTruncated:
-            return None
-        return pages[0].rows[0]
+    async def page_at(self, partition: int, offset: int, limit: int) -> Page | None:
+        """Up to `limit` records that stand at `offset` and behind it, whatever is applied; None if there are none.
+
+        `HistoryTruncated` if retention has removed the first of them.
+        """
+        where = {partition: offset}
+        pages = await self.available(lambda: self._log.read(where, limit), "cannot be read")
+        return pages[0] if pages else None
 
 
 def longest_pause(lease_seconds: float) -> float:

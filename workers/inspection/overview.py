@@ -59,11 +59,16 @@ class Orphans(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Counts over everything; `succeeded` and `revoked` are those that are still remembered."""
+    """Counts over everything that there ever was; `dead` are the dead letters there are now.
+
+    `counted_since` is None, or the time, in seconds since the epoch, from which on tasks that have ended are counted:
+    what ended before it was removed by retention, and a version that did not count it has written the snapshot.
+    """
 
     ready: int
     delayed: int
     claimed: int
+    submitted: int
     succeeded: int
     revoked: int
     dead: int
@@ -71,6 +76,7 @@ class Totals(NamedTuple):
     lost_claims: int
     takeovers: int
     unreadable: int
+    counted_since: float | None
 
 
 class Overview(NamedTuple):
@@ -88,18 +94,19 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -
     """How things stand at `now`; `signs` says when each worker was last heard of, in seconds since the epoch."""
     workers = _workers(view, now, signs)
     queues = _queues(view, now, workers)
-    finished = Counter(task.state for task in view.finished.values())
     totals = Totals(
         sum(queue.ready for queue in queues),
         sum(queue.delayed for queue in queues),
         sum(queue.claimed for queue in queues),
-        finished[State.SUCCEEDED],
-        finished[State.REVOKED],
-        len(view.dead),
+        view.submitted,
+        view.succeeded,
+        view.revoked,
+        view.failed,
         view.stale_outcomes,
         view.lost_claims,
         view.takeovers,
         view.unreadable,
+        view.counted_since,
     )
     dead = Counter(task.name for task in view.dead.values())
     return Overview(now, queues, workers, _orphans(view, workers), dead.most_common(), totals)

@@ -24,7 +24,7 @@ from ...journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .level import Level
 from .rendezvous import Rendezvous
 from .selection import EVERYTHING, Ranks, Selection, aged, waiting_since
-from .state import SessionState, TaskState
+from .state import UNTOUCHED, SessionState, TaskState
 from .transitions import State
 from .turns import Turns
 
@@ -71,7 +71,8 @@ class ReadyTasks:
 
     def add(self, task: TaskState) -> None:
         """Take in a task that has become ready."""
-        if not self._knows(task.name) or (self._serves is not None and not self._serves(task.queue, task.name)):
+        kind = task.kind
+        if not self._knows(kind.name) or (self._serves is not None and not self._serves(kind.queue, kind.name)):
             return
         if task.due:
             heapq.heappush(self._delayed, (task.due, next(self._count), task))
@@ -79,7 +80,7 @@ class ReadyTasks:
             self._place(task)
 
     def _level_of(self, task: TaskState) -> Level:
-        key = (self._rank(task), task.priority)
+        key = (self._rank(task), task.kind.priority)
         level = self._levels.get(key)
         if level is None:
             level = self._levels[key] = Level()
@@ -93,15 +94,14 @@ class ReadyTasks:
     def _reach(self, level: Level, wanted: int) -> bool:
         """Ask of those ahead whose turn they are, until so many are ours or all are asked; whether any is ours."""
         ahead, mine, fresh = level.ahead, level.mine, level.fresh
-        place_of, name, queue, partition = None, None, None, -1
+        place_of, kind = None, None
         while ahead and len(mine) < wanted:
             task = ahead.popleft()
-            if task.state is not _READY:
+            if task.run.state is not _READY:
                 self._entries -= 1
                 continue
-            if task.name is not name or task.queue is not queue or task.partition != partition:
-                name, queue, partition = task.name, task.queue, task.partition
-                place_of = self._place_of(task)
+            if task.kind is not kind:
+                kind, place_of = task.kind, self._place_of(task)
             place = place_of(task.id) if place_of is not None else 0
             if place == 0:
                 mine.append(task)
@@ -189,7 +189,7 @@ class ReadyTasks:
         self._orders.clear()
         self._entries = 0
         for task in sorted(waiting, key=lambda task: task.submitted):
-            if task.state is _READY:
+            if task.run.state is _READY:
                 self._place(task)
 
     def _all_entries(self) -> Iterable[TaskState]:
@@ -198,7 +198,7 @@ class ReadyTasks:
 
     def next_due(self) -> float | None:
         """When the next delayed task is due, in seconds since the epoch."""
-        while self._delayed and self._delayed[0][2].state is not State.READY:
+        while self._delayed and self._delayed[0][2].run.state is not State.READY:
             heapq.heappop(self._delayed)
         return self._delayed[0][0] if self._delayed else None
 
@@ -207,11 +207,13 @@ class ReadyTasks:
         if self._entries > 2 * living + _SWEEP_SLACK:
             self._place_anew()
         if len(self._aside) > 2 * living + _SWEEP_SLACK:
-            waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].state is State.READY}
+            waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].run.state is State.READY}
             self._aside = list(waiting_aside.values())
             heapq.heapify(self._aside)
         if len(self._delayed) > 2 * living + _SWEEP_SLACK:
-            waiting = (entry for entry in self._delayed if entry[2].state is State.READY and entry[2].due == entry[0])
+            waiting = (
+                entry for entry in self._delayed if entry[2].run.state is State.READY and entry[2].due == entry[0]
+            )
             self._delayed = list({id(entry[2]): entry for entry in waiting}.values())
             heapq.heapify(self._delayed)
 
@@ -300,7 +302,7 @@ class ReadyTasks:
             self._pop(level.overdue.popleft(), now, [])
 
     def _stands(self, key: LevelKey, task: TaskState, now: float, standings: list[tuple[int, float, int]]) -> bool:
-        if task.state is not _READY or task.due > now:
+        if task.run.state is not _READY or task.due > now:
             return False
         since = waiting_since(task.submitted_at, task.due)
         heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
@@ -330,37 +332,43 @@ class ReadyTasks:
             heapq.heappush(level.aging, (monotonic + place * self.steal_delay, next(self._count), task))
         level.fresh.clear()
         aging = level.aging
-        while aging and (aging[0][0] <= monotonic or aging[0][2].state is not _READY):
+        while aging and (aging[0][0] <= monotonic or aging[0][2].run.state is not _READY):
             task = heapq.heappop(aging)[2]
-            if task.state is _READY:
+            if task.run.state is _READY:
                 level.overdue.append(task)
             else:
                 self._entries -= 1
 
     def _pop(self, task: TaskState, now: float, taken: list[TaskState]) -> None:
         self._entries -= 1
-        if task.state is not _READY:
+        if task.run.state is not _READY:
             return
         if task.due > now:  # it failed since, or the clock was put back
             heapq.heappush(self._delayed, (task.due, next(self._count), task))
             return
-        if task.suspect:
+        if task.run.suspect:
             if not self.lets_suspect_in:
                 entry = (self._rank(task), task.priority, task.submitted, next(self._count), task)
                 heapq.heappush(self._aside, entry)
                 return
             self.lets_suspect_in = False
         # A task that was claimed and came back has several entries.
-        if task.changed == task.submitted or not any(task is each for each in taken):
+        if task.run is UNTOUCHED or not any(task is each for each in taken):
             taken.append(task)
 
     def _bring_back(self) -> None:
         """If a suspect may be let in: the first of those that were set aside is the next of its level."""
-        while self._aside and self._aside[0][-1].state is not _READY:
+        while self._aside and self._aside[0][-1].run.state is not _READY:
             heapq.heappop(self._aside)
         if self._aside and self.lets_suspect_in:
             self._level_of(self._aside[0][-1]).mine.appendleft(heapq.heappop(self._aside)[-1])
             self._entries += 1
+
+    def upcoming(self) -> Iterable[TaskState]:
+        """The tasks that are likely to be claimed next, best first, as far as that can be told without a decision."""
+        orders = self._orders.values() if self._turns is not None else (self._order,)
+        for level in [self._levels[key] for order in orders for key in order]:
+            yield from (task for task in itertools.chain(level.mine, level.ahead) if task.run.state is _READY)
 
     def steal_at(self) -> float | None:
         """When (monotonic seconds) the next of the other workers' tasks may be stolen."""
@@ -370,5 +378,5 @@ class ReadyTasks:
     def _release_delayed(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
             task = heapq.heappop(self._delayed)[2]
-            if task.state is _READY:
+            if task.run.state is _READY:
                 self._place(task)

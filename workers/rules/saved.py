@@ -1,89 +1,143 @@
 """The task view's state as bytes and back: what a snapshot of the queue holds.
 
-Written in full: every field of every task, the sessions with what they hold in the order in which they took it, every
-counter. What can be derived is: the order in which a room forgets is the order of the room itself.
+Written in full but for the submissions of waiting tasks, which are in the log: every field of every task, the sessions
+with what they hold in the order in which they took it, every counter. What can be derived is: the order in which a room
+forgets is the order of the room itself.
+
+Tasks are written in columns: of a million that wait, each then costs a few bytes here and no object beside its own
+when it is read.
 """
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ...journal.limits import SNAPSHOT_ROWS_BYTES_MAX
-from .state import SessionState, TaskState
+from .state import UNTOUCHED, RunState, SessionState, TaskKind, TaskState
 from .transitions import TRANSITIONS
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
-_FOLD: Final = 3
+_FOLD: Final = 4
+
+# What a kind is made of: name, queue, priority, max_retries, partition.
+KindKey = tuple[str, str, int, int | None, int]
 
 
 class Rooms(NamedTuple):
-    """The state of a task view, by the rooms it keeps it in; sessions by partition and worker."""
+    """The state of a task view, by the rooms it keeps it in; sessions by partition and worker.
+
+    `counted_since` is the time, in seconds since the epoch, from which on ended tasks are counted; None for all.
+    """
 
     live: dict[str, TaskState]
     finished: dict[str, TaskState]
     dead: dict[str, TaskState]
     sessions: dict[int, dict[str, SessionState]]
     counters: dict[str, int]
+    counted_since: float | None
+
+
+class _Tasks(msgspec.Struct, array_like=True):
+    """Tasks in columns; `delayed` and `dues` are of those that are due at a time, `runs` of those not untouched."""
+
+    ids: list[str]
+    kinds: list[int]
+    submitted: list[int]
+    submitted_at: list[float]
+    delayed: list[int]
+    dues: list[float]
+    runs: list[tuple[int, RunState]]
 
 
 class _State(msgspec.Struct, array_like=True):
-    live: list[TaskState]
-    finished: list[TaskState]
-    dead: list[TaskState]
+    fold: int
+    kinds: list[KindKey]
+    live: _Tasks
+    finished: _Tasks
+    dead: _Tasks
     sessions: list[dict[str, Any]]
     counters: dict[str, int]
+    counted_since: float | None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_State)
 
 
-def schema_of(finished_kept: int, dead_kept: int) -> str:
+def schema_of(*sizes: int) -> str:
     """The schema of a view with rooms of these sizes."""
     moves = [
         f"{state.name} {event} {move.to.name} {move.session:d} {move.token:d} {move.attempt.name}"
         for state, events in TRANSITIONS.items()
         for event, move in events.items()
     ]
-    fields = [f"{struct.__name__}.{name}" for struct in (TaskState, SessionState) for name in struct.__struct_fields__]
-    rules = "\n".join([str(_FOLD), str(finished_kept), str(dead_kept), *fields, *moves])
+    structs = (TaskKind, RunState, TaskState, SessionState)
+    fields = [f"{struct.__name__}.{name}" for struct in structs for name in struct.__struct_fields__]
+    rules = "\n".join([str(_FOLD), *map(str, sizes), *fields, *moves])
     return hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
 
 
 def dump(rooms: Rooms) -> bytes:
-    """The state as bytes. Submissions of waiting tasks are left out where together they are too large."""
-    live = list(rooms.live.values())
-    if sum(len(task.row) for task in live if task.row is not None) > SNAPSHOT_ROWS_BYTES_MAX:
-        live = [msgspec.structs.replace(task, row=None) for task in live]
+    """The state as bytes."""
+    places: dict[TaskKind, int] = {}
+    live, finished, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.finished, rooms.dead))
+    kinds = [(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition) for kind in places]
     sessions = [
         {**msgspec.structs.asdict(session), "claims": list(session.claims)}
         for sessions in rooms.sessions.values()
         for session in sessions.values()
     ]
-    finished, dead = list(rooms.finished.values()), list(rooms.dead.values())
-    return _encoder.encode(_State(live, finished, dead, sessions, rooms.counters))
+    return _encoder.encode(_State(_FOLD, kinds, live, finished, dead, sessions, rooms.counters, rooms.counted_since))
 
 
-def load(state: bytes, *, keep_rows: bool) -> Rooms:
-    """The state in these bytes; `msgspec.MsgspecError` or `KeyError` if they hold none."""
+def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> _Tasks:
+    delayed = [(index, task.due) for index, task in enumerate(tasks) if task.due]
+    return _Tasks(
+        [task.id for task in tasks],
+        [places.setdefault(task.kind, len(places)) for task in tasks],
+        [task.submitted for task in tasks],
+        [task.submitted_at for task in tasks],
+        [index for index, _ in delayed],
+        [due for _, due in delayed],
+        [(index, task.run) for index, task in enumerate(tasks) if task.run is not UNTOUCHED],
+    )
+
+
+def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
+    """The state in these bytes; `msgspec.MsgspecError`, `ValueError` or `KeyError` if they hold none.
+
+    `kind_of` makes the kinds.
+    """
     read = _decoder.decode(state)
-    live = _by_id(read.live)
+    if read.fold != _FOLD:
+        raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
+    kinds = [kind_of(key) for key in read.kinds]
+    live, finished, dead = (_tasks(columns, kinds) for columns in (read.live, read.finished, read.dead))
+    return Rooms(live, finished, dead, sessions_of(read.sessions, live), read.counters, read.counted_since)
+
+
+def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:
+    columns = zip(read.ids, read.kinds, read.submitted, read.submitted_at, strict=True)
+    tasks = [TaskState(id_, kinds[kind], submitted, at, 0.0, UNTOUCHED) for id_, kind, submitted, at in columns]
+    for index, due in zip(read.delayed, read.dues, strict=True):
+        tasks[index].due = due
+    workers: dict[str, str] = {}
+    for index, run in read.runs:
+        run.worker = workers.setdefault(run.worker, run.worker)
+        tasks[index].run = run
+    return dict(zip(read.ids, tasks, strict=True))
+
+
+def sessions_of(read: Iterable[dict[str, Any]], live: dict[str, TaskState]) -> dict[int, dict[str, SessionState]]:
+    """The sessions as they were written, each with its claims out of `live`."""
     sessions: dict[int, dict[str, SessionState]] = {}
-    for said in read.sessions:
+    for said in read:
         session = msgspec.convert({**said, "claims": {}}, SessionState)
         session.claims = {id_: live[id_] for id_ in said["claims"]}
         sessions.setdefault(session.partition, {})[session.worker] = session
-    if not keep_rows:
-        for task in read.live:
-            task.row = None
-    return Rooms(live, _by_id(read.finished), _by_id(read.dead), sessions, read.counters)
-
-
-def _by_id(tasks: Iterable[TaskState]) -> dict[str, TaskState]:
-    return {task.id: task for task in tasks}
+    return sessions
 
 
 def finished_order(finished: Iterable[TaskState]) -> dict[int, deque[str]]:

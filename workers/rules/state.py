@@ -1,45 +1,151 @@
 """What the fold keeps: a task, and a worker's session with its claims."""
 
+from typing import Final
+
 import msgspec
 
 from .selection import Selection, selection_of
 from .transitions import State
 
 
-class TaskState(msgspec.Struct, gc=False, array_like=True):
-    """One task: `claim` is the position of its current claim, `changed` of the last accepted event about it.
+class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """What many tasks have in common, held once for all of them; the view makes one for each combination.
 
-    `due` is the time, in seconds since the epoch, before which nobody should claim it. `attempts` counts claims not
-    taken back. `row` is the submission as it stands in the log, where the view keeps rows and the task may still run.
-    `expiries` counts the sessions that have expired with it since it last failed by itself or was requeued. A `suspect`
-    may be what ended them: two sessions have, or one, and it has one attempt left. A worker has one suspect at a time.
+    `kept` says whether the view keeps the submissions of such tasks, because its worker runs them.
     """
 
-    id: str
     name: str
     queue: str
     priority: int
     max_retries: int | None
     partition: int
-    submitted: int
-    submitted_at: float
-    due: float = 0.0
-    state: State = State.READY
+    kept: bool = False
+
+
+class RunState(msgspec.Struct, gc=False, array_like=True):
+    """Where a task is in its life, and what is kept of it from the first event after its submission on.
+
+    `claim` is the position of its current claim, `changed` of the last accepted event about it. `attempts` counts
+    claims not taken back, `refused` the events about it that were refused. `expiries` counts the sessions that have
+    expired with it since it last failed by itself or was requeued. A `suspect` may be what ended them: two sessions
+    have, or one, and it has one attempt left. A worker has one suspect at a time.
+    """
+
+    state: State
+    changed: int
+    changed_at: float
     attempts: int = 0
     claim: int = -1
     worker: str = ""
-    changed: int = -1
-    changed_at: float = 0.0
     refused: int = 0
     collected: bool = False
-    row: bytes | None = None
     expiries: int = 0
     suspect: bool = False
+
+
+# Of a task about which nothing has come since its submission; shared by all of these, so never to be changed.
+UNTOUCHED: Final = RunState(State.READY, -1, 0.0)
+
+
+class TaskState(msgspec.Struct, gc=False):
+    """One task, as small as waiting tasks have to be: what only others need is in `run`.
+
+    `due` is the time, in seconds since the epoch, before which no worker claims it. Its submission stands in the log at
+    `submitted`.
+    """
+
+    id: str
+    kind: TaskKind
+    submitted: int
+    submitted_at: float
+    due: float = 0.0
+    run: RunState = msgspec.field(default_factory=lambda: UNTOUCHED)
+
+    @property
+    def state(self) -> State:
+        """Where it is in its life."""
+        return self.run.state
+
+    @property
+    def name(self) -> str:
+        """The name of the task's function."""
+        return self.kind.name
+
+    @property
+    def queue(self) -> str:
+        """The queue it waits in."""
+        return self.kind.queue
+
+    @property
+    def priority(self) -> int:
+        """Its priority: lower runs first."""
+        return self.kind.priority
+
+    @property
+    def max_retries(self) -> int | None:
+        """How many attempts it has beyond the first; None for no end."""
+        return self.kind.max_retries
+
+    @property
+    def partition(self) -> int:
+        """The partition in which all that counts about it stands."""
+        return self.kind.partition
+
+    @property
+    def attempts(self) -> int:
+        """How many claims of it were not taken back."""
+        return self.run.attempts
+
+    @property
+    def claim(self) -> int:
+        """The position of its current claim; -1 if it has none."""
+        return self.run.claim
+
+    @property
+    def worker(self) -> str:
+        """The session that claimed it last."""
+        return self.run.worker
+
+    @property
+    def changed(self) -> int:
+        """The position of the last accepted event about it."""
+        return self.submitted if self.run is UNTOUCHED else self.run.changed
+
+    @property
+    def changed_at(self) -> float:
+        """The time of the last accepted event about it, in seconds since the epoch."""
+        return self.submitted_at if self.run is UNTOUCHED else self.run.changed_at
+
+    @property
+    def refused(self) -> int:
+        """How many events about it were refused."""
+        return self.run.refused
+
+    @property
+    def collected(self) -> bool:
+        """Whether its result was collected."""
+        return self.run.collected
+
+    @property
+    def expiries(self) -> int:
+        """How many sessions have expired with it; see `RunState`."""
+        return self.run.expiries
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may have ended its workers."""
+        return self.run.suspect
 
     @property
     def exhausted(self) -> bool:
         """Whether no further attempt is allowed."""
-        return self.max_retries is not None and self.attempts > self.max_retries
+        return self.kind.max_retries is not None and self.run.attempts > self.kind.max_retries
+
+    def touched(self) -> RunState:
+        """Its `run`, to be changed."""
+        if self.run is UNTOUCHED:
+            self.run = RunState(State.READY, self.submitted, self.submitted_at)
+        return self.run
 
 
 class SessionState(msgspec.Struct):

@@ -5,7 +5,7 @@ replicas that read the same log cannot disagree about who owns what.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -15,9 +15,10 @@ from ...consumers.views.view import View
 from ...journal.event import Event
 from ...journal.limits import DEAD_LETTERS_KEPT, FINISHED_TASKS_KEPT, KEY_CHARS_MAX, TASK_ID_CHARS_MAX
 from ...journal.log import Page
-from . import names, saved
+from . import names, saved, saved_before
 from .facts import FactContext, TaskContext, fact, read_context, task_facts
-from .state import SessionState, TaskState
+from .rows import KeptRows
+from .state import UNTOUCHED, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
 
 
@@ -40,17 +41,27 @@ _SUBMITTED: Final = names.SUBMITTED
 _NOTED: Final = frozenset({names.RETRIED, names.COLLECTED})
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
-_READY, _CLAIMED, _FAILED = State.READY, State.CLAIMED, State.FAILED
+_READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
-_SHARED_MAX: Final = 4_096
+_KINDS_MAX: Final = 4_096
 _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
-_COUNTERS: Final = ("stale_outcomes", "lost_claims", "takeovers", "unreadable")
+_COUNTERS: Final = (
+    "submitted",
+    "succeeded",
+    "failed",
+    "revoked",
+    "stale_outcomes",
+    "lost_claims",
+    "takeovers",
+    "unreadable",
+)
 
 
 class TaskView(View):
     """All tasks that are not finished, the newest finished ones, the dead letters and the live sessions.
 
-    - `keep_rows`: whether waiting tasks keep their submission, for those who run them.
+    - `keeps(task_name, queue)` tells of which waiting tasks the submissions are kept, as far as the limits of
+      `KeptRows` allow; None for none. The view of a worker keeps those of the tasks that it runs.
     - `on_ready(task)` is called whenever a task becomes ready, for those who pick from them.
     - `on_sessions()` is called whenever the set of sessions changes.
     """
@@ -58,7 +69,7 @@ class TaskView(View):
     def __init__(
         self,
         *,
-        keep_rows: bool = False,
+        keeps: Callable[[str, str], bool] | None = None,
         on_ready: Callable[[TaskState], None] | None = None,
         on_sessions: Callable[[], None] | None = None,
     ) -> None:
@@ -67,6 +78,12 @@ class TaskView(View):
         self.dead: dict[str, TaskState] = {}
         self.sessions: dict[int, dict[str, SessionState]] = {}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
+        # Of all tasks that there ever were, or that have ended since `counted_since`; `failed` are those dead now.
+        self.submitted = 0
+        self.succeeded = 0
+        self.failed = 0
+        self.revoked = 0
+        self.counted_since: float | None = None
         self.stale_outcomes = 0
         self.lost_claims = 0
         self.takeovers = 0
@@ -74,9 +91,9 @@ class TaskView(View):
         # Which is the oldest is a question for one partition: readers see the partitions interleaved in different ways.
         self._finished_order: dict[int, deque[str]] = {}
         self._dead_order: dict[int, OrderedDict[str, None]] = {}
-        # Names that many tasks have, each held once: what is remembered of a task should be small, and near.
-        self._shared: dict[str, str] = {}
-        self._keep_rows = keep_rows
+        self._kinds: dict[saved.KindKey, TaskKind] = {}
+        self._keeps = keeps
+        self.rows = KeptRows()
         self.on_ready = on_ready
         self.on_sessions = on_sessions
 
@@ -87,16 +104,25 @@ class TaskView(View):
         """See `View.snapshot_schema`: the same as long as the same events lead to the same state."""
         return saved.schema_of(FINISHED_TASKS_KEPT, DEAD_LETTERS_KEPT)
 
+    @property
+    def older_snapshot_schemas(self) -> Sequence[str]:
+        """See `View.older_snapshot_schemas`."""
+        return (saved_before.SCHEMA,)
+
     def snapshot(self) -> bytes:
-        """See `View.snapshot`. With the waiting tasks' submissions, where the view keeps them."""
+        """See `View.snapshot`. Without the waiting tasks' submissions: they are in the log."""
         counters = {name: getattr(self, name) for name in _COUNTERS}
-        return saved.dump(saved.Rooms(self.live, self.finished, self.dead, self.sessions, counters))
+        return saved.dump(saved.Rooms(self.live, self.finished, self.dead, self.sessions, counters, self.counted_since))
 
     def restore(self, state: bytes) -> None:
-        """See `View.restore`; nobody is called. A view that keeps rows may get tasks without: they are in the log."""
-        rooms = saved.load(state, keep_rows=self._keep_rows)
+        """See `View.restore`. Neither `on_ready` nor `on_sessions` is called."""
+        try:
+            rooms = saved.load(state, self._kind_of)
+        except msgspec.ValidationError:
+            rooms = saved_before.load(state, self._kind_of)
         for name, value in rooms.counters.items():
             setattr(self, name, value)
+        self.counted_since, self.rows = rooms.counted_since, KeptRows()
         self.live, self.finished, self.dead, self.sessions = rooms.live, rooms.finished, rooms.dead, rooms.sessions
         self.suspects = {task.id: task for task in self.live.values() if task.suspect}
         self._finished_order = saved.finished_order(self.finished.values())
@@ -127,14 +153,14 @@ class TaskView(View):
     def apply_page(self, page: Page) -> None:
         """Take a page of records into the state."""
         partition, offsets, rows = page
-        keep_rows, submit, move_task = self._keep_rows, self._submit, self._move_task
+        submit, move_task = self._submit, self._move_task
         for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):
             if said is None:
                 self.unreadable += 1
                 continue
             name = said.name
             if name == _SUBMITTED:
-                submit(said.context, partition, offset, said.timestamp, row if keep_rows else None)
+                submit(said.context, partition, offset, said.timestamp, row)
             elif name in _MOVING:
                 move_task(name, said.context, partition, offset, said.timestamp)
             else:
@@ -173,33 +199,25 @@ class TaskView(View):
             return self._unreadable()
         if len(task_id) > TASK_ID_CHARS_MAX:
             return _REFUSED  # no event about it could be appended: the id is its events' key
-        shared = self._shared
-        if len(shared) > _SHARED_MAX:
-            shared.clear()
-        name, queue = context.task_name, context.queue
-        self.live[task_id] = task = TaskState(
-            task_id,
-            shared.setdefault(name, name),
-            shared.setdefault(queue, queue),
-            context.priority,
-            context.max_retries,
-            partition,
-            offset,
-            timestamp,
-            context.due,
-            _SUBMISSION.to,
-            0,
-            -1,
-            "",
-            offset,
-            timestamp,
-            0,
-            False,
-            row,
-        )
+        key = (context.task_name, context.queue, context.priority, context.max_retries, partition)
+        kind = self._kinds.get(key) or self._kind_of(key)
+        self.live[task_id] = task = TaskState(task_id, kind, offset, timestamp, context.due or 0.0, UNTOUCHED)
+        self.submitted += 1
+        if kind.kept and row is not None:
+            self.rows.keep(task_id, row)
         if self.on_ready is not None:
             self.on_ready(task)
         return _ACCEPTED
+
+    def _kind_of(self, key: saved.KindKey) -> TaskKind:
+        """The kind of that name, queue, priority, `max_retries` and partition, one object for all its tasks."""
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) >= _KINDS_MAX:
+                self._kinds.clear()
+            kept = self._keeps is not None and self._keeps(key[0], key[1])
+            kind = self._kinds[key] = TaskKind(*key, kept)
+        return kind
 
     def _move_task(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
         worker = context.worker
@@ -213,11 +231,11 @@ class TaskView(View):
         task = self.live.get(context.task) or self.find(context.task)
         if task is None:
             return self._refuse(name) if context.task else self._unreadable()
-        move = _MOVES[task.state].get(name)
-        if move is None or partition != task.partition:
+        move = _MOVES[task.run.state].get(name)
+        if move is None or partition != task.kind.partition:
             return self._refuse(name, task)
         to, needs_session, needs_token, attempt = move
-        if (needs_token and context.claim != task.claim) or (needs_session and session is None):
+        if (needs_token and context.claim != task.run.claim) or (needs_session and session is None):
             return self._refuse(name, task)
         if attempt is _COUNTED:
             assert session is not None, "who counts an attempt asks for a session"
@@ -225,8 +243,8 @@ class TaskView(View):
             return _ACCEPTED
         if name in _NOTED:
             self._note(name, context, task)
-        if task.state is _CLAIMED and to is not _CLAIMED:
-            self._release(task, session if worker == task.worker else self.session(partition, task.worker))
+        if task.run.state is _CLAIMED and to is not _CLAIMED:
+            self._release(task, session if worker == task.run.worker else self.session(partition, task.run.worker))
         self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
 
@@ -237,7 +255,7 @@ class TaskView(View):
 
     def _refuse(self, name: str, task: TaskState | None = None) -> Verdict:
         if task is not None:
-            task.refused += 1
+            task.touched().refused += 1
         if name == names.CLAIMED:
             self.lost_claims += 1
         elif name in names.OUTCOMES:
@@ -249,7 +267,7 @@ class TaskView(View):
             task.due = context.due
             self._clear(task)
         else:
-            task.collected = True
+            task.touched().collected = True
 
     def _release(self, task: TaskState, holder: SessionState | None) -> None:
         if holder is not None:
@@ -258,30 +276,36 @@ class TaskView(View):
     def _hold(self, task: TaskState, session: SessionState, offset: int, timestamp: float) -> None:
         """Give the task to a session: the position of the claim is its token."""
         worker = session.worker  # this string and not the event's: many tasks share it
-        if task.worker and task.worker != worker:
-            self.takeovers += 1
-        task.worker = worker
-        task.attempts += 1
-        task.state = _CLAIMED
-        task.claim = task.changed = offset
-        task.changed_at = timestamp
+        run = task.run
+        if run is UNTOUCHED:
+            task.run = RunState(_CLAIMED, offset, timestamp, 1, offset, worker)
+        else:
+            if run.worker and run.worker != worker:
+                self.takeovers += 1
+            run.state = _CLAIMED
+            run.worker = worker
+            run.attempts += 1
+            run.claim = run.changed = offset
+            run.changed_at = timestamp
         session.claims[task.id] = task
 
     def _settle(self, task: TaskState, to: State, attempt: Attempt, offset: int, timestamp: float) -> None:
         """Carry out any other accepted move: attempts, state, and the room the task is kept in."""
+        run = task.touched()
         if attempt is _TAKEN_OFF:
-            task.attempts -= 1
+            run.attempts -= 1
         elif attempt is _FORGOTTEN:
-            task.attempts = 0
+            run.attempts = 0
             task.due = 0.0
             self._clear(task)
-        if to is task.state:
+        if to is run.state:
             return
-        task.state, task.changed, task.changed_at = to, offset, timestamp
+        run.state, run.changed, run.changed_at = to, offset, timestamp
         if to is _READY:
-            task.claim = -1
+            run.claim = -1
             if self.dead.pop(task.id, None) is not None:
-                del self._dead_order[task.partition][task.id]
+                del self._dead_order[task.kind.partition][task.id]
+                self.failed -= 1
             self.live[task.id] = task
             if self.on_ready is not None:
                 self.on_ready(task)
@@ -290,20 +314,25 @@ class TaskView(View):
 
     def _finish(self, task: TaskState) -> None:
         """Move a task out of the live ones; the oldest of a full room is forgotten, the same one on every replica."""
-        task_id, partition = task.id, task.partition
+        task_id, partition, run = task.id, task.kind.partition, task.run
         self.live.pop(task_id, None)
-        if task.suspect:
+        if run.suspect:
             self.suspects.pop(task_id, None)
-        task.claim = -1
-        if task.row is not None:
-            task.row = None
-        if task.state is _FAILED:
+        run.claim = -1
+        if task.kind.kept:
+            self.rows.drop(task_id)
+        if run.state is _FAILED:
+            self.failed += 1
             self.dead[task_id] = task
             letters = self._dead_order.setdefault(partition, OrderedDict())
             letters[task_id] = None
             if len(letters) > DEAD_LETTERS_KEPT:
                 del self.dead[letters.popitem(last=False)[0]]
             return
+        if run.state is _SUCCEEDED:
+            self.succeeded += 1
+        else:
+            self.revoked += 1
         self.finished[task_id] = task
         order = self._finished_order.get(partition)
         if order is None:
@@ -370,15 +399,17 @@ class TaskView(View):
 
     def _suspect(self, task: TaskState) -> None:
         """Its worker has fallen silent while it had the task; some task of those that it had may be the reason."""
-        task.expiries += 1
-        last = task.max_retries is not None and task.attempts >= task.max_retries
-        task.suspect = last or task.expiries > 1
-        if task.suspect:
+        run = task.touched()
+        run.expiries += 1
+        last = task.max_retries is not None and run.attempts >= task.max_retries
+        run.suspect = last or run.expiries > 1
+        if run.suspect:
             self.suspects[task.id] = task
 
     def _clear(self, task: TaskState) -> None:
         """It has ended by itself and its worker lived on, or somebody wants it to begin anew."""
-        task.expiries, task.suspect = 0, False
+        run = task.touched()
+        run.expiries, run.suspect = 0, False
         self.suspects.pop(task.id, None)
 
     def _sessions_changed(self) -> None:

@@ -1,0 +1,182 @@
+"""The submissions of claimed tasks: the nearest are kept, the others are read by position, in stretches."""
+
+import itertools
+import threading
+from collections.abc import Mapping
+
+import pytest
+from floor import LEASE_MS, Floor, in_loop, named
+from hypothesis import given
+from hypothesis import strategies as st
+from journeyman.consumers.views.snapshots import SnapshotKeeper
+from journeyman.journal.limits import PAGE_EVENTS
+from journeyman.journal.log import Page
+from journeyman.journal.memory.log import MemoryLog
+from journeyman.workers import Settings
+from journeyman.workers.foreman.submissions import stretches
+from journeyman.workers.rules import names, rows
+from journeyman.workers.rules.rows import KeptRows
+from waiting import reached
+
+QUICK = Settings(threads=4, lease_ms=LEASE_MS)
+
+
+class CountingLog(MemoryLog):
+    """Notes what is read by position."""
+
+    def __init__(self, floor: Floor) -> None:
+        super().__init__(floor.store)
+        self.reads: list[tuple[Mapping[int, int], int]] = []
+
+    async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
+        self.reads.append((dict(cursor), limit))
+        return await super().read(cursor, limit)
+
+
+# -- which are kept --------------------------------------------------------------------------------------------------
+
+
+def sized(patch: pytest.MonkeyPatch, oldest: int, newest: int) -> None:
+    """Leave room for so many submissions of no bytes."""
+    patch.setattr(rows, "KEPT_ROWS_BYTES_MAX", oldest * rows._OVERHEAD_BYTES)
+    patch.setattr(rows, "NEWEST_ROWS_BYTES_MAX", newest * rows._OVERHEAD_BYTES)
+
+
+def test_oldest_and_newest_submissions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    sized(monkeypatch, 3, 2)
+    kept = KeptRows()
+    for number in range(9):
+        kept.keep(str(number), b"")
+    assert [number for number in range(9) if str(number) in kept] == [0, 1, 2, 7, 8]
+    kept.drop("0")
+    kept.drop("1")
+    kept.drop("5")
+    for number in (9, 10, 11):
+        kept.keep(str(number), b"")
+    assert [number for number in range(12) if str(number) in kept] == [2, 8, 9, 10, 11]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 12), st.integers(0, 60))))
+def test_kept_submissions_stay_within_their_bytes(steps: list[tuple[bool, int, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        sized(patch, 4, 2)
+        kept, sizes = KeptRows(), dict[str, int]()
+        for keep, number, size in steps:
+            task = str(number)
+            if not keep:
+                kept.drop(task)
+            elif task not in kept:
+                kept.keep(task, b"x" * size)
+                sizes[task] = size + rows._OVERHEAD_BYTES
+            assert kept.bytes == sum(size for task, size in sizes.items() if task in kept)
+            assert kept.bytes <= (4 + 2) * rows._OVERHEAD_BYTES
+
+
+# -- stretches -------------------------------------------------------------------------------------------------------
+
+
+@given(st.sets(st.integers(0, 300), min_size=1), st.integers(0, 40))
+def test_stretches_hold_all_and_bridge_only_short_gaps(offsets: set[int], gap: int) -> None:
+    found = stretches(offsets, gap)
+    assert {offset for stretch in found for offset in stretch} >= offsets
+    assert all({stretch.start, stretch.stop - 1} <= offsets for stretch in found)
+    between = [after.start - before.stop for before, after in itertools.pairwise(found)]
+    assert all(each > gap for each in between)
+    inside = sorted(offsets)
+    for stretch in found:
+        own = [offset for offset in inside if offset in stretch]
+        assert all(later - earlier - 1 <= gap for earlier, later in itertools.pairwise(own))
+
+
+# -- a worker --------------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_drain_reads_no_submission_twice() -> None:
+    floor = Floor()
+    tasks = named(work=lambda number: number)
+    for number in range(50):
+        await floor.submit(tasks["work"], number)
+    log = CountingLog(floor)
+    async with floor.worker(tasks, QUICK, log=log):
+        await floor.succeeded(50)
+        for number in range(50):
+            await floor.submit(tasks["work"], number)
+        await floor.succeeded(100)
+    assert not log.reads
+
+
+@in_loop
+async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    sized(monkeypatch, 10, 2)
+    floor = Floor()
+    tasks = named(work=lambda number: number)
+    for number in range(400):
+        await floor.submit(tasks["work"], number)
+    log = CountingLog(floor)
+    async with floor.worker(tasks, QUICK, log=log):
+        await floor.succeeded(400)
+    assert sorted(event.context["result"] for event in floor.events(names.SUCCEEDED)) == list(range(400))
+    assert 0 < len(log.reads) <= 120, "each reading brings the tasks that are claimed together and some of the next"
+
+
+@in_loop
+async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
+    floor, gate = Floor(), threading.Event()
+
+    def work(number: int) -> int:
+        gate.wait(20)
+        return number
+
+    tasks = named(work=work)
+    for number in range(300):
+        await floor.submit(tasks["work"], number)
+    await take_snapshot(floor)
+    log = CountingLog(floor)
+    async with floor.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS), log=log) as worker:
+        await reached(lambda: worker.statistics.claimed > 0, "the first claim")
+        gate.set()
+        await floor.succeeded(300)
+    submissions = [(cursor, limit) for cursor, limit in log.reads if limit > 1]
+    assert len(submissions) == 1, "the first claim reads the page in which the others stand"
+    assert worker.statistics.succeeded == 300
+
+
+async def take_snapshot(floor: Floor) -> None:
+    """Store a snapshot of all that is in the log."""
+    end = (await floor.log.bounds()).end
+    await SnapshotKeeper(floor.log, floor.view()).take(end)
+
+
+@in_loop
+async def test_worker_started_from_snapshot_reads_submissions_by_position() -> None:
+    floor = Floor(partitions=2)
+    tasks = named(work=lambda number: number)
+    for number in range(60):
+        await floor.submit(tasks["work"], number, queue="ab"[number % 2])
+    await take_snapshot(floor)
+    for number in range(60, 80):
+        await floor.submit(tasks["work"], number)
+    async with floor.worker(tasks, QUICK):
+        await floor.succeeded(80)
+    assert sorted(event.context["result"] for event in floor.events(names.SUCCEEDED)) == list(range(80))
+
+
+@in_loop
+async def test_submission_behind_a_trimmed_one_is_found() -> None:
+    floor = Floor()
+    tasks = named(bad=lambda: 1 / 0, work=lambda number: number)
+    tasks["bad"].max_retries = 0
+    async with floor.worker(tasks, QUICK):
+        dead = await floor.submit(tasks["bad"])
+        await floor.finished(names.FAILED)
+    kept = await floor.submit(tasks["work"], 7)
+    await floor.say(names.REQUEUED, key=dead.uuid, task=dead.uuid)
+    await take_snapshot(floor)
+    await floor.log.trim({0: floor.task(kept).submitted})
+    async with floor.worker(tasks, QUICK):
+        await floor.finished(names.FAILED)
+        await floor.succeeded(1)
+    (failed,) = floor.events(names.FAILED)
+    assert "removed by retention" in failed.context["exception"]["text"]
+    assert [event.context["result"] for event in floor.events(names.SUCCEEDED)] == [7]
