@@ -86,3 +86,34 @@ interrupts_in_process = _made(interrupts, "process")
 waits_in_c_in_process = _made(waits_in_c, "process")
 terminates_in_thread = _made(terminates, "thread")
 interrupts_in_thread = _made(interrupts, "thread")
+
+
+def _fork(fails: bool) -> list[int]:
+    """Forks, and comes to its end in both processes; the status of the child's."""
+    pid = os.fork()
+    if not pid:
+        if fails:
+            raise ValueError("in the forked process")
+        return [-1]
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+
+
+@jm.task(broker, max_retries=0)
+def forks_in_thread(*, fails: bool) -> list[int]:
+    return _fork(fails)
+
+
+@jm.task(broker, mechanism="process", max_retries=0)
+def forks_in_process(*, fails: bool) -> list[int]:
+    return _fork(fails)
+
+
+@jm.task(broker, max_retries=0)
+async def forks_in_loop(*, fails: bool) -> list[int]:
+    return _fork(fails)
+
+
+@jm.task(broker, mechanism="process")
+def import_path() -> tuple[str | None, list[str]]:
+    """What a program that the task starts is given, and whether another program of ours has been left something."""
+    return os.environ.get("PYTHONPATH"), [name for name in os.environ if "CHILD_PATH" in name]

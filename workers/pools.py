@@ -5,9 +5,10 @@ and with its defaults. There each is an engine of its own; here both are the sam
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -65,6 +66,8 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = threading.Lock()
         self._stopping = False
+        self._runs = 0  # under way
+        self._has_run = False
 
     @property
     def journal_url(self) -> str | None:
@@ -77,17 +80,29 @@ class Worker:
         In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once. Tasks that are still
         running when the drain's time is over are given back and not waited for; the threads of such are not ended.
         """
-        self.on_boot()
-        try:
-            with Signals() as signals:
-                return run_to_its_end(self._work(started, signals), self._in_loop)
-        finally:
-            self.on_shutdown()
+        with self._under_way():
+            self.on_boot()
+            try:
+                with Signals() as signals:
+                    return run_to_its_end(self._work(started, signals), self._in_loop)
+            finally:
+                self.on_shutdown()
 
     async def work(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
         """The same as `run` within a loop, without the hooks."""
-        with Signals() as signals:
+        with self._under_way(), Signals() as signals:
             return await self._work(started, signals)
+
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        with self._guard:
+            self._runs += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._runs -= 1
+                self._has_run, self._stopping = True, False
 
     async def _work(self, started: Callable[[Foreman], None], signals: Signals) -> Statistics:
         def made(foreman: Foreman) -> None:
@@ -103,15 +118,18 @@ class Worker:
             )
         finally:
             with self._guard:
-                self._foreman, self._stopping = None, False
+                self._foreman = None
 
     def _in_loop(self) -> str:
         return self._foreman.in_loop() if self._foreman is not None else ""
 
     def stop(self) -> None:
-        """Let it drain and leave; from any thread, and before it is ready too. The next `run` begins anew."""
+        """Let it drain and leave; from any thread, and before it is ready too, or before its first `run`.
+
+        After a run has ended there is nothing to stop: the next one begins anew.
+        """
         with self._guard:
-            self._stopping = True
+            self._stopping = bool(self._runs) or not self._has_run
             if self._foreman is not None and self._loop is not None:
                 self._loop.call_soon_threadsafe(self._foreman.stop)
 

@@ -1,7 +1,6 @@
 """A worker process: tasks, a journal, a foreman, and the signals that end it."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -13,6 +12,7 @@ from ..journal.url import shown
 from .broker import bind_all
 from .errors import LoopStopped, MultipleBrokersError
 from .foreman.foreman import Foreman
+from .garbage import RareCollection
 from .health.report import HealthTarget, reporting
 from .health.service_manager import notify
 from .settings import Settings, Statistics
@@ -22,8 +22,6 @@ from .task import Task
 logger = logging.getLogger("journeyman.worker")
 
 T = TypeVar("T")
-
-_GARBAGE_THRESHOLD: Final = 50_000
 
 
 def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | None:
@@ -81,10 +79,10 @@ async def work(
     signals.answer(stop_soon, foreman.patience_seconds + FORCED_EXIT_SECONDS, foreman.left_behind)
     made(foreman)
 
+    collecting = RareCollection()
+
     def on_started() -> None:
-        # What the history left behind stays; nor are there cycles in what a task brings: look for garbage rarely.
-        gc.freeze()
-        gc.set_threshold(_GARBAGE_THRESHOLD)
+        collecting.begin()
         started(foreman)
         notify("READY=1")
 
@@ -92,6 +90,7 @@ async def work(
         async with reporting(foreman, journal, health):
             await foreman.run(on_started)  # which opens the journal: it may be stopped while that lasts
     finally:
+        collecting.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(LET_GO_SECONDS if foreman.gave_up else None):
                 await journal.aclose()

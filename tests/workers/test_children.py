@@ -27,7 +27,7 @@ from journeyman.journal.event import record
 from journeyman.journal.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
 from journeyman.workers import Message, Task, ValidationError, collect_tasks
 from journeyman.workers.broker import submission
-from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, children, groups
+from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, child_process, children, groups
 from journeyman.workers.crew.children import ChildrenCrew
 from journeyman.workers.crew.elasticity import Member, growth, spare
 from journeyman.workers.crew.permits import Permits
@@ -655,14 +655,13 @@ def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     permits = Permits()
     files = theirs.fileno(), permits.theirs
-    module = "journeyman.workers.crew.child"
     with ours, theirs:
         ours.close()
         child = subprocess.run(
-            [sys.executable, "-m", module, *map(str, files), "0"],
+            [sys.executable, "-c", child_process._START, *map(str, files), "0"],
             pass_fds=files,
             cwd=Path(crew_tasks.__file__).parent,
-            env={**os.environ, "YARD": str(tmp_path)},
+            env={**os.environ, child_process._PATH_VARIABLE: os.pathsep.join(sys.path), "YARD": str(tmp_path)},
             capture_output=True,
             timeout=60,
             check=False,

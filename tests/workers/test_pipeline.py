@@ -1,6 +1,8 @@
 """Running one task: whatever it does ends in one of the outcomes, readable by everybody, within the limits."""
 
 import asyncio
+import contextvars
+import decimal
 import json
 import math
 import time
@@ -342,3 +344,58 @@ def test_a_name_that_nobody_knows_fails_that_task_and_not_its_process() -> None:
     ending = execute("unheard_of", b"{}", 0, {})
     assert ending.name == names.FAILED
     assert "no task 'unheard_of'" in msgspec.json.decode(b'{"ended":0%b}' % ending.detail)["exception"]["text"]
+
+
+# -- what one task leaves to the next ----------------------------------------------------------------------------------
+
+LOCALE = contextvars.ContextVar("LOCALE", default="none")
+
+
+def test_context_variable_of_one_task_is_not_seen_by_the_next() -> None:
+    def work() -> list[object]:
+        seen = [LOCALE.get(), decimal.getcontext().prec]
+        LOCALE.set("de")
+        decimal.getcontext().prec = 3
+        return seen
+
+    task = task_of(work)
+    before = [LOCALE.get(), decimal.getcontext().prec]
+    assert [said(outcome_of(task))["result"] for _ in range(2)] == [before, before]
+    assert [LOCALE.get(), decimal.getcontext().prec] == before
+
+
+class Nameless(type):
+    """A class of classes that fail when they are asked for their names."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__qualname__", "__name__", "__module__"):
+            raise KeyboardInterrupt
+        return super().__getattribute__(name)
+
+
+class Unspeakable(Exception, metaclass=Nameless):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__class__":
+            raise GeneratorExit
+        return super().__getattribute__(name)
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+def test_error_that_cannot_name_itself_is_the_tasks_failure() -> None:
+    def work() -> None:
+        raise Unspeakable
+
+    outcome = outcome_of(task_of(work, 0))
+    assert outcome.name == names.FAILED
+    assert said(outcome)["exception"]["name"] == "(cannot be shown)"
+
+
+def test_coroutine_error_that_cannot_name_itself_is_the_tasks_failure() -> None:
+    async def work() -> None:
+        raise Unspeakable
+
+    task = task_of(work, 0)
+    outcome = asyncio.run(run_coroutine(job_of(task.generate(submit=False)), {"work": task}))
+    assert outcome.name == names.FAILED

@@ -1,6 +1,7 @@
 """Pools as programs use them: the reference's parameters, real programs on a file, threads that start and stop one."""
 
 import functools
+import gc
 import math
 import os
 import re
@@ -164,6 +165,35 @@ def test_a_worker_runs_in_a_thread_is_stopped_from_another_and_runs_again(tmp_pa
             thread.join(20)
             assert not thread.is_alive()
     assert worker.noted == ["boot", "shutdown"] * 2
+
+
+def test_stop_after_a_run_leaves_the_next_run_alone(tmp_path: Path) -> None:
+    pool = jm.Worker([made_of(abs)], f"sqlite:///{tmp_path / 'again.db'}")
+    for _ in range(2):
+        stopped_when_ready: list[Foreman] = []
+
+        def started(foreman: Foreman, ready: list[Foreman] = stopped_when_ready) -> None:
+            ready.append(foreman)
+            pool.stop()
+
+        pool.run(started)
+        assert stopped_when_ready, "it has become ready"
+        pool.stop()
+
+
+def test_worker_in_a_program_leaves_its_garbage_collection_alone(tmp_path: Path) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    during: list[tuple[tuple[int, int, int], int]] = []
+    pool = jm.Worker([made_of(abs)], f"sqlite:///{tmp_path / 'collected.db'}")
+
+    def started(_: Foreman) -> None:
+        during.append((gc.get_threshold(), gc.get_freeze_count()))
+        pool.stop()
+
+    pool.run(started)
+    assert during[0][0] != before[0]
+    assert during[0][1] > 0
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 def test_a_stop_before_it_is_ready_is_not_lost(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
     assert process.returncode == 0
 
 
-def run(url: str, task: Task[Any, Any]) -> Any:
+def run(url: str, task: Task[Any, Any], **kwargs: Any) -> Any:
     with Journal(url) as journal:
-        message = task.generate(submit=False)
+        message = task.generate(kwargs=kwargs, submit=False)
         Broker(journal).submit(message)
         return ResultStore(journal).get(message, timeout=40_000)
 
@@ -55,3 +55,16 @@ def test_what_a_task_starts_can_be_ended(worker: tuple[str, str]) -> None:
     assert run(url, interrupts) == {"program": -signal.SIGINT, "process": 1}  # 1: KeyboardInterrupt, as multiprocessing
     if in_process:
         assert run(url, tasks.waits_in_c_in_process) == 1, "a child leaves signals to its foreman"
+
+
+@pytest.mark.parametrize(("fails", "status"), [(False, 0), (True, 1)])
+def test_forked_process_reports_nothing_of_its_own(worker: tuple[str, str], fails: bool, status: int) -> None:
+    mechanism, url = worker
+    task = tasks.forks_in_process if mechanism == "process" else tasks.forks_in_thread
+    assert run(url, task, fails=fails) == [status]
+
+
+def test_worker_hands_its_import_path_to_no_other_program(worker: tuple[str, str]) -> None:
+    mechanism, url = worker
+    if mechanism == "process":
+        assert run(url, tasks.import_path) == [os.environ.get("PYTHONPATH"), []]

@@ -37,6 +37,16 @@ class Journals(NamedTuple):
     by_task: dict[str, str]
 
 
+# The worker's import path is for the child alone: as PYTHONPATH every program that a task starts would have it as well,
+# and another version of Python dies of it at once.
+_PATH_VARIABLE: Final = "JOURNEYMAN_CHILD_PATH"
+_START: Final = f"""
+import os, sys
+sys.path[:] = os.environ.pop({_PATH_VARIABLE!r}).split(os.pathsep)
+from {__package__}.child import main
+main(sys.argv[1:])
+"""
+
 NO_JOURNALS: Final = Journals(None, {})
 
 
@@ -48,15 +58,14 @@ class ChildProcess:
         for end in (self.sock, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
         self._permits = Permits()
-        path = os.pathsep.join(part for part in sys.path if part)
         files = theirs.fileno(), self._permits.theirs
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.child", *map(str, files), *arguments],
+                [sys.executable, "-c", _START, *map(str, files), *arguments],
                 pass_fds=files,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
-                env=_environment(path, journals.own),
+                env=_environment(journals.own),
             )
         self.sock.setblocking(False)  # a child that does not read must not stop the loop
         self._unsent: deque[memoryview] = deque()
@@ -209,10 +218,10 @@ class ChildProcess:
         return self.stalled or any(run.seconds > seconds for run in self.running())
 
 
-def _environment(path: str, journal: str | None) -> dict[str, str]:
-    """A child's: where it finds the tasks' modules, and which journal is its worker's."""
+def _environment(journal: str | None) -> dict[str, str]:
+    """A child's environment: where it finds the tasks' modules, and which journal is its worker's."""
     said = {} if journal is None else {ENVIRONMENT_VARIABLE: journal}
-    return {**os.environ, "PYTHONPATH": path, **said}
+    return {**os.environ, _PATH_VARIABLE: os.pathsep.join(part for part in sys.path if part), **said}
 
 
 def journals_of(tasks: Tasks, own: str) -> Journals:

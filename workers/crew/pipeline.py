@@ -1,12 +1,15 @@
 """Running one task: a flat pipeline over one value, with a closed set of outcomes."""
 
 import asyncio
+import contextvars
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 import orjson
@@ -122,13 +125,18 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     started = time.perf_counter()
     task = tasks[job.state.name]
     message: Message | None = None
+    process = os.getpid()
     try:
         message = _message(job.row, job.prior_attempts)
         result = await task.op(message)
+        if os.getpid() != process:
+            end_fork(None)
         return _outcome(job, _succeeded(result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
+        if os.getpid() != process:
+            end_fork(error)
         return _outcome(job, _failed(task, message, error, _milliseconds_since(started)))
 
 
@@ -142,17 +150,52 @@ def unstarted(job: Job) -> Outcome:
 
 
 def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
-    """Run the task `name` for the submission in `row`, to its ending."""
+    """Run the task `name` for the submission in `row`, to its ending.
+
+    Each run has a copy of the calling thread's context variables: what a task sets there, the precision of `decimal`
+    for one, the next task does not see. A process that the task has forked ends where the task's function ends in it.
+    """
     started = time.perf_counter()
     task = tasks.get(name)
     if task is None:
         return _unknown(name)
     message: Message | None = None
+    process = os.getpid()
     try:
         message = _message(row, prior_attempts)
-        return _succeeded(task.op(message), started)
+        result = contextvars.copy_context().run(_apart, task.op, message)
+        if os.getpid() != process:
+            end_fork(None)
+        return _succeeded(result, started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
+        if os.getpid() != process:
+            end_fork(error)
         return _failed(task, message, error, _milliseconds_since(started))
+
+
+def _apart(operation: Callable[[Message], Any], message: Message) -> Any:
+    """Run it with a `decimal` context of its own, too: a copy of the context variables holds the same object."""
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        decimal.setcontext(decimal.getcontext().copy())
+    return operation(message)
+
+
+def end_fork(error: BaseException | None) -> NoReturn:
+    """End a process that a task has forked, as a program ends: it must not report what its parent will report.
+
+    Its exit status is that of `SystemExit`, 1 after any other error, else 0.
+    """
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status)
 
 
 def _unknown(name: str) -> Ending:
@@ -230,8 +273,8 @@ def _encode_result(result: Any) -> bytes:
 
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
-    if isinstance(error, Overdue):
-        error = error.told()
+    if issubclass(type(error), Overdue):  # by its type: an instance may lie about its class, or fail at the question
+        error = cast("Overdue", error).told()
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
@@ -265,21 +308,23 @@ _timeout_decoder: Final = RowDecoder(_TimeoutEvent)
 
 def _details(error: BaseException) -> dict[str, str]:
     """Name, text and traceback of an exception, within limits."""
-    if isinstance(error, Overdue):  # struck in a hook, which is slow as well
-        error = error.told()
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if issubclass(type(error), Overdue):  # struck in a hook, which is slow as well
+        error = cast("Overdue", error).told()
     return {
-        "name": _shown(lambda: name)[:TEXT_CHARS_MAX],
+        "name": _shown(lambda: _class_name(type(error)))[:TEXT_CHARS_MAX],
         "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],
         "traceback": _shown(lambda: "".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:],
     }
 
 
+def _class_name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def _shown(text: Callable[[], str]) -> str:
     """The text, with what UTF-8 cannot hold replaced; an exception's own code may fail in any way it likes."""
     try:
-        return text().encode("utf-8", "replace").decode()
+        return str.encode(text(), "utf-8", "replace").decode()
     except BaseException:
         return "(cannot be shown)"
 
