@@ -5,6 +5,7 @@ from .cursor import Cursor, Position
 from .errors import (
     AppendInDoubt,
     BadJournalURL,
+    DamagedRecord,
     EventTooLarge,
     HistoryTruncated,
     InvalidEvent,
@@ -41,6 +42,7 @@ __all__ = [
     "BadJournalURL",
     "InvalidEvent",
     "UnreadableRecord",
+    "DamagedRecord",
     "EventTooLarge",
     "NotAJournal",
     "JournalNotFound",

@@ -24,10 +24,10 @@ class UnreadableRecord(InvalidEvent):
     `partition` and `offset` are its position, `record` its bytes, `reason` says what is wrong with them.
     """
 
+    _TELLS = "the record at {0}:{1} is not an event: {2}. Was it written by another program?"
+
     def __init__(self, partition: int, offset: int, record: bytes, reason: str) -> None:
-        super().__init__(
-            f"the record at {partition}:{offset} is not an event: {reason}. Was it written by another program?"
-        )
+        super().__init__(self._TELLS.format(partition, offset, reason, offset + 1))
         self.partition = partition
         self.offset = offset
         self.record = record
@@ -35,6 +35,18 @@ class UnreadableRecord(InvalidEvent):
 
     def __reduce__(self) -> tuple[type["UnreadableRecord"], tuple[int, int, bytes, str]]:
         return type(self), (self.partition, self.offset, self.record, self.reason)
+
+
+class DamagedRecord(UnreadableRecord):
+    """A record in the log is not as it was appended: the reader skips it, the operator verifies and restores.
+
+    A cursor behind `offset` goes on.
+    """
+
+    _TELLS = (
+        "the record at {0}:{1} is damaged: {2}. Run `journeyman verify` to see what else is, restore a backup, or read "
+        "on from {0}:{3}."
+    )
 
 
 class EventTooLarge(JournalError, ValueError):

@@ -16,8 +16,9 @@ import orjson
 from msgspec.structs import force_setattr
 
 from .cursor import Position
+from .damage import DAMAGE, is_damaged, unmarked
 from .depth import is_deeper, place_of_depth
-from .errors import EventTooLarge, InvalidEvent, UnreadableRecord
+from .errors import DamagedRecord, EventTooLarge, InvalidEvent, UnreadableRecord
 from .limits import (
     CONTEXT_DEPTH_MAX,
     EVENT_BYTES_MAX,
@@ -298,12 +299,19 @@ def place_all(events: Sequence[Event], partition: int, first_offset: int) -> Non
             force_setattr(event, "partition", partition)
 
 
+def unreadable(partition: int, offset: int, row: bytes, reason: str) -> UnreadableRecord:
+    """The error for a record that cannot be decoded, which its log may have marked as damaged."""
+    if is_damaged(row):
+        return DamagedRecord(partition, offset, unmarked(row), DAMAGE)
+    return UnreadableRecord(partition, offset, row, reason)
+
+
 def decode(row: bytes, partition: int, offset: int) -> Event:
     """The event in `row`, at its position; `UnreadableRecord` names the position if the row is not an event."""
     try:
         event = _decoder.decode(row)
     except msgspec.MsgspecError as error:
-        raise UnreadableRecord(partition, offset, row, str(error)) from error
+        raise unreadable(partition, offset, row, str(error)) from error
     if partition:
         force_setattr(event, "partition", partition)
     force_setattr(event, "offset", offset)
@@ -344,7 +352,7 @@ def readable(
                 _ = event.context
             events.append(event)
         except UnreadableRecord as error:
-            bad.append(UnreadableRecord(partition, offset, row, error.reason))
+            bad.append(unreadable(partition, offset, row, error.reason))
     return events, bad
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..journal.errors import UnreadableRecord
+from ..journal.event import unreadable
 from ..journal.reading import Moment, RowDecoder
 from ..journal.synchronous import Journal
 from .errors import TaskFailedError
@@ -97,7 +97,7 @@ class ResultStore:
         try:
             return _decoder.decode(row)
         except msgspec.MsgspecError as error:
-            raise UnreadableRecord(task.partition, task.changed, row, str(error)) from error
+            raise unreadable(task.partition, task.changed, row, str(error)) from error
 
 
 _WORDS: Final = {

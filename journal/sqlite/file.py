@@ -14,10 +14,12 @@ from ..limits import FOREIGN_LOCK_SECONDS_MAX, SQLITE_PAGE_BYTES
 Synchronous = Literal["full", "normal"]
 
 APPLICATION_ID: Final = 0x4A4D4C47  # "JMLG"
-SCHEMA_VERSION: Final = 1
-# `position` is offset + 1. `kept` remembers what the rows cannot tell once retention has removed the last of them.
+SCHEMA_VERSION: Final = 2
+_OLDEST_SCHEMA_VERSION: Final = 1
+# `position` is offset + 1; see `checksum.py`. `kept` remembers what the rows cannot tell once retention has removed the
+# last of them.
 _SCHEMA: Final = f"""
-    CREATE TABLE events (position INTEGER PRIMARY KEY, event BLOB NOT NULL);
+    CREATE TABLE events (position INTEGER PRIMARY KEY, event BLOB NOT NULL, checksum BLOB);
     CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     PRAGMA application_id = {APPLICATION_ID};
     PRAGMA user_version = {SCHEMA_VERSION};
@@ -84,7 +86,7 @@ def is_journal(connection: apsw.Connection, path: str) -> bool:
     """Whether the file is a journal: False if it is still empty, `NotAJournal` if it is something else."""
     application = connection.pragma("application_id")
     version = connection.pragma("user_version")
-    if application == APPLICATION_ID and version == SCHEMA_VERSION:
+    if application == APPLICATION_ID and _OLDEST_SCHEMA_VERSION <= version <= SCHEMA_VERSION:
         return True
     if application == APPLICATION_ID:
         raise NotAJournal(
@@ -98,24 +100,43 @@ def is_journal(connection: apsw.Connection, path: str) -> bool:
     return False
 
 
+def is_current(connection: apsw.Connection, path: str) -> bool:
+    """Whether the file is a journal whose schema needs no upgrade."""
+    return is_journal(connection, path) and connection.pragma("user_version") == SCHEMA_VERSION
+
+
 def create(connection: apsw.Connection, path: str) -> None:
-    """Make the empty file a journal; under the write lock, and harmless if another process has just done it."""
+    """Make the empty file a journal, or upgrade an older one; under the write lock, and harmless if done already."""
     connection.pragma("page_size", SQLITE_PAGE_BYTES)  # of a file that is still empty; others keep what they have
     connection.pragma("journal_mode", "wal")
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not is_journal(connection, path):
             connection.execute(_SCHEMA)
+        else:
+            _upgrade(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
 
+def _upgrade(connection: apsw.Connection) -> None:
+    """Bring the schema up to date, version by version, inside a transaction; no record is rewritten.
+
+    A process of the older version that has the file open goes on reading and appending, its records without checksums;
+    once it opens the file anew it is told that it is too old.
+    """
+    version = connection.pragma("user_version")
+    if version < 2:
+        connection.execute("ALTER TABLE events ADD COLUMN checksum BLOB")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
 def damaged(path: str, what: str) -> NotAJournal:
     """The error for a file that is a journal and cannot be read as one."""
     return NotAJournal(
-        f"the journal {path} is damaged: {what}. Run `sqlite3 {path} 'PRAGMA integrity_check'` and restore a copy."
+        f"the journal {path} is damaged: {what}. Run `journeyman verify` to see what can be read, and restore a backup."
     )
 
 

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from zlib import adler32
 
 import apsw
 
@@ -18,17 +19,22 @@ from ..errors import AppendInDoubt
 from ..event import Draft, Event, place, record, time_in
 from ..limits import PAGE_EVENTS
 from ..writer import MICROSECONDS, Writer
+from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
 from .entry import Entry
 from .file import Synchronous, begin, connect, damaged, is_journal
+from .pages import page, state_behind_removed
 from .presence import Presence
 from .repeats import Identity, Landmarks, identities, search
 
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
-_INSERT_ALL: Final = "INSERT INTO events (position, event) SELECT ?1 + rowid, value FROM carray(?2)"
-_INSERT: Final = "INSERT INTO events (position, event) VALUES (?, ?)"
+_INSERT_ALL: Final = (
+    "INSERT INTO events (position, event, checksum) "
+    "SELECT ?1 + rowid, value, substr(?3, 4 * rowid - 3, 4) FROM carray(?2)"  # 4: CHECKSUM_BYTES
+)
+_INSERT: Final = "INSERT INTO events (position, event, checksum) VALUES (?, ?, ?)"
 # Nothing if the log does not end just before: somebody else has appended.
 _INSERT_NEXT: Final = (
-    "INSERT INTO events (position, event) SELECT ?1, ?2 WHERE (SELECT max(position) FROM events) = ?1 - 1"
+    "INSERT INTO events (position, event, checksum) SELECT ?1, ?2, ?3 WHERE (SELECT max(position) FROM events) = ?1 - 1"
 )
 # After these nothing of a statement has landed; after any other error it may have.
 _NOT_LANDED: Final = (
@@ -40,8 +46,7 @@ _NOT_LANDED: Final = (
     apsw.ReadOnlyError,
     apsw.SQLError,
 )
-_LAST: Final = "SELECT position, event FROM events ORDER BY position DESC LIMIT 1"
-_LAST_PAGE: Final = "SELECT event FROM events ORDER BY position DESC LIMIT ?"
+_LAST: Final = "SELECT position, event, checksum FROM events ORDER BY position DESC LIMIT 2"
 _KEPT: Final = "SELECT name, value FROM kept"
 
 
@@ -79,6 +84,7 @@ class Inserter:
         self.landmarks = Landmarks()
         self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
         self.end = -1
+        self._checksum = 0  # of the last record before the end
         self.news: tuple[int, bytes | None] = FARTHEST, None  # of the last transaction, for the bells
         self._path = path
         self._synchronous: Synchronous = synchronous
@@ -104,7 +110,8 @@ class Inserter:
             event, row = writer.record_one(draft, self._clock(), offset)
             # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
             self.landmarks.add(draft.seq, offset)
-            cursor.execute(_INSERT_NEXT, (offset + 1, row))
+            checksum = adler32(row, self._checksum)
+            cursor.execute(_INSERT_NEXT, (offset + 1, row, encoded(checksum)))
             inserted = connection.changes() == 1
         except apsw.BusyError:
             writer.forget(draft)
@@ -120,6 +127,7 @@ class Inserter:
         if not inserted:
             writer.forget(draft)
             return None
+        self._checksum = checksum  # before the end: it holds only for that
         self.end = offset + 1
         self.news = self.end, row
         return event
@@ -143,7 +151,7 @@ class Inserter:
             transaction = _Transaction(self.end)
             for entry in batch:
                 entry.events = self._recorded(connection, transaction, entry)
-            self._insert(cursor, transaction)
+            checksum = self._insert(cursor, transaction)
             committing = True
             cursor.execute("COMMIT")
         except BaseException as error:
@@ -154,17 +162,23 @@ class Inserter:
             if committing and isinstance(error, apsw.Error):
                 raise self._in_doubt(error) from error
             raise
+        self._checksum = checksum
         self.end = transaction.end
         self.news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
         self._connection, self._cursor = connection, cursor
 
-    def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> None:
-        if transaction.rows:
-            self.landmarks.add(transaction.drafts[0].seq, transaction.first)
-            if len(transaction.rows) == 1:
-                cursor.execute(_INSERT, (transaction.end, transaction.rows[0]))
-            else:
-                cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(transaction.rows))))
+    def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> int:
+        """Insert the rows with their checksums, and return the last of these."""
+        rows = transaction.rows
+        if not rows:
+            return self._checksum
+        self.landmarks.add(transaction.drafts[0].seq, transaction.first)
+        checksums, last = chained(rows, self._checksum)
+        if len(rows) == 1:
+            cursor.execute(_INSERT, (transaction.end, rows[0], checksums))
+        else:
+            cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(rows)), checksums))
+        return last
 
     def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> list[Event]:
         """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
@@ -263,23 +277,34 @@ class Inserter:
         """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
         last: list[Any] = cursor.execute(_LAST).fetchall()
         if last:
-            end, row = last[0]
+            end, _, checksum = last[0]
             if end != self.end:
-                self.writer.catch_up(self._last_time(cursor, row))
+                self._catch_up_in_time(cursor.connection, [Stored(*row) for row in last])
+                self._checksum = state_behind(end, checksum)
                 self.end = end
             return
         rows: list[Any] = cursor.execute(_KEPT).fetchall()
         kept: dict[str, int] = dict(rows)
         self.writer.catch_up(kept.get("last_microseconds", 0) / MICROSECONDS)
-        self.end = kept.get("end", 0)
+        end = kept.get("end", 0)
+        self._checksum = state_behind_removed(cursor.connection, end)
+        if self._checksum == UNKNOWN:
+            self._checksum = seed(end)
+        self.end = end
 
-    def _last_time(self, cursor: apsw.Cursor, row: bytes) -> float:
-        """The time of the last event; where another program's record stands behind it, it is looked for."""
-        moment = time_in(row)
+    def _catch_up_in_time(self, connection: apsw.Connection, last: Sequence[Stored]) -> None:
+        """Stamp later than the last event; where its record is unreadable, than the last of those before it.
+
+        `last` are the last two rows, the last one first.
+        """
+        end, record, _ = last[0]
+        moment = None
+        if len(last) == 2 and is_whole(last[:1], state_behind(last[1].position, last[1].checksum)):
+            moment = time_in(record)
         if moment is None:
-            rows: list[Any] = cursor.execute(_LAST_PAGE, (PAGE_EVENTS,)).fetchall()
-            moment = next((found for (each,) in rows if (found := time_in(each)) is not None), 0.0)
-        return moment
+            rows = page(connection, max(end - PAGE_EVENTS, 0), PAGE_EVENTS)[1]
+            moment = next((found for row in reversed(rows) if (found := time_in(row)) is not None), 0.0)
+        self.writer.catch_up(moment)
 
     @property
     def is_connected(self) -> bool:

@@ -12,6 +12,7 @@ need it, and the child appends under an id of its own.
 
 import contextlib
 import functools
+import logging
 import os
 import threading
 import time
@@ -24,6 +25,7 @@ import apsw
 
 from .. import blocking
 from ..cursor import Cursor
+from ..damage import is_damaged
 from ..doorbell import Bell
 from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalNotFound, JournalUnavailable
 from ..event import Draft, Event, check, check_all, time_in
@@ -34,9 +36,10 @@ from ..writer import Writer
 from .commit import Committer
 from .company import Company
 from .entry import Entry
-from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal
+from .file import Synchronous, check_path, connect, create, damaged, explained, is_current, is_journal
 from .insert import Inserter
 from .opened import Opened
+from .pages import full_page, note_state, page
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
 from .tail import SqliteTail
@@ -44,13 +47,12 @@ from .write_lock import WriteLock
 
 T = TypeVar("T")
 
-_PAGE: Final = "SELECT position, event FROM events WHERE position > ? ORDER BY position LIMIT ?"
-_FULL_PAGE: Final = "SELECT event FROM events WHERE position > ? AND position <= ? ORDER BY position"
+logger = logging.getLogger("journeyman")
+
 _BOUNDS: Final = (
     "SELECT (SELECT min(position) FROM events), (SELECT max(position) FROM events), "
     "(SELECT value FROM kept WHERE name = 'end')"
 )
-_ROW: Final = "SELECT event FROM events WHERE position = ?"
 _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 _TRIM: Final = "DELETE FROM events WHERE position <= ?"
 _TRIM_STEP_POSITIONS: Final = 10_000  # removed per transaction: other writers get their turn in between
@@ -82,6 +84,7 @@ class SqliteLog:
         self._closed = False
         self._opening = threading.Lock()
         self._company = Company()
+        self._damaged_offsets: set[int] = set()  # those that were logged
         _logs.add(self)
 
     async def open(self, *, create: bool = True) -> None:
@@ -106,8 +109,11 @@ class SqliteLog:
         return os.path.exists(self.path) and self._with_connection(is_journal)  # noqa: PTH110 - the path is a string
 
     def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
-        """Make the file a journal if it is new; without `wait` only if the lock is free. Says whether it is one now."""
-        if self._with_connection(is_journal):
+        """Make the file a journal if it is new, or upgrade it; without `wait` only if the lock is free.
+
+        Returns whether it is a journal of the current schema now.
+        """
+        if self._with_connection(is_current):
             return True
         if not (lock.acquire() if wait else lock.try_acquire()):
             return False
@@ -264,23 +270,40 @@ class SqliteLog:
         state = self._state()
         if hasty:
             # As many rows as there are positions: none is missing, so nobody needs to be told the positions.
-            rows = self._reading(state, lambda connection: connection.execute(_FULL_PAGE, (offset, offset + limit)).get)
-            if isinstance(rows, list) and len(rows) == limit:
+            rows = self._reading(state, lambda connection: full_page(connection, offset, limit))
+            if rows is not None:
                 return Page(0, range(offset, offset + limit), rows)
-        found = self._rows(state, _PAGE, (offset, limit))
-        if found and found[0][0] == offset + 1:
-            if found[-1][0] != offset + len(found):
-                raise damaged(self.path, f"events are missing between the offsets {offset} and {found[-1][0]}")
-            return Page(0, range(offset, offset + len(found)), [row for _, row in found])
-        if not found and not suspicious:
+        positions, rows = self._reading(state, lambda connection: page(connection, offset, limit))
+        if positions and positions[0] == offset + 1:
+            if positions[-1] != offset + len(positions):
+                raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[-1]}")
+            self._tell_of_damaged(positions[0] - 1, rows)
+            return Page(0, range(offset, offset + len(rows)), rows)
+        if not positions and not suspicious:
             return None
         first = self._bounds(state).first[0]
         if offset < first:
-            rows = self._rows(state, _ROW, (first + 1,))
-            raise HistoryTruncated(0, offset, first, time_in(rows[0][0]) if rows else None)
-        if found:
-            raise damaged(self.path, f"events are missing between the offsets {offset} and {found[0][0]}")
+            raise HistoryTruncated(0, offset, first, self._time_at(state, first))
+        if positions:
+            raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[0]}")
         return None
+
+    def _tell_of_damaged(self, first: int, rows: Sequence[bytes]) -> None:
+        """Log each damaged record among the rows from offset `first` on, once."""
+        offsets = {offset for offset, row in enumerate(rows, first) if is_damaged(row)} - self._damaged_offsets
+        if offsets:
+            self._damaged_offsets |= offsets
+            logger.error(
+                "the journal %s is damaged at %s: the checksum does not match. The other records are read on; "
+                "run `journeyman verify`",
+                self.path,
+                ", ".join(f"0:{offset}" for offset in sorted(offsets)),
+            )
+
+    def _time_at(self, state: Opened, offset: int) -> float | None:
+        """The time of the record at `offset`; None if there is none, or none that can be read."""
+        positions, rows = self._reading(state, lambda connection: page(connection, offset, 1))
+        return time_in(rows[0]) if positions == [offset + 1] else None
 
     async def tail(self, cursor: Mapping[int, int]) -> Tail:
         """See `Log.tail`."""
@@ -317,12 +340,13 @@ class SqliteLog:
 
         None if there is none: removed meanwhile, or records of another program.
         """
-        rows = self._rows(state, _PAGE, (offset, min(PAGE_EVENTS, end - offset)))
-        for position, row in rows:
+        limit = min(PAGE_EVENTS, end - offset)
+        positions, rows = self._reading(state, lambda connection: page(connection, offset, limit))
+        for position, row in zip(positions, rows, strict=True):
             moment = time_in(row)
             if moment is not None:
                 return moment, position
-        return None, end if len(rows) < PAGE_EVENTS else rows[-1][0]
+        return None, end if len(rows) < PAGE_EVENTS else positions[-1]
 
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the events below the given offset, as retention does; the offsets of the others stay."""
@@ -339,6 +363,7 @@ class SqliteLog:
             inserter.catch_up(connection.cursor())
             connection.execute(_KEEP, ("end", inserter.end))
             connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
+            note_state(connection, below)
             connection.execute(_TRIM, (below,))
 
         inserter.transact(remove, patient=patient)

@@ -121,7 +121,7 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
         len(content) - SQLITE_PAGE_BYTES
     )  # every page but the first, which says what it is
     path.write_bytes(content)
-    with Journal(f"sqlite:///{path}") as journal, pytest.raises(NotAJournal, match=r"is damaged.*integrity_check"):
+    with Journal(f"sqlite:///{path}") as journal, pytest.raises(NotAJournal, match=r"is damaged.*journeyman verify"):
         journal.read({0: 0})
 
 

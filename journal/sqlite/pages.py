@@ -1,0 +1,79 @@
+"""Reading pages of records from the file, with a look at their checksums."""
+
+from typing import Any, Final
+from zlib import adler32
+
+import apsw
+
+from .checksum import UNKNOWN, Stored, encoded, is_whole, judged, seed, state_behind
+
+# With the row before the page, of which the checksum is wanted.
+_PAGE: Final = (
+    "SELECT position, CASE WHEN position > ?1 THEN event END, checksum FROM events "
+    "WHERE position >= ?1 ORDER BY position LIMIT ?2"
+)
+_FULL_PAGE: Final = "SELECT event FROM events WHERE position > ? AND position <= ? ORDER BY position"
+_ENDS: Final = (
+    "SELECT (SELECT checksum FROM events WHERE position = ?1), (SELECT checksum FROM events WHERE position = ?2)"
+)
+_HAS_CHECKSUMS: Final = "SELECT count(*), count(checksum) FROM events WHERE position > ?1 AND position <= ?2"
+_TRIMMED: Final = "SELECT name, value FROM kept WHERE name IN ('trimmed', 'checksum')"
+_KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
+
+
+def full_page(connection: apsw.Connection, offset: int, limit: int) -> list[bytes] | None:
+    """`limit` whole records from `offset` on; None if there are fewer, or if they are to be looked at one by one."""
+    ends = (offset, offset + limit)
+    records = connection.execute(_FULL_PAGE, ends).get
+    if not isinstance(records, list) or len(records) != limit:
+        return None
+    before, last = connection.execute(_ENDS, ends).get
+    if last is None:  # perhaps all by a version that wrote no checksums
+        return records if connection.execute(_HAS_CHECKSUMS, ends).get == (limit, 0) else None
+    if before is None and offset:
+        return None
+    try:
+        whole = encoded(adler32(b"".join(records), state_behind(offset, before))) == last
+    except TypeError:  # a record that is no longer bytes
+        return None
+    return records if whole else None
+
+
+def page(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[int], list[bytes]]:
+    """The positions and the records of up to `limit` rows behind position `offset`, the damaged ones marked."""
+    rows, state = _stored(connection, offset, limit)
+    positions = [row[0] for row in rows]
+    if not rows or positions[-1] - offset != len(rows) or is_whole(rows, state):
+        return positions, [row[1] for row in rows]
+    # With a neighbour at each end, to tell a damaged checksum from a damaged record.
+    wider, state = _stored(connection, max(offset - 1, 0), limit + 2)
+    records = judged(wider, state)
+    within = [index for index, row in enumerate(wider) if row.position > offset][:limit]
+    return [wider[index].position for index in within], [records[index] for index in within]
+
+
+def _stored(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[Stored], int]:
+    """Up to `limit` rows behind position `offset`, and the state of the chain before them."""
+    found: list[Any] = connection.execute(_PAGE, (offset, limit + 1)).fetchall()
+    if found and found[0][0] == offset:
+        state = state_behind(offset, found.pop(0)[2])
+    else:
+        del found[limit:]
+        state = state_behind_removed(connection, offset)
+    return [Stored(*row) for row in found], state
+
+
+def state_behind_removed(connection: apsw.Connection, position: int) -> int:
+    """The state of the chain behind a position of which there is no row (any more); `UNKNOWN` if it was not noted."""
+    if position == 0:
+        return seed(0)
+    noted: list[Any] = connection.execute(_TRIMMED).fetchall()
+    kept: dict[str, int] = dict(noted)
+    return kept.get("checksum", UNKNOWN) if kept.get("trimmed") == position else UNKNOWN
+
+
+def note_state(connection: apsw.Connection, position: int) -> None:
+    """Note the state of the chain behind `position`, up to which the rows are about to be removed."""
+    checksum = connection.execute("SELECT checksum FROM events WHERE position = ?", (position,)).get
+    connection.execute(_KEEP, ("trimmed", position))
+    connection.execute(_KEEP, ("checksum", state_behind(position, checksum)))
