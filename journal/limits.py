@@ -133,9 +133,9 @@ FAILURE_CHARS_MAX: Final = 500
 KEPT_ROWS_BYTES_MAX: Final = 24 * MIB
 NEWEST_ROWS_BYTES_MAX: Final = 2 * MIB
 
-# How many finished tasks a view remembers, in log order: an id seen before is refused that far back.
-FINISHED_TASKS_KEPT: Final = 50_000
-# How many dead letters can still be requeued.
+# For how many further offsets of its partition the id of a task that has ended is refused, if it is submitted again.
+ENDED_TASK_EVENTS: Final = 150_000
+# How many dead letters of a partition a view remembers, to count and to list; requeued can be any that the log holds.
 DEAD_LETTERS_KEPT: Final = 100_000
 
 # What a worker says of the tasks it knows when it joins, at most, in characters of their names together.
@@ -183,6 +183,7 @@ CHILD_STALL_SECONDS_MAX: Final = 0.05
 # A child that has had nothing to do for so long, in seconds, is let go, down to the floor.
 CHILD_IDLE_SECONDS_MAX: Final = 60.0
 
+assert ENDED_TASK_EVENTS <= 2 * DEAD_LETTERS_KEPT, "a dead letter is known for as long as its id is to be refused"
 assert WORKER_TASKS_CHARS_MAX * 6 <= EVENT_BYTES_MAX // 2, "what a worker knows must fit the event of its joining"
 # A snapshot of a view is taken when so many events came since the newest one, and not before each event since then can
 # pay for so many bytes of its state: so the cost of snapshots is bounded per event, however large the state.

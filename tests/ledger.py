@@ -76,6 +76,7 @@ def picture(view: TaskView, *, counters: bool = True) -> dict[str, Any]:
         for session in view.all_sessions()
     }
     seen["suspects"] = sorted(view.suspects)
+    seen["ended"] = {partition: dict(ended.ends) for partition, ended in view._ended.items()}
     if counters:
         seen["counters"] = (view.stale_outcomes, view.lost_claims, view.takeovers, view.unreadable)
         seen["totals"] = (view.submitted, view.succeeded, view.failed, view.revoked)

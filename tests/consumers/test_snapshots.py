@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskView
-from journeyman.workers.rules import names, saved, view
+from journeyman.workers.rules import ended, names, saved, view
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(5)]
@@ -18,7 +18,7 @@ steps = st.lists(
     st.tuples(
         st.integers(0, 1),
         st.sampled_from(
-            ["submit", "submit", "claim", "claim", "end", "end", "join", "leave", "expire", "revoke", "requeue", "bad"]
+            [*("submit", "claim", "end") * 2, "join", "leave", "expire", "revoke", "requeue", "take up", "bad"]
         ),
         st.sampled_from(TASKS),
         st.sampled_from(WORKERS),
@@ -48,6 +48,8 @@ def write(log: Ledger, kind: str, task: str, worker: str, outcome: str) -> None:
         log.write(names.REVOKED, task=task)
     elif kind == "requeue":
         log.write(names.REQUEUED, task=task)
+    elif kind == "take up":
+        log.write(names.REQUEUED, task=task, submission={"offset": 0, "at": 1.0, "task_name": "work"})
     else:
         log.write(names.CLAIMED, task=5)
 
@@ -68,10 +70,8 @@ def everything(seen: TaskView) -> dict[str, Any]:
     return {
         **picture(seen),
         "orders": [list(room) for room in (seen.live, seen.finished, seen.dead)],
-        "forgetting": {
-            name: {partition: list(order) for partition, order in rooms.items() if order}
-            for name, rooms in (("finished", seen._finished_order), ("dead", seen._dead_order))
-        },
+        "forgetting": {partition: list(order) for partition, order in seen._dead_order.items() if order},
+        "ended": {partition: list(ended_.ends.items()) for partition, ended_ in seen._ended.items()},
         "claims": {(one.partition, one.worker): list(one.claims) for one in seen.all_sessions()},
         "attributes": sorted(vars(seen)),
     }
@@ -83,7 +83,7 @@ def test_a_restored_view_goes_on_as_the_one_that_replayed_everything(
     taken: list[tuple[int, str, str, str, str]], cut: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+        patch.setattr(ended, "ENDED_TASK_EVENTS", 5)
         patch.setattr(view, "DEAD_LETTERS_KEPT", 2)
         written = TaskView()
         logs = [Ledger(written, partition) for partition in (0, 1)]
@@ -151,8 +151,8 @@ def test_what_is_no_state_changes_nothing() -> None:
         b"",
         b"nonsense",
         seen.snapshot()[:-1],
-        msgspec.msgpack.encode([saved._FOLD, [], *[[[]] * 7] * 3, [{"claims": ["x"]}], {}, None]),
-        msgspec.msgpack.encode([saved._FOLD + 1, [], *[[[]] * 7] * 3, [], {}, None]),
+        msgspec.msgpack.encode([saved._FOLD, [], *[[[]] * 7] * 3, [], [{"claims": ["x"]}], {}, None]),
+        msgspec.msgpack.encode([saved._FOLD + 1, [], *[[[]] * 7] * 3, [], [], {}, None]),
     ):
         with pytest.raises((msgspec.MsgspecError, KeyError, ValueError)):
             seen.restore(state)
@@ -162,5 +162,5 @@ def test_what_is_no_state_changes_nothing() -> None:
 def test_the_schema_follows_the_rules_and_the_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = TaskView().snapshot_schema
     assert TaskView(keeps=lambda _name, _queue: True).snapshot_schema == schema
-    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 7)
+    monkeypatch.setattr(view, "ENDED_TASK_EVENTS", 7)
     assert TaskView().snapshot_schema != schema

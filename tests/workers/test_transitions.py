@@ -20,6 +20,7 @@ U, R, C, S, F, X = State
 # A pair that is not here is illegal and must change nothing.
 EXPECTED: dict[tuple[State, str], tuple[State, Callable[[int], int]]] = {
     (U, "task.submitted"): (R, lambda attempts: attempts),
+    (U, "task.requeued"): (R, lambda attempts: 0),
     (R, "task.claimed"): (C, lambda attempts: attempts + 1),
     (R, "task.revoked"): (X, lambda attempts: attempts),
     (C, "task.succeeded"): (S, lambda attempts: attempts),
@@ -66,7 +67,9 @@ def happens(log: Ledger, event: str) -> Verdict:
     if event in (RETURNED, EXHAUSTED):
         return log.expire(WORKER, by=OTHER)
     claim = task.claim if task is not None else 0
-    return log.write(event, task=TASK, task_name="work", worker=WORKER, claim=claim, due=12.5)
+    carried = {"offset": 0, "at": 1.5, "task_name": "work"} if event == names.REQUEUED else None
+    more = {} if carried is None else {"submission": carried}
+    return log.write(event, task=TASK, task_name="work", worker=WORKER, claim=claim, due=12.5, **more)
 
 
 def without_refusals(seen: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +194,7 @@ def test_an_expiry_is_a_sign_of_life_of_the_watcher_and_not_of_the_watched() -> 
 def test_an_id_of_a_session_is_good_once_at_a_time() -> None:
     log = brought_to(State.CLAIMED, names.SUCCEEDED)
     assert log.write(names.JOINED, worker=WORKER, lease_ms=5) is Verdict.REFUSED
-    assert log.write(names.JOINED, worker="") is Verdict.REFUSED
+    assert log.write(names.JOINED, worker="") is Verdict.FOREIGN, "it says of no worker"
     session = log.view.session(0, WORKER)
     assert session is not None
     assert session.lease_ms == 1_000

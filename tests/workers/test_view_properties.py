@@ -11,8 +11,8 @@ from journeyman.journal.event import decode
 from journeyman.journal.limits import TASK_ID_CHARS_MAX
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskState, TaskView, Verdict
-from journeyman.workers.rules import names, view
-from journeyman.workers.rules.facts import FactContext, read_context
+from journeyman.workers.rules import ended, names, view
+from journeyman.workers.rules.facts import FactContext, read_context, requeue_context
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(6)]
@@ -24,18 +24,22 @@ tasks, workers = st.sampled_from(TASKS), st.sampled_from(WORKERS)
 class Queue(RuleBasedStateMachine):
     """Producers, workers that come, hold, finish, freeze and return, watchers with old knowledge, and strangers."""
 
-    KEPT = 3
+    KEPT = 3  # dead letters
+    REFUSED = 12  # offsets after the end of a task, for which its id is refused
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(view, "FINISHED_TASKS_KEPT", self.KEPT)
+        self.patch.setattr(ended, "ENDED_TASK_EVENTS", self.REFUSED)
         self.patch.setattr(view, "DEAD_LETTERS_KEPT", self.KEPT)
         self.ready: list[TaskState] = []
         self.log = Ledger(TaskView(on_ready=self.ready.append))
         self.tokens: list[tuple[str, str, int]] = []
         self.accepted: dict[tuple[str, int], str] = {}
-        self.successes: dict[int, int] = {}
+        self.successes: dict[tuple[int, int], int] = {}
+        self.lives: dict[str, int] = {}
+        self.alive: set[str] = set()
+        self.ends: dict[str, int] = {}
 
     def teardown(self) -> None:
         self.same_however_it_is_replayed()
@@ -52,11 +56,44 @@ class Queue(RuleBasedStateMachine):
 
     @rule(task=tasks, retries=st.none() | st.integers(-1, 2), priority=st.integers(0, 2), due=st.sampled_from([0, 9.5]))
     def submit(self, task: str, retries: int | None, priority: int, due: float) -> None:
-        known = self.log.view.find(task) is not None
+        known = self.knows(task)
         verdict = self.log.write(
             names.SUBMITTED, task=task, task_name="work", max_retries=retries, priority=priority, due=due
         )
         assert (verdict is Verdict.REFUSED) == known
+
+    def knows(self, task: str) -> bool:
+        """Whether an event that would begin the task anew is to be refused, by the log alone."""
+        seen = self.log.view
+        ended = self.log.end - self.ends.get(task, -1_000_000) <= self.REFUSED
+        return task in seen.live or task in seen.dead or ended
+
+    @rule(task=tasks, retries=st.none() | st.integers(0, 2), behind=st.integers(-1, 3))
+    def requeue_what_may_be_forgotten(self, task: str, retries: int | None, behind: int) -> None:
+        known, dead, failed = self.knows(task), task in self.log.view.dead, self.log.view.failed
+        offset = self.log.end - behind
+        carried = {"offset": offset, "at": 1.5, "task_name": "work", "max_retries": retries}
+        verdict = self.log.write(names.REQUEUED, task=task, submission=carried)
+        legal = dead or (not known and behind > 0 and offset >= 0)
+        assert (verdict is Verdict.ACCEPTED) == legal
+        if legal:
+            state = self.log.task(task)
+            assert (state.state, state.attempts, state.due) == (State.READY, 0, 0.0)
+            assert self.log.view.failed in (failed, failed - 1)
+            if not dead:
+                self.lives[task] = self.lives.get(task, 0) + 1
+                assert (state.submitted, state.submitted_at) == (offset, 1.5)
+
+    @invariant()
+    def note_ends(self) -> None:
+        """Each rule writes one event at most, so what is no longer alive has ended with the last one."""
+        seen = self.log.view
+        for task in self.alive - seen.live.keys() - seen.dead.keys():
+            self.ends[task] = self.log.end - 1
+        self.alive = set(seen.live)
+        assert {task: seen.last_change(0, task) for task in seen.finished} == {
+            task: end for task, end in self.ends.items() if task in seen.finished
+        }
 
     @rule(worker=workers)
     def join(self, worker: str) -> None:
@@ -99,7 +136,9 @@ class Queue(RuleBasedStateMachine):
         assert (task, token) not in self.accepted, "at most one accepted outcome for each claim"
         self.accepted[task, token] = name
         if name == names.SUCCEEDED:
-            self.successes[state.submitted] = self.successes.get(state.submitted, 0) + 1
+            self.successes[state.submitted, self.lives.get(task, 0)] = (
+                self.successes.get((state.submitted, self.lives.get(task, 0)), 0) + 1
+            )
 
     @rule(data=st.data())
     def progress(self, data: st.DataObject) -> None:
@@ -146,7 +185,7 @@ class Queue(RuleBasedStateMachine):
         assert len(seen.live.keys() | seen.finished.keys() | seen.dead.keys()) == sum(
             map(len, (seen.live, seen.finished, seen.dead))
         )
-        assert len(seen.finished) <= self.KEPT
+        assert len(seen.finished) <= self.REFUSED + 1
         assert len(seen.dead) <= self.KEPT
 
     @invariant()
@@ -296,19 +335,53 @@ def test_an_id_that_can_be_no_key_is_refused() -> None:
 # -- rooms -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_oldest_finished_task_is_forgotten_and_may_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+def test_id_is_refused_for_so_many_offsets_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 4)
     log = Ledger()
-    for task in ("a", "b", "c"):
-        log.submit(task)
-        log.write(names.REVOKED, task=task)
-    assert list(log.view.finished) == ["b", "c"]
-    assert log.write(names.SUBMITTED, task="b") is Verdict.REFUSED
-    assert log.write(names.SUBMITTED, task="a") is Verdict.ACCEPTED
+    log.submit("a")
+    log.write(names.REVOKED, task="a")
+    for _ in range(4):
+        assert log.write(names.SUBMITTED, task="a", task_name="work") is Verdict.REFUSED
+    assert log.write(names.SUBMITTED, task="a", task_name="work") is Verdict.ACCEPTED
+    assert (log.view.submitted, log.view.revoked) == (2, 1)
+    log.write(names.REVOKED, task="a")
+    assert log.write(names.SUBMITTED, task="a", task_name="work") is Verdict.REFUSED
+
+
+def test_history_of_one_task_reaches_the_same_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 4)
+    log, verdicts = Ledger(), list[Verdict]()
+    for task in "abacadaebaafaga":
+        verdicts.append(log.write(names.SUBMITTED, task=task, task_name="work"))
+        verdicts.append(log.write(names.REVOKED, task=task))
+    alone = TaskView()
+    own = [
+        (event, verdict) for event, verdict in zip(log.events, verdicts, strict=True) if event.context["task"] == "a"
+    ]
+    assert {verdict for event, verdict in own if event.name == names.SUBMITTED} == set(Verdict) - {Verdict.FOREIGN}
+    assert [alone.apply(event) for event, _ in own] == [verdict for _, verdict in own]
+
+
+def test_memory_of_ended_tasks_goes_by_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 10)
+    log = Ledger()
+    for number in range(50):
+        log.submit(f"t{number}")
+        log.write(names.REVOKED, task=f"t{number}")
+    assert len(log.view.finished) == len(log.view._ended[0].ends) == 6
+    assert (log.view.submitted, log.view.revoked) == (50, 50)
+
+
+def test_an_end_in_another_partition_refuses_nothing() -> None:
+    log = Ledger()
+    log.submit("a")
+    log.write(names.REVOKED, task="a")
+    elsewhere = Ledger(log.view, partition=1)
+    assert elsewhere.write(names.SUBMITTED, task="a", task_name="work") is Verdict.ACCEPTED
 
 
 def test_a_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "FINISHED_TASKS_KEPT", 1)
+    monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 1)
     log = Ledger()
     log.join("w")
     for task in ("a", "b"):
@@ -318,6 +391,81 @@ def test_a_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest
     assert "a" not in log.view.finished
     assert log.write(names.SUCCEEDED, task="a", worker="w", claim=claim) is Verdict.REFUSED
     assert log.view.stale_outcomes == 1
+
+
+def test_ended_tasks_are_handed_to_those_who_ask_for_them() -> None:
+    ends: list[tuple[str, State]] = []
+    log = Ledger(TaskView(on_ended=lambda task: ends.append((task.id, task.state))))
+    log.join("w")
+    for task, name in (("a", names.SUCCEEDED), ("b", names.FAILED), ("c", names.REVOKED)):
+        log.submit(task)
+        log.claim(task, "w")
+        log.end_attempt(name, task, "w")
+    assert ends == [("a", State.SUCCEEDED), ("c", State.REVOKED)]
+    assert [log.view.state_of(0, task) for task in "abcd"] == [
+        State.SUCCEEDED,
+        State.FAILED,
+        State.REVOKED,
+        State.UNKNOWN,
+    ]
+    assert [log.view.last_change(0, task) for task in "abcd"] == [3, 6, 9, -1]
+
+
+# -- dead letters that the view has forgotten ------------------------------------------------------------------------
+
+
+def forgotten_letter(monkeypatch: pytest.MonkeyPatch) -> tuple[Ledger, dict[str, Any]]:
+    """A log with a dead letter `a` that its view has forgotten, and what its `task.requeued` says."""
+    monkeypatch.setattr(view, "DEAD_LETTERS_KEPT", 1)
+    log = Ledger()
+    log.join("w")
+    for task in ("a", "b"):
+        log.submit(task, queue="mail", priority=2, max_retries=0)
+        log.claim(task, "w")
+        log.end_attempt(names.FAILED, task, "w")
+    assert list(log.view.dead) == ["b"]
+    return log, requeue_context(log.rows[1], 1)
+
+
+def test_forgotten_dead_letter_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, context = forgotten_letter(monkeypatch)
+    assert log.write(names.REQUEUED, task="a") is Verdict.REFUSED, "nothing says where its submission stands"
+    assert log.write(names.REQUEUED, **context) is Verdict.ACCEPTED
+    task = log.task("a")
+    assert (task.name, task.queue, task.priority, task.max_retries) == ("work", "mail", 2, 0)
+    assert (task.submitted, task.submitted_at) == (1, log.events[1].timestamp)
+    assert (log.view.submitted, log.view.failed) == (2, 1)
+    assert log.write(names.REQUEUED, **context) is Verdict.REFUSED, "it is alive"
+    log.claim("a", "w")
+    assert log.end_attempt(names.SUCCEEDED, "a", "w") is Verdict.ACCEPTED
+    assert log.write(names.REQUEUED, **context) is Verdict.REFUSED, "it has succeeded"
+    assert picture(by_pages(log)) == picture(log.view)
+
+
+def test_known_dead_letter_is_requeued_with_or_without_its_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, context = forgotten_letter(monkeypatch)
+    assert log.write(names.REQUEUED, task="b", submission=context["submission"]) is Verdict.ACCEPTED
+    assert log.task("b").submitted == 4, "the view knows better"
+
+
+@pytest.mark.parametrize("offset", [7, 8, -1])
+def test_submission_that_stands_behind_is_refused(offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, context = forgotten_letter(monkeypatch)
+    context["submission"]["offset"] = offset
+    assert log.write(names.REQUEUED, **context) is Verdict.REFUSED
+
+
+def test_requeue_of_what_was_never_counted_counts_it() -> None:
+    log = Ledger(first=100)
+    carried = {"offset": 3, "at": 2.0, "task_name": "work"}
+    assert log.write(names.REQUEUED, task="old", submission=carried) is Verdict.ACCEPTED
+    assert (log.view.submitted, log.view.failed, len(log.view.live)) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("row", [b"", b'{"timestamp":1.0,"name":"order.paid","context":{"task":"t"}}'])
+def test_requeue_context_wants_a_submission(row: bytes) -> None:
+    with pytest.raises(ValueError, match=r"at offset 5 was expected to be a task\.submitted"):
+        requeue_context(row, 5)
 
 
 def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,7 +491,7 @@ def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypat
 @settings(max_examples=60, deadline=None)
 def test_readers_who_see_the_partitions_in_another_order_forget_the_same(places: list[int], order: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(view, "FINISHED_TASKS_KEPT", 2)
+        patch.setattr(ended, "ENDED_TASK_EVENTS", 6)
         patch.setattr(view, "DEAD_LETTERS_KEPT", 2)
         written = TaskView()
         logs = [Ledger(written, partition) for partition in (0, 1)]

@@ -104,8 +104,7 @@ class Appending:
                 verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
                 accepted = verdict is Verdict.ACCEPTED
             else:  # it was read before its acknowledgement came
-                task = self._view.find(entry.fact.task)
-                accepted = task is not None and task.changed == event.offset
+                accepted = self._view.last_change(partition, entry.fact.task) == event.offset
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
             elif event.name in names.OUTCOMES:

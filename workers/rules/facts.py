@@ -4,7 +4,7 @@ Nearly all events are about tasks, so these have a struct of few fields to thems
 """
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,6 +12,20 @@ from ...journal.limits import MAX_RETRIES_DEFAULT
 from ...journal.reading import Due, Moment, Name, RowDecoder, Whole
 from . import names
 from .selection import Selection
+
+
+class Carried(msgspec.Struct, gc=False):
+    """What a `task.requeued` carries of its task's submission, for a fold that has forgotten the task.
+
+    `offset` is where the submission stands, in the partition of the event, `at` its time.
+    """
+
+    offset: Whole
+    at: Moment
+    task_name: str
+    queue: str = names.QUEUE_DEFAULT
+    priority: Whole = 0
+    max_retries: Whole | None = MAX_RETRIES_DEFAULT
 
 
 class TaskContext(msgspec.Struct, gc=False):
@@ -28,6 +42,7 @@ class TaskContext(msgspec.Struct, gc=False):
     queue: str = names.QUEUE_DEFAULT
     priority: Whole = 0
     max_retries: Whole | None = MAX_RETRIES_DEFAULT
+    submission: Carried | None = None
 
 
 class FactContext(TaskContext, gc=False):
@@ -121,3 +136,16 @@ def _foreign(row: bytes, kind: type[_Kind]) -> _Kind | None:
     """The name and time of another program's event, whatever its context holds; None if it is none."""
     said = _named.read(row)
     return None if said is None or said.name in _OWN_NAMES else kind(said.timestamp, said.name)
+
+
+def requeue_context(row: bytes, offset: int) -> dict[str, Any]:
+    """The context of the `task.requeued` for the task whose submission is the record `row` at `offset`.
+
+    With it a fold that has forgotten the dead letter takes it up again. `ValueError` if the record is no submission.
+    """
+    said = _task_facts.read(row)
+    if said is None or said.name != names.SUBMITTED or not said.context.task:
+        raise ValueError(f"the record at offset {offset} was expected to be a {names.SUBMITTED}, it is {row[:100]!r}")
+    context = said.context
+    carried = Carried(offset, said.timestamp, context.task_name, context.queue, context.priority, context.max_retries)
+    return {"task": context.task, "submission": msgspec.structs.asdict(carried)}

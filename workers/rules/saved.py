@@ -9,17 +9,18 @@ when it is read.
 """
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from .ended import EndedTasks
 from .state import UNTOUCHED, RunState, SessionState, TaskKind, TaskState
 from .transitions import TRANSITIONS
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
-_FOLD: Final = 4
+_FOLD: Final = 5
 
 # What a kind is made of: name, queue, priority, max_retries, partition.
 KindKey = tuple[str, str, int, int | None, int]
@@ -34,6 +35,7 @@ class Rooms(NamedTuple):
     live: dict[str, TaskState]
     finished: dict[str, TaskState]
     dead: dict[str, TaskState]
+    ended: dict[int, EndedTasks]
     sessions: dict[int, dict[str, SessionState]]
     counters: dict[str, int]
     counted_since: float | None
@@ -57,6 +59,7 @@ class _State(msgspec.Struct, array_like=True):
     live: _Tasks
     finished: _Tasks
     dead: _Tasks
+    ended: list[tuple[int, list[str], list[int]]]
     sessions: list[dict[str, Any]]
     counters: dict[str, int]
     counted_since: float | None
@@ -69,7 +72,7 @@ _decoder: Final = msgspec.msgpack.Decoder(_State)
 def schema_of(*sizes: int) -> str:
     """The schema of a view with rooms of these sizes."""
     moves = [
-        f"{state.name} {event} {move.to.name} {move.session:d} {move.token:d} {move.attempt.name}"
+        f"{state.name} {event} {move.to.name} {move.session:d} {move.token:d} {move.attempt.name} {move.carries:d}"
         for state, events in TRANSITIONS.items()
         for event, move in events.items()
     ]
@@ -84,12 +87,15 @@ def dump(rooms: Rooms) -> bytes:
     places: dict[TaskKind, int] = {}
     live, finished, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.finished, rooms.dead))
     kinds = [(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition) for kind in places]
+    ended = [(place, list(tasks.ends), list(tasks.ends.values())) for place, tasks in rooms.ended.items()]
     sessions = [
         {**msgspec.structs.asdict(session), "claims": list(session.claims)}
         for sessions in rooms.sessions.values()
         for session in sessions.values()
     ]
-    return _encoder.encode(_State(_FOLD, kinds, live, finished, dead, sessions, rooms.counters, rooms.counted_since))
+    return _encoder.encode(
+        _State(_FOLD, kinds, live, finished, dead, ended, sessions, rooms.counters, rooms.counted_since)
+    )
 
 
 def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> _Tasks:
@@ -115,7 +121,8 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
     kinds = [kind_of(key) for key in read.kinds]
     live, finished, dead = (_tasks(columns, kinds) for columns in (read.live, read.finished, read.dead))
-    return Rooms(live, finished, dead, sessions_of(read.sessions, live), read.counters, read.counted_since)
+    ended = {place: EndedTasks(zip(ids, ends, strict=True)) for place, ids, ends in read.ended}
+    return Rooms(live, finished, dead, ended, sessions_of(read.sessions, live), read.counters, read.counted_since)
 
 
 def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:
@@ -138,14 +145,6 @@ def sessions_of(read: Iterable[dict[str, Any]], live: dict[str, TaskState]) -> d
         session.claims = {id_: live[id_] for id_ in said["claims"]}
         sessions.setdefault(session.partition, {})[session.worker] = session
     return sessions
-
-
-def finished_order(finished: Iterable[TaskState]) -> dict[int, deque[str]]:
-    """For each partition its finished tasks, the oldest first, as they stand in the room."""
-    order: dict[int, deque[str]] = {}
-    for task in finished:
-        order.setdefault(task.partition, deque()).append(task.id)
-    return order
 
 
 def dead_order(dead: Iterable[TaskState]) -> dict[int, OrderedDict[str, None]]:

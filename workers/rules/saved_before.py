@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .ended import EndedTasks
 from .saved import KindKey, Rooms, sessions_of
 from .state import UNTOUCHED, RunState, TaskKind, TaskState
 from .transitions import State
@@ -68,7 +69,16 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
         "failed": len(dead),
     }
     since = max(_known_since(read.finished, _FINISHED_KEPT), _known_since(read.dead, _DEAD_KEPT))
-    return Rooms(live, finished, dead, sessions_of(read.sessions, live), {**read.counters, **totals}, since or None)
+    sessions = sessions_of(read.sessions, live)
+    return Rooms(live, finished, dead, _ended(read), sessions, {**read.counters, **totals}, since or None)
+
+
+def _ended(read: _State) -> dict[int, EndedTasks]:
+    """The ended tasks by partition, as they stand in the room: the oldest first."""
+    rooms: dict[int, EndedTasks] = {}
+    for task in read.finished:
+        rooms.setdefault(task.partition, EndedTasks()).add(task.id, task.changed, task.state)
+    return rooms
 
 
 def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:

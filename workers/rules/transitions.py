@@ -2,11 +2,14 @@
 
 The rules, in the order in which they are checked:
 
-1. A pair without a move is refused. A task that was never submitted is in state `UNKNOWN`.
+1. A pair without a move is refused. A task that was never submitted, or that the fold has forgotten, is in state
+   `UNKNOWN`: an ended one `ENDED_TASK_EVENTS` offsets after its end, a dead letter behind `DEAD_LETTERS_KEPT` others.
 2. A move that asks for a *session* is refused unless the event's worker has a live session in the task's partition.
 3. A move that asks for the *token* is refused unless the event's `claim` is the position of the task's current claim:
    the claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives.
-4. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
+4. A move that asks for what it *carries* is refused unless the event brings along what the fold needs of the task's
+   submission. It is for a task that the fold has forgotten, while the log holds it.
+5. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
    kills its worker uses them up too; a claim given back unharmed is taken off again.
 
 `RETURNED` and `EXHAUSTED` are no events of their own: they are what an accepted `worker.expired` does to each claim
@@ -48,6 +51,7 @@ class Move(NamedTuple):
     session: bool = False
     token: bool = False
     attempt: Attempt = Attempt.KEPT
+    carries: bool = False
 
 
 RETURNED: Final = "returned"
@@ -60,6 +64,7 @@ EVENTS: Final = (*names.TASK_EVENTS, RETURNED, EXHAUSTED, HANDED_BACK)
 TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
     State.UNKNOWN: {
         names.SUBMITTED: Move(State.READY),
+        names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN, carries=True),
     },
     State.READY: {
         names.CLAIMED: Move(State.CLAIMED, session=True, attempt=Attempt.COUNTED),

@@ -4,7 +4,7 @@ Everything is decided by the order of one partition alone. A session lives in on
 replicas that read the same log cannot disagree about who owns what.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Final
@@ -13,10 +13,11 @@ import msgspec
 
 from ...consumers.views.view import View
 from ...journal.event import Event
-from ...journal.limits import DEAD_LETTERS_KEPT, FINISHED_TASKS_KEPT, KEY_CHARS_MAX, TASK_ID_CHARS_MAX
+from ...journal.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS, KEY_CHARS_MAX, TASK_ID_CHARS_MAX
 from ...journal.log import Page
 from . import names, saved, saved_before
-from .facts import FactContext, TaskContext, fact, read_context, task_facts
+from .ended import EndedTasks
+from .facts import Carried, FactContext, TaskContext, fact, read_context, task_facts
 from .rows import KeptRows
 from .state import UNTOUCHED, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
@@ -38,7 +39,7 @@ _MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
 ]
 _SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
 _SUBMITTED: Final = names.SUBMITTED
-_NOTED: Final = frozenset({names.RETRIED, names.COLLECTED})
+_RETRIED: Final = names.RETRIED
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
@@ -63,6 +64,7 @@ class TaskView(View):
     - `keeps(task_name, queue)` tells of which waiting tasks the submissions are kept, as far as the limits of
       `KeptRows` allow; None for none. The view of a worker keeps those of the tasks that it runs.
     - `on_ready(task)` is called whenever a task becomes ready, for those who pick from them.
+    - `on_ended(task)` is called whenever a task has succeeded or was revoked: the view itself forgets all but its end.
     - `on_sessions()` is called whenever the set of sessions changes.
     """
 
@@ -72,6 +74,7 @@ class TaskView(View):
         keeps: Callable[[str, str], bool] | None = None,
         on_ready: Callable[[TaskState], None] | None = None,
         on_sessions: Callable[[], None] | None = None,
+        on_ended: Callable[[TaskState], None] | None = None,
     ) -> None:
         self.live: dict[str, TaskState] = {}
         self.finished: dict[str, TaskState] = {}
@@ -89,20 +92,21 @@ class TaskView(View):
         self.takeovers = 0
         self.unreadable = 0
         # Which is the oldest is a question for one partition: readers see the partitions interleaved in different ways.
-        self._finished_order: dict[int, deque[str]] = {}
+        self._ended: dict[int, EndedTasks] = {}
         self._dead_order: dict[int, OrderedDict[str, None]] = {}
         self._kinds: dict[saved.KindKey, TaskKind] = {}
         self._keeps = keeps
         self.rows = KeptRows()
         self.on_ready = on_ready
         self.on_sessions = on_sessions
+        self.on_ended = on_ended
 
     snapshot_name = "tasks"
 
     @property
     def snapshot_schema(self) -> str:
         """See `View.snapshot_schema`: the same as long as the same events lead to the same state."""
-        return saved.schema_of(FINISHED_TASKS_KEPT, DEAD_LETTERS_KEPT)
+        return saved.schema_of(ENDED_TASK_EVENTS, DEAD_LETTERS_KEPT)
 
     @property
     def older_snapshot_schemas(self) -> Sequence[str]:
@@ -112,7 +116,9 @@ class TaskView(View):
     def snapshot(self) -> bytes:
         """See `View.snapshot`. Without the waiting tasks' submissions: they are in the log."""
         counters = {name: getattr(self, name) for name in _COUNTERS}
-        return saved.dump(saved.Rooms(self.live, self.finished, self.dead, self.sessions, counters, self.counted_since))
+        return saved.dump(
+            saved.Rooms(self.live, self.finished, self.dead, self._ended, self.sessions, counters, self.counted_since)
+        )
 
     def restore(self, state: bytes) -> None:
         """See `View.restore`. Neither `on_ready` nor `on_sessions` is called."""
@@ -125,12 +131,30 @@ class TaskView(View):
         self.counted_since, self.rows = rooms.counted_since, KeptRows()
         self.live, self.finished, self.dead, self.sessions = rooms.live, rooms.finished, rooms.dead, rooms.sessions
         self.suspects = {task.id: task for task in self.live.values() if task.suspect}
-        self._finished_order = saved.finished_order(self.finished.values())
+        self._ended = rooms.ended
         self._dead_order = saved.dead_order(self.dead.values())
 
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, if the view still remembers it."""
         return self.live.get(task_id) or self.finished.get(task_id) or self.dead.get(task_id)
+
+    def state_of(self, partition: int, task_id: str) -> State:
+        """The state of a task; `UNKNOWN` also if the view has forgotten it."""
+        task = self.live.get(task_id) or self.dead.get(task_id)
+        if task is not None:
+            return task.run.state
+        ended = self._ended.get(partition)
+        end = ended.end(task_id) if ended is not None else None
+        return end[0] if end is not None else State.UNKNOWN
+
+    def last_change(self, partition: int, task_id: str) -> int:
+        """The offset of the last accepted event that has moved a task; -1 if the view does not know it."""
+        task = self.live.get(task_id) or self.dead.get(task_id)
+        if task is not None:
+            return task.changed if task.partition == partition else -1
+        ended = self._ended.get(partition)
+        end = ended.end(task_id) if ended is not None else None
+        return end[1] if end is not None else -1
 
     def session(self, partition: int, worker: str) -> SessionState | None:
         """The live session of a worker in a partition."""
@@ -193,8 +217,13 @@ class TaskView(View):
         self, context: TaskContext, partition: int, offset: int, timestamp: float, row: bytes | None
     ) -> Verdict:
         task_id = context.task
-        if task_id in self.live or task_id in self.finished or task_id in self.dead:
+        if task_id in self.live or task_id in self.dead:
             return _REFUSED
+        ended = self._ended.get(partition)
+        if ended is not None and task_id in ended.ends:
+            if ended.refuse(task_id, offset):
+                return _REFUSED
+            self.finished.pop(task_id, None)
         if not task_id:
             return self._unreadable()
         if len(task_id) > TASK_ID_CHARS_MAX:
@@ -228,9 +257,9 @@ class TaskView(View):
             session = None
         else:
             session.last = offset  # any event of a session is a sign of life, a refused one too
-        task = self.live.get(context.task) or self.find(context.task)
+        task = self.live.get(context.task) or self.dead.get(context.task)
         if task is None:
-            return self._refuse(name) if context.task else self._unreadable()
+            return self._move_unknown(name, context, partition, offset, timestamp)
         move = _MOVES[task.run.state].get(name)
         if move is None or partition != task.kind.partition:
             return self._refuse(name, task)
@@ -241,12 +270,44 @@ class TaskView(View):
             assert session is not None, "who counts an attempt asks for a session"
             self._hold(task, session, offset, timestamp)
             return _ACCEPTED
-        if name in _NOTED:
-            self._note(name, context, task)
+        if name == _RETRIED:
+            task.due = context.due
+            self._clear(task)
         if task.run.state is _CLAIMED and to is not _CLAIMED:
             self._release(task, session if worker == task.run.worker else self.session(partition, task.run.worker))
         self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
+
+    def _move_unknown(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        """An event about a task that is neither alive nor a dead letter, by all that the view remembers."""
+        task_id = context.task
+        if not task_id:
+            return self._unreadable()
+        ended, task = self._ended.get(partition), self.finished.get(task_id)
+        if name == names.COLLECTED and ended is not None and ended.ends.get(task_id, -1) >= 0:
+            if task is not None:
+                task.touched().collected = True
+            return _ACCEPTED
+        carried = context.submission
+        if name != names.REQUEUED or carried is None or (ended is not None and ended.refuse(task_id, offset)):
+            return self._refuse(name, task)
+        if len(task_id) > TASK_ID_CHARS_MAX or not 0 <= carried.offset < offset:
+            return _REFUSED
+        self.finished.pop(task_id, None)
+        self._take_up(task_id, carried, partition, offset, timestamp)
+        return _ACCEPTED
+
+    def _take_up(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> None:
+        """Let a dead letter run again that the view has forgotten, or never known."""
+        key = (carried.task_name, carried.queue, carried.priority, carried.max_retries, partition)
+        run = RunState(_READY, offset, timestamp)
+        self.live[task_id] = task = TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
+        if self.failed > len(self.dead):
+            self.failed -= 1
+        else:
+            self.submitted += 1  # it was not counted when it was submitted and failed
+        if self.on_ready is not None:
+            self.on_ready(task)
 
     def _unreadable(self) -> Verdict:
         """An event of a name of ours that does not say which task or worker it is about."""
@@ -261,13 +322,6 @@ class TaskView(View):
         elif name in names.OUTCOMES:
             self.stale_outcomes += 1
         return _REFUSED
-
-    def _note(self, name: str, context: TaskContext, task: TaskState) -> None:
-        if name == names.RETRIED:
-            task.due = context.due
-            self._clear(task)
-        else:
-            task.touched().collected = True
 
     def _release(self, task: TaskState, holder: SessionState | None) -> None:
         if holder is not None:
@@ -334,12 +388,13 @@ class TaskView(View):
         else:
             self.revoked += 1
         self.finished[task_id] = task
-        order = self._finished_order.get(partition)
-        if order is None:
-            order = self._finished_order[partition] = deque()
-        order.append(task_id)
-        if len(order) > FINISHED_TASKS_KEPT:
-            del self.finished[order.popleft()]
+        ended = self._ended.get(partition)
+        if ended is None:
+            ended = self._ended[partition] = EndedTasks()
+        for forgotten in ended.add(task_id, run.changed, run.state):
+            self.finished.pop(forgotten, None)
+        if self.on_ended is not None:
+            self.on_ended(task)
 
     def _move_session(self, name: str, context: FactContext, partition: int, offset: int, timestamp: float) -> Verdict:
         session = self.session(partition, context.worker)
