@@ -7,6 +7,7 @@ One log holds everything that happened; everything else is read off it. These ar
 from .consumers import (
     AsyncJournalConsumer,
     AsyncJournalConsumerBase,
+    CheckpointMoved,
     JournalConsumer,
     JournalConsumerBase,
     JournalEventBase,
@@ -79,6 +80,7 @@ __all__ = [
     "JournalEventBase",
     "Replica",
     "SqliteCheckpoint",
+    "CheckpointMoved",
     "View",
     # living off it
     "Backoff",

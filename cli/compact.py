@@ -9,6 +9,7 @@ import typer
 
 from ..consumers.truncation import first_moment
 from ..journal.synchronous import Journal
+from ..workers.inspection.wording import number
 from ..workers.retention import Compacted, Hold, Plan, compact, plan
 from ..workers.rules.transitions import State
 from .failures import BadInput
@@ -103,6 +104,7 @@ def _print_json(url: str, planned: Plan, done: Compacted | None, begins: float |
         "lost_dead_letters": planned.lost_letters,
         "snapshots": [label.view for label in done.snapshots] if done is not None else [],
         "carried_checkpoints": list(done.carried) if done is not None else [],
+        "carried_parked": done.parked if done is not None else 0,
     }
     print(orjson.dumps(said).decode())
 
@@ -128,6 +130,8 @@ def _print(url: str, planned: Plan, done: Compacted | None, begins: float | None
         print(f"a snapshot of the queue stands for what was removed: {size:.1f} MB")
         for name in done.carried:
             print(f"brought forward: the checkpoint of the consumer {printable(name)}")
+        if done.parked:
+            print(f"brought forward: {number(done.parked, 'parked event')}")
 
 
 def _reason(hold: Hold) -> str:

@@ -5,6 +5,7 @@ from .base import JournalConsumerBase
 from .checkpoint import Checkpoint, JournalCheckpoint, SqliteCheckpoint
 from .concrete import JournalConsumer
 from .definition import ConsumerOptions
+from .errors import CheckpointMoved
 from .event import JournalEventBase
 from .responses import END_OF_HISTORY, JournalResponses, Response, ResponseSource
 from .statistics import Statistics
@@ -21,6 +22,7 @@ __all__ = [
     "ConsumerOptions",
     "Checkpoint",
     "JournalCheckpoint",
+    "CheckpointMoved",
     "SqliteCheckpoint",
     "Statistics",
     "Response",

@@ -19,6 +19,7 @@ from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
 from .moments import Moment
+from .parking import OnError, Parking, checked_parking, tell_of_parked
 from .statistics import Statistics
 
 
@@ -43,7 +44,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         since: Moment = 0.0,
         include_sentinel: bool = False,
         *,
-        on_error: Callable[[BaseException], object] | None = None,
+        on_error: OnError = None,
         **options: Unpack[ConsumerOptions],
     ) -> None:
         if not isinstance(journal, AsyncJournal):
@@ -57,7 +58,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         self._reading = asyncio.Lock()
         self._callback: Callback | None = None
         self._delivery: _Delivery | None = None
-        self._on_error = on_error
+        self._parking, self._on_error = checked_parking(on_error, self.attempts, self.checkpoint, "consumer")
         self._failure: BaseException | None = None
 
     async def start(self) -> Self:
@@ -176,12 +177,14 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         if not isinstance(self.checkpoint, JournalCheckpoint):
             self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
         elif cursor != self._committed:
-            await self.checkpoint.save(self.journal, cursor)
+            assert self.session is not None, "it was made when the checkpoint was loaded"
+            await self.session.save(self.journal, cursor)
             self._committed = cursor
 
     async def _load_checkpoint(self) -> Cursor | None:
         if isinstance(self.checkpoint, JournalCheckpoint):
-            return await self.checkpoint.load(self.journal)
+            self.session = self.checkpoint.session(self.topic)
+            return await self.session.load(self.journal)
         return None if self.checkpoint is None else self.checkpoint.load()
 
     async def statistics(self) -> Statistics:
@@ -233,13 +236,52 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         batch, pending = backlog.current
         for event in pending:
             try:
-                await self._call(event)
+                handed_out = await self._hand_out(event, delivery)
             except BaseException:
                 backlog.hand_back(batch, [event])
                 raise
+            if not handed_out:
+                backlog.hand_back(batch, [event])
             if delivery.ending.is_set():
                 return False
         return not delivery.ending.is_set()
+
+    async def _hand_out(self, event: JournalEventBase, delivery: "_Delivery") -> bool:
+        """Call back with an event, as often as it may fail, then park it; False if the delivery ended in between."""
+        parking = self._parking
+        if parking is None:
+            await self._call(event)
+            return True
+        waits = parking.waits()
+        while True:
+            try:
+                await self._call(event)
+            except Exception as error:
+                if not parking.can_park(event, error):
+                    raise
+                if (
+                    delivery.ending.is_set()
+                ):  # closed or started anew in the callback: the event is not this stream's to park
+                    return False
+                wait = next(waits, None)
+                if wait is None:
+                    await self._park(parking, event, error)
+                    return True
+            else:
+                return True
+            if await delivery.ends_within(wait):
+                return False
+
+    async def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
+        session = self.session
+        assert session is not None, "parking needs a checkpoint that the journal keeps"
+        cursor = self._backlog.cursor(self._started("set_callback").settled)
+        try:
+            await parking.park(self.journal, session, cursor, event, error)
+        except Exception as cause:
+            raise error from cause
+        self._committed = cursor
+        tell_of_parked(session.name, event, error, parking.attempts)
 
     async def _call(self, event: JournalEventBase | None) -> None:
         assert self._callback is not None, "it is set before the task starts"
@@ -281,6 +323,14 @@ class _Delivery:
         if not task.cancelled():
             task.exception()  # it is raised by the consumer's own calls
 
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait so long, or until it is to end, and say whether it is."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.ending.wait()
+        except TimeoutError:
+            return False
+
     async def over(self, timeout: float = -1.0) -> bool:
         """Wait for its end, at most `timeout` seconds (negative: for ever); in the task itself, do not wait."""
         task = self._task
@@ -305,7 +355,7 @@ class AsyncJournalConsumer(PlainEvents, AsyncJournalConsumerBase):
         since: Moment = 0.0,
         include_sentinel: bool = False,
         *,
-        on_error: Callable[[BaseException], object] | None = None,
+        on_error: OnError = None,
         **options: Unpack[ConsumerOptions],
     ) -> None:
         AsyncJournalConsumerBase.__init__(

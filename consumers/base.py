@@ -20,6 +20,7 @@ from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
 from .moments import Moment
+from .parking import OnError, Parking, checked_parking, tell_of_parked
 from .statistics import Statistics
 
 T = TypeVar("T")
@@ -40,7 +41,10 @@ class JournalConsumerBase(ConsumerCourse):
       The journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is
       not missed.
     - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and what comes after it.
-    - `on_error`: called, in the thread of the callbacks, with an error that ends their delivery.
+    - `on_error`: what happens when a callback fails. "raise" (the default): the delivery ends, as described below.
+      Something to call: the same, and called, in the thread of the callbacks, with the error. "park": the callback is
+      tried `attempts` times, then the event is parked under the name of the checkpoint and the consumer goes on;
+      `journeyman consumers parked` shows it, and `replay` has it handed out again.
     - `cursor`, `checkpoint`, `until`, `key`, `where`: see `ConsumerOptions`.
 
     History is merged over partitions by the rule in `consumers.merge`; afterwards events come as the journal hands them
@@ -65,7 +69,7 @@ class JournalConsumerBase(ConsumerCourse):
         since: Moment = 0.0,
         include_sentinel: bool = False,
         *,
-        on_error: Callable[[BaseException], object] | None = None,
+        on_error: OnError = None,
         **options: Unpack[ConsumerOptions],
     ) -> None:
         if not isinstance(journal, Journal):
@@ -80,7 +84,7 @@ class JournalConsumerBase(ConsumerCourse):
         self._reading = threading.RLock()  # it knows whose it is, when a signal handler raises as it is acquired
         self._delivery: Delivery | None = None
         self._callback: Callback | None = None
-        self._on_error = on_error
+        self._parking, self._on_error = checked_parking(on_error, self.attempts, self.checkpoint, "consumer")
         self._failure: BaseException | None = None
 
     # --- starting and stopping --------------------------------------------------------------------------------------
@@ -132,7 +136,7 @@ class JournalConsumerBase(ConsumerCourse):
         if stream is None:
             return
         if delivery is not None:
-            delivery.ending = True  # first of all: a stream that is abandoned is not at its end, so no None
+            delivery.end_soon()  # first of all: a stream that is abandoned is not at its end, so no None
         self._ended = True
         self.journal.run(stream.abandon())
         self._backlog.drop()
@@ -231,12 +235,14 @@ class JournalConsumerBase(ConsumerCourse):
         if not isinstance(self.checkpoint, JournalCheckpoint):
             self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
         elif cursor != self._committed:
-            self.journal.run(self.checkpoint.save(self.journal.asynchronous, cursor))
+            assert self.session is not None, "it was made when the checkpoint was loaded"
+            self.journal.run(self.session.save(self.journal.asynchronous, cursor))
             self._committed = cursor
 
     def _load_checkpoint(self) -> Cursor | None:
         if isinstance(self.checkpoint, JournalCheckpoint):
-            return self.journal.run(self.checkpoint.load(self.journal.asynchronous))
+            self.session = self.checkpoint.session(self.topic)
+            return self.journal.run(self.session.load(self.journal.asynchronous))
         return None if self.checkpoint is None else self.checkpoint.load()
 
     def statistics(self) -> Statistics:
@@ -284,13 +290,50 @@ class JournalConsumerBase(ConsumerCourse):
         batch, pending = backlog.current
         for event in pending:
             try:
-                self._call(event)
+                handed_out = self._hand_out(event, delivery)
             except BaseException:
                 backlog.hand_back(batch, [event])
                 raise
+            if not handed_out:
+                backlog.hand_back(batch, [event])
             if delivery.ending:
                 return False
         return not delivery.ending
+
+    def _hand_out(self, event: JournalEventBase, delivery: Delivery) -> bool:
+        """Call back with an event, as often as it may fail, then park it; False if the delivery ended in between."""
+        parking = self._parking
+        if parking is None:
+            self._call(event)
+            return True
+        waits = parking.waits()
+        while True:
+            try:
+                self._call(event)
+            except Exception as error:
+                if not parking.can_park(event, error):
+                    raise
+                if delivery.ending:  # closed or started anew in the callback: the event is not this stream's to park
+                    return False
+                wait = next(waits, None)
+                if wait is None:
+                    self._park(parking, event, error)
+                    return True
+            else:
+                return True
+            if delivery.ends_within(wait):
+                return False
+
+    def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
+        session = self.session
+        assert session is not None, "parking needs a checkpoint that the journal keeps"
+        cursor = self._backlog.cursor(self._started("set_callback").settled)
+        try:
+            self.journal.run(parking.park(self.journal.asynchronous, session, cursor, event, error))
+        except Exception as cause:
+            raise error from cause
+        self._committed = cursor
+        tell_of_parked(session.name, event, error, parking.attempts)
 
     def _call(self, event: JournalEventBase | None) -> None:
         assert self._callback is not None, "it is set before the thread starts"

@@ -5,11 +5,9 @@ from typing import Any, Final, Protocol
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
-from ..journal.event import Event, readable
-from ..journal.limits import PAGE_EVENTS
+from .checkpoints.records import CHECKPOINTED
+from .checkpoints.session import CheckpointSession
 
-CHECKPOINTED: Final = "consumer.checkpointed"
-_MARK: Final = CHECKPOINTED.encode()
 _TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -37,53 +35,16 @@ class JournalCheckpoint:
         self.name = name
 
     async def load(self, journal: AsyncJournal) -> Cursor | None:
-        """The cursor of the newest checkpoint of this name; None if there is none."""
-        log = await journal.open()
-        partition = log.partition_of(self.name)
-        bounds = await log.bounds()
-        first, upper, width = bounds.first[partition], bounds.end[partition], PAGE_EVENTS
-        while upper > first:
-            lower = max(first, upper - width)
-            found = await self._newest_between(journal, partition, lower, upper)
-            if found is not None:
-                return found
-            upper, width = lower, 2 * width
-        return None
-
-    async def _newest_between(self, journal: AsyncJournal, partition: int, lower: int, upper: int) -> Cursor | None:
-        log, found = await journal.open(), None
-        while lower < upper:
-            pages = await log.read({partition: lower}, min(PAGE_EVENTS, upper - lower))
-            if not pages:
-                break
-            for page in pages:
-                marked = [
-                    (offset, row)
-                    for offset, row in zip(page.offsets, page.rows, strict=True)
-                    if _MARK in row and offset < upper  # most rows are not worth decoding
-                ]
-                offsets = [offset for offset, _ in marked]
-                events, _ = readable([row for _, row in marked], partition, offsets, contexts=True)
-                for event in events:
-                    if event.key == self.name:
-                        kept = kept_cursor(event)
-                        found = found if kept is None else kept
-                lower = page.next_offset
-        return found
+        """The cursor of the checkpoint of this name; None if there is none."""
+        return await self.session().load(journal)
 
     async def save(self, journal: AsyncJournal, cursor: Cursor) -> None:
         """Append the cursor; it counts once it is durable."""
         await journal.append(CHECKPOINTED, {"name": self.name, "cursor": str(cursor)}, key=self.name)
 
-
-def kept_cursor(event: Event) -> Cursor | None:
-    """The cursor in a checkpoint's event; None if the event is none, or says what no consumer of ours has said."""
-    if event.name != CHECKPOINTED:
-        return None
-    try:
-        return Cursor.parse(event.context["cursor"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+    def session(self, topic: str = "") -> CheckpointSession:
+        """What a consumer of `topic` loads and saves this checkpoint by, from one start to the next."""
+        return CheckpointSession(self.name, topic)
 
 
 class SqliteCheckpoint:

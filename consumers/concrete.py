@@ -1,12 +1,12 @@
 """`JournalConsumer`: the consumer of the journal's own events."""
 
-from collections.abc import Callable
 from typing import Unpack
 
 from ..journal.synchronous import Journal
 from .base import JournalConsumerBase
 from .definition import ConsumerOptions, PlainEvents
 from .moments import Moment
+from .parking import OnError
 
 
 class JournalConsumer(PlainEvents, JournalConsumerBase):
@@ -24,7 +24,7 @@ class JournalConsumer(PlainEvents, JournalConsumerBase):
         since: Moment = 0.0,
         include_sentinel: bool = False,
         *,
-        on_error: Callable[[BaseException], object] | None = None,
+        on_error: OnError = None,
         **options: Unpack[ConsumerOptions],
     ) -> None:
         JournalConsumerBase.__init__(

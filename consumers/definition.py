@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 from ..journal.cursor import Cursor
 from .bad_records import BadRecordPolicy, checked_policy
 from .checkpoint import Checkpoint, JournalCheckpoint, checked_checkpoint
+from .checkpoints.session import CheckpointSession
 from .event import JournalEventBase
 from .moments import Moment, moment
 from .responses import HISTORY_END, JournalResponses, Response, ResponseSource
@@ -18,8 +19,8 @@ class ConsumerOptions(TypedDict, total=False):
 
     - `cursor`: resume history exactly here: a `consumer.cursor` of an earlier consumer, or its text.
     - `checkpoint`: a name, or a `Checkpoint`: resume where the consumer of that name last called `commit()`; where
-      there is none yet, the other options say where to begin. Events of checkpoints are then left out, unless the topic
-      asks for them.
+      there is none yet, the other options say where to begin. Events about checkpoints (`consumer.checkpointed`,
+      `parked`, `replayed`, `dropped`) are then left out, unless the topic asks for them.
     - `until`: end here, with None: a cursor or its text, or a time in any form that `since` takes. A time leaves out
       what is later, and ends the stream when it comes; if it has passed, what was appended up to
       `CLOCK_SKEW_SECONDS_MAX` after it is still looked at, for writers whose clocks are behind.
@@ -27,6 +28,7 @@ class ConsumerOptions(TypedDict, total=False):
       `UnreadableRecord` is raised where it stands, and `skip_bad_record()` goes on behind it. "skip": it is left out
       and counted in the statistics. Something to call: as "skip", and called with each `UnreadableRecord`, which has
       its `partition`, `offset`, `record` and `reason`. The last two look at each context before they hand an event out.
+    - `attempts`: with ``on_error="park"``, how often a callback is tried with an event before the event is parked.
     - `key`: only events of this key. `where`: only events for which `where(event)` is true.
     """
 
@@ -36,11 +38,14 @@ class ConsumerOptions(TypedDict, total=False):
     key: str | None
     where: Callable[[Any], object] | None
     on_bad_record: BadRecordPolicy
+    attempts: int | None
 
 
 class ConsumerDefinition(ABC):
     """The options of a consumer and the hooks a subclass may override; see `JournalConsumerBase` for their meaning."""
 
+    # Since `start()`, of a consumer whose checkpoint the journal keeps.
+    session: CheckpointSession | None = None
     SENTINEL_EVENT: ClassVar[JournalEventBase] = JournalEventBase({})
 
     def __init__(
@@ -71,6 +76,7 @@ class ConsumerDefinition(ABC):
         self.key = options.get("key")
         self.where = options.get("where")
         self.on_bad_record = checked_policy(options.get("on_bad_record"))
+        self.attempts = options.get("attempts")
         kept = options.get("checkpoint")
         self.checkpoint = None if kept is None else checked_checkpoint(kept)
         self.covered = Topic(topic)

@@ -264,3 +264,25 @@ SHARED_TAIL_BYTES_MAX: Final = 8 * MIB
 
 assert SHARED_TAIL_EVENTS_MAX >= 4 * PAGE_EVENTS, "who reads page by page must be able to catch up with the others"
 assert 2 * PARTITIONS_MAX <= CONSUMER_EVENTS_MAX, "a merge holds up to two pages of each partition"
+
+# How often a callback is tried with an event before the event is parked, unless it is said otherwise, and at most.
+PARK_ATTEMPTS_DEFAULT: Final = 3
+PARK_ATTEMPTS_MAX: Final = 1_000
+# How long a consumer waits before the second attempt, in seconds; before each further one twice as long, up to the
+# limit.
+PARK_BACKOFF_SECONDS: Final = 0.1
+PARK_BACKOFF_SECONDS_MAX: Final = 5.0
+# What a parked event keeps of the error's text and traceback, in characters, and the largest event that can be parked,
+# in bytes.
+PARKED_TEXT_CHARS_MAX: Final = 1_000
+PARKED_TRACEBACK_CHARS_MAX: Final = 8 * KIB
+PARKED_EVENT_BYTES_MAX: Final = EVENT_BYTES_MAX - 128 * KIB
+# How often an append whose fate is unknown is handed in again by code that has no caller to ask.
+APPEND_REPEATS_MAX: Final = 5
+# How many events ahead of a consumer are looked at, at most, to count those of its own topic.
+LAG_EVENTS_MAX: Final = 10_000
+
+# A character of a text takes at most six bytes in JSON.
+assert 6 * (2 * PARKED_TEXT_CHARS_MAX + PARKED_TRACEBACK_CHARS_MAX + 3 * KEY_CHARS_MAX) < 128 * KIB, (
+    "a parked event fits"
+)

@@ -7,8 +7,8 @@ that is still needed:
 - of a view of the user's that has snapshots, everything its newest one does not cover.
 
 Before anything is removed, a snapshot of the queue at exactly that point is stored and read back: workers and replicas
-start from it, and every later moment can still be told. Checkpoints of consumers that stand in what is removed, and
-nowhere later, are brought forward.
+start from it, and every later moment can still be told. Checkpoints and parked events of consumers that stand in what
+is removed, and nowhere later, are brought forward.
 
 Dead letters do not hold history back, or one forgotten would hold it for ever; without its submission a dead letter can
 not run again, so their number is told.
@@ -17,7 +17,7 @@ not run again, so their number is told.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from ..consumers.files.carrying import carry_checkpoints
+from ..consumers.files.carrying import carry
 from ..consumers.views.as_of import as_of, cursor_at
 from ..consumers.views.snapshots import SnapshotKeeper
 from ..consumers.views.view import View
@@ -66,10 +66,14 @@ class Plan(NamedTuple):
 
 
 class Compacted(NamedTuple):
-    """What was done: which snapshots stand for what was removed, and whose checkpoints were brought forward."""
+    """What was done: which snapshots stand for what was removed, and what was brought forward.
+
+    `carried` are the names of checkpoints, `parked` is the number of parked events.
+    """
 
     snapshots: Sequence[SnapshotLabel]
     carried: Sequence[str]
+    parked: int = 0
 
 
 async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = ()) -> Plan:
@@ -118,13 +122,13 @@ async def compact(journal: AsyncJournal, planned: Plan, *, forget: Sequence[str]
     """Remove what was planned, once a snapshot stands for it; `JournalError` if it can not be read back."""
     log = await journal.open()
     labels = [await _snapshot(journal, view, planned) for view in KEPT_VIEWS]
-    carried = await carry_checkpoints(journal, planned.before)
+    carried = await carry(journal, planned.before)
     await log.trim(planned.before)
     store = log.snapshots()
     for label in labels:
         await prune(store, label.view, planned.before)
     await store.remove([each for each in await store.listed() if each.view in forget])
-    return Compacted(labels, carried)
+    return Compacted(labels, carried.checkpoints, carried.parked)
 
 
 async def _snapshot(journal: AsyncJournal, view: Callable[[], View], planned: Plan) -> SnapshotLabel:

@@ -5,13 +5,26 @@ from collections.abc import Callable
 
 
 class Delivery:
-    """Runs `work(delivery)` in a daemon thread once started; `work` ends soon after `ending` is set."""
+    """Runs `work(delivery)` in a daemon thread once started; `work` ends soon after `ending` is true."""
 
     def __init__(self, name: str, work: "Callable[[Delivery], None]") -> None:
-        self.ending = False
+        self._ending = threading.Event()
         self.finished = False
         self._work = work
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is to end."""
+        return self._ending.is_set()
+
+    def end_soon(self) -> None:
+        """Have it end, without a wait."""
+        self._ending.set()
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait so long, or until it is to end, and say whether it is."""
+        return self._ending.wait(seconds)
 
     def start(self) -> None:
         """Start the thread: only when the callbacks can find this delivery, for they may set another or start anew."""
@@ -23,7 +36,7 @@ class Delivery:
 
     def end(self) -> None:
         """Have it end, and wait until a callback that is running has returned; in that callback, do not wait."""
-        self.ending = True
+        self._ending.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

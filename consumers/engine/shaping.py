@@ -7,7 +7,8 @@ from ...journal.errors import InvalidEvent
 from ...journal.event import Event, readable
 from ...journal.log import Page
 from ..bad_records import BadRecords
-from ..checkpoint import CHECKPOINTED
+from ..checkpoints.records import CONTROL_NAMES
+from ..checkpoints.session import Replay
 from ..definition import ConsumerDefinition, event_class_of_plain
 from ..event import JournalEventBase, entry_of, wrapped
 from ..responses import EVENTS, JournalResponses, Response, ResponseSource
@@ -36,8 +37,8 @@ class Shaper:
         # The journal's own responses have one entry for each event, so their filters can be applied before creation.
         self._own = type(source) is JournalResponses
         # A consumer that commits would otherwise be told of each commit, commit that, and never come to rest.
-        asked_for = definition.topic.split(".")[0] == CHECKPOINTED.split(".", maxsplit=1)[0]
-        self._leave_out_checkpoints = definition.checkpoint is not None and not asked_for
+        asked_for = definition.topic.split(".")[0] == "consumer"
+        self._leave_out_control = definition.checkpoint is not None and not asked_for
         plain = event_class_of_plain(definition) if self._own else None
         self._plain = plain
         self._direct = plain is not None and definition.where is None
@@ -46,6 +47,16 @@ class Shaper:
         """What `page` gives to hand out."""
         events, error = self._decoded(page)
         wanted = self._wanted(events)
+        session = self._definition.session
+        if session is not None and page.partition == session.partition:
+            replays = session.pass_page(events, page.next_offset)
+            if session.moved is not None:
+                return Shaped((), (), session.moved)
+            if replays:
+                return self._with_replays(wanted, replays, page, error)
+        return self._shaped(wanted, page, error)
+
+    def _shaped(self, wanted: list[Event], page: Page, error: Exception | None) -> Shaped:
         if self._direct:
             offsets = page.offsets if len(wanted) == len(page.offsets) else [event.offset for event in wanted]
             return Shaped(wanted, offsets, error)
@@ -66,6 +77,24 @@ class Shaper:
                     error = raised
             return [event for event in events if event.offset < each.offset], error
         return events, None
+
+    def _with_replays(
+        self, wanted: list[Event], replays: Sequence[Replay], page: Page, error: Exception | None
+    ) -> Shaped:
+        """As `_shaped`, each replayed event in the place of the event that asks for it."""
+        events: list[Event | JournalEventBase] = []
+        offsets: list[int] = []
+        for replay in replays:
+            before = [event for event in wanted if event.offset < replay.offset]
+            wanted = wanted[len(before) :]
+            for shaped in (self._shaped(before, page, None), self._shaped([replay.event], page, None)):
+                events += shaped.events
+                offsets += shaped.offsets
+                if shaped.error is not None:
+                    return Shaped(events, offsets, shaped.error)
+            offsets[len(offsets) - len(shaped.offsets) :] = [replay.offset] * len(shaped.offsets)
+        rest = self._shaped(wanted, page, error)
+        return Shaped([*events, *rest.events], [*offsets, *rest.offsets], rest.error)
 
     def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
         """What is handed out for shaped events."""
@@ -88,8 +117,8 @@ class Shaper:
         if self._own and isinstance(definition.until, float):
             until = definition.until
             events = [event for event in events if event.timestamp <= until]
-        if self._leave_out_checkpoints:
-            events = [event for event in events if event.name != CHECKPOINTED]
+        if self._leave_out_control:
+            events = [event for event in events if event.name not in CONTROL_NAMES]
         return events
 
     def _created(self, wanted: list[Event], page: Page) -> Shaped:

@@ -1,62 +1,80 @@
-"""Before history is removed: bring forward the checkpoints that stand in it and nowhere later.
+"""Before history is removed: bring forward the checkpoints and parked events that stand in it and nowhere later.
 
 A checkpoint kept by the journal is an event; a consumer that has been silent for longer than history is kept would lose
-its place with it. So its newest checkpoint is appended again before the old one goes.
+its place with it. A parked event waits for an operator, who may take longer than that. So the events that count are
+appended again before the old ones go.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import NamedTuple
 
 from ...journal.asynchronous import AsyncJournal
-from ...journal.event import readable
 from ...journal.log import Log
-from ..checkpoint import CHECKPOINTED, kept_cursor
-
-_MARK: Final = CHECKPOINTED.encode()
-_STEP_EVENTS: Final = 2_000
+from ..checkpoints.records import CHECKPOINTED, PARKED, Parked, ParkedEvents, Saved, Standing, saved_of
+from ..checkpoints.scan import control_events
 
 
-async def carry_checkpoints(journal: AsyncJournal, before: Mapping[int, int]) -> list[str]:
-    """Append again each checkpoint whose last event stands below `before`; the names of these."""
+class Carried(NamedTuple):
+    """What was appended again: the names of checkpoints, and how many parked events."""
+
+    checkpoints: list[str]
+    parked: int
+
+
+async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
+    """Append again each checkpoint and parked event whose last event stands below `before`."""
     log = await journal.open()
     bounds = await log.bounds()
-    carried: list[str] = []
+    checkpoints: list[str] = []
+    parked = 0
     for partition, limit in before.items():
-        old = await _newest_of_each(log, partition, bounds.first[partition], limit)
-        later = await _newest_of_each(log, partition, limit, bounds.end[partition]) if old else {}
-        for name in old.keys() - later.keys():
-            await _carry(journal, name, old[name], bounds.end[partition])
-            carried.append(name)
-    return sorted(carried)
+        first, end = bounds.first[partition], bounds.end[partition]
+        if limit <= first:
+            continue
+        standing, held = await _control_state(log, partition, first, end)
+        for saved in standing.values():
+            if saved.position.offset < limit:
+                await _carry_checkpoint(journal, saved, end)
+                checkpoints.append(saved.name)
+        for one in held:
+            if one.stands_at.offset < limit:
+                await _carry_parked(journal, one, end)
+                parked += 1
+    return Carried(sorted(checkpoints), parked)
 
 
-async def _carry(journal: AsyncJournal, name: str, cursor: str, looked_to: int) -> None:
+async def _control_state(log: Log, partition: int, start: int, end: int) -> tuple[dict[str, Saved], list[Parked]]:
+    """The checkpoint of each name that counts, and all parked events, by a stretch of a partition."""
+    folds: dict[str, Standing] = {}
+    parked = ParkedEvents()
+    async for event in control_events(log, partition, start, end):
+        saved = saved_of(event)
+        if saved is not None:
+            folds.setdefault(saved.name, Standing()).apply(saved)
+        parked.apply(event)
+    standing = {name: fold.newest for name, fold in folds.items() if fold.newest is not None}
+    return standing, [one for held in parked.parked.values() for one in held.values()]
+
+
+async def _carry_checkpoint(journal: AsyncJournal, saved: Saved, looked_to: int) -> None:
     """Append a checkpoint again; where its consumer wrote one meanwhile, that one once more, so that it counts."""
     log = await journal.open()
     while True:
-        event = await journal.append(CHECKPOINTED, {"name": name, "cursor": cursor}, key=name)
-        meanwhile = await _newest_of_each(log, event.partition, looked_to, event.offset)
-        if name not in meanwhile:
+        context = {
+            "name": saved.name,
+            "cursor": str(saved.cursor),
+            "consumer": saved.consumer,
+            "topic": saved.topic,
+            "carried": True,
+        }
+        event = await journal.append(CHECKPOINTED, context, key=saved.name)
+        meanwhile, _ = await _control_state(log, event.partition, looked_to, event.offset)
+        if saved.name not in meanwhile:
             return
-        cursor, looked_to = meanwhile[name], event.offset + 1
+        saved, looked_to = meanwhile[saved.name], event.offset + 1
 
 
-async def _newest_of_each(log: Log, partition: int, start: int, end: int) -> dict[str, str]:
-    """The cursor of the last checkpoint of each name in a stretch of a partition."""
-    found: dict[str, str] = {}
-    while start < end:
-        pages = await log.read({partition: start}, min(_STEP_EVENTS, end - start))
-        if not pages:
-            break
-        marked = [
-            (offset, row)
-            for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True)
-            if _MARK in row and offset < end  # most rows are not worth decoding
-        ]
-        events, _ = readable([row for _, row in marked], partition, [offset for offset, _ in marked], contexts=True)
-        for event in events:
-            cursor = kept_cursor(event)
-            if cursor is not None and event.key is not None:
-                found[event.key] = str(cursor)
-        start = pages[0].next_offset
-    return found
+async def _carry_parked(journal: AsyncJournal, parked: Parked, looked_to: int) -> None:
+    """Park an event again as it was; should it be replayed or dropped meanwhile, `looked_to` tells readers so."""
+    context = {**parked.context, "looked_to": looked_to, "parked_at": parked.timestamp}
+    await journal.append(PARKED, context, key=parked.name)

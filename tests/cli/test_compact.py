@@ -107,6 +107,7 @@ def test_as_json(run: Run, url: str) -> None:
         "lost_dead_letters": 0,
         "snapshots": ["tasks"],
         "carried_checkpoints": [],
+        "carried_parked": 0,
     }
 
 

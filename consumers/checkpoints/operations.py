@@ -1,0 +1,208 @@
+"""What an operator does with consumers: list their checkpoints, move one, and deal with what is parked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...journal.asynchronous import AsyncJournal
+from ...journal.cursor import Cursor, Position
+from ...journal.event import Event, draft, time_in
+from ...journal.limits import LAG_EVENTS_MAX
+from ...journal.log import Bounds, Log
+from ..topic import Topic
+from .records import CHECKPOINTED, DROPPED, REPLAYED, Parked, ParkedEvents, Saved, Standing, position_text, saved_of
+from .scan import control_events, count_ahead, standing_checkpoint
+from .session import reset_context
+
+
+class CheckpointStatus(NamedTuple):
+    """How far the consumer of a checkpoint has come.
+
+    - `saved`: the checkpoint that counts.
+    - `ahead`: how many events of any topic it has not been handed. `lag`: how many of its own topic; None where that is
+      not known, or too many lie ahead to count them.
+    - `next_time`: when the oldest event that it has not been handed happened, in seconds since the epoch; None if there
+      is none.
+    - `removed`: how many of the events that it has not been handed retention has removed.
+    - `parked`: how many events are parked under its name.
+    """
+
+    saved: Saved
+    ahead: int
+    lag: int | None
+    next_time: float | None
+    removed: int
+    parked: int
+
+
+class Consumers(NamedTuple):
+    """All checkpoints of a journal by name, and all parked events."""
+
+    checkpoints: Mapping[str, Saved]
+    parked: Mapping[str, Sequence[Parked]]
+
+
+async def read_consumers(journal: AsyncJournal) -> Consumers:
+    """Look through the whole journal for checkpoints and parked events."""
+    log = await journal.open()
+    bounds = await log.bounds()
+    folds: dict[str, Standing] = {}
+    parked = ParkedEvents()
+    for partition, first in bounds.first.items():
+        async for event in control_events(log, partition, first, bounds.end[partition]):
+            saved = saved_of(event)
+            if saved is not None:
+                folds.setdefault(saved.name, Standing()).apply(saved)
+            parked.apply(event)
+    return Consumers(
+        {name: fold.newest for name, fold in sorted(folds.items()) if fold.newest is not None},
+        {name: list(held.values()) for name, held in sorted(parked.parked.items()) if held},
+    )
+
+
+async def checkpoint_statuses(journal: AsyncJournal) -> list[CheckpointStatus]:
+    """How far the consumer of each checkpoint of the journal has come, by name."""
+    consumers = await read_consumers(journal)
+    log = await journal.open()
+    bounds = await log.bounds()
+    return [
+        await _status(log, bounds, saved, len(consumers.parked.get(name, ())))
+        for name, saved in consumers.checkpoints.items()
+    ]
+
+
+async def _status(log: Log, bounds: Bounds, saved: Saved, parked: int) -> CheckpointStatus:
+    cursor = {partition: offset for partition, offset in saved.cursor.items() if partition in bounds.end}
+    start = {partition: max(offset, bounds.first[partition]) for partition, offset in cursor.items()}
+    lag = None
+    if saved.topic is not None:
+        lag = await count_ahead(log, start, bounds.end, Topic(saved.topic), None, LAG_EVENTS_MAX)
+    return CheckpointStatus(
+        saved,
+        sum(max(0, bounds.end[partition] - offset) for partition, offset in cursor.items()),
+        lag,
+        await _next_time(log, start, bounds.end),
+        sum(start[partition] - offset for partition, offset in cursor.items()),
+        parked,
+    )
+
+
+async def _next_time(log: Log, cursor: Mapping[int, int], end: Mapping[int, int]) -> float | None:
+    times: list[float] = []
+    for partition, offset in cursor.items():
+        if offset < end[partition]:
+            pages = await log.read({partition: offset}, 1)
+            times += [moment for page in pages if (moment := time_in(page.rows[0])) is not None]
+    return min(times, default=None)
+
+
+class Move(NamedTuple):
+    """A checkpoint to be moved: from where to where, and what that means for its consumer.
+
+    `again` events come again, `skipped` ones are never handed out; of the topic `topic` alone where `counted`, of any
+    topic otherwise.
+    """
+
+    saved: Saved
+    to: Cursor
+    again: int
+    skipped: int
+    counted: bool
+
+
+async def find_checkpoint(journal: AsyncJournal, name: str) -> Saved | None:
+    """The checkpoint of that name that counts; None if there is none."""
+    log = await journal.open()
+    bounds = await log.bounds()
+    partition = log.partition_of(name)
+    return await standing_checkpoint(log, name, bounds.first[partition], bounds.end[partition])
+
+
+async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) -> Move:
+    """What it means to move a checkpoint; `ValueError` if `to` is not a place in the journal."""
+    log = await journal.open()
+    bounds = await log.bounds()
+    _check_target(bounds, to)
+    target = Cursor({**bounds.first, **saved.cursor, **to})
+    forward = {p: offset for p, offset in saved.cursor.items() if offset < target[p]}
+    backward = {p: offset for p, offset in target.items() if offset < saved.cursor.get(p, 0)}
+    again = await _count(log, backward, {p: saved.cursor[p] for p in backward}, saved.topic)
+    present = {p: max(offset, bounds.first[p]) for p, offset in forward.items()}
+    skipped = await _count(log, present, target, saved.topic)
+    return Move(saved, target, again.events, skipped.events, again.counted and skipped.counted)
+
+
+class _Counted(NamedTuple):
+    events: int
+    counted: bool
+
+
+async def _count(log: Log, start: Mapping[int, int], end: Mapping[int, int], topic: str | None) -> _Counted:
+    everything = sum(max(0, end[partition] - offset) for partition, offset in start.items())
+    if topic is None:
+        return _Counted(everything, counted=False)
+    of_topic = await count_ahead(log, start, end, Topic(topic), None, max(LAG_EVENTS_MAX, everything))
+    assert of_topic is not None, "the limit is as high as the count"
+    return _Counted(of_topic, counted=True)
+
+
+def _check_target(bounds: Bounds, to: Mapping[int, int]) -> None:
+    for partition, offset in to.items():
+        if partition not in bounds.end:
+            raise ValueError(f"the journal has no partition {partition}; it has {', '.join(map(str, bounds.end))}")
+        if not bounds.first[partition] <= offset <= bounds.end[partition]:
+            raise ValueError(
+                f"partition {partition} holds the offsets {bounds.first[partition]} to {bounds.end[partition]}; "
+                f"{offset} is not among them"
+            )
+
+
+async def move_checkpoint(journal: AsyncJournal, move: Move, by: str) -> Event:
+    """Move it: a consumer that is started from now on goes on there, one that runs is told and ends."""
+    name = move.saved.name
+    return await journal.append(CHECKPOINTED, reset_context(name, move.to, by, move.saved.topic), key=name)
+
+
+# --- parked events --------------------------------------------------------------------------------------------------
+
+
+async def parked_events(journal: AsyncJournal, name: str) -> list[Parked]:
+    """The events parked under a name, in the order in which they were parked."""
+    log = await journal.open()
+    bounds = await log.bounds()
+    partition = log.partition_of(name)
+    fold = ParkedEvents()
+    async for event in control_events(log, partition, bounds.first[partition], bounds.end[partition]):
+        if event.key == name:
+            fold.apply(event)
+    return sorted(fold.parked.get(name, {}).values(), key=lambda parked: parked.stands_at)
+
+
+def chosen(parked: Sequence[Parked], positions: Sequence[Position]) -> list[Parked]:
+    """Those at these positions, all if none is named; `ValueError` names a position at which nothing is parked."""
+    if not positions:
+        return list(parked)
+    by_position = {one.position: one for one in parked}
+    missing = [position_text(position) for position in positions if position not in by_position]
+    if missing:
+        raise ValueError(
+            f"no event is parked at {', '.join(missing)}; parked are "
+            f"{', '.join(map(position_text, by_position)) or 'none'}"
+        )
+    return [by_position[position] for position in dict.fromkeys(positions)]
+
+
+async def replay(journal: AsyncJournal, parked: Parked, by: str) -> Event:
+    """Have the consumer of that checkpoint hand the event out again: the one that runs, or else the next one."""
+    context: dict[str, Any] = {
+        "name": parked.name,
+        "position": position_text(parked.position),
+        "event": parked.context["event"],
+        "by": by,
+    }
+    return (await journal.append_drafts([draft(REPLAYED, context, parked.name)]))[0]
+
+
+async def drop(journal: AsyncJournal, parked: Parked, by: str, why: str = "") -> Event:
+    """Give the event up: it is not handed out again."""
+    context = {"name": parked.name, "position": position_text(parked.position), "by": by, "why": why}
+    return await journal.append(DROPPED, context, key=parked.name)

@@ -1,0 +1,92 @@
+"""Reading the events about checkpoints out of a log, and counting what lies ahead of a cursor."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import msgspec
+
+from ...journal.event import Event, readable
+from ...journal.log import Log
+from ..topic import Topic
+from .records import CONTROL_NAMES, Saved, saved_of, standing
+
+_MARK: Final = b'"consumer.'
+_STEP_EVENTS: Final = 2_000
+_FIRST_WINDOW_EVENTS: Final = 500
+
+
+async def control_events(log: Log, partition: int, start: int, end: int) -> AsyncIterator[Event]:
+    """The events about checkpoints in a stretch of a partition, in log order; what is no event is passed over."""
+    while start < end:
+        pages = await log.read({partition: start}, min(_STEP_EVENTS, end - start))
+        if not pages:
+            return
+        marked = [
+            (offset, row)
+            for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True)
+            if _MARK in row and offset < end  # most rows are not worth decoding
+        ]
+        events, _ = readable([row for _, row in marked], partition, [offset for offset, _ in marked], contexts=True)
+        for event in events:
+            if event.name in CONTROL_NAMES:
+                yield event
+        start = pages[0].next_offset
+
+
+async def standing_checkpoint(log: Log, name: str, first: int, end: int) -> Saved | None:
+    """The checkpoint of that name that counts; None if there is none.
+
+    It is looked for from the end of its partition back, so finding it costs about what the consumer has left to read.
+    """
+    partition = log.partition_of(name)
+    saves: list[Saved] = []
+    upper, width = end, _FIRST_WINDOW_EVENTS
+    while upper > first:
+        lower = max(first, upper - width)
+        found = [saved_of(event) async for event in control_events(log, partition, lower, upper) if event.key == name]
+        saves = [saved for saved in found if saved is not None] + saves
+        if saves and (saves[-1].reset or saves[-1].after is None or saves[-1].after >= lower):
+            break  # a reset that the newest one did not know of would have been among these
+        upper, width = lower, 2 * width
+    return standing(saves)
+
+
+class _Head(msgspec.Struct, gc=False):
+    name: str
+    key: str | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(_Head)
+
+
+async def count_ahead(
+    log: Log, cursor: Mapping[int, int], end: Mapping[int, int], topic: Topic, key: str | None, most: int
+) -> int | None:
+    """How many events of this topic and key lie between `cursor` and `end`, checkpoints and the like left out.
+
+    None if more than `most` events of any kind would have to be looked at.
+    """
+    if sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items()) > most:
+        return None
+    count = 0
+    for partition, start in cursor.items():
+        offset, stop = start, end.get(partition, 0)
+        while offset < stop:
+            pages = await log.read({partition: offset}, min(_STEP_EVENTS, stop - offset))
+            if not pages:
+                break
+            page = pages[0]
+            rows = [row for at, row in zip(page.offsets, page.rows, strict=True) if at < stop]
+            count += sum(_counts(row, topic, key) for row in rows)
+            offset = page.next_offset
+    return count
+
+
+def _counts(row: bytes, topic: Topic, key: str | None) -> bool:
+    try:
+        head = _decoder.decode(row)
+    except msgspec.MsgspecError:
+        return False
+    if head.name in CONTROL_NAMES and topic.prefix.split(".")[0] != "consumer":
+        return False
+    return topic[head.name] and (key is None or head.key == key)

@@ -1,0 +1,165 @@
+"""Parking: a consumer goes on without an event at which its callback keeps failing, and the event waits aside."""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from ..journal.asynchronous import AsyncJournal
+from ..journal.cursor import Cursor, Position
+from ..journal.errors import AppendInDoubt, HistoryTruncated, InvalidEvent
+from ..journal.event import Draft, draft
+from ..journal.limits import (
+    APPEND_REPEATS_MAX,
+    PARK_ATTEMPTS_DEFAULT,
+    PARK_ATTEMPTS_MAX,
+    PARK_BACKOFF_SECONDS,
+    PARK_BACKOFF_SECONDS_MAX,
+    PARKED_EVENT_BYTES_MAX,
+    PARKED_TEXT_CHARS_MAX,
+    PARKED_TRACEBACK_CHARS_MAX,
+)
+from .checkpoint import JournalCheckpoint
+from .checkpoints.records import PARKED, position_text
+from .checkpoints.session import CheckpointSession
+from .event import JournalEventBase, event_from_entry
+
+logger = logging.getLogger("journeyman")
+
+PARK: Final = "park"
+RAISE: Final = "raise"
+
+# What a consumer does when its callback fails: end the delivery and raise, the same and tell, or park the event.
+OnError = Callable[[BaseException], object] | str | None
+
+
+class Parking:
+    """How often a callback is tried with one event, how long in between, and what parks the event then."""
+
+    def __init__(self, attempts: int) -> None:
+        self.attempts = attempts
+
+    def waits(self) -> Iterator[float]:
+        """The seconds to wait before each further attempt: twice as long each time, up to a limit."""
+        wait = PARK_BACKOFF_SECONDS
+        for _ in range(self.attempts - 1):
+            yield wait
+            wait = min(2 * wait, PARK_BACKOFF_SECONDS_MAX)
+
+    def can_park(self, event: JournalEventBase | None, error: BaseException) -> bool:
+        """Whether this failure is one of the event: not an interruption, and of an event that has a position."""
+        return isinstance(error, Exception) and event is not None and event.position is not None
+
+    async def park(
+        self,
+        journal: AsyncJournal,
+        session: CheckpointSession,
+        cursor: Cursor,
+        event: JournalEventBase,
+        error: BaseException,
+    ) -> None:
+        """Park the event and move the checkpoint past it, in one append: both become durable, or neither."""
+        position = event.position
+        assert position is not None
+        context: dict[str, Any] = {
+            "name": session.name,
+            "position": position_text(position),
+            "attempts": self.attempts,
+            "error": _details(error),
+            "consumer": session.consumer,
+            "event": await _recorded(journal, event, position),
+        }
+        try:
+            parked = draft(PARKED, context, session.name)
+        except InvalidEvent:  # its context lies so deep that it cannot lie deeper: as text it is flat
+            parked = draft(PARKED, {**context, "event": context["event"].contents.decode()}, session.name)
+        await _append(journal, [parked, session.draft(cursor)])
+
+
+async def _append(journal: AsyncJournal, drafts: list[Draft]) -> None:
+    """Append them; where the fate of the append is unknown, hand them in again, which never doubles them."""
+    for _ in range(APPEND_REPEATS_MAX):
+        try:
+            await journal.append_drafts(drafts)
+        except AppendInDoubt:
+            continue
+        return
+    await journal.append_drafts(drafts)
+
+
+async def _recorded(journal: AsyncJournal, event: JournalEventBase, position: Position) -> orjson.Fragment:
+    """The event as JSON, as it stands in the journal; where it has been removed, as the consumer was handed it."""
+    log = await journal.open()
+    try:
+        pages = await log.read({position.partition: position.offset}, 1)
+    except HistoryTruncated:
+        pages = []
+    if pages and pages[0].offsets[0] == position.offset:
+        row = pages[0].rows[0]
+    else:
+        row = msgspec.json.encode(event_from_entry(event))
+    if len(row) > PARKED_EVENT_BYTES_MAX:
+        raise ValueError(
+            f"the event at {position_text(position)} takes {len(row):,} bytes; an event of more than "
+            f"PARKED_EVENT_BYTES_MAX = {PARKED_EVENT_BYTES_MAX:,} cannot be parked"
+        )
+    return orjson.Fragment(row)
+
+
+def _details(error: BaseException) -> dict[str, str]:
+    """Name, text and traceback of an exception, within limits; an exception's own code may fail in any way."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    trace = _shown(lambda: "".join(traceback.format_exception(error)))
+    return {
+        "name": name[:PARKED_TEXT_CHARS_MAX],
+        "text": _shown(lambda: str(error))[:PARKED_TEXT_CHARS_MAX],
+        "traceback": trace[-PARKED_TRACEBACK_CHARS_MAX:],
+    }
+
+
+def _shown(text: Callable[[], str]) -> str:
+    try:
+        return text().encode("utf-8", "replace").decode()
+    except Exception:
+        return "(cannot be shown)"
+
+
+def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
+    """Log that an event was parked."""
+    assert event.position is not None
+    logger.warning(
+        "the consumer %r parked the event %s at %s after %d failed attempts and goes on: %s: %.200s",
+        name,
+        event.name,
+        position_text(event.position),
+        attempts,
+        type(error).__name__,
+        _shown(lambda: str(error)),
+    )
+
+
+def checked_parking(
+    on_error: OnError, attempts: int | None, checkpoint: object, kind: str
+) -> tuple[Parking | None, Callable[[BaseException], object] | None]:
+    """How to park, None unless it was asked for; and what is called with an error that ends the delivery."""
+    if on_error is not None and not callable(on_error) and on_error not in (PARK, RAISE):
+        raise ValueError(
+            f"on_error is 'raise' (the default), 'park', or something to call with the error; got {on_error!r:.80}"
+        )
+    if on_error != PARK:
+        if attempts is not None:
+            raise ValueError("attempts says how often a callback is tried before its event is parked: on_error='park'")
+        return None, on_error if callable(on_error) else None
+    if not isinstance(checkpoint, JournalCheckpoint):
+        raise TypeError(
+            f"on_error='park' keeps events under the name of a checkpoint in the journal: make the {kind} with "
+            f"checkpoint='a-name', got {checkpoint!r:.80}"
+        )
+    attempts = PARK_ATTEMPTS_DEFAULT if attempts is None else attempts
+    if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= PARK_ATTEMPTS_MAX:
+        raise ValueError(f"attempts is a whole number from 1 to {PARK_ATTEMPTS_MAX:,}, got {attempts!r:.80}")
+    return Parking(attempts), None
