@@ -64,18 +64,19 @@ class Parking:
         """Park the event and move the checkpoint past it, in one append: both become durable, or neither."""
         position = event.position
         assert position is not None
+        row = await _recorded(journal, event, position)
         context: dict[str, Any] = {
             "name": session.name,
             "position": position_text(position),
             "attempts": self.attempts,
             "error": _details(error),
             "consumer": session.consumer,
-            "event": await _recorded(journal, event, position),
+            "event": orjson.Fragment(row),
         }
         try:
             parked = draft(PARKED, context, session.name)
         except InvalidEvent:  # its context lies so deep that it cannot lie deeper: as text it is flat
-            parked = draft(PARKED, {**context, "event": context["event"].contents.decode()}, session.name)
+            parked = draft(PARKED, {**context, "event": row.decode()}, session.name)
         await _append(journal, [parked, session.draft(cursor)])
 
 
@@ -90,7 +91,7 @@ async def _append(journal: AsyncJournal, drafts: list[Draft]) -> None:
     await journal.append_drafts(drafts)
 
 
-async def _recorded(journal: AsyncJournal, event: JournalEventBase, position: Position) -> orjson.Fragment:
+async def _recorded(journal: AsyncJournal, event: JournalEventBase, position: Position) -> bytes:
     """The event as JSON, as it stands in the journal; where it has been removed, as the consumer was handed it."""
     log = await journal.open()
     try:
@@ -106,7 +107,7 @@ async def _recorded(journal: AsyncJournal, event: JournalEventBase, position: Po
             f"the event at {position_text(position)} takes {len(row):,} bytes; an event of more than "
             f"PARKED_EVENT_BYTES_MAX = {PARKED_EVENT_BYTES_MAX:,} cannot be parked"
         )
-    return orjson.Fragment(row)
+    return row
 
 
 def _details(error: BaseException) -> dict[str, str]:

@@ -13,7 +13,12 @@ from journeyman.consumers.checkpoints.operations import chosen, drop, parked_eve
 from journeyman.consumers.checkpoints.records import Parked
 from journeyman.consumers.files.carrying import carry
 from journeyman.journal import AsyncJournal, Draft, Journal
-from journeyman.journal.limits import PARK_ATTEMPTS_DEFAULT, PARKED_EVENT_BYTES_MAX, PARKED_TEXT_CHARS_MAX
+from journeyman.journal.limits import (
+    CONTEXT_DEPTH_MAX,
+    PARK_ATTEMPTS_DEFAULT,
+    PARKED_EVENT_BYTES_MAX,
+    PARKED_TEXT_CHARS_MAX,
+)
 from waiting import reached, wait_until
 
 PATIENCE = 30.0
@@ -341,3 +346,23 @@ def test_options_of_parking_are_checked(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="too much"):
             consumer.join(PATIENCE)
         consumer.close()
+
+
+def test_event_at_the_limit_of_depth_is_parked_and_replayed() -> None:
+    with Journal("memory://") as journal:
+        deep: Any = {"n": 1}
+        for _ in range(CONTEXT_DEPTH_MAX - 2):
+            deep = {"deep": deep}
+        journal.append("order.paid", {"n": 1, "deep": deep})
+        consumer = JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
+        consumer.set_callback(Failing(1)).start()
+        consumer.stop()
+        consumer.join(PATIENCE)
+        consumer.close()
+        (one,) = parked_in(journal)
+        assert one.event["context"] == {"n": 1, "deep": deep}
+        journal.run(replay(journal.asynchronous, one, "ada@host"))
+        with JournalConsumer(journal, "order", checkpoint="billing") as reader:
+            event = reader.poll(PATIENCE)
+            assert event is not None
+            assert event.context == {"n": 1, "deep": deep}
