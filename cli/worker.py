@@ -31,6 +31,7 @@ from ..workers.rules.selection import Selection
 from ..workers.settings import Settings, Statistics, Subset, processes_default
 from ..workers.task import MECHANISMS, Task
 from .failures import BadInput, tell
+from .init_process import leave_duties_of_first_process
 from .opening import shared_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
 
@@ -218,6 +219,7 @@ def worker(
 
     130: a second signal ended it at once. Nothing is lost.
     """
+    leave_duties_of_first_process()
     configure_logging(log_level)
     settings = Settings(
         queues=_subset(queues, subset),

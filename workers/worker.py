@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.limits import FORCED_EXIT_SECONDS, LET_GO_SECONDS
+from ..journal.portal import keep_for_ever
 from ..journal.url import shown
 from .broker import bind_all
 from .errors import LoopStopped, MultipleBrokersError
@@ -123,15 +124,12 @@ def run_to_its_end(main: Coroutine[Any, Any, T], in_loop: Callable[[], str]) -> 
             loop.close()
 
 
-_refusing: Final[set["asyncio.Task[Any]"]] = set()  # kept, so that nobody complains of their destruction
-
-
 def _let_go(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.wait(tasks, timeout=LET_GO_SECONDS))
-        _refusing.update(task for task in tasks if not task.done())
+        keep_for_ever(*(task for task in tasks if not task.done()))  # asyncio complains of those that are destroyed
     with suppress(TimeoutError):
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), LET_GO_SECONDS))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ...journal.limits import WORKER_TASKS_CHARS_MAX
 from ..rules.facts import FactContext
 from ..rules.selection import Selection
+from .machine import machine
 
 
 def joining(
@@ -26,6 +27,7 @@ def joining(
         worker=worker,
         host=socket.gethostname(),
         pid=os.getpid(),
+        machine=machine(),
         lease_ms=lease_ms,
         tasks=named,
         more_tasks=left_out,
@@ -41,7 +43,7 @@ def joining(
     return fact, orjson.dumps(said)
 
 
-_SAID = ("worker", "host", "pid", "lease_ms", "slots", "queues", "tasks")
+_SAID = ("worker", "host", "pid", "machine", "lease_ms", "slots", "queues", "tasks")
 
 
 def bounded(tasks: Iterable[str]) -> tuple[tuple[str, ...], int]:

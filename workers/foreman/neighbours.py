@@ -1,8 +1,9 @@
 """Workers of this machine that ended without leaving: their sessions hold nothing, so no lease ends them.
 
 A session that holds claims is watched by its silence, as every machine can; an idle one is silent by nature. But it can
-be asked whether a process of the own machine still exists. Should the answer be wrong (another name space of processes
-under the same host name), a living worker reads its own expiry and joins anew, and nothing was taken from it.
+be asked whether a process of the own machine still exists: one that can see the same process ids. Sessions of older
+versions say only their host. Should the answer be wrong there, a living worker reads its own expiry and joins anew, and
+nothing was taken from it.
 """
 
 import os
@@ -11,13 +12,15 @@ from collections.abc import Iterable, Iterator
 
 from ..rules.decide import Expire
 from ..rules.state import SessionState
+from .machine import machine
 
 
 def departed(sessions: Iterable[SessionState], own: frozenset[str]) -> Iterator[Expire]:
     """The end of each session without claims whose process is gone from this machine."""
-    host = socket.gethostname()
+    host, here = socket.gethostname(), machine()
     for session in sessions:
-        if session.worker in own or session.claims or session.host != host:
+        is_here = session.machine == here if session.machine else session.host == host
+        if session.worker in own or session.claims or not is_here:
             continue
         if not _exists(session.pid):
             yield Expire(session.partition, session.worker, session.last)

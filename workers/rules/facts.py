@@ -53,6 +53,7 @@ class FactContext(TaskContext, gc=False):
     lease_ms: Whole = 0
     host: str = ""
     pid: Whole = 0
+    machine: str = ""
     tasks: tuple[str, ...] | None = None
     more_tasks: Whole = 0
     queues: tuple[str, ...] | None = None

@@ -153,7 +153,8 @@ class SessionState(msgspec.Struct):
 
     What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
     it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once,
-    `selection` what else it said of which tasks it claims and in which order.
+    `selection` what else it said of which tasks it claims and in which order, `machine` among which processes its `pid`
+    is one (empty: it did not say).
     """
 
     worker: str
@@ -168,6 +169,7 @@ class SessionState(msgspec.Struct):
     queues: tuple[str, ...] | None = None
     slots: int = 0
     selection: Selection | None = None
+    machine: str = ""
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
     def knows(self, task_name: str) -> bool:

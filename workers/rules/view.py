@@ -436,6 +436,7 @@ class TaskView(View):
             context.queues,
             context.slots,
             context.selection,
+            context.machine,
         )
         self._sessions_changed()
         return _ACCEPTED

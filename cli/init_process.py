@@ -1,0 +1,62 @@
+"""The duties of a first process: a worker that is one, in a container for example, leaves them to a parent of its own.
+
+The kernel hands every orphan to the first process, and one that is not waited for stays as a zombie. So the worker runs
+in a child, and the first process does nothing but pass signals on, wait for what ends, and end with the worker.
+"""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Final, NoReturn
+
+_FIRST_PROCESS: Final = 1
+_PASSED_ON: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCONT,
+)
+
+
+def leave_duties_of_first_process() -> None:
+    """Go on in a child if this is the first process of its system; must be called before any thread is started."""
+    if os.getpid() != _FIRST_PROCESS:
+        return
+    awaited = {*_PASSED_ON, signal.SIGCHLD}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    child = os.fork()
+    if child:
+        _attend(child, awaited)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _attend(child: int, awaited: set[signal.Signals]) -> NoReturn:
+    while True:
+        number = signal.sigwait(awaited)
+        if number != signal.SIGCHLD:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+            continue
+        status = _reap(child)
+        if status is not None:
+            os._exit(status if status >= 0 else 128 - status)  # as a shell tells that it was a signal
+
+
+def _reap(child: int) -> int | None:
+    """Wait for all that have ended; the exit status of `child`, if it is among them."""
+    ended: int | None = None
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            if pid == child:
+                ended = os.waitstatus_to_exitcode(status)
+    return ended
