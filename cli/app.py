@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from . import parked as _parked  # noqa: F401 - it adds its commands to `consumers`
 from .compact import compact_history
+from .consumers import consumers
 from .demo import demo
 from .export import export_lines
 from .failures import EXIT_INTERRUPTED, report
@@ -53,6 +55,7 @@ for command in (worker, tail, history, why, status, demo):
 app.command("export")(export_lines)
 app.command("import")(import_lines)
 app.command("compact")(compact_history)
+app.add_typer(consumers, name="consumers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

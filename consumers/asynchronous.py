@@ -189,11 +189,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
 
     async def statistics(self) -> Statistics:
         """How the consumer is doing; asks the journal where its end is."""
-        stream, delivered = self._started("statistics"), self._backlog.delivered
-        cursor = self._backlog.cursor(stream.settled)
-        rate = delivered / max(1e-9, time.monotonic() - self._started_at)
-        lag = await stream.lag(cursor)
-        return Statistics(delivered, rate, lag, stream.progress(cursor), stream.bad_records.count)
+        return await self._statistics()
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 

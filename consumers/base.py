@@ -247,12 +247,8 @@ class JournalConsumerBase(ConsumerCourse):
 
     def statistics(self) -> Statistics:
         """How the consumer is doing; asks the journal where its end is."""
-        stream, delivered = self._started("statistics"), self._backlog.delivered
-        cursor = self._backlog.cursor(stream.settled)
-        rate = delivered / max(1e-9, time.monotonic() - self._started_at)
-        return Statistics(
-            delivered, rate, self.journal.run(stream.lag(cursor)), stream.progress(cursor), stream.bad_records.count
-        )
+        self._started("statistics")
+        return self.journal.run(self._statistics())
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 

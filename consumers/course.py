@@ -7,6 +7,7 @@ from ..journal.errors import HistoryTruncated
 from .definition import ConsumerDefinition
 from .engine.backlog import Backlog
 from .engine.stream import Stream
+from .statistics import Statistics
 
 
 class ConsumerCourse(ConsumerDefinition):
@@ -67,6 +68,14 @@ class ConsumerCourse(ConsumerDefinition):
         await stream.rewind(cursor.advanced(bad.partition, bad.offset + 1))
         stream.settle()
         self._backlog.drop_batch()
+
+    async def _statistics(self) -> Statistics:
+        stream, delivered = self._started("statistics"), self._backlog.delivered
+        cursor = self._backlog.cursor(stream.settled)
+        rate = delivered / max(1e-9, time.monotonic() - self._started_at)
+        lag = await stream.lag(cursor)
+        bad = stream.bad_records.count
+        return Statistics(delivered, rate, lag.lag, stream.progress(cursor), bad, lag.ahead, lag.counted)
 
     @property
     def cursor(self) -> Cursor | None:

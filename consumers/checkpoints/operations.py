@@ -75,7 +75,7 @@ async def _status(log: Log, bounds: Bounds, saved: Saved, parked: int) -> Checkp
     start = {partition: max(offset, bounds.first[partition]) for partition, offset in cursor.items()}
     lag = None
     if saved.topic is not None:
-        lag = await count_ahead(log, start, bounds.end, Topic(saved.topic), None, LAG_EVENTS_MAX)
+        lag = await count_ahead(log, start, bounds.end, Topic(saved.topic), LAG_EVENTS_MAX)
     return CheckpointStatus(
         saved,
         sum(max(0, bounds.end[partition] - offset) for partition, offset in cursor.items()),
@@ -140,7 +140,7 @@ async def _count(log: Log, start: Mapping[int, int], end: Mapping[int, int], top
     everything = sum(max(0, end[partition] - offset) for partition, offset in start.items())
     if topic is None:
         return _Counted(everything, counted=False)
-    of_topic = await count_ahead(log, start, end, Topic(topic), None, max(LAG_EVENTS_MAX, everything))
+    of_topic = await count_ahead(log, start, end, Topic(topic), max(LAG_EVENTS_MAX, everything))
     assert of_topic is not None, "the limit is as high as the count"
     return _Counted(of_topic, counted=True)
 

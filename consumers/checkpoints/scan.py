@@ -60,11 +60,19 @@ _decoder: Final = msgspec.json.Decoder(_Head)
 
 
 async def count_ahead(
-    log: Log, cursor: Mapping[int, int], end: Mapping[int, int], topic: Topic, key: str | None, most: int
+    log: Log,
+    cursor: Mapping[int, int],
+    end: Mapping[int, int],
+    topic: Topic,
+    most: int,
+    *,
+    key: str | None = None,
+    control: bool = False,
 ) -> int | None:
-    """How many events of this topic and key lie between `cursor` and `end`, checkpoints and the like left out.
+    """How many events of this topic and key lie between `cursor` and `end`.
 
-    None if more than `most` events of any kind would have to be looked at.
+    Events about checkpoints count only with `control`, or if the topic asks for them. None if more than `most` events
+    of any kind would have to be looked at.
     """
     if sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items()) > most:
         return None
@@ -77,16 +85,16 @@ async def count_ahead(
                 break
             page = pages[0]
             rows = [row for at, row in zip(page.offsets, page.rows, strict=True) if at < stop]
-            count += sum(_counts(row, topic, key) for row in rows)
+            count += sum(_counts(row, topic, key, control) for row in rows)
             offset = page.next_offset
     return count
 
 
-def _counts(row: bytes, topic: Topic, key: str | None) -> bool:
+def _counts(row: bytes, topic: Topic, key: str | None, control: bool) -> bool:
     try:
         head = _decoder.decode(row)
     except msgspec.MsgspecError:
         return False
-    if head.name in CONTROL_NAMES and topic.prefix.split(".")[0] != "consumer":
+    if not control and head.name in CONTROL_NAMES and topic.prefix.split(".")[0] != "consumer":
         return False
     return topic[head.name] and (key is None or head.key == key)

@@ -13,11 +13,19 @@ from ...journal.asynchronous import AsyncJournal
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated, JournalError, UnreadableRecord
-from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, CONSUMER_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN, PAGE_EVENTS
+from ...journal.limits import (
+    CLOCK_SKEW_SECONDS_MAX,
+    CONSUMER_EVENTS_MAX,
+    LAG_EVENTS_MAX,
+    MERGE_PAGE_EVENTS_MIN,
+    PAGE_EVENTS,
+)
 from ...journal.log import Bounds, Log, Page
 from ..bad_records import BadRecords
+from ..checkpoints.scan import count_ahead
 from ..definition import ConsumerDefinition
 from ..responses import END_OF_HISTORY, JournalResponses
+from ..statistics import Lag
 from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
 from .beginning import beginning
 from .merge import Merge
@@ -150,10 +158,18 @@ class Stream:
         )
         return min(1.0, done / total)
 
-    async def lag(self, cursor: Mapping[int, int]) -> int:
+    async def lag(self, cursor: Mapping[int, int]) -> Lag:
         """How many events are in the log, in the partitions followed, that a consumer at `cursor` was not handed."""
-        end = (await self._journal.bounds()).end
-        return sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items())
+        end, definition = (await self._journal.bounds()).end, self._definition
+        ahead = sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items())
+        control = definition.checkpoint is None
+        if control and not definition.topic and definition.key is None:
+            return Lag(ahead, ahead, counted=True)
+        log = await self._journal.open()
+        lag = await count_ahead(
+            log, cursor, end, definition.covered, LAG_EVENTS_MAX, key=definition.key, control=control
+        )
+        return Lag(ahead if lag is None else lag, ahead, counted=lag is not None)
 
     @property
     def bad_record(self) -> UnreadableRecord | None:

@@ -303,3 +303,24 @@ def test_progress_and_lag(journal: Journal) -> None:
 def test_an_empty_history_is_all_behind(journal: Journal) -> None:
     with JournalConsumer(journal) as consumer:
         assert consumer.progress == 1.0
+
+
+def test_lag_counts_the_consumers_own_topic(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(journal, range(20))
+    fill(journal, range(1_000), "noise.made")
+    with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
+        for _ in range(5):
+            consumer.poll(PATIENCE)
+        consumer.commit()
+        statistics = consumer.statistics()
+        assert (statistics.lag, statistics.lag_counted) == (15, True)
+        assert statistics.ahead == 1_016
+        monkeypatch.setattr("journeyman.consumers.engine.stream.LAG_EVENTS_MAX", 1_000)
+        statistics = consumer.statistics()
+        assert (statistics.lag, statistics.lag_counted, statistics.ahead) == (1_016, False, 1_016)
+    monkeypatch.undo()
+    with JournalConsumer(journal, key="3") as consumer:
+        assert consumer.statistics().lag == 204
+    with JournalConsumer(journal) as consumer:
+        statistics = consumer.statistics()
+        assert (statistics.lag, statistics.lag_counted, statistics.ahead) == (1_021, True, 1_021)

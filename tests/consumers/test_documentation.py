@@ -2,7 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,19 @@ def test_the_examples_print_what_the_document_says(tmp_path: Path, monkeypatch: 
             exec(compile(block, "docs/consumers.md", "exec"), namespace)
         printed = output.getvalue()
     namespace["totals"].close()
+    commands = "".join(re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)).splitlines()
+    assert len(commands) > 5
+    for command in commands:
+        _, *arguments = shlex.split(command)
+        done = subprocess.run(
+            [sys.executable, "-m", "journeyman", *arguments],
+            env=os.environ | {"JOURNEYMAN_JOURNAL": "sqlite:///shop.db"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def test_every_point_has_a_decision_and_its_tests_are_there() -> None:

@@ -1,0 +1,273 @@
+"""`journeyman consumers`: how far the consumers with a checkpoint have come; moving a checkpoint."""
+
+import getpass
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import orjson
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ..consumers.checkpoints.operations import (
+    CheckpointStatus,
+    Move,
+    checkpoint_statuses,
+    find_checkpoint,
+    move_checkpoint,
+    plan_move,
+)
+from ..consumers.checkpoints.records import Saved
+from ..consumers.views.as_of import cursor_at
+from ..journal.cursor import Cursor
+from ..journal.synchronous import Journal
+from ..workers.inspection.wording import age, listing, number
+from .failures import BadInput, quiet_when_nobody_reads
+from .moments import parse_moment
+from .opening import existing_journal
+from .options import JournalURL, Level, LogLevel, configure_logging
+from .screen import console_for, printable, show, when
+
+consumers = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+
+ConsumerName = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.", show_default=False)]
+AsJSON = Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what cannot be undone.")]
+
+_CURSOR: Final = re.compile(r"\d+:\d+[0-9a-zA-Z:,@~.-]*")
+# A consumer that has saved within so many seconds probably still runs.
+_RUNS_SECONDS: Final = 60.0
+
+
+@consumers.callback()
+def list_consumers(
+    context: typer.Context,
+    journal: JournalURL = None,
+    as_json: AsJSON = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Show the checkpoints of the journal's consumers: how old each is, and what its consumer has still to read.
+
+    Lag counts the events of the consumer's own topic that it has not been handed, exactly where at most 10,000 events
+    of any kind lie ahead; ahead counts those of any kind. Next is the time of the oldest of them.
+
+    [bold]Examples[/bold]
+
+    journeyman consumers --journal sqlite:///shop.db
+
+    journeyman consumers --json | jq '.consumers[] | select(.age_seconds > 600) | .name'
+
+    journeyman consumers reset billing --to 2026-11-21T09:00 --dry-run
+
+    journeyman consumers parked billing
+
+    Exit status: 0; 1 if the journal cannot be used.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    configure_logging(log_level)
+    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+        statuses = opened.run(checkpoint_statuses(opened.asynchronous))
+        now = time.time()
+        if as_json:
+            print(orjson.dumps({"consumers": [_as_json(status, now) for status in statuses]}).decode())
+        elif statuses:
+            _show_statuses(statuses, now)
+        else:
+            print(f"no consumer has saved a checkpoint in {opened.url}")
+
+
+def _as_json(status: CheckpointStatus, now: float) -> dict[str, object]:
+    saved = status.saved
+    return {
+        "name": saved.name,
+        "saved_at": saved.timestamp,
+        "age_seconds": max(0.0, now - saved.timestamp),
+        "cursor": str(saved.cursor),
+        "topic": saved.topic,
+        "consumer": saved.consumer or None,
+        "reset_by": saved.by or None,
+        "lag": status.lag,
+        "ahead": status.ahead,
+        "next_at": status.next_time,
+        "removed": status.removed,
+        "parked": status.parked,
+    }
+
+
+_COLUMNS: Final = (
+    ("consumer", "left"),
+    ("saved", "right"),
+    ("lag", "right"),
+    ("ahead", "right"),
+    ("next", "left"),
+    ("parked", "right"),
+    ("topic", "left"),
+    ("stands at", "left"),
+    ("saved by", "left"),
+)
+
+
+def _show_statuses(statuses: Sequence[CheckpointStatus], now: float) -> None:
+    show(console_for(), table(_COLUMNS, [_row(status, now) for status in statuses]))
+    for status in statuses:
+        if status.removed:
+            print(
+                f"! {number(status.removed, 'event')} that {printable(status.saved.name)} has not been handed "
+                "were removed by retention: it is refused when it starts"
+            )
+
+
+def _row(status: CheckpointStatus, now: float) -> list[str]:
+    saved = status.saved
+    return [
+        saved.name,
+        f"{age(now - saved.timestamp)} ago",
+        "not counted" if status.lag is None else f"{status.lag:,}",
+        f"{status.ahead:,}",
+        "-" if status.next_time is None else when(status.next_time),
+        f"{status.parked:,}",
+        "not known" if saved.topic is None else saved.topic or "all",
+        str(saved.cursor),
+        f"{saved.by} (reset)" if saved.reset else saved.consumer or "not known",
+    ]
+
+
+def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> Table:
+    """A table without lines; nothing in it steers the terminal."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name, justify in columns:
+        made.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*(Text(printable(cell)) for cell in row))
+    return made
+
+
+@consumers.command("reset")
+def reset(
+    name: ConsumerName,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="PLACE",
+            help="beginning, end, a time such as 2026-11-21T09:00 or 2h (events later than it come next), or a cursor "
+            "such as 0:42.",
+            show_default=False,
+        ),
+    ],
+    journal: JournalURL = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many events come again or are skipped; move nothing.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJSON = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Move a checkpoint: its consumer goes on there when it is started next.
+
+    A consumer that runs meanwhile ends with CheckpointMoved as it reads of the reset, and what it saves behind the
+    reset does not count. Before events are skipped you are asked.
+
+    [bold]Examples[/bold]
+
+    journeyman consumers reset billing --to 2h --dry-run
+
+    journeyman consumers reset billing --to end --yes
+
+    Exit status: 0; 1 if the journal cannot be used; 2 if there is no such checkpoint or place.
+    """
+    configure_logging(log_level)
+    with existing_journal(journal) as opened:
+        saved = found_checkpoint(opened, name)
+        try:
+            move = opened.run(plan_move(opened.asynchronous, saved, _target(opened, to)))
+        except ValueError as error:
+            raise BadInput(f"--to {to}: {error}") from None
+        if not dry_run:
+            if move.skipped and not yes:
+                _ask(move)
+            opened.run(move_checkpoint(opened.asynchronous, move, operator()))
+        _say_move(move, dry_run=dry_run, as_json=as_json)
+
+
+def found_checkpoint(journal: Journal, name: str) -> Saved:
+    """The checkpoint of that name; `BadInput` names those there are."""
+    saved = journal.run(find_checkpoint(journal.asynchronous, name))
+    if saved is None:
+        known = [each.saved.name for each in journal.run(checkpoint_statuses(journal.asynchronous))]
+        raise BadInput(
+            f"no consumer has saved a checkpoint named {name!r} in {journal.url}; there are {listing(known)}"
+        )
+    return saved
+
+
+def _target(journal: Journal, to: str) -> Mapping[int, int]:
+    if to == "beginning":
+        return journal.bounds().first
+    if to == "end":
+        return journal.bounds().end
+    if _CURSOR.fullmatch(to):
+        return Cursor.parse(to)
+    now = time.time()
+    moment = parse_moment(to, now, "--to (beginning, end, a cursor such as 0:42, or a time)")
+    if moment > now:
+        raise BadInput(f"--to takes a moment of the past, and {to!r} lies ahead; 'end' skips what there is by now")
+    log = journal.run(journal.asynchronous.open())
+    return journal.run(cursor_at(log, moment))
+
+
+def operator() -> str:
+    """The person or account that runs the command, as user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _ask(move: Move) -> None:
+    confirm(f"The consumer {printable(move.saved.name)} skips {_events(move, move.skipped)}. Move its checkpoint?")
+
+
+def confirm(question: str) -> None:
+    """Go on after a yes; without a terminal to ask on, `--yes` has to be given."""
+    if not sys.stdin.isatty():
+        raise BadInput(f"{question} Say --yes to do it: there is no terminal to ask on")
+    if not typer.confirm(question):
+        raise typer.Abort
+
+
+def _events(move: Move, count: int) -> str:
+    kind = f" of the topic {move.saved.topic}" if move.counted and move.saved.topic else ""
+    return f"{number(count, 'event')}{kind}"
+
+
+def _say_move(move: Move, *, dry_run: bool, as_json: bool) -> None:
+    saved = move.saved
+    if as_json:
+        said = {
+            "name": saved.name,
+            "from": str(saved.cursor),
+            "to": str(move.to),
+            "again": move.again,
+            "skipped": move.skipped,
+            "counted_topic": saved.topic if move.counted else None,
+            "moved": not dry_run,
+        }
+        print(orjson.dumps(said).decode())
+        return
+    verb = "would move" if dry_run else "moved"
+    print(f"{verb} the checkpoint {printable(saved.name)} from {saved.cursor} to {move.to}")
+    print(f"{_events(move, move.again)} come again, {_events(move, move.skipped)} are skipped")
+    since = time.time() - saved.timestamp
+    if not dry_run and since < _RUNS_SECONDS and not saved.reset:
+        print(
+            f"its consumer saved {age(since)} ago, so it may be running: it ends with CheckpointMoved as it reads of "
+            "this, and goes on there when it is started again"
+        )
