@@ -7,15 +7,21 @@ A process that is stopped (SIGSTOP, a debugger, a frozen container) while it hol
 goes on or ends; so the lock is held for a commit and nothing else, and whoever waits too long is told who holds it.
 """
 
+import ctypes
 import fcntl
 import os
 import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from ..errors import JournalUnavailable
 from ..forking import tell_of_forks
+
+# The system's own function: `fcntl.flock` raises an audit event, so Python code runs inside it wherever a program has
+# an audit hook, and an interrupt there would keep the lock from being given back.
+_flock: Final[Callable[[int, int], object]] = ctypes.CDLL(None).flock
 
 
 class WriteLock:
@@ -34,7 +40,7 @@ class WriteLock:
         self._let_go = weakref.finalize(self, os.close, self._descriptor)
         self._let_go.atexit = False  # somebody may still be at a commit then, and the system closes it just as well
         # One call in C: nothing comes in between where it is called to give the lock back. Done twice it is harmless.
-        self.release: Callable[[], object] = partial(fcntl.flock, self._descriptor, fcntl.LOCK_UN)
+        self.release: Callable[[], object] = partial(_flock, self._descriptor, fcntl.LOCK_UN)
         tell_of_forks(self)
 
     def try_acquire(self) -> bool:
