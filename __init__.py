@@ -36,6 +36,7 @@ from .journal import (
     NotAJournal,
     Position,
     UnreadableRecord,
+    UnsafeAccess,
     UnsafeTopic,
 )
 from .workers import (
@@ -119,5 +120,6 @@ __all__ = [
     "TaskFailedError",
     "TaskNameCollisionError",
     "UnsafeTopic",
+    "UnsafeAccess",
     "ValidationError",
 ]

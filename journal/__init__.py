@@ -16,6 +16,7 @@ from .errors import (
     JournalUnavailable,
     NotAJournal,
     UnreadableRecord,
+    UnsafeAccess,
     UnsafeTopic,
 )
 from .event import Draft, Event, draft
@@ -47,6 +48,7 @@ __all__ = [
     "NotAJournal",
     "JournalNotFound",
     "UnsafeTopic",
+    "UnsafeAccess",
     "JournalUnavailable",
     "JournalGone",
     "JournalClosed",

@@ -77,6 +77,10 @@ class JournalGone(JournalUnavailable):
     """
 
 
+class UnsafeAccess(JournalError):
+    """Code of this process uses the file of an open journal past the journal: the caller does it another way."""
+
+
 class JournalClosed(JournalError):
     """The journal was used after it was closed."""
 

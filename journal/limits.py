@@ -58,8 +58,18 @@ FOREIGN_LOCK_SECONDS_MAX: Final = 5.0
 COMMIT_EVENTS_MAX: Final = 20_000
 # How long a fork waits for statements under way, in seconds; if it was too short, its child cannot use the journal.
 FORK_SECONDS_MAX: Final = 5.0
-# How often who appends or reads makes sure that the file it has open is still the one at its path, in seconds.
-FILE_CHECK_SECONDS: Final = 0.1
+# How old the last comparison of the open files with those at their paths may be when a write begins, in seconds. Each
+# append and each page is compared once more before it is acknowledged or handed out.
+FILE_CHECK_SECONDS: Final = 0.001
+# How long a directory must be unchanged, in seconds, before its unchanged time proves that its files are the same: the
+# coarsest times of a local file system are 2 s apart.
+QUIET_DIRECTORY_SECONDS: Final = 2.1
+# How often one append or read makes the connections anew after the files beside the database were removed.
+RENEWALS_MAX: Final = 5
+# The write-ahead log is copied into the database once it has so many pages.
+WAL_PAGES_MAX: Final = 1_000
+# How much of the log's end is written again, in bytes, from a `-wal` that was removed while it was open.
+RESCUE_BYTES_MAX: Final = 32 * MIB
 # How far the clocks of two machines are believed to differ at most when a time is turned into a position, in seconds.
 CLOCK_SKEW_SECONDS_MAX: Final = 300.0
 

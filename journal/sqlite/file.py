@@ -100,15 +100,28 @@ def is_journal(connection: apsw.Connection, path: str) -> bool:
     return False
 
 
-def is_current(connection: apsw.Connection, path: str) -> bool:
-    """Whether the file is a journal whose schema needs no upgrade."""
-    return is_journal(connection, path) and connection.pragma("user_version") == SCHEMA_VERSION
+def is_ready(connection: apsw.Connection, path: str) -> bool:
+    """Whether the file is a journal that can be used as it is: its schema is current and it has a write-ahead log."""
+    return (
+        is_journal(connection, path)
+        and connection.pragma("user_version") == SCHEMA_VERSION
+        and connection.pragma("journal_mode") == "wal"
+    )
 
 
 def create(connection: apsw.Connection, path: str) -> None:
-    """Make the empty file a journal, or upgrade an older one; under the write lock, and harmless if done already."""
-    connection.pragma("page_size", SQLITE_PAGE_BYTES)  # of a file that is still empty; others keep what they have
-    connection.pragma("journal_mode", "wal")
+    """Make the empty file a journal, or upgrade an older one; under the write lock, and harmless if done already.
+
+    A copy by `VACUUM INTO` is a journal without a write-ahead log, and gets one.
+    """
+    if not is_journal(connection, path):
+        connection.pragma("page_size", SQLITE_PAGE_BYTES)  # of a file that is still empty; others keep what they have
+    mode = connection.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise NotAJournal(
+            f"expected a disk on which SQLite can keep a write-ahead log, but the journal {path} stays in journal mode "
+            f"{mode!r}. Keep the journal on a local disk."
+        )
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not is_journal(connection, path):

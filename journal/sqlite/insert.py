@@ -1,30 +1,26 @@
-"""The one connection of a process that writes to the file, and what is decided with it: numbers, times, positions.
+"""Inserts events through the writer's connection, and decides their numbers, times and positions.
 
 Positions are given inside the transaction, one after the other without gaps, so the order of positions is the order of
 commits.
 """
 
-import contextlib
-import threading
-import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zlib import adler32
 
 import apsw
 
-from ..doorbell import FARTHEST
 from ..errors import AppendInDoubt
 from ..event import Draft, Event, place, record, time_in
-from ..limits import PAGE_EVENTS
+from ..limits import PAGE_EVENTS, RENEWALS_MAX
 from ..writer import MICROSECONDS, Writer
 from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
 from .entry import Entry
-from .file import Synchronous, begin, connect, damaged, is_journal
+from .file import Synchronous, begin
+from .open_file import OpenFile
 from .pages import page, state_behind_removed
-from .presence import Presence
 from .repeats import Identity, Landmarks, identities, search
+from .writer_connection import WriterConnection
 
 # One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
 _INSERT_ALL: Final = (
@@ -74,25 +70,15 @@ class _Transaction:
         return self.events[index] if 0 <= index < len(self.events) else None
 
 
-class Inserter:
+class Inserter(WriterConnection):
     """Inserts events and carries out other writes; everything here is for who holds both locks of the `Committer`."""
 
-    def __init__(
-        self, path: str, presence: Presence, synchronous: Synchronous, clock: Callable[[], float], writer: Writer
-    ) -> None:
+    def __init__(self, file: OpenFile, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
+        super().__init__(file, synchronous)
         self.writer = writer
         self.landmarks = Landmarks()
-        self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
-        self.end = -1
         self._checksum = 0  # of the last record before the end
-        self.news: tuple[int, bytes | None] = FARTHEST, None  # of the last transaction, for the bells
-        self._path = path
-        self._synchronous: Synchronous = synchronous
         self._clock = clock
-        self._connection: apsw.Connection | None = None  # and none during a transaction, which may be interrupted
-        self._cursor: apsw.Cursor | None = None
-        self._latest: Callable[[], apsw.Connection | None] = lambda: None  # the one made last, while it is there
-        self._presence = presence
 
     # Appends
 
@@ -111,6 +97,7 @@ class Inserter:
             # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
             self.landmarks.add(draft.seq, offset)
             checksum = adler32(row, self._checksum)
+            self._acknowledged = offset
             cursor.execute(_INSERT_NEXT, (offset + 1, row, encoded(checksum)))
             inserted = connection.changes() == 1
         except apsw.BusyError:
@@ -120,7 +107,9 @@ class Inserter:
             self._undo(connection, error)
             if isinstance(error, _NOT_LANDED):
                 writer.forget(draft)
-            elif isinstance(error, apsw.Error):
+            if isinstance(error, apsw.Error) and self._outdated is not None:
+                return None
+            if isinstance(error, apsw.Error) and not isinstance(error, _NOT_LANDED):
                 raise self._in_doubt(error) from error
             raise
         self._cursor = cursor
@@ -129,17 +118,32 @@ class Inserter:
             return None
         self._checksum = checksum  # before the end: it holds only for that
         self.end = offset + 1
+        if not self._is_kept():
+            return None
         self.news = self.end, row
         return event
 
     def insert_after_others(self, draft: Draft) -> Event:
         """Append one new draft, whoever has appended before; `apsw.BusyError` if the file is in use."""
         entry = Entry((draft,), plain=True)
+        if draft.seq:  # it was committed to a removed `-wal`
+            entry.searched_to = self.landmarks.lowest_offset(draft.seq)
         self.insert_all([entry], patient=False)
         return entry.events[0]
 
     def insert_all(self, batch: Sequence[Entry], patient: bool) -> None:
-        """Append the entries in one transaction; who is not `patient` gets `apsw.BusyError` if the file is in use."""
+        """Append the entries in one transaction; without `patient`, `apsw.BusyError` if the file is in use."""
+        for _ in range(RENEWALS_MAX):
+            try:
+                if self._insert_batch(batch, patient):
+                    return
+            except (apsw.Error, AppendInDoubt):
+                if self._outdated is None:
+                    raise
+        raise self._in_doubt("the files beside it are removed or replaced all the time")
+
+    def _insert_batch(self, batch: Sequence[Entry], patient: bool) -> bool:
+        """One transaction; False if it went to a removed `-wal`, so that its events are to be looked for."""
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
         self._connection = self._cursor = None  # nobody goes on with them if `_undo` is interrupted, too
@@ -152,6 +156,7 @@ class Inserter:
             for entry in batch:
                 entry.events = self._recorded(connection, transaction, entry)
             checksum = self._insert(cursor, transaction)
+            self._acknowledged = transaction.first
             committing = True
             cursor.execute("COMMIT")
         except BaseException as error:
@@ -164,8 +169,11 @@ class Inserter:
             raise
         self._checksum = checksum
         self.end = transaction.end
-        self.news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
         self._connection, self._cursor = connection, cursor
+        if not self._is_kept():
+            return False
+        self.news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
+        return True
 
     def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> int:
         """Insert the rows with their checksums, and return the last of these."""
@@ -190,7 +198,7 @@ class Inserter:
             transaction.rows += rows
             entry.searched_to = transaction.first
             return recorded
-        known = self._known(connection, transaction, entry)
+        known = entry.known = self._known(connection, transaction, entry)  # the next search begins behind them
         recorded = []
         for draft in entry.drafts:
             if draft.seq:
@@ -215,63 +223,6 @@ class Inserter:
             return entry.known
         missing = identities(entry.drafts) - entry.known.keys()
         return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
-
-    def _in_doubt(self, error: apsw.Error) -> AppendInDoubt:
-        return AppendInDoubt(
-            f"the commit to {self._path} failed ({error}); whether it landed is unknown. "
-            "Append the same drafts again: what landed is not doubled."
-        )
-
-    # Transactions and the connection
-
-    def transact(self, write: Callable[[apsw.Connection], None], *, patient: bool) -> None:
-        """Run `write` in a transaction, for who holds both locks; `apsw.BusyError` if another program is at the file.
-
-        Only who is `patient` waits for that program first.
-        """
-        with self.engine:
-            connection = self.connected()
-            self._connection = self._cursor = None
-            try:
-                begin(connection, connection.cursor(), patient=patient)
-                write(connection)
-                connection.execute("COMMIT")
-            except BaseException as error:
-                self._undo(connection, error)
-                raise
-            self._connection = connection
-
-    def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
-        self.end = -1
-        self.news = FARTHEST, None
-        self._connection = self._cursor = None
-        with contextlib.suppress(apsw.Error):
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        # After an error of the disk a connection may know wrong things. After an interrupt a statement may still be
-        # open: then it sees the log as it was, for ever, and SQLite lets it write no more.
-        if isinstance(error, (apsw.BusyError, apsw.FullError)):
-            self._connection = connection
-        else:
-            with contextlib.suppress(apsw.Error):
-                connection.close()
-
-    def connected(self) -> apsw.Connection:
-        """The connection; for who holds both locks and `engine`."""
-        presence, connection = self._presence, self._connection
-        # As `check` asks, but without a call on the way of most appends.
-        if connection is not None and time.monotonic() < presence.good_until:
-            return connection
-        presence.check()
-        if self._connection is None:
-            with contextlib.suppress(apsw.Error):
-                self.disconnect()  # an interrupt may have left it in the midst of a transaction
-            connection = presence.connect(lambda: connect(self._path, self._synchronous))
-            if not is_journal(connection, self._path):
-                raise damaged(self._path, "it is empty")
-            connection.set_busy_timeout(0)  # who may wait says so: `begin`
-            self._connection, self._latest = connection, weakref.ref(connection)
-        return self._connection
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
         """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
@@ -305,26 +256,3 @@ class Inserter:
             rows = page(connection, max(end - PAGE_EVENTS, 0), PAGE_EVENTS)[1]
             moment = next((found for row in reversed(rows) if (found := time_in(row)) is not None), 0.0)
         self.writer.catch_up(moment)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection to be closed."""
-        return self._latest() is not None
-
-    def disconnect(self) -> None:
-        """Close the connection, which checkpoints the file if it is the last one."""
-        self._connection = self._cursor = None
-        connection = self._latest()
-        if connection is not None:
-            connection.close()
-
-    def pause(self, timeout: float) -> bool:
-        """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
-        if not self.engine.acquire(timeout=timeout):
-            return False
-        self.disconnect()
-        return True
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self.engine.release()

@@ -36,10 +36,11 @@ from ..writer import Writer
 from .commit import Committer
 from .company import Company
 from .entry import Entry
-from .file import Synchronous, check_path, connect, create, damaged, explained, is_current, is_journal
+from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal, is_ready
 from .insert import Inserter
 from .opened import Opened
 from .pages import full_page, note_state, page
+from .placement import check_placement
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
 from .tail import SqliteTail
@@ -74,7 +75,10 @@ class SqliteLog:
         writer_id: str | None = None,
     ) -> None:
         self.url = url or f"sqlite:///{quote(path)}" + ("?sync=normal" if synchronous == "normal" else "")
-        self.path = os.path.abspath(path)  # noqa: PTH100 - a later change of directory must not move the journal
+        # The name it was given; a later change of directory must not move the journal. `path` is the real one, so that
+        # two names of one file lead to the same lock, bells and identity.
+        self._named = os.path.abspath(path)  # noqa: PTH100
+        self.path = os.path.realpath(path)
         self._synchronous: Synchronous = synchronous
         self._clock = clock
         self._writer = Writer(writer_id)
@@ -89,7 +93,9 @@ class SqliteLog:
 
     async def open(self, *, create: bool = True) -> None:
         """See `Log.open`; `NotAJournal` says what else is at the path."""
+        self._resolve()
         check_path(self.path)
+        check_placement(self.path)
         if not (create or self._is_there()):
             raise JournalNotFound(
                 f"there is no journal at {self.path}: expected a file that a worker or a producer has written to"
@@ -105,15 +111,18 @@ class SqliteLog:
             lock.close()
         self._state()
 
+    def _resolve(self) -> None:
+        self.path = os.path.realpath(self._named)
+
     def _is_there(self) -> bool:
         return os.path.exists(self.path) and self._with_connection(is_journal)  # noqa: PTH110 - the path is a string
 
     def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
-        """Make the file a journal if it is new, or upgrade it; without `wait` only if the lock is free.
+        """Make the file a journal of the current schema, with a write-ahead log; says whether it is one now.
 
-        Returns whether it is a journal of the current schema now.
+        Without `wait` only if the lock is free.
         """
-        if self._with_connection(is_current):
+        if self._with_connection(is_ready):
             return True
         if not (lock.acquire() if wait else lock.try_acquire()):
             return False
@@ -145,7 +154,7 @@ class SqliteLog:
                 )
             if self._opened is None:
                 try:
-                    self._opened = Opened(self.path, self._synchronous, self._clock, self._writer)
+                    self._opened = Opened(self.path, self._named, self._synchronous, self._clock, self._writer)
                 except OSError as error:
                     raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
             return self._opened
@@ -395,7 +404,7 @@ class SqliteLog:
     def check_file(self) -> None:
         """Raise `JournalGone` if the file was removed or replaced while it was open; looks now and then."""
         if self._opened is not None:
-            self._opened.presence.check()
+            self._opened.file.check()
 
     def hang_bell(self) -> Bell | None:
         """A bell that rings after each commit to this file and when this log is closed."""

@@ -1,29 +1,33 @@
 """What one process has open of a journal's file, and how it comes to rest before a fork."""
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
 from ..doorbell import Bell, Ringer, bell_directories
-from ..limits import FORK_SECONDS_MAX
+from ..errors import JournalUnavailable
+from ..limits import FOREIGN_LOCK_SECONDS_MAX, FORK_SECONDS_MAX, RENEWALS_MAX
 from ..writer import Writer
 from .commit import Committer
 from .file import Synchronous, connect_reader
 from .insert import Inserter
-from .presence import Presence
+from .open_file import OpenFile, Outdated, leave_file, open_file
 
 T = TypeVar("T")
+
+_RETRY_SECONDS: Final = 0.001
 
 
 class Readers:
     """Connections for reading: as many as there are readers at the same time."""
 
-    def __init__(self, path: str, presence: Presence) -> None:
-        self._path = path
-        self._presence = presence
+    def __init__(self, file: OpenFile, renew: Callable[[], None]) -> None:
+        self._file = file
+        self._renew = renew  # makes all connections of the process anew
         # Taken by itself, in C: an interrupt as a condition is entered, which is Python, would leave its lock taken.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -32,8 +36,26 @@ class Readers:
         self._closed = False
 
     def use(self, read: Callable[[apsw.Connection], T]) -> T:
-        """What `read` finds, through a connection that nobody else uses meanwhile."""
-        self._presence.check()
+        """What `read` finds in the file that others see, through a connection that no other thread uses meanwhile.
+
+        `read` runs again if the connection turns out to use a removed `-wal` or `-shm`.
+        """
+        for _ in range(RENEWALS_MAX):
+            try:
+                found = self._read(read)
+                if self._file.is_current():
+                    return found
+            except Outdated:
+                pass
+            except apsw.Error:
+                if self._file.is_current():
+                    raise
+            self._renew()
+        raise JournalUnavailable(
+            f"the files beside the journal {self._file.path} are removed or replaced all the time. Try again later."
+        )
+
+    def _read(self, read: Callable[[apsw.Connection], T]) -> T:
         connection: apsw.Connection | None = None
         whole = False
         try:  # an interrupt may come anywhere in here
@@ -48,7 +70,13 @@ class Readers:
                 self._give_back(connection, whole=whole)
 
     def _connect(self) -> apsw.Connection:
-        return self._presence.connect(lambda: connect_reader(self._path))
+        return self._file.connect(lambda: connect_reader(self._file.path))
+
+    def surrender(self) -> list[apsw.Connection]:
+        """See `Holder.surrender`."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+            return idle
 
     def _give_back(self, connection: apsw.Connection, *, whole: bool) -> None:
         """Let others have it, unless a statement may still be open: then it would see the log as it was, for ever."""
@@ -57,7 +85,7 @@ class Readers:
             if whole and not self._closed:
                 self._idle.append(connection)
             else:
-                connection.close(force=True)
+                self._file.close(connection, force=True)
             if not self._in_use:
                 self._changed.notify_all()
 
@@ -69,7 +97,7 @@ class Readers:
 
     def _close_idle(self) -> None:
         while self._idle:
-            self._idle.pop().close()
+            self._file.close(self._idle.pop())
 
     def pause(self, timeout: float) -> bool:
         """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
@@ -86,17 +114,37 @@ class Readers:
 
 
 class Opened:
-    """What one process has open of the file."""
+    """What one log has open of the file at the real path `path`, to which `name` leads as well."""
 
-    def __init__(self, path: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
-        self.presence = Presence(path)
+    def __init__(
+        self, path: str, name: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer
+    ) -> None:
+        self.file = open_file(path, name)
+        self._leave = weakref.finalize(self, leave_file, self.file, name)  # also where the journal is simply dropped
+        self._leave.atexit = False
         self.bell_directories = bell_directories(path)
         self.ringer = Ringer(self.bell_directories)
-        self.readers = Readers(path, self.presence)
-        self.inserter = Inserter(path, self.presence, synchronous, clock, writer)
+        self.readers = Readers(self.file, self._renew)
+        self.inserter = Inserter(self.file, synchronous, clock, writer)
         self.committer = Committer(path, self.inserter, self.ringer)
         self.bells: weakref.WeakSet[Bell] = weakref.WeakSet()
         self._paused: list[Readers | Inserter] = []
+        self.file.holders.add(self.readers)
+        self.file.holders.add(self.inserter)
+
+    def _renew(self) -> None:
+        """Make the connections of the process anew, in turn with all writers of the file."""
+        deadline = time.monotonic() + FOREIGN_LOCK_SECONDS_MAX
+        while not self.committer.exclusively(lambda _: self.inserter.renew_in_turn()) and (
+            self.file.is_being_renewed or not self.file.is_current()
+        ):
+            if time.monotonic() >= deadline:
+                raise JournalUnavailable(
+                    f"the files beside the journal {self.file.path} were removed or replaced, and "
+                    f"{self.committer.lock.holder()} has been writing for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they "
+                    "cannot be opened anew. Try again later."
+                )
+            time.sleep(_RETRY_SECONDS)
 
     def pause(self) -> None:
         """Before a fork: nobody uses the file, and nothing of SQLite is open."""
@@ -115,6 +163,7 @@ class Opened:
     def close(self) -> None:
         """Let go of everything but the writer's connection, and wake whoever waits."""
         self.readers.close()
+        self._leave()
         self.ringer.close()
         for bell in list(self.bells):
             bell.ring()  # whoever waits finds out that the journal is closed

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import journeyman as jm
 import pytest
 from waiting import insist, wait_until
@@ -41,7 +41,7 @@ def _address(worker: "subprocess.Popen[str]") -> str:
 @contextmanager
 def _holding_the_file(path: Path) -> Iterator[None]:
     """Nobody can append meanwhile: a program that stands in no queue has locked the file."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+    with closing(apsw.Connection(str(path))) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         yield
         foreign.execute("ROLLBACK")

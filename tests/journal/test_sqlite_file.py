@@ -10,13 +10,21 @@ from pathlib import Path
 import apsw
 import pytest
 from journeyman.consumers import JournalConsumer
-from journeyman.journal import Cursor, Journal, JournalGone, JournalNotFound, JournalUnavailable, NotAJournal, blocking
+from journeyman.journal import (
+    AppendInDoubt,
+    Cursor,
+    Journal,
+    JournalGone,
+    JournalNotFound,
+    JournalUnavailable,
+    NotAJournal,
+    blocking,
+    draft,
+)
 from journeyman.journal.limits import SQLITE_PAGE_BYTES
 from journeyman.journal.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from journeyman.journal.sqlite.log import SqliteLog
 from waiting import wait_until
-
-PRESENCE = "journeyman.journal.sqlite.presence"
 
 
 def opened(path: Path) -> None:
@@ -184,10 +192,9 @@ taken_away = pytest.mark.parametrize("take_away", [_remove, _replace])
     ],
 )
 def test_a_file_removed_or_replaced_takes_no_more_appends_and_is_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[Path], None], use: Callable[[Journal], object]
+    tmp_path: Path, take_away: Callable[[Path], None], use: Callable[[Journal], object]
 ) -> None:
     """What is appended to a file without a name is lost with the last process that has it open."""
-    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 0.0)
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         use(journal)
@@ -228,11 +235,8 @@ def test_who_waits_for_news_learns_that_the_file_was_removed_or_replaced(
             each.close()
 
 
-def test_the_bell_of_a_replaced_file_brings_nothing_of_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bell_of_a_replaced_file_brings_nothing_of_the_new_one(tmp_path: Path) -> None:
     """Bells hang at the path, so whoever appends to the new file rings those of the old one's readers too."""
-    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 0.0)
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("thing.made")
@@ -248,10 +252,7 @@ def test_the_bell_of_a_replaced_file_brings_nothing_of_the_new_one(
         blocking.run(tail.aclose())
 
 
-def test_no_connection_is_made_to_a_file_that_took_the_place_of_the_opened_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 3600.0)
+def test_no_connection_is_made_to_a_file_that_took_the_place_of_the_opened_one(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     log = SqliteLog(str(path))
     blocking.run(log.open())
@@ -262,24 +263,38 @@ def test_no_connection_is_made_to_a_file_that_took_the_place_of_the_opened_one(
         with pytest.raises(JournalGone):
             blocking.run(log.bounds())
 
-    log.reading(read)
+    with pytest.raises(JournalGone):  # nor is anything handed out that was read from the old one meanwhile
+        log.reading(read)
     blocking.run(log.aclose())
 
 
-def test_a_file_that_cannot_be_looked_at_may_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{PRESENCE}.FILE_CHECK_SECONDS", 0.0)
+def _unreadable(_: str) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    def fail(_: str) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+def test_unreadable_file_takes_no_append_and_may_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite.writer_connection.FILE_CHECK_SECONDS", 0.0)
     with Journal(f"sqlite:///{tmp_path / 'a.db'}") as journal:
         journal.append("thing.made")
         with monkeypatch.context() as failing:
-            failing.setattr(f"{PRESENCE}._inode_at", fail)
+            failing.setattr("journeyman.journal.sqlite.file_identity.inode_at", _unreadable)
             with pytest.raises(JournalUnavailable, match="cannot be looked at") as caught:
                 journal.append("thing.made")
         assert not isinstance(caught.value, JournalGone)
         assert journal.append("thing.made").offset == 1
+
+
+def test_append_is_in_doubt_if_the_file_is_unreadable_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.journal.sqlite.writer_connection.FILE_CHECK_SECONDS", 3600.0)
+    with Journal(f"sqlite:///{tmp_path / 'a.db'}") as journal:
+        journal.append("thing.made")
+        drafts = [draft("thing.sent")]
+        with monkeypatch.context() as failing:
+            failing.setattr("journeyman.journal.sqlite.file_identity.inode_at", _unreadable)
+            with pytest.raises(AppendInDoubt, match="cannot be looked at"):
+                journal.append_drafts(drafts)
+        assert journal.append_drafts(drafts)[0].offset == 1
+        assert journal.bounds().end == Cursor({0: 2})
 
 
 def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
@@ -295,3 +310,20 @@ def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
 def test_sqlite_is_one_without_the_wal_reset_bug() -> None:
     """From 3.7.0 to 3.51.2 a commit could be lost when two connections checkpointed meanwhile: sqlite.org/wal.html."""
     assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
+
+
+@pytest.mark.parametrize("page_bytes", [1_024, SQLITE_PAGE_BYTES])
+def test_copy_by_vacuum_into_is_switched_to_wal(tmp_path: Path, page_bytes: int) -> None:
+    path, copy = tmp_path / "a.db", tmp_path / "copy.db"
+    opened(path)
+    connection = apsw.Connection(str(path))
+    connection.pragma("page_size", page_bytes)
+    connection.execute("VACUUM INTO ?", [str(copy)])
+    connection.close()
+    with Journal(f"sqlite:///{copy}") as journal, Journal(f"sqlite:///{copy}") as second:
+        assert journal.append("thing.made").offset == 1
+        assert second.append("thing.made").offset == 2
+    connection = apsw.Connection(str(copy))
+    assert connection.pragma("journal_mode") == "wal"
+    assert connection.pragma("page_size") == page_bytes
+    connection.close()

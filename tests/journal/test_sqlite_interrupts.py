@@ -97,7 +97,7 @@ def test_a_timeout_as_the_file_is_looked_at_does_not_say_that_it_is_gone(
         monkeypatch.undo()
         raise TimeoutError("mine")
 
-    monkeypatch.setattr("journeyman.journal.sqlite.presence.os.stat", interrupted)
+    monkeypatch.setattr("journeyman.journal.sqlite.file_identity.os.stat", interrupted)
     with pytest.raises(TimeoutError, match="mine"):
         append(another)
     append(another)

@@ -1,0 +1,91 @@
+"""Keeps every SQLite from removing the `-wal` and from resetting the `-shm` that this process has open.
+
+SQLite guards an open database with POSIX locks, and the system drops all POSIX locks of a process on a file as soon as
+the process closes *any* descriptor of it: a second SQLite library in the process (Python's own `sqlite3`), or a plain
+`open(path).close()`. The next process that closes the database then believes to be the last one and removes the
+`-wal`; a library that opens it believes to be the first one and truncates the `-shm`.
+
+Locks of an open file description (Linux) survive that, and conflict with POSIX locks even within one process. Held on
+the bytes that SQLite locks to remove the `-wal` or to reset the `-shm`, they rule both out. Elsewhere there is no such
+lock, and the comparison of `file_identity` alone notices what happened.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import time
+from typing import Final
+
+from ..errors import JournalUnavailable
+from ..limits import FOREIGN_LOCK_SECONDS_MAX
+from .file_identity import SHARED_MEMORY
+from .foreign_access import unwatched
+
+# Where SQLite has its locks: its file format and `os_unix.c` fix them for good.
+_SHARED_FIRST: Final = 0x40000002
+_SHARED_BYTES: Final = 510
+_SHARED_MEMORY_USED: Final = 128
+
+_SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
+_POLL_SECONDS: Final = 0.002
+
+
+class FileGuard:
+    """The guard of one open database; it is to be closed only when no connection of this process is open.
+
+    Closing its descriptors drops the process's POSIX locks, which is what it guards against.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptors: list[int] = []
+
+    def guard_database(self) -> None:
+        """Keep the `-wal`; to be called before a connection is made."""
+        self._hold(self._path, _SHARED_FIRST, _SHARED_BYTES)
+
+    def guard_shared_memory(self) -> None:
+        """Keep the content of the `-shm`; to be called once a connection has opened it."""
+        self._hold(self._path + SHARED_MEMORY, _SHARED_MEMORY_USED, 1)
+
+    def _hold(self, path: str, start: int, length: int) -> None:
+        if _SET_LOCK is None:
+            return
+        with unwatched():
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptors.append(descriptor)
+        deadline = time.monotonic() + FOREIGN_LOCK_SECONDS_MAX
+        while not _lock(descriptor, fcntl.F_RDLCK, start, length):
+            if time.monotonic() >= deadline:
+                raise JournalUnavailable(
+                    f"the journal {self._path} has been locked by another program for {FOREIGN_LOCK_SECONDS_MAX:g} s. "
+                    "Close that program, then try again."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def release(self) -> None:
+        """Let go of the locks and keep the descriptors, so that the last connection can remove the `-wal`."""
+        for descriptor in self._descriptors:
+            _lock(descriptor, fcntl.F_UNLCK, 0, 0)
+
+    def close(self) -> None:
+        """Close the descriptors; closing twice is harmless."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+def _lock(descriptor: int, kind: int, start: int, length: int) -> bool:
+    """Lock or unlock a stretch of a file; False if another lock is in the way. Where there are no such locks, pass."""
+    assert _SET_LOCK is not None
+    request = struct.pack("hhqqi0q", kind, os.SEEK_SET, start, length, 0)
+    try:
+        fcntl.fcntl(descriptor, _SET_LOCK, request)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True

@@ -1,0 +1,129 @@
+"""Compares the files that this process has open with the files at their paths.
+
+An open file keeps its content when its path is removed or replaced. What is appended to a database or to a `-wal`
+without a name is lost with the last process that has it open, and a `-shm` without a name no longer coordinates the
+processes. So an append is acknowledged, and a page handed out, only after a comparison.
+
+Most comparisons need one call of the system: a file can be removed, replaced or renamed only by a change to its
+directory, and that changes the directory's modification time. Times are coarse, so an unchanged time is proof only if
+it was `QUIET_DIRECTORY_SECONDS` old when the names were last compared one by one.
+"""
+
+import os
+import time
+from typing import Final, NamedTuple
+
+from ..errors import JournalGone, JournalUnavailable
+from ..limits import QUIET_DIRECTORY_SECONDS
+
+Inode = tuple[int, int]
+
+WAL: Final = "-wal"
+SHARED_MEMORY: Final = "-shm"
+
+
+class Companions(NamedTuple):
+    """The two files that SQLite keeps beside a database; None if there is no such file."""
+
+    wal: Inode | None
+    shared_memory: Inode | None
+
+
+class FileIdentity:
+    """The database at `path` when this object is made (`OSError` if there is none), and the companions opened with it.
+
+    `names` are further paths, symbolic links, that must lead to the database as well.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.inode = inode_at(path)
+        self.names: tuple[str, ...] = ()
+        self.companions: Companions | None = None  # those that the open connections use; None without a connection
+        self.compared_at = 0.0  # monotonic time, in seconds
+        self._condemned = ""
+        self._directory = os.path.dirname(path)  # noqa: PTH120 - paths here are plain strings
+        self._mtime = self._directory_inode = self._directory_device = -1
+
+    def is_current(self) -> bool:
+        """Whether the open companions are those at their paths; `JournalGone` if the database is not."""
+        try:
+            status = os.stat(self._directory)  # noqa: PTH116 - on the path of each commit and read
+        except OSError as error:
+            if error.errno is None:
+                raise  # the TimeoutError of a signal's handler, which is no answer of the system
+            raise self._unreadable(error) from error
+        if (
+            status.st_mtime_ns != self._mtime
+            or status.st_ino != self._directory_inode
+            or status.st_dev != self._directory_device
+            or self.names
+        ) and not self._compare(status):
+            return False
+        self.compared_at = time.monotonic()
+        return True
+
+    def check(self) -> None:
+        """Raise `JournalGone` if the database was removed or replaced."""
+        self.is_current()
+
+    def found_companions(self) -> Companions:
+        """The companions at their paths now."""
+        return Companions(_inode_or_none(self.path + WAL), _inode_or_none(self.path + SHARED_MEMORY))
+
+    def forget_directory(self) -> None:
+        """Make the next comparison look at each name."""
+        self._mtime = -1
+
+    def _compare(self, directory: os.stat_result) -> bool:
+        """Compare each name; `directory` is the directory's status from before."""
+        if self._condemned:
+            raise JournalGone(self._condemned)
+        try:
+            there = all(inode_at(name) == self.inode for name in (self.path, *self.names))
+            found = self.found_companions()
+        except OSError as error:
+            if error.errno is None:
+                raise
+            raise self._unreadable(error) from error
+        if not there:
+            raise self._gone()
+        if self.companions not in (None, found):
+            self._mtime = -1
+            return False
+        is_quiet = time.time() - directory.st_mtime > QUIET_DIRECTORY_SECONDS
+        self._mtime = directory.st_mtime_ns if is_quiet and self.companions is not None else -1
+        self._directory_inode, self._directory_device = directory.st_ino, directory.st_dev
+        return True
+
+    def condemn(self, reason: str) -> JournalGone:
+        """Use this file no more: every comparison raises the error that is returned here."""
+        self._condemned = reason
+        self.forget_directory()
+        return JournalGone(reason)
+
+    def _gone(self) -> JournalGone:
+        return JournalGone(
+            f"the journal's file {self.path} was removed or replaced while it was open; nothing more is read from the "
+            "old one or acknowledged in it. Close the journal and open it again; a worker is started again."
+        )
+
+    def _unreadable(self, error: OSError) -> JournalUnavailable:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return self._gone()
+        return JournalUnavailable(
+            f"the journal's file {self.path} cannot be looked at: {error.strerror}. Try again later."
+        )
+
+
+def inode_at(path: str) -> Inode:
+    """The device and inode of the file at `path`; `OSError` if there is none."""
+    status = os.stat(path)  # noqa: PTH116 - see `is_current`
+    return status.st_dev, status.st_ino
+
+
+def _inode_or_none(path: str) -> Inode | None:
+    try:
+        return inode_at(path)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,275 @@
+"""A journal's file as one process has it open: the connections of all its logs, and how they are all made anew.
+
+SQLite keeps one state for each file of a process and every connection takes part in it. So when the `-wal` or the
+`-shm` is not the one at its path any more, no new connection is of use while an old one is open: it would combine the
+new `-wal` with the old `-shm`. The logs of a process that name the same file share one `OpenFile`, which counts the
+connections, closes all of them before it makes the next one, and guards the file while there are any.
+"""
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+import apsw
+
+from ..errors import JournalError, JournalGone, JournalUnavailable
+from ..limits import FOREIGN_LOCK_SECONDS_MAX
+from . import foreign_access
+from .file_guard import FileGuard
+from .file_identity import SHARED_MEMORY, Companions, FileIdentity, Inode, inode_at
+
+T = TypeVar("T")
+
+_RETRY_SECONDS: Final = 0.001
+_OPENINGS_MAX: Final = 10
+
+
+class Outdated(Exception):
+    """A connection cannot be made before `OpenFile.renew` has closed those that use a removed `-wal` or `-shm`."""
+
+
+class Holder(Protocol):
+    """A part of a log that keeps connections for later use."""
+
+    def surrender(self) -> list[apsw.Connection]:
+        """Hand over the connections that are not in use at the moment."""
+        ...
+
+
+class OpenFile(FileIdentity):
+    """The database at a path; `OSError` if there is none. Made by `open_file`, so that all logs share one."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.users: list[str] = []  # the name by which each log has opened it
+        self.holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self._lock = threading.RLock()
+        self._connections: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._guard: FileGuard | None = None
+        self._renewing: int | None = None  # the thread that closes all connections to make them anew
+
+    def connect(self, make: Callable[[], apsw.Connection]) -> apsw.Connection:
+        """A new connection to this file; `Outdated` if the others use files that are no longer at their paths."""
+        with self._lock:
+            self.check()
+            if self._renewing not in (None, threading.get_ident()):
+                raise Outdated
+            if not self._connections:
+                self._end_guard()
+                self._guard = FileGuard(self.path)
+                self._guard.guard_database()
+                self._remove_orphan(None)
+            try:
+                connection = self._made(make)
+                self._connections.add(connection)
+            except BaseException:
+                if not self._connections:
+                    self._end_guard()
+                raise
+            return connection
+
+    def _made(self, make: Callable[[], apsw.Connection]) -> apsw.Connection:
+        """A connection whose companions are known to be those that `companions` names.
+
+        They are known if they were there before and after they were opened. A connection that has made them is closed.
+        """
+        for _ in range(_OPENINGS_MAX):
+            before = self.found_companions()
+            connection = make()
+            try:
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # unless `close` finds that it may
+                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # which opens the companions
+                after = self.found_companions()
+                self.check()  # by its path another database may be opened at any moment
+                if self._connections:
+                    self._expect(after)
+                    if before == after:
+                        return connection
+                elif self._is_in_wal_mode(connection, after) and before == after and self._begin(after):
+                    return connection
+            except BaseException:
+                _close(connection, checkpoint=False)
+                raise
+            _close(connection, checkpoint=False)
+        raise JournalUnavailable(
+            f"the files beside the journal {self.path} are removed or replaced all the time, or another part of this "
+            "process has removed ones open. Close what else uses the journal in this process, then try again."
+        )
+
+    def _expect(self, companions: Companions) -> None:
+        if self.companions not in (None, companions):
+            raise Outdated
+
+    def _remove_orphan(self, before: Companions | None) -> None:
+        """Remove a `-shm` whose `-wal` was removed, or replaced since `before`: it describes what is not there.
+
+        SQLite would believe it for as long as another process has it open. It makes the `-wal` first, so the order of
+        the looks matters. The other processes notice, and make their connections anew as well.
+        """
+        try:
+            shared_memory = inode_at(self.path + SHARED_MEMORY)
+            wal = self.found_companions().wal
+            if wal is None or (before is not None and before.wal != wal and before.shared_memory == shared_memory):
+                os.unlink(self.path + SHARED_MEMORY)  # noqa: PTH108 - the path is a string
+        except FileNotFoundError:
+            pass
+
+    @property
+    def is_being_renewed(self) -> bool:
+        """Whether a thread closes all connections to make them anew."""
+        return self._renewing is not None
+
+    def _is_in_wal_mode(self, connection: apsw.Connection, companions: Companions) -> bool:
+        """Whether the connection has opened companions that are still there."""
+        if None not in companions:
+            return True
+        if connection.pragma("journal_mode") != "wal":
+            raise JournalUnavailable(
+                f"the journal {self.path} was switched to another journal mode by another program. Open it again."
+            )
+        return False
+
+    def _begin(self, companions: Companions) -> bool:
+        """Note what the first connection has opened, and guard it; False if it is not there any more."""
+        if self._guard is not None:
+            try:
+                self._guard.guard_shared_memory()
+            except FileNotFoundError:
+                return False
+        self.companions = companions
+        self.forget_directory()
+        return self.is_current()
+
+    def close(self, connection: apsw.Connection, *, force: bool = False) -> None:
+        """Close a connection of this file; the last one in the system checkpoints the file and removes the `-wal`.
+
+        It must not write through a removed `-wal`.
+        """
+        with self._lock:
+            self._connections.discard(connection)
+            is_last = not self._connections
+            checkpoint = self._may_checkpoint()
+            if is_last and checkpoint and self._guard is not None:
+                self._guard.release()
+            _close(connection, checkpoint=checkpoint, force=force)
+            if is_last:
+                self._end_guard()
+
+    def _may_checkpoint(self) -> bool:
+        try:
+            return self.is_current()
+        except JournalError:
+            return False
+
+    def _end_guard(self) -> None:
+        self.companions = None
+        self.forget_directory()
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.close()
+
+    def is_gone(self) -> bool:
+        """Whether the database is not the one at its path, or not to be used any more."""
+        try:
+            self.check()
+        except JournalGone:
+            return True
+        except JournalError:
+            pass
+        return False
+
+    def renew(self, look: Callable[[apsw.Connection], T], use: Callable[[T | None], None]) -> None:
+        """Close all connections of this process, and let `use` make the first new one.
+
+        `use` is told what `look` has found through one of the old ones, None if all of them were in use. For the holder
+        of the write lock.
+        """
+        with self._lock:
+            self._renewing = threading.get_ident()
+            before = self.companions
+        try:
+            found: T | None = None
+            deadline = time.monotonic() + FOREIGN_LOCK_SECONDS_MAX
+            while True:
+                idle = [connection for holder in list(self.holders) for connection in holder.surrender()]
+                if found is None and idle:
+                    found = look(idle[0])
+                for connection in idle:
+                    self.close(connection)
+                if not self._connections:
+                    break
+                if time.monotonic() >= deadline:
+                    raise JournalUnavailable(
+                        f"the files beside the journal {self.path} were removed or replaced, and a connection of this "
+                        f"process has been in use for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they cannot be opened anew. "
+                        "Try again later."
+                    )
+                time.sleep(_RETRY_SECONDS)
+            self._remove_orphan(before)
+            use(found)
+        finally:
+            self._renewing = None
+
+
+def _close(connection: apsw.Connection, *, checkpoint: bool, force: bool = False) -> None:
+    with contextlib.suppress(apsw.ConnectionClosedError):
+        if checkpoint:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        connection.close(force)
+
+
+class _Files:
+    """The open files of this process, by path and inode: a path may lead to a new file while the old one is open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a log that is collected as garbage leaves from any place
+        self._files: dict[tuple[str, Inode], OpenFile] = {}
+
+    def open(self, path: str, name: str) -> OpenFile:
+        with self._lock:
+            key = path, inode_at(path)
+            file = self._files.get(key)
+            if file is None or file.is_gone():
+                file = self._files[key] = OpenFile(path)
+                foreign_access.watch(file)
+            file.users.append(name)
+            file.names = tuple({*file.users} - {path})
+            return file
+
+    def leave(self, file: OpenFile, name: str) -> None:
+        with self._lock:
+            file.users.remove(name)
+            file.names = tuple({*file.users} - {file.path})
+            if not file.users:
+                foreign_access.unwatch(file)
+                key = file.path, file.inode
+                if self._files.get(key) is file:
+                    del self._files[key]
+
+    def clear(self) -> None:
+        """In a forked child: the files are the parent's, and so is the lock."""
+        self._lock = threading.RLock()
+        self._files = {}
+
+
+_files: Final = _Files()
+
+
+def open_file(path: str, name: str) -> OpenFile:
+    """The file at the real path `path`, which all logs of the process share; each calls `leave_file` at its end.
+
+    `name` is the path by which the log was named, and must lead to the file as long as the log is open.
+    """
+    return _files.open(path, name)
+
+
+def leave_file(file: OpenFile, name: str) -> None:
+    """One log less uses the file."""
+    _files.leave(file, name)
+
+
+os.register_at_fork(after_in_child=_files.clear)

@@ -1,0 +1,45 @@
+"""Refuses a journal whose file has a second name, so that two processes would keep two `-wal` files for it.
+
+SQLite keeps a `-wal` and a `-shm` beside the database, named after it. Where the database alone is mounted, as
+`docker run -v shop.db:/data/shop.db` does it, or has a hard link, each name has its own: what is acknowledged under one
+name never reaches the other. (A symbolic link is no second name: a journal opens the file that it leads to.)
+"""
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Final
+
+from ..errors import NotAJournal
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_MOUNT_POINT_FIELD: Final = 4
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+def check_placement(path: str) -> None:
+    """Raise `NotAJournal` if the file at `path`, a real path, is a mount point or has a hard link."""
+    with contextlib.suppress(FileNotFoundError):
+        links = Path(path).stat().st_nlink
+        if links > 1:
+            raise NotAJournal(
+                f"expected one name for the journal {path}, but its file has {links} hard links: appends under the "
+                f"other names would be lost. Remove them (find them with `find -samefile {path}`), or copy the file."
+            )
+    with contextlib.suppress(OSError):  # only Linux tells
+        if path in mount_points(_MOUNTS.read_text(errors="surrogateescape")):
+            raise NotAJournal(
+                f"expected the folder of the journal {path} to be mounted, but the file alone is: what the journal "
+                "keeps beside it would be missing on the other side, and appends would be lost. "
+                f"Mount {Path(path).parent}."
+            )
+
+
+def mount_points(mountinfo: str) -> set[str]:
+    """The mount points in the text of `/proc/self/mountinfo`, where some characters are escaped."""
+    lines = [line.split(" ") for line in mountinfo.splitlines()]
+    return {_plain(fields[_MOUNT_POINT_FIELD]) for fields in lines if len(fields) > _MOUNT_POINT_FIELD}
+
+
+def _plain(field: str) -> str:
+    return _ESCAPED.sub(lambda code: chr(int(code[1], 8)), field)
