@@ -8,9 +8,9 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from .errors import BadJournalURL
-from .kafka.connection import redacted
 from .limits import PARTITIONS_MAX
 from .log import Log
+from .redaction import redacted
 
 ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_JOURNAL"
 _EXAMPLES: Final = (
@@ -21,12 +21,12 @@ _EXAMPLES: Final = (
 def log_from_url(url: str | None = None) -> Log:
     """The log that `url` names, or the one in the environment variable `JOURNEYMAN_JOURNAL` if `url` is None."""
     url = _given(url)
-    parts = urlsplit(url)
+    parts = _split(url)
     opener = _OPENERS.get(parts.scheme)
     if opener is None:
         close = get_close_matches(parts.scheme, _OPENERS, n=1)
         hint = f" Did you mean {close[0]}://?" if close else ""
-        raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url, parts)!r}.{hint}")
+        raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url)!r}.{hint}")
     return opener(url, parts)
 
 
@@ -36,7 +36,7 @@ def anchored(url: str | None = None) -> str:
     It may hold a password.
     """
     url = _given(url)
-    parts = urlsplit(url)
+    parts = _split(url)
     path = Path(unquote(parts.path[1:]))
     if parts.scheme != "sqlite" or parts.netloc or path.is_absolute() or path == Path():
         return url
@@ -50,9 +50,25 @@ def _given(url: str | None) -> str:
     return url
 
 
+def _split(url: str) -> SplitResult:
+    """The parts of a URL. A `#` has no meaning of its own; characters that a parser would drop are refused."""
+    if any(not character.isprintable() for character in url):
+        raise BadJournalURL(
+            f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url)!r}, with characters that cannot be "
+            "printed. Write them percent-encoded"
+        )
+    try:
+        return urlsplit(url, allow_fragments=False)
+    except ValueError:  # its words hold what it was given
+        raise BadJournalURL(
+            f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url)!r}, whose host cannot be read. Write "
+            "[ and ] as %5B and %5D, and other unusual characters percent-encoded"
+        ) from None
+
+
 def shown(url: str) -> str:
     """The URL, fit to be shown: without a password."""
-    return redacted(url, urlsplit(url))
+    return redacted(url)
 
 
 def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
@@ -62,7 +78,9 @@ def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, s
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
-            raise BadJournalURL(f"{url!r}: unknown option {name!r}; known are {', '.join(known) or 'none'}.{hint}")
+            raise BadJournalURL(
+                f"{redacted(url)!r}: unknown option {name!r}; known are {', '.join(known) or 'none'}.{hint}"
+            )
     return given
 
 
@@ -105,7 +123,7 @@ def _open_kafka(url: str, parts: SplitResult) -> Log:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a fault of ours, which no installation mends
         raise BadJournalURL(
-            f"{redacted(url, parts)!r} needs the Kafka client, which is not installed ({error.name}): "
+            f"{redacted(url)!r} needs the Kafka client, which is not installed ({error.name}): "
             "pip install 'journeyman[kafka]'"
         ) from error
     return kafka_log_from_url(url, parts)

@@ -82,13 +82,6 @@ def _ssl_context(security: Security) -> ssl.SSLContext:
     return context
 
 
-def redacted(url: str, parts: SplitResult) -> str:
-    """The URL without its password: what may be shown, logged and kept."""
-    user, at, hosts = parts.netloc.rpartition("@")
-    name, colon, _password = user.partition(":")
-    return url.replace(parts.netloc, f"{name}{at}{hosts}", 1) if colon else url
-
-
 def connection_from_url(
     url: str, parts: SplitResult, given: Mapping[str, str], environment: Mapping[str, str] | None = None
 ) -> Connection:

@@ -35,6 +35,7 @@ from ..limits import (
 )
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
 from ..portal import keep_for_ever
+from ..redaction import redacted
 from ..snapshots import SnapshotStore
 from ..writer import Writer
 from .appender import Appender, Part
@@ -50,7 +51,7 @@ from .client import (
     stop_admin,
     stop_consumer,
 )
-from .connection import SECURITY_OPTIONS, Connection, connection_from_url, redacted
+from .connection import SECURITY_OPTIONS, Connection, connection_from_url
 from .lookup import Lookup
 from .memory import AppendMemory, Place
 from .producer import ProducerSource
@@ -76,7 +77,13 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
     """The log of ``kafka://[user:password@]host:9092,host2:9092/topic?partitions=N&replication=R&tls=true&sasl=…``."""
     from ..url import options, whole_number  # it imports this module
 
-    shown = redacted(url, parts)
+    shown = redacted(url)
+    if "@" in parts.path + parts.query:
+        raise BadJournalURL(
+            f"expected kafka://user:password@host:9092/topic, got {shown!r}, with an '@' behind the host. In a "
+            "password write / as %2F, # as %23, ? as %3F and @ as %40, or give it in JOURNEYMAN_KAFKA_PASSWORD; "
+            "elsewhere write @ as %40"
+        )
     given = options(shown, parts, ("partitions", "replication", *SECURITY_OPTIONS))
     topic = unquote(parts.path[1:])
     if not parts.netloc or not _TOPIC.fullmatch(topic) or topic in (".", ".."):

@@ -70,6 +70,9 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("sqlite:///sub/shop.db", tmp_path / "sub" / "shop.db"),
         ("sqlite:////var/lib/shop.db", Path("/var/lib/shop.db")),
         ("sqlite:////var/lib/my%20shop%3F.db?sync=normal", Path("/var/lib/my shop?.db")),
+        ("sqlite:///run#1.db", tmp_path / "run#1.db"),
+        ("sqlite:///run#2.db?sync=normal", tmp_path / "run#2.db"),
+        ("sqlite:///100%25;a&b=c.db", tmp_path / "100%;a&b=c.db"),
     ):
         log = log_from_url(url)
         assert isinstance(log, SqliteLog)
@@ -80,6 +83,11 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite://shop.db", "sqlite://host/shop.db"])
 def test_paths_with_too_few_slashes(url: str) -> None:
     assert "(three or four slashes)" in refusal(url)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a\tb.db", "sqlite:///a\nb.db", "memory://a\x00"])
+def test_characters_that_would_be_dropped_are_refused(url: str) -> None:
+    assert "cannot be printed. Write them percent-encoded" in refusal(url)
 
 
 def test_options() -> None:
