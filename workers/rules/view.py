@@ -289,10 +289,12 @@ class TaskView(View):
                 task.touched().collected = True
             return _ACCEPTED
         carried = context.submission
-        if name != names.REQUEUED or carried is None or (ended is not None and ended.refuse(task_id, offset)):
+        if name != names.REQUEUED or carried is None:
             return self._refuse(name, task)
         if len(task_id) > TASK_ID_CHARS_MAX or not 0 <= carried.offset < offset:
             return _REFUSED
+        if ended is not None and ended.refuse(task_id, offset):  # last, since it forgets what it no longer refuses
+            return self._refuse(name, task)
         self.finished.pop(task_id, None)
         self._take_up(task_id, carried, partition, offset, timestamp)
         return _ACCEPTED
