@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import parked as _parked  # noqa: F401 - it adds its commands to `consumers`
+from .backup import backup_journal, restore_journal
 from .compact import compact_history
 from .consumers import consumers
 from .demo import demo
@@ -18,6 +19,7 @@ from .history import history
 from .importing import import_lines
 from .status import status
 from .tail import tail
+from .verify import verify_journal
 from .why import why
 from .worker import worker
 
@@ -56,6 +58,9 @@ app.command("export")(export_lines)
 app.command("import")(import_lines)
 app.command("compact")(compact_history)
 app.add_typer(consumers, name="consumers")
+app.command("verify")(verify_journal)
+app.command("backup")(backup_journal)
+app.command("restore")(restore_journal)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

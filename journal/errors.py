@@ -61,6 +61,10 @@ class JournalNotFound(JournalError):
     """There is no journal there, and none was to be made: the caller corrects the name, or somebody appends first."""
 
 
+class JournalExists(JournalError):
+    """A file is in the way of a backup or of a journal to be restored: the caller names another, or replaces it."""
+
+
 class UnsafeTopic(JournalError):
     """A Kafka topic whose settings could lose history: the operator runs the command in the message."""
 

@@ -296,3 +296,10 @@ LAG_EVENTS_MAX: Final = 10_000
 assert 6 * (2 * PARKED_TEXT_CHARS_MAX + PARKED_TRACEBACK_CHARS_MAX + 3 * KEY_CHARS_MAX) < 128 * KIB, (
     "a parked event fits"
 )
+
+# Verifying a journal lists this many findings and counts the others, and compares the numbers of the last writers.
+FINDINGS_MAX: Final = 100
+VERIFY_WRITERS_MAX: Final = 100_000
+
+# Pages of SQLite that a backup copies between two reports of its progress.
+COPY_PAGES: Final = 1_000

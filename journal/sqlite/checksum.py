@@ -53,19 +53,23 @@ def chained(records: Sequence[bytes], state: int) -> tuple[bytes, int]:
 
 def is_whole(rows: Sequence[Stored], state: int) -> bool:
     """Whether all rows have checksums that match, with `state` before the first of them."""
+    if state == UNKNOWN:
+        return False
     try:
         return b"".join([row[2] for row in rows]) == chained([row[1] for row in rows], state)[0]
-    except (TypeError, OverflowError):  # one of another type, or the state before them is unknown
+    except TypeError:  # not all have checksums, or one is of another type
         return False
 
 
 def judged(rows: Sequence[Stored], state: int) -> list[bytes]:
-    """The records of consecutive rows, the damaged ones marked (`journal/damage.py`); `state` is that before them."""
+    """The records of rows, the damaged ones marked (`journal/damage.py`); `state` is that before the first of them."""
     records: list[bytes] = []
     for index, row in enumerate(rows):
+        if index and row.position != rows[index - 1].position + 1:
+            state = UNKNOWN
         whole = _continues(row, state)
         behind = state_behind(row.position, row.checksum)
-        if not whole and index + 1 < len(rows) and isinstance(row.record, bytes):
+        if not whole and index + 1 < len(rows) and isinstance(row.record, bytes) and state != UNKNOWN:
             skipped = adler32(row.record, state)
             if _continues(rows[index + 1], skipped):  # the record is as it was, its checksum is not
                 whole, behind = True, skipped

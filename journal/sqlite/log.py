@@ -32,6 +32,7 @@ from ..event import Draft, Event, check, check_all, time_in
 from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
+from ..verification import Report, Verification
 from ..writer import Writer
 from .commit import Committer
 from .company import Company
@@ -44,6 +45,7 @@ from .placement import check_placement
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
 from .tail import SqliteTail
+from .verifying import Reading, verify_file
 from .write_lock import WriteLock
 
 T = TypeVar("T")
@@ -400,6 +402,10 @@ class SqliteLog:
             done.result()
         except apsw.Error as error:
             raise explained(error, self.path) from error
+
+    async def verify(self, report: Report) -> Verification:
+        """See `SelfVerifying.verify`."""
+        return verify_file(Reading(self._state().readers.use), report)
 
     def check_file(self) -> None:
         """Raise `JournalGone` if the file was removed or replaced while it was open; looks now and then."""

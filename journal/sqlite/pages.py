@@ -60,6 +60,8 @@ def _stored(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[
     else:
         del found[limit:]
         state = state_behind_removed(connection, offset)
+    if found and found[0][0] != offset + 1:
+        state = UNKNOWN
     return [Stored(*row) for row in found], state
 
 

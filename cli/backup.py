@@ -1,0 +1,104 @@
+"""`journeyman backup` and `journeyman restore`: copies of a journal's file."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from ..journal.log import Log
+from ..journal.sqlite.copying import Copy, Progress, backup, restore
+from ..journal.sqlite.log import SqliteLog
+from ..journal.url import log_from_url
+from .failures import EXIT_ENVIRONMENT, BadInput
+from .opening import shared_journal
+from .options import JournalURL, Level, LogLevel, configure_logging
+from .progress import bar
+from .verify import as_object, extent
+
+
+def backup_journal(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the copy.")],
+    journal: JournalURL = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Copy the journal's file to FILE while others work on it, and verify the copy.
+
+    The copy holds all that was acknowledged when it began, and nothing of it by halves; FILE appears when it is whole
+    and on the disk. It is a journal itself: open it by its URL, or put it back with [bold]journeyman restore[/bold].
+
+    [bold]Example[/bold]
+
+    journeyman backup shop-monday.db --journal sqlite:///shop.db
+
+    Exit status: 0; 1 if something is wrong with the copy, as it is with the journal then, or if one of them cannot be
+    used.
+    """
+    configure_logging(log_level)
+    source = shared_journal(journal, create=False)
+    log = _checked(source.asynchronous.log, f"journeyman export {file}.jsonl.gz")
+    with source, _progress() as progress:
+        done = backup(log, file, progress, force=force)
+    _say(done, f"copied {log.url} to {file}", file, as_json=as_json)
+
+
+def restore_journal(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A copy that journeyman backup has made.")],
+    journal: JournalURL = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a journal that is there; it is kept beside it.")
+    ] = False,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Restore FILE although it is damaged.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    log_level: Level = LogLevel.INFO,
+) -> None:
+    """Make a copy of FILE the journal, after it was verified.
+
+    Stop workers, consumers and programs first: those that have the former journal open end with JournalGone. What was
+    appended after the backup is not in the journal then; a consumer whose checkpoint is further on is told so.
+
+    [bold]Example[/bold]
+
+    journeyman restore shop-monday.db --journal sqlite:///shop.db --force
+
+    Exit status: 0; 1 if FILE is damaged, or a file cannot be used, or there is a journal already.
+    """
+    configure_logging(log_level)
+    log = _checked(log_from_url(journal), f"journeyman import {file}")
+    with _progress() as progress:
+        done = restore(file, log.path, progress, force=force, damaged=damaged)
+    _say(done, f"restored {log.url} from {file}", log.path, as_json=as_json)
+
+
+def _checked(log: Log, instead: str) -> SqliteLog:
+    """The log, if it is a file."""
+    if not isinstance(log, SqliteLog):
+        raise BadInput(
+            f"{log.url} is no file: a backup is the copy of a journal's file. For a topic use `{instead} --journal URL`"
+        )
+    return log
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    with bar("copying", "pages", 10_000) as copied, bar("verifying", "events") as verified:
+        yield Progress(copied, verified)
+
+
+def _say(done: Copy, what: str, file: str, *, as_json: bool) -> None:
+    found = done.verification
+    if as_json:
+        said = as_object(found, file) | {"bytes": done.size, "former": done.former}
+        print(orjson.dumps(said).decode())
+    else:
+        print(f"{what}: {extent(found)}, {done.size:,} bytes, {'verified' if found.is_sound else 'damaged'}")
+        if done.former:
+            print(f"the journal that was there is kept as {Path(done.former).name}")
+    if not found.is_sound:
+        if not as_json:
+            print(f"{found.found:,} findings; `journeyman verify --journal sqlite:///{file}` lists them")
+        raise typer.Exit(EXIT_ENVIRONMENT)

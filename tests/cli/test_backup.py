@@ -1,0 +1,236 @@
+"""`journeyman verify`, `backup` and `restore`: copies that are whole, made and put back while others work."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import journeyman as jm
+import pytest
+from waiting import wait_until
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+APPEND_FOR_EVER = """
+import sys
+from journeyman.journal import Journal
+
+with Journal(sys.argv[1]) as journal:
+    number = 0
+    while True:
+        journal.append("thing.made", {"number": number})
+        journal.append_all([("thing.used", {"number": number})] * 20)
+        number += 1
+"""
+# Kills itself before the given one of the calls that change what names there are in the directory.
+KILLED = """
+import os, signal, sys
+
+from journeyman.journal import Journal
+from journeyman.journal.sqlite.copying import Progress, backup, restore
+
+left, command, copy, url = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+
+def count(event, arguments):
+    global left
+    if event in ("os.rename", "os.link", "os.remove", "os.truncate", "os.chmod"):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def copy_now():
+    report = Progress(lambda done, all: None, lambda done, all: None)
+    if command == "restore":
+        restore(copy, url.removeprefix("sqlite:///"), report, force=True)
+        return
+    with Journal(url) as journal:
+        backup(journal.asynchronous.log, copy, report, force=True)
+
+sys.addaudithook(count)
+copy_now()
+"""
+
+
+def fill(url: str, count: int = 20) -> None:
+    with jm.Journal(url) as journal:
+        journal.append_all([("order.paid", {"order": number}, f"k{number % 3}") for number in range(count)])
+
+
+def numbers(url: str) -> list[int]:
+    with jm.Journal(url, create=False) as journal:
+        return [event.context["order"] for event in journal.read(limit=10_000).events]
+
+
+def damage(path: Path, position: int) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE events SET event = replace(event, 'paid', 'lost') WHERE position = ?", (position,))
+    connection.close()
+
+
+def test_verify_says_what_is_sound_and_what_is_not(run: Run, shop: Path, url: str) -> None:
+    fill(url)
+    done = run("verify", "--journal", url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"verified {url}: 20 events up to 20")
+    assert done.stdout.endswith(", all as they were written\n")
+    damage(shop / "shop.db", 5)
+    done = run("verify", "--journal", url)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "; 1 finding:\n  0:4                  damaged    its checksum does not match\n" in done.stdout
+    said = json.loads(run("verify", "--journal", url, "--json").stdout)
+    assert (said["sound"], said["records"], said["end"], said["found"]) == (False, 20, "0:20", 1)
+    assert said["findings"] == [
+        {"kind": "damaged", "partition": 0, "first": 4, "last": 4, "detail": "its checksum does not match"}
+    ]
+
+
+def test_a_backup_is_a_journal_that_goes_on(run: Run, shop: Path, url: str) -> None:
+    fill(url)
+    done = run("backup", "copy.db", "--journal", url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"copied {url} to copy.db: 20 events up to ")
+    assert sorted(each.name for each in shop.iterdir() if each.is_file()) == ["copy.db", "shop.db", "shop.db-lock"]
+    with jm.Journal(f"sqlite:///{shop / 'copy.db'}") as journal:
+        assert journal.append("order.paid", {"order": 20}).offset == 20
+    assert apsw.Connection(str(shop / "copy.db")).pragma("journal_mode") == "wal"
+    assert run("verify", "--journal", f"sqlite:///{shop / 'copy.db'}").returncode == 0
+
+
+def test_a_backup_replaces_a_file_only_if_told_to(run: Run, shop: Path, url: str) -> None:
+    fill(url)
+    (shop / "copy.db").write_text("precious")
+    done = run("backup", "copy.db", "--journal", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "journeyman: copy.db is there already; name another file, or say --force\n"
+    assert (shop / "copy.db").read_text() == "precious"
+    said = json.loads(run("backup", "copy.db", "--journal", url, "--force", "--json").stdout)
+    assert (said["sound"], said["records"], said["bytes"]) == (True, 20, (shop / "copy.db").stat().st_size)
+    assert "is the journal itself" in run("backup", "shop.db", "--journal", url, "--force").stderr
+
+
+def test_a_backup_of_a_damaged_journal_says_so(run: Run, shop: Path, url: str) -> None:
+    fill(url)
+    damage(shop / "shop.db", 5)
+    done = run("backup", "copy.db", "--journal", url)
+    assert done.returncode == 1
+    assert "1 findings; `journeyman verify --journal sqlite:///copy.db` lists them" in done.stdout
+    done = run("restore", "copy.db", "--journal", f"sqlite:///{shop / 'new.db'}")
+    assert (done.returncode, (shop / "new.db").exists()) == (1, False)
+    assert "copy.db is damaged: 1 findings, the first is 'its checksum does not match'" in done.stderr
+    done = run("restore", "copy.db", "--journal", f"sqlite:///{shop / 'new.db'}", "--damaged")
+    assert (done.returncode, (shop / "new.db").exists()) == (1, True)
+
+
+def test_backups_made_beside_busy_writers_are_prefixes(run: Run, shop: Path, url: str) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", APPEND_FOR_EVER, url]) for _ in range(4)]
+    try:
+        with jm.Journal(url) as journal:
+            for copy in range(3):
+                wait_until(
+                    lambda least=300 * (copy + 1): len(journal.read(limit=5_000).events) > least,  # type: ignore[misc]
+                    "the writers have appended",
+                )
+                done = run("backup", f"copy{copy}.db", "--journal", url, "--json")
+                assert done.returncode == 0, done.stderr
+                records = json.loads(done.stdout)["records"]
+                with jm.Journal(f"sqlite:///{shop / f'copy{copy}.db'}", create=False) as copied:
+                    events = copied.read(limit=100_000).events
+                assert len(events) == records > 300
+                assert events == journal.read(limit=records).events
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+
+
+def test_restore_makes_the_backup_the_journal(run: Run, shop: Path, url: str) -> None:
+    fill(url)
+    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    fill(url, 3)
+    done = run("restore", "copy.db", "--journal", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is a journal at" in done.stderr
+    assert "say --force, which keeps it under another name" in done.stderr
+    (shop / "shop.db").chmod(0o640)
+    done = run("restore", "copy.db", "--journal", url, "--force")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"restored {url} from copy.db: 20 events up to ")
+    former = done.stdout.strip().rpartition(" ")[2]
+    assert numbers(url) == list(range(20))
+    assert numbers(f"sqlite:///{shop / former}") == [*range(20), *range(3)]
+    assert stat.S_IMODE((shop / "shop.db").stat().st_mode) == 0o640
+    assert not list(shop.glob("*unfinished*"))
+
+
+def test_a_process_with_the_former_journal_open_learns_of_it(run: Run, shop: Path, url: str) -> None:
+    fill(url)
+    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    with jm.Journal(url) as journal:
+        journal.append("order.paid", {"order": 20})
+        assert run("restore", "copy.db", "--journal", url, "--force").returncode == 0
+
+        def refused() -> bool:
+            try:
+                journal.append("order.paid", {"order": -1})
+            except jm.JournalGone:
+                return True
+            return False
+
+        wait_until(refused, "the former journal takes no appends")
+    assert numbers(url) == list(range(20))
+
+
+def test_restore_refuses_what_is_no_backup(run: Run, shop: Path, url: str) -> None:
+    (shop / "text.db").write_text("no database, and long enough to look like one" * 50)
+    (shop / "empty.db").touch()
+    for name, said in (("text.db", "is not an SQLite database"), ("empty.db", "is empty"), ("no.db", "no file no.db")):
+        done = run("restore", name, "--journal", url)
+        assert (done.returncode, done.stdout, (shop / "shop.db").exists()) == (1, "", False)
+        assert said in done.stderr
+    for command in (["backup", "x.db"], ["restore", "x.db"]):
+        done = run(*command, "--journal", "kafka://127.0.0.1:9/orders")
+        assert done.returncode == 2
+        assert "is no file: a backup is the copy of a journal's file. For a topic use `journeyman" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_kill_at_any_step_loses_nothing(run: Run, shop: Path, url: str, command: str) -> None:
+    copy = shop / "copy.db"
+    fill(url)
+    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    original, outcomes = copy.read_bytes(), list[int]()
+    while not outcomes or outcomes[-1] != 0:
+        for each in (*shop.glob("shop.db*"), *shop.glob("copy.db*")):
+            if each.is_file():
+                each.unlink()
+        copy.write_bytes(original)
+        fill(url, 25)
+        killed = [sys.executable, "-c", KILLED, str(len(outcomes)), command, str(copy), url]
+        outcomes.append(subprocess.run(killed, capture_output=True, check=False).returncode)
+        copied, there = numbers(f"sqlite:///{copy}"), numbers(url)
+        if command == "backup":
+            assert (copied, there) in [(list(range(20)), list(range(25))), (list(range(25)), list(range(25)))]
+        else:
+            assert (copied, there) in [(list(range(20)), list(range(25))), (list(range(20)), list(range(20)))]
+            if len(there) == 20:
+                (former,) = shop.glob("shop.db.before-*[0-9]")
+                assert numbers(f"sqlite:///{former}") == list(range(25))
+        assert (shop / "copy.db.unfinished").exists() <= (outcomes[-1] != 0)
+    assert len(outcomes) > 3
+    assert set(outcomes[:-1]) == {-signal.SIGKILL}
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_what_a_killed_copy_left_is_overwritten(run: Run, shop: Path, url: str, command: str) -> None:
+    fill(url)
+    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    target = "copy.db" if command == "backup" else "shop.db"
+    (shop / f"{target}.unfinished").write_text("left by a process that was killed")
+    (shop / f"{target}.unfinished-wal").write_text("and its log")
+    assert run(command, "copy.db", "--journal", url, "--force").returncode == 0
+    assert numbers(f"sqlite:///{shop / target}") == list(range(20))
+    assert not list(shop.glob("*unfinished*"))
