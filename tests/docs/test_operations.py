@@ -8,11 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import journeyman as jm
 import pytest
+from journeyman.journal.verification import Kind
 from waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -140,7 +143,7 @@ def test_the_probe_of_the_file_looks_at_what_it_says_and_at_its_age(shop: Path) 
 
 def test_every_command_and_option_it_names_exists(shop: Path) -> None:
     named = {words.split()[1] for words in re.findall(r"`(journeyman [a-z][^`]*)`", PAGE)}
-    assert named == {"worker", "status", "why", "history", "tail"}
+    assert named == {"worker", "status", "why", "history", "tail", "backup", "restore", "verify", "export", "import"}
     help_of = {
         command: subprocess.run(
             [sys.executable, "-m", "journeyman", command, "--help"],
@@ -161,3 +164,22 @@ def test_every_command_and_option_it_names_exists(shop: Path) -> None:
     for command in ("status", "why", "history", "tail"):
         assert "--json" in help_of[command]
     assert "--watch" in help_of["status"]
+
+
+def test_the_commands_for_copies_run_in_their_order(shop: Path) -> None:
+    with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
+        journal.append_all([("order.paid", {"order": number}, None) for number in range(9)])
+    for block in _blocks("bash"):
+        for line in block.splitlines():
+            done = subprocess.run(
+                [sys.executable, "-m", *shlex.split(line)],
+                cwd=shop,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert "9" in done.stdout
+    kinds = set(typing.get_args(Kind))
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE.partition("| found |")[2], re.MULTILINE)) == kinds
