@@ -1,20 +1,23 @@
-"""The memory of this process that the C library holds free: what large transient objects have left behind."""
+"""How the C library keeps the memory of large objects that come and go, such as snapshots."""
 
 import ctypes
 from typing import Final
 
-# What came and went in blocks smaller than this, in bytes, is not worth a call.
-WORTH_BYTES_MIN: Final = 8 * 1024 * 1024
+from .limits import HEAP_MAPPED_BYTES_MIN, HEAP_SPARE_BYTES_MAX
+
+# The parameters of glibc's `mallopt`.
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
 
 
-def give_back(size: int) -> None:
-    """Return free memory to the system after an object of `size` bytes has gone, where it is worth it.
+def return_large_blocks() -> None:
+    """Have this process return large blocks to the system as soon as they are free.
 
-    The C library keeps freed blocks of up to 32 MiB for later, in each thread's arena. A snapshot of a million waiting
-    tasks comes and goes in such blocks, and what it leaves would be a tenth of the worker's memory. Only glibc can be
-    asked; elsewhere this does nothing.
+    By itself glibc raises the size from which it does so up to 32 MiB, and keeps smaller ones in the arena of each
+    thread: what a snapshot of a million waiting tasks leaves behind would be a tenth of a worker's memory. Another C
+    library is left as it is.
     """
-    if size >= WORTH_BYTES_MIN:
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, HEAP_MAPPED_BYTES_MIN)
+        mallopt(_TRIM_THRESHOLD, HEAP_SPARE_BYTES_MAX)

@@ -41,6 +41,11 @@ TIMESTAMP_SECONDS_MAX: Final = 8_000_000_000.0
 # Of a journal's file, in bytes. Against the usual 4 KiB, a batch costs a tenth less, a scan a fifth, a commit the same.
 SQLITE_PAGE_BYTES: Final = 8 * KIB
 
+# Of a worker's process, in bytes: from which size on a block of memory is mapped, and so returned as soon as it is
+# free, and how much an arena keeps free.
+HEAP_MAPPED_BYTES_MIN: Final = 1 * MIB
+HEAP_SPARE_BYTES_MAX: Final = 4 * MIB
+
 # Rows read at a time: 500 keeps a page under a millisecond and the memory of a reader flat.
 PAGE_EVENTS: Final = 500
 

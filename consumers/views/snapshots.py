@@ -19,7 +19,6 @@ from typing import Any, Final
 from ...journal import blocking
 from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated, JournalError
-from ...journal.heap import give_back
 from ...journal.limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
 from ...journal.log import Log
 from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
@@ -82,10 +81,7 @@ class SnapshotKeeper:
             except Exception as error:  # whatever a view's own code raises: the log knows better
                 distrust(label, f"the view does not take it ({type(error).__name__}: {error})")
                 continue
-            size = len(snapshot.state)
-            self._wait_for_more(size)
-            del snapshot
-            give_back(size)
+            self._wait_for_more(len(snapshot.state))
             return label.cursor
         for label in labels:
             if label.view == name and label.schema != schema:
@@ -199,10 +195,8 @@ class SnapshotKeeper:
         label, sealed = await self._sealed(cursor, state)
         if label.reach - await self._newest_reach() < self._every:
             return  # somebody else was faster
-        store, size = self._log.snapshots(), len(state)
+        store = self._log.snapshots()
         await store.save(label, sealed)
-        del state, sealed
-        give_back(size)
         await prune(store, label.view, (await self._log.bounds()).first)
 
     async def _sealed(self, cursor: Cursor, state: bytes, created: float | None = None) -> tuple[SnapshotLabel, bytes]:

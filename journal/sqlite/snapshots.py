@@ -70,7 +70,8 @@ class SqliteSnapshots:
         def write(connection: apsw.Connection) -> None:
             connection.execute(_TABLE)
             said = [str(each) if isinstance(each, Cursor) else each for each in label]
-            connection.execute(_SAVE, (*said, sealed))
+            # Not kept for reuse: a kept statement holds on to a copy of what was bound last, all of the state.
+            connection.execute(_SAVE, (*said, sealed), can_cache=False)
 
         await self._file.writing(write)
 

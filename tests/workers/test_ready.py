@@ -357,7 +357,7 @@ def test_sharing_anew_loses_nothing_and_keeps_the_order() -> None:
 
 
 def entries(tasks: ReadyTasks) -> int:
-    return len(list(tasks._all_entries())) + len(tasks._delayed)
+    return len(list(tasks._all_entries())) + tasks._delayed.entries
 
 
 @pytest.mark.parametrize("delay", [0, 1_000_000])

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ...journal.asynchronous import AsyncJournal
 from ...journal.event import Event
+from ...journal.heap import return_large_blocks
 from ...journal.limits import (
     LEASE_RENEWAL_FRACTION,
     NEIGHBOURS_SECONDS,
@@ -104,6 +105,7 @@ class Foreman:
         `started()` is called when the history is read and the sessions are open. `OutcomesUnwritten` if the journal has
         not let it leave `patience_seconds` after `stop`.
         """
+        return_large_blocks()
         self._loop = asyncio.get_running_loop()
         self._woken = self._loop.create_future()
         try:

@@ -21,6 +21,7 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ...journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from .delayed import Delayed
 from .level import Level
 from .rendezvous import Rendezvous
 from .selection import EVERYTHING, Ranks, Selection, aged, waiting_since
@@ -65,7 +66,7 @@ class ReadyTasks:
         self._order: list[LevelKey] = []
         self._orders: dict[str, list[LevelKey]] = {}  # where queues take turns, for each of them
         self._stolen: dict[LevelKey, int] = {}  # in this take
-        self._delayed: list[tuple[float, int, TaskState]] = []
+        self._delayed = Delayed()
         self._count = itertools.count()
         self._entries = 0
 
@@ -75,7 +76,7 @@ class ReadyTasks:
         if not self._knows(kind.name) or (self._serves is not None and not self._serves(kind.queue, kind.name)):
             return
         if task.due:
-            heapq.heappush(self._delayed, (task.due, next(self._count), task))
+            self._delayed.add(task)
         else:
             self._place(task)
 
@@ -198,9 +199,7 @@ class ReadyTasks:
 
     def next_due(self) -> float | None:
         """When the next delayed task is due, in seconds since the epoch."""
-        while self._delayed and self._delayed[0][2].run.state is not State.READY:
-            heapq.heappop(self._delayed)
-        return self._delayed[0][0] if self._delayed else None
+        return self._delayed.next_due()
 
     def sweep(self, living: int) -> None:
         """Drop the entries of tasks that are no longer ready, if they outnumber the `living` ones."""
@@ -210,12 +209,8 @@ class ReadyTasks:
             waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].run.state is State.READY}
             self._aside = list(waiting_aside.values())
             heapq.heapify(self._aside)
-        if len(self._delayed) > 2 * living + _SWEEP_SLACK:
-            waiting = (
-                entry for entry in self._delayed if entry[2].run.state is State.READY and entry[2].due == entry[0]
-            )
-            self._delayed = list({id(entry[2]): entry for entry in waiting}.values())
-            heapq.heapify(self._delayed)
+        if self._delayed.entries > 2 * living + _SWEEP_SLACK:
+            self._delayed.sweep()
 
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
         """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
@@ -344,7 +339,7 @@ class ReadyTasks:
         if task.run.state is not _READY:
             return
         if task.due > now:  # it failed since, or the clock was put back
-            heapq.heappush(self._delayed, (task.due, next(self._count), task))
+            self._delayed.add(task)
             return
         if task.run.suspect:
             if not self.lets_suspect_in:
@@ -376,7 +371,5 @@ class ReadyTasks:
         return min(moments) if moments else None
 
     def _release_delayed(self, now: float) -> None:
-        while self._delayed and self._delayed[0][0] <= now:
-            task = heapq.heappop(self._delayed)[2]
-            if task.run.state is _READY:
-                self._place(task)
+        for task in self._delayed.release(now):
+            self._place(task)
