@@ -20,6 +20,7 @@ class Size(msgspec.Struct, frozen=True):
     kafka_backlog_tasks: int
     latency_samples: int
     long_backlog_tasks: int
+    waiting_tasks: int
     idle_seconds: float
 
 
@@ -36,6 +37,7 @@ FULL: Final = Size(
     kafka_backlog_tasks=10_000,
     latency_samples=100,
     long_backlog_tasks=100_000,
+    waiting_tasks=1_000_000,
     idle_seconds=5.0,
 )
 QUICK: Final = Size(
@@ -51,6 +53,7 @@ QUICK: Final = Size(
     kafka_backlog_tasks=5_000,
     latency_samples=40,
     long_backlog_tasks=50_000,
+    waiting_tasks=200_000,
     idle_seconds=2.0,
 )
 # Shows that every figure can be measured; its numbers mean nothing.
@@ -67,6 +70,7 @@ TINY: Final = Size(
     kafka_backlog_tasks=300,
     latency_samples=3,
     long_backlog_tasks=1_000,
+    waiting_tasks=20_000,
     idle_seconds=0.2,
 )
 SIZES: Final = {size.name: size for size in (FULL, QUICK, TINY)}

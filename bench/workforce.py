@@ -25,7 +25,6 @@ MECHANISM_BARS: Final[dict[str, tuple[float, float | None]]] = {
 RIVALS: Final = 2
 LOST_CLAIMS_PERCENT_MAX: Final = 1
 SHORT_BACKLOG_SHARE: Final = 100
-WAITING_BYTES_MAX: Final = 1_024
 START_SECONDS_MAX: Final = 1
 COST_GROWTH_MAX: Final = 1.15
 BACKLOGS: Final = 10
@@ -105,7 +104,7 @@ def rivals(bench: Bench) -> list[Figure]:
 
 
 def backlog(bench: Bench) -> list[Figure]:
-    """A long backlog beside a hundredth of it: memory and start of a worker, and CPU time of a task."""
+    """A long backlog beside a hundredth of it: start of a worker, and CPU time of a task."""
     long = bench.size.long_backlog_tasks
     short = max(1, long // SHORT_BACKLOG_SHARE)
     runs: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
@@ -117,12 +116,11 @@ def backlog(bench: Bench) -> list[Figure]:
                 url = sqlite_url(path)
                 drain.submit(url, tasks)
                 if tasks == long:
-                    waiting.append(child.run("workforce:waiting", url=url, tasks=tasks))
+                    waiting.append(child.run("workforce:waiting", url=url))
                 answers.append(child.run("drain:worker", url=url, tasks=tasks))
     cpu, short_cpu = ([each["cpu_us"] for each in answers] for answers in runs)
     growth = ratio_of(cpu, short_cpu)
     start = Spread.of([each["start_seconds"] for each in waiting])
-    memory = Spread.of([each["bytes_per_task"] for each in waiting])
     return [
         Figure(
             "backlog",
@@ -133,7 +131,6 @@ def backlog(bench: Bench) -> list[Figure]:
             growth,
             (
                 Target("ratio", "at most", COST_GROWTH_MAX, growth.median, ""),
-                Target("memory", "at most", WAITING_BYTES_MAX, memory.median, "B a waiting task"),
                 Target("start", "at most", START_SECONDS_MAX, start.median, "s"),
             ),
         )
@@ -244,7 +241,7 @@ def rival(url: str, tasks: int) -> dict[str, float]:
     """A worker until all tasks of the journal are done, by whomever."""
 
     async def until_done(foreman: Foreman) -> None:
-        while len(foreman.view.finished) < tasks:  # noqa: ASYNC110 - nothing announces the last one
+        while foreman.view.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
             await asyncio.sleep(drain.LOOK_SECONDS)
         foreman.stop()
 
@@ -269,15 +266,13 @@ def enduring(url: str, tasks: int) -> int:
     return asyncio.run(work(drain.known("thread"), url, None, started)).succeeded
 
 
-def waiting(url: str, tasks: int) -> dict[str, float]:
-    """A worker that knows other tasks than those that wait: what starting and holding them takes."""
+def waiting(url: str) -> dict[str, float]:
+    """A worker that knows other tasks than those that wait: what starting takes."""
     begun = time.perf_counter()
-    before = child.resident_bytes()
     answer: dict[str, float] = {}
 
     async def note(foreman: Foreman) -> None:
         answer["start_seconds"] = time.perf_counter() - begun
-        answer["bytes_per_task"] = (child.resident_bytes() - before) / tasks
         foreman.stop()
 
     asyncio.run(work({nap.name: nap}, url, None, _started(note)))

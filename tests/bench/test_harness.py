@@ -20,6 +20,7 @@ SIDE_BY_SIDE = [
     "live",
     "together",
     "rivals",
+    "waiting",
     "endurance",
     *KEEPING_UP,
 ]

@@ -1,0 +1,100 @@
+"""What a waiting task costs a worker that could run it: memory, and the start of a worker."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from journeyman.workers import Foreman, Settings, work
+from journeyman.workers.message import new_id
+
+from . import child, drain
+from .context import Bench, sqlite_url
+from .figure import Figure, Floor, Spread, Target, ratio_of
+from .tasks import broker, nap, noop
+
+WAITING_BYTES_MAX: Final = 350
+SETTLE_SECONDS: Final = 2.0
+NAP_SECONDS: Final = 600
+DRAIN_SECONDS: Final = 0.1
+
+
+def memory(bench: Bench) -> list[Figure]:
+    """A worker that is busy while a million tasks wait, beside one for which none does, and beside a plain dictionary.
+
+    Each worker starts twice: it replays the history, and the next one begins with its snapshot.
+    """
+    tasks = bench.size.waiting_tasks
+    replayed: list[float] = []
+    restored: list[float] = []
+    floor: list[float] = []
+    starts: list[float] = []
+    for number in range(bench.size.few_rounds):
+        bench.tell(f"waiting tasks: round {number + 1} of {bench.size.few_rounds}")
+        with bench.file("queue") as path:
+            idle = _worker(sqlite_url(path), 0)
+        with bench.file("queue") as path:
+            first, then = _worker(sqlite_url(path), tasks), _worker(sqlite_url(path), 0)
+        replayed.append((first["resident"] - idle["resident"]) / tasks)
+        restored.append((then["resident"] - idle["resident"]) / tasks)
+        starts.append(then["start_seconds"])
+        floor.append(child.run("waiting:dictionary", tasks=tasks) / tasks)
+    ours = Spread.of(replayed)
+    restarted, started = Spread.of(restored).median, Spread.of(starts).median
+    return [
+        Figure(
+            "waiting",
+            f"memory of a waiting task, {tasks:,} of them",
+            "B",
+            ours,
+            Floor("a dictionary of their ids and positions", Spread.of(floor)),
+            ratio_of(replayed, floor),
+            (
+                Target("memory", "at most", WAITING_BYTES_MAX, ours.median, "B"),
+                Target("after a restart", "at most", WAITING_BYTES_MAX, restarted, "B"),
+            ),
+            {"start_from_snapshot_seconds": started},
+        )
+    ]
+
+
+def _worker(url: str, tasks: int) -> dict[str, float]:
+    """What a worker takes that has a single thread and naps, while so many tasks more wait behind."""
+    broker.bind(url)
+    nap.generate(args=[NAP_SECONDS])
+    broker.journal.close()
+    if tasks:
+        drain.submit(url, tasks)
+    answer: dict[str, float] = child.run("waiting:busy", url=url)
+    return answer
+
+
+# -- parts, each in a process of its own ---------------------------------------------------------------------------
+
+
+def busy(url: str) -> dict[str, float]:
+    """A worker that has claimed what it has room for and leaves again: its memory once it has settled."""
+    begun = time.perf_counter()
+    answer: dict[str, float] = {}
+    beside: list[asyncio.Task[None]] = []
+
+    async def note(foreman: Foreman) -> None:
+        await asyncio.sleep(SETTLE_SECONDS)
+        answer["resident"] = child.resident_bytes()
+        foreman.stop()
+
+    def started(foreman: Foreman) -> None:
+        answer["start_seconds"] = time.perf_counter() - begun
+        beside.append(asyncio.get_running_loop().create_task(note(foreman)))
+
+    tasks: dict[str, Any] = {task.name: task for task in (nap, noop)}
+    asyncio.run(work(tasks, url, Settings(threads=1, drain_seconds=DRAIN_SECONDS), started))
+    return answer
+
+
+def dictionary(tasks: int) -> int:
+    """How much memory a dictionary takes that has the position of each task by its id."""
+    before = child.resident_bytes()
+    positions = {new_id(): position for position in range(tasks)}
+    after = child.resident_bytes()
+    assert len(positions) == tasks
+    return after - before
