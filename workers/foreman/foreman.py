@@ -247,7 +247,7 @@ class Foreman:
         self._sessions = OwnSessions(self.view, partitions)
         self._share_work_anew()
         for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
-            if task.state is State.READY:
+            if task.run.state is State.READY:
                 self._add_ready(task)
         self.view.on_ready = self._add_ready
         self.view.on_sessions = self._sessions.note_change

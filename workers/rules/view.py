@@ -130,7 +130,7 @@ class TaskView(View):
             setattr(self, name, value)
         self.counted_since, self.rows = rooms.counted_since, KeptRows()
         self.live, self.finished, self.dead, self.sessions = rooms.live, rooms.finished, rooms.dead, rooms.sessions
-        self.suspects = {task.id: task for task in self.live.values() if task.suspect}
+        self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
         self._ended = rooms.ended
         self._dead_order = saved.dead_order(self.dead.values())
 
