@@ -49,6 +49,44 @@ def test_says_when_it_is_ready_runs_tasks_and_leaves_on_sigterm(start: Start, ur
         assert names[-1] == "worker.left"
 
 
+def test_worker_goes_on_after_task_that_opened_its_file(start: Start, url: str, shop: Path) -> None:
+    """As a nightly backup does: by Python's own sqlite3, which is refused, and by a copy, which drops POSIX locks."""
+    path = url.removeprefix("sqlite:///")
+    (shop / "shop" / "tasks.py").write_text(
+        textwrap.dedent(f"""
+            import shutil
+            import sqlite3
+            import journeyman as jm
+
+            broker = jm.Broker()
+
+            @jm.task(broker)
+            def back_up():
+                try:
+                    sqlite3.connect({path!r})
+                except jm.UnsafeAccess as error:
+                    shutil.copyfile({path!r}, {path!r} + ".copy")
+                    return str(error)
+        """)
+    )
+    worker = start("worker", "shop.tasks", "--journal", url)
+    _line_with(worker.stdout, "is ready")
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM events'); c.close()"
+    with jm.Journal(url) as journal:
+        messages = []
+        for _ in range(3):
+            messages.append(_submit(journal, "back_up"))
+            said = jm.ResultStore(journal).get(messages[-1], timeout=30_000, keep=True)
+            assert "journeyman backup" in said
+            subprocess.run([sys.executable, "-c", program, path], check=True)
+        worker.kill()
+        _, err = worker.communicate()
+    assert err.count("Make copies with") == 1
+    with jm.Journal(url) as journal:
+        for message in messages:
+            assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True)
+
+
 def test_sigterm_lets_the_running_task_end_first(start: Start, url: str, shop: Path) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
