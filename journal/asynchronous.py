@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
+from .conditions import Expected, expect
 from .cursor import Cursor
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context, readable
@@ -97,21 +98,39 @@ class AsyncJournal:
         return self._log
 
     async def append(
-        self, name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1
+        self,
+        name: str,
+        context: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        version: int = 1,
+        expected: Expected | None = None,
+        whole_partition: bool = False,
     ) -> Event:
-        """Append one event and return it, with its position, once it is durable."""
+        """Append one event and return it, with its position, once it is durable.
+
+        With `expected` only if no event of the same key stands behind that position, or behind where a reader at that
+        cursor has come; with `whole_partition` no event at all. Otherwise nothing lands: `EventConflict`. What was not
+        read yet is looked through, so the nearer to the end, the sooner. `Position(partition, -1)`: none is known.
+        """
         drafted = Draft(name, encode_context(name, context), key, version=version)
+        if expected is not None:
+            expect(await self.open(), [drafted], expected, whole_partition=whole_partition)
         return (await self.append_drafts([drafted]))[0]
 
-    async def append_all(self, items: Iterable[EventItem]) -> list[Event]:
+    async def append_all(
+        self, items: Iterable[EventItem], *, expected: Expected | None = None, whole_partition: bool = False
+    ) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append.
 
-        Those of one partition all or none.
+        Those of one partition all or none. `expected` is a condition on each, as in `append`; they must then share a
+        partition, and land all or none.
         """
         encode = encode_context
-        return await self.append_drafts(
-            [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
-        )
+        drafts = [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
+        if expected is not None:
+            expect(await self.open(), drafts, expected, whole_partition=whole_partition)
+        return await self.append_drafts(drafts)
 
     async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""

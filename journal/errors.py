@@ -5,6 +5,8 @@ Each message names what was expected, what came, and what to do. `JournalError` 
 
 from datetime import UTC, datetime
 
+from .cursor import Position
+
 
 class JournalError(Exception):
     """Base of every error of this package's journals."""
@@ -98,6 +100,26 @@ class AppendInDoubt(JournalError):
     def __init__(self, message: str, drafts: tuple[object, ...] = ()) -> None:
         super().__init__(message)
         self.drafts = drafts
+
+
+class EventConflict(JournalError):
+    """A conditional append was refused: an event stands behind the position that it expected; nothing was appended.
+
+    `position` is that of an event found, `expected` the offset behind which none was to stand, in the same partition,
+    and `key` the key the condition is about (None: it is about the whole partition). The caller reads on from there and
+    decides again; where several stand behind it, the position is that of any of them.
+    """
+
+    def __init__(self, position: Position, expected: int, key: str | None) -> None:
+        subject = "an event" if key is None else f"an event of the key {key!r:.80}"
+        last = "no such event" if expected < 0 else f"none behind {position.partition}:{expected}"
+        super().__init__(
+            f"expected {last} in the journal, but {subject} stands at {position.partition}:{position.offset}; nothing "
+            "was appended. Read on from the expected position and decide again."
+        )
+        self.position = position
+        self.expected = expected
+        self.key = key
 
 
 class HistoryTruncated(JournalError):

@@ -20,6 +20,7 @@ from .damage import DAMAGE, is_damaged, unmarked
 from .depth import is_deeper, place_of_depth
 from .errors import DamagedRecord, EventTooLarge, InvalidEvent, UnreadableRecord
 from .limits import (
+    CONDITION_BYTES_MAX,
     CONTEXT_DEPTH_MAX,
     EVENT_BYTES_MAX,
     EVENT_OVERHEAD_BYTES_MAX,
@@ -92,6 +93,10 @@ class Draft(msgspec.Struct, gc=False):
 
     `origin` is the writer and number of an event that was recorded elsewhere and is taken over with them. Whoever takes
     events over sees to it that each is handed in once, and that each writer's numbers rise along each partition.
+
+    `expected` makes the append conditional: it is the offset, in the draft's partition, of the last event that the
+    caller has taken into account (-1: none). If an event of the same key stands behind it, or with `whole_partition`
+    any event, the log refuses the append with `EventConflict`, and nothing of it lands.
     """
 
     name: str
@@ -103,6 +108,8 @@ class Draft(msgspec.Struct, gc=False):
     writer: str = ""
     seq: int = 0
     origin: tuple[str, int] | None = None
+    expected: int | None = None
+    whole_partition: bool = False
 
 
 def draft(name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1) -> Draft:
@@ -188,6 +195,8 @@ def check(drafted: Draft) -> int:
                 f"the key of {name!r} must be a string of at most {KEY_CHARS_MAX} characters, got {key!r:.80}"
             )
         size += 6 * len(key)  # a character takes at most six bytes in JSON; names are plain ASCII
+    if drafted.expected is not None:
+        size += _check_expected(drafted)
     if timestamp is not None and not 0.0 <= timestamp <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
         raise InvalidEvent(
             f"the timestamp of {name!r} must be seconds since 1970, from 0 to {TIMESTAMP_SECONDS_MAX:,.0f}, "
@@ -206,13 +215,19 @@ def check(drafted: Draft) -> int:
 def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
     """Refuse drafts as `check` does; otherwise their sizes, and whether all are plain.
 
-    Plain drafts, as nearly all are, are new and different ones without a number, time, place or origin of their own.
+    Plain drafts, as nearly all are, are new and different ones without a number, time, place, origin or condition.
     What `check` asks of one is asked here in one go where the answers are the usual ones.
     """
     names, sizes, plain = _known_names, [], len(drafts) == 1 or len(set(map(id, drafts))) == len(drafts)
     for drafted in drafts:
         key = drafted.key
-        if drafted.seq or drafted.timestamp is not None or drafted.partition or drafted.origin is not None:
+        if (
+            drafted.seq
+            or drafted.timestamp is not None
+            or drafted.partition
+            or drafted.origin is not None
+            or drafted.expected is not None
+        ):
             plain = False
             sizes.append(check(drafted))
         elif type(key) is str and key.isascii() and len(key) <= KEY_CHARS_MAX and drafted.name in names:
@@ -222,6 +237,24 @@ def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
         else:
             sizes.append(check(drafted))
     return sizes, plain
+
+
+def _check_expected(drafted: Draft) -> int:
+    """Refuse a condition that no log can decide; otherwise the bytes it adds to the record."""
+    expected, key = drafted.expected, drafted.key
+    if type(expected) is not int or expected < -1:
+        raise InvalidEvent(
+            f"the expected offset of {drafted.name!r} is that of the last event known, from 0 up, or -1 for none; "
+            f"got {expected!r:.80}"
+        )
+    if drafted.whole_partition:
+        return CONDITION_BYTES_MAX
+    if key is None:
+        raise InvalidEvent(
+            f"{drafted.name!r} expects a position and has no key whose events could stand behind it: give it a key, or "
+            "whole_partition=True to expect that no event at all does"
+        )
+    return CONDITION_BYTES_MAX + 6 * len(key)
 
 
 def _is_encodable(text: str) -> bool:

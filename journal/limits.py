@@ -13,6 +13,8 @@ MIB: Final = 1024 * KIB
 EVENT_BYTES_MAX: Final = 1 * MIB
 # What an event's fields other than name, key and context add to its encoded form, at most, in bytes.
 EVENT_OVERHEAD_BYTES_MAX: Final = 256
+# What an expected position adds to its record, at most, in bytes, beside its key.
+CONDITION_BYTES_MAX: Final = 64
 # One append to one partition: all of it or none of it becomes durable.
 BATCH_BYTES_MAX: Final = 4 * MIB
 BATCH_EVENTS_MAX: Final = 10_000
@@ -61,6 +63,8 @@ QUEUE_CHECK_SECONDS: Final = 1.0
 FOREIGN_LOCK_SECONDS_MAX: Final = 5.0
 # The appends of one process that wait together share a commit, up to about this many events.
 COMMIT_EVENTS_MAX: Final = 20_000
+# A conditional append looks at most at so many events while it holds the file's lock; at those before, without it.
+CONDITION_LOCKED_EVENTS: Final = 1_000
 # How long a fork waits for statements under way, in seconds; if it was too short, its child cannot use the journal.
 FORK_SECONDS_MAX: Final = 5.0
 # How old the last comparison of the open files with those at their paths may be when a write begins, in seconds. Each
@@ -252,6 +256,11 @@ PLACES_REMEMBERED: Final = 100_000
 # A reader that starts in the middle looks so far back for the last numbers of each writer, in events and in bytes.
 DEDUPE_PRIMING_EVENTS: Final = 10_000
 DEDUPE_PRIMING_BYTES: Final = 2 * BATCH_BYTES_MAX
+# A conditional append is decided by the events between the offset up to which its writer has looked and its own place:
+# fewer than so many offsets, or it is refused.
+CONDITION_EVENTS_MAX: Final = 20_000
+# How many of the records just read a reader keeps, to decide conditional appends without asking for them again.
+CONDITION_RECORDS_KEPT: Final = 128
 # How many writers' last numbers a reader keeps per partition, and how many bounded readings can be gone on with.
 DEDUPE_WRITERS_MAX: Final = 10_000
 READINGS_REMEMBERED: Final = 64
@@ -261,6 +270,7 @@ RECENT_PAGES_MAX: Final = 64
 
 assert DEDUPE_PRIMING_EVENTS >= BATCH_EVENTS_MAX, "a batch repeated at once must be recognised from its middle"
 assert DEDUPE_PRIMING_BYTES >= BATCH_BYTES_MAX, "a batch repeated at once must be recognised from its middle"
+assert CONDITION_EVENTS_MAX > BATCH_EVENTS_MAX, "one append of others may come in between"
 assert APPEND_QUEUE_BYTES_MAX >= BATCH_BYTES_MAX, "one append must fit the queue"
 assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_STALL_SECONDS_MAX, "a broker that waits with us is not away"
 assert KAFKA_STALL_SECONDS_MAX < KAFKA_SILENCE_SECONDS_MAX, "another broker is asked before anybody is told"

@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from . import blocking
 from .asynchronous import AsyncJournal, EventItem, Reading
+from .conditions import Expected
 from .cursor import Cursor
 from .errors import JournalClosed
 from .event import Draft, Event, encode_context
@@ -71,18 +72,36 @@ class Journal:
         return self.asynchronous.url
 
     def append(
-        self, name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1
+        self,
+        name: str,
+        context: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        version: int = 1,
+        expected: Expected | None = None,
+        whole_partition: bool = False,
     ) -> Event:
-        """Append one event and return it, with its position, once it is durable."""
+        """Append one event and return it, with its position, once it is durable.
+
+        With `expected` only if no event of the same key, or with `whole_partition` no event at all, stands behind that
+        position or cursor; otherwise nothing lands: `EventConflict`.
+        """
+        if expected is not None:
+            conditional = self.asynchronous.append(
+                name, context, key, version=version, expected=expected, whole_partition=whole_partition
+            )
+            return self.run(conditional)
         drafted = Draft(name, encode_context(name, context), key, version=version)
         return self.asynchronous.append_at_once(drafted) or self.run(self.asynchronous.append_drafts([drafted]))[0]
 
-    def append_all(self, items: Iterable[EventItem]) -> list[Event]:
+    def append_all(
+        self, items: Iterable[EventItem], *, expected: Expected | None = None, whole_partition: bool = False
+    ) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append.
 
-        Those of one partition all or none.
+        Those of one partition all or none. `expected` is a condition on each, as in `append`.
         """
-        return self.run(self.asynchronous.append_all(items))
+        return self.run(self.asynchronous.append_all(items, expected=expected, whole_partition=whole_partition))
 
     def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""

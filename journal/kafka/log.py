@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 from urllib.parse import SplitResult, unquote
 
+from ..conditions import is_conditional
 from ..cursor import Cursor
-from ..errors import AppendInDoubt, BadJournalURL, JournalClosed, JournalError, JournalUnavailable
+from ..errors import AppendInDoubt, BadJournalURL, InvalidEvent, JournalClosed, JournalError, JournalUnavailable
 from ..event import Draft, Event, check, decode, record
 from ..forking import tell_of_forks
 from ..limits import (
@@ -203,6 +204,8 @@ class KafkaLog:
         self.check_open()
         sizes = [check(draft) for draft in drafts]
         check_batch(sizes)
+        if is_conditional(drafts):
+            raise InvalidEvent("a Kafka journal of this version decides no expected position; nothing was appended")
         if {*map(_partition_named_by, drafts)} != {None}:
             check_partitions(drafts, self._opened.partitions)
         if (partition := self._only_partition(drafts)) is not None:

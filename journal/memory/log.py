@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from .. import blocking
+from ..conditions import conditions_of, conflicts, is_conditional, only_partition
 from ..cursor import Cursor
 from ..errors import HistoryTruncated, JournalClosed
 from ..event import Draft, Event, check, place, record, time_in
@@ -115,17 +116,39 @@ class MemoryLog:
         self._check_open()
         check_batch([check(draft) for draft in drafts])
         check_partitions(drafts, self.partitions)
+        conditional = is_conditional(drafts)
         with self._store.lock:
+            if conditional:
+                self._check_conditions(drafts)
             events = [self._append_one(draft) for draft in drafts]
         self._store.ring()
         return events
 
+    def _check_conditions(self, drafts: Sequence[Draft]) -> None:
+        """Raise `EventConflict` if an event stands where a draft that is not in the log yet expects none."""
+        partition = only_partition([self._partition_for(draft) for draft in drafts])
+        conditions = conditions_of(draft for draft in drafts if self._known(draft) is None)
+        if conditions is None:
+            return
+        records = self._store.partitions[partition]
+        start = max(records.first, conditions.lowest + 1)
+        rows = ((offset, records.records[offset - records.first].row) for offset in range(start, records.end))
+        for offset, key in conflicts(conditions, rows):
+            raise conditions.conflict(partition, offset, key)
+
+    def _known(self, draft: Draft) -> Event | None:
+        """The event of a draft that was handed in before and has landed."""
+        return self._store.positions.get((draft.writer, draft.seq)) if draft.seq else None
+
+    def _partition_for(self, draft: Draft) -> int:
+        return draft.partition if draft.partition is not None else self.partition_of(draft.key)
+
     def _append_one(self, draft: Draft) -> Event:
-        if draft.seq and (known := self._store.positions.get((draft.writer, draft.seq))):
+        if (known := self._known(draft)) is not None:
             return known
         self._writer.number(draft)
         now = self._clock()
-        partition = draft.partition if draft.partition is not None else self.partition_of(draft.key)
+        partition = self._partition_for(draft)
         event, row = record(draft, self._writer.time_of(draft, now))
         records = self._store.partitions[partition]
         appended_at = max(now, records.records[-1].appended_at) if records.records else now

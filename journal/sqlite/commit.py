@@ -227,7 +227,7 @@ class Committer:
                 self._commit([entry], patient=patient)
         else:
             for entry in batch:
-                entry.finish()
+                entry.finish(entry.refusal)
 
     def _said(self, error: Exception) -> Exception:
         """What is said to one of those whose commit has failed."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .. import blocking
+from ..conditions import is_conditional
+from ..errors import EventConflict
 from ..event import Draft, Event
 from .repeats import Identity
 
@@ -13,7 +15,20 @@ _NOTHING: Final[Mapping[Identity, Event]] = {}
 class Entry:
     """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
 
-    __slots__ = ("_waiter", "done", "drafts", "error", "events", "known", "plain", "searched_to", "shared")
+    __slots__ = (
+        "_waiter",
+        "checked_to",
+        "conditional",
+        "done",
+        "drafts",
+        "error",
+        "events",
+        "known",
+        "plain",
+        "refusal",
+        "searched_to",
+        "shared",
+    )
 
     def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
@@ -25,6 +40,10 @@ class Entry:
         # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
         self.known: Mapping[Identity, Event] = _NOTHING
         self.searched_to = 0
+        # Whether it has conditions, and up to which offset a check before the locks has found that they hold.
+        self.conditional = not plain and is_conditional(drafts)
+        self.checked_to = 0
+        self.refusal: EventConflict | None = None
         self._waiter: blocking.Latch | None = None
 
     @property

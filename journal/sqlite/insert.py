@@ -10,11 +10,13 @@ from zlib import adler32
 
 import apsw
 
-from ..errors import AppendInDoubt
+from ..conditions import conditions_of, conflicts
+from ..errors import AppendInDoubt, EventConflict
 from ..event import Draft, Event, place, record, time_in
 from ..limits import PAGE_EVENTS, RENEWALS_MAX
 from ..writer import MICROSECONDS, Writer
 from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
+from .conflicts import find_conflict
 from .entry import Entry
 from .file import Synchronous, begin
 from .open_file import OpenFile
@@ -44,6 +46,11 @@ _NOT_LANDED: Final = (
 )
 _LAST: Final = "SELECT position, event, checksum FROM events ORDER BY position DESC LIMIT 2"
 _KEPT: Final = "SELECT name, value FROM kept"
+
+
+def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: "_Transaction") -> bool:
+    """Whether a draft is in the log already, or will be by this transaction."""
+    return bool(draft.seq) and ((draft.writer, draft.seq) in known or transaction.found(draft) is not None)
 
 
 class _Transaction:
@@ -140,6 +147,8 @@ class Inserter(WriterConnection):
             except (apsw.Error, AppendInDoubt):
                 if self._outdated is None:
                     raise
+            for entry in batch:
+                entry.checked_to = 0  # what was checked stood in other files
         raise self._in_doubt("the files beside it are removed or replaced all the time")
 
     def _insert_batch(self, batch: Sequence[Entry], patient: bool) -> bool:
@@ -154,7 +163,8 @@ class Inserter(WriterConnection):
             self.catch_up(cursor)
             transaction = _Transaction(self.end)
             for entry in batch:
-                entry.events = self._recorded(connection, transaction, entry)
+                entry.refusal = self._conflict(connection, transaction, entry) if entry.conditional else None
+                entry.events = self._recorded(connection, transaction, entry) if entry.refusal is None else []
             checksum = self._insert(cursor, transaction)
             self._acknowledged = transaction.first
             committing = True
@@ -216,6 +226,23 @@ class Inserter(WriterConnection):
             offset += 1
         entry.searched_to = transaction.first  # should the commit be interrupted, it is looked for from here on
         return recorded
+
+    def _conflict(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> EventConflict | None:
+        """Why a conditional append is refused: an event in the log, or before it in this very transaction."""
+        known = self._known(connection, transaction, entry)
+        fresh = [draft for draft in entry.drafts if not _is_there(draft, known, transaction)]
+        conditions = conditions_of(fresh)
+        if conditions is None:
+            return None
+        found = find_conflict(connection, conditions, entry.checked_to, transaction.first)
+        if found is None:
+            rows = enumerate(transaction.rows, transaction.first)
+            found = next(conflicts(conditions, rows), None)
+        if found is None:
+            return None
+        for draft in fresh:
+            self.writer.forget(draft)  # it has not landed, and is a new one when it is handed in again
+        return conditions.conflict(0, *found)
 
     def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> Mapping[Identity, Event]:
         """What is in the log of an entry's drafts that were handed in before."""

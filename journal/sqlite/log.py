@@ -24,18 +24,20 @@ from urllib.parse import quote
 import apsw
 
 from .. import blocking
+from ..conditions import conditions_of
 from ..cursor import Cursor
 from ..damage import is_damaged
 from ..doorbell import Bell
 from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalNotFound, JournalUnavailable
 from ..event import Draft, Event, check, check_all, time_in
-from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
+from ..limits import CONDITION_LOCKED_EVENTS, FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
 from ..verification import Report, Verification
 from ..writer import Writer
 from .commit import Committer
 from .company import Company
+from .conflicts import find_conflict
 from .entry import Entry
 from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal, is_ready
 from .insert import Inserter
@@ -177,6 +179,8 @@ class SqliteLog:
         check(draft)
         if state is None or draft.seq or draft.timestamp is not None or draft.partition or draft.origin is not None:
             return None
+        if draft.expected is not None:
+            return None
         try:
             return state.committer.append_at_once(draft)
         except AppendInDoubt as error:
@@ -196,6 +200,8 @@ class SqliteLog:
             check_partitions(drafts, self.partitions)
             if any(draft.seq for draft in drafts):
                 await self._search_before(state, entry)
+            if entry.conditional:
+                await self._check_before(state, entry)
         # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
         driven = blocking.is_driven()
         alone = driven or not self._company.is_expected()
@@ -255,6 +261,27 @@ class SqliteLog:
         )
         await blocking.settled(looking)
         entry.known, entry.searched_to = looking.result(), end
+
+    async def _check_before(self, state: Opened, entry: Entry) -> None:
+        """Check the conditions on all but the last events without holding up the writers; `EventConflict` if broken."""
+        drafts = [draft for draft in entry.drafts if not draft.seq or (draft.writer, draft.seq) not in entry.known]
+        conditions = conditions_of(drafts)
+        if conditions is None:
+            return
+        # Not beyond the end of the search for drafts handed in before: there they could stand themselves.
+        end = entry.searched_to if any(draft.seq for draft in drafts) else self._bounds(state).end[0]
+        if end - conditions.lowest <= CONDITION_LOCKED_EVENTS:
+            return
+        looking = blocking.in_thread(
+            lambda: self._reading(state, lambda connection: find_conflict(connection, conditions, 0, end))
+        )
+        await blocking.settled(looking)
+        found = looking.result()
+        if found is not None:
+            for draft in drafts:
+                self._writer.forget(draft)
+            raise conditions.conflict(0, *found)
+        entry.checked_to = end
 
     def _rows(self, state: Opened, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
         """What a short query finds, through a connection that nobody else uses meanwhile."""

@@ -5,6 +5,7 @@ It prints one line for each thing it has seen, at once, so that its parent can w
 
 import sys
 
+from ..errors import EventConflict
 from ..event import decode, draft
 from ..synchronous import Journal
 
@@ -38,6 +39,30 @@ def follow(url: str, count: int) -> None:
         journal.run(tail.aclose())
 
 
+def count(url: str, key: str, up_to: int) -> None:
+    """Count up a counter that others count up too: read it, and append the next number if nobody else has.
+
+    Print each number with its offset once it is acknowledged, and how many attempts were refused at the end.
+    """
+    refusals = 0
+    with Journal(url) as journal:
+        cursor, number = journal.bounds().first, 0
+        say("ready")
+        while True:
+            while (reading := journal.read(cursor)).events:
+                cursor = reading.cursor
+                number = max([number, *(event.context["number"] for event in reading.events if event.key == key)])
+            if number >= up_to:
+                break
+            try:
+                event = journal.append("counter.raised", {"number": number + 1}, key, expected=cursor)
+            except EventConflict:
+                refusals += 1
+            else:
+                say(number + 1, event.partition, event.offset)
+    say("refused", refusals)
+
+
 def say(*words: object) -> None:
     """One line to the parent."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
@@ -49,6 +74,8 @@ def main(arguments: list[str]) -> None:
     role, url, *rest = arguments
     if role == "append":
         append(url, rest[0], int(rest[1]), int(rest[2]))
+    elif role == "count":
+        count(url, rest[0], int(rest[1]))
     else:
         follow(url, int(rest[0]))
 

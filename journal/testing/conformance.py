@@ -14,6 +14,7 @@ one without a `trim(before)` overrides that.
 """
 
 from .suite_appending import AppendingConformance
+from .suite_conditions import ConditionsConformance
 from .suite_lifetime import LifetimeConformance
 from .suite_processes import ProcessConformance
 from .suite_reading import ReadingConformance
@@ -22,5 +23,7 @@ from .suite_repeats import RepeatsConformance
 __all__ = ["LogConformance", "ProcessConformance"]
 
 
-class LogConformance(AppendingConformance, RepeatsConformance, ReadingConformance, LifetimeConformance):
+class LogConformance(
+    AppendingConformance, ConditionsConformance, RepeatsConformance, ReadingConformance, LifetimeConformance
+):
     """All that one process can see of a log."""

@@ -12,6 +12,7 @@ from ..event import Event
 from .suite import PATIENCE_SECONDS, Suite, drafts, history
 
 _KILLS = 6
+_COUNTED = 60
 
 
 @contextmanager
@@ -69,6 +70,49 @@ class ProcessConformance(Suite):
     async def _history(self, url: str) -> list[Event]:
         async with self.opened(url) as log:
             return await history(log)
+
+    def test_counter_of_several_processes_loses_no_step(self) -> None:
+        """Each number is appended by exactly one of them: the log decides who was first."""
+        url = self.url(1)
+        said: list[list[str]] = []
+        with ExitStack() as stack:
+            counting = [stack.enter_context(child("count", url, "visitors", _COUNTED)) for _ in range(3)]
+            for process in counting:
+                assert line_from(process) == ["ready"]
+            for process in counting:
+                while (words := line_from(process))[0] != "refused":
+                    said.append(words)
+        self._check_counter(self.drive(self._history(url)), said)
+        assert len(said) == _COUNTED
+
+    def test_counter_survives_sigkill_of_those_who_count(self) -> None:
+        url = self.url(1)
+        generator = random.Random(20_261_130)
+        said: list[list[str]] = []
+        with child("count", url, "visitors", _COUNTED) as survivor:
+            assert line_from(survivor) == ["ready"]
+            for _ in range(_KILLS // 2):
+                with child("count", url, "visitors", _COUNTED) as victim:
+                    assert line_from(victim) == ["ready"]
+                    for _ in range(generator.randrange(3)):
+                        if (words := line_from(victim))[0] == "refused":
+                            break  # the others have counted to the end meanwhile
+                        said.append(words)
+                    victim.kill()  # at whatever it is doing now
+                    assert victim.stdout is not None
+                    said += [
+                        line.split() for line in victim.stdout if line.endswith("\n") and line.split()[0].isdigit()
+                    ]
+            while (words := line_from(survivor))[0] != "refused":
+                said.append(words)
+        self._check_counter(self.drive(self._history(url)), said)
+
+    def _check_counter(self, events: list[Event], said: list[list[str]]) -> None:
+        assert [event.context["number"] for event in events] == list(range(1, _COUNTED + 1))
+        at = {event.offset: event for event in events}
+        for number, _, offset in said:
+            assert at[int(offset)].context["number"] == int(number), "what was acknowledged is there"
+        assert len({offset for _, _, offset in said}) == len(said)
 
     def test_what_was_acknowledged_survives_sigkill(self) -> None:
         """Killed at any moment, a writer leaves all that was acknowledged, and all or nothing of the rest."""
