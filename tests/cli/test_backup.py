@@ -1,13 +1,17 @@
 """`journeyman verify`, `backup` and `restore`: copies that are whole, made and put back while others work."""
 
+import asyncio
 import json
+import re
 import signal
 import stat
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import aiokafka
 import apsw
 import journeyman as jm
 import pytest
@@ -17,6 +21,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 APPEND_FOR_EVER = """
 import sys
+import uuid
 from journeyman.journal import Journal
 
 with Journal(sys.argv[1]) as journal:
@@ -234,3 +239,27 @@ def test_what_a_killed_copy_left_is_overwritten(run: Run, shop: Path, url: str, 
     assert run(command, "copy.db", "--journal", url, "--force").returncode == 0
     assert numbers(f"sqlite:///{shop / target}") == list(range(20))
     assert not list(shop.glob("*unfinished*"))
+
+
+@pytest.mark.kafka
+def test_verify_names_what_is_no_event_on_kafka(run: Run, kafka_bootstrap: str) -> None:
+    topic = f"verify-{uuid.uuid4().hex}"
+    url = f"kafka://{kafka_bootstrap}/{topic}?partitions=2"
+    fill(url)
+    done = run("verify", "--journal", url, "--json")
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["sound"], said["records"]) == (0, True, 20)
+    place = int(dict(each.split(":") for each in said["end"].split(","))["1"])
+    asyncio.run(produce_foreign(kafka_bootstrap, topic, b"no event", 1))
+    done = run("verify", "--journal", url)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.search(rf"^  1:{place} +unreadable +\S", done.stdout, re.MULTILINE)
+
+
+async def produce_foreign(bootstrap: str, topic: str, value: bytes, partition: int) -> None:
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value, partition=partition)
+    finally:
+        await producer.stop()
