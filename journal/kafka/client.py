@@ -36,6 +36,11 @@ STOP_SECONDS: Final = 5.0
 
 KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
 OffsetOutOfRange: Final[type[Exception]] = kafka_errors.OffsetOutOfRangeError
+CHECKSUM_FAILED: Final[type[Exception]] = kafka_errors.CorruptRecordException
+CHECKSUM_ADVICE: Final = (
+    "the checksum of a record batch does not match, on the broker that leads the partition; have another replica lead "
+    "it (kafka-leader-election), then try again"
+)
 ConsumerStopped: Final[type[Exception]] = kafka_errors.ConsumerStoppedError
 # What a producer's batch may end with when the broker will never take it.
 BATCH_TOO_LARGE: Final[tuple[type[Exception], ...]] = (

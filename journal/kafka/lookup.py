@@ -12,6 +12,8 @@ from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
 from ..event import time_in
 from ..limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, KIB, LOOKUP_SECONDS_MAX, PAGE_EVENTS
 from .client import (
+    CHECKSUM_ADVICE,
+    CHECKSUM_FAILED,
     Consumer,
     ConsumerStopped,
     KafkaError,
@@ -219,6 +221,8 @@ class Lookup:
             raise self._unavailable(f"{what} ({LOOKUP_SECONDS_MAX:g} s passed)") from error
         except ConsumerStopped as error:
             raise JournalClosed(f"the journal on the topic {self._topic!r} was closed meanwhile") from error
+        except CHECKSUM_FAILED as error:
+            raise JournalUnavailable(f"the topic {self._topic!r} is damaged: {CHECKSUM_ADVICE} ({error})") from error
         except KafkaError as error:
             raise self._unavailable(f"{what} ({type(error).__name__}: {error})") from error
 

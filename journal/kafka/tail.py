@@ -14,6 +14,8 @@ from ..errors import HistoryTruncated, JournalClosed, JournalError, JournalUnava
 from ..limits import KAFKA_SILENCE_SECONDS_MAX, PAGE_EVENTS
 from ..log import Page
 from .client import (
+    CHECKSUM_ADVICE,
+    CHECKSUM_FAILED,
     LOGGER,
     NOT_ALLOWED,
     Consumer,
@@ -277,6 +279,10 @@ class KafkaTail:
         if isinstance(error, NOT_ALLOWED):
             return JournalUnavailable(
                 f"Kafka does not let us read the topic {self._topic!r} ({error}): ask for the rights to read it"
+            )
+        if isinstance(error, CHECKSUM_FAILED):
+            return JournalError(
+                f"the topic {self._topic!r} is damaged at {self.cursor} or behind it: {CHECKSUM_ADVICE} ({error})"
             )
         return JournalError(
             f"the topic {self._topic!r} cannot be read at {self.cursor}: {type(error).__name__}: {error}. Nothing was "
