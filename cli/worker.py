@@ -26,6 +26,7 @@ from ..journal.limits import (
 from ..workers.errors import TaskError
 from ..workers.foreman.foreman import Foreman
 from ..workers.loading import collect_tasks
+from ..workers.logs import configure, name_tasks_in_records
 from ..workers.pools import Worker
 from ..workers.rules.selection import Selection
 from ..workers.settings import Settings, Statistics, Subset, processes_default
@@ -33,7 +34,7 @@ from ..workers.task import MECHANISMS, Task
 from .failures import BadInput, tell
 from .init_process import leave_duties_of_first_process
 from .opening import shared_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
+from .options import JournalURL, Level, LogLevel
 
 _TASKS_NAMED = 8
 _CHOICE = "Which tasks, and which first"
@@ -220,7 +221,9 @@ def worker(
     130: a second signal ended it at once. Nothing is lost.
     """
     leave_duties_of_first_process()
-    configure_logging(log_level)
+    tasks = _tasks(package)
+    configure(log_level.value)  # now, since the tasks' modules may have configured logging
+    name_tasks_in_records()
     settings = Settings(
         queues=_subset(queues, subset),
         queue_order=queue_order.value,
@@ -235,7 +238,7 @@ def worker(
         drain_seconds=drain_timeout,
     )
     mechanisms = [each.value for each in mechanism or ()] or MECHANISMS
-    made = Worker(_tasks(package), journal, settings, mechanisms=mechanisms, health=health)
+    made = Worker(tasks, journal, settings, mechanisms=mechanisms, health=health)
     shown = shared_journal(made.journal_url).url
     statistics = made.run(lambda foreman: _announce(foreman, made, shown))
     tell(_summary(statistics))

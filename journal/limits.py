@@ -141,9 +141,9 @@ LET_GO_SECONDS: Final = 0.5
 # How long after a worker should have given up by itself its process is ended, in seconds.
 FORCED_EXIT_SECONDS: Final = 1.0
 
-# So many dead letters are told of one by one in a worker's log in so many seconds; of the others it is said how many.
-DEAD_LETTER_LINES_MAX: Final = 10
-DEAD_LETTER_LINES_SECONDS: Final = 1.0
+# A worker logs at most so many failures one by one in so many seconds, retries apart; of the others it logs the count.
+FAILURE_LINES_MAX: Final = 10
+FAILURE_LINES_SECONDS: Final = 1.0
 # How much of a failure's reason is told there, in characters.
 FAILURE_CHARS_MAX: Final = 500
 

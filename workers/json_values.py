@@ -1,7 +1,7 @@
 """What JSON can hold without a change: arguments, metadata and results come back as they were given, or are refused.
 
 Encoders are more obliging, each in its own way: bytes become base64, sets lists, integer keys text, dates and members
-of enumerations strings. The task would be run with something else than the caller has passed, and nobody told.
+of enumerations strings. The task would silently be run with something else than the caller has passed.
 """
 
 from collections.abc import Collection

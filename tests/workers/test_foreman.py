@@ -13,7 +13,7 @@ from floor import LEASE_MS, Floor, RepeatingLog, in_loop, named
 from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.limits import (
-    DEAD_LETTER_LINES_MAX,
+    FAILURE_LINES_MAX,
     LEASE_MS_MIN,
     STEAL_DELAY_APPENDS,
     STEAL_DELAY_SECONDS,
@@ -23,7 +23,7 @@ from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Message, Settings, State, ValidationError
 from journeyman.workers.broker import submission
-from journeyman.workers.foreman import dead_letters, lane
+from journeyman.workers.foreman import failure_log, lane
 from journeyman.workers.rules import names
 from journeyman.workers.rules.rendezvous import Rendezvous
 from waiting import reached, wait_until
@@ -327,7 +327,7 @@ def lines(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 
 
 @in_loop
-async def test_what_has_failed_for_good_is_told_in_a_line_and_a_retry_to_those_who_ask(
+async def test_failure_and_retry_are_logged_with_their_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "journeyman.worker")
@@ -339,7 +339,23 @@ async def test_what_has_failed_for_good_is_told_in_a_line_and_a_retry_to_those_w
     why = "ValueError: no such number: 7 [2J"
     assert lines(caplog, "for good") == [f"task work {message.uuid} has failed for good, after 2 attempts: {why}"]
     assert lines(caplog, "again") == [f"task work {message.uuid} has failed and is tried again, after 1 attempt: {why}"]
-    assert {record.levelname for record in caplog.records if "attempt" in record.getMessage()} == {"WARNING", "DEBUG"}
+    failures = [record for record in caplog.records if "attempt" in record.getMessage()]
+    assert {record.levelname for record in failures} == {"WARNING"}
+    for record in failures:
+        assert vars(record)["task_id"] == message.uuid
+        assert "Traceback (most recent call last)" in (record.exc_text or "")
+        assert "\x1b" not in (record.exc_text or "")
+
+
+@in_loop
+async def test_success_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "journeyman.worker")
+    floor, tasks = Floor(), named(work=abs)
+    message = await floor.submit(tasks["work"], 7)
+    async with floor.worker(tasks, QUICK):
+        await floor.finished(names.SUCCEEDED)
+        await reached(lambda: lines(caplog, f"{message.uuid} has succeeded"), "the success to be logged")
+    assert all(record.levelno == logging.DEBUG for record in caplog.records if "succeeded" in record.getMessage())
 
 
 @in_loop
@@ -358,7 +374,7 @@ async def test_a_hook_that_failed_is_told_with_what_it_was_asked_about(caplog: p
 async def test_a_storm_of_failures_is_counted_and_not_told_one_by_one(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "DEAD_LETTER_LINES_SECONDS", 3_600.0)
+    monkeypatch.setattr(failure_log, "FAILURE_LINES_SECONDS", 3_600.0)
     caplog.set_level(logging.WARNING, "journeyman.worker")
     floor, tasks = Floor(), named(work=fail)
     tasks["work"].max_retries = 0
@@ -366,9 +382,9 @@ async def test_a_storm_of_failures_is_counted_and_not_told_one_by_one(
         await floor.submit(tasks["work"], number)
     async with floor.worker(tasks, QUICK):
         await floor.finished(names.FAILED, 100)
-    assert len(lines(caplog, "has failed for good")) == DEAD_LETTER_LINES_MAX
+    assert len(lines(caplog, "has failed for good")) == FAILURE_LINES_MAX
     assert [line.split(":")[0] for line in lines(caplog, "more tasks")] == [
-        f"{100 - DEAD_LETTER_LINES_MAX} more tasks have failed for good"
+        f"{100 - FAILURE_LINES_MAX} more tasks have failed for good"
     ]
 
 
@@ -379,7 +395,7 @@ async def test_how_many_were_left_out_is_told_when_the_storm_is_over_though_noth
     caplog.set_level(logging.WARNING, "journeyman.worker")
     floor, tasks = Floor(), named(work=fail)
     tasks["work"].max_retries = 0
-    for number in range(3 * DEAD_LETTER_LINES_MAX):
+    for number in range(3 * FAILURE_LINES_MAX):
         await floor.submit(tasks["work"], number)
 
     def told() -> int:
@@ -387,7 +403,7 @@ async def test_how_many_were_left_out_is_told_when_the_storm_is_over_though_noth
         return counted + len(lines(caplog, "has failed for good"))
 
     async with floor.worker(tasks, QUICK):
-        await reached(lambda: told() == 3 * DEAD_LETTER_LINES_MAX, "each to be told of or counted")
+        await reached(lambda: told() == 3 * FAILURE_LINES_MAX, "each to be told of or counted")
 
 
 @in_loop

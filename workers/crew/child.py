@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from ..loading import tasks_at
+from ..logs import configure, name_tasks_in_records
 from ..signals import ignore_signals
 from ..task import Task
 from .group import Group
@@ -101,6 +102,9 @@ def main(arguments: list[str]) -> None:
     frames = Frames(Orders)
     first = _first_orders(sock, frames)
     tasks = tasks_at(first.homes)
+    name_tasks_in_records()
+    if first.log_level:
+        configure(first.log_level)
     for name, url in first.journals.items():
         if name in tasks and tasks[name].broker.opening_url != url:
             tasks[name].broker.bind(url)

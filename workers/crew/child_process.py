@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ...journal.url import ENVIRONMENT_VARIABLE
 from ..errors import ValidationError
+from ..logs import configured_level
 from .base import Run
 from .permits import Permits
 from .pipeline import Tasks
@@ -84,7 +85,7 @@ class ChildProcess:
         self._moved_at = 0.0
         self.first_peak_bytes = 0
         self.idle_since = time.monotonic()
-        self._send(Orders([], homes, journals.by_task))
+        self._send(Orders([], homes, journals.by_task, configured_level() or ""))
 
     def hand(self, runs: Sequence[Run]) -> None:
         """Hand over jobs, to be begun in this order after those that it has."""

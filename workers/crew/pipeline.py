@@ -27,6 +27,7 @@ from ...journal.limits import (
 from ...journal.reading import RowDecoder, Whole
 from ..errors import NoTasksFoundError, Overdue
 from ..json_values import check_plain
+from ..logs import CURRENT
 from ..message import Message, decode_message
 from ..rules import names
 from ..rules.state import TaskState
@@ -128,7 +129,11 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     process = os.getpid()
     try:
         message = _message(job.row, job.prior_attempts)
-        result = await task.op(message)
+        current = CURRENT.set(message)
+        try:
+            result = await task.op(message)
+        finally:
+            CURRENT.reset(current)
         if os.getpid() != process:
             end_fork(None)
         return _outcome(job, _succeeded(result, started))
@@ -175,6 +180,7 @@ def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
 
 def _apart(operation: Callable[[Message], Any], message: Message) -> Any:
     """Run it with a `decimal` context of its own, too: a copy of the context variables holds the same object."""
+    CURRENT.set(message)
     decimal = sys.modules.get("decimal")
     if decimal is not None:
         decimal.setcontext(decimal.getcontext().copy())

@@ -36,12 +36,13 @@ class Orders(msgspec.Struct, array_like=True):
     """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended.
 
     In the first orders of all: `homes`, from which module to import each task, and `journals`, where what is submitted
-    by way of each task's broker goes.
+    by way of each task's broker goes, and `log_level`, from which level on to log; empty if the tasks' modules say so.
     """
 
     assignments: list[Assignment]
     homes: dict[str, str] = {}
     journals: dict[str, str] = {}
+    log_level: str = ""
 
 
 class Reports(msgspec.Struct, array_like=True):

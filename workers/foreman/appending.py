@@ -16,8 +16,8 @@ from ..rules.decide import Beat
 from ..rules.failure_detector import FailureDetector
 from ..rules.view import TaskView, Verdict
 from ..settings import Statistics
-from .dead_letters import DeadLetters, tell_retry
 from .entries import Entry, Written, outcome_entry
+from .failure_log import FailureLog
 from .reader import Reader
 from .sessions import OwnSessions
 
@@ -49,7 +49,7 @@ class Appending:
         self._detector = detector
         self._lease_seconds = lease_seconds
         self._statistics = statistics
-        self.dead_letters = DeadLetters()
+        self.failures = FailureLog()
         self.seconds = 0.0
 
     async def append(self, entries: Sequence[Entry], sessions: OwnSessions) -> Sequence[Event]:
@@ -98,6 +98,7 @@ class Appending:
     async def _apply_own(self, partition: int, entries: Sequence[Entry], events: Sequence[Event]) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
         first = own[0][1].offset
+        logs_successes = logger.isEnabledFor(logging.DEBUG)
         applied, apply_fact = await self._reader.read_before(partition, first), self._view.apply_fact
         for entry, event in own:
             if event.offset >= applied:
@@ -107,6 +108,8 @@ class Appending:
                 accepted = self._view.last_change(partition, entry.fact.task) == event.offset
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
+                if logs_successes:
+                    logger.debug("task %s has succeeded", entry.fact.task)
             elif event.name in names.OUTCOMES:
                 self._count(event.name, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
@@ -122,10 +125,10 @@ class Appending:
         elif name == names.RETRIED:
             counts.retried += 1
             if task is not None:
-                tell_retry(task, entry.draft.context)
+                self.failures.retried(task, entry.draft.context)
         elif name == names.FAILED:
             counts.failed += 1
             if task is not None:
-                self.dead_letters.tell(task, entry.draft.context)
+                self.failures.failed(task, entry.draft.context)
         else:
             counts.interrupted += 1

@@ -140,7 +140,7 @@ class Foreman:
         finally:
             if self._enforcing is not None:
                 self._enforcing.cancel()
-            self._appending.dead_letters.sum_up(math.inf)
+            self._appending.failures.sum_up(math.inf)
             for lane in self._lanes.values():
                 lane.crew.close()
             await self._reader.aclose()
@@ -292,7 +292,7 @@ class Foreman:
 
     def _look_around(self, monotonic: float) -> None:
         """What is due now and then: the sessions of others, entries that nobody needs, what is left to be told."""
-        self._appending.dead_letters.sum_up(monotonic)
+        self._appending.failures.sum_up(monotonic)
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
             self._somebody_to_watch = self._detector.observe(self.view, self._sessions.ids, monotonic)
@@ -432,7 +432,7 @@ class Foreman:
             moments.append(self._draining_since + self.settings.drain_seconds)
         if self._reader.patience is not None:
             moments.append(monotonic + self._reader.patience)
-        moments.append(self._appending.dead_letters.due)
+        moments.append(self._appending.failures.due)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
 

@@ -1,0 +1,70 @@
+"""Logging in the processes of a worker: what a task logs names the task, whatever runs it.
+
+A program's own configuration is left alone: handlers that it has set up, when its modules were imported for example,
+are the only ones. Records of its logs have the fields all the same.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from .message import Message
+
+# The message that is being run in this context; in threads, coroutines and child processes alike.
+CURRENT: Final[ContextVar[Message | None]] = ContextVar("journeyman_current_message", default=None)
+_PACKAGE: Final = "journeyman"
+
+
+class _OwnHandler(logging.StreamHandler[Any]):
+    """Ours, so that a child process can tell whether its worker has one."""
+
+
+class _Formatter(logging.Formatter):
+    """Names the task where a record is of one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(of_task)s%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`."""
+        own = record.name.startswith(_PACKAGE)  # our own lines name the task in their words
+        task_id = getattr(record, "task_id", None)
+        record.of_task = f"[{getattr(record, 'task', '')} {task_id}] " if task_id and not own else ""
+        return super().format(record)
+
+
+def configure(level: str) -> None:
+    """Log this package's records from `level` on to stderr, those of others from INFO or, if it is higher, `level` on.
+
+    Where the program has configured logging itself, only the level of this package is set.
+    """
+    root = logging.getLogger()
+    if not root.handlers:
+        handler = _OwnHandler(sys.stderr)
+        handler.setFormatter(_Formatter())
+        root.addHandler(handler)
+        root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    logging.getLogger(_PACKAGE).setLevel(level)
+
+
+def configured_level() -> str | None:
+    """The level given to `configure` in this process, for its child processes; None if logging is the program's own."""
+    if not any(isinstance(handler, _OwnHandler) for handler in logging.getLogger().handlers):
+        return None
+    return logging.getLevelName(logging.getLogger(_PACKAGE).level)
+
+
+def name_tasks_in_records() -> None:
+    """Give each record that is made while a task runs the fields `task` and `task_id`."""
+    make: Callable[..., logging.LogRecord] = logging.getLogRecordFactory()
+
+    def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        message = CURRENT.get()
+        if message is not None:
+            record.task, record.task_id = message.task_name, message.uuid
+        return record
+
+    logging.setLogRecordFactory(made)
