@@ -275,6 +275,20 @@ assert APPEND_QUEUE_BYTES_MAX >= BATCH_BYTES_MAX, "one append must fit the queue
 assert KAFKA_FETCH_WAIT_SECONDS < KAFKA_STALL_SECONDS_MAX, "a broker that waits with us is not away"
 assert KAFKA_STALL_SECONDS_MAX < KAFKA_SILENCE_SECONDS_MAX, "another broker is asked before anybody is told"
 
+# The task index: a batch is written when it has so many events; a look-up keeps fewer of them in memory.
+INDEX_BATCH_EVENTS: Final = 5_000
+# How long a writer of the index waits for another one, in seconds; then it goes on and tries again later.
+INDEX_BUSY_SECONDS_MAX: Final = 0.5
+# Whoever finds the index so many events behind says that it takes a while.
+INDEX_NEWS_EVENTS: Final = 500_000
+# How often a worker looks whether the index is behind, in seconds; it leaves it alone while more events than that come
+# between two looks, as long as it is not further behind than that.
+INDEX_INTERVAL_SECONDS: Final = 0.5
+INDEX_BUSY_EVENTS: Final = 5_000
+INDEX_LAG_EVENTS_MAX: Final = 500_000
+# Records of one task that stand so close together are read in one go, in positions between them.
+INDEX_GAP_EVENTS_MAX: Final = 16
+
 # What a consumer has read and not yet handed out, at most, in events: a page, or one for each partition while it merges
 # their histories.
 CONSUMER_EVENTS_MAX: Final = 65_536

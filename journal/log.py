@@ -91,6 +91,15 @@ class Immediate(Protocol):
 
 
 @runtime_checkable
+class Sited(Protocol):
+    """A log that says where on this machine what is derived from it is kept."""
+
+    def index_path(self) -> str:
+        """The path of its task index, a file of its own; ":memory:" for a log that ends with its process."""
+        ...
+
+
+@runtime_checkable
 class Log(Protocol):
     """A log of events: partitions, each a totally ordered, append-only sequence of records."""
 

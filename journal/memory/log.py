@@ -217,6 +217,10 @@ class MemoryLog:
                 del records.records[: keep_from - records.first]
                 records.first = keep_from
 
+    def index_path(self) -> str:
+        """See `Sited.index_path`."""
+        return ":memory:"
+
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same store."""
         return self._store.snapshots

@@ -406,6 +406,10 @@ class SqliteLog:
 
         inserter.transact(remove, patient=patient)
 
+    def index_path(self) -> str:
+        """See `Sited.index_path`: beside the file."""
+        return f"{self.path}-index"
+
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same file."""
         return SqliteSnapshots(self)

@@ -1,0 +1,108 @@
+"""A stretch of one partition, as the index takes it in: which tasks and workers its events are about. Pure.
+
+The decoders are those of the fold, so a record that the fold cannot read is not in the index either.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ...journal.fingerprint import fingerprint
+from ...journal.limits import KEY_CHARS_MAX
+from ...journal.log import Page
+from ...journal.reading import Name, RowDecoder
+from ..rules import names
+from ..rules.facts import FactContext, task_facts
+from .entries import FOREIGN, KINDS, NOWHERE, SUBMITTED, Entry, Mark, WorkerEvents
+
+
+class _Other(msgspec.Struct, gc=False):
+    """What is decoded of an event that is not about a task."""
+
+    name: Name
+    context: FactContext = msgspec.field(default_factory=FactContext)
+    key: str | None = None
+
+
+_others: Final = RowDecoder(_Other)
+_SESSION_NAMES: Final = frozenset({names.JOINED, names.LEFT, names.EXPIRED})
+
+
+class Batch:
+    """The events of one partition from `base` up to, not including, `next_offset`.
+
+    `tasks` holds, for each task's id, the kinds and offsets of its events in turn.
+    """
+
+    def __init__(self, partition: int, base: int) -> None:
+        self.partition = partition
+        self.base = self.next_offset = base
+        self.events = 0
+        self.tasks: dict[str, list[int]] = {}
+        # Other events that have a key: it may be a task's.
+        self.keyed: list[tuple[str, int]] = []
+        self._marks: dict[str, list[Mark]] = {}
+        self._signs: dict[str, int] = {}
+        self._last_row = b""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its last event."""
+        return fingerprint(self._last_row)
+
+    def take(self, page: Page) -> None:
+        """Take in the page that comes next."""
+        tasks, signs, kind_of = self.tasks, self._signs, KINDS.get
+        for offset, row, said in zip(page.offsets, page.rows, task_facts(page.rows), strict=True):
+            if said is None:
+                continue
+            kind = kind_of(said.name)
+            if kind is None:
+                self._take_other(row, offset)
+                continue
+            context = said.context
+            known = tasks.get(context.task)
+            if known is not None:
+                known += (kind, offset)
+            elif context.task:
+                tasks[context.task] = [kind, offset]
+            if context.worker and kind != SUBMITTED:
+                signs[context.worker] = offset
+        self.events += len(page.rows)
+        self.next_offset = page.next_offset
+        self._last_row = page.rows[-1]
+
+    def _take_other(self, row: bytes, offset: int) -> None:
+        said = _others.read(row)
+        if said is None:
+            return  # another program's event, whose context holds something else under our words
+        name, context, signs = said.name, said.context, self._signs
+        worker = context.worker
+        if name in _SESSION_NAMES:
+            if name == names.EXPIRED and context.by:
+                signs[context.by] = offset
+            if 0 < len(worker) <= KEY_CHARS_MAX:
+                mark = Mark(name, offset, signs.pop(worker, NOWHERE), context.last)
+                self._marks.setdefault(worker, []).append(mark)
+            return
+        if worker:
+            signs[worker] = offset
+        if said.key and name not in names.WORKER_EVENTS:
+            self.keyed.append((said.key, offset))
+
+    def entries_of(self, task_id: str) -> list[Entry]:
+        """The events of a task, in order."""
+        known = self.tasks.get(task_id, ())
+        found = [Entry(self.partition, known[i + 1], known[i]) for i in range(0, len(known), 2)]
+        found += [Entry(self.partition, offset, FOREIGN) for key, offset in self.keyed if key == task_id]
+        return sorted(found)
+
+    def workers(self) -> dict[str, WorkerEvents]:
+        """What it holds of each worker."""
+        return {worker: self.events_of(worker) for worker in {*self._marks, *self._signs}}
+
+    def events_of(self, worker: str) -> WorkerEvents:
+        """What it holds of one worker."""
+        marks: Sequence[Mark] = self._marks.get(worker, ())
+        return WorkerEvents(marks, self._signs.get(worker, NOWHERE))

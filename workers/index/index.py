@@ -1,0 +1,257 @@
+"""`TaskIndex`: finds the events of a task in a journal, exact as of the end of the log.
+
+A look-up reads the index's file and then the few events behind what that covers. What it has read there is kept in
+memory and written to the file in batches, so the next look-up, of this process or another, goes on from there. Workers
+fill the file as well. Nothing here decides what became of a task; see `trace`.
+"""
+
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeVar
+
+import apsw
+
+from ...journal import blocking
+from ...journal.asynchronous import AsyncJournal
+from ...journal.cursor import Cursor
+from ...journal.fingerprint import fingerprint
+from ...journal.forking import tell_of_forks
+from ...journal.limits import INDEX_BATCH_EVENTS, INDEX_NEWS_EVENTS, PAGE_EVENTS
+from ...journal.log import Bounds, Log, Sited
+from .batch import Batch
+from .entries import NOWHERE, Entry, SessionRow, judge
+from .records import rows_at
+from .rows import Covered
+from .store import NotOurs, Store
+
+logger = logging.getLogger("journeyman.index")
+
+T = TypeVar("T")
+
+# Told how many events behind the file have been read, and how many there are.
+Progress = Callable[[int, int], None]
+
+_NAME: Final = "task index"
+# A batch that cannot be written, as another process writes, grows up to so many times its size; then it is given up.
+_BATCHES_WAITING_MAX: Final = 4
+
+
+class Snapshot(NamedTuple):
+    """What the index and the events behind it say of one partition, as of a moment.
+
+    `first` is the oldest event that the log holds there, `end` the end of the log, which all of this covers.
+    """
+
+    store: Store
+    batch: Batch
+    partition: int
+    first: int
+    end: Cursor
+    infers: bool
+
+    def entries_of(self, task_id: str) -> list[Entry]:
+        """The events of a task that the log still holds, in order; perhaps also some of an id with the same key."""
+        found = [*self.store.entries_of(task_id), *self.batch.entries_of(task_id)]
+        places = {(entry.partition, entry.offset): entry for entry in found}
+        return sorted(entry for entry in places.values() if self._holds(entry))
+
+    def _holds(self, entry: Entry) -> bool:
+        return entry.partition != self.partition or entry.offset >= self.first
+
+    def sessions_of(self, worker: str) -> list[SessionRow]:
+        """The sessions of a worker, the oldest first."""
+        rows = self.store.sessions_of(worker, self.partition)
+        if any(max(row.last, row.ended) >= self.batch.base for row in rows):
+            return rows  # this stretch has been written meanwhile
+        return judge(worker, self.partition, rows, self.batch.events_of(worker), infers=self.infers)
+
+
+class TaskIndex:
+    """The index of one journal in one process; `store` is where it is kept. See `task_index` for the shared one."""
+
+    def __init__(self, journal: AsyncJournal, store: Store) -> None:
+        self._journal = journal
+        self._store = store
+        self._mutex = threading.Lock()
+        self._pending: dict[int, Batch] = {}
+        self._verified: dict[int, Covered] = {}
+        self._building: concurrent.futures.Future[None] | None = None
+        tell_of_forks(self)
+
+    async def snapshot(self, partition: int, progress: Progress | None = None) -> Snapshot:
+        """What is known as of the end of `partition` at the moment of the call."""
+        log = await self._journal.open()
+        bounds = await log.bounds()
+        while True:
+            batch, covered = await self._next_batch(log, partition, bounds)
+            behind = bounds.end[partition] - batch.next_offset
+            if behind <= INDEX_NEWS_EVENTS:
+                batch, covered = await self._read_on(log, batch, covered, bounds, progress)
+                break
+            if await self._others_build():
+                continue
+            logger.info("the task index of %s is %s events behind: reading them", self._journal.url, f"{behind:,}")
+            try:
+                batch, covered = await self._read_on(log, batch, covered, bounds, progress)
+            finally:
+                self._built()
+            break
+        with self._mutex:
+            self._pending[partition] = batch
+        infers = (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
+        return Snapshot(self._store, batch, partition, bounds.first[partition], bounds.end, infers)
+
+    async def catch_up(self, progress: Progress | None = None) -> None:
+        """Have the file cover all that is in the log now."""
+        log = await self._journal.open()
+        for partition in range(log.partitions):
+            found = await self.snapshot(partition, progress)
+            if found.batch.events:
+                bounds = Bounds(Cursor({partition: found.first}), found.end)
+                await self._write(found.batch, await self._covered(log, partition, bounds))
+
+    def covered_up_to(self, partition: int) -> int:
+        """How far the file covers a partition, by what it says itself; 0 if it does not."""
+        return max(0, self._on_store(lambda store: store.covered(partition)).next_offset)
+
+    # -- reading what the file does not cover ------------------------------------------------------------------------
+
+    async def _next_batch(self, log: Log, partition: int, bounds: Bounds) -> tuple[Batch, Covered]:
+        """What was read behind the file so far, if the file still stands where that begins; or a new batch."""
+        covered = await self._covered(log, partition, bounds)
+        base = covered.next_offset if covered.next_offset != NOWHERE else bounds.first[partition]
+        with self._mutex:
+            batch = self._pending.pop(partition, None)
+        if batch is None or batch.base != base:
+            batch = Batch(partition, base)
+        return batch, covered
+
+    async def _read_on(
+        self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
+    ) -> tuple[Batch, Covered]:
+        """Read on to the end; what makes up a batch is written. Returns the last batch and what that follows on."""
+        partition, end = batch.partition, bounds.end[batch.partition]
+        begun, everything = batch.next_offset, end - batch.next_offset
+        while batch.next_offset < end:
+            pages = await log.read({partition: batch.next_offset}, min(PAGE_EVENTS, end - batch.next_offset))
+            if not pages:
+                break  # what is left are repeats, which no reader is handed
+            for page in pages:
+                batch.take(page)
+            if batch.events >= INDEX_BATCH_EVENTS:
+                batch, covered = await self._flushed(log, batch, covered, bounds)
+            if progress is not None:
+                progress(batch.next_offset - begun, everything)
+        return batch, covered
+
+    async def _flushed(self, log: Log, batch: Batch, covered: Covered, bounds: Bounds) -> tuple[Batch, Covered]:
+        """The batch that follows on `batch`, once that is written by this process or another."""
+        if not await self._write(batch, covered):
+            busy = await self._covered(log, batch.partition, bounds) == covered
+            if busy and batch.events < _BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
+                return batch, covered  # another process writes just now: tried again with the next page
+        return await self._next_batch(log, batch.partition, bounds)
+
+    async def _write(self, batch: Batch, covered: Covered) -> bool:
+        if not self._journal.log.needs_loop:
+            return self._on_store(lambda store: store.write(batch, covered))
+        written = blocking.in_thread(lambda: self._on_store(lambda store: store.write(batch, covered)))
+        await blocking.settled(written)
+        return written.result()
+
+    # -- whose log the file is of ------------------------------------------------------------------------------------
+
+    async def _covered(self, log: Log, partition: int, bounds: Bounds) -> Covered:
+        """How far the file covers the partition; one that was made of another log is cleared first."""
+        covered = self._on_store(lambda store: store.covered(partition))
+        known = self._verified.get(partition)
+        if known is not None and _continues(known, covered, bounds, partition):
+            return covered
+        if not await _is_of(log, partition, covered, bounds):
+            url = self._journal.url
+            logger.info("the task index of %s is not of this log, or of one that held more: it is made anew", url)
+            self._on_store(lambda store: store.clear(covered.generation))
+            covered = self._on_store(lambda store: store.covered(partition))
+            if covered.next_offset != NOWHERE:
+                return await self._covered(log, partition, bounds)  # another process was faster
+        self._verified[partition] = covered
+        return covered
+
+    def _on_store(self, work: Callable[[Store], T]) -> T:
+        """What `work` returns; where the file cannot be used, of a private one, and of that from then on."""
+        store = self._store
+        try:
+            return work(store)
+        except (NotOurs, OSError, apsw.Error) as error:
+            if store.is_private:
+                raise
+            logger.info("the task index %s cannot be used (%s): this process makes its own", store.path, error)
+            self._use_private()
+            store.close()
+            return work(self._store)
+
+    def _use_private(self) -> None:
+        self._store, self._pending, self._verified = Store(""), {}, {}
+
+    # -- one builds, the others wait ---------------------------------------------------------------------------------
+
+    async def _others_build(self) -> bool:
+        """Wait while another thread or task reads a long stretch; False if that is now the caller's to do."""
+        with self._mutex:
+            building = self._building
+            if building is None:
+                self._building = concurrent.futures.Future()
+                return False
+        await blocking.settled(building)
+        return True
+
+    def _built(self) -> None:
+        with self._mutex:
+            building, self._building = self._building, None
+        if building is not None:
+            building.set_result(None)
+
+    async def aclose(self) -> None:
+        """Let go of the file; what was read and not written is read again by the next reader."""
+        self._store.close()
+
+    def after_fork_in_child(self) -> None:
+        """Whoever read or waited is in the parent."""
+        self._mutex = threading.Lock()
+        self._building = None
+        self._pending = {}
+        if self._store.is_private:
+            self._use_private()
+
+
+def task_index(journal: AsyncJournal) -> TaskIndex:
+    """The index that this process keeps with `journal`, made at first use and closed with it."""
+    index = journal.companions.get(_NAME)
+    if index is None:
+        log = journal.log
+        path = log.index_path() if isinstance(log, Sited) else ""
+        index = journal.companions.setdefault(_NAME, TaskIndex(journal, Store(path)))
+    assert isinstance(index, TaskIndex)
+    return index
+
+
+def _continues(known: Covered, covered: Covered, bounds: Bounds, partition: int) -> bool:
+    """Whether the file is the one that was looked at before, and has only grown, in a log that still reaches to it."""
+    if known.generation != covered.generation or covered.next_offset < known.next_offset:
+        return False
+    if covered.next_offset == NOWHERE:
+        return True
+    return bounds.first[partition] <= covered.next_offset <= bounds.end[partition]
+
+
+async def _is_of(log: Log, partition: int, covered: Covered, bounds: Bounds) -> bool:
+    """Whether the file was made of this log: the event that it ends with stands there, and nothing lies between."""
+    if covered.next_offset == NOWHERE:
+        return True
+    last, first = covered.next_offset - 1, bounds.first[partition]
+    if not (covered.first <= first <= last < bounds.end[partition]):
+        return False
+    row = (await rows_at(log, partition, [last])).get(last)
+    return row is not None and fingerprint(row) == covered.fingerprint

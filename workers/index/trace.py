@@ -1,0 +1,150 @@
+"""What became of one task, by the rules of the fold: its own events, and the ends of the sessions that held it.
+
+The fold of a whole partition knows which sessions live at each claim. Here the index says so, which has read all events
+of each session and judged its end as the fold does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import orjson
+
+from ...journal.log import Log, Page
+from ..rules import names
+from ..rules.facts import Fact, fact
+from ..rules.state import SessionState, TaskState
+from ..rules.view import TaskView, Verdict
+from .entries import NOWHERE, SUBMITTED, Entry, SessionRow
+from .index import Snapshot
+from .records import rows_at
+
+_ENDINGS: Final = (b'"worker.left"', b'"worker.expired"')
+_JOINING: Final = b'"worker.joined"'
+_ESCAPE: Final = b"\\u"
+
+# Called with each event that is applied, before and after: its offset, its record, what the fold reads, the verdict.
+Observer = Callable[[int, bytes, Fact, Verdict | None], None]
+
+
+class Trace:
+    """One task in the state after its events: `task` is None if none of them is its submission.
+
+    `rows` are the records that were applied, by offset, and `verdicts` what became of them.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        partition: int,
+        sessions_of: Callable[[str], Sequence[SessionRow]],
+        observer: Observer | None = None,
+    ) -> None:
+        self.id = task_id
+        self.partition = partition
+        self.view = TaskView()
+        self.rows: dict[int, bytes] = {}
+        self.verdicts: dict[int, Verdict] = {}
+        # Whether the log has lost the task's submission and still holds later events of it.
+        self.is_truncated = False
+        self._sessions_of = sessions_of
+        self._observer = observer
+        self._joined: dict[str, int] = {}
+        self._needle = orjson.dumps(task_id)[1:-1]
+
+    @property
+    def task(self) -> TaskState | None:
+        """The task as it stands; None if there is none."""
+        return self.view.find(self.id)
+
+    def apply(self, offset: int, row: bytes, said: Fact) -> None:
+        """Take in the task's next event, or the end of a session that held it."""
+        worker = said.context.worker
+        if said.name == names.CLAIMED:
+            self._seat(worker, offset)
+        elif said.name == names.EXPIRED and (session := self.view.session(self.partition, worker)) is not None:
+            session.last = said.context.last  # the index has judged it: that was the last event of the session
+        if self._observer is not None:
+            self._observer(offset, row, said, None)
+        verdict = self.view.apply_fact(said.name, said.context, self.partition, offset, said.timestamp)
+        self.rows[offset], self.verdicts[offset] = row, verdict
+        if self._observer is not None:
+            self._observer(offset, row, said, verdict)
+
+    def _seat(self, worker: str, offset: int) -> None:
+        """See to it that the view has a session of the worker exactly if one lives at `offset`."""
+        sessions = self.view.sessions.setdefault(self.partition, {})
+        if not any(row.lives_at(offset) for row in self._sessions_of(worker)) and worker not in self._joined:
+            sessions.pop(worker, None)
+        elif worker not in sessions:
+            sessions[worker] = SessionState(worker, self.partition, 0, "", 0, 0.0, offset)
+
+    def follow(self, page: Page) -> bool:
+        """Take in what of the next page is about the task; False if the index has to be asked, as a session ended."""
+        for offset, row in zip(page.offsets, page.rows, strict=True):
+            if self._needle not in row and _JOINING not in row and _ESCAPE not in row:
+                if any(ending in row for ending in _ENDINGS):
+                    return False
+                continue
+            said = fact(row)
+            if said is None:
+                continue
+            if said.name == names.JOINED:
+                self._joined[said.context.worker] = offset
+            elif said.name in (names.LEFT, names.EXPIRED):
+                return False
+            elif said.name in names.TASK_EVENTS and said.context.task == self.id:
+                self.apply(offset, row, said)
+        return True
+
+
+async def read_trace(
+    log: Log,
+    snapshot: Snapshot,
+    task_id: str,
+    *,
+    end: int | None = None,
+    leave_out: Iterable[int] = (),
+    observer: Observer | None = None,
+) -> Trace:
+    """The task as the index and the log tell of it, up to the offset `end`; events of some kinds may be left out."""
+    unwanted = frozenset(leave_out)
+    entries = [entry for entry in snapshot.entries_of(task_id) if entry.partition == snapshot.partition]
+    entries = [entry for entry in entries if entry.kind not in unwanted and (end is None or entry.offset < end)]
+    trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
+    rows = await rows_at(log, snapshot.partition, [entry.offset for entry in entries])
+    said = {entry.offset: _said_of(task_id, rows.get(entry.offset)) for entry in entries}
+    found = {offset: each for offset, each in said.items() if each is not None}
+    endings = [at for at in _endings(found, snapshot, end) if at not in found]
+    for offset, row in (await rows_at(log, snapshot.partition, endings)).items():
+        if offset in endings and (ending := fact(row)) is not None:
+            rows[offset], found[offset] = row, ending
+    for offset in sorted(found):
+        trace.apply(offset, rows[offset], found[offset])
+    trace.is_truncated = trace.task is None and bool(found) and _lacks_submission(entries, snapshot)
+    return trace
+
+
+def _said_of(task_id: str, row: bytes | None) -> Fact | None:
+    """What the fold reads of a record, if it is about this task and no other of the same key."""
+    said = fact(row) if row is not None else None
+    if said is not None and said.name in names.TASK_EVENTS and said.context.task != task_id:
+        return None
+    return said
+
+
+def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None) -> set[int]:
+    """Where the sessions ended that have claimed the task."""
+    claims: dict[str, int] = {}
+    for offset, said in sorted(found.items()):
+        if said.name == names.CLAIMED:
+            claims.setdefault(said.context.worker, offset)
+    return {
+        row.ended
+        for worker, offset in claims.items()
+        for row in snapshot.sessions_of(worker)
+        if row.ended != NOWHERE and row.ended > offset and (end is None or row.ended < end)
+    }
+
+
+def _lacks_submission(entries: Sequence[Entry], snapshot: Snapshot) -> bool:
+    return snapshot.first > 0 and all(entry.kind != SUBMITTED for entry in entries)
