@@ -22,7 +22,11 @@ class Carried(NamedTuple):
 
 
 async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
-    """Append again each checkpoint and parked event whose last event stands below `before`."""
+    """Append again each checkpoint and parked event whose last event stands below `before`.
+
+    One that stands in another partition than its name's, since partitions were added, is not found there by its
+    consumer either, and is left.
+    """
     log = await journal.open()
     bounds = await log.bounds()
     checkpoints: list[str] = []
@@ -33,11 +37,11 @@ async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
             continue
         standing, held = await _control_state(log, partition, first, end)
         for saved in standing.values():
-            if saved.position.offset < limit:
+            if saved.position.offset < limit and log.partition_of(saved.name) == partition:
                 await _carry_checkpoint(journal, saved, end)
                 checkpoints.append(saved.name)
         for one in held:
-            if one.stands_at.offset < limit:
+            if one.stands_at.offset < limit and log.partition_of(one.name) == partition:
                 await _carry_parked(journal, one, end)
                 parked += 1
     return Carried(sorted(checkpoints), parked)
