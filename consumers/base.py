@@ -231,7 +231,9 @@ class JournalConsumerBase(ConsumerCourse):
         if self.checkpoint is None:
             raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
         stream = self._started("commit")
-        cursor = self._backlog.cursor(stream.settled)
+        cursor = stream.cursor(self._backlog.cursor(stream.settled))
+        if not stream.is_marked(cursor):
+            cursor = self.journal.run(stream.marked(cursor))
         if not isinstance(self.checkpoint, JournalCheckpoint):
             self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
         elif cursor != self._committed:

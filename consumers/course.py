@@ -80,7 +80,8 @@ class ConsumerCourse(ConsumerDefinition):
     @property
     def cursor(self) -> Cursor | None:
         """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
-        return None if self._stream is None else self._backlog.cursor(self._stream.settled)
+        stream = self._stream
+        return None if stream is None else stream.cursor(self._backlog.cursor(stream.settled))
 
     @property
     def truncated(self) -> HistoryTruncated | None:

@@ -46,7 +46,9 @@ def replay(
         while (event := consumer.poll(_LIVE_SECONDS_MAX)) is not None and not event.is_empty():
             by_name[event.name] += 1
         seconds = time.perf_counter() - started
-        history = History(by_name.total(), seconds, by_name, str(consumer.cursor))
+        history = History(
+            by_name.total(), seconds, by_name, consumer.cursor.offsets if consumer.cursor is not None else ""
+        )
         at_sentinel(history)
         live = _hear(consumer, set(leaving), at_live)
         consumer.stop()

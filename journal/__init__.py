@@ -11,6 +11,7 @@ from .errors import (
     HistoryTruncated,
     InvalidEvent,
     JournalClosed,
+    JournalDiverged,
     JournalError,
     JournalExists,
     JournalGone,
@@ -58,4 +59,5 @@ __all__ = [
     "JournalClosed",
     "AppendInDoubt",
     "HistoryTruncated",
+    "JournalDiverged",
 ]

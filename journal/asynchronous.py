@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from .conditions import Expected, expect
 from .cursor import Cursor
+from .divergence import refuse_diverged
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context, readable
 from .forking import tell_of_forks
@@ -63,6 +64,7 @@ class AsyncJournal:
         # What the log has for a lone append of synchronous code, as long as the journal is open.
         self.append_at_once: Callable[[Draft], Event | None] = _never_at_once
         self._tails = SharedTails()
+        self._read_to: Cursor | None = None
         self.companions: dict[str, Companion] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         if self._log.needs_loop:
@@ -145,27 +147,34 @@ class AsyncJournal:
         """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits.
 
         Up to a record that is no event; `UnreadableRecord` if that is the first, and a cursor behind it goes on.
+        `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
         """
         log = await self.open()
         start = Cursor(cursor) if cursor is not None else (await log.bounds()).first
+        if cursor is not None and cursor is not self._read_to:  # where this journal's own last reading ended is known
+            await refuse_diverged(log, start)
         events: list[Event] = []
         for page in await log.read(start, limit):
             found, bad = readable(page.rows, page.partition, page.offsets)
             if not bad:
                 events += found
-                start = start.advanced(page.partition, page.next_offset)
+                start = start.advanced(page.partition, page.next_offset, page.rows[-1])
                 continue
             events += [event for event in found if event.offset < bad[0].offset]
             if not events:
                 raise bad[0]
             start = start.advanced(page.partition, bad[0].offset)
+        self._read_to = start
         return Reading(events, start)
 
     async def tail(self, cursor: Mapping[int, int] | None = None) -> AsyncIterator[Event]:
         """Events from `cursor` on (None: the first available), for ever, in the order of each partition.
 
         `UnreadableRecord` ends it at a record that is no event; another `tail` with a cursor behind it goes on.
+        `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
         """
+        if cursor is not None:
+            await refuse_diverged(await self.open(), cursor)
         reader = await self.follow(cursor)
         try:
             while True:

@@ -1,7 +1,19 @@
 """Where an event is in the log, and how far a reader has come."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
+
+from .fingerprint import FINGERPRINT_CHARS, Mark, mark
+
+_MICROSECONDS: Final = 1_000_000
+# partition:offset, and of the event behind it its fingerprint, its time, and how many offsets lie between.
+_PART: Final = re.compile(
+    rf"\s*(\d+)\s*:\s*(\d+)\s*(?::([0-9a-f]{{{FINGERPRINT_CHARS}}})(?:\.([0-9a-f]{{1,16}}))?(?:~(\d+))?)?\s*", re.ASCII
+)
+
+# What a reader has behind it in a partition: a mark, or the event's offset and its encoded record, to be made one of.
+Behind = Mark | tuple[int, bytes]
 
 
 class Position(NamedTuple):
@@ -16,28 +28,75 @@ class Cursor(Mapping[int, int]):
 
     Immutable. `str(cursor)` is opaque to users and stable across versions; `Cursor.parse` reads it back. A cursor may
     name only some of a log's partitions; a reader then follows only those.
+
+    A cursor also knows, in each partition, the event that its reader has just passed (`marks`), so that a reader which
+    resumes notices when another event stands there: the log was restored from a copy, or replaced. One made of offsets
+    alone knows none and is not checked. Equality and order are those of the offsets.
     """
 
-    __slots__ = ("_offsets",)
+    __slots__ = ("_behind", "_offsets")
 
-    def __init__(self, offsets: Mapping[int, int]) -> None:
+    def __init__(self, offsets: Mapping[int, int], behind: Mapping[int, Behind] | None = None) -> None:
         for partition, offset in offsets.items():
             if partition < 0 or offset < 0:
                 raise ValueError(f"a cursor holds partitions and offsets from 0 up, got {partition}:{offset}")
         self._offsets = dict(sorted(offsets.items()))
+        if behind is None:
+            behind = offsets.behind if isinstance(offsets, Cursor) else {}
+        self._behind: Mapping[int, Behind] = behind
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str(cursor)` wrote; `ValueError` says what was expected."""
-        try:
-            pairs = [part.split(":") for part in text.split(",") if part]
-            return cls({int(partition): int(offset) for partition, offset in pairs})
-        except ValueError as error:
-            raise ValueError(f"expected a cursor such as '0:42' or '0:42,1:7', got {text!r}") from error
+        """Read what `str(cursor)` wrote, in this version or an older one; `ValueError` says what was expected."""
+        offsets: dict[int, int] = {}
+        behind: dict[int, Behind] = {}
+        for part in text.split(","):
+            if not part:
+                continue
+            found = _PART.fullmatch(part)
+            if found is None:
+                raise _no_cursor(text)
+            partition, offset = int(found[1]), int(found[2])
+            offsets[partition] = offset
+            if found[3]:
+                time = int(found[4], 16) / _MICROSECONDS if found[4] else None
+                behind[partition] = Mark(offset - 1 - int(found[5] or 0), found[3], time)
+        if any(each[0] < 0 for each in behind.values()):
+            raise _no_cursor(text)
+        return cls(offsets, behind)
 
-    def advanced(self, partition: int, next_offset: int) -> "Cursor":
-        """The cursor of a reader that has now read `partition` up to, not including, `next_offset`."""
-        return Cursor({**self._offsets, partition: next_offset})
+    @property
+    def offsets(self) -> str:
+        """The offsets alone, as text for people; `Cursor.parse` reads it as a cursor that is not checked."""
+        return ",".join(f"{partition}:{offset}" for partition, offset in self._offsets.items())
+
+    @property
+    def behind(self) -> Mapping[int, Behind]:
+        """What `marks` is made of, as it is at hand."""
+        return self._behind
+
+    @property
+    def marks(self) -> Mapping[int, Mark]:
+        """For each partition where it is known, the last event that a reader at this cursor has passed."""
+        marks = {
+            partition: each if isinstance(each, Mark) else mark(*each)
+            for partition, each in self._behind.items()
+            if each[0] < self._offsets.get(partition, 0)
+        }
+        self._behind = marks
+        return marks
+
+    def advanced(self, partition: int, next_offset: int, row: bytes | None = None) -> "Cursor":
+        """The cursor of a reader that has now read `partition` up to, not including, `next_offset`.
+
+        `row` is the encoded event just before it, where that is known.
+        """
+        behind = dict(self._behind)
+        if row is not None:
+            behind[partition] = (next_offset - 1, row)
+        elif next_offset != self._offsets.get(partition):
+            behind.pop(partition, None)
+        return Cursor({**self._offsets, partition: next_offset}, behind)
 
     def covers(self, position: Position) -> bool:
         """Whether a reader at this cursor has already read `position`."""
@@ -63,7 +122,22 @@ class Cursor(Mapping[int, int]):
         return isinstance(other, Cursor) and self._offsets == other._offsets
 
     def __str__(self) -> str:
-        return ",".join(f"{partition}:{offset}" for partition, offset in self._offsets.items())
+        marks = self.marks
+        return ",".join(
+            f"{partition}:{offset}{_text(offset, marks.get(partition))}" for partition, offset in self._offsets.items()
+        )
 
     def __repr__(self) -> str:
         return f"Cursor.parse({str(self)!r})"
+
+
+def _no_cursor(text: str) -> ValueError:
+    return ValueError(f"expected a cursor such as '0:42' or '0:42,1:7', got {text!r}")
+
+
+def _text(offset: int, behind: Mark | None) -> str:
+    if behind is None:
+        return ""
+    time = "" if behind.time is None else f".{round(behind.time * _MICROSECONDS):x}"
+    distance = offset - 1 - behind.offset
+    return f":{behind.fingerprint}{time}" + (f"~{distance}" if distance else "")

@@ -146,3 +146,48 @@ class HistoryTruncated(JournalError):
         self.asked_offset = asked_offset
         self.first_offset = first_offset
         self.first_time = first_time
+
+
+class JournalDiverged(JournalError, ValueError):
+    """A cursor or checkpoint is of another history than this journal's, which was restored from a copy or replaced.
+
+    Nothing was read: a reader that went on would miss events, or be handed some again.
+
+    - `partition`, `asked_offset`: where reading was to go on.
+    - `end_offset`: where that partition ends now.
+    - `common_offset`, `common_time`: up to where this journal and the one that the cursor is of are the same, as far as
+      the times of the events tell, and the time of the last event before (seconds since the epoch); None if unknown.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        asked_offset: int,
+        end_offset: int,
+        found: str,
+        *,
+        common_offset: int | None = None,
+        common_time: float | None = None,
+    ) -> None:
+        super().__init__(
+            f"the cursor {partition}:{asked_offset} does not belong to this journal: {found}. The journal was restored "
+            f"from a copy or replaced; nothing was read. {_common_moment(partition, common_offset, common_time)} Go on "
+            "from there: with cursor= or since=, or, where a checkpoint says so, with `journeyman consumers reset`."
+        )
+        self.partition = partition
+        self.asked_offset = asked_offset
+        self.end_offset = end_offset
+        self.common_offset = common_offset
+        self.common_time = common_time
+
+
+def _common_moment(partition: int, offset: int | None, time: float | None) -> str:
+    if offset is None:
+        return "The last moment that both have in common is not known; 0:0 is the beginning."
+    if time is None:
+        return f"The last moment that both have in common is the cursor {partition}:{offset}, as far as the times tell."
+    moment = datetime.fromtimestamp(time, UTC).isoformat()
+    return (
+        f"The last moment that both have in common is {moment}, the cursor {partition}:{offset}, as far as the times "
+        "of events tell."
+    )

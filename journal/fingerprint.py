@@ -6,10 +6,11 @@ that is exported and imported. A record without that identity, of another progra
 """
 
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from .limits import TIMESTAMP_SECONDS_MAX
 from .reading import RowDecoder, Whole
 
 FINGERPRINT_CHARS: Final = 12
@@ -20,6 +21,18 @@ class Identified(msgspec.Struct, gc=False):
 
     writer: str = ""
     seq: Whole = 0
+    timestamp: float = -1.0
+
+
+class Mark(NamedTuple):
+    """An event that a reader has behind it: its offset, its fingerprint and its own time in seconds, None if unknown.
+
+    What a cursor remembers of a log, so that it is not taken for a cursor of another one.
+    """
+
+    offset: int
+    fingerprint: str
+    time: float | None = None
 
 
 _decoder: Final = RowDecoder(Identified)
@@ -27,10 +40,18 @@ _decoder: Final = RowDecoder(Identified)
 
 def fingerprint(row: bytes) -> str:
     """The fingerprint of an encoded event: `FINGERPRINT_CHARS` hexadecimal digits."""
+    return mark(0, row).fingerprint
+
+
+def mark(offset: int, row: bytes) -> Mark:
+    """The mark of the encoded event that stands at `offset`."""
     found = _decoder.read(row)
-    if found is None or not found.writer or found.seq <= 0:
-        return _digest(b"record\0" + row)
-    return fingerprint_of(found.writer, found.seq)
+    if found is None:
+        return Mark(offset, _digest(b"record\0" + row))
+    time = found.timestamp if 0.0 <= found.timestamp <= TIMESTAMP_SECONDS_MAX else None
+    if not found.writer or found.seq <= 0:
+        return Mark(offset, _digest(b"record\0" + row), time)
+    return Mark(offset, fingerprint_of(found.writer, found.seq), time)
 
 
 def fingerprint_of(writer: str, seq: int) -> str:

@@ -48,6 +48,10 @@ SQLITE_PAGE_BYTES: Final = 8 * KIB
 HEAP_MAPPED_BYTES_MIN: Final = 1 * MIB
 HEAP_SPARE_BYTES_MAX: Final = 4 * MIB
 
+# How long a cursor beyond the end of a Kafka topic is waited for, in seconds: after a fail-over the end can lag behind
+# what readers have been handed.
+CURSOR_AHEAD_SECONDS_MAX: Final = 10.0
+
 # Rows read at a time: 500 keeps a page under a millisecond and the memory of a reader flat.
 PAGE_EVENTS: Final = 500
 

@@ -160,7 +160,7 @@ def distrust(label: SnapshotLabel, why: str) -> None:
     """Say once, for each snapshot, why it is not used."""
     if label.id not in _told_of:
         _told_of.add(label.id)
-        logger.warning("the snapshot of the view %r at %s is not used: %s", label.view, label.cursor, why)
+        logger.warning("the snapshot of the view %r at %s is not used: %s", label.view, label.cursor.offsets, why)
 
 
 async def prune(store: SnapshotStore, view: str, first: Mapping[int, int], keep: int = SNAPSHOTS_KEPT) -> None:

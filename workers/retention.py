@@ -137,7 +137,7 @@ async def _snapshot(journal: AsyncJournal, view: Callable[[], View], planned: Pl
     label = await SnapshotKeeper(log, seen).take(planned.before, planned.moment)
     if await load(log.snapshots(), label) is None:
         raise JournalError(
-            f"the snapshot of the view {label.view!r} at {label.cursor} was stored in {log.url} and can not be read "
-            "back; nothing was removed. Look after the storage, then try again."
+            f"the snapshot of the view {label.view!r} at {label.cursor.offsets} was stored in {log.url} and can not be "
+            "read back; nothing was removed. Look after the storage, then try again."
         )
     return label

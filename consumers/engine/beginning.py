@@ -1,12 +1,15 @@
 """Where a consumer begins to read, and whether what it asks for is still there.
 
-Who names a place, by a cursor, a checkpoint or a time, and retention has removed what comes next there, is refused:
-nothing is skipped in silence. Who names none asks for all there is, gets it, and is told that it is not all there was.
+An explicit start (a cursor, a checkpoint or a time) is refused where retention has removed what comes next, and where
+it does not belong to this log's history: nothing is skipped in silence. Without one, reading starts at the oldest
+event, and the consumer is told if that is not the first there was.
 """
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from ...journal.cursor import Cursor
+from ...journal.divergence import marked, refuse_diverged
 from ...journal.errors import HistoryTruncated
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Bounds, Log
@@ -29,16 +32,26 @@ async def beginning(
     """Where a consumer begins; `resume` comes before all that its definition says.
 
     `skips`: whether it may begin near `since`; a source of the user's may need what came before. `HistoryTruncated` if
-    what it names was removed by retention.
+    what it names was removed by retention, `JournalDiverged` if it is a place in another history than the log's.
     """
+    found = await _beginning(log, bounds, definition, resume, skips)
+    if log.needs_loop:  # a look at each partition takes its time there; a consumer that commits does it then
+        return found
+    return found._replace(cursor=await marked(log, found.cursor))
+
+
+async def _beginning(
+    log: Log, bounds: Bounds, definition: ConsumerDefinition, resume: Mapping[int, int] | None, skips: bool
+) -> Beginning:
     first = bounds.first
     if resume is not None:
-        await refuse_cursor(log, resume, first)
-        return Beginning({partition: resume.get(partition, offset) for partition, offset in first.items()})
+        await _refuse_foreign(log, resume, bounds)
+        behind = resume.marks if isinstance(resume, Cursor) else {}
+        return Beginning(Cursor({each: resume.get(each, offset) for each, offset in first.items()}, behind))
     if not definition.full:
         return Beginning(bounds.end)
     if definition.start_cursor is not None:
-        await refuse_cursor(log, definition.start_cursor, first)
+        await _refuse_foreign(log, definition.start_cursor, bounds)
         return Beginning(definition.start_cursor)
     if definition.since <= 0:
         who = f"a consumer of {definition.topic or 'all topics'!r}"
@@ -50,3 +63,9 @@ async def beginning(
     if not skips:
         return Beginning(first)
     return Beginning({partition: max(offset, sought.get(partition, 0)) for partition, offset in first.items()})
+
+
+async def _refuse_foreign(log: Log, cursor: Mapping[int, int], bounds: Bounds) -> None:
+    """Refuse a place whose following events were removed, or that belongs to another history than the log's."""
+    await refuse_cursor(log, cursor, bounds.first)
+    await refuse_diverged(log, cursor, bounds)

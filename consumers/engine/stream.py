@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ...journal.asynchronous import AsyncJournal
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
+from ...journal.divergence import marked, refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError, UnreadableRecord
 from ...journal.limits import (
     CLOCK_SKEW_SECONDS_MAX,
@@ -31,6 +32,7 @@ from .beginning import beginning
 from .merge import Merge
 from .reader import OutOfTime, Reader
 from .shaping import Shaped, Shaper
+from .trail import Trail
 
 
 class Phase(enum.Enum):
@@ -65,6 +67,7 @@ class Stream:
         self._shaper = Shaper(definition, self._source, self.bad_records)
         self._begin: Mapping[int, int] = {}
         self._handed: dict[int, int] = {}
+        self._trail = Trail({})
         self._history_end: Mapping[int, int] = {}
         self._end: Mapping[int, int] | None = None
         self._end_time: float | None = None
@@ -87,6 +90,7 @@ class Stream:
         skips = isinstance(self._source, JournalResponses)
         begin, self.truncated = await beginning(log, bounds, definition, resume, skips=skips)
         self._begin = begin
+        self._trail = Trail(begin)
         self.settled = self._handed = dict(begin)
         await self._set_end(log, bounds)
         self._history_end = {partition: bounds.end.get(partition, 0) for partition in begin}
@@ -107,6 +111,8 @@ class Stream:
     async def _set_end(self, log: Log, bounds: Bounds) -> None:
         until = self._definition.until
         if isinstance(until, Cursor):
+            if until.marks:
+                await refuse_diverged(log, until, bounds)
             self._end = {partition: until.get(partition, 0) for partition in self._begin}
         elif until is not None and until > time.time():
             self._end_time = until
@@ -146,6 +152,20 @@ class Stream:
             await reader.aclose()
 
     # --- how far it has come ----------------------------------------------------------------------------------------
+
+    def cursor(self, offsets: Mapping[int, int]) -> Cursor:
+        """The cursor of a consumer that has come to `offsets`, with the events behind it, as far as they were read."""
+        return self._trail.cursor(offsets)
+
+    def is_marked(self, cursor: Cursor) -> bool:
+        """Whether nothing would be gained by `marked`."""
+        return self._trail.is_complete(cursor)
+
+    async def marked(self, cursor: Cursor) -> Cursor:
+        """The cursor, to be kept: the events behind it are read from the log where the consumer has not read them."""
+        cursor = await marked(await self._journal.open(), cursor)
+        self._trail.learn(cursor)
+        return cursor
 
     def progress(self, cursor: Mapping[int, int]) -> float:
         """The fraction of history that a consumer at `cursor` has been handed, from 0 to 1; 1 if there was none."""
@@ -306,6 +326,7 @@ class Stream:
         return PageBatch(events, before, self._handed, page.partition, shaped.offsets)
 
     def _shaped(self, page: Page) -> Shaped:
+        self._trail.add(page, self.settled.get(page.partition, 0))
         shaped = self._shaper.shape(page)
         if shaped.error is not None:
             self._errors[page.partition] = shaped.error

@@ -18,9 +18,10 @@ from typing import Final, TypeVar
 
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor
+from ...journal.divergence import refuse_diverged
 from ...journal.event import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
-from ...journal.log import Log
+from ...journal.log import Log, check_cursor
 from ..truncation import is_told_of
 from .snapshots import SnapshotKeeper, refuse_gap
 from .view import View
@@ -34,14 +35,15 @@ async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Ma
     """A fresh `view()` in the state at `moment`: seconds since the epoch, or a cursor.
 
     It begins with the newest snapshot from before the moment. `HistoryTruncated` if what was before it was removed by
-    retention and no snapshot tells of it; `ValueError` if a cursor is not of this journal or beyond its end.
+    retention and no snapshot tells of it; `JournalDiverged` (a `ValueError`) if a cursor is beyond the journal's end or
+    of another history, `ValueError` if it names a partition that the journal does not have.
     """
     log = await journal.open()
     if isinstance(moment, Mapping):
         goal = Cursor(moment)
-        end = (await log.bounds()).end
-        if not end.reaches(goal):
-            raise ValueError(f"the journal {journal.url} ends at {end}; {goal} is not in its past")
+        bounds = await log.bounds()
+        check_cursor(goal, len(bounds.end))
+        await refuse_diverged(log, goal, bounds)
     else:
         goal = await cursor_at(log, moment)
         await _refuse_unknown(log, view(), moment, goal)
@@ -107,7 +109,7 @@ async def _advice(log: Log, view: View, first: Cursor) -> str:
     oldest = await SnapshotKeeper(log, view).oldest(first)
     if oldest is None:
         return f"No snapshot of the view {view.snapshot_name or type(view).__name__!r} tells what it held."
-    return f"What it held is told by snapshots from the cursor {oldest} on: ask for that, or for a later moment."
+    return f"What it held is told by snapshots from the cursor {oldest.offsets} on: ask for that, or for later."
 
 
 async def _replay(log: Log, view: View, start: Cursor, goal: Cursor) -> None:

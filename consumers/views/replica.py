@@ -9,7 +9,8 @@ from typing import Final, Generic, TypeVar
 
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
-from ...journal.cursor import Cursor, Position
+from ...journal.cursor import Behind, Cursor, Position
+from ...journal.divergence import refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError
 from ...journal.forking import tell_of_forks
 from ...journal.limits import SNAPSHOT_EVENTS
@@ -27,7 +28,8 @@ class Replica(Generic[V]):
     """`view`, kept current from `journal`.
 
     It starts from the newest snapshot of the view, or replays history where there is none; or starts at `cursor`, where
-    one is given. It takes snapshots itself, about every `snapshot_every` events that nobody else has taken one in.
+    one is given; `JournalDiverged` if that belongs to another history than the journal's. It takes snapshots itself,
+    about every `snapshot_every` events that no other reader has taken one in.
 
     Any number of tasks, or of threads driving it, may wait on one replica: whoever comes first reads the log for all,
     the others wait for what it read. Nobody polls.
@@ -56,6 +58,7 @@ class Replica(Generic[V]):
         self._renew = renew
         self._tail: Tail | None = None
         self._applied: dict[int, int] = {}
+        self._behind: dict[int, Behind] = {}
         # While these are set the tail, or the view, may have moved on from `_applied`; a fork copies what it finds.
         self._tail_moves = False
         self._view_changes = False
@@ -67,7 +70,7 @@ class Replica(Generic[V]):
     @property
     def cursor(self) -> Cursor:
         """What has been applied so far; empty before the first read."""
-        return Cursor(self._applied)
+        return Cursor(self._applied, dict(self._behind))
 
     async def advance(self, timeout: float | None = None) -> bool:
         """Apply the next page, waiting for it at most `timeout` seconds (None: for ever); say whether anything came.
@@ -130,7 +133,7 @@ class Replica(Generic[V]):
             self._tail, self._tail_moves = None, False
 
     def _begin_anew(self, view: V) -> None:
-        self.view, self._applied, self._snapshots, self.truncated = view, {}, None, None
+        self.view, self._applied, self._behind, self._snapshots, self.truncated = view, {}, {}, None, None
         self._tail_moves, self._view_changes = True, False
 
     async def catch_up(self) -> Cursor:
@@ -140,7 +143,12 @@ class Replica(Generic[V]):
         return self.cursor
 
     async def wait_for(self, moment: Position | Mapping[int, int], timeout: float | None = None) -> None:
-        """Wait until the event at a position, or all before a cursor, is applied: read your own writes."""
+        """Wait until the event at a position, or all before a cursor, is applied: read your own writes.
+
+        `JournalDiverged` if the cursor stands behind an event that this journal does not hold.
+        """
+        if isinstance(moment, Cursor) and moment.marks:
+            await refuse_diverged(await self._journal.open(), moment)
         goal = {moment.partition: moment.offset + 1} if isinstance(moment, Position) else moment
         await self.wait_until(
             lambda _: Cursor(self._applied).reaches(goal), timeout, describe=f"the journal to be read up to {goal}"
@@ -176,7 +184,8 @@ class Replica(Generic[V]):
         if not self._applied:
             self._view_changes = True
             try:
-                self._applied = dict(await self._beginning(await self._journal.open()))
+                begin = await self._beginning(await self._journal.open())
+                self._applied, self._behind = dict(begin), dict(begin.behind)
             except (Exception, asyncio.CancelledError):  # these leave a fresh view: see `View.restore`
                 self._view_changes = False
                 raise
@@ -185,6 +194,7 @@ class Replica(Generic[V]):
 
     async def _beginning(self, log: Log) -> Cursor:
         if self._start is not None:
+            await refuse_diverged(log, self._start)
             return self._start
         self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
         start = await self._snapshots.start()
@@ -196,9 +206,10 @@ class Replica(Generic[V]):
         self._view_changes = True
         self.view.apply_page(page)
         self._applied[page.partition] = page.next_offset
+        self._behind[page.partition] = (page.offsets[-1], page.rows[-1])
         self._view_changes = False
         if self._snapshots is not None:
-            self._snapshots.applied(self._applied, len(page.rows))
+            self._snapshots.applied(self._applied, len(page.rows), self._behind)
 
     def after_fork_in_child(self) -> None:
         """Whoever read or waited is in the parent, and so is what was stored beside."""

@@ -17,8 +17,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from ...journal import blocking
-from ...journal.cursor import Cursor
-from ...journal.errors import HistoryTruncated, JournalError
+from ...journal.cursor import Behind, Cursor
+from ...journal.divergence import marked, refuse_diverged
+from ...journal.errors import HistoryTruncated, JournalDiverged, JournalError
 from ...journal.limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
 from ...journal.log import Log
 from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
@@ -111,8 +112,13 @@ class SnapshotKeeper:
             return ()
 
     async def _is_of_this_journal(self, label: SnapshotLabel, first: Mapping[int, int]) -> bool:
-        """Whether the event that the snapshot names stands where it says; one that retention removed is believed."""
-        if not label.anchor:
+        """Whether the events that the snapshot names stand where it says; those that retention removed are believed."""
+        try:
+            await refuse_diverged(self._log, label.cursor)
+        except JournalDiverged as error:
+            distrust(label, str(error))
+            return False
+        if not label.anchor:  # an older version's snapshots name one event by its checksum
             return True
         partition, offset, checksum = map(int, label.anchor.split(":"))
         if offset < first.get(partition, 0):
@@ -128,10 +134,11 @@ class SnapshotKeeper:
         events = max(self._every, size // SNAPSHOT_BYTES_PER_EVENT)
         self._due = events * (1 + random.random() * _SPREAD) if self._view.snapshot_name is not None else math.inf
 
-    def applied(self, cursor: Mapping[int, int], events: int) -> None:
+    def applied(self, cursor: Mapping[int, int], events: int, behind: Mapping[int, Behind] | None = None) -> None:
         """So many events more were applied, up to `cursor`: takes a snapshot when it is time. Costs nothing otherwise.
 
-        To be called when the view is in the state that `cursor` names, by whoever applies.
+        Called by the reader that applies them, while the view is in the state that `cursor` names. `behind` are the
+        events applied last, by partition; without it, they are read from the log when a snapshot is taken.
         """
         self._since += events
         if self._since < self._due or not (self._job is None or self._job.done()):
@@ -141,7 +148,7 @@ class SnapshotKeeper:
             return
         state = self._view.snapshot()
         self._wait_for_more(len(state))
-        self._job = self._in_background(self._save(Cursor(cursor), state))
+        self._job = self._in_background(self._save(Cursor(cursor, dict(behind or {})), state))
 
     async def take(self, cursor: Mapping[int, int], created: float | None = None) -> SnapshotLabel:
         """Take a snapshot of the view, which is as it was at `cursor`, and return when it is stored.
@@ -201,19 +208,11 @@ class SnapshotKeeper:
 
     async def _sealed(self, cursor: Cursor, state: bytes, created: float | None = None) -> tuple[SnapshotLabel, bytes]:
         view, created = self._view, time.time() if created is None else created
-        anchor = await self._anchor(cursor)
+        cursor = await marked(self._log, cursor)
         assert view.snapshot_name is not None, "asked only of views with snapshots"
         if self._log.needs_loop:
-            return await asyncio.to_thread(
-                seal, view.snapshot_name, view.snapshot_schema, cursor, created, state, anchor
-            )
-        return seal(view.snapshot_name, view.snapshot_schema, cursor, created, state, anchor)
-
-    async def _anchor(self, cursor: Cursor) -> str:
-        """The last event before the cursor in the partition that has most."""
-        partition, offset = max(cursor.items(), key=lambda each: each[1], default=(0, 0))
-        checksum = await _checksum(self._log, partition, offset - 1) if offset else None
-        return f"{partition}:{offset - 1}:{checksum}" if checksum is not None else ""
+            return await asyncio.to_thread(seal, view.snapshot_name, view.snapshot_schema, cursor, created, state)
+        return seal(view.snapshot_name, view.snapshot_schema, cursor, created, state)
 
 
 async def _checksum(log: Log, partition: int, offset: int) -> int | None:

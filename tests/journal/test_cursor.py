@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal import Cursor, Position
+from journeyman.journal.fingerprint import Mark, fingerprint_of
 
 offsets = st.dictionaries(st.integers(0, 1_023), st.integers(0, 2**62), max_size=6)
 
@@ -48,6 +49,32 @@ def test_covering() -> None:
 
 @pytest.mark.parametrize("text", ["x", "0", "0:", ":5", "0:5:6", "0:a", "0:-1", "-1:5", "0;5", "0:5,1"])
 def test_text_that_is_no_cursor(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a cursor such as '0:42'"):
+        Cursor.parse(text)
+
+
+@given(offsets, st.dictionaries(st.integers(0, 1_023), st.tuples(st.integers(1, 50), st.integers(0, 2**40))))
+def test_marks_come_back_from_text(given_offsets: dict[int, int], events: dict[int, tuple[int, int]]) -> None:
+    marks = {
+        partition: Mark(given_offsets[partition] - distance, fingerprint_of("w", 1), microseconds / 1_000_000)
+        for partition, (distance, microseconds) in events.items()
+        if given_offsets.get(partition, 0) >= distance
+    }
+    cursor = Cursor(given_offsets, marks)
+    again = Cursor.parse(str(cursor))
+    assert again.marks == cursor.marks == marks
+    assert str(again) == str(cursor)
+    assert again == Cursor.parse(cursor.offsets) == Cursor(given_offsets), "marks are evidence, not identity"
+
+
+def test_advanced_cursor_marks_the_event_passed() -> None:
+    cursor = Cursor({0: 5, 1: 3}, {1: Mark(2, fingerprint_of("w", 3))}).advanced(0, 9, b'{"writer":"w","seq":9}')
+    assert cursor.marks == {0: Mark(8, fingerprint_of("w", 9)), 1: Mark(2, fingerprint_of("w", 3))}
+    assert cursor.advanced(0, 12).marks == {1: Mark(2, fingerprint_of("w", 3))}, "what is not known is not claimed"
+
+
+@pytest.mark.parametrize("text", ["0:0:0123456789ab", "0:5:0123456789ab~5", "0:5:0123456789AB", "0:5:0123456789ab."])
+def test_text_with_a_bad_mark_is_no_cursor(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected a cursor such as '0:42'"):
         Cursor.parse(text)
 
