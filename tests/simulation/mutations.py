@@ -1,11 +1,13 @@
 """Bugs, one in each rule, planted into the running product. Every one of them must be noticed by some seed."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
 from journeyman.workers import State, TaskView
 from journeyman.workers.rules import decide, failure_detector, names, ready, view
+from journeyman.workers.rules.ended import EndedTasks
 from journeyman.workers.rules.failure_detector import FailureDetector
 from journeyman.workers.rules.level import Level
 from journeyman.workers.rules.ready import ReadyTasks
@@ -143,11 +145,76 @@ def an_id_may_come_twice(patch: MonkeyPatch) -> None:
     real = TaskView._submit
 
     def forgetful(self: TaskView, context: Any, *where: Any) -> Any:
-        for room in (self.live, self.finished, self.dead):
-            room.pop(context.task, None)
+        self.live.pop(context.task, None)
+        self.dead.pop(context.task, None)
+        for tasks in self._ended.values():
+            tasks.ends.pop(context.task, None)
         return real(self, context, *where)
 
     patch.setattr(TaskView, "_submit", forgetful)
+
+
+@mutation
+def ids_of_ended_tasks_are_refused_for_ever(patch: MonkeyPatch) -> None:
+    patch.setattr(EndedTasks, "refuse", lambda self, task, offset: task in self.ends)
+
+
+@mutation
+def ids_of_ended_tasks_are_forgotten_too_soon(patch: MonkeyPatch) -> None:
+    real = EndedTasks.refuse
+    patch.setattr(EndedTasks, "refuse", lambda self, task, offset: real(self, task, 2 * offset))
+
+
+@mutation
+def revoked_tasks_are_remembered_as_succeeded(patch: MonkeyPatch) -> None:
+    real = EndedTasks.add
+    patch.setattr(EndedTasks, "add", lambda self, task, offset, state: real(self, task, offset, State.SUCCEEDED))
+
+
+@mutation
+def forgotten_dead_letters_are_lost(patch: MonkeyPatch) -> None:
+    real = TaskView._move_unknown
+
+    def strict(self: TaskView, name: str, context: Any, *where: Any) -> Any:
+        context.submission = None
+        return real(self, name, context, *where)
+
+    patch.setattr(TaskView, "_move_unknown", strict)
+
+
+@mutation
+def an_ended_task_is_requeued_like_a_forgotten_one(patch: MonkeyPatch) -> None:
+    real = TaskView._move_unknown
+
+    def believe(self: TaskView, name: str, context: Any, partition: int, *where: Any) -> Any:
+        if name == names.REQUEUED and partition in self._ended:
+            self._ended[partition].ends.pop(context.task, None)
+        return real(self, name, context, partition, *where)
+
+    patch.setattr(TaskView, "_move_unknown", believe)
+
+
+@mutation
+def nobody_is_told_of_a_dead_letter_that_was_taken_up(patch: MonkeyPatch) -> None:
+    real = TaskView._take_up
+
+    def silent(self: TaskView, *carried: Any) -> None:
+        told, self.on_ready = self.on_ready, None
+        real(self, *carried)
+        self.on_ready = told
+
+    patch.setattr(TaskView, "_take_up", silent)
+
+
+@mutation
+def dead_letters_are_forgotten_newest_first(patch: MonkeyPatch) -> None:
+    real = OrderedDict.popitem
+
+    class Newest(OrderedDict[str, None]):
+        def popitem(self, last: bool = True) -> Any:
+            return real(self, last=True)
+
+    patch.setattr(view, "OrderedDict", Newest)
 
 
 @mutation

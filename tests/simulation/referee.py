@@ -39,6 +39,9 @@ class Book:
     due: float = 0.0
     expiries: int = 0
     suspect: bool = False
+    ended: int = -1
+    known: bool = True  # of a dead letter: whether so few have come since that the views remember it
+    revoked: frozenset[int] = frozenset()  # tokens of claims that ran when it was revoked, in this life or before
 
 
 @dataclass
@@ -47,7 +50,11 @@ class Session:
 
     last: int
     shown_at: float
-    holds: set[str] = field(default_factory=set)
+    holds: dict[str, None] = field(default_factory=dict)
+
+
+def _place(book: Book, letters: list[Book]) -> int:
+    return next(place for place, each in enumerate(letters) if each is book)
 
 
 class Referee:
@@ -60,8 +67,9 @@ class Referee:
         self.sessions: dict[tuple[int, str], Session] = {}
         self.owners: dict[str, SimulatedWorker] = {}
         self.tokens = [-1] * len(world.log.partitions)
+        self.letters: list[list[Book]] = [[] for _ in world.log.partitions]
         self.acknowledged: set[str] = set()
-        self.accepted = self.refused = self.expiries = self.suspects = 0
+        self.accepted = self.refused = self.expiries = self.suspects = self.begun_anew = self.taken_up = 0
 
     def check(self, holds: object, what: str) -> None:
         """Raise unless it holds."""
@@ -90,9 +98,18 @@ class Referee:
             self._compare(task)
 
     def _compare(self, task: str) -> None:
-        book, state = self.books[task], self.view.find(task)
-        self.check(state is not None, f"the task {task} is forgotten")
-        assert state is not None
+        book = self.books[task]
+        state = self.view.live.get(task) or self.view.dead.get(task)
+        seen_as = self.view.state_of(book.partition, task).name.lower()
+        if seen_as == "unknown":
+            gone = len(self.world.log.partitions[book.partition]) - book.ended > self.world.forgets_after
+            forgotten = gone if book.state in ("succeeded", "revoked") else book.state == "failed" and not book.known
+            self.check(forgotten, f"the {book.state} task {task} is forgotten")
+        if state is None:
+            self.check(
+                seen_as in (book.state, "unknown"), f"the fold has {task} as {seen_as}, the books as {book.state}"
+            )
+            return
         owner = state.worker if state.state is State.CLAIMED else ""
         token = state.claim if state.state is State.CLAIMED else -1
         seen = (state.state.name.lower(), owner, token, state.attempts)
@@ -108,13 +125,13 @@ class Referee:
         """Whether the record is to be accepted, and what follows from it."""
         task, worker = context.get("task", ""), context.get("worker", "")
         if name == "task.submitted":
-            return self._submitted(task, context, partition)
+            return self._submitted(task, context, partition, offset)
         session = self.sessions.get((partition, worker))
         if name == "worker.expired":
             watcher = self.sessions.get((partition, context["by"]))
             if watcher is not None:
                 self._show(watcher, offset)
-            return self._expired(worker, partition, context["last"])
+            return self._expired(worker, partition, context["last"], offset)
         if session is not None:
             self._show(session, offset)
         if name == "worker.joined":
@@ -124,7 +141,7 @@ class Referee:
         if session is None and name in ("worker.beat", "worker.left", "task.claimed"):
             return False
         if name == "worker.left":
-            for held in sorted(self._close(partition, worker)):
+            for held in self._close(partition, worker):
                 self.books[held].attempts -= 1
             return True
         return name == "worker.beat" or self._about_task(name, task, worker, context, offset)
@@ -132,13 +149,30 @@ class Referee:
     def _show(self, session: Session, offset: int) -> None:
         session.last, session.shown_at = offset, self.world.now
 
-    def _submitted(self, task: str, context: dict[str, Any], partition: int) -> bool:
-        if task in self.books:
+    def _submitted(self, task: str, context: dict[str, Any], partition: int, offset: int) -> bool:
+        before = self.books.get(task)
+        if before is not None and self._is_known(before, offset):
             return False
         self.books[task] = Book(partition, context.get("max_retries", 3), due=context.get("due", 0.0))
+        if before is not None:
+            self.books[task].revoked = before.revoked
+            self.begun_anew += 1
         return True
 
-    def _expired(self, worker: str, partition: int, last: int) -> bool:
+    def _is_known(self, book: Book, offset: int) -> bool:
+        """Whether what would begin a task anew is to be refused."""
+        if book.state in ("succeeded", "revoked"):
+            return offset - book.ended <= self.world.forgets_after
+        return book.state != "failed" or book.known
+
+    def _die(self, book: Book) -> None:
+        book.state, book.known = "failed", True
+        letters = self.letters[book.partition]
+        letters.append(book)
+        if len(letters) > self.world.letters_kept:
+            letters.pop(0).known = False
+
+    def _expired(self, worker: str, partition: int, last: int, offset: int) -> bool:
         session = self.sessions.get((partition, worker))
         if session is None or session.last != last:
             return False
@@ -147,17 +181,17 @@ class Referee:
         self.check(not alive, f"{worker} was expired although it lives and has not paused since it last showed itself")
         self.expiries += 1
         self.world.disturb(worker)
-        for held in sorted(self._close(partition, worker)):
+        for held in self._close(partition, worker):
             book = self.books[held]
             book.expiries += 1
             allowed = math.inf if book.max_retries is None else book.max_retries + 1
             book.suspect = book.expiries >= 2 or book.attempts + 1 >= allowed
             if book.attempts >= allowed:
-                book.state = "failed"
+                self._die(book)
         return True
 
-    def _close(self, partition: int, worker: str) -> set[str]:
-        held = self.sessions.pop((partition, worker)).holds
+    def _close(self, partition: int, worker: str) -> list[str]:
+        held = list(self.sessions.pop((partition, worker)).holds)
         for task in held:
             book = self.books[task]
             book.state, book.token, book.owner = "ready", -1, ""
@@ -168,31 +202,39 @@ class Referee:
         if name == "task.claimed":
             return self._claimed(book, task, worker, offset)
         if name == "task.revoked":
-            return self._revoked(book, task)
+            return self._revoked(book, task, offset)
         if name == "task.requeued":
-            return self._requeued(book)
-        return name in FINAL and self._ended(name, book, task, worker, context)
+            return self._requeued(book, context, offset)
+        return name in FINAL and self._ended(name, book, task, worker, context, offset)
 
-    def _revoked(self, book: Book, task: str) -> bool:
+    def _revoked(self, book: Book, task: str, offset: int) -> bool:
         if book.state not in ("ready", "claimed"):
             return False
+        book.revoked |= {book.token}
         self._let_go(book, task)
-        book.state = "revoked"
+        book.state, book.ended = "revoked", offset
         return True
 
-    def _requeued(self, book: Book) -> bool:
-        if book.state != "failed":
+    def _requeued(self, book: Book, context: dict[str, Any], offset: int) -> bool:
+        if book.state == "failed" and book.known:
+            self.letters[book.partition].pop(_place(book, self.letters[book.partition]))
+        elif "submission" not in context or self._is_known(book, offset):
             return False
+        else:
+            self.taken_up += 1
+            book.successes = 0
         book.state, book.attempts, book.due = "ready", 0, 0.0
         book.expiries, book.suspect = 0, False
         return True
 
-    def _ended(self, name: str, book: Book, task: str, worker: str, context: dict[str, Any]) -> bool:
+    def _ended(self, name: str, book: Book, task: str, worker: str, context: dict[str, Any], offset: int) -> bool:
         if book.state != "claimed" or book.token != context["claim"]:
             return False
         self.check(book.owner == worker, f"{worker} ends {task} with the token of {book.owner}")
         self._let_go(book, task)
-        book.state = {"task.succeeded": "succeeded", "task.failed": "failed"}.get(name, "ready")
+        book.state, book.ended = ("succeeded", offset) if name == "task.succeeded" else ("ready", -1)
+        if name == "task.failed":
+            self._die(book)
         book.successes += name == "task.succeeded"
         book.attempts -= name == "task.interrupted"
         book.due = context.get("due", book.due)
@@ -207,12 +249,12 @@ class Referee:
         self.tokens[book.partition] = offset
         book.state, book.token, book.owner = "claimed", offset, worker
         book.attempts += 1
-        self.sessions[book.partition, worker].holds.add(task)
+        self.sessions[book.partition, worker].holds[task] = None
         return True
 
     def _let_go(self, book: Book, task: str) -> None:
         if book.state == "claimed":
-            self.sessions[book.partition, book.owner].holds.discard(task)
+            self.sessions[book.partition, book.owner].holds.pop(task, None)
         book.token, book.owner = -1, ""
 
     # -- what workers do ---------------------------------------------------------------------------------------------
@@ -235,7 +277,7 @@ class Referee:
         """A task is begun: nobody else may be allowed to, unless it was revoked a moment ago."""
         book = self.books[job.state.id]
         self.check(
-            book.token == job.claim or book.state == "revoked",
+            book.token == job.claim or job.claim in book.revoked,
             f"{job.lease.worker} begins {job.state.id} though its claim is over: it is {book.state}",
         )
 

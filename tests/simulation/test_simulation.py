@@ -19,6 +19,8 @@ def test_many_worlds_break_no_invariant() -> None:
     assert sum(story.expiries for story in stories) > SEEDS, "workers are lost and their claims taken over"
     assert sum(story.suspects for story in stories) > SEEDS, "tasks that may have ended their workers are taken alone"
     assert sum(story.refused for story in stories) > SEEDS, "events cross, and the later one is refused"
+    assert sum(story.begun_anew for story in stories) > SEEDS // 8, "ids come again when they are forgotten"
+    assert sum(story.taken_up for story in stories) > SEEDS // 8, "dead letters that are forgotten are requeued"
 
 
 @pytest.mark.parametrize("seed", [3, 14])

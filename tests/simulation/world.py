@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
+import pytest
 from journeyman.journal.event import Draft
-from journeyman.workers import Message
+from journeyman.journal.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
+from journeyman.workers import Message, TaskView
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import pipeline
-from journeyman.workers.rules import names
+from journeyman.workers.rules import ended, names, view
+from journeyman.workers.rules.facts import requeue_context
 from journeyman.workers.rules.selection import Selection
 
 from .log import SimulatedLog
@@ -45,6 +48,8 @@ class Story(NamedTuple):
     refused: int
     expiries: int
     suspects: int
+    begun_anew: int
+    taken_up: int
 
 
 class World:
@@ -55,6 +60,11 @@ class World:
         self.random = random.Random(seed)
         # Apart, so that which tasks workers choose changes nothing else of the story.
         self.taste = random.Random(f"what the workers of world {seed} choose")
+        # Likewise: in some worlds the views forget soon what has ended, and somebody comes back to it.
+        self.memory = random.Random(f"what the views of world {seed} remember")
+        self.forgetful = self.memory.random() < 0.35
+        self.forgets_after = self.memory.choice([15, 40, 100]) if self.forgetful else ENDED_TASK_EVENTS
+        self.letters_kept = self.memory.choice([1, 2]) if self.forgetful else DEAD_LETTERS_KEPT
         self.now = 0.0
         self.lease = self.random.choice(LEASES)
         self.selections = self._selections()
@@ -79,7 +89,7 @@ class World:
 
     def run(self) -> Story:
         """The whole story: a time of faults, then one without, at whose end everything must be done."""
-        with clock_of(self):
+        with clock_of(self), memory_of(self):
             for _ in range(self.random.randint(2, 4)):
                 self.hire()
             for _ in range(self.random.randint(1, 3)):
@@ -92,9 +102,8 @@ class World:
             self._compare_views()
         records = sum(map(len, self.log.partitions))
         referee = self.referee
-        return Story(
-            self.seed, self.now, len(referee.books), records, referee.refused, referee.expiries, referee.suspects
-        )
+        counts = (referee.refused, referee.expiries, referee.suspects, referee.begun_anew, referee.taken_up)
+        return Story(self.seed, self.now, len(referee.books), records, *counts)
 
     def _until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
         while self._heap and self._heap[0][0] <= end and not done():
@@ -150,6 +159,8 @@ class World:
             self._submit(message)
             if self.random.random() < 0.1:
                 self._submit(message)  # by another producer, or by the same one that forgot
+            if self.forgetful:
+                self._come_back(message)
             if self.random.random() < 0.05:
                 self._say_later(names.REVOKED, task, 1)
             elif self.random.random() < (0.6 if self.scripts[task].failing == 1.0 else 0.1):
@@ -157,6 +168,27 @@ class World:
                 self._say_later(names.REQUEUED, task, 8)
         if self.now < 0.6 * self.peace_at:
             self.after(self.random.expovariate(1) * 1.3 * self.lease, self._produce)
+
+    def _come_back(self, message: Message) -> None:
+        """A producer submits a task again, or requeues it, when the views may have forgotten it."""
+        for _ in range(self.memory.choice([0, 0, 1, 2])):
+            again = self.memory.random() < 0.4
+            call = self._resubmit if again else self._requeue
+            self.after(self.memory.uniform(0, 16) * self.lease, lambda call=call: call(message))  # type: ignore[misc]
+
+    def _resubmit(self, message: Message) -> None:
+        if self.faults:
+            self._submit(message)
+
+    def _requeue(self, message: Message) -> None:
+        """As a broker does that has found a dead letter: it says where the submission stands."""
+        task, place = message.uuid, self._place(message.uuid)
+        book = self.referee.books.get(task)
+        if self.faults and book is not None and book.state == "failed":
+            rows = [landed.row for landed in self.log.partitions[place]]
+            at = max(at for at, row in enumerate(rows) if b'"task.submitted"' in row and b'"%b"' % task.encode() in row)
+            context = orjson.dumps(requeue_context(rows[at], at))
+            self._say(Draft(names.REQUEUED, context, task, place), lambda: None)
 
     def _place(self, task: str) -> int:
         return sum(task.encode()) % len(self.log.partitions)
@@ -249,17 +281,27 @@ class World:
 
     def _compare_views(self) -> None:
         """Whoever has read everything knows what the referee knows."""
-        expected = {task: book.state for task, book in self.referee.books.items()}
+        expected = self._states(self.referee.view)
         for worker in self.workers:
             if worker.gone:
                 continue
             for place in range(len(worker.applied)):
                 worker._apply(place, None)
-            seen = {}
-            for task in expected:
-                state = worker.view.find(task)
-                seen[task] = state.state.name.lower() if state is not None else "forgotten"
-            self.referee.check(seen == expected, f"worker {worker.number} sees another state than the referee")
+            self.referee.check(
+                self._states(worker.view) == expected, f"worker {worker.number} sees another state than the referee"
+            )
+
+    def _states(self, seen: TaskView) -> dict[str, str]:
+        return {task: seen.state_of(self._place(task), task).name.lower() for task in self.referee.books}
+
+
+@contextmanager
+def memory_of(world: World) -> Iterator[None]:
+    """Let the views remember as much as those of the world do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ended, "ENDED_TASK_EVENTS", world.forgets_after)
+        patch.setattr(view, "DEAD_LETTERS_KEPT", world.letters_kept)
+        yield
 
 
 @contextmanager
