@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskView
-from journeyman.workers.rules import ended, names, saved, view
+from journeyman.workers.rules import ended, fold, names, saved, view
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(5)]
@@ -84,7 +84,7 @@ def test_a_restored_view_goes_on_as_the_one_that_replayed_everything(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", 5)
-        patch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+        patch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
         written = TaskView()
         logs = [Ledger(written, partition) for partition in (0, 1)]
         order = []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from journeyman.workers import State, TaskView
-from journeyman.workers.rules import decide, failure_detector, names, ready, view
+from journeyman.workers.rules import decide, failure_detector, fold, names, ready
 from journeyman.workers.rules.ended import EndedTasks
 from journeyman.workers.rules.failure_detector import FailureDetector
 from journeyman.workers.rules.level import Level
@@ -31,7 +31,8 @@ def mutation(plant: Plant) -> Plant:
 def _table(patch: MonkeyPatch, change: Callable[[dict[State, dict[str, Move]]], None]) -> None:
     table = {state: dict(moves) for state, moves in TRANSITIONS.items()}
     change(table)
-    patch.setattr(view, "_MOVES", [table[state] for state in sorted(table)])
+    moves = [{name: move[:4] for name, move in table[state].items()} for state in sorted(table)]
+    patch.setattr(fold, "_MOVES", moves)
 
 
 def _wrong(state: State, event: str, **wrong: Any) -> Plant:
@@ -214,7 +215,7 @@ def dead_letters_are_forgotten_newest_first(patch: MonkeyPatch) -> None:
         def popitem(self, last: bool = True) -> Any:
             return real(self, last=True)
 
-    patch.setattr(view, "OrderedDict", Newest)
+    patch.setattr(fold, "OrderedDict", Newest)
 
 
 @mutation

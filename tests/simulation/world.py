@@ -16,7 +16,7 @@ from journeyman.journal.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
 from journeyman.workers import Message, TaskView
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import pipeline
-from journeyman.workers.rules import ended, names, view
+from journeyman.workers.rules import ended, fold, names
 from journeyman.workers.rules.facts import requeue_context
 from journeyman.workers.rules.selection import Selection
 
@@ -300,7 +300,7 @@ def memory_of(world: World) -> Iterator[None]:
     """Let the views remember as much as those of the world do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", world.forgets_after)
-        patch.setattr(view, "DEAD_LETTERS_KEPT", world.letters_kept)
+        patch.setattr(fold, "DEAD_LETTERS_KEPT", world.letters_kept)
         yield
 
 

@@ -3,7 +3,7 @@
 import pytest
 from journeyman.workers import TaskView
 from journeyman.workers.inspection.overview import Orphans, QueueLine, overview
-from journeyman.workers.rules import ended, view
+from journeyman.workers.rules import ended, fold
 from journeyman.workers.rules.selection import Selection
 from story import LEASE_MS, Story
 
@@ -120,7 +120,7 @@ def test_what_was_refused_lost_and_taken_over_is_counted() -> None:
 
 def test_totals_count_tasks_that_the_view_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 2)
-    monkeypatch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
     story = Story()
     story.joined("w")
     for number in range(5):

@@ -11,7 +11,7 @@ from journeyman.journal.event import decode
 from journeyman.journal.limits import TASK_ID_CHARS_MAX
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskState, TaskView, Verdict
-from journeyman.workers.rules import ended, names, view
+from journeyman.workers.rules import ended, fold, names
 from journeyman.workers.rules.facts import FactContext, read_context, requeue_context
 from ledger import Ledger, picture
 
@@ -31,7 +31,7 @@ class Queue(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(ended, "ENDED_TASK_EVENTS", self.REFUSED)
-        self.patch.setattr(view, "DEAD_LETTERS_KEPT", self.KEPT)
+        self.patch.setattr(fold, "DEAD_LETTERS_KEPT", self.KEPT)
         self.ready: list[TaskState] = []
         self.log = Ledger(TaskView(on_ready=self.ready.append))
         self.tokens: list[tuple[str, str, int]] = []
@@ -416,7 +416,7 @@ def test_ended_tasks_are_handed_to_those_who_ask_for_them() -> None:
 
 def forgotten_letter(monkeypatch: pytest.MonkeyPatch) -> tuple[Ledger, dict[str, Any]]:
     """A log with a dead letter `a` that its view has forgotten, and what its `task.requeued` says."""
-    monkeypatch.setattr(view, "DEAD_LETTERS_KEPT", 1)
+    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 1)
     log = Ledger()
     log.join("w")
     for task in ("a", "b"):
@@ -469,7 +469,7 @@ def test_requeue_context_wants_a_submission(row: bytes) -> None:
 
 
 def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
     log = Ledger()
     log.join("w")
 
@@ -492,7 +492,7 @@ def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypat
 def test_readers_who_see_the_partitions_in_another_order_forget_the_same(places: list[int], order: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", 6)
-        patch.setattr(view, "DEAD_LETTERS_KEPT", 2)
+        patch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
         written = TaskView()
         logs = [Ledger(written, partition) for partition in (0, 1)]
         for log in logs:

@@ -16,14 +16,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from .ended import EndedTasks
-from .state import UNTOUCHED, RunState, SessionState, TaskKind, TaskState
+from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
 from .transitions import TRANSITIONS
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
 _FOLD: Final = 5
-
-# What a kind is made of: name, queue, priority, max_retries, partition.
-KindKey = tuple[str, str, int, int | None, int]
 
 
 class Rooms(NamedTuple):

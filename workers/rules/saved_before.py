@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from .ended import EndedTasks
-from .saved import KindKey, Rooms, sessions_of
-from .state import UNTOUCHED, RunState, TaskKind, TaskState
+from .saved import Rooms, sessions_of
+from .state import UNTOUCHED, KindKey, RunState, TaskKind, TaskState
 from .transitions import State
 
 SCHEMA: Final = "195b528e62ca7f36"

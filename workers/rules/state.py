@@ -7,6 +7,9 @@ import msgspec
 from .selection import Selection, selection_of
 from .transitions import State
 
+# What a kind is made of: name, queue, priority, max_retries, partition.
+KindKey = tuple[str, str, int, int | None, int]
+
 
 class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What many tasks have in common, held once for all of them; the view makes one for each combination.
