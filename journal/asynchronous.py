@@ -58,7 +58,8 @@ class AsyncJournal:
     def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
         self._create = create
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
-        self._opening_url = anchored(url if isinstance(url, str) or url is None else url.url)
+        reopening_url = getattr(self._log, "reopening_url", None)  # of a log that its URL does not find
+        self._opening_url = reopening_url or anchored(url if isinstance(url, str) or url is None else url.url)
         self._opened = False
         self._closed = False
         # What the log has for a lone append of synchronous code, as long as the journal is open.

@@ -4,9 +4,12 @@ import bisect
 import concurrent.futures
 import threading
 import time
+import uuid
+import weakref
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from .. import blocking
 from ..conditions import conditions_of, conflicts, is_conditional, only_partition
@@ -43,6 +46,7 @@ class MemoryStore:
     def __init__(self, partitions: int = 1) -> None:
         self.partitions = [_Partition() for _ in range(partitions)]
         self.lock = threading.Lock()
+        self.private_name = ""  # by which a private store is found, as long as a log holds it
         self.positions: dict[tuple[str, int], Event] = {}
         self.snapshots = MemorySnapshots()
         self._waiting: list[concurrent.futures.Future[None]] = []
@@ -69,6 +73,7 @@ class MemoryStore:
 
 
 _stores: Final[dict[str, MemoryStore]] = {}
+_private: Final["weakref.WeakValueDictionary[str, MemoryStore]"] = weakref.WeakValueDictionary()
 _stores_lock: Final = threading.Lock()
 
 
@@ -77,7 +82,8 @@ def shared_store(name: str, partitions: int) -> MemoryStore:
     if not name:
         return MemoryStore(partitions)
     with _stores_lock:
-        return _stores.setdefault(name, MemoryStore(partitions))
+        private = _private.get(name)
+        return private if private is not None else _stores.setdefault(name, MemoryStore(partitions))
 
 
 class MemoryLog:
@@ -98,6 +104,18 @@ class MemoryLog:
         self._clock = clock
         self._writer = Writer(writer_id)
         self._closed = False
+
+    @property
+    def reopening_url(self) -> str | None:
+        """The URL that opens a log of the same store, in this process, where `url` does not; None where it does."""
+        store = self._store
+        if _stores.get(urlsplit(self.url).netloc + urlsplit(self.url).path) is store:
+            return None
+        with _stores_lock:
+            if not store.private_name:
+                store.private_name = f"private-{uuid.uuid4().hex}"
+                _private[store.private_name] = store
+        return f"memory://{store.private_name}"
 
     @property
     def partitions(self) -> int:

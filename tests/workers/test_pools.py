@@ -322,3 +322,26 @@ def test_a_pool_of_processes_runs_its_own(site: Site) -> None:
         site.reached(message, State.SUCCEEDED)
     assert 1 <= len(set(site.pids("compute"))) <= 2
     assert program.pid not in site.pids("compute")
+
+
+def test_worker_runs_on_the_memory_journal_that_it_was_given(tmp_path: Path) -> None:
+    with Journal("memory://") as journal:
+        message = jm.Message(task_name="double", args=[21])
+        jm.Broker(journal).submit(message)
+        worker = jm.Worker(named(double=lambda number: 2 * number), journal)
+        ready = threading.Event()
+        thread = threading.Thread(target=lambda: worker.run(lambda _: ready.set()))
+        thread.start()
+        try:
+            assert ready.wait(20)
+            assert jm.ResultStore(journal).get(message, timeout=20_000) == 42
+        finally:
+            worker.stop()
+            thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_private_memory_journals_stay_apart() -> None:
+    first, second = jm.AsyncJournal("memory://"), jm.AsyncJournal("memory://")
+    assert first.opening_url != second.opening_url
+    assert jm.AsyncJournal("memory://shared").opening_url == "memory://shared"
