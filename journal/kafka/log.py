@@ -494,7 +494,7 @@ class KafkaLog:
             await self._lookup.stop()
 
     def check_open(self) -> None:
-        """Raise `JournalClosed` once `aclose` was called, and `JournalUnavailable` in a forked child."""
+        """Raise `JournalClosed` after `aclose` or the end of its loop, `JournalUnavailable` in a forked child."""
         if self._is_parents:
             raise JournalUnavailable(
                 f"this process was forked from one that has {self.url!r} open, whose connections it must not use: "
@@ -502,6 +502,11 @@ class KafkaLog:
             )
         if self._closing is not None:
             raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+        if self._loop is not None and self._loop.is_closed():
+            raise JournalClosed(
+                f"the journal {self.url} was opened in an event loop that has ended, and its connections with it: make "
+                "an AsyncJournal in each asyncio.run(), or a Journal, which keeps a loop of its own"
+            )
 
     def acknowledged(self, partition: int) -> int:
         """The offset after the last event this log has appended to `partition`; 0 if none."""

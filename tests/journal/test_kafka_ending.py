@@ -186,3 +186,28 @@ print("well")
 
 def test_a_log_and_its_reader_refuse_to_be_used_in_a_forked_child(url: str) -> None:
     assert ran(_FORKING_A_LOG, url) == (0, "well\n", "")
+
+
+_SECOND_LOOP = """
+import asyncio, sys, time
+import journeyman as jm
+
+journal = jm.AsyncJournal(sys.argv[1])
+asyncio.run(journal.append("thing.made"))
+
+async def use(call):
+    begun = time.monotonic()
+    try:
+        await call()
+    except jm.JournalClosed as error:
+        print(type(error).__name__, "event loop that has ended" in str(error))
+
+asyncio.run(use(lambda: journal.append("thing.made")))
+asyncio.run(use(journal.bounds))
+asyncio.run(use(journal.read))
+"""
+
+
+def test_journal_of_an_ended_loop_is_refused_at_once(url: str) -> None:
+    code, out, err = ran(_SECOND_LOOP, url)
+    assert (code, out) == (0, "JournalClosed True\n" * 3), err
