@@ -77,6 +77,8 @@ FILE_CHECK_SECONDS: Final = 0.001
 # How long a directory must be unchanged, in seconds, before its unchanged time proves that its files are the same: the
 # coarsest times of a local file system are 2 s apart.
 QUIET_DIRECTORY_SECONDS: Final = 2.1
+# How often the names are compared one by one even so, in seconds.
+NAMES_CHECK_SECONDS: Final = 0.1
 # How often one append or read makes the connections anew after the files beside the database were removed.
 RENEWALS_MAX: Final = 5
 # The write-ahead log is copied into the database once it has so many pages.

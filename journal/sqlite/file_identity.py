@@ -6,7 +6,8 @@ processes. So an append is acknowledged, and a page handed out, only after a com
 
 Most comparisons need one call of the system: a file can be removed, replaced or renamed only by a change to its
 directory, and that changes the directory's modification time. Times are coarse, so an unchanged time is proof only if
-it was `QUIET_DIRECTORY_SECONDS` old when the names were last compared one by one.
+it was `QUIET_DIRECTORY_SECONDS` old when the names were last compared one by one. As some file systems keep no such
+times, and a mount changes none, the names are compared one by one every `NAMES_CHECK_SECONDS` as well.
 """
 
 import os
@@ -14,7 +15,7 @@ import time
 from typing import Final, NamedTuple
 
 from ..errors import JournalGone, JournalUnavailable
-from ..limits import QUIET_DIRECTORY_SECONDS
+from ..limits import NAMES_CHECK_SECONDS, QUIET_DIRECTORY_SECONDS
 
 Inode = tuple[int, int]
 
@@ -44,9 +45,11 @@ class FileIdentity:
         self._condemned = ""
         self._directory = os.path.dirname(path)  # noqa: PTH120 - paths here are plain strings
         self._mtime = self._directory_inode = self._directory_device = -1
+        self._names_due = 0.0  # monotonic time, in seconds
 
     def is_current(self) -> bool:
         """Whether the open companions are those at their paths; `JournalGone` if the database is not."""
+        now = time.monotonic()  # before the look: it must not seem younger than it is
         try:
             status = os.stat(self._directory)  # noqa: PTH116 - on the path of each commit and read
         except OSError as error:
@@ -57,10 +60,12 @@ class FileIdentity:
             status.st_mtime_ns != self._mtime
             or status.st_ino != self._directory_inode
             or status.st_dev != self._directory_device
-            or self.names
-        ) and not self._compare(status):
-            return False
-        self.compared_at = time.monotonic()
+            or now >= self._names_due
+        ):
+            if not self._compare(status):
+                return False
+            self._names_due = now + NAMES_CHECK_SECONDS
+        self.compared_at = now
         return True
 
     def check(self) -> None:
@@ -91,8 +96,10 @@ class FileIdentity:
         if self.companions not in (None, found):
             self._mtime = -1
             return False
+        # Other names may be links in directories of their own.
+        is_enough = self.companions is not None and not self.names
         is_quiet = time.time() - directory.st_mtime > QUIET_DIRECTORY_SECONDS
-        self._mtime = directory.st_mtime_ns if is_quiet and self.companions is not None else -1
+        self._mtime = directory.st_mtime_ns if is_enough and is_quiet else -1
         self._directory_inode, self._directory_device = directory.st_ino, directory.st_dev
         return True
 

@@ -16,6 +16,7 @@ from journeyman.journal import Journal, JournalGone, UnsafeAccess, blocking
 from journeyman.journal.sqlite.file_identity import FileIdentity
 from journeyman.journal.sqlite.foreign_access import unwatched
 from journeyman.journal.sqlite.log import SqliteLog
+from waiting import wait_until
 
 needs_description_locks = pytest.mark.skipif(
     not hasattr(fcntl, "F_OFD_SETLK"), reason="this system has no locks of open file descriptions"
@@ -194,6 +195,18 @@ def test_removal_is_noticed_at_once(path: str, quiet: bool) -> None:
         identity.is_current()
     Path(f"{path}-moved").rename(path)
     assert identity.is_current()
+
+
+def test_removal_is_noticed_where_directories_keep_no_times(path: str) -> None:
+    directory = Path(path).parent
+    Path(path).touch()
+    identity = FileIdentity(path)
+    identity.companions = identity.found_companions()
+    os.utime(directory, (0, 0))
+    assert identity.is_current()
+    Path(f"{path}-wal").touch()
+    os.utime(directory, (0, 0))
+    wait_until(lambda: not identity.is_current(), "the names are compared one by one")
 
 
 def test_restored_copy_takes_no_appends_of_old_file(path: str, journal: Journal, tmp_path: Path) -> None:
