@@ -26,9 +26,10 @@ _TOO_DEEP: Final = f"lists and objects lie in one another deeper than RECORD_DEP
 
 def are_shallow(rows: Sequence[bytes]) -> bool:
     """Whether all of the records are within `RECORD_DEPTH_MAX`; for short ones that is known from their lengths."""
-    if max(map(len, rows), default=0) <= SHALLOW_BYTES:
-        return True
-    return not any(len(row) > SHALLOW_BYTES and is_deeper(row, RECORD_DEPTH_MAX) for row in rows)
+    for row in rows:  # noqa: SIM110 - `any` and `max` over these take half as long again
+        if len(row) > SHALLOW_BYTES and is_deeper(row, RECORD_DEPTH_MAX):
+            return False
+    return True
 
 
 class RowDecoder(Generic[T]):
