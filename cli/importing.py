@@ -104,5 +104,7 @@ def _say(done: Imported, file: str, url: str, *, as_json: bool) -> None:
     if done.bad:
         said += f"; {done.bad:,} bad lines were left out"
     if done.restamped:
-        said += f"; {done.restamped:,} got a later time, as this journal's times only rise"
+        said += (
+            f"; {done.restamped:,} got a later time, close behind the event before it, as times rise along this journal"
+        )
     print(said)

@@ -43,8 +43,9 @@ _SHALLOW_BYTES: Final = 2 * CONTEXT_DEPTH_MAX
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Something that happened, at its place in the log.
 
-    - `timestamp`: the writer's wall clock, seconds since the epoch in microsecond steps; strictly increasing per
-      writer, and per log on the embedded log. Never used to decide anything: order is the order of positions.
+    - `timestamp`: the writer's wall clock, seconds since the epoch in microsecond steps; rising along a file, and along
+      the events of each writer elsewhere, but where a clock was wrong: see `writer.time_after`. Never used to decide
+      anything: order is the order of positions.
     - `name`: dotted and in the past tense, such as ``order.paid``.
     - `context_json`: the context as it stands in the log, an encoded JSON object; `context` decodes it.
     - `key`: the subject. Events of one key share a partition and are totally ordered.

@@ -85,6 +85,9 @@ RENEWALS_MAX: Final = 5
 WAL_PAGES_MAX: Final = 1_000
 # How much of the log's end is written again, in bytes, from a `-wal` that was removed while it was open.
 RESCUE_BYTES_MAX: Final = 32 * MIB
+# Times rise along a log up to so many seconds ahead of the writer's clock, as by a microsecond for each event of a
+# batch; where the last time lies farther ahead, a clock was wrong, and the next event has its own clock's time.
+CLOCK_STEP_SECONDS_MAX: Final = 1.0
 # How far the clocks of two machines are believed to differ at most when a time is turned into a position, in seconds.
 CLOCK_SKEW_SECONDS_MAX: Final = 300.0
 

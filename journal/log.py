@@ -13,6 +13,7 @@ from .errors import EventTooLarge, InvalidEvent
 from .event import Draft, Event
 from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
 from .snapshots import SnapshotStore
+from .timeline import Fall
 
 
 class Page(NamedTuple):
@@ -100,6 +101,15 @@ class Sited(Protocol):
 
 
 @runtime_checkable
+class OneClock(Protocol):
+    """A log whose own times are those of its events, which rise along it but for falls."""
+
+    async def falls(self) -> Sequence[Fall]:
+        """Where times fall back, as a clock was ahead before or is behind now; see `timeline`."""
+        ...
+
+
+@runtime_checkable
 class Log(Protocol):
     """A log of events: partitions, each a totally ordered, append-only sequence of records."""
 
@@ -151,7 +161,11 @@ class Log(Protocol):
         ...
 
     async def position_at(self, timestamp: float) -> Cursor:
-        """For each partition the offset from which on events were appended at or after `timestamp` (log's clock)."""
+        """For each partition the offset from which on events were appended at or after `timestamp` (log's clock).
+
+        A log that has one clock, its machine's, leaves aside what that clock stamped while it was wrong; see
+        `timeline`. Kafka's clocks are those of its brokers.
+        """
         ...
 
     async def trim(self, before: Mapping[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Who appends: an id, a number for each event, and a time that never stands still."""
+"""Who appends: an id, a number for each event, and a time that rises with each."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,12 +6,22 @@ from typing import Final
 import uuid_utils
 
 from .event import Draft, Event, place, record, record_with
+from .limits import CLOCK_STEP_SECONDS_MAX
 
 MICROSECONDS: Final = 1_000_000
+_STEP_MICROSECONDS: Final = round(CLOCK_STEP_SECONDS_MAX * MICROSECONDS)
+
+
+def time_after(last: int, clock: int) -> int:
+    """The time of an event after one of the time `last`, by a clock that shows `clock`; all in microseconds.
+
+    It is later than the last one, unless that lies more than `CLOCK_STEP_SECONDS_MAX` ahead: then it is the clock's.
+    """
+    return clock if clock > last or last - clock > _STEP_MICROSECONDS else last + 1
 
 
 class Writer:
-    """One writer of a log: numbers its drafts from 1 up and stamps them with strictly increasing times."""
+    """One writer of a log: numbers its drafts from 1 up and stamps them with rising times, as `time_after` says."""
 
     __slots__ = ("_seq", "id", "last_microseconds")
 
@@ -27,8 +37,8 @@ class Writer:
             draft.writer, draft.seq = self.id, self._seq
 
     def stamp(self, timestamp: float) -> float:
-        """`timestamp` in whole microseconds, moved just past this writer's last one where the clock did not advance."""
-        self.last_microseconds = max(self.last_microseconds + 1, round(timestamp * MICROSECONDS))
+        """`timestamp` in whole microseconds, moved just past the last time where that is not earlier."""
+        self.last_microseconds = time_after(self.last_microseconds, round(timestamp * MICROSECONDS))
         return self.last_microseconds / MICROSECONDS
 
     def time_of(self, draft: Draft, now: float) -> float:
@@ -45,7 +55,7 @@ class Writer:
         What `number`, `stamp`, `record` and `place` do for one, for a whole append at a quarter of the cost.
         """
         writer, seq = self.id, self._seq
-        microseconds = max(self.last_microseconds, round(now * MICROSECONDS) - 1)
+        microseconds = time_after(self.last_microseconds, round(now * MICROSECONDS)) - 1
         # First: an interrupt may come at any moment, and no number is given to two drafts.
         self._seq, self.last_microseconds = seq + len(drafts), microseconds + len(drafts)
         return record_with(drafts, writer, seq, microseconds, offset)
@@ -58,16 +68,20 @@ class Writer:
         """
         self._seq += 1
         draft.writer, draft.seq = self.id, self._seq
-        self.last_microseconds = max(self.last_microseconds + 1, round(now * MICROSECONDS))
+        self.last_microseconds = time_after(self.last_microseconds, round(now * MICROSECONDS))
         event, row = record(draft, self.last_microseconds / MICROSECONDS)
         return place(event, 0, offset), row
 
     def catch_up(self, timestamp: float) -> None:
-        """Stamp later than `timestamp`, the last one of a log that others write to as well."""
+        """Go on after `timestamp`, the last one of a log that others write to as well."""
         microseconds = round(timestamp * MICROSECONDS)
         while microseconds / MICROSECONDS < timestamp:  # rounded down: from 2106 on a float steps in microseconds
             microseconds += 1
-        self.last_microseconds = max(self.last_microseconds, microseconds)
+        self.last_microseconds = microseconds
+
+    def falls_back(self, now: float) -> bool:
+        """Whether a time of the clock that shows `now` is to stand behind a later one."""
+        return self.last_microseconds - now * MICROSECONDS > _STEP_MICROSECONDS
 
     def forget(self, draft: Draft) -> None:
         """Take the identity of a draft back: it did not land and never will under that number."""

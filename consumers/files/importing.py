@@ -39,7 +39,8 @@ class Imported(msgspec.Struct):
     """What an import did.
 
     `added` events are new, `known` were there already. `restamped` were recorded with a later time than their own,
-    because the journal's times only rise. `bad` lines were left out; `reasons` are those of the first of them.
+    as times rise along the journal where they are close to one another. `bad` lines were left out; `reasons` are those
+    of the first of them.
     """
 
     lines: int = 0

@@ -7,7 +7,6 @@ the partition from the last acknowledged offset on, and only sent again if it is
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +15,7 @@ from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalUnavaila
 from ..event import Draft, Event, place_all
 from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KAFKA_SILENCE_SECONDS_MAX
 from .client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
+from .clocks import ClockComparison
 from .lookup import Lookup
 from .producer import Lease, ProducerSource, backoff
 
@@ -83,12 +83,19 @@ class Appender:
     """
 
     def __init__(
-        self, topic: str, partition: int, producers: ProducerSource, lookup: Lookup, acknowledged: int
+        self,
+        topic: str,
+        partition: int,
+        producers: ProducerSource,
+        lookup: Lookup,
+        acknowledged: int,
+        clocks: ClockComparison,
     ) -> None:
         self._topic = topic
         self._partition = partition
         self._producers = producers
         self._lookup = lookup
+        self._clocks = clocks
         self.acknowledged = acknowledged
         self.queued_bytes = 0
         self._queue: deque[Part] = deque()
@@ -198,7 +205,8 @@ class Appender:
             producer = lease.producer
             batch = producer.create_batch()
             append = batch.append
-            now_ms = int(time.time() * 1_000)  # the broker puts its own in its place
+            now = self._clocks.clock()
+            now_ms = int(now * 1_000)  # the broker puts its own in its place
             for part in parts:
                 for row in part.rows:
                     if append(timestamp=now_ms, key=None, value=row) is None:
@@ -217,6 +225,7 @@ class Appender:
             )
             return UNKNOWN_OFFSET, error
         else:
+            self._clocks.compare(now, sent.timestamp)
             return sent.offset, None
         finally:
             if lease is not None:

@@ -84,9 +84,13 @@ class Record(Protocol):
 
 
 class Sent(Protocol):
-    """What a producer knows of a batch it has delivered; `offset` is -1 if the broker no longer knows it."""
+    """What a producer knows of a batch it has delivered; `offset` is -1 if the broker no longer knows it.
+
+    `timestamp` is the time that the broker gave it, in ms; None or -1 if it did not say.
+    """
 
     offset: int
+    timestamp: int | None
 
 
 class Batch(Protocol):

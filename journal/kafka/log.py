@@ -52,6 +52,7 @@ from .client import (
     stop_admin,
     stop_consumer,
 )
+from .clocks import ClockComparison
 from .connection import SECURITY_OPTIONS, Connection, connection_from_url
 from .lookup import Lookup
 from .memory import AppendMemory, Place
@@ -129,6 +130,7 @@ class KafkaLog:
         self._asked_partitions = partitions
         self._asked_replication = replication
         self._clock = clock
+        self._clocks = ClockComparison(clock)
         self._writer = Writer()
         self._facts: TopicFacts | None = None
         self._lookup: Lookup | None = None
@@ -337,7 +339,12 @@ class KafkaLog:
         appender = self._appenders.get(partition)
         if appender is None:
             appender = Appender(
-                self.topic, partition, self._producers, self._reader, self._ends_at_open.get(partition, 0)
+                self.topic,
+                partition,
+                self._producers,
+                self._reader,
+                self._ends_at_open.get(partition, 0),
+                self._clocks,
             )
             self._appenders[partition] = appender
         return appender

@@ -8,6 +8,7 @@ import uuid
 import weakref
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,9 +17,10 @@ from ..conditions import conditions_of, conflicts, is_conditional, only_partitio
 from ..cursor import Cursor
 from ..errors import HistoryTruncated, JournalClosed
 from ..event import Draft, Event, check, place, record, time_in
-from ..limits import PAGE_EVENTS
+from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX, PAGE_EVENTS
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
+from ..timeline import Fall, Run, runs_between, split
 from ..writer import Writer
 from .snapshots import MemorySnapshots
 
@@ -28,16 +30,31 @@ class _Record(NamedTuple):
     appended_at: float
 
 
+_appended_at: Final = attrgetter("appended_at")
+
+
 class _Partition:
-    """Records from offset `first` on."""
+    """Records from offset `first` on, and where the times of their appends fall back."""
 
     def __init__(self) -> None:
         self.first = 0
         self.records: list[_Record] = []
+        self.falls: list[Fall] = []
 
     @property
     def end(self) -> int:
         return self.first + len(self.records)
+
+    def place_of(self, timestamp: float, latest: float) -> int:
+        if not self.records:
+            return self.end
+        low, high = self.records[0].appended_at, self.records[-1].appended_at
+        runs = list(runs_between(self.first, self.end, low, high, self.falls))
+        return split(runs, timestamp, latest, self._search)
+
+    def _search(self, run: Run, timestamp: float) -> int:
+        low, high = run.first - self.first, run.end - self.first
+        return self.first + bisect.bisect_left(self.records, timestamp, low, high, key=_appended_at)
 
 
 class MemoryStore:
@@ -169,7 +186,12 @@ class MemoryLog:
         partition = self._partition_for(draft)
         event, row = record(draft, self._writer.time_of(draft, now))
         records = self._store.partitions[partition]
-        appended_at = max(now, records.records[-1].appended_at) if records.records else now
+        appended_at = now
+        if records.records and (last := records.records[-1].appended_at) > now:
+            if last - now > CLOCK_STEP_SECONDS_MAX:
+                records.falls.append(Fall(records.end, last, now))
+            else:
+                appended_at = last
         place(event, partition, records.end)
         records.records.append(_Record(row, appended_at))
         self._store.positions[draft.writer, draft.seq] = event
@@ -218,12 +240,10 @@ class MemoryLog:
     async def position_at(self, timestamp: float) -> Cursor:
         """See `Log.position_at`."""
         self._check_open()
+        latest = self._clock() + CLOCK_SKEW_SECONDS_MAX
         with self._store.lock:
             return Cursor(
-                {
-                    number: each.first + bisect.bisect_left(each.records, timestamp, key=lambda one: one.appended_at)
-                    for number, each in enumerate(self._store.partitions)
-                }
+                {number: each.place_of(timestamp, latest) for number, each in enumerate(self._store.partitions)}
             )
 
     async def trim(self, before: Mapping[int, int]) -> None:

@@ -6,6 +6,7 @@ thread (0.1 ms), and callers at the same time share one synchronisation of the d
 was contention, with other threads or other processes; it alone ever waits in the queue of the processes.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from .insert import Inserter
 from .seat import Seat
 from .write_lock import WriteLock
 
+logger = logging.getLogger("journeyman")
+
 T = TypeVar("T")
 
 
@@ -41,6 +44,7 @@ class Committer:
         self._queue: deque[Entry] = deque()
         self._in_hand: Sequence[Entry] = ()  # those of them that are being committed
         self._closed = False
+        self._told_of_fall = False
         self._helper: threading.Thread | None = None
         self._work: SimpleQueue[None] = SimpleQueue()  # and no semaphore: an interrupt could leave its lock taken
 
@@ -252,6 +256,9 @@ class Committer:
 
     def _announce(self) -> None:
         self._ringer.ring(*self.inserter.news)
+        if self.inserter.fell is not None and not self._told_of_fall:
+            self._told_of_fall = True
+            logger.warning("the journal %s: %s", self.path, self.inserter.fell)
 
     def dismiss(self) -> None:
         """Let the helping thread end and let go of the lock's file."""

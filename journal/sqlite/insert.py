@@ -13,14 +13,16 @@ import apsw
 from ..conditions import conditions_of, conflicts
 from ..errors import AppendInDoubt, EventConflict
 from ..event import Draft, Event, place, record, time_in
-from ..limits import PAGE_EVENTS, RENEWALS_MAX
+from ..limits import RENEWALS_MAX
+from ..timeline import Fall
 from ..writer import MICROSECONDS, Writer
+from . import times
 from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
 from .conflicts import find_conflict
 from .entry import Entry
 from .file import Synchronous, begin
 from .open_file import OpenFile
-from .pages import page, state_behind_removed
+from .pages import state_behind_removed
 from .repeats import Identity, Landmarks, identities, search
 from .writer_connection import WriterConnection
 
@@ -56,10 +58,11 @@ def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: "_Tran
 class _Transaction:
     """One transaction in the making: what is to be inserted at offset `first` and after it."""
 
-    __slots__ = ("drafts", "events", "first", "rows")
+    __slots__ = ("drafts", "events", "falls", "first", "rows")
 
     def __init__(self, first: int) -> None:
         self.first = first
+        self.falls: list[Fall] = []
         self.rows: list[bytes] = []
         self.events: list[Event] = []
         self.drafts: list[Draft] = []
@@ -85,6 +88,7 @@ class Inserter(WriterConnection):
         self.writer = writer
         self.landmarks = Landmarks()
         self._checksum = 0  # of the last record before the end
+        self.fell: Fall | None = None  # the first time that this writer's clock was behind the last time of the log
         self._clock = clock
 
     # Appends
@@ -99,8 +103,11 @@ class Inserter(WriterConnection):
             return None
         cursor = self._cursor or connection.cursor()
         inserted = False
+        now = self._clock()
+        if writer.falls_back(now):
+            return None  # that takes a transaction
         try:
-            event, row = writer.record_one(draft, self._clock(), offset)
+            event, row = writer.record_one(draft, now, offset)
             # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
             self.landmarks.add(draft.seq, offset)
             checksum = adler32(row, self._checksum)
@@ -167,6 +174,8 @@ class Inserter(WriterConnection):
                 entry.events = self._recorded(connection, transaction, entry) if entry.refusal is None else []
             checksum = self._insert(cursor, transaction)
             self._acknowledged = transaction.first
+            if transaction.falls:
+                times.note(cursor, transaction.falls)
             committing = True
             cursor.execute("COMMIT")
         except BaseException as error:
@@ -179,6 +188,8 @@ class Inserter(WriterConnection):
             raise
         self._checksum = checksum
         self.end = transaction.end
+        if transaction.falls:
+            self.fell = self.fell or next((fall for fall in transaction.falls if not fall.carried), None)
         self._connection, self._cursor = connection, cursor
         if not self._is_kept():
             return False
@@ -202,10 +213,13 @@ class Inserter(WriterConnection):
         """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
         writer, offset, now = self.writer, transaction.end, self._clock()
         if entry.is_new:
+            last = writer.last_microseconds / MICROSECONDS
             transaction.drafts += entry.drafts
             recorded, rows = writer.record_all(entry.drafts, now, offset)
             transaction.events += recorded
             transaction.rows += rows
+            if recorded[0].timestamp < last:
+                transaction.falls.append(Fall(offset, last, recorded[0].timestamp))
             entry.searched_to = transaction.first
             return recorded
         known = entry.known = self._known(connection, transaction, entry)  # the next search begins behind them
@@ -219,7 +233,10 @@ class Inserter(WriterConnection):
                 writer.forget(draft)
             writer.number(draft)
             transaction.drafts.append(draft)
+            last = writer.last_microseconds / MICROSECONDS
             event, row = record(draft, writer.stamp(now if draft.timestamp is None else draft.timestamp))
+            if event.timestamp < last:
+                transaction.falls.append(Fall(offset, last, event.timestamp, draft.timestamp is not None))
             recorded.append(place(event, 0, offset))
             transaction.events.append(event)
             transaction.rows.append(row)
@@ -271,7 +288,7 @@ class Inserter(WriterConnection):
         self.end = end
 
     def _catch_up_in_time(self, connection: apsw.Connection, last: Sequence[Stored]) -> None:
-        """Stamp later than the last event; where its record is unreadable, than the last of those before it.
+        """Go on after the time of the last event; where its record is unreadable, than the last of those before it.
 
         `last` are the last two rows, the last one first.
         """
@@ -280,6 +297,5 @@ class Inserter(WriterConnection):
         if len(last) == 2 and is_whole(last[:1], state_behind(last[1].position, last[1].checksum)):
             moment = time_in(record)
         if moment is None:
-            rows = page(connection, max(end - PAGE_EVENTS, 0), PAGE_EVENTS)[1]
-            moment = next((found for row in reversed(rows) if (found := time_in(row)) is not None), 0.0)
-        self.writer.catch_up(moment)
+            moment = times.last_time(connection, end)
+        self.writer.catch_up(moment or 0.0)

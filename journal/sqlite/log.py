@@ -30,11 +30,20 @@ from ..damage import is_damaged
 from ..doorbell import Bell
 from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalNotFound, JournalUnavailable
 from ..event import Draft, Event, check, check_all, time_in
-from ..limits import CONDITION_LOCKED_EVENTS, FORK_SECONDS_MAX, PAGE_EVENTS, QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
+from ..limits import (
+    CLOCK_SKEW_SECONDS_MAX,
+    CONDITION_LOCKED_EVENTS,
+    FORK_SECONDS_MAX,
+    PAGE_EVENTS,
+    QUEUE_CHECK_SECONDS,
+    WRITE_LOCK_SECONDS_MAX,
+)
 from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
+from ..timeline import Fall
 from ..verification import Report, Verification
 from ..writer import Writer
+from . import times
 from .commit import Committer
 from .company import Company
 from .conflicts import find_conflict
@@ -360,31 +369,17 @@ class SqliteLog:
         return Bounds(Cursor({0: low - 1}), Cursor({0: high}))
 
     async def position_at(self, timestamp: float) -> Cursor:
-        """See `Log.position_at`: exact, as the times of this log rise from each event to the next."""
+        """See `Log.position_at`: by the events' own times."""
         state = self._state()
-        bounds = self._bounds(state)
-        low, high = bounds.first[0], bounds.end[0]
-        while low < high:
-            middle = (low + high) // 2
-            moment, behind = self._time_from(state, middle, high)
-            if moment is None or moment < timestamp:
-                low = behind
-            else:
-                high = middle
-        return Cursor({0: low})
+        bounds, latest = self._bounds(state), self._clock() + CLOCK_SKEW_SECONDS_MAX
+        first, end = bounds.first[0], bounds.end[0]
+        return Cursor({0: self._reading(state, lambda each: times.place_of(each, first, end, timestamp, latest))})
 
-    def _time_from(self, state: Opened, offset: int, end: int) -> tuple[float | None, int]:
-        """The time of the first event from `offset` on and below `end`, and the offset behind it.
-
-        None if there is none: removed meanwhile, or records of another program.
-        """
-        limit = min(PAGE_EVENTS, end - offset)
-        positions, rows = self._reading(state, lambda connection: page(connection, offset, limit))
-        for position, row in zip(positions, rows, strict=True):
-            moment = time_in(row)
-            if moment is not None:
-                return moment, position
-        return None, end if len(rows) < PAGE_EVENTS else positions[-1]
+    async def falls(self) -> Sequence[Fall]:
+        """See `OneClock.falls`."""
+        state = self._state()
+        first = self._bounds(state).first[0]
+        return self._reading(state, lambda connection: times.falls_from(connection, first))
 
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the events below the given offset, as retention does; the offsets of the others stay."""
@@ -403,6 +398,7 @@ class SqliteLog:
             connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
             note_state(connection, below)
             connection.execute(_TRIM, (below,))
+            times.forget(connection, below)
 
         inserter.transact(remove, patient=patient)
 

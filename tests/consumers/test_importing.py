@@ -277,12 +277,14 @@ def test_somebody_who_appends_meanwhile_is_noticed_where_it_matters() -> None:
     asyncio.run(test())
 
 
-def test_a_journal_whose_times_only_rise_says_how_many_it_moved(tmp_path: Path) -> None:
+def test_journal_with_one_clock_keeps_times_and_counts_those_it_moved(tmp_path: Path) -> None:
     with jm.Journal(f"sqlite:///{tmp_path}/j.db") as journal:
-        journal.append("order.paid")
+        last = journal.append("order.paid").timestamp
         importer = Importer(journal.asynchronous)
         journal.run(importer.prepare())
-        assert journal.run(importer.take([a_line(timestamp=5.0), a_line(seq=2, timestamp=8e9)])).restamped == 1
+        lines = [a_line(timestamp=last - 0.5), a_line(seq=2, timestamp=5.0), a_line(seq=3, timestamp=8e9)]
+        assert journal.run(importer.take(lines)).restamped == 1
+        assert [event.timestamp for event in journal.read().events][2:] == [5.0, 8e9]
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

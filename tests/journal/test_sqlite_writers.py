@@ -22,6 +22,7 @@ from journeyman.journal import (
     blocking,
     draft,
 )
+from journeyman.journal.limits import CLOCK_STEP_SECONDS_MAX
 from journeyman.journal.sqlite.commit import Committer
 from journeyman.journal.sqlite.insert import Inserter
 from journeyman.journal.sqlite.log import SqliteLog
@@ -554,9 +555,9 @@ def test_times_rise_when_the_clock_does_not(path: str) -> None:
     log = SqliteLog(path, clock=clock)
     blocking.run(log.open())
     events = append(log, draft("a.b"), draft("a.b"))
-    clock.advance(-3_600.0)
+    clock.advance(-CLOCK_STEP_SECONDS_MAX / 2)
     events += append(log, draft("a.b"))
-    clock.advance(7_200.0)
+    clock.advance(3_600.0 + CLOCK_STEP_SECONDS_MAX / 2)
     events += append(log, draft("a.b"))
     times = [event.timestamp for event in events]
     assert times[:3] == [pytest.approx(1_800_000_000.0 + each * 1e-6, abs=1e-7) for each in range(3)]
@@ -565,7 +566,7 @@ def test_times_rise_when_the_clock_does_not(path: str) -> None:
 
 
 def test_times_rise_over_writers_whose_clocks_differ(path: str) -> None:
-    fast, slow = SqliteLog(path, clock=ManualClock(2_000.0)), SqliteLog(path, clock=ManualClock(1_000.0))
+    fast, slow = SqliteLog(path, clock=ManualClock(2_000.0)), SqliteLog(path, clock=ManualClock(1_999.5))
     for log in (fast, slow):
         blocking.run(log.open())
     events = [event for _ in range(3) for log in (fast, slow) for event in append(log, draft("a.b"))]
@@ -577,7 +578,7 @@ def test_times_rise_over_writers_whose_clocks_differ(path: str) -> None:
 
 
 def test_times_rise_over_an_emptied_log(path: str) -> None:
-    for seconds in (2_000.0, 1_000.0):
+    for seconds in (2_000.0, 1_999.5):
         log = SqliteLog(path, clock=ManualClock(seconds))
         blocking.run(log.open())
         (event,) = append(log, draft("a.b"))
