@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..consumers.views.replica import Replica
+from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ..journal.synchronous import Journal
+from ..workers.inspection.clocks import clock_faults
 from ..workers.inspection.evidence import last_signs
 from ..workers.inspection.history import short_id
 from ..workers.inspection.overview import Overview, QueueLine, Totals, WorkerLine, overview
@@ -77,7 +79,8 @@ def _standing(journal: Journal, moment: float | None) -> Overview:
 
 def _look(journal: Journal, view: TaskView, now: float) -> Overview:
     log = journal.run(journal.asynchronous.open())
-    return overview(view, now, journal.run(last_signs(log, list(view.all_sessions()))))
+    seen = overview(view, now, journal.run(last_signs(log, list(view.all_sessions()))))
+    return seen._replace(clocks=tuple(journal.run(clock_faults(log, now))))
 
 
 def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
@@ -114,6 +117,7 @@ def _print_json(seen: Overview) -> None:
         "waiting_for_nobody": [orphans._asdict() for orphans in seen.orphans],
         "dead_letters": dict(seen.dead),
         "totals": seen.totals._asdict(),
+        "clocks": list(seen.clocks),
     }
     sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
 
@@ -198,7 +202,7 @@ _WORKER_COLUMNS: Final = (
 
 
 def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
-    heard = "not known" if worker.last_sign is None else f"{age(now - worker.last_sign)} ago"
+    heard = "not known" if worker.last_sign is None else _heard(now - worker.last_sign)
     return [
         Text(short_id(worker.worker), "bold red" if worker.overdue else "bold"),
         Text(printable(worker.host)),
@@ -209,6 +213,10 @@ def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
         Text(printable(_served(worker))),
         Text(_known(worker)),
     ]
+
+
+def _heard(seconds: float) -> str:
+    return f"{age(seconds)} ago" if seconds > -CLOCK_SKEW_SECONDS_MAX else f"{age(-seconds)} ahead"
 
 
 def _served(worker: WorkerLine) -> str:
@@ -244,7 +252,7 @@ def _warnings(seen: Overview) -> list[Text]:
         for each in seen.orphans[:_ROWS_SHOWN]
         if seen.workers  # without any the whole table says so
     ]
-    lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in (*overdue, *orphans)]
+    lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in (*overdue, *orphans, *seen.clocks)]
     more = len(seen.orphans) - _ROWS_SHOWN if seen.workers else 0
     return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines
 

@@ -14,6 +14,7 @@ Dead letters do not hold history back, or one forgotten would hold it for ever; 
 not run again, so their number is told.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -24,13 +25,18 @@ from ..consumers.views.view import View
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
-from ..journal.log import Log
+from ..journal.event import time_in
+from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
+from ..journal.log import Log, OneClock
 from ..journal.snapshots import SnapshotLabel, load, prune
 from .rules.state import TaskState
 from .rules.view import TaskView
 
 # The product's own views: what is removed must be in a snapshot of each of them. They hold nothing back.
 KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (TaskView,)
+
+
+_STEP_EVENTS: Final = 2_000
 
 
 class Hold(NamedTuple):
@@ -83,7 +89,7 @@ async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = 
     """
     log = await journal.open()
     bounds = await log.bounds()
-    old = await cursor_at(log, moment)
+    old = await _without_young(log, bounds.first, await cursor_at(log, moment), moment)
     now = await as_of(journal, TaskView, bounds.end)
     before, holds = dict(old), list[Hold]()
     for hold in [*_tasks(now), *await _views(log, bounds.end, forget)]:
@@ -92,6 +98,29 @@ async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = 
             holds = [each for each in holds if each.partition != hold.partition] + [hold]
     lost = sum(bounds.first[task.partition] <= task.submitted < before[task.partition] for task in now.dead.values())
     return Plan(moment, bounds.first, bounds.end, old, Cursor(before), holds, lost)
+
+
+async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) -> Cursor:
+    """`old`, up to the first event whose own time is later than `moment`, where a clock may have been wrong.
+
+    A split by time puts a few events on the wrong side; none of them is removed. Those in the future do not count.
+    """
+    if not (isinstance(log, OneClock) and await log.falls()):
+        return old
+    latest, kept = time.time() + CLOCK_SKEW_SECONDS_MAX, dict(old)
+    for partition, end in old.items():
+        offset = first[partition]
+        while offset < kept[partition]:
+            pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+            if not pages:
+                break
+            for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):
+                stamp = time_in(row)
+                if stamp is not None and moment < stamp <= latest:
+                    kept[partition] = min(kept[partition], at)
+                    break
+            offset = pages[0].next_offset
+    return Cursor(kept)
 
 
 def _tasks(view: TaskView) -> list[Hold]:

@@ -2,17 +2,20 @@
 
 At a **cursor** the state is the fold of all events before it, in the partitions it names; of the others, of none.
 
-At a **time** the state is one that the journal was in: in each partition the fold of all events up to, not including,
-the first one whose own timestamp is later. An event that was appended more than `CLOCK_SKEW_SECONDS_MAX` before the
-time, by the log's own clock, counts as before it whatever timestamp it carries; so a clock that runs far ahead does not
-end the past early, and reading begins there. What that means:
+At a **time** the state is one that the journal was in: a beginning of each partition. Order is never changed: what is
+left out is always the end, never the middle.
 
-- On the embedded log timestamps rise along the log, so these are exactly the events with a timestamp up to the time.
-- On Kafka, where each writer has its own clock, an event stamped too late by up to that limit ends its partition's
-  past early by as much, and one stamped too early is missing if it stands behind an event that is later than the time.
-  Order is never changed: what is left out is always the end, never the middle.
+- On a file these are the events with a timestamp up to the time. Where a clock was wrong, and times fall back, it is
+  the split of the log that leaves the fewest events on the wrong side: see `journal.timeline`.
+- Elsewhere each writer has its own clock, and the log another. There it is the fold of all events up to, not including,
+  the first one with a later timestamp. Left aside are those which the log's clock contradicts: what was appended more
+  than `CLOCK_SKEW_SECONDS_MAX` before the time counts as before it, and what was appended up to as long after it and is
+  stamped later than twice that has a wrong clock's stamp, which ends nothing. An event stamped too late by less ends
+  its partition's past early by as much, and one stamped too early is missing if it stands behind an event that is
+  later than the time.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
@@ -21,7 +24,7 @@ from ...journal.cursor import Cursor
 from ...journal.divergence import refuse_diverged
 from ...journal.event import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
-from ...journal.log import Log, check_cursor
+from ...journal.log import Log, OneClock, check_cursor
 from ..truncation import is_told_of
 from .snapshots import SnapshotKeeper, refuse_gap
 from .view import View
@@ -55,29 +58,35 @@ async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Ma
 async def cursor_at(log: Log, timestamp: float) -> Cursor:
     """Where the past of `timestamp` (seconds since the epoch) ends in each partition, by the rule above."""
     bounds = await log.bounds()
+    if isinstance(log, OneClock):
+        place = await log.position_at(math.nextafter(timestamp, math.inf))
+        return Cursor({each: min(max(first, place[each]), bounds.end[each]) for each, first in bounds.first.items()})
     start = await log.position_at(timestamp - CLOCK_SKEW_SECONDS_MAX)
+    stop = await log.position_at(timestamp + CLOCK_SKEW_SECONDS_MAX)
     return Cursor(
         {
-            partition: await _first_later(
-                log, partition, max(first, start[partition]), bounds.end[partition], timestamp
-            )
-            for partition, first in bounds.first.items()
+            each: await _first_later(log, each, range(max(first, start[each]), bounds.end[each]), stop[each], timestamp)
+            for each, first in bounds.first.items()
         }
     )
 
 
-async def _first_later(log: Log, partition: int, offset: int, end: int, timestamp: float) -> int:
-    """The offset of the first event from `offset` on with a later timestamp; `end` if there is none."""
-    while offset < end:
-        pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+async def _first_later(log: Log, partition: int, offsets: range, stop: int, timestamp: float) -> int:
+    """The first of the offsets at which an event is later, by the rule above; the end of them if none is.
+
+    What stands before `stop` was appended up to `CLOCK_SKEW_SECONDS_MAX` after the time.
+    """
+    offset, latest = offsets.start, timestamp + 2 * CLOCK_SKEW_SECONDS_MAX
+    while offset < offsets.stop:
+        pages = await log.read({partition: offset}, min(_STEP_EVENTS, offsets.stop - offset))
         if not pages:
             break  # the last ones are repeats, which nobody is handed
         for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):
-            moment = time_in(row)
-            if moment is not None and moment > timestamp:  # a record that is no event has none
+            moment = time_in(row)  # a record that is no event has none
+            if moment is not None and moment > timestamp and (moment <= latest or at >= stop):
                 return at
         offset = pages[0].next_offset
-    return end
+    return offsets.stop
 
 
 async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:

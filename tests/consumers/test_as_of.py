@@ -14,6 +14,7 @@ from journeyman.consumers.views.as_of import as_of, cursor_at
 from journeyman.consumers.views.replica import Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.consumers.views.view import View
+from journeyman.journal import blocking
 from journeyman.journal.event import Event, decode, draft
 from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
@@ -46,16 +47,19 @@ class Seen(View):
 
 
 def prefix(store: MemoryStore, moment: float) -> dict[int, list[int]]:
-    """The rule, spelled out: in each partition all before the first later event among those appended lately."""
+    """The rule, spelled out: in each partition all before the first later event that is to be believed."""
+    log = MemoryLog(store)
+    begin = blocking.run(log.position_at(moment - CLOCK_SKEW_SECONDS_MAX))
+    stop = blocking.run(log.position_at(moment + CLOCK_SKEW_SECONDS_MAX))
     found: dict[int, list[int]] = {}
     for number, partition in enumerate(store.partitions):
         stamps = [decode(record.row, number, 0).timestamp for record in partition.records]
-        lately = [
+        later = [
             at
-            for at, record in enumerate(partition.records)
-            if record.appended_at >= moment - CLOCK_SKEW_SECONDS_MAX and stamps[at] > moment
+            for at in range(begin[number], len(stamps))
+            if stamps[at] > moment and (at >= stop[number] or stamps[at] <= moment + 2 * CLOCK_SKEW_SECONDS_MAX)
         ]
-        found[number] = list(range(min(lately, default=len(stamps))))
+        found[number] = list(range(min(later, default=len(stamps))))
     return {number: offsets for number, offsets in found.items() if offsets}
 
 

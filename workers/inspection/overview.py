@@ -80,7 +80,7 @@ class Totals(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """How things stand at `at`, in seconds since the epoch."""
+    """How things stand at `at`, in seconds since the epoch; `clocks` says which clocks are or were wrong."""
 
     at: float
     queues: list[QueueLine]
@@ -88,6 +88,7 @@ class Overview(NamedTuple):
     orphans: list[Orphans]
     dead: list[tuple[str, int]]
     totals: Totals
+    clocks: tuple[str, ...] = ()
 
 
 def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -> Overview:
