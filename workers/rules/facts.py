@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from ...journal.damage import DAMAGE, is_damaged
 from ...journal.limits import MAX_RETRIES_DEFAULT
 from ...journal.reading import Due, Moment, Name, RowDecoder, Whole
 from . import names
@@ -119,6 +120,8 @@ def unreadable(row: bytes) -> str | None:
     """Why the fold cannot read a record; None if it can."""
     said = fact(row)
     if said is None:
+        if is_damaged(row):
+            return DAMAGE
         try:
             _facts.decode(row)
         except msgspec.MsgspecError as error:

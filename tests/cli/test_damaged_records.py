@@ -1,0 +1,50 @@
+"""A damaged record in the life of a task: every command and worker says so, and none takes it for what happened."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+from journeyman.journal import Journal
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def damaged_url(shop: Path, url: str) -> str:
+    """The shop's journal with three tasks submitted; a letter of the second record was changed."""
+    with Journal(url) as journal:
+        for number in range(3):
+            context = {"task": f"t{number}", "task_name": "add", "queue": "default", "args": [number, 1]}
+            journal.append("task.submitted", context, key=f"t{number}")
+    connection = apsw.Connection(str(shop / "shop.db"))
+    connection.execute("UPDATE events SET event = replace(event, '\"args\":[1', '\"args\":[7') WHERE position = 2")
+    connection.close()
+    return url
+
+
+def test_every_command_names_a_damaged_record(run: Run, shop: Path, damaged_url: str) -> None:
+    assert "unreadable    1 record" in run("status", "--journal", damaged_url).stdout
+    done = run("tail", "--no-follow", "--json", "--journal", damaged_url)
+    assert [json.loads(line)["context"]["task"] for line in done.stdout.splitlines()] == ["t0", "t2"]
+    assert "is damaged at 0:1: the checksum does not match" in done.stderr
+    done = run("export", "-", "--journal", damaged_url)
+    assert len(done.stdout.splitlines()) == 2
+    assert "the first stands at 0:1: its checksum does not match" in done.stderr
+    done = run("history", "t1", "--journal", damaged_url)
+    assert "7" not in done.stdout.split()
+    assert "is damaged at 0:1" in done.stderr
+
+
+def test_a_worker_logs_a_damaged_record_and_goes_on(run: Run, start: Start, damaged_url: str) -> None:
+    worker = start("worker", "shop.tasks", "--journal", damaged_url)
+    assert worker.stdout is not None
+    assert "is ready" in worker.stdout.readline()
+    worker.terminate()
+    _, log = worker.communicate(timeout=60)
+    assert "is damaged at 0:1: the checksum does not match" in log
+    assert "the record at 0:1 is passed over: its checksum does not match" in log
+    assert worker.returncode == 0
