@@ -294,25 +294,17 @@ def record_with(
     drafts: Sequence[Draft], writer: str, seq: int, microseconds: int, offset: int
 ) -> tuple[list[Event], list[bytes]]:
     """Number, stamp, record and place drafts, counting on from `seq` and `microseconds`, from `offset` on."""
-    events: list[Event] = []
-    rows: list[bytes] = []
-    encode, raw, place_at = _encoder.encode, msgspec.Raw, force_setattr
-    for drafted in drafts:
-        seq += 1
-        microseconds += 1
-        drafted.writer, drafted.seq = writer, seq
-        event = Event(
-            microseconds / 1_000_000,
-            drafted.name,
-            raw(drafted.context),
-            drafted.key,
-            writer,
-            seq,
-            drafted.version,
-        )
-        rows.append(encode(event))
-        place_at(event, "offset", offset)
-        events.append(event)
+    raw = msgspec.Raw
+    numbers = range(seq + 1, seq + 1 + len(drafts))
+    moments = range(microseconds + 1, microseconds + 1 + len(drafts))
+    events = [
+        Event(moment / 1_000_000, each.name, raw(each.context), each.key, writer, number, each.version)
+        for each, number, moment in zip(drafts, numbers, moments, strict=True)
+    ]
+    rows = list(map(_encoder.encode, events))
+    for each, event, number in zip(drafts, events, numbers, strict=True):
+        each.writer, each.seq = writer, number
+        force_setattr(event, "offset", offset)
         offset += 1
     return events, rows
 
