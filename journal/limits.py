@@ -168,8 +168,6 @@ DEAD_LETTERS_KEPT: Final = 100_000
 
 # What a worker says of the tasks it knows when it joins, at most, in characters of their names together.
 WORKER_TASKS_CHARS_MAX: Final = 64 * KIB
-# How many events are looked through for the beginning of one worker's session, to say on which host it ran.
-WORKER_LOOKUP_EVENTS_MAX: Final = 200_000
 
 TASK_ID_CHARS_MAX: Final = 200
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000

@@ -2,6 +2,7 @@
 
 from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
 from .broker import Broker
+from .disposition import Disposition, Effect
 from .errors import (
     MultipleBrokersError,
     NoTasksFoundError,
@@ -26,6 +27,8 @@ from .worker import work
 
 __all__ = [
     "Broker",
+    "Disposition",
+    "Effect",
     "Message",
     "Task",
     "task",

@@ -2,14 +2,20 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..journal.event import Draft, Event, check
 from ..journal.forking import tell_of_forks
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ..journal.synchronous import Journal
 from ..journal.url import anchored
+from .disposition import Disposition, Effect
+from .lookup import task_lookup
 from .message import Message, encode_message
 from .rules import names
+from .rules.facts import requeue_context
+from .rules.transitions import State
+from .rules.view import Verdict
 
 
 class Broker:
@@ -67,21 +73,43 @@ class Broker:
             count += len(self.journal.append_drafts(drafts))
         return count
 
-    def revoke(self, message: Message | str) -> Event:
-        """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused."""
-        return self._append_about(names.REVOKED, message)
+    def revoke(self, message: Message | str) -> Effect:
+        """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
 
-    def requeue(self, message: Message | str) -> Event:
-        """Let a dead letter run again, its attempts forgotten."""
-        return self._append_about(names.REQUEUED, message)
+        Says what became of that: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task.
+        """
+        task_id = _id(message)
+        event = self.journal.append(names.REVOKED, {"task": task_id}, key=task_id)
+        return self._effect(task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+
+    def requeue(self, message: Message | str) -> Effect:
+        """Let a dead letter run again, its attempts forgotten.
+
+        Says what became of that: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
+        """
+        task_id = _id(message)
+        context = self.journal.run(self._requeue_context(task_id))
+        event = self.journal.append(names.REQUEUED, context, key=task_id)
+        return self._effect(task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
+
+    async def _requeue_context(self, task_id: str) -> dict[str, Any]:
+        """With what workers that have forgotten the dead letter need to take it up again."""
+        found = await task_lookup(self.journal.asynchronous).find(task_id)
+        task = found.task
+        row = found.trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
+        return {"task": task_id} if task is None or row is None else requeue_context(row, task.submitted)
+
+    def _effect(self, task_id: str, event: Event, taken: Disposition, refused: Disposition) -> Effect:
+        """What the log has decided about the event, as of a moment after it."""
+        found = self.journal.run(task_lookup(self.journal.asynchronous).find(task_id))
+        task = found.task
+        if found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset):
+            return Effect(taken, event)
+        return Effect(Disposition.UNKNOWN if task is None else refused, event)
 
     def after_fork_in_child(self) -> None:
         """Whoever was opening the journal is in the parent."""
         self._opening = threading.Lock()
-
-    def _append_about(self, name: str, message: Message | str) -> Event:
-        task_id = message if isinstance(message, str) else message.uuid
-        return self.journal.append(name, {"task": task_id}, key=task_id)
 
 
 def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
@@ -116,6 +144,10 @@ def check_journal(journal: object, taker: str) -> None:
             f"{taker}() takes a Journal or its URL, got a value of type {type(journal).__name__}; pass a URL such as "
             "'sqlite:///shop.db', or the Journal(…) made of it"
         )
+
+
+def _id(message: Message | str) -> str:
+    return message if isinstance(message, str) else message.uuid
 
 
 def submission(message: Message) -> Draft:

@@ -8,11 +8,11 @@ from ..journal.event import unreadable
 from ..journal.reading import Moment, RowDecoder
 from ..journal.synchronous import Journal
 from .errors import TaskFailedError
+from .lookup import lookup_of
 from .message import Message
 from .rules import names
 from .rules.state import TaskState
 from .rules.transitions import FINAL_STATES, State
-from .watching import watched_by
 
 
 class _Succeeded(msgspec.Struct):
@@ -32,12 +32,12 @@ class ResultStore:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._replica = watched_by(journal, "ResultStore")
+        self._lookup = lookup_of(journal, "ResultStore")
 
     def exists(self, message: Message | str) -> bool:
         """Whether the message has a result that was not collected."""
-        self._journal.run(self._replica.catch_up())
-        return self._has_result(_id(message))
+        task = self._journal.run(self._lookup.find(_id(message))).task
+        return task is not None and task.state is State.SUCCEEDED and not task.collected
 
     def get(self, message: Message | str, timeout: int = 0, *, keep: bool = False, with_metadata: bool = False) -> Any:
         """The result of a message, waiting for it at most `timeout` ms.
@@ -49,55 +49,38 @@ class ResultStore:
         return self._journal.run(self._get(_id(message), timeout, keep=keep, with_metadata=with_metadata))
 
     async def _get(self, task_id: str, timeout: int, *, keep: bool, with_metadata: bool) -> Any:
-        if timeout and not self._over(task_id):
-            await self._wait(task_id, timeout)
-        else:
-            await self._replica.catch_up()  # somebody else may have collected it
-        task = self._replica.view.find(task_id)
+        task, trace = await self._lookup.wait(task_id, _is_over, timeout / 1_000)
+        if timeout and not _is_over(task):
+            raise TimeoutError(f"no result of task {task_id!r} after {timeout:,} ms: {self._state(task)}")
         if task is None or task.state not in FINAL_STATES or task.collected:
             raise KeyError(f"no result of task {task_id!r}: {self._state(task)}")
         if task.state is not State.SUCCEEDED:
             raise TaskFailedError(f"the task {task_id} has no result: it {self._state(task)}")
-        event = await self._read(task)
+        row = await self._lookup.row(task, trace)
+        if row is None:
+            raise KeyError(f"no result of task {task_id!r}: retention has removed it from {self._journal.url}")
+        event = _decoded(task, row)
         if not keep:
-            collected = await self._journal.asynchronous.append(names.COLLECTED, {"task": task_id}, key=task_id)
-            await self._replica.wait_for(collected.position)
+            await self._journal.asynchronous.append(names.COLLECTED, {"task": task_id}, key=task_id)
         if with_metadata:
             return {"result": event.context.result, "timestamp": event.timestamp, "uuid": task_id}
         return event.context.result
-
-    async def _wait(self, task_id: str, timeout: int) -> None:
-        try:
-            await self._replica.wait_until(lambda _: self._over(task_id), timeout / 1_000)
-        except TimeoutError as error:  # what may not have been read in that time is in the journal all the same
-            await self._replica.catch_up()
-            if self._over(task_id):
-                return
-            task = self._replica.view.find(task_id)
-            raise TimeoutError(f"no result of task {task_id!r} after {timeout:,} ms: {self._state(task)}") from error
-
-    def _over(self, task_id: str) -> bool:
-        task = self._replica.view.find(task_id)
-        return task is not None and task.state in FINAL_STATES
-
-    def _has_result(self, task_id: str) -> bool:
-        task = self._replica.view.find(task_id)
-        return task is not None and task.state is State.SUCCEEDED and not task.collected
 
     def _state(self, task: TaskState | None) -> str:
         if task is None:
             return f"the journal {self._journal.url} knows no such task"
         return "was collected already" if task.collected else _WORDS[task.state]
 
-    async def _read(self, task: TaskState) -> _SucceededEvent:
-        row = self._replica.view.latest_row(task)
-        if row is None:
-            log = await self._journal.asynchronous.open()
-            row = (await log.read({task.partition: task.changed}, 1))[0].rows[0]
-        try:
-            return _decoder.decode(row)
-        except msgspec.MsgspecError as error:
-            raise unreadable(task.partition, task.changed, row, str(error)) from error
+
+def _is_over(task: TaskState | None) -> bool:
+    return task is not None and task.state in FINAL_STATES
+
+
+def _decoded(task: TaskState, row: bytes) -> _SucceededEvent:
+    try:
+        return _decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        raise unreadable(task.partition, task.changed, row, str(error)) from error
 
 
 _WORDS: Final = {

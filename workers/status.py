@@ -6,11 +6,10 @@ from typing import Any, Final, NamedTuple
 
 from ..journal.synchronous import Journal
 from .errors import ValidationError
+from .lookup import lookup_of
 from .message import Message
 from .rules.state import TaskState
 from .rules.transitions import State
-from .rules.view import TaskView
-from .watching import watched_by
 
 
 class TaskStatus(Enum):
@@ -39,7 +38,7 @@ class StatusTracker:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._replica = watched_by(journal, "StatusTracker")
+        self._lookup = lookup_of(journal, "StatusTracker")
 
     def exists(self, message: Message | str) -> bool:
         """Whether the journal knows the message."""
@@ -77,16 +76,11 @@ class StatusTracker:
         wanted = _statuses(status)
         task_id = _id(message)
 
-        def over(view: TaskView) -> bool:
-            now = status_of(view.find(task_id))
-            return now in wanted or (now in TERMINAL_STATUSES and now not in wanted)
+        def is_over(task: TaskState | None) -> bool:
+            now = status_of(task)
+            return now in wanted or now in TERMINAL_STATUSES
 
-        try:
-            view = self._journal.run(self._replica.wait_until(over, timeout))
-        except TimeoutError:  # what may not have been read in that time is in the journal all the same
-            self._journal.run(self._replica.catch_up())
-            view = self._replica.view
-        now = status_of(view.find(task_id))
+        now = status_of(self._journal.run(self._lookup.wait(task_id, is_over, timeout)).task)
         if now not in wanted and raise_on_timeout:
             raise TimeoutError(
                 f"the task {task_id} is {now.name} after {timeout} s, "
@@ -95,8 +89,7 @@ class StatusTracker:
         return now
 
     def _current(self, message: Message | str) -> TaskState | None:
-        self._journal.run(self._replica.catch_up())
-        return self._replica.view.find(_id(message))
+        return self._journal.run(self._lookup.find(_id(message))).task
 
 
 def status_of(task: TaskState | None) -> TaskStatus:

@@ -10,7 +10,7 @@ import uuid_utils
 from journeyman.journal.blocking import run
 from journeyman.journal.cursor import Cursor
 from journeyman.workers.errors import UnknownTaskError
-from journeyman.workers.inspection.history import TaskHistory, id_time, task_history
+from journeyman.workers.inspection.history import TaskHistory, task_history
 from journeyman.workers.rules import names
 from journeyman.workers.rules.transitions import State
 from journeyman.workers.rules.view import TaskView, Verdict
@@ -158,7 +158,6 @@ def test_an_id_of_ones_own_is_searched_for_from_the_beginning(journal: jm.Journa
     _join(journal, worker, at=time.time() - 7_000)
     _takeover(journal, "nightly-2026-11-21", worker, worker)
     assert _history(journal, "nightly-2026-11-21").steps[0].event.name == names.SUBMITTED
-    assert id_time("nightly-2026-11-21") is None
 
 
 def test_the_rest_of_the_refusals(journal: jm.Journal) -> None:
@@ -195,8 +194,8 @@ def test_every_verdict_is_the_one_of_the_whole_fold(journal: jm.Journal) -> None
         _join(journal, worker, at=time.time() - 5_000 + number)
     tasks = [_id(0) for _ in range(3)]
     for task, first, second in zip(tasks, workers, workers[1:], strict=False):
-        _append(journal, "order.paid", task=task)
         _takeover(journal, task, first, second)
+        _append(journal, "order.paid", task=task)
         _append(journal, names.BEAT, worker=second)
     whole, expected = TaskView(), {task: list[Verdict]() for task in tasks}
     for event in journal.read(Cursor({0: 0}), 10_000).events:

@@ -14,7 +14,7 @@ from ..rules import names
 from ..rules.facts import Fact, fact
 from ..rules.state import SessionState, TaskState
 from ..rules.view import TaskView, Verdict
-from .entries import NOWHERE, SUBMITTED, Entry, SessionRow
+from .entries import FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow
 from .index import Snapshot
 from .records import rows_at
 
@@ -22,8 +22,9 @@ _ENDINGS: Final = (b'"worker.left"', b'"worker.expired"')
 _JOINING: Final = b'"worker.joined"'
 _ESCAPE: Final = b"\\u"
 
-# Called with each event that is applied, before and after: its offset, its record, what the fold reads, the verdict.
-Observer = Callable[[int, bytes, Fact, Verdict | None], None]
+# Called with each event that is applied, before and after: the view, the event's offset, its record, what the fold
+# reads of it, and the verdict, None before.
+Observer = Callable[[TaskView, int, bytes, Fact, Verdict | None], None]
 
 
 class Trace:
@@ -64,11 +65,11 @@ class Trace:
         elif said.name == names.EXPIRED and (session := self.view.session(self.partition, worker)) is not None:
             session.last = said.context.last  # the index has judged it: that was the last event of the session
         if self._observer is not None:
-            self._observer(offset, row, said, None)
+            self._observer(self.view, offset, row, said, None)
         verdict = self.view.apply_fact(said.name, said.context, self.partition, offset, said.timestamp)
         self.rows[offset], self.verdicts[offset] = row, verdict
         if self._observer is not None:
-            self._observer(offset, row, said, verdict)
+            self._observer(self.view, offset, row, said, verdict)
 
     def _seat(self, worker: str, offset: int) -> None:
         """See to it that the view has a session of the worker exactly if one lives at `offset`."""
@@ -110,6 +111,9 @@ async def read_trace(
     unwanted = frozenset(leave_out)
     entries = [entry for entry in snapshot.entries_of(task_id) if entry.partition == snapshot.partition]
     entries = [entry for entry in entries if entry.kind not in unwanted and (end is None or entry.offset < end)]
+    submitted = next((entry.offset for entry in entries if entry.kind == SUBMITTED), NOWHERE)
+    # Of other programs' events under the task's key, those since its submission belong to it.
+    entries = [entry for entry in entries if entry.kind != FOREIGN or NOWHERE < submitted < entry.offset]
     trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
     rows = await rows_at(log, snapshot.partition, [entry.offset for entry in entries])
     said = {entry.offset: _said_of(task_id, rows.get(entry.offset)) for entry in entries}

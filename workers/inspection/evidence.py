@@ -8,12 +8,13 @@ from ...journal.event import Event, readable
 from ...journal.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...journal.log import Log
 from ..errors import UnknownTaskError
+from ..index.index import task_index
 from ..rules import names
 from ..rules.state import SessionState, TaskState
 from ..rules.transitions import State
 from ..rules.view import Verdict
 from .findings import Evidence, Refusal, Turn
-from .history import TaskHistory, host_of, task_history
+from .history import TaskHistory, hosts_of, task_history
 from .past import Standing
 
 
@@ -32,8 +33,8 @@ async def gather(journal: AsyncJournal, standing: Standing, task_id: str) -> Evi
         return Evidence()
     turn = await _turn(log, task)
     hosts = dict(history.hosts) if history is not None else {}
-    for worker in {task.worker, str(turn.context.get("worker", "")) if turn is not None else ""} - hosts.keys() - {""}:
-        hosts[worker] = await _host(log, standing, task, worker)
+    workers = {task.worker, str(turn.context.get("worker", "")) if turn is not None else ""} - hosts.keys() - {""}
+    hosts |= await _hosts(journal, standing, task, workers)
     signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
     timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
     return Evidence(task, turn, _refusals(history), signs, hosts, timeout)
@@ -84,11 +85,14 @@ async def _event_at(log: Log, partition: int, offset: int) -> Event | None:
     return events[0] if events else None
 
 
-async def _host(log: Log, standing: Standing, task: TaskState, worker: str) -> str:
-    session = standing.view.session(task.partition, worker)
-    if session is not None:
-        return session.host
-    return await host_of(log, task.partition, worker, standing.cursor[task.partition])
+async def _hosts(journal: AsyncJournal, standing: Standing, task: TaskState, workers: set[str]) -> dict[str, str]:
+    """Where these workers run, or ran."""
+    live = ((worker, standing.view.session(task.partition, worker)) for worker in workers)
+    hosts = {worker: session.host for worker, session in live if session is not None}
+    if hosts.keys() >= workers:
+        return hosts
+    snapshot = await task_index(journal).snapshot(task.partition)
+    return hosts | await hosts_of(await journal.open(), snapshot, workers - hosts.keys())
 
 
 def _refusals(history: TaskHistory | None) -> tuple[Refusal, ...]:

@@ -1,0 +1,33 @@
+"""What became of what a caller asked of a task, as the log decided it."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from ..journal.cursor import Position
+from ..journal.event import Event
+
+
+class Disposition(Enum):
+    """What became of a `revoke` or `requeue`."""
+
+    REVOKED = "revoked"
+    ALREADY_ENDED = "already ended"
+    REQUEUED = "requeued"
+    NOT_A_DEAD_LETTER = "not a dead letter"
+    UNKNOWN = "unknown"
+
+
+class Effect(NamedTuple):
+    """A disposition, and the event that was appended; true if the event took effect."""
+
+    disposition: Disposition
+    event: Event
+
+    @property
+    def position(self) -> Position:
+        """The position of the event."""
+        return self.event.position
+
+    def __bool__(self) -> bool:
+        """Whether the event took effect."""
+        return self.disposition in (Disposition.REVOKED, Disposition.REQUEUED)

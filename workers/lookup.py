@@ -1,0 +1,158 @@
+"""Looking up a task: what statuses, results, `revoke` and `requeue` are read from. No process holds the queue's state.
+
+The index says where the task's events stand, and the fold of these says what became of it. A caller that waits follows
+the end of the log from there, and takes out of it what is about its task.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ..consumers.views.as_of import as_of
+from ..journal.asynchronous import AsyncJournal
+from ..journal.cursor import Cursor
+from ..journal.forking import tell_of_forks
+from ..journal.shared_tail import Subscriber
+from ..journal.synchronous import Journal
+from .index.entries import FOREIGN, PROGRESSED
+from .index.index import Snapshot, task_index
+from .index.records import rows_at
+from .index.trace import Trace, read_trace
+from .rules.state import TaskState
+from .rules.view import TaskView, Verdict
+
+_NAME: Final = "task lookup"
+# These events never change what is asked for, and there may be many of them.
+_LEFT_OUT: Final = (PROGRESSED, FOREIGN)
+
+
+class Found(NamedTuple):
+    """A task as of the moment of the look-up: `task` is None if the log holds none of that id."""
+
+    task: TaskState | None
+    trace: Trace
+
+    def verdict(self, offset: int) -> Verdict | None:
+        """What became of the event at `offset`; None if it is not about the task."""
+        return self.trace.verdicts.get(offset)
+
+
+class TaskLookup:
+    """Finds tasks in `journal`; any number of threads, or tasks of its loop, may ask at once."""
+
+    def __init__(self, journal: AsyncJournal) -> None:
+        self._journal = journal
+        self._mutex = threading.Lock()
+        # A follower that no caller uses: it keeps the log's doorbell, so that the next wait begins at once.
+        self._spare: Subscriber | None = None
+        self._closed = False
+        tell_of_forks(self)
+
+    async def find(self, task_id: str) -> Found:
+        """The task by all that is in the log at the moment of the call."""
+        return (await self._find(task_id))[0]
+
+    async def _find(self, task_id: str) -> tuple[Found, Snapshot]:
+        log = await self._journal.open()
+        index = task_index(self._journal)
+        snapshot = await index.snapshot(log.partition_of(task_id))
+        trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT)
+        if trace.is_truncated:  # then snapshots of the queue tell what it was
+            now = await as_of(self._journal, TaskView, snapshot.end)
+            return Found(now.find(task_id), trace), snapshot
+        return Found(trace.task, trace), snapshot
+
+    async def wait(self, task_id: str, is_over: Callable[[TaskState | None], bool], timeout: float | None) -> Found:
+        """The task once `is_over` holds of it, or after `timeout` seconds (None: wait for ever) as it is then.
+
+        However short the time is, all that was in the log at the moment of the call is looked at.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            found, snapshot = await self._find(task_id)
+            if is_over(found.task) or _is_past(deadline):
+                return found
+            if found.trace.is_truncated:
+                found = found._replace(trace=Trace(task_id, snapshot.partition, snapshot.sessions_of))
+            followed = await self._follow(found.trace, snapshot, is_over, deadline)
+            if followed is not None:
+                return followed
+
+    async def _follow(
+        self, trace: Trace, snapshot: Snapshot, is_over: Callable[[TaskState | None], bool], deadline: float | None
+    ) -> Found | None:
+        """Follow the log until the wait is over; None if the index has to be asked anew."""
+        follower = await self._follower(snapshot.end)
+        try:
+            while True:
+                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+                page = await follower.page(timeout=remaining, partition=snapshot.partition)
+                if page is not None and not trace.follow(page):
+                    return None
+                if page is None and _is_past(deadline):
+                    return None
+                if is_over(trace.task):
+                    return Found(trace.task, trace)
+        finally:
+            await self._give_back(follower)
+
+    async def _follower(self, begin: Cursor) -> Subscriber:
+        with self._mutex:
+            follower, self._spare = self._spare, None
+        if follower is None:
+            return await self._journal.follow(begin)
+        for partition, offset in begin.items():
+            follower.skip(partition, offset)
+        return follower
+
+    async def _give_back(self, follower: Subscriber) -> None:
+        spare: Subscriber | None = follower
+        with self._mutex:
+            if self._spare is None and not self._closed:
+                self._spare, spare = follower, None
+        if spare is not None:
+            await spare.aclose()
+
+    async def row(self, task: TaskState, trace: Trace) -> bytes | None:
+        """The record of the last accepted event about a task; None if retention has removed it."""
+        row = trace.rows.get(task.changed)
+        if row is None:
+            log = await self._journal.open()
+            row = (await rows_at(log, task.partition, [task.changed])).get(task.changed)
+        return row
+
+    async def aclose(self) -> None:
+        """Let go of the log."""
+        with self._mutex:
+            spare, self._spare, self._closed = self._spare, None, True
+        if spare is not None:
+            await spare.aclose()
+
+    def after_fork_in_child(self) -> None:
+        """What followed the log is the parent's."""
+        self._mutex = threading.Lock()
+        self._spare = None
+
+
+def task_lookup(journal: AsyncJournal) -> TaskLookup:
+    """The look-up that this process keeps with `journal`, made at first use and closed with it."""
+    lookup = journal.companions.get(_NAME)
+    if lookup is None:
+        lookup = journal.companions.setdefault(_NAME, TaskLookup(journal))
+    assert isinstance(lookup, TaskLookup)
+    return lookup
+
+
+def lookup_of(journal: Journal, reader: str) -> TaskLookup:
+    """The `task_lookup` for a `reader` of that name; `TypeError` if it was given something else than a journal."""
+    if not isinstance(journal, Journal):
+        raise TypeError(
+            f"{reader}() takes a Journal, got a value of type {type(journal).__name__}; pass the Journal(…) made of a "
+            "URL, such as Journal('sqlite:///shop.db')"
+        )
+    return task_lookup(journal.asynchronous)
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
