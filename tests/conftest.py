@@ -7,6 +7,14 @@ import pytest
 from journeyman.deploy.kafka import KafkaCluster, KafkaUnavailable, require_kafka
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this host derives from topics is kept where the tests' other files are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOURNEYMAN_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def kafka_can_run() -> None:
     """Who asks for it is skipped with a sentence where there is no Java or Maven; in CI that is a failure."""

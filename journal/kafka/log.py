@@ -60,6 +60,7 @@ from .producer import ProducerSource
 from .recent import RecentPages
 from .repeats import RepeatFilter
 from .snapshots import KafkaSnapshots
+from .state import index_path
 from .tail import KafkaTail
 from .topic import TopicFacts, ensure_topic
 
@@ -76,7 +77,7 @@ _partition_named_by: Final = operator.attrgetter("partition")
 
 
 def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
-    """The log of ``kafka://[user:password@]host:9092,host2:9092/topic?partitions=N&replication=R&tls=true&sasl=…``."""
+    """The log of ``kafka://[user:password@]host:9092,host2:9092/topic?partitions=N&replication=R&state=D&tls=true…``."""
     from ..url import options, whole_number  # it imports this module
 
     shown = redacted(url)
@@ -86,7 +87,7 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
             "password write / as %2F, # as %23, ? as %3F and @ as %40, or give it in JOURNEYMAN_KAFKA_PASSWORD; "
             "elsewhere write @ as %40"
         )
-    given = options(shown, parts, ("partitions", "replication", *SECURITY_OPTIONS))
+    given = options(shown, parts, ("partitions", "replication", "state", *SECURITY_OPTIONS))
     topic = unquote(parts.path[1:])
     if not parts.netloc or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise BadJournalURL(
@@ -101,6 +102,7 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
         replication=whole_number(shown, "replication", given["replication"], REPLICATION_MAX)
         if "replication" in given
         else None,
+        state=given.get("state"),
         url=shown,
     )
 
@@ -109,7 +111,8 @@ class KafkaLog:
     """A log on a Kafka topic.
 
     `partitions` and `replication` are for making the topic (None: 1, and the cluster's default); an existing topic must
-    not contradict them. `clock` gives seconds since the epoch. Belongs to the event loop it is opened in.
+    not contradict them. `state` is the directory for what this host derives from the topic. `clock` gives seconds since
+    the epoch. Belongs to the event loop it is opened in.
     """
 
     needs_loop = True
@@ -121,6 +124,7 @@ class KafkaLog:
         *,
         partitions: int | None = None,
         replication: int | None = None,
+        state: str | None = None,
         url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -129,6 +133,7 @@ class KafkaLog:
         self._connection = connection
         self._asked_partitions = partitions
         self._asked_replication = replication
+        self._asked_state = state
         self._clock = clock
         self._clocks = ClockComparison(clock)
         self._writer = Writer()
@@ -469,6 +474,10 @@ class KafkaLog:
         finally:
             await stop_admin(admin)
 
+    def index_path(self) -> str:
+        """See `Sited.index_path`: in the host's state directory."""
+        return index_path(self._asked_state, self._connection.addresses, self.topic)
+
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in a compacted topic beside the journal's."""
         if self._snapshots is None:
@@ -540,6 +549,7 @@ class KafkaLog:
             self.topic,
             partitions=self._asked_partitions,
             replication=self._asked_replication,
+            state=self._asked_state,
             url=self.url,
             clock=self._clock,
         )

@@ -1,0 +1,30 @@
+"""Where a host keeps what it derives from topics: the `state=` of a URL, `JOURNEYMAN_STATE`, or the user's cache."""
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+STATE_VARIABLE: Final = "JOURNEYMAN_STATE"
+_DIGEST_BYTES: Final = 6
+
+
+def state_directory(asked: str | None = None) -> Path:
+    """The directory that `asked` names, or the environment, or `journeyman` in the user's cache directory."""
+    named = asked or os.environ.get(STATE_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "journeyman"
+
+
+def index_path(asked: str | None, addresses: str, topic: str) -> str:
+    """The path of a topic's task index; its directory is made. Empty, for a temporary file, where that cannot be."""
+    cluster = ",".join(sorted(addresses.split(",")))
+    digest = blake2b(f"{cluster}/{topic}".encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    try:
+        directory = state_directory(asked)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # not to be made, or a user without a home
+        return ""
+    return str(directory / f"{topic}-{digest}-index")
