@@ -18,6 +18,7 @@ from .errors import (
     JournalNotFound,
     JournalUnavailable,
     NotAJournal,
+    PartitionsChanged,
     UnreadableRecord,
     UnsafeAccess,
     UnsafeTopic,
@@ -60,4 +61,5 @@ __all__ = [
     "AppendInDoubt",
     "HistoryTruncated",
     "JournalDiverged",
+    "PartitionsChanged",
 ]

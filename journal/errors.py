@@ -71,6 +71,21 @@ class UnsafeTopic(JournalError):
     """A Kafka topic whose settings could lose history: the operator runs the command in the message."""
 
 
+class PartitionsChanged(UnsafeTopic):
+    """Partitions were added to a journal's Kafka topic: keys would move, so the topic is refused."""
+
+    def __init__(self, topic: str, written: int, found: int) -> None:
+        super().__init__(
+            f"the topic {topic!r} has {found} partitions, the journal in it was written with {written}. A key's events "
+            "go to a partition by its hash, so with more of them events about a task no longer reach it. Kafka can not "
+            "take partitions away: export the journal with added=ignore in its URL, which leaves the added ones out, "
+            f"and import it into a new topic with partitions={written}; programs can go on with added=ignore, too."
+        )
+        self.topic = topic
+        self.written = written
+        self.found = found
+
+
 class JournalUnavailable(JournalError):
     """The log cannot be reached or is held by others for too long: trying again later may succeed."""
 

@@ -48,6 +48,11 @@ SQLITE_PAGE_BYTES: Final = 8 * KIB
 HEAP_MAPPED_BYTES_MIN: Final = 1 * MIB
 HEAP_SPARE_BYTES_MAX: Final = 4 * MIB
 
+# How often an open journal's topic is looked at, in seconds, to notice that it was deleted, made again or given more
+# partitions; and how long it must be missing.
+KAFKA_TOPIC_LOOK_SECONDS: Final = 5.0
+KAFKA_TOPIC_MISSING_SECONDS: Final = 1.0
+
 # How long a cursor beyond the end of a Kafka topic is waited for, in seconds: after a fail-over the end can lag behind
 # what readers have been handed.
 CURSOR_AHEAD_SECONDS_MAX: Final = 10.0

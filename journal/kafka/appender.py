@@ -16,10 +16,11 @@ from ..event import Draft, Event, place_all
 from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KAFKA_SILENCE_SECONDS_MAX
 from .client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
 from .clocks import ClockComparison
-from .lookup import Lookup
+from .lookup import PARTITIONS_HEADER, Lookup
 from .producer import Lease, ProducerSource, backoff
 
 UNKNOWN_OFFSET: Final = -1
+_TOO_LARGE: Final = "the sizes checked before do not fit one record batch"
 
 
 class Part:
@@ -90,8 +91,10 @@ class Appender:
         lookup: Lookup,
         acknowledged: int,
         clocks: ClockComparison,
+        partitions: int,
     ) -> None:
         self._topic = topic
+        self._headers = [(PARTITIONS_HEADER, b"%d" % partitions)]
         self._partition = partition
         self._producers = producers
         self._lookup = lookup
@@ -119,6 +122,17 @@ class Appender:
             if self._idle is None:
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._idle)
+
+    def end(self, error: JournalError) -> None:
+        """Append nothing any more: the topic is another one. What waits was not, and will not be, acknowledged."""
+        self._task.cancel()
+        left = [*self._in_flight, *self._queue]
+        self._in_flight, self._queue, self.queued_bytes = [], deque(), 0
+        for part in left:
+            part.settle(error)
+        if self._idle is not None:
+            _wake(self._idle)
+            self._idle = None
 
     async def stop(self) -> int:
         """Stop at once; the unsettled parts end in doubt. Returns how many events that were."""
@@ -207,10 +221,13 @@ class Appender:
             append = batch.append
             now = self._clocks.clock()
             now_ms = int(now * 1_000)  # the broker puts its own in its place
-            for part in parts:
-                for row in part.rows:
-                    if append(timestamp=now_ms, key=None, value=row) is None:
-                        raise RuntimeError("the sizes checked before do not fit one record batch")  # noqa: TRY301
+            rows = [row for part in parts for row in part.rows]
+            last = rows.pop()
+            for row in rows:
+                if append(timestamp=now_ms, key=None, value=row) is None:
+                    raise RuntimeError(_TOO_LARGE)  # noqa: TRY301
+            if append(timestamp=now_ms, key=None, value=last, headers=self._headers) is None:
+                raise RuntimeError(_TOO_LARGE)  # noqa: TRY301
             batch.close()
             sent = await (await producer.send_batch(batch, self._topic, partition=self._partition))
         except Exception as error:  # whatever the client raises, the log decides what happened

@@ -27,6 +27,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from ..limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
 from .connection import Connection
 from .stall import StallWatch, connect_soon
+from .wire import Bound, DescribeTopic, translate, unbound
 
 LOGGER: Final = logging.getLogger("journeyman")
 REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
@@ -81,6 +82,7 @@ class Record(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Sent(Protocol):
@@ -96,7 +98,14 @@ class Sent(Protocol):
 class Batch(Protocol):
     """A record batch being filled."""
 
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None) -> object | None: ...
+    def append(
+        self,
+        *,
+        timestamp: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> object | None: ...
     def close(self) -> None: ...
 
 
@@ -209,8 +218,8 @@ class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
         _left_open(self)
 
 
-def make_producer(connection: Connection, batch_bytes: int) -> Producer:
-    """An idempotent producer with acks=all, not started."""
+def make_producer(connection: Connection, batch_bytes: int, bound: Bound = unbound) -> Producer:
+    """An idempotent producer with acks=all, not started; what it writes goes to the bound topic or nowhere."""
     producer = _Producer(
         **connection.client_options(),
         acks="all",
@@ -222,36 +231,57 @@ def make_producer(connection: Connection, batch_bytes: int) -> Producer:
         retry_backoff_ms=RETRY_BACKOFF_MS,
     )
     _remember_requests(producer)
+    translate(producer.client, bound)
     return cast("Producer", producer)
 
 
-def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int) -> Consumer:
-    """A consumer without a group, not started; `wait_ms` bounds an idle fetch and what queues behind it."""
-    return cast(
-        "Consumer",
-        _Consumer(
-            **connection.client_options(),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_min_bytes=1,
-            fetch_max_wait_ms=wait_ms,
-            max_partition_fetch_bytes=fetch_bytes,
-            fetch_max_bytes=4 * fetch_bytes,
-            request_timeout_ms=REQUEST_MS,
-            retry_backoff_ms=RETRY_BACKOFF_MS,
-        ),
+def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound: Bound = unbound) -> Consumer:
+    """A consumer without a group, not started; `wait_ms` bounds an idle fetch and what queues behind it.
+
+    What it reads of the bound topic comes from that one, never from another of its name.
+    """
+    consumer = _Consumer(
+        **connection.client_options(),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_min_bytes=1,
+        fetch_max_wait_ms=wait_ms,
+        max_partition_fetch_bytes=fetch_bytes,
+        fetch_max_bytes=4 * fetch_bytes,
+        request_timeout_ms=REQUEST_MS,
+        retry_backoff_ms=RETRY_BACKOFF_MS,
     )
+    translate(consumer._client, bound)  # noqa: SLF001
+    return cast("Consumer", consumer)
 
 
 def make_admin(connection: Connection, request_ms: int) -> Admin:
     """An administration client, not started."""
-    return cast(
-        "Admin",
-        aiokafka.admin.AIOKafkaAdminClient(
-            **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
-        ),
+    admin = aiokafka.admin.AIOKafkaAdminClient(
+        **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
     )
+    translate(admin._client, unbound)  # noqa: SLF001
+    return cast("Admin", admin)
+
+
+async def topic_seen(consumer: Consumer, topic: str) -> tuple[bytes | None, int] | None:
+    """The id of a topic, None if the brokers are too old to tell, and how many partitions it has; None: no such topic.
+
+    `kafka_errors.KafkaError` if the brokers do not answer, or are not clear about it.
+    """
+    client = cast("Any", consumer)._client  # noqa: SLF001
+    try:
+        answer = await client.send(client.get_random_node(), DescribeTopic(topic))
+    except NotImplementedError:
+        partitions = client.cluster.partitions_for_topic(topic)
+        return None, len(partitions or ())
+    code, _name, identity, _internal, partitions, *_ = answer.topics[0]
+    if code == UNKNOWN_TOPIC:
+        return None
+    if code:
+        raise kafka_errors.for_code(code)(topic)
+    return (identity if any(identity) else None), len(partitions)
 
 
 def prefetch(consumer: Consumer, ahead: bool) -> None:

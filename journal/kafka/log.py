@@ -17,7 +17,15 @@ from urllib.parse import SplitResult, unquote
 
 from ..conditions import is_conditional
 from ..cursor import Cursor
-from ..errors import AppendInDoubt, BadJournalURL, InvalidEvent, JournalClosed, JournalError, JournalUnavailable
+from ..errors import (
+    AppendInDoubt,
+    BadJournalURL,
+    InvalidEvent,
+    JournalClosed,
+    JournalError,
+    JournalUnavailable,
+    PartitionsChanged,
+)
 from ..event import Draft, Event, check, decode, record
 from ..forking import tell_of_forks
 from ..limits import (
@@ -54,8 +62,10 @@ from .client import (
 )
 from .clocks import ClockComparison
 from .connection import SECURITY_OPTIONS, Connection, connection_from_url
+from .identity import TopicIdentity, TopicSeen
 from .lookup import Lookup
 from .memory import AppendMemory, Place
+from .partition_count import written_partitions
 from .producer import ProducerSource
 from .recent import RecentPages
 from .repeats import RepeatFilter
@@ -87,8 +97,10 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
             "password write / as %2F, # as %23, ? as %3F and @ as %40, or give it in JOURNEYMAN_KAFKA_PASSWORD; "
             "elsewhere write @ as %40"
         )
-    given = options(shown, parts, ("partitions", "replication", "state", *SECURITY_OPTIONS))
+    given = options(shown, parts, ("partitions", "replication", "added", "state", *SECURITY_OPTIONS))
     topic = unquote(parts.path[1:])
+    if given.get("added") not in (None, "ignore"):
+        raise BadJournalURL(f"{shown!r}: added is 'ignore' or left out, got {given['added']!r}")
     if not parts.netloc or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise BadJournalURL(
             f"expected kafka://host:9092,host2:9092/topic with a topic of letters, digits, '._-', got {shown!r}"
@@ -103,6 +115,7 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
         if "replication" in given
         else None,
         state=given.get("state"),
+        ignore_added="added" in given,
         url=shown,
     )
 
@@ -111,8 +124,9 @@ class KafkaLog:
     """A log on a Kafka topic.
 
     `partitions` and `replication` are for making the topic (None: 1, and the cluster's default); an existing topic must
-    not contradict them. `state` is the directory for what this host derives from the topic. `clock` gives seconds since
-    the epoch. Belongs to the event loop it is opened in.
+    not contradict them. With `ignore_added` partitions that were added to the topic later are left alone: without it
+    such a topic is refused. `state` is the directory for what this host derives from the topic. `clock` gives seconds
+    since the epoch. Belongs to the event loop it is opened in.
     """
 
     needs_loop = True
@@ -125,6 +139,7 @@ class KafkaLog:
         partitions: int | None = None,
         replication: int | None = None,
         state: str | None = None,
+        ignore_added: bool = False,
         url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -134,11 +149,13 @@ class KafkaLog:
         self._asked_partitions = partitions
         self._asked_replication = replication
         self._asked_state = state
+        self._ignore_added = ignore_added
         self._clock = clock
         self._clocks = ClockComparison(clock)
         self._writer = Writer()
         self._facts: TopicFacts | None = None
         self._lookup: Lookup | None = None
+        self._identity: TopicIdentity | None = None
         self._producers = ProducerSource(connection, topic)
         self._memory = AppendMemory(self._writer.id)
         self._appenders: dict[int, Appender] = {}
@@ -175,7 +192,7 @@ class KafkaLog:
             facts = await ensure_topic(
                 self._connection,
                 self.topic,
-                self._asked_partitions,
+                None if self._ignore_added else self._asked_partitions,
                 self._asked_replication,
                 self.url,
                 create=create,
@@ -184,15 +201,35 @@ class KafkaLog:
                 raise BadJournalURL(
                     f"{self.url!r}: the topic has {facts.partitions:,} partitions, a journal at most {PARTITIONS_MAX:,}"
                 )
-            lookup = Lookup(self._connection, self.topic)
+            lookup = Lookup(self._connection, self.topic, self._check_topic)
             try:
                 async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
                     await lookup.start()
+                    seen = await lookup.topic_seen()
                     self._ends_at_open = await lookup.ends(range(facts.partitions))
+                    facts = await self._facts_as_written(lookup, facts)
             except (KafkaError, OSError, TimeoutError, JournalUnavailable) as error:
                 await lookup.stop()
                 raise self._unreachable(error) from error
+            except PartitionsChanged:
+                await lookup.stop()
+                raise
+            opened = TopicSeen(
+                seen.id if seen is not None else None, PARTITIONS_MAX if self._ignore_added else facts.partitions
+            )
+            self._identity = TopicIdentity(self.topic, opened, lookup.topic_seen, self._end)
+            lookup.binding = self._producers.binding = self._identity.binding
             self._lookup, self._facts = lookup, facts
+            self._identity.start()
+
+    async def _facts_as_written(self, lookup: Lookup, facts: TopicFacts) -> TopicFacts:
+        """The topic with as many partitions as its journal was written with; `PartitionsChanged` if it has more."""
+        written = await written_partitions(lookup, self._ends_at_open, _hash)
+        if written is None or written >= facts.partitions:
+            return facts
+        if not self._ignore_added:
+            raise PartitionsChanged(self.topic, written, facts.partitions)
+        return facts._replace(partitions=written)
 
     def partition_of(self, key: str | None) -> int:
         """The key's partition, by the hash of Kafka's default partitioner; without a key, the writer's."""
@@ -201,7 +238,7 @@ class KafkaLog:
         return self._partition_of_key(key if key is not None else self._writer.id)
 
     def _hash_key(self, key: str) -> int:
-        return murmur2(key.encode()) % self._opened.partitions
+        return _hash(key) % self._opened.partitions
 
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """See `Log.append`. Waits for the broker at most `APPEND_SECONDS_MAX`; what is queued then stays queued.
@@ -350,6 +387,7 @@ class KafkaLog:
                 self._reader,
                 self._ends_at_open.get(partition, 0),
                 self._clocks,
+                self.partitions,
             )
             self._appenders[partition] = appender
         return appender
@@ -428,7 +466,7 @@ class KafkaLog:
         ends = await self._ends_for(cursor)
         filters = {each: await self._reader.primed(each, min(offset, ends[each])) for each, offset in cursor.items()}
         fetch_bytes = max(self._opened.message_bytes, TOPIC_MESSAGE_BYTES_MIN)
-        consumer = make_consumer(self._connection, fetch_bytes, _FETCH_WAIT_MS)
+        consumer = make_consumer(self._connection, fetch_bytes, _FETCH_WAIT_MS, lambda: self._producers.binding)
         try:
             async with asyncio.timeout(KAFKA_OPEN_SECONDS_MAX):
                 await consumer.start()
@@ -492,7 +530,18 @@ class KafkaLog:
             self._closing = asyncio.get_running_loop().create_task(self._close(), name="journeyman-kafka-close")
         await asyncio.shield(self._closing)
 
+    def _end(self, error: JournalError) -> None:
+        """The topic is not the one that was opened any more: those who wait for an append are told, readers look."""
+        for appender in self._appenders.values():
+            appender.end(error)
+
+    def _check_topic(self) -> None:
+        if self._identity is not None and self._identity.error is not None:
+            raise self._identity.error.with_traceback(None)
+
     async def _close(self) -> None:
+        if self._identity is not None:
+            await self._identity.stop()
         flushes = [asyncio.ensure_future(each.flush()) for each in self._appenders.values()]
         if flushes:
             _, late = await asyncio.wait(flushes, timeout=CLOSE_SECONDS_MAX)
@@ -523,6 +572,7 @@ class KafkaLog:
                 f"the journal {self.url} was opened in an event loop that has ended, and its connections with it: make "
                 "an AsyncJournal in each asyncio.run(), or a Journal, which keeps a loop of its own"
             )
+        self._check_topic()
 
     def acknowledged(self, partition: int) -> int:
         """The offset after the last event this log has appended to `partition`; 0 if none."""
@@ -550,6 +600,7 @@ class KafkaLog:
             partitions=self._asked_partitions,
             replication=self._asked_replication,
             state=self._asked_state,
+            ignore_added=self._ignore_added,
             url=self.url,
             clock=self._clock,
         )
@@ -584,6 +635,10 @@ class KafkaLog:
             f"Kafka at {self._connection.addresses} does not answer for the topic {self.topic!r} "
             f"({str(error) or type(error).__name__}); try again later"
         )
+
+
+def _hash(key: str) -> int:
+    return murmur2(key.encode())
 
 
 def _birth(writer: str) -> float:

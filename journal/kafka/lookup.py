@@ -22,9 +22,12 @@ from .client import (
     make_consumer,
     stop_consumer,
     topic_partition,
+    topic_seen,
 )
 from .connection import Connection
+from .identity import TopicSeen
 from .repeats import RepeatFilter, identity
+from .wire import Binding
 
 T = TypeVar("T")
 
@@ -32,6 +35,8 @@ WAIT_MS: Final = 10
 # Most questions want few records. A batch that is larger comes whole all the same: Kafka sees to it since 0.10.1.
 FETCH_BYTES: Final = 512 * KIB
 SCAN_EVENTS: Final = 5_000
+# In the last record of each batch: how many partitions the journal has.
+PARTITIONS_HEADER: Final = "partitions"
 _TIMES_MAX: Final = 2**63 - 1
 
 
@@ -46,7 +51,9 @@ class Rows(NamedTuple):
 class Lookup:
     """Bounded reading of one topic."""
 
-    def __init__(self, connection: Connection, topic: str) -> None:
+    def __init__(self, connection: Connection, topic: str, check: Callable[[], None] = lambda: None) -> None:
+        # Raises once the topic is known not to be the one that was opened.
+        self._check = check
         self._connection = connection
         self._topic = topic
         self._consumer: Consumer | None = None
@@ -54,11 +61,12 @@ class Lookup:
         # Both only ever grow, so an answer of long ago is still a bound.
         self.known_first: dict[int, int] = {}
         self.known_end: dict[int, int] = {}
+        self.binding: Binding | None = None
         self._at: tuple[int, int] | None = None  # the partition it is assigned and the offset it reads next
 
     async def start(self) -> None:
         """Connect."""
-        consumer = make_consumer(self._connection, FETCH_BYTES, WAIT_MS)
+        consumer = make_consumer(self._connection, FETCH_BYTES, WAIT_MS, lambda: self.binding)
         try:
             await consumer.start()
         except BaseException:
@@ -71,6 +79,31 @@ class Lookup:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await stop_consumer(consumer)
+
+    async def topic_seen(self) -> TopicSeen | None:
+        """What the cluster says of the topic now; None if there is none of its name."""
+        found = await self._ask(lambda consumer: topic_seen(consumer, self._topic), "its id")
+        return None if found is None else TopicSeen(*found)
+
+    async def partitions_said(self, partition: int, offset: int) -> int | None:
+        """How many partitions the record at an offset says that the journal has; None if it does not say."""
+        async with self._one_at_a_time:
+            return await self._ask(lambda consumer: self._partitions_said(consumer, partition, offset), "a record")
+
+    async def _partitions_said(self, consumer: Consumer, partition: int, offset: int) -> int | None:
+        name = topic_partition(self._topic, partition)
+        self._point(consumer, name, offset)
+        said: bytes | None = None
+        try:
+            while said is None and await consumer.position(name) <= offset:  # beyond it: the end of a transaction
+                self._check()
+                got = await consumer.getmany(name, timeout_ms=500, max_records=1)
+                said = next((dict(each.headers).get(PARTITIONS_HEADER) for each in got.get(name, ())), None)
+        except OffsetOutOfRange:  # removed meanwhile
+            return None
+        finally:
+            consumer.pause(name)
+        return int(said) if said is not None and said.isdigit() else None
 
     async def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
         """The first available offset of each partition."""
@@ -114,6 +147,7 @@ class Lookup:
         self._point(consumer, name, offset)
         try:
             while True:
+                self._check()
                 got = await consumer.getmany(name, timeout_ms=500, max_records=limit)
                 records = got.get(name, ())
                 self._at = (partition, await consumer.position(name))

@@ -12,6 +12,7 @@ from typing import Final
 from ..limits import KAFKA_REQUEST_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 from .client import LOGGER, NOT_ALLOWED, KafkaError, Producer, make_producer, stop_producer
 from .connection import Connection
+from .wire import Binding
 
 BACKOFF_SECONDS: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 1.0
@@ -37,6 +38,7 @@ class ProducerSource:
     """Hands out the current producer, starting one when there is none."""
 
     def __init__(self, connection: Connection, topic: str) -> None:
+        self.binding: Binding | None = None
         self._connection = connection
         self._topic = topic
         self._current: Lease | None = None
@@ -88,7 +90,7 @@ class ProducerSource:
     async def _start(self) -> Producer:
         attempt = 0
         while True:
-            producer = make_producer(self._connection, TOPIC_MESSAGE_BYTES_MIN)
+            producer = make_producer(self._connection, TOPIC_MESSAGE_BYTES_MIN, lambda: self.binding)
             try:
                 async with asyncio.timeout(2 * KAFKA_REQUEST_SECONDS_MAX):
                     await producer.start()

@@ -1,0 +1,67 @@
+"""With how many partitions a topic's journal was written: adding some later would move keys.
+
+Each batch says it in a header of its last record, so the last record of any partition tells, however much retention
+has removed. Where it does not, because an older version wrote it, the keys of the last events tell: each stands in the
+partition that its hash chose among so many.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ..errors import HistoryTruncated
+from ..reading import RowDecoder
+from .lookup import Lookup
+
+# How many partitions are looked at, and how many of the last events in each.
+PARTITIONS_ASKED: Final = 8
+EVENTS_ASKED: Final = 200
+
+
+class _Keyed(msgspec.Struct, gc=False):
+    key: str | None = None
+
+
+_decoder: Final = RowDecoder(_Keyed)
+
+
+async def written_partitions(lookup: Lookup, ends: Mapping[int, int], hashed: Callable[[str], int]) -> int | None:
+    """How many partitions the journal was written with; None if nothing in it tells.
+
+    `ends` are those of all partitions of the topic, `hashed` is the hash of a key.
+    """
+    if len(ends) == 1:
+        return None
+    firsts = await lookup.firsts(ends)
+    holding = [each for each, end in ends.items() if end > firsts[each]]
+    asked = holding[:PARTITIONS_ASKED]
+    for partition in asked:
+        count = await lookup.partitions_said(partition, ends[partition] - 1)
+        if count is not None:
+            return count
+    keys = {each: await _keys(lookup, each, max(firsts[each], ends[each] - EVENTS_ASKED), ends[each]) for each in asked}
+    return count_by_keys({each: [hashed(key) for key in found] for each, found in keys.items()}, holding, len(ends))
+
+
+async def _keys(lookup: Lookup, partition: int, start: int, end: int) -> list[str]:
+    try:
+        rows = (await lookup.read(partition, start, end, EVENTS_ASKED)).rows
+    except HistoryTruncated:  # removed meanwhile
+        return []
+    return [found.key for row in rows if (found := _decoder.read(row)) is not None and found.key is not None]
+
+
+def count_by_keys(hashes: Mapping[int, Sequence[int]], holding: Sequence[int], found: int) -> int | None:
+    """The fewest partitions among which all hashed keys stand where they do; None if that is as well true of `found`.
+
+    `hashes` are those of the keys in some partitions, `holding` all partitions that hold events, `found` how many
+    partitions there are. None also if the keys fit no number: some were put where they are by other means.
+    """
+    pairs = [(partition, each) for partition, keys in hashes.items() for each in keys]
+    if all(each % found == partition for partition, each in pairs):
+        return None
+    for count in range(max(holding, default=0) + 1, found):
+        if all(each % count == partition for partition, each in pairs):
+            return count
+    return None
