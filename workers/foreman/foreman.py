@@ -51,6 +51,7 @@ from .entries import (
     outcome_entry,
     within_limits,
 )
+from .indexing import IndexKeeper
 from .lane import Lane
 from .neighbours import departed
 from .reader import Reader
@@ -79,6 +80,7 @@ class Foreman:
         self._reader = Reader(self.view, self._detector, lease_seconds)
         self._appending = Appending(journal, self._reader, self.view, self._detector, lease_seconds, self.statistics)
         self._submissions = Submissions(self._reader, self.view)
+        self._index = IndexKeeper(journal, lambda: self._reader.position)
         self._sessions = OwnSessions(self.view, ())
         self._draining_since: float | None = None
         self._somebody_to_watch = False
@@ -133,6 +135,7 @@ class Foreman:
                 await self._turn()
             if self._draining_since is None:
                 self._started = True
+                self._index.start()
                 started()
             while not self._drained():
                 await self._turn()
@@ -143,6 +146,7 @@ class Foreman:
             self._appending.failures.sum_up(math.inf)
             for lane in self._lanes.values():
                 lane.crew.close()
+            await self._index.aclose()
             await self._reader.aclose()
 
     def stop(self) -> None:

@@ -112,6 +112,11 @@ class TaskIndex:
                 bounds = Bounds(Cursor({partition: found.first}), found.end)
                 await self._write(found.batch, await self._covered(log, partition, bounds))
 
+    @property
+    def is_private(self) -> bool:
+        """Whether no other process sees what is written to it."""
+        return self._store.is_private
+
     def covered_up_to(self, partition: int) -> int:
         """How far the file covers a partition, by what it says itself; 0 if it does not."""
         return max(0, self._on_store(lambda store: store.covered(partition)).next_offset)

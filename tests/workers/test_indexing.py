@@ -1,0 +1,46 @@
+"""A worker fills the task index while it has time for it."""
+
+import asyncio
+from pathlib import Path
+
+import journeyman as jm
+import pytest
+from journeyman.journal.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
+from journeyman.workers import Foreman, Settings, task
+from journeyman.workers.foreman import indexing
+from journeyman.workers.foreman.indexing import is_due
+from journeyman.workers.index.store import Store
+from waiting import reached
+
+
+@pytest.mark.parametrize(
+    ("came", "behind", "due"),
+    [
+        (0, 0, False),
+        (0, 1, True),
+        (INDEX_BUSY_EVENTS, INDEX_BUSY_EVENTS, True),
+        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX, False),
+        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX + 1, True),
+    ],
+)
+def test_index_is_filled_when_there_is_time_or_it_is_far_behind(came: int, behind: int, due: bool) -> None:
+    assert is_due(came, behind) is due
+
+
+def test_worker_fills_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "INDEX_INTERVAL_SECONDS", 0.01)
+    path = tmp_path / "shop.db"
+    with jm.Journal(f"sqlite:///{path}") as journal:
+        add = task(jm.Broker(journal))(lambda x: x)
+        add.generate(args=[1])
+
+        async def work() -> None:
+            async with jm.AsyncJournal(journal.url) as own:
+                foreman = Foreman(own, {add.name: add}, Settings(threads=1))
+                working = asyncio.ensure_future(foreman.run())
+                await reached(lambda: foreman.statistics.succeeded, "the worker to run the task")
+                await reached(lambda: Store(f"{path}-index").covered(0).next_offset >= 4, "the index to be filled")
+                foreman.stop()
+                await working
+
+        asyncio.run(work())
