@@ -14,6 +14,7 @@ from ..journal.cursor import Position
 from ..journal.depth import on_empty_stack
 from ..journal.errors import InvalidEvent
 from ..journal.event import Event, encode_context
+from ..journal.reading import RowDecoder
 
 # Stands for "nothing happened": what an empty event is made of. Equal in every process and at every time.
 EMPTY: Final = Event(0.0, "")
@@ -200,9 +201,12 @@ def entry_of(event: Event, context: dict[str, Any] | None = None) -> dict[str, A
     return entry
 
 
+_entries: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
+
+
 def _parsed(text: str | bytes) -> Mapping[str, Any]:
     try:
-        entry: Mapping[str, Any] = msgspec.json.decode(text)
+        entry = _entries.decode(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
     except msgspec.MsgspecError as error:
         raise InvalidEvent(f"not an event: {error}; got {text!r:.200}") from error
     return entry

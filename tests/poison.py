@@ -67,7 +67,28 @@ _CONTEXTS: dict[str, dict[str, Any]] = {
     names.BEAT: {"worker": "ghost"},
     names.LEFT: {"worker": "ghost"},
     names.EXPIRED: {"worker": "ghost", "last": 1, "by": "x"},
-    "consumer.checkpointed": {"name": "kept", "cursor": "0:1"},
+    "consumer.checkpointed": {
+        "name": "kept",
+        "cursor": "0:1",
+        "after": 1,
+        "consumer": "h:1:t",
+        "topic": "order",
+        "reset": True,
+        "by": "u@h",
+        "carried": True,
+    },
+    "consumer.parked": {
+        "name": "kept",
+        "position": "0:1",
+        "event": {"name": "a.b", "timestamp": 1.0},
+        "attempts": 1,
+        "error": {"name": "E", "text": "t", "traceback": ""},
+        "consumer": "h:1:t",
+        "parked_at": 1.0,
+        "looked_to": 1,
+    },
+    "consumer.replayed": {"name": "kept", "position": "0:1", "event": {"name": "a.b", "timestamp": 1.0}},
+    "consumer.dropped": {"name": "kept", "position": "0:1"},
 }
 
 
@@ -113,6 +134,7 @@ def records(seed: int = 0) -> list[bytes]:
     for name, context in _CONTEXTS.items():
         found.append(_event(name=name))
         key = context.get("task") or context.get("worker") or context.get("name")
+        found.append(_event(name=name, key=key))
         for field in context:
             found += [_event(name=name, key=key, context=context | {field: value}) for value in _VALUES]
             found.append(_event(name=name, key=key, context={k: v for k, v in context.items() if k != field}))

@@ -11,11 +11,11 @@ All events of one checkpoint have its name as their key, so they stand in one pa
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from ...journal.cursor import Cursor, Position
 from ...journal.errors import InvalidEvent
 from ...journal.event import Event
+from ...journal.limits import TIMESTAMP_SECONDS_MAX
+from ...journal.reading import RowDecoder
 from ..event import event_from_entry
 
 CHECKPOINTED: Final = "consumer.checkpointed"
@@ -23,6 +23,9 @@ PARKED: Final = "consumer.parked"
 REPLAYED: Final = "consumer.replayed"
 DROPPED: Final = "consumer.dropped"
 CONTROL_NAMES: Final = frozenset((CHECKPOINTED, PARKED, REPLAYED, DROPPED))
+
+
+_entries: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 
 
 class Saved(NamedTuple):
@@ -155,23 +158,20 @@ def _entry(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The event that the context of an event about it holds: an object, or its text where that would lie too deep."""
     entry = context.get("event")
     if isinstance(entry, str):
-        try:
-            entry = msgspec.json.decode(entry)
-        except msgspec.MsgspecError:
-            return None
+        entry = _entries.read(entry.encode())
     return entry if isinstance(entry, Mapping) else None
 
 
 def _parked(
     name: str, position: Position, event: Event, context: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> Parked:
-    attempts, error = context.get("attempts"), context.get("error")
+    attempts, error, parked_at = context.get("attempts"), context.get("error"), context.get("parked_at")
     error = error if isinstance(error, Mapping) else {}
     return Parked(
         name,
         position,
         event.position,
-        float(context.get("parked_at") or event.timestamp),
+        parked_at if isinstance(parked_at, float) and 0 < parked_at <= TIMESTAMP_SECONDS_MAX else event.timestamp,
         entry,
         attempts if isinstance(attempts, int) else 0,
         {field: str(error.get(field, "")) for field in ("name", "text", "traceback")},

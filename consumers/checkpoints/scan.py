@@ -7,6 +7,7 @@ import msgspec
 
 from ...journal.event import Event, readable
 from ...journal.log import Log
+from ...journal.reading import RowDecoder
 from ..topic import Topic
 from .records import CONTROL_NAMES, Saved, saved_of, standing
 
@@ -56,7 +57,7 @@ class _Head(msgspec.Struct, gc=False):
     key: str | None = None
 
 
-_decoder: Final = msgspec.json.Decoder(_Head)
+_decoder: Final = RowDecoder(_Head)
 
 
 async def count_ahead(
@@ -91,9 +92,8 @@ async def count_ahead(
 
 
 def _counts(row: bytes, topic: Topic, key: str | None, control: bool) -> bool:
-    try:
-        head = _decoder.decode(row)
-    except msgspec.MsgspecError:
+    head = _decoder.read(row)
+    if head is None:
         return False
     if not control and head.name in CONTROL_NAMES and topic.prefix.split(".")[0] != "consumer":
         return False

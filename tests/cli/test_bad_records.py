@@ -57,6 +57,9 @@ def test_commands_pass_over_bad_records_and_count_them(run: Run, url: str, task:
     assert "unreadable" in said("status").stdout
     assert json.loads(said("status", "--json").stdout)["totals"]["unreadable"] > 100
     said("status", "--as-of", "1s")
+    said("consumers")
+    said("consumers", "--json")
+    said("consumers", "parked", "kept")
     said("why", task)
     said("history", task)
     said("history", "poison")

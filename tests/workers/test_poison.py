@@ -16,7 +16,7 @@ from journeyman.consumers.views.as_of import as_of
 from journeyman.consumers.views.replica import Replica
 from journeyman.journal import AsyncJournal, UnreadableRecord
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, _Record
-from journeyman.workers import Settings, State, TaskView
+from journeyman.workers import Foreman, Settings, State, TaskView
 from journeyman.workers.inspection.history import task_history
 from journeyman.workers.retention import compact, plan
 from journeyman.workers.rules import names
@@ -212,6 +212,17 @@ class Adding(jm.View):
             self.numbers.append(context["number"])
 
 
+def test_checkpoints_are_found_among_bad_ones(log: tuple[MemoryStore, list[int]]) -> None:
+    store, good = log
+    journal = jm.Journal(MemoryLog(store))
+    consumer = jm.JournalConsumer(journal, "good", checkpoint="mine", on_bad_record="skip").start()
+    taken = [consumer.poll(5.0) for _ in range(3)]
+    consumer.commit()
+    consumer.close()
+    again = jm.JournalConsumer(journal, "good", checkpoint="mine", on_bad_record="skip", until=journal.bounds().end)
+    assert sorted(numbers([*filter(None, taken), *again])) == good
+
+
 @in_loop
 async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
     store, good = poisoned()
@@ -239,22 +250,25 @@ async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
 async def test_workers_work_before_between_and_behind_bad_records() -> None:
     floor = Floor()
     tasks = named(work=lambda *args: 1)
-    async with floor.worker(tasks, Settings(threads=2)):
+    async with floor.worker(tasks, Settings(threads=2)) as foreman:
         before = await floor.submit(tasks["work"])
-        await reached(lambda: floor_state(floor, before) is State.SUCCEEDED, "the task before them to succeed")
+        await succeeds(foreman, before)
         put_in(floor.store, records(1))
         floor.store.ring()
         between = await floor.submit(tasks["work"])
-        await reached(lambda: floor_state(floor, between) is State.SUCCEEDED, "the task between them to succeed")
+        await succeeds(foreman, between)
         put_in(floor.store, records(2))
     behind = await floor.submit(tasks["work"])
-    async with floor.worker(tasks, Settings(threads=2)):  # begins with all of them
-        await reached(lambda: floor_state(floor, behind) is State.SUCCEEDED, "the task behind them to succeed")
+    async with floor.worker(tasks, Settings(threads=2)) as foreman:  # begins with all of them
+        await succeeds(foreman, behind)
 
 
-def floor_state(floor: Floor, message: jm.Message) -> State | None:
-    task = floor.view().find(message.uuid)
-    return task.state if task is not None else None
+async def succeeds(foreman: Foreman, message: jm.Message) -> None:
+    def succeeded() -> bool:
+        task = foreman.view.find(message.uuid)
+        return task is not None and task.state is State.SUCCEEDED
+
+    await reached(succeeded, "the task to succeed", 60.0)
 
 
 @in_loop
