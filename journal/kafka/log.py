@@ -312,7 +312,7 @@ class KafkaLog:
         if place is not None:
             partition, offset = place
         else:
-            begin = (await self._reader.offsets_at(_birth(draft.writer), [partition]))[partition]
+            begin = await self._earliest(draft.writer, partition)
             end = (await self._reader.ends([partition]))[partition]
             found = await self._reader.find(partition, begin, end, {key})
             offset = found.get(key, -1)
@@ -322,6 +322,12 @@ class KafkaLog:
         elif self._memory.pending(*key) is None and (draft.writer, draft.seq) == key:
             # It never landed. Its number may be below one of that writer that did, and then readers would drop it.
             draft.writer, draft.seq = "", 0
+
+    async def _earliest(self, writer: str, partition: int) -> int:
+        """The offset before which nothing of a writer can stand; of this log's own, whatever its clock says."""
+        if writer == self._writer.id:
+            return self._ends_at_open.get(partition, 0)
+        return (await self._reader.offsets_at(_birth(writer), [partition]))[partition]
 
     def _enqueue(
         self, drafts: Sequence[Draft], sizes: Sequence[int], recorded: Mapping[tuple[str, int], Event]
