@@ -97,6 +97,7 @@ def _say(done: Copy, what: str, file: str, *, as_json: bool) -> None:
     else:
         print(f"{what}: {extent(found)}, {done.size:,} bytes, {'verified' if found.is_sound else 'damaged'}")
         if done.former:
+            print(f"cursors and checkpoints behind {found.end} belong to the former journal and are refused")
             print(f"the journal that was there is kept as {Path(done.former).name}")
     if not found.is_sound:
         if not as_json:

@@ -164,6 +164,7 @@ def test_restore_makes_the_backup_the_journal(run: Run, shop: Path, url: str) ->
     done = run("restore", "copy.db", "--journal", url, "--force")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"restored {url} from copy.db: 20 events up to ")
+    assert "cursors and checkpoints behind 0:20 belong to the former journal and are refused\n" in done.stdout
     former = done.stdout.strip().rpartition(" ")[2]
     assert numbers(url) == list(range(20))
     assert numbers(f"sqlite:///{shop / former}") == [*range(20), *range(3)]

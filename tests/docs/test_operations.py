@@ -143,7 +143,19 @@ def test_the_probe_of_the_file_looks_at_what_it_says_and_at_its_age(shop: Path) 
 
 def test_every_command_and_option_it_names_exists(shop: Path) -> None:
     named = {words.split()[1] for words in re.findall(r"`(journeyman [a-z][^`]*)`", PAGE)}
-    assert named == {"worker", "status", "why", "history", "tail", "backup", "restore", "verify", "export", "import"}
+    assert named == {
+        "worker",
+        "status",
+        "why",
+        "history",
+        "tail",
+        "backup",
+        "restore",
+        "verify",
+        "export",
+        "import",
+        "consumers",
+    }
     help_of = {
         command: subprocess.run(
             [sys.executable, "-m", "journeyman", command, "--help"],
