@@ -8,7 +8,8 @@ the partition from the last acknowledged offset on, and only sent again if it is
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
 from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalUnavailable
@@ -16,20 +17,23 @@ from ..event import Draft, Event, place_all
 from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KAFKA_SILENCE_SECONDS_MAX
 from .client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
 from .clocks import ClockComparison
+from .condition import Condition, headers_of
 from .lookup import PARTITIONS_HEADER, Lookup
 from .producer import Lease, ProducerSource, backoff
 
 UNKNOWN_OFFSET: Final = -1
 _TOO_LARGE: Final = "the sizes checked before do not fit one record batch"
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 
 
 class Part:
     """What one append writes to one partition: all of it or none.
 
-    `events` and `rows` are let go once it is settled; `base` is then the offset of its first event.
+    `events` and `rows` are let go once it is settled; `base` is then the offset of its first event. `condition` is that
+    of a conditional append: its records may stand in the log and be refused.
     """
 
-    __slots__ = ("base", "drafts", "error", "events", "partition", "rows", "settled", "size", "waiters")
+    __slots__ = ("base", "condition", "drafts", "error", "events", "partition", "rows", "settled", "size", "waiters")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
@@ -38,6 +42,7 @@ class Part:
         self.rows: list[bytes] = []
         self.size = 0
         self.base = UNKNOWN_OFFSET
+        self.condition: Condition | None = None
         self.error: JournalError | None = None
         self.settled = False
         self.waiters: list[asyncio.Future[None]] = []
@@ -48,6 +53,10 @@ class Part:
         self.events.append(event)
         self.rows.append(row)
         self.size += size
+
+    def headers(self) -> Iterable[list[tuple[str, bytes]]]:
+        """The headers of its records, one after the other."""
+        return headers_of(self.condition, len(self.rows)) if self.condition is not None else repeat(_NO_HEADERS)
 
     async def wait(self, deadline: float) -> bool:
         """Wait until it is settled, at most until `deadline` (loop time); say whether it is. Cancelling is harmless."""
@@ -221,12 +230,12 @@ class Appender:
             append = batch.append
             now = self._clocks.clock()
             now_ms = int(now * 1_000)  # the broker puts its own in its place
-            rows = [row for part in parts for row in part.rows]
-            last = rows.pop()
-            for row in rows:
-                if append(timestamp=now_ms, key=None, value=row) is None:
+            rows = [pair for part in parts for pair in zip(part.rows, part.headers(), strict=False)]
+            last, of_last = rows.pop()
+            for row, headers in rows:
+                if append(timestamp=now_ms, key=None, value=row, headers=headers) is None:
                     raise RuntimeError(_TOO_LARGE)  # noqa: TRY301
-            if append(timestamp=now_ms, key=None, value=last, headers=self._headers) is None:
+            if append(timestamp=now_ms, key=None, value=last, headers=[*of_last, *self._headers]) is None:
                 raise RuntimeError(_TOO_LARGE)  # noqa: TRY301
             batch.close()
             sent = await (await producer.send_batch(batch, self._topic, partition=self._partition))

@@ -20,7 +20,6 @@ from ..cursor import Cursor
 from ..errors import (
     AppendInDoubt,
     BadJournalURL,
-    InvalidEvent,
     JournalClosed,
     JournalError,
     JournalUnavailable,
@@ -33,6 +32,7 @@ from ..limits import (
     APPEND_SECONDS_MAX,
     CLOCK_SKEW_SECONDS_MAX,
     CLOSE_SECONDS_MAX,
+    CONDITION_EVENTS_MAX,
     DEDUPE_PRIMING_EVENTS,
     KAFKA_FETCH_WAIT_SECONDS,
     KAFKA_OPEN_SECONDS_MAX,
@@ -61,6 +61,8 @@ from .client import (
     stop_consumer,
 )
 from .clocks import ClockComparison
+from .condition import Condition, condition_in, lowest_needed
+from .conditional import ConditionalAppends
 from .connection import SECURITY_OPTIONS, Connection, connection_from_url
 from .identity import TopicIdentity, TopicSeen
 from .lookup import Lookup
@@ -73,6 +75,7 @@ from .snapshots import KafkaSnapshots
 from .state import index_path
 from .tail import KafkaTail
 from .topic import TopicFacts, ensure_topic
+from .verdicts import Verdicts
 
 PRIMING_EVENTS_MIN: Final = 100
 PRIMING_RATIO: Final = DEDUPE_PRIMING_EVENTS // PAGE_EVENTS
@@ -164,6 +167,7 @@ class KafkaLog:
         self._recent = RecentPages()
         self._filters: OrderedDict[tuple[int, int], RepeatFilter] = OrderedDict()
         self._snapshots: KafkaSnapshots | None = None
+        self._conditionals: ConditionalAppends  # once opened
         self._opening = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -221,6 +225,7 @@ class KafkaLog:
             lookup.binding = self._producers.binding = self._identity.binding
             self._lookup, self._facts = lookup, facts
             self._identity.start()
+            self._conditionals = ConditionalAppends(self, lookup)
 
     async def _facts_as_written(self, lookup: Lookup, facts: TopicFacts) -> TopicFacts:
         """The topic with as many partitions as its journal was written with; `PartitionsChanged` if it has more."""
@@ -249,22 +254,27 @@ class KafkaLog:
         sizes = [check(draft) for draft in drafts]
         check_batch(sizes)
         if is_conditional(drafts):
-            raise InvalidEvent("a Kafka journal of this version decides no expected position; nothing was appended")
+            return await self._conditionals.append(drafts, sum(sizes))
         if {*map(_partition_named_by, drafts)} != {None}:
             check_partitions(drafts, self._opened.partitions)
         if (partition := self._only_partition(drafts)) is not None:
             part = self._enqueue_plain(partition, drafts, sum(sizes))
             events = part.events  # the part lets go of them when it is settled
-            await self._settled([part], drafts)
+            await self.settled([part], drafts)
             return events
         if len({id(draft) for draft in drafts}) < len(drafts):
             return await self._append_with_doubles(drafts)
         recorded: dict[tuple[str, int], Event] = {}
         while missing := [each for each in drafts if each.seq and self._must_look_up(each, recorded)]:
             for draft in missing:
-                await self._look_up(draft, recorded)
+                await self.look_up(draft, recorded)
         events, parts = self._enqueue(drafts, sizes, recorded)
-        await self._settled(parts, drafts)
+        await self.settled(parts, drafts)
+        for part in parts:
+            if part.condition is not None and await self._conditionals.is_refused(part):
+                raise JournalUnavailable(
+                    "a conditional append of these drafts was refused meanwhile: append them again"
+                )
         return events
 
     async def _append_with_doubles(self, drafts: Sequence[Draft]) -> list[Event]:
@@ -281,8 +291,8 @@ class KafkaLog:
             return None
         if self._opened.partitions == 1:
             return 0
-        partition = self._partition_for(drafts[0])
-        return partition if all(self._partition_for(draft) == partition for draft in drafts) else None
+        partition = self.partition_for(drafts[0])
+        return partition if all(self.partition_for(draft) == partition for draft in drafts) else None
 
     def _enqueue_plain(self, partition: int, drafts: Sequence[Draft], size: int) -> Part:
         """What `_enqueue` does, for the drafts most appends are made of, at a third of the cost."""
@@ -294,20 +304,43 @@ class KafkaLog:
         self._appender(partition).enqueue(part)
         return part
 
-    def _partition_for(self, draft: Draft) -> int:
+    def enqueue_all(self, partition: int, drafts: Sequence[Draft], size: int, condition: Condition | None) -> Part:
+        """Number new drafts of one partition and queue them as one part, with the condition that they carry."""
+        self._check_room(size)
+        part, now = Part(partition), self._clock()
+        part.condition = condition
+        for draft in drafts:
+            self._writer.number(draft)
+            event, row = record(draft, self._writer.time_of(draft, now))
+            part.add(draft, event, row, 0)
+        part.size = size
+        self._memory.remember(drafts[0].seq, part)
+        self._appender(partition).enqueue(part)
+        return part
+
+    def pending(self, draft: Draft) -> tuple[Part, Event] | None:
+        """The part that a draft handed in before is still under way in, and its event."""
+        return self._memory.pending(draft.writer, draft.seq)
+
+    def handed_out_at(self, partition: int, offset: int) -> bool:
+        """Whether a reader of this log was handed the record there lately."""
+        return self._recent.row(partition, offset) is not None
+
+    def partition_for(self, draft: Draft) -> int:
+        """The partition that a draft names, or its key's."""
         return draft.partition if draft.partition is not None else self.partition_of(draft.key)
 
     def _must_look_up(self, draft: Draft, recorded: Mapping[tuple[str, int], Event]) -> bool:
         key = (draft.writer, draft.seq)
         return key not in recorded and self._memory.pending(*key) is None
 
-    async def _look_up(self, draft: Draft, recorded: dict[tuple[str, int], Event]) -> None:
-        """Find a draft that was numbered before: its event if it landed; otherwise it is a new one.
+    async def look_up(self, draft: Draft, recorded: dict[tuple[str, int], Event]) -> None:
+        """Find a draft that was numbered before: its event if it landed and stands; otherwise it is a new one.
 
         What this log appended lately it knows the place of. Anything else is searched for from the birth of its writer
         on, which the writer's id tells (a UUIDv7).
         """
-        key, partition = (draft.writer, draft.seq), self._partition_for(draft)
+        key, partition = (draft.writer, draft.seq), self.partition_for(draft)
         place = self._memory.place(*key)
         if place is not None:
             partition, offset = place
@@ -316,11 +349,12 @@ class KafkaLog:
             end = (await self._reader.ends([partition]))[partition]
             found = await self._reader.find(partition, begin, end, {key})
             offset = found.get(key, -1)
-        if offset >= 0:
-            rows = await self._reader.read(partition, offset, offset + 1, 1)
+        rows = await self._reader.read(partition, offset, offset + 1, 1) if offset >= 0 else None
+        if rows is not None and not await Verdicts(self._reader, partition).refused(rows.records):
             recorded[key] = decode(rows.rows[0], partition, rows.offsets[0])
         elif self._memory.pending(*key) is None and (draft.writer, draft.seq) == key:
-            # It never landed. Its number may be below one of that writer that did, and then readers would drop it.
+            # It never landed, or was refused. Its number may be below one of that writer that did land, and then
+            # readers would drop it.
             draft.writer, draft.seq = "", 0
 
     async def _earliest(self, writer: str, partition: int) -> int:
@@ -362,7 +396,7 @@ class KafkaLog:
         places: list[Place] = []
         for index in fresh:
             draft = drafts[index]
-            partition = self._partition_for(draft)
+            partition = self.partition_for(draft)
             part = parts.get(partition)
             if part is None:
                 part = parts[partition] = Part(partition)
@@ -398,7 +432,8 @@ class KafkaLog:
             self._appenders[partition] = appender
         return appender
 
-    async def _settled(self, parts: Sequence[Part], drafts: Sequence[Draft]) -> None:
+    async def settled(self, parts: Sequence[Part], drafts: Sequence[Draft]) -> None:
+        """Wait until parts are acknowledged, at most `APPEND_SECONDS_MAX`, for the caller who handed in `drafts`."""
         deadline = asyncio.get_running_loop().time() + APPEND_SECONDS_MAX
         for part in parts:
             if not await part.wait(deadline):
@@ -450,9 +485,12 @@ class KafkaLog:
             repeats = await self._reader.primed(partition, offset, stretch)
         offsets: list[int] = []
         rows: list[bytes] = []
+        verdicts = Verdicts(self._reader, partition)
         while offset < end and len(rows) < limit:
             got = await self._reader.read(partition, offset, end, limit - len(rows))
-            dropped = set(repeats.repeats(got.rows))
+            refused = await verdicts.refused(got.records)
+            dropped = {*repeats.repeats(got.rows), *(at for at, each in enumerate(got.offsets) if each in refused)}
+            verdicts.passed(got.records)
             offsets += [each for index, each in enumerate(got.offsets) if index not in dropped]
             rows += [each for index, each in enumerate(got.rows) if index not in dropped]
             if got.next_offset == offset:
@@ -504,7 +542,11 @@ class KafkaLog:
         """Remove the records below the given offsets, as retention does; for good, and for everybody."""
         self.check_open()
         bounds = await self.bounds()
-        orders = {each: min(offset, bounds.end[each]) for each, offset in before.items() if offset > bounds.first[each]}
+        orders = {
+            each: await self._whole_from(each, min(offset, bounds.end[each]), bounds.end[each])
+            for each, offset in before.items()
+            if offset > bounds.first[each]
+        }
         admin = make_admin(self._connection, int(KAFKA_REQUEST_SECONDS_MAX * 1_000))
         try:
             await admin.start()
@@ -521,6 +563,11 @@ class KafkaLog:
     def index_path(self) -> str:
         """See `Sited.index_path`: in the host's state directory."""
         return index_path(self._asked_state, self._connection.addresses, self.topic)
+
+    async def _whole_from(self, partition: int, offset: int, end: int) -> int:
+        """The highest offset up to `offset` from which on every conditional append can still be judged."""
+        records = await self._reader.stretch(partition, offset, min(end, offset + CONDITION_EVENTS_MAX))
+        return lowest_needed(offset, ((each.offset, condition_in(each.headers)) for each in records if each.headers))
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in a compacted topic beside the journal's."""

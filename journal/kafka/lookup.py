@@ -5,7 +5,7 @@ connection that tails, a question waits behind the long poll (measured: up to 1.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
@@ -18,6 +18,7 @@ from .client import (
     ConsumerStopped,
     KafkaError,
     OffsetOutOfRange,
+    Record,
     TopicPartition,
     make_consumer,
     stop_consumer,
@@ -46,6 +47,7 @@ class Rows(NamedTuple):
     offsets: list[int]
     rows: list[bytes]
     next_offset: int
+    records: Sequence[Record] = ()
 
 
 class Lookup:
@@ -154,7 +156,7 @@ class Lookup:
                 offsets = [record.offset for record in records if record.offset < end]
                 if offsets or self._at[1] >= end:
                     rows = [record.value or b"" for record in records[: len(offsets)]]
-                    return Rows(offsets, rows, offsets[-1] + 1 if offsets else end)
+                    return Rows(offsets, rows, offsets[-1] + 1 if offsets else end, records[: len(offsets)])
         except OffsetOutOfRange as error:
             self._at = None
             first = self.known_first[partition] = (await consumer.beginning_offsets([name]))[name]
@@ -167,6 +169,22 @@ class Lookup:
         finally:
             # Without this it would go on fetching what nobody asked for, and the next question would queue behind it.
             consumer.pause(name)
+
+    async def stretch(self, partition: int, start: int, end: int) -> list[Record]:
+        """All records from `start` up to, not including, `end`, which must exist; those removed are left out."""
+        found: list[Record] = []
+        at = start
+        while at < end:
+            try:
+                got = await self.read(partition, at, end, SCAN_EVENTS)
+            except HistoryTruncated as error:
+                at = error.first_offset
+                continue
+            found += got.records
+            if got.next_offset == at:
+                break
+            at = got.next_offset
+        return found
 
     async def time_at(self, partition: int, offset: int) -> float | None:
         """The own time of the event at an offset, in seconds since the epoch; None if none is there."""

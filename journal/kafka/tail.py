@@ -28,8 +28,10 @@ from .client import (
     stop_consumer,
     topic_partition,
 )
+from .condition import has_conditions
 from .lookup import Lookup
 from .repeats import RepeatFilter
+from .verdicts import Verdicts
 
 # A wait is cut into slices, so that a silent broker and a closed log are noticed, in seconds.
 SLICE_SECONDS: Final = 0.5
@@ -82,6 +84,10 @@ class KafkaTail:
         # Fetched and not handed out yet: never more than one call's limit, as nothing is fetched while any is left.
         self._fetched: deque[tuple[int, Sequence[Record]]] = deque()
         self._fetched_to = dict(cursor)
+        # What is known of conditional appends: the verdicts on the stretch that is handed out, and how far they go.
+        self._verdicts = {partition: Verdicts(lookup, partition) for partition in cursor}
+        self._refused: dict[int, frozenset[int]] = dict.fromkeys(cursor, frozenset())
+        self._judged = dict.fromkeys(cursor, 0)
         self._ahead: dict[int, float] = {}
         self._focused: int | None = None
         self._silent = False
@@ -108,11 +114,17 @@ class KafkaTail:
         while True:
             self._check_open()
             if (chosen := self._choose(partition)) is not None:
-                return self._page(chosen, limit)
+                if self._is_judged(chosen):
+                    return self._page(chosen, limit)
+                if await self._judge(chosen):
+                    continue
             wait = self._patience(started, timeout, partition)
             if wait is None:
                 await asyncio.sleep(0)  # a caller that never waits must not keep the fetches from arriving
                 return None
+            if chosen is not None:  # the broker does not tell what lies in between
+                await asyncio.sleep(min(wait, AHEAD_SECONDS))
+                continue
             await self._fetch(limit, wait, partition)
             self._watch_silence(started)
             if not self._fetched and await self._passed_markers(partition):
@@ -124,6 +136,7 @@ class KafkaTail:
             return
         self._filters[partition].note(*self._owner.last_number(partition, offset))
         self._offsets[partition] = offset
+        self._verdicts[partition].restart()
         if self._fetched_to[partition] < offset:
             self._seek(partition, offset)
         kept = [
@@ -200,8 +213,23 @@ class KafkaTail:
                 return index
         return None
 
+    def _is_judged(self, index: int) -> bool:
+        """Whether it is known which records of a fetched stretch were refused: at once where none is conditional."""
+        partition, records = self._fetched[index]
+        return records[-1].offset < self._judged[partition] or not has_conditions(each.headers for each in records)
+
+    async def _judge(self, index: int) -> bool:
+        """Learn which records of a fetched stretch were refused; False if the broker is away."""
+        partition, records = self._fetched[index]
+        try:
+            refused = await self._verdicts[partition].refused(records)
+        except JournalUnavailable:
+            return False
+        self._refused[partition], self._judged[partition] = refused, records[-1].offset + 1
+        return True
+
     def _page(self, index: int, limit: int) -> Page | None:
-        """Hand out at most `limit` records of a fetched stretch; None if all of them are repeats."""
+        """Hand out at most `limit` records of a fetched stretch; None if all of them are repeats or refused."""
         partition, records = self._fetched[index]
         if len(records) > limit:
             self._fetched[index] = (partition, records[limit:])
@@ -214,8 +242,10 @@ class KafkaTail:
         offsets: Sequence[int] = range(first, after) if gapless else [record.offset for record in records]
         self._offsets[partition] = after
         repeats = self._filters[partition].repeats(rows)
-        if repeats:
-            dropped = set(repeats)
+        self._verdicts[partition].passed(records)
+        refused = self._refused[partition]
+        if repeats or refused:
+            dropped = {*repeats, *(index for index, offset in enumerate(offsets) if offset in refused)}
             offsets = [offset for index, offset in enumerate(offsets) if index not in dropped]
             rows = [row for index, row in enumerate(rows) if index not in dropped]
         if not rows:
@@ -273,6 +303,8 @@ class KafkaTail:
 
     def _seek(self, partition: int, offset: int) -> None:
         self._fetched_to[partition] = offset
+        self._verdicts[partition].restart()
+        self._judged[partition] = 0
         self._consumer.seek(self._names[partition], offset)
 
     def _fatal(self, error: Exception) -> JournalError:

@@ -1,0 +1,74 @@
+"""Which records of a partition belong to refused appends; see `condition`."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from ..conditions import key_of
+from ..limits import CONDITION_RECORDS_KEPT
+from .client import Record
+from .condition import Condition, Standing, condition_in, is_refused, is_stale
+from .lookup import Lookup
+
+
+class Verdicts:
+    """The verdicts on the records of one partition, for a reader that reads it in order.
+
+    Nearly every conditional append has nothing in front of it that its writer had not seen, and is judged at once. For
+    the others the records in between are looked at: those that the reader has just read, or else by a look-up.
+    """
+
+    def __init__(self, lookup: Lookup, partition: int) -> None:
+        self._lookup = lookup
+        self._partition = partition
+        self._kept: deque[Record] = deque(maxlen=CONDITION_RECORDS_KEPT)
+        self._last: tuple[int, bool] = (-1, False)  # of the append judged last: its first offset, whether it is refused
+
+    def passed(self, records: Sequence[Record]) -> None:
+        """Keep the last records that were read; they follow the ones before."""
+        self._kept.extend(records[-CONDITION_RECORDS_KEPT:])
+
+    def restart(self) -> None:
+        """What is read next does not follow what was read before."""
+        self._kept.clear()
+
+    async def refused(self, records: Sequence[Record]) -> frozenset[int]:
+        """The offsets of those among the next records that were refused."""
+        found: set[int] = set()
+        for index, record in enumerate(records):
+            condition = condition_in(record.headers) if record.headers else None
+            if condition is None:
+                continue
+            base = record.offset - condition.at
+            if base != self._last[0]:
+                first = await self._first(base) if condition.at else condition
+                verdict = first is not None and await self.judge(first, base, records[:index])
+                self._last = (base, verdict)
+            if self._last[1]:
+                found.add(record.offset)
+        return frozenset(found)
+
+    async def judge(self, condition: Condition, base: int, before: Sequence[Record] = ()) -> bool:
+        """Whether the append at `base` is refused; `before` are the records in front of it that are at hand."""
+        if is_stale(condition, base):
+            return True
+        if condition.checked + 1 >= base:
+            return False
+        between = await self._between(condition.checked + 1, base, before)
+        return is_refused(condition, base, map(_standing, between))
+
+    async def _first(self, base: int) -> Condition | None:
+        """The condition of the append at `base`; None if retention has removed its beginning."""
+        records = await self._lookup.stretch(self._partition, base, base + 1)
+        return condition_in(records[0].headers) if records else None
+
+    async def _between(self, low: int, high: int, before: Sequence[Record]) -> Sequence[Record]:
+        at_hand = before if before and before[0].offset <= low else [*self._kept, *before]
+        if at_hand and at_hand[0].offset <= low:
+            return [record for record in at_hand if low <= record.offset < high]
+        return await self._lookup.stretch(self._partition, low, high)
+
+
+def _standing(record: Record) -> Standing:
+    return Standing(
+        record.offset, key_of(record.value or b""), condition_in(record.headers) if record.headers else None
+    )
