@@ -174,6 +174,8 @@ DEAD_LETTERS_KEPT: Final = 100_000
 # What a worker says of the tasks it knows when it joins, at most, in characters of their names together.
 WORKER_TASKS_CHARS_MAX: Final = 64 * KIB
 
+# How many submissions of unknown fate a broker keeps, so that the same message handed in again is the same task.
+SUBMISSIONS_IN_DOUBT_MAX: Final = 10_000
 TASK_ID_CHARS_MAX: Final = 200
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000
 MAX_RETRIES_DEFAULT: Final = 3

@@ -4,6 +4,7 @@ from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff
 from .broker import Broker
 from .disposition import Disposition, Effect
 from .errors import (
+    MessageAlreadyExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
     RevokedError,
@@ -58,6 +59,7 @@ __all__ = [
     "ValidationError",
     "NoTasksFoundError",
     "TaskNameCollisionError",
+    "MessageAlreadyExistsError",
     "MultipleBrokersError",
     "TaskFailedError",
     "RevokedError",

@@ -1,15 +1,18 @@
 """The broker: submits messages to the journal, and takes them back."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..journal.event import Draft, Event, check
 from ..journal.forking import tell_of_forks
-from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
 from ..journal.synchronous import Journal
 from ..journal.url import anchored
+from .admission import Admission, several_refused, submit_unknown
 from .disposition import Disposition, Effect
+from .doubts import Doubts
+from .errors import MessageAlreadyExistsError
 from .lookup import task_lookup
 from .message import Message, encode_message
 from .rules import names
@@ -29,6 +32,7 @@ class Broker:
             check_journal(journal, "Broker")
         self._opening = threading.Lock()
         self._journal, self._url = _named(journal)
+        self._doubts = Doubts()
         tell_of_forks(self)
 
     @property
@@ -56,22 +60,63 @@ class Broker:
         A journal that was in use before is left open: others may have it.
         """
         check_journal(journal, "bind")
+        self._doubts = Doubts()
         with self._opening:
             self._journal, self._url = _named(journal)
 
-    def submit(self, message: Message) -> Event:
+    def submit(self, message: Message, *, new: bool = False) -> Event:
         """Accept a message: when this returns it is durable and cannot be lost.
 
-        A second one of the same id is ignored.
+        `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` it is not looked for: the id was
+        made for this message just now and has never been handed in, as with an id that `Message` made itself. After an
+        `AppendInDoubt`, or an interrupt, handing the message in again is safe.
         """
-        return self.journal.append_drafts([submission(message)])[0]
+        draft = self._doubts.draft_of(message) or submission(message)
+        if new and draft.expected is None:
+            return self._append([(message, draft)])[0]
+        admission = self._admit([(message, draft)])
+        if not admission.accepted:
+            raise next(iter(admission.refused.values()))
+        return admission.accepted[0]
 
-    def submit_all(self, messages: Iterable[Message]) -> int:
-        """Accept many messages, as few appends as the limits allow; returns how many. Each append is all or none."""
-        count = 0
-        for drafts in batches(submission(message) for message in messages):
-            count += len(self.journal.append_drafts(drafts))
-        return count
+    def submit_all(self, messages: Iterable[Message], *, new: bool = False) -> int:
+        """Accept many messages, as few appends as the limits allow; returns how many. Each append is all or none.
+
+        Those whose ids the journal holds are refused and the others accepted: `MessageAlreadyExistsError` says at the
+        end which. `new` is as in `submit`.
+        """
+        drafts = ((message, self._doubts.draft_of(message) or submission(message)) for message in messages)
+        if new:
+            return sum(len(self._append(batch)) for batch in batches(drafts))
+        accepted: list[str] = []
+        refused: dict[str, MessageAlreadyExistsError] = {}
+        log = self.journal.run(self.journal.asynchronous.open())
+        for batch in batches(drafts, lambda draft: log.partition_of(draft.key)):
+            admission = self._admit(batch)
+            accepted += [str(event.key) for event in admission.accepted]
+            refused.update(admission.refused)
+        if refused:
+            raise several_refused(refused, accepted)
+        return len(accepted)
+
+    def _append(self, batch: Sequence[tuple[Message, Draft]]) -> list[Event]:
+        try:
+            events = self.journal.append_drafts([draft for _, draft in batch])
+        except BaseException:
+            self._doubts.keep(batch)
+            raise
+        self._doubts.forget(batch)
+        return events
+
+    def _admit(self, batch: Sequence[tuple[Message, Draft]]) -> Admission:
+        try:
+            unknown = submit_unknown(self.journal.asynchronous, [draft for _, draft in batch])
+            admission = self.journal.run(unknown)
+        except BaseException:
+            self._doubts.keep(batch)
+            raise
+        self._doubts.forget(batch)
+        return admission
 
     def revoke(self, message: Message | str) -> Effect:
         """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
@@ -108,8 +153,9 @@ class Broker:
         return Effect(Disposition.UNKNOWN if task is None else refused, event)
 
     def after_fork_in_child(self) -> None:
-        """Whoever was opening the journal is in the parent."""
+        """Start with a lock of its own: the thread that opened the journal is in the parent."""
         self._opening = threading.Lock()
+        self._doubts = Doubts()
 
 
 def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
@@ -155,16 +201,25 @@ def submission(message: Message) -> Draft:
     return Draft(names.SUBMITTED, encode_message(message), message.uuid)
 
 
-def batches(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
-    """Group drafts into appends that keep within the limits of one batch."""
-    batch: list[Draft] = []
-    size = 0
-    for draft in drafts:
+def batches(
+    drafts: Iterable[tuple[Message, Draft]], partition_of: Callable[[Draft], int] | None = None
+) -> Iterator[list[tuple[Message, Draft]]]:
+    """Group drafts, with their messages, into appends that keep within the limits of one batch.
+
+    With `partition_of` each append is of one partition, and has room for a condition on each draft.
+    """
+    waiting: dict[int, tuple[list[tuple[Message, Draft]], int]] = {}
+    partition = 0
+    for message, draft in drafts:
         bytes_needed = check(draft)
+        if partition_of is not None:
+            partition = partition_of(draft)
+            bytes_needed += CONDITION_BYTES_MAX + 6 * len(message.uuid)
+        batch, size = waiting.get(partition, ([], 0))
         if batch and (len(batch) >= BATCH_EVENTS_MAX or size + bytes_needed > BATCH_BYTES_MAX):
             yield batch
             batch, size = [], 0
-        batch.append(draft)
-        size += bytes_needed
-    if batch:
+        batch.append((message, draft))
+        waiting[partition] = (batch, size + bytes_needed)
+    for batch, _ in waiting.values():
         yield batch

@@ -9,6 +9,18 @@ class ValidationError(TaskError, ValueError):
     """An argument breaks a rule: the caller corrects it; nothing was submitted."""
 
 
+class MessageAlreadyExistsError(ValidationError):
+    """The journal has a task of an id that the caller chose: the caller asks for that one, or chooses another id.
+
+    Of several messages handed in at once the others were accepted: `refused` and `accepted` are the ids of each.
+    """
+
+    def __init__(self, message: str, refused: tuple[str, ...] = (), accepted: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.refused = refused
+        self.accepted = accepted
+
+
 class NoTasksFoundError(TaskError):
     """A package was loaded and holds no task: the operator names another."""
 

@@ -111,9 +111,9 @@ class Task(Generic[P, R]):
     ) -> Message:
         """A message that runs this task with these arguments, submitted unless `submit` is False.
 
-        When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first; a
-        `uuid` seen before is ignored by the queue. `ValidationError` for arguments that the function cannot be called
-        with, or that JSON cannot hold.
+        When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first.
+        `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; `ValidationError` for arguments that
+        the function cannot be called with, or that JSON cannot hold.
         """
         given, named_given = positional(self._name, args), named(self._name, kwargs)
         if given and self.no_positional_args:
@@ -138,7 +138,7 @@ class Task(Generic[P, R]):
             message.uuid = uuid
             message.__post_init__()
         if submit:
-            self.broker.submit(message)
+            self.broker.submit(message, new=uuid is None)
         return message
 
     def op(self, message: Message) -> Any:

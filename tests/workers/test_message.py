@@ -28,6 +28,7 @@ from journeyman.workers import (
     task,
 )
 from journeyman.workers.broker import batches, submission
+from journeyman.workers.errors import MessageAlreadyExistsError
 from journeyman.workers.message import decode_message
 from journeyman.workers.rules import names
 
@@ -217,27 +218,30 @@ def test_a_chosen_id_is_checked() -> None:
 @given(st.lists(st.integers(0, 600_000), max_size=25))
 @settings(max_examples=30, deadline=None)
 def test_every_batch_fits_one_append_and_nothing_is_left_out(sizes: list[int]) -> None:
+    message = Message(task_name="work")
     drafts = [Draft("task.submitted", b'"' + b"x" * size + b'"', str(number)) for number, size in enumerate(sizes)]
-    found = list(batches(drafts))
-    assert [draft.key for batch in found for draft in batch] == [str(number) for number in range(len(sizes))]
+    found = list(batches((message, draft) for draft in drafts))
+    assert [draft.key for batch in found for _, draft in batch] == [str(number) for number in range(len(sizes))]
     for batch in found:
-        check_batch([len(draft.context) for draft in batch])
+        check_batch([len(draft.context) for _, draft in batch])
     total = sum(sizes)
     assert len(found) <= 1 + total // (BATCH_BYTES_MAX - 700_000)
 
 
 def test_small_ones_go_many_at_a_time() -> None:
-    drafts = [Draft("task.submitted", b"{}", "k") for _ in range(BATCH_EVENTS_MAX + 1)]
+    message = Message(task_name="work")
+    drafts = [(message, Draft("task.submitted", b"{}", "k")) for _ in range(BATCH_EVENTS_MAX + 1)]
     assert [len(batch) for batch in batches(drafts)] == [BATCH_EVENTS_MAX, 1]
     assert list(batches([])) == []
 
 
-def test_all_are_submitted_and_a_second_of_the_same_id_is_ignored() -> None:
+def test_all_are_submitted_and_second_of_same_id_is_refused() -> None:
     broker = Broker("memory://")
     work = Task(lambda: 1, broker, "work")
     messages = [work.generate(submit=False) for _ in range(1_000)]
     assert broker.submit_all(messages) == 1_000
-    broker.submit(messages[0])
+    with pytest.raises(MessageAlreadyExistsError):
+        broker.submit(messages[0])
     view = TaskView()
     with broker.journal as journal:
         for event in journal.read(limit=2_000).events:
