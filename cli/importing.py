@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from ..consumers.files.importing import Imported, Importer
+from ..workers.relocation import Relocation
 from .failures import BadInput
 from .files import STANDARD, Source, reading
 from .opening import shared_journal
@@ -45,6 +46,14 @@ def import_lines(
             "Workers on such a journal would run its tasks again.",
         ),
     ] = False,
+    by_key: Annotated[
+        bool,
+        typer.Option(
+            "--by-key",
+            help="For an empty journal with another number of partitions: events go to the partition of their key, and "
+            "what tasks and workers say of positions is translated. Of a whole export.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
     log_level: Level = LogLevel.INFO,
 ) -> None:
@@ -55,7 +64,8 @@ def import_lines(
     there.
 
     Events of tasks and workers name one another by position. They come back exactly from a whole export into an empty
-    journal with as many partitions, and are refused elsewhere.
+    journal with as many partitions, and with --by-key into an empty journal with any number of them; elsewhere they are
+    refused.
 
     [bold]Examples[/bold]
 
@@ -66,6 +76,8 @@ def import_lines(
     Exit status: 0; 1 if the journal cannot be used; 2 if a line or an option makes no sense.
     """
     configure_logging(log_level)
+    if by_key and (moved or skip_bad):
+        raise BadInput("--by-key takes a whole export, every line of it: leave out --moved and --skip-bad")
     if writer is not None and not writer.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise BadInput(f"--writer takes letters, digits, '.', '_' and '-', such as shop-2025; got {writer!r}")
     with reading(file) as source, shared_journal(journal) as opened:
@@ -75,6 +87,7 @@ def import_lines(
             skip_bad=skip_bad,
             positional=lambda name: name.partition(".")[0] in _POSITIONAL,
             moved=moved,
+            relocate=(lambda log: Relocation(log.partitions, log.partition_of)) if by_key else None,
         )
         try:
             with bar("looking at", "events of the journal") as report:

@@ -15,7 +15,7 @@ What is refused, as it could not be exact:
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -29,6 +29,22 @@ from ...journal.reading import RowDecoder, Whole
 from .lines import BadLine, Line, parse
 
 Progress = Callable[[int, int], None]
+
+
+class Placed(NamedTuple):
+    """An event of a line, as it is to stand in the journal, and where."""
+
+    line: Line
+    position: Position
+
+
+class Relocator(Protocol):
+    """Places events that refer to one another by position in a journal whose keys belong to other partitions."""
+
+    def place(self, line: Line) -> Iterable[Placed]:
+        """The events that the next line becomes; `ValueError` if it cannot be placed."""
+        ...
+
 
 _BATCH_EVENTS: Final = 1_000
 _STEP_EVENTS: Final = 2_000
@@ -58,7 +74,9 @@ class Importer:
     - `skip_bad`: leave bad lines out and count them, at most `reasons_kept` with their reasons, instead of stopping.
     - `positional(name)`: whether events of that name refer to others by position, as those of tasks, workers and locks
       do. Elsewhere they would mean something else: such a journal's tasks would run again. They are accepted only where
-      they land at the position their line names, unless `moved`.
+      they land at the position their line names, unless `moved`. The key of a task's event must belong to the
+      partition it lands in, or later events of the task would go to another.
+    - `relocate(log)`: what places all events, for a journal with another number of partitions; see `Relocator`.
     """
 
     def __init__(
@@ -70,7 +88,10 @@ class Importer:
         reasons_kept: int = 20,
         positional: Callable[[str], bool] = lambda _: False,
         moved: bool = False,
+        relocate: Callable[[Log], Relocator] | None = None,
     ) -> None:
+        self._relocate = relocate
+        self._relocator: Relocator | None = None
         self.done = Imported()
         self._journal = journal
         self._writer = writer
@@ -90,6 +111,7 @@ class Importer:
         self._log = await self._journal.open()
         bounds = await self._log.bounds()
         self._ends = dict(bounds.end)
+        self._relocator = self._relocate(self._log) if self._relocate is not None else None
         everything = sum(bounds.end.values()) - sum(bounds.first.values())
         done = 0
         for partition, first in bounds.first.items():
@@ -134,6 +156,9 @@ class Importer:
 
     def _take(self, number: int, line: Line) -> None:
         """Put the event of a line into the next append, unless it is there already."""
+        if self._relocator is not None:
+            self._take_relocated(number, line, self._relocator)
+            return
         writer, seq = self._identity(number, line)
         if self._seen.has(writer, seq):
             self.done.known += 1
@@ -143,10 +168,35 @@ class Importer:
             partition = place.partition
         else:  # an event belongs with its key
             partition = self._log.partition_of(line.key)
-        draft = line.draft(number, partition, (writer, seq))
-        self._refuse_stale(number, line, writer, seq, partition)
         expected = self._expect(number, line, partition) if positional else None
-        self._seen.add(partition, writer, seq)
+        self._put(number, line, (writer, seq), partition, expected)
+
+    def _take_relocated(self, number: int, line: Line, relocator: Relocator) -> None:
+        """Put the events that a line becomes into the next append, each where it is to stand."""
+        line.writer, line.seq = self._identity(number, line)
+        try:
+            placed = list(relocator.place(line))
+        except ValueError as error:
+            raise BadLine(number, f"{error}; a whole export can be imported by key, and nothing else") from error
+        for each, position in placed:
+            if self._seen.has(each.writer, each.seq):
+                self.done.known += 1
+                continue
+            if position.offset != self._ends[position.partition]:
+                raise BadLine(
+                    number,
+                    f"the event {line.name!r} belongs at {position.partition}:{position.offset}, and the journal's "
+                    f"next one there is {self._ends[position.partition]}. Import by key into an empty journal that "
+                    "nobody else uses, or go on with the same export.",
+                )
+            self._put(number, each, (each.writer, each.seq), position.partition, position)
+
+    def _put(
+        self, number: int, line: Line, identity: tuple[str, int], partition: int, expected: Position | None
+    ) -> None:
+        draft = line.draft(number, partition, identity)
+        self._refuse_stale(number, line, *identity, partition)
+        self._seen.add(partition, *identity)
         self._ends[partition] += 1
         self._drafts.append(draft)
         self._expected.append(expected)
@@ -179,8 +229,15 @@ class Importer:
             )
 
     def _expect(self, number: int, line: Line, partition: int) -> Position:
-        """Where an event lands whose position matters; refused if it stood elsewhere."""
+        """Where an event lands whose position matters; refused if it stood elsewhere, or belongs elsewhere."""
         lands = Position(partition, self._ends[partition])
+        if line.key is not None and line.name.startswith("task.") and self._log.partition_of(line.key) != partition:
+            raise BadLine(
+                number,
+                f"the event {line.name!r} of the key {line.key!r:.80} stood in partition {partition}; in this journal "
+                f"that key belongs to partition {self._log.partition_of(line.key)}, where later events of the task "
+                "would go. Import the whole export by key (--by-key) into an empty journal.",
+            )
         if line.place() != lands:
             raise BadLine(
                 number,
