@@ -43,18 +43,19 @@ async def beginning(
 async def _beginning(
     log: Log, bounds: Bounds, definition: ConsumerDefinition, resume: Mapping[int, int] | None, skips: bool
 ) -> Beginning:
-    first = bounds.first
+    first, who = bounds.first, f"a consumer of {definition.topic or 'all topics'!r}"
     if resume is not None:
         await _refuse_foreign(log, resume, bounds)
         behind = resume.marks if isinstance(resume, Cursor) else {}
-        return Beginning(Cursor({each: resume.get(each, offset) for each, offset in first.items()}, behind))
+        begin = Cursor({each: resume.get(each, offset) for each, offset in first.items()}, behind)
+        added = {partition: offset for partition, offset in first.items() if partition not in resume}
+        return Beginning(begin, await told(log, added, who, _ADVICE))
     if not definition.full:
         return Beginning(bounds.end)
     if definition.start_cursor is not None:
         await _refuse_foreign(log, definition.start_cursor, bounds)
         return Beginning(definition.start_cursor)
     if definition.since <= 0:
-        who = f"a consumer of {definition.topic or 'all topics'!r}"
         return Beginning(first, await told(log, first, who, _ADVICE))
     since, sought = definition.since, first
     if since > CLOCK_SKEW_SECONDS_MAX:

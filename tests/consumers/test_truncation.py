@@ -12,7 +12,7 @@ import pytest
 from journeyman.consumers import AsyncJournalConsumer, JournalConsumer, Replica, View, as_of
 from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.journal import AsyncJournal, Draft, HistoryTruncated, Journal, Page
-from journeyman.journal.memory.log import MemoryLog
+from journeyman.journal.memory.log import MemoryLog, MemoryStore, _Partition
 from journeyman.journal.sqlite.log import SqliteLog
 
 PATIENCE = 30.0
@@ -255,3 +255,24 @@ def test_on_kafka_too(kafka_bootstrap: str) -> None:
             assert (refusal.value.first_offset, refusal.value.first_time) == (TRIMMED, first)
         later = JournalConsumer(journal, since=first).start()
         assert numbers(later) == [7, 8, 9]
+
+
+def test_trimmed_partition_that_a_checkpoint_does_not_know_is_announced() -> None:
+    store = MemoryStore(1)
+    with Journal(MemoryLog(store)) as journal:
+        journal.append("order.paid")
+        with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
+            consumer.poll(30.0)
+            consumer.commit()
+            kept = consumer.cursor
+    store.partitions.append(_Partition())
+    with Journal(MemoryLog(store)) as journal:
+        journal.append_drafts([Draft("order.paid", partition=1) for _ in range(3)])
+        journal.run(journal.run(journal.asynchronous.open()).trim({1: 2}))
+        key = next(name for name in map(str, range(100)) if journal.asynchronous.log.partition_of(name) == 0)
+        journal.append("consumer.checkpointed", {"cursor": str(kept)}, key=key)
+        with JournalConsumer(journal, "order", checkpoint=key) as consumer:
+            consumer.stop()
+            assert [event.position for event in consumer] == [(1, 2)]
+            assert consumer.truncated is not None
+            assert (consumer.truncated.partition, consumer.truncated.first_offset) == (1, 2)
