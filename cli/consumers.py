@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import re
 import socket
 import sys
 import time
@@ -39,7 +38,6 @@ ConsumerName = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoin
 AsJSON = Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what cannot be undone.")]
 
-_CURSOR: Final = re.compile(r"\d+:\d+[0-9a-zA-Z:,@~.-]*")
 # A consumer that has saved within so many seconds probably still runs.
 _RUNS_SECONDS: Final = 60.0
 
@@ -133,7 +131,7 @@ def _row(status: CheckpointStatus, now: float) -> list[str]:
         "-" if status.next_time is None else when(status.next_time),
         f"{status.parked:,}",
         "not known" if saved.topic is None else saved.topic or "all",
-        str(saved.cursor),
+        saved.cursor.offsets,
         f"{saved.by} (reset)" if saved.reset else saved.consumer or "not known",
     ]
 
@@ -212,8 +210,12 @@ def _target(journal: Journal, to: str) -> Mapping[int, int]:
         return journal.bounds().first
     if to == "end":
         return journal.bounds().end
-    if _CURSOR.fullmatch(to):
-        return Cursor.parse(to)
+    try:
+        cursor = Cursor.parse(to)
+    except ValueError:
+        cursor = None
+    if cursor:
+        return cursor
     now = time.time()
     moment = parse_moment(to, now, "--to (beginning, end, a cursor such as 0:42, or a time)")
     if moment > now:
@@ -263,7 +265,7 @@ def _say_move(move: Move, *, dry_run: bool, as_json: bool) -> None:
         print(orjson.dumps(said).decode())
         return
     verb = "would move" if dry_run else "moved"
-    print(f"{verb} the checkpoint {printable(saved.name)} from {saved.cursor} to {move.to}")
+    print(f"{verb} the checkpoint {printable(saved.name)} from {saved.cursor.offsets} to {move.to.offsets}")
     print(f"{_events(move, move.again)} come again, {_events(move, move.skipped)} are skipped")
     since = time.time() - saved.timestamp
     if not dry_run and since < _RUNS_SECONDS and not saved.reset:

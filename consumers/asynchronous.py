@@ -273,8 +273,11 @@ class AsyncJournalConsumerBase(ConsumerCourse):
     async def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
         session = self.session
         assert session is not None, "parking needs a checkpoint that the journal keeps"
-        cursor = self._backlog.cursor(self._started("set_callback").settled)
+        stream = self._started("set_callback")
+        cursor = stream.cursor(self._backlog.cursor(stream.settled))
         try:
+            if not stream.is_marked(cursor):
+                cursor = await stream.marked(cursor)
             await parking.park(self.journal, session, cursor, event, error)
         except Exception as cause:
             raise error from cause

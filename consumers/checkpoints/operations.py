@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor, Position
+from ...journal.divergence import marked
 from ...journal.event import Event, draft, time_in
 from ...journal.limits import LAG_EVENTS_MAX
 from ...journal.log import Bounds, Log
@@ -128,7 +129,7 @@ async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) 
     again = await _count(log, backward, {p: saved.cursor[p] for p in backward}, saved.topic)
     present = {p: max(offset, bounds.first[p]) for p, offset in forward.items()}
     skipped = await _count(log, present, target, saved.topic)
-    return Move(saved, target, again.events, skipped.events, again.counted and skipped.counted)
+    return Move(saved, await marked(log, target), again.events, skipped.events, again.counted and skipped.counted)
 
 
 class _Counted(NamedTuple):

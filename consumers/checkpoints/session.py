@@ -48,14 +48,14 @@ class CheckpointSession:
         self.partition = log.partition_of(self.name)
         self._known = bounds.end[self.partition]
         saved = await standing_checkpoint(log, self.name, bounds.first[self.partition], self._known)
-        self._loaded = "" if saved is None else str(saved.cursor)
+        self._loaded = "" if saved is None else saved.cursor.offsets
         return None if saved is None else saved.cursor
 
     def draft(self, cursor: Cursor) -> Draft:
         """What says that the consumer has come to `cursor`; `CheckpointMoved` if it must not."""
         if self.moved is not None:
             raise self.moved
-        self._loaded = str(cursor)
+        self._loaded = cursor.offsets
         context = {
             "name": self.name,
             "cursor": str(cursor),
@@ -91,7 +91,7 @@ class CheckpointSession:
             return
         if saved.reset:
             self.moved = self.moved or CheckpointMoved(
-                f"the checkpoint {self.name!r} was moved to {saved.cursor} by {saved.by or 'an operator'} "
+                f"the checkpoint {self.name!r} was moved to {saved.cursor.offsets} by {saved.by or 'an operator'} "
                 f"(at {position_text(saved.position)}) while this consumer was at {self._loaded or 'its beginning'}; "
                 "what it saves does not count any more. Start the consumer again: it goes on from there."
             )
@@ -109,7 +109,7 @@ class CheckpointSession:
                 "each consumer a checkpoint of its own, or stop one of them.",
                 self.name,
                 other,
-                saved.cursor,
+                saved.cursor.offsets,
                 self.consumer,
                 self._loaded or "its beginning",
             )
