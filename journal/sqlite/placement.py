@@ -6,6 +6,7 @@ name never reaches the other. (A symbolic link is no second name: a journal open
 """
 
 import contextlib
+import glob
 import re
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ def check_placement(path: str) -> None:
     """Raise `NotAJournal` if the file at `path`, a real path, is a mount point or has a hard link."""
     with contextlib.suppress(FileNotFoundError):
         links = Path(path).stat().st_nlink
-        if links > 1:
+        if links > 1 and links - _kept_names(path) > 1:
             raise NotAJournal(
                 f"expected one name for the journal {path}, but its file has {links} hard links: appends under the "
                 f"other names would be lost. Remove them (find them with `find -samefile {path}`), or copy the file."
@@ -33,6 +34,12 @@ def check_placement(path: str) -> None:
                 "keeps beside it would be missing on the other side, and appends would be lost. "
                 f"Mount {Path(path).parent}."
             )
+
+
+def _kept_names(path: str) -> int:
+    """How many further names a restore that was killed has left beside the journal: it is not used by them."""
+    journal = Path(path)
+    return sum(each.samefile(journal) for each in journal.parent.glob(f"{glob.escape(journal.name)}.*"))
 
 
 def mount_points(mountinfo: str) -> set[str]:
