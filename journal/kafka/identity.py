@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from ..errors import JournalError, JournalGone, JournalUnavailable, PartitionsChanged
+from ..errors import JournalError, JournalGone, PartitionsChanged
 from ..limits import KAFKA_TOPIC_LOOK_SECONDS, KAFKA_TOPIC_MISSING_SECONDS
 from .wire import Binding
 
@@ -61,7 +61,7 @@ class TopicIdentity:
                 async with asyncio.timeout(KAFKA_TOPIC_LOOK_SECONDS):
                     await self._suspicion.wait()
             self._suspicion.clear()
-            with contextlib.suppress(JournalUnavailable):  # the brokers are away: whoever reads or writes says so
+            with contextlib.suppress(JournalError):  # the brokers are away: those that read and append say so
                 error = await self._judged()
                 if error is not None:
                     self.error = error
