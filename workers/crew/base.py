@@ -1,6 +1,7 @@
 """What every crew has in common: jobs go in, outcomes come out, and neither side waits for the other."""
 
 import asyncio
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -11,12 +12,15 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from ...journal.limits import HOOK_SECONDS_MAX
-from ..errors import TaskTimeoutError
+from ..errors import RevokedError, TaskTimeoutError
+from ..rules.transitions import State
 from ..task import Task
 from .pipeline import Job, Outcome, Tasks, failure, timeout_of, unanswered
 
 # How much the newest job counts in the average duration.
 _NEWEST_WEIGHT: Final = 0.1
+
+logger = logging.getLogger("journeyman.worker")
 
 
 class Crew(ABC):
@@ -103,7 +107,7 @@ class Crew(ABC):
 
     @abstractmethod
     def enforce(self, monotonic: float) -> None:
-        """End the jobs that have run for longer than they may; called now and then while something runs."""
+        """End the jobs whose time is over or whose task was revoked; called now and then while something runs."""
 
     @abstractmethod
     def close(self) -> None:
@@ -169,7 +173,7 @@ def count_begun(runs: Iterable["Run"], before: float) -> int:
 class Run:
     """A job that is being run, and until when it may."""
 
-    __slots__ = ("_deadline", "begun", "job", "number", "started", "timed_out")
+    __slots__ = ("_deadline", "begun", "job", "number", "revoked", "started", "timed_out")
 
     def __init__(self, job: Job, number: int = 0) -> None:
         self.job = job
@@ -177,6 +181,7 @@ class Run:
         self.started = time.monotonic()
         self.begun = False  # where it may have to wait for its place
         self.timed_out = False
+        self.revoked = False
         self._deadline: float | None = None  # worked out only for runs that last long enough to be looked at
 
     def restart(self) -> None:
@@ -190,11 +195,23 @@ class Run:
             self._deadline = self.started + timeout_of(self.job.row)
         return self._deadline
 
+    def is_over(self, monotonic: float) -> bool:
+        """Whether it has to end: its time is over, or its task was revoked, which is noticed here."""
+        state = self.job.state
+        if state.state is State.REVOKED and not self.revoked:
+            self.revoked = True
+            self._deadline = min(self.deadline, monotonic)
+            logger.info("task %s %s was revoked: what runs of it is stopped", state.name, state.id)
+        return monotonic >= self.deadline
+
     @property
     def seconds(self) -> float:
         """How long it has been running."""
         return time.monotonic() - self.started
 
-    def timeout_error(self) -> TaskTimeoutError:
-        """What a job that is over its time fails with."""
-        return TaskTimeoutError(f"{self.job.state.name} ran for longer than its {self.deadline - self.started:g} s")
+    def ending_error(self, more: str = "") -> TaskTimeoutError | RevokedError:
+        """What a job that has to end fails with."""
+        if self.revoked:
+            return RevokedError(f"{self.job.state.name} was revoked while it ran{more}")
+        seconds = self.deadline - self.started
+        return TaskTimeoutError(f"{self.job.state.name} ran for longer than its {seconds:g} s{more}")

@@ -81,6 +81,7 @@ class ChildProcess:
         self.killed_since = ""
         self.late = False
         self.taken = 0
+        self._told_revoked: set[int] = set()
         self._seen = 0, 0  # how many jobs were not begun, of how many
         self._moved_at = 0.0
         self.first_peak_bytes = 0
@@ -95,6 +96,13 @@ class ChildProcess:
         self.note_begun()
         jobs = [(run.number, run.job) for run in runs]
         self._send(Orders([Assignment(number, job.state.name, job.row, job.prior_attempts) for number, job in jobs]))
+
+    def tell_revoked(self) -> None:
+        """Tell a group which of its jobs are to be stopped; once for each. A child with one place is killed instead."""
+        numbers = [run.number for run in self.runs if run.revoked and run.number not in self._told_revoked]
+        if numbers and self.places > 1:
+            self._told_revoked.update(numbers)
+            self._send(Orders([], revoked=numbers))
 
     def _send(self, orders: Orders) -> None:
         """Send orders, as soon as the child reads them; one that is gone is noticed by reading, not here."""

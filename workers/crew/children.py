@@ -239,6 +239,7 @@ class ChildrenCrew(Crew):
                 continue
             child.note_begun()
             over = [run for run in child.running() if self._over(run, monotonic)] if child.ready else []
+            child.tell_revoked()
             for run in over:
                 run.timed_out = True
             if over:
@@ -299,7 +300,7 @@ class ChildrenCrew(Crew):
                 self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
             else:
                 died = ProcessDiedError(f"the process {since or f'died with {ending(code)}'}")
-                self._ended(run, run.timeout_error() if run.timed_out else died, run.seconds, run.seconds)
+                self._ended(run, run.ending_error() if run.timed_out else died, run.seconds, run.seconds)
         self.nudge()
 
     def _not_started(self, reason: str, advice: str) -> None:

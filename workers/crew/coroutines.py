@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Final
 
 from ...journal.limits import ABANDON_SECONDS
-from ..errors import TaskTimeoutError
 from .base import Crew, Run, count_begun
 from .pipeline import Job, Outcome, Tasks, run_coroutine
 
@@ -88,7 +87,7 @@ class CoroutineCrew(Crew):
     def enforce(self, monotonic: float) -> None:
         """Cancel the runners whose job is over its time, and give up those that do not react."""
         for runner, running in list(self._running.items()):
-            if not running.timed_out and monotonic >= running.deadline:
+            if not running.timed_out and running.is_over(monotonic):
                 running.timed_out = True
                 runner.cancel()
             elif running.timed_out and monotonic >= running.deadline + ABANDON_SECONDS:
@@ -98,7 +97,7 @@ class CoroutineCrew(Crew):
         del self._running[runner]
         self._runners.discard(runner)
         self._given_up.add(runner)
-        error = TaskTimeoutError(f"{running.timeout_error()}, and its coroutine cannot be stopped")
+        error = running.ending_error(", and its coroutine cannot be stopped")
         logger.warning(
             "%s: it goes on, and what it returns is thrown away. Let it end when it is cancelled (task %s)",
             error,
@@ -156,6 +155,6 @@ class CoroutineCrew(Crew):
         if running.timed_out:
             me.uncancel()
         # What neither we nor a deadline has cancelled has done so itself: it awaited something that was cancelled.
-        ended_by = running.timeout_error() if running.timed_out else ended
+        ended_by = running.ending_error() if running.timed_out else ended
         self._ended(running, ended_by, running.seconds, running.seconds)
         return True

@@ -3,7 +3,7 @@
 import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -58,8 +58,9 @@ class Group:
         try:
             orders = self._orders.get(timeout=self._enforce_seconds if busy else None)
             while True:
-                if orders is not None and orders.assignments:
+                if orders is not None:
                     crew.start(_job(assignment) for assignment in orders.assignments)
+                    crew.stop(orders.revoked)
                 orders = self._orders.get_nowait()
         except Empty:
             crew.nudge()
@@ -74,6 +75,12 @@ class _Threads(ThreadCrew):
         super().__init__(size, tasks, wake, abandon=abandon)
         self._reporter = reporter
         self._waiting = _Announced(reporter, permits)
+
+    def stop(self, numbers: Sequence[int]) -> None:
+        """Have the jobs of these numbers end as revoked ones do, at the next look."""
+        for running in list(self._running.values()) if numbers else ():
+            if running.job.claim in numbers:
+                running.job.state.touched().state = State.REVOKED
 
     def _finished(self, outcome: Outcome, seconds: float) -> None:
         outcome.written = seconds

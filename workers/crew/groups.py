@@ -46,4 +46,5 @@ class GroupCrew(ChildrenCrew):
         super().__init__(bounds, tasks, wake, [str(bounds.places), f"{abandon:d}", str(enforce_ms)], journals)
 
     def _over(self, run: Run, monotonic: float) -> bool:
-        return self._abandon and monotonic >= run.deadline + KILL_SECONDS and not run.timed_out
+        over = run.is_over(monotonic)  # asked in any case: it notices that the task was revoked
+        return over and self._abandon and monotonic >= run.deadline + KILL_SECONDS and not run.timed_out

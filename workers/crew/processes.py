@@ -21,4 +21,4 @@ class ProcessCrew(ChildrenCrew):
         super().__init__(Bounds(1, floor, size), tasks, wake, ["0"], journals)
 
     def _over(self, run: Run, monotonic: float) -> bool:
-        return monotonic >= run.deadline and not run.timed_out
+        return run.is_over(monotonic) and not run.timed_out

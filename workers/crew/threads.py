@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from ...journal.limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS
-from ..errors import Overdue, TaskTimeoutError
+from ..errors import Overdue
 from .base import Crew, Run, count_begun
 from .pipeline import Job, Outcome, Tasks, failure, run
 
@@ -92,7 +92,7 @@ class ThreadCrew(Crew):
     def enforce(self, monotonic: float) -> None:
         """Interrupt the threads whose job is over its time, and give up those that do not react."""
         for ident, running in list(self._running.items()):
-            if monotonic < running.deadline:
+            if not running.is_over(monotonic):
                 continue
             with self._guard:
                 if self._running.get(ident) is not running:
@@ -107,7 +107,7 @@ class ThreadCrew(Crew):
         del self._running[ident]
         del self._threads[ident]
         self.abandoned += 1
-        error = TaskTimeoutError(f"{running.timeout_error()}, and its thread cannot be stopped")
+        error = running.ending_error(", and its thread cannot be stopped")
         self._ended(running, error, monotonic - running.started, 0.0)
         self.nudge()
 
@@ -155,7 +155,7 @@ class ThreadCrew(Crew):
                 break
             except Overdue:  # outside of what the pipeline catches
                 if outcome is None:
-                    outcome = failure(running.job, self._tasks, running.timeout_error(), running.seconds)
+                    outcome = failure(running.job, self._tasks, running.ending_error(), running.seconds)
         seconds = running.seconds
         write = self._write
         over = running.job.over

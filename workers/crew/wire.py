@@ -35,6 +35,8 @@ class Report(msgspec.Struct, array_like=True, gc=False):
 class Orders(msgspec.Struct, array_like=True):
     """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended.
 
+    `revoked` are the numbers of assignments to be stopped.
+
     In the first orders of all: `homes`, from which module to import each task, and `journals`, where what is submitted
     by way of each task's broker goes, and `log_level`, from which level on to log; empty if the tasks' modules say so.
     """
@@ -43,6 +45,7 @@ class Orders(msgspec.Struct, array_like=True):
     homes: dict[str, str] = {}
     journals: dict[str, str] = {}
     log_level: str = ""
+    revoked: list[int] = []
 
 
 class Reports(msgspec.Struct, array_like=True):

@@ -14,6 +14,7 @@ from ..crew.pipeline import Outcome
 from ..rules import names
 from ..rules.decide import Beat
 from ..rules.failure_detector import FailureDetector
+from ..rules.transitions import State
 from ..rules.view import TaskView, Verdict
 from ..settings import Statistics
 from .entries import Entry, Written, outcome_entry
@@ -111,17 +112,20 @@ class Appending:
                 if logs_successes:
                     logger.debug("task %s has succeeded", entry.fact.task)
             elif event.name in names.OUTCOMES:
-                self._count(event.name, entry, accepted=accepted)
+                self._count(event.name, partition, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._detector.probed(self._view, partition)
         self._reader.skip(partition, own[-1][1].offset + 1)
 
-    def _count(self, name: str, entry: Entry, *, accepted: bool) -> None:
+    def _count(self, name: str, partition: int, entry: Entry, *, accepted: bool) -> None:
         counts, task_id = self._statistics, entry.fact.task
         task = self._view.find(task_id)
         if not accepted:
             counts.refused += 1
-            logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
+            if self._view.state_of(partition, task_id) is State.REVOKED:
+                logger.info("what came of task %s after it was revoked is not recorded", task_id)
+            else:
+                logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
         elif name == names.RETRIED:
             counts.retried += 1
             if task is not None:
