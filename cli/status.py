@@ -80,7 +80,7 @@ def _standing(journal: Journal, moment: float | None) -> Overview:
 def _look(journal: Journal, view: TaskView, now: float) -> Overview:
     log = journal.run(journal.asynchronous.open())
     seen = overview(view, now, journal.run(last_signs(log, list(view.all_sessions()))))
-    return seen._replace(clocks=tuple(journal.run(clock_faults(log, now))))
+    return seen._replace(clocks=tuple(journal.run(clock_faults(log, time.time()))))
 
 
 def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:

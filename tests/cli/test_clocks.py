@@ -36,7 +36,10 @@ def test_wrong_clock_is_said_and_look_ups_stay_right(run: Run, url: str, shop: P
     assert removed["removed"] == 1
 
 
-def test_journal_of_right_clocks_says_nothing(run: Run, url: str) -> None:
+def test_journal_of_right_clocks_says_nothing(run: Run, url: str, shop: Path) -> None:
+    with jm.Journal(SqliteLog(str(shop / "shop.db"), clock=ManualClock(time.time() - 7_200))) as journal:
+        journal.append("early.thing", {})
     with jm.Journal(url) as journal:
         journal.append("right.thing", {})
-    assert json.loads(run("status", "--journal", url, "--json").stdout)["clocks"] == []
+    for moment in ((), ("--as-of", "1h")):
+        assert json.loads(run("status", "--journal", url, "--json", *moment).stdout)["clocks"] == []
