@@ -8,7 +8,8 @@ from ..consumers.views.view import View
 from ..journal.event import Event
 from ..journal.log import Page
 from ..workers.rules import names
-from ..workers.rules.view import TaskView, Verdict
+from ..workers.rules.remembering import RememberingView
+from ..workers.rules.view import Verdict
 from .source import Facts
 
 
@@ -20,7 +21,7 @@ class DemoView(View):
     """
 
     def __init__(self, task_ids: Mapping[str, str], begin: Mapping[int, int]) -> None:
-        self.tasks = TaskView()
+        self.tasks = RememberingView()
         self.owners: dict[str, list[str]] = {}
         self.results: dict[str, Facts] = {}
         self.successes: Counter[str] = Counter()

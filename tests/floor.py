@@ -15,6 +15,7 @@ from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
 from journeyman.workers import Broker, Foreman, Message, SessionState, Settings, Task, TaskState, TaskView
 from journeyman.workers.broker import submission
 from journeyman.workers.rules import names
+from journeyman.workers.rules.remembering import RememberingView
 from waiting import reached
 
 Tasks = Mapping[str, Task[Any, Any]]
@@ -71,7 +72,7 @@ class Floor:
 
     def view(self) -> TaskView:
         """The state, folded anew."""
-        view = TaskView()
+        view = RememberingView()
         for partition, records in enumerate(self.store.partitions):
             page = self.log.slice(partition, records.first, len(records.records))
             if page is not None:

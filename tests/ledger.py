@@ -7,6 +7,7 @@ from journeyman.journal.event import Draft, Event, encode_context, place, record
 from journeyman.journal.log import Page
 from journeyman.workers import TaskState, TaskView, Verdict
 from journeyman.workers.rules import names
+from journeyman.workers.rules.remembering import RememberingView
 from journeyman.workers.rules.state import RunState
 
 
@@ -14,7 +15,7 @@ class Ledger:
     """Writes events of one partition into `view`, and remembers them as rows."""
 
     def __init__(self, view: TaskView | None = None, partition: int = 0, first: int = 0) -> None:
-        self.view = view if view is not None else TaskView()
+        self.view = view if view is not None else RememberingView()
         self.partition = partition
         self.first = first
         self.rows: list[bytes] = []
@@ -69,7 +70,7 @@ class Ledger:
 
 def picture(view: TaskView, *, counters: bool = True) -> dict[str, Any]:
     """All that a view knows, as plain data, so that two views can be compared."""
-    rooms = {"live": view.live, "finished": view.finished, "dead": view.dead}
+    rooms = {"live": view.live, "dead": view.dead}
     seen: dict[str, Any] = {name: {id_: _facts(task) for id_, task in room.items()} for name, room in rooms.items()}
     seen["sessions"] = {
         (session.partition, session.worker): {**msgspec.structs.asdict(session), "claims": sorted(session.claims)}

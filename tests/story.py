@@ -4,6 +4,7 @@ from typing import Any
 
 from journeyman.workers import TaskView
 from journeyman.workers.rules.facts import FactContext
+from journeyman.workers.rules.remembering import RememberingView
 from journeyman.workers.rules.view import Verdict
 
 LEASE_MS = 10_000
@@ -13,7 +14,7 @@ class Story:
     """Tells events of one partition to a view. Times are seconds; the story begins at 1,000."""
 
     def __init__(self, partition: int = 0, view: TaskView | None = None) -> None:
-        self.view = view or TaskView()
+        self.view = view or RememberingView()
         self.partition = partition
         self.offset = -1
         self.verdict = Verdict.ACCEPTED

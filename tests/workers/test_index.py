@@ -18,6 +18,7 @@ from journeyman.workers.index.keys import key_of
 from journeyman.workers.index.store import Store
 from journeyman.workers.index.trace import Trace, read_trace
 from journeyman.workers.rules import names
+from journeyman.workers.rules.remembering import RememberingView
 from journeyman.workers.rules.state import TaskState
 from journeyman.workers.rules.transitions import State
 from journeyman.workers.rules.view import TaskView
@@ -83,7 +84,7 @@ def test_trace_equals_the_fold_of_the_whole_log(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(index_module, "INDEX_BATCH_EVENTS", 7)
-    view, fresh = TaskView(), jm.Journal(journal.url)
+    view, fresh = RememberingView(), jm.Journal(journal.url)
     with fresh:
         for end in range(400):
             event = journal.append(*random_event(rng, end))

@@ -16,6 +16,7 @@ import pytest
 from journeyman.journal import Journal
 from journeyman.journal.limits import FORCED_EXIT_SECONDS
 from journeyman.workers import Message, State, Task, TaskState, TaskView
+from journeyman.workers.rules.remembering import RememberingView
 from waiting import insist, wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -36,7 +37,7 @@ class Place:
         return message
 
     def view(self) -> TaskView:
-        view = TaskView()
+        view = RememberingView()
         with Journal(self.url) as journal:
             for event in journal.read().events:
                 view.apply(event)

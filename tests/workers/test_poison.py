@@ -241,7 +241,7 @@ async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
             by_event.apply(jm.journal.event.decode(record.row, 0, offset))
         except UnreadableRecord:
             continue
-    assert set(by_event.live) <= set(by_page.live) | set(by_page.finished) | set(by_page.dead)
+    assert set(by_event.live) <= set(by_page.live) | set(by_page._ended[0].ends) | set(by_page.dead)
     assert by_page.unreadable > 100
     await as_of(journal, TaskView, 1_795_305_600.0)
 

@@ -22,6 +22,7 @@ from journeyman.journal.event import Event
 from journeyman.workers import Settings, State, Task, TaskView
 from journeyman.workers.foreman.foreman import Foreman
 from journeyman.workers.rules import names
+from journeyman.workers.rules.remembering import RememberingView
 from journeyman.workers.settings import processes_default
 from waiting import alive, wait_until
 
@@ -212,7 +213,7 @@ class Site:
 
     def __init__(self, path: Path, journal: Journal) -> None:
         self.path, self.journal = path, journal
-        self.view, self.events = TaskView(), list[Event]()
+        self.view, self.events = RememberingView(), list[Event]()
         self.programs: list[subprocess.Popen[str]] = []
 
     def start(self, kind: str) -> "subprocess.Popen[str]":

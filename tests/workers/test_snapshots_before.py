@@ -100,7 +100,7 @@ async def test_whole_history_is_replayed_rather_than_counted_from_an_older_snaps
         await SnapshotKeeper(log, Older()).take(end)
         assert list((await as_of(journal, TaskView, end)).live) == ["a", "b"]
         await log.trim(end)
-        assert list((await as_of(journal, TaskView, end)).finished) == ["t0", "t1", "t2"]
+        assert list((await as_of(journal, TaskView, end)).dead) == ["d0"]
 
 
 def written_before(ended: int = 3, dead: int = 1) -> bytes:

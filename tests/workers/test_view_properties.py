@@ -13,6 +13,7 @@ from journeyman.journal.log import Page
 from journeyman.workers import State, TaskState, TaskView, Verdict
 from journeyman.workers.rules import ended, fold, names
 from journeyman.workers.rules.facts import FactContext, read_context, requeue_context
+from journeyman.workers.rules.remembering import RememberingView
 from ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(6)]
@@ -33,7 +34,7 @@ class Queue(RuleBasedStateMachine):
         self.patch.setattr(ended, "ENDED_TASK_EVENTS", self.REFUSED)
         self.patch.setattr(fold, "DEAD_LETTERS_KEPT", self.KEPT)
         self.ready: list[TaskState] = []
-        self.log = Ledger(TaskView(on_ready=self.ready.append))
+        self.log = Ledger(RememberingView(on_ready=self.ready.append))
         self.tokens: list[tuple[str, str, int]] = []
         self.accepted: dict[tuple[str, int], str] = {}
         self.successes: dict[tuple[int, int], int] = {}
@@ -91,9 +92,8 @@ class Queue(RuleBasedStateMachine):
         for task in self.alive - seen.live.keys() - seen.dead.keys():
             self.ends[task] = self.log.end - 1
         self.alive = set(seen.live)
-        assert {task: seen.last_change(0, task) for task in seen.finished} == {
-            task: end for task, end in self.ends.items() if task in seen.finished
-        }
+        known = seen._ended[0].ends if 0 in seen._ended else {}
+        assert {task: seen.last_change(0, task) for task in known} == {task: self.ends[task] for task in known}
 
     @rule(worker=workers)
     def join(self, worker: str) -> None:
@@ -180,12 +180,11 @@ class Queue(RuleBasedStateMachine):
     def each_task_is_in_one_room(self) -> None:
         seen = self.log.view
         assert all(task.state in (State.READY, State.CLAIMED) for task in seen.live.values())
-        assert all(task.state in (State.SUCCEEDED, State.REVOKED) for task in seen.finished.values())
         assert all(task.state is State.FAILED for task in seen.dead.values())
-        assert len(seen.live.keys() | seen.finished.keys() | seen.dead.keys()) == sum(
-            map(len, (seen.live, seen.finished, seen.dead))
-        )
-        assert len(seen.finished) <= self.REFUSED + 1
+        known = seen._ended[0].ends if 0 in seen._ended else {}
+        rooms = (set(seen.live), set(known), set(seen.dead))
+        assert len(set.union(*rooms)) == sum(map(len, rooms))
+        assert len(known) <= self.REFUSED + 1
         assert len(seen.dead) <= self.KEPT
 
     @invariant()
@@ -197,7 +196,7 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def attempts_are_within_bounds(self) -> None:
-        for room in (self.log.view.live, self.log.view.finished, self.log.view.dead):
+        for room in (self.log.view.live, self.log.view.dead):
             for task in room.values():
                 assert task.attempts >= 0
                 assert task.max_retries is None or task.attempts <= max(task.max_retries, 0) + 1
@@ -368,7 +367,7 @@ def test_memory_of_ended_tasks_goes_by_offsets(monkeypatch: pytest.MonkeyPatch) 
     for number in range(50):
         log.submit(f"t{number}")
         log.write(names.REVOKED, task=f"t{number}")
-    assert len(log.view.finished) == len(log.view._ended[0].ends) == 6
+    assert len(log.view._ended[0].ends) == 6
     assert (log.view.submitted, log.view.revoked) == (50, 50)
 
 
@@ -388,7 +387,7 @@ def test_a_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest
         log.submit(task)
         claim = log.claim(task, "w")
         log.write(names.REVOKED, task=task)
-    assert "a" not in log.view.finished
+    assert log.view.state_of(0, "a") is State.UNKNOWN
     assert log.write(names.SUCCEEDED, task="a", worker="w", claim=claim) is Verdict.REFUSED
     assert log.view.stale_outcomes == 1
 

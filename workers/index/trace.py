@@ -12,6 +12,7 @@ import orjson
 from ...journal.log import Log, Page
 from ..rules import names
 from ..rules.facts import Fact, fact
+from ..rules.remembering import RememberingView
 from ..rules.state import SessionState, TaskState
 from ..rules.view import TaskView, Verdict
 from .entries import FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow
@@ -42,7 +43,7 @@ class Trace:
     ) -> None:
         self.id = task_id
         self.partition = partition
-        self.view = TaskView()
+        self.view = RememberingView()
         self.rows: dict[int, bytes] = {}
         self.verdicts: dict[int, Verdict] = {}
         # Whether the log has lost the task's submission and still holds later events of it.

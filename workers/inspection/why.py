@@ -46,7 +46,7 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
 
 
 def _unknown(view: TaskView, task_id: str) -> Finding:
-    rooms: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead, view.finished)
+    rooms: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead)
     close = [known for room in rooms for known in room if _is_part(task_id, known)][:_SUGGESTED_IDS]
     sentence = f"The journal knows no task {task_id}."
     if close:

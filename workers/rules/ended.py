@@ -23,21 +23,18 @@ class EndedTasks:
         self.ends = dict(ends)
         self._order = deque(self.ends)
 
-    def add(self, task_id: str, offset: int, state: State) -> list[str]:
-        """A task has ended in `state` at `offset`; returns which ids are forgotten."""
+    def add(self, task_id: str, offset: int, state: State) -> None:
+        """A task has ended in `state` at `offset`."""
         ends, order = self.ends, self._order
-        forgotten: list[str] = []
         while order:
             end = ends.get(order[0])
             if end is not None:
                 if offset - (end if end >= 0 else ~end) <= ENDED_TASK_EVENTS:
                     break
                 del ends[order[0]]
-                forgotten.append(order[0])
             order.popleft()
         ends[task_id] = offset if state is State.SUCCEEDED else ~offset
         order.append(task_id)
-        return forgotten
 
     def refuse(self, task_id: str, offset: int) -> bool:
         """Whether that id is refused at `offset`. If its time is over, it is forgotten."""

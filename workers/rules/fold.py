@@ -44,7 +44,7 @@ _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREI
 
 
 class TaskFold:
-    """All tasks that are not finished, the newest finished ones, the dead letters and the live sessions.
+    """All tasks that are alive, the dead letters, the live sessions, and where tasks have ended of late.
 
     - `keeps(task_name, queue)` tells of which waiting tasks the submissions are kept, as far as the limits of
       `KeptRows` allow; None for none. The view of a worker keeps those of the tasks that it runs.
@@ -62,7 +62,6 @@ class TaskFold:
         on_ended: Callable[[TaskState], None] | None = None,
     ) -> None:
         self.live: dict[str, TaskState] = {}
-        self.finished: dict[str, TaskState] = {}
         self.dead: dict[str, TaskState] = {}
         self.sessions: dict[int, dict[str, SessionState]] = {}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
@@ -87,8 +86,8 @@ class TaskFold:
         self.on_ended = on_ended
 
     def find(self, task_id: str) -> TaskState | None:
-        """The task of that id, if the view still remembers it."""
-        return self.live.get(task_id) or self.finished.get(task_id) or self.dead.get(task_id)
+        """The task of that id, if it is alive or a known dead letter."""
+        return self.live.get(task_id) or self.dead.get(task_id)
 
     def state_of(self, partition: int, task_id: str) -> State:
         """The state of a task; `UNKNOWN` also if the view has forgotten it."""
@@ -140,10 +139,8 @@ class TaskFold:
         if task_id in self.live or task_id in self.dead:
             return _REFUSED
         ended = self._ended.get(partition)
-        if ended is not None and task_id in ended.ends:
-            if ended.refuse(task_id, offset):
-                return _REFUSED
-            self.finished.pop(task_id, None)
+        if ended is not None and task_id in ended.ends and ended.refuse(task_id, offset):
+            return _REFUSED
         if not task_id:
             return self._unreadable()
         if len(task_id) > TASK_ID_CHARS_MAX:
@@ -203,19 +200,16 @@ class TaskFold:
         task_id = context.task
         if not task_id:
             return self._unreadable()
-        ended, task = self._ended.get(partition), self.finished.get(task_id)
+        ended = self._ended.get(partition)
         if name == names.COLLECTED and ended is not None and ended.ends.get(task_id, -1) >= 0:
-            if task is not None:
-                task.touched().collected = True
             return _ACCEPTED
         carried = context.submission
         if name != names.REQUEUED or carried is None:
-            return self._refuse(name, task)
+            return self._refuse(name)
         if len(task_id) > TASK_ID_CHARS_MAX or not 0 <= carried.offset < offset:
             return _REFUSED
         if ended is not None and ended.refuse(task_id, offset):  # last, since it forgets what it no longer refuses
-            return self._refuse(name, task)
-        self.finished.pop(task_id, None)
+            return self._refuse(name)
         self._take_up(task_id, carried, partition, offset, timestamp)
         return _ACCEPTED
 
@@ -309,12 +303,10 @@ class TaskFold:
             self.succeeded += 1
         else:
             self.revoked += 1
-        self.finished[task_id] = task
         ended = self._ended.get(partition)
         if ended is None:
             ended = self._ended[partition] = EndedTasks()
-        for forgotten in ended.add(task_id, run.changed, run.state):
-            self.finished.pop(forgotten, None)
+        ended.add(task_id, run.changed, run.state)
         if self.on_ended is not None:
             self.on_ended(task)
 

@@ -20,7 +20,7 @@ from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskSta
 from .transitions import TRANSITIONS
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
-_FOLD: Final = 5
+_FOLD: Final = 6
 
 
 class Rooms(NamedTuple):
@@ -30,7 +30,6 @@ class Rooms(NamedTuple):
     """
 
     live: dict[str, TaskState]
-    finished: dict[str, TaskState]
     dead: dict[str, TaskState]
     ended: dict[int, EndedTasks]
     sessions: dict[int, dict[str, SessionState]]
@@ -54,7 +53,6 @@ class _State(msgspec.Struct, array_like=True):
     fold: int
     kinds: list[KindKey]
     live: _Tasks
-    finished: _Tasks
     dead: _Tasks
     ended: list[tuple[int, list[str], list[int]]]
     sessions: list[dict[str, Any]]
@@ -82,7 +80,7 @@ def schema_of(*sizes: int) -> str:
 def dump(rooms: Rooms) -> bytes:
     """The state as bytes."""
     places: dict[TaskKind, int] = {}
-    live, finished, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.finished, rooms.dead))
+    live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
     kinds = [(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition) for kind in places]
     ended = [(place, list(tasks.ends), list(tasks.ends.values())) for place, tasks in rooms.ended.items()]
     sessions = [
@@ -90,9 +88,7 @@ def dump(rooms: Rooms) -> bytes:
         for sessions in rooms.sessions.values()
         for session in sessions.values()
     ]
-    return _encoder.encode(
-        _State(_FOLD, kinds, live, finished, dead, ended, sessions, rooms.counters, rooms.counted_since)
-    )
+    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, sessions, rooms.counters, rooms.counted_since))
 
 
 def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> _Tasks:
@@ -117,9 +113,9 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     if read.fold != _FOLD:
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
     kinds = [kind_of(key) for key in read.kinds]
-    live, finished, dead = (_tasks(columns, kinds) for columns in (read.live, read.finished, read.dead))
+    live, dead = (_tasks(columns, kinds) for columns in (read.live, read.dead))
     ended = {place: EndedTasks(zip(ids, ends, strict=True)) for place, ids, ends in read.ended}
-    return Rooms(live, finished, dead, ended, sessions_of(read.sessions, live), read.counters, read.counted_since)
+    return Rooms(live, dead, ended, sessions_of(read.sessions, live), read.counters, read.counted_since)
 
 
 def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:

@@ -58,19 +58,17 @@ _decoder: Final = msgspec.msgpack.Decoder(_State)
 def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     """The state in these bytes; `msgspec.MsgspecError` or `KeyError` if they hold none."""
     read = _decoder.decode(state)
-    live, finished, dead = (
-        {task.id: _task(task, kind_of) for task in tasks} for tasks in (read.live, read.finished, read.dead)
-    )
+    live, dead = ({task.id: _task(task, kind_of) for task in tasks} for tasks in (read.live, read.dead))
     ended = Counter(task.state for task in read.finished)
     totals = {
-        "submitted": len(live) + len(finished) + len(dead),
+        "submitted": len(live) + len(read.finished) + len(dead),
         "succeeded": ended[State.SUCCEEDED],
         "revoked": ended[State.REVOKED],
         "failed": len(dead),
     }
     since = max(_known_since(read.finished, _FINISHED_KEPT), _known_since(read.dead, _DEAD_KEPT))
     sessions = sessions_of(read.sessions, live)
-    return Rooms(live, finished, dead, _ended(read), sessions, {**read.counters, **totals}, since or None)
+    return Rooms(live, dead, _ended(read), sessions, {**read.counters, **totals}, since or None)
 
 
 def _ended(read: _State) -> dict[int, EndedTasks]:

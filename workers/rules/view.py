@@ -48,9 +48,7 @@ class TaskView(TaskFold, View):
     def snapshot(self) -> bytes:
         """See `View.snapshot`. Without the waiting tasks' submissions: they are in the log."""
         counters = {name: getattr(self, name) for name in _COUNTERS}
-        return saved.dump(
-            saved.Rooms(self.live, self.finished, self.dead, self._ended, self.sessions, counters, self.counted_since)
-        )
+        return saved.dump(saved.Rooms(self.live, self.dead, self._ended, self.sessions, counters, self.counted_since))
 
     def restore(self, state: bytes) -> None:
         """See `View.restore`. Neither `on_ready` nor `on_sessions` is called."""
@@ -61,7 +59,7 @@ class TaskView(TaskFold, View):
         for name, value in rooms.counters.items():
             setattr(self, name, value)
         self.counted_since, self.rows = rooms.counted_since, KeptRows()
-        self.live, self.finished, self.dead, self.sessions = rooms.live, rooms.finished, rooms.dead, rooms.sessions
+        self.live, self.dead, self.sessions = rooms.live, rooms.dead, rooms.sessions
         self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
         self._ended = rooms.ended
         self._dead_order = saved.dead_order(self.dead.values())
