@@ -141,7 +141,7 @@ def test_snapshot_leaves_submissions_in_the_log() -> None:
     restored = TaskView(keeps=lambda _name, _queue: True)
     restored.restore(seen.snapshot())
     assert list(restored.live) == ["a", "b", "c"]
-    assert ("b" in restored.rows, restored.rows.bytes) == (False, 0)
+    assert ("b" in restored.rows, restored.rows.size) == (False, 0)
 
 
 def test_what_is_no_state_changes_nothing() -> None:

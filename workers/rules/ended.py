@@ -4,37 +4,45 @@ The rule goes by offsets alone: an id that comes again within `ENDED_TASK_EVENTS
 later it begins a new task. So every reader reaches the same verdict, one that folds the events of a single task too.
 """
 
-from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from ...journal.limits import ENDED_TASK_EVENTS
 from .transitions import State
 
+# What the rule needs no more is forgotten every so many offsets.
+_PRUNE_EVENTS: Final = 4_096
+_SUCCEEDED: Final = State.SUCCEEDED
+
 
 class EndedTasks:
-    """Where the tasks have ended, by id; `ends` are offsets, those of revoked tasks as their complements.
+    """Where the tasks have ended, by id, in that order; `ends` are offsets, those of revoked tasks as complements.
 
-    What the rule needs no more is forgotten as the next task ends.
+    `prune_at` is the offset from which on what the rule needs no more is forgotten as the next task ends.
     """
 
-    __slots__ = ("_order", "ends")
+    __slots__ = ("ends", "prune_at")
 
-    def __init__(self, ends: Iterable[tuple[str, int]] = ()) -> None:
+    def __init__(self, ends: Iterable[tuple[str, int]] = (), prune_at: int = 0) -> None:
         self.ends = dict(ends)
-        self._order = deque(self.ends)
+        self.prune_at = prune_at
 
     def add(self, task_id: str, offset: int, state: State) -> None:
         """A task has ended in `state` at `offset`."""
-        ends, order = self.ends, self._order
-        while order:
-            end = ends.get(order[0])
-            if end is not None:
-                if offset - (end if end >= 0 else ~end) <= ENDED_TASK_EVENTS:
-                    break
-                del ends[order[0]]
-            order.popleft()
-        ends[task_id] = offset if state is State.SUCCEEDED else ~offset
-        order.append(task_id)
+        if offset >= self.prune_at:
+            self._prune(offset)
+        self.ends[task_id] = offset if state is _SUCCEEDED else ~offset
+
+    def _prune(self, offset: int) -> None:
+        """Forget what is refused no more at `offset`."""
+        old: list[str] = []
+        for task_id, end in self.ends.items():
+            if offset - (end if end >= 0 else ~end) <= ENDED_TASK_EVENTS:
+                break
+            old.append(task_id)
+        for task_id in old:
+            del self.ends[task_id]
+        self.prune_at = offset + min(_PRUNE_EVENTS, ENDED_TASK_EVENTS // 8)
 
     def refuse(self, task_id: str, offset: int) -> bool:
         """Whether that id is refused at `offset`. If its time is over, it is forgotten."""
@@ -51,4 +59,4 @@ class EndedTasks:
         end = self.ends.get(task_id)
         if end is None:
             return None
-        return (State.SUCCEEDED, end) if end >= 0 else (State.REVOKED, ~end)
+        return (_SUCCEEDED, end) if end >= 0 else (State.REVOKED, ~end)

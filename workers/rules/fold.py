@@ -13,7 +13,7 @@ from ...journal.limits import DEAD_LETTERS_KEPT, KEY_CHARS_MAX, TASK_ID_CHARS_MA
 from . import names
 from .ended import EndedTasks
 from .facts import Carried, FactContext, TaskContext
-from .rows import KeptRows
+from .rows import ROW_OVERHEAD_BYTES, KeptRows
 from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
 
@@ -150,7 +150,12 @@ class TaskFold:
         self.live[task_id] = task = TaskState(task_id, kind, offset, timestamp, context.due or 0.0, UNTOUCHED)
         self.submitted += 1
         if kind.kept and row is not None:
-            self.rows.keep(task_id, row)
+            kept = self.rows
+            if kept.room > 0:
+                kept.rows[task_id] = row
+                kept.room -= len(row) + ROW_OVERHEAD_BYTES
+            else:
+                kept.keep(task_id, row)
         if self.on_ready is not None:
             self.on_ready(task)
         return _ACCEPTED
@@ -261,7 +266,9 @@ class TaskFold:
 
     def _settle(self, task: TaskState, to: State, attempt: Attempt, offset: int, timestamp: float) -> None:
         """Carry out any other accepted move: attempts, state, and the room the task is kept in."""
-        run = task.touched()
+        run = task.run
+        if run is UNTOUCHED:
+            run = task.touched()
         if attempt is _TAKEN_OFF:
             run.attempts -= 1
         elif attempt is _FORGOTTEN:
@@ -289,8 +296,8 @@ class TaskFold:
         if run.suspect:
             self.suspects.pop(task_id, None)
         run.claim = -1
-        if task.kind.kept:
-            self.rows.drop(task_id)
+        if task.kind.kept and (row := self.rows.rows.pop(task_id, None)) is not None:
+            self.rows.room += len(row) + ROW_OVERHEAD_BYTES
         if run.state is _FAILED:
             self.failed += 1
             self.dead[task_id] = task

@@ -6,7 +6,7 @@ from typing import Final
 from ...journal.limits import KEPT_ROWS_BYTES_MAX, NEWEST_ROWS_BYTES_MAX
 
 # What a submission takes beside its own bytes: the object's head, what the allocator rounds up, and the entry here.
-_OVERHEAD_BYTES: Final = 80
+ROW_OVERHEAD_BYTES: Final = 80
 
 
 class KeptRows:
@@ -14,35 +14,44 @@ class KeptRows:
 
     The oldest tasks are claimed first, as a rule, so their submissions fill `KEPT_ROWS_BYTES_MAX`. Beyond it the newest
     ones are kept up to `NEWEST_ROWS_BYTES_MAX`: an urgent task is claimed as soon as it has come, however many wait.
+
+    `rows` and the `room` that is left for the oldest, in bytes, are open to the fold: it spares itself the calls.
     """
 
-    __slots__ = ("_newest", "_newest_bytes", "_rows", "bytes", "get")
+    __slots__ = ("_newest", "_newest_bytes", "get", "room", "rows")
 
     def __init__(self) -> None:
-        self.bytes = 0
-        self._rows: dict[str, bytes] = {}
+        self.rows: dict[str, bytes] = {}
+        self.room = KEPT_ROWS_BYTES_MAX
         self._newest: deque[tuple[str, int]] = deque()
         self._newest_bytes = 0
-        self.get = self._rows.get
+        self.get = self.rows.get
 
     def __contains__(self, task_id: str) -> bool:
-        return task_id in self._rows
+        return task_id in self.rows
+
+    @property
+    def size(self) -> int:
+        """What the kept submissions take, in bytes."""
+        return sum(map(len, self.rows.values())) + ROW_OVERHEAD_BYTES * len(self.rows)
 
     def keep(self, task_id: str, row: bytes) -> None:
         """Keep the submission of a task of which none is kept; others may be let go of for it."""
-        size = len(row) + _OVERHEAD_BYTES
-        self._rows[task_id] = row
-        self.bytes += size
-        if self.bytes - self._newest_bytes > KEPT_ROWS_BYTES_MAX:
-            self._newest.append((task_id, size))
-            self._newest_bytes += size
-            while self._newest_bytes > NEWEST_ROWS_BYTES_MAX:
-                old, size = self._newest.popleft()
-                self._newest_bytes -= size
-                self.drop(old)
+        self.rows[task_id] = row
+        size = len(row) + ROW_OVERHEAD_BYTES
+        if self.room > 0:
+            self.room -= size
+            return
+        self._newest.append((task_id, size))
+        self._newest_bytes += size
+        while self._newest_bytes > NEWEST_ROWS_BYTES_MAX:
+            old, size = self._newest.popleft()
+            self._newest_bytes -= size
+            self.room -= size  # which is given back if it is still kept
+            self.drop(old)
 
     def drop(self, task_id: str) -> None:
         """Let go of the submission of a task, if it is kept."""
-        row = self._rows.pop(task_id, None)
+        row = self.rows.pop(task_id, None)
         if row is not None:
-            self.bytes -= len(row) + _OVERHEAD_BYTES
+            self.room += len(row) + ROW_OVERHEAD_BYTES

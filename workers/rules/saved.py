@@ -54,7 +54,7 @@ class _State(msgspec.Struct, array_like=True):
     kinds: list[KindKey]
     live: _Tasks
     dead: _Tasks
-    ended: list[tuple[int, list[str], list[int]]]
+    ended: list[tuple[int, int, list[str], list[int]]]
     sessions: list[dict[str, Any]]
     counters: dict[str, int]
     counted_since: float | None
@@ -82,7 +82,7 @@ def dump(rooms: Rooms) -> bytes:
     places: dict[TaskKind, int] = {}
     live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
     kinds = [(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition) for kind in places]
-    ended = [(place, list(tasks.ends), list(tasks.ends.values())) for place, tasks in rooms.ended.items()]
+    ended = [(place, each.prune_at, list(each.ends), list(each.ends.values())) for place, each in rooms.ended.items()]
     sessions = [
         {**msgspec.structs.asdict(session), "claims": list(session.claims)}
         for sessions in rooms.sessions.values()
@@ -114,7 +114,7 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
     kinds = [kind_of(key) for key in read.kinds]
     live, dead = (_tasks(columns, kinds) for columns in (read.live, read.dead))
-    ended = {place: EndedTasks(zip(ids, ends, strict=True)) for place, ids, ends in read.ended}
+    ended = {place: EndedTasks(zip(ids, ends, strict=True), at) for place, at, ids, ends in read.ended}
     return Rooms(live, dead, ended, sessions_of(read.sessions, live), read.counters, read.counted_since)
 
 
