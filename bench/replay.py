@@ -18,7 +18,7 @@ from .context import Bench, sqlite_url
 from .figure import Figure, Floor, Spread, Target, ratio_of
 from .rows import history
 
-# A task view keeps the newest 50,000 finished tasks, so its memory is level only beyond 150,000 events.
+# A task view keeps where tasks ended within the last 150,000 offsets, so its memory is level only beyond these.
 VIEW_LEVEL_SHARE: Final = 5
 GROWTH_MAX: Final = 1.1
 

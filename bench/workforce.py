@@ -140,7 +140,7 @@ def backlog(bench: Bench) -> list[Figure]:
 def endurance(bench: Bench) -> list[Figure]:
     """One worker, and one backlog after the other: its memory in the second half, beside that at the end of the first.
 
-    By then it remembers as many finished tasks as it ever will, and has been through the allocator's rooms.
+    By then it remembers the ends of as many tasks as it ever will, and has been through the allocator's rooms.
     """
     tasks = bench.size.long_backlog_tasks // 2
     resident: list[float] = []

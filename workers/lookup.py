@@ -58,9 +58,10 @@ class TaskLookup:
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(task_id))
         trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT)
-        if trace.is_truncated:  # then snapshots of the queue tell what it was
-            now = await as_of(self._journal, TaskView, snapshot.end)
-            return Found(now.find(task_id), trace), snapshot
+        if trace.is_truncated:  # then the snapshot of the queue at the beginning of the log tells what it was there
+            view = await as_of(self._journal, TaskView, (await log.bounds()).first)
+            before = view.find(task_id)
+            trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, before=before)
         return Found(trace.task, trace), snapshot
 
     async def wait(self, task_id: str, is_over: Callable[[TaskState | None], bool], timeout: float | None) -> Found:

@@ -209,6 +209,22 @@ def test_status_of_a_task_whose_submission_retention_has_removed(journal: jm.Jou
     assert jm.ResultStore(journal).exists("t")
 
 
+def test_claim_before_the_beginning_of_the_log_is_handed_back(journal: jm.Journal) -> None:
+    from journeyman.workers.retention import compact, plan
+
+    join(journal)
+    submit(journal, "t")
+    claim(journal, "t")
+    left = journal.append(names.LEFT, {"worker": "w"}, "w")
+    join(journal)
+    end(journal, "t", claim(journal, "t"))
+    planned = run(plan(journal.asynchronous, left.timestamp - 5e-7))
+    assert dict(planned.before) == {0: left.offset}
+    run(compact(journal.asynchronous, planned))
+    update = jm.StatusTracker(journal).get("t")
+    assert (update.status, update.details and update.details["attempts"]) == (jm.TaskStatus.SUCCEEDED, 1)
+
+
 FORK = """
 import os, sys
 import journeyman as jm

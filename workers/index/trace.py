@@ -14,6 +14,7 @@ from ..rules import names
 from ..rules.facts import Fact, fact
 from ..rules.remembering import RememberingView
 from ..rules.state import SessionState, TaskState
+from ..rules.transitions import State
 from ..rules.view import TaskView, Verdict
 from .entries import FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow
 from .index import Snapshot
@@ -107,8 +108,12 @@ async def read_trace(
     end: int | None = None,
     leave_out: Iterable[int] = (),
     observer: Observer | None = None,
+    before: TaskState | None = None,
 ) -> Trace:
-    """The task as the index and the log tell of it, up to the offset `end`; events of some kinds may be left out."""
+    """The task as the index and the log tell of it, up to the offset `end`; events of some kinds may be left out.
+
+    `before` is the task as it was where the log begins, if retention has removed its submission.
+    """
     unwanted = frozenset(leave_out)
     entries = [entry for entry in snapshot.entries_of(task_id) if entry.partition == snapshot.partition]
     entries = [entry for entry in entries if entry.kind not in unwanted and (end is None or entry.offset < end)]
@@ -116,10 +121,12 @@ async def read_trace(
     # Of other programs' events under the task's key, those since its submission belong to it.
     entries = [entry for entry in entries if entry.kind != FOREIGN or NOWHERE < submitted < entry.offset]
     trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
+    if before is not None:
+        trace.view.begin_with(before)
     rows = await rows_at(log, snapshot.partition, [entry.offset for entry in entries])
     said = {entry.offset: _said_of(task_id, rows.get(entry.offset)) for entry in entries}
     found = {offset: each for offset, each in said.items() if each is not None}
-    endings = [at for at in _endings(found, snapshot, end) if at not in found]
+    endings = [at for at in _endings(found, snapshot, end, before) if at not in found]
     for offset, row in (await rows_at(log, snapshot.partition, endings)).items():
         if offset in endings and (ending := fact(row)) is not None:
             rows[offset], found[offset] = row, ending
@@ -137,9 +144,11 @@ def _said_of(task_id: str, row: bytes | None) -> Fact | None:
     return said
 
 
-def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None) -> set[int]:
+def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before: TaskState | None) -> set[int]:
     """Where the sessions ended that have claimed the task."""
     claims: dict[str, int] = {}
+    if before is not None and before.state is State.CLAIMED:
+        claims[before.worker] = before.claim
     for offset, said in sorted(found.items()):
         if said.name == names.CLAIMED:
             claims.setdefault(said.context.worker, offset)

@@ -1,11 +1,13 @@
 """A view that remembers how tasks have ended: for readers of a few tasks. Pure."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from . import names
 from .fold import Verdict
-from .state import TaskState
+from .state import SessionState, TaskState
+from .transitions import State
 from .view import TaskView
 
 
@@ -22,6 +24,19 @@ class RememberingView(TaskView):
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, alive or ended."""
         return super().find(task_id) or self.finished.get(task_id)
+
+    def begin_with(self, task: TaskState) -> None:
+        """Take in a task as it was before the first event that this view reads: alive, or a dead letter."""
+        place = task.partition
+        if task.state is State.FAILED:
+            self.dead[task.id] = task
+            self._dead_order.setdefault(place, OrderedDict())[task.id] = None
+            return
+        self.live[task.id] = task
+        if task.state is State.CLAIMED:
+            session = SessionState(task.worker, place, 0, "", 0, 0.0, task.claim)
+            session.claims[task.id] = task
+            self.sessions.setdefault(place, {})[task.worker] = session
 
     def _remember(self, task: TaskState) -> None:
         self.finished[task.id] = task
