@@ -1,6 +1,6 @@
 """`journeyman consumers parked`, `replay`, `drop`: the events that a consumer has put aside."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -114,7 +114,7 @@ def replay_parked(
         if not dry_run:
             by = operator()
             for one in held:
-                opened.run(replay(opened.asynchronous, one, by))
+                _settled(opened, replay(opened.asynchronous, one, by))
         verb = "would be handed" if dry_run else "will be handed"
         _say(held, as_json=as_json, done=not dry_run, sentence=f"{verb} to the consumer {printable(name)} again")
 
@@ -146,9 +146,16 @@ def drop_parked(
                 confirm(f"Give up {number(len(held), 'parked event')} of the consumer {printable(name)}?")
             by = operator()
             for one in held:
-                opened.run(drop(opened.asynchronous, one, by, why))
+                _settled(opened, drop(opened.asynchronous, one, by, why))
         verb = "would be dropped" if dry_run else "dropped"
         _say(held, as_json=as_json, done=not dry_run, sentence=f"{verb} for the consumer {printable(name)}")
+
+
+def _settled(journal: Journal, settling: Coroutine[Any, Any, None]) -> None:
+    try:
+        journal.run(settling)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def _chosen(journal: Journal, name: str, positions: Sequence[str] | None) -> list[Parked]:

@@ -332,6 +332,8 @@ PARKED_TRACEBACK_CHARS_MAX: Final = 8 * KIB
 PARKED_EVENT_BYTES_MAX: Final = EVENT_BYTES_MAX - 128 * KIB
 # How often an append whose fate is unknown is handed in again by code that has no caller to ask.
 APPEND_REPEATS_MAX: Final = 5
+# How often a conditional append is tried anew, after reading what has come between.
+CONFLICTS_MAX: Final = 100
 # How many events ahead of a consumer are looked at, at most, to count those of its own topic.
 LAG_EVENTS_MAX: Final = 10_000
 

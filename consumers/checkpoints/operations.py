@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor, Position
 from ...journal.divergence import marked
-from ...journal.event import Event, draft, time_in
-from ...journal.limits import LAG_EVENTS_MAX
+from ...journal.errors import EventConflict, JournalUnavailable
+from ...journal.event import Event, time_in
+from ...journal.limits import CONFLICTS_MAX, LAG_EVENTS_MAX
 from ...journal.log import Bounds, Log
 from ..topic import Topic
 from .records import CHECKPOINTED, DROPPED, REPLAYED, Parked, ParkedEvents, Saved, Standing, position_text, saved_of
@@ -192,18 +193,42 @@ def chosen(parked: Sequence[Parked], positions: Sequence[Position]) -> list[Park
     return [by_position[position] for position in dict.fromkeys(positions)]
 
 
-async def replay(journal: AsyncJournal, parked: Parked, by: str) -> Event:
-    """Have the consumer of that checkpoint hand the event out again: the one that runs, or else the next one."""
-    context: dict[str, Any] = {
-        "name": parked.name,
-        "position": position_text(parked.position),
-        "event": parked.context["event"],
-        "by": by,
-    }
-    return (await journal.append_drafts([draft(REPLAYED, context, parked.name)]))[0]
+async def replay(journal: AsyncJournal, parked: Parked, by: str) -> None:
+    """Have the consumer of that checkpoint hand the event out again: the one that runs, or else the next one.
+
+    `ValueError` if it is not parked any more: two operators replay it once.
+    """
+    context = {"event": parked.context["event"], "by": by}
+    await _settle(journal, parked, REPLAYED, context)
 
 
-async def drop(journal: AsyncJournal, parked: Parked, by: str, why: str = "") -> Event:
-    """Give the event up: it is not handed out again."""
-    context = {"name": parked.name, "position": position_text(parked.position), "by": by, "why": why}
-    return await journal.append(DROPPED, context, key=parked.name)
+async def drop(journal: AsyncJournal, parked: Parked, by: str, why: str = "") -> None:
+    """Give the event up: it is not handed out again. `ValueError` if it is not parked any more."""
+    await _settle(journal, parked, DROPPED, {"by": by, "why": why})
+
+
+async def _settle(journal: AsyncJournal, parked: Parked, name: str, context: dict[str, Any]) -> None:
+    """Append what ends a parked event, on the condition that nothing was appended about its consumer meanwhile."""
+    log = await journal.open()
+    partition, position = parked.stands_at
+    fold, read = ParkedEvents(), position
+    for _ in range(CONFLICTS_MAX):
+        end = (await log.bounds()).end[partition]
+        async for event in control_events(log, partition, read, end):
+            if event.key == parked.name:
+                fold.apply(event)
+        if parked.position not in fold.parked.get(parked.name, {}):
+            raise ValueError(
+                f"the event {position_text(parked.position)} is not parked any more: another has dealt with it"
+            )
+        read = end
+        context = {"name": parked.name, "position": position_text(parked.position), **context}
+        try:
+            await journal.append(name, context, key=parked.name, expected=Position(partition, end - 1))
+        except EventConflict:
+            continue
+        return
+    raise JournalUnavailable(
+        f"the consumer {parked.name!r} saved its checkpoint each of the {CONFLICTS_MAX:,} times that this was "
+        "tried; try again"
+    )

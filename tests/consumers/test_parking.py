@@ -366,3 +366,21 @@ def test_event_at_the_limit_of_depth_is_parked_and_replayed() -> None:
             event = reader.poll(PATIENCE)
             assert event is not None
             assert event.context == {"n": 1, "deep": deep}
+
+
+def test_event_is_replayed_once_by_two_operators() -> None:
+    with Journal("memory://") as journal:
+        fill(journal, 1, 2)
+        consumer = JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
+        consumer.set_callback(Failing(1)).start()
+        consumer.stop()
+        consumer.join(PATIENCE)
+        consumer.close()
+        (one,) = parked_in(journal)
+        journal.run(replay(journal.asynchronous, one, "ada@host"))
+        for again in (replay, drop):
+            with pytest.raises(ValueError, match="not parked any more"):
+                journal.run(again(journal.asynchronous, one, "bob@host"))
+        with JournalConsumer(journal, "order", checkpoint="billing") as reader:
+            reader.stop()
+            assert [event.context["n"] for event in reader] == [2, 1]
