@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, kafka, keeping_up, latency, live, replay, together, waiting, workforce
+from . import appends, drain, kafka, keeping_up, latency, live, lookups, replay, together, waiting, workforce
 from .context import Bench
 from .figure import Figure
 
@@ -29,6 +29,7 @@ MEASUREMENTS: Final = (
     Measurement("rivals", "two workers on one backlog, beside one", workforce.rivals),
     Measurement("backlog", "how a worker starts on a long backlog, and whether its tasks cost more", workforce.backlog),
     Measurement("waiting", "memory of a waiting task, beside a dictionary of ids and positions", waiting.memory),
+    Measurement("lookup", "status, result and history of any task, by the index; making it", lookups.embedded),
     Measurement("endurance", "memory of a worker that goes on and on", workforce.endurance),
     Measurement("idle", "what a worker without work costs", workforce.idle),
     Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),

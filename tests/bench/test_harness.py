@@ -24,7 +24,16 @@ SIDE_BY_SIDE = [
     "endurance",
     *KEEPING_UP,
 ]
-EMBEDDED = [*SIDE_BY_SIDE[: -len(KEEPING_UP)], "keeping-up", "replay", "mechanisms", "backlog", "idle", "takeover"]
+EMBEDDED = [
+    *SIDE_BY_SIDE[: -len(KEEPING_UP)],
+    "keeping-up",
+    "replay",
+    "mechanisms",
+    "backlog",
+    "lookup",
+    "idle",
+    "takeover",
+]
 
 
 def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -70,7 +79,15 @@ def test_embedded_figures_have_floors_ratios_and_verdicts(tmp_path: Path) -> Non
     run = json.loads(written.read_text())
     assert run["size"] == "tiny"
     figures = {figure["name"]: figure for figure in run["figures"]}
-    assert {*SIDE_BY_SIDE, "replay-iteration", "replay-view", "callbacks", "idle", "takeover"} <= figures.keys()
+    assert {
+        *SIDE_BY_SIDE,
+        "replay-iteration",
+        "replay-view",
+        "callbacks",
+        "lookup-status",
+        "idle",
+        "takeover",
+    } <= figures.keys()
     for name, figure in figures.items():
         check_figure(figure)
         assert figure["floor"] is not None or name not in SIDE_BY_SIDE

@@ -1,0 +1,141 @@
+"""Looking tasks up in a long history: status, result and history of any task, and a process that asks for one status.
+
+The floor of a look-up is one by hand: the same key in the same file, by a bare apsw connection.
+"""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import apsw
+import uuid_utils
+from journeyman.journal import Journal
+from journeyman.journal.blocking import run
+from journeyman.workers import ResultStore, StatusTracker
+from journeyman.workers.index.index import task_index
+from journeyman.workers.index.keys import key_of
+from journeyman.workers.inspection.history import task_history
+from journeyman.workers.rules import names
+
+from . import child
+from .context import Bench, sqlite_url
+from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
+
+# Tasks of one append, three appends for each so many: submitted, claimed, succeeded.
+APPEND_TASKS: Final = 3_000
+KEPT_IDS_EACH: Final = 50
+LOOKUPS: Final = 500
+_ROW: Final = "SELECT * FROM tasks WHERE key = ?"
+# The peak is asked of Linux: what `getrusage` says begins with that of the process which started this one.
+_ASK: Final = """
+import sys, time
+import journeyman as jm
+begun = time.perf_counter()
+with jm.Journal(sys.argv[1]) as journal:
+    jm.StatusTracker(journal).get(sys.argv[2])
+    took = (time.perf_counter() - begun) * 1_000
+with open("/proc/self/status") as status:
+    print(took, next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+def embedded(bench: Bench) -> list[Figure]:
+    """A history of finished tasks in a file; its index is made, and then asked."""
+    with bench.file("lookups") as path:
+        bench.tell(f"look-ups: writing a history of {bench.size.lookup_events:,} events")
+        ids, events = write_history(path, bench.size.lookup_events)
+        bench.tell("look-ups: making the index")
+        rates = [child.run("lookups:rebuild", path=str(path), events=events) for _ in range(bench.size.few_rounds)]
+        size = Path(f"{path}-index").stat().st_size / (events / 3)
+        bench.tell("look-ups: asking")
+        asked = [look_up(path, ids) for _ in range(bench.size.few_rounds)]
+        first = [first_answer(sqlite_url(path), ids[0]) for _ in range(bench.size.rounds)]
+    return [*_lookups(asked, events), _rebuild(rates, size, events), _first(first, events)]
+
+
+def write_history(path: Path, events: int) -> tuple[list[str], int]:
+    """So many events, about, of tasks that have succeeded; some of their ids, and how many events there are."""
+    ids: list[str] = []
+    worker = str(uuid_utils.uuid7())
+    with Journal(f"{sqlite_url(path)}?sync=normal") as journal:
+        journal.append(names.JOINED, {"worker": worker, "lease_ms": 60_000, "host": "bench", "pid": 1}, worker)
+        for begin in range(0, events // 3, APPEND_TASKS):
+            tasks = [str(uuid_utils.uuid7()) for _ in range(min(APPEND_TASKS, events // 3 - begin))]
+            ids += tasks[::KEPT_IDS_EACH]
+            journal.append_all([(names.SUBMITTED, {"task": task, "task_name": "bench.noop"}, task) for task in tasks])
+            claims = journal.append_all([(names.CLAIMED, {"task": task, "worker": worker}, task) for task in tasks])
+            said = ({"task": event.key, "worker": worker, "claim": event.offset, "result": 1} for event in claims)
+            journal.append_all([(names.SUCCEEDED, context, str(context["task"])) for context in said])
+        return ids, journal.bounds().end[0]
+
+
+def rebuild(path: str, events: int) -> float:
+    """Make the index of the journal at `path` anew; events/s."""
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{path}-index{ending}").unlink(missing_ok=True)
+    with Journal(sqlite_url(Path(path))) as journal:
+        begun = time.perf_counter()
+        run(task_index(journal.asynchronous).catch_up())
+        return events / (time.perf_counter() - begun)
+
+
+def look_up(path: Path, ids: list[str]) -> dict[str, list[float]]:
+    """Ask for status, result and history of tasks from all over the history, and by hand; each answer in ms."""
+    with Journal(sqlite_url(path)) as journal:
+        tracker, results = StatusTracker(journal), ResultStore(journal)
+        bare = apsw.Connection(f"{path}-index", flags=apsw.SQLITE_OPEN_READONLY)
+        questions: dict[str, Callable[[str], object]] = {
+            "status": tracker.get,
+            "result": lambda task: results.get(task, keep=True),
+            "history": lambda task: run(task_history(journal.asynchronous, task)),
+            "floor": lambda task: bare.execute(_ROW, (key_of(task),)).fetchall(),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in questions}
+        for task in random.choices(ids, k=LOOKUPS):
+            for name, question in questions.items():
+                begun = time.perf_counter()
+                question(task)
+                taken[name].append((time.perf_counter() - begun) * 1_000)
+        bare.close()
+        return taken
+
+
+def first_answer(url: str, task: str) -> dict[str, float]:
+    """Ask for one status in a fresh process that does nothing else: from opening the journal, and its memory."""
+    done = subprocess.run([sys.executable, "-c", _ASK, url, task], capture_output=True, text=True, check=True)
+    ms, kib = done.stdout.split()
+    return {"ms": float(ms), "mib": float(kib) / child.KIB}
+
+
+def _lookups(asked: list[dict[str, list[float]]], events: int) -> list[Figure]:
+    figures: list[Figure] = []
+    floor = [percentile(each["floor"], 50) for each in asked]
+    for name in ("status", "result", "history"):
+        ours = [percentile(each[name], 50) for each in asked]
+        worst = max(percentile(each[name], 99) for each in asked)
+        title = f"{name} of any task of {events:,} events, median"
+        bar = Target("99 of 100", "at most", 10, worst, "ms")
+        floored = Floor("one row by its key, raw apsw", Spread.of(floor))
+        figures.append(Figure(f"lookup-{name}", title, "ms", Spread.of(ours), floored, ratio_of(ours, floor), (bar,)))
+    return figures
+
+
+def _rebuild(rates: list[float], size: float, events: int) -> Figure:
+    spread = Spread.of(rates)
+    targets = (Target("rate", "at least", 200_000, spread.median, "events/s"),)
+    title = f"making the task index of {events:,} events"
+    return Figure("index-rebuild", title, "events/s", spread, targets=targets, facts={"index_bytes_per_task": size})
+
+
+def _first(answers: list[dict[str, float]], events: int) -> Figure:
+    spread, memory = (Spread.of([each[what] for each in answers]) for what in ("ms", "mib"))
+    targets = (
+        Target("median", "at most", 50, spread.median, "ms"),
+        Target("memory", "at most", 45, memory.greatest, "MiB"),
+    )
+    title = f"first status in a new process, {events:,} events"
+    return Figure("first-status", title, "ms", spread, targets=targets, facts={"peak_mib": memory.greatest})
