@@ -1,5 +1,6 @@
 """The submissions of claimed tasks: the nearest are kept, the others are read by position, in stretches."""
 
+import asyncio
 import itertools
 import threading
 from collections.abc import Mapping
@@ -9,11 +10,14 @@ from floor import LEASE_MS, Floor, in_loop, named
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers.views.snapshots import SnapshotKeeper
+from journeyman.journal import AsyncJournal
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
-from journeyman.workers import Settings
+from journeyman.workers import Foreman, Settings
+from journeyman.workers.broker import submission
 from journeyman.workers.foreman.submissions import stretches
+from journeyman.workers.message import new_id
 from journeyman.workers.rules import names, rows
 from journeyman.workers.rules.rows import KeptRows
 from waiting import reached
@@ -180,3 +184,25 @@ async def test_submission_behind_a_trimmed_one_is_found() -> None:
     (failed,) = floor.events(names.FAILED)
     assert "removed by retention" in failed.context["exception"]["text"]
     assert [event.context["result"] for event in floor.events(names.SUCCEEDED)] == [7]
+
+
+@pytest.mark.kafka
+@in_loop
+async def test_submissions_are_read_by_position_from_kafka(
+    kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sized(monkeypatch, 5, 1)
+    tasks = named(work=lambda number: number)
+    async with AsyncJournal(f"kafka://{kafka_bootstrap}/submissions-{new_id()}?partitions=2") as journal:
+        messages = [tasks["work"].generate(args=[number], submit=False) for number in range(150)]
+        await journal.append_drafts([submission(message) for message in messages])
+        foreman = Foreman(journal, tasks, Settings(threads=4))
+        running = asyncio.ensure_future(foreman.run())
+        try:
+            await reached(lambda: foreman.statistics.succeeded == 150, "all tasks to succeed", 60)
+        finally:
+            foreman.stop()
+            await asyncio.wait_for(running, 60)
+        found = (await journal.read({0: 0, 1: 0}, 10_000)).events
+    results = [event.context["result"] for event in found if event.name == names.SUCCEEDED]
+    assert sorted(results) == list(range(150))
