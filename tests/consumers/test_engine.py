@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
-from journeyman.journal import Draft, Event, HistoryTruncated, InvalidEvent, Journal
+from journeyman.journal import Draft, Event, HistoryTruncated, InvalidEvent, Journal, UnreadableRecord
 from journeyman.journal.limits import CONSUMER_EVENTS_MAX, PAGE_EVENTS
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 
@@ -219,7 +219,7 @@ def test_a_callback_hears_of_a_bad_record_by_on_error() -> None:
         with pytest.raises(InvalidEvent, match="0:2"):
             consumer.stop()
         assert numbers(got) == [0, 1]
-        assert [type(error) for error in errors] == [InvalidEvent]
+        assert [type(error) for error in errors] == [UnreadableRecord]
         consumer.close()
 
 
