@@ -88,7 +88,7 @@ def submit(url: str, tasks: int, mechanism: str = "thread") -> None:
     broker.bind(url)
     task = NOOPS[mechanism]
     messages = (task.generate(args=[number], submit=False) for number in range(tasks))
-    assert broker.submit_all(messages) == tasks
+    assert broker.submit_all(messages, new=True) == tasks
     broker.journal.close()
 
 

@@ -130,7 +130,7 @@ def submit(url: str, tasks: int, threads: int) -> int:
         noop.generate(args=[number])
 
     if threads == 0:
-        broker.submit_all(noop.generate(args=[number], submit=False) for number in range(tasks))
+        broker.submit_all((noop.generate(args=[number], submit=False) for number in range(tasks)), new=True)
     elif threads == 1:
         for number in range(tasks):
             submit_one(number)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, kafka, keeping_up, latency, live, lookups, replay, together, waiting, workforce
+from . import appends, drain, ids, kafka, keeping_up, latency, live, lookups, replay, together, waiting, workforce
 from .context import Bench
 from .figure import Figure
 
@@ -19,6 +19,7 @@ class Measurement(NamedTuple):
 MEASUREMENTS: Final = (
     Measurement("append-one", "durable appends one by one, beside raw SQLite commits", appends.one_by_one),
     Measurement("append-batch", "appends in batches of 1,000, beside raw SQLite batches", appends.in_batches),
+    Measurement("chosen-ids", "submissions under chosen ids, beside ids that are not looked for", ids.chosen),
     Measurement("replay", "replay by iteration and through the task view, beside scan and decode", replay.embedded),
     Measurement("drain", "no-op tasks from a backlog, beside the same rows by hand", drain.embedded),
     Measurement("latency", "submit to result, idle, beside 3 fsyncs and 3 wake-ups", latency.embedded),

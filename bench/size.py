@@ -22,6 +22,7 @@ class Size(msgspec.Struct, frozen=True):
     long_backlog_tasks: int
     waiting_tasks: int
     lookup_events: int
+    chosen_ids: int
     idle_seconds: float
 
 
@@ -40,6 +41,7 @@ FULL: Final = Size(
     long_backlog_tasks=100_000,
     waiting_tasks=1_000_000,
     lookup_events=1_000_000,
+    chosen_ids=1_000_000,
     idle_seconds=5.0,
 )
 QUICK: Final = Size(
@@ -57,10 +59,11 @@ QUICK: Final = Size(
     long_backlog_tasks=50_000,
     waiting_tasks=200_000,
     lookup_events=200_000,
+    chosen_ids=100_000,
     idle_seconds=2.0,
 )
 # For what depends on the length of history: the look-ups take some ten minutes, and three gigabytes of disk.
-LONG: Final = msgspec.structs.replace(FULL, name="long", lookup_events=10_000_000)
+LONG: Final = msgspec.structs.replace(FULL, name="long", lookup_events=10_000_000, chosen_ids=10_000_000)
 # Shows that every figure can be measured; its numbers mean nothing.
 TINY: Final = Size(
     name="tiny",
@@ -77,6 +80,7 @@ TINY: Final = Size(
     long_backlog_tasks=1_000,
     waiting_tasks=20_000,
     lookup_events=3_000,
+    chosen_ids=2_000,
     idle_seconds=0.2,
 )
 SIZES: Final = {size.name: size for size in (FULL, LONG, QUICK, TINY)}

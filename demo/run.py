@@ -88,7 +88,7 @@ def _prepare(
     queue = f"demo-{new_id()[-8:]}"  # of this run alone: no other worker takes its tasks, it takes nobody else's
     messages = [examine_source.generate(kwargs={"path": path}, queue=queue, submit=False) for path in paths]
     started = time.perf_counter()
-    Broker(journal).submit_all(messages)
+    Broker(journal).submit_all(messages, new=True)
     seconds = time.perf_counter() - started
     console.print(f"  journal  {journal.url}")
     console.print(f"  queue    {queue}: {len(messages):,} tasks submitted in {seconds:.2f} s, durable", soft_wrap=True)

@@ -139,7 +139,7 @@ def submit(chance: random.Random, accepted: set[str], wanted: int, long_share: f
     """Submit up to `wanted` tasks in all, in one append."""
     messages = [_any_task(chance, long_share) for _ in range(wanted - len(accepted))]
     if messages:
-        torture_tasks.broker.submit_all(messages)
+        torture_tasks.broker.submit_all(messages, new=True)
         accepted.update(message.uuid for message in messages)
 
 
