@@ -42,8 +42,8 @@ def history(
     """Show everything that happened to one task: when, from whom, and what became of it.
 
     Refused events are shown too, with the reason: a claim that came second, the outcome of a worker that had lost the
-    task. Times are local; the second column is the time since the event before. Ids that the library made (UUIDv7) tell
-    their time, so reading begins there; for an id of your own the whole journal is read.
+    task. Times are local; the second column is the time since the event before. The task is found by the index beside
+    the journal; where there is none yet, it is made first.
 
     [bold]Example[/bold]
 

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from contextlib import suppress
 
+from ..journal.errors import EventConflict
 from ..journal.event import Draft, Event, check
 from ..journal.forking import tell_of_forks
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
@@ -133,16 +134,24 @@ class Broker:
         Says what became of that: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
         task_id = _id(message)
-        context = self.journal.run(self._requeue_context(task_id))
-        event = self.journal.append(names.REQUEUED, context, key=task_id)
+        event = self.journal.run(self._append_requeued(task_id))
         return self._effect(task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
 
-    async def _requeue_context(self, task_id: str) -> dict[str, Any]:
-        """With what workers that have forgotten the dead letter need to take it up again."""
-        found = await task_lookup(self.journal.asynchronous).find(task_id)
-        task = found.task
-        row = found.trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
-        return {"task": task_id} if task is None or row is None else requeue_context(row, task.submitted)
+    async def _append_requeued(self, task_id: str) -> Event:
+        """Append it with what workers that have forgotten the dead letter need to take it up again.
+
+        They cannot tell a dead letter from a task that has succeeded since: so only if nothing has happened to it since
+        it was looked up.
+        """
+        journal = self.journal.asynchronous
+        while True:
+            task, trace, end = await task_lookup(journal).find(task_id)
+            row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
+            if task is None or row is None:
+                return await journal.append(names.REQUEUED, {"task": task_id}, key=task_id)
+            with suppress(EventConflict):
+                context = requeue_context(row, task.submitted)
+                return await journal.append(names.REQUEUED, context, key=task_id, expected=end)
 
     def _effect(self, task_id: str, event: Event, taken: Disposition, refused: Disposition) -> Effect:
         """What the log has decided about the event, as of a moment after it."""

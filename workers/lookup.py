@@ -28,10 +28,14 @@ _LEFT_OUT: Final = (PROGRESSED, FOREIGN)
 
 
 class Found(NamedTuple):
-    """A task as of the moment of the look-up: `task` is None if the log holds none of that id."""
+    """A task as of the moment of the look-up: `task` is None if the log holds none of that id.
+
+    `end` is where the log ended at the last look into the index: all before it is in the answer.
+    """
 
     task: TaskState | None
     trace: Trace
+    end: Cursor
 
     def verdict(self, offset: int) -> Verdict | None:
         """What became of the event at `offset`; None if it is not about the task."""
@@ -62,7 +66,7 @@ class TaskLookup:
             view = await as_of(self._journal, TaskView, (await log.bounds()).first)
             before = view.find(task_id)
             trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, before=before)
-        return Found(trace.task, trace), snapshot
+        return Found(trace.task, trace, snapshot.end), snapshot
 
     async def wait(self, task_id: str, is_over: Callable[[TaskState | None], bool], timeout: float | None) -> Found:
         """The task once `is_over` holds of it, or after `timeout` seconds (None: wait for ever) as it is then.
@@ -94,7 +98,7 @@ class TaskLookup:
                 if page is None and _is_past(deadline):
                     return None
                 if is_over(trace.task):
-                    return Found(trace.task, trace)
+                    return Found(trace.task, trace, snapshot.end)
         finally:
             await self._give_back(follower)
 

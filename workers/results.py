@@ -49,7 +49,7 @@ class ResultStore:
         return self._journal.run(self._get(_id(message), timeout, keep=keep, with_metadata=with_metadata))
 
     async def _get(self, task_id: str, timeout: int, *, keep: bool, with_metadata: bool) -> Any:
-        task, trace = await self._lookup.wait(task_id, _is_over, timeout / 1_000)
+        task, trace, _ = await self._lookup.wait(task_id, _is_over, timeout / 1_000)
         if timeout and not _is_over(task):
             raise TimeoutError(f"no result of task {task_id!r} after {timeout:,} ms: {self._state(task)}")
         if task is None or task.state not in FINAL_STATES or task.collected:

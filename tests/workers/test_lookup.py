@@ -14,7 +14,7 @@ from journeyman.journal.blocking import run
 from journeyman.journal.limits import ENDED_TASK_EVENTS
 from journeyman.workers.index.index import task_index
 from journeyman.workers.inspection.history import task_history
-from journeyman.workers.lookup import task_lookup
+from journeyman.workers.lookup import Found, TaskLookup, task_lookup
 from journeyman.workers.rules import names
 from journeyman.workers.rules.transitions import State
 from journeyman.workers.rules.view import TaskView
@@ -180,6 +180,29 @@ def test_requeue_says_what_became_of_it(journal: jm.Journal) -> None:
     assert broker.requeue("dead").disposition is jm.Disposition.NOT_A_DEAD_LETTER
     assert broker.requeue("waits").disposition is jm.Disposition.NOT_A_DEAD_LETTER
     assert broker.requeue("order-8").disposition is jm.Disposition.UNKNOWN
+
+
+def test_requeue_leaves_alone_what_has_succeeded_since_it_looked(
+    journal: jm.Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(journal)
+    submit(journal, "t")
+    end(journal, "t", claim(journal, "t"), names.FAILED)
+    find, raced = TaskLookup.find, list[bool]()
+
+    async def find_then_lose_the_race(lookup: TaskLookup, task_id: str) -> Found:
+        found = await find(lookup, task_id)
+        if not raced:
+            raced.append(True)
+            with jm.Journal(journal.url) as other:
+                other.append(names.REQUEUED, {"task": "t"}, "t")
+                end(other, "t", claim(other, "t"))
+        return found
+
+    monkeypatch.setattr(TaskLookup, "find", find_then_lose_the_race)
+    effect = jm.Broker(journal).requeue("t")
+    assert effect.disposition is jm.Disposition.NOT_A_DEAD_LETTER
+    assert "submission" not in effect.event.context
 
 
 def test_requeue_of_a_forgotten_dead_letter_is_taken_up(journal: jm.Journal, monkeypatch: pytest.MonkeyPatch) -> None:
