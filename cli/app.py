@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from . import parked as _parked  # noqa: F401 - it adds its commands to `consumers`
+from .acting import requeue, revoke
 from .backup import backup_journal, restore_journal
 from .compact import compact_history
 from .consumers import consumers
+from .dead_letters import dead_letters
 from .demo import demo
 from .export import export_lines
 from .failures import EXIT_INTERRUPTED, report
@@ -52,8 +54,9 @@ def journeyman(
     """
 
 
-for command in (worker, tail, history, why, status, demo):
+for command in (worker, tail, history, why, status, revoke, requeue, demo):
     app.command()(command)
+app.add_typer(dead_letters, name="dlq")
 app.command("export")(export_lines)
 app.command("import")(import_lines)
 app.command("compact")(compact_history)

@@ -121,9 +121,8 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
         facts["hook_error"] = hook
         cause += f". Whether to try again could not be asked, as that failed too ({hook})"
     said = f": {cause}." if cause else "."
-    sentence = (
-        f"It failed for good {at}, {attempts}{by}{said} It is a dead letter and runs again only if it is requeued."
-    )
+    again = f"It is a dead letter and runs again only if it is requeued: `journeyman requeue {task.id}`."
+    sentence = f"It failed for good {at}, {attempts}{by}{said} {again}"
     return Finding("failed", sentence, facts)
 
 

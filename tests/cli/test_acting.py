@@ -1,0 +1,88 @@
+"""Acting on tasks from the command line: revoke, requeue, and the dead letters."""
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import journeyman as jm
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def submit(url: str, name: str, *args: object, queue: str = "default") -> str:
+    with jm.Journal(url) as journal:
+        message = jm.Message(task_name=name, args=list(args), queue=queue, max_retries=0)
+        jm.Broker(journal).submit(message)
+    return message.uuid
+
+
+@pytest.fixture
+def dead(start: Start, url: str) -> list[str]:
+    """Three dead letters, the oldest first; the last one was in another queue."""
+    start("worker", "shop.tasks", "--journal", url)
+    letters = []
+    for number, queue in enumerate(("default", "default", "other")):
+        letters.append(submit(url, "paint", f"colour {number}", queue=queue))
+        with jm.Journal(url) as journal:
+            jm.StatusTracker(journal).wait_for(letters[-1], jm.TaskStatus.FAILED, timeout=30)
+    return letters
+
+
+def test_revoke_tells_what_became_of_each_task(run: Run, url: str) -> None:
+    waits = submit(url, "add", 1, 2)
+    done = run("revoke", waits, "order-8", waits, "--journal", url)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [f"{waits} revoked", f"order-8 is not known to the journal {url}"]
+    again = run("revoke", waits, "--json", "--journal", url)
+    assert (again.returncode, json.loads(again.stdout)["disposition"]) == (1, "already_ended")
+    assert "revoked" in run("why", waits, "--journal", url).stdout
+
+
+def test_revoke_of_waiting_tasks_succeeds(run: Run, url: str) -> None:
+    waits = [submit(url, "add", 1, 2) for _ in range(2)]
+    done = run("revoke", *waits, "--journal", url)
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"{task} revoked" for task in waits])
+
+
+def test_dead_letters_are_listed_newest_first(run: Run, url: str, dead: list[str]) -> None:
+    listed = run("dlq", "list", "--journal", url, "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in listed] == dead[::-1]
+    shown = run("dlq", "list", "--journal", url, "--limit", "2").stdout.splitlines()
+    assert shown[0].split() == ["id", "task", "queue", "attempts", "failed"]
+    assert [line.split()[:4] for line in shown[1:3]] == [
+        [dead[2], "paint", "other", "1"],
+        [dead[1], "paint", "default", "1"],
+    ]
+    assert shown[3] == "and 1 older one more: --limit, or --json for all"
+    filtered = run("dlq", "list", "--journal", url, "--json", "--queue", "other", "--task", "paint").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in filtered] == dead[2:]
+
+
+def test_requeue_lets_dead_letters_run_again(run: Run, url: str, dead: list[str]) -> None:
+    assert f"`journeyman requeue {dead[0]}`" in run("why", dead[0], "--journal", url).stdout
+    done = run("requeue", dead[0], "--journal", url)
+    assert (done.returncode, done.stdout) == (0, f"{dead[0]} requeued\n")
+    assert "task.requeued" in run("history", dead[0], "--journal", url).stdout
+
+
+def test_requeue_of_all_of_a_queue(run: Run, url: str, dead: list[str]) -> None:
+    trial = run("dlq", "requeue", "--queue", "default", "--dry-run", "--journal", url)
+    assert trial.stdout == "2 dead letters would be requeued\n"
+    done = run("dlq", "requeue", "--queue", "default", "--journal", url)
+    assert done.stdout.splitlines() == [f"{task} requeued" for task in dead[:2]]
+    assert run("dlq", "requeue", "--queue", "nowhere", "--journal", url).stdout.startswith("no such dead letters")
+
+
+def test_requeue_of_everything_has_to_be_asked_for(run: Run, url: str) -> None:
+    submit(url, "add", 1, 2)
+    done = run("dlq", "requeue", "--journal", url)
+    assert done.returncode == 2
+    assert "--task NAME or --queue NAME, or --all" in done.stderr
+
+
+def test_journal_without_dead_letters_says_so(run: Run, url: str) -> None:
+    submit(url, "add", 1, 2)
+    done = run("dlq", "list", "--journal", url)
+    assert (done.returncode, done.stdout) == (0, f"no dead letters in {url}\n")
