@@ -89,8 +89,9 @@ def _warn(line: str, exception: dict[str, str] | None, task: TaskState) -> None:
 
 
 def _printable(traceback: str) -> str | None:
-    lines = [line.translate(_CONTROL).rstrip() for line in traceback.split("\n")]
-    return "\n".join(lines).rstrip() or None
+    """The traceback line by line; None where it names no place: then it would only repeat the error."""
+    lines = [line.translate(_CONTROL).rstrip() for line in traceback.rstrip().split("\n")]
+    return "\n".join(lines) if len(lines) > 1 else None
 
 
 def _why(task: TaskState, said: dict[str, Any]) -> str:
