@@ -3,6 +3,7 @@
 The decoders are those of the fold, so a record that the fold cannot read is not in the index either.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -44,12 +45,21 @@ class Batch:
         self.keyed: list[tuple[str, int]] = []
         self._marks: dict[str, list[Mark]] = {}
         self._signs: dict[str, int] = {}
-        self._last_row = b""
+        self._latest: Page | None = None
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint of its last event."""
-        return fingerprint(self._last_row)
+        assert self._latest is not None, "only a batch that holds events is written"
+        return fingerprint(self._latest.rows[-1])
+
+    def row(self, offset: int) -> bytes | None:
+        """The record at `offset`, if it was in the page that was taken in last: there it nearly always is."""
+        page = self._latest
+        if page is None or not page.offsets[0] <= offset < page.next_offset:
+            return None
+        index = bisect_left(page.offsets, offset)
+        return page.rows[index] if page.offsets[index] == offset else None
 
     def take(self, page: Page) -> None:
         """Take in the page that comes next."""
@@ -71,7 +81,7 @@ class Batch:
                 signs[context.worker] = offset
         self.events += len(page.rows)
         self.next_offset = page.next_offset
-        self._last_row = page.rows[-1]
+        self._latest = page
 
     def _take_other(self, row: bytes, offset: int) -> None:
         said = _others.read(row)

@@ -123,7 +123,7 @@ async def read_trace(
     trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
     if before is not None:
         trace.view.begin_with(before)
-    rows = await rows_at(log, snapshot.partition, [entry.offset for entry in entries])
+    rows = await _rows_of(log, snapshot, entries)
     said = {entry.offset: _said_of(task_id, rows.get(entry.offset)) for entry in entries}
     found = {offset: each for offset, each in said.items() if each is not None}
     endings = [at for at in _endings(found, snapshot, end, before) if at not in found]
@@ -134,6 +134,13 @@ async def read_trace(
         trace.apply(offset, rows[offset], found[offset])
     trace.is_truncated = trace.task is None and bool(found) and _lacks_submission(entries, snapshot)
     return trace
+
+
+async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> dict[int, bytes]:
+    """The records of these events: of those that the look-up has just read, without reading them again."""
+    read = {entry.offset: snapshot.batch.row(entry.offset) for entry in entries}
+    rows = {offset: row for offset, row in read.items() if row is not None}
+    return rows | await rows_at(log, snapshot.partition, read.keys() - rows.keys())
 
 
 def _said_of(task_id: str, row: bytes | None) -> Fact | None:
