@@ -16,7 +16,6 @@ import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -43,7 +42,7 @@ from ..snapshots import SnapshotStore
 from ..timeline import Fall
 from ..verification import Report, Verification
 from ..writer import Writer
-from . import times
+from . import fork_and_exit, times
 from .commit import Committer
 from .company import Company
 from .conflicts import find_conflict
@@ -102,7 +101,7 @@ class SqliteLog:
         self._opening = threading.Lock()
         self._company = Company()
         self._damaged_offsets: set[int] = set()  # those that were logged
-        _logs.add(self)
+        fork_and_exit.look_after(self)
 
     async def open(self, *, create: bool = True) -> None:
         """See `Log.open`; `NotAJournal` says what else is at the path."""
@@ -146,7 +145,7 @@ class SqliteLog:
         return True
 
     def _with_connection(self, work: Callable[[apsw.Connection, str], T]) -> T:
-        with _preparing:
+        with fork_and_exit.preparing:
             try:
                 with contextlib.closing(connect(self.path, self._synchronous, create=True)) as connection:
                     return work(connection, self.path)
@@ -484,33 +483,3 @@ class SqliteLog:
         self._opened = None
         self._opening = threading.Lock()
         self._writer = Writer()
-
-
-_logs: Final["weakref.WeakSet[SqliteLog]"] = weakref.WeakSet()
-
-
-_preparing: Final = threading.Lock()  # held while a file is looked at before it is opened: a fork waits for that, too
-_forking: Final[list[bool]] = []
-
-
-def _before_fork() -> None:
-    _forking.append(_preparing.acquire(timeout=FORK_SECONDS_MAX))
-    for log in list(_logs):
-        log.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for log in list(_logs):
-        log.after_fork_in_parent()
-    if _forking.pop():
-        _preparing.release()
-
-
-def _after_fork_in_child() -> None:
-    for log in list(_logs):
-        log.after_fork_in_child()
-    if _forking.pop():
-        _preparing.release()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

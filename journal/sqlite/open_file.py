@@ -228,6 +228,7 @@ class _Files:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a log that is collected as garbage leaves from any place
         self._files: dict[tuple[str, Inode], OpenFile] = {}
+        self.dropped: set[str] = set()
 
     def open(self, path: str, name: str) -> OpenFile:
         with self._lock:
@@ -254,6 +255,7 @@ class _Files:
         """In a forked child: the files are the parent's, and so is the lock."""
         self._lock = threading.RLock()
         self._files = {}
+        self.dropped = set()
 
 
 _files: Final = _Files()
@@ -270,6 +272,17 @@ def open_file(path: str, name: str) -> OpenFile:
 def leave_file(file: OpenFile, name: str) -> None:
     """One log less uses the file."""
     _files.leave(file, name)
+
+
+def drop_file(file: OpenFile, name: str) -> None:
+    """One log less uses the file; it was collected as garbage, and its connections are not closed in order."""
+    _files.dropped.add(file.path)
+    _files.leave(file, name)
+
+
+def dropped_files() -> set[str]:
+    """The paths of the files that `drop_file` was told of."""
+    return set(_files.dropped)
 
 
 os.register_at_fork(after_in_child=_files.clear)

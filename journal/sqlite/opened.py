@@ -15,7 +15,7 @@ from ..writer import Writer
 from .commit import Committer
 from .file import Synchronous, connect_reader
 from .insert import Inserter
-from .open_file import OpenFile, Outdated, leave_file, open_file
+from .open_file import OpenFile, Outdated, drop_file, leave_file, open_file
 
 T = TypeVar("T")
 
@@ -120,8 +120,9 @@ class Opened:
         self, path: str, name: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer
     ) -> None:
         self.file = open_file(path, name)
-        self._leave = weakref.finalize(self, leave_file, self.file, name)  # also where the journal is simply dropped
-        self._leave.atexit = False
+        self._name = name
+        self._drop = weakref.finalize(self, drop_file, self.file, name)  # where the journal is dropped and not closed
+        self._drop.atexit = False
         self.bell_directories = bell_directories(path)
         self.ringer = Ringer(self.bell_directories)
         self.readers = Readers(self.file, self._renew)
@@ -163,7 +164,8 @@ class Opened:
     def close(self) -> None:
         """Let go of everything but the writer's connection, and wake whoever waits."""
         self.readers.close()
-        self._leave()
+        if self._drop.detach() is not None:
+            leave_file(self.file, self._name)
         self.ringer.close()
         for bell in list(self.bells):
             bell.ring()  # whoever waits finds out that the journal is closed
