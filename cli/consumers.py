@@ -10,7 +10,6 @@ from typing import Annotated, Final
 
 import orjson
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ..consumers.checkpoints.operations import (
@@ -31,6 +30,7 @@ from .moments import parse_moment
 from .opening import existing_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
 from .screen import console_for, printable, show, when
+from .table import FittedTable
 
 consumers = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
@@ -112,7 +112,7 @@ _COLUMNS: Final = (
 
 
 def _show_statuses(statuses: Sequence[CheckpointStatus], now: float) -> None:
-    show(console_for(), table(_COLUMNS, [_row(status, now) for status in statuses]))
+    show(console_for(), FittedTable(_COLUMNS, [_row(status, now) for status in statuses], give_way=3))
     for status in statuses:
         if status.removed:
             print(
@@ -121,9 +121,9 @@ def _show_statuses(statuses: Sequence[CheckpointStatus], now: float) -> None:
             )
 
 
-def _row(status: CheckpointStatus, now: float) -> list[str]:
+def _row(status: CheckpointStatus, now: float) -> list[Text]:
     saved = status.saved
-    return [
+    cells = (
         saved.name,
         f"{age(now - saved.timestamp)} ago",
         "not counted" if status.lag is None else f"{status.lag:,}",
@@ -133,17 +133,8 @@ def _row(status: CheckpointStatus, now: float) -> list[str]:
         "not known" if saved.topic is None else saved.topic or "all",
         saved.cursor.offsets,
         f"{saved.by} (reset)" if saved.reset else saved.consumer or "not known",
-    ]
-
-
-def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> Table:
-    """A table without lines; nothing in it steers the terminal."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for name, justify in columns:
-        made.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    return made
+    )
+    return [Text(printable(cell)) for cell in cells]
 
 
 @consumers.command("reset")

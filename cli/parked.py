@@ -5,16 +5,18 @@ from typing import Annotated, Any, Final
 
 import orjson
 import typer
+from rich.text import Text
 
 from ..consumers.checkpoints.operations import chosen, drop, parked_events, replay
 from ..consumers.checkpoints.records import Parked, parse_position, position_text
 from ..journal.synchronous import Journal
 from ..workers.inspection.wording import number
-from .consumers import AsJSON, ConsumerName, Yes, confirm, consumers, operator, table
+from .consumers import AsJSON, ConsumerName, Yes, confirm, consumers, operator
 from .failures import BadInput, quiet_when_nobody_reads
 from .opening import existing_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
 from .screen import console_for, printable, show, when
+from .table import FittedTable
 
 _ERROR_CHARS: Final = 120
 _COLUMNS: Final = (
@@ -59,7 +61,7 @@ def parked(
         if as_json:
             print(orjson.dumps({"name": name, "parked": [_as_json(one) for one in held]}).decode())
         elif held:
-            show(console_for(), table(_COLUMNS, [_row(one) for one in held]))
+            show(console_for(), FittedTable(_COLUMNS, [_row(one) for one in held], give_way=1))
         else:
             print(f"no event is parked under the name {printable(name)} in {opened.url}")
 
@@ -75,16 +77,17 @@ def _as_json(one: Parked) -> dict[str, Any]:
     }
 
 
-def _row(one: Parked) -> list[str]:
+def _row(one: Parked) -> list[Text]:
     text = " ".join(f"{one.error['name']}: {one.error['text']}".split())
-    return [
+    cells = (
         position_text(one.position),
         str(one.event.get("name", "")),
         str(one.event.get("key") or "-"),
         when(one.timestamp),
         f"{one.attempts:,}",
         text if len(text) <= _ERROR_CHARS else f"{text[:_ERROR_CHARS]}…",
-    ]
+    )
+    return [Text(printable(cell)) for cell in cells]
 
 
 @consumers.command("replay")

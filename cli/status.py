@@ -2,14 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import orjson
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from ..consumers.views.replica import Replica
@@ -27,6 +26,7 @@ from .moments import parse_past
 from .opening import existing_journal
 from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
 from .screen import console_for, printable, show, when
+from .table import FittedTable
 
 _REFRESH_SECONDS: Final = 1.0
 _NAMES_SHOWN: Final = 3
@@ -135,23 +135,11 @@ def _screen(seen: Overview, url: str, moment: float | None) -> RenderableType:
     return Group(*parts, Text(), *_totals(seen))
 
 
-def _table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Text]], give_way: int = 0) -> Table:
-    """A table without lines. Where the screen is too narrow, the last `give_way` columns are cut, and only they."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for index, (name, justify) in enumerate(columns):
-        widest = max([len(name), *(row[index].cell_len for row in rows)])
-        firm = index < len(columns) - give_way
-        table.add_column(name, justify=justify, no_wrap=True, min_width=widest if firm else None)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
 def _queues(seen: Overview) -> RenderableType:
     if not seen.queues:
         return Text("no task waits or runs", "dim")
     rows = [_queue_row(queue) for queue in seen.queues[:_ROWS_SHOWN]]
-    return _with_rest(_table(_QUEUE_COLUMNS, rows), len(seen.queues) - _ROWS_SHOWN, "queue")
+    return _with_rest(FittedTable(_QUEUE_COLUMNS, rows), len(seen.queues) - _ROWS_SHOWN, "queue")
 
 
 _QUEUE_COLUMNS: Final = (
@@ -186,7 +174,7 @@ def _workers(seen: Overview) -> RenderableType:
     if not seen.workers:
         return Text("no worker is running", "yellow")
     rows = [_worker_row(worker, seen.at) for worker in seen.workers[:_ROWS_SHOWN]]
-    return _with_rest(_table(_WORKER_COLUMNS, rows, give_way=2), len(seen.workers) - _ROWS_SHOWN, "worker")
+    return _with_rest(FittedTable(_WORKER_COLUMNS, rows, give_way=2), len(seen.workers) - _ROWS_SHOWN, "worker")
 
 
 _WORKER_COLUMNS: Final = (
@@ -234,8 +222,8 @@ def _known(worker: WorkerLine) -> str:
     return printable(", ".join(names) + (f" and {more:,} more" if more > 0 else ""))
 
 
-def _with_rest(table: Table, more: int, thing: str) -> RenderableType:
-    return Group(table, Text(f"and {number(more, thing)} more", "dim")) if more > 0 else table
+def _with_rest(rows: RenderableType, more: int, thing: str) -> RenderableType:
+    return Group(rows, Text(f"and {number(more, thing)} more", "dim")) if more > 0 else rows
 
 
 def _warnings(seen: Overview) -> list[Text]:

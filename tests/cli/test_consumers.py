@@ -1,6 +1,10 @@
 """`journeyman consumers`, as it is used, on a file and on Kafka."""
 
+import contextlib
 import json
+import os
+import pty
+import re
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -11,6 +15,7 @@ import pytest
 from waiting import wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 PATIENCE = 30.0
 
 
@@ -62,6 +67,43 @@ def test_checkpoints_are_listed_with_age_and_lag(run: Run, either: str) -> None:
         assert said["billing"]["ahead"] >= 4
         assert said["billing"]["topic"] == "order"
         assert said["billing"]["consumer"].count(":") >= 2
+
+
+def terminal(start: Start, *arguments: str) -> list[str]:
+    """The lines of a command on a terminal of 80 columns, without colours."""
+    ours, theirs = pty.openpty()
+    with start(*arguments, stdout=theirs, COLUMNS="80"):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # at the end, on Linux
+            while more := os.read(ours, 65_536):
+                shown += more
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
+
+
+def test_lag_and_positions_are_whole_on_a_terminal(start: Start, url: str) -> None:
+    def refuse(event: Any) -> None:
+        if event is not None and event.context["n"] == 1_000:
+            raise ValueError("a text that is too long for the rest of a line of eighty columns, whatever comes first")
+
+    name = "billing-of-the-shop"
+    with jm.Journal(url) as journal:
+        fill(journal, *range(1_001))
+        consumer = jm.JournalConsumer(journal, "order", checkpoint=name, on_error="park", attempts=1)
+        consumer.set_callback(refuse).start().stop()
+        consumer.join(PATIENCE)
+        consumer.close()
+        fill(journal, *range(1_234))
+    head, line = terminal(start, "consumers", "--journal", url)
+    assert max(len(head.rstrip()), len(line.rstrip())) <= 80
+    assert head.split()[:6] == ["consumer", "saved", "lag", "ahead", "next", "parked"]
+    assert line.split()[0] == name
+    assert {"1,234", "1,236", "1"} <= set(line.split())
+    head, line = terminal(start, "consumers", "parked", name, "--journal", url)
+    assert max(len(head.rstrip()), len(line.rstrip())) <= 80
+    assert line.split()[:3] == ["0:1000", "order.paid", "one"]
+    assert "…" in line
 
 
 def test_reset_says_what_it_means_before_and_after(run: Run, either: str) -> None:
