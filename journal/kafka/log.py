@@ -196,7 +196,7 @@ class KafkaLog:
             facts = await ensure_topic(
                 self._connection,
                 self.topic,
-                None if self._ignore_added else self._asked_partitions,
+                self._asked_partitions,
                 self._asked_replication,
                 self.url,
                 create=create,
@@ -215,7 +215,7 @@ class KafkaLog:
             except (KafkaError, OSError, TimeoutError, JournalUnavailable) as error:
                 await lookup.stop()
                 raise self._unreachable(error) from error
-            except PartitionsChanged:
+            except (PartitionsChanged, BadJournalURL):
                 await lookup.stop()
                 raise
             opened = TopicSeen(
@@ -228,13 +228,23 @@ class KafkaLog:
             self._conditionals = ConditionalAppends(self, lookup)
 
     async def _facts_as_written(self, lookup: Lookup, facts: TopicFacts) -> TopicFacts:
-        """The topic with as many partitions as its journal was written with; `PartitionsChanged` if it has more."""
+        """The topic with as many partitions as its journal was written with.
+
+        `PartitionsChanged` if the topic has more, `BadJournalURL` if the URL asks for another number.
+        """
         written = await written_partitions(lookup, self._ends_at_open, _hash)
-        if written is None or written >= facts.partitions:
-            return facts
-        if not self._ignore_added:
-            raise PartitionsChanged(self.topic, written, facts.partitions)
-        return facts._replace(partitions=written)
+        if written is not None and written < facts.partitions:
+            if not self._ignore_added:
+                raise PartitionsChanged(self.topic, written, facts.partitions)
+            facts = facts._replace(partitions=written)
+        asked = self._asked_partitions
+        if asked not in (None, facts.partitions) and not self._ignore_added:
+            raise BadJournalURL(
+                f"{self.url!r}: the topic {self.topic!r} has {facts.partitions} partition(s), the URL says {asked}. A "
+                f"journal's partitions never change, or its keys would move: say partitions={facts.partitions} or "
+                "leave it out."
+            )
+        return facts
 
     def partition_of(self, key: str | None) -> int:
         """The key's partition, by the hash of Kafka's default partitioner; without a key, the writer's."""

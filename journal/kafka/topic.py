@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ..errors import BadJournalURL, JournalNotFound, JournalUnavailable, UnsafeTopic
+from ..errors import JournalNotFound, JournalUnavailable, UnsafeTopic
 from ..limits import KAFKA_OPEN_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 from .client import (
     AUTHENTICATION_FAILED,
@@ -152,7 +152,7 @@ async def _ensure_once(
         if described is None:
             await _create(admin, topic, partitions or 1, replication)
             described = await _described(admin, topic)
-        return await _check(admin, connection, topic, described, partitions, replication, url)
+        return await _check(admin, connection, topic, described, replication)
     finally:
         await stop_admin(admin)
 
@@ -207,17 +207,10 @@ async def _check(
     connection: Connection,
     topic: str,
     described: Sequence[Mapping[str, Any]],
-    partitions: int | None,
     replication: int | None,
-    url: str,
 ) -> TopicFacts:
     if any(each["leader"] < 0 for each in described):
         described = await _described(admin, topic)
-    if partitions is not None and partitions != len(described):
-        raise BadJournalURL(
-            f"{url!r}: the topic {topic!r} has {len(described)} partition(s), the URL says {partitions}. A journal's "
-            f"partitions never change, or its keys would move: say partitions={len(described)} or leave it out."
-        )
     copies = min(len(each["replicas"]) for each in described)
     if replication is not None and copies < replication:
         raise UnsafeTopic(

@@ -172,7 +172,9 @@ def test_topic_with_added_partitions_is_refused(kafka_bootstrap: str, topic: str
         for _ in range(2):
             with pytest.raises(jm.PartitionsChanged, match="has 4 partitions, the journal in it was written with 1"):
                 await jm.AsyncJournal(url).open()
-        async with jm.AsyncJournal(f"{url}?added=ignore") as journal:
+            with pytest.raises(jm.PartitionsChanged):  # the URL is right: the topic is what has changed
+                await jm.AsyncJournal(f"{url}?partitions=1").open()
+        async with jm.AsyncJournal(f"{url}?added=ignore&partitions=1") as journal:
             assert len((await journal.read()).events) == 20
             event = await journal.append("task.revoked", {}, "task-3")
             assert event.position == (0, 20)
