@@ -106,6 +106,9 @@ def _print(found: TaskHistory, console: Console) -> None:
     task = found.task
     _line(console, Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (_place(found), "dim")))
     _line(console, _standing(found))
+    if found.is_truncated:
+        submitted = when(found.task.submitted_at)
+        _line(console, Text(f"retention has removed the beginning: it was submitted at {submitted}", "yellow"))
     _line(console, Text())
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "left", "left"):
@@ -132,11 +135,13 @@ def _place(found: TaskHistory) -> str:
 
 
 def _standing(found: TaskHistory) -> Text:
-    task, first = found.task, found.steps[0].event.timestamp
+    task = found.task
     attempts = f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
     word, style = _STANDINGS[task.state]
     if task.state in (State.SUCCEEDED, State.FAILED, State.REVOKED):
-        return Text.assemble((word, style), f" {span(task.changed_at - first)} after its submission, {attempts}")
+        return Text.assemble(
+            (word, style), f" {span(task.changed_at - task.submitted_at)} after its submission, {attempts}"
+        )
     return Text.assemble((word, style), f", {attempts} so far")
 
 

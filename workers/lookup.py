@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ..consumers.views.as_of import as_of
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.forking import tell_of_forks
@@ -18,9 +17,10 @@ from ..journal.synchronous import Journal
 from .index.entries import FOREIGN, PROGRESSED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at
-from .index.trace import Trace, read_trace
+from .index.trace import Trace, read_trace, task_where_log_begins
 from .rules.state import TaskState
-from .rules.view import TaskView, Verdict
+from .rules.transitions import State
+from .rules.view import Verdict
 
 _NAME: Final = "task lookup"
 # These events never change what is asked for, and there may be many of them.
@@ -62,9 +62,8 @@ class TaskLookup:
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(task_id))
         trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT)
-        if trace.is_truncated:  # then the snapshot of the queue at the beginning of the log tells what it was there
-            view = await as_of(self._journal, TaskView, (await log.bounds()).first)
-            before = view.find(task_id)
+        if trace.is_truncated:
+            before = await task_where_log_begins(self._journal, task_id)
             trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, before=before)
         return Found(trace.task, trace, snapshot.end), snapshot
 

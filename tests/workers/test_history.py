@@ -10,7 +10,11 @@ import uuid_utils
 from journeyman.journal.blocking import run
 from journeyman.journal.cursor import Cursor
 from journeyman.workers.errors import UnknownTaskError
+from journeyman.workers.inspection.evidence import gather
 from journeyman.workers.inspection.history import TaskHistory, task_history
+from journeyman.workers.inspection.past import standing
+from journeyman.workers.inspection.why import explain
+from journeyman.workers.retention import compact, plan
 from journeyman.workers.rules import names
 from journeyman.workers.rules.transitions import State
 from journeyman.workers.rules.view import TaskView, Verdict
@@ -185,6 +189,29 @@ def test_events_without_a_submission_are_no_task(journal: jm.Journal) -> None:
         _history(journal, task)
     with pytest.raises(UnknownTaskError, match="knows no task"):
         _history(journal, _id(0))
+
+
+def test_history_without_submission_begins_where_log_begins(journal: jm.Journal) -> None:
+    task, worker = _id(0), _id(1)
+    _join(journal, worker)
+    _submit(journal, task)
+    submitted_at = journal.read().events[-1].timestamp
+    claim = _append(journal, names.CLAIMED, task, worker=worker)
+    _append(journal, names.SUCCEEDED, task, worker=worker, claim=claim, result=1)
+    assert not _history(journal, task).is_truncated
+    planned = run(plan(journal.asynchronous, journal.read({0: claim}, 1).events[0].timestamp - 5e-7))
+    assert dict(planned.before) == {0: claim}
+    run(compact(journal.asynchronous, planned))
+    found = _history(journal, task)
+    assert [(step.event.name, step.verdict) for step in found.steps] == [
+        (names.CLAIMED, Verdict.ACCEPTED),
+        (names.SUCCEEDED, Verdict.ACCEPTED),
+    ]
+    assert (found.task.state, found.task.submitted_at) == (State.SUCCEEDED, submitted_at)
+    assert found.is_truncated
+    past = run(standing(journal.asynchronous))
+    findings = explain(past.view, task, time.time(), run(gather(journal.asynchronous, past, task)))
+    assert findings[0].code == "succeeded"
 
 
 def test_every_verdict_is_the_one_of_the_whole_fold(journal: jm.Journal) -> None:

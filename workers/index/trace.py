@@ -9,6 +9,8 @@ from typing import Final
 
 import orjson
 
+from ...consumers.views.as_of import as_of
+from ...journal.asynchronous import AsyncJournal
 from ...journal.log import Log, Page
 from ..rules import names
 from ..rules.facts import Fact, fact
@@ -141,6 +143,13 @@ async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> di
     read = {entry.offset: snapshot.batch.row(entry.offset) for entry in entries}
     rows = {offset: row for offset, row in read.items() if row is not None}
     return rows | await rows_at(log, snapshot.partition, read.keys() - rows.keys())
+
+
+async def task_where_log_begins(journal: AsyncJournal, task_id: str) -> TaskState | None:
+    """The task as it was before the oldest event that the log holds; None if no snapshot of the queue tells."""
+    log = await journal.open()
+    view = await as_of(journal, TaskView, (await log.bounds()).first)
+    return view.find(task_id)
 
 
 def _said_of(task_id: str, row: bytes | None) -> Fact | None:

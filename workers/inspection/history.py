@@ -15,7 +15,7 @@ from ..errors import UnknownTaskError
 from ..index.entries import NOWHERE
 from ..index.index import Progress, Snapshot, task_index
 from ..index.records import rows_at
-from ..index.trace import read_trace
+from ..index.trace import read_trace, task_where_log_begins
 from ..rules import names
 from ..rules.facts import Fact, FactContext, fact
 from ..rules.state import SessionState, TaskState
@@ -38,11 +38,15 @@ class Step(NamedTuple):
 
 
 class TaskHistory(NamedTuple):
-    """A task and its steps, in log order; `hosts` are the hosts of its workers, where known."""
+    """A task and its steps, in log order; `hosts` are the hosts of its workers, where known.
+
+    With `is_truncated` retention has removed the first steps, its submission among them.
+    """
 
     task: TaskState
     steps: list[Step]
     hosts: dict[str, str]
+    is_truncated: bool = False
 
     def final(self) -> Step | None:
         """The accepted step that brought a result or an error, the last of them; None if there is none yet."""
@@ -65,9 +69,14 @@ async def task_history(
     steps = _Steps(task_id, partition)
     end = None if until is None else until.get(partition)
     trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe)
+    if trace.is_truncated:
+        before = await task_where_log_begins(journal, task_id)
+        steps = _Steps(task_id, partition)
+        trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, before=before)
     if trace.task is None:
         raise UnknownTaskError(_unknown(journal.url, task_id, steps.kept, snapshot.first))
-    return TaskHistory(trace.task, steps.kept, await hosts_of(log, snapshot, steps.workers))
+    hosts = await hosts_of(log, snapshot, steps.workers)
+    return TaskHistory(trace.task, steps.kept, hosts, trace.task.submitted < snapshot.first)
 
 
 def _unknown(url: str, task_id: str, steps: list[Step], first: int) -> str:
