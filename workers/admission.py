@@ -6,7 +6,7 @@ since: of several programs that submit one id at the same time, the log lets one
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.errors import EventConflict
@@ -14,15 +14,7 @@ from ..journal.event import Draft, Event
 from .errors import MessageAlreadyExistsError
 from .index.index import Snapshot, task_index
 from .index.trace import Trace, read_trace
-from .rules.transitions import State
-
-_STATES: Final = {
-    State.READY: "waiting",
-    State.CLAIMED: "running",
-    State.SUCCEEDED: "succeeded",
-    State.FAILED: "a dead letter",
-    State.REVOKED: "revoked",
-}
+from .lookup import in_words
 
 
 class Admission(NamedTuple):
@@ -85,7 +77,7 @@ def _already_there(url: str, task_id: str, trace: Trace) -> MessageAlreadyExists
         what = "has events there, and its submission was removed by retention"
     else:
         moment = datetime.fromtimestamp(task.submitted_at, UTC).isoformat(timespec="seconds")
-        what = f"was submitted at {moment} and is {_STATES.get(task.state, task.state.name.lower())}"
+        what = f"was submitted at {moment} and {in_words(task.state)}"
     return MessageAlreadyExistsError(
         f"the journal {url} has a task {task_id!r} already: it {what}. Nothing was submitted. Ask for its status and "
         "result by this id, or submit under another one.",

@@ -158,5 +158,20 @@ def lookup_of(journal: Journal, reader: str) -> TaskLookup:
     return task_lookup(journal.asynchronous)
 
 
+def in_words(state: State) -> str:
+    """What a task of that state does, for a sentence that begins with "it"."""
+    return _WORDS[state]
+
+
+_WORDS: Final = {
+    State.UNKNOWN: "is unknown",
+    State.READY: "waits for a worker",
+    State.CLAIMED: "is running",
+    State.SUCCEEDED: "has succeeded",
+    State.FAILED: "has failed",
+    State.REVOKED: "was revoked",
+}
+
+
 def _is_past(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline

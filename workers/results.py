@@ -8,7 +8,7 @@ from ..journal.event import unreadable
 from ..journal.reading import Moment, RowDecoder
 from ..journal.synchronous import Journal
 from .errors import TaskFailedError
-from .lookup import lookup_of
+from .lookup import in_words, lookup_of
 from .message import Message
 from .rules import names
 from .rules.state import TaskState
@@ -69,7 +69,7 @@ class ResultStore:
     def _state(self, task: TaskState | None) -> str:
         if task is None:
             return f"the journal {self._journal.url} knows no such task"
-        return "was collected already" if task.collected else _WORDS[task.state]
+        return "was collected already" if task.collected else in_words(task.state)
 
 
 def _is_over(task: TaskState | None) -> bool:
@@ -81,16 +81,6 @@ def _decoded(task: TaskState, row: bytes) -> _SucceededEvent:
         return _decoder.decode(row)
     except msgspec.MsgspecError as error:
         raise unreadable(task.partition, task.changed, row, str(error)) from error
-
-
-_WORDS: Final = {
-    State.UNKNOWN: "is unknown",
-    State.READY: "waits for a worker",
-    State.CLAIMED: "is running",
-    State.SUCCEEDED: "has succeeded",
-    State.FAILED: "has failed",
-    State.REVOKED: "was revoked",
-}
 
 
 def _id(message: Message | str) -> str:
