@@ -36,8 +36,8 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="TIME",
-        help="How it was then: a time such as 2026-11-21T14:05 (local), seconds since the epoch, or a span back from "
-        "now such as 10m, 2h, 3d.",
+        help="How it was then: a time such as 14:05, 'yesterday 14:05' or 2026-11-21T14:05 (local), seconds since the "
+        "epoch, or a span back from now such as 10m, 2h, 3d.",
         show_default="now",
     ),
 ]

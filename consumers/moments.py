@@ -4,12 +4,15 @@ import math
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from datetime import time as datetime_time
 from typing import Final
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
 _SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _EPOCH: Final = re.compile(r"\d+(?:\.\d+)?")
+_DATE: Final = re.compile(r"(?:19|20)\d{6}")  # read as a date, not as a second of the year 1970
+_CLOCK: Final = re.compile(r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 _CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
 _YEAR_1990: Final = 631_152_000.0  # what lies before it, in finer units, is more probably a mistyped number
 _FINER_UNITS: Final = (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
@@ -56,22 +59,61 @@ def moment(given: Moment, option: str, now: float | None = None) -> float:
 
 
 def parse_moment(text: str, option: str, now: float) -> float:
-    """The moment that a text names: ISO 8601, epoch seconds, or a span before `now`; `ValueError` otherwise."""
+    """The moment that a text names, by the local clock where it has no zone; `ValueError` says what `option` takes.
+
+    - ISO 8601, also as a date alone, such as ``2026-11-21``, ``20261121`` or ``2026-11-21 09:00``.
+    - A time of day, such as ``14:05``: the last one that has passed; also with ``today`` or ``yesterday`` before it.
+    - A span before `now`, such as ``10m``, or seconds since the epoch.
+    """
     text = text.strip()
-    if _EPOCH.fullmatch(text):
-        seconds = float(text)
-    elif _SPAN.fullmatch(text):
+    if _SPAN.fullmatch(text):
         return now - sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
-    else:
-        try:
-            seconds = datetime.fromisoformat(text).timestamp()  # without a zone: local time
-        except (ValueError, OverflowError):
-            raise ValueError(
-                f"{option} takes a time such as 2026-11-21T09:00 (local, or with a zone such as +01:00 or Z), seconds "
-                f"since the epoch, or a span such as 30s, 10m, 2h, 3d, 1h30m; got {text!r:.80}"
-            ) from None
+    try:
+        if _EPOCH.fullmatch(text) and not _DATE.fullmatch(text):
+            seconds = _epoch_seconds(text, option)
+        elif text and (clock := _CLOCK.fullmatch(text.lower())):
+            seconds = _time_of_day(clock, now)
+        else:
+            seconds = datetime.fromisoformat(text).timestamp()
+    except _Unlikely:
+        raise
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{option} takes a time such as 14:05, 'yesterday 14:05' or 2026-11-21T09:00 (local, or with a zone such "
+            f"as +01:00 or Z), a date such as 2026-11-21, a span such as 30s, 10m, 2h, 3d, 1h30m, or seconds since the "
+            f"epoch; got {text!r:.80}"
+        ) from None
     refuse_far_future(seconds, text, option, now)
     return seconds
+
+
+class _Unlikely(ValueError):
+    """A number that is a time, and hardly the one that was meant."""
+
+
+def _epoch_seconds(text: str, option: str) -> float:
+    seconds = float(text)
+    if 0.0 < seconds < _YEAR_1990:
+        when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+        raise _Unlikely(
+            f"{option}={text:.40} as seconds since the epoch is {when}; write a time of day as 14:05, a date as "
+            "2026-11-21, a span with its unit as 10m, and the beginning as 0"
+        )
+    return seconds
+
+
+def _time_of_day(clock: re.Match[str], now: float) -> float:
+    """The local time of day of a day that is named, or else the last one that has passed."""
+    day, hour, minute, second = clock.groups()
+    today = datetime.fromtimestamp(now).astimezone()
+    at = datetime_time(int(hour or 0), int(minute or 0), int(second or 0))
+
+    def on(days_ago: int) -> float:
+        return datetime.combine(today.date() - timedelta(days_ago), at).astimezone().timestamp()
+
+    if day is not None:
+        return on(int(day == "yesterday"))
+    return on(0) if on(0) <= now else on(1)
 
 
 def refuse_far_future(seconds: float, given: str, option: str, now: float) -> None:

@@ -48,11 +48,57 @@ def test_moment_takes_numbers_datetimes_and_spans(given: Any, seconds: float) ->
         (datetime(2026, 11, 22), "datetime with its zone"),  # noqa: DTZ001 - what is refused
         (timedelta(minutes=-1), "a span before now"),
         ("teatime", "since takes a time such as"),
+        ("25:00", "since takes a time such as 14:05"),
+        ("20261399", "since takes a time such as"),
+        ("", "since takes a time such as"),
+        ("1405", r"since=1405 as seconds since the epoch is 1970-01-01T00:23:25.*a time of day as 14:05"),
     ],
 )
 def test_moment_refuses_what_cannot_be_meant(given: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         moment(given, "since", NOW)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns"])
+def test_moment_takes_what_people_type(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        now = datetime(2026, 11, 22, 13, 30).astimezone().timestamp()
+
+        def local(*parts: int) -> float:
+            return datetime(*parts).astimezone().timestamp()  # type: ignore[arg-type]
+
+        for given, seconds in (
+            ("13:05", local(2026, 11, 22, 13, 5)),
+            ("9:00", local(2026, 11, 22, 9)),
+            ("14:05", local(2026, 11, 21, 14, 5)),
+            ("14:05:30", local(2026, 11, 21, 14, 5, 30)),
+            ("yesterday 9:00", local(2026, 11, 21, 9)),
+            ("Yesterday", local(2026, 11, 21)),
+            ("today", local(2026, 11, 22)),
+            ("today 09:30", local(2026, 11, 22, 9, 30)),
+            ("20261121", local(2026, 11, 21)),
+            ("2026-11-21", local(2026, 11, 21)),
+            ("2026-11-21 09:00", local(2026, 11, 21, 9)),
+            ("0", 0.0),
+        ):
+            assert moment(given, "since", now) == seconds, given
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_time_of_day_follows_a_change_to_winter_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        now = datetime(2026, 10, 25, 12, tzinfo=UTC).timestamp()  # the clocks went back at 01:00 UTC
+        assert moment("01:30", "since", now) == datetime(2026, 10, 24, 23, 30, tzinfo=UTC).timestamp()
+        assert moment("04:00", "since", now) == datetime(2026, 10, 25, 3, 0, tzinfo=UTC).timestamp()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("given", [None, True, [1], b"10m"])
