@@ -26,7 +26,7 @@ from ..journal.limits import (
 from ..workers.errors import TaskError
 from ..workers.foreman.foreman import Foreman
 from ..workers.loading import collect_tasks
-from ..workers.logs import configure, name_tasks_in_records
+from ..workers.logs import configure, name_tasks_in_records, set_level
 from ..workers.pools import Worker
 from ..workers.rules.selection import Selection
 from ..workers.settings import Settings, Statistics, Subset, processes_default
@@ -221,8 +221,9 @@ def worker(
     130: a second signal ended it at once. Nothing is lost.
     """
     leave_duties_of_first_process()
+    set_level(log_level.value)
     tasks = _tasks(package)
-    configure(log_level.value)  # now, since the tasks' modules may have configured logging
+    configure(log_level.value)  # only now, since the tasks' modules may have configured logging
     name_tasks_in_records()
     settings = Settings(
         queues=_subset(queues, subset),

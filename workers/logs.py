@@ -46,6 +46,11 @@ def configure(level: str) -> None:
         handler.setFormatter(_Formatter())
         root.addHandler(handler)
         root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log this package's records from `level` on, by whatever handlers there are."""
     logging.getLogger(_PACKAGE).setLevel(level)
 
 
