@@ -20,8 +20,9 @@ from ..errors import JournalUnavailable
 from ..forking import tell_of_forks
 
 # The system's own function: `fcntl.flock` raises an audit event, so Python code runs inside it wherever a program has
-# an audit hook, and an interrupt there would keep the lock from being given back.
-_flock: Final[Callable[[int, int], object]] = ctypes.CDLL(None).flock
+# an audit hook, as a journal's file has (`foreign_access`). That costs more than the lock, and an interrupt there would
+# keep the lock from being given back. It is called for what does not wait only, so the interpreter stays locked.
+_flock: Final[Callable[[int, int], int]] = ctypes.PyDLL(None).flock
 
 
 class WriteLock:
@@ -45,6 +46,8 @@ class WriteLock:
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free, and say whether it was."""
+        if self._descriptor >= 0 and _flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) == 0:
+            return True
         return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def acquire(self) -> bool:

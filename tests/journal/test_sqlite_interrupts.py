@@ -13,7 +13,7 @@ import apsw
 import pytest
 from alarm import Alarm, begun_or_not
 from journeyman.journal import Draft, Event, Journal, blocking, draft
-from journeyman.journal.sqlite import insert
+from journeyman.journal.sqlite import insert, write_lock
 from journeyman.journal.sqlite.entry import Entry
 from journeyman.journal.sqlite.insert import Inserter
 from journeyman.journal.sqlite.log import SqliteLog
@@ -71,14 +71,13 @@ def count(log: SqliteLog) -> int:
 def test_an_interrupt_as_the_lock_is_taken_gives_it_back(
     path: str, log: SqliteLog, monkeypatch: pytest.MonkeyPatch, write: Callable[[SqliteLog], None], kind: type
 ) -> None:
-    lock = fcntl.flock
 
-    def interrupted(descriptor: int, how: int) -> None:
-        lock(descriptor, how)
+    def interrupted(descriptor: int, how: int) -> int:
+        fcntl.flock(descriptor, how)
         monkeypatch.undo()
         raise kind
 
-    monkeypatch.setattr("fcntl.flock", interrupted)
+    monkeypatch.setattr(write_lock, "_flock", interrupted)
     with pytest.raises(kind):
         write(log)
     other = WriteLock(f"{path}-lock")

@@ -57,7 +57,8 @@ def test_a_lock_that_cannot_be_opened_or_taken_says_so(tmp_path: Path, monkeypat
     def refuses(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("fcntl.flock", refuses)  # as some network file systems do
+    monkeypatch.setattr(write_lock, "_flock", lambda *_: -1)  # as some network file systems do
+    monkeypatch.setattr("fcntl.flock", refuses)
     with pytest.raises(JournalUnavailable, match=r"No locks available.*on a local disk"):
         lock.try_acquire()
     monkeypatch.undo()
