@@ -82,12 +82,17 @@ FILE_CHECK_SECONDS: Final = 0.001
 # How long a directory must be unchanged, in seconds, before its unchanged time proves that its files are the same: the
 # coarsest times of a local file system are 2 s apart.
 QUIET_DIRECTORY_SECONDS: Final = 2.1
+# The same where the directory's time shows a fraction of a second: such times advance with the system's clock ticks, of
+# which the longest take 0.01 s.
+FINE_TIMES_QUIET_SECONDS: Final = 0.05
 # How often the names are compared one by one even so, in seconds.
 NAMES_CHECK_SECONDS: Final = 0.1
 # How often one append or read makes the connections anew after the files beside the database were removed.
 RENEWALS_MAX: Final = 5
 # The write-ahead log is copied into the database once it has so many pages.
 WAL_PAGES_MAX: Final = 1_000
+# How many rows a process inserts, in small commits, until it measures the write-ahead log once more.
+WAL_MEASURED_ROWS: Final = 32
 # How much of the log's end is written again, in bytes, from a `-wal` that was removed while it was open.
 RESCUE_BYTES_MAX: Final = 32 * MIB
 # Times rise along a log up to so many seconds ahead of the writer's clock, as by a microsecond for each event of a

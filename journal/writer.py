@@ -9,7 +9,7 @@ from .event import Draft, Event, place, record, record_with
 from .limits import CLOCK_STEP_SECONDS_MAX
 
 MICROSECONDS: Final = 1_000_000
-_STEP_MICROSECONDS: Final = round(CLOCK_STEP_SECONDS_MAX * MICROSECONDS)
+CLOCK_STEP_MICROSECONDS: Final = round(CLOCK_STEP_SECONDS_MAX * MICROSECONDS)
 
 
 def time_after(last: int, clock: int) -> int:
@@ -17,7 +17,7 @@ def time_after(last: int, clock: int) -> int:
 
     It is later than the last one, unless that lies more than `CLOCK_STEP_SECONDS_MAX` ahead: then it is the clock's.
     """
-    return clock if clock > last or last - clock > _STEP_MICROSECONDS else last + 1
+    return clock if clock > last or last - clock > CLOCK_STEP_MICROSECONDS else last + 1
 
 
 class Writer:
@@ -78,10 +78,6 @@ class Writer:
         while microseconds / MICROSECONDS < timestamp:  # rounded down: from 2106 on a float steps in microseconds
             microseconds += 1
         self.last_microseconds = microseconds
-
-    def falls_back(self, now: float) -> bool:
-        """Whether a time of the clock that shows `now` is to stand behind a later one."""
-        return self.last_microseconds - now * MICROSECONDS > _STEP_MICROSECONDS
 
     def forget(self, draft: Draft) -> None:
         """Take the identity of a draft back: it did not land and never will under that number."""

@@ -6,8 +6,9 @@ processes. So an append is acknowledged, and a page handed out, only after a com
 
 Most comparisons need one call of the system: a file can be removed, replaced or renamed only by a change to its
 directory, and that changes the directory's modification time. Times are coarse, so an unchanged time is proof only if
-it was `QUIET_DIRECTORY_SECONDS` old when the names were last compared one by one. As some file systems keep no such
-times, and a mount changes none, the names are compared one by one every `NAMES_CHECK_SECONDS` as well.
+it was older than they are coarse when the names were last compared one by one: `QUIET_DIRECTORY_SECONDS`, or
+`FINE_TIMES_QUIET_SECONDS` where the time shows a fraction of a second. As some file systems keep no such times, and a
+mount changes none, the names are compared one by one every `NAMES_CHECK_SECONDS` as well.
 """
 
 import os
@@ -15,12 +16,14 @@ import time
 from typing import Final, NamedTuple
 
 from ..errors import JournalGone, JournalUnavailable
-from ..limits import NAMES_CHECK_SECONDS, QUIET_DIRECTORY_SECONDS
+from ..limits import FINE_TIMES_QUIET_SECONDS, NAMES_CHECK_SECONDS, QUIET_DIRECTORY_SECONDS
 
 Inode = tuple[int, int]
 
 WAL: Final = "-wal"
 SHARED_MEMORY: Final = "-shm"
+
+_COARSE_NANOSECONDS: Final = 10_000_000  # FAT notes some times in steps of this size
 
 
 class Companions(NamedTuple):
@@ -98,7 +101,9 @@ class FileIdentity:
             return False
         # Other names may be links in directories of their own.
         is_enough = self.companions is not None and not self.names
-        is_quiet = time.time() - directory.st_mtime > QUIET_DIRECTORY_SECONDS
+        is_fine = directory.st_mtime_ns % _COARSE_NANOSECONDS != 0
+        quiet_seconds = FINE_TIMES_QUIET_SECONDS if is_fine else QUIET_DIRECTORY_SECONDS
+        is_quiet = time.time() - directory.st_mtime > quiet_seconds
         self._mtime = directory.st_mtime_ns if is_enough and is_quiet else -1
         self._directory_inode, self._directory_device = directory.st_ino, directory.st_dev
         return True

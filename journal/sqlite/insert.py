@@ -15,9 +15,9 @@ from ..errors import AppendInDoubt, EventConflict
 from ..event import Draft, Event, place, record, time_in
 from ..limits import RENEWALS_MAX
 from ..timeline import Fall
-from ..writer import MICROSECONDS, Writer
+from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times
-from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
+from .checksum import CHECKSUM_BYTES, UNKNOWN, Stored, chained, is_whole, seed, state_behind
 from .conflicts import find_conflict
 from .entry import Entry
 from .file import Synchronous, begin
@@ -104,15 +104,15 @@ class Inserter(WriterConnection):
         cursor = self._cursor or connection.cursor()
         inserted = False
         now = self._clock()
-        if writer.falls_back(now):
-            return None  # that takes a transaction
+        if writer.last_microseconds - now * MICROSECONDS > CLOCK_STEP_MICROSECONDS:
+            return None  # the time falls back, and that takes a transaction
         try:
             event, row = writer.record_one(draft, now, offset)
             # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
             self.landmarks.add(draft.seq, offset)
             checksum = adler32(row, self._checksum)
             self._acknowledged = offset
-            cursor.execute(_INSERT_NEXT, (offset + 1, row, encoded(checksum)))
+            cursor.execute(_INSERT_NEXT, (offset + 1, row, checksum.to_bytes(CHECKSUM_BYTES, "little")))
             inserted = connection.changes() == 1
         except apsw.BusyError:
             writer.forget(draft)
@@ -132,7 +132,7 @@ class Inserter(WriterConnection):
             return None
         self._checksum = checksum  # before the end: it holds only for that
         self.end = offset + 1
-        if not self._is_kept():
+        if not self._is_kept(1):
             return None
         self.news = self.end, row
         return event
@@ -191,7 +191,7 @@ class Inserter(WriterConnection):
         if transaction.falls:
             self.fell = self.fell or next((fall for fall in transaction.falls if not fall.carried), None)
         self._connection, self._cursor = connection, cursor
-        if not self._is_kept():
+        if not self._is_kept(len(transaction.rows)):
             return False
         self.news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
         return True

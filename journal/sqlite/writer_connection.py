@@ -17,7 +17,7 @@ import apsw
 
 from ..doorbell import FARTHEST
 from ..errors import AppendInDoubt, JournalGone, JournalUnavailable
-from ..limits import FILE_CHECK_SECONDS, RENEWALS_MAX, RESCUE_BYTES_MAX, WAL_PAGES_MAX
+from ..limits import FILE_CHECK_SECONDS, RENEWALS_MAX, RESCUE_BYTES_MAX, WAL_MEASURED_ROWS, WAL_PAGES_MAX
 from .file import Synchronous, begin, connect, damaged, is_journal
 from .open_file import OpenFile, Outdated
 from .rescue import Row, last_rows, write_missing
@@ -38,7 +38,9 @@ class WriterConnection:
         self._connection: apsw.Connection | None = None  # and none during a transaction, which may be interrupted
         self._cursor: apsw.Cursor | None = None
         self._latest: Callable[[], apsw.Connection | None] = lambda: None  # the one made last, while it is there
-        self._wal_pages = [0]  # how long the `-wal` was after the last commit
+        self._wal_pages = [0]  # how long the `-wal` was after the last commit that was measured
+        self._measures = False
+        self._rows_to_measure = 0  # how many may be inserted before the next look at this
         self._outdated: apsw.Connection | None = None  # one that failed because it uses removed files
         # Up to which offset the log had been acknowledged before a commit whose fate is unknown; None: all of it.
         self._acknowledged: int | None = None
@@ -114,29 +116,35 @@ class WriterConnection:
         if not is_journal(connection, self._path):
             raise damaged(self._path, "it is empty")
         connection.set_busy_timeout(0)  # a caller that may wait says so: `begin`
+        self._measure(connection)  # with a hook in the place of SQLite's own, which checkpoints before the comparison
+        self._connection, self._latest = connection, weakref.ref(connection)
+        return connection
+
+    def _measure(self, connection: apsw.Connection) -> None:
+        """Have the next commits note how long the `-wal` is: each of them returns to Python in the midst."""
         pages = self._wal_pages
 
         def note(_: apsw.Connection, __: str, count: int) -> int:
             pages[0] = count
             return 0
 
-        connection.set_wal_hook(note)  # in the place of SQLite's own, which checkpoints before anything was compared
-        self._connection, self._latest = connection, weakref.ref(connection)
-        return connection
+        connection.set_wal_hook(note)
+        self._measures, self._rows_to_measure = True, 0
 
     # Whether what was written is in the file that others see
 
-    def _is_kept(self) -> bool:
+    def _is_kept(self, rows: int = WAL_MEASURED_ROWS) -> bool:
         """Whether what was just committed is in the file that others see; then checkpoint the file if it is time.
 
-        If not, all connections are made anew, and what was committed is to be looked for.
+        If not, all connections are made anew, and what was committed is to be looked for. `rows`: how many it inserted.
         """
         self.news = FARTHEST, None
         try:
             if self._file.is_current():
                 self._acknowledged = None
-                if self._wal_pages[0] >= WAL_PAGES_MAX and self._connection is not None:
-                    self._checkpoint(self._connection)
+                self._rows_to_measure -= rows
+                if self._rows_to_measure < 0 and self._connection is not None:
+                    self._look_at_wal(self._connection, rows)
                 return True
         except JournalGone:
             raise
@@ -144,6 +152,17 @@ class WriterConnection:
             raise self._in_doubt(error) from error
         self._renew()
         return False
+
+    def _look_at_wal(self, connection: apsw.Connection, rows: int) -> None:
+        """Checkpoint the file if the commit was measured and the `-wal` is long; begin or end measuring."""
+        if not self._measures:
+            self._measure(connection)
+            return
+        if self._wal_pages[0] >= WAL_PAGES_MAX:
+            self._checkpoint(connection)
+        if rows < WAL_MEASURED_ROWS:
+            connection.set_wal_hook(None)
+            self._measures, self._rows_to_measure = False, WAL_MEASURED_ROWS
 
     def _checkpoint(self, connection: apsw.Connection) -> None:
         with contextlib.suppress(apsw.Error):  # the next commit tries again, as SQLite's own checkpoints do
