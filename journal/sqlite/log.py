@@ -50,7 +50,7 @@ from .entry import Entry
 from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal, is_ready
 from .insert import Inserter
 from .opened import Opened
-from .pages import full_page, note_state, page
+from .pages import note_state, page, whole_page
 from .placement import check_placement
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
@@ -307,18 +307,15 @@ class SqliteLog:
         page = self.page(cursor[0], limit) if cursor else None
         return [page] if page is not None else []
 
-    def page(self, offset: int, limit: int, *, suspicious: bool = True, hasty: bool = False) -> Page | None:
+    def page(self, offset: int, limit: int, *, suspicious: bool = True) -> Page | None:
         """Up to `limit` rows from `offset` on that are there now, or None.
 
-        Who is not `suspicious`, and finds nothing, does not ask whether retention has removed all there was. Who is
-        `hasty` believes that there are that many, and has them sooner if so.
+        A caller that is not `suspicious`, and finds nothing, does not ask whether retention has removed all there was.
         """
         state = self._state()
-        if hasty:
-            # As many rows as there are positions: none is missing, so nobody needs to be told the positions.
-            rows = self._reading(state, lambda connection: full_page(connection, offset, limit))
-            if rows is not None:
-                return Page(0, range(offset, offset + limit), rows)
+        whole = self._reading(state, lambda connection: whole_page(connection, offset, limit))
+        if whole is not None:
+            return Page(0, range(offset, offset + len(whole)), whole)
         positions, rows = self._reading(state, lambda connection: page(connection, offset, limit))
         if positions and positions[0] == offset + 1:
             if positions[-1] != offset + len(positions):

@@ -12,7 +12,7 @@ _PAGE: Final = (
     "SELECT position, CASE WHEN position > ?1 THEN event END, checksum FROM events "
     "WHERE position >= ?1 ORDER BY position LIMIT ?2"
 )
-_FULL_PAGE: Final = "SELECT event FROM events WHERE position > ? AND position <= ? ORDER BY position"
+_RECORDS: Final = "SELECT event FROM events WHERE position > ? AND position <= ? ORDER BY position"
 _ENDS: Final = (
     "SELECT (SELECT checksum FROM events WHERE position = ?1), (SELECT checksum FROM events WHERE position = ?2)"
 )
@@ -21,22 +21,28 @@ _TRIMMED: Final = "SELECT name, value FROM kept WHERE name IN ('trimmed', 'check
 _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 
 
-def full_page(connection: apsw.Connection, offset: int, limit: int) -> list[bytes] | None:
-    """`limit` whole records from `offset` on; None if there are fewer, or if they are to be looked at one by one."""
-    ends = (offset, offset + limit)
-    records = connection.execute(_FULL_PAGE, ends).get
-    if not isinstance(records, list) or len(records) != limit:
-        return None
-    before, last = connection.execute(_ENDS, ends).get
-    if last is None:  # perhaps all by a version that wrote no checksums
-        return records if connection.execute(_HAS_CHECKSUMS, ends).get == (limit, 0) else None
-    if before is None and offset:
-        return None
+def whole_page(connection: apsw.Connection, offset: int, limit: int) -> list[bytes] | None:
+    """Up to `limit` whole records from `offset` on; None if there is none, or they are to be looked at one by one.
+
+    Of the rows only the records are fetched. Their positions are consecutive: else the checksum does not match.
+    """
+    records = connection.execute(_RECORDS, (offset, offset + limit)).get
+    if not isinstance(records, list):
+        if records is None:
+            return None
+        records = [records]
     try:
-        whole = encoded(adler32(b"".join(records), state_behind(offset, before))) == last
+        text = b"".join(records)
     except TypeError:  # a record that is no longer bytes
         return None
-    return records if whole else None
+    count = len(records)
+    ends = (offset, offset + count)
+    before, last = connection.execute(_ENDS, ends).get
+    if last is None:  # perhaps all by a version that wrote no checksums
+        return records if connection.execute(_HAS_CHECKSUMS, ends).get == (count, 0) else None
+    if before is None and offset:
+        return None
+    return records if encoded(adler32(text, state_behind(offset, before))) == last else None
 
 
 def page(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[int], list[bytes]]:

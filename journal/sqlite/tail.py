@@ -17,7 +17,7 @@ from ..log import Page, check_cursor
 class TailedLog(Protocol):
     """What a tail needs of its log."""
 
-    def page(self, offset: int, limit: int, *, suspicious: bool, hasty: bool) -> Page | None:
+    def page(self, offset: int, limit: int, *, suspicious: bool) -> Page | None:
         """Up to `limit` rows from `offset` on that are there now, or None."""
         ...
 
@@ -44,7 +44,6 @@ class SqliteTail:
         self._bell: Bell | None = None
         self._suspicious = True
         self._at_end = False
-        self._replays = False  # the last look filled its page
         self._looked_at = 0.0
         self._announced = 0  # how far the log goes, by the rings since the last look
 
@@ -79,9 +78,8 @@ class SqliteTail:
             return None
         self._at_end, self._looked_at, self._announced = False, time.monotonic(), 0
         suspicious, self._suspicious = self._suspicious, False
-        page = self._log.page(self._offset, limit, suspicious=suspicious, hasty=self._replays)
+        page = self._log.page(self._offset, limit, suspicious=suspicious)
         self._at_end = page is None or len(page.rows) < limit
-        self._replays = not self._at_end
         return page
 
     def _brought(self, rings: Rings, limit: int) -> Page | None:

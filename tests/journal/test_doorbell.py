@@ -324,9 +324,9 @@ def looks_of(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     offsets: list[int] = []
     look = log.page
 
-    def counted(offset: int, limit: int, *, suspicious: bool, hasty: bool) -> Page | None:
+    def counted(offset: int, limit: int, *, suspicious: bool) -> Page | None:
         offsets.append(offset)
-        return look(offset, limit, suspicious=suspicious, hasty=hasty)
+        return look(offset, limit, suspicious=suspicious)
 
     monkeypatch.setattr(log, "page", counted)
     return offsets

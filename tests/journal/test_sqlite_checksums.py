@@ -31,12 +31,12 @@ def written(path: Path, events: int) -> str:
     return url
 
 
-def rows_of(path: Path, *, limit: int = PAGE_EVENTS, hasty: bool = False) -> list[bytes]:
+def rows_of(path: Path, *, limit: int = PAGE_EVENTS) -> list[bytes]:
     """The records that a log hands out from its beginning on."""
     log = SqliteLog(str(path))
     blocking.run(log.open(create=False))
     try:
-        page = log.page(0, limit, hasty=hasty)
+        page = log.page(0, limit)
         return list(page.rows) if page is not None else []
     finally:
         blocking.run(log.aclose())
@@ -52,8 +52,7 @@ def execute(path: Path, statement: str, bindings: tuple[object, ...] = ()) -> li
         connection.close()
 
 
-@pytest.mark.parametrize("hasty", [False, True])
-def test_every_changed_byte_of_a_record_is_found(tmp_path: Path, hasty: bool) -> None:
+def test_every_changed_byte_of_a_record_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     url = written(path, READ_AT_ONCE)
     before = rows_of(path)
@@ -66,7 +65,7 @@ def test_every_changed_byte_of_a_record_is_found(tmp_path: Path, hasty: bool) ->
                 with pytest.raises(DamagedRecord) as caught:
                     journal.read(Cursor({0: changed}))
                 assert (caught.value.partition, caught.value.offset) == (0, changed)
-                rows = rows_of(path, limit=READ_AT_ONCE, hasty=hasty) if index == 7 else None
+                rows = rows_of(path, limit=READ_AT_ONCE) if index == 7 else None
                 if rows is not None:
                     assert [offset for offset, row in enumerate(rows) if is_damaged(row)] == [changed]
                     assert [row for row in rows if not is_damaged(row)] == before[:changed] + before[changed + 1 :]
@@ -105,19 +104,17 @@ def test_records_that_changed_places_are_found(tmp_path: Path) -> None:
     written(path, 6)
     for old, new in ((2, 99), (3, 2), (99, 3)):
         execute(path, "UPDATE events SET position = ? WHERE position = ?", (new, old))
-    for hasty in (False, True):
-        rows = rows_of(path, limit=6, hasty=hasty)
-        assert [is_damaged(row) for row in rows[:3] + rows[4:]] == [False, True, True, False, False]
+    rows = rows_of(path, limit=6)
+    assert [is_damaged(row) for row in rows[:3] + rows[4:]] == [False, True, True, False, False]
 
 
-@pytest.mark.parametrize("hasty", [False, True])
 @pytest.mark.parametrize("position", [1, 3, 4])
-def test_a_changed_checksum_damages_no_record(tmp_path: Path, position: int, hasty: bool) -> None:
+def test_a_changed_checksum_damages_no_record(tmp_path: Path, position: int) -> None:
     """Not even at the edge of a page; only of the last record of all it cannot be told."""
     path = tmp_path / "a.db"
     url = written(path, 6)
     execute(path, "UPDATE events SET checksum = x'00000000' WHERE position = ?", (position,))
-    rows = rows_of(path, limit=3, hasty=hasty)
+    rows = rows_of(path, limit=3)
     assert [is_damaged(row) for row in rows] == [False] * 3
     with Journal(url) as journal:
         assert journal.append("thing.made").offset == 6
@@ -147,7 +144,7 @@ def test_a_record_of_another_type_is_damaged(tmp_path: Path, value: object) -> N
     execute(path, "PRAGMA writable_schema = 1")
     execute(path, "UPDATE OR IGNORE events SET event = coalesce(?, x'') WHERE position = 2", (value,))
     assert [is_damaged(row) for row in rows_of(path)] == [False, True, False, False]
-    assert [is_damaged(row) for row in rows_of(path, limit=4, hasty=True)] == [False, True, False, False]
+    assert [is_damaged(row) for row in rows_of(path, limit=4)] == [False, True, False, False]
 
 
 def test_a_damaged_record_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -228,7 +225,7 @@ def test_what_a_process_of_version_1_appends_is_read(tmp_path: Path) -> None:
         names = [event.name for event in journal.read().events[VERSION_1_EVENTS:]]
     older.close()
     assert names == ["order.sent", "order.paid", "order.sent"]
-    rows = rows_of(path, limit=VERSION_1_EVENTS + 3, hasty=True)
+    rows = rows_of(path, limit=VERSION_1_EVENTS + 3)
     assert [decode(each, 0, 0).name for each in rows[VERSION_1_EVENTS:]] == names
 
 
