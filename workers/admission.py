@@ -12,7 +12,7 @@ from ..journal.asynchronous import AsyncJournal
 from ..journal.errors import EventConflict
 from ..journal.event import Draft, Event
 from .errors import MessageAlreadyExistsError
-from .index.index import Snapshot, task_index
+from .index.index import Snapshot, TaskIndex, task_index
 from .index.trace import Trace, read_trace
 from .lookup import in_words
 
@@ -24,10 +24,33 @@ class Admission(NamedTuple):
     refused: dict[str, MessageAlreadyExistsError]
 
 
+def submit_next(journal: AsyncJournal, draft: Draft) -> Event | None:
+    """Append a submission here and now if its id is unknown as far as this process has read, and that is the whole log.
+
+    None, with nothing appended, where more has to be looked at. This is the way of a process that submits one task
+    after the other: one question to the index, one statement to the log.
+    """
+    if draft.seq or journal.log.needs_loop:
+        return None
+    index = task_index(journal)
+    end = index.end_without(journal.log.partition_of(draft.key), str(draft.key))
+    if end is None:
+        return None
+    draft.expected = end - 1
+    event = journal.append_at_once(draft)
+    if event is not None:
+        index.note_submission(event)
+    return event
+
+
 async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admission:
     """Append those submissions whose ids the journal does not know; all are of one partition and fit one append."""
     log = await journal.open()
     index = task_index(journal)
+    if len(drafts) == 1:
+        event = await _submit_behind_news(journal, index, log.partition_of(drafts[0].key), drafts[0])
+        if event is not None:
+            return Admission([event], {})
     refused: dict[str, MessageAlreadyExistsError] = {}
     left = _without_doubles(drafts, refused)
     while left:
@@ -46,10 +69,30 @@ async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admi
         if not left:
             break
         try:
-            return Admission(await journal.append_drafts(left), refused)
+            accepted = await journal.append_drafts(left)
         except EventConflict:
             continue  # an event of one of the ids has come meanwhile: perhaps its submission
+        for event in accepted:
+            index.note_submission(event)
+        return Admission(accepted, refused)
     return Admission([], refused)
+
+
+async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition: int, draft: Draft) -> Event | None:
+    """Append a submission if its id is unknown, also to the few events that others have appended; else None."""
+    if draft.seq:
+        return None
+    await index.read_news(partition)
+    end = index.end_without(partition, str(draft.key))
+    if end is None:
+        return None
+    draft.expected = end - 1
+    try:
+        event = journal.append_at_once(draft) or (await journal.append_drafts([draft]))[0]
+    except EventConflict:
+        return None
+    index.note_submission(event)
+    return event
 
 
 def _without_doubles(drafts: Sequence[Draft], refused: dict[str, MessageAlreadyExistsError]) -> list[Draft]:

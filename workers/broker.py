@@ -10,7 +10,7 @@ from ..journal.forking import tell_of_forks
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
 from ..journal.synchronous import Journal
 from ..journal.url import anchored
-from .admission import Admission, several_refused, submit_unknown
+from .admission import Admission, several_refused, submit_next, submit_unknown
 from .disposition import Disposition, Effect
 from .doubts import Doubts
 from .errors import MessageAlreadyExistsError
@@ -34,6 +34,7 @@ class Broker:
         self._opening = threading.Lock()
         self._journal, self._url = _named(journal)
         self._doubts = Doubts()
+        self._made = _Made()
         tell_of_forks(self)
 
     @property
@@ -73,12 +74,21 @@ class Broker:
         `AppendInDoubt`, or an interrupt, handing the message in again is safe.
         """
         draft = self._doubts.draft_of(message) or submission(message)
-        if new and draft.expected is None:
-            return self._append([(message, draft)])[0]
-        admission = self._admit([(message, draft)])
+        batch = ((message, draft),)
+        if (new or self._made.message is message) and draft.expected is None:
+            return self._append(batch)[0]
+        admission = self._admit(batch)
         if not admission.accepted:
             raise next(iter(admission.refused.values()))
         return admission.accepted[0]
+
+    def submit_made(self, message: Message) -> None:
+        """Submit a message whose id was made for it just now, by `submit`, which a subclass may have of its own."""
+        outer, self._made.message = self._made.message, message
+        try:
+            self.submit(message)
+        finally:
+            self._made.message = outer
 
     def submit_all(self, messages: Iterable[Message], *, new: bool = False) -> int:
         """Accept many messages, as few appends as the limits allow; returns how many. Each append is all or none.
@@ -110,9 +120,13 @@ class Broker:
         return events
 
     def _admit(self, batch: Sequence[tuple[Message, Draft]]) -> Admission:
+        journal = self.journal
         try:
-            unknown = submit_unknown(self.journal.asynchronous, [draft for _, draft in batch])
-            admission = self.journal.run(unknown)
+            event = submit_next(journal.asynchronous, batch[0][1]) if len(batch) == 1 else None
+            if event is not None:
+                admission = Admission([event], {})
+            else:
+                admission = journal.run(submit_unknown(journal.asynchronous, [draft for _, draft in batch]))
         except BaseException:
             self._doubts.keep(batch)
             raise
@@ -165,6 +179,12 @@ class Broker:
         """Start with a lock of its own: the thread that opened the journal is in the parent."""
         self._opening = threading.Lock()
         self._doubts = Doubts()
+
+
+class _Made(threading.local):
+    """The message that this thread submits and whose id was made for it just now."""
+
+    message: Message | None = None
 
 
 def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:

@@ -138,7 +138,7 @@ class Task(Generic[P, R]):
             message.uuid = uuid
             message.__post_init__()
         if submit:
-            self.broker.submit(message, new=uuid is None)
+            (self.broker.submit_made if uuid is None else self.broker.submit)(message)
         return message
 
     def op(self, message: Message) -> Any:

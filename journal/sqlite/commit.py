@@ -96,7 +96,10 @@ class Committer:
     # Who commits
 
     def append_at_once(self, draft: Draft) -> Event | None:
-        """Append one new draft here and now, past the queue; None if somebody else is at the queue or at the file."""
+        """Append one new draft here and now, past the queue; None if another thread or process is at it or at the file.
+
+        None as well for a condition that takes a look at the log, as another process has appended since.
+        """
         if self._queue:
             return None
         try:
@@ -114,7 +117,10 @@ class Committer:
         inserter = self.inserter
         try:
             with inserter.engine:
-                return inserter.insert_next(draft) or inserter.insert_after_others(draft)
+                event = inserter.insert_next(draft)
+                if event is None and draft.expected is None:
+                    event = inserter.insert_after_others(draft)
+                return event
         except apsw.Error as error:
             if isinstance(error, apsw.BusyError):
                 raise

@@ -94,12 +94,13 @@ class Inserter(WriterConnection):
     # Appends
 
     def insert_next(self, draft: Draft) -> Event | None:
-        """Append one new draft in one statement if nobody else has appended since; None if somebody has.
+        """Append one new draft in one statement if no other process has appended since; None if one has.
 
-        Instead of four, on the way of each lone append: begin, look where the log ends, insert, commit.
+        Instead of four, on the way of each lone append: begin, look where the log ends, insert, commit. Where the log
+        still ends there, no event can stand behind what a conditional draft expects; None if it expects another end.
         """
         offset, writer, connection = self.end, self.writer, self.connected()
-        if offset <= 0:
+        if offset <= 0 or (draft.expected is not None and draft.expected != offset - 1):
             return None
         cursor = self._cursor or connection.cursor()
         inserted = False

@@ -187,8 +187,6 @@ class SqliteLog:
         check(draft)
         if state is None or draft.seq or draft.timestamp is not None or draft.partition or draft.origin is not None:
             return None
-        if draft.expected is not None:
-            return None
         try:
             return state.committer.append_at_once(draft)
         except AppendInDoubt as error:

@@ -16,6 +16,7 @@ from journeyman.journal import (
     AsyncJournal,
     Draft,
     Event,
+    EventConflict,
     Journal,
     JournalClosed,
     JournalUnavailable,
@@ -111,6 +112,31 @@ def test_a_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, mo
 def test_at_once_goes_only_what_is_new_and_plain(log: SqliteLog, more: Draft) -> None:
     assert log.append_at_once(more) is None
     assert names(log) == []
+
+
+def test_condition_at_the_end_of_the_log_goes_at_once(path: str, log: SqliteLog) -> None:
+    assert log.append_at_once(Draft("thing.made", key="a", expected=-1)) is None, "the first append looks at the log"
+    append(log, draft("thing.made"))
+    assert log.append_at_once(Draft("thing.made", key="a", expected=7)) is None, "another process may have appended"
+    for expected in (0, 1):
+        event = log.append_at_once(Draft("thing.made", key="a", expected=expected))
+        assert event is not None
+        assert event.offset == expected + 1
+    assert log.append_at_once(Draft("thing.made", key="a", expected=1)) is None, "an event stands behind it"
+    whole = log.append_at_once(Draft("thing.made", expected=2, whole_partition=True))
+    assert whole is not None
+    other = SqliteLog(path)
+    blocking.run(other.open())
+    append(other, draft("thing.made"))
+    blocking.run(other.aclose())
+    late = Draft("thing.made", key="a", expected=3)
+    assert log.append_at_once(late) is None, "another log has appended"
+    assert (late.writer, late.seq) == ("", 0)
+    (landed,) = append(log, late)
+    assert landed.offset == 5
+    with pytest.raises(EventConflict):
+        append(log, Draft("thing.made", key="a", expected=3))
+    assert len(names(log)) == 6
 
 
 def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, queue_lock: WriteLock) -> None:

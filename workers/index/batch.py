@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from ...journal.fingerprint import fingerprint
+from ...journal.event import Event
+from ...journal.fingerprint import fingerprint, fingerprint_of
 from ...journal.limits import KEY_CHARS_MAX
 from ...journal.log import Page
 from ...journal.reading import Name, RowDecoder
@@ -42,14 +43,17 @@ class Batch:
         self.events = 0
         self.tasks: dict[str, list[int]] = {}
         # Other events that have a key: it may be a task's.
-        self.keyed: list[tuple[str, int]] = []
+        self.keyed: dict[str, list[int]] = {}
         self._marks: dict[str, list[Mark]] = {}
         self._signs: dict[str, int] = {}
         self._latest: Page | None = None
+        self._submission: Event | None = None  # the last event, where it was taken by itself
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint of its last event."""
+        if self._submission is not None:
+            return fingerprint_of(self._submission.writer, self._submission.seq)
         assert self._latest is not None, "only a batch that holds events is written"
         return fingerprint(self._latest.rows[-1])
 
@@ -81,7 +85,18 @@ class Batch:
                 signs[context.worker] = offset
         self.events += len(page.rows)
         self.next_offset = page.next_offset
-        self._latest = page
+        self._latest, self._submission = page, None
+
+    def take_submission(self, event: Event) -> None:
+        """Take in the event that comes next, the submission of the task that is its key, by its position alone."""
+        self.tasks.setdefault(str(event.key), []).extend((SUBMITTED, event.offset))
+        self.events += 1
+        self.next_offset = event.offset + 1
+        self._submission = event
+
+    def may_hold(self, task_id: str) -> bool:
+        """Whether there is an event of the task, or another one under its key."""
+        return task_id in self.tasks or task_id in self.keyed
 
     def _take_other(self, row: bytes, offset: int) -> None:
         said = _others.read(row)
@@ -99,13 +114,13 @@ class Batch:
         if worker:
             signs[worker] = offset
         if said.key and name not in names.WORKER_EVENTS:
-            self.keyed.append((said.key, offset))
+            self.keyed.setdefault(said.key, []).append(offset)
 
     def entries_of(self, task_id: str) -> list[Entry]:
         """The events of a task, in order."""
         known = self.tasks.get(task_id, ())
         found = [Entry(self.partition, known[i + 1], known[i]) for i in range(0, len(known), 2)]
-        found += [Entry(self.partition, offset, FOREIGN) for key, offset in self.keyed if key == task_id]
+        found += [Entry(self.partition, offset, FOREIGN) for offset in self.keyed.get(task_id, ())]
         return sorted(found)
 
     def workers(self) -> dict[str, WorkerEvents]:

@@ -16,6 +16,8 @@ import apsw
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor
+from ...journal.errors import HistoryTruncated
+from ...journal.event import Event
 from ...journal.fingerprint import fingerprint
 from ...journal.forking import tell_of_forks
 from ...journal.limits import INDEX_BATCH_EVENTS, INDEX_NEWS_EVENTS, PAGE_EVENTS
@@ -68,6 +70,13 @@ class Snapshot(NamedTuple):
         return judge(worker, self.partition, rows, self.batch.events_of(worker), infers=self.infers)
 
 
+class _Pending(NamedTuple):
+    """A batch that is not in the file yet, and what the file covered when it was begun."""
+
+    batch: Batch
+    after: Covered
+
+
 class TaskIndex:
     """The index of one journal in one process; `store` is where it is kept. See `task_index` for the shared one."""
 
@@ -75,7 +84,7 @@ class TaskIndex:
         self._journal = journal
         self._store = store
         self._mutex = threading.Lock()
-        self._pending: dict[int, Batch] = {}
+        self._pending: dict[int, _Pending] = {}
         self._verified: dict[int, Covered] = {}
         self._building: concurrent.futures.Future[None] | None = None
         tell_of_forks(self)
@@ -99,7 +108,7 @@ class TaskIndex:
                 self._built()
             break
         with self._mutex:
-            self._pending[partition] = batch
+            self._pending[partition] = _Pending(batch, covered)
         infers = (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
         return Snapshot(self._store, batch, partition, bounds.first[partition], bounds.end, infers)
 
@@ -107,10 +116,56 @@ class TaskIndex:
         """Have the file cover all that is in the log now."""
         log = await self._journal.open()
         for partition in range(log.partitions):
-            found = await self.snapshot(partition, progress)
-            if found.batch.events:
+            batch = None
+            while batch is None:  # another thread may have taken it to read on
+                found = await self.snapshot(partition, progress)
+                batch = self._take(partition)
+            if batch.events:
                 bounds = Bounds(Cursor({partition: found.first}), found.end)
-                await self._write(found.batch, await self._covered(log, partition, bounds))
+                await self._write(batch, await self._covered(log, partition, bounds))
+
+    # -- what this process submits -----------------------------------------------------------------------------------
+
+    def end_without(self, partition: int, task_id: str) -> int | None:
+        """The offset before which the log holds no event of a task, and up to which this process knows the log.
+
+        None if there may be one, or if that is not known without a look at the log.
+        """
+        pending = self._pending.get(partition)
+        if pending is None:
+            return None
+        batch, after = pending
+        end = batch.next_offset  # first: what other threads add from now on stands behind it
+        if batch.events >= INDEX_BATCH_EVENTS or batch.may_hold(task_id):
+            return None
+        return end if self._store.lacks(task_id, partition, after) else None
+
+    def note_submission(self, event: Event) -> None:
+        """Take in a submission of this process, so that it is not read from the log again."""
+        with self._mutex:
+            pending = self._pending.get(event.partition)
+            if pending is not None and pending.batch.next_offset == event.offset:
+                pending.batch.take_submission(event)
+
+    async def read_news(self, partition: int) -> None:
+        """Read the events since the last look, if there was one; the log is not asked where it begins and ends."""
+        log = await self._journal.open()
+        with self._mutex:
+            pending = self._pending.pop(partition, None)
+        if pending is None:
+            return
+        batch = pending.batch
+        while batch.events < INDEX_BATCH_EVENTS:
+            try:
+                pages = await log.read({partition: batch.next_offset}, PAGE_EVENTS)
+            except HistoryTruncated:
+                return
+            for page in pages:
+                batch.take(page)
+            if sum(len(page.rows) for page in pages) < PAGE_EVENTS:
+                break
+        with self._mutex:
+            self._pending[partition] = pending
 
     @property
     def is_private(self) -> bool:
@@ -127,17 +182,24 @@ class TaskIndex:
         """What was read behind the file so far, if the file still stands where that begins; or a new batch."""
         covered = await self._covered(log, partition, bounds)
         base = covered.next_offset if covered.next_offset != NOWHERE else bounds.first[partition]
-        with self._mutex:
-            batch = self._pending.pop(partition, None)
+        batch = self._take(partition)
         if batch is None or batch.base != base:
             batch = Batch(partition, base)
         return batch, covered
+
+    def _take(self, partition: int) -> Batch | None:
+        """The batch that was read so far, for the caller alone; None if there is none."""
+        with self._mutex:
+            pending = self._pending.pop(partition, None)
+        return None if pending is None else pending.batch
 
     async def _read_on(
         self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
     ) -> tuple[Batch, Covered]:
         """Read on to the end; what makes up a batch is written. Returns the last batch and what that follows on."""
         partition, end = batch.partition, bounds.end[batch.partition]
+        if batch.events >= INDEX_BATCH_EVENTS:  # of this process's own submissions
+            batch, covered = await self._flushed(log, batch, covered, bounds)
         begun, everything = batch.next_offset, end - batch.next_offset
         while batch.next_offset < end:
             pages = await log.read({partition: batch.next_offset}, min(PAGE_EVENTS, end - batch.next_offset))
@@ -174,6 +236,7 @@ class TaskIndex:
         known = self._verified.get(partition)
         if known is not None and _continues(known, covered, bounds, partition):
             return covered
+        bounds = await log.bounds()  # another process may have covered what has come since the caller asked
         if not await _is_of(log, partition, covered, bounds):
             url = self._journal.url
             logger.info("the task index of %s is not of this log, or of one that held more: it is made anew", url)

@@ -1,6 +1,7 @@
 """The rows of the index's file: its tables, and how a batch is put into them."""
 
 import secrets
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import apsw
@@ -32,6 +33,11 @@ _COVERED: Final = (
     "SELECT meta.generation, ifnull(first, -1), ifnull(next, -1), ifnull(fingerprint, '') "
     "FROM meta LEFT JOIN covered ON partition = ?"
 )
+# In one statement, as it is asked before each submission under a chosen id.
+_LOOK: Final = (
+    "SELECT EXISTS (SELECT 1 FROM tasks WHERE key = ?1) OR EXISTS (SELECT 1 FROM more WHERE key = ?1), generation, "
+    "ifnull((SELECT next FROM covered WHERE partition = ?2), -1) FROM meta"
+)
 _TASK: Final = "SELECT partition, submitted, claimed, ended FROM tasks WHERE key = ?"
 _MORE: Final = "SELECT partition, offset, kind FROM more WHERE key = ? ORDER BY partition, offset"
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
@@ -45,6 +51,8 @@ _PUT_MORE: Final = "INSERT OR IGNORE INTO more VALUES (?, ?, ?, ?)"
 _PUT_KEYED: Final = f"INSERT OR IGNORE INTO more SELECT key, ?2, ?3, {FOREIGN} FROM tasks WHERE key = ?1"  # noqa: S608
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
 _PUT_COVERED: Final = "INSERT OR REPLACE INTO covered VALUES (?, ?, ?, ?)"
+
+_KEY_OF_MOVE: Final = itemgetter(0)
 
 _Moves = list[tuple[bytes, int, int | None, int | None]]
 
@@ -75,6 +83,15 @@ def covered(connection: apsw.Connection, partition: int) -> Covered:
     if found is None:
         raise apsw.CorruptError("it has lost its generation")
     return Covered(*found)
+
+
+def lacks(cursor: apsw.Cursor, key: bytes, partition: int, after: Covered) -> bool:
+    """Whether there is no event of any id of a key in the partition up to where `after` ends.
+
+    False as well if the file no longer covers that, as it was made anew.
+    """
+    found = cursor.execute(_LOOK, (key, partition)).get
+    return found is not None and not found[0] and found[1] == after.generation and found[2] >= after.next_offset
 
 
 def task_row(connection: apsw.Connection, key: bytes) -> TaskRow | None:
@@ -121,15 +138,17 @@ def put_tasks(connection: apsw.Connection, batch: Batch) -> None:
     new, moved, more = _hopeful(batch)
     before = connection.total_changes()
     connection.execute("SAVEPOINT hopeful")
-    connection.executemany(_NEW_TASK, new)
-    connection.executemany(_MOVE_TASK, moved)
+    # In the order of their keys: those of chosen ids lie all over the tree, and each page is looked for once.
+    connection.executemany(_NEW_TASK, sorted(new))
+    connection.executemany(_MOVE_TASK, sorted(moved, key=_KEY_OF_MOVE))
     if connection.total_changes() - before == len(new) + len(moved):
         connection.executemany(_PUT_MORE, more)
     else:
         connection.execute("ROLLBACK TO hopeful")
         _put_tasks_one_by_one(connection, batch)
     connection.execute("RELEASE hopeful")
-    connection.executemany(_PUT_KEYED, ((key_of(key), batch.partition, offset) for key, offset in batch.keyed))
+    keyed = ((key_of(key), batch.partition, offset) for key, offsets in batch.keyed.items() for offset in offsets)
+    connection.executemany(_PUT_KEYED, keyed)
 
 
 def _hopeful(batch: Batch) -> tuple[list[tuple[bytes, int, int, int, int]], _Moves, list[tuple[bytes, int, int, int]]]:

@@ -14,6 +14,7 @@ import logging
 import os
 import stat
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Final, TypeVar
 
 import apsw
 
-from ...journal.limits import FORK_SECONDS_MAX, INDEX_BUSY_SECONDS_MAX
+from ...journal.limits import FILE_CHECK_SECONDS, FORK_SECONDS_MAX, INDEX_BUSY_SECONDS_MAX
 from . import rows
 from .batch import Batch
 from .entries import NOWHERE, Entry, SessionRow
@@ -44,6 +45,8 @@ class Store:
         self.path = path
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None  # of `lacks`
+        self._compared_at = 0.0  # monotonic time, in seconds, of its last look whether the file was replaced
         self._identity: tuple[int, int] | None = None
         self._held_for_fork = False
         _stores.add(self)
@@ -63,6 +66,29 @@ class Store:
         """The events of a task in what it covers; among them may be those of an id that shares its key."""
         key = key_of(task_id)
         return self._use(lambda connection: rows.entries(connection, key))
+
+    def lacks(self, task_id: str, partition: int, after: Covered) -> bool:
+        """Whether it has no event of a task in what `after` covers; False if that cannot be said at once.
+
+        It is on the way of each submission under a chosen id, so it keeps its cursor and asks one statement.
+        """
+        key = key_of(task_id)
+        with self._lock:
+            now = time.monotonic()
+            if self._connection is None:
+                return False
+            if now - self._compared_at >= FILE_CHECK_SECONDS:
+                if self._is_replaced():
+                    return False
+                self._compared_at = now
+            try:
+                cursor = self._cursor = self._cursor or self._connection.cursor()
+                return rows.lacks(cursor, key, partition, after)
+            except BaseException as error:
+                self._cursor = None  # a statement left open would see the file as it was, for ever
+                if isinstance(error, apsw.Error):
+                    return False
+                raise
 
     def sessions_of(self, worker: str, partition: int) -> list[SessionRow]:
         """The sessions of a worker in a partition, the oldest first."""
@@ -132,7 +158,7 @@ class Store:
         return not self.is_private and _identity(self.path) != self._identity
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             with contextlib.suppress(apsw.Error):
                 connection.close(force=True)
@@ -152,8 +178,8 @@ class Store:
         """Go on; a child has a lock of its own."""
         if in_child:
             if not self._held_for_fork or self.is_private:
-                _inherited.append(self._connection)  # never closed here: it is the parent's
-                self._connection = None
+                _inherited.extend((self._connection, self._cursor))  # never closed here: it is the parent's
+                self._connection = self._cursor = None
             self._lock = threading.Lock()
         elif self._held_for_fork:
             self._lock.release()
