@@ -113,12 +113,13 @@ class AsyncJournal:
         """Append one event and return it, with its position, once it is durable.
 
         With `expected` only if no event of the same key stands behind that position, or behind where a reader at that
-        cursor has come; with `whole_partition` no event at all. Otherwise nothing lands: `EventConflict`. What was not
-        read yet is looked through, so the nearer to the end, the sooner. `Position(partition, -1)`: none is known.
+        cursor has come; with `whole_partition` no event at all. Otherwise nothing lands: `EventConflict`, or
+        `JournalDiverged` if the position is none of this journal. What was not read yet is looked through, so the
+        nearer to the end, the sooner. `Position(partition, -1)`: none is known.
         """
         drafted = Draft(name, encode_context(name, context), key, version=version)
         if expected is not None:
-            expect(await self.open(), [drafted], expected, whole_partition=whole_partition)
+            await self._expect([drafted], expected, whole_partition=whole_partition)
         return (await self.append_drafts([drafted]))[0]
 
     async def append_all(
@@ -132,8 +133,14 @@ class AsyncJournal:
         encode = encode_context
         drafts = [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
         if expected is not None:
-            expect(await self.open(), drafts, expected, whole_partition=whole_partition)
+            await self._expect(drafts, expected, whole_partition=whole_partition)
         return await self.append_drafts(drafts)
+
+    async def _expect(self, drafts: Sequence[Draft], expected: Expected, *, whole_partition: bool) -> None:
+        log = await self.open()
+        if isinstance(expected, Cursor) and expected.marks:
+            await refuse_diverged(log, expected)
+        expect(log, drafts, expected, whole_partition=whole_partition)
 
     async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from .cursor import Position
-from .errors import EventConflict, InvalidEvent
+from .errors import EventConflict, InvalidEvent, JournalDiverged
 from .event import Draft
 from .reading import RowDecoder
 
@@ -40,6 +40,21 @@ class Conditions(msgspec.Struct, frozen=True):
         """Only what stands behind this offset needs to be looked at."""
         offsets = list(self.keys.values())
         return min(offsets if self.whole is None else [*offsets, self.whole])
+
+    @property
+    def highest(self) -> int:
+        """The latest event that the caller knows stands at this offset, or before it."""
+        return max([*self.keys.values(), -1 if self.whole is None else self.whole])
+
+    def diverged(self, partition: int, end: int) -> JournalDiverged | None:
+        """What to say where the caller knows of an event behind the end of the partition; None if it does not.
+
+        It was read in another history: a conflict with what has been appended since could not be seen.
+        """
+        if self.highest < end:
+            return None
+        found = f"partition {partition} ends at offset {end}"
+        return JournalDiverged(partition, self.highest + 1, end, found, common_offset=end)
 
     def is_broken_by(self, offset: int, key: str | None) -> bool:
         """Whether an event of `key` at `offset` is one that must not be there."""

@@ -166,7 +166,7 @@ class HistoryTruncated(JournalError):
 class JournalDiverged(JournalError, ValueError):
     """A cursor or checkpoint is of another history than this journal's, which was restored from a copy or replaced.
 
-    Nothing was read: a reader that went on would miss events, or be handed some again.
+    Nothing was read or appended: a reader that went on would miss events, or be handed some again.
 
     - `partition`, `asked_offset`: where reading was to go on.
     - `end_offset`: where that partition ends now.
@@ -186,8 +186,9 @@ class JournalDiverged(JournalError, ValueError):
     ) -> None:
         super().__init__(
             f"the cursor {partition}:{asked_offset} does not belong to this journal: {found}. The journal was restored "
-            f"from a copy or replaced; nothing was read. {_common_moment(partition, common_offset, common_time)} Go on "
-            "from there: with cursor= or since=, or, where a checkpoint says so, with `journeyman consumers reset`."
+            "from a copy or replaced; nothing was read or appended. "
+            f"{_common_moment(partition, common_offset, common_time)} Go on from there: with cursor= or since=, or, "
+            "where a checkpoint says so, with `journeyman consumers reset`."
         )
         self.partition = partition
         self.asked_offset = asked_offset

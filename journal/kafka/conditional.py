@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from ..conditions import Conditions, conditions_of, key_of, only_partition
 from ..errors import HistoryTruncated, JournalUnavailable
 from ..event import Draft, Event
-from ..limits import APPEND_SECONDS_MAX, DEDUPE_PRIMING_EVENTS
+from ..limits import APPEND_SECONDS_MAX, CURSOR_AHEAD_SECONDS_MAX, DEDUPE_PRIMING_EVENTS
 from .appender import Part
 from .client import Record
 from .condition import Condition
@@ -18,6 +19,7 @@ from .repeats import RepeatFilter
 from .verdicts import Verdicts
 
 Identity = tuple[str, int]
+_LOOK_SECONDS: Final = 0.25
 _RETRY_SHARE: Final = 0.1  # of the wait of other failures: the log answers, only others were quicker
 
 
@@ -128,7 +130,7 @@ class ConditionalAppends:
 
     async def _check(self, partition: int, conditions: Conditions, start: int) -> int:
         """Look at what stands from `start` on; `EventConflict`, or the offset up to which there is no conflict."""
-        end = (await self._lookup.ends([partition]))[partition]
+        end = await self._end(partition, conditions)
         at = start
         while at < end:
             try:
@@ -144,6 +146,21 @@ class ConditionalAppends:
                 break
             at = got.next_offset
         return end - 1
+
+    async def _end(self, partition: int, conditions: Conditions) -> int:
+        """Where the partition ends; `JournalDiverged` if a condition names an event behind it.
+
+        After a fail-over Kafka may for some seconds not show the last events that it has handed out already.
+        """
+        deadline = time.monotonic() + CURSOR_AHEAD_SECONDS_MAX
+        while True:
+            end = (await self._lookup.ends([partition]))[partition]
+            diverged = conditions.diverged(partition, end)
+            if diverged is None:
+                return end
+            if time.monotonic() >= deadline:
+                raise diverged
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _standing(self, partition: int, keys: Mapping[str, int]) -> dict[str, int]:
         """Those of the keys of which an event stands at the offset that is expected to be their last, with it."""

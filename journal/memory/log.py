@@ -160,12 +160,14 @@ class MemoryLog:
         return events
 
     def _check_conditions(self, drafts: Sequence[Draft]) -> None:
-        """Raise `EventConflict` if an event stands where a draft that is not in the log yet expects none."""
+        """Raise the error of a condition that does not hold, of the drafts that are not in the log yet."""
         partition = only_partition([self._partition_for(draft) for draft in drafts])
         conditions = conditions_of(draft for draft in drafts if self._known(draft) is None)
         if conditions is None:
             return
         records = self._store.partitions[partition]
+        if (diverged := conditions.diverged(partition, records.end)) is not None:
+            raise diverged
         start = max(records.first, conditions.lowest + 1)
         rows = ((offset, records.records[offset - records.first].row) for offset in range(start, records.end))
         for offset, key in conflicts(conditions, rows):

@@ -5,7 +5,7 @@ from typing import Final
 
 from .. import blocking
 from ..conditions import is_conditional
-from ..errors import EventConflict
+from ..errors import EventConflict, JournalDiverged
 from ..event import Draft, Event
 from .repeats import Identity
 
@@ -43,7 +43,7 @@ class Entry:
         # Whether it has conditions, and up to which offset a check before the locks has found that they hold.
         self.conditional = not plain and is_conditional(drafts)
         self.checked_to = 0
-        self.refusal: EventConflict | None = None
+        self.refusal: EventConflict | JournalDiverged | None = None
         self._waiter: blocking.Latch | None = None
 
     @property

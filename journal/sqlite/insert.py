@@ -10,8 +10,8 @@ from zlib import adler32
 
 import apsw
 
-from ..conditions import conditions_of, conflicts
-from ..errors import AppendInDoubt, EventConflict
+from ..conditions import Conditions, conditions_of, conflicts
+from ..errors import AppendInDoubt, EventConflict, JournalDiverged
 from ..event import Draft, Event, place, record, time_in
 from ..limits import RENEWALS_MAX
 from ..timeline import Fall
@@ -245,22 +245,21 @@ class Inserter(WriterConnection):
         entry.searched_to = transaction.first  # should the commit be interrupted, it is looked for from here on
         return recorded
 
-    def _conflict(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> EventConflict | None:
+    def _conflict(
+        self, connection: apsw.Connection, transaction: _Transaction, entry: Entry
+    ) -> EventConflict | JournalDiverged | None:
         """Why a conditional append is refused: an event in the log, or before it in this very transaction."""
         known = self._known(connection, transaction, entry)
         fresh = [draft for draft in entry.drafts if not _is_there(draft, known, transaction)]
         conditions = conditions_of(fresh)
         if conditions is None:
             return None
-        found = find_conflict(connection, conditions, entry.checked_to, transaction.first)
-        if found is None:
-            rows = enumerate(transaction.rows, transaction.first)
-            found = next(conflicts(conditions, rows), None)
-        if found is None:
-            return None
-        for draft in fresh:
+        refusal = conditions.diverged(0, transaction.first) or _find_conflict(
+            connection, transaction, conditions, entry.checked_to
+        )
+        for draft in fresh if refusal is not None else ():
             self.writer.forget(draft)  # it has not landed, and is a new one when it is handed in again
-        return conditions.conflict(0, *found)
+        return refusal
 
     def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> Mapping[Identity, Event]:
         """What is in the log of an entry's drafts that were handed in before."""
@@ -300,3 +299,12 @@ class Inserter(WriterConnection):
         if moment is None:
             moment = times.last_time(connection, end)
         self.writer.catch_up(moment or 0.0)
+
+
+def _find_conflict(
+    connection: apsw.Connection, transaction: _Transaction, conditions: Conditions, checked_to: int
+) -> EventConflict | None:
+    found = find_conflict(connection, conditions, checked_to, transaction.first)
+    if found is None:
+        found = next(conflicts(conditions, enumerate(transaction.rows, transaction.first)), None)
+    return None if found is None else conditions.conflict(0, *found)

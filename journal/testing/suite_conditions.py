@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from ..cursor import Position
-from ..errors import EventConflict, InvalidEvent
+from ..errors import EventConflict, InvalidEvent, JournalDiverged
 from ..event import Draft, Event, draft
 from ..limits import CONDITION_LOCKED_EVENTS, PAGE_EVENTS
 from ..log import Log
@@ -55,6 +55,25 @@ class ConditionsConformance(Suite):
                     await log.append([conditional("account.opened", "ada", -1)])
                 assert refusal.error.position in (first.position, second.position)
                 assert same_history(await history(log), before)
+
+        self.drive(test())
+
+    def test_position_ahead_of_the_end_is_of_another_history(self) -> None:
+        async def test() -> None:
+            async with self.opened() as log:
+                (first,) = await log.append(drafts("account.opened", 1, "ada"))
+                end = (await log.bounds()).end[first.partition]
+                before = await history(log)
+                for made in (conditional("money.paid", "ada", end), alone("money.paid", end + 1_000, "ada")):
+                    with refused(JournalDiverged) as refusal:
+                        await log.append([made])
+                    error = refusal.error
+                    assert (error.partition, error.end_offset, error.common_offset) == (first.partition, end, end)
+                assert error.asked_offset == end + 1_001
+                assert same_history(await history(log), before)
+                made.expected = first.offset
+                (second,) = await log.append([made])
+                assert second.offset >= end
 
         self.drive(test())
 

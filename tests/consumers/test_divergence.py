@@ -115,6 +115,21 @@ def test_every_way_to_resume_refuses_a_foreign_cursor(
     asyncio.run(check())
 
 
+def test_append_that_expects_a_foreign_position_is_refused(restored: tuple[Path, str, list[jm.Event]]) -> None:
+    path, text, kept = restored
+    with jm.Journal(f"sqlite:///{path}") as journal:
+        for expected in (jm.Cursor.parse(text), jm.Position(0, 149)):
+            with pytest.raises(jm.JournalDiverged, match="nothing was read or appended"):
+                journal.append("order.paid", {"number": 0}, key="a", expected=expected)
+        assert journal.bounds().end[0] == 100
+    append(path, range(1_000, 1_200))
+    with jm.Journal(f"sqlite:///{path}") as journal:
+        with pytest.raises(jm.JournalDiverged, match="event at offset 149 of partition 0 is not the one"):
+            journal.append("order.paid", {"number": 0}, key="a", expected=jm.Cursor.parse(text))
+        known = jm.Position(0, kept[-1].offset)
+        assert journal.append("order.paid", {"number": 0}, key="a", expected=known).offset == 300
+
+
 def test_checkpoint_of_a_foreign_history_is_refused(tmp_path: Path) -> None:
     path, copy = tmp_path / "shop.db", tmp_path / "copy.db"
     own = sqlite3.connect(tmp_path / "own.db")
