@@ -117,7 +117,7 @@ def _show_statuses(statuses: Sequence[CheckpointStatus], now: float) -> None:
         if status.removed:
             print(
                 f"! {number(status.removed, 'event')} that {printable(status.saved.name)} has not been handed "
-                "were removed by retention: it is refused when it starts"
+                f"{'was' if status.removed == 1 else 'were'} removed by retention: it is refused when it starts"
             )
 
 
@@ -208,7 +208,10 @@ def _target(journal: Journal, to: str) -> Mapping[int, int]:
     if cursor:
         return cursor
     now = time.time()
-    moment = parse_moment(to, now, "--to (beginning, end, a cursor such as 0:42, or a time)")
+    try:
+        moment = parse_moment(to, now, "--to")
+    except BadInput as error:
+        raise BadInput(f"{error}. It also takes beginning, end, or a cursor such as 0:42") from None
     if moment > now:
         raise BadInput(f"--to takes a moment of the past, and {to!r} lies ahead; 'end' skips what there is by now")
     log = journal.run(journal.asynchronous.open())
@@ -257,7 +260,8 @@ def _say_move(move: Move, *, dry_run: bool, as_json: bool) -> None:
         return
     verb = "would move" if dry_run else "moved"
     print(f"{verb} the checkpoint {printable(saved.name)} from {saved.cursor.offsets} to {move.to.offsets}")
-    print(f"{_events(move, move.again)} come again, {_events(move, move.skipped)} are skipped")
+    again, skipped = ("comes" if move.again == 1 else "come"), ("is" if move.skipped == 1 else "are")
+    print(f"{_events(move, move.again)} {again} again, {_events(move, move.skipped)} {skipped} skipped")
     since = time.time() - saved.timestamp
     if not dry_run and since < _RUNS_SECONDS and not saved.reset:
         print(

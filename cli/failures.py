@@ -12,6 +12,7 @@ import typer
 
 from ..journal.errors import BadJournalURL, InvalidEvent, JournalError, JournalNotFound
 from ..workers.errors import MultipleBrokersError, NoTasksFoundError, TaskError, TaskNameCollisionError, ValidationError
+from ..workers.inspection.wording import printable
 
 EXIT_ENVIRONMENT: Final = 1
 EXIT_USAGE: Final = 2
@@ -66,7 +67,7 @@ def report(error: Exception) -> int:
 
 def _say(sentence: str) -> None:
     flush()
-    print(f"journeyman: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,10 @@ from typing import Final
 
 from rich.console import Console, RenderableType
 
-from ..workers.inspection.wording import span, when
+from ..workers.inspection.wording import printable, span, when
 
 __all__ = ["console_for", "printable", "show", "span", "when"]
 
-_CONTROL: Final = {
-    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
-}  # what an event holds must not steer the terminal it is shown on
 _PLAIN_COLUMNS: Final = 4_096
 
 
@@ -20,11 +17,6 @@ def console_for(stream_is_stderr: bool = False) -> Console:
     stream = sys.stderr if stream_is_stderr else sys.stdout
     width = None if stream.isatty() else _PLAIN_COLUMNS
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-
-
-def printable(text: str) -> str:
-    """`text` in one line, without anything that steers a terminal."""
-    return text.translate(_CONTROL)
 
 
 def show(console: Console, *parts: RenderableType) -> None:

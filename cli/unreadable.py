@@ -5,6 +5,7 @@ import sys
 import orjson
 
 from ..journal.errors import UnreadableRecord
+from ..workers.inspection.wording import printable
 from .failures import flush
 
 
@@ -32,4 +33,4 @@ class PassedOver:
             return
         more = "1 record is no event and was" if self.count == 1 else f"{self.count:,} records are no events and were"
         sentence = f"{more} left out; the first stands at {position}: {self.first.reason}"
-        print(f"journeyman: {' '.join(sentence.split())}", file=sys.stderr)
+        print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)

@@ -29,6 +29,8 @@ from .event import JournalEventBase, event_from_entry
 
 logger = logging.getLogger("journeyman")
 
+_LOGGED_CHARS: Final = 200
+
 PARK: Final = "park"
 RAISE: Final = "raise"
 
@@ -129,17 +131,22 @@ def _shown(text: Callable[[], str]) -> str:
         return "(cannot be shown)"
 
 
+def _in_one_line(text: str) -> str:
+    """The text without what would break the line of a log, or steer the terminal on which it is read."""
+    return "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
+
+
 def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
     """Log that an event was parked."""
     assert event.position is not None
     logger.warning(
-        "the consumer %r parked the event %s at %s after %d failed attempts and goes on: %s: %.200s",
+        "the consumer %r parked the event %s at %s after %s and goes on: %s: %s",
         name,
         event.name,
         position_text(event.position),
-        attempts,
+        f"{attempts:,} failed attempt{'' if attempts == 1 else 's'}",
         type(error).__name__,
-        _shown(lambda: str(error)),
+        _in_one_line(_shown(lambda: str(error)))[:_LOGGED_CHARS],
     )
 
 

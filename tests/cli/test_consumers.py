@@ -157,6 +157,11 @@ def test_reset_refuses_what_is_not_there(run: Run, url: str) -> None:
         done = run("consumers", "reset", *arguments, "--journal", url)
         assert done.returncode == 2, done.stderr
         assert complaint in done.stderr
+    stderr = run("consumers", "reset", "fil\x1b[31mling", "--to", "end", "--journal", url).stderr
+    assert "\x1b" not in stderr
+    stderr = run("consumers", "reset", "billing", "--to", "2200-01-01", "--journal", url).stderr
+    assert "--to=2200-01-01 lies more than a century ahead" in stderr
+    assert "It also takes beginning, end, or a cursor such as 0:42" in stderr
     assert "there are billing" in run("consumers", "reset", "filling", "--to", "end", "--journal", url).stderr
 
 

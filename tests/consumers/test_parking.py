@@ -384,3 +384,17 @@ def test_event_is_replayed_once_by_two_operators() -> None:
         with JournalConsumer(journal, "order", checkpoint="billing") as reader:
             reader.stop()
             assert [event.context["n"] for event in reader] == [2, 1]
+
+
+def test_log_of_a_parked_event_is_one_plain_line(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(event: JournalEventBase | None) -> None:
+        if event is not None:
+            raise ValueError("\x1b[31mred\nand\u2028more")
+
+    with Journal("memory://") as journal:
+        fill(journal, 1)
+        consumer = JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
+        consumer.set_callback(refuse).start().stop()
+        consumer.join(PATIENCE)
+    (said,) = (record.message for record in caplog.records if "parked the event" in record.message)
+    assert said.endswith("at 0:0 after 1 failed attempt and goes on: ValueError:  [31mred and more")

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+_CONTROL: Final = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
+}  # what an event holds must not steer the terminal it is shown on
 _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 # Journals of before there was a latest time can have moments that no calendar holds, and spans that nobody reads.
 _BEYOND: Final = "a time beyond any calendar"
 _DAYS_READABLE: Final = 10_000_000
+
+
+def printable(text: str) -> str:
+    """`text` in one line, without anything that steers a terminal."""
+    return text.translate(_CONTROL)
 
 
 def when(timestamp: float) -> str:
