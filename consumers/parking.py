@@ -12,6 +12,7 @@ from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor, Position
 from ..journal.errors import AppendInDoubt, HistoryTruncated, InvalidEvent
 from ..journal.event import Draft, draft
+from ..journal.fingerprint import fingerprint, fingerprint_of
 from ..journal.limits import (
     APPEND_REPEATS_MAX,
     PARK_ATTEMPTS_DEFAULT,
@@ -22,6 +23,7 @@ from ..journal.limits import (
     PARKED_TEXT_CHARS_MAX,
     PARKED_TRACEBACK_CHARS_MAX,
 )
+from ..journal.log import Log
 from .checkpoint import JournalCheckpoint
 from .checkpoints.records import PARKED, position_text
 from .checkpoints.session import CheckpointSession
@@ -95,21 +97,26 @@ async def _append(journal: AsyncJournal, drafts: list[Draft]) -> None:
 
 async def _recorded(journal: AsyncJournal, event: JournalEventBase, position: Position) -> bytes:
     """The event as JSON, as it stands in the journal; where it has been removed, as the consumer was handed it."""
-    log = await journal.open()
-    try:
-        pages = await log.read({position.partition: position.offset}, 1)
-    except HistoryTruncated:
-        pages = []
-    if pages and pages[0].offsets[0] == position.offset:
-        row = pages[0].rows[0]
-    else:
-        row = msgspec.json.encode(event_from_entry(event))
+    made = event_from_entry(event)
+    row = await _row_at(await journal.open(), position)
+    if row is None or (made.writer and fingerprint(row) != fingerprint_of(made.writer, made.seq)):
+        row = msgspec.json.encode(made)  # it was removed, or parked in another journal and replayed here
     if len(row) > PARKED_EVENT_BYTES_MAX:
         raise ValueError(
             f"the event at {position_text(position)} takes {len(row):,} bytes; an event of more than "
             f"PARKED_EVENT_BYTES_MAX = {PARKED_EVENT_BYTES_MAX:,} cannot be parked"
         )
     return row
+
+
+async def _row_at(log: Log, position: Position) -> bytes | None:
+    if position.partition not in (await log.bounds()).end:
+        return None
+    try:
+        pages = await log.read({position.partition: position.offset}, 1)
+    except HistoryTruncated:
+        return None
+    return pages[0].rows[0] if pages and pages[0].offsets[0] == position.offset else None
 
 
 def _details(error: BaseException) -> dict[str, str]:

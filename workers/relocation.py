@@ -3,7 +3,8 @@
 Tasks and workers refer to one another by position, and what is decided together lives in one partition. So each task's
 events go to its key's partition there, what they say of positions is translated, and a session is joined, and ended, in
 each partition in which its worker has claimed. The fold of the original says which events were accepted, and these are
-accepted there; so tasks that had ended have ended, and those that ran return when their sessions expire.
+accepted there; so tasks that had ended have ended, and those that ran return when their sessions expire. Checkpoints of
+consumers stand for the same events as before.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from ..consumers.checkpoints.records import CHECKPOINTED
+from ..consumers.checkpoints.relocating import CheckpointRelocation
 from ..consumers.files.importing import Placed
 from ..consumers.files.lines import Line
 from ..journal.cursor import Position
@@ -32,6 +35,8 @@ class Relocation:
         self._partition_of = partition_of
         self._view = TaskView()
         self._ends = dict.fromkeys(range(partitions), 0)
+        self._checkpoints = CheckpointRelocation(partitions)
+        self._origin = Position(0, 0)  # of the line that is being placed
         self._claims: dict[str, tuple[int, int]] = {}  # of running tasks: where the claim stood, and where it stands
         self._submitted: dict[str, int] = {}  # of tasks that may be requeued: where the submission stands
         self._joined: dict[tuple[int, str], Line] = {}  # the live sessions, by partition and worker of the original
@@ -42,6 +47,7 @@ class Relocation:
         origin = line.place()
         if origin is None:
             raise ValueError(f"the event {line.name!r} does not say where it stood")
+        self._origin = origin
         said = _read(line)
         verdict = self._view.apply_fact(line.name, said, origin.partition, origin.offset, line.timestamp)
         accepted = verdict is Verdict.ACCEPTED
@@ -51,7 +57,15 @@ class Relocation:
             yield from self._place_worker(line, said, origin, accepted=accepted)
         else:
             partition = self._partition_of(line.key) if line.key is not None else self._home(origin.partition)
-            yield self._put(line, partition, said, origin.partition)
+            yield self._put(self._checkpoint(line, partition), partition, said, origin.partition)
+
+    def _checkpoint(self, line: Line, partition: int) -> Line:
+        """The line; if it is a consumer's checkpoint, with the cursor that stands for the same events in the copy."""
+        if line.name != CHECKPOINTED or line.key is None:
+            return line
+        context = msgspec.json.decode(line.context)
+        changes = self._checkpoints.translated(line.key, context, self._origin.partition, partition)
+        return _changed(line, changes) if changes else line
 
     def _home(self, partition: int) -> int:
         """Where a session, and what has no key, of a partition of the original goes."""
@@ -120,6 +134,7 @@ class Relocation:
         """Place an event at the end of a partition, its workers renamed where that is needed."""
         offset = self._ends[partition]
         self._ends[partition] += 1
+        self._checkpoints.note(self._origin, partition)
         own = line.name in _OWN
         worker, by = said.worker, said.by
         if own:

@@ -73,7 +73,7 @@ async def checkpoint_statuses(journal: AsyncJournal) -> list[CheckpointStatus]:
 
 
 async def _status(log: Log, bounds: Bounds, saved: Saved, parked: int) -> CheckpointStatus:
-    cursor = {partition: offset for partition, offset in saved.cursor.items() if partition in bounds.end}
+    cursor = {partition: saved.cursor.get(partition, first) for partition, first in bounds.first.items()}
     start = {partition: max(offset, bounds.first[partition]) for partition, offset in cursor.items()}
     lag = None
     if saved.topic is not None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import journeyman as jm
 import pytest
+from journeyman.consumers.checkpoints.operations import checkpoint_statuses, parked_events, replay
 from journeyman.consumers.files.exporting import export
 from journeyman.consumers.files.importing import Imported, Importer
 from journeyman.consumers.files.lines import BadLine
 from journeyman.journal.event import Draft, encode_context
 from journeyman.journal.log import Log
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.workers.lookup import task_lookup
 from journeyman.workers.relocation import Relocation
 from journeyman.workers.rules import names
 from journeyman.workers.rules.transitions import State
@@ -160,9 +162,11 @@ def test_relocated_tasks_can_be_requeued_and_revoked(four: str) -> None:
         broker = jm.Broker(journal)
         for task_id in (*TASKS[:3], *TASKS[6:]):
             (broker.requeue if task_id in TASKS[:3] else broker.revoke)(task_id)
-        view = journal.run(folded(journal.asynchronous.log))
-        found = {task_id: state for task_id, (state, _, _) in states(view).items()}
-        assert [found[task_id] for task_id in TASKS] == [State.READY] * 3 + [State.CLAIMED] * 3 + [State.REVOKED] * 3
+        view, lookup = journal.run(folded(journal.asynchronous.log)), task_lookup(journal.asynchronous)
+        found = [journal.run(lookup.find(task_id)).task for task_id in TASKS]
+        assert [task.state for task in found if task is not None] == [State.READY] * 3 + [State.CLAIMED] * 3 + [
+            State.REVOKED
+        ] * 3
         for session in list(view.all_sessions()):  # the worker that ran them is silent here, and is expired
             context = {"worker": session.worker, "last": session.last}
             draft = Draft(names.EXPIRED, encode_context("a", context), session.worker, session.partition)
@@ -181,3 +185,56 @@ def test_queue_of_other_partitions_is_refused_with_the_way_to_take_it() -> None:
             await importer.take(lines)
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (3, 2)])
+def test_checkpoints_stand_for_the_same_events(before: int, after: int) -> None:
+    async def test() -> None:
+        original, copy = MemoryLog(MemoryStore(before)), MemoryLog(MemoryStore(after))
+        journal, copied = jm.AsyncJournal(original), jm.AsyncJournal(copy)
+        for number in range(120):
+            await journal.append("order.paid", {"number": number}, f"order-{number % 17}")
+            if number % 40 == 20:
+                async with jm.AsyncJournalConsumer(journal, "order", checkpoint="billing") as consumer:
+                    for _ in range(15):
+                        await consumer.poll()
+                    await consumer.commit()
+                    offsets = consumer.cursor.offsets
+        await journal.append("consumer.checkpointed", {"name": "old", "cursor": offsets}, "old")
+        await relocated(copy, await lines_of(original))
+        for name in ("billing", "old"):
+            consumer = await jm.AsyncJournalConsumer(copied, "order", checkpoint=name).start()
+            await consumer.stop()
+            ahead = {event.context["number"] async for event in consumer if event is not None}
+            assert ahead >= set(range(45, 120)), "none is skipped"
+            if before == 1:
+                assert ahead == set(range(45, 120))
+        (billing, old) = await checkpoint_statuses(copied)
+        assert (billing.saved.name, old.saved.name) == ("billing", "old")
+        assert billing.lag is not None
+        assert billing.lag >= 75
+
+    asyncio.run(test())
+
+
+def test_parked_event_replayed_in_a_copy_is_parked_as_itself(tmp_path: Path) -> None:
+    def refuse(event: Any) -> None:
+        if event is not None and event.context["number"] % 10 == 7:
+            raise ValueError(f"not {event.context['number']}")
+
+    def consume(journal: jm.Journal) -> list[int]:
+        consumer = jm.JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
+        consumer.set_callback(refuse).start().stop()
+        consumer.join(30.0)
+        consumer.close()
+        held = journal.run(parked_events(journal.asynchronous, "billing"))
+        return [one.event["context"]["number"] for one in held]
+
+    with jm.Journal("memory://") as journal, jm.Journal("memory://?partitions=4") as copy:
+        journal.append_all([("order.paid", {"number": number}, f"order-{number}") for number in range(40)])
+        assert consume(journal) == [7, 17, 27, 37]
+        lines = journal.run(lines_of(journal.asynchronous.log))
+        copy.run(relocated(copy.run(copy.asynchronous.open()), lines))
+        for one in copy.run(parked_events(copy.asynchronous, "billing")):
+            copy.run(replay(copy.asynchronous, one, "ada@shop"))
+        assert sorted(consume(copy)) == [7, 17, 27, 37]
