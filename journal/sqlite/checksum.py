@@ -61,6 +61,11 @@ def is_whole(rows: Sequence[Stored], state: int) -> bool:
         return False
 
 
+def are_unchecked(rows: Sequence[Stored]) -> bool:
+    """Whether none of the rows has a checksum to be compared, and all hold records."""
+    return all(row[2] is None and isinstance(row[1], bytes) for row in rows)
+
+
 def judged(rows: Sequence[Stored], state: int) -> list[bytes]:
     """The records of rows, the damaged ones marked (`journal/damage.py`); `state` is that before the first of them."""
     records: list[bytes] = []

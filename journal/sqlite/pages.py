@@ -5,7 +5,7 @@ from zlib import adler32
 
 import apsw
 
-from .checksum import UNKNOWN, Stored, encoded, is_whole, judged, seed, state_behind
+from .checksum import UNKNOWN, Stored, are_unchecked, encoded, is_whole, judged, seed, state_behind
 
 # With the row before the page, of which the checksum is wanted.
 _PAGE: Final = (
@@ -49,7 +49,7 @@ def page(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[int
     """The positions and the records of up to `limit` rows behind position `offset`, the damaged ones marked."""
     rows, state = _stored(connection, offset, limit)
     positions = [row[0] for row in rows]
-    if not rows or positions[-1] - offset != len(rows) or is_whole(rows, state):
+    if not rows or positions[-1] - offset != len(rows) or is_whole(rows, state) or are_unchecked(rows):
         return positions, [row[1] for row in rows]
     # With a neighbour at each end, to tell a damaged checksum from a damaged record.
     wider, state = _stored(connection, max(offset - 1, 0), limit + 2)

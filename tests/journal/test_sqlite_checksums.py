@@ -4,6 +4,7 @@ import contextlib
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from zlib import adler32
 
@@ -15,6 +16,7 @@ from journeyman.journal import Cursor, DamagedRecord, Journal, blocking
 from journeyman.journal.damage import is_damaged
 from journeyman.journal.event import decode
 from journeyman.journal.limits import PAGE_EVENTS
+from journeyman.journal.sqlite import pages
 from journeyman.journal.sqlite.checksum import Stored, chained, is_whole, judged
 from journeyman.journal.sqlite.file import SCHEMA_VERSION
 from journeyman.journal.sqlite.log import SqliteLog
@@ -210,6 +212,26 @@ def test_a_file_of_version_1_is_upgraded_when_opened(tmp_path: Path) -> None:
     assert execute(path, "SELECT position, event FROM events")[:VERSION_1_EVENTS] == before
     sums = [stored for (stored,) in execute(path, "SELECT checksum FROM events")]
     assert [stored is not None for stored in sums] == [False] * VERSION_1_EVENTS + [True]
+
+
+def test_pages_without_checksums_are_not_judged_record_by_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    write_version_1(path)
+    with Journal(f"sqlite:///{path}", create=False) as journal:
+        judged_pages: list[int] = []
+
+        def counted(rows: Sequence[Stored], state: int) -> list[bytes]:
+            judged_pages.append(len(rows))
+            return judged(rows, state)
+
+        monkeypatch.setattr(pages, "judged", counted)
+        assert len(journal.read().events) == VERSION_1_EVENTS
+        assert not judged_pages
+        journal.append("order.sent")
+        assert len(journal.read().events) == VERSION_1_EVENTS + 1
+        assert judged_pages  # of one page that has both
 
 
 def test_what_a_process_of_version_1_appends_is_read(tmp_path: Path) -> None:
