@@ -43,14 +43,20 @@ class RowDecoder(Generic[T]):
 
     def decode(self, row: bytes | msgspec.Raw) -> T:
         """What is in `row`; `msgspec.MsgspecError` says why it is unreadable."""
-        text = row if isinstance(row, bytes) else bytes(row)
-        if len(text) > SHALLOW_BYTES and is_deeper(text, RECORD_DEPTH_MAX):
+        if len(row) > SHALLOW_BYTES and is_deeper(bytes(row), RECORD_DEPTH_MAX):
             raise msgspec.DecodeError(_TOO_DEEP)
         try:
-            try:
-                return self._decode(row)
-            except RecursionError:
-                return on_empty_stack(lambda: self._decode(row))
+            return self._decode(row)
+        except RecursionError:
+            return on_empty_stack(lambda: self._decode_anew(row))
+        except msgspec.MsgspecError:
+            raise
+        except _BAD as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+    def _decode_anew(self, row: bytes | msgspec.Raw) -> T:
+        try:
+            return self._decode(row)
         except msgspec.MsgspecError:
             raise
         except (*_BAD, RecursionError) as error:

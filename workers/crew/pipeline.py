@@ -78,7 +78,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
     @property
     def may_start(self) -> bool:
         """Whether the claim is still ours, and the lease certain to be."""
-        return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
+        return self.state.run.claim == self.claim and time.monotonic() < self.lease.start_until
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +111,16 @@ class Outcome(msgspec.Struct, gc=False):
 
 Tasks = Mapping[str, Task[Any, Any]]
 
+# How often this process, or one that it comes from, was forked off: two questions a task for its number cost more.
+_forks: Final = [0]
+
+
+def _note_fork() -> None:
+    _forks[0] += 1
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
 
 def run(job: Job, tasks: Tasks) -> Outcome:
     """Run a job to its outcome; nothing a task does escapes from here."""
@@ -124,9 +134,9 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     if not job.may_start:
         return unstarted(job)
     started = time.perf_counter()
-    task = tasks[job.state.name]
+    task = tasks[job.state.kind.name]
     message: Message | None = None
-    process = os.getpid()
+    forks = _forks[0]
     try:
         message = _message(job.row, job.prior_attempts)
         current = CURRENT.set(message)
@@ -134,13 +144,13 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
             result = await task.op(message)
         finally:
             CURRENT.reset(current)
-        if os.getpid() != process:
+        if _forks[0] != forks:
             end_fork(None)
         return _outcome(job, _succeeded(result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
-        if os.getpid() != process:
+        if _forks[0] != forks:
             end_fork(error)
         return _outcome(job, _failed(task, message, error, _milliseconds_since(started)))
 
@@ -165,15 +175,15 @@ def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
     if task is None:
         return _unknown(name)
     message: Message | None = None
-    process = os.getpid()
+    forks = _forks[0]
     try:
         message = _message(row, prior_attempts)
         result = contextvars.copy_context().run(_apart, task.op, message)
-        if os.getpid() != process:
+        if _forks[0] != forks:
             end_fork(None)
         return _succeeded(result, started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
-        if os.getpid() != process:
+        if _forks[0] != forks:
             end_fork(error)
         return _failed(task, message, error, _milliseconds_since(started))
 
@@ -255,16 +265,23 @@ def _succeeded(result: Any, started: float) -> Ending:
     return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % ((time.perf_counter() - started) * 1_000, encoded))
 
 
+# Of these `check_plain` has nothing to ask that the encoder does not refuse: a whole number of more than 64 bits.
+_PLAIN: Final = frozenset({type(None), bool, int, float, str})
+_SHALLOW_BYTES: Final = 2 * (CONTEXT_DEPTH_MAX - 1)
+
+
 class UnserialisableResult(TypeError):
     """The task has run, but what it returned cannot be stored."""
 
 
 def _encode_result(result: Any) -> bytes:
     try:
-        check_plain(result, "the result")
+        if type(result) not in _PLAIN:
+            check_plain(result, "the result")
         encoded = orjson.dumps(result)
-        if result is not None:
+        if len(encoded) > _SHALLOW_BYTES:
             refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)  # the outcome's context lies around it
+        if result is not None and encoded.find(b"null") >= 0:
             refuse_infinite(result, encoded)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserialisableResult(

@@ -47,7 +47,7 @@ def claim_entry(command: Claim, lease: Lease) -> Entry:
     """The claim of a task."""
     task: TaskState = command.task
     context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task.id), lease.encoded)
-    draft = Draft(names.CLAIMED, context, task.id, task.partition)
+    draft = Draft(names.CLAIMED, context, task.id, task.kind.partition)
     return Entry(draft, FactContext(task=task.id, worker=lease.worker), command)
 
 

@@ -35,7 +35,7 @@ from ..health.progress import Vitals
 from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, decide
 from ..rules.failure_detector import FailureDetector
 from ..rules.ready import ReadyTasks
-from ..rules.state import TaskState
+from ..rules.state import TaskKind, TaskState
 from ..rules.transitions import State
 from ..rules.view import TaskView
 from ..settings import Settings, Statistics
@@ -348,7 +348,7 @@ class Foreman:
     def _command_entry(self, command: Command) -> Entry:
         match command:
             case Claim(task):
-                return claim_entry(command, self._sessions[task.partition])
+                return claim_entry(command, self._sessions[task.kind.partition])
             case Join(partition):
                 slots = sum(lane.crew.size for lane in self._lanes.values())
                 return join_entry(command, self._sessions.fresh(partition), self.settings, self._tasks, slots)
@@ -388,14 +388,18 @@ class Foreman:
         claims = [(task, task.run.claim, task.run.attempts - 1) for task in claimed]
         rows = await self._submissions.of(claimed, [lane.ready for lane in self._lanes.values()])
         jobs: dict[str, list[Job]] = {}
+        kind: TaskKind | None = None
         for task, claim, prior_attempts in claims:
-            kind, row = task.kind, rows.get(task.id)
-            job = Job(task, self._sessions[kind.partition], claim, row or b"", prior_attempts)
-            mechanism = self._tasks[kind.name].mechanism
+            if task.kind is not kind:  # once for many tasks, as a rule
+                kind = task.kind
+                lease, mechanism = self._sessions[kind.partition], self._tasks[kind.name].mechanism
+            row = rows.get(task.id)
             if row is None:
-                self._lanes[mechanism].end(gone(job))
+                self._lanes[mechanism].end(gone(Job(task, lease, claim, b"", prior_attempts)))
+            elif mechanism in jobs:
+                jobs[mechanism].append(Job(task, lease, claim, row, prior_attempts))
             else:
-                jobs.setdefault(mechanism, []).append(job)
+                jobs[mechanism] = [Job(task, lease, claim, row, prior_attempts)]
         if not self._journal.log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
@@ -455,7 +459,7 @@ class Foreman:
         return task_name in self._tasks and self.settings.selection.serves(queue, task_name)
 
     def _add_ready(self, task: TaskState) -> None:
-        known = self._tasks.get(task.name)
+        known = self._tasks.get(task.kind.name)
         if known is not None:
             self._lanes[known.mechanism].ready.add(task)
 

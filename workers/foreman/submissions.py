@@ -29,7 +29,8 @@ class Submissions:
         tasks one by one reads them a page at a time.
         """
         kept = self._view.rows
-        found = {task.id: row for task in claimed if (row := kept.get(task.id)) is not None}
+        get = kept.get
+        found = {task.id: row for task in claimed if (row := get(task.id)) is not None}
         if len(found) == len(claimed):
             return found
         missing = [task for task in claimed if task.id not in found]

@@ -102,9 +102,9 @@ def _has_suspect(view: TaskView, situation: Situation) -> bool:
 def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]) -> list[Claim]:
     tasks = ready.take(free, situation.now, situation.monotonic)
     for task in tasks:
-        if task.partition not in joined:
+        if task.kind.partition not in joined:
             ready.add(task)  # its turn comes when the session there is open
-    return [Claim(task) for task in tasks if task.partition in joined and task.state is State.READY]
+    return [Claim(task) for task in tasks if task.kind.partition in joined and task.run.state is State.READY]
 
 
 def _beats(

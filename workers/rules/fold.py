@@ -313,7 +313,11 @@ class TaskFold:
         ended = self._ended.get(partition)
         if ended is None:
             ended = self._ended[partition] = EndedTasks()
-        ended.add(task_id, run.changed, run.state)
+        changed = run.changed
+        if changed >= ended.prune_at:
+            ended.add(task_id, changed, run.state)
+        else:
+            ended.ends[task_id] = changed if run.state is _SUCCEEDED else ~changed  # as `add` does
         if self.on_ended is not None:
             self.on_ended(task)
 
