@@ -187,8 +187,9 @@ class JournalDiverged(JournalError, ValueError):
         super().__init__(
             f"the cursor {partition}:{asked_offset} does not belong to this journal: {found}. The journal was restored "
             "from a copy or replaced; nothing was read or appended. "
-            f"{_common_moment(partition, common_offset, common_time)} Go on from there: with cursor= or since=, or, "
-            "where a checkpoint says so, with `journeyman consumers reset`."
+            f"{_common_moment(partition, common_offset, common_time)} Go on from there: with cursor= or since=; "
+            "where a checkpoint says where to begin, save that cursor in it: `journeyman consumers reset`, or "
+            "save() of one in a database of your own."
         )
         self.partition = partition
         self.asked_offset = asked_offset

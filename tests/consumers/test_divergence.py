@@ -147,6 +147,11 @@ def test_checkpoint_of_a_foreign_history_is_refused(tmp_path: Path) -> None:
         with pytest.raises(jm.JournalDiverged) as refused:
             jm.JournalConsumer(journal, checkpoint=jm.SqliteCheckpoint(own, "billing")).start()
         assert refused.value.common_offset == 10
+        checkpoint = jm.SqliteCheckpoint(own, "billing")
+        checkpoint.save(jm.Cursor({refused.value.partition: refused.value.common_offset}))
+        consumer = jm.JournalConsumer(journal, checkpoint=checkpoint).start()
+        assert [event.context["number"] for event in consumer.poll_batch()] == list(range(100, 150))
+        consumer.close()
     own.close()
 
 
