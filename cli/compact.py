@@ -17,6 +17,7 @@ from .moments import parse_moment
 from .opening import existing_journal
 from .options import JournalURL, Level, LogLevel, configure_logging
 from .screen import printable, when
+from .unreadable import tell_unreadable
 
 
 def compact_history(
@@ -70,6 +71,7 @@ def compact_history(
         begins = _begins(opened, planned)
         say = _print_json if as_json else _print
         say(opened.url, planned, done, begins)
+        tell_unreadable(planned.unreadable, as_json=as_json)
 
 
 def _begins(journal: Journal, planned: Plan) -> float | None:

@@ -12,15 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ..consumers.checkpoints.records import position_text
 from ..consumers.files.lines import in_one_line
 from ..journal.synchronous import Journal
 from ..workers.inspection.history import Step, TaskHistory, short_id, task_history
 from ..workers.inspection.past import cursor_at
-from ..workers.inspection.wording import error_in
+from ..workers.inspection.wording import error_in, number
 from ..workers.rules import names
 from ..workers.rules.transitions import State
 from ..workers.rules.view import Verdict
-from .failures import quiet_when_nobody_reads
+from .failures import flush, quiet_when_nobody_reads
 from .moments import parse_past
 from .opening import existing_journal
 from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
@@ -59,6 +60,22 @@ def history(
             _print_json(found)
         else:
             _print(found, console_for())
+        _tell_unreadable(found, as_json=as_json)
+
+
+def _tell_unreadable(found: TaskHistory, *, as_json: bool) -> None:
+    if not found.unreadable:
+        return
+    flush()
+    count, first = len(found.unreadable), position_text(found.unreadable[0])
+    if as_json:
+        print(orjson.dumps({"unreadable": count, "first": first}).decode(), file=sys.stderr)
+        return
+    print(
+        f"journeyman: {number(count, 'record')} of this task can not be read and {'is' if count == 1 else 'are'} left "
+        f"out, the first at {first}: see journeyman verify",
+        file=sys.stderr,
+    )
 
 
 def _read(journal: Journal, task: str, moment: float | None) -> TaskHistory:

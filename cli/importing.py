@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from ..consumers.files.importing import Imported, Importer
+from ..workers.inspection.wording import number
 from ..workers.relocation import Relocation
 from .failures import BadInput
 from .files import STANDARD, Source, reading
@@ -51,7 +52,7 @@ def import_lines(
         typer.Option(
             "--by-key",
             help="For an empty journal with another number of partitions: events go to the partition of their key, and "
-            "what tasks and workers say of positions is translated. Of a whole export.",
+            "what tasks, workers and checkpoints say of positions is translated. Of a whole export.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
@@ -99,8 +100,8 @@ def import_lines(
 
 
 def _reported(source: Source, report: Report) -> Iterator[bytes]:
-    for number, line in enumerate(source.lines):
-        if not number % _REPORT_LINES:
+    for at, line in enumerate(source.lines):
+        if not at % _REPORT_LINES:
             report(source.read(), source.size)
         yield line
 
@@ -120,4 +121,6 @@ def _say(done: Imported, file: str, url: str, *, as_json: bool) -> None:
         said += (
             f"; {done.restamped:,} got a later time, close behind the event before it, as times rise along this journal"
         )
+    if done.unreadable:
+        said += f"; {number(done.unreadable, 'record')} of the journal could not be read"
     print(said)

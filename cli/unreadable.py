@@ -5,7 +5,7 @@ import sys
 import orjson
 
 from ..journal.errors import UnreadableRecord
-from ..workers.inspection.wording import printable
+from ..workers.inspection.wording import number, printable
 from .failures import flush
 
 
@@ -34,3 +34,16 @@ class PassedOver:
         more = "1 record is no event and was" if self.count == 1 else f"{self.count:,} records are no events and were"
         sentence = f"{more} left out; the first stands at {position}: {self.first.reason}"
         print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+
+
+def tell_unreadable(count: int, *, as_json: bool = False) -> None:
+    """Say on stderr how many records of the journal a command could not read; nothing if it could read all."""
+    if not count:
+        return
+    flush()
+    if as_json:
+        print(orjson.dumps({"unreadable": count}).decode(), file=sys.stderr)
+        return
+    kind, were = ("is no event", "was") if count == 1 else ("are no events", "were")
+    left_out = f"{number(count, 'record')} {kind}, or not as tasks and workers write, and {were}"
+    print(f"journeyman: {left_out} left out", file=sys.stderr)

@@ -22,6 +22,7 @@ from .moments import parse_past
 from .opening import existing_journal
 from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
 from .screen import console_for, printable, when
+from .unreadable import tell_unreadable
 
 _COLUMNS_MAX: Final = 100  # longer lines of prose are tiring
 
@@ -52,19 +53,22 @@ def why(
     now = time.time()
     moment = parse_past(as_of, now)
     with existing_journal(journal) as opened, quiet_when_nobody_reads():
-        found, findings = _ask(opened, task, moment, now)
+        found, findings, unreadable = _ask(opened, task, moment, now)
         if as_json:
             _print_json(task, found, findings, moment or now)
         else:
             _print(found, findings, moment, console_for())
+        tell_unreadable(unreadable, as_json=as_json)
     if found is None:
         raise typer.Exit(EXIT_ENVIRONMENT)
 
 
-def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[TaskState | None, list[Finding]]:
+def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[TaskState | None, list[Finding], int]:
+    """The task, what there is to say of it, and how many records of the journal were left out."""
     found = journal.run(standing(journal.asynchronous, moment))
     evidence = journal.run(gather(journal.asynchronous, found, task))
-    return evidence.task, explain(found.view, task, now if moment is None else moment, evidence)
+    findings = explain(found.view, task, now if moment is None else moment, evidence)
+    return evidence.task, findings, found.view.unreadable
 
 
 def _print_json(task_id: str, task: TaskState | None, findings: Sequence[Finding], at: float) -> None:

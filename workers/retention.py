@@ -55,6 +55,7 @@ class Plan(NamedTuple):
     - `first`, `end`: what history there is.
     - `old`: where it is old enough to go; `before`: how much of that may go, `holds` what holds back the rest.
     - `lost_letters`: how many dead letters can not run again afterwards.
+    - `unreadable`: how many records are no events, or not as tasks and workers write them.
     """
 
     moment: float
@@ -64,6 +65,7 @@ class Plan(NamedTuple):
     before: Cursor
     holds: Sequence[Hold]
     lost_letters: int
+    unreadable: int = 0
 
     @property
     def events(self) -> int:
@@ -97,7 +99,7 @@ async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = 
             before[hold.partition] = max(hold.offset, bounds.first[hold.partition])
             holds = [each for each in holds if each.partition != hold.partition] + [hold]
     lost = sum(bounds.first[task.partition] <= task.submitted < before[task.partition] for task in now.dead.values())
-    return Plan(moment, bounds.first, bounds.end, old, Cursor(before), holds, lost)
+    return Plan(moment, bounds.first, bounds.end, old, Cursor(before), holds, lost, now.unreadable)
 
 
 async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) -> Cursor:

@@ -56,7 +56,7 @@ class Imported(msgspec.Struct):
 
     `added` events are new, `known` were there already. `restamped` were recorded with a later time than their own,
     as times rise along the journal where they are close to one another. `bad` lines were left out; `reasons` are those
-    of the first of them.
+    of the first of them. `unreadable` records of the journal are no events, and were not compared with.
     """
 
     lines: int = 0
@@ -64,6 +64,7 @@ class Imported(msgspec.Struct):
     known: int = 0
     restamped: int = 0
     bad: int = 0
+    unreadable: int = 0
     reasons: list[str] = msgspec.field(default_factory=list)
 
 
@@ -123,7 +124,7 @@ class Importer:
                     break
                 if offset == first > 0:
                     self._first_times[partition] = time_in(pages[0].rows[0]) or 0.0
-                self._seen.add_rows(partition, pages[0].rows)
+                self.done.unreadable += self._seen.add_rows(partition, pages[0].rows)
                 done += pages[0].next_offset - offset
                 offset = pages[0].next_offset
                 progress(done, everything)
@@ -284,11 +285,15 @@ class _Identities:
         self._ranges: dict[str, list[list[int]]] = {}
         self._highest: dict[tuple[int, str], int] = {}
 
-    def add_rows(self, partition: int, rows: Iterable[bytes]) -> None:
-        """Take note of records; those that are no events have no identity."""
+    def add_rows(self, partition: int, rows: Iterable[bytes]) -> int:
+        """Take note of records; returns how many are no events, and so have no identity."""
+        bad = 0
         for found in map(_identities.read, rows):
-            if found is not None and found.seq > 0:
+            if found is None:
+                bad += 1
+            elif found.seq > 0:
                 self.add(partition, found.writer, found.seq)
+        return bad
 
     def add(self, partition: int, writer: str, seq: int) -> None:
         """Take note of one event."""

@@ -60,12 +60,19 @@ def test_commands_pass_over_bad_records_and_count_them(run: Run, url: str, task:
     said("consumers")
     said("consumers", "--json")
     said("consumers", "parked", "kept")
-    said("why", task)
+    unreadable = json.loads(said("status", "--json").stdout)["totals"]["unreadable"]
+    counted = f"{unreadable:,} records are no events, or not as tasks and workers write, and were left out"
+    assert counted in said("why", task).stderr
     said("history", task)
     said("history", "poison")
-    said("why", "poison", "--json")
-    said("import", "all.jsonl", "--skip-bad")
-    said("compact", "--keep", "1d")
+    assert json.loads(said("why", "poison", "--json").stderr) == {"unreadable": unreadable}
+    imported = json.loads(said("import", "all.jsonl", "--skip-bad", "--json").stdout)
+    assert 0 < imported["unreadable"] <= told["unreadable"]
+    assert (
+        f"{imported['unreadable']:,} records of the journal could not be read"
+        in said("import", "all.jsonl", "--skip-bad").stdout
+    )
+    assert counted in said("compact", "--keep", "1d").stderr
 
 
 def test_worker_works_in_spite_of_bad_records(start: Start, url: str, task: str, shop: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 from journeyman.journal import Journal
+from journeyman.workers.index.index import task_index
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -48,3 +49,28 @@ def test_a_worker_logs_a_damaged_record_and_goes_on(run: Run, start: Start, dama
     assert "is damaged at 0:1: the checksum does not match" in log
     assert "the record at 0:1 is passed over: its checksum does not match" in log
     assert worker.returncode == 0
+
+
+def test_history_counts_what_was_damaged_since_it_was_indexed(run: Run, shop: Path, url: str) -> None:
+    def damage(position: int) -> None:
+        connection = apsw.Connection(str(shop / "shop.db"))
+        change = "UPDATE events SET event = replace(event, '\"t0\"', '\"t7\"') WHERE position = ?"
+        connection.execute(change, (position,))
+        connection.close()
+
+    with Journal(url) as journal:
+        journal.append("task.submitted", {"task": "t0", "task_name": "add", "queue": "default"}, key="t0")
+        journal.append("task.revoked", {"task": "t0"}, key="t0")
+        journal.append("order.paid")
+        journal.run(task_index(journal.asynchronous).catch_up())
+    assert "revoked" in run("history", "t0", "--journal", url).stdout
+    damage(2)
+    done = run("history", "t0", "--journal", url)
+    assert "waits for a worker" in done.stdout
+    assert "1 record of this task can not be read and is left out, the first at 0:1: see" in done.stderr
+    done = run("history", "t0", "--json", "--journal", url)
+    assert json.loads(done.stderr.splitlines()[-1]) == {"unreadable": 1, "first": "0:1"}
+    damage(1)
+    done = run("history", "t0", "--journal", url)
+    assert done.returncode == 1
+    assert "its record at 0:0 can not be read" in done.stderr

@@ -199,6 +199,7 @@ def test_checkpoints_stand_for_the_same_events(before: int, after: int) -> None:
                     for _ in range(15):
                         await consumer.poll()
                     await consumer.commit()
+                    assert consumer.cursor is not None
                     offsets = consumer.cursor.offsets
         await journal.append("consumer.checkpointed", {"name": "old", "cursor": offsets}, "old")
         await relocated(copy, await lines_of(original))

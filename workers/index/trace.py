@@ -34,7 +34,8 @@ Observer = Callable[[TaskView, int, bytes, Fact, Verdict | None], None]
 class Trace:
     """One task in the state after its events: `task` is None if none of them is its submission.
 
-    `rows` are the records that were applied, by offset, and `verdicts` what became of them.
+    `rows` are the records that were applied, by offset, and `verdicts` what became of them. `unreadable` are the
+    offsets of records that the index knows as the task's, and that are damaged since.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Trace:
         self.view = RememberingView()
         self.rows: dict[int, bytes] = {}
         self.verdicts: dict[int, Verdict] = {}
+        self.unreadable: list[int] = []
         # Whether the log has lost the task's submission and still holds later events of it.
         self.is_truncated = False
         self._sessions_of = sessions_of
@@ -134,6 +136,7 @@ async def read_trace(
             rows[offset], found[offset] = row, ending
     for offset in sorted(found):
         trace.apply(offset, rows[offset], found[offset])
+    trace.unreadable = [at for at, each in said.items() if each is None and at in rows and fact(rows[at]) is None]
     trace.is_truncated = trace.task is None and bool(found) and _lacks_submission(entries, snapshot)
     return trace
 

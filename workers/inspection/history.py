@@ -5,17 +5,18 @@ these are folded by `TaskView`, the same rules by which the workers decided; see
 are those that every worker reached, and the reading is as long as the task's own history.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ...journal.asynchronous import AsyncJournal
+from ...journal.cursor import Position
 from ...journal.event import Event, place, readable
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..index.entries import NOWHERE
 from ..index.index import Progress, Snapshot, task_index
 from ..index.records import rows_at
-from ..index.trace import read_trace, task_where_log_begins
+from ..index.trace import Trace, read_trace, task_where_log_begins
 from ..rules import names
 from ..rules.facts import Fact, FactContext, fact
 from ..rules.state import SessionState, TaskState
@@ -40,13 +41,15 @@ class Step(NamedTuple):
 class TaskHistory(NamedTuple):
     """A task and its steps, in log order; `hosts` are the hosts of its workers, where known.
 
-    With `is_truncated` retention has removed the first steps, its submission among them.
+    With `is_truncated` retention has removed the first steps, its submission among them. The records at the positions
+    `unreadable` are the task's and damaged, so they are no steps.
     """
 
     task: TaskState
     steps: list[Step]
     hosts: dict[str, str]
     is_truncated: bool = False
+    unreadable: Sequence[Position] = ()
 
     def final(self) -> Step | None:
         """The accepted step that brought a result or an error, the last of them; None if there is none yet."""
@@ -74,12 +77,19 @@ async def task_history(
         steps = _Steps(task_id, partition)
         trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, before=before)
     if trace.task is None:
-        raise UnknownTaskError(_unknown(journal.url, task_id, steps.kept, snapshot.first))
+        raise UnknownTaskError(_unknown(journal.url, task_id, trace, steps.kept, snapshot.first))
+    unreadable = [Position(partition, offset) for offset in trace.unreadable]
     hosts = await hosts_of(log, snapshot, steps.workers)
-    return TaskHistory(trace.task, steps.kept, hosts, trace.task.submitted < snapshot.first)
+    return TaskHistory(trace.task, steps.kept, hosts, trace.task.submitted < snapshot.first, unreadable)
 
 
-def _unknown(url: str, task_id: str, steps: list[Step], first: int) -> str:
+def _unknown(url: str, task_id: str, trace: Trace, steps: list[Step], first: int) -> str:
+    if trace.unreadable:
+        bad = f"{trace.partition}:{trace.unreadable[0]}"
+        return (
+            f"the journal {url} holds a task {task_id}, but its record at {bad} can not be read: `journeyman verify` "
+            "says what can be done"
+        )
     if steps:
         return f"the journal {url} holds {len(steps)} events of a task {task_id}, but not its submission" + (
             ": retention has removed it." if first else "."
