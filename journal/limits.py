@@ -296,6 +296,9 @@ assert KAFKA_STALL_SECONDS_MAX < KAFKA_SILENCE_SECONDS_MAX, "another broker is a
 
 # The task index: a batch is written when it has so many events; a look-up keeps fewer of them in memory.
 INDEX_BATCH_EVENTS: Final = 5_000
+# So many where the index is at least that far behind: ids that callers chose lie all over it, and the larger the batch,
+# the fewer times each of its pages is written.
+INDEX_LONG_BATCH_EVENTS: Final = 25_000
 # How long a writer of the index waits for another one, in seconds; then it goes on and tries again later.
 INDEX_BUSY_SECONDS_MAX: Final = 0.5
 # Whoever finds the index so many events behind says that it takes a while.

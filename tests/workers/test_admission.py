@@ -11,7 +11,9 @@ import pytest
 from journeyman.journal.blocking import run
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.workers.index import index as index_module
+from journeyman.workers.index.batch import Batch
 from journeyman.workers.index.index import TaskIndex, task_index
+from journeyman.workers.index.rows import Covered
 from journeyman.workers.index.store import Store
 from journeyman.workers.rules import names
 
@@ -91,6 +93,29 @@ def test_index_of_own_submissions_equals_one_made_of_the_log(journal: jm.Journal
     run(task_index(journal.asynchronous).catch_up())
     run(TaskIndex(journal.asynchronous, Store(str(tmp_path / "rebuilt-index"))).catch_up())
     assert rows_of(index_path(journal)) == rows_of(tmp_path / "rebuilt-index")
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_index_far_behind_is_filled_in_long_batches(
+    journal: jm.Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, written = jm.Broker(journal), []
+    broker.submit_all([charge(number) for number in range(13 * BATCH)], new=True)
+    run(TaskIndex(journal.asynchronous, Store(str(tmp_path / "short-index"))).catch_up())
+    monkeypatch.setattr(index_module, "INDEX_LONG_BATCH_EVENTS", 4 * BATCH)
+    monkeypatch.setattr(index_module, "PAGE_EVENTS", BATCH // 2)
+    write = Store.write
+
+    def noted(self: Store, batch: Batch, after: Covered) -> bool:
+        written.append(batch.events)
+        return write(self, batch, after)
+
+    monkeypatch.setattr(Store, "write", noted)
+    run(TaskIndex(journal.asynchronous, Store(str(tmp_path / "long-index"))).catch_up())
+    assert written[:2] == [4 * BATCH, 4 * BATCH]
+    assert max(written[2:]) < 2 * BATCH, "the last batches are short again"
+    assert sum(written) == 13 * BATCH
+    assert rows_of(tmp_path / "long-index") == rows_of(tmp_path / "short-index")
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -20,7 +20,7 @@ from ...journal.errors import HistoryTruncated
 from ...journal.event import Event
 from ...journal.fingerprint import fingerprint
 from ...journal.forking import tell_of_forks
-from ...journal.limits import INDEX_BATCH_EVENTS, INDEX_NEWS_EVENTS, PAGE_EVENTS
+from ...journal.limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, PAGE_EVENTS
 from ...journal.log import Bounds, Log, Sited
 from .batch import Batch
 from .entries import NOWHERE, Entry, SessionRow, judge
@@ -36,7 +36,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 _NAME: Final = "task index"
-# A batch that cannot be written, as another process writes, grows up to so many times its size; then it is given up.
+# A batch that cannot be written, as another process writes, grows by so many ordinary ones; then it is given up.
 _BATCHES_WAITING_MAX: Final = 4
 
 
@@ -207,7 +207,8 @@ class TaskIndex:
                 break  # what is left are repeats, which no reader is handed
             for page in pages:
                 batch.take(page)
-            if batch.events >= INDEX_BATCH_EVENTS:
+            is_far_behind = end - batch.next_offset >= INDEX_LONG_BATCH_EVENTS
+            if batch.events >= (INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS):
                 batch, covered = await self._flushed(log, batch, covered, bounds)
             if progress is not None:
                 progress(batch.next_offset - begun, everything)
@@ -217,7 +218,7 @@ class TaskIndex:
         """The batch that follows on `batch`, once that is written by this process or another."""
         if not await self._write(batch, covered):
             busy = await self._covered(log, batch.partition, bounds) == covered
-            if busy and batch.events < _BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
+            if busy and batch.events < INDEX_LONG_BATCH_EVENTS + _BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
                 return batch, covered  # another process writes just now: tried again with the next page
         return await self._next_batch(log, batch.partition, bounds)
 
