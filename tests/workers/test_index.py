@@ -177,12 +177,17 @@ def test_index_deleted_while_it_is_open_is_made_anew(journal: jm.Journal, path: 
     assert Store(f"{path}-index").covered(0).next_offset == 1
 
 
-def test_index_that_cannot_be_written_is_kept_by_the_reader(journal: jm.Journal, path: Path) -> None:
+def test_index_that_cannot_be_written_is_kept_by_the_reader(
+    journal: jm.Journal, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     Path(f"{path}-index").mkdir()
     submit(journal, "a")
     assert trace_of(journal, "a").task is not None
     run(task_index(journal.asynchronous).catch_up())
     assert list(Path(f"{path}-index").iterdir()) == []
+    warnings = [each.getMessage() for each in caplog.records if "cannot be used" in each.getMessage()]
+    assert len(warnings) == 1
+    assert "JOURNEYMAN_STATE" in warnings[0]
 
 
 def test_database_of_another_program_is_left_alone(journal: jm.Journal, path: Path) -> None:

@@ -256,7 +256,13 @@ class TaskIndex:
         except (NotOurs, OSError, apsw.Error) as error:
             if store.is_private:
                 raise
-            logger.info("the task index %s cannot be used (%s): this process makes its own", store.path, error)
+            logger.warning(
+                "the task index %s cannot be used (%s): this process reads the whole journal and keeps an index of its "
+                "own, as will each one that asks. Let them write there; for Kafka, name another directory: state= in "
+                "the URL, or JOURNEYMAN_STATE.",
+                store.path,
+                error,
+            )
             self._use_private()
             store.close()
             return work(self._store)
