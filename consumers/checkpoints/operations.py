@@ -124,10 +124,11 @@ async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) 
     log = await journal.open()
     bounds = await log.bounds()
     _check_target(bounds, to)
-    target = Cursor({**bounds.first, **saved.cursor, **to})
-    forward = {p: offset for p, offset in saved.cursor.items() if offset < target[p]}
-    backward = {p: offset for p, offset in target.items() if offset < saved.cursor.get(p, 0)}
-    again = await _count(log, backward, {p: saved.cursor[p] for p in backward}, saved.topic)
+    begun = {p: saved.cursor.get(p, first) for p, first in bounds.first.items()}  # as its consumer takes the cursor
+    target = Cursor({**begun, **to})
+    forward = {p: offset for p, offset in begun.items() if offset < target[p]}
+    backward = {p: offset for p, offset in target.items() if offset < begun[p]}
+    again = await _count(log, backward, {p: begun[p] for p in backward}, saved.topic)
     present = {p: max(offset, bounds.first[p]) for p, offset in forward.items()}
     skipped = await _count(log, present, target, saved.topic)
     return Move(saved, await marked(log, target), again.events, skipped.events, again.counted and skipped.counted)

@@ -132,6 +132,19 @@ def test_reset_says_what_it_means_before_and_after(run: Run, either: str) -> Non
         assert ahead(journal) == [0, 1, 2, 3, 4, 5]
 
 
+def test_checkpoint_of_other_partitions_is_reset(run: Run, url: str) -> None:
+    with jm.Journal(url) as journal:
+        fill(journal, *range(6))
+        context = {"name": "billing", "cursor": "0:2,3:9", "topic": "order"}
+        journal.append("consumer.checkpointed", context, key="billing")
+        done = run("consumers", "reset", "billing", "--to", "end", "--yes", "--json", "--journal", url)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert (said["again"], said["skipped"]) == (0, 4)
+        assert said["to"].startswith("0:7")
+        assert "," not in said["to"]
+
+
 def test_reset_to_a_time_goes_on_with_what_is_later(run: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         fill(journal, 0, 1, 2)
