@@ -15,7 +15,9 @@ from rich.text import Text
 from ..consumers.concrete import JournalConsumer
 from ..consumers.event import JournalEventBase
 from ..consumers.files.lines import in_one_line
-from .failures import quiet_when_nobody_reads
+from ..journal.cursor import Cursor
+from ..journal.errors import JournalError
+from .failures import BadInput, quiet_when_nobody_reads
 from .moments import parse_moment
 from .opening import existing_journal
 from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
@@ -34,6 +36,14 @@ def tail(
             help="Begin later than this: a time such as 2026-11-21T09:00 (local), seconds since the epoch, or a span "
             "back from now such as 10m, 2h, 3d.",
             show_default="the beginning",
+        ),
+    ] = None,
+    cursor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CURSOR",
+            help="Begin exactly there, such as at the cursor of `journeyman consumers --json`, or at 0:42.",
+            show_default=False,
         ),
     ] = None,
     topic: Annotated[
@@ -65,23 +75,53 @@ def tail(
 
     journeyman tail --topic task.failed --json --no-follow | jq -r .context.exception.text
 
+    journeyman tail --cursor "$(journeyman consumers --json | jq -r '.consumers[0].cursor')"
+
     Records that are no events, such as another program's, are left out, and counted on stderr at the end.
     Reading leaves no trace: any number of readers may follow one journal.
     """
     configure_logging(log_level)
+    if cursor is not None and since is not None:
+        raise BadInput("--cursor and --since both say where to begin: choose one")
     begin = parse_moment(since, time.time()) if since is not None else 0.0
+    place = _parsed(cursor) if cursor is not None else None
     printer: _Printer = _JSONLines() if as_json else _Lines()
     with existing_journal(journal) as opened, quiet_when_nobody_reads():
         passed_over = PassedOver()
         consumer = _Consumer(
-            opened, checked_topic(topic), since=begin, include_sentinel=True, key=key, on_bad_record=passed_over.add
+            opened,
+            checked_topic(topic),
+            since=begin,
+            cursor=place,
+            include_sentinel=True,
+            key=key,
+            on_bad_record=passed_over.add,
         )
-        consumer.start()
+        _start(consumer)
         try:
             _show(consumer, printer, follow=follow)
         finally:
             consumer.close()
             passed_over.tell(as_json=as_json)
+
+
+def _parsed(text: str) -> Cursor:
+    try:
+        cursor = Cursor.parse(text)
+    except ValueError as error:
+        raise BadInput(f"--cursor: {error}") from None
+    if not cursor:
+        raise BadInput("--cursor takes a place in each partition to be followed, such as 0:42; got none")
+    return cursor
+
+
+def _start(consumer: "_Consumer") -> None:
+    try:
+        consumer.start()
+    except JournalError:
+        raise
+    except ValueError as error:
+        raise BadInput(f"--cursor: {error}") from None
 
 
 class _Event(JournalEventBase):

@@ -64,6 +64,28 @@ def test_since_begins_later_than_a_time(run: Run, url: str, events: list[jm.Even
     assert len(_lines(run("tail", "--journal", url, "--json", "--no-follow", "--since", "1h"))) == len(events)
 
 
+def test_cursor_begins_exactly_there(run: Run, url: str, events: list[jm.Event]) -> None:
+    def tailed(*arguments: str) -> list[str]:
+        done = run("tail", "--no-follow", "--json", "--journal", url, *arguments)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line)["position"] for line in done.stdout.splitlines()]
+
+    everything = tailed()
+    assert tailed("--cursor", "0:1") == everything[1:]
+    assert tailed("--cursor", f"0:{len(events)}") == []
+    for cursor, status, complaint in (
+        ("teatime", 2, "--cursor:"),
+        ("", 2, "--cursor takes a place"),
+        ("3:1", 2, "not one of this journal"),
+        ("0:1000", 1, "does not belong to this journal: partition 0 ends at offset"),
+    ):
+        done = run("tail", "--no-follow", "--journal", url, "--cursor", cursor)
+        assert done.returncode == status, done.stderr
+        assert complaint in done.stderr
+    done = run("tail", "--no-follow", "--journal", url, "--cursor", "0:1", "--since", "1h")
+    assert "choose one" in done.stderr
+
+
 def test_lines_for_people_are_plain_in_a_pipe(run: Run, url: str, events: list[jm.Event]) -> None:
     done = run("tail", "--journal", url, "--no-follow")
     assert done.returncode == 0
