@@ -15,6 +15,7 @@ one without a `trim(before)` overrides that.
 
 from .suite_appending import AppendingConformance
 from .suite_conditions import ConditionsConformance
+from .suite_cursors import CursorsConformance
 from .suite_lifetime import LifetimeConformance
 from .suite_processes import ProcessConformance
 from .suite_reading import ReadingConformance
@@ -24,6 +25,11 @@ __all__ = ["LogConformance", "ProcessConformance"]
 
 
 class LogConformance(
-    AppendingConformance, ConditionsConformance, RepeatsConformance, ReadingConformance, LifetimeConformance
+    AppendingConformance,
+    ConditionsConformance,
+    RepeatsConformance,
+    ReadingConformance,
+    CursorsConformance,
+    LifetimeConformance,
 ):
     """All that one process can see of a log."""
