@@ -265,8 +265,7 @@ async def test_workers_work_before_between_and_behind_bad_records() -> None:
 
 async def succeeds(foreman: Foreman, message: jm.Message) -> None:
     def succeeded() -> bool:
-        task = foreman.view.find(message.uuid)
-        return task is not None and task.state is State.SUCCEEDED
+        return foreman.view.state_of(0, message.uuid) is State.SUCCEEDED
 
     await reached(succeeded, "the task to succeed", 60.0)
 
