@@ -9,7 +9,7 @@ from ...journal.event import Event, readable
 from ...journal.log import Log
 from ...journal.reading import RowDecoder
 from ..topic import Topic
-from .records import CONTROL_NAMES, Saved, saved_of, standing
+from .records import CONTROL_NAMES, REPLAYED, Saved, saved_of, standing
 
 _MARK: Final = b'"consumer.'
 _STEP_EVENTS: Final = 2_000
@@ -98,3 +98,30 @@ def _counts(row: bytes, topic: Topic, key: str | None, control: bool) -> bool:
     if not control and head.name in CONTROL_NAMES and topic.prefix.split(".")[0] != "consumer":
         return False
     return topic[head.name] and (key is None or head.key == key)
+
+
+async def concerns(log: Log, saved: Saved, partition: int, end: int) -> bool:
+    """Whether the consumer of a checkpoint may have something to read between its cursor and `end` in a partition.
+
+    Events of its topic, replays of what it has parked, and records that are no events; all, if its topic is not known.
+    """
+    if saved.topic is None:
+        return True
+    topic, offset = Topic(saved.topic), saved.cursor[partition]
+    while offset < end:
+        pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+        if not pages:
+            return False
+        page = pages[0]
+        for at, row in zip(page.offsets, page.rows, strict=True):
+            if at < end and _may_concern(row, topic, saved.name):
+                return True
+        offset = page.next_offset
+    return False
+
+
+def _may_concern(row: bytes, topic: Topic, name: str) -> bool:
+    head = _decoder.read(row)
+    if head is None:
+        return True
+    return (head.name == REPLAYED and head.key == name) or _counts(row, topic, None, control=False)

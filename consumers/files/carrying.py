@@ -2,16 +2,18 @@
 
 A checkpoint kept by the journal is an event; a consumer that has been silent for longer than history is kept would lose
 its place with it. A parked event waits for an operator, who may take longer than that. So the events that count are
-appended again before the old ones go.
+appended again before the old ones go. A checkpoint whose consumer has nothing to read in what goes is moved behind it,
+or its consumer would be refused although it misses nothing.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...journal.asynchronous import AsyncJournal
+from ...journal.cursor import Cursor
 from ...journal.log import Log
 from ..checkpoints.records import CHECKPOINTED, PARKED, Parked, ParkedEvents, Saved, Standing, saved_of
-from ..checkpoints.scan import control_events
+from ..checkpoints.scan import concerns, control_events
 
 
 class Carried(NamedTuple):
@@ -37,8 +39,11 @@ async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
             continue
         standing, held = await _control_state(log, partition, first, end)
         for saved in standing.values():
-            if saved.position.offset < limit and log.partition_of(saved.name) == partition:
-                await _carry_checkpoint(journal, saved, end)
+            if log.partition_of(saved.name) != partition:
+                continue
+            moved = await _moved_on(log, saved, before, bounds.first)
+            if saved.position.offset < limit or moved != saved.cursor:
+                await _carry_checkpoint(journal, saved, before, bounds.first, end)
                 checkpoints.append(saved.name)
         for one in held:
             if one.stands_at.offset < limit and log.partition_of(one.name) == partition:
@@ -60,13 +65,26 @@ async def _control_state(log: Log, partition: int, start: int, end: int) -> tupl
     return standing, [one for held in parked.parked.values() for one in held.values()]
 
 
-async def _carry_checkpoint(journal: AsyncJournal, saved: Saved, looked_to: int) -> None:
+async def _moved_on(log: Log, saved: Saved, before: Mapping[int, int], first: Mapping[int, int]) -> Cursor:
+    """The cursor of a checkpoint, behind what goes wherever its consumer has nothing to read there."""
+    cursor = dict(saved.cursor)
+    for partition, limit in before.items():
+        offset = cursor.get(partition, limit)
+        if first[partition] <= offset < limit and not await concerns(log, saved, partition, limit):
+            cursor[partition] = limit
+    marks = {each: mark for each, mark in saved.cursor.marks.items() if cursor[each] == saved.cursor[each]}
+    return Cursor(cursor, marks)
+
+
+async def _carry_checkpoint(
+    journal: AsyncJournal, saved: Saved, before: Mapping[int, int], first: Mapping[int, int], looked_to: int
+) -> None:
     """Append a checkpoint again; where its consumer wrote one meanwhile, that one once more, so that it counts."""
     log = await journal.open()
     while True:
         context = {
             "name": saved.name,
-            "cursor": str(saved.cursor),
+            "cursor": str(await _moved_on(log, saved, before, first)),
             "consumer": saved.consumer,
             "topic": saved.topic,
             "carried": True,
