@@ -15,7 +15,8 @@ from journeyman.consumers.checkpoints.operations import (
     plan_move,
 )
 from journeyman.consumers.checkpoints.records import Saved, standing
-from journeyman.journal import Cursor, Journal, Position
+from journeyman.consumers.files.carrying import carry
+from journeyman.journal import Cursor, HistoryTruncated, Journal, Position
 
 PATIENCE = 30.0
 
@@ -40,6 +41,24 @@ def move(journal: Journal, name: str, to: Cursor) -> Any:
 class Suite:
     def url(self, directory: Path) -> str:
         raise NotImplementedError
+
+    def test_consumer_that_misses_nothing_is_not_refused(self, tmp_path: Path) -> None:
+        with Journal(self.url(tmp_path)) as journal:
+            fill(journal, 1)
+            for topic in ("order", "thing"):
+                with JournalConsumer(journal, topic, checkpoint=f"of-{topic}") as consumer:
+                    if topic == "order":
+                        assert consumer.poll(PATIENCE) is not None
+                    consumer.commit()
+            fill(journal, 20, "thing.made")
+            end = journal.bounds().end
+            journal.run(carry(journal.asynchronous, end))
+            journal.run(journal.run(journal.asynchronous.open()).trim(end))
+            fill(journal, 2)
+            with JournalConsumer(journal, "order", checkpoint="of-order") as consumer:
+                assert ahead_of(consumer) == [0, 1]
+            with pytest.raises(HistoryTruncated):
+                JournalConsumer(journal, "thing", checkpoint="of-thing").start()
 
     def test_consumer_that_shares_a_checkpoint_is_told_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

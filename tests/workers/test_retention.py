@@ -12,7 +12,6 @@ from counting import Counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.consumers.checkpoint import JournalCheckpoint
-from journeyman.consumers.files.carrying import carry
 from journeyman.consumers.views.as_of import as_of
 from journeyman.consumers.views.replica import Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
@@ -172,36 +171,6 @@ def test_checkpoints_that_stand_nowhere_else_are_brought_forward(url: str) -> No
             assert (await journal.bounds()).first[0] == 7
             for name, place in (("silent", 2), ("busy", 9)):
                 assert await JournalCheckpoint(name).load(journal) == jm.Cursor({0: place})
-
-    asyncio.run(test())
-
-
-def test_consumer_that_misses_nothing_is_not_refused(url: str) -> None:
-    async def consumer_of(journal: jm.AsyncJournal, topic: str) -> jm.AsyncJournalConsumer:
-        return await jm.AsyncJournalConsumer(journal, topic, checkpoint=f"of-{topic}").start()
-
-    async def test() -> None:
-        async with jm.AsyncJournal(url) as journal:
-            await journal.append("order.paid", {"number": 1}, "one")
-            for topic in ("order", "thing"):
-                consumer = await consumer_of(journal, topic)
-                if topic == "order":
-                    assert await consumer.poll(60.0) is not None
-                await consumer.commit()
-                await consumer.aclose()
-            for number in range(20):
-                await journal.append("thing.made", {"number": number}, "one")
-            end = (await journal.bounds()).end
-            await carry(journal, end)
-            await journal.log.trim(end)
-            await journal.append("order.paid", {"number": 2}, "one")
-            consumer = await consumer_of(journal, "order")
-            found = await consumer.poll(60.0)
-            assert found is not None
-            assert found.context["number"] == 2
-            await consumer.aclose()
-            with pytest.raises(jm.HistoryTruncated):
-                await consumer_of(journal, "thing")
 
     asyncio.run(test())
 
