@@ -22,6 +22,7 @@ from journeyman.workers.crew.pipeline import (
     Job,
     Lease,
     Outcome,
+    copied,
     execute,
     failure,
     gone,
@@ -362,6 +363,18 @@ def test_context_variable_of_one_task_is_not_seen_by_the_next() -> None:
     before = [LOCALE.get(), decimal.getcontext().prec]
     assert [said(outcome_of(task))["result"] for _ in range(2)] == [before, before]
     assert [LOCALE.get(), decimal.getcontext().prec] == before
+
+
+def test_run_in_a_copied_context_leaves_the_original_alone() -> None:
+    def work() -> int:
+        decimal.getcontext().prec += 1
+        return decimal.getcontext().prec
+
+    task, imported = task_of(work), contextvars.Context()
+    imported.run(lambda: setattr(decimal.getcontext(), "prec", 50))
+    row = record(submission(task.generate(submit=False)), 1.0)[1]
+    endings = [execute("work", row, 0, {"work": task}, copied(imported)) for _ in range(2)]
+    assert [b'"result":51' in ending.detail for ending in endings] == [True, True]
 
 
 class Nameless(type):

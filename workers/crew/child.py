@@ -8,6 +8,7 @@ come to it all the same, from whoever signals all processes of a service, are th
 usual effect on what a task has started.
 """
 
+import contextvars
 import ctypes
 import os
 import signal
@@ -25,7 +26,7 @@ from ..signals import ignore_signals
 from ..task import Task
 from .group import Group
 from .permits import Permitted
-from .pipeline import execute
+from .pipeline import copied, execute
 from .reporting import Reporter
 from .wire import Assignment, Frames, Orders, Report, Reports, peak_bytes, report
 
@@ -49,6 +50,7 @@ class Child:
         """Run assignments for ever; the reading thread ends the process."""
         report(self._sock, Reports([], peak_bytes(), ready=True))
         reporter, ended = self._reporter, self._ended
+        imported = contextvars.copy_context()  # as the tasks' modules have left it
         since = 0.0
         while True:
             try:
@@ -60,7 +62,7 @@ class Child:
             number, name = assignment.number, assignment.name
             reporter.begin(number, name)
             started = time.perf_counter()
-            ending = execute(name, assignment.row, assignment.prior_attempts, self._tasks)
+            ending = execute(name, assignment.row, assignment.prior_attempts, self._tasks, copied(imported))
             now = time.perf_counter()
             if not ended:
                 since = started

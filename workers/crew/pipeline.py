@@ -164,11 +164,13 @@ def unstarted(job: Job) -> Outcome:
     return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
 
 
-def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
-    """Run the task `name` for the submission in `row`, to its ending.
+def execute(
+    name: str, row: bytes, prior_attempts: int, tasks: Tasks, context: contextvars.Context | None = None
+) -> Ending:
+    """Run the task `name` for the submission in `row` to its ending, in `context`: None for an empty one.
 
-    Each run has a copy of the calling thread's context variables: what a task sets there, the precision of `decimal`
-    for one, the next task does not see. A process that the task has forked ends where the task's function ends in it.
+    What a task sets there, the precision of `decimal` for one, the next task does not see. A process that the task has
+    forked ends where the task's function ends in it.
     """
     started = time.perf_counter()
     task = tasks.get(name)
@@ -178,7 +180,7 @@ def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
     forks = _forks[0]
     try:
         message = _message(row, prior_attempts)
-        result = contextvars.copy_context().run(_apart, task.op, message)
+        result = (context or contextvars.Context()).run(_run_as_current, task.op, message)
         if _forks[0] != forks:
             end_fork(None)
         return _succeeded(result, started)
@@ -188,13 +190,18 @@ def execute(name: str, row: bytes, prior_attempts: int, tasks: Tasks) -> Ending:
         return _failed(task, message, error, _milliseconds_since(started))
 
 
-def _apart(operation: Callable[[Message], Any], message: Message) -> Any:
-    """Run it with a `decimal` context of its own, too: a copy of the context variables holds the same object."""
+def _run_as_current(operation: Callable[[Message], Any], message: Message) -> Any:
     CURRENT.set(message)
+    return operation(message)
+
+
+def copied(context: contextvars.Context) -> contextvars.Context:
+    """A copy for one run, with a `decimal` context of its own: a plain copy holds the same, mutable one."""
+    copy = context.copy()
     decimal = sys.modules.get("decimal")
     if decimal is not None:
-        decimal.setcontext(decimal.getcontext().copy())
-    return operation(message)
+        copy.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
+    return copy
 
 
 def end_fork(error: BaseException | None) -> NoReturn:
