@@ -111,6 +111,7 @@ class FileIdentity:
     def condemn(self, reason: str) -> JournalGone:
         """Use this file no more: every comparison raises the error that is returned here."""
         self._condemned = reason
+        self.compared_at = 0.0  # so that no write relies on the last comparison
         self.forget_directory()
         return JournalGone(reason)
 
