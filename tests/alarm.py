@@ -1,5 +1,6 @@
 """A signal at any given moment: what its handler raises can strike between any two steps."""
 
+import ctypes
 import dis
 import re
 import signal
@@ -70,7 +71,8 @@ class Alarm:
         try:
             try:
                 try:
-                    sys.settrace(self._enter)
+                    _set[:] = [self]
+                    sys.settrace(_enter)
                     result = function()
                 finally:
                     sys.settrace(None)  # what came as it returned strikes here
@@ -90,18 +92,38 @@ class Alarm:
         if not self._over:
             raise self._error
 
-    def _enter(self, frame: FrameType, _what: str, _arg: object) -> Callable[..., Any] | None:
+    def enter(self, frame: FrameType) -> Callable[..., Any] | None:
+        """What traces a frame that begins; None if nothing does."""
         if self._left <= 0 or not frame.f_code.co_filename.startswith(self._within):
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
-        return self._count
+        return _count
 
-    def _count(self, frame: FrameType, what: str, _arg: object) -> Callable[..., Any]:
+    def count(self, frame: FrameType, what: str) -> None:
+        """Count a moment, and light the fuse if it is the one."""
         if what == "opcode" and frame.f_lasti in _moments(frame.f_code):
             self._left -= 1
             if not self._left:
                 sys.settrace(None)
                 burning: set[None] = set()
                 self._fuses = [_Fuse(burning, methodcaller("signal", each)) for each in self._signals]
-        return self._count
+
+
+# The alarm that is set. It is traced by these two functions and not by its own methods: with an error that is raised in
+# a traced frame CPython 3.11 may lose a reference to what traces it, and then calls a method that is gone.
+_set: list[Alarm] = []
+
+
+def _enter(frame: FrameType, _what: str, _arg: object) -> Callable[..., Any] | None:
+    return _set[0].enter(frame)
+
+
+def _count(frame: FrameType, what: str, _arg: object) -> Callable[..., Any]:
+    _set[0].count(frame, what)
+    return _count
+
+
+for _tracing in (_enter, _count):
+    for _ in range(100_000):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_tracing))
