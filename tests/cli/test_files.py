@@ -47,7 +47,15 @@ def test_out_and_in_again_packed_and_plain_gives_the_same_bytes(run: Run, shop: 
     done = run("import", "one.jsonl.gz", "--journal", copy)
     assert (done.returncode, done.stdout) == (0, f"imported 21 events from one.jsonl.gz into {copy}\n"), done.stderr
     done = run("import", "one.jsonl", "--journal", copy, "--json")
-    assert json.loads(done.stdout) == {"lines": 21, "added": 0, "known": 21, "restamped": 0, "bad": 0, "reasons": []}
+    assert json.loads(done.stdout) == {
+        "lines": 21,
+        "added": 0,
+        "known": 21,
+        "restamped": 0,
+        "bad": 0,
+        "unreadable": 0,
+        "reasons": [],
+    }
     run("export", "two.jsonl.gz", "--journal", copy)
     assert (shop / "two.jsonl.gz").read_bytes() == (shop / "one.jsonl.gz").read_bytes()
     assert gzip.decompress((shop / "two.jsonl.gz").read_bytes()) == (shop / "one.jsonl").read_bytes()

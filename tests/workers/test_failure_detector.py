@@ -3,7 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.journal.limits import LEASE_RECOVERY_SECONDS, LEASE_RENEWAL_FRACTION, WATCH_STEP_FRACTION
+from journeyman.journal.limits import (
+    LEASE_RECOVERY_SECONDS,
+    LEASE_RENEWAL_FRACTION,
+    WATCH_INTERVAL_SECONDS,
+    WATCH_STEP_FRACTION,
+)
 from journeyman.workers import Verdict
 from journeyman.workers.rules import names
 from journeyman.workers.rules.failure_detector import FailureDetector, SilentSession
@@ -290,18 +295,18 @@ def test_ended_session_is_forgotten() -> None:
 def test_living_session_is_never_expired(steps: list[str], step: float, lease: float) -> None:
     """A holder that shows itself within each lease of working time, and soon after each outage."""
     scene = Scene(lease)
+    most_of_a_block = max(lease * WATCH_STEP_FRACTION, 2 * WATCH_INTERVAL_SECONDS)  # counts as silence
     since_life = 0.0
     for what in steps:
-        seconds = step * lease
-        if what in ("block", "fail"):
-            getattr(scene, what)(5 * seconds)
-        elif what == "probe":
+        seconds = step * lease * (5 if what in ("block", "fail") else 1)
+        counted = {"fail": 0.0, "probe": 0.0, "block": min(seconds, most_of_a_block)}.get(what, seconds)
+        if what == "beat" or since_life + counted >= lease / 2:
+            scene.log.write(names.BEAT, worker=HOLDER)
+            since_life = 0.0
+            scene.observe()
+        if what == "probe":
             scene.probe()
         else:
-            if what == "beat" or since_life + seconds >= lease / 2:
-                scene.log.write(names.BEAT, worker=HOLDER)
-                since_life = 0.0
-                scene.observe()
-            scene.work(seconds)
-            since_life += seconds
+            getattr(scene, "work" if what == "beat" else what)(seconds)
+        since_life += counted
         assert scene.to_expire() == []
