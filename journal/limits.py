@@ -301,7 +301,7 @@ INDEX_BATCH_EVENTS: Final = 5_000
 INDEX_LONG_BATCH_EVENTS: Final = 25_000
 # How long a writer of the index waits for another one, in seconds; then it goes on and tries again later.
 INDEX_BUSY_SECONDS_MAX: Final = 0.5
-# Whoever finds the index so many events behind says that it takes a while.
+# A reader that finds the index so many events behind logs that catching up takes a while.
 INDEX_NEWS_EVENTS: Final = 500_000
 # How often a worker looks whether the index is behind, in seconds; it leaves it alone while more events than that come
 # between two looks, as long as it is not further behind than that.

@@ -1,7 +1,7 @@
 """Which event a cursor stands behind: the records read lately, kept until they have been handed out.
 
 A consumer hands out thousands of events for each cursor that it is asked for. So nothing is computed as events pass:
-the pages are kept by reference, and the record before a cursor is looked for when somebody asks.
+the pages are kept by reference, and the record before a cursor is looked for when the cursor is asked for.
 """
 
 from bisect import bisect_left

@@ -248,7 +248,7 @@ class WriterConnection:
             self._file.close(connection)
 
     def pause(self, timeout: float) -> bool:
-        """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
+        """Close the connection and allow no other until `resume`; False if one is in use for too long."""
         if not self.engine.acquire(timeout=timeout):
             return False
         self.disconnect()

@@ -40,7 +40,7 @@ def follow(url: str, count: int) -> None:
 
 
 def count(url: str, key: str, up_to: int) -> None:
-    """Count up a counter that others count up too: read it, and append the next number if nobody else has.
+    """Count up a counter that others count up too: read it, and append the next number if no other process has.
 
     Print each number with its offset once it is acknowledged, and how many attempts were refused at the end.
     """

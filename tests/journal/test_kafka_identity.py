@@ -95,7 +95,7 @@ def test_no_append_lands_in_a_topic_made_again(kafka_bootstrap: str, topic: str)
             await journal.append("order.paid", {"number": 0})
             await make_again(kafka_bootstrap, topic)
             with pytest.raises(jm.JournalGone, match="nothing is read from or appended to the new one"):
-                await journal.append("order.paid", {"number": 1})  # at once, before anybody has looked
+                await journal.append("order.paid", {"number": 1})  # at once, before the topic was looked at
             async with jm.AsyncJournal(url) as other:
                 assert dict((await other.bounds()).end) == {0: 0}
                 await other.append("order.paid", {"number": 2})

@@ -60,7 +60,7 @@ class World:
         self.random = random.Random(seed)
         # Apart, so that which tasks workers choose changes nothing else of the story.
         self.taste = random.Random(f"what the workers of world {seed} choose")
-        # Likewise: in some worlds the views forget soon what has ended, and somebody comes back to it.
+        # Likewise: in some worlds the views forget soon what has ended, and a producer comes back to it.
         self.memory = random.Random(f"what the views of world {seed} remember")
         self.forgetful = self.memory.random() < 0.35
         self.forgets_after = self.memory.choice([15, 40, 100]) if self.forgetful else ENDED_TASK_EVENTS

@@ -293,7 +293,7 @@ class TaskIndex:
         self._store.close()
 
     def after_fork_in_child(self) -> None:
-        """Whoever read or waited is in the parent."""
+        """Begin with locks of its own: the threads that read or waited are in the parent."""
         self._mutex = threading.Lock()
         self._building = None
         self._pending = {}

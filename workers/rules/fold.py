@@ -388,7 +388,7 @@ class TaskFold:
             self.suspects[task.id] = task
 
     def _clear(self, task: TaskState) -> None:
-        """It has ended by itself and its worker lived on, or somebody wants it to begin anew."""
+        """Clear the suspicion: the attempt has ended by itself and its worker lived on, or the task begins anew."""
         run = task.touched()
         run.expiries, run.suspect = 0, False
         self.suspects.pop(task.id, None)
