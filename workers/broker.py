@@ -1,7 +1,7 @@
 """The broker: submits messages to the journal, and takes them back."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from ..journal.errors import EventConflict
@@ -16,8 +16,9 @@ from .doubts import Doubts
 from .errors import MessageAlreadyExistsError
 from .lookup import task_lookup
 from .message import Message, encode_message
+from .pausing import pause_queue, resume_queue
 from .rules import names
-from .rules.facts import requeue_context
+from .rules.facts import dead_letter_context
 from .rules.transitions import State
 from .rules.view import Verdict
 
@@ -133,26 +134,47 @@ class Broker:
         self._doubts.forget(batch)
         return admission
 
-    def revoke(self, message: Message | str) -> Effect:
+    def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
 
-        Says what became of that: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task.
+        Says what became of that: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task. `by` and
+        `reason`, who does so and why, are written into the event, here and in the other calls that take them.
         """
         task_id = _id(message)
-        event = self.journal.append(names.REVOKED, {"task": task_id}, key=task_id)
+        event = self.journal.append(names.REVOKED, {"task": task_id, **signed(by, reason)}, key=task_id)
         return self._effect(task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
-    def requeue(self, message: Message | str) -> Effect:
+    def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Let a dead letter run again, its attempts forgotten.
 
         Says what became of that: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
         task_id = _id(message)
-        event = self.journal.run(self._append_requeued(task_id))
+        event = self.journal.run(self._append_about_dead(names.REQUEUED, task_id, signed(by, reason)))
         return self._effect(task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
 
-    async def _append_requeued(self, task_id: str) -> Event:
-        """Append it with what workers that have forgotten the dead letter need to take it up again.
+    def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
+        """Take a dead letter out of the dead letters for good: it cannot be requeued any more. Its history stays.
+
+        Says what became of that: `PURGED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
+        """
+        task_id = _id(message)
+        event = self.journal.run(self._append_about_dead(names.PURGED, task_id, signed(by, reason)))
+        return self._effect(task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
+
+    def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
+        """Have no worker claim tasks of that queue until it is resumed; what runs goes on. Durable.
+
+        A claim that a worker makes before it has read of the pause counts. False if the queue was paused already.
+        """
+        return bool(self.journal.run(pause_queue(self.journal.asynchronous, queue, signed(by, reason))))
+
+    def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
+        """Let workers claim tasks of that queue again; False if it was not paused."""
+        return bool(self.journal.run(resume_queue(self.journal.asynchronous, queue, signed(by, reason))))
+
+    async def _append_about_dead(self, name: str, task_id: str, told: Mapping[str, str]) -> Event:
+        """Append it with what workers that have forgotten the dead letter need to requeue or purge it.
 
         They cannot tell a dead letter from a task that has succeeded since: so only if nothing has happened to it since
         it was looked up.
@@ -162,10 +184,10 @@ class Broker:
             task, trace, end = await task_lookup(journal).find(task_id)
             row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
             if task is None or row is None:
-                return await journal.append(names.REQUEUED, {"task": task_id}, key=task_id)
+                return await journal.append(name, {"task": task_id, **told}, key=task_id)
             with suppress(EventConflict):
-                context = requeue_context(row, task.submitted)
-                return await journal.append(names.REQUEUED, context, key=task_id, expected=end)
+                context = {**dead_letter_context(row, task.submitted), **told}
+                return await journal.append(name, context, key=task_id, expected=end)
 
     def _effect(self, task_id: str, event: Event, taken: Disposition, refused: Disposition) -> Effect:
         """What the log has decided about the event, as of a moment after it."""
@@ -223,6 +245,11 @@ def check_journal(journal: object, taker: str) -> None:
 
 def _id(message: Message | str) -> str:
     return message if isinstance(message, str) else message.uuid
+
+
+def signed(by: str | None, reason: str | None) -> dict[str, str]:
+    """What an event says of who asked for it, and why, as far as it is known."""
+    return {name: said for name, said in (("by", by), ("reason", reason)) if said}
 
 
 def submission(message: Message) -> Draft:

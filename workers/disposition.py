@@ -8,11 +8,12 @@ from ..journal.event import Event
 
 
 class Disposition(Enum):
-    """What became of a `revoke` or `requeue`."""
+    """What became of a `revoke`, `requeue` or `purge`."""
 
     REVOKED = "revoked"
     ALREADY_ENDED = "already ended"
     REQUEUED = "requeued"
+    PURGED = "purged"
     NOT_A_DEAD_LETTER = "not a dead letter"
     UNKNOWN = "unknown"
 
@@ -30,4 +31,4 @@ class Effect(NamedTuple):
 
     def __bool__(self) -> bool:
         """Whether the event took effect."""
-        return self.disposition in (Disposition.REVOKED, Disposition.REQUEUED)
+        return self.disposition in (Disposition.REVOKED, Disposition.REQUEUED, Disposition.PURGED)

@@ -24,7 +24,9 @@ from .rules.view import TaskView, Verdict
 _FOREIGN: Final = FactContext()
 # A claim that no task has: what was refused before is refused again.
 _NO_CLAIM: Final = -2
-_ENDED: Final = frozenset({names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED})
+_ENDED: Final = frozenset(
+    {names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED, names.PURGED}
+)
 _OWN: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
 
 
@@ -55,6 +57,8 @@ class Relocation:
             yield from self._place_task(line, said, origin, accepted=accepted)
         elif line.name in names.WORKER_EVENTS:
             yield from self._place_worker(line, said, origin, accepted=accepted)
+        elif line.name in names.QUEUE_EVENTS and accepted:
+            yield from self._place_everywhere(line, said, origin.partition)
         else:
             partition = self._partition_of(line.key) if line.key is not None else self._home(origin.partition)
             yield self._put(self._checkpoint(line, partition), partition, said, origin.partition)
@@ -66,6 +70,13 @@ class Relocation:
         context = msgspec.json.decode(line.context)
         changes = self._checkpoints.translated(line.key, context, self._origin.partition, partition)
         return _changed(line, changes) if changes else line
+
+    def _place_everywhere(self, line: Line, said: FactContext, source: int) -> Iterator[Placed]:
+        """An event about a queue stands in each partition: those of the original are not those of the copy."""
+        home = self._home(source)
+        for partition in self._ends:
+            shown = line if partition == home else _copied(line, partition, line)
+            yield self._put(shown, partition, said, source)
 
     def _home(self, partition: int) -> int:
         """Where a session, and what has no key, of a partition of the original goes."""
@@ -95,7 +106,7 @@ class Relocation:
             self._claims[task] = (old, new)
         elif name in _ENDED:
             self._claims.pop(task, None)
-            if name in (names.SUCCEEDED, names.REVOKED):
+            if name in (names.SUCCEEDED, names.REVOKED, names.PURGED):
                 self._submitted.pop(task, None)
 
     # -- sessions ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from journeyman.workers import Message, TaskView
 from journeyman.workers.broker import submission
 from journeyman.workers.crew import pipeline
 from journeyman.workers.rules import ended, fold, names
-from journeyman.workers.rules.facts import requeue_context
+from journeyman.workers.rules.facts import dead_letter_context
 from journeyman.workers.rules.selection import Selection
 
 from .log import SimulatedLog
@@ -187,7 +187,7 @@ class World:
         if self.faults and book is not None and book.state == "failed":
             rows = [landed.row for landed in self.log.partitions[place]]
             at = max(at for at, row in enumerate(rows) if b'"task.submitted"' in row and b'"%b"' % task.encode() in row)
-            context = orjson.dumps(requeue_context(rows[at], at))
+            context = orjson.dumps(dead_letter_context(rows[at], at))
             self._say(Draft(names.REQUEUED, context, task, place), lambda: None)
 
     def _place(self, task: str) -> int:

@@ -118,6 +118,36 @@ def test_what_was_refused_lost_and_taken_over_is_counted() -> None:
     assert (totals.submitted, totals.claimed, totals.revoked, totals.succeeded) == (2, 1, 1, 0)
 
 
+@pytest.mark.parametrize("how", ["retried", "requeued", "interrupted", "left"])
+def test_claim_after_another_return_is_no_takeover(how: str) -> None:
+    story = Story()
+    story.joined("w")
+    story.joined("v")
+    story.submitted("t", max_retries=3)
+    claim = story.claimed("t", "w")
+    if how == "left":
+        story.tell("worker.left", worker="w")
+    elif how == "requeued":
+        story.tell("task.failed", task="t", worker="w", claim=claim)
+        story.tell("task.requeued", task="t")
+    else:
+        story.tell(f"task.{how}", task="t", worker="w", claim=claim)
+    story.claimed("t", "v")
+    assert overview(story.view, 1_010.0).totals.takeovers == 0
+
+
+def test_takeover_is_counted_once_though_the_task_is_given_back_again() -> None:
+    story = Story()
+    for worker in "wvu":
+        story.joined(worker)
+    story.submitted("t")
+    story.tell("worker.expired", worker="w", last=story.claimed("t", "w"), by="v")
+    claim = story.claimed("t", "v")
+    story.tell("task.interrupted", task="t", worker="v", claim=claim)
+    story.claimed("t", "u")
+    assert overview(story.view, 1_010.0).totals.takeovers == 1
+
+
 def test_totals_count_tasks_that_the_view_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 2)
     monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 2)

@@ -34,6 +34,8 @@ EXPECTED: dict[tuple[State, str], tuple[State, Callable[[int], int]]] = {
     (C, "handed back"): (R, lambda attempts: attempts - 1),
     (S, "task.collected"): (S, lambda attempts: attempts),
     (F, "task.requeued"): (R, lambda attempts: 0),
+    (U, "task.purged"): (X, lambda attempts: attempts),
+    (F, "task.purged"): (X, lambda attempts: attempts),
 }
 TOKEN_EVENTS = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.PROGRESSED)
 ALL_PAIRS = [pytest.param(state, event, id=f"{state.name}-{event}") for state in State for event in EVENTS]
@@ -67,7 +69,7 @@ def happens(log: Ledger, event: str) -> Verdict:
     if event in (RETURNED, EXHAUSTED):
         return log.expire(WORKER, by=OTHER)
     claim = task.claim if task is not None else 0
-    carried = {"offset": 0, "at": 1.5, "task_name": "work"} if event == names.REQUEUED else None
+    carried = {"offset": 0, "at": 1.5, "task_name": "work"} if event in (names.REQUEUED, names.PURGED) else None
     more = {} if carried is None else {"submission": carried}
     return log.write(event, task=TASK, task_name="work", worker=WORKER, claim=claim, due=12.5, **more)
 

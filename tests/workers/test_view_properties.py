@@ -12,7 +12,7 @@ from journeyman.journal.limits import TASK_ID_CHARS_MAX
 from journeyman.journal.log import Page
 from journeyman.workers import State, TaskState, TaskView, Verdict
 from journeyman.workers.rules import ended, fold, names
-from journeyman.workers.rules.facts import FactContext, read_context, requeue_context
+from journeyman.workers.rules.facts import FactContext, dead_letter_context, read_context
 from journeyman.workers.rules.remembering import RememberingView
 from ledger import Ledger, picture
 
@@ -423,7 +423,7 @@ def forgotten_letter(monkeypatch: pytest.MonkeyPatch) -> tuple[Ledger, dict[str,
         log.claim(task, "w")
         log.end_attempt(names.FAILED, task, "w")
     assert list(log.view.dead) == ["b"]
-    return log, requeue_context(log.rows[1], 1)
+    return log, dead_letter_context(log.rows[1], 1)
 
 
 def test_forgotten_dead_letter_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,9 +462,9 @@ def test_requeue_of_what_was_never_counted_counts_it() -> None:
 
 
 @pytest.mark.parametrize("row", [b"", b'{"timestamp":1.0,"name":"order.paid","context":{"task":"t"}}'])
-def test_requeue_context_wants_a_submission(row: bytes) -> None:
+def test_dead_letter_context_wants_a_submission(row: bytes) -> None:
     with pytest.raises(ValueError, match=r"at offset 5 was expected to be a task\.submitted"):
-        requeue_context(row, 5)
+        dead_letter_context(row, 5)
 
 
 def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,7 +254,7 @@ class Foreman:
             if task.run.state is State.READY:
                 self._add_ready(task)
         self.view.on_ready = self._add_ready
-        self.view.on_sessions = self._sessions.note_change
+        self.view.on_sessions = self.view.on_queues = self._sessions.note_change
 
     def _joined(self) -> bool:
         return self._draining_since is not None or self._sessions.all_live()
@@ -464,7 +464,8 @@ class Foreman:
             self._lanes[known.mechanism].ready.add(task)
 
     def _share_work_anew(self) -> None:
-        """The set of workers has changed: whose turn a task is, is decided anew."""
+        """The set of workers, or of paused queues, has changed: what may be claimed by which is decided anew."""
         self._sessions.changed = False
         for lane in self._lanes.values():
             lane.ready.set_workers(self._sessions.workers, self.view.sessions)
+            lane.ready.set_paused(self.view.paused)

@@ -15,7 +15,7 @@ logger = logging.getLogger("journeyman.worker")
 class OwnSessions:
     """One for each of `partitions`, as soon as the log says so: `view` is what the log says.
 
-    `changed` is set when the set of sessions, own ones or others', is not the same as before; by whoever learns it.
+    `changed` is set when the set of sessions, own ones or others', or of paused queues is not the same as before.
     """
 
     def __init__(self, view: TaskView, partitions: Iterable[int]) -> None:
@@ -28,7 +28,7 @@ class OwnSessions:
         return self._leases[partition]
 
     def note_change(self) -> None:
-        """Sessions have begun or ended."""
+        """Sessions have begun or ended, queues were paused or resumed."""
         self.changed = True
 
     @property

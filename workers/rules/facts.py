@@ -16,7 +16,7 @@ from .selection import Selection
 
 
 class Carried(msgspec.Struct, gc=False):
-    """What a `task.requeued` carries of its task's submission, for a fold that has forgotten the task.
+    """What `task.requeued` and `task.purged` carry of the submission, for a fold that has forgotten the task.
 
     `offset` is where the submission stands, in the partition of the event, `at` its time.
     """
@@ -47,7 +47,7 @@ class TaskContext(msgspec.Struct, gc=False):
 
 
 class FactContext(TaskContext, gc=False):
-    """What the fold needs of any context: besides tasks, what workers say when they join and when they judge."""
+    """What the fold needs of any context: besides tasks, what workers say when they join and judge, and of queues."""
 
     by: str = ""
     last: Whole = -1
@@ -60,6 +60,7 @@ class FactContext(TaskContext, gc=False):
     queues: tuple[str, ...] | None = None
     selection: Selection | None = None
     slots: Whole = 0
+    queue_name: str = ""
 
 
 class TaskFact(msgspec.Struct, gc=False):
@@ -142,10 +143,11 @@ def _foreign(row: bytes, kind: type[_Kind]) -> _Kind | None:
     return None if said is None or said.name in _OWN_NAMES else kind(said.timestamp, said.name)
 
 
-def requeue_context(row: bytes, offset: int) -> dict[str, Any]:
-    """The context of the `task.requeued` for the task whose submission is the record `row` at `offset`.
+def dead_letter_context(row: bytes, offset: int) -> dict[str, Any]:
+    """The context of an event about the dead letter whose submission is the record `row` at `offset`.
 
-    With it a fold that has forgotten the dead letter takes it up again. `ValueError` if the record is no submission.
+    With it a fold that has forgotten the dead letter requeues or purges it all the same. `ValueError` if the record is
+    no submission.
     """
     said = _task_facts.read(row)
     if said is None or said.name != names.SUBMITTED or not said.context.task:

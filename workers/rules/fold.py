@@ -14,7 +14,7 @@ from . import names
 from .ended import EndedTasks
 from .facts import Carried, FactContext, TaskContext
 from .rows import ROW_OVERHEAD_BYTES, KeptRows
-from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
+from .state import UNTOUCHED, KindKey, PausedQueue, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
 
 
@@ -37,6 +37,7 @@ _SUBMITTED: Final = names.SUBMITTED
 _RETRIED: Final = names.RETRIED
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
+_QUEUE_NAMES: Final = frozenset(names.QUEUE_EVENTS)
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
 _KINDS_MAX: Final = 4_096
@@ -44,13 +45,13 @@ _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREI
 
 
 class TaskFold:
-    """All tasks that are alive, the dead letters, the live sessions, and where tasks have ended of late.
+    """All tasks that are alive, the dead letters, the live sessions, paused queues, and where tasks have ended of late.
 
     - `keeps(task_name, queue)` tells of which waiting tasks the submissions are kept, as far as the limits of
       `KeptRows` allow; None for none. The view of a worker keeps those of the tasks that it runs.
     - `on_ready(task)` is called whenever a task becomes ready, for those who pick from them.
     - `on_ended(task)` is called whenever a task has succeeded or was revoked: the view itself forgets all but its end.
-    - `on_sessions()` is called whenever the set of sessions changes.
+    - `on_sessions()` is called whenever the set of sessions changes, `on_queues()` whenever that of paused queues does.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class TaskFold:
         on_ready: Callable[[TaskState], None] | None = None,
         on_sessions: Callable[[], None] | None = None,
         on_ended: Callable[[TaskState], None] | None = None,
+        on_queues: Callable[[], None] | None = None,
     ) -> None:
         self.live: dict[str, TaskState] = {}
         self.dead: dict[str, TaskState] = {}
         self.sessions: dict[int, dict[str, SessionState]] = {}
+        self.paused: dict[int, dict[str, PausedQueue]] = {}  # by partition and queue
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`; `failed` are those dead now.
         self.submitted = 0
@@ -84,6 +87,7 @@ class TaskFold:
         self.on_ready = on_ready
         self.on_sessions = on_sessions
         self.on_ended = on_ended
+        self.on_queues = on_queues
 
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, if it is alive or a known dead letter."""
@@ -209,24 +213,33 @@ class TaskFold:
         if name == names.COLLECTED and ended is not None and ended.ends.get(task_id, -1) >= 0:
             return _ACCEPTED
         carried = context.submission
-        if name != names.REQUEUED or carried is None:
+        if carried is None or name not in (names.REQUEUED, names.PURGED):
             return self._refuse(name)
         if len(task_id) > TASK_ID_CHARS_MAX or not 0 <= carried.offset < offset:
             return _REFUSED
         if ended is not None and ended.refuse(task_id, offset):  # last, since it forgets what it no longer refuses
             return self._refuse(name)
-        self._take_up(task_id, carried, partition, offset, timestamp)
+        task = self._forgotten(task_id, carried, partition, offset, timestamp)
+        if name == names.PURGED:
+            task.run.state = State.REVOKED
+            self._finish(task)
+        else:
+            self._take_up(task)
         return _ACCEPTED
 
-    def _take_up(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> None:
-        """Let a dead letter run again that the view has forgotten, or never known."""
+    def _forgotten(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> TaskState:
+        """A dead letter that the view has forgotten, or never known, as it is when it leaves the dead letters."""
         key = (carried.task_name, carried.queue, carried.priority, carried.max_retries, partition)
         run = RunState(_READY, offset, timestamp)
-        self.live[task_id] = task = TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
         if self.failed > len(self.dead):
             self.failed -= 1
         else:
             self.submitted += 1  # it was not counted when it was submitted and failed
+        return TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
+
+    def _take_up(self, task: TaskState) -> None:
+        """Let a dead letter run again that the view had forgotten."""
+        self.live[task.id] = task
         if self.on_ready is not None:
             self.on_ready(task)
 
@@ -255,7 +268,8 @@ class TaskFold:
         if run is UNTOUCHED:
             task.run = RunState(_CLAIMED, offset, timestamp, 1, offset, worker)
         else:
-            if run.worker and run.worker != worker:
+            if run.expired:
+                run.expired = False
                 self.takeovers += 1
             run.state = _CLAIMED
             run.worker = worker
@@ -277,12 +291,12 @@ class TaskFold:
             self._clear(task)
         if to is run.state:
             return
+        if run.state is _FAILED:
+            del self.dead[task.id], self._dead_order[task.kind.partition][task.id]
+            self.failed -= 1
         run.state, run.changed, run.changed_at = to, offset, timestamp
         if to is _READY:
             run.claim = -1
-            if self.dead.pop(task.id, None) is not None:
-                del self._dead_order[task.kind.partition][task.id]
-                self.failed -= 1
             self.live[task.id] = task
             if self.on_ready is not None:
                 self.on_ready(task)
@@ -326,7 +340,7 @@ class TaskFold:
         if session is not None and name != names.EXPIRED:
             session.last = offset  # any event of a session is a sign of life, a foreign one too
         if name not in _WORKER_NAMES:
-            return _FOREIGN
+            return self._move_queue(name, context.queue_name, partition, offset, timestamp)
         if not context.worker:
             return self._unreadable()
         if name == names.JOINED:
@@ -382,6 +396,7 @@ class TaskFold:
         """Its worker has fallen silent while it had the task; some task of those that it had may be the reason."""
         run = task.touched()
         run.expiries += 1
+        run.expired = True
         last = task.max_retries is not None and run.attempts >= task.max_retries
         run.suspect = last or run.expiries > 1
         if run.suspect:
@@ -392,6 +407,28 @@ class TaskFold:
         run = task.touched()
         run.expiries, run.suspect = 0, False
         self.suspects.pop(task.id, None)
+
+    def _move_queue(self, name: str, queue: str, partition: int, offset: int, timestamp: float) -> Verdict:
+        """Pause or resume a queue in the event's partition.
+
+        Which claims are accepted does not depend on it: a worker that has read of the pause claims nothing more.
+        """
+        if name not in _QUEUE_NAMES or not queue:
+            return _FOREIGN
+        paused = self.paused.setdefault(partition, {})
+        if (name == names.PAUSED) == (queue in paused):
+            return _REFUSED
+        if name == names.PAUSED:
+            paused[queue] = PausedQueue(offset, timestamp)
+        else:
+            del paused[queue]
+        if self.on_queues is not None:
+            self.on_queues()
+        return _ACCEPTED
+
+    def is_paused(self, partition: int, queue: str) -> bool:
+        """Whether no worker is to claim tasks of that queue in that partition."""
+        return queue in self.paused.get(partition, ())
 
     def _sessions_changed(self) -> None:
         if self.on_sessions is not None:

@@ -12,11 +12,15 @@ PROGRESSED: Final = "task.progressed"
 REVOKED: Final = "task.revoked"
 REQUEUED: Final = "task.requeued"
 COLLECTED: Final = "task.collected"
+PURGED: Final = "task.purged"
 
 JOINED: Final = "worker.joined"
 BEAT: Final = "worker.beat"
 LEFT: Final = "worker.left"
 EXPIRED: Final = "worker.expired"
+
+PAUSED: Final = "queue.paused"
+RESUMED: Final = "queue.resumed"
 
 TASK_EVENTS: Final = (
     SUBMITTED,
@@ -29,8 +33,10 @@ TASK_EVENTS: Final = (
     REVOKED,
     REQUEUED,
     COLLECTED,
+    PURGED,
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
+QUEUE_EVENTS: Final = (PAUSED, RESUMED)
 
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"

@@ -11,6 +11,9 @@ that waits.
 A task that may have ended its workers, a suspect, is let in alone: while the worker has one, others are set aside when
 they are reached, and come back one by one to the front of their level.
 
+Of a queue that is paused nothing is taken: its tasks are put on hold as they are reached, and filed anew when it is
+resumed.
+
 Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
 the living, so that a reader that never picks does not leak.
 """
@@ -18,7 +21,7 @@ the living, so that a reader that never picks does not leak.
 import heapq
 import itertools
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ...journal.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .delayed import Delayed
@@ -53,6 +56,8 @@ class ReadyTasks:
         self.steal_delay = STEAL_DELAY_SECONDS  # to be set by who knows how long a claim takes at present
         self.lets_suspect_in = True  # to be set before each take: whether the worker has no suspect yet
         self._aside: list[tuple[int, int, int, int, TaskState]] = []
+        self._paused: dict[int, frozenset[str]] = {}
+        self._on_hold: list[TaskState] = []
         self._knows = knows
         self._serves = selection.serves if selection.queues is not None else None
         self._ranks: Ranks | None = selection.ranks()
@@ -158,6 +163,13 @@ class ReadyTasks:
             self._share()
             self._place_anew()
 
+    def set_paused(self, paused: Mapping[int, Collection[str]]) -> None:
+        """Take note of which queues are paused, by partition; what waits in others is filed anew."""
+        before = self._paused
+        self._paused = {place: frozenset(queues) for place, queues in paused.items() if queues}
+        if any(queues - self._paused.get(place, frozenset()) for place, queues in before.items()):
+            self._place_anew()
+
     def look_for_absent(self, sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
         """Take the turns from those who let one pass and were silent since, and give them back to who shows up again.
 
@@ -188,6 +200,7 @@ class ReadyTasks:
         self._levels.clear()
         self._order.clear()
         self._orders.clear()
+        self._on_hold.clear()
         self._entries = 0
         for task in sorted(waiting, key=lambda task: task.submitted):
             if task.run.state is _READY:
@@ -196,6 +209,7 @@ class ReadyTasks:
     def _all_entries(self) -> Iterable[TaskState]:
         for level in self._levels.values():
             yield from level.entries()
+        yield from self._on_hold
 
     def next_due(self) -> float | None:
         """When the next delayed task is due, in seconds since the epoch."""
@@ -209,6 +223,8 @@ class ReadyTasks:
             waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].run.state is State.READY}
             self._aside = list(waiting_aside.values())
             heapq.heapify(self._aside)
+        if len(self._on_hold) > 2 * living + _SWEEP_SLACK:
+            self._on_hold = list({task.id: task for task in self._on_hold if task.run.state is _READY}.values())
         if self._delayed.entries > 2 * living + _SWEEP_SLACK:
             self._delayed.sweep()
 
@@ -297,7 +313,7 @@ class ReadyTasks:
             self._pop(level.overdue.popleft(), now, [])
 
     def _stands(self, key: LevelKey, task: TaskState, now: float, standings: list[tuple[int, float, int]]) -> bool:
-        if task.run.state is not _READY or task.due > now:
+        if task.run.state is not _READY or task.due > now or self._is_paused(task):
             return False
         since = waiting_since(task.submitted_at, task.due)
         heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
@@ -341,6 +357,9 @@ class ReadyTasks:
         if task.due > now:  # it failed since, or the clock was put back
             self._delayed.add(task)
             return
+        if self._is_paused(task):
+            self._on_hold.append(task)
+            return
         if task.run.suspect:
             if not self.lets_suspect_in:
                 entry = (self._rank(task), task.priority, task.submitted, next(self._count), task)
@@ -350,6 +369,9 @@ class ReadyTasks:
         # A task that was claimed and came back has several entries.
         if task.run is UNTOUCHED or not any(task is each for each in taken):
             taken.append(task)
+
+    def _is_paused(self, task: TaskState) -> bool:
+        return bool(self._paused) and task.kind.queue in self._paused.get(task.kind.partition, ())
 
     def _bring_back(self) -> None:
         """If a suspect may be let in: the first of those that were set aside is the next of its level."""
@@ -363,7 +385,8 @@ class ReadyTasks:
         """The tasks that are likely to be claimed next, best first, as far as that can be told without a decision."""
         orders = self._orders.values() if self._turns is not None else (self._order,)
         for level in [self._levels[key] for order in orders for key in order]:
-            yield from (task for task in itertools.chain(level.mine, level.ahead) if task.run.state is _READY)
+            waiting = itertools.chain(level.mine, level.ahead)
+            yield from (task for task in waiting if task.run.state is _READY and not self._is_paused(task))
 
     def steal_at(self) -> float | None:
         """When (monotonic seconds) the next of the other workers' tasks may be stolen."""

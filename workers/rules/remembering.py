@@ -54,6 +54,6 @@ class RememberingView(TaskView):
             task.run.refused += 1
         elif task is not None and name == names.COLLECTED:
             task.run.collected = True
-        elif task is not None and verdict is Verdict.ACCEPTED:
+        elif task is not None and name == names.REQUEUED and verdict is Verdict.ACCEPTED:
             del self.finished[context.task]
         return verdict

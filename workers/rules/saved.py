@@ -16,16 +16,20 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from .ended import EndedTasks
-from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
+from .state import UNTOUCHED, KindKey, PausedQueue, RunState, SessionState, TaskKind, TaskState
 from .transitions import TRANSITIONS
 
 # To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
-_FOLD: Final = 6
+_FOLD: Final = 7
+# Without paused queues, otherwise in the same form: read where retention has removed the history before them.
+_FOLD_BEFORE: Final = 6
+SCHEMA_BEFORE: Final = "d532b3c040914987"
 
 
 class Rooms(NamedTuple):
     """The state of a task view, by the rooms it keeps it in; sessions by partition and worker.
 
+    `paused` are the paused queues, by partition and name.
     `counted_since` is the time, in seconds since the epoch, from which on ended tasks are counted; None for all.
     """
 
@@ -33,6 +37,7 @@ class Rooms(NamedTuple):
     dead: dict[str, TaskState]
     ended: dict[int, EndedTasks]
     sessions: dict[int, dict[str, SessionState]]
+    paused: dict[int, dict[str, PausedQueue]]
     counters: dict[str, int]
     counted_since: float | None
 
@@ -58,6 +63,7 @@ class _State(msgspec.Struct, array_like=True):
     sessions: list[dict[str, Any]]
     counters: dict[str, int]
     counted_since: float | None
+    paused: dict[int, dict[str, PausedQueue]] = {}
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -71,7 +77,7 @@ def schema_of(*sizes: int) -> str:
         for state, events in TRANSITIONS.items()
         for event, move in events.items()
     ]
-    structs = (TaskKind, RunState, TaskState, SessionState)
+    structs = (TaskKind, RunState, TaskState, SessionState, PausedQueue)
     fields = [f"{struct.__name__}.{name}" for struct in structs for name in struct.__struct_fields__]
     rules = "\n".join([str(_FOLD), *map(str, sizes), *fields, *moves])
     return hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
@@ -88,7 +94,8 @@ def dump(rooms: Rooms) -> bytes:
         for sessions in rooms.sessions.values()
         for session in sessions.values()
     ]
-    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, sessions, rooms.counters, rooms.counted_since))
+    counted = rooms.counters, rooms.counted_since
+    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, sessions, *counted, rooms.paused))
 
 
 def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> _Tasks:
@@ -110,12 +117,13 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     `kind_of` makes the kinds.
     """
     read = _decoder.decode(state)
-    if read.fold != _FOLD:
+    if read.fold not in (_FOLD, _FOLD_BEFORE):
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
     kinds = [kind_of(key) for key in read.kinds]
     live, dead = (_tasks(columns, kinds) for columns in (read.live, read.dead))
     ended = {place: EndedTasks(zip(ids, ends, strict=True), at) for place, at, ids, ends in read.ended}
-    return Rooms(live, dead, ended, sessions_of(read.sessions, live), read.counters, read.counted_since)
+    sessions = sessions_of(read.sessions, live)
+    return Rooms(live, dead, ended, sessions, read.paused, read.counters, read.counted_since)
 
 
 def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:

@@ -68,7 +68,7 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     }
     since = max(_known_since(read.finished, _FINISHED_KEPT), _known_since(read.dead, _DEAD_KEPT))
     sessions = sessions_of(read.sessions, live)
-    return Rooms(live, dead, _ended(read), sessions, {**read.counters, **totals}, since or None)
+    return Rooms(live, dead, _ended(read), sessions, {}, {**read.counters, **totals}, since or None)
 
 
 def _ended(read: _State) -> dict[int, EndedTasks]:

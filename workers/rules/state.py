@@ -1,4 +1,4 @@
-"""What the fold keeps: a task, and a worker's session with its claims."""
+"""What the fold keeps: a task, a worker's session with its claims, and a queue that is paused."""
 
 from typing import Final
 
@@ -31,7 +31,8 @@ class RunState(msgspec.Struct, gc=False, array_like=True):
     `claim` is the position of its current claim, `changed` of the last accepted event about it. `attempts` counts
     claims not taken back, `refused` the events about it that were refused. `expiries` counts the sessions that have
     expired with it since it last failed by itself or was requeued. A `suspect` may be what ended them: two sessions
-    have, or one, and it has one attempt left. A worker has one suspect at a time.
+    have, or one, and it has one attempt left. A worker has one suspect at a time. `expired`: an expiry has brought
+    it back to the queue, and no session has claimed it since.
     """
 
     state: State
@@ -44,6 +45,7 @@ class RunState(msgspec.Struct, gc=False, array_like=True):
     collected: bool = False
     expiries: int = 0
     suspect: bool = False
+    expired: bool = False
 
 
 # Of a task about which nothing has come since its submission; shared by all of these, so never to be changed.
@@ -135,6 +137,11 @@ class TaskState(msgspec.Struct, gc=False):
         return self.run.expiries
 
     @property
+    def expired(self) -> bool:
+        """Whether an expiry has brought it back to the queue, and no session has claimed it since."""
+        return self.run.expired
+
+    @property
     def suspect(self) -> bool:
         """Whether it may have ended its workers."""
         return self.run.suspect
@@ -149,6 +156,13 @@ class TaskState(msgspec.Struct, gc=False):
         if self.run is UNTOUCHED:
             self.run = RunState(State.READY, self.submitted, self.submitted_at)
         return self.run
+
+
+class PausedQueue(msgspec.Struct, frozen=True, array_like=True):
+    """A queue of which no worker claims anything in one partition: since the event at `since`, at the time `at`."""
+
+    since: int
+    at: float
 
 
 class SessionState(msgspec.Struct):

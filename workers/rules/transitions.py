@@ -65,6 +65,7 @@ TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
     State.UNKNOWN: {
         names.SUBMITTED: Move(State.READY),
         names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN, carries=True),
+        names.PURGED: Move(State.REVOKED, carries=True),
     },
     State.READY: {
         names.CLAIMED: Move(State.CLAIMED, session=True, attempt=Attempt.COUNTED),
@@ -86,6 +87,7 @@ TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
     },
     State.FAILED: {
         names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN),
+        names.PURGED: Move(State.REVOKED),
     },
     State.REVOKED: {},
 }

@@ -43,15 +43,17 @@ class TaskView(TaskFold, View):
     @property
     def older_snapshot_schemas(self) -> Sequence[str]:
         """See `View.older_snapshot_schemas`."""
-        return (saved_before.SCHEMA,)
+        return (saved.SCHEMA_BEFORE, saved_before.SCHEMA)
 
     def snapshot(self) -> bytes:
         """See `View.snapshot`. Without the waiting tasks' submissions: they are in the log."""
         counters = {name: getattr(self, name) for name in _COUNTERS}
-        return saved.dump(saved.Rooms(self.live, self.dead, self._ended, self.sessions, counters, self.counted_since))
+        return saved.dump(
+            saved.Rooms(self.live, self.dead, self._ended, self.sessions, self.paused, counters, self.counted_since)
+        )
 
     def restore(self, state: bytes) -> None:
-        """See `View.restore`. Neither `on_ready` nor `on_sessions` is called."""
+        """See `View.restore`. None of the callbacks is called."""
         try:
             rooms = saved.load(state, self._kind_of)
         except msgspec.ValidationError:
@@ -60,6 +62,7 @@ class TaskView(TaskFold, View):
             setattr(self, name, value)
         self.counted_since, self.rows = rooms.counted_since, KeptRows()
         self.live, self.dead, self.sessions = rooms.live, rooms.dead, rooms.sessions
+        self.paused = rooms.paused
         self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
         self._ended = rooms.ended
         self._dead_order = saved.dead_order(self.dead.values())
