@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from ..journal import blocking
 from ..journal.cursor import Cursor
@@ -24,6 +24,10 @@ from .parking import OnError, Parking, checked_parking, tell_of_parked
 from .statistics import Statistics
 
 T = TypeVar("T")
+
+
+# What asynchronous code awaits where synchronous code polls.
+_INSTEAD: Final = "AsyncJournalConsumer"
 
 
 class JournalConsumerBase(ConsumerCourse):
@@ -209,8 +213,8 @@ class JournalConsumerBase(ConsumerCourse):
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Drive a coroutine of the stream; a stop from another thread ends its waits."""
         if self._interrupt is None:
-            return self.journal.run(coroutine)
-        return blocking.run(coroutine, self._interrupt)
+            return self.journal.run(coroutine, instead=_INSTEAD)
+        return blocking.run(coroutine, self._interrupt, instead=_INSTEAD)
 
     def skip_bad_record(self) -> None:
         """Go on behind the record whose `UnreadableRecord` was raised; callbacks go on with the next `set_callback()`.

@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from .blocked_loops import warn_of_blocked_loop
+
 T = TypeVar("T")
 
 
@@ -81,10 +83,11 @@ class _Block:
         return (yield self)
 
 
-def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None) -> T:
+def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None, *, instead: str = "") -> T:
     """Drive `coroutine` to its end in this thread and return its value; its waits block the thread.
 
     `interrupt` lets another thread end a wait: the coroutine then sees `asyncio.CancelledError` at that point.
+    A wait that blocks an event loop is told once; `instead` is what its author should await.
     """
     resume, argument = coroutine.send, None
     while True:
@@ -98,7 +101,12 @@ def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None) -
                     return value
                 finally:
                     _driven.depth -= 1
-                resume, argument = coroutine.send, request.call(interrupt) if request is not None else None
+                if request is None:
+                    resume, argument = coroutine.send, None
+                    continue
+                if instead:
+                    warn_of_blocked_loop(instead)
+                resume, argument = coroutine.send, request.call(interrupt)
         except BaseException as error:
             if coroutine.cr_frame is None:  # type: ignore[attr-defined]  # each coroutine has it
                 raise  # its own, which has ended it

@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
 from .errors import JournalClosed
@@ -29,17 +29,25 @@ def _raise_owed() -> None:
 
 
 class Call(Generic[T]):
-    """A coroutine that runs on a portal's loop; `ended` is set when it has come to its end, however."""
+    """A coroutine that runs on a portal's loop; `ended` is set when it has come to its end, however.
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    `on_end` is called then as well, in the loop's thread.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], on_end: Callable[[], object] = lambda: None) -> None:
         self.ended = threading.Event()
+        self._on_end = on_end
         self._coroutine = coroutine
         self._task: asyncio.Task[T] | None = None
 
     def begin(self) -> None:
         """Run it; called on the loop."""
         self._task = asyncio.get_running_loop().create_task(self._coroutine)
-        self._task.add_done_callback(lambda _: self.ended.set())
+        self._task.add_done_callback(lambda _: self._end())
+
+    def _end(self) -> None:
+        self.ended.set()
+        self._on_end()
 
     def cancel(self) -> None:
         """Cancel it; called on the loop. One that never began will not."""
@@ -47,7 +55,7 @@ class Call(Generic[T]):
             self._task.cancel()
         else:
             self._coroutine.close()
-            self.ended.set()
+            self._end()
 
     @property
     def cancelled(self) -> bool:
@@ -89,6 +97,31 @@ class Portal:
             if call.cancelled:
                 raise
             _owed.interrupt = interrupt
+        return call.outcome()
+
+    async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run `coroutine` on this portal's loop and await its value in another loop, which goes on meanwhile.
+
+        A cancellation cancels the coroutine and goes on once that has ended; a second one does not wait for it.
+        """
+        if threading.current_thread() is self._thread:
+            return await coroutine
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the waiting loop may be closed by then
+                loop.call_soon_threadsafe(ended.set)
+
+        call = Call(coroutine, tell)
+        self.start(call)
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            self._cancel(call)
+            await ended.wait()
+            raise
+        if call.cancelled:
+            raise JournalClosed("the journal was closed while it was waited for; open it again to go on")
         return call.outcome()
 
     def start(self, call: Call[Any]) -> None:

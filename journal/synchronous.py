@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from . import blocking
 from .asynchronous import AsyncJournal, EventItem, Reading
+from .blocked_loops import warn_of_blocked_loop
 from .conditions import Expected
 from .cursor import Cursor
 from .errors import JournalClosed
@@ -38,10 +39,14 @@ class Journal:
             _all.add(self)
             tell_of_forks(self)
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Drive a coroutine of this journal, or of something built on it, and return its value."""
+    def run(self, coroutine: Coroutine[Any, Any, T], *, instead: str = "AsyncJournal") -> T:
+        """Drive a coroutine of this journal, or of something built on it, and return its value.
+
+        If that waits in the thread of a running event loop, a warning tells once that `instead` is to be awaited.
+        """
         if not self.asynchronous.log.needs_loop:
-            return blocking.run(coroutine)
+            return blocking.run(coroutine, instead=instead)
+        warn_of_blocked_loop(instead)
         try:
             return self._run(coroutine)
         finally:
@@ -65,6 +70,20 @@ class Journal:
         finally:
             if temporary is not None:
                 temporary.close()
+
+    async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await a coroutine of this journal, or of something built on it, in any event loop, which goes on meanwhile.
+
+        On a log that needs an event loop of its own it runs in this journal's, as the synchronous calls do.
+        """
+        if not self.asynchronous.log.needs_loop:
+            return await coroutine
+        with self._portal_lock:
+            if self._closed or _leaving.is_set():
+                coroutine.close()
+                raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+            portal = self._portal = self._portal or Portal()
+        return await portal.run_async(coroutine)
 
     @property
     def url(self) -> str:

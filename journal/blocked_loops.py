@@ -1,0 +1,42 @@
+"""Tells a program once that a synchronous call blocks the event loop of its thread."""
+
+import asyncio
+import inspect
+import warnings
+from typing import Final
+
+_PACKAGE: Final = __name__.partition(".")[0]
+_told: Final[set[str]] = set()
+
+
+def warn_of_blocked_loop(instead: str) -> None:
+    """Warn, once for each `instead`, if an event loop runs in this thread: it stands still while the call waits.
+
+    `instead` is what an author of asynchronous code awaits in its place. The warning names the line of the program
+    that called this package.
+    """
+    if instead in _told or not _loop_runs_here():
+        return
+    _told.add(instead)
+    warnings.warn(
+        f"a synchronous call waits in the thread of a running event loop, which stands still meanwhile: "
+        f"use {instead} there",
+        RuntimeWarning,
+        stacklevel=_depth_of_caller(),
+    )
+
+
+def _loop_runs_here() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _depth_of_caller() -> int:
+    """How many frames up from `warn_of_blocked_loop` the first one outside this package is, counted from 1."""
+    depth, frame = 0, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE:
+        depth, frame = depth + 1, frame.f_back
+    return depth
