@@ -17,8 +17,8 @@ import orjson
 from journeyman.journal import Draft, Event, Journal
 from journeyman.journal.event import record
 from journeyman.workers import Foreman, Task, work
-from journeyman.workers.broker import submission
 from journeyman.workers.message import decode_message
+from journeyman.workers.submitting import submission
 
 from . import child, raw_sqlite
 from .context import Bench, sqlite_url

@@ -13,9 +13,9 @@ from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Log, Page
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
 from journeyman.workers import Broker, Foreman, Message, SessionState, Settings, Task, TaskState, TaskView
-from journeyman.workers.broker import submission
 from journeyman.workers.rules import names
 from journeyman.workers.rules.remembering import RememberingView
+from journeyman.workers.submitting import submission
 from waiting import reached
 
 Tasks = Mapping[str, Task[Any, Any]]

@@ -1,26 +1,21 @@
 """The broker: submits messages to the journal, and takes them back."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 
-from ..journal.errors import EventConflict
-from ..journal.event import Draft, Event, check
+from ..journal.asynchronous import AsyncJournal
+from ..journal.event import Event
 from ..journal.forking import tell_of_forks
-from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
 from ..journal.synchronous import Journal
 from ..journal.url import anchored
-from .admission import Admission, several_refused, submit_next, submit_unknown
-from .disposition import Disposition, Effect
+from .access import JournalAccess
+from .acting import purge, requeue, revoke, signed
+from .admission import submit_next
+from .disposition import Effect
 from .doubts import Doubts
-from .errors import MessageAlreadyExistsError
-from .lookup import task_lookup
-from .message import Message, encode_message
+from .message import Message, id_of
 from .pausing import pause_queue, resume_queue
-from .rules import names
-from .rules.facts import dead_letter_context
-from .rules.transitions import State
-from .rules.view import Verdict
+from .submitting import Tally, batches, draft_for, hand_in, keep_in_doubt, only_one
 
 
 class Broker:
@@ -67,21 +62,40 @@ class Broker:
         with self._opening:
             self._journal, self._url = _named(journal)
 
+    @property
+    def asynchronous(self) -> "AsyncBroker":
+        """The same broker for asyncio: it submits to the same journal, and settles the same doubts."""
+        return AsyncBroker(self)
+
+    @property
+    def doubts(self) -> Doubts:
+        """The submissions whose fate is unknown."""
+        return self._doubts
+
     def submit(self, message: Message, *, new: bool = False) -> Event:
         """Accept a message: when this returns it is durable and cannot be lost.
 
         `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` it is not looked for: the id was
-        made for this message just now and has never been handed in, as with an id that `Message` made itself. After an
-        `AppendInDoubt`, or an interrupt, handing the message in again is safe.
+        made for this message just now and has never been handed in, as with an id that `Message` made itself. After a
+        `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt, handing the message in again is safe.
         """
-        draft = self._doubts.draft_of(message) or submission(message)
+        journal, doubts = self.journal, self._doubts
+        new = new or self._made.message is message
+        draft = draft_for(doubts, message)
         batch = ((message, draft),)
-        if (new or self._made.message is message) and draft.expected is None:
-            return self._append(batch)[0]
-        admission = self._admit(batch)
-        if not admission.accepted:
-            raise next(iter(admission.refused.values()))
-        return admission.accepted[0]
+        try:
+            if new and draft.expected is None:
+                event = journal.asynchronous.append_at_once(draft)
+            else:
+                event = submit_next(journal.asynchronous, draft)
+        except BaseException as error:
+            keep_in_doubt(doubts, batch, error)
+            raise
+        if event is not None:
+            doubts.forget(batch)
+            return event
+        handing_in = hand_in(journal.asynchronous, doubts, batch, new=new)
+        return only_one(journal.run(handing_in, instead="task.generate_async or AsyncBroker.submit"))
 
     def submit_made(self, message: Message) -> None:
         """Submit a message whose id was made for it just now, by `submit`, which a subclass may have of its own."""
@@ -97,42 +111,12 @@ class Broker:
         Those whose ids the journal holds are refused and the others accepted: `MessageAlreadyExistsError` says at the
         end which. `new` is as in `submit`.
         """
-        drafts = ((message, self._doubts.draft_of(message) or submission(message)) for message in messages)
-        if new:
-            return sum(len(self._append(batch)) for batch in batches(drafts))
-        accepted: list[str] = []
-        refused: dict[str, MessageAlreadyExistsError] = {}
-        log = self.journal.run(self.journal.asynchronous.open())
-        for batch in batches(drafts, lambda draft: log.partition_of(draft.key)):
-            admission = self._admit(batch)
-            accepted += [str(event.key) for event in admission.accepted]
-            refused.update(admission.refused)
-        if refused:
-            raise several_refused(refused, accepted)
-        return len(accepted)
-
-    def _append(self, batch: Sequence[tuple[Message, Draft]]) -> list[Event]:
-        try:
-            events = self.journal.append_drafts([draft for _, draft in batch])
-        except BaseException:
-            self._doubts.keep(batch)
-            raise
-        self._doubts.forget(batch)
-        return events
-
-    def _admit(self, batch: Sequence[tuple[Message, Draft]]) -> Admission:
-        journal = self.journal
-        try:
-            event = submit_next(journal.asynchronous, batch[0][1]) if len(batch) == 1 else None
-            if event is not None:
-                admission = Admission([event], {})
-            else:
-                admission = journal.run(submit_unknown(journal.asynchronous, [draft for _, draft in batch]))
-        except BaseException:
-            self._doubts.keep(batch)
-            raise
-        self._doubts.forget(batch)
-        return admission
+        journal, instead, tally = self.journal, "AsyncBroker.submit_all", Tally()
+        log = journal.run(journal.asynchronous.open(), instead=instead)
+        drafts = ((message, draft_for(self._doubts, message)) for message in messages)
+        for batch in batches(drafts, None if new else lambda draft: log.partition_of(draft.key)):
+            tally.add(journal.run(hand_in(journal.asynchronous, self._doubts, batch, new=new), instead=instead))
+        return tally.accepted()
 
     def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
@@ -140,67 +124,101 @@ class Broker:
         Says what became of that: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task. `by` and
         `reason`, who does so and why, are written into the event, here and in the other calls that take them.
         """
-        task_id = _id(message)
-        event = self.journal.append(names.REVOKED, {"task": task_id, **signed(by, reason)}, key=task_id)
-        return self._effect(task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+        revoking = revoke(self.journal.asynchronous, id_of(message), signed(by, reason))
+        return self.journal.run(revoking, instead="AsyncBroker.revoke")
 
     def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Let a dead letter run again, its attempts forgotten.
 
         Says what became of that: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
-        task_id = _id(message)
-        event = self.journal.run(self._append_about_dead(names.REQUEUED, task_id, signed(by, reason)))
-        return self._effect(task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
+        requeueing = requeue(self.journal.asynchronous, id_of(message), signed(by, reason))
+        return self.journal.run(requeueing, instead="AsyncBroker.requeue")
 
     def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Take a dead letter out of the dead letters for good: it cannot be requeued any more. Its history stays.
 
         Says what became of that: `PURGED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
-        task_id = _id(message)
-        event = self.journal.run(self._append_about_dead(names.PURGED, task_id, signed(by, reason)))
-        return self._effect(task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
+        purging = purge(self.journal.asynchronous, id_of(message), signed(by, reason))
+        return self.journal.run(purging, instead="AsyncBroker.purge")
 
     def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """Have no worker claim tasks of that queue until it is resumed; what runs goes on. Durable.
 
         A claim that a worker makes before it has read of the pause counts. False if the queue was paused already.
         """
-        return bool(self.journal.run(pause_queue(self.journal.asynchronous, queue, signed(by, reason))))
+        pausing = pause_queue(self.journal.asynchronous, queue, signed(by, reason))
+        return bool(self.journal.run(pausing, instead="AsyncBroker.pause"))
 
     def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """Let workers claim tasks of that queue again; False if it was not paused."""
-        return bool(self.journal.run(resume_queue(self.journal.asynchronous, queue, signed(by, reason))))
-
-    async def _append_about_dead(self, name: str, task_id: str, told: Mapping[str, str]) -> Event:
-        """Append it with what workers that have forgotten the dead letter need to requeue or purge it.
-
-        They cannot tell a dead letter from a task that has succeeded since: so only if nothing has happened to it since
-        it was looked up.
-        """
-        journal = self.journal.asynchronous
-        while True:
-            task, trace, end = await task_lookup(journal).find(task_id)
-            row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
-            if task is None or row is None:
-                return await journal.append(name, {"task": task_id, **told}, key=task_id)
-            with suppress(EventConflict):
-                context = {**dead_letter_context(row, task.submitted), **told}
-                return await journal.append(name, context, key=task_id, expected=end)
-
-    def _effect(self, task_id: str, event: Event, taken: Disposition, refused: Disposition) -> Effect:
-        """What the log has decided about the event, as of a moment after it."""
-        found = self.journal.run(task_lookup(self.journal.asynchronous).find(task_id))
-        task = found.task
-        if found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset):
-            return Effect(taken, event)
-        return Effect(Disposition.UNKNOWN if task is None else refused, event)
+        resuming = resume_queue(self.journal.asynchronous, queue, signed(by, reason))
+        return bool(self.journal.run(resuming, instead="AsyncBroker.resume"))
 
     def after_fork_in_child(self) -> None:
         """Start with a lock of its own: the thread that opened the journal is in the parent."""
         self._opening = threading.Lock()
         self._doubts = Doubts()
+
+
+class AsyncBroker:
+    """`Broker` for asyncio: submits to `journal`, an `AsyncJournal`, a `Journal`, or that of a `Broker`.
+
+    `broker.asynchronous` is the one of a task's broker; `await task.generate_async(…)` submits by it.
+    """
+
+    def __init__(self, journal: AsyncJournal | Journal | Broker) -> None:
+        self._broker = journal if isinstance(journal, Broker) else None
+        self._access = None if isinstance(journal, Broker) else JournalAccess(journal, "AsyncBroker")
+        self._own_doubts = Doubts()
+
+    def _there(self) -> tuple[JournalAccess, Doubts]:
+        """The journal and the doubts of this moment: a worker binds its tasks' brokers to its own journal."""
+        if self._broker is not None:
+            return JournalAccess(self._broker.journal, "AsyncBroker"), self._broker.doubts
+        assert self._access is not None, "one of the two was given"
+        return self._access, self._own_doubts
+
+    async def submit(self, message: Message, *, new: bool = False) -> Event:
+        """See `Broker.submit`. If it is cancelled, submitting the same message again is safe as well."""
+        access, doubts = self._there()
+        batch = ((message, draft_for(doubts, message)),)
+        return only_one(await access.run(hand_in(access.journal, doubts, batch, new=new)))
+
+    async def submit_all(self, messages: Iterable[Message], *, new: bool = False) -> int:
+        """See `Broker.submit_all`."""
+        access, doubts = self._there()
+        tally, log = Tally(), await access.run(access.journal.open())
+        drafts = ((message, draft_for(doubts, message)) for message in messages)
+        for batch in batches(drafts, None if new else lambda draft: log.partition_of(draft.key)):
+            tally.add(await access.run(hand_in(access.journal, doubts, batch, new=new)))
+        return tally.accepted()
+
+    async def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
+        """See `Broker.revoke`."""
+        access, _ = self._there()
+        return await access.run(revoke(access.journal, id_of(message), signed(by, reason)))
+
+    async def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
+        """See `Broker.requeue`."""
+        access, _ = self._there()
+        return await access.run(requeue(access.journal, id_of(message), signed(by, reason)))
+
+    async def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
+        """See `Broker.purge`."""
+        access, _ = self._there()
+        return await access.run(purge(access.journal, id_of(message), signed(by, reason)))
+
+    async def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
+        """See `Broker.pause`."""
+        access, _ = self._there()
+        return bool(await access.run(pause_queue(access.journal, queue, signed(by, reason))))
+
+    async def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
+        """See `Broker.resume`."""
+        access, _ = self._there()
+        return bool(await access.run(resume_queue(access.journal, queue, signed(by, reason))))
 
 
 class _Made(threading.local):
@@ -241,41 +259,3 @@ def check_journal(journal: object, taker: str) -> None:
             f"{taker}() takes a Journal or its URL, got a value of type {type(journal).__name__}; pass a URL such as "
             "'sqlite:///shop.db', or the Journal(…) made of it"
         )
-
-
-def _id(message: Message | str) -> str:
-    return message if isinstance(message, str) else message.uuid
-
-
-def signed(by: str | None, reason: str | None) -> dict[str, str]:
-    """What an event says of who asked for it, and why, as far as it is known."""
-    return {name: said for name, said in (("by", by), ("reason", reason)) if said}
-
-
-def submission(message: Message) -> Draft:
-    """The draft of a message's `task.submitted`."""
-    return Draft(names.SUBMITTED, encode_message(message), message.uuid)
-
-
-def batches(
-    drafts: Iterable[tuple[Message, Draft]], partition_of: Callable[[Draft], int] | None = None
-) -> Iterator[list[tuple[Message, Draft]]]:
-    """Group drafts, with their messages, into appends that keep within the limits of one batch.
-
-    With `partition_of` each append is of one partition, and has room for a condition on each draft.
-    """
-    waiting: dict[int, tuple[list[tuple[Message, Draft]], int]] = {}
-    partition = 0
-    for message, draft in drafts:
-        bytes_needed = check(draft)
-        if partition_of is not None:
-            partition = partition_of(draft)
-            bytes_needed += CONDITION_BYTES_MAX + 6 * len(message.uuid)
-        batch, size = waiting.get(partition, ([], 0))
-        if batch and (len(batch) >= BATCH_EVENTS_MAX or size + bytes_needed > BATCH_BYTES_MAX):
-            yield batch
-            batch, size = [], 0
-        batch.append((message, draft))
-        waiting[partition] = (batch, size + bytes_needed)
-    for batch, _ in waiting.values():
-        yield batch

@@ -1,5 +1,12 @@
 """What can go wrong with tasks and workers; the names follow the reference task queue where it has them."""
 
+from typing import TYPE_CHECKING
+
+from ..journal.errors import AppendInDoubt
+
+if TYPE_CHECKING:
+    from .message import Message
+
 
 class TaskError(Exception):
     """Base of the errors of tasks and workers."""
@@ -33,8 +40,51 @@ class MultipleBrokersError(TaskError):
     """The tasks of one worker use different journals."""
 
 
-class TaskFailedError(TaskError):
-    """The result of a task was asked for that has failed or was revoked."""
+class TaskFailedError(TaskError, KeyError):
+    """The result of a task was asked for that has failed or was revoked; a `KeyError` too, as there is no result.
+
+    `task` is its id and `revoked` whether it was revoked. `name`, `text` and `traceback` are those of the exception
+    that its last attempt ended with: the class with its module, the message, and the lines as Python prints them. All
+    three are empty where there was none, or where retention has removed it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        task: str = "",
+        name: str = "",
+        text: str = "",
+        traceback: str = "",
+        revoked: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.task = task
+        self.name = name
+        self.text = text
+        self.traceback = traceback
+        self.revoked = revoked
+
+    def __str__(self) -> str:
+        """The message; that of a `KeyError` would be shown in quotes."""
+        return str(self.args[0])
+
+
+class SubmissionInDoubt(AppendInDoubt, TaskError):
+    """A submission was sent and its fate is unknown: the caller submits the same message again, which settles it.
+
+    `messages` are those that were handed in and may have landed, `message` the first of them.
+    `broker.submit(error.message)` never makes a second task of one that did land.
+    """
+
+    def __init__(self, message: str, drafts: tuple[object, ...] = (), messages: "tuple[Message, ...]" = ()) -> None:
+        super().__init__(message, drafts)
+        self.messages = messages
+
+    @property
+    def message(self) -> "Message":
+        """The message whose fate is unknown; of several, the first."""
+        return self.messages[0]
 
 
 class RevokedError(TaskError):

@@ -17,7 +17,7 @@ from ..journal.synchronous import Journal
 from .index.entries import FOREIGN, PROGRESSED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at
-from .index.trace import Trace, read_trace, task_where_log_begins
+from .index.trace import Observer, Trace, read_trace, task_where_log_begins
 from .rules.state import TaskState
 from .rules.transitions import State
 from .rules.view import Verdict
@@ -55,16 +55,17 @@ class TaskLookup:
 
     async def find(self, task_id: str) -> Found:
         """The task by all that is in the log at the moment of the call."""
-        return (await self._find(task_id))[0]
+        return (await self.look(task_id))[0]
 
-    async def _find(self, task_id: str) -> tuple[Found, Snapshot]:
+    async def look(self, task_id: str, observer: Observer | None = None) -> tuple[Found, Snapshot]:
+        """The task as `find` has it, and what the index says; `observer` is told of each event, also of later ones."""
         log = await self._journal.open()
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(task_id))
-        trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT)
+        trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer)
         if trace.is_truncated:
             before = await task_where_log_begins(self._journal, task_id)
-            trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, before=before)
+            trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, before=before)
         return Found(trace.task, trace, snapshot.end), snapshot
 
     async def wait(self, task_id: str, is_over: Callable[[TaskState | None], bool], timeout: float | None) -> Found:
@@ -74,7 +75,7 @@ class TaskLookup:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            found, snapshot = await self._find(task_id)
+            found, snapshot = await self.look(task_id)
             if is_over(found.task) or _is_past(deadline):
                 return found
             if found.trace.is_truncated:
@@ -87,7 +88,7 @@ class TaskLookup:
         self, trace: Trace, snapshot: Snapshot, is_over: Callable[[TaskState | None], bool], deadline: float | None
     ) -> Found | None:
         """Follow the log until the wait is over; None if the index has to be asked anew."""
-        follower = await self._follower(snapshot.end)
+        follower = await self.follower(snapshot.end)
         try:
             while True:
                 remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -99,9 +100,10 @@ class TaskLookup:
                 if is_over(trace.task):
                     return Found(trace.task, trace, snapshot.end)
         finally:
-            await self._give_back(follower)
+            await self.give_back(follower)
 
-    async def _follower(self, begin: Cursor) -> Subscriber:
+    async def follower(self, begin: Cursor) -> Subscriber:
+        """A reader of the log from `begin` on, to be given back."""
         with self._mutex:
             follower, self._spare = self._spare, None
         if follower is None:
@@ -110,7 +112,8 @@ class TaskLookup:
             follower.skip(partition, offset)
         return follower
 
-    async def _give_back(self, follower: Subscriber) -> None:
+    async def give_back(self, follower: Subscriber) -> None:
+        """Take a follower back: the next caller goes on with it."""
         spare: Subscriber | None = follower
         with self._mutex:
             if self._spare is None and not self._closed:
@@ -148,14 +151,14 @@ def task_lookup(journal: AsyncJournal) -> TaskLookup:
     return lookup
 
 
-def lookup_of(journal: Journal, reader: str) -> TaskLookup:
-    """The `task_lookup` for a `reader` of that name; `TypeError` if it was given something else than a journal."""
+def checked(journal: Journal, reader: str) -> Journal:
+    """The journal that a `reader` of that name was given; `TypeError` if it was given something else."""
     if not isinstance(journal, Journal):
         raise TypeError(
             f"{reader}() takes a Journal, got a value of type {type(journal).__name__}; pass the Journal(…) made of a "
-            "URL, such as Journal('sqlite:///shop.db')"
+            f"URL, such as Journal('sqlite:///shop.db'), or use Async{reader}"
         )
-    return task_lookup(journal.asynchronous)
+    return journal
 
 
 def in_words(state: State) -> str:

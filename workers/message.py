@@ -179,6 +179,11 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self
 
 
+def id_of(message: Message | str) -> str:
+    """The task's id, of a message or given as it is."""
+    return message if isinstance(message, str) else message.uuid
+
+
 def is_whole(number: object) -> TypeGuard[int]:
     """Whether it is a whole number, of at most 63 bits; True and False are none."""
     return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= WHOLE_MAX

@@ -141,6 +141,28 @@ class Task(Generic[P, R]):
             (self.broker.submit_made if uuid is None else self.broker.submit)(message)
         return message
 
+    async def generate_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        priority: int = 0,
+        metadata: dict[str, Any] | None = None,
+        uuid: str | None = None,
+        timeout_override: int | None = None,
+        delay: int | None = None,
+        queue: str | None = None,
+    ) -> Message:
+        """`generate` for asyncio: the loop goes on while the message becomes durable.
+
+        If it is cancelled the message may have been submitted. Where that matters make it by `generate(submit=False)`
+        and await `broker.asynchronous.submit(message)`, which can be repeated.
+        """
+        if not args and not kwargs and type(self).op is Task.op:
+            self._signature.check([], {})  # `generate` checks no arguments of a message that may get them later
+        message = self.generate(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue, submit=False)
+        await self.broker.asynchronous.submit(message, new=uuid is None)
+        return message
+
     def op(self, message: Message) -> Any:
         """Run the function for a message; the message itself is passed where the function has a parameter for it.
 

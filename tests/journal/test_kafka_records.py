@@ -15,7 +15,7 @@ from journeyman.journal import AsyncJournal, log_from_url
 from journeyman.journal.event import draft
 from journeyman.journal.kafka.log import KafkaLog
 from journeyman.workers import Foreman, Settings, State, TaskView
-from journeyman.workers.broker import submission
+from journeyman.workers.submitting import submission
 from poison import records
 from waiting import reached
 

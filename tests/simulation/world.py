@@ -14,11 +14,11 @@ import pytest
 from journeyman.journal.event import Draft
 from journeyman.journal.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
 from journeyman.workers import Message, TaskView
-from journeyman.workers.broker import submission
 from journeyman.workers.crew import pipeline
 from journeyman.workers.rules import ended, fold, names
 from journeyman.workers.rules.facts import dead_letter_context
 from journeyman.workers.rules.selection import Selection
+from journeyman.workers.submitting import submission
 
 from .log import SimulatedLog
 from .referee import Referee

@@ -242,8 +242,8 @@ def test_broker_may_override_submit_without_new(journal: jm.Journal, monkeypatch
     def looked_for(*_: object) -> None:
         raise AssertionError("an id that was made just now was looked for")
 
-    for name in ("submit_next", "submit_unknown"):
-        monkeypatch.setattr(f"journeyman.workers.broker.{name}", looked_for)
+    for name in ("journeyman.workers.broker.submit_next", "journeyman.workers.submitting.submit_unknown"):
+        monkeypatch.setattr(name, looked_for)
     made = ship.generate(args=[8])
     monkeypatch.undo()
     with pytest.raises(jm.MessageAlreadyExistsError):

@@ -26,13 +26,13 @@ from hypothesis import strategies as st
 from journeyman.journal.event import record
 from journeyman.journal.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
 from journeyman.workers import Message, Task, ValidationError, collect_tasks
-from journeyman.workers.broker import submission
 from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, child_process, children, groups
 from journeyman.workers.crew.children import ChildrenCrew
 from journeyman.workers.crew.elasticity import Member, growth, spare
 from journeyman.workers.crew.permits import Permits
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
+from journeyman.workers.submitting import submission
 from states import claimed_task
 from waiting import alive, reached, wait_until
 

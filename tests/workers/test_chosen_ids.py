@@ -114,8 +114,8 @@ def test_made_ids_are_not_looked_for(journal: jm.Journal, monkeypatch: pytest.Mo
     def looked_for(*_: object) -> None:
         raise AssertionError("an id that was made just now was looked for")
 
-    for name in ("submit_next", "submit_unknown"):
-        monkeypatch.setattr(f"journeyman.workers.broker.{name}", looked_for)
+    for name in ("journeyman.workers.broker.submit_next", "journeyman.workers.submitting.submit_unknown"):
+        monkeypatch.setattr(name, looked_for)
     broker = jm.Broker(journal)
     charging(broker).generate(args=[7])
     broker.submit(jm.Message(task_name="charge"), new=True)

@@ -22,10 +22,10 @@ from journeyman.journal.limits import (
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.workers import Foreman, Message, Settings, State, ValidationError
-from journeyman.workers.broker import submission
 from journeyman.workers.foreman import failure_log, lane
 from journeyman.workers.rules import names
 from journeyman.workers.rules.rendezvous import Rendezvous
+from journeyman.workers.submitting import submission
 from waiting import reached, wait_until
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)

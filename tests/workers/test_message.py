@@ -27,10 +27,10 @@ from journeyman.workers import (
     ValidationError,
     task,
 )
-from journeyman.workers.broker import batches, submission
 from journeyman.workers.errors import MessageAlreadyExistsError
 from journeyman.workers.message import decode_message
 from journeyman.workers.rules import names
+from journeyman.workers.submitting import batches, submission
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -14,7 +14,6 @@ import pytest
 from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from journeyman.workers import Broker, ConstantBackoff, Message, Task
-from journeyman.workers.broker import submission
 from journeyman.workers.crew.pipeline import (
     RESULT_BYTES_MAX,
     TEXT_CHARS_MAX,
@@ -33,6 +32,7 @@ from journeyman.workers.crew.pipeline import (
 from journeyman.workers.foreman.entries import outcome_entry
 from journeyman.workers.rules import names
 from journeyman.workers.rules.facts import Fact
+from journeyman.workers.submitting import submission
 from states import claimed_task
 
 BROKER = Broker("memory://")

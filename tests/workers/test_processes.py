@@ -20,9 +20,9 @@ import yard_tasks
 from journeyman.journal import Journal
 from journeyman.journal.event import Event
 from journeyman.workers import Message, State, Task, TaskState, TaskView
-from journeyman.workers.broker import submission
 from journeyman.workers.rules import names
 from journeyman.workers.rules.remembering import RememberingView
+from journeyman.workers.submitting import submission
 from waiting import insist, wait_until
 
 LEASE_MS = 1_000

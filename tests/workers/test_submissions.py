@@ -15,11 +15,11 @@ from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.workers import Foreman, Settings
-from journeyman.workers.broker import submission
 from journeyman.workers.foreman.submissions import stretches
 from journeyman.workers.message import new_id
 from journeyman.workers.rules import names, rows
 from journeyman.workers.rules.rows import KeptRows
+from journeyman.workers.submitting import submission
 from waiting import reached
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)

@@ -12,11 +12,11 @@ import pytest
 from floor import named
 from journeyman.journal.event import record
 from journeyman.workers import Broker, Message, Task
-from journeyman.workers.broker import submission
 from journeyman.workers.crew import ThreadCrew, threads
 from journeyman.workers.crew.base import Run
 from journeyman.workers.crew.pipeline import Job, Lease, Outcome
 from journeyman.workers.rules import names
+from journeyman.workers.submitting import submission
 from states import claimed_task
 from waiting import wait_until
 
