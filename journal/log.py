@@ -101,6 +101,19 @@ class Sited(Protocol):
 
 
 @runtime_checkable
+class Extracting(Protocol):
+    """A log that can compute something of many records in C, without a step in Python for each of them."""
+
+    def extract(self, offset: int, limit: int, expression: str) -> tuple[int, bytes] | None:
+        """Up to `limit` consecutive records of partition 0 from `offset` on: how many, and a line for each.
+
+        `expression` is SQL over the column `event`, the record as a BLOB, and gives text without line feeds. None if
+        these records can only be read by pages: there is none, or one is damaged, or the expression fails for one.
+        """
+        ...
+
+
+@runtime_checkable
 class OneClock(Protocol):
     """A log whose own times are those of its events, which rise along it but for falls."""
 

@@ -50,7 +50,7 @@ from .entry import Entry
 from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal, is_ready
 from .insert import Inserter
 from .opened import Opened
-from .pages import note_state, page, whole_page
+from .pages import extract, note_state, page, whole_page
 from .placement import check_placement
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
@@ -328,6 +328,10 @@ class SqliteLog:
         if positions:
             raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[0]}")
         return None
+
+    def extract(self, offset: int, limit: int, expression: str) -> tuple[int, bytes] | None:
+        """See `Extracting.extract`."""
+        return self._reading(self._state(), lambda connection: extract(connection, offset, limit, expression))
 
     def _tell_of_damaged(self, first: int, rows: Sequence[bytes]) -> None:
         """Log each damaged record among the rows from offset `first` on, once."""

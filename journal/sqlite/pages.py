@@ -13,6 +13,11 @@ _PAGE: Final = (
     "WHERE position >= ?1 ORDER BY position LIMIT ?2"
 )
 _RECORDS: Final = "SELECT event FROM events WHERE position > ? AND position <= ? ORDER BY position"
+# One step for all records, so that SQLite reads and computes without a look at Python and its lock for each.
+_EXTRACT: Final = (
+    "SELECT count(*), CAST(group_concat(event, '') AS BLOB), CAST(group_concat({expression}, char(10)) AS BLOB) "
+    "FROM (SELECT event FROM events WHERE position > ?1 AND position <= ?2 ORDER BY position)"
+)
 _ENDS: Final = (
     "SELECT (SELECT checksum FROM events WHERE position = ?1), (SELECT checksum FROM events WHERE position = ?2)"
 )
@@ -35,14 +40,31 @@ def whole_page(connection: apsw.Connection, offset: int, limit: int) -> list[byt
         text = b"".join(records)
     except TypeError:  # a record that is no longer bytes
         return None
-    count = len(records)
+    return records if _are_whole(connection, offset, len(records), text) else None
+
+
+def extract(connection: apsw.Connection, offset: int, limit: int, expression: str) -> tuple[int, bytes] | None:
+    """How many whole records there are from `offset` on, up to `limit`, and what `expression` makes of them in lines.
+
+    None if there is none, if they are to be looked at one by one, or if `expression` fails for one of them.
+    """
+    try:
+        found = connection.execute(_EXTRACT.format(expression=expression), (offset, offset + limit)).fetchone()
+    except apsw.SQLError:
+        return None
+    count, text, lines = found or (0, b"", b"")
+    return (count, lines) if count and lines is not None and _are_whole(connection, offset, count, text) else None
+
+
+def _are_whole(connection: apsw.Connection, offset: int, count: int, text: bytes) -> bool:
+    """Whether the `count` records from `offset` on, joined as `text`, match their checksums."""
     ends = (offset, offset + count)
     before, last = connection.execute(_ENDS, ends).get
     if last is None:  # perhaps all by a version that wrote no checksums
-        return records if connection.execute(_HAS_CHECKSUMS, ends).get == (count, 0) else None
+        return bool(connection.execute(_HAS_CHECKSUMS, ends).get == (count, 0))
     if before is None and offset:
-        return None
-    return records if encoded(adler32(text, state_behind(offset, before))) == last else None
+        return False
+    return bool(encoded(adler32(text, state_behind(offset, before))) == last)
 
 
 def page(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[int], list[bytes]]:

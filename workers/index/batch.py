@@ -34,8 +34,10 @@ _SESSION_NAMES: Final = frozenset({names.JOINED, names.LEFT, names.EXPIRED})
 class Batch:
     """The events of one partition from `base` up to, not including, `next_offset`.
 
-    `tasks` holds, for each task's id, the kinds and offsets of its events in turn.
+    `tasks` holds, for each task's id, the kinds and offsets of its events in turn. It has no `lines`, as `Bulk` has.
     """
+
+    lines: Final[Sequence[bytes]] = ()
 
     def __init__(self, partition: int, base: int) -> None:
         self.partition = partition
@@ -67,8 +69,15 @@ class Batch:
 
     def take(self, page: Page) -> None:
         """Take in the page that comes next."""
+        self.take_rows(page.offsets, page.rows)
+        self.events += len(page.rows)
+        self.next_offset = page.next_offset
+        self._latest, self._submission = page, None
+
+    def take_rows(self, offsets: Sequence[int], rows: Sequence[bytes]) -> None:
+        """Take in some records, in order, as part of a stretch."""
         tasks, signs, kind_of = self.tasks, self._signs, KINDS.get
-        for offset, row, said in zip(page.offsets, page.rows, task_facts(page.rows), strict=True):
+        for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):
             if said is None:
                 continue
             kind = kind_of(said.name)
@@ -83,9 +92,6 @@ class Batch:
                 tasks[context.task] = [kind, offset]
             if context.worker and kind != SUBMITTED:
                 signs[context.worker] = offset
-        self.events += len(page.rows)
-        self.next_offset = page.next_offset
-        self._latest, self._submission = page, None
 
     def take_submission(self, event: Event) -> None:
         """Take in the event that comes next, the submission of the task that is its key, by its position alone."""

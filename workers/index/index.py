@@ -23,6 +23,7 @@ from ...journal.forking import tell_of_forks
 from ...journal.limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, PAGE_EVENTS
 from ...journal.log import Bounds, Log, Sited
 from .batch import Batch
+from .bulk import Bulk, read_bulk
 from .entries import NOWHERE, Entry, SessionRow, judge
 from .records import rows_at
 from .rows import Covered
@@ -198,9 +199,11 @@ class TaskIndex:
     ) -> tuple[Batch, Covered]:
         """Read on to the end; what makes up a batch is written. Returns the last batch and what that follows on."""
         partition, end = batch.partition, bounds.end[batch.partition]
+        begun, everything = batch.next_offset, end - batch.next_offset
         if batch.events >= INDEX_BATCH_EVENTS:  # of this process's own submissions
             batch, covered = await self._flushed(log, batch, covered, bounds)
-        begun, everything = batch.next_offset, end - batch.next_offset
+        if everything > INDEX_BATCH_EVENTS:
+            batch, covered = await self._filled(log, batch, covered, bounds, progress)
         while batch.next_offset < end:
             pages = await log.read({partition: batch.next_offset}, min(PAGE_EVENTS, end - batch.next_offset))
             if not pages:
@@ -214,6 +217,23 @@ class TaskIndex:
                 progress(batch.next_offset - begun, everything)
         return batch, covered
 
+    async def _filled(
+        self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
+    ) -> tuple[Batch, Covered]:
+        """The last batch, once all before it is in the file, as far as the log can be read in bulk."""
+        partition, end = batch.partition, bounds.end[batch.partition]
+        begun, everything, tries = batch.next_offset, end - batch.next_offset, 0
+        while end - batch.base > INDEX_BATCH_EVENTS and tries < _BATCHES_WAITING_MAX:
+            bulk = await read_bulk(log, batch.base, min(end, batch.base + INDEX_LONG_BATCH_EVENTS))
+            if bulk is None:
+                break
+            written = await self._write(bulk, covered)
+            before, (batch, covered) = covered, await self._next_batch(log, partition, bounds)
+            tries = 0 if written or covered != before else tries + 1  # another process writes just now
+            if progress is not None:
+                progress(min(max(0, batch.base - begun), everything), everything)
+        return batch, covered
+
     async def _flushed(self, log: Log, batch: Batch, covered: Covered, bounds: Bounds) -> tuple[Batch, Covered]:
         """The batch that follows on `batch`, once that is written by this process or another."""
         if not await self._write(batch, covered):
@@ -222,7 +242,7 @@ class TaskIndex:
                 return batch, covered  # another process writes just now: tried again with the next page
         return await self._next_batch(log, batch.partition, bounds)
 
-    async def _write(self, batch: Batch, covered: Covered) -> bool:
+    async def _write(self, batch: Batch | Bulk, covered: Covered) -> bool:
         if not self._journal.log.needs_loop:
             return self._on_store(lambda store: store.write(batch, covered))
         written = blocking.in_thread(lambda: self._on_store(lambda store: store.write(batch, covered)))

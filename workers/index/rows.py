@@ -1,17 +1,19 @@
 """The rows of the index's file: its tables, and how a batch is put into them."""
 
+import itertools
 import secrets
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apsw
 
 from .batch import Batch
+from .bulk import Bulk
 from .entries import CLAIMED, ENDS, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, TaskRow, judge, merge
-from .keys import key_of
+from .keys import KEY_SQL, key_of
 
 APPLICATION_ID: Final = 0x4A4D4958  # "JMIX"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 # The size of a task's row does not change as the task goes on, or pages that were full would be split: an offset is
 # stored with a bias, and `_UNSET`, which takes as many bytes, stands for none.
 _BIAS: Final = 1 << 24
@@ -41,20 +43,63 @@ _LOOK: Final = (
 _TASK: Final = "SELECT partition, submitted, claimed, ended FROM tasks WHERE key = ?"
 _MORE: Final = "SELECT partition, offset, kind FROM more WHERE key = ? ORDER BY partition, offset"
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
-_NEW_TASK: Final = "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?)"
-_MOVE_TASK: Final = (
-    "UPDATE tasks SET claimed = ifnull(?3, claimed), ended = ifnull(?4, ended) WHERE key = ?1 AND partition = ?2 "  # noqa: S608
-    f"AND (?3 IS NULL OR claimed = {_UNSET}) AND (?4 IS NULL OR ended = {_UNSET})"
+# What a batch holds of tasks, while it is put into the rows: an event each, and then a course for each task.
+_SCRATCH: Final = """
+    CREATE TEMP TABLE IF NOT EXISTS moves (key BLOB, at INTEGER, kind INTEGER);
+    CREATE TEMP TABLE IF NOT EXISTS courses (key BLOB PRIMARY KEY, submitted INTEGER, claimed INTEGER, ended INTEGER,
+        new_claimed INTEGER, new_ended INTEGER, new INTEGER, regular INTEGER, more INTEGER) WITHOUT ROWID;
+"""
+_PUT_MOVE: Final = "INSERT INTO temp.moves VALUES (?, ?, ?)"
+_MOVES: Final = "SELECT key, at, kind FROM temp.moves"
+# Of the lines of a `Bulk`; the id begins at the fourth byte, and the limit has it computed once.
+_LINES: Final = (
+    f"SELECT {KEY_SQL} AS key, at, unicode(kind) - unicode('@') AS kind FROM ("  # noqa: S608
+    "SELECT substr(value, 4, instr(substr(value, 4), X'22') - 1) AS id, :base + rowid - 1 AS at, "
+    "CAST(substr(value, 1, 1) AS TEXT) AS kind FROM carray(:lines) WHERE value <> X'' LIMIT -1)"
 )
+# What `merge` makes of the events of each task, unless it is strange: `regular` is 0 if they begin before its
+# submission, or if the task is one of another partition.
+_PUT_COURSES: Final = f"""
+    INSERT INTO temp.courses
+    SELECT found.key, ifnull(submitted, found.first + {_BIAS}),
+        iif(ifnull(claimed, {_UNSET}) = {_UNSET}, ifnull(claim + {_BIAS}, {_UNSET}), claimed),
+        iif(ifnull(ended, {_UNSET}) = {_UNSET}, ifnull(ending + {_BIAS}, {_UNSET}), ended),
+        iif(ifnull(claimed, {_UNSET}) = {_UNSET}, claim, NULL),
+        iif(ifnull(ended, {_UNSET}) = {_UNSET}, ending, NULL),
+        tasks.key IS NULL,
+        iif(tasks.key IS NULL, submission IS found.first, partition = :partition),
+        events - (tasks.key IS NULL) - (ifnull(claimed, {_UNSET}) = {_UNSET} AND claim IS NOT NULL)
+            - (ifnull(ended, {_UNSET}) = {_UNSET} AND ending IS NOT NULL)
+    FROM (
+        SELECT key, min(at) AS first, count(*) AS events, min(iif(kind = {SUBMITTED}, at, NULL)) AS submission,
+            min(iif(kind = {CLAIMED}, at, NULL)) AS claim, min(iif(kind IN {tuple(sorted(ENDS))}, at, NULL)) AS ending
+        FROM ({{source}}) GROUP BY key
+    ) AS found LEFT JOIN tasks ON tasks.key = found.key
+"""  # noqa: S608
+_PUT_TASKS: Final = """
+    INSERT INTO tasks SELECT key, :partition, submitted, claimed, ended FROM temp.courses
+    WHERE regular AND (new OR new_claimed IS NOT NULL OR new_ended IS NOT NULL)
+    ON CONFLICT (key) DO UPDATE SET claimed = excluded.claimed, ended = excluded.ended
+"""
+_HAVE_MORE: Final = "SELECT EXISTS (SELECT 1 FROM temp.courses WHERE regular AND more)"
+_PUT_MORE_OF_COURSES: Final = f"""
+    INSERT OR IGNORE INTO more SELECT found.key, :partition, at, kind
+    FROM ({{source}}) AS found CROSS JOIN temp.courses AS course ON course.key = found.key
+    WHERE regular AND more AND at IS NOT new_claimed AND at IS NOT new_ended
+    AND NOT (new AND at + {_BIAS} = submitted)
+"""  # noqa: S608
+_ARE_STRANGE: Final = "SELECT EXISTS (SELECT 1 FROM temp.courses WHERE NOT regular)"
+_STRANGE: Final = """
+    SELECT found.key, at, kind FROM ({source}) AS found CROSS JOIN temp.courses AS course ON course.key = found.key
+    WHERE NOT regular ORDER BY found.key, at
+"""
 _PUT_TASK: Final = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?)"
 _PUT_MORE: Final = "INSERT OR IGNORE INTO more VALUES (?, ?, ?, ?)"
 _PUT_KEYED: Final = f"INSERT OR IGNORE INTO more SELECT key, ?2, ?3, {FOREIGN} FROM tasks WHERE key = ?1"  # noqa: S608
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
 _PUT_COVERED: Final = "INSERT OR REPLACE INTO covered VALUES (?, ?, ?, ?)"
 
-_KEY_OF_MOVE: Final = itemgetter(0)
-
-_Moves = list[tuple[bytes, int, int | None, int | None]]
+_KEY_OF: Final = itemgetter(0)
 
 
 class Covered(NamedTuple):
@@ -75,6 +120,12 @@ def make(connection: apsw.Connection) -> None:
         connection.execute(f"DROP TABLE IF EXISTS {table}").fetchall()
     connection.execute(_SCHEMA).fetchall()
     connection.execute("INSERT INTO meta VALUES (?)", (secrets.randbits(62),)).fetchall()
+
+
+def prepare(connection: apsw.Connection) -> None:
+    """Make what a connection needs for itself."""
+    connection.pragma("temp_store", "memory")
+    connection.execute(_SCRATCH).fetchall()
 
 
 def covered(connection: apsw.Connection, partition: int) -> Covered:
@@ -121,7 +172,7 @@ def session_rows(connection: apsw.Connection, worker: str, partition: int) -> li
     return [SessionRow(worker, partition, joined, last, ended) for joined, last, ended in rows]
 
 
-def put_covered(connection: apsw.Connection, batch: Batch, first: int) -> None:
+def put_covered(connection: apsw.Connection, batch: Batch | Bulk, first: int) -> None:
     """The file now covers what the batch holds as well."""
     connection.execute(_PUT_COVERED, (batch.partition, first, batch.next_offset, batch.fingerprint))
 
@@ -133,81 +184,43 @@ def entries(connection: apsw.Connection, key: bytes) -> list[Entry]:
     return sorted([*found, *map(Entry._make, connection.execute(_MORE, (key,)))])
 
 
-def put_tasks(connection: apsw.Connection, batch: Batch) -> None:
-    """Nearly always the tasks of a batch are new, or had neither claim nor end: then no row is read first."""
-    new, moved, more = _hopeful(batch)
-    before = connection.total_changes()
-    connection.execute("SAVEPOINT hopeful")
-    # In the order of their keys: those of chosen ids lie all over the tree, and each page is looked for once.
-    connection.executemany(_NEW_TASK, sorted(new))
-    connection.executemany(_MOVE_TASK, sorted(moved, key=_KEY_OF_MOVE))
-    if connection.total_changes() - before == len(new) + len(moved):
-        connection.executemany(_PUT_MORE, more)
-    else:
-        connection.execute("ROLLBACK TO hopeful")
-        _put_tasks_one_by_one(connection, batch)
-    connection.execute("RELEASE hopeful")
-    keyed = ((key_of(key), batch.partition, offset) for key, offsets in batch.keyed.items() for offset in offsets)
+def put_tasks(connection: apsw.Connection, batch: Batch | Bulk) -> None:
+    """Take the tasks of a batch into the rows, as `merge` does, in a few steps of SQLite for all of them."""
+    partition, base = batch.partition, batch.base
+    moved = (
+        (key_of(task_id), known[index + 1], known[index])
+        for task_id, known in batch.tasks.items()
+        for index in range(0, len(known), 2)
+    )
+    connection.executemany(_PUT_MOVE, moved)
+    source: str = _MOVES
+    bindings: dict[str, Any] = {"partition": partition, "base": base}
+    if batch.lines:
+        source = f"{_LINES} UNION ALL {_MOVES}"
+        bindings["lines"] = apsw.carray(tuple(batch.lines))
+    connection.execute(_PUT_COURSES.format(source=source), bindings).fetchall()
+    connection.execute(_PUT_TASKS, bindings).fetchall()
+    if connection.execute(_HAVE_MORE).get:
+        connection.execute(_PUT_MORE_OF_COURSES.format(source=source), bindings).fetchall()
+    strange = (
+        connection.execute(_STRANGE.format(source=source), bindings) if connection.execute(_ARE_STRANGE).get else ()
+    )
+    for key, found in itertools.groupby(strange, _KEY_OF):
+        _merge_one(connection, key, [Entry(partition, at, kind) for _, at, kind in found])
+    connection.execute("DELETE FROM temp.moves; DELETE FROM temp.courses").fetchall()
+    keyed = ((key_of(key), partition, offset) for key, offsets in batch.keyed.items() for offset in offsets)
     connection.executemany(_PUT_KEYED, keyed)
 
 
-def _hopeful(batch: Batch) -> tuple[list[tuple[bytes, int, int, int, int]], _Moves, list[tuple[bytes, int, int, int]]]:
-    """What is to be put if each task's row is as it is expected to be; nearly all tasks have one of four courses."""
-    new: list[tuple[bytes, int, int, int, int]] = []
-    moved: _Moves = []
-    more: list[tuple[bytes, int, int, int]] = []
-    partition, bias = batch.partition, _BIAS
-    for task_id, known in batch.tasks.items():
-        key, count, kind = key_of(task_id), len(known), known[0]
-        if count == 2 and kind == SUBMITTED:
-            new.append((key, partition, known[1] + bias, _UNSET, _UNSET))
-        elif count == 2 and kind == CLAIMED:
-            moved.append((key, partition, known[1] + bias, None))
-        elif count == 2 and kind in ENDS:
-            moved.append((key, partition, None, known[1] + bias))
-        elif count == 4 and kind == CLAIMED and known[2] in ENDS:
-            moved.append((key, partition, known[1] + bias, known[3] + bias))
-        elif count == 6 and kind == SUBMITTED and known[2] == CLAIMED and known[4] in ENDS:
-            new.append((key, partition, known[1] + bias, known[3] + bias, known[5] + bias))
-        else:
-            _hope(key, partition, known, new, moved, more)
-    return new, moved, more
+def _merge_one(connection: apsw.Connection, key: bytes, found: list[Entry]) -> None:
+    """What `put_tasks` does, for a task whose first event is not its submission, or that is in several partitions."""
+    row, others = merge(task_row(connection, key), found)
+    if row is not None:
+        connection.execute(_PUT_TASK, _bindings(key, row))
+    connection.executemany(_PUT_MORE, ((key, *entry) for entry in others))
 
 
-def _hope(
-    key: bytes,
-    partition: int,
-    known: list[int],
-    new: list[tuple[bytes, int, int, int, int]],
-    moved: _Moves,
-    more: list[tuple[bytes, int, int, int]],
-) -> None:
-    """See `_hopeful`: a task of any other course."""
-    fresh = known[0] == SUBMITTED
-    row, others = merge(None if fresh else TaskRow(partition, NOWHERE), _entries(partition, known))
-    assert row is not None, "a row was given, or the first event makes one"
-    if fresh:
-        new.append(_bindings(key, row))
-    else:
-        claimed, ended = (None if each == NOWHERE else each + _BIAS for each in (row.claimed, row.ended))
-        moved.append((key, partition, claimed, ended))
-    more += [(key, *entry) for entry in others]
-
-
-def _entries(partition: int, known: list[int]) -> list[Entry]:
-    return [Entry(partition, known[i + 1], known[i]) for i in range(0, len(known), 2)]
-
-
-def _put_tasks_one_by_one(connection: apsw.Connection, batch: Batch) -> None:
-    for task_id, known in batch.tasks.items():
-        key = key_of(task_id)
-        row, others = merge(task_row(connection, key), _entries(batch.partition, known))
-        if row is not None:
-            connection.execute(_PUT_TASK, _bindings(key, row))
-        connection.executemany(_PUT_MORE, ((key, *entry) for entry in others))
-
-
-def put_sessions(connection: apsw.Connection, batch: Batch, *, infers: bool) -> None:
+def put_sessions(connection: apsw.Connection, batch: Batch | Bulk, *, infers: bool) -> None:
     """Take the workers of a batch into the sessions; `infers` as in `judge`."""
     for worker, found in batch.workers().items():
         rows = session_rows(connection, worker, batch.partition)

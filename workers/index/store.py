@@ -25,6 +25,7 @@ import apsw
 from ...journal.limits import FILE_CHECK_SECONDS, FORK_SECONDS_MAX, INDEX_BUSY_SECONDS_MAX
 from . import rows
 from .batch import Batch
+from .bulk import Bulk
 from .entries import NOWHERE, Entry, SessionRow
 from .keys import key_of
 from .rows import Covered
@@ -96,7 +97,7 @@ class Store:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def write(self, batch: Batch, after: Covered) -> bool:
+    def write(self, batch: Batch | Bulk, after: Covered) -> bool:
         """Take in a batch that follows on `after`; False if the file does not stand there any more, or is busy."""
 
         def put(connection: apsw.Connection) -> bool:
@@ -203,6 +204,7 @@ def _connect(path: str) -> apsw.Connection:
             with _finished(connection):
                 if connection.pragma("user_version") != rows.FORMAT_VERSION or not application:
                     rows.make(connection)
+        rows.prepare(connection)
     except BaseException:
         connection.close(force=True)
         raise
