@@ -303,9 +303,13 @@ INDEX_LONG_BATCH_EVENTS: Final = 25_000
 INDEX_BUSY_SECONDS_MAX: Final = 0.5
 # A reader that finds the index so many events behind logs that catching up takes a while.
 INDEX_NEWS_EVENTS: Final = 500_000
-# How often a worker looks whether the index is behind, in seconds; it leaves it alone while more events than that come
-# between two looks, as long as it is not further behind than that.
-INDEX_INTERVAL_SECONDS: Final = 0.5
+# A look-up that finds more events than that behind the index looks for its own task among them, where the log can do
+# that, and has a thread take them in; a program that submits has a thread take them in after so many.
+INDEX_SEARCH_EVENTS: Final = 2_000
+# How often a worker looks whether the index is behind, in seconds. Where it takes the events in by itself, and not in
+# bulk, it leaves the index alone while more events than that come between two looks, as long as it is not further
+# behind than that.
+INDEX_INTERVAL_SECONDS: Final = 0.25
 INDEX_BUSY_EVENTS: Final = 5_000
 INDEX_LAG_EVENTS_MAX: Final = 500_000
 # Records of one task that stand so close together are read in one go, in positions between them.

@@ -61,7 +61,7 @@ class TaskLookup:
         """The task as `find` has it, and what the index says; `observer` is told of each event, also of later ones."""
         log = await self._journal.open()
         index = task_index(self._journal)
-        snapshot = await index.snapshot(log.partition_of(task_id))
+        snapshot = await index.snapshot(log.partition_of(task_id), task_id=task_id)
         trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer)
         if trace.is_truncated:
             before = await task_where_log_begins(self._journal, task_id)

@@ -9,6 +9,7 @@ from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_
 from .admission import Admission, several_refused, submit_unknown
 from .doubts import Doubts
 from .errors import MessageAlreadyExistsError, SubmissionInDoubt
+from .index.index import task_index
 from .message import Message, encode_message
 from .rules import names
 
@@ -41,6 +42,8 @@ async def hand_in(journal: AsyncJournal, doubts: Doubts, batch: Batch, *, new: b
         keep_in_doubt(doubts, batch, error)
         raise
     doubts.forget(batch)
+    if new:
+        task_index(journal).count_submissions(len(batch))
     return admission
 
 

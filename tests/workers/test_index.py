@@ -7,14 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import journeyman as jm
 import pytest
 from journeyman.journal import limits
 from journeyman.journal.blocking import run
+from journeyman.journal.limits import INDEX_SEARCH_EVENTS
 from journeyman.workers.index import index as index_module
+from journeyman.workers.index.batch import Batch
 from journeyman.workers.index.index import TaskIndex, task_index
 from journeyman.workers.index.keys import key_of
+from journeyman.workers.index.search import search
 from journeyman.workers.index.store import Store
 from journeyman.workers.index.trace import Trace, read_trace
 from journeyman.workers.rules import names
@@ -22,6 +27,7 @@ from journeyman.workers.rules.remembering import RememberingView
 from journeyman.workers.rules.state import TaskState
 from journeyman.workers.rules.transitions import State
 from journeyman.workers.rules.view import TaskView
+from waiting import wait_until
 
 TASKS, WORKERS = [f"task-{number}" for number in range(6)], [f"worker-{number}" for number in range(3)]
 
@@ -41,7 +47,7 @@ def trace_of(journal: jm.Journal, task: str, index: TaskIndex | None = None) -> 
     async def read() -> Trace:
         log = await journal.asynchronous.open()
         used = index or task_index(journal.asynchronous)
-        return await read_trace(log, await used.snapshot(log.partition_of(task)), task)
+        return await read_trace(log, await used.snapshot(log.partition_of(task), task_id=task), task)
 
     return run(read())
 
@@ -93,6 +99,52 @@ def test_trace_equals_the_fold_of_the_whole_log(
                 reader = rng.choice([journal, fresh])
                 for task in TASKS:
                     assert state_of(trace_of(reader, task).task) == state_of(view.find(task)), (end, task)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_search_finds_the_task_as_the_fold_of_the_whole_log_has_it(
+    journal: jm.Journal, path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(index_module, "INDEX_SEARCH_EVENTS", 0)
+    found: list[Batch | None] = []
+
+    async def noted(*arguments: Any) -> Batch | None:
+        found.append(await search(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(index_module, "search", noted)
+    index = TaskIndex(journal.asynchronous, Store(f"{path}-index"))
+    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda: None))  # only as far as is said below
+    view = RememberingView()
+    for end in range(400):
+        event = journal.append(*random_event(rng, end))
+        view.apply(event)
+        if rng.random() < 0.01:
+            run(TaskIndex(journal.asynchronous, Store(f"{path}-index")).catch_up())
+        if rng.random() < 0.1:
+            for task in TASKS:
+                assert state_of(trace_of(journal, task, index).task) == state_of(view.find(task)), (end, task)
+    assert len(found) > 100
+    assert None not in found
+
+
+def test_search_has_a_thread_fill_the_index(journal: jm.Journal, path: Path) -> None:
+    tasks = [f"t-{number}" for number in range(INDEX_SEARCH_EVENTS + 1)]
+    journal.append_all([(names.SUBMITTED, {"task": task, "task_name": "add"}, task) for task in tasks])
+    assert not jm.StatusTracker(journal).exists("t-1000000")
+    task = trace_of(journal, "t-7").task
+    assert task is not None
+    assert task.submitted == 7
+    store = Store(f"{path}-index")
+    wait_until(lambda: store.covered(0).next_offset == len(tasks), "a thread to fill the index")
+
+
+def test_program_that_submits_has_a_thread_fill_the_index(journal: jm.Journal, path: Path) -> None:
+    count = INDEX_SEARCH_EVENTS + 1
+    jm.Broker(journal).submit_all((jm.Message(task_name="add") for _ in range(count)), new=True)
+    store = Store(f"{path}-index")
+    wait_until(lambda: store.covered(0).next_offset == count, "a thread to fill the index")
 
 
 def test_index_covers_what_was_written_and_reads_the_rest(journal: jm.Journal, path: Path) -> None:
@@ -222,6 +274,7 @@ FILL = """
 import sys
 import journeyman as jm
 from journeyman.journal.blocking import run
+from journeyman.journal.limits import INDEX_SEARCH_EVENTS
 from journeyman.workers.index import index
 index.INDEX_BATCH_EVENTS = 20
 journal = jm.Journal(sys.argv[1])

@@ -129,7 +129,7 @@ def test_sign_of_life_that_the_fold_refuses_is_none(journal: jm.Journal, tmp_pat
     log = run(journal.asynchronous.open())
     assert run(read_bulk(log, 0, 5)) is None
     made(journal, tmp_path / "some-index")
-    assert Store(str(tmp_path / "some-index")).sessions_of("w", 0)[0].ended == ended
+    assert Store(str(tmp_path / "some-index")).sessions_of("w", 0)[0][0].ended == ended
 
 
 def test_bulk_ends_before_a_damaged_record(journal: jm.Journal, tmp_path: Path) -> None:

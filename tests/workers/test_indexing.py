@@ -14,17 +14,19 @@ from waiting import reached
 
 
 @pytest.mark.parametrize(
-    ("came", "behind", "due"),
+    ("came", "behind", "in_bulk", "due"),
     [
-        (0, 0, False),
-        (0, 1, True),
-        (INDEX_BUSY_EVENTS, INDEX_BUSY_EVENTS, True),
-        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX, False),
-        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX + 1, True),
+        (0, 0, True, False),
+        (0, 0, False, False),
+        (0, 1, False, True),
+        (INDEX_BUSY_EVENTS, INDEX_BUSY_EVENTS, False, True),
+        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX, False, False),
+        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX, True, True),
+        (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX + 1, False, True),
     ],
 )
-def test_index_is_filled_when_there_is_time_or_it_is_far_behind(came: int, behind: int, due: bool) -> None:
-    assert is_due(came, behind) is due
+def test_index_is_filled_when_it_is_cheap_or_far_behind(came: int, behind: int, in_bulk: bool, due: bool) -> None:
+    assert is_due(came, behind, in_bulk=in_bulk) is due
 
 
 def test_worker_fills_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

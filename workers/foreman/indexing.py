@@ -1,8 +1,9 @@
 """A worker keeps the task index near the end of the log, off its hot path.
 
 Nothing is handed over: now and then, what the index does not cover is read again and written, in a thread where the log
-allows it. While many events come the worker leaves the index alone, as it would take time from the tasks: a reader then
-reads what is missing itself. Only an index that is very far behind is filled all the same.
+allows it. On a file that is done inside SQLite, without the interpreter's lock, so the tasks hardly feel it. On another
+log the worker leaves the index alone while many events come, as it would take time from the tasks: a reader then reads
+what is missing itself. Only an index that is very far behind is filled all the same.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
 from ...journal.limits import INDEX_BUSY_EVENTS, INDEX_INTERVAL_SECONDS, INDEX_LAG_EVENTS_MAX
+from ...journal.log import Extracting
 from ..index.index import TaskIndex, task_index
 
 logger = logging.getLogger("journeyman.worker")
@@ -27,9 +29,12 @@ class _Stopped(Exception):
     """The worker ends before the index is filled."""
 
 
-def is_due(came: int, behind: int) -> bool:
-    """Whether to fill an index that is `behind` by so many events, when so many `came` since the last look."""
-    return behind > 0 and (came <= INDEX_BUSY_EVENTS or behind > INDEX_LAG_EVENTS_MAX)
+def is_due(came: int, behind: int, *, in_bulk: bool) -> bool:
+    """Whether to fill an index that is `behind` by so many events, when so many `came` since the last look.
+
+    `in_bulk` says whether the log can be read without taking time from the tasks.
+    """
+    return behind > 0 and (in_bulk or came <= INDEX_BUSY_EVENTS or behind > INDEX_LAG_EVENTS_MAX)
 
 
 class IndexKeeper:
@@ -75,7 +80,7 @@ class IndexKeeper:
         if not came and self._seen == 0:
             return
         behind = sum(max(0, end - index.covered_up_to(partition)) for partition, end in position.items())
-        if is_due(came, behind):
+        if is_due(came, behind, in_bulk=isinstance(self._journal.log, Extracting)):
             await self._fill(index)
 
     async def _fill(self, index: TaskIndex) -> None:

@@ -122,6 +122,14 @@ class Batch:
         if said.key and name not in names.WORKER_EVENTS:
             self.keyed.setdefault(said.key, []).append(offset)
 
+    def expiries(self) -> list[tuple[str, Mark]]:
+        """Where workers are said to have been silent, each with the worker."""
+        return [(worker, mark) for worker, marks in self._marks.items() for mark in marks if mark.name == names.EXPIRED]
+
+    def correct(self, worker: str, mark: Mark, sign: int) -> None:
+        """Say which was the last sign of life before an expiry, where not all events of the worker were taken in."""
+        self._marks[worker] = [each._replace(sign=sign) if each == mark else each for each in self._marks[worker]]
+
     def entries_of(self, task_id: str) -> list[Entry]:
         """The events of a task, in order."""
         known = self.tasks.get(task_id, ())

@@ -99,6 +99,13 @@ class WorkerEvents(NamedTuple):
     marks: Sequence[Mark]
     sign: int
 
+    def since(self, offset: int) -> "WorkerEvents":
+        """Those of them from `offset` on."""
+        marks = [
+            mark if mark.sign >= offset else mark._replace(sign=NOWHERE) for mark in self.marks if mark.offset >= offset
+        ]
+        return WorkerEvents(marks, self.sign if self.sign >= offset else NOWHERE)
+
 
 def judge(
     worker: str, partition: int, rows: Sequence[SessionRow], found: WorkerEvents, *, infers: bool

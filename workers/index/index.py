@@ -18,15 +18,22 @@ from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated
 from ...journal.event import Event
-from ...journal.fingerprint import fingerprint
 from ...journal.forking import tell_of_forks
-from ...journal.limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, PAGE_EVENTS
-from ...journal.log import Bounds, Log, Sited
+from ...journal.limits import (
+    INDEX_BATCH_EVENTS,
+    INDEX_LONG_BATCH_EVENTS,
+    INDEX_NEWS_EVENTS,
+    INDEX_SEARCH_EVENTS,
+    PAGE_EVENTS,
+)
+from ...journal.log import Bounds, Extracting, Log, Sited
+from .background import BackgroundFill
 from .batch import Batch
 from .bulk import Bulk, read_bulk
 from .entries import NOWHERE, Entry, SessionRow, judge
-from .records import rows_at
+from .identity import continues, is_of
 from .rows import Covered
+from .search import search
 from .store import NotOurs, Store
 
 logger = logging.getLogger("journeyman.index")
@@ -65,10 +72,9 @@ class Snapshot(NamedTuple):
 
     def sessions_of(self, worker: str) -> list[SessionRow]:
         """The sessions of a worker, the oldest first."""
-        rows = self.store.sessions_of(worker, self.partition)
-        if any(max(row.last, row.ended) >= self.batch.base for row in rows):
-            return rows  # this stretch has been written meanwhile
-        return judge(worker, self.partition, rows, self.batch.events_of(worker), infers=self.infers)
+        rows, covered = self.store.sessions_of(worker, self.partition)
+        news = self.batch.events_of(worker).since(covered)  # of the stretch, a part may have been written meanwhile
+        return judge(worker, self.partition, rows, news, infers=self.infers)
 
 
 class _Pending(NamedTuple):
@@ -88,12 +94,21 @@ class TaskIndex:
         self._pending: dict[int, _Pending] = {}
         self._verified: dict[int, Covered] = {}
         self._building: concurrent.futures.Future[None] | None = None
+        self._submitted = 0  # since a thread was last asked to fill it
+        self._background = BackgroundFill(journal, self._fill_apart)
         tell_of_forks(self)
 
-    async def snapshot(self, partition: int, progress: Progress | None = None) -> Snapshot:
-        """What is known as of the end of `partition` at the moment of the call."""
+    async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> Snapshot:
+        """What is known as of the end of `partition` at the moment of the call.
+
+        With `task_id` it need not know the events of other tasks, and comes soon, however far the index is behind.
+        """
         log = await self._journal.open()
         bounds = await log.bounds()
+        if task_id:
+            found = await self._searched(log, partition, task_id, bounds)
+            if found is not None:
+                return found
         while True:
             batch, covered = await self._next_batch(log, partition, bounds)
             behind = bounds.end[partition] - batch.next_offset
@@ -108,10 +123,48 @@ class TaskIndex:
             finally:
                 self._built()
             break
+        self._keep(batch, covered)
+        return self._known(batch, covered, bounds)
+
+    async def _searched(self, log: Log, partition: int, task_id: str, bounds: Bounds) -> Snapshot | None:
+        """What is known of one task, if much is not in the file yet and the log can be searched for it."""
+        if not isinstance(log, Extracting):
+            return None
+        batch, covered = await self._next_batch(log, partition, bounds)
+        self._keep(batch, covered)
+        if self.is_private or bounds.end[partition] - batch.next_offset <= INDEX_SEARCH_EVENTS:
+            return None
+        found = await search(log, task_id, batch.base, bounds.end[partition])
+        if found is None:
+            return None
+        self._background.begin()
+        return self._known(found, covered, bounds)
+
+    def count_submissions(self, count: int) -> None:
+        """Note that this process has submitted so many tasks; now and then a thread takes in what is in the log."""
+        self._submitted += count
+        if self._submitted >= INDEX_SEARCH_EVENTS:
+            self._submitted = 0
+            self._background.begin()
+
+    def _fill_apart(self, progress: Progress) -> None:
+        """Fill the file by a connection of its own, so that readers do not wait; a private one is left to them."""
+        self.covered_up_to(0)  # which tells whether the file can be used
+        if self.is_private:
+            return
+        store = Store(self._store.path)
+        try:
+            blocking.run(TaskIndex(self._journal, store).catch_up(progress))
+        finally:
+            store.close()
+
+    def _keep(self, batch: Batch, covered: Covered) -> None:
         with self._mutex:
-            self._pending[partition] = _Pending(batch, covered)
+            self._pending[batch.partition] = _Pending(batch, covered)
+
+    def _known(self, batch: Batch, covered: Covered, bounds: Bounds) -> Snapshot:
         infers = (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
-        return Snapshot(self._store, batch, partition, bounds.first[partition], bounds.end, infers)
+        return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers)
 
     async def catch_up(self, progress: Progress | None = None) -> None:
         """Have the file cover all that is in the log now."""
@@ -224,7 +277,9 @@ class TaskIndex:
         partition, end = batch.partition, bounds.end[batch.partition]
         begun, everything, tries = batch.next_offset, end - batch.next_offset, 0
         while end - batch.base > INDEX_BATCH_EVENTS and tries < _BATCHES_WAITING_MAX:
-            bulk = await read_bulk(log, batch.base, min(end, batch.base + INDEX_LONG_BATCH_EVENTS))
+            is_far_behind = end - batch.base >= 2 * INDEX_LONG_BATCH_EVENTS
+            size = INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS
+            bulk = await read_bulk(log, batch.base, min(end, batch.base + size))
             if bulk is None:
                 break
             written = await self._write(bulk, covered)
@@ -255,10 +310,10 @@ class TaskIndex:
         """How far the file covers the partition; one that was made of another log is cleared first."""
         covered = self._on_store(lambda store: store.covered(partition))
         known = self._verified.get(partition)
-        if known is not None and _continues(known, covered, bounds, partition):
+        if known is not None and continues(known, covered, bounds, partition):
             return covered
         bounds = await log.bounds()  # another process may have covered what has come since the caller asked
-        if not await _is_of(log, partition, covered, bounds):
+        if not await is_of(log, partition, covered, bounds):
             url = self._journal.url
             logger.info("the task index of %s is not of this log, or of one that held more: it is made anew", url)
             self._on_store(lambda store: store.clear(covered.generation))
@@ -310,6 +365,7 @@ class TaskIndex:
 
     async def aclose(self) -> None:
         """Let go of the file; what was read and not written is read again by the next reader."""
+        await self._background.aclose()
         self._store.close()
 
     def after_fork_in_child(self) -> None:
@@ -317,6 +373,7 @@ class TaskIndex:
         self._mutex = threading.Lock()
         self._building = None
         self._pending = {}
+        self._background.after_fork_in_child()
         if self._store.is_private:
             self._use_private()
 
@@ -330,23 +387,3 @@ def task_index(journal: AsyncJournal) -> TaskIndex:
         index = journal.companions.setdefault(_NAME, TaskIndex(journal, Store(path)))
     assert isinstance(index, TaskIndex)
     return index
-
-
-def _continues(known: Covered, covered: Covered, bounds: Bounds, partition: int) -> bool:
-    """Whether the file is the one that was looked at before, and has only grown, in a log that still reaches to it."""
-    if known.generation != covered.generation or covered.next_offset < known.next_offset:
-        return False
-    if covered.next_offset == NOWHERE:
-        return True
-    return bounds.first[partition] <= covered.next_offset <= bounds.end[partition]
-
-
-async def _is_of(log: Log, partition: int, covered: Covered, bounds: Bounds) -> bool:
-    """Whether the file was made of this log: the event that it ends with stands there, and nothing lies between."""
-    if covered.next_offset == NOWHERE:
-        return True
-    last, first = covered.next_offset - 1, bounds.first[partition]
-    if not (covered.first <= first <= last < bounds.end[partition]):
-        return False
-    row = (await rows_at(log, partition, [last])).get(last)
-    return row is not None and fingerprint(row) == covered.fingerprint

@@ -91,9 +91,14 @@ class Store:
                     return False
                 raise
 
-    def sessions_of(self, worker: str, partition: int) -> list[SessionRow]:
-        """The sessions of a worker in a partition, the oldest first."""
-        return self._use(lambda connection: rows.session_rows(connection, worker, partition))
+    def sessions_of(self, worker: str, partition: int) -> tuple[list[SessionRow], int]:
+        """The sessions of a worker in a partition, the oldest first, by its events before the offset returned."""
+
+        def read(connection: apsw.Connection) -> tuple[list[SessionRow], int]:
+            covered = rows.covered(connection, partition).next_offset
+            return rows.session_rows(connection, worker, partition), covered
+
+        return self._transact_reading(read)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -120,6 +125,16 @@ class Store:
             return True
 
         self._transact(renew)
+
+    def _transact_reading(self, work: Callable[[apsw.Connection], T]) -> T:
+        """What `work` finds, all of it as of one moment."""
+
+        def run(connection: apsw.Connection) -> T:
+            connection.execute("BEGIN")
+            with _finished(connection):
+                return work(connection)
+
+        return self._use(run)
 
     def _transact(self, work: Callable[[apsw.Connection], bool]) -> bool:
         def run(connection: apsw.Connection) -> bool:

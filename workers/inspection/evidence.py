@@ -91,7 +91,7 @@ async def _hosts(journal: AsyncJournal, standing: Standing, task: TaskState, wor
     hosts = {worker: session.host for worker, session in live if session is not None}
     if hosts.keys() >= workers:
         return hosts
-    snapshot = await task_index(journal).snapshot(task.partition)
+    snapshot = await task_index(journal).snapshot(task.partition, task_id=task.id)
     return hosts | await hosts_of(await journal.open(), snapshot, workers - hosts.keys())
 
 

@@ -68,7 +68,7 @@ async def task_history(
     """
     log = await journal.open()
     partition = log.partition_of(task_id)
-    snapshot = await task_index(journal).snapshot(partition, progress)
+    snapshot = await task_index(journal).snapshot(partition, progress, task_id=task_id)
     steps = _Steps(task_id, partition)
     end = None if until is None else until.get(partition)
     trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe)

@@ -1,0 +1,27 @@
+"""Whether an index's file is of the log that it lies beside."""
+
+from ...journal.fingerprint import fingerprint
+from ...journal.log import Bounds, Log
+from .entries import NOWHERE
+from .records import rows_at
+from .rows import Covered
+
+
+def continues(known: Covered, covered: Covered, bounds: Bounds, partition: int) -> bool:
+    """Whether the file is the one that was looked at before, and has only grown, in a log that still reaches to it."""
+    if known.generation != covered.generation or covered.next_offset < known.next_offset:
+        return False
+    if covered.next_offset == NOWHERE:
+        return True
+    return bounds.first[partition] <= covered.next_offset <= bounds.end[partition]
+
+
+async def is_of(log: Log, partition: int, covered: Covered, bounds: Bounds) -> bool:
+    """Whether the file was made of this log: the event that it ends with stands there, and nothing lies between."""
+    if covered.next_offset == NOWHERE:
+        return True
+    last, first = covered.next_offset - 1, bounds.first[partition]
+    if not (covered.first <= first <= last < bounds.end[partition]):
+        return False
+    row = (await rows_at(log, partition, [last])).get(last)
+    return row is not None and fingerprint(row) == covered.fingerprint
