@@ -9,6 +9,7 @@ from typing import Any, Self, Unpack
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
+from ..journal.deadlines import deadline_of, finite_or_negative
 from ..journal.limits import PAGE_EVENTS
 from .callbacks import Callback, checked_callback
 from .checkpoint import JournalCheckpoint
@@ -113,7 +114,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
 
     async def poll(self, timeout: float = -1.0) -> JournalEventBase | None:
         """The next event; None at the end of the stream, again and again; see `JournalConsumerBase.poll`."""
-        deadline = None if timeout < 0 else time.monotonic() + timeout
+        deadline = deadline_of(finite_or_negative(timeout))
         while True:
             if self._failure is None:
                 for event in self._backlog.pending:
@@ -125,7 +126,7 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         """The next events that are there, at least one and at most `max_events`; an empty list at the end."""
         if max_events < 1:
             raise ValueError(f"a batch has at least one event, got max_events={max_events}")
-        deadline = None if timeout < 0 else time.monotonic() + timeout
+        deadline = deadline_of(finite_or_negative(timeout))
         self._raise_delivery_error()
         taken: list[JournalEventBase] = []
         while not taken and (self._backlog.left or await self._more(deadline)):
@@ -337,7 +338,7 @@ class _Delivery:
         task = self._task
         if task is None or task is asyncio.current_task():
             return True
-        await asyncio.wait([task], timeout=None if timeout < 0 else timeout)
+        await asyncio.wait([task], timeout=finite_or_negative(timeout))
         return task.done()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from ..journal import blocking
 from ..journal.cursor import Cursor
+from ..journal.deadlines import deadline_of, finite_or_negative
 from ..journal.limits import PAGE_EVENTS
 from ..journal.synchronous import Journal
 from .callbacks import Callback, checked_callback
@@ -161,7 +162,7 @@ class JournalConsumerBase(ConsumerCourse):
         if self._failure is None:
             for event in self._backlog.pending:
                 return event
-        deadline = None if timeout < 0 else time.monotonic() + timeout
+        deadline = deadline_of(finite_or_negative(timeout))
         while self._more(deadline):
             for event in self._backlog.pending:
                 return event
@@ -174,7 +175,7 @@ class JournalConsumerBase(ConsumerCourse):
         """
         if max_events < 1:
             raise ValueError(f"a batch has at least one event, got max_events={max_events}")
-        deadline = None if timeout < 0 else time.monotonic() + timeout
+        deadline = deadline_of(finite_or_negative(timeout))
         self._raise_delivery_error()
         taken: list[JournalEventBase] = []
         while not taken and (self._backlog.left or self._more(deadline)):

@@ -64,6 +64,8 @@ PAGE_EVENTS: Final = 500
 DOORBELL_POLL_SECONDS: Final = 0.5
 # The largest record, in bytes, that a writer sends along when it rings, to spare its readers the look at the file.
 RING_ROW_BYTES_MAX: Final = 2 * KIB
+# A caller's timeout beyond this, in seconds (ten years), waits for ever: the system's own calls overflow far later.
+WAIT_SECONDS_MAX: Final = 10 * 365 * 86_400.0
 # How long a writer waits for other processes' commits before it says the file is held, in seconds.
 WRITE_LOCK_SECONDS_MAX: Final = 30.0
 # How often one who waits for a shared commit looks whether anybody is at it, in seconds.

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 from . import blocking
 from .cursor import Cursor
+from .deadlines import deadline_of
 from .errors import HistoryTruncated, JournalClosed
 from .forking import tell_of_forks
 from .limits import GAP_SECONDS, PAGE_EVENTS
@@ -285,7 +286,7 @@ class Subscriber:
         self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
     ) -> Page | None:
         """See `Tail.page`. None can come early if what came is handed to nobody: see `cursor`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         moves = self._shared.moves
         while True:
             remaining = _remaining(deadline)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
+from ..journal.deadlines import deadline_of
 from ..journal.forking import tell_of_forks
 from ..journal.shared_tail import Subscriber
 from ..journal.synchronous import Journal
@@ -73,7 +74,7 @@ class TaskLookup:
 
         However short the time is, all that was in the log at the moment of the call is looked at.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while True:
             found, snapshot = await self.look(task_id)
             if is_over(found.task) or _is_past(deadline):

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+from ...journal.deadlines import finite_or_negative
+
 
 class Delivery:
     """Runs `work(delivery)` in a daemon thread once started; `work` ends soon after `ending` is true."""
@@ -42,5 +44,5 @@ class Delivery:
 
     def join(self, timeout: float) -> bool:
         """Wait for it, at most `timeout` seconds (negative: for ever); say whether it has ended."""
-        self._thread.join(None if timeout < 0 else timeout)
+        self._thread.join(finite_or_negative(timeout))
         return not self._thread.is_alive()

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from .. import blocking
 from ..cursor import Cursor
+from ..deadlines import deadline_of
 from ..doorbell import FARTHEST, SILENCE, Bell, Rings
 from ..limits import DOORBELL_POLL_SECONDS, PAGE_EVENTS
 from ..log import Page, check_cursor
@@ -58,7 +59,7 @@ class SqliteTail:
         """See `Tail.page`."""
         if partition not in (None, 0):
             raise ValueError(f"this journal has the partition 0 only, got {partition}")
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while True:
             rings = self._drain()  # before the look: what is committed after it rings anew
             self._announced = max(self._announced, rings.end)
