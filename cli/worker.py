@@ -23,6 +23,7 @@ from ..journal.limits import (
     THREADS_DEFAULT,
     THREADS_MAX,
 )
+from ..journal.numbers import is_number
 from ..workers.errors import TaskError
 from ..workers.foreman.foreman import Foreman
 from ..workers.loading import collect_tasks
@@ -287,7 +288,7 @@ def _weights(weights: str | None) -> dict[str, int]:
     found: dict[str, int] = {}
     for each in weights.split(",") if weights is not None else ():
         queue, _, count = (part.strip() for part in each.rpartition("="))
-        if not queue or not count.isdigit():
+        if not queue or not is_number(count):
             raise BadInput(f"--queue-weights takes queues and whole numbers, such as urgent=3,mail=1; got {weights!r}")
         found[queue] = int(count)
     return found

@@ -8,11 +8,11 @@ from datetime import time as datetime_time
 from typing import Final
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
-_SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+")
-_EPOCH: Final = re.compile(r"\d+(?:\.\d+)?")
-_DATE: Final = re.compile(r"(?:19|20)\d{6}")  # read as a date, not as a second of the year 1970
-_CLOCK: Final = re.compile(r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])", re.ASCII)
+_SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+", re.ASCII)
+_EPOCH: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)  # read as a date, not as a second of the year 1970
+_CLOCK: Final = re.compile(r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
 _CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
 _YEAR_1990: Final = 631_152_000.0  # what lies before it, in finer units, is more probably a mistyped number
 _FINER_UNITS: Final = (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))

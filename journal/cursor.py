@@ -9,7 +9,8 @@ from .fingerprint import FINGERPRINT_CHARS, Mark, mark
 _MICROSECONDS: Final = 1_000_000
 # partition:offset, and of the event behind it its fingerprint, its time, and how many offsets lie between.
 _PART: Final = re.compile(
-    rf"\s*(\d+)\s*:\s*(\d+)\s*(?::([0-9a-f]{{{FINGERPRINT_CHARS}}})(?:\.([0-9a-f]{{1,16}}))?(?:~(\d+))?)?\s*", re.ASCII
+    rf"\s*(\d{{1,9}})\s*:\s*(\d{{1,19}})\s*(?::([0-9a-f]{{{FINGERPRINT_CHARS}}})(?:\.([0-9a-f]{{1,16}}))?(?:~(\d{{1,19}}))?)?\s*",
+    re.ASCII,
 )
 
 # What a reader has behind it in a partition: a mark, or the event's offset and its encoded record, to be made one of.
@@ -132,7 +133,7 @@ class Cursor(Mapping[int, int]):
 
 
 def _no_cursor(text: str) -> ValueError:
-    return ValueError(f"expected a cursor such as '0:42' or '0:42,1:7', got {text!r}")
+    return ValueError(f"expected a cursor such as '0:42' or '0:42,1:7', got {text!r:.80}")
 
 
 def _text(offset: int, behind: Mark | None) -> str:

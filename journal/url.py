@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from .errors import BadJournalURL
 from .limits import PARTITIONS_MAX
 from .log import Log
+from .numbers import is_number
 from .redaction import redacted
 
 ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_JOURNAL"
@@ -86,7 +87,7 @@ def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, s
 
 def whole_number(url: str, name: str, text: str, highest: int) -> int:
     """An option's value as a whole number from 1 to `highest`."""
-    if not text.isdecimal() or not 1 <= int(text) <= highest:
+    if not is_number(text) or not 1 <= int(text) <= highest:
         raise BadJournalURL(f"{url!r}: {name} must be a whole number from 1 to {highest:,}, got {text!r}")
     return int(text)
 

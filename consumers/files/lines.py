@@ -20,7 +20,7 @@ from ...journal.limits import LINE_BYTES_MAX, WRITER_CHARS_MAX
 from ...journal.reading import RowDecoder, Whole
 
 _WRITER: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{WRITER_CHARS_MAX}}}")
-_POSITION: Final = re.compile(r"\d{1,9}:\d{1,18}")
+_POSITION: Final = re.compile(r"\d{1,9}:\d{1,18}", re.ASCII)
 
 
 class BadLine(InvalidEvent):

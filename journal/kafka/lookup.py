@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
 from ..event import time_in
 from ..limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, KIB, LOOKUP_SECONDS_MAX, PAGE_EVENTS
+from ..numbers import is_number
 from .client import (
     CHECKSUM_ADVICE,
     CHECKSUM_FAILED,
@@ -105,7 +106,7 @@ class Lookup:
             return None
         finally:
             consumer.pause(name)
-        return int(said) if said is not None and said.isdigit() else None
+        return int(said) if said is not None and is_number(said) else None
 
     async def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
         """The first available offset of each partition."""

@@ -22,6 +22,7 @@ from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.errors import JournalError
 from ...journal.limits import HEALTH_INTERVAL_SECONDS
+from ...journal.numbers import is_number
 from ..errors import HealthUnavailable, ValidationError
 from .progress import Judgement, Progress, Vitals, judge, progress
 from .service_manager import notify, watchdog_wanted
@@ -53,7 +54,7 @@ class HealthTarget(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "HealthTarget":
         """`PATH` or `HOST:PORT`; without a host the loopback address. `ValidationError` says what was expected."""
         host, colon, port = text.rpartition(":")
-        if colon and "/" not in text and port.isdigit():
+        if colon and "/" not in text and is_number(port):
             if int(port) > _PORT_MAX:
                 raise ValidationError(f"--health: a port is a number up to {_PORT_MAX}, got {port}")
             return cls(host=host.strip("[]") or "127.0.0.1", port=int(port))

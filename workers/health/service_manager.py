@@ -4,6 +4,8 @@ import logging
 import os
 import socket
 
+from ...journal.numbers import is_number
+
 logger = logging.getLogger("journeyman.worker")
 
 
@@ -23,4 +25,4 @@ def notify(state: str) -> None:
 def watchdog_wanted() -> bool:
     """Whether the service manager wants to hear from this process regularly."""
     wanted, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    return wanted.isdigit() and int(wanted) > 0 and pid in ("", str(os.getpid()))
+    return is_number(wanted) and int(wanted) > 0 and pid in ("", str(os.getpid()))

@@ -1,0 +1,14 @@
+"""Whole numbers as people write them in URLs, options and environments."""
+
+from typing import Final
+
+# Enough for any count, size or time here; Python refuses to convert more than 4,300 digits, with words of its own.
+_DIGITS_MAX: Final = 18
+
+
+def is_number(text: str | bytes) -> bool:
+    """Whether `text` is a whole number in ASCII digits, such as ``42``.
+
+    `str.isdigit` alone also takes ``²``, which `int` refuses.
+    """
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
