@@ -5,6 +5,8 @@ from typing import Any, Final, Protocol
 
 from ..journal.asynchronous import AsyncJournal
 from ..journal.cursor import Cursor
+from ..journal.event import is_encodable
+from ..journal.limits import KEY_CHARS_MAX
 from .checkpoints.records import CHECKPOINTED
 from .checkpoints.session import CheckpointSession
 
@@ -30,9 +32,7 @@ class JournalCheckpoint:
     """
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"a checkpoint has a name, such as 'billing'; got {name!r:.80}")
-        self.name = name
+        self.name = _checked_name(name)
 
     async def load(self, journal: AsyncJournal) -> Cursor | None:
         """The cursor of the checkpoint of this name; None if there is none."""
@@ -58,7 +58,7 @@ class SqliteCheckpoint:
     def __init__(self, connection: Any, name: str, *, table: str = "journeyman_checkpoints") -> None:
         if not _TABLE.fullmatch(table):
             raise ValueError(f"a table's name is letters, digits and '_', got {table!r:.80}")
-        self.name = name
+        self.name = _checked_name(name)
         self._connection = connection
         self._table = table
         connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" (name TEXT PRIMARY KEY, cursor TEXT NOT NULL)')
@@ -73,6 +73,17 @@ class SqliteCheckpoint:
         """Write the cursor; the user's transaction makes it durable."""
         statement = f'INSERT OR REPLACE INTO "{self._table}" (name, cursor) VALUES (?, ?)'  # noqa: S608 - checked
         self._connection.execute(statement, (self.name, str(cursor)))
+
+
+def _checked_name(name: object) -> str:
+    """A checkpoint's name is the key of its events, so it is refused where it is given and not at the first commit."""
+    if not isinstance(name, str) or not name or len(name) > KEY_CHARS_MAX or not is_encodable(name):
+        length = f", which has {len(name):,}" if isinstance(name, str) and len(name) > KEY_CHARS_MAX else ""
+        raise ValueError(
+            f"a checkpoint has a name of at most {KEY_CHARS_MAX} characters, such as 'billing'; "
+            f"got {name!r:.80}{length}"
+        )
+    return name
 
 
 def checked_checkpoint(checkpoint: "str | Checkpoint | JournalCheckpoint") -> "Checkpoint | JournalCheckpoint":

@@ -191,7 +191,7 @@ def check(drafted: Draft) -> int:
         _check_name(name)
     size = len(drafted.context) + len(name) + EVENT_OVERHEAD_BYTES_MAX
     if key is not None:
-        if not (isinstance(key, str) and len(key) <= KEY_CHARS_MAX and (key.isascii() or _is_encodable(key))):
+        if not (isinstance(key, str) and len(key) <= KEY_CHARS_MAX and (key.isascii() or is_encodable(key))):
             raise InvalidEvent(
                 f"the key of {name!r} must be a string of at most {KEY_CHARS_MAX} characters, got {key!r:.80}"
             )
@@ -259,7 +259,8 @@ def _check_expected(drafted: Draft) -> int:
     return CONDITION_BYTES_MAX + 6 * len(key)
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text."""
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, from a badly decoded file name for example
