@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ...journal.asynchronous import AsyncJournal
 from ...journal.blocking import Interrupt
 from ...journal.cursor import Cursor
+from ...journal.deadlines import deadline_of
 from ...journal.divergence import marked, refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError, UnreadableRecord
 from ...journal.limits import (
@@ -21,7 +22,7 @@ from ...journal.limits import (
     MERGE_PAGE_EVENTS_MIN,
     PAGE_EVENTS,
 )
-from ...journal.log import Bounds, Log, Page
+from ...journal.log import Bounds, Log, Page, check_cursor
 from ..bad_records import BadRecords
 from ..checkpoints.scan import count_ahead
 from ..definition import ConsumerDefinition
@@ -111,6 +112,7 @@ class Stream:
     async def _set_end(self, log: Log, bounds: Bounds) -> None:
         until = self._definition.until
         if isinstance(until, Cursor):
+            check_cursor(until, log.partitions)
             if until.marks:
                 await refuse_diverged(log, until, bounds)
             self._end = {partition: until.get(partition, 0) for partition in self._begin}
@@ -205,7 +207,7 @@ class Stream:
         `TimeoutError` if there are none within `timeout` seconds (None: waits for ever). An error of the log, the
         source or a hook is raised once all events before it have been handed out; asking again skips nothing.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while self.phase is not Phase.ENDED and self._reader is not None:
             self.settle()
             batch = await self._step(self._reader, deadline)

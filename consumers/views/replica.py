@@ -10,11 +10,12 @@ from typing import Final, Generic, TypeVar
 from ...journal import blocking
 from ...journal.asynchronous import AsyncJournal
 from ...journal.cursor import Behind, Cursor, Position
+from ...journal.deadlines import deadline_of, finite
 from ...journal.divergence import refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError
 from ...journal.forking import tell_of_forks
 from ...journal.limits import SNAPSHOT_EVENTS
-from ...journal.log import Log, Page, Tail
+from ...journal.log import Log, Page, Tail, check_cursor
 from ..truncation import told
 from .snapshots import SnapshotKeeper
 from .view import View
@@ -87,7 +88,7 @@ class Replica(Generic[V]):
                     self._waiting.append(turn)
                 else:
                     reads = self._reading = True
-            return await self._read(timeout) if turn is None else await blocking.settled(turn, timeout)
+            return await self._read(timeout) if turn is None else await blocking.settled(turn, finite(timeout))
         except BaseException:
             if reads and self._view_changes and self._renew is not None:
                 self._begin_anew(self._renew())  # those who wait look at the view next
@@ -145,11 +146,14 @@ class Replica(Generic[V]):
     async def wait_for(self, moment: Position | Mapping[int, int], timeout: float | None = None) -> None:
         """Wait until the event at a position, or all before a cursor, is applied: read your own writes.
 
-        `JournalDiverged` if the cursor stands behind an event that this journal does not hold.
+        `JournalDiverged` if the cursor stands behind an event that this journal does not hold, `ValueError` if it names
+        a partition that the journal does not have.
         """
-        if isinstance(moment, Cursor) and moment.marks:
-            await refuse_diverged(await self._journal.open(), moment)
         goal = {moment.partition: moment.offset + 1} if isinstance(moment, Position) else moment
+        log = await self._journal.open()
+        check_cursor(goal, log.partitions)
+        if isinstance(moment, Cursor) and moment.marks:
+            await refuse_diverged(log, moment)
         await self.wait_until(
             lambda _: Cursor(self._applied).reaches(goal), timeout, describe=f"the journal to be read up to {goal}"
         )
@@ -161,7 +165,7 @@ class Replica(Generic[V]):
 
         `TimeoutError` says, with `describe`, what did not happen.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while self._is_spoilt() or not predicate(view := self.view):
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:

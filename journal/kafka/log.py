@@ -551,6 +551,7 @@ class KafkaLog:
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the records below the given offsets, as retention does; for good, and for everybody."""
         self.check_open()
+        check_cursor(before, self.partitions)
         bounds = await self.bounds()
         orders = {
             each: await self._whole_from(each, min(offset, bounds.end[each]), bounds.end[each])

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from .. import blocking
 from ..conditions import conditions_of, conflicts, is_conditional, only_partition
 from ..cursor import Cursor
+from ..deadlines import deadline_of
 from ..errors import HistoryTruncated, JournalClosed
 from ..event import Draft, Event, check, place, record, time_in
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX, PAGE_EVENTS
@@ -250,6 +251,7 @@ class MemoryLog:
 
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the records below the given offsets, as retention does."""
+        check_cursor(before, self.partitions)
         with self._store.lock:
             for partition, offset in before.items():
                 records = self._store.partitions[partition]
@@ -297,7 +299,7 @@ class MemoryTail:
         self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
     ) -> Page | None:
         """See `Tail.page`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while True:
             self._log.check_open()
             remaining = None if deadline is None else deadline - time.monotonic()

@@ -167,6 +167,8 @@ class ReadingConformance(Suite):
                     await log.read(foreign)
                 with refused(ValueError):
                     await log.tail(foreign)
+                with refused(ValueError):
+                    await log.trim(foreign)
 
         self.drive(test())
 

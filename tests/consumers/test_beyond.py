@@ -260,6 +260,25 @@ def test_bad_options_are_refused(journal: Journal) -> None:
         JournalConsumer(journal, colour="red")  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("name", ["", "x" * 501, "half \ud800", 3])
+def test_checkpoint_name_that_cannot_be_kept_is_refused_at_once(journal: Journal, name: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match="a checkpoint"):
+        JournalConsumer(journal, checkpoint=name)
+    with pytest.raises(ValueError, match="at most 500 characters"):
+        JournalCheckpoint(name)
+    with pytest.raises(ValueError, match="at most 500 characters"):
+        SqliteCheckpoint(sqlite3.connect(":memory:"), name)
+
+
+def test_checkpoint_name_of_the_greatest_length_is_kept(journal: Journal) -> None:
+    fill(journal, [1])
+    with JournalConsumer(journal, checkpoint="x" * 500) as consumer:
+        consumer.poll(PATIENCE)
+        consumer.commit()
+    with JournalConsumer(journal, checkpoint="x" * 500) as consumer, pytest.raises(TimeoutError):
+        consumer.poll(0)
+
+
 # --- batches, progress, statistics ----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """What every consumer promises, on every journal."""
 
+import math
 import threading
 from collections.abc import Iterator
 from operator import attrgetter
@@ -278,6 +279,32 @@ class ConsumerConformance:
         assert numbers([consumer.poll(timeout)]) == [1]
         writer.join()
         consumer.close()
+
+    @pytest.mark.parametrize("timeout", [math.inf, 1e300])
+    def test_endless_timeout_waits_for_the_event(self, journal: Journal, timeout: float) -> None:
+        consumer = JournalConsumer(journal).start()
+        writer = threading.Timer(0.05, fill, (journal, 1))
+        writer.start()
+        assert numbers([consumer.poll(timeout)]) == [1]
+        writer.join()
+        fill(journal, 2)
+        assert numbers(consumer.poll_batch(timeout=timeout)) == [2]
+        collector = Collector()
+        consumer.set_callback(collector)
+        consumer.stop()
+        consumer.join(timeout)
+        assert numbers(collector.events) == [None]
+        consumer.close()
+
+    def test_timeout_that_is_no_number_is_refused(self, journal: Journal) -> None:
+        with JournalConsumer(journal) as consumer, pytest.raises(ValueError, match="got NaN"):
+            consumer.poll(math.nan)
+
+    def test_partition_that_the_journal_does_not_have_is_refused(self, journal: Journal) -> None:
+        with pytest.raises(ValueError, match=r"cursor 99:0 is not one of this journal, which has the partition"):
+            JournalConsumer(journal, cursor="99:0").start()
+        with pytest.raises(ValueError, match=r"cursor 0:0,99:1 is not one of this journal, which has the partition"):
+            JournalConsumer(journal, until="0:0,99:1").start()
 
     # --- stop -------------------------------------------------------------------------------------------------------
 

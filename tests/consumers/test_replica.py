@@ -108,6 +108,12 @@ def test_a_position_that_does_not_come_times_out_with_a_sentence(journal: Journa
         journal.run(replica.wait_until(lambda _: False, 0.01, describe="a sign"))
 
 
+def test_wait_for_a_partition_that_the_journal_does_not_have_is_refused(journal: Journal) -> None:
+    replica = Replica(journal.asynchronous, Names())
+    with pytest.raises(ValueError, match=r"cursor 7:1 is not one of this journal, which has the partition 0 only"):
+        journal.run(replica.wait_for(Position(7, 0)))
+
+
 def test_it_goes_on_from_a_cursor(journal: Journal) -> None:
     appended(journal, 4)
     wanted = appended(journal, 3, first=4)

@@ -1,5 +1,6 @@
 """Who asks for what retention has removed is told: by an error, or, who names no place to begin at, by a notice."""
 
+import contextlib
 import itertools
 import logging
 import uuid
@@ -8,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+import apsw
 import pytest
 from journeyman.consumers import AsyncJournalConsumer, JournalConsumer, Replica, View, as_of
 from journeyman.consumers.views.snapshots import SnapshotKeeper
-from journeyman.journal import AsyncJournal, Draft, HistoryTruncated, Journal, Page
+from journeyman.journal import AsyncJournal, Draft, HistoryTruncated, Journal, Page, UnreadableRecord
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, _Partition
 from journeyman.journal.sqlite.log import SqliteLog
 
@@ -276,3 +278,38 @@ def test_trimmed_partition_that_a_checkpoint_does_not_know_is_announced() -> Non
             assert [event.position for event in consumer] == [(1, 2)]
             assert consumer.truncated is not None
             assert (consumer.truncated.partition, consumer.truncated.first_offset) == (1, 2)
+
+
+def intrude(journal: Journal) -> None:
+    """Put a record that is no event behind the last one, as another program might."""
+    log = journal.asynchronous.log
+    if isinstance(log, MemoryLog):
+        records = log._store.partitions[0].records
+        records.append(records[-1]._replace(row=b"not an event"))
+    else:
+        assert isinstance(log, SqliteLog)
+        with contextlib.closing(apsw.Connection(log.path)) as connection:
+            connection.execute("INSERT INTO events (event) VALUES (?)", (b"not an event",))
+
+
+def test_first_remaining_record_that_is_no_event_stops_no_start(journal: Journal) -> None:
+    intrude(journal)
+    events = [journal.append("order.paid", {"n": n}) for n in range(EVENTS + 1, EVENTS + 4)]
+    trim(journal, EVENTS)
+    assert numbers(JournalConsumer(journal, on_bad_record="skip").start()) == [11, 12, 13]
+    assert numbers(JournalConsumer(journal, since=events[0].timestamp, on_bad_record="skip").start()) == [12, 13]
+    assert numbers(JournalConsumer(journal, cursor=f"0:{EVENTS}", on_bad_record="skip").start()) == [11, 12, 13]
+    with JournalConsumer(journal) as consumer, pytest.raises(UnreadableRecord):
+        consumer.poll(PATIENCE)
+    for place in ({"cursor": "0:2"}, {"since": day(2)}):
+        with pytest.raises(HistoryTruncated) as error:
+            JournalConsumer(journal, **place).start()  # type: ignore[arg-type]
+        assert error.value.first_offset == EVENTS
+
+
+def test_history_of_which_no_event_remains_stops_no_start(journal: Journal) -> None:
+    intrude(journal)
+    trim(journal, EVENTS)
+    for options in ({}, {"since": day(2)}, {"since": day(20)}):
+        consumer = JournalConsumer(journal, on_bad_record="skip", **options).start()  # type: ignore[arg-type]
+        assert numbers(consumer) == []
