@@ -303,7 +303,7 @@ def test_first_remaining_record_that_is_no_event_stops_no_start(journal: Journal
         consumer.poll(PATIENCE)
     for place in ({"cursor": "0:2"}, {"since": day(2)}):
         with pytest.raises(HistoryTruncated) as error:
-            JournalConsumer(journal, **place).start()  # type: ignore[arg-type]
+            JournalConsumer(journal, **place).start()
         assert error.value.first_offset == EVENTS
 
 
