@@ -10,6 +10,7 @@ slow look at the file is the truth.
 
 import contextlib
 import hashlib
+import logging
 import mmap
 import os
 import socket
@@ -18,30 +19,39 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from .limits import DOORBELL_POLL_SECONDS, RING_ROW_BYTES_MAX
+from .ownership import share
+
+logger = logging.getLogger("journeyman")
 
 # The longest path a socket can be bound to is 103 bytes on macOS and 107 on Linux.
 _SOCKET_PATH_BYTES_MAX: Final = 103
 _BELL_NAME_CHARS: Final = 12
 _MARK_NAME: Final = "mark"
 _MARK_BYTES: Final = 8
+_BESIDE: Final = "-bells"
 
 
 def bell_directories(path: str) -> list[str]:
     """Where the bells of the database at `path` may hang, the preferred place first.
 
     Beside it, so that whoever shares the file shares the bells; else, where that path is too long for a socket or the
-    file system holds none, in this user's corner of the system's temporary directory.
+    file system holds none, in this user's corner of the system's temporary directory, if there is a writable one.
     """
     real = os.path.realpath(path)
-    beside = f"{real}-bells"
     digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:24]
-    corner = str(Path(tempfile.gettempdir()) / f"journeyman-{os.getuid()}-{digest}")
-    fits = len(os.fsencode(beside)) + 1 + _BELL_NAME_CHARS <= _SOCKET_PATH_BYTES_MAX
-    return [beside, corner] if fits else [corner]
+    temporary = _temporary_directory()
+    places = [f"{real}{_BESIDE}"] + ([f"{temporary}/journeyman-{os.getuid()}-{digest}"] if temporary else [])
+    return [each for each in places if len(os.fsencode(each)) + 1 + _BELL_NAME_CHARS <= _SOCKET_PATH_BYTES_MAX]
+
+
+def _temporary_directory() -> str | None:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # none is writable, as in a container with a read-only root
+        return None
 
 
 # A ring says how far the log goes, so that a reader need not look for what it knows: its own events, for one.
@@ -64,6 +74,8 @@ SILENCE: Final = Rings(0, ())
 
 # The paths of this process's own bells.
 _own: Final[set[str]] = set()
+# The directories whose owner was complained of.
+_complained_of: Final[set[str]] = set()
 
 
 class Bell:
@@ -79,17 +91,20 @@ class Bell:
         """A new bell in the first of the directories that takes one; None if none does."""
         for directory in directories:
             path = f"{directory}/{uuid.uuid4().hex[:_BELL_NAME_CHARS]}"
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            bell = cls(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), path)
             try:
                 if _is_ready(directory):
-                    sock.bind(path)
-                    sock.setblocking(False)
+                    bell.sock.bind(path)
+                    bell.sock.setblocking(False)
                     _own.add(path)
+                    _share(path, directory, exactly=True)  # what a ring brings is believed: only writers may ring
                     _change_mark(directory)  # after the bell hangs: who sees the new mark finds it
-                    return cls(sock, path)
+                    return bell
+            except PermissionError:
+                _complain(directory, "other users' commits wake this process")
             except OSError:
                 pass
-            sock.close()
+            bell.take_down()
         return None
 
     def drain(self) -> Rings:
@@ -128,10 +143,8 @@ class Ringer:
     """A writer's way to all bells of a database."""
 
     def __init__(self, directories: list[str]) -> None:
-        self._belfry = _Belfry(directories[0], make=True)
-        # Where a bell hangs only if it could not hang in the preferred place: worth a look now and then.
-        self._others = [_Belfry(directory, make=False) for directory in directories[1:]]
-        self._others_at = 0.0
+        # In the others a bell hangs only if it could not hang in the preferred place, so that one alone is made.
+        self._belfries = [_Belfry(directory, make=not place) for place, directory in enumerate(directories)]
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
@@ -141,23 +154,23 @@ class Ringer:
         `row` is the record before `end`, if it came alone: readers who wait for just that need not look for it.
         """
         now = time.monotonic()
-        if bells := self._belfry.bells(now):
-            self._ring(self._belfry, bells, end, row)
-        if self._others and now > self._others_at:
-            self._others_at = now + DOORBELL_POLL_SECONDS
-            for belfry in self._others:
-                self._ring(belfry, belfry.bells(now), end, row)
+        for belfry in self._belfries:
+            if bells := belfry.bells(now):
+                self._ring(belfry, bells, end, row)
 
     def _ring(self, belfry: "_Belfry", bells: list[str], end: int, row: bytes | None) -> None:
         ring = _ring(end, row)
         for path in bells:
-            if not _send(self._sock, path, ring):
-                belfry.remove(path)
+            try:
+                if not _send(self._sock, path, ring):
+                    belfry.remove(path)
+            except PermissionError:
+                _complain(belfry.directory, "this process's commits wake the readers of other users")
 
     def close(self) -> None:
         """Let go of the socket, and leave nothing behind in the temporary directory when nobody listens."""
         self._sock.close()
-        for belfry in (self._belfry, *self._others):
+        for belfry in self._belfries:
             belfry.clear_away()
 
 
@@ -165,7 +178,7 @@ class _Belfry:
     """The bells of one directory, listed anew when its mark has changed, and now and then in any case."""
 
     def __init__(self, directory: str, *, make: bool) -> None:
-        self._directory = directory
+        self.directory = directory
         self._make = make
         self._paths: list[str] = []
         self._map: mmap.mmap | None = None
@@ -174,16 +187,16 @@ class _Belfry:
 
     def bells(self, now: float) -> list[str]:
         mark = self._map[:_MARK_BYTES] if self._map is not None else b""
-        if mark and mark == self._seen and now < self._look_again_at:
+        if mark == self._seen and now < self._look_again_at:
             return self._paths
         if self._map is None or now >= self._look_again_at:
             self._map = self._mapped_mark()  # anew: the directory may have been removed and made again
             mark = self._map[:_MARK_BYTES] if self._map is not None else b""
         try:
-            names = os.listdir(self._directory) if self._map is not None else []  # noqa: PTH208 - on a hot path
+            names = os.listdir(self.directory) if self._map is not None else []  # noqa: PTH208 - on a hot path
         except OSError:
             names = []
-        self._paths = [f"{self._directory}/{name}" for name in names if len(name) == _BELL_NAME_CHARS]
+        self._paths = [f"{self.directory}/{name}" for name in names if len(name) == _BELL_NAME_CHARS]
         self._paths.sort(key=_own.__contains__)  # those who sleep in other processes first
         # The mark was read before the bells were listed: one that was hung in between changes it once more.
         self._seen, self._look_again_at = mark, now + DOORBELL_POLL_SECONDS
@@ -191,21 +204,21 @@ class _Belfry:
 
     def clear_away(self) -> None:
         """Remove the directory if it is one of the temporary ones and no bell hangs in it; it is made again at need."""
-        if not _in_corner(self._directory) or not _is_trustworthy(self._directory):
+        if not _in_corner(self.directory) or not _is_trustworthy(self.directory):
             return
         with contextlib.suppress(OSError):
-            if os.listdir(self._directory) == [_MARK_NAME]:  # noqa: PTH208
-                os.unlink(f"{self._directory}/{_MARK_NAME}")  # noqa: PTH108
-                os.rmdir(self._directory)  # noqa: PTH106 - fails, as it should, if a bell was hung meanwhile
+            if os.listdir(self.directory) == [_MARK_NAME]:  # noqa: PTH208
+                os.unlink(f"{self.directory}/{_MARK_NAME}")  # noqa: PTH108
+                os.rmdir(self.directory)  # noqa: PTH106 - fails, as it should, if a bell was hung meanwhile
 
     def _mapped_mark(self) -> mmap.mmap | None:
         """The directory's mark, shared with all who change it; None where no bell can hang."""
-        path = f"{self._directory}/{_MARK_NAME}"
+        path = f"{self.directory}/{_MARK_NAME}"
         try:
-            if not (_is_ready(self._directory) if self._make else _is_trustworthy(self._directory)):
+            if not (_is_ready(self.directory) if self._make else _is_trustworthy(self.directory)):
                 return None
             if not os.path.exists(path):  # noqa: PTH110
-                _change_mark(self._directory)
+                _change_mark(self.directory)
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 return mmap.mmap(descriptor, _MARK_BYTES, prot=mmap.PROT_READ)
@@ -226,16 +239,52 @@ def _is_ready(directory: str) -> bool:
     """Make the directory if it is not there; whether bells can hang in it."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(directory, 0o700 if _in_corner(directory) else 0o777)  # noqa: PTH102
-    return _is_trustworthy(directory)
+    if not _is_trustworthy(directory):
+        return False
+    _share(directory, directory)
+    return True
+
+
+def _share(path: str, directory: str, *, exactly: bool = False) -> None:
+    """Let those who write the database use what is at `path`, where the directory lies beside the database."""
+    if not _in_corner(directory):
+        share(path, directory.removesuffix(_BESIDE), exactly=exactly)
+
+
+def _complain(directory: str, what: str) -> None:
+    """Say once of a directory that processes of different users cannot wake one another by it."""
+    if directory in _complained_of or _in_corner(directory) or not _is_trustworthy(directory):
+        return
+    _complained_of.add(directory)
+    database = directory.removesuffix(_BESIDE)
+    logger.warning(
+        "%s, or something in it, is another user's, so %s up to %g s late. Give it to the owner of the journal: "
+        "chown -R --reference=%s %s",
+        directory,
+        what,
+        DOORBELL_POLL_SECONDS,
+        database,
+        directory,
+    )
 
 
 def _change_mark(directory: str) -> None:
-    descriptor = os.open(f"{directory}/{_MARK_NAME}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    path = f"{directory}/{_MARK_NAME}"
+    try:
+        descriptor = _open_mark(path)
+    except PermissionError:  # another user's, from before the journal changed hands; who has it mapped looks again soon
+        os.unlink(path)  # noqa: PTH108
+        descriptor = _open_mark(path)
+    _share(path, directory)
     try:
         # Random, not counted up: two readers at the same time must not arrive at the same value.
         os.pwrite(descriptor, os.urandom(_MARK_BYTES), 0)
     finally:
         os.close(descriptor)
+
+
+def _open_mark(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def _is_trustworthy(directory: str) -> bool:
@@ -248,7 +297,7 @@ def _is_trustworthy(directory: str) -> bool:
 
 
 def _in_corner(directory: str) -> bool:
-    return os.path.dirname(directory) == tempfile.gettempdir()  # noqa: PTH120 - paths here are plain strings
+    return not directory.endswith(_BESIDE)
 
 
 def _ring(end: int, row: bytes | None) -> bytes:
@@ -257,11 +306,13 @@ def _ring(end: int, row: bytes | None) -> bytes:
 
 
 def _send(sock: socket.socket, path: str, ring: bytes) -> bool:
-    """Ring the bell at `path`; False if nobody holds it any more."""
+    """Ring the bell at `path`; False if nobody holds it any more, `PermissionError` if it is not ours to ring."""
     try:
         sock.sendto(ring, path)
     except (ConnectionRefusedError, FileNotFoundError):
         return False
+    except PermissionError:
+        raise
     except OSError:
-        return True  # a full buffer: already rung; or not ours to ring
+        return True  # a full buffer: already rung
     return True

@@ -6,7 +6,7 @@ Logs speak encoded events (`bytes`), so that each reader decodes only what it ne
 
 import socket
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from .cursor import Cursor
 from .errors import EventTooLarge, InvalidEvent
@@ -14,6 +14,9 @@ from .event import Draft, Event
 from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
 from .snapshots import SnapshotStore
 from .timeline import Fall
+
+# What the name of a task index that stands beside a journal's file ends with.
+INDEX_SUFFIX: Final = "-index"
 
 
 class Page(NamedTuple):

@@ -37,7 +37,7 @@ from ..limits import (
     QUEUE_CHECK_SECONDS,
     WRITE_LOCK_SECONDS_MAX,
 )
-from ..log import Bounds, Page, Tail, check_batch, check_cursor, check_partitions
+from ..log import INDEX_SUFFIX, Bounds, Page, Tail, check_batch, check_cursor, check_partitions
 from ..snapshots import SnapshotStore
 from ..timeline import Fall
 from ..verification import Report, Verification
@@ -402,7 +402,7 @@ class SqliteLog:
 
     def index_path(self) -> str:
         """See `Sited.index_path`: beside the file."""
-        return f"{self.path}-index"
+        return self.path + INDEX_SUFFIX
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same file."""

@@ -1,6 +1,7 @@
 """Bells: rung after the commit, by whichever process; never waited for, never piling up, never trusted alone."""
 
 import asyncio
+import os
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import apsw
 import pytest
 from floor import in_loop
+from journeyman.consumers import JournalConsumer
 from journeyman.journal import (
     AsyncJournal,
     Cursor,
@@ -31,6 +33,7 @@ from journeyman.journal.log import Page, Tail
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.tail import SqliteTail
 from journeyman.journal.testing.suite_processes import child, line_from
+from ordinary import IS_ROOT, open_directory, ordinary, run_as_ordinary
 from waiting import wait_until
 
 
@@ -146,16 +149,17 @@ def test_two_names_of_one_file_have_the_same_bells(tmp_path: Path) -> None:
 
 def test_a_corner_that_is_a_link_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a directory where anybody may write, a link could point at files that a writer would then touch."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    long = str(tmp_path / ("d" * 100) / "a.db")
-    (corner,) = bell_directories(long)
-    (tmp_path / "victim").mkdir()
-    Path(corner).symlink_to(tmp_path / "victim")
-    assert Bell.hang([corner]) is None
-    ringer = Ringer([corner])
-    ringer.ring()
-    assert list((tmp_path / "victim").iterdir()) == []
-    ringer.close()
+    with open_directory() as temporary:  # pytest's own paths may be too long for a socket
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        (corner,) = bell_directories(str(tmp_path / ("d" * 100) / "a.db"))
+        victim = tmp_path / "victim"
+        victim.mkdir()
+        Path(corner).symlink_to(victim)
+        assert Bell.hang([corner]) is None
+        ringer = Ringer([corner])
+        ringer.ring()
+        assert list(victim.iterdir()) == []
+        ringer.close()
 
 
 def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Path) -> None:
@@ -170,6 +174,99 @@ def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Pat
         bell.take_down()
     ringer.close()
     assert not Path(corner).exists()
+
+
+# Of several users
+
+
+_HANGS = """
+import sys
+from journeyman.journal.doorbell import Bell, Ringer, bell_directories
+directories = bell_directories(sys.argv[1])
+bell = Bell.hang(directories)
+ringer = Ringer(directories)
+ringer.ring()
+print(bell.drain().end > 0)
+bell.take_down()
+ringer.close()
+"""
+
+
+def test_mark_of_a_former_owner_is_replaced() -> None:
+    """As `chown` of the journal's files leaves it, which does not reach into the directory."""
+    with open_directory() as directory:
+        path = directory / "a.db"
+        path.touch()
+        beside = Path(bell_directories(str(path))[0])
+        beside.mkdir()
+        mark = beside / "mark"
+        mark.write_bytes(b"of root")
+        mark.chmod(0o400)
+        former = mark.stat().st_ino
+        if IS_ROOT:
+            for each in (directory, path, beside):
+                os.chown(each, *ordinary())
+        done = run_as_ordinary("-c", _HANGS, str(path))
+        assert (done.stdout, done.stderr) == ("True\n", "")
+        assert mark.stat().st_ino != former
+
+
+def test_directory_of_another_user_is_complained_of_once_and_done_without() -> None:
+    with open_directory() as directory:
+        path = directory / "a.db"
+        path.touch()
+        beside = Path(bell_directories(str(path))[0])
+        beside.mkdir()
+        (beside / "mark").write_bytes(b"8 bytes.")
+        beside.chmod(0o500 if not IS_ROOT else 0o755)
+        done = run_as_ordinary("-c", _HANGS, str(path))
+        beside.chmod(0o755)
+        assert done.stdout == "True\n"
+        assert len(done.stderr.splitlines()) == 1
+        assert f"chown -R --reference={path} {beside}" in done.stderr
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only the superuser looks at the journals of others")
+def test_what_the_superuser_makes_belongs_to_the_owner_of_the_journal() -> None:
+    with open_directory() as directory:
+        path = directory / "a.db"
+        path.touch(0o664)
+        path.chmod(0o664)
+        os.chown(path, 12_345, 54_321)
+        bell = hang(str(path))
+        ringer = Ringer(bell_directories(str(path)))
+        ringer.ring()
+        assert is_rung(bell)
+        beside = Path(bell_directories(str(path))[0])
+        found = {each: each.stat() for each in (beside, *beside.iterdir())}
+        assert len(found) == 3
+        assert {(each.st_uid, each.st_gid) for each in found.values()} == {(12_345, 54_321)}
+        modes = {each.name: stat.S_IMODE(status.st_mode) for each, status in found.items()}
+        assert modes[beside.name] & 0o070 == 0o070
+        assert modes["mark"] & 0o060 == 0o060
+        (socket_mode,) = (mode for name, mode in modes.items() if name not in (beside.name, "mark"))
+        assert socket_mode == 0o760, "what a ring brings is believed, so others than writers cannot ring"
+        bell.take_down()
+        ringer.close()
+
+
+def test_journal_needs_no_temporary_directory(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose root is read-only, with a volume for the journal alone."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    with pytest.raises(FileNotFoundError):
+        tempfile.gettempdir()
+    assert len(bell_directories(path)) == 1
+    long = Path(path).parent / ("d" * 100) / "a.db"
+    long.parent.mkdir()
+    assert bell_directories(str(long)) == []
+    for each in (path, str(long)):
+        with Journal(f"sqlite:///{each}") as journal:
+            journal.append("thing.made")
+            with JournalConsumer(journal) as consumer:
+                event = consumer.poll(30.0)
+                assert event is not None
+                assert event.name == "thing.made"
 
 
 # With the log around them

@@ -23,6 +23,8 @@ from typing import Final, TypeVar
 import apsw
 
 from ...journal.limits import FILE_CHECK_SECONDS, FORK_SECONDS_MAX, INDEX_BUSY_SECONDS_MAX
+from ...journal.log import INDEX_SUFFIX
+from ...journal.ownership import share
 from . import rows
 from .batch import Batch
 from .bulk import Bulk
@@ -206,7 +208,10 @@ def _connect(path: str) -> apsw.Connection:
     """A connection to the index at `path`, made if it is not there; `NotOurs` if it is another program's database."""
     if path and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH110, PTH116
         raise NotOurs(f"{path} is no regular file")
+    is_new = bool(path) and not os.path.exists(path)  # noqa: PTH110
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    if is_new and path.endswith(INDEX_SUFFIX):  # beside a journal's file, whose owner is to use it as well
+        share(path, path.removesuffix(INDEX_SUFFIX))
     try:
         connection.set_busy_timeout(int(INDEX_BUSY_SECONDS_MAX * 1_000))
         application, version = connection.pragma("application_id"), connection.pragma("user_version")

@@ -1,0 +1,54 @@
+"""An ordinary user, for tests about who may do what: the superuser may do everything."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IS_ROOT = os.geteuid() == 0
+
+
+def ordinary() -> tuple[int, int]:
+    """The user and the group of an ordinary user: of this process's, unless that is the superuser."""
+    if not IS_ROOT:
+        return os.getuid(), os.getgid()
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def run_as_ordinary(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run this interpreter as an ordinary user; skip the test where that user may not even do so."""
+    user, group = ordinary()
+    # The program's own look-up of the interpreter is still the superuser's, who may enter his home.
+    become = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"] if IS_ROOT else []
+    if become and shutil.which("setpriv") is None:
+        pytest.skip("there is no setpriv to become an ordinary user with")
+
+    def run(*each: str) -> "subprocess.CompletedProcess[str]":
+        command = [*become, sys.executable, *each]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+    started = run("-c", "import journeyman")
+    if started.returncode:
+        pytest.skip(f"an ordinary user may not run this interpreter: {started.stderr.splitlines()[-1:]}")
+    return run(*arguments)
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A directory that every user can enter, as pytest's own ones are not."""
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        directory.chmod(0o755)
+        shutil.rmtree(directory)
