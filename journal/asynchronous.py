@@ -15,9 +15,9 @@ from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context, readable
 from .forking import tell_of_forks
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
-from .log import Bounds, Immediate, Log
+from .log import Bounds, Immediate, Located, Log
 from .shared_tail import SharedTails, Subscriber
-from .url import anchored, log_from_url
+from .url import anchored, asked_to_create, log_from_url
 
 # What `append_all` takes for one event: its name, its context and, where it has one, its key.
 EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]
@@ -52,11 +52,13 @@ class AsyncJournal:
 
     `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the
     URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by
-    `async with`, or at first use. It is made if it is not there; without `create` it is refused: `JournalNotFound`.
+    `async with`, or at first use. It is made if it is not there; without `create` it is refused: `JournalNotFound`. The
+    URL's own `create=1` or `create=0` comes before that.
     """
 
     def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
-        self._create = create
+        asked = asked_to_create(url if url is None or isinstance(url, str) else url.url)
+        self._create = create if asked is None else asked
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         reopening_url = getattr(self._log, "reopening_url", None)  # of a log that its URL does not find
         self._opening_url = reopening_url or anchored(url if isinstance(url, str) or url is None else url.url)
@@ -76,6 +78,11 @@ class AsyncJournal:
     def url(self) -> str:
         """The journal's URL, fit to be shown: without a password."""
         return self._log.url
+
+    @property
+    def location(self) -> str:
+        """Where the journal is, for messages: of a file its absolute path, and whether opening it has made it."""
+        return self._log.location if isinstance(self._log, Located) else self.url
 
     @property
     def opening_url(self) -> str:

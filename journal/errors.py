@@ -86,6 +86,10 @@ class PartitionsChanged(UnsafeTopic):
         self.found = found
 
 
+class JournalReadOnly(JournalError):
+    """An append to a journal that this process may only read: the operator gives it the right to write."""
+
+
 class JournalUnavailable(JournalError):
     """The log cannot be reached or is held by others for too long: trying again later may succeed."""
 

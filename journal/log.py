@@ -117,6 +117,16 @@ class Extracting(Protocol):
 
 
 @runtime_checkable
+class Located(Protocol):
+    """A log that says where it is better than its URL, which may be relative to a directory."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, and, once opened, whether that made it: for a caller that looks in vain for what is there."""
+        ...
+
+
+@runtime_checkable
 class OneClock(Protocol):
     """A log whose own times are those of its events, which rise along it but for falls."""
 

@@ -90,6 +90,11 @@ class Journal:
         """The URL that opens this journal again."""
         return self.asynchronous.url
 
+    @property
+    def location(self) -> str:
+        """Where the journal is, for messages: of a file its absolute path, and whether opening it has made it."""
+        return self.asynchronous.location
+
     def append(
         self,
         name: str,

@@ -14,6 +14,7 @@ from .numbers import is_number
 from .redaction import redacted
 
 ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_JOURNAL"
+CREATE: Final = "create"
 _EXAMPLES: Final = (
     "sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://127.0.0.1:9092/topic, memory://"
 )
@@ -29,6 +30,15 @@ def log_from_url(url: str | None = None) -> Log:
         hint = f" Did you mean {close[0]}://?" if close else ""
         raise BadJournalURL(f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url)!r}.{hint}")
     return opener(url, parts)
+
+
+def asked_to_create(url: str | None = None) -> bool | None:
+    """What the option `create` of a URL says: `create=1` to make a journal that is not there, `create=0` never to.
+
+    None where it says nothing; `url` as in `log_from_url`, which refuses any other value.
+    """
+    said = dict(parse_qsl(_split(_given(url)).query)).get(CREATE)
+    return None if said is None else said == "1"
 
 
 def anchored(url: str | None = None) -> str:
@@ -82,6 +92,11 @@ def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, s
             raise BadJournalURL(
                 f"{redacted(url)!r}: unknown option {name!r}; known are {', '.join(known) or 'none'}.{hint}"
             )
+    if given.get(CREATE) not in (None, "0", "1"):
+        raise BadJournalURL(
+            f"{redacted(url)!r}: create is 1 (make the journal if it is not there) or 0 (never make one), "
+            f"got {given[CREATE]!r}"
+        )
     return given
 
 
@@ -103,7 +118,7 @@ def _open_memory(url: str, parts: SplitResult) -> Log:
 def _open_sqlite(url: str, parts: SplitResult) -> Log:
     from .sqlite.log import SqliteLog
 
-    given = options(url, parts, ("sync",))
+    given = options(url, parts, ("sync", CREATE))
     path = unquote(parts.path[1:])
     if parts.netloc or not path:
         raise BadJournalURL(

@@ -91,7 +91,7 @@ _partition_named_by: Final = operator.attrgetter("partition")
 
 def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
     """The log of ``kafka://[user:password@]host:9092,host2:9092/topic?partitions=N&replication=R&state=D&tls=true…``."""
-    from ..url import options, whole_number  # it imports this module
+    from ..url import CREATE, options, whole_number  # it imports this module
 
     shown = redacted(url)
     if "@" in parts.path + parts.query:
@@ -100,7 +100,7 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
             "password write / as %2F, # as %23, ? as %3F and @ as %40, or give it in JOURNEYMAN_KAFKA_PASSWORD; "
             "elsewhere write @ as %40"
         )
-    given = options(shown, parts, ("partitions", "replication", "added", "state", *SECURITY_OPTIONS))
+    given = options(shown, parts, ("partitions", "replication", "added", "state", CREATE, *SECURITY_OPTIONS))
     topic = unquote(parts.path[1:])
     if given.get("added") not in (None, "ignore"):
         raise BadJournalURL(f"{shown!r}: added is 'ignore' or left out, got {given['added']!r}")

@@ -147,7 +147,8 @@ async def _ensure_once(
             described = await _describe(admin, topic)
             if described is None:
                 raise JournalNotFound(
-                    f"there is no journal at {url}: expected a topic {topic!r} that a worker or a producer has made"
+                    f"there is no journal at {url}: expected a topic {topic!r} that a worker or a producer has made. "
+                    "With create=1 in the URL it is made"
                 )
         if described is None:
             await _create(admin, topic, partitions or 1, replication)

@@ -19,8 +19,9 @@ import apsw
 from ..errors import JournalExists, JournalUnavailable, NotAJournal
 from ..limits import COPY_PAGES
 from ..verification import Report, Verification
-from .file import check_path, connect_reader, explained, is_journal
+from .file import connect_reader, explained, is_journal
 from .log import SqliteLog
+from .permission import check_path
 from .verifying import Reading, verify_file
 from .write_lock import WriteLock
 

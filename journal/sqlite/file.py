@@ -1,7 +1,5 @@
 """The journal's file: opening it, recognising it, and saying in a sentence what is wrong with it."""
 
-import os
-import stat
 import sys
 from pathlib import Path
 from typing import Final, Literal
@@ -24,26 +22,6 @@ _SCHEMA: Final = f"""
     PRAGMA application_id = {APPLICATION_ID};
     PRAGMA user_version = {SCHEMA_VERSION};
 """
-
-
-def check_path(path: str) -> None:
-    """Refuse a path at which no journal can be, with the reason: `NotAJournal`."""
-    parent = Path(path).parent
-    if not parent.is_dir():
-        raise NotAJournal(f"the journal {path} cannot be made: there is no directory {parent}. Create it first.")
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise NotAJournal(f"the journal {path} cannot be made: no permission to write in {parent}.") from None
-        return
-    except OSError as error:
-        raise NotAJournal(f"expected a journal's file at {path}, which cannot be reached: {error.strerror}.") from error
-    if not stat.S_ISREG(mode):
-        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-        raise NotAJournal(f"expected a journal's file, but {path} is {kind}. Name a file.")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise NotAJournal(f"the journal {path} cannot be used: no permission to read and write it.")
 
 
 def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> apsw.Connection:
@@ -107,6 +85,17 @@ def is_ready(connection: apsw.Connection, path: str) -> bool:
         and connection.pragma("user_version") == SCHEMA_VERSION
         and connection.pragma("journal_mode") == "wal"
     )
+
+
+def check_readable(connection: apsw.Connection, path: str) -> None:
+    """Refuse what cannot be read as it is by a process that may not write: `NotAJournal`."""
+    if not is_journal(connection, path):
+        raise NotAJournal(f"expected a journal, but the file {path} is empty, and there is no permission to write it.")
+    if connection.pragma("user_version") != SCHEMA_VERSION:
+        raise NotAJournal(
+            f"the journal {path} is of an older version of Journeyman, and there is no permission to upgrade it: open "
+            "it once, with any command, as a user who may write it."
+        )
 
 
 def create(connection: apsw.Connection, path: str) -> None:

@@ -27,7 +27,14 @@ from ..conditions import conditions_of
 from ..cursor import Cursor
 from ..damage import is_damaged
 from ..doorbell import Bell
-from ..errors import AppendInDoubt, HistoryTruncated, JournalClosed, JournalNotFound, JournalUnavailable
+from ..errors import (
+    AppendInDoubt,
+    HistoryTruncated,
+    JournalClosed,
+    JournalNotFound,
+    JournalReadOnly,
+    JournalUnavailable,
+)
 from ..event import Draft, Event, check, check_all, time_in
 from ..limits import (
     CLOCK_SKEW_SECONDS_MAX,
@@ -47,10 +54,11 @@ from .commit import Committer
 from .company import Company
 from .conflicts import find_conflict
 from .entry import Entry
-from .file import Synchronous, check_path, connect, create, damaged, explained, is_journal, is_ready
+from .file import Synchronous, check_readable, connect, create, damaged, explained, is_journal, is_ready
 from .insert import Inserter
 from .opened import Opened
 from .pages import extract, note_state, page, whole_page
+from .permission import check_path, connect_to_read, may_only_read
 from .placement import check_placement
 from .repeats import identities, search
 from .snapshots import SqliteSnapshots
@@ -98,6 +106,8 @@ class SqliteLog:
         self._forking: Opened | None = None
         self._unusable = False
         self._closed = False
+        self._made = False  # by this log, as it was opened
+        self.reads_only = False  # known once opened: whether this process may not write the file
         self._opening = threading.Lock()
         self._company = Company()
         self._damaged_offsets: set[int] = set()  # those that were logged
@@ -106,12 +116,20 @@ class SqliteLog:
     async def open(self, *, create: bool = True) -> None:
         """See `Log.open`; `NotAJournal` says what else is at the path."""
         self._resolve()
-        check_path(self.path)
+        self.reads_only = not create and may_only_read(self.path)
+        check_path(self.path, reads_only=self.reads_only)
         check_placement(self.path)
+        if self.reads_only:
+            self._check_readable()
+            self._state()
+            return
         if not (create or self._is_there()):
             raise JournalNotFound(
-                f"there is no journal at {self.path}: expected a file that a worker or a producer has written to"
+                f"there is no journal at {self.path}: expected a file that a worker or a producer has written to. A "
+                "relative URL is meant from the directory in which the program runs; with create=1 in it a journal is "
+                "made"
             )
+        self._note_whether_made()
         lock = WriteLock(f"{self.path}-lock")
         try:
             if not self._prepare(lock, wait=False):
@@ -123,8 +141,25 @@ class SqliteLog:
             lock.close()
         self._state()
 
+    def _note_whether_made(self) -> None:
+        self._made = not os.path.exists(self.path)  # noqa: PTH110 - the path is a string
+
     def _resolve(self) -> None:
         self.path = os.path.realpath(self._named)
+
+    @property
+    def location(self) -> str:
+        """See `Located.location`."""
+        made = ", which this process has just made: is its URL relative to another directory?" if self._made else ""
+        return f"{self.path}{made}"
+
+    def _check_readable(self) -> None:
+        with fork_and_exit.preparing:
+            try:
+                with contextlib.closing(connect_to_read(self.path)) as connection:
+                    check_readable(connection, self.path)
+            except apsw.Error as error:
+                raise explained(error, self.path) from error
 
     def _is_there(self) -> bool:
         return os.path.exists(self.path) and self._with_connection(is_journal)  # noqa: PTH110 - the path is a string
@@ -166,10 +201,26 @@ class SqliteLog:
                 )
             if self._opened is None:
                 try:
-                    self._opened = Opened(self.path, self._named, self._synchronous, self._clock, self._writer)
+                    self._opened = Opened(
+                        self.path,
+                        self._named,
+                        self._synchronous,
+                        self._clock,
+                        self._writer,
+                        reads_only=self.reads_only,
+                    )
                 except OSError as error:
                     raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
             return self._opened
+
+    def _state_to_write(self) -> Opened:
+        """As `_state`; `JournalReadOnly` where this process may not write."""
+        if self.reads_only:
+            raise JournalReadOnly(
+                f"the journal {self.path} can only be read by this process: it may not write the file, or not make "
+                "others beside it. Nothing was appended. Give its user the right to write there."
+            )
+        return self._opened or self._state()
 
     def _held(self, lock: WriteLock) -> JournalUnavailable:
         return JournalUnavailable(
@@ -185,7 +236,14 @@ class SqliteLog:
         """See `Immediate.append_at_once`."""
         state = self._opened
         check(draft)
-        if state is None or draft.seq or draft.timestamp is not None or draft.partition or draft.origin is not None:
+        if (
+            state is None
+            or self.reads_only
+            or draft.seq
+            or draft.timestamp is not None
+            or draft.partition
+            or draft.origin is not None
+        ):
             return None
         try:
             return state.committer.append_at_once(draft)
@@ -195,7 +253,7 @@ class SqliteLog:
 
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """See `Log.append`."""
-        state = self._opened or self._state()
+        state = self._state_to_write()
         sizes, plain = check_all(drafts)
         if len(sizes) != 1:
             check_batch(sizes)
@@ -381,7 +439,7 @@ class SqliteLog:
 
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the events below the given offset, as retention does; the offsets of the others stay."""
-        state = self._state()
+        state = self._state_to_write()
         check_cursor(before, self.partitions)
         bounds = self._bounds(state)
         step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
@@ -401,8 +459,8 @@ class SqliteLog:
         inserter.transact(remove, patient=patient)
 
     def index_path(self) -> str:
-        """See `Sited.index_path`: beside the file."""
-        return self.path + INDEX_SUFFIX
+        """See `Sited.index_path`: beside the file, or in memory where nothing can be written there."""
+        return ":memory:" if self.reads_only else self.path + INDEX_SUFFIX
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in the same file."""
@@ -414,7 +472,7 @@ class SqliteLog:
 
     async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
         """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
-        state = self._state()
+        state = self._state_to_write()
         await self._exclusively(state, lambda patient: state.inserter.transact(write, patient=patient))
 
     async def _exclusively(self, state: Opened, work: Callable[[bool], None]) -> None:
@@ -452,6 +510,9 @@ class SqliteLog:
                 return
             self._closed, state, self._opened = True, self._opened, None
         if state is None:
+            return
+        if state.reads_only:
+            state.close()
             return
         state.committer.close_queue()
         state.readers.close()

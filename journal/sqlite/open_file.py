@@ -21,6 +21,7 @@ from ..limits import FOREIGN_LOCK_SECONDS_MAX
 from . import foreign_access
 from .file_guard import FileGuard
 from .file_identity import SHARED_MEMORY, Companions, FileIdentity, Inode, inode_at
+from .permission import Stamp, stamp_of
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ class OpenFile(FileIdentity):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        self.reads_only = False  # whether this process may not write it, nor make a file beside it
+        self._stamp: Stamp | None = None
         self.users: list[str] = []  # the name by which each log has opened it
         self.holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._lock = threading.RLock()
@@ -62,7 +65,8 @@ class OpenFile(FileIdentity):
                 self._end_guard()
                 self._guard = FileGuard(self.path)
                 self._guard.guard_database()
-                self._remove_orphan(None)
+                if not self.reads_only:
+                    self._remove_orphan(None)
             try:
                 connection = self._made(make)
                 self._connections.add(connection)
@@ -118,6 +122,17 @@ class OpenFile(FileIdentity):
         except FileNotFoundError:
             pass
 
+    def note_stamp(self) -> None:
+        """Before a read by a process that may only read: from here on a change of the file is to be noticed."""
+        with self._lock:
+            if not self._connections:
+                with contextlib.suppress(FileNotFoundError):  # which the next comparison of names says better
+                    self._stamp = stamp_of(self.path)
+
+    def is_restamped(self) -> bool:
+        """Whether the file was changed since the first of the open connections was made."""
+        return self._stamp is not None and self._stamp != stamp_of(self.path)
+
     @property
     def is_being_renewed(self) -> bool:
         """Whether a thread closes all connections to make them anew."""
@@ -127,6 +142,8 @@ class OpenFile(FileIdentity):
         """Whether the connection has opened companions that are still there."""
         if None not in companions:
             return True
+        if self.reads_only:
+            return True
         if connection.pragma("journal_mode") != "wal":
             raise JournalUnavailable(
                 f"the journal {self.path} was switched to another journal mode by another program. Open it again."
@@ -135,7 +152,7 @@ class OpenFile(FileIdentity):
 
     def _begin(self, companions: Companions) -> bool:
         """Note what the first connection has opened, and guard it; False if it is not there any more."""
-        if self._guard is not None:
+        if self._guard is not None and companions.shared_memory is not None:
             try:
                 self._guard.guard_shared_memory()
             except FileNotFoundError:
@@ -209,7 +226,8 @@ class OpenFile(FileIdentity):
                         "Try again later."
                     )
                 time.sleep(_RETRY_SECONDS)
-            self._remove_orphan(before)
+            if not self.reads_only:
+                self._remove_orphan(before)
             use(found)
         finally:
             self._renewing = None
@@ -230,13 +248,14 @@ class _Files:
         self._files: dict[tuple[str, Inode], OpenFile] = {}
         self.dropped: set[str] = set()
 
-    def open(self, path: str, name: str) -> OpenFile:
+    def open(self, path: str, name: str, *, reads_only: bool = False) -> OpenFile:
         with self._lock:
             key = path, inode_at(path)
             file = self._files.get(key)
             if file is None or file.is_gone():
                 file = self._files[key] = OpenFile(path)
                 foreign_access.watch(file)
+            file.reads_only = reads_only
             file.users.append(name)
             file.names = tuple({*file.users} - {path})
             return file
@@ -261,12 +280,12 @@ class _Files:
 _files: Final = _Files()
 
 
-def open_file(path: str, name: str) -> OpenFile:
+def open_file(path: str, name: str, *, reads_only: bool = False) -> OpenFile:
     """The file at the real path `path`, which all logs of the process share; each calls `leave_file` at its end.
 
     `name` is the path by which the log was named, and must lead to the file as long as the log is open.
     """
-    return _files.open(path, name)
+    return _files.open(path, name, reads_only=reads_only)
 
 
 def leave_file(file: OpenFile, name: str) -> None:

@@ -16,6 +16,7 @@ from .commit import Committer
 from .file import Synchronous, connect_reader
 from .insert import Inserter
 from .open_file import OpenFile, Outdated, drop_file, leave_file, open_file
+from .permission import connect_to_read
 
 T = TypeVar("T")
 
@@ -42,13 +43,15 @@ class Readers:
         """
         for _ in range(RENEWALS_MAX):
             try:
+                if self._file.reads_only:
+                    self._file.note_stamp()
                 found = self._read(read)
-                if self._file.is_current():
+                if self._file.is_current() and not (self._file.reads_only and self._file.is_restamped()):
                     return found
             except Outdated:
                 pass
             except apsw.Error:
-                if self._file.is_current():
+                if self._file.is_current() and not (self._file.reads_only and self._file.is_restamped()):
                     raise
             self._renew()
         raise JournalUnavailable(
@@ -70,7 +73,8 @@ class Readers:
                 self._give_back(connection, whole=whole)
 
     def _connect(self) -> apsw.Connection:
-        return self._file.connect(lambda: connect_reader(self._file.path))
+        connect = connect_to_read if self._file.reads_only else connect_reader
+        return self._file.connect(lambda: connect(self._file.path))
 
     def surrender(self) -> list[apsw.Connection]:
         """See `Holder.surrender`."""
@@ -114,24 +118,50 @@ class Readers:
 
 
 class Opened:
-    """What one log has open of the file at the real path `path`, to which `name` leads as well."""
+    """What one log has open of the file at the real path `path`, to which `name` leads as well.
+
+    With `reads_only` it writes nothing: then there is neither `inserter`, nor `committer`, nor `ringer`.
+    """
+
+    inserter: Inserter
+    committer: Committer
+    ringer: Ringer
 
     def __init__(
-        self, path: str, name: str, synchronous: Synchronous, clock: Callable[[], float], writer: Writer
+        self,
+        path: str,
+        name: str,
+        synchronous: Synchronous,
+        clock: Callable[[], float],
+        writer: Writer,
+        *,
+        reads_only: bool = False,
     ) -> None:
-        self.file = open_file(path, name)
+        self.reads_only = reads_only
+        self.file = open_file(path, name, reads_only=reads_only)
         self._name = name
-        self._drop = weakref.finalize(self, drop_file, self.file, name)  # where the journal is dropped and not closed
+        drop = leave_file if reads_only else drop_file  # where the journal is dropped and not closed
+        self._drop = weakref.finalize(self, drop, self.file, name)
         self._drop.atexit = False
-        self.bell_directories = bell_directories(path)
-        self.ringer = Ringer(self.bell_directories)
-        self.readers = Readers(self.file, self._renew)
-        self.inserter = Inserter(self.file, synchronous, clock, writer)
-        self.committer = Committer(path, self.inserter, self.ringer)
         self.bells: weakref.WeakSet[Bell] = weakref.WeakSet()
+        self.bell_directories = [] if reads_only else bell_directories(path)
+        self.readers = Readers(self.file, self._renew_readers if reads_only else self._renew)
+        self._parts: tuple[Readers | Inserter, ...] = (self.readers,)
         self._paused: list[Readers | Inserter] = []
-        self.file.holders.add(self.readers)
-        self.file.holders.add(self.inserter)
+        self._renewing = threading.Lock()
+        if not reads_only:
+            self.ringer = Ringer(self.bell_directories)
+            self.inserter = Inserter(self.file, synchronous, clock, writer)
+            self.committer = Committer(path, self.inserter, self.ringer)
+            self._parts = (self.readers, self.inserter)
+        for part in self._parts:
+            self.file.holders.add(part)
+
+    def _renew_readers(self) -> None:
+        """Make the connections of the process anew where it writes nothing: no other process has to wait for it."""
+        with self._renewing:
+            if not self.file.is_current() or self.file.is_restamped():
+                self.file.renew(lambda _: None, lambda _: None)
 
     def _renew(self) -> None:
         """Make the connections of the process anew, in turn with all writers of the file."""
@@ -149,12 +179,11 @@ class Opened:
 
     def pause(self) -> None:
         """Before a fork: nobody uses the file, and nothing of SQLite is open."""
-        parts: tuple[Readers | Inserter, ...] = (self.readers, self.inserter)
-        self._paused = [part for part in parts if part.pause(FORK_SECONDS_MAX)]
+        self._paused = [part for part in self._parts if part.pause(FORK_SECONDS_MAX)]
 
     def is_paused(self) -> bool:
         """Whether all of it came to rest in time."""
-        return len(self._paused) == 2
+        return len(self._paused) == len(self._parts)
 
     def resume(self) -> None:
         """After the fork, in the parent."""
@@ -166,6 +195,7 @@ class Opened:
         self.readers.close()
         if self._drop.detach() is not None:
             leave_file(self.file, self._name)
-        self.ringer.close()
+        if not self.reads_only:
+            self.ringer.close()
         for bell in list(self.bells):
             bell.ring()  # whoever waits finds out that the journal is closed

@@ -28,6 +28,11 @@ _REMOVE: Final = "DELETE FROM snapshots WHERE id = ?"
 class SqliteFile(Protocol):
     """What the snapshots need of their log."""
 
+    @property
+    def reads_only(self) -> bool:
+        """Whether this process may not write the file."""
+        ...
+
     def reading(self, read: Callable[[apsw.Connection], list[Any]]) -> list[Any]:
         """What `read` finds, through a connection that nobody else uses meanwhile."""
         ...
@@ -38,7 +43,7 @@ class SqliteFile(Protocol):
 
 
 class SqliteSnapshots:
-    """The snapshots in a journal's file."""
+    """The snapshots in a journal's file. A process that may only read it keeps none."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
@@ -66,6 +71,8 @@ class SqliteSnapshots:
 
     async def save(self, label: SnapshotLabel, sealed: bytes) -> None:
         """See `SnapshotStore.save`."""
+        if self._file.reads_only:
+            return
 
         def write(connection: apsw.Connection) -> None:
             connection.execute(_TABLE)
@@ -77,6 +84,8 @@ class SqliteSnapshots:
 
     async def remove(self, labels: Sequence[SnapshotLabel]) -> None:
         """See `SnapshotStore.remove`."""
+        if self._file.reads_only:
+            return
 
         def write(connection: apsw.Connection) -> None:
             connection.execute(_TABLE)

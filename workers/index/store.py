@@ -210,8 +210,6 @@ def _connect(path: str) -> apsw.Connection:
         raise NotOurs(f"{path} is no regular file")
     is_new = bool(path) and not os.path.exists(path)  # noqa: PTH110
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    if is_new and path.endswith(INDEX_SUFFIX):  # beside a journal's file, whose owner is to use it as well
-        share(path, path.removesuffix(INDEX_SUFFIX))
     try:
         connection.set_busy_timeout(int(INDEX_BUSY_SECONDS_MAX * 1_000))
         application, version = connection.pragma("application_id"), connection.pragma("user_version")
@@ -228,6 +226,9 @@ def _connect(path: str) -> apsw.Connection:
     except BaseException:
         connection.close(force=True)
         raise
+    if is_new and path.endswith(INDEX_SUFFIX):  # beside a journal's file, whose owner is to use it as well
+        for each in (path, f"{path}-wal", f"{path}-shm"):
+            share(each, path.removesuffix(INDEX_SUFFIX))
     return connection
 
 

@@ -1,0 +1,82 @@
+"""Whether a journal's file can be used at a path, to read and write or to read only, and how it is read then.
+
+A process that may only read leaves no trace: it makes none of the files beside the database. While a writer has the
+file open, the `-wal` and the `-shm` are there, and SQLite reads through them. Once the last writer has closed it they
+are gone, and SQLite, which cannot make them, is told that the database does not change. That holds until it does: so
+`Stamp` is compared around each read.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+import apsw
+
+from ..errors import NotAJournal
+from ..limits import FOREIGN_LOCK_SECONDS_MAX
+from .file_identity import SHARED_MEMORY, WAL
+
+_LOCK: Final = "-lock"
+
+
+class Stamp(NamedTuple):
+    """What shows that a database was written: its size in bytes and two times in ns; of its `-wal` the inode."""
+
+    size: int
+    modified: int
+    changed: int
+    wal: int | None
+
+
+def stamp_of(path: str) -> Stamp:
+    """The stamp of the database at `path`; `OSError` if there is none."""
+    status = os.stat(path)  # noqa: PTH116 - the path is a string
+    try:
+        wal = os.stat(path + WAL).st_ino  # noqa: PTH116
+    except FileNotFoundError:
+        return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, None)
+    return Stamp(0, 0, 0, wal)  # SQLite itself takes care of what changes then
+
+
+def may_only_read(path: str) -> bool:
+    """Whether the file at `path` is there and this process can read it, but not write it or what belongs beside it."""
+    if not os.access(path, os.R_OK) or not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+        return False
+    if not os.access(path, os.W_OK):
+        return True
+    beside = [path + suffix for suffix in (WAL, SHARED_MEMORY, _LOCK)]
+    return not os.access(os.path.dirname(path), os.W_OK) and not all(map(os.path.exists, beside))  # noqa: PTH120
+
+
+def check_path(path: str, *, reads_only: bool = False) -> None:
+    """Refuse a path at which no journal can be, with the reason: `NotAJournal`."""
+    parent = Path(path).parent
+    if not parent.is_dir():
+        raise NotAJournal(f"the journal {path} cannot be made: there is no directory {parent}. Create it first.")
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise NotAJournal(f"the journal {path} cannot be made: no permission to write in {parent}.") from None
+        return
+    except OSError as error:
+        raise NotAJournal(f"expected a journal's file at {path}, which cannot be reached: {error.strerror}.") from error
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        raise NotAJournal(f"expected a journal's file, but {path} is {kind}. Name a file.")
+    if not os.access(path, os.R_OK | (0 if reads_only else os.W_OK)):
+        hint = " To read it only, open it with create=0 in its URL." if os.access(path, os.R_OK) else ""
+        raise NotAJournal(f"the journal {path} cannot be used: no permission to read and write it.{hint}")
+
+
+def connect_to_read(path: str) -> apsw.Connection:
+    """A connection that changes no file and makes none."""
+    flags = apsw.SQLITE_OPEN_READONLY
+    if os.path.exists(path + WAL):  # noqa: PTH110
+        connection = apsw.Connection(path, flags=flags)
+    else:
+        connection = apsw.Connection(f"file:{quote(path)}?immutable=1", flags=flags | apsw.SQLITE_OPEN_URI)
+    connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
+    return connection
