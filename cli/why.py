@@ -60,6 +60,8 @@ def why(
             _print(found, findings, moment, console_for())
         tell_unreadable(unreadable, as_json=as_json)
     if found is None:
+        if not as_json:
+            print(f"journeyman: looked in the journal {printable(opened.location)}", file=sys.stderr)
         raise typer.Exit(EXIT_ENVIRONMENT)
 
 

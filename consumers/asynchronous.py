@@ -158,7 +158,10 @@ class AsyncJournalConsumerBase(ConsumerCourse):
         try:
             return await self._fetch(stream, deadline)
         except OutOfTime:
-            raise TimeoutError("no event came within the timeout given to poll(); the consumer goes on") from None
+            raise TimeoutError(
+                "no event came within the timeout given to poll(); the consumer goes on. It follows the journal "
+                f"{self.journal.location}"
+            ) from None
         finally:
             self._reading.release()
 

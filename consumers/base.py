@@ -204,7 +204,10 @@ class JournalConsumerBase(ConsumerCourse):
                 raise TimeoutError("another thread is waiting for the next event of this consumer")
             return self._run(self._fetch(stream, deadline))
         except OutOfTime:
-            raise TimeoutError("no event came within the timeout given to poll(); the consumer goes on") from None
+            raise TimeoutError(
+                "no event came within the timeout given to poll(); the consumer goes on. It follows the journal "
+                f"{self.journal.location}"
+            ) from None
         finally:
             try:  # noqa: SIM105 - a call before the release is where a signal handler could raise
                 self._reading.release()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, Literal
 
 from ..journal.asynchronous import AsyncJournal
+from ..journal.deadlines import deadline_of
 from ..journal.errors import JournalClosed
 from ..journal.log import Page
 from ..journal.shared_tail import Subscriber
@@ -173,7 +174,7 @@ class Gathering:
         self._lookup = task_lookup(journal)
         self._results = Results(journal)
         self._timeout = timeout
-        self._deadline = None if timeout is None else time.monotonic() + timeout / 1_000
+        self._deadline = deadline_of(None if timeout is None else timeout / 1_000)
         self._failures = failures
         self._keep, self._with_metadata = keep, with_metadata
         self._in_order = in_order

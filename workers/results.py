@@ -109,7 +109,7 @@ class Results:
         if task.state is not State.SUCCEEDED:
             raise failed(task, row)
         if row is None:
-            raise KeyError(f"no result of task {task_id!r}: retention has removed it from {self._journal.url}")
+            raise KeyError(f"no result of task {task_id!r}: retention has removed it from {self._journal.location}")
         event = _decoded(task, row)
         if not keep:
             await self._journal.append(names.COLLECTED, {"task": task_id}, key=task_id)
@@ -119,7 +119,7 @@ class Results:
 
     def _state(self, task: TaskState | None) -> str:
         if task is None:
-            return f"the journal {self._journal.url} knows no such task"
+            return f"no such task is known to the journal {self._journal.location}"
         return "was collected already" if task.collected else in_words(task.state)
 
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from ..journal.asynchronous import AsyncJournal
+from ..journal.deadlines import deadline_of
 from ..journal.errors import JournalClosed
 from ..journal.shared_tail import Subscriber
 from ..journal.synchronous import Journal
@@ -148,7 +149,7 @@ class Statuses:
         """See `StatusTracker.get`."""
         task = (await self._lookup.find(task_id)).task
         if task is None:
-            raise KeyError(f"the journal {self._journal.url} knows no task {task_id!r}")
+            raise KeyError(f"no task {task_id!r} is known to the journal {self._journal.location}")
         return update_of(task)
 
     async def wait_for(
@@ -165,7 +166,8 @@ class Statuses:
         if now not in wanted and raises:
             when = "and will not change" if now in TERMINAL_STATUSES else f"after {timeout} s"
             expected = " or ".join(sorted(each.name for each in wanted))
-            raise TimeoutError(f"the task {task_id} is {now.name} {when}, not {expected}")
+            where = self._journal.location
+            raise TimeoutError(f"the task {task_id} is {now.name} {when}, not {expected}, in the journal {where}")
         return now
 
     def updates(self, task_id: str, *, auto_exit: bool, timeout: float | None) -> "Updates":
@@ -181,7 +183,7 @@ class Updates:
         self._id = task_id
         self._auto_exit = auto_exit
         self._timeout = timeout
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._deadline = deadline_of(timeout)
         self._ready: deque[StatusUpdate] = deque()
         self._seen_to = -1  # the offset up to which the message's events are in `_ready` or were handed out
         self._last: tuple[object, ...] = ()

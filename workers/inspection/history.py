@@ -77,24 +77,24 @@ async def task_history(
         steps = _Steps(task_id, partition)
         trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, before=before)
     if trace.task is None:
-        raise UnknownTaskError(_unknown(journal.url, task_id, trace, steps.kept, snapshot.first))
+        raise UnknownTaskError(_unknown(journal.location, task_id, trace, steps.kept, snapshot.first))
     unreadable = [Position(partition, offset) for offset in trace.unreadable]
     hosts = await hosts_of(log, snapshot, steps.workers)
     return TaskHistory(trace.task, steps.kept, hosts, trace.task.submitted < snapshot.first, unreadable)
 
 
-def _unknown(url: str, task_id: str, trace: Trace, steps: list[Step], first: int) -> str:
+def _unknown(location: str, task_id: str, trace: Trace, steps: list[Step], first: int) -> str:
     if trace.unreadable:
         bad = f"{trace.partition}:{trace.unreadable[0]}"
         return (
-            f"the journal {url} holds a task {task_id}, but its record at {bad} can not be read: `journeyman verify` "
-            "says what can be done"
+            f"the journal {location} holds a task {task_id}, but its record at {bad} can not be read: "
+            "`journeyman verify` says what can be done"
         )
     if steps:
-        return f"the journal {url} holds {len(steps)} events of a task {task_id}, but not its submission" + (
+        return f"the journal {location} holds {len(steps)} events of a task {task_id}, but not its submission" + (
             ": retention has removed it." if first else "."
         )
-    return f"the journal {url} knows no task {task_id}. Ids are case-sensitive; is it the right journal?"
+    return f"the journal {location} knows no task {task_id}. Ids are case-sensitive; is it the right journal?"
 
 
 class _Steps:
