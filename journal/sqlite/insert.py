@@ -32,9 +32,12 @@ _INSERT_ALL: Final = (
     "SELECT ?1 + rowid, value, substr(?3, 4 * rowid - 3, 4) FROM carray(?2)"  # 4: CHECKSUM_BYTES
 )
 _INSERT: Final = "INSERT INTO events (position, event, checksum) VALUES (?, ?, ?)"
-# Nothing if the log does not end just before: somebody else has appended.
+# Nothing if the log does not end just before, as another process has appended: then the position is taken, or the one
+# before is free and makes the record NULL, which the table refuses. `INSERT … SELECT … WHERE` would be plainer, but one
+# that reads the table that it writes to makes a temporary table each time, and takes a third longer.
 _INSERT_NEXT: Final = (
-    "INSERT INTO events (position, event, checksum) SELECT ?1, ?2, ?3 WHERE (SELECT max(position) FROM events) = ?1 - 1"
+    "INSERT OR IGNORE INTO events (position, event, checksum) "
+    "VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM events WHERE position = ?1 - 1) THEN ?2 END, ?3)"
 )
 # After these nothing of a statement has landed; after any other error it may have.
 _NOT_LANDED: Final = (
@@ -46,6 +49,7 @@ _NOT_LANDED: Final = (
     apsw.ReadOnlyError,
     apsw.SQLError,
 )
+_END: Final = "SELECT position FROM events ORDER BY position DESC LIMIT 1"
 _LAST: Final = "SELECT position, event, checksum FROM events ORDER BY position DESC LIMIT 2"
 _KEPT: Final = "SELECT name, value FROM kept"
 
@@ -270,12 +274,12 @@ class Inserter(WriterConnection):
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
         """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
-        last: list[Any] = cursor.execute(_LAST).fetchall()
-        if last:
-            end, _, checksum = last[0]
+        end = cursor.execute(_END).get
+        if end is not None:
             if end != self.end:
-                self._catch_up_in_time(cursor.connection, [Stored(*row) for row in last])
-                self._checksum = state_behind(end, checksum)
+                last = [Stored(*row) for row in cursor.execute(_LAST)]
+                self._catch_up_in_time(cursor.connection, last)
+                self._checksum = state_behind(end, last[0].checksum)
                 self.end = end
             return
         rows: list[Any] = cursor.execute(_KEPT).fetchall()
