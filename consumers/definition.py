@@ -147,15 +147,24 @@ class PlainEvents(ConsumerDefinition):
         return {}
 
 
+def only_creates(definition: ConsumerDefinition) -> bool:
+    """Whether `create_event` is the one hook that can see the journal's own responses, or their entries."""
+    kind = type(definition)
+    return (
+        issubclass(kind, PlainEvents)
+        and kind.process_response is PlainEvents.process_response
+        and kind.is_empty_response is ConsumerDefinition.is_empty_response
+    )
+
+
 def event_class_of_plain(definition: ConsumerDefinition) -> type[JournalEventBase] | None:
     """The class of the events, if no hook can see a difference when events are made without calling the hooks."""
     if not isinstance(definition, PlainEvents):
         return None
     kind = type(definition)
     plain = (
-        kind.create_event is PlainEvents.create_event
-        and kind.process_response is PlainEvents.process_response
-        and kind.is_empty_response is ConsumerDefinition.is_empty_response
+        only_creates(definition)
+        and kind.create_event is PlainEvents.create_event
         and kind.event_class.__init__ is JournalEventBase.__init__
     )
     return kind.event_class if plain else None

@@ -9,8 +9,8 @@ from ...journal.log import Page
 from ..bad_records import BadRecords
 from ..checkpoints.records import CONTROL_NAMES
 from ..checkpoints.session import Replay
-from ..definition import ConsumerDefinition, event_class_of_plain
-from ..event import JournalEventBase, entry_of, wrapped
+from ..definition import ConsumerDefinition, event_class_of_plain, only_creates
+from ..event import JournalEventBase, entries_of, entry_of, wrapped
 from ..responses import EVENTS, JournalResponses, Response, ResponseSource
 
 
@@ -42,6 +42,7 @@ class Shaper:
         plain = event_class_of_plain(definition) if self._own else None
         self._plain = plain
         self._direct = plain is not None and definition.where is None
+        self._only_creates = self._own and only_creates(definition)
 
     def shape(self, page: Page) -> Shaped:
         """What `page` gives to hand out."""
@@ -126,6 +127,9 @@ class Shaper:
             return self._chosen(wanted, self._plain)
         created: list[JournalEventBase] = []
         offsets: list[int] = []
+        if self._only_creates:
+            error = self._create_all(wanted, created, offsets)
+            return Shaped(created, offsets, error)
         # Entries that do not say where they stand hold a consumer back at the page until the last of them.
         fallback = page.offsets[0] - 1
         try:
@@ -138,6 +142,24 @@ class Shaper:
         if offsets and fallback in offsets:
             offsets[-1] = page.offsets[-1]
         return Shaped(created, offsets)
+
+    def _create_all(
+        self, wanted: Sequence[Event], created: list[JournalEventBase], offsets: list[int]
+    ) -> Exception | None:
+        """Create the events of the journal's own response by `create_event` alone; the error that ended it, if any.
+
+        No hook sees the response, so no list of entries is made: each is gone before the next one.
+        """
+        create, where = self._definition.create_event, self._definition.where
+        try:
+            for own, entry in zip(wanted, entries_of(wanted), strict=True):
+                event = create(entry)
+                if event is not None and (where is None or where(event)):
+                    created.append(event)
+                    offsets.append(own.offset)
+        except Exception as error:
+            return error
+        return None
 
     def _chosen(self, wanted: list[Event], plain: type[JournalEventBase]) -> Shaped:
         """The events that `where` accepts; no hook is called."""
@@ -162,7 +184,10 @@ class Shaper:
             return
         entries = _entries(response)
         offsets = [_offset(entry) for entry in entries]  # first: a hook may change the dictionaries
-        if any(entry.__class__ is Event for entry in entries):
+        if self._own:
+            entries = list(entries_of(entries))
+            response = {**response, EVENTS: entries}
+        elif any(entry.__class__ is Event for entry in entries):
             entries = [entry_of(entry) if entry.__class__ is Event else entry for entry in entries]
             response = {**response, EVENTS: entries}
         kwargs = definition.process_response(response) or {}
