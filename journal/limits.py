@@ -127,6 +127,13 @@ STEAL_TASKS_MAX: Final = 16
 # While others run, outcomes wait for company in an append at most this long, in seconds.
 OUTCOME_LINGER_SECONDS: Final = 0.005
 
+# In a stream of tasks handed in one by one a worker commits once in so many seconds; where appends take long, once in
+# twice as long as one of them, up to the maximum.
+COMMIT_PACE_SECONDS: Final = 0.002
+COMMIT_PACE_SECONDS_MAX: Final = 0.02
+# So many outcomes are worth a commit at once.
+COMMIT_OUTCOMES_ENOUGH: Final = 64
+
 LEASE_MS_DEFAULT: Final = 15_000
 LEASE_MS_MIN: Final = 500
 LEASE_MS_MAX: Final = 24 * 60 * 60 * 1_000
@@ -241,6 +248,7 @@ assert SNAPSHOTS_KEPT >= 2, "a damaged snapshot needs one to fall back on"
 assert HEALTH_INTERVAL_SECONDS * 3 < HEALTH_TURN_SECONDS_MAX, "one missed report is no illness"
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
+assert COMMIT_PACE_SECONDS_MAX * 1_000 < LEASE_MS_MIN * LEASE_RENEWAL_FRACTION / 4, "a pause delays no renewal by much"
 assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
 assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
 assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"

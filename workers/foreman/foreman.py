@@ -32,6 +32,7 @@ from ..crew.child_process import Journals, journals_of
 from ..crew.pipeline import Job, gone
 from ..errors import OutcomesUnwritten
 from ..health.progress import Vitals
+from ..rules.commit_pace import CommitPace
 from ..rules.decide import Beat, Claim, Command, Expire, Join, Situation, decide
 from ..rules.failure_detector import FailureDetector
 from ..rules.ready import ReadyTasks
@@ -83,6 +84,9 @@ class Foreman:
         self._index = IndexKeeper(journal, lambda: self._reader.position)
         self._sessions = OwnSessions(self.view, ())
         self._draining_since: float | None = None
+        self._pace = CommitPace()
+        self._pausing = False
+        self._arrived = 0  # tasks that have become ready since the last turn
         self._somebody_to_watch = False
         self._watched_at = 0.0
         self._turned_at = 0.0
@@ -262,8 +266,7 @@ class Foreman:
     def _drained(self) -> bool:
         if self._draining_since is None:
             return False
-        busy = any(lane.busy for lane in self._lanes.values())
-        return not busy or time.monotonic() >= self._draining_since + self.settings.drain_seconds
+        return not self._holding or time.monotonic() >= self._draining_since + self.settings.drain_seconds
 
     async def _leave(self) -> None:
         """Give back what is left, by leaving: the claims return at once and no attempt is used."""
@@ -278,13 +281,15 @@ class Foreman:
     # -- one turn --------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
+        paused = await self._keep_pace()
         # With nothing to do the next thing is to wait, and waiting begins with a look.
-        await self._reader.read_what_came(look=any(lane.has_news for lane in self._lanes.values()))
+        await self._reader.read_what_came(look=paused or any(lane.has_news for lane in self._lanes.values()))
         if self._sessions.changed:
             self._share_work_anew()
         self._turned_at = monotonic = time.monotonic()
         self._look_around(monotonic)
         entries = await self._outcome_entries(monotonic)
+        self._note_turn(monotonic, holding=bool(entries) or self._holding)
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
         commands = decide(self.view, offers, self._detector, self._situation(monotonic))
         commands += self._departed(monotonic)
@@ -293,6 +298,26 @@ class Foreman:
             await self._commit(entries)
         elif not self._drained():  # which it may be since an outcome that was written already was applied
             await self._wait()
+
+    def _note_turn(self, monotonic: float, *, holding: bool) -> None:
+        arrived, self._arrived = self._arrived, 0
+        self._pace.turned(monotonic, arrived=arrived, holding=holding, append_seconds=self._appending.seconds)
+
+    async def _keep_pace(self) -> bool:
+        """In a stream of tasks, let some come and some end before the next turn; say whether there was a pause."""
+        outcomes = sum(lane.crew.outcomes for lane in self._lanes.values())
+        draining = self._draining_since is not None
+        pause = self._pace.pause(time.monotonic(), holding=self._holding, outcomes=outcomes, draining=draining)
+        if pause <= 0.0:
+            return False
+        self._pausing = True  # what ends meanwhile is collected afterwards, without a wake-up of its own
+        await self._reader.rest(pause)
+        self._pausing = False
+        return True
+
+    @property
+    def _holding(self) -> bool:
+        return any(lane.busy for lane in self._lanes.values())
 
     def _look_around(self, monotonic: float) -> None:
         """What is due now and then: the sessions of others, entries that nobody needs, what is left to be told."""
@@ -400,7 +425,8 @@ class Foreman:
                 jobs[mechanism].append(Job(task, lease, claim, row, prior_attempts))
             else:
                 jobs[mechanism] = [Job(task, lease, claim, row, prior_attempts)]
-        if not self._journal.log.needs_loop and not any(lane.busy for lane in self._lanes.values()):
+        alone = not self._holding and not self._pace.is_stream(time.monotonic())
+        if alone and not self._journal.log.needs_loop:
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
                 everything[0].over = SimpleQueue()
@@ -449,6 +475,8 @@ class Foreman:
             self._woken.set_result(None)
 
     def _wake_from_thread(self) -> None:
+        if self._pausing:
+            return
         with suppress(RuntimeError):  # the loop has ended before a task that outlived the drain
             self._loop.call_soon_threadsafe(self._wake)
 
@@ -459,6 +487,7 @@ class Foreman:
         return task_name in self._tasks and self.settings.selection.serves(queue, task_name)
 
     def _add_ready(self, task: TaskState) -> None:
+        self._arrived += 1
         known = self._tasks.get(task.kind.name)
         if known is not None:
             self._lanes[known.mechanism].ready.add(task)

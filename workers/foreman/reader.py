@@ -26,6 +26,8 @@ logger = logging.getLogger("journeyman.worker")
 T = TypeVar("T")
 
 _RETRY_SECONDS_MIN: Final = 0.05
+# By how much, on average, a loop's selector makes a wait longer: it rounds up to the next millisecond.
+_ROUNDING_SECONDS: Final = 0.000_5
 
 
 class Reader:
@@ -39,6 +41,8 @@ class Reader:
         self._applied: dict[int, int] = {}
         self._page_task: asyncio.Task[Page | None] | None = None
         self._ear: socket.socket | None = None
+        self._wake: Callable[[], None] = lambda: None
+        self._listening = False
         self._log: Log
         self._tail: Tail
         self._snapshots: SnapshotKeeper
@@ -59,7 +63,7 @@ class Reader:
             self._page_task.cancel()
             await asyncio.gather(self._page_task, return_exceptions=True)
         if self._ear is not None:
-            asyncio.get_running_loop().remove_reader(self._ear)
+            self._close_ear()
             self._ear.close()
         await self._tail.aclose()
         await self._snapshots.aclose()
@@ -150,9 +154,27 @@ class Reader:
         A task that waits for a page is two more passes of the loop between a record and its claim.
         """
         if isinstance(self._tail, Audible):
-            self._ear = self._tail.ear()
-            if self._ear is not None:
-                asyncio.get_running_loop().add_reader(self._ear, wake)
+            self._ear, self._wake = self._tail.ear(), wake
+
+    def _open_ear(self) -> None:
+        if self._ear is not None and not self._listening:
+            asyncio.get_running_loop().add_reader(self._ear, self._hear)
+            self._listening = True
+
+    def _close_ear(self) -> None:
+        """News wake the loop once, and not again in each of its passes until the news are read."""
+        if self._ear is not None and self._listening:
+            asyncio.get_running_loop().remove_reader(self._ear)
+            self._listening = False
+
+    def _hear(self) -> None:
+        self._close_ear()
+        self._wake()
+
+    async def rest(self, seconds: float) -> None:
+        """Let news come for so long without being woken by it, which costs the worker and the writer of the news."""
+        self._close_ear()
+        await asyncio.sleep(seconds - _ROUNDING_SECONDS)
 
     @property
     def patience(self) -> float | None:
@@ -161,6 +183,7 @@ class Reader:
 
     def start_waiting(self, wake: Callable[[], None]) -> None:
         """See to it that `wake()` is called when the next page is there."""
+        self._open_ear()
         if self._ear is None and self._page_task is None:
             self._page_task = asyncio.ensure_future(self._next_page())
             self._page_task.add_done_callback(lambda _: wake())

@@ -1,0 +1,110 @@
+"""A worker's loop in a stream of tasks handed in one by one: its appends carry many, and news do not keep it awake."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from floor import Floor, in_loop, named
+from journeyman.journal import AsyncJournal
+from journeyman.journal.doorbell import Ringer, bell_directories
+from journeyman.journal.sqlite.write_lock import WriteLock
+from journeyman.workers import Foreman, Message, Settings
+from journeyman.workers.rules import commit_pace, names
+from journeyman.workers.submitting import submission
+from waiting import reached
+
+STREAM = 30
+LONG_PERIOD_SECONDS = 0.5
+PASSES = 100
+
+
+@pytest.fixture
+def long_periods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Periods so long that many tasks are submitted in one, however slow the machine."""
+    monkeypatch.setattr(commit_pace, "COMMIT_PACE_SECONDS", LONG_PERIOD_SECONDS)
+    monkeypatch.setattr(commit_pace, "COMMIT_PACE_SECONDS_MAX", LONG_PERIOD_SECONDS)
+
+
+@pytest.mark.usefixtures("long_periods")
+@in_loop
+async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
+    floor, door = Floor(), threading.Event()
+    tasks = named(wait=lambda: door.wait(30), work=lambda number: number)
+    async with floor.worker(tasks, Settings(threads=2)) as worker:
+        await floor.submit(tasks["wait"])
+        await reached(lambda: worker.statistics.claimed == 1, "the worker to hold a claim")
+        for number in range(STREAM):  # until it knows that it is in a stream
+            await floor.submit(tasks["work"], number)
+        before = worker.statistics.appends
+        for number in range(STREAM):
+            await floor.submit(tasks["work"], number)
+        await floor.succeeded(2 * STREAM)
+        appends = worker.statistics.appends - before
+        door.set()
+        await floor.succeeded(2 * STREAM + 1)
+    assert appends <= STREAM / 2, "a claim and an outcome for each would be four times as many"
+
+
+@pytest.mark.usefixtures("long_periods")
+@in_loop
+async def test_lone_tasks_are_claimed_and_written_one_by_one() -> None:
+    floor, tasks = Floor(), named(work=lambda number: number)
+    async with floor.worker(tasks, Settings(threads=2)) as worker:
+        for number in range(STREAM):
+            await floor.submit(tasks["work"], number)
+            await floor.succeeded(number + 1)
+            assert not worker._pace.is_stream(time.monotonic())
+    assert floor.count(names.CLAIMED) == STREAM
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """The file's lock, as another program that commits has it."""
+    lock = WriteLock(f"{path}-lock")
+    assert lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        lock.close()
+
+
+def test_news_do_not_keep_loop_awake_that_waits_for_its_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, door = tmp_path / "a.db", threading.Event()
+    woken: list[None] = []
+    wake = Foreman._wake
+
+    def counted(worker: Foreman) -> None:
+        woken.append(None)
+        wake(worker)
+
+    monkeypatch.setattr(Foreman, "_wake", counted)
+
+    async def test() -> None:
+        async with AsyncJournal(f"sqlite:///{path}") as journal:
+            worker = Foreman(journal, named(work=lambda: door.wait(30)), Settings(threads=2))
+            running = asyncio.ensure_future(worker.run())
+            await journal.append_drafts([submission(Message(task_name="work")) for _ in range(2)])
+            await reached(lambda: worker.statistics.claimed == 2, "both to be claimed in one append")
+            with held(path):
+                door.set()
+                ended = [lane.crew for lane in worker._lanes.values()]
+                await reached(
+                    lambda: not any(crew.running or crew.outcomes for crew in ended), "their outcomes' append"
+                )
+                ringer = Ringer(bell_directories(str(path)))
+                ringer.ring()
+                ringer.close()
+                before = len(woken)
+                for _ in range(PASSES):
+                    await asyncio.sleep(0)
+                assert len(woken) - before < PASSES / 10, "it is woken once by news that it cannot read yet"
+            await reached(lambda: worker.statistics.succeeded == 2, "both to be done")
+            worker.stop()
+            await running
+
+    asyncio.run(test())
