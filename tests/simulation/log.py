@@ -1,10 +1,11 @@
-"""A log in virtual time that does to its writers what real ones do: late, twice, in doubt, away."""
+"""A log in virtual time that does to its writers what real ones do: late, twice, in doubt, away, slow."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from journeyman.journal.event import Draft, record
+from journeyman.journal.event import Draft, Event, place, record
 from journeyman.journal.log import Page
+from journeyman.journal.memory.snapshots import MemorySnapshots
 from journeyman.workers.rules import names
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ class Landed(NamedTuple):
     at: float
 
 
-Position = tuple[int, int]
-Done = Callable[[list[Position] | None], None]
+Done = Callable[[list[Event] | None], None]
 
 
 class SimulatedLog:
@@ -28,17 +28,20 @@ class SimulatedLog:
     def __init__(self, world: "World", partitions: int) -> None:
         self.world = world
         self.partitions: list[list[Landed]] = [[] for _ in range(partitions)]
-        self.positions: dict[tuple[str, int], Position] = {}
+        self.events: dict[tuple[str, int], Event] = {}
+        self.snapshots = MemorySnapshots()
         self.away_until = 0.0
         self.away_places = frozenset[int]()
         self.refuses = False  # while it is away: whether appends fail at once or hang
+        self.slow_until = 0.0
+        self.slow_seconds = (0.0, 0.0)
 
     def away(self, place: int) -> bool:
         """Whether nothing can be appended to a partition and nothing is read from it."""
         return place in self.away_places and self.world.now < self.away_until
 
     def append(self, drafts: Sequence[Draft], done: Done) -> None:
-        """Make the drafts durable sooner or later; `done` is told where, or None if nobody knows."""
+        """Make the drafts durable sooner or later; `done` is told their events, or None if their fate is unknown."""
         world, chance = self.world, self.world.random.random()
         if self.refuses and any(draft.partition is not None and self.away(draft.partition) for draft in drafts):
             world.after(world.random.uniform(0.001, 0.02), lambda: done(None))
@@ -59,6 +62,8 @@ class SimulatedLog:
             world.after(wait, lambda: done(None))
 
     def _latency(self) -> float:
+        if self.world.now < self.slow_until:
+            return self.world.random.uniform(*self.slow_seconds)
         chance = self.world.random.random()
         if chance < 0.9 or not self.world.faults:
             return self.world.random.uniform(0.001, 0.02)
@@ -76,31 +81,31 @@ class SimulatedLog:
             nonlocal missing
             for draft in part:
                 self._record(draft)
-            self.world.wake_all()
+            self.world.tell_of_news()
             missing -= 1
             if not missing:
-                done([self.positions[draft.writer, draft.seq] for draft in drafts])
+                done([self.events[draft.writer, draft.seq] for draft in drafts])
 
-        for place, part in parts.items():
-            away = self.away_until - self.world.now if self.away(place) else 0.0
+        for number, part in parts.items():
+            away = self.away_until - self.world.now if self.away(number) else 0.0
             seconds = away + wait + self.world.random.uniform(0, 0.002)
             self.world.after(seconds, lambda part=part: land(part))  # type: ignore[misc]
 
     def _record(self, draft: Draft) -> None:
-        if (draft.writer, draft.seq) in self.positions:
+        if (draft.writer, draft.seq) in self.events:
             return
         assert draft.partition is not None
         rows = self.partitions[draft.partition]
-        self.positions[draft.writer, draft.seq] = (draft.partition, len(rows))
-        _, row = record(draft, self.world.now)
+        event, row = record(draft, self.world.now)
+        self.events[draft.writer, draft.seq] = place(event, draft.partition, len(rows))
         rows.append(Landed(row, self.world.now))
         self.world.referee.landed(draft.partition, len(rows) - 1, row)
 
-    def page(self, partition: int, offset: int, seen_until: float, end: int | None = None) -> Page | None:
-        """What is there from `offset` on, as far as it landed before `seen_until`, or up to `end`."""
+    def page(self, partition: int, offset: int, limit: int, seen_until: float) -> Page | None:
+        """Up to `limit` records from `offset` on, as far as they landed before `seen_until`."""
         rows = self.partitions[partition]
-        stop = len(rows) if end is None else end
-        while end is None and stop > offset and rows[stop - 1].at > seen_until:
+        stop = min(len(rows), offset + limit)
+        while stop > offset and rows[stop - 1].at > seen_until:
             stop -= 1
         if stop <= offset:
             return None

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from journeyman.workers import State, TaskView
+from journeyman.workers import Foreman, State, TaskView
+from journeyman.workers.foreman import appending, foreman
 from journeyman.workers.rules import decide, failure_detector, fold, names, ready
 from journeyman.workers.rules.ended import EndedTasks
 from journeyman.workers.rules.failure_detector import FailureDetector
@@ -17,8 +18,8 @@ from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNE
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 from . import worker
+from .loop_mutations import LOOP_MUTATIONS, Plant, rewritten
 
-Plant = Callable[[MonkeyPatch], None]
 MUTATIONS: Final[dict[str, Plant]] = {}
 
 
@@ -355,19 +356,13 @@ def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
 
 @mutation
 def a_refused_claim_is_forgotten(patch: MonkeyPatch) -> None:
-    real = worker.SimulatedWorker._claimed
-
-    def forget(self: worker.SimulatedWorker, task: Any, place: int, at: int) -> None:
-        if task.claim == at:
-            real(self, task, place, at)
-
-    patch.setattr(worker.SimulatedWorker, "_claimed", forget)
+    rewritten(Foreman, "_start_accepted", "self._add_ready(task)", "pass")(patch)
     _let_nobody_take_his_place(patch)
 
 
 @mutation
 def work_is_begun_however_old_the_lease(patch: MonkeyPatch) -> None:
-    patch.setattr(worker, "LEASE_START_FRACTION", 100.0)
+    patch.setattr(appending, "LEASE_START_FRACTION", 100.0)
 
 
 # -- what is ready ---------------------------------------------------------------------------------------------------
@@ -376,6 +371,8 @@ def work_is_begun_however_old_the_lease(patch: MonkeyPatch) -> None:
 @mutation
 def the_share_of_the_dead_is_left_to_them(patch: MonkeyPatch) -> None:
     patch.setattr(ready, "STEAL_DELAY_SECONDS", math.inf)
+    patch.setattr(foreman, "STEAL_DELAY_SECONDS", math.inf)
+    patch.setattr(foreman, "STEAL_DELAY_SECONDS_MAX", math.inf)
 
 
 @mutation
@@ -455,3 +452,6 @@ def queues_are_matched_by_their_beginnings(patch: MonkeyPatch) -> None:
 @mutation
 def a_queue_is_forgotten_with_what_waits_in_it(patch: MonkeyPatch) -> None:
     patch.setattr(Level, "empty", True)
+
+
+MUTATIONS.update(LOOP_MUTATIONS)

@@ -69,12 +69,20 @@ class Referee:
         self.tokens = [-1] * len(world.log.partitions)
         self.letters: list[list[Book]] = [[] for _ in world.log.partitions]
         self.acknowledged: set[str] = set()
+        self.violation: Violation | None = None
         self.accepted = self.refused = self.expiries = self.suspects = self.begun_anew = self.taken_up = 0
 
     def check(self, holds: object, what: str) -> None:
         """Raise unless it holds."""
         if not holds:
-            raise Violation(f"seed {self.world.seed}, at {self.world.now:.3f} s: {what}")
+            self.note(what)
+            assert self.violation is not None
+            raise self.violation
+
+    def note(self, what: str) -> None:
+        """Something is wrong: where an error would be caught by others, the world ends by it all the same."""
+        if self.violation is None:
+            self.violation = Violation(f"seed {self.world.seed}, at {self.world.now:.3f} s: {what}")
 
     # -- each record -------------------------------------------------------------------------------------------------
 

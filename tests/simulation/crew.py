@@ -1,0 +1,93 @@
+"""Who runs the tasks of a simulated worker: each takes as long as its script says, and ends as that says."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from journeyman.workers.crew import Crew
+from journeyman.workers.crew.pipeline import Job, Outcome, unstarted
+from journeyman.workers.foreman.entries import Written, outcome_entry
+from journeyman.workers.rules import names
+from journeyman.workers.task import Task
+
+if TYPE_CHECKING:
+    from .worker import SimulatedWorker
+
+
+class SimulatedCrew(Crew):
+    """So many places in virtual time. Jobs that end are told to the referee."""
+
+    def __init__(
+        self, size: int, tasks: Mapping[str, Task[Any, Any]], wake: Callable[[], None], worker: "SimulatedWorker"
+    ) -> None:
+        super().__init__(size, tasks, wake)
+        self.worker, self.world = worker, worker.world
+        self.runs: dict[int, tuple[Job, float, float]] = {}  # by claim: the job, when it began, when it ends
+        self.closed = False
+
+    @property
+    def running(self) -> int:
+        """See `Crew`."""
+        return len(self.runs)
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Crew`."""
+        return sum(begun < begun_before for _, begun, _ in self.runs.values())
+
+    def nudge(self) -> None:
+        """Begin as many as there are places for."""
+        while self._waiting and self.running < self.size and not self.closed and not self.worker.gone:
+            job = self._waiting.popleft()
+            if not job.may_start:
+                self._finished(unstarted(job), 0.0)
+                continue
+            self.world.referee.started(job)
+            script = self.world.scripts[job.state.id]
+            if script.kills and self.world.faults:
+                self.worker.crash()
+                return
+            now = self.worker.loop.time()
+            alone = not self.runs and not self._waiting
+            self.runs[id(job)] = (job, now, now + script.seconds)
+            self.worker.loop.call_later(script.seconds, self._end, job, now, alone)
+
+    def _end(self, job: Job, begun: float, alone: bool) -> None:
+        if self.closed:
+            return
+        outcome = self._outcome(job)
+        if alone and len(self.runs) == 1 and self.world.alone_at_once:
+            self._write(outcome, begun)
+        else:
+            self._over(outcome, begun)
+
+    def _over(self, outcome: Outcome, begun: float) -> None:
+        if self.runs.pop(id(outcome.job), None) is not None and not self.closed:
+            self._finished(outcome, self.worker.loop.time() - begun)
+            self.nudge()
+            if not self._waiting:
+                self._ran_dry()
+
+    def _write(self, outcome: Outcome, begun: float) -> None:
+        """Write a lone outcome here, as threads do; one attempt, and if it fails the loop makes the next."""
+        entry, since = outcome_entry(outcome), self.worker.loop.time()
+
+        def answered(events: Any) -> None:
+            outcome.written = Written(entry, events[0] if events is not None else None, since)
+            self._over(outcome, begun)
+
+        self.worker.port.send([entry.draft], answered)
+
+    def _outcome(self, job: Job) -> Outcome:
+        world = self.world
+        if world.random.random() >= world.scripts[job.state.id].failing:
+            return Outcome(job, names.SUCCEEDED)
+        if job.state.max_retries is None or job.prior_attempts < job.state.max_retries:
+            due = self.worker.wall + world.random.choice([0.0, 0.1, 3.0]) * world.lease
+            return Outcome(job, names.RETRIED, b',"due":%.6f' % due, round(due, 6))
+        return Outcome(job, names.FAILED)
+
+    def enforce(self, monotonic: float) -> None:
+        """None of them has a timeout, and what was revoked runs on."""
+
+    def close(self) -> None:
+        """See `Crew`."""
+        self.closed = True

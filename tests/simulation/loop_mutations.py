@@ -1,0 +1,61 @@
+"""Bugs in the worker's loop, planted into its own text."""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any, Final
+
+from journeyman.workers import Foreman
+from journeyman.workers.crew import pipeline
+from journeyman.workers.foreman import foreman
+from journeyman.workers.foreman.appending import Appending
+from journeyman.workers.foreman.reader import Reader
+from journeyman.workers.rules import decide
+from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
+
+Plant = Callable[[MonkeyPatch], None]
+
+
+def rewritten(owner: Any, name: str, old: str, new: str) -> Plant:
+    """The function `owner.name` with one stretch of its text replaced, which must stand in it once."""
+    real = getattr(owner, name)
+    text = textwrap.dedent(inspect.getsource(real))
+    assert text.count(old) == 1, f"{name} has changed: plant the bug anew"
+    code = compile(text.replace(old, new), f"<{name} with a bug>", "exec")
+
+    def plant(patch: MonkeyPatch) -> None:
+        made: dict[str, Any] = {}
+        exec(code, real.__globals__, made)
+        patch.setattr(owner, name, made[name])
+
+    return plant
+
+
+def _late(patch: MonkeyPatch) -> None:
+    real = pipeline.Lease.renew
+    late = lambda self, _begun, seconds: real(self, vars(pipeline)["time"].monotonic(), seconds)  # noqa: E731
+    patch.setattr(pipeline.Lease, "renew", late)
+
+
+LOOP_MUTATIONS: Final[dict[str, Plant]] = {
+    "a lease counts from the acknowledgement": a_lease_counts_from_the_acknowledgement
+}
+_ENDED: Final = "await self._outcome_entries(time.monotonic())"
+_BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
+    ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
+    ("a lane does not ask whether another has a suspect", decide, "decide", "has_suspect or not", "False and not"),
+    ("nobody looks after silent workers while idle", Foreman, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
+    ("what has ended as the drain ends is not written", Foreman, "_leave", _ENDED, "[]"),
+    ("idle sessions of other hosts are judged here", foreman, "departed", "if session.machine else", "or"),
+    ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
+    (
+        "an outcome that was not written alone is lost",
+        Appending,
+        "still_to_write",
+        "return written.entry",
+        "return None",
+    ),
+    ("a drain does not wait for what runs", Foreman, "_drained", "not busy or", "True or"),
+)
+for _what, _owner, _name, _old, _new in _BUGS:
+    LOOP_MUTATIONS[_what] = rewritten(_owner, _name, _old, _new)
