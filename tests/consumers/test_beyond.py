@@ -251,6 +251,15 @@ def test_stop_comes_before_until(journal: Journal) -> None:
         assert numbers(list(consumer)) == [1]
 
 
+def test_stop_does_not_move_until_outwards(journal: Journal) -> None:
+    fill(journal, range(20))
+    moment = journal.bounds().end
+    fill(journal, range(20, 40))
+    with JournalConsumer(journal, until=moment) as consumer:
+        consumer.stop()
+        assert sorted(numbers(list(consumer))) == list(range(20))
+
+
 def test_bad_options_are_refused(journal: Journal) -> None:
     with pytest.raises(ValueError, match="until is a time"):
         JournalConsumer(journal, until=float("nan"))

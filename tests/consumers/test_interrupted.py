@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alarm import Alarm, begun_or_not
 from journeyman.consumers import JournalConsumer, JournalEventBase, Replica, View
-from journeyman.journal import Journal
+from journeyman.journal import Journal, UnreadableRecord
 from journeyman.journal.event import Event
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 
@@ -100,6 +100,26 @@ def test_a_consumer_hands_out_each_event_once(fresh: Fresh, take: Take, error: t
             assert sorted(took(take, alarm, consumer, 10)) == wanted
 
     every_moment(fresh, work, error)
+
+
+@pytest.mark.parametrize("take", [one, some])
+def test_events_before_an_unreadable_record_are_handed_out_after_an_interrupt(take: Take) -> None:
+    def work(journal: Journal, alarm: Alarm) -> None:
+        wanted = filled(journal, 0, 20)
+        records = store.partitions[0].records
+        records[10] = records[10]._replace(row=b"no event")
+        with JournalConsumer(journal) as consumer:
+            assert took(take, alarm, consumer, 10) == wanted[:10]
+            with pytest.raises(UnreadableRecord):
+                took(take, alarm, consumer, 1)
+
+    for moment in count(1, 7):
+        store = MemoryStore()
+        alarm = Alarm(moment, KeyboardInterrupt)
+        with Journal(MemoryLog(store)) as journal:
+            work(journal, alarm)
+        if not alarm.rang:
+            return
 
 
 def test_nor_does_one_that_follows_beside_miss_what_was_read_for_both(fresh: Fresh) -> None:

@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.consumers import JournalConsumer
 from journeyman.consumers.engine import stream
 from journeyman.journal import Cursor, Draft, Journal, blocking
+from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing import ManualClock
 
@@ -133,6 +135,19 @@ def test_since_less_twice_the_skew_misses_nothing_that_was_appended_later(
         delivered = positions(history(journal, since=max(0.0, newest - 2 * skew - 0.001)))
         assert set(appended_later) <= set(delivered)
         assert all(event.timestamp > newest for event in history(journal, since=newest)), "since itself is strict"
+
+
+@pytest.mark.parametrize("ahead", [1.0, CLOCK_SKEW_SECONDS_MAX - 1.0])
+def test_since_allows_for_a_writer_whose_clock_is_ahead(ahead: float) -> None:
+    clock = ManualClock(NOW)
+    with Journal(MemoryLog(store := MemoryStore(PARTITIONS), clock=clock)) as journal:
+        for partition in range(PARTITIONS):
+            append(store, [(partition, NOW + ahead)], clock)
+        clock.advance(ahead / 2)
+        since = clock()
+        clock.advance(ahead)
+        append(store, [(0, clock())], clock)
+        assert len(history(journal, since=since)) == PARTITIONS + 1
 
 
 @settings(deadline=None)

@@ -425,6 +425,53 @@ def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: st
     asyncio.run(test())
 
 
+def test_append_that_another_thread_is_committing_is_in_doubt_and_not_refused(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def clock() -> float:  # read inside the transaction
+        inside.set()
+        go_on.wait(30)
+        return time.time()
+
+    async def too_late(_log: SqliteLog, _committer: Committer, _entry: object) -> bool:
+        await reached(inside.is_set, "another thread to be at the commit")
+        return False
+
+    async def test() -> None:
+        log = SqliteLog(path, clock=clock)
+        await log.open()
+        handed_in, lock = draft("thing.made"), WriteLock(f"{path}-lock")
+        assert lock.acquire()
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteLog, "_settled", too_late)
+            task = asyncio.ensure_future(log.append([handed_in]))
+            await reached(committer(log)._seat.is_taken, "the helping thread waits for the lock")
+            lock.close()  # now that commits, and stands still at the clock
+            with pytest.raises(AppendInDoubt, match="has not finished a commit"):
+                await task
+        go_on.set()
+        await log.append([handed_in])
+        assert names(log) == ["thing.made"]
+        await log.aclose()
+
+    asyncio.run(test())
+
+
+def test_own_and_foreign_repeats_in_one_append_are_found(path: str) -> None:
+    foreign, own = draft("thing.made"), draft("thing.sent")
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append_drafts([foreign])
+    with Journal(f"sqlite:///{path}") as journal:
+        journal.append_all([("noise.made", {}) for _ in range(100)])
+        first = journal.append_drafts([own])
+        for drafts in ([own, foreign], [foreign, own]):
+            offsets = {event.name: event.offset for event in journal.append_drafts(drafts)}
+            assert offsets == {"thing.made": 0, "thing.sent": first[0].offset}
+        assert journal.bounds().end[0] == 102
+
+
 def test_closing_while_others_hold_the_file(path: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.log.WRITE_LOCK_SECONDS_MAX", 0.05)
     log = SqliteLog(path)

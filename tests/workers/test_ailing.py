@@ -66,4 +66,12 @@ def test_a_worker_whose_children_do_not_start_claims_nothing_for_them_until_they
             await place.succeeded(5)
             assert not ailments()
 
+            crew = foreman._lanes["process"].crew
+            assert isinstance(crew, children.ChildrenCrew)
+            for child in crew._children:
+                if child.ready:
+                    child.kill()
+            await reached(lambda: not crew.ready, "those that were there to be gone")
+            assert not ailments(), "that others did not start long ago is no ailment of these"
+
     run()

@@ -80,6 +80,58 @@ def test_of_those_that_may_have_ended_their_workers_it_has_one_in_all_its_lanes_
     assert not desk.view.suspects
 
 
+def suspects_of(log: Ledger, *tasks: str) -> None:
+    """Submit tasks, and have two workers die that hold them all."""
+    for task in tasks:
+        log.submit(task)
+    for dead in ("first", "second"):
+        log.join(dead)
+        for task in tasks:
+            log.claim(task, dead)
+        log.expire(dead, by=ME)
+
+
+def test_suspect_that_was_given_back_is_claimed_again_by_the_same_worker() -> None:
+    desk = Desk()
+    suspects_of(desk.log, "a")
+    for _ in range(3):
+        assert claimed(desk.decide()) == ["a"]
+        claim = desk.log.claim("a", ME)
+        assert claimed(desk.decide()) == []
+        desk.log.write(names.INTERRUPTED, task="a", worker=ME, claim=claim)
+
+
+def test_of_two_mechanisms_one_takes_a_suspect() -> None:
+    desk = Desk()
+    suspects_of(desk.log, "a", "b")
+    lanes = [ReadyTasks(), ReadyTasks()]
+    for lane, task in zip(lanes, ("a", "b"), strict=True):
+        lane.set_workers({0: ME}, {})
+        lane.add(desk.view.live[task])
+    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+    offers = [(lane, 10) for lane in lanes]
+    assert claimed(decide(desk.view, offers, desk.detector, situation)) == ["a"]
+    desk.log.claim("a", ME)
+    assert claimed(decide(desk.view, offers, desk.detector, situation)) == []
+
+
+def test_view_that_was_restored_knows_of_suspects_held_and_waiting() -> None:
+    desk = Desk()
+    suspects_of(desk.log, "a", "b")
+    desk.log.claim("a", ME)
+    view = TaskView()
+    view.restore(desk.view.snapshot())
+    assert sorted(view.suspects) == ["a", "b"]
+    ready = ReadyTasks()
+    ready.set_workers({0: ME}, {})
+    ready.add(view.live["b"])
+    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+    assert claimed(decide(view, [(ready, 10)], desk.detector, situation)) == []
+    log = Ledger(view, first=desk.log.end)
+    log.write(names.SUCCEEDED, task="a", worker=ME, claim=view.live["a"].claim)
+    assert claimed(decide(view, [(ready, 10)], desk.detector, situation)) == ["b"]
+
+
 @pytest.mark.parametrize(
     ("outcome", "still"), [(names.RETRIED, False), (names.INTERRUPTED, True), (names.FAILED, False)]
 )

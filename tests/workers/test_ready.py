@@ -353,6 +353,22 @@ def test_sharing_anew_loses_nothing_and_keeps_the_order() -> None:
     assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
 
 
+def test_log_order_outlasts_workers_that_join_and_leave_while_tasks_age() -> None:
+    tasks, made = shared(60, ["me", "you", "she"], "me")
+    taken = tasks.take(4, NOW, MONOTONIC)  # the others' before them were reached too
+    tasks.take(0, NOW, MONOTONIC)
+    for task in taken:
+        claim(task)
+    for moment, others in enumerate((["me", "you"], ["me", "you", "it"], ["me", "she"]), 1):
+        tasks.set_workers({0: "me"}, {0: among(*others)})
+        (one,) = tasks.take(1, NOW, MONOTONIC + moment)
+        claim(one)
+    tasks.set_workers({0: "me"}, {})
+    left = [task.submitted for task in made if task.state is State.READY]
+    assert numbers(tasks.take(60, NOW, MONOTONIC + 4)) == left
+    assert len(left) == 53
+
+
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,150 @@
+"""What happens at the edges of a worker's waits: on a log without a bell, as an append lasts, as a drain ends."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import pytest
+from floor import LEASE_MS, Floor, in_loop, named
+from journeyman.journal.errors import JournalUnavailable
+from journeyman.journal.event import Draft, Event
+from journeyman.journal.memory.log import MemoryLog
+from journeyman.workers import Foreman, Settings, State, TaskView
+from journeyman.workers.foreman.reader import Reader
+from journeyman.workers.rules import names
+from journeyman.workers.rules.failure_detector import FailureDetector
+from waiting import reached, wait_until
+
+QUICK = Settings(threads=2, lease_ms=LEASE_MS)
+
+
+class Watched(MemoryLog):
+    """A log that awaits `during(drafts)` within each append, before it lands."""
+
+    def __init__(self, floor: Floor) -> None:
+        super().__init__(floor.store)
+        self.during: Callable[[Sequence[Draft]], Awaitable[None]] | None = None
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        if self.during is not None:
+            await self.during(drafts)
+        return await super().append(drafts)
+
+
+class Doors:
+    """A task's body that waits until the test lets it through."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.open = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered += 1
+        assert self.open.wait(30), "the test forgot to open"
+
+
+def in_hand(worker: Foreman) -> list[int]:
+    """How many jobs run and how many outcomes wait, in its threads."""
+    crew = worker._lanes["thread"].crew
+    return [crew.running, crew.outcomes]
+
+
+@in_loop
+async def test_page_that_comes_while_an_append_lasts_is_applied() -> None:
+    floor, doors = Floor(), Doors()
+    tasks = named(work=doors, late=lambda: 1)
+    for _ in range(2):  # of two none is alone, so the loop writes the outcomes
+        await floor.submit(tasks["work"])
+    log = Watched(floor)
+    async with floor.worker(tasks, QUICK, log=log) as worker:
+        await reached(lambda: doors.entered == 2, "both to run")
+        await reached(lambda: worker._reader.waits, "it to wait for the next page")
+
+        async def submit_another(drafts: Sequence[Draft]) -> None:
+            if drafts[0].name == names.SUCCEEDED and floor.count(names.SUBMITTED) == 2:
+                waiting = worker._reader._page_task
+                assert waiting is not None
+                await floor.submit(tasks["late"])
+                await reached(waiting.done, "the page to come while the append lasts")
+
+        log.during = submit_another
+        doors.open.set()
+        await floor.succeeded(3)
+
+
+@in_loop
+async def test_idle_worker_takes_over_on_a_log_without_a_bell() -> None:
+    floor, doors = Floor(), Doors()
+    async with floor.worker(named(work=lambda: 1), Settings(threads=1, lease_ms=LEASE_MS)) as idle:
+        idle._lanes["thread"].ready.steal_delay = 1_000.0  # the other takes the task first
+        _, running = await floor.start(named(work=doors), QUICK)
+        tasks = named(work=doors)
+        for _ in range(20):  # until one of them is the other's, by its id
+            await floor.submit(tasks["work"])
+        await reached(lambda: doors.entered == 2, "the other to run two")
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        doors.open.set()
+        await floor.finished(names.EXPIRED)
+        await floor.succeeded(20)
+        assert idle.statistics.expired_sessions == 1
+
+
+@in_loop
+async def test_lease_counts_from_the_beginning_of_the_append() -> None:
+    floor, begun = Floor(), list[float]()
+    tasks, log = named(work=lambda: 1), Watched(floor)
+
+    async def last(drafts: Sequence[Draft]) -> None:
+        if drafts[0].name == names.JOINED:
+            begun.append(time.monotonic())
+            await reached(lambda: time.monotonic() > begun[0], "some time to pass")
+
+    log.during = last
+    async with floor.worker(tasks, QUICK, log=log) as worker:
+        (standing,) = worker._sessions.standings.values()
+        assert standing.acknowledged_at <= begun[0]
+        assert worker._sessions[0].start_until <= begun[0] + QUICK.lease_seconds
+
+
+@in_loop
+async def test_outcome_that_comes_as_the_drain_ends_is_written() -> None:
+    floor, doors = Floor(), Doors()
+    tasks = named(work=doors)
+    message, _ = [await floor.submit(tasks["work"]) for _ in range(2)]
+    async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000, drain_seconds=0)) as worker:
+        await reached(lambda: doors.entered == 2, "both to run")
+        doors.open.set()
+        # Without a turn of the loop in between: both have ended, and it is stopped with no time to wait for anything.
+        wait_until(lambda: in_hand(worker) == [0, 2], "both to end")
+        worker.stop()
+    assert floor.count(names.SUCCEEDED) == 2
+    assert floor.task(message).attempts == 1
+    assert floor.task(message).state is State.SUCCEEDED
+
+
+@in_loop
+async def test_detector_is_told_while_the_journal_fails_and_when_it_is_back() -> None:
+    detector = FailureDetector(3.0)
+    reader = Reader(TaskView(), detector, 3.0)
+    seen: list[int] = []
+
+    async def call() -> str:
+        seen.append(detector._failing)
+        if len(seen) < 3:
+            raise JournalUnavailable("away")
+        return "back"
+
+    assert await reader.available(call, "is away") == "back"
+    assert seen == [0, 1, 1], "told once for all attempts"
+    assert detector._failing == 0
+
+    async def broken() -> None:
+        raise ValueError("of another kind")
+
+    with pytest.raises(ValueError, match="another kind"):
+        await reader.available(broken, "is away")
+    assert detector._failing == 0
