@@ -1,0 +1,57 @@
+"""`python -m mutate`: plant a seeded sample of small bugs, one at a time, and list those that no test notices."""
+
+import argparse
+import random
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from .concern import CONCERNS, Concern, modules_of
+from .judge import ROOT, accepted, judge
+from .mutants import Mutant, mutants_of
+
+
+def all_mutants(only: str = "") -> list[tuple[Mutant, Concern]]:
+    """Each mutant of the modules whose path contains `only`, with what concerns it."""
+    found = [
+        (mutant, concern)
+        for concern in CONCERNS
+        for path in modules_of(concern, ROOT)
+        if only in str(path.relative_to(ROOT))
+        for mutant in mutants_of(path, ROOT)
+    ]
+    known = accepted()
+    return [(mutant, concern) for mutant, concern in found if mutant.name not in known]
+
+
+def main() -> int:
+    """The exit status is 1 if a mutant survives, 2 if there is none such."""
+    parser = argparse.ArgumentParser(prog="python -m mutate", description=__doc__)
+    parser.add_argument("--sample", type=int, default=20, help="how many bugs (20); 0 for all")
+    parser.add_argument("--seed", type=int, default=0, help="which sample (0)")
+    parser.add_argument("--only", default="", help="of modules whose path contains this")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser.add_argument("--list", action="store_true", help="name them and run nothing")
+    chosen = parser.parse_args()
+    mutants = all_mutants(chosen.only)
+    if not mutants:
+        print(f"there is no mutant of a module whose path contains {chosen.only!r}", file=sys.stderr)
+        return 2
+    if chosen.sample and chosen.sample < len(mutants):
+        mutants = random.Random(chosen.seed).sample(mutants, chosen.sample)
+    if chosen.list:
+        print("\n".join(mutant.name for mutant, _ in mutants))
+        return 0
+    survivors = 0
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        running = {pool.submit(judge, mutant, concern): mutant for mutant, concern in mutants}
+        for done in as_completed(running):
+            mutant, verdict = running[done], done.result()
+            survivors += not verdict.noticed_by
+            said = f"noticed by {verdict.noticed_by}" if verdict.noticed_by else f"SURVIVES (line {mutant.line})"
+            print(f"{mutant.name}\n    {said}, {verdict.seconds:.0f} s", flush=True)
+    print(f"{len(mutants)} mutants, {survivors} survive")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
