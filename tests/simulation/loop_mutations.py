@@ -37,9 +37,7 @@ def _late(patch: MonkeyPatch) -> None:
     patch.setattr(pipeline.Lease, "renew", late)
 
 
-LOOP_MUTATIONS: Final[dict[str, Plant]] = {
-    "a lease counts from the acknowledgement": a_lease_counts_from_the_acknowledgement
-}
+LOOP_MUTATIONS: Final[dict[str, Plant]] = {"a lease counts from the acknowledgement": _late}
 _ENDED: Final = "await self._outcome_entries(time.monotonic())"
 _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
