@@ -44,7 +44,7 @@ from .journal import (
     UnsafeAccess,
     UnsafeTopic,
 )
-from .workers import (
+from .tasks import (
     AsyncBroker,
     AsyncResultPool,
     AsyncResultStore,
@@ -60,10 +60,8 @@ from .workers import (
     MessageAlreadyExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
-    ProcessWorkerPool,
     ResultPool,
     ResultStore,
-    Settings,
     StatusTracker,
     StatusUpdate,
     SubmissionInDoubt,
@@ -72,11 +70,10 @@ from .workers import (
     TaskFailedError,
     TaskNameCollisionError,
     TaskStatus,
-    ThreadWorkerPool,
     ValidationError,
-    Worker,
     task,
 )
+from .workers import ProcessWorkerPool, Settings, ThreadWorkerPool, Worker
 
 __all__ = [
     # the log

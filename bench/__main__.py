@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from journeyman.bench import machine
+from journeyman.bench.context import Bench
+from journeyman.bench.figure import Figure
+from journeyman.bench.registry import MEASUREMENTS, Measurement, chosen
+from journeyman.bench.report import as_json, print_table, write_json
+from journeyman.bench.size import FULL, QUICK, SIZES, Size
 from journeyman.deploy.kafka import KafkaUnavailable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from . import machine
-from .context import Bench
-from .figure import Figure
-from .registry import MEASUREMENTS, Measurement, chosen
-from .report import as_json, print_table, write_json
-from .size import FULL, QUICK, SIZES, Size
 
 ROOT: Final = Path(__file__).parent.parent
 TABLE_COLUMNS: Final = 120  # where no terminal says how many it has

@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from journeyman.bench import raw_sqlite
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, ratio_of
+from journeyman.bench.rows import encoded, items
 from journeyman.journal import Journal
-
-from . import raw_sqlite
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, ratio_of
-from .rows import encoded, items
 
 BATCH_EVENTS: Final = 1_000
 # A round is short and there are many: a disturbance spoils the ratio of one of them, not their median.

@@ -6,9 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from journeyman.bench.size import Size
 from journeyman.deploy.kafka import KafkaCluster
-
-from .size import Size
 
 
 class Bench:

@@ -14,17 +14,17 @@ from typing import Any, Final
 import apsw
 import msgspec
 import orjson
+from journeyman.bench import child, raw_sqlite
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target
+from journeyman.bench.rows import WORKER, WRITER
+from journeyman.bench.tasks import NOOPS, broker, noop
 from journeyman.journal import Draft, Event, Journal
 from journeyman.journal.event import record
-from journeyman.workers import Foreman, Task, work
-from journeyman.workers.message import decode_message
-from journeyman.workers.submitting import submission
-
-from . import child, raw_sqlite
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target
-from .rows import WORKER, WRITER
-from .tasks import NOOPS, broker, noop
+from journeyman.tasks import Task
+from journeyman.tasks.message import decode_message
+from journeyman.tasks.submitting import submission
+from journeyman.workers import WorkerLoop, work
 
 APPEND_TASKS: Final = 256
 SUBMIT_TASKS: Final = 1_000
@@ -118,16 +118,16 @@ def worker(url: str, tasks: int, mechanism: str = "thread") -> dict[str, float]:
     begun = time.perf_counter()
     marks: dict[str, float] = {}
 
-    async def until_done(foreman: Foreman) -> None:
-        while foreman.statistics.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
+    async def until_done(worker_loop: WorkerLoop) -> None:
+        while worker_loop.statistics.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
             await asyncio.sleep(LOOK_SECONDS)
-        foreman.stop()
+        worker_loop.stop()
 
     watching: set[asyncio.Task[None]] = set()
 
-    def started(foreman: Foreman) -> None:
+    def started(worker_loop: WorkerLoop) -> None:
         marks.update(start=time.perf_counter(), cpu=child.cpu_seconds(children=True))
-        watching.add(asyncio.get_running_loop().create_task(until_done(foreman)))
+        watching.add(asyncio.get_running_loop().create_task(until_done(worker_loop)))
 
     statistics = asyncio.run(work(known(mechanism), url, None, started))
     cpu = child.cpu_seconds(children=True) - marks["cpu"]

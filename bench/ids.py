@@ -6,10 +6,9 @@ import time
 from typing import Final
 
 from journeyman import Broker, Journal, Message, MessageAlreadyExistsError
-
-from .appends import alternate, figure
-from .context import Bench, sqlite_url
-from .figure import Figure
+from journeyman.bench.appends import alternate, figure
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure
 
 # So many of the known ids are handed in again.
 DUPLICATES: Final = 1_000

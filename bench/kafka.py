@@ -8,15 +8,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from journeyman.bench import appends, child, drain, latency, raw_kafka, replay
+from journeyman.bench.context import Bench
+from journeyman.bench.figure import Figure, Floor, Spread, Target, ratio_of
+from journeyman.bench.replay import Pass, Start
+from journeyman.bench.rows import NAME, WRITER, history, items
+from journeyman.bench.tasks import broker, noop
 from journeyman.journal import AsyncJournal, Event, Journal
-from journeyman.workers import ResultStore
-
-from . import appends, child, drain, latency, raw_kafka, replay
-from .context import Bench
-from .figure import Figure, Floor, Spread, Target, ratio_of
-from .replay import Pass, Start
-from .rows import NAME, WRITER, history, items
-from .tasks import broker, noop
+from journeyman.tasks import ResultStore
 
 
 def servers_and_topic(url: str) -> tuple[str, str]:

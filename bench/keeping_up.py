@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
+from journeyman.bench import child
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, percentile, ratio_of
+from journeyman.bench.tasks import broker, noop
 from journeyman.journal import Journal
-from journeyman.workers import TaskView
-
-from . import child
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
-from .tasks import broker, noop
+from journeyman.tasks import TaskView
 
 
 class Setting(NamedTuple):

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+from journeyman.bench import child, raw_listener, raw_sqlite
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.drain import by_hand, submission_rows
+from journeyman.bench.figure import Figure, Floor, Spread, Target, percentile, ratio_of
+from journeyman.bench.tasks import broker, noop
 from journeyman.journal import Journal
-from journeyman.workers import Foreman, ResultStore, work
-
-from . import child, raw_bell, raw_sqlite
-from .context import Bench, sqlite_url
-from .drain import by_hand, submission_rows
-from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
-from .tasks import broker, noop
+from journeyman.tasks import ResultStore
+from journeyman.workers import WorkerLoop, work
 
 PAUSE_SECONDS: Final = 0.005
 WARM_UP: Final = 20
@@ -130,8 +130,8 @@ class RawSubmitter:
         self._reader = apsw.Connection(str(path))
         self._resources.callback(self._connection.close)
         self._resources.callback(self._reader.close)
-        self._bell = self._resources.enter_context(raw_bell.bell(path, "submitter"))
-        self._ring_worker = self._resources.enter_context(raw_bell.rope(path, "worker"))
+        self._listener = self._resources.enter_context(raw_listener.listener(path, "submitter"))
+        self._ring_worker = self._resources.enter_context(raw_listener.rope(path, "worker"))
         self._row = submission_rows(1)[0]
 
     def submit(self) -> None:
@@ -139,7 +139,7 @@ class RawSubmitter:
         self._connection.execute(raw_sqlite.INSERT, (self._row,))
         position = self._connection.last_insert_rowid()
         self._ring_worker()
-        self._bell.recv(raw_bell.RING_BYTES_MAX)
+        self._listener.recv(raw_listener.RING_BYTES_MAX)
         rows = raw_sqlite.page(self._reader, position)
         assert b'"task.succeeded"' in rows[-1][1], "the last row is the outcome"
 
@@ -154,17 +154,17 @@ class RawSubmitter:
 def worker(url: str) -> None:
     """A worker that runs until the submitter is done."""
 
-    def started(foreman: Foreman) -> None:
+    def started(worker_loop: WorkerLoop) -> None:
         loop = asyncio.get_running_loop()
-        threading.Thread(target=_stop_at_end, args=(loop, foreman), daemon=True).start()
+        threading.Thread(target=_stop_at_end, args=(loop, worker_loop), daemon=True).start()
         child.say_ready()
 
     asyncio.run(work({noop.name: noop}, url, None, started))
 
 
-def _stop_at_end(loop: asyncio.AbstractEventLoop, foreman: Foreman) -> None:
+def _stop_at_end(loop: asyncio.AbstractEventLoop, worker_loop: WorkerLoop) -> None:
     child.wait_for_end()
-    loop.call_soon_threadsafe(foreman.stop)
+    loop.call_soon_threadsafe(worker_loop.stop)
 
 
 def raw_worker(path: str) -> None:
@@ -175,10 +175,10 @@ def raw_worker(path: str) -> None:
     runner = threading.Thread(target=_run_raw, args=(database, claimed))
     runner.start()
     position = 0
-    with raw_bell.bell(database, "worker") as sock:
-        threading.Thread(target=raw_bell.ring_at_end, args=(database, "worker"), daemon=True).start()
+    with raw_listener.listener(database, "worker") as sock:
+        threading.Thread(target=raw_listener.ring_at_end, args=(database, "worker"), daemon=True).start()
         child.say_ready()
-        while sock.recv(raw_bell.RING_BYTES_MAX) != raw_bell.END:
+        while sock.recv(raw_listener.RING_BYTES_MAX) != raw_listener.END:
             rows = raw_sqlite.page(connection, position)
             claims, outcomes = by_hand(rows[-1:], first_claim=rows[-1][0] + 1)
             connection.execute(raw_sqlite.INSERT, (claims[0],))
@@ -191,7 +191,7 @@ def raw_worker(path: str) -> None:
 
 def _run_raw(database: Path, claimed: "queue.SimpleQueue[bytes | None]") -> None:
     connection = raw_sqlite.connect(database)
-    with raw_bell.rope(database, "submitter") as ring_submitter:
+    with raw_listener.rope(database, "submitter") as ring_submitter:
         while (outcome := claimed.get()) is not None:
             connection.execute(raw_sqlite.INSERT, (outcome,))
             ring_submitter()

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from journeyman.bench import child, latency, raw_kafka, raw_listener, raw_sqlite
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Target, percentile
+from journeyman.bench.kafka import made, servers_and_topic
+from journeyman.bench.rows import encoded, items
 from journeyman.consumers import JournalConsumer, JournalEventBase
 from journeyman.journal import Journal
-
-from . import child, latency, raw_bell, raw_kafka, raw_sqlite
-from .context import Bench, sqlite_url
-from .figure import Figure, Target, percentile
-from .kafka import made, servers_and_topic
-from .rows import encoded, items
 
 NANOSECONDS_PER_MS = 1_000_000
 
@@ -31,7 +30,7 @@ def embedded(bench: Bench) -> list[Figure]:
         connection = raw_sqlite.connect(raw)
         stack.callback(connection.close)
         floor = stack.enter_context(child.partner("live:follow_raw", path=str(raw)))
-        ring = stack.enter_context(raw_bell.rope(raw, "reader"))
+        notify = stack.enter_context(raw_listener.rope(raw, "reader"))
 
         def append() -> float:
             journal.append(*events[0])
@@ -40,7 +39,7 @@ def embedded(bench: Bench) -> list[Figure]:
         def insert() -> float:
             connection.execute(raw_sqlite.INSERT, (row,))
             committed = time.monotonic_ns()
-            ring()
+            notify()
             return _ms_since(committed, floor)
 
         mine, bare = latency.alternate(bench, "live delivery", append, insert)
@@ -133,10 +132,10 @@ def follow_raw(path: str) -> None:
     """The floor: waits for a ring, reads what is new."""
     connection = raw_sqlite.connect(path)
     position = 0
-    with raw_bell.bell(Path(path), "reader") as sock:
-        threading.Thread(target=raw_bell.ring_at_end, args=(Path(path), "reader"), daemon=True).start()
+    with raw_listener.listener(Path(path), "reader") as sock:
+        threading.Thread(target=raw_listener.ring_at_end, args=(Path(path), "reader"), daemon=True).start()
         child.say_ready()
-        while sock.recv(raw_bell.RING_BYTES_MAX) != raw_bell.END:
+        while sock.recv(raw_listener.RING_BYTES_MAX) != raw_listener.END:
             rows = raw_sqlite.page(connection, position)
             position = rows[-1][0]
             child.say(str(time.monotonic_ns()))

@@ -13,17 +13,16 @@ from typing import Final
 
 import apsw
 import uuid_utils
+from journeyman.bench import child
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, percentile, ratio_of
 from journeyman.journal import Journal
-from journeyman.journal.blocking import run
-from journeyman.workers import ResultStore, StatusTracker
-from journeyman.workers.index.index import task_index
-from journeyman.workers.index.keys import key_of
-from journeyman.workers.inspection.history import task_history
-from journeyman.workers.rules import names
-
-from . import child
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
+from journeyman.journal.runtime.blocking import run
+from journeyman.tasks import ResultStore, StatusTracker
+from journeyman.tasks.index.index import task_index
+from journeyman.tasks.index.keys import key_of
+from journeyman.tasks.inspection.history import task_history
+from journeyman.tasks.state import names
 
 # Tasks of one append, three appends for each so many: submitted, claimed, succeeded.
 APPEND_TASKS: Final = 3_000

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-
-from .figure import shown
+from journeyman.bench.figure import shown
 
 HEAD = "| figure | ours | floor | ours ÷ floor | target |\n|---|---|---|---|---|\n"
 

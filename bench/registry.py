@@ -3,9 +3,22 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from . import appends, drain, ids, kafka, keeping_up, latency, live, lookups, replay, together, waiting, workforce
-from .context import Bench
-from .figure import Figure
+from journeyman.bench import (
+    appends,
+    drain,
+    ids,
+    kafka,
+    keeping_up,
+    latency,
+    live,
+    lookups,
+    replay,
+    together,
+    waiting,
+    workforce,
+)
+from journeyman.bench.context import Bench
+from journeyman.bench.figure import Figure
 
 
 class Measurement(NamedTuple):

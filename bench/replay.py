@@ -8,15 +8,15 @@ from typing import Final
 
 import apsw
 import msgspec
+from journeyman.bench import child, raw_sqlite
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, ratio_of
+from journeyman.bench.rows import history
 from journeyman.consumers import JournalConsumer, JournalEventBase, Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
-from journeyman.journal import AsyncJournal, Event, Journal, blocking
-from journeyman.workers import TaskView
-
-from . import child, raw_sqlite
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, ratio_of
-from .rows import history
+from journeyman.journal import AsyncJournal, Event, Journal
+from journeyman.journal.runtime import blocking
+from journeyman.tasks import TaskView
 
 # A task view keeps where tasks ended within the last 150,000 offsets, so its memory is level only beyond these.
 VIEW_LEVEL_SHARE: Final = 5

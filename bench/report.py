@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from journeyman.bench.figure import Figure, Spread, shown
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from .figure import Figure, Spread, shown
 
 
 def print_table(console: Console, figures: Sequence[Figure]) -> None:

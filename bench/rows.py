@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from journeyman.journal import Draft
-from journeyman.journal.asynchronous import EventItem
+from journeyman.journal.async_journal import EventItem
 from journeyman.journal.event import draft, record
-from journeyman.workers import Message
-from journeyman.workers.message import encode_message
+from journeyman.tasks import Message
+from journeyman.tasks.message import encode_message
 
 NAME: Final = "order.paid"
 WRITER: Final = "0" * 32

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final
 
-from journeyman.workers import Broker, Task, task
+from journeyman.tasks import Broker, Task, task
 
 broker = Broker()
 

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from journeyman.bench import child, latency
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, percentile, ratio_of
+from journeyman.bench.kafka import made
+from journeyman.bench.rows import items
 from journeyman.consumers import AsyncJournalConsumer
 from journeyman.journal import AsyncJournal, Journal
-
-from . import child, latency
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, percentile, ratio_of
-from .kafka import made
-from .rows import items
 
 CONSUMERS: Final = 20
 MICROSECONDS: Final = 1_000_000

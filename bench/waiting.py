@@ -4,13 +4,12 @@ import asyncio
 import time
 from typing import Any, Final
 
-from journeyman.workers import Foreman, Settings, work
-from journeyman.workers.message import new_id
-
-from . import child, drain
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, ratio_of
-from .tasks import broker, nap, noop
+from journeyman.bench import child, drain
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, ratio_of
+from journeyman.bench.tasks import broker, nap, noop
+from journeyman.tasks.message import new_id
+from journeyman.workers import Settings, WorkerLoop, work
 
 WAITING_BYTES_MAX: Final = 350
 SETTLE_SECONDS: Final = 2.0
@@ -77,14 +76,14 @@ def busy(url: str) -> dict[str, float]:
     answer: dict[str, float] = {}
     beside: list[asyncio.Task[None]] = []
 
-    async def note(foreman: Foreman) -> None:
+    async def note(worker_loop: WorkerLoop) -> None:
         await asyncio.sleep(SETTLE_SECONDS)
         answer["resident"] = child.resident_bytes()
-        foreman.stop()
+        worker_loop.stop()
 
-    def started(foreman: Foreman) -> None:
+    def started(worker_loop: WorkerLoop) -> None:
         answer["start_seconds"] = time.perf_counter() - begun
-        beside.append(asyncio.get_running_loop().create_task(note(foreman)))
+        beside.append(asyncio.get_running_loop().create_task(note(worker_loop)))
 
     tasks: dict[str, Any] = {task.name: task for task in (nap, noop)}
     asyncio.run(work(tasks, url, Settings(threads=1, drain_seconds=DRAIN_SECONDS), started))

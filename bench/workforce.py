@@ -8,13 +8,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from journeyman.bench import child, drain
+from journeyman.bench.context import Bench, sqlite_url
+from journeyman.bench.figure import Figure, Floor, Spread, Target, ratio_of
+from journeyman.bench.tasks import broker, nap
 from journeyman.journal import Journal
-from journeyman.workers import Foreman, Settings, work
-
-from . import child, drain
-from .context import Bench, sqlite_url
-from .figure import Figure, Floor, Spread, Target, ratio_of
-from .tasks import broker, nap
+from journeyman.workers import Settings, WorkerLoop, work
 
 # The bars of each mechanism: tasks/s, and µs of CPU time a task; of processes only the rate has one.
 MECHANISM_BARS: Final[dict[str, tuple[float, float | None]]] = {
@@ -240,10 +239,10 @@ def _joined(journal: Journal) -> Any:
 def rival(url: str, tasks: int) -> dict[str, float]:
     """A worker until all tasks of the journal are done, by whomever."""
 
-    async def until_done(foreman: Foreman) -> None:
-        while foreman.view.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
+    async def until_done(worker_loop: WorkerLoop) -> None:
+        while worker_loop.view.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
             await asyncio.sleep(drain.LOOK_SECONDS)
-        foreman.stop()
+        worker_loop.stop()
 
     statistics = asyncio.run(work(drain.known("thread"), url, None, _started(until_done)))
     return {"lost_claims": statistics.lost_claims, "claimed": statistics.claimed}
@@ -252,15 +251,15 @@ def rival(url: str, tasks: int) -> dict[str, float]:
 def enduring(url: str, tasks: int) -> int:
     """A worker that says, when asked, how much memory it has once it has done so many tasks more."""
 
-    def answer(loop: asyncio.AbstractEventLoop, foreman: Foreman) -> None:
+    def answer(loop: asyncio.AbstractEventLoop, worker_loop: WorkerLoop) -> None:
         for number, _ in enumerate(sys.stdin, start=1):
-            while foreman.statistics.succeeded < number * tasks:
+            while worker_loop.statistics.succeeded < number * tasks:
                 time.sleep(drain.LOOK_SECONDS)
             child.say(str(child.resident_bytes()))
-        loop.call_soon_threadsafe(foreman.stop)
+        loop.call_soon_threadsafe(worker_loop.stop)
 
-    def started(foreman: Foreman) -> None:
-        threading.Thread(target=answer, args=(asyncio.get_running_loop(), foreman), daemon=True).start()
+    def started(worker_loop: WorkerLoop) -> None:
+        threading.Thread(target=answer, args=(asyncio.get_running_loop(), worker_loop), daemon=True).start()
         child.say_ready()
 
     return asyncio.run(work(drain.known("thread"), url, None, started)).succeeded
@@ -271,9 +270,9 @@ def waiting(url: str) -> dict[str, float]:
     begun = time.perf_counter()
     answer: dict[str, float] = {}
 
-    async def note(foreman: Foreman) -> None:
+    async def note(worker_loop: WorkerLoop) -> None:
         answer["start_seconds"] = time.perf_counter() - begun
-        foreman.stop()
+        worker_loop.stop()
 
     asyncio.run(work({nap.name: nap}, url, None, _started(note)))
     return answer
@@ -283,12 +282,12 @@ def resting(url: str, seconds: float) -> dict[str, float]:
     """A worker that is stopped after a while without work."""
     answer: dict[str, float] = {}
 
-    async def note(foreman: Foreman) -> None:
+    async def note(worker_loop: WorkerLoop) -> None:
         await asyncio.sleep(1.0)  # once it has settled
         cpu = child.cpu_seconds()
         await asyncio.sleep(seconds)
         answer["cpu_percent"] = 100 * (child.cpu_seconds() - cpu) / seconds
-        foreman.stop()
+        worker_loop.stop()
 
     asyncio.run(work(drain.known("thread"), url, None, _started(note)))
     return answer
@@ -301,10 +300,10 @@ def leased(url: str) -> None:
 
 
 def _started(then: Any) -> Any:
-    """What `work` calls when the worker has begun: runs `then(foreman)` beside it."""
+    """What `work` calls when the worker has begun: runs `then(worker_loop)` beside it."""
     beside: set[asyncio.Task[None]] = set()
 
-    def started(foreman: Foreman) -> None:
-        beside.add(asyncio.get_running_loop().create_task(then(foreman)))
+    def started(worker_loop: WorkerLoop) -> None:
+        beside.add(asyncio.get_running_loop().create_task(then(worker_loop)))
 
     return started

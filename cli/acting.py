@@ -7,13 +7,13 @@ from typing import Annotated
 import orjson
 import typer
 
-from ..journal.synchronous import Journal
-from ..workers.broker import Broker
-from ..workers.disposition import Disposition, Effect
-from .failures import EXIT_ENVIRONMENT, quiet_when_nobody_reads
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
-from .screen import printable
+from ..journal.journal import Journal
+from ..tasks.broker import Broker
+from ..tasks.disposition import Disposition, Effect
+from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import printable
 
 TaskIds = Annotated[
     list[str], typer.Argument(metavar="TASK…", help="The tasks' ids: the uuids of their messages.", show_default=False)
@@ -33,7 +33,7 @@ def revoke(
     tasks: TaskIds,
     journal: JournalURL = None,
     as_json: AsJSON = False,
-    log_level: Level = LogLevel.WARNING,
+    log_level: PriorityLevel = LogLevel.WARNING,
 ) -> None:
     """Take tasks out of the queue, whether they wait or run.
 
@@ -52,7 +52,7 @@ def requeue(
     tasks: TaskIds,
     journal: JournalURL = None,
     as_json: AsJSON = False,
-    log_level: Level = LogLevel.WARNING,
+    log_level: PriorityLevel = LogLevel.WARNING,
 ) -> None:
     """Let dead letters run again, their attempts forgotten.
 
@@ -77,7 +77,7 @@ def _act(
 ) -> None:
     configure_logging(log_level)
     refused = 0
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         broker = Broker(opened)
         for task in dict.fromkeys(tasks):
             effect = act(broker, task)

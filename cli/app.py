@@ -16,9 +16,9 @@ from .consumers import consumers
 from .dead_letters import dead_letters
 from .demo import demo
 from .export import export_lines
-from .failures import EXIT_INTERRUPTED, report
 from .history import history
 from .importing import import_lines
+from .shared.failures import EXIT_INTERRUPTED, report
 from .status import status
 from .tail import tail
 from .verify import verify_journal

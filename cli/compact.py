@@ -8,16 +8,16 @@ import orjson
 import typer
 
 from ..consumers.truncation import first_moment
-from ..journal.synchronous import Journal
-from ..workers.inspection.wording import number
-from ..workers.retention import Compacted, Hold, Plan, compact, plan
-from ..workers.rules.transitions import State
-from .failures import BadInput
-from .moments import parse_moment
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
-from .screen import printable, when
-from .unreadable import tell_unreadable
+from ..journal.journal import Journal
+from ..tasks.inspection.wording import number
+from ..tasks.retention import Compacted, Hold, Plan, compact, plan
+from ..tasks.state.transitions import State
+from .shared.failures import BadInput
+from .shared.moments import parse_moment
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import printable, when
+from .shared.unreadable import tell_unreadable
 
 
 def compact_history(
@@ -39,7 +39,7 @@ def compact_history(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")] = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Remove history that is older than it is to be kept, for good and for everybody.
 
@@ -143,8 +143,8 @@ def _reason(hold: Hold) -> str:
             f"catch up, or forget it with --forget-view {printable(hold.view)}"
         )
     task = hold.task
-    standing = "is running" if task.state is State.CLAIMED else "waits for a worker"
+    view_as_of = "is running" if task.state is State.CLAIMED else "waits for a worker"
     return (
         f"the task {printable(task.id)} ({printable(task.name)}), submitted {when(task.submitted_at)} at "
-        f"{hold.partition}:{hold.offset}, which {standing}"
+        f"{hold.partition}:{hold.offset}, which {view_as_of}"
     )

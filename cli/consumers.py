@@ -23,14 +23,14 @@ from ..consumers.checkpoints.operations import (
 from ..consumers.checkpoints.records import Saved
 from ..consumers.views.as_of import cursor_at
 from ..journal.cursor import Cursor
-from ..journal.synchronous import Journal
-from ..workers.inspection.wording import age, listing, number
-from .failures import BadInput, quiet_when_nobody_reads
-from .moments import parse_moment
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, show, when
-from .table import FittedTable
+from ..journal.journal import Journal
+from ..tasks.inspection.wording import age, listing, number
+from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.moments import parse_moment
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import console_for, printable, show, when
+from .shared.table import FittedTable
 
 consumers = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
@@ -47,7 +47,7 @@ def list_consumers(
     context: typer.Context,
     journal: JournalURL = None,
     as_json: AsJSON = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Show the checkpoints of the journal's consumers: how old each is, and what its consumer has still to read.
 
@@ -69,7 +69,7 @@ def list_consumers(
     if context.invoked_subcommand is not None:
         return
     configure_logging(log_level)
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         statuses = opened.run(checkpoint_statuses(opened.asynchronous))
         now = time.time()
         if as_json:
@@ -156,7 +156,7 @@ def reset(
     ] = False,
     yes: Yes = False,
     as_json: AsJSON = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Move a checkpoint: its consumer goes on there when it is started next.
 

@@ -9,17 +9,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..journal.synchronous import Journal
-from ..workers.broker import Broker
-from ..workers.inspection.past import standing
-from ..workers.inspection.wording import age, number
-from ..workers.rules.state import TaskState
+from ..journal.journal import Journal
+from ..tasks.broker import Broker
+from ..tasks.inspection.as_of import view_as_of
+from ..tasks.inspection.wording import age, number
+from ..tasks.state.state import TaskState
 from .acting import tell_effect
-from .failures import EXIT_ENVIRONMENT, BadInput, quiet_when_nobody_reads
-from .moments import parse_past
-from .opening import existing_journal
-from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, show
+from .shared.failures import EXIT_ENVIRONMENT, BadInput, quiet_on_broken_pipe
+from .shared.moments import parse_past
+from .shared.opening import existing_journal
+from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import console_for, printable, show
 
 _SHOWN_DEFAULT: Final = 100
 
@@ -50,7 +50,7 @@ def list_dead_letters(
     ] = None,
     as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each, one in a line.")] = False,
-    log_level: Level = LogLevel.WARNING,
+    log_level: PriorityLevel = LogLevel.WARNING,
 ) -> None:
     """List the dead letters: tasks that have failed for good and run again only if they are requeued.
 
@@ -68,7 +68,7 @@ def list_dead_letters(
     configure_logging(log_level)
     now = time.time()
     moment = parse_past(as_of, now)
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         letters = _letters(opened, moment, task, queue)
         if as_json:
             for letter in letters[:limit]:
@@ -87,7 +87,7 @@ def requeue_dead_letters(
     everything: Annotated[bool, typer.Option("--all", help="All of them, whatever their task and queue.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are; append nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each, one in a line.")] = False,
-    log_level: Level = LogLevel.WARNING,
+    log_level: PriorityLevel = LogLevel.WARNING,
 ) -> None:
     """Let the dead letters of a task or a queue run again, or all, their attempts forgotten; the oldest first.
 
@@ -105,7 +105,7 @@ def requeue_dead_letters(
     if not (everything or task or queue):
         raise BadInput("dlq requeue takes --task NAME or --queue NAME, or --all for all dead letters")
     refused = 0
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         letters = _letters(opened, None, task, queue)
         if dry_run:
             print(f"{number(len(letters), 'dead letter')} would be requeued")
@@ -123,7 +123,7 @@ def requeue_dead_letters(
 
 def _letters(journal: Journal, moment: float | None, task: str | None, queue: str | None) -> list[TaskState]:
     """The dead letters that are asked for, the newest first."""
-    found = journal.run(standing(journal.asynchronous, moment))
+    found = journal.run(view_as_of(journal.asynchronous, moment))
     letters = [
         letter
         for letter in found.view.dead.values()

@@ -8,13 +8,13 @@ import orjson
 import typer
 
 from ..consumers.files.exporting import Exported, Selection, export
-from .failures import quiet_when_nobody_reads
-from .files import STANDARD, writing
-from .moments import parse_moment
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
-from .progress import bar
-from .unreadable import PassedOver
+from .shared.failures import quiet_on_broken_pipe
+from .shared.files import STANDARD, writing
+from .shared.moments import parse_moment
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, checked_topic, configure_logging
+from .shared.progress import bar
+from .shared.unreadable import PassedOver
 
 
 def export_lines(
@@ -48,7 +48,7 @@ def export_lines(
         ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Write the journal's events to FILE, one JSON object a line: a backup, or something for jq and other tools.
 
@@ -72,7 +72,7 @@ def export_lines(
         checked_topic(topic),
         key,
     )
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         with writing(file, overwrite=overwrite) as write, bar("exporting", "events") as progress:
             done = opened.run(export(opened.asynchronous, write, selection, skip_bad=skip_bad, progress=progress))
         _say(done, file, opened.url, as_json=as_json)

@@ -14,18 +14,18 @@ from rich.text import Text
 
 from ..consumers.checkpoints.records import position_text
 from ..consumers.files.lines import in_one_line
-from ..journal.synchronous import Journal
-from ..workers.inspection.history import Step, TaskHistory, short_id, task_history
-from ..workers.inspection.past import cursor_at
-from ..workers.inspection.wording import error_in, number
-from ..workers.rules import names
-from ..workers.rules.transitions import State
-from ..workers.rules.view import Verdict
-from .failures import flush, quiet_when_nobody_reads
-from .moments import parse_past
-from .opening import existing_journal
-from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, show, span, when
+from ..journal.journal import Journal
+from ..tasks.inspection.as_of import cursor_at
+from ..tasks.inspection.history import Step, TaskHistory, short_id, task_history
+from ..tasks.inspection.wording import error_in, number
+from ..tasks.state import names
+from ..tasks.state.transitions import State
+from ..tasks.state.view import Verdict
+from .shared.failures import flush, quiet_on_broken_pipe
+from .shared.moments import parse_past
+from .shared.opening import existing_journal
+from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import console_for, printable, show, span, when
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
 _RESULT_CHARS_MAX: Final = 2_000
@@ -38,7 +38,7 @@ def history(
         bool, typer.Option("--json", help="One JSON object a line and event, the ids and contexts in full.")
     ] = False,
     as_of: AsOf = None,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Show everything that happened to one task: when, from whom, and what became of it.
 
@@ -54,7 +54,7 @@ def history(
     """
     configure_logging(log_level)
     moment = parse_past(as_of, time.time())
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _read(opened, task, moment)
         if as_json:
             _print_json(found)

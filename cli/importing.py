@@ -8,13 +8,13 @@ import msgspec
 import typer
 
 from ..consumers.files.importing import Imported, Importer
-from ..workers.inspection.wording import number
-from ..workers.relocation import Relocation
-from .failures import BadInput
-from .files import STANDARD, Source, reading
-from .opening import shared_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
-from .progress import Report, bar
+from ..tasks.inspection.wording import number
+from ..tasks.relocation import Relocation
+from .shared.failures import BadInput
+from .shared.files import STANDARD, Source, reading
+from .shared.opening import shared_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.progress import Report, bar
 
 # Their claims, tokens and last signs of life are positions.
 _POSITIONAL: Final = frozenset({"task", "worker", "lock"})
@@ -56,7 +56,7 @@ def import_lines(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Append the events of FILE to the journal, each once: with the writer, number and time that its line has.
 

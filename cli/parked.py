@@ -9,14 +9,14 @@ from rich.text import Text
 
 from ..consumers.checkpoints.operations import chosen, drop, parked_events, replay
 from ..consumers.checkpoints.records import Parked, parse_position, position_text
-from ..journal.synchronous import Journal
-from ..workers.inspection.wording import number
+from ..journal.journal import Journal
+from ..tasks.inspection.wording import number
 from .consumers import AsJSON, ConsumerName, Yes, confirm, consumers, operator
-from .failures import BadInput, quiet_when_nobody_reads
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, show, when
-from .table import FittedTable
+from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import console_for, printable, show, when
+from .shared.table import FittedTable
 
 _ERROR_CHARS: Final = 120
 _COLUMNS: Final = (
@@ -41,7 +41,7 @@ Positions = Annotated[
 
 @consumers.command("parked")
 def parked(
-    name: ConsumerName, journal: JournalURL = None, as_json: AsJSON = False, log_level: Level = LogLevel.INFO
+    name: ConsumerName, journal: JournalURL = None, as_json: AsJSON = False, log_level: PriorityLevel = LogLevel.INFO
 ) -> None:
     """Show the events at which the callback of a consumer failed and that it has put aside.
 
@@ -56,7 +56,7 @@ def parked(
     Exit status: 0; 1 if the journal cannot be used.
     """
     configure_logging(log_level)
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         held = opened.run(parked_events(opened.asynchronous, name))
         if as_json:
             print(orjson.dumps({"name": name, "parked": [_as_json(one) for one in held]}).decode())
@@ -97,7 +97,7 @@ def replay_parked(
     journal: JournalURL = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replayed, and replay nothing.")] = False,
     as_json: AsJSON = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Have parked events handed to their consumer again: to the one that runs, or to the next that is started.
 
@@ -131,7 +131,7 @@ def drop_parked(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
     yes: Yes = False,
     as_json: AsJSON = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Give parked events up: they are not handed out again. The events themselves stay in the journal.
 

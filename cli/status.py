@@ -12,21 +12,21 @@ from rich.live import Live
 from rich.text import Text
 
 from ..consumers.views.replica import Replica
+from ..journal.journal import Journal
 from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
-from ..journal.synchronous import Journal
-from ..workers.inspection.clocks import clock_faults
-from ..workers.inspection.evidence import last_signs
-from ..workers.inspection.history import short_id
-from ..workers.inspection.overview import Overview, QueueLine, Totals, WorkerLine, overview
-from ..workers.inspection.past import standing
-from ..workers.inspection.wording import age, clock, listing, number
-from ..workers.rules.view import TaskView
-from .failures import BadInput, quiet_when_nobody_reads
-from .moments import parse_past
-from .opening import existing_journal
-from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, show, when
-from .table import FittedTable
+from ..tasks.inspection.as_of import view_as_of
+from ..tasks.inspection.clocks import clock_faults
+from ..tasks.inspection.evidence import last_signs
+from ..tasks.inspection.history import short_id
+from ..tasks.inspection.overview import Overview, QueueLine, Totals, WorkerLine, overview
+from ..tasks.inspection.wording import age, clock, listing, number
+from ..tasks.state.view import TaskView
+from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.moments import parse_past
+from .shared.opening import existing_journal
+from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import console_for, printable, show, when
+from .shared.table import FittedTable
 
 _REFRESH_SECONDS: Final = 1.0
 _NAMES_SHOWN: Final = 3
@@ -40,7 +40,7 @@ def status(
         bool, typer.Option("--json", help="One JSON object; with --watch one a line, whenever something has changed.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing how things stand, until Ctrl-C.")] = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Show how things stand: queues, workers, dead letters, and what was refused.
 
@@ -59,7 +59,7 @@ def status(
     if watch and as_of is not None:
         raise BadInput("--watch shows how things go on, --as-of how they once were: choose one")
     moment = parse_past(as_of, time.time())
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         console = console_for()
         if watch and not as_json and console.is_terminal:
             _live(opened, console)
@@ -73,7 +73,7 @@ def status(
 
 
 def _standing(journal: Journal, moment: float | None) -> Overview:
-    view, _ = journal.run(standing(journal.asynchronous, moment))
+    view, _ = journal.run(view_as_of(journal.asynchronous, moment))
     return _look(journal, view, time.time() if moment is None else moment)
 
 

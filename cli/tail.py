@@ -17,12 +17,12 @@ from ..consumers.event import JournalEventBase
 from ..consumers.files.lines import in_one_line
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
-from .failures import BadInput, quiet_when_nobody_reads
-from .moments import parse_moment
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, checked_topic, configure_logging
-from .screen import console_for, printable, when
-from .unreadable import PassedOver
+from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.moments import parse_moment
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, checked_topic, configure_logging
+from .shared.screen import console_for, printable, when
+from .shared.unreadable import PassedOver
 
 _LOOK_SECONDS: Final = 1.0  # how often it is seen, while nothing happens, that nobody reads any more
 
@@ -63,7 +63,7 @@ def tail(
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Go on with what happens, or end where history ends.")
     ] = True,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Show what has happened, in time order, and then what happens, until Ctrl-C.
 
@@ -86,7 +86,7 @@ def tail(
     begin = parse_moment(since, time.time()) if since is not None else 0.0
     place = _parsed(cursor) if cursor is not None else None
     printer: _Printer = _JSONLines() if as_json else _Lines()
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         passed_over = PassedOver()
         consumer = _Consumer(
             opened,
@@ -166,12 +166,12 @@ def _next(consumer: _Consumer) -> _Event | None:
             return cast("_Event | None", consumer.poll(wait))
         except TimeoutError:
             sys.stdout.flush()
-            if _nobody_reads():
+            if _reader_is_gone():
                 raise BrokenPipeError from None
             wait = _LOOK_SECONDS
 
 
-def _nobody_reads() -> bool:
+def _reader_is_gone() -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(found & (select.POLLERR | select.POLLHUP) for _, found in poll.poll(0))

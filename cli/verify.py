@@ -7,10 +7,10 @@ import orjson
 import typer
 
 from ..journal.verification import Verification, verify
-from .failures import EXIT_ENVIRONMENT
-from .opening import existing_journal
-from .options import JournalURL, Level, LogLevel, configure_logging
-from .progress import bar
+from .shared.failures import EXIT_ENVIRONMENT
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.progress import bar
 
 _ADVICE: Final = {
     "damaged": "readers pass over damaged records, as over all that are no events; a backup from before has them whole",
@@ -24,7 +24,7 @@ _ADVICE: Final = {
 def verify_journal(
     journal: JournalURL = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was found as a JSON object.")] = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Verify the journal: the file's structure, the order of its positions, and each record's checksum and content.
 

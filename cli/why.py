@@ -11,18 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..journal.synchronous import Journal
-from ..workers.inspection.evidence import gather
-from ..workers.inspection.findings import Finding
-from ..workers.inspection.past import standing
-from ..workers.inspection.why import explain
-from ..workers.rules.state import TaskState
-from .failures import EXIT_ENVIRONMENT, quiet_when_nobody_reads
-from .moments import parse_past
-from .opening import existing_journal
-from .options import AsOf, JournalURL, Level, LogLevel, configure_logging
-from .screen import console_for, printable, when
-from .unreadable import tell_unreadable
+from ..journal.journal import Journal
+from ..tasks.inspection.as_of import view_as_of
+from ..tasks.inspection.evidence import gather
+from ..tasks.inspection.findings import Finding
+from ..tasks.inspection.why import explain
+from ..tasks.state.state import TaskState
+from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
+from .shared.moments import parse_past
+from .shared.opening import existing_journal
+from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.screen import console_for, printable, when
+from .shared.unreadable import tell_unreadable
 
 _COLUMNS_MAX: Final = 100  # longer lines of prose are tiring
 
@@ -34,7 +34,7 @@ def why(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object: the task, and findings with a code, a sentence and facts.")
     ] = False,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Say why a task is where it is: what it waits for, who has it, how it ended.
 
@@ -52,7 +52,7 @@ def why(
     configure_logging(log_level)
     now = time.time()
     moment = parse_past(as_of, now)
-    with existing_journal(journal) as opened, quiet_when_nobody_reads():
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found, findings, unreadable = _ask(opened, task, moment, now)
         if as_json:
             _print_json(task, found, findings, moment or now)
@@ -67,7 +67,7 @@ def why(
 
 def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[TaskState | None, list[Finding], int]:
     """The task, what there is to say of it, and how many records of the journal were left out."""
-    found = journal.run(standing(journal.asynchronous, moment))
+    found = journal.run(view_as_of(journal.asynchronous, moment))
     evidence = journal.run(gather(journal.asynchronous, found, task))
     findings = explain(found.view, task, now if moment is None else moment, evidence)
     return evidence.task, findings, found.view.unreadable

@@ -10,32 +10,30 @@ from typing import Annotated, Any
 
 import typer
 
-from ..journal.limits import (
+from ..journal.limits import LET_GO_SECONDS
+from ..journal.numbers import is_number
+from ..tasks.errors import TaskError
+from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
+from ..tasks.state.selection import Selection
+from ..tasks.task import MECHANISMS, Task
+from ..workers.limits import (
     COROUTINES_DEFAULT,
     COROUTINES_MAX,
-    DRAIN_SECONDS_DEFAULT,
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
-    LET_GO_SECONDS,
     PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
-    THREADS_DEFAULT,
-    THREADS_MAX,
 )
-from ..journal.numbers import is_number
-from ..workers.errors import TaskError
-from ..workers.foreman.foreman import Foreman
 from ..workers.loading import collect_tasks
 from ..workers.logs import configure, name_tasks_in_records, set_level
+from ..workers.loop.loop import WorkerLoop
 from ..workers.pools import Worker
-from ..workers.rules.selection import Selection
 from ..workers.settings import Settings, Statistics, Subset, processes_default
-from ..workers.task import MECHANISMS, Task
-from .failures import BadInput, tell
 from .init_process import leave_duties_of_first_process
-from .opening import shared_journal
-from .options import JournalURL, Level, LogLevel
+from .shared.failures import BadInput, tell
+from .shared.opening import shared_journal
+from .shared.options import JournalURL, LogLevel, PriorityLevel
 
 _TASKS_NAMED = 8
 _CHOICE = "Which tasks, and which first"
@@ -189,7 +187,7 @@ def worker(
             show_default=False,
         ),
     ] = None,
-    log_level: Level = LogLevel.INFO,
+    log_level: PriorityLevel = LogLevel.INFO,
 ) -> None:
     """Run the tasks of PACKAGE: everything decorated with @task in it and in its submodules.
 
@@ -242,7 +240,7 @@ def worker(
     mechanisms = [each.value for each in mechanism or ()] or MECHANISMS
     made = Worker(tasks, journal, settings, mechanisms=mechanisms, health=health)
     shown = shared_journal(made.journal_url).url
-    statistics = made.run(lambda foreman: _announce(foreman, made, shown))
+    statistics = made.run(lambda worker_loop: _announce(worker_loop, made, shown))
     tell(_summary(statistics))
     if statistics.left_running or _held_up():
         logging.shutdown()
@@ -301,13 +299,13 @@ def _names(option: str, example: str, names: str) -> tuple[str, ...]:
     return named
 
 
-def _announce(foreman: Foreman, made: Worker, journal: str) -> None:
+def _announce(worker_loop: WorkerLoop, made: Worker, journal: str) -> None:
     names = sorted(made.tasks)
     shown = ", ".join(names[:_TASKS_NAMED]) + (f" and {len(names) - _TASKS_NAMED} more" * (len(names) > _TASKS_NAMED))
     selection, settings = made.settings.selection, made.settings
     groups = f" in each of up to {settings.thread_processes} processes" if settings.thread_processes else ""
     tell(
-        f"worker {foreman.worker} is ready: journal {journal}, tasks {shown}, "
+        f"worker {worker_loop.worker} is ready: journal {journal}, tasks {shown}, "
         f"queues {_queues(selection)}, {settings.threads} threads{groups}"
     )
 

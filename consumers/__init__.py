@@ -1,12 +1,12 @@
 """Following the log: replay, sentinel, live; views and their replicas."""
 
-from .asynchronous import AsyncJournalConsumer, AsyncJournalConsumerBase
-from .base import JournalConsumerBase
+from .async_consumer import AsyncJournalConsumer, AsyncJournalConsumerBase
 from .checkpoint import Checkpoint, JournalCheckpoint, SqliteCheckpoint
 from .concrete import JournalConsumer
-from .definition import ConsumerOptions
+from .consumer import JournalConsumerBase
 from .errors import CheckpointMoved
 from .event import JournalEventBase
+from .options import ConsumerOptions
 from .responses import END_OF_HISTORY, JournalResponses, Response, ResponseSource
 from .statistics import Statistics
 from .views.as_of import as_of

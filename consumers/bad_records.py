@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from ..journal.errors import UnreadableRecord
-from ..journal.limits import BAD_RECORDS_TOLD_MAX
+from .limits import BAD_RECORDS_TOLD_MAX
 
 BadRecordPolicy = Literal["raise", "skip"] | Callable[[UnreadableRecord], object]
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final, Protocol
 
-from ..journal.asynchronous import AsyncJournal
+from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.event import is_encodable
 from ..journal.limits import KEY_CHARS_MAX

@@ -2,10 +2,10 @@
 
 from typing import Unpack
 
-from ..journal.synchronous import Journal
-from .base import JournalConsumerBase
-from .definition import ConsumerOptions, PlainEvents
+from ..journal.journal import Journal
+from .consumer import JournalConsumerBase
 from .moments import Moment
+from .options import ConsumerOptions, PlainEvents
 from .parking import OnError
 
 

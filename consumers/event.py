@@ -14,7 +14,7 @@ from ..journal.cursor import Position
 from ..journal.depth import SHALLOW_BYTES, on_empty_stack
 from ..journal.errors import InvalidEvent
 from ..journal.event import Event, encode_context
-from ..journal.reading import RowDecoder
+from ..journal.row_decoder import RowDecoder
 
 # Stands for "nothing happened": what an empty event is made of. Equal in every process and at every time.
 EMPTY: Final = Event(0.0, "")

@@ -8,12 +8,17 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from ..journal.asynchronous import AsyncJournal
+from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor, Position
 from ..journal.errors import AppendInDoubt, HistoryTruncated, InvalidEvent
 from ..journal.event import Draft, draft
 from ..journal.fingerprint import fingerprint, fingerprint_of
-from ..journal.limits import (
+from ..journal.log import Log
+from .checkpoint import JournalCheckpoint
+from .checkpoints.records import PARKED, position_text
+from .checkpoints.session import CheckpointSession
+from .event import JournalEventBase, event_from_entry
+from .limits import (
     APPEND_REPEATS_MAX,
     PARK_ATTEMPTS_DEFAULT,
     PARK_ATTEMPTS_MAX,
@@ -23,11 +28,6 @@ from ..journal.limits import (
     PARKED_TEXT_CHARS_MAX,
     PARKED_TRACEBACK_CHARS_MAX,
 )
-from ..journal.log import Log
-from .checkpoint import JournalCheckpoint
-from .checkpoints.records import PARKED, position_text
-from .checkpoints.session import CheckpointSession
-from .event import JournalEventBase, event_from_entry
 
 logger = logging.getLogger("journeyman")
 

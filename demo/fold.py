@@ -7,9 +7,9 @@ from typing import Any
 from ..consumers.views.view import View
 from ..journal.event import Event
 from ..journal.log import Page
-from ..workers.rules import names
-from ..workers.rules.remembering import RememberingView
-from ..workers.rules.view import Verdict
+from ..tasks.state import names
+from ..tasks.state.remembering import RememberingView
+from ..tasks.state.view import Verdict
 from .source import Facts
 
 

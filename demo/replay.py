@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from ..consumers.concrete import JournalConsumer
 from ..consumers.event import JournalEventBase
-from ..journal.synchronous import Journal
-from ..workers.rules import names
+from ..journal.journal import Journal
+from ..tasks.state import names
 
 _LIVE_SECONDS_MAX: Final = 15.0
 

@@ -11,11 +11,11 @@ from urllib.parse import quote
 from rich.console import Console
 
 from ..consumers.views.replica import Replica
-from ..journal.synchronous import Journal
-from ..workers.broker import Broker
-from ..workers.inspection.history import short_id
-from ..workers.message import new_id
-from ..workers.rules import names
+from ..journal.journal import Journal
+from ..tasks.broker import Broker
+from ..tasks.inspection.history import short_id
+from ..tasks.message import new_id
+from ..tasks.state import names
 from .daemons import Daemon, Daemons
 from .direct import DirectComputation
 from .fold import DemoView

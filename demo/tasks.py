@@ -1,7 +1,7 @@
 """The demonstration's task, as a user would write one. A worker is told this module by name."""
 
-from ..workers.broker import Broker
-from ..workers.task import task
+from ..tasks.broker import Broker
+from ..tasks.task import task
 from .source import Facts, examine, library_root
 
 broker = Broker()  # which journal, the worker and the producer say

@@ -1,6 +1,6 @@
 """The log: events, positions, the log port and its implementations. Imports nothing of ours."""
 
-from .asynchronous import AsyncJournal, EventItem, Reading
+from .async_journal import AsyncJournal, EventItem, Reading
 from .cursor import Cursor, Position
 from .errors import (
     AppendInDoubt,
@@ -25,8 +25,8 @@ from .errors import (
     UnsafeTopic,
 )
 from .event import Draft, Event, draft
+from .journal import Journal
 from .log import Bounds, Log, Page, Tail
-from .synchronous import Journal
 from .url import log_from_url
 
 __all__ = [

@@ -12,7 +12,7 @@ import msgspec
 from .cursor import Position
 from .errors import EventConflict, InvalidEvent, JournalDiverged
 from .event import Draft
-from .reading import RowDecoder
+from .row_decoder import RowDecoder
 
 # What an append expects: the position of the last event taken into account, or the cursor of a reader that has read it.
 Expected = Position | Mapping[int, int]

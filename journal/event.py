@@ -28,7 +28,7 @@ from .limits import (
     NAME_CHARS_MAX,
     TIMESTAMP_SECONDS_MAX,
 )
-from .reading import Moment, Name, RowDecoder, Whole
+from .row_decoder import Moment, Name, RowDecoder, Whole
 
 _NULL: Final = b"null"  # looked for by `find`: `in` takes the bytes for a number first, at four times the cost
 _dumps: Final = orjson.dumps

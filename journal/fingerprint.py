@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from .limits import TIMESTAMP_SECONDS_MAX
-from .reading import RowDecoder, Whole
+from .row_decoder import RowDecoder, Whole
 
 FINGERPRINT_CHARS: Final = 12
 

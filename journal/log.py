@@ -75,7 +75,7 @@ class Audible(Protocol):
     def ear(self) -> socket.socket | None:
         """What becomes readable when there is news; None if it cannot be heard. It is the caller's own, to be closed.
 
-        News may be lost: then, and whenever the last look is `DOORBELL_POLL_SECONDS` old, `page` with no time to wait
+        News may be lost: then, and whenever the last look is `NOTIFIER_POLL_SECONDS` old, `page` with no time to wait
         looks. `page` takes the news, so that it is not readable any more.
         """
         ...

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import NoTasksFoundError, TaskNameCollisionError
-from .task import Task
+from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError
+from ..tasks.task import Task
 
 
 def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from .message import Message
+from ..tasks.message import Message
 
 # The message that is being run in this context; in threads, coroutines and child processes alike.
 CURRENT: Final[ContextVar[Message | None]] = ContextVar("journeyman_current_message", default=None)

@@ -14,18 +14,19 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from ..journal.limits import ENFORCE_MS_DEFAULT, THREADS_DEFAULT
-from ..journal.synchronous import Journal
-from .backoff import Backoff
-from .broker import check_journal
-from .errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
-from .foreman.foreman import Foreman
+from ..journal.journal import Journal
+from ..tasks.backoff import Backoff
+from ..tasks.broker import check_journal
+from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
+from ..tasks.limits import THREADS_DEFAULT
+from ..tasks.message import is_whole
+from ..tasks.task import MECHANISMS, Task
 from .health.report import HealthTarget
+from .limits import ENFORCE_MS_DEFAULT
 from .loading import collect_tasks
-from .message import is_whole
+from .loop.loop import WorkerLoop
 from .settings import Settings, Statistics, Subset, processes_default
 from .signals import Signals
-from .task import MECHANISMS, Task
 from .worker import journal_url, run_to_its_end, work
 
 logger = logging.getLogger("journeyman.worker")
@@ -62,7 +63,7 @@ class Worker:
         _check_subset(self.settings.queues, self.tasks)
         self._journal = journal.asynchronous.opening_url if isinstance(journal, Journal) else journal
         self._health = HealthTarget.parse(health) if isinstance(health, str) else health
-        self._foreman: Foreman | None = None
+        self._worker_loop: WorkerLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = threading.Lock()
         self._stopping = False
@@ -74,8 +75,8 @@ class Worker:
         """The URL of the journal it works on; None where the environment says which."""
         return journal_url(self.tasks, self._journal)
 
-    def run(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
-        """Work until it is stopped, drain and leave; what it has done. `started(foreman)` is called when it is ready.
+    def run(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> Statistics:
+        """Work until stopped, drain and leave; what it has done. `started(worker_loop)` is called when it is ready.
 
         In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once. Tasks that are still
         running when the drain's time is over are given back and not waited for; the threads of such are not ended.
@@ -88,7 +89,7 @@ class Worker:
             finally:
                 self.on_shutdown()
 
-    async def work(self, started: Callable[[Foreman], None] = lambda _: None) -> Statistics:
+    async def work(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> Statistics:
         """The same as `run` within a loop, without the hooks."""
         with self._under_way(), Signals() as signals:
             return await self._work(started, signals)
@@ -104,13 +105,13 @@ class Worker:
                 self._runs -= 1
                 self._has_run, self._stopping = True, False
 
-    async def _work(self, started: Callable[[Foreman], None], signals: Signals) -> Statistics:
-        def made(foreman: Foreman) -> None:
+    async def _work(self, started: Callable[[WorkerLoop], None], signals: Signals) -> Statistics:
+        def made(worker_loop: WorkerLoop) -> None:
             with self._guard:
-                self._foreman, self._loop = foreman, asyncio.get_running_loop()
+                self._worker_loop, self._loop = worker_loop, asyncio.get_running_loop()
                 stopping = self._stopping
             if stopping:
-                foreman.stop()
+                worker_loop.stop()
 
         try:
             return await work(
@@ -118,10 +119,10 @@ class Worker:
             )
         finally:
             with self._guard:
-                self._foreman = None
+                self._worker_loop = None
 
     def _in_loop(self) -> str:
-        return self._foreman.in_loop() if self._foreman is not None else ""
+        return self._worker_loop.in_loop() if self._worker_loop is not None else ""
 
     def stop(self) -> None:
         """Let it drain and leave; from any thread, and before it is ready too, or before its first `run`.
@@ -130,8 +131,8 @@ class Worker:
         """
         with self._guard:
             self._stopping = bool(self._runs) or not self._has_run
-            if self._foreman is not None and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._foreman.stop)
+            if self._worker_loop is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._worker_loop.stop)
 
     def on_boot(self) -> None:
         """For subclasses: called before it begins."""

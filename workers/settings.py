@@ -6,10 +6,13 @@ from typing import Any
 
 import msgspec
 
-from ..journal.limits import (
+from ..tasks.errors import ValidationError
+from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
+from ..tasks.message import is_whole
+from ..tasks.state.selection import QUEUE_ORDERS, QueueOrder, Selection
+from .limits import (
     COROUTINES_DEFAULT,
     COROUTINES_MAX,
-    DRAIN_SECONDS_DEFAULT,
     ENFORCE_MS_DEFAULT,
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
@@ -17,12 +20,7 @@ from ..journal.limits import (
     PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
     QUEUE_WEIGHT_MAX,
-    THREADS_DEFAULT,
-    THREADS_MAX,
 )
-from .errors import ValidationError
-from .message import is_whole
-from .rules.selection import QUEUE_ORDERS, QueueOrder, Selection
 
 # Queues in order of preference; as a mapping, for each of them the tasks to which it is narrowed, or None for all.
 Subset = Sequence[str] | Mapping[str, Sequence[str] | None]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Self
 
-from ..journal.limits import SIGNAL_ECHO_SECONDS
+from .limits import SIGNAL_ECHO_SECONDS
 
 logger = logging.getLogger("journeyman.worker")
 

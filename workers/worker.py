@@ -6,19 +6,21 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ..journal.asynchronous import AsyncJournal
-from ..journal.limits import FORCED_EXIT_SECONDS, LET_GO_SECONDS
-from ..journal.portal import keep_for_ever
+from ..journal.async_journal import AsyncJournal
+from ..journal.limits import LET_GO_SECONDS
+from ..journal.runtime.portal import keep_for_ever
 from ..journal.url import shown
-from .broker import bind_all
-from .errors import LoopStopped, MultipleBrokersError
-from .foreman.foreman import Foreman
+from ..tasks.broker import bind_all
+from ..tasks.errors import MultipleBrokersError
+from ..tasks.task import Task
+from .errors import LoopStopped
 from .garbage import RareCollection
 from .health.report import HealthTarget, reporting
-from .health.service_manager import notify
+from .health.systemd import notify
+from .limits import FORCED_EXIT_SECONDS
+from .loop.loop import WorkerLoop
 from .settings import Settings, Statistics
 from .signals import Signals
-from .task import Task
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -49,53 +51,53 @@ async def work(
     tasks: Mapping[str, Task[Any, Any]],
     url: str | None = None,
     settings: Settings | None = None,
-    started: Callable[[Foreman], None] = lambda _: None,
+    started: Callable[[WorkerLoop], None] = lambda _: None,
     health: HealthTarget | None = None,
     *,
     signals: Signals | None = None,
-    made: Callable[[Foreman], None] = lambda _: None,
+    made: Callable[[WorkerLoop], None] = lambda _: None,
 ) -> Statistics:
     """Run a worker until SIGTERM or SIGINT: then it drains and leaves.
 
-    `made(foreman)` is called when there is one that can be stopped, `started(foreman)` when it is ready. `health` says
-    where it reports whether it is well; a service manager is told when it is ready and when it stops. `signals` are
-    answered until this returns, those that are given for as long as who gives them likes.
+    `made(worker_loop)` is called when there is a loop that can be stopped, `started(worker_loop)` when it is ready.
+    `health` says where it reports whether it is well; a service manager is told when it is ready and when it stops.
+    `signals` are answered until this returns, those that are given for as long as the caller keeps them.
     """
     if signals is None:
         with Signals() as own:
             return await work(tasks, url, settings, started, health, signals=own, made=made)
     journal = AsyncJournal(journal_url(tasks, url))
     _bind(tasks, journal)
-    foreman = Foreman(journal, tasks, settings)
+    worker_loop = WorkerLoop(journal, tasks, settings)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         notify("STOPPING=1")
-        foreman.stop()
+        worker_loop.stop()
 
     def stop_soon() -> None:
         loop.call_soon_threadsafe(stop)
 
     # The foreman gives up by itself, if it can.
-    signals.answer(stop_soon, foreman.patience_seconds + FORCED_EXIT_SECONDS, foreman.left_behind)
-    made(foreman)
+    signals.answer(stop_soon, worker_loop.patience_seconds + FORCED_EXIT_SECONDS, worker_loop.left_behind)
+    made(worker_loop)
 
     collecting = RareCollection()
 
     def on_started() -> None:
         collecting.begin()
-        started(foreman)
+        started(worker_loop)
         notify("READY=1")
 
     try:
-        async with reporting(foreman, journal, health):
-            await foreman.run(on_started)  # which opens the journal: it may be stopped while that lasts
+        async with reporting(worker_loop, journal, health):
+            await worker_loop.run(on_started)  # which opens the journal: it may be stopped while that lasts
     finally:
         collecting.end()
         with suppress(TimeoutError):
-            async with asyncio.timeout(LET_GO_SECONDS if foreman.gave_up else None):
+            async with asyncio.timeout(LET_GO_SECONDS if worker_loop.gave_up else None):
                 await journal.aclose()
-    return foreman.statistics
+    return worker_loop.statistics
 
 
 def run_to_its_end(main: Coroutine[Any, Any, T], in_loop: Callable[[], str]) -> T:

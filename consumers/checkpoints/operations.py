@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor, Position
 from ...journal.divergence import marked
 from ...journal.errors import EventConflict, JournalUnavailable
 from ...journal.event import Event, time_in
-from ...journal.limits import CONFLICTS_MAX, LAG_EVENTS_MAX
 from ...journal.log import Bounds, Log
+from ..limits import CONFLICTS_MAX, LAG_EVENTS_MAX
 from ..topic import Topic
 from .records import CHECKPOINTED, DROPPED, REPLAYED, Parked, ParkedEvents, Saved, Standing, position_text, saved_of
 from .scan import control_events, count_ahead, standing_checkpoint

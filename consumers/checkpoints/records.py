@@ -15,7 +15,7 @@ from ...journal.cursor import Cursor, Position
 from ...journal.errors import InvalidEvent
 from ...journal.event import Event
 from ...journal.limits import TIMESTAMP_SECONDS_MAX
-from ...journal.reading import RowDecoder
+from ...journal.row_decoder import RowDecoder
 from ..event import event_from_entry
 
 CHECKPOINTED: Final = "consumer.checkpointed"

@@ -7,7 +7,7 @@ import msgspec
 
 from ...journal.event import Event, readable
 from ...journal.log import Log
-from ...journal.reading import RowDecoder
+from ...journal.row_decoder import RowDecoder
 from ..topic import Topic
 from .records import CONTROL_NAMES, REPLAYED, Saved, saved_of, standing
 

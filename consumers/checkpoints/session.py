@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.event import Draft, Event, draft
 from ..errors import CheckpointMoved

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ...journal.event import Event
 from ..event import JournalEventBase
-from .shaping import Shaped
+from .transform import Transformed
 
 
 class Segment(NamedTuple):
@@ -57,18 +57,18 @@ class _Queue:
     def left(self) -> int:
         return len(self.ranks) - self.start
 
-    def fill(self, shaped: Shaped) -> None:
-        ranks = [event.timestamp for event in shaped.events]
+    def fill(self, transformed: Transformed) -> None:
+        ranks = [event.timestamp for event in transformed.events]
         if ranks and (ranks[0] < self.rank or ranks != sorted(ranks)):  # a clock stepped back, which is rare
             ranks = list(accumulate(ranks, max, initial=self.rank))[1:]
         if ranks:
             self.rank = ranks[-1]
         if self.left:
-            self.events = [*self.events[self.start :], *shaped.events]
-            self.offsets = [*self.offsets[self.start :], *shaped.offsets]
+            self.events = [*self.events[self.start :], *transformed.events]
+            self.offsets = [*self.offsets[self.start :], *transformed.offsets]
             self.ranks = self.ranks[self.start :] + ranks
         else:
-            self.events, self.offsets, self.ranks = shaped.events, shaped.offsets, ranks
+            self.events, self.offsets, self.ranks = transformed.events, transformed.offsets, ranks
         self.start = 0
 
 
@@ -89,9 +89,9 @@ class Merge:
                 return partition
         return None
 
-    def fill(self, partition: int, shaped: Shaped) -> None:
+    def fill(self, partition: int, transformed: Transformed) -> None:
         """The next events of a wanting partition; it stays wanting if there are too few."""
-        self._queues[partition].fill(shaped)
+        self._queues[partition].fill(transformed)
 
     def finish(self, partition: int) -> None:
         """Nothing more comes of this partition."""

@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from ...journal.asynchronous import AsyncJournal
-from ...journal.blocking import Interrupt
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.limits import GAP_SECONDS
 from ...journal.log import Log, Page
-from ...journal.shared_tail import Subscriber
+from ...journal.runtime.blocking import Interrupt
+from ...journal.tails.shared_tail import Subscriber
 
 
 class OutOfTime(TimeoutError):

@@ -9,31 +9,26 @@ import enum
 import time
 from collections.abc import Mapping
 
-from ...journal.asynchronous import AsyncJournal
-from ...journal.blocking import Interrupt
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.deadlines import deadline_of
 from ...journal.divergence import marked, refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError, UnreadableRecord
-from ...journal.limits import (
-    CLOCK_SKEW_SECONDS_MAX,
-    CONSUMER_EVENTS_MAX,
-    LAG_EVENTS_MAX,
-    MERGE_PAGE_EVENTS_MIN,
-    PAGE_EVENTS,
-)
+from ...journal.limits import CLOCK_SKEW_SECONDS_MAX, PAGE_EVENTS
 from ...journal.log import Bounds, Log, Page, check_cursor
+from ...journal.runtime.blocking import Interrupt
 from ..bad_records import BadRecords
 from ..checkpoints.scan import count_ahead
-from ..definition import ConsumerDefinition
+from ..limits import CONSUMER_EVENTS_MAX, LAG_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN
+from ..options import ConsumerDefinition
 from ..responses import END_OF_HISTORY, JournalResponses
 from ..statistics import Lag
 from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
-from .beginning import beginning
 from .merge import Merge
 from .reader import OutOfTime, Reader
-from .shaping import Shaped, Shaper
+from .start_position import start_position
 from .trail import Trail
+from .transform import Transformed, Transformer
 
 
 class Phase(enum.Enum):
@@ -65,7 +60,7 @@ class Stream:
         self._source = definition.response_source()
         who = f"a consumer of {definition.topic or 'all topics'!r}"
         self.bad_records = BadRecords(definition.on_bad_record, who)
-        self._shaper = Shaper(definition, self._source, self.bad_records)
+        self._transformer = Transformer(definition, self._source, self.bad_records)
         self._begin: Mapping[int, int] = {}
         self._handed: dict[int, int] = {}
         self._trail = Trail({})
@@ -89,7 +84,7 @@ class Stream:
         log = self._log = await self._journal.open()
         bounds = await log.bounds()
         skips = isinstance(self._source, JournalResponses)
-        begin, self.truncated = await beginning(log, bounds, definition, resume, skips=skips)
+        begin, self.truncated = await start_position(log, bounds, definition, resume, skips=skips)
         self._begin = begin
         self._trail = Trail(begin)
         self.settled = self._handed = dict(begin)
@@ -264,7 +259,7 @@ class Stream:
         if partition is not None:
             page = await self._history_page(reader, partition, deadline)
             if page is not None:
-                merge.fill(partition, self._shaped(page))
+                merge.fill(partition, self._transformed(page))
                 if partition in self._errors:
                     merge.exhaust(partition)
             elif not reader.ended:
@@ -278,7 +273,7 @@ class Stream:
         for partition, offset in reader.read.items():
             if merge.is_empty(partition) and partition not in self._errors:
                 self._handed[partition] = offset  # what was left out after the last event has been read as well
-        return MergedBatch(self._shaper.finished(merged.events), before, self._handed, merged)
+        return MergedBatch(self._transformer.finished(merged.events), before, self._handed, merged)
 
     def _end_history(self, reader: Reader) -> Batch | None:
         if reader.ended:
@@ -319,20 +314,20 @@ class Stream:
         return await reader.page(PAGE_EVENTS, deadline, patience=patience)
 
     def _batch_of_page(self, page: Page) -> Batch:
-        shaped = self._shaped(page)
+        transformed = self._transformed(page)
         before, handed = self._handed, page.next_offset
-        if shaped.error is not None:  # the cursor stays before what failed
-            handed = shaped.offsets[-1] + 1 if shaped.offsets else before[page.partition]
+        if transformed.error is not None:  # the cursor stays before what failed
+            handed = transformed.offsets[-1] + 1 if transformed.offsets else before[page.partition]
         self._handed = {**before, page.partition: handed}
-        events = self._shaper.finished(shaped.events)
-        return PageBatch(events, before, self._handed, page.partition, shaped.offsets)
+        events = self._transformer.finished(transformed.events)
+        return PageBatch(events, before, self._handed, page.partition, transformed.offsets)
 
-    def _shaped(self, page: Page) -> Shaped:
+    def _transformed(self, page: Page) -> Transformed:
         self._trail.add(page, self.settled.get(page.partition, 0))
-        shaped = self._shaper.shape(page)
-        if shaped.error is not None:
-            self._errors[page.partition] = shaped.error
-        return shaped
+        transformed = self._transformer.shape(page)
+        if transformed.error is not None:
+            self._errors[page.partition] = transformed.error
+        return transformed
 
 
 def _earlier(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:

@@ -4,11 +4,12 @@ import heapq
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.errors import UnreadableRecord
 from ...journal.event import Event, readable
-from ...journal.limits import BAD_RECORDS_TOLD_MAX, CLOCK_SKEW_SECONDS_MAX
+from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log
+from ..limits import BAD_RECORDS_TOLD_MAX
 from ..topic import Topic
 from .lines import encode
 

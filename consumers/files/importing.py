@@ -19,13 +19,13 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Position
 from ...journal.errors import JournalError
 from ...journal.event import Draft, Event, time_in
 from ...journal.limits import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
 from ...journal.log import Log
-from ...journal.reading import RowDecoder, Whole
+from ...journal.row_decoder import RowDecoder, Whole
 from .lines import BadLine, Line, parse
 
 Progress = Callable[[int, int], None]

@@ -16,8 +16,9 @@ from ...journal.cursor import Position
 from ...journal.depth import on_empty_stack
 from ...journal.errors import EventTooLarge, InvalidEvent
 from ...journal.event import EMPTY_CONTEXT, Draft, Event, check
-from ...journal.limits import LINE_BYTES_MAX, WRITER_CHARS_MAX
-from ...journal.reading import RowDecoder, Whole
+from ...journal.limits import LINE_BYTES_MAX
+from ...journal.row_decoder import RowDecoder, Whole
+from ..limits import WRITER_CHARS_MAX
 
 _WRITER: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{WRITER_CHARS_MAX}}}")
 _POSITION: Final = re.compile(r"\d{1,9}:\d{1,18}", re.ASCII)

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.divergence import refuse_diverged
 from ...journal.event import time_in
@@ -51,7 +51,7 @@ async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Ma
         goal = await cursor_at(log, moment)
         await _refuse_unknown(log, view(), moment, goal)
     seen = view()
-    await _replay(log, seen, await _beginning(log, seen, goal), goal)
+    await _replay(log, seen, await _start_position(log, seen, goal), goal)
     return seen
 
 
@@ -104,7 +104,7 @@ async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) 
     await refuse_gap(log, gone, await _advice(log, view, bounds.first))
 
 
-async def _beginning(log: Log, view: View, goal: Cursor) -> Cursor:
+async def _start_position(log: Log, view: View, goal: Cursor) -> Cursor:
     """Where to replay from: the newest snapshot up to `goal`, restored; or where history begins, if it is whole."""
     first = (await log.bounds()).first
     restored = await SnapshotKeeper(log, view).restore(first, goal)

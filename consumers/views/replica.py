@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
-from ...journal import blocking
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Behind, Cursor, Position
 from ...journal.deadlines import deadline_of, finite
 from ...journal.divergence import refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError
-from ...journal.forking import tell_of_forks
-from ...journal.limits import SNAPSHOT_EVENTS
 from ...journal.log import Log, Page, Tail, check_cursor
+from ...journal.runtime import blocking
+from ...journal.runtime.forking import tell_of_forks
+from ..limits import SNAPSHOT_EVENTS
 from ..truncation import told
 from .snapshots import SnapshotKeeper
 from .view import View
@@ -188,7 +188,7 @@ class Replica(Generic[V]):
         if not self._applied:
             self._view_changes = True
             try:
-                begin = await self._beginning(await self._journal.open())
+                begin = await self._start_position(await self._journal.open())
                 self._applied, self._behind = dict(begin), dict(begin.behind)
             except (Exception, asyncio.CancelledError):  # these leave a fresh view: see `View.restore`
                 self._view_changes = False
@@ -196,7 +196,7 @@ class Replica(Generic[V]):
             self._view_changes = False
         self._tail = await self._journal.follow(self._applied)
 
-    async def _beginning(self, log: Log) -> Cursor:
+    async def _start_position(self, log: Log) -> Cursor:
         if self._start is not None:
             await refuse_diverged(log, self._start)
             return self._start

@@ -16,13 +16,13 @@ import zlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from ...journal import blocking
 from ...journal.cursor import Behind, Cursor
 from ...journal.divergence import marked, refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalDiverged, JournalError
-from ...journal.limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
 from ...journal.log import Log
+from ...journal.runtime import blocking
 from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
+from ..limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
 from ..truncation import first_moment
 from .view import View
 

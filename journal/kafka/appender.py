@@ -14,12 +14,13 @@ from typing import Final
 
 from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalUnavailable
 from ..event import Draft, Event, place_all
-from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KAFKA_SILENCE_SECONDS_MAX
+from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from .client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
 from .clocks import ClockComparison
 from .condition import Condition, headers_of
+from .limits import KAFKA_SILENCE_SECONDS_MAX
 from .lookup import PARTITIONS_HEADER, Lookup
-from .producer import Lease, ProducerSource, backoff
+from .producer import ProducerSource, ProducerUse, backoff
 
 UNKNOWN_OFFSET: Final = -1
 _TOO_LARGE: Final = "the sizes checked before do not fit one record batch"
@@ -222,7 +223,7 @@ class Appender:
 
     async def _send(self, parts: Sequence[Part]) -> tuple[int, Exception | None]:
         """Send one batch and wait: the offset of its first record (-1: unknown), and why it failed if it did."""
-        lease: Lease | None = None
+        lease: ProducerUse | None = None
         try:
             lease = await self._producers.take()
             producer = lease.producer

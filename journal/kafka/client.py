@@ -24,8 +24,8 @@ import aiokafka.partitioner
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from ..limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
 from .connection import Connection
+from .limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
 from .stall import StallWatch, connect_soon
 from .wire import Bound, DescribeTopic, translate, unbound
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ..limits import CONDITION_EVENTS_MAX
+from .limits import CONDITION_EVENTS_MAX
 
 HEADER: Final = "journeyman-condition"
 Headers = Sequence[tuple[str, bytes | None]]

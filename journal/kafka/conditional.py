@@ -9,10 +9,11 @@ from typing import Final, Protocol
 from ..conditions import Conditions, conditions_of, key_of, only_partition
 from ..errors import HistoryTruncated, JournalUnavailable
 from ..event import Draft, Event
-from ..limits import APPEND_SECONDS_MAX, CURSOR_AHEAD_SECONDS_MAX, DEDUPE_PRIMING_EVENTS
+from ..limits import CURSOR_AHEAD_SECONDS_MAX
 from .appender import Part
 from .client import Record
 from .condition import Condition
+from .limits import APPEND_SECONDS_MAX, DEDUPE_PRIMING_EVENTS
 from .lookup import SCAN_EVENTS, Lookup
 from .producer import backoff
 from .repeats import RepeatFilter

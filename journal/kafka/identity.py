@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ..errors import JournalError, JournalGone, PartitionsChanged
-from ..limits import KAFKA_TOPIC_LOOK_SECONDS, KAFKA_TOPIC_MISSING_SECONDS
+from .limits import KAFKA_TOPIC_LOOK_SECONDS, KAFKA_TOPIC_MISSING_SECONDS
 from .wire import Binding
 
 

@@ -17,36 +17,16 @@ from urllib.parse import SplitResult, unquote
 
 from ..conditions import is_conditional
 from ..cursor import Cursor
-from ..errors import (
-    AppendInDoubt,
-    BadJournalURL,
-    JournalClosed,
-    JournalError,
-    JournalUnavailable,
-    PartitionsChanged,
-)
+from ..errors import AppendInDoubt, BadJournalURL, JournalClosed, JournalError, JournalUnavailable, PartitionsChanged
 from ..event import Draft, Event, check, decode, record
-from ..forking import tell_of_forks
-from ..limits import (
-    APPEND_QUEUE_BYTES_MAX,
-    APPEND_SECONDS_MAX,
-    CLOCK_SKEW_SECONDS_MAX,
-    CLOSE_SECONDS_MAX,
-    CONDITION_EVENTS_MAX,
-    DEDUPE_PRIMING_EVENTS,
-    KAFKA_FETCH_WAIT_SECONDS,
-    KAFKA_OPEN_SECONDS_MAX,
-    KAFKA_REQUEST_SECONDS_MAX,
-    PAGE_EVENTS,
-    PARTITIONS_MAX,
-    READINGS_REMEMBERED,
-    TOPIC_MESSAGE_BYTES_MIN,
-)
+from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOSE_SECONDS_MAX, PAGE_EVENTS, PARTITIONS_MAX
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
-from ..portal import keep_for_ever
 from ..redaction import redacted
+from ..runtime.forking import tell_of_forks
+from ..runtime.portal import keep_for_ever
 from ..snapshots import SnapshotStore
 from ..writer import Writer
+from .append_history import AppendHistory, Place
 from .appender import Appender, Part
 from .client import (
     LOGGER,
@@ -65,8 +45,18 @@ from .condition import Condition, condition_in, lowest_needed
 from .conditional import ConditionalAppends
 from .connection import SECURITY_OPTIONS, Connection, connection_from_url
 from .identity import TopicIdentity, TopicSeen
+from .limits import (
+    APPEND_QUEUE_BYTES_MAX,
+    APPEND_SECONDS_MAX,
+    CONDITION_EVENTS_MAX,
+    DEDUPE_PRIMING_EVENTS,
+    KAFKA_FETCH_WAIT_SECONDS,
+    KAFKA_OPEN_SECONDS_MAX,
+    KAFKA_REQUEST_SECONDS_MAX,
+    READINGS_REMEMBERED,
+    TOPIC_MESSAGE_BYTES_MIN,
+)
 from .lookup import Lookup
-from .memory import AppendMemory, Place
 from .partition_count import written_partitions
 from .producer import ProducerSource
 from .recent import RecentPages
@@ -160,7 +150,7 @@ class KafkaLog:
         self._lookup: Lookup | None = None
         self._identity: TopicIdentity | None = None
         self._producers = ProducerSource(connection, topic)
-        self._memory = AppendMemory(self._writer.id)
+        self._memory = AppendHistory(self._writer.id)
         self._appenders: dict[int, Appender] = {}
         self._ends_at_open: dict[int, int] = {}
         self._tails: set[KafkaTail] = set()

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
 from ..event import time_in
-from ..limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, KIB, LOOKUP_SECONDS_MAX, PAGE_EVENTS
+from ..limits import KIB, PAGE_EVENTS
 from ..numbers import is_number
 from .client import (
     CHECKSUM_ADVICE,
@@ -28,6 +28,7 @@ from .client import (
 )
 from .connection import Connection
 from .identity import TopicSeen
+from .limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, LOOKUP_SECONDS_MAX
 from .repeats import RepeatFilter, identity
 from .wire import Binding
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ..errors import HistoryTruncated
-from ..reading import RowDecoder
+from ..row_decoder import RowDecoder
 from .lookup import Lookup
 
 # How many partitions are looked at, and how many of the last events in each.

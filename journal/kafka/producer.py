@@ -9,9 +9,9 @@ import asyncio
 import logging
 from typing import Final
 
-from ..limits import KAFKA_REQUEST_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 from .client import LOGGER, NOT_ALLOWED, KafkaError, Producer, make_producer, stop_producer
 from .connection import Connection
+from .limits import KAFKA_REQUEST_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 from .wire import Binding
 
 BACKOFF_SECONDS: Final = 0.1
@@ -23,7 +23,7 @@ def backoff(attempt: int) -> float:
     return min(BACKOFF_SECONDS * float(1 << min(attempt - 1, 10)), BACKOFF_SECONDS_MAX)
 
 
-class Lease:
+class ProducerUse:
     """The use of a producer for one batch."""
 
     __slots__ = ("in_use", "producer", "retired")
@@ -41,12 +41,12 @@ class ProducerSource:
         self.binding: Binding | None = None
         self._connection = connection
         self._topic = topic
-        self._current: Lease | None = None
-        self._retired: set[Lease] = set()
+        self._current: ProducerUse | None = None
+        self._retired: set[ProducerUse] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
 
-    async def take(self) -> Lease:
+    async def take(self) -> ProducerUse:
         """The producer for one batch; give it back. Waits for the cluster as long as it takes.
 
         Raises what the cluster answers if it does not let us write at all.
@@ -54,17 +54,17 @@ class ProducerSource:
         while self._current is None:
             async with self._starting:
                 if self._current is None:
-                    self._current = Lease(await self._start())
+                    self._current = ProducerUse(await self._start())
         self._current.in_use += 1
         return self._current
 
-    def give_back(self, lease: Lease) -> None:
+    def give_back(self, lease: ProducerUse) -> None:
         """The batch's fate is known, or unknowable by this producer."""
         lease.in_use -= 1
         if lease.retired and not lease.in_use:
             self._stop_later(lease)
 
-    def retire(self, lease: Lease) -> None:
+    def retire(self, lease: ProducerUse) -> None:
         """Send nothing new by this producer."""
         if not lease.retired:
             lease.retired = True
@@ -81,7 +81,7 @@ class ProducerSource:
         if self._stopping:
             await asyncio.wait(self._stopping)
 
-    def _stop_later(self, lease: Lease) -> None:
+    def _stop_later(self, lease: ProducerUse) -> None:
         self._retired.discard(lease)
         task = asyncio.get_running_loop().create_task(stop_producer(lease.producer), name="journeyman-kafka-stop")
         self._stopping.add(task)

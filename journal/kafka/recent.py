@@ -3,8 +3,8 @@
 import bisect
 from collections import deque
 
-from ..limits import RECENT_BYTES_MAX, RECENT_PAGES_MAX
 from ..log import Page
+from .limits import RECENT_BYTES_MAX, RECENT_PAGES_MAX
 
 
 class RecentPages:

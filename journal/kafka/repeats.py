@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from ..limits import DEDUPE_WRITERS_MAX
-from ..reading import RowDecoder, Whole
+from ..row_decoder import RowDecoder, Whole
+from .limits import DEDUPE_WRITERS_MAX
 
 
 class Identity(msgspec.Struct, gc=False):

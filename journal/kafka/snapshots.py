@@ -18,13 +18,7 @@ import msgspec
 
 from ..cursor import Cursor
 from ..errors import JournalUnavailable, UnsafeTopic
-from ..limits import (
-    KAFKA_REQUEST_SECONDS_MAX,
-    LOOKUP_SECONDS_MAX,
-    PAGE_EVENTS,
-    SNAPSHOT_PART_BYTES,
-    TOPIC_MESSAGE_BYTES_MIN,
-)
+from ..limits import PAGE_EVENTS
 from ..snapshots import SnapshotLabel
 from .client import (
     TOPIC_EXISTS,
@@ -46,6 +40,7 @@ from .client import (
     topic_partition,
 )
 from .connection import Connection
+from .limits import KAFKA_REQUEST_SECONDS_MAX, LOOKUP_SECONDS_MAX, SNAPSHOT_PART_BYTES, TOPIC_MESSAGE_BYTES_MIN
 
 logger = logging.getLogger("journeyman")
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka.conn import CloseReason
 
-from ..limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
+from .limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
 
 # How often is looked, in seconds: what a blocked loop has not read yet counts as one look's silence at most.
 LOOK_SECONDS: Final = 0.25

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from ..cursor import Cursor
 from ..errors import HistoryTruncated, JournalClosed, JournalError, JournalUnavailable
-from ..limits import KAFKA_SILENCE_SECONDS_MAX, PAGE_EVENTS
+from ..limits import PAGE_EVENTS
 from ..log import Page
 from .client import (
     CHECKSUM_ADVICE,
@@ -29,6 +29,7 @@ from .client import (
     topic_partition,
 )
 from .condition import has_conditions
+from .limits import KAFKA_SILENCE_SECONDS_MAX
 from .lookup import Lookup
 from .repeats import RepeatFilter
 from .verdicts import Verdicts

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..errors import JournalNotFound, JournalUnavailable, UnsafeTopic
-from ..limits import KAFKA_OPEN_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 from .client import (
     AUTHENTICATION_FAILED,
     CONNECTION_CLOSED,
@@ -28,6 +27,7 @@ from .client import (
     why_unreachable,
 )
 from .connection import Connection
+from .limits import KAFKA_OPEN_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
 
 SAFE_REPLICATION: Final = 3
 POLL_SECONDS: Final = 0.1

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..conditions import key_of
-from ..limits import CONDITION_RECORDS_KEPT
 from .client import Record
 from .condition import Condition, Standing, condition_in, is_refused, is_stale
+from .limits import CONDITION_RECORDS_KEPT
 from .lookup import Lookup
 
 

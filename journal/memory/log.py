@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from .. import blocking
 from ..conditions import conditions_of, conflicts, is_conditional, only_partition
 from ..cursor import Cursor
 from ..deadlines import deadline_of
@@ -20,6 +19,7 @@ from ..errors import HistoryTruncated, JournalClosed
 from ..event import Draft, Event, check, place, record, time_in
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX, PAGE_EVENTS
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
+from ..runtime import blocking
 from ..snapshots import SnapshotStore
 from ..timeline import Fall, Run, runs_between, split
 from ..writer import Writer
@@ -81,7 +81,7 @@ class MemoryStore:
             if arrival in self._waiting:
                 self._waiting.remove(arrival)
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake everybody who waits; call without the lock."""
         with self.lock:
             waiting, self._waiting = self._waiting, []
@@ -157,7 +157,7 @@ class MemoryLog:
             if conditional:
                 self._check_conditions(drafts)
             events = [self._append_one(draft) for draft in drafts]
-        self._store.ring()
+        self._store.notify()
         return events
 
     def _check_conditions(self, drafts: Sequence[Draft]) -> None:
@@ -270,7 +270,7 @@ class MemoryLog:
     async def aclose(self) -> None:
         """Nobody can use this log any more; the store stays for others of its name."""
         self._closed = True
-        self._store.ring()
+        self._store.notify()
 
     def check_open(self) -> None:
         """Raise `JournalClosed` after `aclose`."""

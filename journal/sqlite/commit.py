@@ -16,15 +16,15 @@ from typing import TypeVar
 
 import apsw
 
-from ..doorbell import Ringer
 from ..errors import AppendInDoubt, JournalClosed, JournalError
 from ..event import Draft, Event
-from ..limits import COMMIT_EVENTS_MAX
-from .entry import Entry
 from .file import explained
 from .insert import Inserter
-from .seat import Seat
+from .limits import COMMIT_EVENTS_MAX
+from .notifier import Notifier
+from .pending_append import PendingAppend
 from .write_lock import WriteLock
+from .writer_mutex import WriterMutex
 
 logger = logging.getLogger("journeyman")
 
@@ -34,15 +34,15 @@ T = TypeVar("T")
 class Committer:
     """The one writer of a process to a file: the queue, the locks, and who commits."""
 
-    def __init__(self, path: str, inserter: Inserter, ringer: Ringer) -> None:
+    def __init__(self, path: str, inserter: Inserter, notifier: Notifier) -> None:
         self.path = path
         self.inserter = inserter
         self.lock = WriteLock(f"{path}-lock")
-        self._ringer = ringer
-        self._seat = Seat()  # who holds it may, once it has the processes' lock too, use the connection
+        self._notifier = notifier
+        self._writer_mutex = WriterMutex()  # who holds it may, once it has the processes' lock too, use the connection
         self._mutex = threading.Lock()  # guards the queue
-        self._queue: deque[Entry] = deque()
-        self._in_hand: Sequence[Entry] = ()  # those of them that are being committed
+        self._queue: deque[PendingAppend] = deque()
+        self._in_hand: Sequence[PendingAppend] = ()  # those of them that are being committed
         self._closed = False
         self._told_of_fall = False
         self._helper: threading.Thread | None = None
@@ -50,14 +50,14 @@ class Committer:
 
     # The queue
 
-    def enqueue(self, entry: Entry) -> None:
+    def enqueue(self, entry: PendingAppend) -> None:
         """Put an entry into the queue."""
         with self._mutex:
             if self._closed:
                 raise JournalClosed(f"the journal {self.path} is closed; open it again to go on")
             self._queue.append(entry)
 
-    def withdraw(self, entry: Entry) -> bool:
+    def withdraw(self, entry: PendingAppend) -> bool:
         """Take an entry out of the queue; False if it is in the hands of who commits, and may land or have landed."""
         with self._mutex:
             if entry in self._in_hand or entry not in self._queue:
@@ -65,13 +65,13 @@ class Committer:
             self._queue.remove(entry)
         return True
 
-    def _take(self) -> list[Entry]:
+    def _take(self) -> list[PendingAppend]:
         """Take the entries of the next transaction in hand.
 
         They stay in the queue until it is over. An interrupt may come before: then they are taken once more, and what
         of theirs has landed is looked for.
         """
-        batch: list[Entry] = []
+        batch: list[PendingAppend] = []
         count = 0
         self._let_go_of_finished()
         with self._mutex:
@@ -126,7 +126,7 @@ class Committer:
                 raise
             raise explained(error, self.path) from error
 
-    def commit_alone(self, entry: Entry, *, patient: bool = True) -> bool:
+    def commit_alone(self, entry: PendingAppend, *, patient: bool = True) -> bool:
         """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so.
 
         Who is not `patient`, in a loop for one, leaves it also where another program is at the file.
@@ -136,7 +136,7 @@ class Committer:
         self._announce()
         return True
 
-    def _commit_one(self, entry: Entry, patient: bool) -> bool:
+    def _commit_one(self, entry: PendingAppend, patient: bool) -> bool:
         if self._closed:
             return False
         self._commit([entry], patient=patient)
@@ -164,11 +164,11 @@ class Committer:
 
     def _under_both(self, work: Callable[[], T], *, wait: bool = False) -> T | None:
         """Work under both locks, and have its result; None if there is something in the way, unless it may `wait`."""
-        seat = self._seat
-        if seat.is_mine():  # the handler of a signal writes, in the midst of a commit
+        writer_mutex = self._writer_mutex
+        if writer_mutex.is_mine():  # the handler of a signal writes, in the midst of a commit
             return None
         try:
-            if not seat.take(wait):
+            if not writer_mutex.take(wait):
                 return None
             try:
                 return work() if (self.lock.acquire() if wait else self.lock.try_acquire()) else None
@@ -180,7 +180,7 @@ class Committer:
             return None
         finally:
             try:  # at once: an interrupt may come as soon as anything has been called
-                seat.leave()
+                writer_mutex.leave()
             except RuntimeError:
                 pass  # it was not taken
             else:
@@ -220,7 +220,7 @@ class Committer:
         self._let_go_of_finished()
         return bool(batch)
 
-    def _commit(self, batch: list[Entry], *, patient: bool = True) -> None:
+    def _commit(self, batch: list[PendingAppend], *, patient: bool = True) -> None:
         try:
             with self.inserter.engine:
                 self.inserter.insert_all(batch, patient)
@@ -247,7 +247,7 @@ class Committer:
 
     def has_work(self) -> bool:
         """Whether there is anything to finish; once the queue is closed, False is final."""
-        return self._seat.is_taken() or bool(self._queue) or self.inserter.is_connected
+        return self._writer_mutex.is_locked() or bool(self._queue) or self.inserter.is_connected
 
     def finish(self, patient: bool) -> None:
         """Commit what is left and close the connection, which checkpoints the file if it is the last one.
@@ -258,10 +258,10 @@ class Committer:
             pass
         with self.inserter.engine:
             self.inserter.disconnect()
-        self._ringer.ring()
+        self._notifier.notify()
 
     def _announce(self) -> None:
-        self._ringer.ring(*self.inserter.news)
+        self._notifier.notify(*self.inserter.news)
         if self.inserter.fell is not None and not self._told_of_fall:
             self._told_of_fall = True
             logger.warning("the journal %s: %s", self.path, self.inserter.fell)

@@ -17,9 +17,9 @@ from urllib.parse import quote
 import apsw
 
 from ..errors import JournalExists, JournalUnavailable, NotAJournal
-from ..limits import COPY_PAGES
 from ..verification import Report, Verification
 from .file import connect_reader, explained, is_journal
+from .limits import COPY_PAGES
 from .log import SqliteLog
 from .permission import check_path
 from .verifying import Reading, verify_file

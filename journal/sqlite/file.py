@@ -7,7 +7,7 @@ from typing import Final, Literal
 import apsw
 
 from ..errors import JournalError, JournalUnavailable, NotAJournal
-from ..limits import FOREIGN_LOCK_SECONDS_MAX, SQLITE_PAGE_BYTES
+from .limits import FOREIGN_LOCK_SECONDS_MAX, SQLITE_PAGE_BYTES
 
 Synchronous = Literal["full", "normal"]
 

@@ -19,9 +19,9 @@ import time
 from typing import Final
 
 from ..errors import JournalUnavailable
-from ..limits import FOREIGN_LOCK_SECONDS_MAX
 from .file_identity import SHARED_MEMORY
 from .foreign_access import unwatched
+from .limits import FOREIGN_LOCK_SECONDS_MAX
 
 # Where SQLite has its locks: its file format and `os_unix.c` fix them for good.
 _SHARED_FIRST: Final = 0x40000002

@@ -16,7 +16,7 @@ import time
 from typing import Final, NamedTuple
 
 from ..errors import JournalGone, JournalUnavailable
-from ..limits import FINE_TIMES_QUIET_SECONDS, NAMES_CHECK_SECONDS, QUIET_DIRECTORY_SECONDS
+from .limits import FINE_TIMES_QUIET_SECONDS, NAMES_CHECK_SECONDS, QUIET_DIRECTORY_SECONDS
 
 Inode = tuple[int, int]
 

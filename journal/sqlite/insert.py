@@ -13,16 +13,16 @@ import apsw
 from ..conditions import Conditions, conditions_of, conflicts
 from ..errors import AppendInDoubt, EventConflict, JournalDiverged
 from ..event import Draft, Event, place, record, time_in
-from ..limits import RENEWALS_MAX
 from ..timeline import Fall
 from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times
 from .checksum import CHECKSUM_BYTES, UNKNOWN, Stored, chained, is_whole, seed, state_behind
 from .conflicts import find_conflict
-from .entry import Entry
 from .file import Synchronous, begin
+from .limits import RENEWALS_MAX
 from .open_file import OpenFile
 from .pages import state_behind_removed
+from .pending_append import PendingAppend
 from .repeats import Identity, Landmarks, identities, search
 from .writer_connection import WriterConnection
 
@@ -144,13 +144,13 @@ class Inserter(WriterConnection):
 
     def insert_after_others(self, draft: Draft) -> Event:
         """Append one new draft, whoever has appended before; `apsw.BusyError` if the file is in use."""
-        entry = Entry((draft,), plain=True)
+        entry = PendingAppend((draft,), plain=True)
         if draft.seq:  # it was committed to a removed `-wal`
             entry.searched_to = self.landmarks.lowest_offset(draft.seq)
         self.insert_all([entry], patient=False)
         return entry.events[0]
 
-    def insert_all(self, batch: Sequence[Entry], patient: bool) -> None:
+    def insert_all(self, batch: Sequence[PendingAppend], patient: bool) -> None:
         """Append the entries in one transaction; without `patient`, `apsw.BusyError` if the file is in use."""
         for _ in range(RENEWALS_MAX):
             try:
@@ -163,7 +163,7 @@ class Inserter(WriterConnection):
                 entry.checked_to = 0  # what was checked stood in other files
         raise self._in_doubt("the files beside it are removed or replaced all the time")
 
-    def _insert_batch(self, batch: Sequence[Entry], patient: bool) -> bool:
+    def _insert_batch(self, batch: Sequence[PendingAppend], patient: bool) -> bool:
         """One transaction; False if it went to a removed `-wal`, so that its events are to be looked for."""
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
@@ -214,7 +214,7 @@ class Inserter(WriterConnection):
             cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(rows)), checksums))
         return last
 
-    def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> list[Event]:
+    def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend) -> list[Event]:
         """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
         writer, offset, now = self.writer, transaction.end, self._clock()
         if entry.is_new:
@@ -250,7 +250,7 @@ class Inserter(WriterConnection):
         return recorded
 
     def _conflict(
-        self, connection: apsw.Connection, transaction: _Transaction, entry: Entry
+        self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend
     ) -> EventConflict | JournalDiverged | None:
         """Why a conditional append is refused: an event in the log, or before it in this very transaction."""
         known = self._known(connection, transaction, entry)
@@ -265,7 +265,9 @@ class Inserter(WriterConnection):
             self.writer.forget(draft)  # it has not landed, and is a new one when it is handed in again
         return refusal
 
-    def _known(self, connection: apsw.Connection, transaction: _Transaction, entry: Entry) -> Mapping[Identity, Event]:
+    def _known(
+        self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend
+    ) -> Mapping[Identity, Event]:
         """What is in the log of an entry's drafts that were handed in before."""
         if not entry.known and not any(draft.seq for draft in entry.drafts):
             return entry.known

@@ -22,11 +22,9 @@ from urllib.parse import quote
 
 import apsw
 
-from .. import blocking
 from ..conditions import conditions_of
 from ..cursor import Cursor
 from ..damage import is_damaged
-from ..doorbell import Bell
 from ..errors import (
     AppendInDoubt,
     HistoryTruncated,
@@ -36,28 +34,24 @@ from ..errors import (
     JournalUnavailable,
 )
 from ..event import Draft, Event, check, check_all, time_in
-from ..limits import (
-    CLOCK_SKEW_SECONDS_MAX,
-    CONDITION_LOCKED_EVENTS,
-    FORK_SECONDS_MAX,
-    PAGE_EVENTS,
-    QUEUE_CHECK_SECONDS,
-    WRITE_LOCK_SECONDS_MAX,
-)
+from ..limits import CLOCK_SKEW_SECONDS_MAX, CONDITION_LOCKED_EVENTS, FORK_SECONDS_MAX, PAGE_EVENTS
 from ..log import INDEX_SUFFIX, Bounds, Page, Tail, check_batch, check_cursor, check_partitions
+from ..runtime import blocking
 from ..snapshots import SnapshotStore
 from ..timeline import Fall
 from ..verification import Report, Verification
 from ..writer import Writer
 from . import fork_and_exit, times
 from .commit import Committer
-from .company import Company
 from .conflicts import find_conflict
-from .entry import Entry
+from .connections import Connections
 from .file import Synchronous, check_readable, connect, create, damaged, explained, is_journal, is_ready
+from .group_commit import GroupCommit
 from .insert import Inserter
-from .opened import Opened
+from .limits import QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
+from .notifier import Listener
 from .pages import extract, note_state, page, whole_page
+from .pending_append import PendingAppend
 from .permission import check_path, connect_to_read, may_only_read
 from .placement import check_placement
 from .repeats import identities, search
@@ -102,14 +96,14 @@ class SqliteLog:
         self._synchronous: Synchronous = synchronous
         self._clock = clock
         self._writer = Writer(writer_id)
-        self._opened: Opened | None = None
-        self._forking: Opened | None = None
+        self._opened: Connections | None = None
+        self._forking: Connections | None = None
         self._unusable = False
         self._closed = False
         self._made = False  # by this log, as it was opened
         self.reads_only = False  # known once opened: whether this process may not write the file
         self._opening = threading.Lock()
-        self._company = Company()
+        self._group_commit = GroupCommit()
         self._damaged_offsets: set[int] = set()  # those that were logged
         fork_and_exit.look_after(self)
 
@@ -187,7 +181,7 @@ class SqliteLog:
             except apsw.Error as error:
                 raise explained(error, self.path) from error
 
-    def _state(self) -> Opened:
+    def _state(self) -> Connections:
         """What this process has open; after a fork, opened anew."""
         if self._opened is not None:
             return self._opened
@@ -201,7 +195,7 @@ class SqliteLog:
                 )
             if self._opened is None:
                 try:
-                    self._opened = Opened(
+                    self._opened = Connections(
                         self.path,
                         self._named,
                         self._synchronous,
@@ -213,7 +207,7 @@ class SqliteLog:
                     raise JournalUnavailable(f"the journal {self.path} cannot be opened: {error}") from error
             return self._opened
 
-    def _state_to_write(self) -> Opened:
+    def _state_to_write(self) -> Connections:
         """As `_state`; `JournalReadOnly` where this process may not write."""
         if self.reads_only:
             raise JournalReadOnly(
@@ -259,7 +253,7 @@ class SqliteLog:
             check_batch(sizes)
             if not sizes:
                 return []
-        entry = Entry(drafts, plain=plain)
+        entry = PendingAppend(drafts, plain=plain)
         if not plain:
             check_partitions(drafts, self.partitions)
             if any(draft.seq for draft in drafts):
@@ -268,7 +262,7 @@ class SqliteLog:
                 await self._check_before(state, entry)
         # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
         driven = blocking.is_driven()
-        alone = driven or not self._company.is_expected()
+        alone = driven or not self._group_commit.is_expected()
         if alone and plain and len(sizes) == 1:
             event = state.committer.append_at_once(drafts[0])
             if event is not None:
@@ -278,7 +272,7 @@ class SqliteLog:
         await self._commit(state, entry)
         return entry.outcome()
 
-    async def _commit(self, state: Opened, entry: Entry) -> None:
+    async def _commit(self, state: Connections, entry: PendingAppend) -> None:
         committer = state.committer
         committer.enqueue(entry)
         try:
@@ -287,7 +281,7 @@ class SqliteLog:
                 committer.combine(patient=blocking.is_driven())  # a loop has others to serve
             if await self._settled(committer, entry):
                 if not blocking.is_driven():
-                    self._company.came(entry.shared)
+                    self._group_commit.came(entry.shared)
                 return
             held = self._held(committer.lock)
         except BaseException:
@@ -301,7 +295,7 @@ class SqliteLog:
                 "whether it landed is unknown. Append the same drafts again: what landed is not doubled."
             )
 
-    async def _settled(self, committer: Committer, entry: Entry) -> bool:
+    async def _settled(self, committer: Committer, entry: PendingAppend) -> bool:
         """Wait for the end of an entry; say whether it came in time.
 
         Who was to pass the queue on may have been interrupted, so it is looked at now and then.
@@ -313,7 +307,7 @@ class SqliteLog:
             committer.combine(patient=False)
         return True
 
-    async def _search_before(self, state: Opened, entry: Entry) -> None:
+    async def _search_before(self, state: Connections, entry: PendingAppend) -> None:
         """Look for what was handed in before, without holding up the writers; the rest is looked at under the lock."""
         wanted = identities(entry.drafts)
         bounds = self._bounds(state)
@@ -326,7 +320,7 @@ class SqliteLog:
         await blocking.settled(looking)
         entry.known, entry.searched_to = looking.result(), end
 
-    async def _check_before(self, state: Opened, entry: Entry) -> None:
+    async def _check_before(self, state: Connections, entry: PendingAppend) -> None:
         """Check the conditions on all but the last events without holding up the writers; `EventConflict` if broken."""
         drafts = [draft for draft in entry.drafts if not draft.seq or (draft.writer, draft.seq) not in entry.known]
         conditions = conditions_of(drafts)
@@ -347,11 +341,11 @@ class SqliteLog:
             raise conditions.conflict(0, *found)
         entry.checked_to = end
 
-    def _rows(self, state: Opened, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
+    def _rows(self, state: Connections, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
         """What a short query finds, through a connection that nobody else uses meanwhile."""
         return self._reading(state, lambda connection: connection.execute(statement, bindings).fetchall())
 
-    def _reading(self, state: Opened, read: Callable[[apsw.Connection], T]) -> T:
+    def _reading(self, state: Connections, read: Callable[[apsw.Connection], T]) -> T:
         try:
             return state.readers.use(read)
         except apsw.Error as error:
@@ -403,7 +397,7 @@ class SqliteLog:
                 ", ".join(f"0:{offset}" for offset in sorted(offsets)),
             )
 
-    def _time_at(self, state: Opened, offset: int) -> float | None:
+    def _time_at(self, state: Connections, offset: int) -> float | None:
         """The time of the record at `offset`; None if there is none, or none that can be read."""
         positions, rows = self._reading(state, lambda connection: page(connection, offset, 1))
         return time_in(rows[0]) if positions == [offset + 1] else None
@@ -418,7 +412,7 @@ class SqliteLog:
         """See `Log.bounds`."""
         return self._bounds(self._state())
 
-    def _bounds(self, state: Opened) -> Bounds:
+    def _bounds(self, state: Connections) -> Bounds:
         low, high, kept = self._rows(state, _BOUNDS)[0]
         if low is None:
             return Bounds(Cursor({0: kept or 0}), Cursor({0: kept or 0}))
@@ -475,7 +469,7 @@ class SqliteLog:
         state = self._state_to_write()
         await self._exclusively(state, lambda patient: state.inserter.transact(write, patient=patient))
 
-    async def _exclusively(self, state: Opened, work: Callable[[bool], None]) -> None:
+    async def _exclusively(self, state: Connections, work: Callable[[bool], None]) -> None:
         try:
             if state.committer.exclusively(work):
                 return
@@ -495,13 +489,13 @@ class SqliteLog:
         if self._opened is not None:
             self._opened.file.check()
 
-    def hang_bell(self) -> Bell | None:
+    def open_listener(self) -> Listener | None:
         """A bell that rings after each commit to this file and when this log is closed."""
         state = self._state()
-        bell = Bell.hang(state.bell_directories)
-        if bell is not None:
-            state.bells.add(bell)
-        return bell
+        listener = Listener.hang(state.listener_directories)
+        if listener is not None:
+            state.listeners.add(listener)
+        return listener
 
     async def aclose(self) -> None:
         """See `Log.aclose`."""

@@ -17,10 +17,10 @@ from typing import Final, Protocol, TypeVar
 import apsw
 
 from ..errors import JournalError, JournalGone, JournalUnavailable
-from ..limits import FOREIGN_LOCK_SECONDS_MAX
 from . import foreign_access
 from .file_guard import FileGuard
 from .file_identity import SHARED_MEMORY, Companions, FileIdentity, Inode, inode_at
+from .limits import FOREIGN_LOCK_SECONDS_MAX
 from .permission import Stamp, stamp_of
 
 T = TypeVar("T")

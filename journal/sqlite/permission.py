@@ -15,8 +15,8 @@ from urllib.parse import quote
 import apsw
 
 from ..errors import NotAJournal
-from ..limits import FOREIGN_LOCK_SECONDS_MAX
 from .file_identity import SHARED_MEMORY, WAL
+from .limits import FOREIGN_LOCK_SECONDS_MAX
 
 _LOCK: Final = "-lock"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import JournalUnavailable
-from ..forking import tell_of_forks
+from ..runtime.forking import tell_of_forks
 
 # The system's own function: `fcntl.flock` raises an audit event, so Python code runs inside it wherever a program has
 # an audit hook, as a journal's file has (`foreign_access`). That costs more than the lock, and an interrupt there would

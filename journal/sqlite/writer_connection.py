@@ -15,10 +15,11 @@ from collections.abc import Callable
 
 import apsw
 
-from ..doorbell import FARTHEST
 from ..errors import AppendInDoubt, JournalGone, JournalUnavailable
-from ..limits import FILE_CHECK_SECONDS, RENEWALS_MAX, RESCUE_BYTES_MAX, WAL_MEASURED_ROWS, WAL_PAGES_MAX
+from ..limits import FILE_CHECK_SECONDS
 from .file import Synchronous, begin, connect, damaged, is_journal
+from .limits import RENEWALS_MAX, RESCUE_BYTES_MAX, WAL_MEASURED_ROWS, WAL_PAGES_MAX
+from .notifier import FARTHEST
 from .open_file import OpenFile, Outdated
 from .rescue import Row, last_rows, write_missing
 

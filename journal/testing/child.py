@@ -7,7 +7,7 @@ import sys
 
 from ..errors import EventConflict
 from ..event import decode, draft
-from ..synchronous import Journal
+from ..journal import Journal
 
 
 def append(url: str, name: str, count: int, batch: int) -> None:

@@ -15,7 +15,7 @@ import aiokafka
 import apsw
 import journeyman as jm
 import pytest
-from waiting import wait_until
+from support.waiting import wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

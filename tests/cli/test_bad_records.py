@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import journeyman as jm
 import pytest
-from poison import records
-from waiting import wait_until
+from support.malformed import records
+from support.waiting import wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]

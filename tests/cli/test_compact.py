@@ -11,7 +11,7 @@ import journeyman as jm
 import msgspec
 import pytest
 from journeyman.journal.event import Draft
-from journeyman.workers.inspection.wording import when
+from journeyman.tasks.inspection.wording import when
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]

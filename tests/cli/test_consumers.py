@@ -12,7 +12,7 @@ from typing import Any
 
 import journeyman as jm
 import pytest
-from waiting import wait_until
+from support.waiting import wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]

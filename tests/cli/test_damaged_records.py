@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 from journeyman.journal import Journal
-from journeyman.workers.index.index import task_index
+from journeyman.tasks.index.index import task_index
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]

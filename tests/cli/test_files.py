@@ -11,7 +11,7 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from waiting import wait_until
+from support.waiting import wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 import journeyman as jm
 import pytest
-from waiting import insist, wait_until
+from support.waiting import insist, wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]

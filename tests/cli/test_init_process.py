@@ -10,7 +10,7 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from waiting import wait_until
+from support.waiting import wait_until
 
 TASKS = """
 import subprocess, time

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from journeyman.cli.failures import BadInput
-from journeyman.cli.moments import parse_moment
-from journeyman.cli.screen import printable, span, when
+from journeyman.cli.shared.failures import BadInput
+from journeyman.cli.shared.moments import parse_moment
+from journeyman.cli.shared.screen import printable, span, when
 
 NOW = 1_795_305_600.0
 

@@ -2,7 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from journeyman.cli.table import fitted
+from journeyman.cli.shared.table import fitted
 
 GAP = 2
 

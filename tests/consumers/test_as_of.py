@@ -7,21 +7,21 @@ from typing import Any
 
 import journeyman as jm
 import pytest
-from counting import Counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.consumers.views.as_of import as_of, cursor_at
 from journeyman.consumers.views.replica import Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.consumers.views.view import View
-from journeyman.journal import blocking
 from journeyman.journal.event import Event, decode, draft
 from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.journal.runtime import blocking
 from journeyman.journal.testing import ManualClock
-from journeyman.workers import TaskView
-from journeyman.workers.rules import names
-from ledger import picture
+from journeyman.tasks import TaskView
+from journeyman.tasks.state import names
+from support.counting import Counting
+from support.ledger import picture
 
 START = 1_800_000_000.0
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import (
     AsyncJournalConsumer,
     AsyncJournalConsumerBase,
@@ -17,6 +16,7 @@ from journeyman.consumers import (
     SqliteCheckpoint,
 )
 from journeyman.journal import AsyncJournal, Journal, JournalClosed
+from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0
 Body = Callable[[AsyncJournal], Awaitable[None]]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import OnKafka, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import AsyncJournalConsumer, JournalConsumer
 from journeyman.journal import AsyncJournal, Journal
-from waiting import reached
+from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
+from support.waiting import reached
 
 PATIENCE = 30.0
 Body = Callable[[AsyncJournal], Awaitable[None]]

@@ -6,17 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import OnKafka, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import CheckpointMoved, JournalConsumer
-from journeyman.consumers.checkpoints.operations import (
-    checkpoint_statuses,
-    find_checkpoint,
-    move_checkpoint,
-    plan_move,
-)
+from journeyman.consumers.checkpoints.operations import checkpoint_statuses, find_checkpoint, move_checkpoint, plan_move
 from journeyman.consumers.checkpoints.records import Saved, standing
-from journeyman.consumers.files.carrying import carry
+from journeyman.consumers.checkpoints.retention import carry
 from journeyman.journal import Cursor, HistoryTruncated, Journal, Position
+from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0
 

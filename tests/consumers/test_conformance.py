@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
 from journeyman.journal import Journal, JournalClosed
+from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0  # seconds; a test that waits so long has failed
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
+from journeyman.consumers.limits import CONSUMER_EVENTS_MAX
 from journeyman.journal import Draft, Event, HistoryTruncated, InvalidEvent, Journal, UnreadableRecord
-from journeyman.journal.limits import CONSUMER_EVENTS_MAX, PAGE_EVENTS
+from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 
 PATIENCE = 30.0

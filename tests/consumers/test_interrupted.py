@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alarm import Alarm, begun_or_not
 from journeyman.consumers import JournalConsumer, JournalEventBase, Replica, View
 from journeyman.journal import Journal, UnreadableRecord
 from journeyman.journal.event import Event
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from support.alarm import Alarm, begun_or_not
 
 pytestmark = begun_or_not
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from journeyman.consumers import JournalConsumer
 from journeyman.consumers.checkpoints.operations import find_checkpoint, move_checkpoint, plan_move
-from journeyman.consumers.files.carrying import carry
+from journeyman.consumers.checkpoints.retention import carry
 from journeyman.journal import Draft, HistoryTruncated, Journal
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, _Partition
 

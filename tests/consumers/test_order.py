@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.consumers import JournalConsumer
 from journeyman.consumers.engine import stream
-from journeyman.journal import Cursor, Draft, Journal, blocking
+from journeyman.journal import Cursor, Draft, Journal
 from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.journal.runtime import blocking
 from journeyman.journal.testing import ManualClock
 
 PARTITIONS = 4

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import OnKafka, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import AsyncJournalConsumerBase, JournalConsumer, JournalConsumerBase, JournalEventBase
 from journeyman.journal import AsyncJournal, InvalidEvent, Journal
+from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0
 

@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import OnKafka, OnMemoryPartitions, OnSqlite
 from journeyman.consumers import AsyncJournalConsumer, JournalConsumer, JournalEventBase, SqliteCheckpoint
 from journeyman.consumers.checkpoints.operations import chosen, drop, parked_events, replay
 from journeyman.consumers.checkpoints.records import Parked
-from journeyman.consumers.files.carrying import carry
+from journeyman.consumers.checkpoints.retention import carry
+from journeyman.consumers.limits import PARK_ATTEMPTS_DEFAULT, PARKED_EVENT_BYTES_MAX, PARKED_TEXT_CHARS_MAX
 from journeyman.journal import AsyncJournal, Draft, Journal
-from journeyman.journal.limits import (
-    CONTEXT_DEPTH_MAX,
-    PARK_ATTEMPTS_DEFAULT,
-    PARKED_EVENT_BYTES_MAX,
-    PARKED_TEXT_CHARS_MAX,
-)
-from waiting import reached, wait_until
+from journeyman.journal.limits import CONTEXT_DEPTH_MAX
+from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
+from support.waiting import reached, wait_until
 
 PATIENCE = 30.0
 

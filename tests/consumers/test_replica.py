@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from floor import RepeatingLog, in_loop
 from journeyman.consumers.views.replica import Replica
 from journeyman.consumers.views.view import View
 from journeyman.journal import AsyncJournal, Journal
@@ -18,7 +17,8 @@ from journeyman.journal.errors import JournalUnavailable
 from journeyman.journal.event import Event
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing.faults import Fault, FaultyLog
-from waiting import reached, wait_until
+from support.shop import RepeatingLog, in_loop
+from support.waiting import reached, wait_until
 
 
 class Names(View):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from counting import Counting
 from journeyman.consumers.views.replica import Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.consumers.views.view import View
 from journeyman.journal.snapshots import seal
-from waiting import reached, wait_until
+from support.counting import Counting
+from support.waiting import reached, wait_until
 
 EVERY = 40
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
-from journeyman.workers import State, TaskView
-from journeyman.workers.rules import ended, fold, names, saved, view
-from ledger import Ledger, picture
+from journeyman.tasks import State, TaskView
+from journeyman.tasks.state import ended, fold, names, view, view_snapshot
+from support.ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(5)]
 WORKERS = [f"worker-{number}" for number in range(3)]
@@ -151,8 +151,8 @@ def test_what_is_no_state_changes_nothing() -> None:
         b"",
         b"nonsense",
         seen.snapshot()[:-1],
-        msgspec.msgpack.encode([saved._FOLD, [], *[[[]] * 7] * 2, [], [{"claims": ["x"]}], {}, None]),
-        msgspec.msgpack.encode([saved._FOLD + 1, [], *[[[]] * 7] * 2, [], [], {}, None]),
+        msgspec.msgpack.encode([view_snapshot._FOLD, [], *[[[]] * 7] * 2, [], [{"claims": ["x"]}], {}, None]),
+        msgspec.msgpack.encode([view_snapshot._FOLD + 1, [], *[[[]] * 7] * 2, [], [], {}, None]),
     ):
         with pytest.raises((msgspec.MsgspecError, KeyError, ValueError)):
             seen.restore(state)

@@ -7,7 +7,7 @@ import pytest
 from journeyman.demo.fold import DemoView
 from journeyman.demo.verdict import disagreements
 from journeyman.journal.event import encode_context
-from journeyman.workers.rules import names
+from journeyman.tasks.state import names
 from msgspec import Raw
 
 PATHS = {"task-1": "abc.py", "task-2": "ast.py"}

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from journeyman.deploy.kafka import Broker, KafkaCluster, KafkaClusterError
 from journeyman.deploy.kafka.ports import free_nodes, is_free
-from waiting import alive
+from support.waiting import alive
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.usefixtures("kafka_can_run")]
 

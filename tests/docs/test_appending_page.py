@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeyman.journal.limits import CONDITION_EVENTS_MAX, CONDITION_LOCKED_EVENTS
+from journeyman.journal.kafka.limits import CONDITION_EVENTS_MAX
+from journeyman.journal.limits import CONDITION_LOCKED_EVENTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "appending.md").read_text()
 

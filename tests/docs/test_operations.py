@@ -16,7 +16,7 @@ from pathlib import Path
 import journeyman as jm
 import pytest
 from journeyman.journal.verification import Kind
-from waiting import wait_until
+from support.waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 TASKS = """

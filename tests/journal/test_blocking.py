@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alarm import Alarm, begun_or_not
-from journeyman.journal import blocking
-from waiting import wait_until
+from journeyman.journal.runtime import blocking
+from support.alarm import Alarm, begun_or_not
+from support.waiting import wait_until
 
 Future = concurrent.futures.Future
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from journeyman.journal.depth import is_deeper, on_empty_stack, place_of_depth
 from journeyman.journal.event import Draft, decode, encode_context
 from journeyman.journal.limits import CONTEXT_DEPTH_MAX, RECORD_DEPTH_MAX
-from journeyman.workers.crew.pipeline import UnserialisableResult, _encode_result
+from journeyman.workers.executors.pipeline import UnserialisableResult, _encode_result
 
 _TEXTS = st.text('"\\[]{}:,aé', max_size=6)
 _VALUES = st.recursive(

@@ -135,12 +135,14 @@ class Measured:
     value: float
 
 
-class Level(Enum):
+class PriorityLevel(Enum):
     NONE = math.nan
 
 
 @pytest.mark.parametrize(
-    "value", [math.nan, [math.inf], {"a": {"b": (-math.inf,)}}, Measured(math.nan), [None, Level.NONE]], ids=repr
+    "value",
+    [math.nan, [math.inf], {"a": {"b": (-math.inf,)}}, Measured(math.nan), [None, PriorityLevel.NONE]],
+    ids=repr,
 )
 def test_numbers_that_json_does_not_have_are_refused_and_not_turned_into_nothing(value: Any) -> None:
     with pytest.raises(InvalidEvent, match=r"context of .a\.b. cannot be written as JSON: it has NaN or an infinite"):

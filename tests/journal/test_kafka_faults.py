@@ -17,7 +17,7 @@ from journeyman.journal.kafka import client as kafka_client
 from journeyman.journal.kafka import log as kafka
 from journeyman.journal.kafka import lookup as kafka_lookup
 from journeyman.journal.kafka import tail as kafka_tail
-from waiting import reached
+from support.waiting import reached
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -9,15 +9,16 @@ import uuid
 import aiokafka
 import journeyman as jm
 import pytest
-from floor import named
 from journeyman.consumers.views.as_of import as_of
 from journeyman.journal import AsyncJournal, log_from_url
 from journeyman.journal.event import draft
 from journeyman.journal.kafka.log import KafkaLog
-from journeyman.workers import Foreman, Settings, State, TaskView
-from journeyman.workers.submitting import submission
-from poison import records
-from waiting import reached
+from journeyman.tasks import State, TaskView
+from journeyman.tasks.submitting import submission
+from journeyman.workers import Settings, WorkerLoop
+from support.malformed import records
+from support.shop import named
+from support.waiting import reached
 
 pytestmark = pytest.mark.kafka
 
@@ -60,18 +61,18 @@ def test_readers_and_workers_pass_over_bad_records_of_a_topic(kafka_bootstrap: s
             message = task.generate(submit=False)
             await journal.append_drafts([submission(message)])
             async with AsyncJournal(url) as own:
-                foreman = Foreman(own, {"work": task}, Settings(threads=2))
-                running = asyncio.ensure_future(foreman.run())
-                await reached(lambda: running.done() or succeeded(foreman, message), "the task to succeed", 60.0)
+                worker_loop = WorkerLoop(own, {"work": task}, Settings(threads=2))
+                running = asyncio.ensure_future(worker_loop.run())
+                await reached(lambda: running.done() or succeeded(worker_loop, message), "the task to succeed", 60.0)
                 assert not running.done()
-                foreman.stop()
+                worker_loop.stop()
                 await asyncio.wait_for(running, 30)
 
     asyncio.run(test())
 
 
-def succeeded(foreman: Foreman, message: jm.Message) -> bool:
-    return any(foreman.view.state_of(partition, message.uuid) is State.SUCCEEDED for partition in range(2))
+def succeeded(worker_loop: WorkerLoop, message: jm.Message) -> bool:
+    return any(worker_loop.view.state_of(partition, message.uuid) is State.SUCCEEDED for partition in range(2))
 
 
 def test_clock_that_differs_from_the_brokers_is_warned_of(

@@ -6,8 +6,8 @@ from collections import deque
 import pytest
 from aiokafka.conn import CloseReason
 from journeyman.journal.kafka import stall
+from journeyman.journal.kafka.limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
 from journeyman.journal.kafka.stall import LOOK_SECONDS, StallWatch, connect_soon
-from journeyman.journal.limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
 
 LOOKS = int(KAFKA_STALL_SECONDS_MAX / LOOK_SECONDS)
 

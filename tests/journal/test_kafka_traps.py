@@ -34,15 +34,15 @@ from journeyman.journal import (
     log_from_url,
 )
 from journeyman.journal.event import decode, decode_all
+from journeyman.journal.kafka import append_history as kafka_memory
 from journeyman.journal.kafka import client as kafka_client
 from journeyman.journal.kafka import log as kafka
-from journeyman.journal.kafka import memory as kafka_memory
 from journeyman.journal.kafka import producer as kafka_producer
 from journeyman.journal.kafka import topic as kafka_topic
+from journeyman.journal.kafka.limits import TOPIC_MESSAGE_BYTES_MIN
 from journeyman.journal.kafka.log import KafkaLog
 from journeyman.journal.kafka.repeats import RepeatFilter
 from journeyman.journal.kafka.topic import wanted_settings
-from journeyman.journal.limits import TOPIC_MESSAGE_BYTES_MIN
 
 pytestmark = pytest.mark.kafka
 
@@ -97,11 +97,11 @@ async def limited(bootstrap: str, topic: str, message_bytes: int | None) -> None
     await set_topic(bootstrap, topic, {"max.message.bytes": str(message_bytes)} if message_bytes else {})
     probe = b'{"timestamp": 1.0, "name": "probe.sent", "context": {"filling": "%b"}}' % (b"x" * 150_000)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while await is_taken(bootstrap, topic, probe) is (message_bytes is not None):
+        while await is_locked(bootstrap, topic, probe) is (message_bytes is not None):
             pass  # each turn waits for the broker's answer
 
 
-async def is_taken(bootstrap: str, topic: str, value: bytes) -> bool:
+async def is_locked(bootstrap: str, topic: str, value: bytes) -> bool:
     try:
         await produce(bootstrap, topic, [value])
     except aiokafka.errors.MessageSizeTooLargeError:

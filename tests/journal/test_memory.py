@@ -3,8 +3,8 @@
 import asyncio
 import uuid
 
-from journeyman.journal import blocking
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.journal.runtime import blocking
 from journeyman.journal.testing.conformance import LogConformance
 
 

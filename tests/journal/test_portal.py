@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from journeyman.journal import JournalClosed
-from journeyman.journal.portal import Portal
-from waiting import wait_until
+from journeyman.journal.runtime.portal import Portal
+from support.waiting import wait_until
 
 TURNS = 1_000
 

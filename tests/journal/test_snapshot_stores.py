@@ -10,9 +10,9 @@ from typing import Any
 
 import apsw
 import pytest
-from journeyman.journal import blocking
 from journeyman.journal.cursor import Cursor
 from journeyman.journal.log import Log
+from journeyman.journal.runtime import blocking
 from journeyman.journal.snapshots import SnapshotLabel, fitting, load, prune, seal, unseal
 from journeyman.journal.url import log_from_url
 

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from journeyman.journal import blocking
+from journeyman.journal.runtime import blocking
 from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
 
 _numbers = itertools.count()

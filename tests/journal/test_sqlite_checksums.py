@@ -12,15 +12,16 @@ import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.journal import Cursor, DamagedRecord, Journal, blocking
+from journeyman.journal import Cursor, DamagedRecord, Journal
 from journeyman.journal.damage import is_damaged
 from journeyman.journal.event import decode
 from journeyman.journal.limits import PAGE_EVENTS
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite import pages
 from journeyman.journal.sqlite.checksum import Stored, chained, is_whole, judged
 from journeyman.journal.sqlite.file import SCHEMA_VERSION
 from journeyman.journal.sqlite.log import SqliteLog
-from old_journal import VERSION_1_EVENTS, append_as_version_1, write_version_1
+from support.old_journal import VERSION_1_EVENTS, append_as_version_1, write_version_1
 
 READ_AT_ONCE = 10
 

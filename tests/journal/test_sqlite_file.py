@@ -18,13 +18,13 @@ from journeyman.journal import (
     JournalNotFound,
     JournalUnavailable,
     NotAJournal,
-    blocking,
     draft,
 )
-from journeyman.journal.limits import SQLITE_PAGE_BYTES
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from journeyman.journal.sqlite.limits import SQLITE_PAGE_BYTES
 from journeyman.journal.sqlite.log import SqliteLog
-from waiting import wait_until
+from support.waiting import wait_until
 
 
 def opened(path: Path) -> None:

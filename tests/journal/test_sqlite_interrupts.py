@@ -11,16 +11,17 @@ from typing import Any
 
 import apsw
 import pytest
-from alarm import Alarm, begun_or_not
-from journeyman.journal import Draft, Event, Journal, blocking, draft
+from journeyman.journal import Draft, Event, Journal, draft
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite import insert, write_lock
-from journeyman.journal.sqlite.entry import Entry
 from journeyman.journal.sqlite.insert import Inserter
 from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.pending_append import PendingAppend
 from journeyman.journal.sqlite.repeats import Landmarks
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.writer import Writer
-from waiting import wait_until
+from support.alarm import Alarm, begun_or_not
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def test_what_a_handler_raises_in_who_commits_for_others_too_is_told_to_nobody_e
 ) -> None:
     assert log._opened is not None
     committer, insert_all = log._opened.committer, Inserter.insert_all
-    entries = [Entry((draft("thing.made"),), plain=True) for _ in range(others)]
+    entries = [PendingAppend((draft("thing.made"),), plain=True) for _ in range(others)]
     for entry in entries:
         committer.enqueue(entry)
 
@@ -263,7 +264,7 @@ def test_a_clock_that_fails_is_told_to_each_whose_append_needs_it(path: str) -> 
     log = SqliteLog(path, clock=clock)
     blocking.run(log.open())
     assert log._opened is not None
-    left = Entry((draft("thing.made"),), plain=True)
+    left = PendingAppend((draft("thing.made"),), plain=True)
     log._opened.committer.enqueue(left)
     with pytest.raises(LookupError, match="no time"):
         append(log)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journeyman.journal import Journal, JournalGone, UnsafeAccess, blocking
+from journeyman.journal import Journal, JournalGone, UnsafeAccess
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite.file_identity import FileIdentity
 from journeyman.journal.sqlite.foreign_access import unwatched
 from journeyman.journal.sqlite.log import SqliteLog
-from waiting import wait_until
+from support.waiting import wait_until
 
 needs_description_locks = pytest.mark.skipif(
     not hasattr(fcntl, "F_OFD_SETLK"), reason="this system has no locks of open file descriptions"

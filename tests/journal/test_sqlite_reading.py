@@ -5,8 +5,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journeyman.journal import Cursor, HistoryTruncated, Journal, JournalError, blocking, draft
+from journeyman.journal import Cursor, HistoryTruncated, Journal, JournalError, draft
 from journeyman.journal.limits import BATCH_EVENTS_MAX
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.repeats import Landmarks, search
 from journeyman.journal.testing import ManualClock
@@ -34,7 +35,7 @@ def test_retention_removes_in_steps_and_other_writers_see_it(path: str) -> None:
 
 def test_a_tail_that_waits_is_told_of_retention(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Emptied behind its back, the log has no row that would tell; the slow look asks for the end."""
-    monkeypatch.setattr("journeyman.journal.sqlite.tail.DOORBELL_POLL_SECONDS", 0.01)
+    monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.01)
 
     async def test() -> None:
         log, other = SqliteLog(path), SqliteLog(path)
@@ -44,7 +45,7 @@ def test_a_tail_that_waits_is_told_of_retention(path: str, monkeypatch: pytest.M
         assert await tail.page(timeout=0.0) is None
         waiting = asyncio.ensure_future(tail.page())
         await asyncio.sleep(0)
-        monkeypatch.setattr(other._opened.committer._ringer, "ring", lambda *_: None)  # type: ignore[union-attr]
+        monkeypatch.setattr(other._opened.committer._notifier, "ring", lambda *_: None)  # type: ignore[union-attr]
         await other.append([draft("thing.made")])
         await other.trim({0: 1})
         with pytest.raises(HistoryTruncated) as caught:

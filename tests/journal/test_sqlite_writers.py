@@ -20,16 +20,16 @@ from journeyman.journal import (
     Journal,
     JournalClosed,
     JournalUnavailable,
-    blocking,
     draft,
 )
 from journeyman.journal.limits import CLOCK_STEP_SECONDS_MAX
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite.commit import Committer
 from journeyman.journal.sqlite.insert import Inserter
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.testing import ManualClock
-from waiting import reached, wait_until
+from support.waiting import reached, wait_until
 
 
 @pytest.fixture
@@ -142,13 +142,13 @@ def test_condition_at_the_end_of_the_log_goes_at_once(path: str, log: SqliteLog)
 def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, queue_lock: WriteLock) -> None:
     assert log.append_at_once(draft("thing.made")) is None, "another process commits"
     queue_lock.release()
-    assert committer(log)._seat.take(False)
+    assert committer(log)._writer_mutex.take(False)
     results: list[Event | None] = []
     (thread,) = in_threads(1, lambda _: results.append(log.append_at_once(draft("thing.made"))))
     thread.join()
     assert results == [None], "another thread commits"
     assert log.append_at_once(draft("thing.made")) is None, "this thread does, and was interrupted"
-    committer(log)._seat.leave()
+    committer(log)._writer_mutex.leave()
     assert SqliteLog(path).append_at_once(draft("thing.made")) is None, "it is not open"
     assert names(log) == []
 
@@ -365,10 +365,10 @@ def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
             append(log, draft(f"thing.n{number}"))
         errors.append(raised.value)
 
-    assert committer(log)._seat.take(False)  # as if a commit were under way
+    assert committer(log)._writer_mutex.take(False)  # as if a commit were under way
     threads = in_threads(4, work)
     wait_until(lambda: len(committer(log)._queue) == 4, "all have queued")
-    committer(log)._seat.leave()
+    committer(log)._writer_mutex.leave()
     committer(log).combine()
     for thread in threads:
         thread.join()
@@ -382,7 +382,7 @@ def test_an_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lo
         cancelled, kept = draft("cancelled.thing"), draft("kept.thing")
         tasks = [asyncio.ensure_future(log.append([each])) for each in (cancelled, kept)]
         await reached(lambda: len(committer(log)._queue) == 2, "both have queued")
-        await reached(committer(log)._seat.is_taken, "the helping thread waits for the lock")
+        await reached(committer(log)._writer_mutex.is_locked, "the helping thread waits for the lock")
         tasks[0].cancel()
         await asyncio.gather(tasks[0], return_exceptions=True)
         queue_lock.release()
@@ -409,7 +409,7 @@ def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: st
         lock = WriteLock(f"{path}-lock")
         assert lock.acquire()
         task = asyncio.ensure_future(log.append([handed_in]))
-        await reached(committer(log)._seat.is_taken, "the helping thread waits for the lock")
+        await reached(committer(log)._writer_mutex.is_locked, "the helping thread waits for the lock")
         lock.close()  # now it commits, and stands still at the clock
         await reached(inside.is_set, "the commit is under way")
         task.cancel()
@@ -447,7 +447,7 @@ def test_append_that_another_thread_is_committing_is_in_doubt_and_not_refused(
         with monkeypatch.context() as patch:
             patch.setattr(SqliteLog, "_settled", too_late)
             task = asyncio.ensure_future(log.append([handed_in]))
-            await reached(committer(log)._seat.is_taken, "the helping thread waits for the lock")
+            await reached(committer(log)._writer_mutex.is_locked, "the helping thread waits for the lock")
             lock.close()  # now that commits, and stands still at the clock
             with pytest.raises(AppendInDoubt, match="has not finished a commit"):
                 await task
@@ -604,14 +604,14 @@ def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: 
         inserter(log)._clock = time.time
         raise KeyboardInterrupt
 
-    assert committer(log)._seat.take(False)  # as if a commit were under way
+    assert committer(log)._writer_mutex.take(False)  # as if a commit were under way
     others = in_threads(3, lambda number: append(log, draft(f"other.n{number}")))
     wait_until(lambda: len(committer(log)._queue) == 3, "the others have queued")
     if landed:
         connection.set_wal_hook(interrupt)  # called when the commit is in the log already
     else:
         inserter(log)._clock = interrupt  # read inside the transaction
-    committer(log)._seat.leave()
+    committer(log)._writer_mutex.leave()
     with pytest.raises(KeyboardInterrupt):
         append(log, interrupted)
     for thread in others:

@@ -14,12 +14,12 @@ from journeyman.journal import (
     Journal,
     JournalUnavailable,
     Log,
-    blocking,
     draft,
     log_from_url,
 )
 from journeyman.journal.log import Tail
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.journal.runtime import blocking
 from journeyman.journal.testing import FaultyLog, ManualClock
 from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
 from journeyman.journal.testing.faults import Fault

@@ -14,15 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from journeyman.consumers.views.as_of import as_of
 from journeyman.consumers.views.view import View
-from journeyman.journal import blocking
 from journeyman.journal.event import Draft, Event, draft
 from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.testing import ManualClock
 from journeyman.journal.timeline import Fall, Run, runs_between, split
 from journeyman.journal.writer import Writer
-from journeyman.workers.retention import plan
+from journeyman.tasks.retention import plan
 
 NOW = 1_700_000_000.0
 DAY = 86_400.0

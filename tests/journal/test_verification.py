@@ -5,13 +5,15 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journeyman.journal import Cursor, Draft, Journal, blocking
-from journeyman.journal.limits import FINDINGS_MAX, PAGE_EVENTS, SQLITE_PAGE_BYTES
+from journeyman.journal import Cursor, Draft, Journal
+from journeyman.journal.limits import FINDINGS_MAX, PAGE_EVENTS
 from journeyman.journal.log import Log
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.journal.runtime import blocking
+from journeyman.journal.sqlite.limits import SQLITE_PAGE_BYTES
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.verification import Verification, verify
-from old_journal import VERSION_1_EVENTS, write_version_1
+from support.old_journal import VERSION_1_EVENTS, write_version_1
 
 EVENTS = PAGE_EVENTS + 20
 

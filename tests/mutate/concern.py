@@ -42,7 +42,7 @@ CONCERNS: Final = (
     Concern("workers/foreman/*.py", _LOOP, worlds=6),
     Concern("workers/crew/*.py", _CREW),
     Concern("journal/sqlite/*.py", _SQLITE),
-    Concern("journal/shared_tail.py", ("consumers/test_shared_tail.py", "journal/test_journal.py")),
+    Concern("journal/tails/shared_tail.py", ("consumers/test_shared_tail.py", "journal/test_journal.py")),
     Concern("consumers/*.py", _CONSUMERS),
     Concern("consumers/engine/*.py", _CONSUMERS),
 )

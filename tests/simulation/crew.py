@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from journeyman.workers.crew import Crew
-from journeyman.workers.crew.pipeline import Job, Outcome, unstarted
-from journeyman.workers.foreman.entries import Written, outcome_entry
-from journeyman.workers.rules import names
-from journeyman.workers.task import Task
+from journeyman.tasks.state import names
+from journeyman.tasks.task import Task
+from journeyman.workers.executors import Executor
+from journeyman.workers.executors.pipeline import Job, Outcome, unstarted
+from journeyman.workers.loop.drafts import Written, outcome_entry
 
 if TYPE_CHECKING:
     from .worker import SimulatedWorker
 
 
-class SimulatedCrew(Crew):
+class SimulatedCrew(Executor):
     """So many places in virtual time. Jobs that end are told to the referee."""
 
     def __init__(
@@ -26,11 +26,11 @@ class SimulatedCrew(Crew):
 
     @property
     def running(self) -> int:
-        """See `Crew`."""
+        """See `Executor`."""
         return len(self.runs)
 
     def long_running(self, begun_before: float) -> int:
-        """See `Crew`."""
+        """See `Executor`."""
         return sum(begun < begun_before for _, begun, _ in self.runs.values())
 
     def nudge(self) -> None:
@@ -89,5 +89,5 @@ class SimulatedCrew(Crew):
         """None of them has a timeout, and what was revoked runs on."""
 
     def close(self) -> None:
-        """See `Crew`."""
+        """See `Executor`."""
         self.closed = True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from journeyman.journal.event import Draft, Event, place, record
 from journeyman.journal.log import Page
 from journeyman.journal.memory.snapshots import MemorySnapshots
-from journeyman.workers.rules import names
+from journeyman.tasks.state import names
 
 if TYPE_CHECKING:
     from .world import World

@@ -5,12 +5,12 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, Final
 
-from journeyman.workers import Foreman
-from journeyman.workers.crew import pipeline
-from journeyman.workers.foreman import foreman
-from journeyman.workers.foreman.appending import Appending
-from journeyman.workers.foreman.reader import Reader
-from journeyman.workers.rules import decide
+from journeyman.workers import WorkerLoop
+from journeyman.workers.executors import pipeline
+from journeyman.workers.loop import loop
+from journeyman.workers.loop.appender import Appender
+from journeyman.workers.loop.reader import Reader
+from journeyman.workers.scheduling import decide
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 Plant = Callable[[MonkeyPatch], None]
@@ -32,9 +32,9 @@ def rewritten(owner: Any, name: str, old: str, new: str) -> Plant:
 
 
 def _late(patch: MonkeyPatch) -> None:
-    real = pipeline.Lease.renew
+    real = pipeline.SessionLease.renew
     late = lambda self, _begun, seconds: real(self, vars(pipeline)["time"].monotonic(), seconds)  # noqa: E731
-    patch.setattr(pipeline.Lease, "renew", late)
+    patch.setattr(pipeline.SessionLease, "renew", late)
 
 
 LOOP_MUTATIONS: Final[dict[str, Plant]] = {"a lease counts from the acknowledgement": _late}
@@ -42,18 +42,18 @@ _ENDED: Final = "await self._outcome_entries(time.monotonic())"
 _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
     ("a lane does not ask whether another has a suspect", decide, "decide", "has_suspect or not", "False and not"),
-    ("nobody looks after silent workers while idle", Foreman, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
-    ("what has ended as the drain ends is not written", Foreman, "_leave", _ENDED, "[]"),
-    ("idle sessions of other hosts are judged here", foreman, "departed", "if session.machine else", "or"),
+    ("nobody looks after silent workers while idle", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
+    ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
+    ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
     ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
     (
         "an outcome that was not written alone is lost",
-        Appending,
+        Appender,
         "still_to_write",
         "return written.entry",
         "return None",
     ),
-    ("a drain does not wait for what runs", Foreman, "_drained", "not busy or", "True or"),
+    ("a drain does not wait for what runs", WorkerLoop, "_drained", "not busy or", "True or"),
 )
 for _what, _owner, _name, _old, _new in _BUGS:
     LOOP_MUTATIONS[_what] = rewritten(_owner, _name, _old, _new)

@@ -5,16 +5,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from journeyman.workers import Foreman, State, TaskView
-from journeyman.workers.foreman import appending, foreman
-from journeyman.workers.rules import decide, failure_detector, fold, names, ready
-from journeyman.workers.rules.ended import EndedTasks
-from journeyman.workers.rules.failure_detector import FailureDetector
-from journeyman.workers.rules.level import Level
-from journeyman.workers.rules.ready import ReadyTasks
-from journeyman.workers.rules.selection import Selection
-from journeyman.workers.rules.state import SessionState
-from journeyman.workers.rules.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
+from journeyman.tasks import State, TaskView
+from journeyman.tasks.state import fold, names
+from journeyman.tasks.state.ended import EndedTasks
+from journeyman.tasks.state.selection import Selection
+from journeyman.tasks.state.state import SessionState
+from journeyman.tasks.state.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
+from journeyman.workers import WorkerLoop
+from journeyman.workers.loop import appender, loop
+from journeyman.workers.scheduling import decide, failure_detector, ready_queue
+from journeyman.workers.scheduling.failure_detector import FailureDetector
+from journeyman.workers.scheduling.priority_level import PriorityLevel
+from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 from . import worker
@@ -356,13 +358,13 @@ def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
 
 @mutation
 def a_refused_claim_is_forgotten(patch: MonkeyPatch) -> None:
-    rewritten(Foreman, "_start_accepted", "self._add_ready(task)", "pass")(patch)
+    rewritten(WorkerLoop, "_start_accepted", "self._add_ready(task)", "pass")(patch)
     _let_nobody_take_his_place(patch)
 
 
 @mutation
 def work_is_begun_however_old_the_lease(patch: MonkeyPatch) -> None:
-    patch.setattr(appending, "LEASE_START_FRACTION", 100.0)
+    patch.setattr(appender, "LEASE_START_FRACTION", 100.0)
 
 
 # -- what is ready ---------------------------------------------------------------------------------------------------
@@ -370,9 +372,9 @@ def work_is_begun_however_old_the_lease(patch: MonkeyPatch) -> None:
 
 @mutation
 def the_share_of_the_dead_is_left_to_them(patch: MonkeyPatch) -> None:
-    patch.setattr(ready, "STEAL_DELAY_SECONDS", math.inf)
-    patch.setattr(foreman, "STEAL_DELAY_SECONDS", math.inf)
-    patch.setattr(foreman, "STEAL_DELAY_SECONDS_MAX", math.inf)
+    patch.setattr(ready_queue, "STEAL_DELAY_SECONDS", math.inf)
+    patch.setattr(loop, "STEAL_DELAY_SECONDS", math.inf)
+    patch.setattr(loop, "STEAL_DELAY_SECONDS_MAX", math.inf)
 
 
 @mutation
@@ -402,7 +404,7 @@ def a_sweep_takes_the_ready_along(patch: MonkeyPatch) -> None:
 
 @mutation
 def the_last_priority_comes_first(patch: MonkeyPatch) -> None:
-    patch.setattr(ready, "insort", lambda order, key: (order.append(key), order.sort(reverse=True)))
+    patch.setattr(ready_queue, "insort", lambda order, key: (order.append(key), order.sort(reverse=True)))
 
 
 @mutation
@@ -451,7 +453,7 @@ def queues_are_matched_by_their_beginnings(patch: MonkeyPatch) -> None:
 
 @mutation
 def a_queue_is_forgotten_with_what_waits_in_it(patch: MonkeyPatch) -> None:
-    patch.setattr(Level, "empty", True)
+    patch.setattr(PriorityLevel, "empty", True)
 
 
 MUTATIONS.update(LOOP_MUTATIONS)

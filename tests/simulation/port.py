@@ -22,9 +22,9 @@ class LogPort:
     needs_loop = True
     url = reopening_url = "simulated://log"
 
-    def __init__(self, worker: "SimulatedWorker", *, rings: bool) -> None:
+    def __init__(self, worker: "SimulatedWorker", *, notices: bool) -> None:
         self.worker, self.world, self.log = worker, worker.world, worker.world.log
-        self.rings = rings
+        self.notices = notices
         self.blind_until = 0.0  # until when it learns of nothing
         self._seq = 0
         self.tails: list[SimulatedTail] = []
@@ -86,7 +86,7 @@ class LogPort:
 
     async def tail(self, cursor: Mapping[int, int]) -> "SimulatedTail":
         """See `Log`."""
-        tail = RingingTail(self, cursor) if self.rings else SimulatedTail(self, cursor)
+        tail = RingingTail(self, cursor) if self.notices else SimulatedTail(self, cursor)
         self.tails.append(tail)
         return tail
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-from journeyman.workers import State, TaskState, TaskView, Verdict
-from journeyman.workers.crew.pipeline import Job
-from journeyman.workers.rules.facts import Fact
+from journeyman.tasks import State, TaskState, TaskView, Verdict
+from journeyman.tasks.state.decoding import Fact
+from journeyman.workers.executors.pipeline import Job
 
 if TYPE_CHECKING:
     from .worker import SimulatedWorker

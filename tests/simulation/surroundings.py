@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from journeyman.consumers.views import snapshots
-from journeyman.workers.foreman import foreman, joining, lane, neighbours, reader, sessions
-from journeyman.workers.rules import ended, failure_detector, fold
+from journeyman.tasks.state import ended, fold
+from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, sessions
+from journeyman.workers.scheduling import failure_detector
 
 if TYPE_CHECKING:
     from .world import World
 
 # Leases up to so many seconds are lived through with the product's own periods.
 _LEASE_SECONDS: Final = 4.0
-_LOOP_MODULES: Final = ("journeyman.workers.foreman.", "journeyman.workers.crew.", "journeyman.consumers.views.")
+_LOOP_MODULES: Final = ("journeyman.workers.loop.", "journeyman.workers.executors.", "journeyman.consumers.views.")
 _SNAPSHOT_EVENTS: Final = 60
 
 
@@ -69,9 +70,9 @@ def surroundings_of(world: "World") -> Iterator[None]:
         _stretch_periods(patch, world)
         patch.setattr(ended, "ENDED_TASK_EVENTS", world.forgets_after)
         patch.setattr(fold, "DEAD_LETTERS_KEPT", world.letters_kept)
-        patch.setattr(foreman, "IndexKeeper", NoIndex)
-        patch.setattr(foreman, "return_large_blocks", lambda: None)
-        patch.setattr(foreman, "decide", _decides(world))
+        patch.setattr(loop, "IndexKeeper", NoIndex)
+        patch.setattr(loop, "return_large_blocks", lambda: None)
+        patch.setattr(loop, "decide", _decides(world))
         patch.setattr(logging.getLogger("journeyman.worker"), "disabled", True)
         yield
 
@@ -95,9 +96,9 @@ def _give_identity(patch: pytest.MonkeyPatch, world: "World") -> None:
 
     names = SimpleNamespace(gethostname=lambda: "the name of both hosts")
     patch.setattr(sessions, "new_id", _new_session(world))
-    patch.setattr(joining, "os", SimpleNamespace(getpid=lambda: world.running.pid))
-    patch.setattr(neighbours, "os", SimpleNamespace(kill=signal))
-    for module in (joining, neighbours):
+    patch.setattr(registration, "os", SimpleNamespace(getpid=lambda: world.running.pid))
+    patch.setattr(dead_processes, "os", SimpleNamespace(kill=signal))
+    for module in (registration, dead_processes):
         patch.setattr(module, "machine", lambda: world.running.host)
         patch.setattr(module, "socket", names)
 
@@ -119,14 +120,14 @@ def _new_session(world: "World") -> Any:
 def _stretch_periods(patch: pytest.MonkeyPatch, world: "World") -> None:
     longer = max(1.0, world.lease / _LEASE_SECONDS)
     for module, name in (
-        (foreman, "WATCH_INTERVAL_SECONDS"),
+        (loop, "WATCH_INTERVAL_SECONDS"),
         (failure_detector, "WATCH_INTERVAL_SECONDS"),
-        (reader, "DOORBELL_POLL_SECONDS"),
+        (reader, "NOTIFIER_POLL_SECONDS"),
         (lane, "CLAIM_AHEAD_SECONDS"),
         (lane, "CLAIM_IDLE_SECONDS_MAX"),
         (lane, "OUTCOME_LINGER_SECONDS"),
     ):
         patch.setattr(module, name, getattr(module, name) * longer)
-    patch.setattr(foreman, "NEIGHBOURS_SECONDS", 2 * world.lease)
+    patch.setattr(loop, "DEAD_PROCESSES_SECONDS", 2 * world.lease)
     patch.setattr(snapshots, "SNAPSHOT_BYTES_PER_EVENT", 1_000_000)
     patch.setattr(reader, "SnapshotKeeper", lambda log, view: snapshots.SnapshotKeeper(log, view, _SNAPSHOT_EVENTS))

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import JournalError
 from journeyman.journal.event import Draft
-from journeyman.workers import Foreman, Settings, TaskState, TaskView
-from journeyman.workers.crew import Crew
+from journeyman.tasks import TaskState, TaskView
+from journeyman.tasks.state import names
+from journeyman.tasks.state.selection import rank_in
+from journeyman.tasks.task import Task
+from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.errors import OutcomesUnwritten
-from journeyman.workers.rules import names
-from journeyman.workers.rules.decide import Claim, Command, Situation, decide
-from journeyman.workers.rules.failure_detector import FailureDetector
-from journeyman.workers.rules.ready import ReadyTasks
-from journeyman.workers.rules.selection import rank_in
-from journeyman.workers.task import Task
+from journeyman.workers.executors import Executor
+from journeyman.workers.scheduling.decide import Claim, Command, Situation, decide
+from journeyman.workers.scheduling.failure_detector import FailureDetector
+from journeyman.workers.scheduling.ready_queue import ReadyTasks
 
-from .crew import SimulatedCrew
+from .executor import SimulatedCrew
 from .port import LogPort
 from .process import ProcessLoop
 
@@ -30,17 +31,17 @@ EPOCH: Final = 1_800_000_000.0
 HOSTS: Final = 2
 
 
-class SimulatedForeman(Foreman):
+class SimulatedForeman(WorkerLoop):
     """The worker's loop with executors in virtual time."""
 
     def __init__(self, worker: "SimulatedWorker", settings: Settings) -> None:
         super().__init__(AsyncJournal(worker.port), worker.world.tasks, settings)
         self.simulated = worker
 
-    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
+    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
         return SimulatedCrew(self.settings.threads, tasks, self._wake_from_thread, self.simulated)
 
-    def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Crew:
+    def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
         return SimulatedCrew(self.settings.processes, tasks, self._wake, self.simulated)
 
 
@@ -52,15 +53,15 @@ class SimulatedWorker:
         self.selection = world.selection(number)
         self.host, self.pid = f"host{number % HOSTS}", 100 + number // HOSTS  # of two hosts, the numbers are the same
         self.loop = ProcessLoop(self, 1_000.0 * number)
-        self.port = LogPort(self, rings=world.bells.random() < world.ringing)
+        self.port = LogPort(self, notices=world.listeners.random() < world.ringing)
         self.sessions = 0
         self.clock_offset = 0.0
         self.awake_since = world.now
         self.gone = self.draining = False
         self.drained_at = 0.0
         world.running = self
-        self.foreman = SimulatedForeman(self, self._settings())
-        self.loop.create_task(self.foreman.run()).add_done_callback(self._ended)
+        self.worker_loop = SimulatedForeman(self, self._settings())
+        self.loop.create_task(self.worker_loop.run()).add_done_callback(self._ended)
 
     def _settings(self) -> Settings:
         chosen = self.selection
@@ -74,7 +75,7 @@ class SimulatedWorker:
             threads=PLACES,
             processes=PLACES,
             enforce_ms=60_000,
-            drain_seconds=min(604_800.0, self.world.bells.choice([0.0, 0.3, 0.3, 1_000.0]) * self.world.lease),
+            drain_seconds=min(604_800.0, self.world.listeners.choice([0.0, 0.3, 0.3, 1_000.0]) * self.world.lease),
         )
         self.world.referee.check(settings.selection == chosen, "a worker says something else than it does")
         return settings
@@ -111,16 +112,16 @@ class SimulatedWorker:
 
     def drain(self) -> None:
         """Be asked to end: as a task that runs ends, if one will and it can be arranged, since then much coincides."""
-        limit = self.foreman.settings.drain_seconds
-        ends = [end - self.loop.time() - limit for crew in self.crews() for _, _, end in crew.runs.values()]
+        limit = self.worker_loop.settings.drain_seconds
+        ends = [end - self.loop.time() - limit for executor in self.executors() for _, _, end in executor.runs.values()]
         coming = [seconds for seconds in ends if seconds > 0.0]
-        wait = min(coming) + self.world.bells.choice([-0.000_001, 0.0, 0.000_001]) if coming else 0.0
+        wait = min(coming) + self.world.listeners.choice([-0.000_001, 0.0, 0.000_001]) if coming else 0.0
         self.world.after(max(0.0, wait), lambda: self.loop.happen(self._stop))
 
     def _stop(self) -> None:
         if not self.gone:
-            self.draining, self.drained_at = True, self.world.now + self.foreman.settings.drain_seconds
-            self.foreman.stop()
+            self.draining, self.drained_at = True, self.world.now + self.worker_loop.settings.drain_seconds
+            self.worker_loop.stop()
 
     def crash(self) -> None:
         """End without a word; what is on its way to the log may still land."""
@@ -128,10 +129,10 @@ class SimulatedWorker:
         self.world.after(0.0, self.loop.end)
         self.world.after(self.world.random.uniform(0, 2 * self.world.lease), self.world.hire)
 
-    def crews(self) -> list[SimulatedCrew]:
+    def executors(self) -> list[SimulatedCrew]:
         """Those who run its tasks."""
-        crews = [lane.crew for lane in self.foreman._lanes.values()]
-        return [crew for crew in crews if isinstance(crew, SimulatedCrew)]
+        executors = [lane.executor for lane in self.worker_loop._lanes.values()]
+        return [executor for executor in executors if isinstance(executor, SimulatedCrew)]
 
     def failed(self, what: str) -> None:
         """Something is wrong with it."""
@@ -143,7 +144,7 @@ class SimulatedWorker:
         self.gone = self.loop.ended = True
         self.world.after(0.0, self.loop.end)
         error = run.exception()
-        if isinstance(error, OutcomesUnwritten) or (isinstance(error, JournalError) and not self.foreman._started):
+        if isinstance(error, OutcomesUnwritten) or (isinstance(error, JournalError) and not self.worker_loop._started):
             self.world.after(self.world.lease, self.world.hire)  # the journal is away: another begins later
         elif error is not None:
             self.failed(f"its loop ended by {error!r}")
@@ -155,7 +156,7 @@ class SimulatedWorker:
         """Whether it has read all that is in the log."""
         if not self.port.tails:
             return False  # it has not begun to read
-        read = self.foreman._reader.position
+        read = self.worker_loop._reader.position
         return all(read.get(place, 0) >= len(rows) for place, rows in enumerate(self.world.log.partitions))
 
     @property
@@ -168,11 +169,11 @@ class SimulatedWorker:
     def appends(self, drafts: Sequence[Draft]) -> None:
         """It is about to append these, perhaps once more."""
         if any(draft.name == names.LEFT and not draft.seq for draft in drafts):
-            left = sum(lane.crew.outcomes + len(lane._returned) for lane in self.foreman._lanes.values())
+            left = sum(lane.executor.outcomes + len(lane._returned) for lane in self.worker_loop._lanes.values())
             self.world.referee.check(
                 not left, f"it leaves and does not say what became of {left} tasks that have ended"
             )
-            early = self.drained_at - self.world.now > 0.000_5 and any(crew.runs for crew in self.crews())
+            early = self.drained_at - self.world.now > 0.000_5 and any(executor.runs for executor in self.executors())
             self.world.referee.check(not early, "it leaves before its time is over, and gives back what runs")
 
     def decides(

@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import orjson
 from journeyman.journal.event import Draft, Event
-from journeyman.journal.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
-from journeyman.workers import Broker, Message, Task, TaskView
-from journeyman.workers.rules import names
-from journeyman.workers.rules.facts import dead_letter_context
-from journeyman.workers.rules.selection import Selection
-from journeyman.workers.submitting import submission
+from journeyman.tasks import Broker, Message, Task, TaskView
+from journeyman.tasks.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
+from journeyman.tasks.state import names
+from journeyman.tasks.state.decoding import dead_letter_context
+from journeyman.tasks.state.selection import Selection
+from journeyman.tasks.submitting import submission
 
 from .log import SimulatedLog
 from .referee import Referee
@@ -63,10 +63,10 @@ class World:
         self.forgets_after = self.memory.choice([15, 40, 100]) if self.forgetful else ENDED_TASK_EVENTS
         self.letters_kept = self.memory.choice([1, 2]) if self.forgetful else DEAD_LETTERS_KEPT
         # And what came later: which logs have a bell, which outcomes are written alone, how the end of a drain falls.
-        self.bells = random.Random(f"what the workers of world {seed} hear")
-        self.ringing = self.bells.choice([0.0, 0.0, 0.5, 1.0])
-        self.alone_at_once = self.bells.random() < 0.5
-        self.tasks = _tasks(self.bells.random() < 0.5)
+        self.listeners = random.Random(f"what the workers of world {seed} hear")
+        self.ringing = self.listeners.choice([0.0, 0.0, 0.5, 1.0])
+        self.alone_at_once = self.listeners.random() < 0.5
+        self.tasks = _tasks(self.listeners.random() < 0.5)
         self.now = 0.0
         self.lease = self.random.choice(LEASES)
         self.selections = self._selections()
@@ -179,7 +179,7 @@ class World:
                 self.random.random() < 0.04,
             )
             message = Message(
-                task_name=self.bells.choice(sorted(self.tasks)),
+                task_name=self.listeners.choice(sorted(self.tasks)),
                 queue=self.taste.choice(["a", "ab", "b"]),
                 uuid=task,
                 priority=self.random.choice([0, 0, 1, 2]),
@@ -293,8 +293,8 @@ class World:
     def _slow_down(self) -> None:
         """For a while every append takes longer than a third of a lease, and some as long as most of one."""
         if self.now > self.log.slow_until:
-            self.log.slow_until = self.now + self.bells.uniform(0.5, 3.0) * self.lease
-            self.log.slow_seconds = (0.34 * self.lease, self.bells.choice([0.4, 0.6, 0.9]) * self.lease)
+            self.log.slow_until = self.now + self.listeners.uniform(0.5, 3.0) * self.lease
+            self.log.slow_seconds = (0.34 * self.lease, self.listeners.choice([0.4, 0.6, 0.9]) * self.lease)
 
     def _haunt(self) -> None:
         """Outcomes of claims that are long over come from somewhere."""
@@ -324,7 +324,7 @@ class World:
         expected = self._states(self.referee.view)
         for worker in self.workers:
             if worker.knows_tasks:
-                seen = self._states(worker.foreman.view)
+                seen = self._states(worker.worker_loop.view)
                 self.referee.check(seen == expected, f"worker {worker.number} sees another state than the referee")
 
     def _states(self, seen: TaskView) -> dict[str, str]:

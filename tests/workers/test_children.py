@@ -17,26 +17,28 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import crew_tasks
 import orjson
 import pytest
-from floor import in_loop
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal.event import record
-from journeyman.journal.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
-from journeyman.workers import Message, Task, ValidationError, collect_tasks
-from journeyman.workers.crew import Bounds, GroupCrew, ProcessCrew, child_process, children, groups
-from journeyman.workers.crew.children import ChildrenCrew
-from journeyman.workers.crew.elasticity import Member, growth, spare
-from journeyman.workers.crew.permits import Permits
-from journeyman.workers.crew.pipeline import Job, Lease, Outcome
-from journeyman.workers.rules import names
-from journeyman.workers.submitting import submission
-from states import claimed_task
-from waiting import alive, reached, wait_until
+from journeyman.tasks import Message, Task, ValidationError
+from journeyman.tasks.state import names
+from journeyman.tasks.submitting import submission
+from journeyman.workers import collect_tasks
+from journeyman.workers.executors import Bounds, ProcessExecutor, ThreadGroupExecutor
+from journeyman.workers.executors.children import pool, process, thread_groups
+from journeyman.workers.executors.children.permits import Permits
+from journeyman.workers.executors.children.pool import ChildPool
+from journeyman.workers.executors.children.sizing import Member, growth, spare
+from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
+from journeyman.workers.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
+from support.shop import in_loop
+from support.states import claimed_task
+from support.waiting import alive, reached, wait_until
+from task_modules import executor_tasks
 
-TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in vars(crew_tasks).values() if isinstance(task, Task)}
+TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in vars(executor_tasks).values() if isinstance(task, Task)}
 
 
 # -- when to grow and to shrink --------------------------------------------------------------------------------------
@@ -104,9 +106,9 @@ def test_a_crew_stays_within_its_bounds(waiting: int, members: list[Member], bou
 class Hand:
     """Gives jobs to a crew and collects outcomes, as a lane does."""
 
-    def __init__(self, path: Path, make: Callable[[Callable[[], None]], ChildrenCrew]) -> None:
+    def __init__(self, path: Path, make: Callable[[Callable[[], None]], ChildPool]) -> None:
         self.path = path
-        self.crew = make(lambda: None)
+        self.executor = make(lambda: None)
         self.outcomes: list[Outcome] = []
         self.given = 0
 
@@ -117,11 +119,11 @@ class Hand:
             kwargs: dict[str, Any] = {}
             kwargs |= {name: message_fields.pop(name) for name in ("how", "stay") if name in message_fields}
             message = Message(task_name=task, uuid=f"t{self.given}", args=[self.given], kwargs=kwargs, **message_fields)
-            lease = Lease("worker", 0)
+            lease = SessionLease("worker", 0)
             lease.renew(time.monotonic(), 1_000)
             state = claimed_task(message.uuid, self.given, 100 + self.given, name=task)
             jobs.append(Job(state, lease, state.claim, record(submission(message), 1.0)[1], 0))
-        self.crew.start(jobs)
+        self.executor.start(jobs)
 
     def let(self, name: str = "go") -> None:
         (self.path / name).touch()
@@ -135,8 +137,8 @@ class Hand:
         return [int(line.split()[2]) for line in lines if line.split()[0] == task]
 
     def look(self) -> list[Outcome]:
-        self.crew.enforce(time.monotonic())
-        self.outcomes += self.crew.collect()
+        self.executor.enforce(time.monotonic())
+        self.outcomes += self.executor.collect()
         return self.outcomes
 
     async def has(self, count: int, timeout: float = 20.0) -> list[Outcome]:
@@ -149,10 +151,10 @@ class Hand:
 
     @property
     def pids(self) -> list[int]:
-        return [child.process.pid for child in self.crew._children]
+        return [child.process.pid for child in self.executor._children]
 
     async def ready(self, count: int) -> None:
-        await reached(lambda: sum(child.ready for child in self.crew._children) == count, f"{count} children")
+        await reached(lambda: sum(child.ready for child in self.executor._children) == count, f"{count} children")
 
 
 def result(outcome: Outcome) -> Any:
@@ -166,65 +168,63 @@ def error(outcome: Outcome) -> str:
 
 
 @asynccontextmanager
-async def hand(path: Path, make: Callable[[Callable[[], None]], ChildrenCrew]) -> AsyncIterator[Hand]:
+async def hand(path: Path, make: Callable[[Callable[[], None]], ChildPool]) -> AsyncIterator[Hand]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("YARD", str(path))
         each = Hand(path, make)
         try:
             yield each
         finally:
-            each.crew.close()
-            assert not each.crew._children
+            each.executor.close()
+            assert not each.executor._children
 
 
-def grouped(
-    places: int, floor: int = 1, ceiling: int = 3, **options: Any
-) -> Callable[[Callable[[], None]], ChildrenCrew]:
-    return lambda wake: GroupCrew(Bounds(places, floor, ceiling), TASKS, wake, **options)
+def grouped(places: int, floor: int = 1, ceiling: int = 3, **options: Any) -> Callable[[Callable[[], None]], ChildPool]:
+    return lambda wake: ThreadGroupExecutor(Bounds(places, floor, ceiling), TASKS, wake, **options)
 
 
-def single(size: int, floor: int = 1) -> Callable[[Callable[[], None]], ChildrenCrew]:
-    return lambda wake: ProcessCrew(size, TASKS, wake, floor=floor)
+def single(size: int, floor: int = 1) -> Callable[[Callable[[], None]], ChildPool]:
+    return lambda wake: ProcessExecutor(size, TASKS, wake, floor=floor)
 
 
 @pytest.mark.parametrize("make", [grouped(4), single(2)], ids=["groups", "processes"])
 def test_every_job_has_one_outcome_and_runs_elsewhere(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
+        async with hand(tmp_path, make) as executor:
             for _ in range(10):
-                crew.give("where", 100)
-            outcomes = await crew.has(1_000)
+                executor.give("where", 100)
+            outcomes = await executor.has(1_000)
             assert len({outcome.job.state.id for outcome in outcomes}) == len(outcomes) == 1_000
             assert os.getpid() not in {result(outcome) for outcome in outcomes}
-            assert (crew.crew.running, crew.crew.waiting) == (0, 0)
-            assert crew.crew.job_seconds < 0.05
+            assert (executor.executor.running, executor.executor.waiting) == (0, 0)
+            assert executor.executor.job_seconds < 0.05
 
     run()
 
 
 def test_groups_grow_under_load_and_shrink_when_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "CHILD_IDLE_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(pool, "CHILD_IDLE_SECONDS_MAX", 0.3)
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, grouped(places=3)) as crew:
-            await crew.ready(1)
-            (first,) = crew.pids
-            crew.give("hold", 3)
-            assert await crew.started("hold", 3) == [first] * 3
-            assert crew.pids == [first], "one group is enough for what fits it"
-            crew.give("hold", 1)
-            await crew.started("hold", 4)
-            assert len(crew.pids) == 2
-            crew.give("hold", 20)
-            pids = await crew.started("hold", 9)
-            assert sorted(pids.count(pid) for pid in crew.pids) == [3, 3, 3]
-            assert crew.crew.waiting == 15, "the ceiling"
-            crew.let()
-            await crew.has(24)
-            await reached(lambda: len(crew.pids) == 1, "all but the floor to be let go")
-            assert not any(alive(pid) for pid in set(pids) - set(crew.pids))
+        async with hand(tmp_path, grouped(places=3)) as executor:
+            await executor.ready(1)
+            (first,) = executor.pids
+            executor.give("hold", 3)
+            assert await executor.started("hold", 3) == [first] * 3
+            assert executor.pids == [first], "one group is enough for what fits it"
+            executor.give("hold", 1)
+            await executor.started("hold", 4)
+            assert len(executor.pids) == 2
+            executor.give("hold", 20)
+            pids = await executor.started("hold", 9)
+            assert sorted(pids.count(pid) for pid in executor.pids) == [3, 3, 3]
+            assert executor.executor.waiting == 15, "the ceiling"
+            executor.let()
+            await executor.has(24)
+            await reached(lambda: len(executor.pids) == 1, "all but the floor to be let go")
+            assert not any(alive(pid) for pid in set(pids) - set(executor.pids))
 
     run()
 
@@ -232,19 +232,19 @@ def test_groups_grow_under_load_and_shrink_when_idle(tmp_path: Path, monkeypatch
 def test_the_tasks_of_a_killed_child_have_failed_and_those_it_had_not_begun_go_to_another(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, grouped(places=2, ceiling=1)) as crew:
-            await crew.ready(1)
-            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
-            crew.give("hold", 5)
-            first, second = await crew.started("hold", 2)
-            assert crew.crew.waiting == 0
+        async with hand(tmp_path, grouped(places=2, ceiling=1)) as executor:
+            await executor.ready(1)
+            executor.executor._job_seconds = 1e-4  # so that it is handed more than it can run
+            executor.give("hold", 5)
+            first, second = await executor.started("hold", 2)
+            assert executor.executor.waiting == 0
             os.kill(first, signal.SIGKILL)
-            outcomes = list(await crew.has(2))
+            outcomes = list(await executor.has(2))
             assert [error(outcome) for outcome in outcomes] == [
                 "task.retried ProcessDiedError the process died with SIGKILL"
             ] * 2
-            crew.let()
-            rest = (await crew.has(5))[2:]
+            executor.let()
+            rest = (await executor.has(5))[2:]
             assert {result(outcome) for outcome in rest}.isdisjoint({first, second})
             assert {outcome.job.state.id for outcome in outcomes} == {"t1", "t2"}
 
@@ -254,13 +254,13 @@ def test_the_tasks_of_a_killed_child_have_failed_and_those_it_had_not_begun_go_t
 def test_who_dies_with_its_process_has_failed_and_its_neighbour_too(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, grouped(places=2, ceiling=1)) as crew:
-            crew.give("die")
-            crew.give("hold")
-            await crew.started("hold", 1)
-            await crew.started("die", 1)
-            crew.let("die")
-            assert [error(outcome) for outcome in await crew.has(2)] == [
+        async with hand(tmp_path, grouped(places=2, ceiling=1)) as executor:
+            executor.give("die")
+            executor.give("hold")
+            await executor.started("hold", 1)
+            await executor.started("die", 1)
+            executor.let("die")
+            assert [error(outcome) for outcome in await executor.has(2)] == [
                 "task.retried ProcessDiedError the process died with exit code 7"
             ] * 2
 
@@ -271,13 +271,13 @@ def test_who_dies_with_its_process_has_failed_and_its_neighbour_too(tmp_path: Pa
 def test_a_task_that_becomes_another_program_is_killed_and_has_failed(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            crew.give("become", how="60")
-            (pid,) = await crew.started("become", 1)
-            assert error((await crew.has(1))[0]) == f"task.retried ProcessDiedError the process {children._WENT_ON}"
+        async with hand(tmp_path, make) as executor:
+            executor.give("become", how="60")
+            (pid,) = await executor.started("become", 1)
+            assert error((await executor.has(1))[0]) == f"task.retried ProcessDiedError the process {pool._WENT_ON}"
             assert not alive(pid)
-            crew.give("where")
-            assert result((await crew.has(2))[1]) != pid
+            executor.give("where")
+            assert result((await executor.has(2))[1]) != pid
 
     run()
 
@@ -285,9 +285,11 @@ def test_a_task_that_becomes_another_program_is_killed_and_has_failed(tmp_path: 
 def test_a_task_that_becomes_a_program_which_ends_has_failed_with_its_exit_code(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            crew.give("become", how="0")
-            assert error((await crew.has(1))[0]) == "task.retried ProcessDiedError the process died with exit code 0"
+        async with hand(tmp_path, single(1)) as executor:
+            executor.give("become", how="0")
+            assert (
+                error((await executor.has(1))[0]) == "task.retried ProcessDiedError the process died with exit code 0"
+            )
 
     run()
 
@@ -296,13 +298,13 @@ def test_a_task_that_becomes_a_program_which_ends_has_failed_with_its_exit_code(
 def test_a_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            await crew.ready(1)
-            before = crew.pids
-            crew.give("spin", timeout=200)
-            assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
-            crew.give("where")
-            assert (result((await crew.has(2))[1]) in before) is kept, "a thread is interrupted, a process killed"
+        async with hand(tmp_path, make) as executor:
+            await executor.ready(1)
+            before = executor.pids
+            executor.give("spin", timeout=200)
+            assert "task.retried TaskTimeoutError" in error((await executor.has(1))[0])
+            executor.give("where")
+            assert (result((await executor.has(2))[1]) in before) is kept, "a thread is interrupted, a process killed"
 
     run()
 
@@ -310,18 +312,18 @@ def test_a_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> N
 def test_a_call_in_c_is_given_up_and_ends_with_its_group(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, grouped(places=2, ceiling=2)) as crew:
-            crew.give("wait_in_c", timeout=100)
-            (stuck,) = await crew.started("wait_in_c", 1)
-            crew.give("hold")
-            await crew.started("hold", 1)
-            (given_up,) = await crew.has(1, 4 * ABANDON_SECONDS)
+        async with hand(tmp_path, grouped(places=2, ceiling=2)) as executor:
+            executor.give("wait_in_c", timeout=100)
+            (stuck,) = await executor.started("wait_in_c", 1)
+            executor.give("hold")
+            await executor.started("hold", 1)
+            (given_up,) = await executor.has(1, 4 * ABANDON_SECONDS)
             assert "its thread cannot be stopped" in error(given_up)
             assert alive(stuck), "the other thread of the group goes on"
-            crew.give("where")
-            assert result((await crew.has(2))[1]) != stuck, "and the group takes nothing new"
-            crew.let()
-            assert result((await crew.has(3))[2]) == stuck
+            executor.give("where")
+            assert result((await executor.has(2))[1]) != stuck, "and the group takes nothing new"
+            executor.let()
+            assert result((await executor.has(3))[2]) == stuck
             await reached(lambda: not alive(stuck), "the group to end, and the call with it")
 
     run()
@@ -330,17 +332,17 @@ def test_a_call_in_c_is_given_up_and_ends_with_its_group(tmp_path: Path) -> None
 def test_a_group_in_which_nothing_goes_on_is_killed_and_only_the_culprit_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "KILL_SECONDS", 1.0)
+    monkeypatch.setattr(thread_groups, "KILL_SECONDS", 1.0)
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, grouped(places=2, ceiling=1)) as crew:
-            crew.give("hog", timeout=1_000)
-            crew.give("spin")
-            (pid,) = await crew.started("hog", 1)
-            await crew.started("spin", 1)
-            crew.let()
-            outcomes = {outcome.job.state.name: outcome for outcome in await crew.has(2)}
+        async with hand(tmp_path, grouped(places=2, ceiling=1)) as executor:
+            executor.give("hog", timeout=1_000)
+            executor.give("spin")
+            (pid,) = await executor.started("hog", 1)
+            await executor.started("spin", 1)
+            executor.let()
+            outcomes = {outcome.job.state.name: outcome for outcome in await executor.has(2)}
             assert "task.retried TaskTimeoutError" in error(outcomes["hog"])
             assert outcomes["spin"].name == names.INTERRUPTED
             assert b"killed because of another task" in outcomes["spin"].detail
@@ -350,20 +352,20 @@ def test_a_group_in_which_nothing_goes_on_is_killed_and_only_the_culprit_has_fai
 
 
 def test_a_thread_that_is_not_to_be_given_up_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "KILL_SECONDS", 0.0)
+    monkeypatch.setattr(thread_groups, "KILL_SECONDS", 0.0)
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, grouped(places=2, ceiling=1, abandon=False)) as crew:
-            crew.give("wait_in_c", timeout=50)
-            (pid,) = await crew.started("wait_in_c", 1)
+        async with hand(tmp_path, grouped(places=2, ceiling=1, abandon=False)) as executor:
+            executor.give("wait_in_c", timeout=50)
+            (pid,) = await executor.started("wait_in_c", 1)
             for number in range(1, 8):
-                crew.give("where")
-                outcomes = await crew.has(number)
+                executor.give("where")
+                outcomes = await executor.has(number)
                 assert {result(outcome) for outcome in outcomes} == {pid}
                 at = time.monotonic() + ENFORCE_MS_DEFAULT / 1_000
                 await reached(lambda at=at: time.monotonic() > at, "the timeouts to be looked at again")  # type: ignore[misc]
-            assert crew.crew.running == 1
+            assert executor.executor.running == 1
 
     run()
 
@@ -373,13 +375,13 @@ def test_a_thread_that_is_not_to_be_given_up_keeps_its_place(tmp_path: Path, mon
 def test_what_a_task_has_started_does_not_hide_its_end(tmp_path: Path, make: Any, how: str) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            crew.give("leave_a_process", how=how, stay=False)
-            assert "the process died with exit code 7" in error((await crew.has(1))[0])
-            crew.give("where")
-            result((await crew.has(2))[1])
-            assert all(map(alive, crew.marks("left"))), "it has a session of its own"
-            crew.let()
+        async with hand(tmp_path, make) as executor:
+            executor.give("leave_a_process", how=how, stay=False)
+            assert "the process died with exit code 7" in error((await executor.has(1))[0])
+            executor.give("where")
+            result((await executor.has(2))[1])
+            assert all(map(alive, executor.marks("left"))), "it has a session of its own"
+            executor.let()
 
     run()
 
@@ -388,13 +390,13 @@ def test_what_a_task_has_started_does_not_hide_its_end(tmp_path: Path, make: Any
 def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path, how: str) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            crew.give("leave_a_process", how=how, stay=True, timeout=300)
-            assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
-            crew.give("where")
-            result((await crew.has(2))[1])
-            assert all(map(alive, crew.marks("left"))), "it has a session of its own"
-            crew.let()
+        async with hand(tmp_path, single(1)) as executor:
+            executor.give("leave_a_process", how=how, stay=True, timeout=300)
+            assert "task.retried TaskTimeoutError" in error((await executor.has(1))[0])
+            executor.give("where")
+            result((await executor.has(2))[1])
+            assert all(map(alive, executor.marks("left"))), "it has a session of its own"
+            executor.let()
 
     run()
 
@@ -403,12 +405,12 @@ def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path
 def test_what_a_task_has_started_is_killed_with_it_at_its_deadline(tmp_path: Path, how: str) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            await crew.ready(1)
-            crew.give("start_a_process", how=how, timeout=1_000)
-            (started,) = await crew.started("started", 1)
+        async with hand(tmp_path, single(1)) as executor:
+            await executor.ready(1)
+            executor.give("start_a_process", how=how, timeout=1_000)
+            (started,) = await executor.started("started", 1)
             assert alive(started)
-            assert "task.retried TaskTimeoutError" in error((await crew.has(1))[0])
+            assert "task.retried TaskTimeoutError" in error((await executor.has(1))[0])
             await reached(lambda: not alive(started), "what it has started to end")
 
     run()
@@ -418,10 +420,10 @@ def test_what_a_task_has_started_is_killed_with_it_at_its_deadline(tmp_path: Pat
 def test_what_a_task_has_started_is_killed_when_its_process_has_died(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            crew.give("start_a_process", how="and die")
-            assert "the process died with exit code 7" in error((await crew.has(1))[0])
-            (started,) = crew.marks("started")
+        async with hand(tmp_path, make) as executor:
+            executor.give("start_a_process", how="and die")
+            assert "the process died with exit code 7" in error((await executor.has(1))[0])
+            (started,) = executor.marks("started")
             await reached(lambda: not alive(started), "what it has started to end")
 
     run()
@@ -432,11 +434,11 @@ def test_what_a_task_has_started_is_killed_when_its_process_has_died(tmp_path: P
 def test_what_a_task_has_started_is_killed_when_its_crew_closes(tmp_path: Path, make: Any, how: str) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            crew.give("start_a_process", how=how)
-            (started,) = await crew.started("started", 1)
+        async with hand(tmp_path, make) as executor:
+            executor.give("start_a_process", how=how)
+            (started,) = await executor.started("started", 1)
             if how == "and return":
-                await crew.has(1)
+                await executor.has(1)
                 assert alive(started), "as long as its child is there"
         await reached(lambda: not alive(started), "what it has started to end")
 
@@ -446,15 +448,15 @@ def test_what_a_task_has_started_is_killed_when_its_crew_closes(tmp_path: Path, 
 def test_what_a_task_has_started_is_killed_when_its_child_is_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "CHILD_IDLE_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(pool, "CHILD_IDLE_SECONDS_MAX", 0.3)
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1, floor=0)) as crew:
-            crew.give("start_a_process", how="and return")
-            (started,) = await crew.started("started", 1)
-            await crew.has(1)
-            await reached(lambda: not crew.pids, "the child to be let go")
+        async with hand(tmp_path, single(1, floor=0)) as executor:
+            executor.give("start_a_process", how="and return")
+            (started,) = await executor.started("started", 1)
+            await executor.has(1)
+            await reached(lambda: not executor.pids, "the child to be let go")
             await reached(lambda: not alive(started), "what it has started to end")
 
     run()
@@ -462,7 +464,7 @@ def test_what_a_task_has_started_is_killed_when_its_child_is_let_go(
 
 def test_a_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
     """Ctrl-C is the foreman's to answer; in the background, a child can write to the terminal, and cannot read."""
-    here = [str(Path(__file__).parent), str(Path(crew_tasks.__file__).parent)]
+    here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parent)]
     script = (
         f"import asyncio, os, pathlib, pty, signal, sys; sys.path[:0] = {here!r}\n"
         f"path = pathlib.Path({str(tmp_path)!r})\n"
@@ -498,18 +500,18 @@ def test_a_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None
 def test_nothing_is_put_behind_a_job_that_lasts_however_short_the_others_were(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(2)) as crew:
-            await crew.ready(1)
-            crew.give("hold")
-            (busy,) = await crew.started("hold", 1)
-            (child,) = crew.crew._children
+        async with hand(tmp_path, single(2)) as executor:
+            await executor.ready(1)
+            executor.give("hold")
+            (busy,) = await executor.started("hold", 1)
+            (child,) = executor.executor._children
             await reached(lambda: child.runs[0].seconds > CHILD_STALL_SECONDS_MAX, "the job to have lasted")
-            crew.crew._job_seconds = 1e-4
-            crew.give("where", 5)
-            assert (len(child.runs), crew.crew.waiting) == (1, 5)
-            assert busy not in {result(outcome) for outcome in await crew.has(5)}
-            crew.let()
-            await crew.has(6)
+            executor.executor._job_seconds = 1e-4
+            executor.give("where", 5)
+            assert (len(child.runs), executor.executor.waiting) == (1, 5)
+            assert busy not in {result(outcome) for outcome in await executor.has(5)}
+            executor.let()
+            await executor.has(6)
 
     run()
 
@@ -520,19 +522,21 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another
 ) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            await crew.ready(1)
-            (held,) = crew.pids
-            crew.let()
-            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
-            crew.give("hog")
-            crew.give("where", 20)
-            await crew.started("hog", 1)
-            assert len(crew.crew._children) == 1, "they were put behind it"
-            outcomes = await crew.has(19)
-            if crew.crew.size == 2:  # in a group the other thread may have run some before the interpreter was held
+        async with hand(tmp_path, make) as executor:
+            await executor.ready(1)
+            (held,) = executor.pids
+            executor.let()
+            executor.executor._job_seconds = 1e-4  # so that it is handed more than it can run
+            executor.give("hog")
+            executor.give("where", 20)
+            await executor.started("hog", 1)
+            assert len(executor.executor._children) == 1, "they were put behind it"
+            outcomes = await executor.has(19)
+            if (
+                executor.executor.size == 2
+            ):  # in a group the other thread may have run some before the interpreter was held
                 assert held not in {result(outcome) for outcome in outcomes}
-            assert crew.crew.running <= 2, "a second place of the group cannot be left again"
+            assert executor.executor.running <= 2, "a second place of the group cannot be left again"
 
     run()
 
@@ -541,16 +545,16 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another
 def test_what_had_ended_is_reported_before_a_task_holds_the_interpreter(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            await crew.ready(1)
-            crew.let()
-            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
+        async with hand(tmp_path, make) as executor:
+            await executor.ready(1)
+            executor.let()
+            executor.executor._job_seconds = 1e-4  # so that it is handed more than it can run
             for _ in range(20):
-                crew.give("where", 20)
-                await crew.has(crew.given)
-            crew.give("where", 20)
-            crew.give("hog")
-            await crew.has(crew.given - 1)
+                executor.give("where", 20)
+                await executor.has(executor.given)
+            executor.give("where", 20)
+            executor.give("hog")
+            await executor.has(executor.given - 1)
 
     run()
 
@@ -558,14 +562,14 @@ def test_what_had_ended_is_reported_before_a_task_holds_the_interpreter(tmp_path
 def test_the_task_that_ends_its_process_is_blamed_and_not_one_that_had_ended_before(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            await crew.ready(1)
-            crew.let("die")
-            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
-            crew.give("where", 5)
-            crew.give("die")
-            crew.give("where", 5)
-            outcomes = {outcome.job.state.id: outcome for outcome in await crew.has(11)}
+        async with hand(tmp_path, single(1)) as executor:
+            await executor.ready(1)
+            executor.let("die")
+            executor.executor._job_seconds = 1e-4  # so that it is handed more than it can run
+            executor.give("where", 5)
+            executor.give("die")
+            executor.give("where", 5)
+            outcomes = {outcome.job.state.id: outcome for outcome in await executor.has(11)}
             assert error(outcomes["t6"]) == "task.retried ProcessDiedError the process died with exit code 7"
             early, late = [outcomes[f"t{n}"] for n in range(1, 6)], [outcomes[f"t{n}"] for n in range(7, 12)]
             assert {outcome.name for outcome in early} <= {names.SUCCEEDED, names.INTERRUPTED}
@@ -577,16 +581,16 @@ def test_the_task_that_ends_its_process_is_blamed_and_not_one_that_had_ended_bef
 def test_a_result_does_not_wait_for_the_end_of_the_next_task(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            await crew.ready(1)
-            crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
-            crew.give("where")
-            crew.give("hold")
-            await crew.started("hold", 1)
-            result((await crew.has(1))[0])
-            assert crew.crew.running == 1
-            crew.let()
-            await crew.has(2)
+        async with hand(tmp_path, single(1)) as executor:
+            await executor.ready(1)
+            executor.executor._job_seconds = 1e-4  # so that it is handed more than it can run
+            executor.give("where")
+            executor.give("hold")
+            await executor.started("hold", 1)
+            result((await executor.has(1))[0])
+            assert executor.executor.running == 1
+            executor.let()
+            await executor.has(2)
 
     run()
 
@@ -594,17 +598,17 @@ def test_a_result_does_not_wait_for_the_end_of_the_next_task(tmp_path: Path) -> 
 def test_a_child_that_does_not_read_keeps_nobody_from_his_work(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            await crew.ready(1)
-            (pid,) = crew.pids
+        async with hand(tmp_path, single(1)) as executor:
+            await executor.ready(1)
+            (pid,) = executor.pids
             os.kill(pid, signal.SIGSTOP)
             try:
-                crew.crew._job_seconds = 1e-4  # so that it is handed more than it can run
-                crew.give("where", 12, metadata={"filling": "x" * 900_000})
-                assert crew.crew.running == 12
+                executor.executor._job_seconds = 1e-4  # so that it is handed more than it can run
+                executor.give("where", 12, metadata={"filling": "x" * 900_000})
+                assert executor.executor.running == 12
             finally:
                 os.kill(pid, signal.SIGCONT)
-            assert {result(outcome) for outcome in await crew.has(12)} == {pid}
+            assert {result(outcome) for outcome in await executor.has(12)} == {pid}
 
     run()
 
@@ -612,9 +616,9 @@ def test_a_child_that_does_not_read_keeps_nobody_from_his_work(tmp_path: Path) -
 def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            await crew.ready(1)
-            (pid,) = crew.pids
+        async with hand(tmp_path, single(1)) as executor:
+            await executor.ready(1)
+            (pid,) = executor.pids
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # to fork with threads around; here it waits only
                 fork = os.fork()
@@ -623,9 +627,9 @@ def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream
                 os._exit(0)
             try:
                 started = time.monotonic()
-                crew.crew.close()
+                executor.executor.close()
                 assert not alive(pid)
-                assert time.monotonic() - started < children._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
+                assert time.monotonic() - started < pool._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
             finally:
                 os.kill(fork, signal.SIGKILL)
                 os.waitpid(fork, 0)  # noqa: ASYNC222 - it is killed
@@ -638,15 +642,15 @@ def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream
 def test_a_crew_ends_at_once_whatever_its_idle_child_does(tmp_path: Path, make: Any, how: str) -> None:
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, make) as crew:
-            (pid,) = crew.pids
+        async with hand(tmp_path, make) as executor:
+            (pid,) = executor.pids
             if how == "stopped":
-                await crew.ready(1)
+                await executor.ready(1)
                 os.kill(pid, signal.SIGSTOP)
             started = time.monotonic()
-            crew.crew.close()
+            executor.executor.close()
             assert not alive(pid)
-            assert time.monotonic() - started < children._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
+            assert time.monotonic() - started < pool._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
 
     run()
 
@@ -658,10 +662,10 @@ def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
     with ours, theirs:
         ours.close()
         child = subprocess.run(
-            [sys.executable, "-c", child_process._START, *map(str, files), "0"],
+            [sys.executable, "-c", process._START, *map(str, files), "0"],
             pass_fds=files,
-            cwd=Path(crew_tasks.__file__).parent,
-            env={**os.environ, child_process._PATH_VARIABLE: os.pathsep.join(sys.path), "YARD": str(tmp_path)},
+            cwd=Path(executor_tasks.__file__).parent,
+            env={**os.environ, process._PATH_VARIABLE: os.pathsep.join(sys.path), "YARD": str(tmp_path)},
             capture_output=True,
             timeout=60,
             check=False,
@@ -673,7 +677,7 @@ def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
 def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     @in_loop
     async def run() -> None:
-        monkeypatch.setattr(crew_tasks.where.function, "__module__", "__main__")
+        monkeypatch.setattr(executor_tasks.where.function, "__module__", "__main__")
         with pytest.raises(ValidationError, match="Move it into a module"):
             grouped(2)(lambda: None)
 
@@ -681,29 +685,29 @@ def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: py
 
 
 def test_children_import_tasks_from_where_they_were_found_whatever_their_functions_say(tmp_path: Path) -> None:
-    tasks = collect_tasks("wrapped_tasks")
+    tasks = collect_tasks("task_modules.wrapped_tasks")
     assert tasks["wrapped"].function.__module__ == "loud"
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, lambda wake: ProcessCrew(1, tasks, wake)) as crew:
-            crew.give("wrapped")
-            crew.give("plain")
-            assert [result(outcome) for outcome in await crew.has(2)] == ["RAN 1", "ran 2"]
+        async with hand(tmp_path, lambda wake: ProcessExecutor(1, tasks, wake)) as executor:
+            executor.give("wrapped")
+            executor.give("plain")
+            assert [result(outcome) for outcome in await executor.has(2)] == ["RAN 1", "ran 2"]
 
     run()
 
 
 def test_a_child_says_which_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    tasks = {task.name: copy.copy(task) for task in collect_tasks("wrapped_tasks").values()}
+    tasks = {task.name: copy.copy(task) for task in collect_tasks("task_modules.wrapped_tasks").values()}
     for task in tasks.values():
         task.home = None  # as of tasks that a program gives as a list
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, lambda wake: ProcessCrew(1, tasks, wake)) as crew:
-            crew.give("wrapped")
-            await reached(lambda: crew.crew.ailment, "the child not to start")
+        async with hand(tmp_path, lambda wake: ProcessExecutor(1, tasks, wake)) as executor:
+            executor.give("wrapped")
+            await reached(lambda: executor.executor.start_failure, "the child not to start")
 
     run()
     assert "there is no task 'wrapped' in loud, from which it was to be imported" in capfd.readouterr().err
@@ -714,12 +718,12 @@ def test_a_child_that_has_died_is_forgotten_with_what_it_held(tmp_path: Path) ->
 
     @in_loop
     async def run() -> None:
-        async with hand(tmp_path, single(1)) as crew:
-            await crew.ready(1)
-            child = weakref.ref(crew.crew._children[0])
-            crew.let("die")
-            crew.give("die")
-            await crew.has(1)
+        async with hand(tmp_path, single(1)) as executor:
+            await executor.ready(1)
+            child = weakref.ref(executor.executor._children[0])
+            executor.let("die")
+            executor.give("die")
+            await executor.has(1)
             await reached(lambda: gc.collect() >= 0 and child() is None, "nobody to hold the dead child")
 
     run()
@@ -731,7 +735,7 @@ def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         pids = tmp_path / "pids"
-        here = [str(Path(__file__).parent), str(Path(crew_tasks.__file__).parent)]
+        here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parent)]
         script = (
             f"import asyncio, sys; sys.path[:0] = {here!r}\n"
             "import test_children as t, pathlib\n"
@@ -745,12 +749,12 @@ def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
             "        await asyncio.Event().wait()\n"
             "asyncio.run(main())\n"
         )
-        foreman = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+        worker_loop = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
         try:
             await reached(lambda: pids.exists() and len(pids.read_text().split()) == 2, "the children to run")
         finally:
-            foreman.kill()
-            await foreman.wait()
+            worker_loop.kill()
+            await worker_loop.wait()
         orphans = [int(pid) for pid in pids.read_text().split()]
         await reached(lambda: not any(alive(pid) for pid in orphans), "the children to end with it")
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from journeyman.journal.limits import LEASE_RENEWAL_FRACTION
-from journeyman.workers import TaskView
-from journeyman.workers.rules import names
-from journeyman.workers.rules.decide import Beat, Claim, Command, Expire, Join, Situation, Standing, decide
-from journeyman.workers.rules.failure_detector import FailureDetector
-from journeyman.workers.rules.ready import ReadyTasks
-from ledger import Ledger
+from journeyman.tasks import TaskView
+from journeyman.tasks.state import names
+from journeyman.workers.limits import LEASE_RENEWAL_FRACTION
+from journeyman.workers.scheduling.decide import Beat, Claim, Command, Expire, Join, OwnSession, Situation, decide
+from journeyman.workers.scheduling.failure_detector import FailureDetector
+from journeyman.workers.scheduling.ready_queue import ReadyTasks
+from support.ledger import Ledger
 
 ME, OTHER = "me", "other"
 LEASE = 3.0
@@ -27,7 +27,7 @@ class Desk:
         self.detector = FailureDetector(LEASE)
         self.ready.set_workers(dict.fromkeys(range(partitions), ME), {})
         self.monotonic = 100.0
-        self.standings = {partition: Standing(ME, 100.0) for partition in range(partitions)}
+        self.standings = {partition: OwnSession(ME, 100.0) for partition in range(partitions)}
         if joined:
             for log in self.logs:
                 log.join(ME, int(LEASE * 1_000))
@@ -250,7 +250,7 @@ def test_who_holds_nothing_says_nothing() -> None:
 
 def test_each_partition_is_renewed_by_its_own_silence() -> None:
     desk = holding(3)
-    desk.standings[1] = Standing(ME, 100 + RENEWAL)
+    desk.standings[1] = OwnSession(ME, 100 + RENEWAL)
     assert desk.decide(monotonic=100 + RENEWAL) == [Beat(0), Beat(2)]
 
 

@@ -2,9 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from journeyman.workers import State, TaskState
-from journeyman.workers.rules.delayed import Delayed
-from states import waiting_task
+from journeyman.tasks import State, TaskState
+from journeyman.workers.scheduling.delayed import Delayed
+from support.states import waiting_task
 
 NOW = 1_800_000_000.0
 moments = st.integers(0, 400).map(lambda seconds: NOW + seconds / 2)

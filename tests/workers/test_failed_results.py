@@ -9,7 +9,7 @@ import journeyman as jm
 import pytest
 from asked_tasks import add, hold, refuse
 from asked_worker import asked_worker
-from journeyman.workers.rules import names
+from journeyman.tasks.state import names
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,16 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.journal.limits import (
+from journeyman.tasks import Verdict
+from journeyman.tasks.state import names
+from journeyman.workers.limits import (
     LEASE_RECOVERY_SECONDS,
     LEASE_RENEWAL_FRACTION,
     WATCH_INTERVAL_SECONDS,
     WATCH_STEP_FRACTION,
 )
-from journeyman.workers import Verdict
-from journeyman.workers.rules import names
-from journeyman.workers.rules.failure_detector import FailureDetector, SilentSession
-from ledger import Ledger
+from journeyman.workers.scheduling.failure_detector import FailureDetector, SilentSession
+from support.ledger import Ledger
 
 ME, HOLDER = "me", "holder"
 LEASE = 12.0

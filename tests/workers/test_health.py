@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 from journeyman import AsyncJournal
-from journeyman.journal.limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
-from journeyman.workers.errors import HealthUnavailable, ValidationError
-from journeyman.workers.health.progress import Progress, Vitals, judge, progress
+from journeyman.tasks.errors import ValidationError
+from journeyman.workers.errors import HealthUnavailable
+from journeyman.workers.health.progress import Progress, WorkerHealth, judge, progress
 from journeyman.workers.health.report import HealthTarget, reporting
-from journeyman.workers.health.service_manager import notify, watchdog_wanted
-from waiting import reached, wait_until
+from journeyman.workers.health.systemd import notify, watchdog_wanted
+from journeyman.workers.limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
+from support.waiting import reached, wait_until
 
 NOW = 1_000.0
-IDLE = Vitals("w", False, NOW, {0: 5}, 0, None, 15.0)
+IDLE = WorkerHealth("w", False, NOW, {0: 5}, 0, None, 15.0)
 HOLDING = IDLE._replace(claims=3, acknowledged_at=NOW - 1.0)
 SEEN = Progress(0, NOW, NOW)
 LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
@@ -48,15 +49,15 @@ LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
         (HOLDING._replace(acknowledged_at=NOW - 14.9), SEEN, ""),
     ],
 )
-def test_the_judgement(vitals: Vitals | None, seen: Progress | None, reason: str) -> None:
-    judgement = judge(vitals, seen, NOW)
+def test_the_judgement(health: WorkerHealth | None, seen: Progress | None, reason: str) -> None:
+    judgement = judge(health, seen, NOW)
     assert judgement.healthy == (reason == "")
     assert reason in " ".join(judgement.reasons)
 
 
 def test_every_reason_is_given() -> None:
-    vitals = HOLDING._replace(turned_at=0.0, acknowledged_at=0.0)
-    assert len(judge(vitals, Progress(1, 0.0, 0.0), NOW).reasons) == 3
+    health = HOLDING._replace(turned_at=0.0, acknowledged_at=0.0)
+    assert len(judge(health, Progress(1, 0.0, 0.0), NOW).reasons) == 3
 
 
 @pytest.mark.parametrize(
@@ -106,13 +107,13 @@ def test_other_targets_are_refused(text: str) -> None:
         HealthTarget.parse(text)
 
 
-class Patient:
+class Monitored:
     """Something that is looked after: it says what the test gives it."""
 
     def __init__(self) -> None:
-        self.says: Vitals | None = None
+        self.says: WorkerHealth | None = None
 
-    def vitals(self) -> Vitals | None:
+    def health(self) -> WorkerHealth | None:
         return self.says and self.says._replace(turned_at=asyncio.get_running_loop().time())
 
 
@@ -133,7 +134,7 @@ def _free_port() -> int:
 
 
 def test_http_answers_from_a_thread_of_its_own_while_the_loop_is_blocked() -> None:
-    address, patient = ("127.0.0.1", _free_port()), Patient()
+    address, patient = ("127.0.0.1", _free_port()), Monitored()
 
     async def main() -> dict[str, Any]:
         target = HealthTarget(host=address[0], port=address[1])
@@ -155,7 +156,7 @@ def test_http_answers_from_a_thread_of_its_own_while_the_loop_is_blocked() -> No
 
 
 def test_a_file_is_replaced_in_one_step_and_removed_at_the_end(tmp_path: Path) -> None:
-    path, patient = tmp_path / "health.json", Patient()
+    path, patient = tmp_path / "health.json", Monitored()
     seen: list[dict[str, Any]] = []
 
     def healthy() -> bool:
@@ -178,7 +179,7 @@ def test_a_file_is_replaced_in_one_step_and_removed_at_the_end(tmp_path: Path) -
 
 def test_a_file_or_a_port_that_cannot_be_had_is_refused_at_the_start(tmp_path: Path) -> None:
     async def report_at(target: HealthTarget) -> None:
-        async with AsyncJournal("memory://") as journal, reporting(Patient(), journal, target):
+        async with AsyncJournal("memory://") as journal, reporting(Monitored(), journal, target):
             raise AssertionError("it began")
 
     with pytest.raises(HealthUnavailable, match="nowhere"):
@@ -230,7 +231,7 @@ def test_the_watchdog_is_fed_only_while_the_worker_is_well(
     assert not watchdog_wanted()
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
     assert watchdog_wanted()
-    patient = Patient()
+    patient = Monitored()
 
     async def main() -> None:
         async with AsyncJournal("memory://") as journal, reporting(patient, journal, None):

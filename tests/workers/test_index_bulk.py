@@ -8,14 +8,14 @@ from pathlib import Path
 import apsw
 import journeyman as jm
 import pytest
-from journeyman.journal.blocking import run
 from journeyman.journal.log import Bounds, Log
-from journeyman.workers.index import index as index_module
-from journeyman.workers.index.bulk import Bulk, read_bulk
-from journeyman.workers.index.index import TaskIndex
-from journeyman.workers.index.keys import KEY_SQL, key_of
-from journeyman.workers.index.store import Store
-from journeyman.workers.rules import names
+from journeyman.journal.runtime.blocking import run
+from journeyman.tasks.index import index as index_module
+from journeyman.tasks.index.bulk import Bulk, read_bulk
+from journeyman.tasks.index.index import TaskIndex
+from journeyman.tasks.index.keys import KEY_SQL, key_of
+from journeyman.tasks.index.store import Store
+from journeyman.tasks.state import names
 
 UUID = "0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11"
 IDS = [

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from journeyman.journal.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
-from journeyman.workers import Foreman, Settings, task
-from journeyman.workers.foreman import indexing
-from journeyman.workers.foreman.indexing import is_due
-from journeyman.workers.index.store import Store
-from waiting import reached
+from journeyman.tasks import task
+from journeyman.tasks.index.store import Store
+from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
+from journeyman.workers.loop import indexing
+from journeyman.workers.loop.indexing import is_due
+from support.waiting import reached
 
 
 @pytest.mark.parametrize(
@@ -38,11 +39,11 @@ def test_worker_fills_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
         async def work() -> None:
             async with jm.AsyncJournal(journal.url) as own:
-                foreman = Foreman(own, {add.name: add}, Settings(threads=1))
-                working = asyncio.ensure_future(foreman.run())
-                await reached(lambda: foreman.statistics.succeeded, "the worker to run the task")
+                worker_loop = WorkerLoop(own, {add.name: add}, Settings(threads=1))
+                working = asyncio.ensure_future(worker_loop.run())
+                await reached(lambda: worker_loop.statistics.succeeded, "the worker to run the task")
                 await reached(lambda: Store(f"{path}-index").covered(0).next_offset >= 4, "the index to be filled")
-                foreman.stop()
+                worker_loop.stop()
                 await working
 
         asyncio.run(work())

@@ -4,19 +4,19 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from floor import named
-from journeyman.journal.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
-from journeyman.workers import Message, TaskState
-from journeyman.workers.crew import ThreadCrew
-from journeyman.workers.crew.base import Run
-from journeyman.workers.crew.pipeline import Job, Lease, gone
-from journeyman.workers.foreman.lane import Lane, room
-from journeyman.workers.rules import names
-from journeyman.workers.rules.ready import ReadyTasks
-from states import claimed_task, waiting_task
+from journeyman.tasks import Message, TaskState
+from journeyman.tasks.state import names
+from journeyman.workers.executors import ThreadExecutor
+from journeyman.workers.executors.base import Run
+from journeyman.workers.executors.pipeline import Job, SessionLease, gone
+from journeyman.workers.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
+from journeyman.workers.loop.lane import Lane, room
+from journeyman.workers.scheduling.ready_queue import ReadyTasks
+from support.shop import named
+from support.states import claimed_task, waiting_task
 
 
-class Unhurried(ThreadCrew):
+class Unhurried(ThreadExecutor):
     """A crew whose threads come when the test says so: as long as the system is busy elsewhere."""
 
     hurried = False
@@ -28,16 +28,16 @@ class Unhurried(ThreadCrew):
 
 def job(number: int = 0) -> Job:
     message = Message(task_name="work", uuid=f"t{number}")
-    return Job(claimed_task(message.uuid, number, 100 + number), Lease("worker", 0), 100 + number, b"", 0)
+    return Job(claimed_task(message.uuid, number, 100 + number), SessionLease("worker", 0), 100 + number, b"", 0)
 
 
 @pytest.fixture
 def lane() -> Iterator[Lane]:
-    crew = Unhurried(2, named(work=lambda: 1), lambda: None)
+    executor = Unhurried(2, named(work=lambda: 1), lambda: None)
     ready = ReadyTasks()
     ready.set_workers({0: "worker"}, {})
-    yield Lane(crew, ready)
-    crew.close()
+    yield Lane(executor, ready)
+    executor.close()
 
 
 # -- room ------------------------------------------------------------------------------------------------------------
@@ -68,23 +68,23 @@ def test_no_more_than_the_room_is_claimed(lane: Lane) -> None:
 
 
 def test_while_there_is_work_it_is_not_refilled_one_by_one(lane: Lane) -> None:
-    lane.crew._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
+    lane.executor._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
     now = time.monotonic()
     hold = lane.room(now)
     assert hold == 102
     lane.start([job(number) for number in range(hold - 20)])
     assert lane.free(now) == 0
-    lane.crew._waiting.clear()  # nothing more to do
+    lane.executor._waiting.clear()  # nothing more to do
     assert lane.free(now) == 20
 
 
 def test_no_more_is_claimed_ahead_than_has_ended_since_it_was_in_vain(lane: Lane) -> None:
-    lane.crew._job_seconds = CLAIM_AHEAD_SECONDS / 50
+    lane.executor._job_seconds = CLAIM_AHEAD_SECONDS / 50
     now = time.monotonic()
     assert lane.room(now) == 2
     for count in (1, 5):
         lane._held += count
-        lane.crew._done.extend(gone(job(number)) for number in range(count))
+        lane.executor._done.extend(gone(job(number)) for number in range(count))
         lane.outcomes(now, draining=False)
     assert lane.room(now) == 2 + 6
     lane.start([job(number) for number in range(3)])
@@ -94,14 +94,14 @@ def test_no_more_is_claimed_ahead_than_has_ended_since_it_was_in_vain(lane: Lane
 
 
 def test_places_in_long_work_do_not_count_for_what_is_claimed_ahead(lane: Lane) -> None:
-    lane.crew._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
-    assert isinstance(lane.crew, ThreadCrew)
-    lane.crew._running[1] = Run(job(0))
+    lane.executor._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
+    assert isinstance(lane.executor, ThreadExecutor)
+    lane.executor._running[1] = Run(job(0))
     later = time.monotonic() + 2 * CLAIM_AHEAD_SECONDS
     assert lane.room(later) == 2 + 50
-    lane.crew._running[2] = Run(job(1))
+    lane.executor._running[2] = Run(job(1))
     assert lane.room(later) == 2
-    lane.crew._running.clear()
+    lane.executor._running.clear()
 
 
 def test_nothing_is_claimed_ahead_of_jobs_that_may_let_it_wait_in_vain() -> None:
@@ -115,14 +115,14 @@ def test_nothing_is_claimed_ahead_of_jobs_that_may_let_it_wait_in_vain() -> None
 
 def test_what_was_just_handed_to_idle_threads_is_not_taken_back_though_another_works_long(lane: Lane) -> None:
     lane.start([job(0)])
-    lane.crew._waiting.clear()  # a thread has it
+    lane.executor._waiting.clear()  # a thread has it
     lane._progressed_at -= 10 * CLAIM_IDLE_SECONDS_MAX
 
     lane.start([job(1)])
 
-    assert lane.crew.waiting == 1
+    assert lane.executor.waiting == 1
     assert lane.outcomes(time.monotonic(), draining=False) == []
-    assert lane.crew.waiting == 1
+    assert lane.executor.waiting == 1
 
 
 def test_what_no_thread_comes_to_is_given_back(lane: Lane) -> None:

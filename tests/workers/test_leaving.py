@@ -10,14 +10,14 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
-import ending_tasks
 import journeyman as jm
 import pytest
 from journeyman.journal import Journal
-from journeyman.journal.limits import FORCED_EXIT_SECONDS
-from journeyman.workers import Message, State, Task, TaskState, TaskView
-from journeyman.workers.rules.remembering import RememberingView
-from waiting import insist, wait_until
+from journeyman.tasks import Message, State, Task, TaskState, TaskView
+from journeyman.tasks.state.remembering import RememberingView
+from journeyman.workers.limits import FORCED_EXIT_SECONDS
+from support.waiting import insist, wait_until
+from task_modules import ending_tasks
 
 Start = Callable[..., "subprocess.Popen[str]"]
 LEASE_MS = 1_000
@@ -75,7 +75,15 @@ def start(place: Place) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def call(*options: str, ready: bool = True) -> "subprocess.Popen[str]":
-            command = [sys.executable, "-m", "journeyman", "worker", "ending_tasks", "--journal", place.url]
+            command = [
+                sys.executable,
+                "-m",
+                "journeyman",
+                "worker",
+                "task_modules.ending_tasks",
+                "--journal",
+                place.url,
+            ]
             process = stack.enter_context(
                 subprocess.Popen(
                     [*command, "--lease-ms", str(LEASE_MS), *options],
@@ -252,7 +260,7 @@ def test_a_program_ends_without_a_word_though_a_coroutine_was_given_up(place: Pl
     script = (
         f"import sys; sys.path.insert(0, {str(Path(ending_tasks.__file__).parent)!r})\n"
         "import journeyman as jm, ending_tasks\n"
-        "from journeyman.workers.crew import coroutines\n"
+        "from journeyman.workers.executors import coroutines\n"
         "coroutines.ABANDON_SECONDS = 0.2\n"
         f"worker = jm.Worker([ending_tasks.{task.name}], {place.url!r}, jm.Settings(drain_seconds=100))\n"
         "print('run', worker.run().left_running, flush=True)\n"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from journeyman.workers import Broker, NoTasksFoundError, Task, TaskNameCollisionError, collect_tasks
+from journeyman.tasks import Broker, NoTasksFoundError, Task, TaskNameCollisionError
+from journeyman.workers import collect_tasks
 from journeyman.workers.worker import journal_url
 
 HEADER = "from journeyman.workers import Broker, task\nbroker = Broker('memory://')\n"

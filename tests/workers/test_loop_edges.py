@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import pytest
-from floor import LEASE_MS, Floor, in_loop, named
 from journeyman.journal.errors import JournalUnavailable
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
-from journeyman.workers import Foreman, Settings, State, TaskView
-from journeyman.workers.foreman.reader import Reader
-from journeyman.workers.rules import names
-from journeyman.workers.rules.failure_detector import FailureDetector
-from waiting import reached, wait_until
+from journeyman.tasks import State, TaskView
+from journeyman.tasks.state import names
+from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.loop.reader import Reader
+from journeyman.workers.scheduling.failure_detector import FailureDetector
+from support.shop import LEASE_MS, Shop, in_loop, named
+from support.waiting import reached, wait_until
 
 QUICK = Settings(threads=2, lease_ms=LEASE_MS)
 
@@ -23,7 +24,7 @@ QUICK = Settings(threads=2, lease_ms=LEASE_MS)
 class Watched(MemoryLog):
     """A log that awaits `during(drafts)` within each append, before it lands."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Shop) -> None:
         super().__init__(floor.store)
         self.during: Callable[[Sequence[Draft]], Awaitable[None]] | None = None
 
@@ -45,15 +46,15 @@ class Doors:
         assert self.open.wait(30), "the test forgot to open"
 
 
-def in_hand(worker: Foreman) -> list[int]:
+def in_hand(worker: WorkerLoop) -> list[int]:
     """How many jobs run and how many outcomes wait, in its threads."""
-    crew = worker._lanes["thread"].crew
-    return [crew.running, crew.outcomes]
+    executor = worker._lanes["thread"].executor
+    return [executor.running, executor.outcomes]
 
 
 @in_loop
 async def test_page_that_comes_while_an_append_lasts_is_applied() -> None:
-    floor, doors = Floor(), Doors()
+    floor, doors = Shop(), Doors()
     tasks = named(work=doors, late=lambda: 1)
     for _ in range(2):  # of two none is alone, so the loop writes the outcomes
         await floor.submit(tasks["work"])
@@ -76,7 +77,7 @@ async def test_page_that_comes_while_an_append_lasts_is_applied() -> None:
 
 @in_loop
 async def test_idle_worker_takes_over_on_a_log_without_a_bell() -> None:
-    floor, doors = Floor(), Doors()
+    floor, doors = Shop(), Doors()
     async with floor.worker(named(work=lambda: 1), Settings(threads=1, lease_ms=LEASE_MS)) as idle:
         idle._lanes["thread"].ready.steal_delay = 1_000.0  # the other takes the task first
         _, running = await floor.start(named(work=doors), QUICK)
@@ -95,7 +96,7 @@ async def test_idle_worker_takes_over_on_a_log_without_a_bell() -> None:
 
 @in_loop
 async def test_lease_counts_from_the_beginning_of_the_append() -> None:
-    floor, begun = Floor(), list[float]()
+    floor, begun = Shop(), list[float]()
     tasks, log = named(work=lambda: 1), Watched(floor)
 
     async def last(drafts: Sequence[Draft]) -> None:
@@ -112,7 +113,7 @@ async def test_lease_counts_from_the_beginning_of_the_append() -> None:
 
 @in_loop
 async def test_outcome_that_comes_as_the_drain_ends_is_written() -> None:
-    floor, doors = Floor(), Doors()
+    floor, doors = Shop(), Doors()
     tasks = named(work=doors)
     message, _ = [await floor.submit(tasks["work"]) for _ in range(2)]
     async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000, drain_seconds=0)) as worker:

@@ -4,20 +4,20 @@ from collections.abc import Callable
 
 import journeyman as jm
 import pytest
-from floor import Floor, in_loop, named
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal.event import Draft
-from journeyman.workers import TaskState, TaskView, Verdict
-from journeyman.workers.errors import ValidationError
-from journeyman.workers.pausing import pause_queue, resume_queue
-from journeyman.workers.rules import names, saved
-from journeyman.workers.rules.ready import ReadyTasks
-from journeyman.workers.rules.selection import Selection
-from journeyman.workers.rules.state import TaskKind
-from journeyman.workers.rules.transitions import State
-from ledger import Ledger, picture
-from waiting import reached
+from journeyman.tasks import TaskState, TaskView, Verdict
+from journeyman.tasks.errors import ValidationError
+from journeyman.tasks.pausing import pause_queue, resume_queue
+from journeyman.tasks.state import names, view_snapshot
+from journeyman.tasks.state.selection import Selection
+from journeyman.tasks.state.state import TaskKind
+from journeyman.tasks.state.transitions import State
+from journeyman.workers.scheduling.ready_queue import ReadyTasks
+from support.ledger import Ledger, picture
+from support.shop import Shop, in_loop, named
+from support.waiting import reached
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
 SELECTIONS = [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000), Selection(("mail", "bulk"))]
@@ -84,10 +84,10 @@ def test_snapshot_holds_paused_queues() -> None:
 def test_snapshot_of_the_form_before_has_no_paused_queues() -> None:
     log = Ledger()
     log.submit("a")
-    state = saved._decoder.decode(log.view.snapshot())
-    state.fold = saved._FOLD_BEFORE
-    whole = saved._encoder.encode(state)
-    assert whole.endswith(saved._encoder.encode({})), "what is new stands at the end"
+    state = view_snapshot._decoder.decode(log.view.snapshot())
+    state.fold = view_snapshot._FOLD_BEFORE
+    whole = view_snapshot._encoder.encode(state)
+    assert whole.endswith(view_snapshot._encoder.encode({})), "what is new stands at the end"
     restored = TaskView()
     restored.restore(bytes([whole[0] - 1]) + whole[1:-1])  # an array that is shorter by one
     assert picture(restored) == picture(log.view)
@@ -173,15 +173,15 @@ def test_pauses_delay_tasks_and_change_nothing_else(
 
 @in_loop
 async def test_worker_claims_nothing_of_a_paused_queue_in_any_partition() -> None:
-    floor, tasks = Floor(partitions=3), named(work=lambda: None)
+    floor, tasks = Shop(partitions=3), named(work=lambda: None)
     assert len(await pause_queue(floor.journal, "default", {"by": "ada@host"})) == 3
     assert await pause_queue(floor.journal, "default") == []
-    async with floor.worker(tasks) as foreman:
+    async with floor.worker(tasks) as worker_loop:
         waiting = [await floor.submit(tasks["work"]) for _ in range(12)]
         other = await floor.submit(tasks["work"], queue="urgent")
         await floor.finished(names.SUCCEEDED)
         assert floor.task(other).state is State.SUCCEEDED
-        await reached(lambda: len(foreman.view.live) == len(waiting), "the worker to have read all of them")
+        await reached(lambda: len(worker_loop.view.live) == len(waiting), "the worker to have read all of them")
         assert {floor.task(each).state for each in waiting} == {State.READY}
         assert len(await resume_queue(floor.journal, "default")) == 3
         await floor.finished(names.SUCCEEDED, 13)
@@ -189,7 +189,7 @@ async def test_worker_claims_nothing_of_a_paused_queue_in_any_partition() -> Non
 
 @in_loop
 async def test_pause_that_was_interrupted_is_completed_by_the_next() -> None:
-    floor = Floor(partitions=3)
+    floor = Shop(partitions=3)
     (first, *_) = await pause_queue(floor.journal, "mail")
     await resume_queue(floor.journal, "mail")
     await floor.journal.append_drafts([Draft(names.PAUSED, b'{"queue_name":"mail"}', partition=1)])

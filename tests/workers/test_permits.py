@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journeyman.workers.crew.permits import Permits, Permitted
+from journeyman.workers.executors.children.permits import Permits, Permitted
 
 
 @given(st.lists(st.sampled_from(["grant", "arrive", "begin", "withdraw"]), max_size=60))

@@ -12,15 +12,19 @@ from typing import Any
 import msgspec
 import pytest
 from journeyman.journal.event import Draft, record
-from journeyman.journal.limits import EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
-from journeyman.workers import Broker, ConstantBackoff, Message, Task
-from journeyman.workers.crew.pipeline import (
+from journeyman.journal.limits import EVENT_BYTES_MAX
+from journeyman.tasks import Broker, ConstantBackoff, Message, Task
+from journeyman.tasks.limits import TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
+from journeyman.tasks.state import names
+from journeyman.tasks.state.decoding import Fact
+from journeyman.tasks.submitting import submission
+from journeyman.workers.executors.pipeline import (
     RESULT_BYTES_MAX,
     TEXT_CHARS_MAX,
     TRACEBACK_CHARS_MAX,
     Job,
-    Lease,
     Outcome,
+    SessionLease,
     copied,
     execute,
     failure,
@@ -29,11 +33,8 @@ from journeyman.workers.crew.pipeline import (
     run_coroutine,
     timeout_of,
 )
-from journeyman.workers.foreman.entries import outcome_entry
-from journeyman.workers.rules import names
-from journeyman.workers.rules.facts import Fact
-from journeyman.workers.submitting import submission
-from states import claimed_task
+from journeyman.workers.loop.drafts import outcome_entry
+from support.states import claimed_task
 
 BROKER = Broker("memory://")
 
@@ -43,7 +44,7 @@ def task_of(function: Callable[..., Any], max_retries: int | None = 3, kind: typ
 
 
 def job_of(message: Message, attempts: int = 1, row: bytes | None = None) -> Job:
-    lease = Lease("worker", 0)
+    lease = SessionLease("worker", 0)
     lease.renew(time.monotonic(), 1_000)
     state = claimed_task(message.uuid, 7, 9, attempts, name=message.task_name, max_retries=message.max_retries)
     if row is None:

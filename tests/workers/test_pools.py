@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import journeyman as jm
-import pool_tasks
 import pytest
-import yard_tasks
-from floor import named
 from journeyman.journal import Journal
 from journeyman.journal.event import Event
-from journeyman.workers import Settings, State, Task, TaskView
-from journeyman.workers.foreman.foreman import Foreman
-from journeyman.workers.rules import names
-from journeyman.workers.rules.remembering import RememberingView
+from journeyman.tasks import State, Task, TaskView
+from journeyman.tasks.state import names
+from journeyman.tasks.state.remembering import RememberingView
+from journeyman.workers import Settings
+from journeyman.workers.loop.loop import WorkerLoop
 from journeyman.workers.settings import processes_default
-from waiting import alive, wait_until
+from support.shop import named
+from support.waiting import alive, wait_until
+from task_modules import daemon_tasks, pool_tasks
 
 BROKER = jm.Broker()
 wrongly: Any = jm  # as a program without a type checker calls it
@@ -171,10 +171,10 @@ def test_a_worker_runs_in_a_thread_is_stopped_from_another_and_runs_again(tmp_pa
 def test_stop_after_a_run_leaves_the_next_run_alone(tmp_path: Path) -> None:
     pool = jm.Worker([made_of(abs)], f"sqlite:///{tmp_path / 'again.db'}")
     for _ in range(2):
-        stopped_when_ready: list[Foreman] = []
+        stopped_when_ready: list[WorkerLoop] = []
 
-        def started(foreman: Foreman, ready: list[Foreman] = stopped_when_ready) -> None:
-            ready.append(foreman)
+        def started(worker_loop: WorkerLoop, ready: list[WorkerLoop] = stopped_when_ready) -> None:
+            ready.append(worker_loop)
             pool.stop()
 
         pool.run(started)
@@ -187,7 +187,7 @@ def test_worker_in_a_program_leaves_its_garbage_collection_alone(tmp_path: Path)
     during: list[tuple[tuple[int, int, int], int]] = []
     pool = jm.Worker([made_of(abs)], f"sqlite:///{tmp_path / 'collected.db'}")
 
-    def started(_: Foreman) -> None:
+    def started(_: WorkerLoop) -> None:
         during.append((gc.get_threshold(), gc.get_freeze_count()))
         pool.stop()
 
@@ -200,7 +200,7 @@ def test_worker_in_a_program_leaves_its_garbage_collection_alone(tmp_path: Path)
 def test_a_stop_before_it_is_ready_is_not_lost(tmp_path: Path) -> None:
     worker = jm.Worker(named(work=lambda: 1), f"sqlite:///{tmp_path / 'j.db'}")
     worker.stop()
-    seen: list[Foreman] = []
+    seen: list[WorkerLoop] = []
     assert worker.run(seen.append).claimed == 0
     assert not seen, "it has not even begun"
 
@@ -217,7 +217,12 @@ class Site:
         self.programs: list[subprocess.Popen[str]] = []
 
     def start(self, kind: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(Path(yard_tasks.__file__).with_name("pool_program.py")), kind, self.journal.url]
+        command = [
+            sys.executable,
+            str(Path(daemon_tasks.__file__).with_name("pool_program.py")),
+            kind,
+            self.journal.url,
+        ]
         environment = {**os.environ, "YARD": str(self.path)}
         joined = self.count(names.JOINED)
         self.programs.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
@@ -272,7 +277,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_a_pool_of_threads_grows_drains_at_sigterm_and_leaves_other_mechanisms_alone(site: Site) -> None:
     program = site.start("thread")
     other = site.submit(pool_tasks.compute, 1)
-    held = [site.submit(yard_tasks.hold, "a") for _ in range(6)]
+    held = [site.submit(daemon_tasks.hold, "a") for _ in range(6)]
     wait_until(lambda: len(site.pids("hold")) == 4, "two groups of two threads to be full")
     assert len(set(site.pids("hold"))) == 2
     assert program.pid not in site.pids("hold")
@@ -289,7 +294,7 @@ def test_a_pool_of_threads_grows_drains_at_sigterm_and_leaves_other_mechanisms_a
 
 def test_a_killed_pool_leaves_no_orphan_and_its_heir_runs_the_rest(site: Site) -> None:
     program = site.start("thread")
-    held = site.submit(yard_tasks.hold, "a")
+    held = site.submit(daemon_tasks.hold, "a")
     wait_until(lambda: len(site.pids("hold")) == 1, "the task to run")
     (child,) = site.pids("hold")
     program.kill()
@@ -303,7 +308,7 @@ def test_a_killed_pool_leaves_no_orphan_and_its_heir_runs_the_rest(site: Site) -
 
 def test_tasks_of_a_killed_group_count_an_attempt_and_run_again(site: Site) -> None:
     site.start("thread")
-    held = [site.submit(yard_tasks.hold, "a") for _ in range(2)]
+    held = [site.submit(daemon_tasks.hold, "a") for _ in range(2)]
     wait_until(lambda: len(site.pids("hold")) == 2, "both to run")
     assert len({*site.pids("hold")}) == 1
     os.kill(site.pids("hold")[0], 9)

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yard_tasks
 from journeyman.journal import Journal
 from journeyman.journal.event import Event
-from journeyman.workers import Message, State, Task, TaskState, TaskView
-from journeyman.workers.rules import names
-from journeyman.workers.rules.remembering import RememberingView
-from journeyman.workers.submitting import submission
-from waiting import insist, wait_until
+from journeyman.tasks import Message, State, Task, TaskState, TaskView
+from journeyman.tasks.state import names
+from journeyman.tasks.state.remembering import RememberingView
+from journeyman.tasks.submitting import submission
+from support.waiting import insist, wait_until
+from task_modules import daemon_tasks
 
 LEASE_MS = 1_000
 LEASE = LEASE_MS / 1_000
@@ -84,12 +84,20 @@ class Yard:
     def start(self, threads: int = 2) -> "subprocess.Popen[bytes]":
         """Start a worker as a user would, and wait until it has joined."""
         joined = self.count(names.JOINED)
-        command = [sys.executable, "-m", "journeyman", "worker", "yard_tasks", "--journal", self.journal.url]
+        command = [
+            sys.executable,
+            "-m",
+            "journeyman",
+            "worker",
+            "task_modules.daemon_tasks",
+            "--journal",
+            self.journal.url,
+        ]
         options = ["--threads", str(threads), "--lease-ms", str(LEASE_MS), "--drain-timeout", "20"]
         with (self.path / f"worker-{len(self.workers)}.log").open("wb") as log:
             worker = subprocess.Popen(
                 [*command, *options],
-                cwd=Path(yard_tasks.__file__).parent,
+                cwd=Path(daemon_tasks.__file__).parent,
                 env={**os.environ, "YARD": str(self.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -145,13 +153,13 @@ def accepted_outcomes(yard: Yard) -> Counter[str]:
 
 def test_sigkill_in_the_middle_of_a_task_hands_it_to_another(yard: Yard) -> None:
     victim = yard.start(threads=1)
-    held = yard.submit(yard_tasks.hold, "a")
+    held = yard.submit(daemon_tasks.hold, "a")
     yard.reached(held, State.CLAIMED)
     wait_until(lambda: yard.marks("hold a") == 1, "the task to run")
     heir = yard.start()
     victim.kill()
     wait_until(lambda: yard.marks("hold a") == 2, "the heir to run it")
-    others = [yard.submit(yard_tasks.add, number, 1) for number in range(20)]
+    others = [yard.submit(daemon_tasks.add, number, 1) for number in range(20)]
     yard.let("a")
     for message in (held, *others):
         yard.reached(message, State.SUCCEEDED)
@@ -165,13 +173,13 @@ def test_sigkill_in_the_middle_of_a_task_hands_it_to_another(yard: Yard) -> None
 
 def test_a_task_that_kills_its_workers_fails_after_its_retries(yard: Yard) -> None:
     workers = [yard.start(threads=1) for _ in range(3)]
-    deadly = yard.submit(yard_tasks.die, "d")
+    deadly = yard.submit(daemon_tasks.die, "d")
     yard.reached(deadly, State.FAILED)
 
     dead = [worker for worker in workers if worker.poll() is not None]
     assert [worker.returncode for worker in dead] == [7, 7]
     assert (yard.task(deadly).attempts, yard.marks("die d")) == (2, 2)
-    after = yard.submit(yard_tasks.add, 1, 1)
+    after = yard.submit(daemon_tasks.add, 1, 1)
     yard.reached(after, State.SUCCEEDED)
 
 
@@ -181,8 +189,8 @@ def test_a_task_that_kills_its_workers_takes_no_innocent_one_with_it(yard: Yard)
         message.max_retries = 2
         return message
 
-    innocent = [drafted(yard_tasks.add, number, 1) for number in range(600)]
-    deadly = drafted(yard_tasks.die, "d")
+    innocent = [drafted(daemon_tasks.add, number, 1) for number in range(600)]
+    deadly = drafted(daemon_tasks.die, "d")
     messages = [*innocent[:300], deadly, *innocent[300:]]
     yard.journal.append_drafts([submission(message) for message in messages])
 
@@ -210,7 +218,7 @@ def test_a_task_that_kills_its_workers_takes_no_innocent_one_with_it(yard: Yard)
 
 def test_the_late_outcome_of_one_who_was_stopped_is_refused_and_he_carries_on(yard: Yard) -> None:
     sleeper = yard.start(threads=1)
-    held = yard.submit(yard_tasks.hold, "a")
+    held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks(f"hold a {sleeper.pid}") == 1, "the sleeper to run the task")
     with stopped(sleeper):
         heir = yard.start(threads=1)
@@ -228,7 +236,7 @@ def test_the_late_outcome_of_one_who_was_stopped_is_refused_and_he_carries_on(ya
     assert "carrying on with a new one" in yard.log(sleeper)
     heir.terminate()
     assert yard.ended(heir) == 0
-    yard.reached(yard.submit(yard_tasks.add, 2, 2), State.SUCCEEDED)
+    yard.reached(yard.submit(daemon_tasks.add, 2, 2), State.SUCCEEDED)
     sleeper.terminate()
     assert yard.ended(sleeper) == 0
     assert not list(yard.read().all_sessions())
@@ -249,12 +257,12 @@ def stopped(worker: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 def test_sigterm_lets_end_what_runs_and_gives_back_the_rest(yard: Yard) -> None:
     worker = yard.start(threads=1)
-    warm = [yard.submit(yard_tasks.add, number, 0) for number in range(50)]  # so that it claims ahead
+    warm = [yard.submit(daemon_tasks.add, number, 0) for number in range(50)]  # so that it claims ahead
     for message in warm:
         yard.reached(message, State.SUCCEEDED)
-    held = yard.submit(yard_tasks.hold, "a")
+    held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks("hold a") == 1, "the task to run")
-    behind = [yard.submit(yard_tasks.add, number, 1_000) for number in range(5)]
+    behind = [yard.submit(daemon_tasks.add, number, 1_000) for number in range(5)]
 
     worker.terminate()
     wait_until(lambda: "draining" in yard.log(worker), "the worker to drain")
@@ -273,7 +281,7 @@ def test_sigterm_lets_end_what_runs_and_gives_back_the_rest(yard: Yard) -> None:
 
 def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(yard: Yard) -> None:
     worker = yard.start(threads=1)
-    held = yard.submit(yard_tasks.hold, "a")
+    held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks("hold a") == 1, "the task to run")
     worker.terminate()
     wait_until(lambda: "draining" in yard.log(worker), "the worker to drain")
@@ -293,7 +301,7 @@ def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(yard: Yard) -> None:
 
 def test_two_workers_share_and_each_task_is_done_once(yard: Yard) -> None:
     workers = [yard.start(), yard.start()]
-    messages = [yard_tasks.add.generate(args=[number, 1], submit=False) for number in range(600)]
+    messages = [daemon_tasks.add.generate(args=[number, 1], submit=False) for number in range(600)]
     for start in range(0, 600, 50):
         yard.journal.append_drafts([submission(message) for message in messages[start : start + 50]])
     wait_until(lambda: yard.read().succeeded == 600, "all tasks to be done")
@@ -312,7 +320,7 @@ def test_two_workers_share_and_each_task_is_done_once(yard: Yard) -> None:
 def test_a_task_nobody_knows_waits_and_harms_nobody(yard: Yard) -> None:
     yard.journal.append_drafts([submission(STRANGER)])
     worker = yard.start()
-    known = [yard.submit(yard_tasks.add, number, 1) for number in range(10)]
+    known = [yard.submit(daemon_tasks.add, number, 1) for number in range(10)]
     for message in known:
         yard.reached(message, State.SUCCEEDED)
     worker.terminate()
@@ -325,7 +333,7 @@ def test_a_task_nobody_knows_waits_and_harms_nobody(yard: Yard) -> None:
 
 def test_a_backoff_counts_from_the_failure(yard: Yard) -> None:
     yard.start()
-    message = yard.submit(yard_tasks.stumble, "s", 2)
+    message = yard.submit(daemon_tasks.stumble, "s", 2)
     yard.reached(message, State.SUCCEEDED)
 
     about = [event for event in yard.events if event.context.get("task") == message.uuid]
@@ -340,8 +348,8 @@ def test_a_backoff_counts_from_the_failure(yard: Yard) -> None:
 
 def test_a_delayed_task_is_not_claimed_before_it_is_due(yard: Yard) -> None:
     yard.start()
-    delayed = yard.submit(yard_tasks.add, 1, 1, delay=1_200)
-    at_once = yard.submit(yard_tasks.add, 2, 2)
+    delayed = yard.submit(daemon_tasks.add, 1, 1, delay=1_200)
+    at_once = yard.submit(daemon_tasks.add, 2, 2)
     yard.reached(at_once, State.SUCCEEDED)
     assert yard.task(delayed).state is State.READY
     yard.reached(delayed, State.SUCCEEDED)
@@ -356,7 +364,7 @@ def test_a_delayed_task_is_not_claimed_before_it_is_due(yard: Yard) -> None:
 
 def test_a_journal_held_for_longer_than_the_lease_costs_no_living_worker_its_claims(yard: Yard) -> None:
     holder = yard.start(threads=1)
-    held = yard.submit(yard_tasks.hold, "a")
+    held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks(f"hold a {holder.pid}") == 1, "the task to run")
     yard.start(threads=1)
     for _ in range(2):

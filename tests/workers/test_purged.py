@@ -2,12 +2,12 @@
 
 import journeyman as jm
 import pytest
-from journeyman.journal.synchronous import Journal
-from journeyman.workers import State, Verdict
-from journeyman.workers.disposition import Disposition
-from journeyman.workers.rules import fold, names
-from journeyman.workers.rules.facts import dead_letter_context
-from ledger import Ledger, picture
+from journeyman.journal.journal import Journal
+from journeyman.tasks import State, Verdict
+from journeyman.tasks.disposition import Disposition
+from journeyman.tasks.state import fold, names
+from journeyman.tasks.state.decoding import dead_letter_context
+from support.ledger import Ledger, picture
 
 
 def two_dead_letters() -> Ledger:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-import revoked_tasks
-from waiting import wait_until
+from support.waiting import wait_until
+from task_modules import revoked_tasks
 
 OPTIONS = {
     "thread": ("--threads", "1"),
@@ -24,7 +24,7 @@ def test_revoked_task_is_stopped_and_its_place_is_free(tmp_path: Path, mechanism
     held, after = (vars(revoked_tasks)[f"{name}_{kind}"] for name in ("held_by", "after"))
     url = f"sqlite:///{tmp_path}/revoked.db"
     marks = tmp_path / "marks"
-    command = [sys.executable, "-m", "journeyman", "worker", "revoked_tasks", "--journal", url]
+    command = [sys.executable, "-m", "journeyman", "worker", "task_modules.revoked_tasks", "--journal", url]
     with (
         jm.Journal(url) as journal,
         subprocess.Popen(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import starting_tasks as tasks
 from journeyman.journal import Journal
-from journeyman.workers import Broker, ResultStore, Task
+from journeyman.tasks import Broker, ResultStore, Task
+from task_modules import starting_tasks as tasks
 
 OPTIONS = {"process": (), "group": ("--thread-processes", "1"), "thread": ()}
 
@@ -20,7 +20,17 @@ OPTIONS = {"process": (), "group": ("--thread-processes", "1"), "thread": ()}
 def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """A worker; its mechanism and its journal's URL."""
     url = f"sqlite:///{tmp_path / 'started.db'}"
-    command = [sys.executable, "-W", "ignore", "-m", "journeyman", "worker", "starting_tasks", "--journal", url]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "journeyman",
+        "worker",
+        "task_modules.starting_tasks",
+        "--journal",
+        url,
+    ]
     process = subprocess.Popen(
         [*command, "--mechanism", request.param.replace("group", "thread"), *OPTIONS[request.param]],
         cwd=Path(tasks.__file__).parent,

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from floor import Floor, in_loop, named
 from journeyman.journal import AsyncJournal
-from journeyman.journal.doorbell import Ringer, bell_directories
+from journeyman.journal.sqlite.notifier import Notifier, listener_directories
 from journeyman.journal.sqlite.write_lock import WriteLock
-from journeyman.workers import Foreman, Message, Settings
-from journeyman.workers.rules import commit_pace, names
-from journeyman.workers.submitting import submission
-from waiting import reached
+from journeyman.tasks import Message
+from journeyman.tasks.state import commit_pace, names
+from journeyman.tasks.submitting import submission
+from journeyman.workers import Settings, WorkerLoop
+from support.shop import Shop, in_loop, named
+from support.waiting import reached
 
 STREAM = 30
 LONG_PERIOD_SECONDS = 0.5
@@ -32,7 +33,7 @@ def long_periods(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("long_periods")
 @in_loop
 async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
-    floor, door = Floor(), threading.Event()
+    floor, door = Shop(), threading.Event()
     tasks = named(wait=lambda: door.wait(30), work=lambda number: number)
     async with floor.worker(tasks, Settings(threads=2)) as worker:
         await floor.submit(tasks["wait"])
@@ -52,7 +53,7 @@ async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
 @pytest.mark.usefixtures("long_periods")
 @in_loop
 async def test_lone_tasks_are_claimed_and_written_one_by_one() -> None:
-    floor, tasks = Floor(), named(work=lambda number: number)
+    floor, tasks = Shop(), named(work=lambda number: number)
     async with floor.worker(tasks, Settings(threads=2)) as worker:
         for number in range(STREAM):
             await floor.submit(tasks["work"], number)
@@ -76,29 +77,30 @@ def held(path: Path) -> Iterator[None]:
 def test_news_do_not_keep_loop_awake_that_waits_for_its_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, door = tmp_path / "a.db", threading.Event()
     woken: list[None] = []
-    wake = Foreman._wake
+    wake = WorkerLoop._wake
 
-    def counted(worker: Foreman) -> None:
+    def counted(worker: WorkerLoop) -> None:
         woken.append(None)
         wake(worker)
 
-    monkeypatch.setattr(Foreman, "_wake", counted)
+    monkeypatch.setattr(WorkerLoop, "_wake", counted)
 
     async def test() -> None:
         async with AsyncJournal(f"sqlite:///{path}") as journal:
-            worker = Foreman(journal, named(work=lambda: door.wait(30)), Settings(threads=2))
+            worker = WorkerLoop(journal, named(work=lambda: door.wait(30)), Settings(threads=2))
             running = asyncio.ensure_future(worker.run())
             await journal.append_drafts([submission(Message(task_name="work")) for _ in range(2)])
             await reached(lambda: worker.statistics.claimed == 2, "both to be claimed in one append")
             with held(path):
                 door.set()
-                ended = [lane.crew for lane in worker._lanes.values()]
+                ended = [lane.executor for lane in worker._lanes.values()]
                 await reached(
-                    lambda: not any(crew.running or crew.outcomes for crew in ended), "their outcomes' append"
+                    lambda: not any(executor.running or executor.outcomes for executor in ended),
+                    "their outcomes' append",
                 )
-                ringer = Ringer(bell_directories(str(path)))
-                ringer.ring()
-                ringer.close()
+                notifier = Notifier(listener_directories(str(path)))
+                notifier.notify()
+                notifier.close()
                 before = len(woken)
                 for _ in range(PASSES):
                     await asyncio.sleep(0)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 
 import pytest
-from floor import LEASE_MS, Floor, in_loop, named
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers.views.snapshots import SnapshotKeeper
@@ -14,13 +13,14 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
-from journeyman.workers import Foreman, Settings
-from journeyman.workers.foreman.submissions import stretches
-from journeyman.workers.message import new_id
-from journeyman.workers.rules import names, rows
-from journeyman.workers.rules.rows import KeptRows
-from journeyman.workers.submitting import submission
-from waiting import reached
+from journeyman.tasks.message import new_id
+from journeyman.tasks.state import names, rows
+from journeyman.tasks.state.rows import KeptRows
+from journeyman.tasks.submitting import submission
+from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.loop.submissions import stretches
+from support.shop import LEASE_MS, Shop, in_loop, named
+from support.waiting import reached
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)
 
@@ -28,7 +28,7 @@ QUICK = Settings(threads=4, lease_ms=LEASE_MS)
 class CountingLog(MemoryLog):
     """Notes what is read by position."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Shop) -> None:
         super().__init__(floor.store)
         self.reads: list[tuple[Mapping[int, int], int]] = []
 
@@ -97,7 +97,7 @@ def test_stretches_hold_all_and_bridge_only_short_gaps(offsets: set[int], gap: i
 
 @in_loop
 async def test_drain_reads_no_submission_twice() -> None:
-    floor = Floor()
+    floor = Shop()
     tasks = named(work=lambda number: number)
     for number in range(50):
         await floor.submit(tasks["work"], number)
@@ -113,7 +113,7 @@ async def test_drain_reads_no_submission_twice() -> None:
 @in_loop
 async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 10, 2)
-    floor = Floor()
+    floor = Shop()
     tasks = named(work=lambda number: number)
     for number in range(400):
         await floor.submit(tasks["work"], number)
@@ -126,7 +126,7 @@ async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pyte
 
 @in_loop
 async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
-    floor, gate = Floor(), threading.Event()
+    floor, gate = Shop(), threading.Event()
 
     def work(number: int) -> int:
         gate.wait(20)
@@ -146,7 +146,7 @@ async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
     assert worker.statistics.succeeded == 300
 
 
-async def take_snapshot(floor: Floor) -> None:
+async def take_snapshot(floor: Shop) -> None:
     """Store a snapshot of all that is in the log."""
     end = (await floor.log.bounds()).end
     await SnapshotKeeper(floor.log, floor.view()).take(end)
@@ -154,7 +154,7 @@ async def take_snapshot(floor: Floor) -> None:
 
 @in_loop
 async def test_worker_started_from_snapshot_reads_submissions_by_position() -> None:
-    floor = Floor(partitions=2)
+    floor = Shop(partitions=2)
     tasks = named(work=lambda number: number)
     for number in range(60):
         await floor.submit(tasks["work"], number, queue="ab"[number % 2])
@@ -168,7 +168,7 @@ async def test_worker_started_from_snapshot_reads_submissions_by_position() -> N
 
 @in_loop
 async def test_submission_behind_a_trimmed_one_is_found() -> None:
-    floor = Floor()
+    floor = Shop()
     tasks = named(bad=lambda: 1 / 0, work=lambda number: number)
     tasks["bad"].max_retries = 0
     async with floor.worker(tasks, QUICK):
@@ -196,12 +196,12 @@ async def test_submissions_are_read_by_position_from_kafka(
     async with AsyncJournal(f"kafka://{kafka_bootstrap}/submissions-{new_id()}?partitions=2") as journal:
         messages = [tasks["work"].generate(args=[number], submit=False) for number in range(150)]
         await journal.append_drafts([submission(message) for message in messages])
-        foreman = Foreman(journal, tasks, Settings(threads=4))
-        running = asyncio.ensure_future(foreman.run())
+        worker_loop = WorkerLoop(journal, tasks, Settings(threads=4))
+        running = asyncio.ensure_future(worker_loop.run())
         try:
-            await reached(lambda: foreman.statistics.succeeded == 150, "all tasks to succeed", 60)
+            await reached(lambda: worker_loop.statistics.succeeded == 150, "all tasks to succeed", 60)
         finally:
-            foreman.stop()
+            worker_loop.stop()
             await asyncio.wait_for(running, 60)
         found = (await journal.read({0: 0, 1: 0}, 10_000)).events
     results = [event.context["result"] for event in found if event.name == names.SUCCEEDED]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from ...journal.limits import HEALTH_REQUEST_SECONDS_MAX
+from ..limits import HEALTH_REQUEST_SECONDS_MAX
 from .progress import Judgement
 
 logger = logging.getLogger("journeyman.worker")

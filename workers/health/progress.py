@@ -8,10 +8,10 @@ Pure: all times are monotonic seconds of the worker's own process, handed in.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ...journal.limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
+from ..limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
 
 
-class Vitals(NamedTuple):
+class WorkerHealth(NamedTuple):
     """What a worker's loop says of itself.
 
     - `worker`: the session it works under; `draining`: it takes on nothing new.
@@ -19,7 +19,7 @@ class Vitals(NamedTuple):
     - `applied`: how far it has applied each partition.
     - `claims`: how many tasks it holds, and `acknowledged_at` when the oldest acknowledgement among the leases that
       cover them was asked for; None without claims. `lease_seconds` is the lease.
-    - `ailments`: why some of its tasks cannot be run at present, in sentences.
+    - `start_failures`: why some of its tasks cannot be run at present, in sentences.
     """
 
     worker: str
@@ -29,7 +29,7 @@ class Vitals(NamedTuple):
     claims: int
     acknowledged_at: float | None
     lease_seconds: float
-    ailments: tuple[str, ...] = ()
+    start_failures: tuple[str, ...] = ()
 
 
 class Progress(NamedTuple):
@@ -63,20 +63,20 @@ def progress(
     return Progress(behind, now, before.moved_at if before is not None and still else now)
 
 
-def judge(vitals: Vitals | None, seen: Progress | None, now: float) -> Judgement:
+def judge(health: WorkerHealth | None, seen: Progress | None, now: float) -> Judgement:
     """Whether the worker is well at `now`.
 
     Not before its loop has begun to work and has seen the end of the log once.
     """
-    if vitals is None or seen is None:
+    if health is None or seen is None:
         return Judgement(False, ("starting: the history is being read",))
-    reasons = [reason for reason in (_loop(vitals, now), _journal(seen, now), _lease(vitals, now)) if reason]
-    reasons += vitals.ailments
+    reasons = [reason for reason in (_loop(health, now), _journal(seen, now), _lease(health, now)) if reason]
+    reasons += health.start_failures
     return Judgement(not reasons, tuple(reasons))
 
 
-def _loop(vitals: Vitals, now: float) -> str:
-    still = now - vitals.turned_at
+def _loop(health: WorkerHealth, now: float) -> str:
+    still = now - health.turned_at
     if still <= HEALTH_TURN_SECONDS_MAX:
         return ""
     return f"the loop has not turned for {still:.1f} s: something in it blocks, or the journal takes no appends"
@@ -91,10 +91,10 @@ def _journal(seen: Progress, now: float) -> str:
     return ""
 
 
-def _lease(vitals: Vitals, now: float) -> str:
-    if vitals.acknowledged_at is None or now - vitals.acknowledged_at < vitals.lease_seconds:
+def _lease(health: WorkerHealth, now: float) -> str:
+    if health.acknowledged_at is None or now - health.acknowledged_at < health.lease_seconds:
         return ""
-    old = now - vitals.acknowledged_at
-    lease = f"its lease of {vitals.lease_seconds:g} s"
-    claims = f"{vitals.claims:,} claim{'s' * (vitals.claims != 1)}"
+    old = now - health.acknowledged_at
+    lease = f"its lease of {health.lease_seconds:g} s"
+    claims = f"{health.claims:,} claim{'s' * (health.claims != 1)}"
     return f"it holds {claims} and its last acknowledged append is {old:.1f} s old, older than {lease}"

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import msgspec
 import orjson
 
-from ...journal.asynchronous import AsyncJournal
+from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.errors import JournalError
-from ...journal.limits import HEALTH_INTERVAL_SECONDS
 from ...journal.numbers import is_number
-from ..errors import HealthUnavailable, ValidationError
-from .progress import Judgement, Progress, Vitals, judge, progress
-from .service_manager import notify, watchdog_wanted
+from ...tasks.errors import ValidationError
+from ..errors import HealthUnavailable
+from ..limits import HEALTH_INTERVAL_SECONDS
+from .progress import Judgement, Progress, WorkerHealth, judge, progress
+from .systemd import notify, watchdog_wanted
 
 if TYPE_CHECKING:
     from .http import HealthServer
@@ -35,10 +36,10 @@ logger = logging.getLogger("journeyman.worker")
 _PORT_MAX: Final = 65_535
 
 
-class Patient(Protocol):
+class Monitored(Protocol):
     """What is looked after: a foreman."""
 
-    def vitals(self) -> Vitals | None:
+    def health(self) -> WorkerHealth | None:
         """What its loop says of itself, called in the loop; None before it works. Makes the loop turn."""
         ...
 
@@ -79,11 +80,11 @@ def _is_host(host: str) -> bool:
         return False
 
 
-class Chart:
+class HealthState:
     """What the loop has published last, and what follows from it at any moment. Read by any thread."""
 
     def __init__(self) -> None:
-        self.vitals: Vitals | None = None
+        self.health: WorkerHealth | None = None
         self.seen: Progress | None = None
         self._looked_applied: Mapping[int, int] = {}
 
@@ -94,19 +95,19 @@ class Chart:
 
     def report(self) -> tuple[Judgement, dict[str, Any]]:
         """The judgement now, and the facts it rests on."""
-        now, vitals, seen = time.monotonic(), self.vitals, self.seen
-        judgement = judge(vitals, seen, now)
+        now, health, seen = time.monotonic(), self.health, self.seen
+        judgement = judge(health, seen, now)
         facts: dict[str, Any] = {"healthy": judgement.healthy, "reasons": judgement.reasons, "pid": os.getpid()}
         facts["timestamp"] = time.time()
-        if vitals is not None:
+        if health is not None:
             facts |= {
-                "worker": vitals.worker,
-                "draining": vitals.draining,
-                "claims": vitals.claims,
-                "lease_seconds": vitals.lease_seconds,
-                "applied": str(Cursor(vitals.applied)),
-                "turned_seconds_ago": now - vitals.turned_at,
-                "acknowledged_seconds_ago": None if vitals.acknowledged_at is None else now - vitals.acknowledged_at,
+                "worker": health.worker,
+                "draining": health.draining,
+                "claims": health.claims,
+                "lease_seconds": health.lease_seconds,
+                "applied": str(Cursor(health.applied)),
+                "turned_seconds_ago": now - health.turned_at,
+                "acknowledged_seconds_ago": None if health.acknowledged_at is None else now - health.acknowledged_at,
             }
         if seen is not None:
             facts |= {"behind": seen.behind, "moved_seconds_ago": now - seen.moved_at}
@@ -115,7 +116,7 @@ class Chart:
 
 
 @contextlib.asynccontextmanager
-async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[None]:
+async def reporting(patient: Monitored, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[None]:
     """Report on `patient` while in here, to `target` and to systemd's watchdog.
 
     Does nothing where nobody wants to know. `HealthUnavailable` if the file cannot be written or the port not be had.
@@ -123,11 +124,11 @@ async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarge
     if target is None and not watchdog_wanted():
         yield
         return
-    chart = Chart()
-    with _Reporter(chart, target) as reporter:
+    health_state = HealthState()
+    with _Reporter(health_state, target) as reporter:
         publishing = [
-            asyncio.ensure_future(_publish(patient, chart)),
-            asyncio.ensure_future(_look(patient, chart, journal)),
+            asyncio.ensure_future(_publish(patient, health_state)),
+            asyncio.ensure_future(_look(patient, health_state, journal)),
         ]
         try:
             logger.info("health is reported at %s", reporter.address)
@@ -138,32 +139,32 @@ async def reporting(patient: Patient, journal: AsyncJournal, target: HealthTarge
             await asyncio.gather(*publishing, return_exceptions=True)
 
 
-async def _publish(patient: Patient, chart: Chart) -> None:
+async def _publish(patient: Monitored, health_state: HealthState) -> None:
     """Publish the vitals, again and again."""
     while True:
-        chart.vitals = patient.vitals()
+        health_state.health = patient.health()
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
-async def _look(patient: Patient, chart: Chart, journal: AsyncJournal) -> None:
+async def _look(patient: Monitored, health_state: HealthState, journal: AsyncJournal) -> None:
     """Ask the journal again and again where it ends, and see how far the worker has come by then."""
     while True:
-        if patient.vitals() is not None:  # who works has opened the journal
+        if patient.health() is not None:  # who works has opened the journal
             with contextlib.suppress(JournalError):  # then the last answer grows old: that is what the judgement is for
                 end = (await journal.bounds()).end
-                vitals = patient.vitals()
-                if vitals is not None:
-                    chart.look(vitals.applied, end, time.monotonic())
+                health = patient.health()
+                if health is not None:
+                    health_state.look(health.applied, end, time.monotonic())
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
 class _Reporter:
     """The thread that judges: writes the file, answers HTTP, feeds the watchdog."""
 
-    def __init__(self, chart: Chart, target: HealthTarget | None) -> None:
-        self._chart = chart
+    def __init__(self, health_state: HealthState, target: HealthTarget | None) -> None:
+        self._health_state = health_state
         self._path = Path(target.path) if target is not None and target.path else None
-        self._server = _serve(chart, target) if target is not None and not target.path else None
+        self._server = _serve(health_state, target) if target is not None and not target.path else None
         self._over = threading.Event()
         self._failing = False
         self._threads = [threading.Thread(target=self._go_on, name="journeyman-health", daemon=True)]
@@ -208,20 +209,20 @@ class _Reporter:
                     if not self._failing:
                         logger.warning("the file for --health cannot be written: %s", error)
                     self._failing = True
-            if watchdog_wanted() and self._chart.report()[0].healthy:
+            if watchdog_wanted() and self._health_state.report()[0].healthy:
                 notify("WATCHDOG=1")
 
     def _write(self, path: Path) -> None:
         """Replace the file in one step: who reads it sees the old report or the new one, never a part."""
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_bytes(orjson.dumps(self._chart.report()[1]) + b"\n")
+        draft.write_bytes(orjson.dumps(self._health_state.report()[1]) + b"\n")
         draft.replace(path)
 
 
-def _serve(chart: Chart, target: HealthTarget) -> "HealthServer":
+def _serve(health_state: HealthState, target: HealthTarget) -> "HealthServer":
     from .http import HealthServer  # only who wants HTTP pays for it
 
     try:
-        return HealthServer(target.host, target.port, chart.report)
+        return HealthServer(target.host, target.port, health_state.report)
     except OSError as error:
         raise HealthUnavailable(f"--health cannot listen on {target.host}:{target.port}: {error}") from error

@@ -1,0 +1,103 @@
+"""What went wrong, as one sentence on stderr and an exit status; a traceback only for those who ask for it."""
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Final, Protocol, runtime_checkable
+
+import typer
+
+from ...journal.errors import BadJournalURL, InvalidEvent, JournalError, JournalNotFound
+from ...tasks.errors import MultipleBrokersError, NoTasksFoundError, TaskError, TaskNameCollisionError, ValidationError
+from ...tasks.inspection.wording import printable
+
+EXIT_ENVIRONMENT: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
+EXIT_CLOSED_PIPE: Final = 141  # 128 + SIGPIPE
+
+
+class BadInput(Exception):
+    """What was typed cannot be meant; the message says what was expected."""
+
+
+# These are mended by typing something else; all others by doing something about the world.
+_USAGE: Final = (
+    BadInput,
+    BadJournalURL,
+    InvalidEvent,
+    JournalNotFound,
+    MultipleBrokersError,
+    NoTasksFoundError,
+    TaskNameCollisionError,
+    ValidationError,
+)
+
+
+@runtime_checkable
+class _ParserError(Protocol):
+    """An error of the argument parser, whichever version of it: it formats its message and knows its exit status."""
+
+    exit_code: int
+
+    def format_message(self) -> str:
+        """The sentence."""
+        ...
+
+
+def report(error: Exception) -> int:
+    """Say on stderr what `error` means; returns the exit status."""
+    if logging.getLogger("journeyman").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    if isinstance(error, _ParserError):
+        command = getattr(getattr(error, "ctx", None), "command_path", "journeyman")
+        _say(f"{error.format_message()} See '{command} --help'.")
+        return error.exit_code
+    if isinstance(error, (*_USAGE, JournalError, TaskError)):
+        _say(str(error))
+        return EXIT_USAGE if isinstance(error, _USAGE) else EXIT_ENVIRONMENT
+    if isinstance(error, typer.Abort):
+        return EXIT_INTERRUPTED
+    _say(f"unexpected {type(error).__name__}: {error}. Run it again with --log-level DEBUG to see where it came from.")
+    return EXIT_ENVIRONMENT
+
+
+def _say(sentence: str) -> None:
+    flush()
+    print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def quiet_on_broken_pipe() -> Iterator[None]:
+    """End quietly when the other end of stdout is closed, as `| head` does; nothing more is written there."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        raise typer.Exit(EXIT_CLOSED_PIPE) from None
+
+
+def tell(line: str) -> None:
+    """Print a line for whoever may read it: that nobody does, or can, ends nothing and is no error."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        _silence()
+
+
+def flush() -> None:
+    """Flush stdout, where there is one and it can be written."""
+    try:
+        if sys.stdout is not None:  # as it is where a process was started without one
+            sys.stdout.flush()
+    except OSError:
+        _silence()
+
+
+def _silence() -> None:
+    """Write no more to stdout; the interpreter flushes it once more at its end, which must not fail either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

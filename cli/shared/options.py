@@ -1,0 +1,65 @@
+"""Options that several commands share, each explained once."""
+
+import logging
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ...consumers.topic import Topic
+from ...journal.url import ENVIRONMENT_VARIABLE
+from .failures import BadInput
+
+
+class LogLevel(StrEnum):
+    """How much is logged on stderr."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+JournalURL = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        "-j",
+        metavar="URL",
+        help="The journal: sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://host:9092/topic. "
+        f"Without it: the environment variable {ENVIRONMENT_VARIABLE}.",
+        show_default=False,
+    ),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="How it was then: a time such as 14:05, 'yesterday 14:05' or 2026-11-21T14:05 (local), seconds since the "
+        "epoch, or a span back from now such as 10m, 2h, 3d.",
+        show_default="now",
+    ),
+]
+PriorityLevel = Annotated[
+    LogLevel,
+    typer.Option(
+        "--log-level",
+        case_sensitive=False,
+        help="What is logged on stderr; DEBUG also shows where an error came from.",
+    ),
+]
+
+
+def configure_logging(level: LogLevel) -> None:
+    """Log this package's messages from `level` on to stderr, and warnings of others."""
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.WARNING)
+    logging.getLogger("journeyman").setLevel(level.value)
+
+
+def checked_topic(prefix: str) -> str:
+    """The topic, if events can be of it; `BadInput` says how to write it."""
+    try:
+        return Topic(prefix).prefix
+    except ValueError as error:
+        raise BadInput(str(error)) from None

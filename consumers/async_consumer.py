@@ -1,0 +1,368 @@
+"""`AsyncJournalConsumer`: following a journal from asyncio."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.cursor import Cursor
+from ..journal.deadlines import deadline_of, finite_or_negative
+from ..journal.limits import PAGE_EVENTS
+from .callbacks import Callback, checked_callback
+from .checkpoint import JournalCheckpoint
+from .consumer_state import ConsumerState
+from .engine.buffer import Buffer
+from .engine.reader import OutOfTime
+from .engine.stream import Stream
+from .event import JournalEventBase
+from .moments import Moment
+from .options import ConsumerOptions, PlainEvents
+from .parking import OnError, Parking, checked_parking, tell_of_parked
+from .statistics import Statistics
+
+
+class AsyncJournalConsumerBase(ConsumerState):
+    """Follows the events of `topic` from asyncio: history in time order, then what happens, until it is stopped.
+
+    Options, hooks and meaning are those of `JournalConsumerBase`, `journal` is an `AsyncJournal`; events are taken by
+    `await consumer.poll()` or by ``async for``, and an error is raised there. A task that waits may be cancelled at any
+    time: no event is lost.
+
+    Callbacks run in a task of the consumer's own, one at a time; what a callback returns is awaited if it can be, so
+    coroutine functions do. A plain function runs in the loop and holds it up. An error in a callback ends the delivery
+    as it does in `JournalConsumerBase`; `on_error` may be a coroutine function.
+    """
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        topic: str,
+        cancel_topic: str | None = None,
+        full: bool = True,
+        since: Moment = 0.0,
+        include_sentinel: bool = False,
+        *,
+        on_error: OnError = None,
+        **options: Unpack[ConsumerOptions],
+    ) -> None:
+        if not isinstance(journal, AsyncJournal):
+            raise TypeError(
+                f"{type(self).__name__} follows an AsyncJournal, got {type(journal).__name__}; "
+                "for a Journal there is JournalConsumer"
+            )
+        super().__init__(topic, cancel_topic, full, since, include_sentinel, **options)
+        self.journal = journal
+        self._backlog = Buffer()
+        self._reading = asyncio.Lock()
+        self._callback: Callback | None = None
+        self._delivery: _Delivery | None = None
+        self._parking, self._on_error = checked_parking(on_error, self.attempts, self.checkpoint, "consumer")
+        self._failure: BaseException | None = None
+
+    async def start(self) -> Self:
+        """Start the stream of events; see `JournalConsumerBase.start`."""
+        await self._abandon()
+        stream = Stream(self.journal, self)
+        self._committed = resume = await self._load_checkpoint()
+        await stream.open(resume)
+        self._set_out(stream)
+        self._failure = None
+        self._deliver()
+        return self
+
+    async def stop(self) -> None:
+        """Ask the stream to end: what is in the journal by now is still delivered, then None."""
+        await self._started("stop").request_stop()
+        self._raise_delivery_error()
+
+    async def join(self, timeout: float = -1.0) -> None:
+        """Wait until the callbacks have had the final None, at most `timeout` seconds (negative: for ever).
+
+        Raises the error that ended their delivery, and `TimeoutError`.
+        """
+        if self._delivery is not None and not await self._delivery.over(timeout):
+            raise TimeoutError(f"the callbacks were not through after {timeout:g} s; has stop() been called?")
+        self._raise_delivery_error()
+
+    async def aclose(self) -> None:
+        """End at once: nothing more is delivered, not even None to callbacks; `poll()` returns None.
+
+        A callback that is running is waited for. Raises an error that has ended the delivery to callbacks.
+        """
+        await self._abandon()
+        self._raise_delivery_error()
+
+    async def _abandon(self) -> None:
+        stream, delivery = self._stream, self._delivery
+        if stream is None:
+            return
+        if delivery is not None:
+            delivery.ending.set()
+        self._ended = True
+        await stream.abandon()
+        self._backlog.drop()
+        if delivery is not None:
+            await delivery.over()
+        async with self._reading:
+            self._backlog.drop()
+            await stream.aclose()
+
+    # --- taking events ----------------------------------------------------------------------------------------------
+
+    async def poll(self, timeout: float = -1.0) -> JournalEventBase | None:
+        """The next event; None at the end of the stream, again and again; see `JournalConsumerBase.poll`."""
+        deadline = deadline_of(finite_or_negative(timeout))
+        while True:
+            if self._failure is None:
+                for event in self._backlog.pending:
+                    return event
+            if not await self._more(deadline):
+                return None
+
+    async def poll_batch(self, max_events: int = PAGE_EVENTS, timeout: float = -1.0) -> list[JournalEventBase]:
+        """The next events that are there, at least one and at most `max_events`; an empty list at the end."""
+        if max_events < 1:
+            raise ValueError(f"a batch has at least one event, got max_events={max_events}")
+        deadline = deadline_of(finite_or_negative(timeout))
+        self._raise_delivery_error()
+        taken: list[JournalEventBase] = []
+        while not taken and (self._backlog.left or await self._more(deadline)):
+            taken = self._backlog.take(max_events)
+        return taken
+
+    async def __aiter__(self) -> AsyncIterator[JournalEventBase]:
+        """The events up to the end of the stream; starts the consumer if need be."""
+        if self._stream is None:
+            await self.start()
+        while True:
+            for event in self._backlog.pending:
+                yield event
+            if not await self._more(None):
+                return
+
+    async def _more(self, deadline: float | None) -> bool:
+        """See to it that events are pending; False at the end of the stream."""
+        self._raise_delivery_error()
+        return await self._refill(self._started("poll"), deadline)
+
+    async def _refill(self, stream: Stream, deadline: float | None) -> bool:
+        """Fetch the next batch, unless another task just did."""
+        try:
+            async with asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                await self._reading.acquire()
+        except TimeoutError:
+            raise TimeoutError("another task is waiting for the next event of this consumer") from None
+        try:
+            return await self._fetch(stream, deadline)
+        except OutOfTime:
+            raise TimeoutError(
+                "no event came within the timeout given to poll(); the consumer goes on. It follows the journal "
+                f"{self.journal.location}"
+            ) from None
+        finally:
+            self._reading.release()
+
+    async def skip_bad_record(self) -> None:
+        """Go on behind the record whose `UnreadableRecord` was raised; `RuntimeError` if no bad record comes next."""
+        async with self._reading:
+            await self._skip_bad_record()
+
+    # --- how far it has come ----------------------------------------------------------------------------------------
+
+    async def commit(self) -> None:
+        """Keep the cursor in the checkpoint: the events handed out so far have been processed."""
+        if self.checkpoint is None:
+            raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
+        stream = self._started("commit")
+        cursor = stream.cursor(self._backlog.cursor(stream.settled))
+        if not stream.is_marked(cursor):
+            cursor = await stream.marked(cursor)
+        if not isinstance(self.checkpoint, JournalCheckpoint):
+            self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
+        elif cursor != self._committed:
+            assert self.session is not None, "it was made when the checkpoint was loaded"
+            await self.session.save(self.journal, cursor)
+            self._committed = cursor
+
+    async def _load_checkpoint(self) -> Cursor | None:
+        if isinstance(self.checkpoint, JournalCheckpoint):
+            self.session = self.checkpoint.session(self.topic)
+            return await self.session.load(self.journal)
+        return None if self.checkpoint is None else self.checkpoint.load()
+
+    async def statistics(self) -> Statistics:
+        """How the consumer is doing; asks the journal where its end is."""
+        return await self._statistics()
+
+    # --- callbacks --------------------------------------------------------------------------------------------------
+
+    def set_callback(self, event_cb: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
+        """Have `event_cb(event, *args, **kwargs)` called for each event, and awaited; see `JournalConsumerBase`."""
+        self._callback = checked_callback(event_cb, args, kwargs, in_loop=True)
+        if self._stream is not None and (self._delivery is None or self._delivery.finished):
+            self._deliver()
+        return self
+
+    def _deliver(self) -> None:
+        if self._callback is not None:
+            self._delivery = _Delivery()
+            self._delivery.start(self._call_back(self._delivery))
+
+    async def _call_back(self, delivery: "_Delivery") -> None:
+        stream = self._started("set_callback")
+        try:
+            while await self._call_with_pending(delivery):
+                if not await self._refill(stream, None) and not delivery.ending.is_set():
+                    await self._call(None)
+                    return
+        except asyncio.CancelledError:  # by the loop's end: nothing failed, and the event was handed back
+            raise
+        except BaseException as error:
+            self._failure, delivery.finished = error, True
+            await self._tell(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _tell(self, error: BaseException) -> None:
+        if self._on_error is not None:
+            answer = self._on_error(error)
+            if inspect.isawaitable(answer):
+                await answer
+
+    async def _call_with_pending(self, delivery: "_Delivery") -> bool:
+        """Call back with what is there; False if the delivery has to end."""
+        backlog = self._backlog
+        batch, pending = backlog.current
+        for event in pending:
+            try:
+                handed_out = await self._hand_out(event, delivery)
+            except BaseException:
+                backlog.hand_back(batch, [event])
+                raise
+            if not handed_out:
+                backlog.hand_back(batch, [event])
+            if delivery.ending.is_set():
+                return False
+        return not delivery.ending.is_set()
+
+    async def _hand_out(self, event: JournalEventBase, delivery: "_Delivery") -> bool:
+        """Call back with an event, as often as it may fail, then park it; False if the delivery ended in between."""
+        parking = self._parking
+        if parking is None:
+            await self._call(event)
+            return True
+        waits = parking.waits()
+        while True:
+            try:
+                await self._call(event)
+            except Exception as error:
+                if not parking.can_park(event, error):
+                    raise
+                if (
+                    delivery.ending.is_set()
+                ):  # closed or started anew in the callback: the event is not this stream's to park
+                    return False
+                wait = next(waits, None)
+                if wait is None:
+                    await self._park(parking, event, error)
+                    return True
+            else:
+                return True
+            if await delivery.ends_within(wait):
+                return False
+
+    async def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
+        session = self.session
+        assert session is not None, "parking needs a checkpoint that the journal keeps"
+        stream = self._started("set_callback")
+        cursor = stream.cursor(self._backlog.cursor(stream.settled))
+        try:
+            if not stream.is_marked(cursor):
+                cursor = await stream.marked(cursor)
+            await parking.park(self.journal, session, cursor, event, error)
+        except Exception as cause:
+            raise error from cause
+        self._committed = cursor
+        tell_of_parked(session.name, event, error, parking.attempts)
+
+    async def _call(self, event: JournalEventBase | None) -> None:
+        assert self._callback is not None, "it is set before the task starts"
+        await self._callback.call_and_await(event)
+
+    def _raise_delivery_error(self) -> None:
+        error, self._failure = self._failure, None
+        if error is not None:
+            raise error
+
+    # --- with -------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        return self if self._stream is not None else await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._abandon()
+        if error is None:
+            self._raise_delivery_error()
+
+
+class _Delivery:
+    """The task that hands events to callbacks; it ends soon after `ending` is set."""
+
+    def __init__(self) -> None:
+        self.ending = asyncio.Event()
+        self.finished = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start the task, when the callbacks can find this delivery: they may set another or start anew."""
+        self._task = asyncio.create_task(work, name="journeyman-consumer")
+        self._task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self.finished = True
+        if not task.cancelled():
+            task.exception()  # it is raised by the consumer's own calls
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait so long, or until it is to end, and say whether it is."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.ending.wait()
+        except TimeoutError:
+            return False
+
+    async def over(self, timeout: float = -1.0) -> bool:
+        """Wait for its end, at most `timeout` seconds (negative: for ever); in the task itself, do not wait."""
+        task = self._task
+        if task is None or task is asyncio.current_task():
+            return True
+        await asyncio.wait([task], timeout=finite_or_negative(timeout))
+        return task.done()
+
+
+class AsyncJournalConsumer(PlainEvents, AsyncJournalConsumerBase):
+    """Follows a journal from asyncio and hands out its events as they are; all of them unless a topic is named.
+
+    See `JournalConsumerBase` for the options.
+    """
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        topic: str = "",
+        cancel_topic: str | None = None,
+        full: bool = True,
+        since: Moment = 0.0,
+        include_sentinel: bool = False,
+        *,
+        on_error: OnError = None,
+        **options: Unpack[ConsumerOptions],
+    ) -> None:
+        AsyncJournalConsumerBase.__init__(
+            self, journal, topic, cancel_topic, full, since, include_sentinel, on_error=on_error, **options
+        )

@@ -1,0 +1,366 @@
+"""`JournalConsumerBase`: following a journal from synchronous code."""
+
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, Unpack
+
+from ..journal.cursor import Cursor
+from ..journal.deadlines import deadline_of, finite_or_negative
+from ..journal.journal import Journal
+from ..journal.limits import PAGE_EVENTS
+from ..journal.runtime import blocking
+from .callbacks import Callback, checked_callback
+from .checkpoint import JournalCheckpoint
+from .consumer_state import ConsumerState
+from .engine.buffer import Buffer
+from .engine.delivery import Delivery
+from .engine.reader import OutOfTime
+from .engine.stream import Stream
+from .event import JournalEventBase
+from .moments import Moment
+from .options import ConsumerOptions
+from .parking import OnError, Parking, checked_parking, tell_of_parked
+from .statistics import Statistics
+
+T = TypeVar("T")
+
+
+# What asynchronous code awaits where synchronous code polls.
+_INSTEAD: Final = "AsyncJournalConsumer"
+
+
+class JournalConsumerBase(ConsumerState):
+    """Follows the events of `topic`: history in time order, then what happens, until it is stopped.
+
+    `start()`, then take events from `poll()`, by iterating, or in a callback (`set_callback`). After `stop()` all that
+    is in the journal by then is still delivered, and then None, again and again.
+
+    - `journal`: a `Journal`.
+    - `topic`: a dotted prefix of names: ``task`` covers ``task.claimed``, never ``tasks.added``; ``""`` covers all.
+    - `cancel_topic`: what a response source is told when the consumer is done with it; ``<topic>-cancel`` if None.
+    - `full`: whether history comes first. Without it: only what is appended after `start()`, and no sentinel.
+    - `since`: events whose timestamp is not later are left out; 0 leaves out nothing. A time in seconds since the
+      epoch, a `datetime` with its zone, a `timedelta` before now, or a text such as ``10m`` or ``2026-11-21T09:00Z``.
+      The journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is
+      not missed.
+    - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and what comes after it.
+    - `on_error`: what happens when a callback fails. "raise" (the default): the delivery ends, as described below.
+      Something to call: the same, and called, in the thread of the callbacks, with the error. "park": the callback is
+      tried `attempts` times, then the event is parked under the name of the checkpoint and the consumer goes on;
+      `journeyman consumers parked` shows it, and `replay` has it handed out again.
+    - `cursor`, `checkpoint`, `until`, `key`, `where`: see `ConsumerOptions`.
+
+    History is merged over partitions by the rule in `consumers.merge`; afterwards events come as the journal hands them
+    out, each partition in its own order. Nothing is read before it is asked for: a consumer that does not take its
+    events holds at most `CONSUMER_EVENTS_MAX` of them.
+
+    Callbacks run in a thread of the consumer's own, one at a time. An exception in one, or in the journal below, ends
+    their delivery: `on_error` is called with it, and the next `poll()`, `stop()`, `join()` or `close()` raises it,
+    once. The event whose callback failed counts as not delivered and stays first in line: `poll()` returns it, or
+    `set_callback()` goes on with it. Events are never dropped.
+
+    A subclass for a topic of its own implements `create_event` and `process_response`, and serves responses that carry
+    more than events through `response_source`. A consumer may be shared by threads; each event goes to one of them.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        topic: str,
+        cancel_topic: str | None = None,
+        full: bool = True,
+        since: Moment = 0.0,
+        include_sentinel: bool = False,
+        *,
+        on_error: OnError = None,
+        **options: Unpack[ConsumerOptions],
+    ) -> None:
+        if not isinstance(journal, Journal):
+            raise TypeError(
+                f"{type(self).__name__} follows a Journal, got {type(journal).__name__}; "
+                "for an AsyncJournal there is AsyncJournalConsumer"
+            )
+        super().__init__(topic, cancel_topic, full, since, include_sentinel, **options)
+        self.journal = journal
+        self._backlog = Buffer()
+        self._interrupt: blocking.Interrupt | None = None
+        self._reading = threading.RLock()  # it knows whose it is, when a signal handler raises as it is acquired
+        self._delivery: Delivery | None = None
+        self._callback: Callback | None = None
+        self._parking, self._on_error = checked_parking(on_error, self.attempts, self.checkpoint, "consumer")
+        self._failure: BaseException | None = None
+
+    # --- starting and stopping --------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start the stream of events, and return this consumer.
+
+        Started again it begins anew with the constructor's options, at its checkpoint if it has one: what had not been
+        delivered of the old stream is dropped, history is replayed, one sentinel, then what comes.
+        """
+        self._abandon()
+        needs_loop = self.journal.asynchronous.log.needs_loop
+        self._interrupt = None if needs_loop else blocking.Interrupt()
+        stream = Stream(self.journal.asynchronous, self, self._interrupt)
+        self._committed = resume = self._load_checkpoint()
+        self.journal.run(stream.open(resume))
+        self._set_out(stream)
+        self._failure = None
+        self._deliver()
+        return self
+
+    def stop(self) -> None:
+        """Ask the stream to end: what is in the journal by now is still delivered, then None. Returns at once.
+
+        Raises `RuntimeError` before `start()`, and an error that has ended the delivery to callbacks.
+        """
+        self.journal.run(self._started("stop").request_stop())
+        self._raise_delivery_error()
+
+    def join(self, timeout: float = -1.0) -> None:
+        """Wait until the callbacks have had the final None, at most `timeout` seconds (negative: for ever).
+
+        Raises the error that ended their delivery, and `TimeoutError`.
+        """
+        if self._delivery is not None and not self._delivery.join(timeout):
+            raise TimeoutError(f"the callbacks were not through after {timeout:g} s; has stop() been called?")
+        self._raise_delivery_error()
+
+    def close(self) -> None:
+        """End at once: nothing more is delivered, not even None to callbacks; `poll()` returns None.
+
+        A callback that is running is waited for. Raises an error that has ended the delivery to callbacks.
+        """
+        self._abandon()
+        self._raise_delivery_error()
+
+    def _abandon(self) -> None:
+        stream, delivery = self._stream, self._delivery
+        if stream is None:
+            return
+        if delivery is not None:
+            delivery.end_soon()  # first of all: a stream that is abandoned is not at its end, so no None
+        self._ended = True
+        self.journal.run(stream.abandon())
+        self._backlog.drop()
+        if delivery is not None:
+            delivery.end()
+        with self._reading:
+            self._backlog.drop()
+            self.journal.run(stream.aclose())
+
+    # --- taking events ----------------------------------------------------------------------------------------------
+
+    def poll(self, timeout: float = -1.0) -> JournalEventBase | None:
+        """The next event; None at the end of the stream, again and again.
+
+        Waits at most `timeout` seconds in all, whatever comes meanwhile and is left out; 0 takes what is there now, a
+        negative timeout waits for ever. Raises `TimeoutError` when that is over, `RuntimeError` before `start()`.
+        """
+        if self._failure is None:
+            for event in self._backlog.pending:
+                return event
+        deadline = deadline_of(finite_or_negative(timeout))
+        while self._more(deadline):
+            for event in self._backlog.pending:
+                return event
+        return None
+
+    def poll_batch(self, max_events: int = PAGE_EVENTS, timeout: float = -1.0) -> list[JournalEventBase]:
+        """The next events that are there, at least one and at most `max_events`; an empty list at the end.
+
+        Waits for the first as `poll` does.
+        """
+        if max_events < 1:
+            raise ValueError(f"a batch has at least one event, got max_events={max_events}")
+        deadline = deadline_of(finite_or_negative(timeout))
+        self._raise_delivery_error()
+        taken: list[JournalEventBase] = []
+        while not taken and (self._backlog.left or self._more(deadline)):
+            taken = self._backlog.take(max_events)
+        return taken
+
+    def __iter__(self) -> Iterator[JournalEventBase]:
+        """The events up to the end of the stream; starts the consumer if need be."""
+        if self._stream is None:
+            self.start()
+        while True:
+            yield from self._backlog.pending
+            if not self._more(None):
+                return
+
+    def _more(self, deadline: float | None) -> bool:
+        """See to it that events are pending; False at the end of the stream."""
+        self._raise_delivery_error()
+        return self._refill(self._started("poll"), deadline)
+
+    def _refill(self, stream: Stream, deadline: float | None) -> bool:
+        """Fetch the next batch, unless another thread just did."""
+        patience = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            if not self._reading.acquire(timeout=patience):
+                raise TimeoutError("another thread is waiting for the next event of this consumer")
+            return self._run(self._fetch(stream, deadline))
+        except OutOfTime:
+            raise TimeoutError(
+                "no event came within the timeout given to poll(); the consumer goes on. It follows the journal "
+                f"{self.journal.location}"
+            ) from None
+        finally:
+            try:  # noqa: SIM105 - a call before the release is where a signal handler could raise
+                self._reading.release()
+            except RuntimeError:  # it was not acquired
+                pass
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Drive a coroutine of the stream; a stop from another thread ends its waits."""
+        if self._interrupt is None:
+            return self.journal.run(coroutine, instead=_INSTEAD)
+        return blocking.run(coroutine, self._interrupt, instead=_INSTEAD)
+
+    def skip_bad_record(self) -> None:
+        """Go on behind the record whose `UnreadableRecord` was raised; callbacks go on with the next `set_callback()`.
+
+        `RuntimeError` if no bad record comes next.
+        """
+        with self._reading:
+            self.journal.run(self._skip_bad_record())
+
+    # --- how far it has come ----------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Keep the cursor in the checkpoint: the events handed out so far have been processed.
+
+        In a callback it covers the event the callback was called with. In the journal, a commit that changes nothing
+        appends nothing.
+        """
+        if self.checkpoint is None:
+            raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
+        stream = self._started("commit")
+        cursor = stream.cursor(self._backlog.cursor(stream.settled))
+        if not stream.is_marked(cursor):
+            cursor = self.journal.run(stream.marked(cursor))
+        if not isinstance(self.checkpoint, JournalCheckpoint):
+            self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
+        elif cursor != self._committed:
+            assert self.session is not None, "it was made when the checkpoint was loaded"
+            self.journal.run(self.session.save(self.journal.asynchronous, cursor))
+            self._committed = cursor
+
+    def _load_checkpoint(self) -> Cursor | None:
+        if isinstance(self.checkpoint, JournalCheckpoint):
+            self.session = self.checkpoint.session(self.topic)
+            return self.journal.run(self.session.load(self.journal.asynchronous))
+        return None if self.checkpoint is None else self.checkpoint.load()
+
+    def statistics(self) -> Statistics:
+        """How the consumer is doing; asks the journal where its end is."""
+        self._started("statistics")
+        return self.journal.run(self._statistics())
+
+    # --- callbacks --------------------------------------------------------------------------------------------------
+
+    def set_callback(self, event_cb: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
+        """Have `event_cb(event, *args, **kwargs)` called for each event, and return this consumer.
+
+        Before `start()` or after; a new callback takes the place of the old one from the next event on. Its last call
+        is with None, once the stream has ended. A coroutine function is refused: `AsyncJournalConsumer` awaits one.
+        """
+        self._callback = checked_callback(event_cb, args, kwargs, in_loop=False)
+        if self._stream is not None and (self._delivery is None or self._delivery.finished):
+            self._deliver()
+        return self
+
+    def _deliver(self) -> None:
+        if self._callback is not None:
+            self._delivery = Delivery(f"journeyman-consumer-{self.topic or 'all'}", self._call_back)
+            self._delivery.start()
+
+    def _call_back(self, delivery: Delivery) -> None:
+        stream = self._started("set_callback")
+        try:
+            while self._call_with_pending(delivery):
+                if not self._refill(stream, None) and not delivery.ending:
+                    self._call(None)
+                    return
+        except BaseException as error:
+            self._failure, delivery.finished = error, True
+            if self._on_error is not None:
+                self._on_error(error)
+
+    def _call_with_pending(self, delivery: Delivery) -> bool:
+        """Call back with what is there; False if the delivery has to end."""
+        backlog = self._backlog
+        batch, pending = backlog.current
+        for event in pending:
+            try:
+                handed_out = self._hand_out(event, delivery)
+            except BaseException:
+                backlog.hand_back(batch, [event])
+                raise
+            if not handed_out:
+                backlog.hand_back(batch, [event])
+            if delivery.ending:
+                return False
+        return not delivery.ending
+
+    def _hand_out(self, event: JournalEventBase, delivery: Delivery) -> bool:
+        """Call back with an event, as often as it may fail, then park it; False if the delivery ended in between."""
+        parking = self._parking
+        if parking is None:
+            self._call(event)
+            return True
+        waits = parking.waits()
+        while True:
+            try:
+                self._call(event)
+            except Exception as error:
+                if not parking.can_park(event, error):
+                    raise
+                if delivery.ending:  # closed or started anew in the callback: the event is not this stream's to park
+                    return False
+                wait = next(waits, None)
+                if wait is None:
+                    self._park(parking, event, error)
+                    return True
+            else:
+                return True
+            if delivery.ends_within(wait):
+                return False
+
+    def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
+        session = self.session
+        assert session is not None, "parking needs a checkpoint that the journal keeps"
+        stream = self._started("set_callback")
+        cursor = stream.cursor(self._backlog.cursor(stream.settled))
+        try:
+            if not stream.is_marked(cursor):
+                cursor = self.journal.run(stream.marked(cursor))
+            self.journal.run(parking.park(self.journal.asynchronous, session, cursor, event, error))
+        except Exception as cause:
+            raise error from cause
+        self._committed = cursor
+        tell_of_parked(session.name, event, error, parking.attempts)
+
+    def _call(self, event: JournalEventBase | None) -> None:
+        assert self._callback is not None, "it is set before the thread starts"
+        self._callback.call(event)
+
+    def _raise_delivery_error(self) -> None:
+        error, self._failure = self._failure, None
+        if error is not None:
+            raise error
+
+    # --- with -------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self if self._stream is not None else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._abandon()
+        if error is None:
+            self._raise_delivery_error()

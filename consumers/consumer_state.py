@@ -1,0 +1,99 @@
+"""How far a consumer has come, whoever drives it."""
+
+import time
+
+from ..journal.cursor import Cursor
+from ..journal.errors import HistoryTruncated
+from .engine.buffer import Buffer
+from .engine.stream import Stream
+from .options import ConsumerDefinition
+from .statistics import Statistics
+
+
+class ConsumerState(ConsumerDefinition):
+    """The one stream that a consumer is on, from `start()` on, and what it has handed out of it."""
+
+    _stream: Stream | None = None
+    _ended = False
+    _started_at = 0.0
+    _committed: Cursor | None = None
+    _backlog: Buffer
+    # Whether the stream may have moved on past what is in no batch here.
+    _torn = False
+
+    def _set_out(self, stream: Stream) -> None:
+        """Begin anew, on a stream that has been opened."""
+        self._stream, self._ended, self._torn, self._backlog = stream, False, False, Buffer()
+        self._started_at = time.monotonic()
+
+    def _started(self, call: str) -> Stream:
+        if self._stream is None:
+            raise RuntimeError(f"{call}() was called before start(): start the consumer first")
+        return self._stream
+
+    async def _fetch(self, stream: Stream, deadline: float | None) -> bool:
+        """See to it that events are pending; False at the end of the stream. One caller at a time.
+
+        Whatever ends it, a signal handler's exception for one, the next call hands out what was not handed out.
+        """
+        if self._backlog.left or self._stream is not stream:
+            return True
+        ended = self._ended
+        if ended:
+            return False
+        if self._torn:
+            await stream.rewind(self._backlog.cursor(stream.settled))
+        stream.settle()
+        self._torn = True
+        try:
+            batch = await stream.next_batch(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        except BaseException as error:
+            self._torn = not stream.survives(error)
+            raise
+        if self._ended:  # closed or started anew meanwhile: what was read belongs to nobody
+            return False
+        self._ended = batch is None
+        if batch is not None:
+            self._backlog.install(batch)
+        self._torn = False
+        return batch is not None
+
+    async def _skip_bad_record(self) -> None:
+        """Go on behind the bad record that comes next."""
+        stream = self._started("skip_bad_record")
+        bad = stream.bad_record
+        if bad is None or self._backlog.left:
+            raise RuntimeError("no bad record comes next: call skip_bad_record() after UnreadableRecord was raised")
+        cursor = self._backlog.cursor(stream.settled)
+        await stream.rewind(cursor.advanced(bad.partition, bad.offset + 1))
+        stream.settle()
+        self._backlog.drop_batch()
+
+    async def _statistics(self) -> Statistics:
+        stream, delivered = self._started("statistics"), self._backlog.delivered
+        cursor = self._backlog.cursor(stream.settled)
+        rate = delivered / max(1e-9, time.monotonic() - self._started_at)
+        lag = await stream.lag(cursor)
+        bad = stream.bad_records.count
+        return Statistics(delivered, rate, lag.lag, stream.progress(cursor), bad, lag.ahead, lag.counted)
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
+        stream = self._stream
+        return None if stream is None else stream.cursor(self._backlog.cursor(stream.settled))
+
+    @property
+    def truncated(self) -> HistoryTruncated | None:
+        """What retention had removed when the consumer started, with the first moment there is; None: nothing.
+
+        Only for who names no place to begin at and is handed what is left. Who names one that is gone, by `cursor`,
+        `checkpoint` or `since`, is refused by `start()`, which raises it.
+        """
+        return None if self._stream is None else self._stream.truncated
+
+    @property
+    def progress(self) -> float:
+        """The fraction of history that has been handed out, from 0 to 1; asks nobody."""
+        stream = self._started("progress")
+        return stream.progress(self._backlog.cursor(stream.settled))

@@ -1,0 +1,265 @@
+"""`AsyncJournal`: a journal for asyncio."""
+
+import asyncio
+import atexit
+import contextlib
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
+
+from .conditions import Expected, expect
+from .cursor import Cursor
+from .divergence import refuse_diverged
+from .errors import AppendInDoubt, JournalClosed
+from .event import Draft, Event, decode, encode_context, readable
+from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
+from .log import Bounds, Immediate, Located, Log
+from .runtime.forking import tell_of_forks
+from .tails.shared_tail import SharedTails, Subscriber
+from .url import anchored, asked_to_create, log_from_url
+
+# What `append_all` takes for one event: its name, its context and, where it has one, its key.
+EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | None]
+
+
+class Reading(NamedTuple):
+    """A bounded stretch of history: its events and the cursor to go on from."""
+
+    events: list[Event]
+    cursor: Cursor
+
+
+class Companion(Protocol):
+    """Something kept with a journal and closed with it, such as a replica that all of a process shares."""
+
+    async def aclose(self) -> None:
+        """Let go of the journal."""
+        ...
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A log that a forked child cannot go on with, and can make another of."""
+
+    def anew(self) -> Log:
+        """A log of the same URL and options that shares nothing with this one."""
+        ...
+
+
+class AsyncJournal:
+    """A journal: append events, read them back, follow them.
+
+    `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the
+    URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by
+    `async with`, or at first use. It is made if it is not there; without `create` it is refused: `JournalNotFound`. The
+    URL's own `create=1` or `create=0` comes before that.
+    """
+
+    def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
+        asked = asked_to_create(url if url is None or isinstance(url, str) else url.url)
+        self._create = create if asked is None else asked
+        self._log = log_from_url(url) if url is None or isinstance(url, str) else url
+        reopening_url = getattr(self._log, "reopening_url", None)  # of a log that its URL does not find
+        self._opening_url = reopening_url or anchored(url if isinstance(url, str) or url is None else url.url)
+        self._opened = False
+        self._closed = False
+        # What the log has for a lone append of synchronous code, as long as the journal is open.
+        self.append_at_once: Callable[[Draft], Event | None] = _never_at_once
+        self._tails = SharedTails()
+        self._read_to: Cursor | None = None
+        self.companions: dict[str, Companion] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if self._log.needs_loop:
+            _all.add(self)
+            tell_of_forks(self)
+
+    @property
+    def url(self) -> str:
+        """The journal's URL, fit to be shown: without a password."""
+        return self._log.url
+
+    @property
+    def location(self) -> str:
+        """Where the journal is, for messages: of a file its absolute path, and whether opening it has made it."""
+        return self._log.location if isinstance(self._log, Located) else self.url
+
+    @property
+    def opening_url(self) -> str:
+        """The URL that opens this journal again, from any directory and in any process: never to be shown."""
+        return self._opening_url
+
+    @property
+    def log(self) -> Log:
+        """The log underneath, for those who speak the log port."""
+        return self._log
+
+    async def open(self) -> Log:
+        """Open the log if it is not open yet, and return it."""
+        if self._closed:
+            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+        if not self._opened:
+            if self._log.needs_loop:
+                self._loop = asyncio.get_running_loop()
+            await self._log.open(create=self._create)
+            self._opened = True
+            if isinstance(self._log, Immediate):
+                self.append_at_once = self._log.append_at_once
+        return self._log
+
+    async def append(
+        self,
+        name: str,
+        context: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        version: int = 1,
+        expected: Expected | None = None,
+        whole_partition: bool = False,
+    ) -> Event:
+        """Append one event and return it, with its position, once it is durable.
+
+        With `expected` only if no event of the same key stands behind that position, or behind where a reader at that
+        cursor has come; with `whole_partition` no event at all. Otherwise nothing lands: `EventConflict`, or
+        `JournalDiverged` if the position is none of this journal. What was not read yet is looked through, so the
+        nearer to the end, the sooner. `Position(partition, -1)`: none is known.
+        """
+        drafted = Draft(name, encode_context(name, context), key, version=version)
+        if expected is not None:
+            await self._expect([drafted], expected, whole_partition=whole_partition)
+        return (await self.append_drafts([drafted]))[0]
+
+    async def append_all(
+        self, items: Iterable[EventItem], *, expected: Expected | None = None, whole_partition: bool = False
+    ) -> list[Event]:
+        """Append `(name, context)` or `(name, context, key)` items in one append.
+
+        Those of one partition all or none. `expected` is a condition on each, as in `append`; they must then share a
+        partition, and land all or none.
+        """
+        encode = encode_context
+        drafts = [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
+        if expected is not None:
+            await self._expect(drafts, expected, whole_partition=whole_partition)
+        return await self.append_drafts(drafts)
+
+    async def _expect(self, drafts: Sequence[Draft], expected: Expected, *, whole_partition: bool) -> None:
+        log = await self.open()
+        if isinstance(expected, Cursor) and expected.marks:
+            await refuse_diverged(log, expected)
+        expect(log, drafts, expected, whole_partition=whole_partition)
+
+    async def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
+        log = self._log if self._opened and not self._closed else await self.open()
+        try:
+            return await log.append(drafts)
+        except AppendInDoubt as error:
+            error.drafts = tuple(drafts)
+            raise
+
+    async def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
+        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits.
+
+        Up to a record that is no event; `UnreadableRecord` if that is the first, and a cursor behind it goes on.
+        `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
+        """
+        log = await self.open()
+        start = Cursor(cursor) if cursor is not None else (await log.bounds()).first
+        if cursor is not None and cursor is not self._read_to:  # where this journal's own last reading ended is known
+            await refuse_diverged(log, start)
+        events: list[Event] = []
+        for page in await log.read(start, limit):
+            found, bad = readable(page.rows, page.partition, page.offsets)
+            if not bad:
+                events += found
+                start = start.advanced(page.partition, page.next_offset, page.rows[-1])
+                continue
+            events += [event for event in found if event.offset < bad[0].offset]
+            if not events:
+                raise bad[0]
+            start = start.advanced(page.partition, bad[0].offset)
+        self._read_to = start
+        return Reading(events, start)
+
+    async def tail(self, cursor: Mapping[int, int] | None = None) -> AsyncIterator[Event]:
+        """Events from `cursor` on (None: the first available), for ever, in the order of each partition.
+
+        `UnreadableRecord` ends it at a record that is no event; another `tail` with a cursor behind it goes on.
+        `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
+        """
+        if cursor is not None:
+            await refuse_diverged(await self.open(), cursor)
+        reader = await self.follow(cursor)
+        try:
+            while True:
+                page = await reader.page()
+                if page is not None:
+                    for offset, row in zip(page.offsets, page.rows, strict=True):
+                        yield decode(row, page.partition, offset)
+        finally:
+            await reader.aclose()
+
+    async def follow(self, cursor: Mapping[int, int] | None = None) -> Subscriber:
+        """A reader of encoded records from `cursor` on (None: the first available), in the partitions it names.
+
+        All who have come to the end of the log share one tail of it; see `journal.shared_tail`.
+        """
+        log = await self.open()
+        return await self._tails.follow(log, cursor if cursor is not None else (await log.bounds()).first)
+
+    async def bounds(self) -> Bounds:
+        """The first available and the end position of each partition."""
+        return await (await self.open()).bounds()
+
+    async def position_at(self, timestamp: float) -> Cursor:
+        """Where events appended at or after `timestamp` (seconds since the epoch) begin."""
+        return await (await self.open()).position_at(timestamp)
+
+    async def aclose(self) -> None:
+        """Finish what was accepted and close the log; closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self.append_at_once = _never_at_once
+            for companion in self.companions.values():
+                await companion.aclose()
+            if self._opened:
+                await self._log.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def leave(self) -> None:
+        """Close, as the program ends, in the loop it was opened in; where that is closed as well, it is too late."""
+        loop = self._loop
+        if self._opened and not self._closed and loop is not None and not loop.is_closed() and not loop.is_running():
+            loop.run_until_complete(asyncio.wait_for(self.aclose(), EXIT_SECONDS_MAX))
+
+    def after_fork_in_child(self) -> None:
+        """Start anew, at the next use, as a writer of one's own: loop, connections and readers are the parent's."""
+        if isinstance(self._log, Renewable):
+            self._log = self._log.anew()
+            self._opened, self._loop = False, None
+            self._tails = SharedTails()
+
+
+def _never_at_once(_: Draft) -> None:
+    """What a log says that must be waited for."""
+
+
+_all: Final["weakref.WeakSet[AsyncJournal]"] = weakref.WeakSet()
+
+
+def _leave() -> None:
+    for journal in list(_all):
+        with contextlib.suppress(KeyboardInterrupt, Exception):
+            journal.leave()
+
+
+atexit.register(_leave)

@@ -1,0 +1,1 @@
+"""What the journal does to its process: threads, event loops, forks, exits."""

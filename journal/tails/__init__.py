@@ -1,0 +1,1 @@
+"""One tail of a log, shared by all its readers in a process."""

@@ -1,0 +1,457 @@
+"""One tail of the log for all who follow it in one process.
+
+Whoever has come to the end of the log follows it together with the others: there is one tail of the log, and whoever
+waits first reads from it for all (the *leader*, for the length of one wait); the others wait for what it reads and take
+the same page out of a `Window` of the last ones. No thread and no task stands in between: alone, a reader reads the
+tail itself, and a reader that does not ask holds up nobody, for then another leads.
+
+Who is behind (it replays history, or was too slow for the window) reads by a tail of its own until it has caught up.
+The first who comes to the end makes its own tail the shared one, so being alone costs no second tail. When the last
+reader goes, the shared tail is closed.
+
+An error of the shared tail ends it and reaches everybody who followed by it; then each goes on by a tail of its own, as
+it would have without company, until there is a shared one again.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from collections.abc import Mapping
+
+from ..cursor import Cursor
+from ..deadlines import deadline_of
+from ..errors import HistoryTruncated, JournalClosed
+from ..limits import GAP_SECONDS, PAGE_EVENTS
+from ..log import Log, Page, Tail
+from ..runtime import blocking
+from ..runtime.forking import tell_of_forks
+from .window import Place, Window
+
+Turn = concurrent.futures.Future[None]
+
+
+class SharedTails:
+    """The shared tails of one log: one for each set of partitions that somebody follows."""
+
+    def __init__(self) -> None:
+        self._shared: dict[frozenset[int], SharedTail] = {}
+
+    async def follow(self, log: Log, cursor: Mapping[int, int]) -> "Subscriber":
+        """A reader that starts at `cursor`, in the partitions it names."""
+        partitions = frozenset(cursor)
+        shared = self._shared.get(partitions)
+        if shared is None:  # of two threads that come here at once, both get what the first has put there
+            shared = self._shared.setdefault(partitions, SharedTail(log))
+        subscriber = Subscriber(shared, cursor)
+        await subscriber.open()
+        return subscriber
+
+
+class SharedTail:
+    """What the readers of the same partitions share; all of it is touched with `lock` held."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.lock = threading.Lock()
+        self.readers = 0
+        self.window: Window | None = None
+        # Counts when the tail moved past records that nobody is handed: a reader looks at its cursor then.
+        self.moves = 0
+        self._tail: Tail | None = None
+        # The place of who reads for all; the turn of the one to whom it was handed over, until that reader leads.
+        self._leader: Place | Turn | None = None
+        self._leads_briefly = False
+        self._is_urgent = False
+        self._reading: asyncio.Task[Page | None] | None = None
+        self._waiting: list[Turn] = []
+        tell_of_forks(self)
+
+    # --- with the lock held -----------------------------------------------------------------------------------------
+
+    def is_near(self, cursor: Mapping[int, int]) -> bool:
+        """Whether a reader at `cursor` can follow here: nothing it needs has gone, nor is much of no use to it next."""
+        window = self.window
+        if window is None or not window.covers(cursor):
+            return False
+        return self._leader is not None or window.ahead(cursor) <= PAGE_EVENTS
+
+    def install(self, tail: Tail) -> Tail | None:
+        """Read by this tail from now on, if nobody is further; the tail that it takes the place of.
+
+        Returns `tail` itself if it is not needed.
+        """
+        cursor, window = tail.cursor, self.window
+        further = window is not None and any(cursor[each] < at for each, at in window.head.items())
+        if further or self._leader is not None:
+            return tail
+        replaced, self._tail = self._tail, tail
+        self.window = Window(cursor)
+        return replaced
+
+    def try_to_lead(self, place: Place) -> bool:
+        """Become the one who reads, if nobody is."""
+        if self._leader is not None:
+            return False
+        self._leader = place
+        return True
+
+    def queue(self, *, first: bool = False) -> Turn:
+        """A turn that is done when there is something to take, or to do."""
+        turn = Turn()
+        self._waiting.insert(0 if first else len(self._waiting), turn)
+        return turn
+
+    def preempt(self) -> None:
+        """Have a leader that waits in this loop, or is about to, stop waiting: the first in the queue leads next."""
+        if self._reading is None:
+            self._is_urgent = True
+        elif not self._leads_briefly:
+            self._reading.cancel()
+
+    def leave(self, place: Place | None) -> tuple[Tail | None, list[Turn]]:
+        """A reader goes, the one at `place`: the tail if it is nobody's any more, and who has to look what to do."""
+        self.readers -= 1
+        if self.readers and (place is None or self._leader is not place):
+            return None, []
+        return self._end(), self._everybody()
+
+    def _end(self) -> Tail | None:
+        """The tail, by which nobody reads any more."""
+        tail, self._tail, self.window = self._tail, None, None
+        self._leader = self._reading = None
+        return tail
+
+    def _everybody(self) -> list[Turn]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _hand_over(self) -> list[Turn]:
+        """Somebody who waits leads from here on, if anybody does."""
+        if not self._waiting:
+            self._leader = None
+            return []
+        turn = self._leader = self._waiting.pop(0)
+        return [turn]
+
+    # --- without it -------------------------------------------------------------------------------------------------
+
+    async def lead(self, place: Place, limit: int, timeout: float | None, partition: int | None) -> Page | None:
+        """Read for all, as who has become the leader; what of it the leader, at `place`, is handed."""
+        tail, window = self._tail, self.window
+        timeout, self._is_urgent = 0 if self._is_urgent else timeout, False
+        self._leads_briefly = timeout == 0
+        try:
+            page = await self._read(tail, timeout) if tail is not None else None
+            with self.lock:
+                if page is not None and tail is not None and self.readers == 1 and not self._waiting:
+                    alone = self.window is place.window and place.pass_over(page, limit, partition)
+                    if alone:  # then the page need not be kept
+                        self._leader = self._reading = None
+                        place.window.head.update(tail.cursor)
+                        return page
+            self._end_lead(tail, window, page)
+        except asyncio.CancelledError:
+            self._end_lead(tail, window, self._arrived())
+            raise
+        except BaseException as error:
+            # One that comes from outside, as Ctrl-C does, may have struck after the tail moved on and before its page
+            # was kept: whoever waits reads that by a tail of its own.
+            self._break_off(window, error)
+            if tail is not None and (isinstance(error, Exception) or not self.log.needs_loop):
+                await tail.aclose()
+            if not isinstance(error, Exception):
+                raise
+        with self.lock:
+            return place.take(limit, partition) if self.window is window and not place.is_lost() else None
+
+    def _end_lead(self, tail: Tail | None, window: Window | None, page: Page | None) -> None:
+        with self.lock:
+            if window is None or tail is None or self.window is not window:
+                woken = self._everybody()  # the last reader went meanwhile, or who led has been closed
+            else:
+                self._leader = self._reading = None
+                woken = self._add(window, tail, page)
+        _wake(woken)
+
+    def _break_off(self, window: Window | None, error: BaseException) -> None:
+        with self.lock:
+            if window is not None and self.window is window:
+                # What is gone for the tail may be there for a reader further on: its own tail will say.
+                if isinstance(error, Exception) and not isinstance(error, HistoryTruncated):
+                    window.error = error
+                self._end()
+            woken = self._everybody()
+        _wake(woken)
+
+    def _add(self, window: Window, tail: Tail, page: Page | None) -> list[Turn]:
+        cursor = tail.cursor
+        if page is not None:
+            window.add(page)
+        elif any(window.head[partition] < offset for partition, offset in cursor.items()):
+            self.moves += 1
+        else:
+            return self._hand_over()
+        window.head.update(cursor)
+        return self._everybody()
+
+    async def _read(self, tail: Tail, timeout: float | None) -> Page | None:
+        if not self.log.needs_loop:
+            return await tail.page(PAGE_EVENTS, timeout)
+        reading = self._reading = asyncio.ensure_future(tail.page(PAGE_EVENTS, timeout))
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if reading.cancelled() and not (task is not None and task.cancelling()):
+                return None  # preempted
+            raise
+
+    def _arrived(self) -> Page | None:
+        """The page that came in the same turn of the loop in which its reader was cancelled."""
+        reading = self._reading
+        if reading is None or not reading.done() or reading.cancelled() or reading.exception() is not None:
+            return None
+        return reading.result()
+
+    async def wait(self, turn: Turn, place: Place, timeout: float | None) -> bool:
+        """Wait for a turn, at most `timeout` seconds; say whether this reader, at `place`, leads now."""
+        try:
+            await blocking.settled(turn, timeout)
+        except BaseException:
+            with self.lock:
+                leads = not self._leave(turn) and self._leader is turn
+                woken = self._hand_over() if leads else []
+            _wake(woken)
+            raise
+        with self.lock:
+            if self._leave(turn) or self._leader is not turn:
+                return False
+            self._leader = place
+            return True
+
+    def _leave(self, turn: Turn) -> bool:
+        if turn not in self._waiting:
+            return False
+        self._waiting.remove(turn)
+        return True
+
+    def after_fork_in_child(self) -> None:
+        """Whoever read or waited is in the parent, perhaps with a page that is not yet in the window."""
+        self.lock = threading.Lock()
+        self._waiting = []
+        self._end()
+
+
+class Subscriber:
+    """One reader of a journal: a `Tail` that is shared with others whenever that is possible. One call at a time."""
+
+    def __init__(self, shared: SharedTail, cursor: Mapping[int, int]) -> None:
+        self._shared = shared
+        self._begin = Cursor(cursor)
+        self._own: Tail | None = None
+        self._window: Window | None = None
+        self._place: Place | None = None
+        self._latest = -1
+        self._closed = False
+
+    async def open(self) -> None:
+        """Start to follow; called once."""
+        shared = self._shared
+        with shared.lock:
+            shared.readers += 1
+            if shared.is_near(self._begin):
+                self._join(self._begin)
+                return
+        try:
+            self._own = await shared.log.tail(self._begin)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    @property
+    def shares(self) -> bool:
+        """Whether it reads together with others now, or would if there were any."""
+        return self._place is not None
+
+    @property
+    def cursor(self) -> Cursor:
+        """What has been handed out so far; what is left out, such as repeats, counts as handed out."""
+        with self._shared.lock:
+            if self._place is not None:
+                return Cursor(self._place.cursor())
+        return self._own.cursor if self._own is not None else self._begin
+
+    async def page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        """See `Tail.page`. None can come early if what came is handed to nobody: see `cursor`."""
+        deadline = deadline_of(timeout)
+        moves = self._shared.moves
+        while True:
+            remaining = _remaining(deadline)
+            if self._place is None:
+                if partition is not None:
+                    return await (await self._tail()).page(limit, remaining, partition)
+                page, over = await self._catch_up(limit, remaining)
+            else:
+                page, over = await self._follow(self._place, limit, deadline, partition, moves)
+            if page is not None or over:
+                return page
+
+    async def glance(self, limit: int = PAGE_EVENTS, partition: int | None = None) -> Page | None:
+        """The next records if they can be had without a wait; while somebody else waits for more, what that brings."""
+        place, shared = self._place, self._shared
+        if place is None:
+            return await (await self._tail()).page(limit, 0, partition)
+        with shared.lock:
+            if self._left(place):
+                return None
+            page = self._take(place, limit, partition)
+            if page is not None or not shared.try_to_lead(place):
+                return page
+        return await shared.lead(place, limit, 0, partition)
+
+    # --- behind the others ------------------------------------------------------------------------------------------
+
+    async def _tail(self) -> Tail:
+        """A tail of its own, from where it stands."""
+        if self._closed:
+            raise JournalClosed("this reader is closed; make another")
+        if self._own is None:
+            self._own = await self._shared.log.tail(self._begin)
+        return self._own
+
+    async def _catch_up(self, limit: int, remaining: float | None) -> tuple[Page | None, bool]:
+        """A page of its own tail, unless it is at the end: then it joins the others. Says whether to return it."""
+        tail, shared = await self._tail(), self._shared
+        if shared.window is not None and await self._joined(tail):
+            return None, False
+        before = tail.cursor
+        page = await tail.page(limit, 0)
+        if page is not None or tail.cursor != before:
+            return page, True
+        if await self._joined(tail, at_end=True):
+            return None, False
+        # Others are further and have let go of what lies between: that is still to come by this tail.
+        page = await tail.page(limit, GAP_SECONDS if remaining is None else min(GAP_SECONDS, remaining))
+        return page, page is not None or tail.cursor != before or remaining == 0
+
+    async def _joined(self, tail: Tail, *, at_end: bool = False) -> bool:
+        """Follow with the others from where the tail stands, if it can be done."""
+        shared = self._shared
+        spare: Tail | None = tail
+        with shared.lock:
+            cursor = tail.cursor
+            if not shared.is_near(cursor):
+                spare = shared.install(tail) if at_end else tail
+                if spare is tail:
+                    return False
+            self._own = None
+            self._join(cursor)
+        if spare is not None:
+            await spare.aclose()
+        return True
+
+    def _join(self, cursor: Mapping[int, int]) -> None:
+        window = self._shared.window
+        assert window is not None, "who joins has looked whether there is something to join"
+        self._window, self._place = window, Place(window, cursor)
+
+    # --- with the others --------------------------------------------------------------------------------------------
+
+    async def _follow(
+        self, place: Place, limit: int, deadline: float | None, partition: int | None, moves: int
+    ) -> tuple[Page | None, bool]:
+        """The next page that is shared, or one wait for it. Says whether to return it."""
+        shared, remaining = self._shared, _remaining(deadline)
+        last = remaining == 0
+        with shared.lock:
+            if self._left(place):
+                return None, False
+            page = self._take(place, limit, partition)
+            if page is not None or shared.moves != moves:
+                return page, True
+            leads = shared.try_to_lead(place)
+            turn = None if leads or (last and not shared.log.needs_loop) else shared.queue(first=last)
+            if turn is not None and last:
+                shared.preempt()
+        if turn is not None:
+            leads = await shared.wait(turn, place, None if last else remaining)
+            if not leads:
+                return None, False
+        if not leads:
+            return await self._look(place, limit, partition), True
+        page = await shared.lead(place, limit, _remaining(deadline), partition)
+        return page, last or page is not None
+
+    def _take(self, place: Place, limit: int, partition: int | None) -> Page | None:
+        if not place.window.pages:
+            return None
+        page = place.take(limit, partition)
+        if page is not None and self._shared.readers == 1:
+            place.window.forget(place.done())  # nobody else wants them
+        return page
+
+    async def _look(self, place: Place, limit: int, partition: int | None) -> Page | None:
+        """What is there now, for who cannot wait until the leader says so."""
+        offsets = place.offsets
+        # The partition handed out last comes last, or one with much in it would hide the others.
+        wanted = sorted(offsets, key=self._latest.__eq__) if partition is None else [partition]
+        pages = await self._shared.log.read({each: offsets[each] for each in wanted}, limit)
+        if not pages:
+            return None
+        page = pages[0]
+        self._latest = page.partition
+        with self._shared.lock:
+            offsets[page.partition] = page.next_offset
+        return page
+
+    def _left(self, place: Place) -> bool:
+        """Whether this reader goes on by itself: it was too slow, or the shared tail has ended. Raises its error."""
+        window = self._window
+        if window is self._shared.window and not place.is_lost():
+            return False
+        self._begin = Cursor(place.cursor())
+        self._window = self._place = None
+        if window is not None and window.error is not None:
+            raise window.error
+        return True
+
+    # --- the rest of a tail -----------------------------------------------------------------------------------------
+
+    def skip(self, partition: int, offset: int) -> None:
+        """See `Tail.skip`."""
+        if self._own is not None:
+            self._own.skip(partition, offset)
+            return
+        with self._shared.lock:
+            if self._place is not None:
+                self._place.skip(partition, offset)
+            else:
+                self._begin = self._begin.advanced(partition, max(offset, self._begin[partition]))
+
+    async def aclose(self) -> None:
+        """Stop following; the last one closes the tail that was shared. Closing twice is harmless."""
+        if self._closed:
+            return
+        shared = self._shared
+        self._begin = self.cursor
+        with shared.lock:
+            self._closed = True
+            own, place = self._own, self._place
+            self._own = self._window = self._place = None
+            left, woken = shared.leave(place)
+        _wake(woken)
+        for tail in (own, left):
+            if tail is not None:
+                await tail.aclose()
+
+
+def _remaining(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _wake(turns: list[Turn]) -> None:
+    for turn in turns:
+        turn.set_result(None)

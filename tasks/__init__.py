@@ -1,0 +1,61 @@
+"""What a program that submits, asks and explains needs: tasks, messages, results, states, and the index."""
+
+from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
+from .broker import AsyncBroker, Broker
+from .disposition import Disposition, Effect
+from .errors import (
+    MessageAlreadyExistsError,
+    MultipleBrokersError,
+    NoTasksFoundError,
+    RevokedError,
+    SubmissionInDoubt,
+    TaskError,
+    TaskFailedError,
+    TaskNameCollisionError,
+    ValidationError,
+)
+from .message import Message
+from .result_pool import AsyncResultPool, ResultPool
+from .results import AsyncResultStore, ResultStore
+from .state.state import SessionState, TaskState
+from .state.transitions import State
+from .state.view import TaskView, Verdict
+from .status import AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
+from .task import Task, task
+
+__all__ = [
+    "AsyncBroker",
+    "Broker",
+    "Disposition",
+    "Effect",
+    "Message",
+    "Task",
+    "task",
+    "AsyncStatusTracker",
+    "StatusTracker",
+    "StatusUpdate",
+    "TaskStatus",
+    "AsyncResultPool",
+    "AsyncResultStore",
+    "ResultPool",
+    "ResultStore",
+    "Backoff",
+    "ConstantBackoff",
+    "LinearBackoff",
+    "ExponentialBackoff",
+    "settings2backoff",
+    "TaskView",
+    "TaskState",
+    "SessionState",
+    "State",
+    "Verdict",
+    "TaskError",
+    "ValidationError",
+    "NoTasksFoundError",
+    "TaskNameCollisionError",
+    "MessageAlreadyExistsError",
+    "MultipleBrokersError",
+    "TaskFailedError",
+    "RevokedError",
+    "SubmissionInDoubt",
+]

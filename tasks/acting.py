@@ -1,0 +1,64 @@
+"""Revoking, requeueing and purging, on the journal's own loop: what both brokers drive."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import EventConflict
+from ..journal.event import Event
+from .disposition import Disposition, Effect
+from .lookup import task_lookup
+from .state import names
+from .state.decoding import dead_letter_context
+from .state.transitions import State
+from .state.view import Verdict
+
+
+def signed(by: str | None, reason: str | None) -> dict[str, str]:
+    """What an event says of the caller that asked for it, and why, as far as it is known."""
+    return {name: said for name, said in (("by", by), ("reason", reason)) if said}
+
+
+async def revoke(journal: AsyncJournal, task_id: str, told: Mapping[str, str]) -> Effect:
+    """Append a revocation that says what is `told`; what became of it."""
+    event = await journal.append(names.REVOKED, {"task": task_id, **told}, key=task_id)
+    return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+
+
+async def requeue(journal: AsyncJournal, task_id: str, told: Mapping[str, str]) -> Effect:
+    """Append a requeue that says what is `told`; what became of it."""
+    event = await _append_about_dead(journal, names.REQUEUED, task_id, told)
+    return await _effect(journal, task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
+
+
+async def purge(journal: AsyncJournal, task_id: str, told: Mapping[str, str]) -> Effect:
+    """Append a purge that says what is `told`; what became of it."""
+    event = await _append_about_dead(journal, names.PURGED, task_id, told)
+    return await _effect(journal, task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
+
+
+async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, told: Mapping[str, str]) -> Event:
+    """Append it with what workers that have forgotten the dead letter need to requeue or purge it.
+
+    They cannot tell a dead letter from a task that has succeeded since: so only if nothing has happened to it since
+    it was looked up.
+    """
+    while True:
+        task, trace, end = await task_lookup(journal).find(task_id)
+        row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
+        if task is None or row is None:
+            return await journal.append(name, {"task": task_id, **told}, key=task_id)
+        with suppress(EventConflict):
+            context = {**dead_letter_context(row, task.submitted), **told}
+            return await journal.append(name, context, key=task_id, expected=end)
+
+
+async def _effect(
+    journal: AsyncJournal, task_id: str, event: Event, taken: Disposition, refused: Disposition
+) -> Effect:
+    """What the log has decided about the event, as of a moment after it."""
+    found = await task_lookup(journal).find(task_id)
+    task = found.task
+    if found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset):
+        return Effect(taken, event)
+    return Effect(Disposition.UNKNOWN if task is None else refused, event)

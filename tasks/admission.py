@@ -1,0 +1,142 @@
+"""Whether the journal has a task of an id already, asked and decided before a submission lands.
+
+The task index says whether an id is known up to the end of the log, and the append expects that no event of it has come
+since: of several programs that submit one id at the same time, the log lets one through.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import EventConflict
+from ..journal.event import Draft, Event
+from .errors import MessageAlreadyExistsError
+from .index.index import Snapshot, TaskIndex, task_index
+from .index.trace import Trace, read_trace
+from .lookup import in_words
+
+
+class Admission(NamedTuple):
+    """What became of submissions: the events of those accepted, and why each of the others was refused, by its id."""
+
+    accepted: list[Event]
+    refused: dict[str, MessageAlreadyExistsError]
+
+
+def submit_next(journal: AsyncJournal, draft: Draft) -> Event | None:
+    """Append a submission here and now if its id is unknown as far as this process has read, and that is the whole log.
+
+    None, with nothing appended, where more has to be looked at. This is the way of a process that submits one task
+    after the other: one question to the index, one statement to the log.
+    """
+    if draft.seq or journal.log.needs_loop:
+        return None
+    index = task_index(journal)
+    end = index.end_without(journal.log.partition_of(draft.key), str(draft.key))
+    if end is None:
+        return None
+    draft.expected = end - 1
+    event = journal.append_at_once(draft)
+    if event is not None:
+        index.note_submission(event)
+    return event
+
+
+async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admission:
+    """Append those submissions whose ids the journal does not know; all are of one partition and fit one append."""
+    log = await journal.open()
+    index = task_index(journal)
+    if len(drafts) == 1:
+        event = await _submit_behind_news(journal, index, log.partition_of(drafts[0].key), drafts[0])
+        if event is not None:
+            return Admission([event], {})
+    refused: dict[str, MessageAlreadyExistsError] = {}
+    left = _without_doubles(drafts, refused)
+    while left:
+        partition = log.partition_of(left[0].key)
+        snapshot = await index.snapshot(partition)
+        unknown: list[Draft] = []
+        for draft in left:
+            known = await _known(journal, snapshot, str(draft.key)) if not draft.seq else None
+            if known is not None:
+                refused[str(draft.key)] = known
+                continue
+            if not draft.seq:  # otherwise it was handed in before, and is looked for by the log
+                draft.expected = snapshot.end[partition] - 1
+            unknown.append(draft)
+        left = unknown
+        if not left:
+            break
+        try:
+            accepted = await journal.append_drafts(left)
+        except EventConflict:
+            continue  # an event of one of the ids has come meanwhile: perhaps its submission
+        for event in accepted:
+            index.note_submission(event)
+        return Admission(accepted, refused)
+    return Admission([], refused)
+
+
+async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition: int, draft: Draft) -> Event | None:
+    """Append a submission if its id is unknown, also to the few events that others have appended; else None."""
+    if draft.seq:
+        return None
+    await index.read_news(partition)
+    end = index.end_without(partition, str(draft.key))
+    if end is None:
+        return None
+    draft.expected = end - 1
+    try:
+        event = journal.append_at_once(draft) or (await journal.append_drafts([draft]))[0]
+    except EventConflict:
+        return None
+    index.note_submission(event)
+    return event
+
+
+def _without_doubles(drafts: Sequence[Draft], refused: dict[str, MessageAlreadyExistsError]) -> list[Draft]:
+    """The first submission of each id."""
+    single: dict[str | None, Draft] = {}
+    for draft in drafts:
+        if single.setdefault(draft.key, draft) is not draft:
+            refused[str(draft.key)] = MessageAlreadyExistsError(
+                f"the task {draft.key!r} was handed in twice in one call: the first one counts. Submit each id once."
+            )
+    return list(single.values()) if len(single) < len(drafts) else list(drafts)
+
+
+async def _known(journal: AsyncJournal, snapshot: Snapshot, task_id: str) -> MessageAlreadyExistsError | None:
+    """Why an id is refused; None if the log holds no task of it."""
+    if not snapshot.entries_of(task_id):
+        return None
+    trace = await read_trace(await journal.open(), snapshot, task_id)
+    return _already_there(journal.url, task_id, trace) if trace.task is not None or trace.is_truncated else None
+
+
+def _already_there(url: str, task_id: str, trace: Trace) -> MessageAlreadyExistsError:
+    task = trace.task
+    if task is None:
+        what = "has events there, and its submission was removed by retention"
+    else:
+        moment = datetime.fromtimestamp(task.submitted_at, UTC).isoformat(timespec="seconds")
+        what = f"was submitted at {moment} and {in_words(task.state)}"
+    return MessageAlreadyExistsError(
+        f"the journal {url} has a task {task_id!r} already: it {what}. Nothing was submitted. Ask for its status and "
+        "result by this id, or submit under another one.",
+        refused=(task_id,),
+    )
+
+
+def several_refused(
+    refused: Mapping[str, MessageAlreadyExistsError], accepted: Sequence[str]
+) -> MessageAlreadyExistsError:
+    """What is said of several messages of which some were refused."""
+    first = next(iter(refused.values()))
+    others = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
+    return MessageAlreadyExistsError(
+        f"{len(refused):,} of {len(refused) + len(accepted):,} messages were refused, as the journal holds tasks of "
+        f"their ids; the others were accepted. The first one{others}: {first}",
+        tuple(refused),
+        tuple(accepted),
+    )

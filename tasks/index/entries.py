@@ -1,0 +1,141 @@
+"""What the index knows: which events of a task stand where, and when a worker's session began and ended. Pure.
+
+A task has one row: where it was submitted, first claimed and ended. What more happened to it stands in rows of its own.
+A session has one row: where it began, its last event, and where an accepted event ended it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from ..state import names
+
+# The kinds of the events about tasks, as the index stores them; 0 is any other event under a task's key.
+FOREIGN: Final = 0
+KINDS: Final = {name: number for number, name in enumerate(names.TASK_EVENTS, start=1)}
+SUBMITTED: Final = KINDS[names.SUBMITTED]
+CLAIMED: Final = KINDS[names.CLAIMED]
+PROGRESSED: Final = KINDS[names.PROGRESSED]
+ENDS: Final = frozenset({KINDS[names.SUCCEEDED], KINDS[names.FAILED]})
+
+NOWHERE: Final = -1
+
+
+class Entry(NamedTuple):
+    """One event of a task: its place, and the number of its kind in `KINDS`."""
+
+    partition: int
+    offset: int
+    kind: int
+
+
+class TaskRow(NamedTuple):
+    """Where a task was submitted, first claimed and ended; `NOWHERE` for what has not happened."""
+
+    partition: int
+    submitted: int
+    claimed: int = NOWHERE
+    ended: int = NOWHERE
+
+    def entries(self) -> list[Entry]:
+        """Its events. How it ended is in the record: the row says only that it did."""
+        places = ((self.submitted, SUBMITTED), (self.claimed, CLAIMED), (self.ended, KINDS[names.SUCCEEDED]))
+        return [Entry(self.partition, offset, kind) for offset, kind in places if offset != NOWHERE]
+
+
+def merge(row: TaskRow | None, found: Iterable[Entry]) -> tuple[TaskRow | None, list[Entry]]:
+    """The task's row once these events are in, and those that need rows of their own.
+
+    Depends on the order of the events alone and not on how they are divided into batches.
+    """
+    more: list[Entry] = []
+    for entry in found:
+        partition, offset, kind = entry
+        if row is None and kind == SUBMITTED:
+            row = TaskRow(partition, offset)
+        elif row is None or partition != row.partition:
+            more.append(entry)
+        elif kind == CLAIMED and row.claimed == NOWHERE:
+            row = row._replace(claimed=offset)
+        elif kind in ENDS and row.ended == NOWHERE:
+            row = row._replace(ended=offset)
+        else:
+            more.append(entry)
+    return row, more
+
+
+class SessionRow(NamedTuple):
+    """One session of a worker in a partition.
+
+    `joined` is `NOWHERE` if the session is older than the history that the index has read. `last` is the session's last
+    event, a refused one included; `ended` the accepted event that ended it, `NOWHERE` while it lives.
+    """
+
+    worker: str
+    partition: int
+    joined: int
+    last: int
+    ended: int = NOWHERE
+
+    def lives_at(self, offset: int) -> bool:
+        """Whether an event of the worker at `offset` is one of this session."""
+        return self.joined < offset and (self.ended == NOWHERE or self.ended > offset)
+
+
+class Mark(NamedTuple):
+    """An event that begins or ends a session, or claims to.
+
+    `sign` is the worker's last other event of the same batch before it; `last` is what an expiry says was its last.
+    """
+
+    name: str
+    offset: int
+    sign: int
+    last: int
+
+
+class WorkerEvents(NamedTuple):
+    """What a batch holds of one worker: the marks, in order, and its last sign of life after them."""
+
+    marks: Sequence[Mark]
+    sign: int
+
+    def since(self, offset: int) -> "WorkerEvents":
+        """Those of them from `offset` on."""
+        marks = [
+            mark if mark.sign >= offset else mark._replace(sign=NOWHERE) for mark in self.marks if mark.offset >= offset
+        ]
+        return WorkerEvents(marks, self.sign if self.sign >= offset else NOWHERE)
+
+
+def judge(
+    worker: str, partition: int, rows: Sequence[SessionRow], found: WorkerEvents, *, infers: bool
+) -> list[SessionRow]:
+    """The worker's sessions once these events are in, decided as the fold of the log decides.
+
+    With `infers` the index has not read the log from its first event: a worker that shows itself, and of whose sessions
+    nothing was read, has an older one. A worker claims only what it has read, so it would have known its own end.
+    """
+    sessions = list(rows)
+    for name, offset, sign, last in found.marks:
+        _take_sign(worker, partition, sessions, sign, infers=infers)
+        live = bool(sessions) and sessions[-1].ended == NOWHERE
+        if name == names.JOINED:
+            if live:
+                sessions[-1] = sessions[-1]._replace(last=offset)
+            else:
+                sessions.append(SessionRow(worker, partition, offset, offset))
+        elif live and (name == names.LEFT or sessions[-1].last == last):
+            sessions[-1] = sessions[-1]._replace(ended=offset)
+        elif infers and not sessions:
+            sessions.append(SessionRow(worker, partition, NOWHERE, offset, offset))
+    _take_sign(worker, partition, sessions, found.sign, infers=infers)
+    return sessions
+
+
+def _take_sign(worker: str, partition: int, sessions: list[SessionRow], sign: int, *, infers: bool) -> None:
+    if sign == NOWHERE:
+        return
+    if sessions and sessions[-1].ended == NOWHERE:
+        sessions[-1] = sessions[-1]._replace(last=sign)
+    elif infers and not sessions:
+        sessions.append(SessionRow(worker, partition, NOWHERE, sign))

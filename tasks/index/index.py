@@ -1,0 +1,384 @@
+"""`TaskIndex`: finds the events of a task in a journal, exact as of the end of the log.
+
+A look-up reads the index's file and then the few events behind what that covers. What it has read there is kept in
+memory and written to the file in batches, so the next look-up, of this process or another, goes on from there. Workers
+fill the file as well. Nothing here decides what became of a task; see `trace`.
+"""
+
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeVar
+
+import apsw
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.cursor import Cursor
+from ...journal.errors import HistoryTruncated
+from ...journal.event import Event
+from ...journal.limits import PAGE_EVENTS
+from ...journal.log import Bounds, Extracting, Log, Sited
+from ...journal.runtime import blocking
+from ...journal.runtime.forking import tell_of_forks
+from ..limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, INDEX_SEARCH_EVENTS
+from .background import BackgroundFill
+from .batch import Batch
+from .bulk import Bulk, read_bulk
+from .entries import NOWHERE, Entry, SessionRow, judge
+from .identity import continues, is_of
+from .rows import Covered
+from .search import search
+from .store import NotOurs, Store
+
+logger = logging.getLogger("journeyman.index")
+
+T = TypeVar("T")
+
+# Told how many events behind the file have been read, and how many there are.
+Progress = Callable[[int, int], None]
+
+_NAME: Final = "task index"
+# A batch that cannot be written, as another process writes, grows by so many ordinary ones; then it is given up.
+_BATCHES_WAITING_MAX: Final = 4
+
+
+class Snapshot(NamedTuple):
+    """What the index and the events behind it say of one partition, as of a moment.
+
+    `first` is the oldest event that the log holds there, `end` the end of the log, which all of this covers.
+    """
+
+    store: Store
+    batch: Batch
+    partition: int
+    first: int
+    end: Cursor
+    infers: bool
+
+    def entries_of(self, task_id: str) -> list[Entry]:
+        """The events of a task that the log still holds, in order; perhaps also some of an id with the same key."""
+        found = [*self.store.entries_of(task_id), *self.batch.entries_of(task_id)]
+        places = {(entry.partition, entry.offset): entry for entry in found}
+        return sorted(entry for entry in places.values() if self._holds(entry))
+
+    def _holds(self, entry: Entry) -> bool:
+        return entry.partition != self.partition or entry.offset >= self.first
+
+    def sessions_of(self, worker: str) -> list[SessionRow]:
+        """The sessions of a worker, the oldest first."""
+        rows, covered = self.store.sessions_of(worker, self.partition)
+        news = self.batch.events_of(worker).since(covered)  # of the stretch, a part may have been written meanwhile
+        return judge(worker, self.partition, rows, news, infers=self.infers)
+
+
+class _Pending(NamedTuple):
+    """A batch that is not in the file yet, and what the file covered when it was begun."""
+
+    batch: Batch
+    after: Covered
+
+
+class TaskIndex:
+    """The index of one journal in one process; `store` is where it is kept. See `task_index` for the shared one."""
+
+    def __init__(self, journal: AsyncJournal, store: Store) -> None:
+        self._journal = journal
+        self._store = store
+        self._mutex = threading.Lock()
+        self._pending: dict[int, _Pending] = {}
+        self._verified: dict[int, Covered] = {}
+        self._building: concurrent.futures.Future[None] | None = None
+        self._submitted = 0  # since a thread was last asked to fill it
+        self._background = BackgroundFill(journal, self._fill_apart)
+        tell_of_forks(self)
+
+    async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> Snapshot:
+        """What is known as of the end of `partition` at the moment of the call.
+
+        With `task_id` it need not know the events of other tasks, and comes soon, however far the index is behind.
+        """
+        log = await self._journal.open()
+        bounds = await log.bounds()
+        if task_id:
+            found = await self._searched(log, partition, task_id, bounds)
+            if found is not None:
+                return found
+        while True:
+            batch, covered = await self._next_batch(log, partition, bounds)
+            behind = bounds.end[partition] - batch.next_offset
+            if behind <= INDEX_NEWS_EVENTS:
+                batch, covered = await self._read_on(log, batch, covered, bounds, progress)
+                break
+            if await self._others_build():
+                continue
+            logger.info("the task index of %s is %s events behind: reading them", self._journal.url, f"{behind:,}")
+            try:
+                batch, covered = await self._read_on(log, batch, covered, bounds, progress)
+            finally:
+                self._built()
+            break
+        self._keep(batch, covered)
+        return self._known(batch, covered, bounds)
+
+    async def _searched(self, log: Log, partition: int, task_id: str, bounds: Bounds) -> Snapshot | None:
+        """What is known of one task, if much is not in the file yet and the log can be searched for it."""
+        if not isinstance(log, Extracting):
+            return None
+        batch, covered = await self._next_batch(log, partition, bounds)
+        self._keep(batch, covered)
+        if self.is_private or bounds.end[partition] - batch.next_offset <= INDEX_SEARCH_EVENTS:
+            return None
+        found = await search(log, task_id, batch.base, bounds.end[partition])
+        if found is None:
+            return None
+        self._background.begin()
+        return self._known(found, covered, bounds)
+
+    def count_submissions(self, count: int) -> None:
+        """Note that this process has submitted so many tasks; now and then a thread takes in what is in the log."""
+        self._submitted += count
+        if self._submitted >= INDEX_SEARCH_EVENTS:
+            self._submitted = 0
+            self._background.begin()
+
+    def _fill_apart(self, progress: Progress) -> None:
+        """Fill the file by a connection of its own, so that readers do not wait; a private one is left to them."""
+        self.covered_up_to(0)  # which tells whether the file can be used
+        if self.is_private:
+            return
+        store = Store(self._store.path)
+        try:
+            blocking.run(TaskIndex(self._journal, store).catch_up(progress))
+        finally:
+            store.close()
+
+    def _keep(self, batch: Batch, covered: Covered) -> None:
+        with self._mutex:
+            self._pending[batch.partition] = _Pending(batch, covered)
+
+    def _known(self, batch: Batch, covered: Covered, bounds: Bounds) -> Snapshot:
+        infers = (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
+        return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers)
+
+    async def catch_up(self, progress: Progress | None = None) -> None:
+        """Have the file cover all that is in the log now."""
+        log = await self._journal.open()
+        for partition in range(log.partitions):
+            batch = None
+            while batch is None:  # another thread may have taken it to read on
+                found = await self.snapshot(partition, progress)
+                batch = self._take(partition)
+            if batch.events:
+                bounds = Bounds(Cursor({partition: found.first}), found.end)
+                await self._write(batch, await self._covered(log, partition, bounds))
+
+    # -- what this process submits -----------------------------------------------------------------------------------
+
+    def end_without(self, partition: int, task_id: str) -> int | None:
+        """The offset before which the log holds no event of a task, and up to which this process knows the log.
+
+        None if there may be one, or if that is not known without a look at the log.
+        """
+        pending = self._pending.get(partition)
+        if pending is None:
+            return None
+        batch, after = pending
+        end = batch.next_offset  # first: what other threads add from now on stands behind it
+        if batch.events >= INDEX_BATCH_EVENTS or batch.may_hold(task_id):
+            return None
+        return end if self._store.lacks(task_id, partition, after) else None
+
+    def note_submission(self, event: Event) -> None:
+        """Take in a submission of this process, so that it is not read from the log again."""
+        with self._mutex:
+            pending = self._pending.get(event.partition)
+            if pending is not None and pending.batch.next_offset == event.offset:
+                pending.batch.take_submission(event)
+
+    async def read_news(self, partition: int) -> None:
+        """Read the events since the last look, if there was one; the log is not asked where it begins and ends."""
+        log = await self._journal.open()
+        with self._mutex:
+            pending = self._pending.pop(partition, None)
+        if pending is None:
+            return
+        batch = pending.batch
+        while batch.events < INDEX_BATCH_EVENTS:
+            try:
+                pages = await log.read({partition: batch.next_offset}, PAGE_EVENTS)
+            except HistoryTruncated:
+                return
+            for page in pages:
+                batch.take(page)
+            if sum(len(page.rows) for page in pages) < PAGE_EVENTS:
+                break
+        with self._mutex:
+            self._pending[partition] = pending
+
+    @property
+    def is_private(self) -> bool:
+        """Whether no other process sees what is written to it."""
+        return self._store.is_private
+
+    def covered_up_to(self, partition: int) -> int:
+        """How far the file covers a partition, by what it says itself; 0 if it does not."""
+        return max(0, self._on_store(lambda store: store.covered(partition)).next_offset)
+
+    # -- reading what the file does not cover ------------------------------------------------------------------------
+
+    async def _next_batch(self, log: Log, partition: int, bounds: Bounds) -> tuple[Batch, Covered]:
+        """What was read behind the file so far, if the file still stands where that begins; or a new batch."""
+        covered = await self._covered(log, partition, bounds)
+        base = covered.next_offset if covered.next_offset != NOWHERE else bounds.first[partition]
+        batch = self._take(partition)
+        if batch is None or batch.base != base:
+            batch = Batch(partition, base)
+        return batch, covered
+
+    def _take(self, partition: int) -> Batch | None:
+        """The batch that was read so far, for the caller alone; None if there is none."""
+        with self._mutex:
+            pending = self._pending.pop(partition, None)
+        return None if pending is None else pending.batch
+
+    async def _read_on(
+        self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
+    ) -> tuple[Batch, Covered]:
+        """Read on to the end; what makes up a batch is written. Returns the last batch and what that follows on."""
+        partition, end = batch.partition, bounds.end[batch.partition]
+        begun, everything = batch.next_offset, end - batch.next_offset
+        if batch.events >= INDEX_BATCH_EVENTS:  # of this process's own submissions
+            batch, covered = await self._flushed(log, batch, covered, bounds)
+        if everything > INDEX_BATCH_EVENTS:
+            batch, covered = await self._filled(log, batch, covered, bounds, progress)
+        while batch.next_offset < end:
+            pages = await log.read({partition: batch.next_offset}, min(PAGE_EVENTS, end - batch.next_offset))
+            if not pages:
+                break  # what is left are repeats, which no reader is handed
+            for page in pages:
+                batch.take(page)
+            is_far_behind = end - batch.next_offset >= INDEX_LONG_BATCH_EVENTS
+            if batch.events >= (INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS):
+                batch, covered = await self._flushed(log, batch, covered, bounds)
+            if progress is not None:
+                progress(batch.next_offset - begun, everything)
+        return batch, covered
+
+    async def _filled(
+        self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
+    ) -> tuple[Batch, Covered]:
+        """The last batch, once all before it is in the file, as far as the log can be read in bulk."""
+        partition, end = batch.partition, bounds.end[batch.partition]
+        begun, everything, tries = batch.next_offset, end - batch.next_offset, 0
+        while end - batch.base > INDEX_BATCH_EVENTS and tries < _BATCHES_WAITING_MAX:
+            is_far_behind = end - batch.base >= 2 * INDEX_LONG_BATCH_EVENTS
+            size = INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS
+            bulk = await read_bulk(log, batch.base, min(end, batch.base + size))
+            if bulk is None:
+                break
+            written = await self._write(bulk, covered)
+            before, (batch, covered) = covered, await self._next_batch(log, partition, bounds)
+            tries = 0 if written or covered != before else tries + 1  # another process writes just now
+            if progress is not None:
+                progress(min(max(0, batch.base - begun), everything), everything)
+        return batch, covered
+
+    async def _flushed(self, log: Log, batch: Batch, covered: Covered, bounds: Bounds) -> tuple[Batch, Covered]:
+        """The batch that follows on `batch`, once that is written by this process or another."""
+        if not await self._write(batch, covered):
+            busy = await self._covered(log, batch.partition, bounds) == covered
+            if busy and batch.events < INDEX_LONG_BATCH_EVENTS + _BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
+                return batch, covered  # another process writes just now: tried again with the next page
+        return await self._next_batch(log, batch.partition, bounds)
+
+    async def _write(self, batch: Batch | Bulk, covered: Covered) -> bool:
+        if not self._journal.log.needs_loop:
+            return self._on_store(lambda store: store.write(batch, covered))
+        written = blocking.in_thread(lambda: self._on_store(lambda store: store.write(batch, covered)))
+        await blocking.settled(written)
+        return written.result()
+
+    # -- whose log the file is of ------------------------------------------------------------------------------------
+
+    async def _covered(self, log: Log, partition: int, bounds: Bounds) -> Covered:
+        """How far the file covers the partition; one that was made of another log is cleared first."""
+        covered = self._on_store(lambda store: store.covered(partition))
+        known = self._verified.get(partition)
+        if known is not None and continues(known, covered, bounds, partition):
+            return covered
+        bounds = await log.bounds()  # another process may have covered what has come since the caller asked
+        if not await is_of(log, partition, covered, bounds):
+            url = self._journal.url
+            logger.info("the task index of %s is not of this log, or of one that held more: it is made anew", url)
+            self._on_store(lambda store: store.clear(covered.generation))
+            covered = self._on_store(lambda store: store.covered(partition))
+            if covered.next_offset != NOWHERE:
+                return await self._covered(log, partition, bounds)  # another process was faster
+        self._verified[partition] = covered
+        return covered
+
+    def _on_store(self, work: Callable[[Store], T]) -> T:
+        """What `work` returns; where the file cannot be used, of a private one, and of that from then on."""
+        store = self._store
+        try:
+            return work(store)
+        except (NotOurs, OSError, apsw.Error) as error:
+            if store.is_private:
+                raise
+            logger.warning(
+                "the task index %s cannot be used (%s): this process reads the whole journal and keeps an index of its "
+                "own, as will each one that asks. Let them write there; for Kafka, name another directory: state= in "
+                "the URL, or JOURNEYMAN_STATE.",
+                store.path,
+                error,
+            )
+            self._use_private()
+            store.close()
+            return work(self._store)
+
+    def _use_private(self) -> None:
+        self._store, self._pending, self._verified = Store(""), {}, {}
+
+    # -- one builds, the others wait ---------------------------------------------------------------------------------
+
+    async def _others_build(self) -> bool:
+        """Wait while another thread or task reads a long stretch; False if that is now the caller's to do."""
+        with self._mutex:
+            building = self._building
+            if building is None:
+                self._building = concurrent.futures.Future()
+                return False
+        await blocking.settled(building)
+        return True
+
+    def _built(self) -> None:
+        with self._mutex:
+            building, self._building = self._building, None
+        if building is not None:
+            building.set_result(None)
+
+    async def aclose(self) -> None:
+        """Let go of the file; what was read and not written is read again by the next reader."""
+        await self._background.aclose()
+        self._store.close()
+
+    def after_fork_in_child(self) -> None:
+        """Begin with locks of its own: the threads that read or waited are in the parent."""
+        self._mutex = threading.Lock()
+        self._building = None
+        self._pending = {}
+        self._background.after_fork_in_child()
+        if self._store.is_private:
+            self._use_private()
+
+
+def task_index(journal: AsyncJournal) -> TaskIndex:
+    """The index that this process keeps with `journal`, made at first use and closed with it."""
+    index = journal.companions.get(_NAME)
+    if index is None:
+        log = journal.log
+        path = log.index_path() if isinstance(log, Sited) else ""
+        index = journal.companions.setdefault(_NAME, TaskIndex(journal, Store(path)))
+    assert isinstance(index, TaskIndex)
+    return index

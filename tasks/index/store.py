@@ -1,0 +1,280 @@
+"""The index's file: an SQLite database of its own, which may be deleted at any time.
+
+It says how far it covers each partition, and with which event that ends. Several processes fill it: a batch is written
+only if the file still covers exactly what the batch follows on (a compare-and-swap inside the transaction). It is in
+WAL mode with `synchronous=NORMAL`: a process killed at any moment, or a power cut, leaves a whole file that covers
+less.
+A file that is damaged, or written by another version, is made anew.
+
+SQLite does not survive a fork, so a fork waits for the statement under way and closes the connection.
+"""
+
+import contextlib
+import logging
+import os
+import stat
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import apsw
+
+from ...journal.limits import FILE_CHECK_SECONDS, FORK_SECONDS_MAX
+from ...journal.log import INDEX_SUFFIX
+from ...journal.ownership import share
+from ..limits import INDEX_BUSY_SECONDS_MAX
+from . import rows
+from .batch import Batch
+from .bulk import Bulk
+from .entries import NOWHERE, Entry, SessionRow
+from .keys import key_of
+from .rows import Covered
+
+logger = logging.getLogger("journeyman.index")
+
+T = TypeVar("T")
+
+
+class NotOurs(Exception):
+    """There is something at the path that is no index, and is left alone."""
+
+
+class Store:
+    """The index in the file at `path`, which need not exist; ":memory:" and "" (a temporary file) are private ones."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None  # of `lacks`
+        self._compared_at = 0.0  # monotonic time, in seconds, of its last look whether the file was replaced
+        self._identity: tuple[int, int] | None = None
+        self._held_for_fork = False
+        _stores.add(self)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is no file that others can see, and ends with this process."""
+        return self.path in ("", ":memory:")
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def covered(self, partition: int) -> Covered:
+        """How far it covers a partition."""
+        return self._use(lambda connection: rows.covered(connection, partition))
+
+    def entries_of(self, task_id: str) -> list[Entry]:
+        """The events of a task in what it covers; among them may be those of an id that shares its key."""
+        key = key_of(task_id)
+        return self._use(lambda connection: rows.entries(connection, key))
+
+    def lacks(self, task_id: str, partition: int, after: Covered) -> bool:
+        """Whether it has no event of a task in what `after` covers; False if that cannot be said at once.
+
+        It is on the way of each submission under a chosen id, so it keeps its cursor and asks one statement.
+        """
+        key = key_of(task_id)
+        with self._lock:
+            now = time.monotonic()
+            if self._connection is None:
+                return False
+            if now - self._compared_at >= FILE_CHECK_SECONDS:
+                if self._is_replaced():
+                    return False
+                self._compared_at = now
+            try:
+                cursor = self._cursor = self._cursor or self._connection.cursor()
+                return rows.lacks(cursor, key, partition, after)
+            except BaseException as error:
+                self._cursor = None  # a statement left open would see the file as it was, for ever
+                if isinstance(error, apsw.Error):
+                    return False
+                raise
+
+    def sessions_of(self, worker: str, partition: int) -> tuple[list[SessionRow], int]:
+        """The sessions of a worker in a partition, the oldest first, by its events before the offset returned."""
+
+        def read(connection: apsw.Connection) -> tuple[list[SessionRow], int]:
+            covered = rows.covered(connection, partition).next_offset
+            return rows.session_rows(connection, worker, partition), covered
+
+        return self._transact_reading(read)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def write(self, batch: Batch | Bulk, after: Covered) -> bool:
+        """Take in a batch that follows on `after`; False if the file does not stand there any more, or is busy."""
+
+        def put(connection: apsw.Connection) -> bool:
+            if rows.covered(connection, batch.partition) != after:
+                return False
+            first = after.first if after.next_offset != NOWHERE else batch.base
+            rows.put_tasks(connection, batch)
+            rows.put_sessions(connection, batch, infers=first > 0)
+            rows.put_covered(connection, batch, first)
+            return True
+
+        return self._transact(put)
+
+    def clear(self, generation: int) -> None:
+        """Let go of everything, if it is still of that generation: it was made of another log."""
+
+        def renew(connection: apsw.Connection) -> bool:
+            if connection.execute("SELECT generation FROM meta").get == generation:
+                rows.make(connection)
+            return True
+
+        self._transact(renew)
+
+    def _transact_reading(self, work: Callable[[apsw.Connection], T]) -> T:
+        """What `work` finds, all of it as of one moment."""
+
+        def run(connection: apsw.Connection) -> T:
+            connection.execute("BEGIN")
+            with _finished(connection):
+                return work(connection)
+
+        return self._use(run)
+
+    def _transact(self, work: Callable[[apsw.Connection], bool]) -> bool:
+        def run(connection: apsw.Connection) -> bool:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                return False
+            with _finished(connection):
+                return work(connection)
+
+        return self._use(run)
+
+    # -- the connection ----------------------------------------------------------------------------------------------
+
+    def _use(self, work: Callable[[apsw.Connection], T]) -> T:
+        """What `work` returns, by a connection to a whole file; a damaged one is made anew first."""
+        with self._lock:
+            try:
+                return work(self._opened())
+            except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.IOError) as error:
+                self._close()
+                if not self.is_private:
+                    logger.warning("the task index %s is damaged (%s): it is made anew", self.path, error)
+                    _remove(self.path)
+                return work(self._opened())
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is not None and not self._is_replaced():
+            return self._connection
+        self._close()
+        self._connection = _connect(self.path)
+        self._identity = _identity(self.path)
+        return self._connection
+
+    def _is_replaced(self) -> bool:
+        """Whether the file was removed, or another one stands at its path."""
+        return not self.is_private and _identity(self.path) != self._identity
+
+    def _close(self) -> None:
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(apsw.Error):
+                connection.close(force=True)
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            self._close()
+
+    def before_fork(self) -> None:
+        """Let the statement under way end, and close what a child must not inherit."""
+        self._held_for_fork = self._lock.acquire(timeout=FORK_SECONDS_MAX)
+        if self._held_for_fork and not self.is_private:
+            self._close()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on; a child has a lock of its own."""
+        if in_child:
+            if not self._held_for_fork or self.is_private:
+                _inherited.extend((self._connection, self._cursor))  # never closed here: it is the parent's
+                self._connection = self._cursor = None
+            self._lock = threading.Lock()
+        elif self._held_for_fork:
+            self._lock.release()
+        self._held_for_fork = False
+
+
+def _connect(path: str) -> apsw.Connection:
+    """A connection to the index at `path`, made if it is not there; `NotOurs` if it is another program's database."""
+    if path and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH110, PTH116
+        raise NotOurs(f"{path} is no regular file")
+    is_new = bool(path) and not os.path.exists(path)  # noqa: PTH110
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    try:
+        connection.set_busy_timeout(int(INDEX_BUSY_SECONDS_MAX * 1_000))
+        application, version = connection.pragma("application_id"), connection.pragma("user_version")
+        if application != rows.APPLICATION_ID and connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+            raise NotOurs(f"{path} is the database of another program")  # noqa: TRY301
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "normal")
+        if (application, version) != (rows.APPLICATION_ID, rows.FORMAT_VERSION):
+            connection.execute("BEGIN IMMEDIATE")
+            with _finished(connection):
+                if connection.pragma("user_version") != rows.FORMAT_VERSION or not application:
+                    rows.make(connection)
+        rows.prepare(connection)
+    except BaseException:
+        connection.close(force=True)
+        raise
+    if is_new and path.endswith(INDEX_SUFFIX):  # beside a journal's file, whose owner is to use it as well
+        for each in (path, f"{path}-wal", f"{path}-shm"):
+            share(each, path.removesuffix(INDEX_SUFFIX))
+    return connection
+
+
+@contextlib.contextmanager
+def _finished(connection: apsw.Connection) -> Iterator[None]:
+    """Commit what has begun; or roll it back, whatever was raised."""
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - at each look-up, and the path is a string
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _remove(path: str) -> None:
+    for each in (path, f"{path}-wal", f"{path}-shm"):
+        with contextlib.suppress(OSError):
+            Path(each).unlink()
+
+
+_stores: Final["weakref.WeakSet[Store]"] = weakref.WeakSet()
+_inherited: Final[list[object]] = []
+
+
+def _before_fork() -> None:
+    for store in list(_stores):
+        store.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for store in list(_stores):
+        store.after_fork(in_child=False)
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_stores):
+        store.after_fork(in_child=True)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,183 @@
+"""What became of one task, by the rules of the fold: its own events, and the ends of the sessions that held it.
+
+The fold of a whole partition knows which sessions live at each claim. Here the index says so, which has read all events
+of each session and judged its end as the fold does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import orjson
+
+from ...consumers.views.as_of import as_of
+from ...journal.async_journal import AsyncJournal
+from ...journal.log import Log, Page
+from ..state import names
+from ..state.decoding import Fact, fact
+from ..state.remembering import RememberingView
+from ..state.state import SessionState, TaskState
+from ..state.transitions import State
+from ..state.view import TaskView, Verdict
+from .entries import FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow
+from .index import Snapshot
+from .records import rows_at
+
+_ENDINGS: Final = (b'"worker.left"', b'"worker.expired"')
+_JOINING: Final = b'"worker.joined"'
+_ESCAPE: Final = b"\\u"
+
+# Called with each event that is applied, before and after: the view, the event's offset, its record, what the fold
+# reads of it, and the verdict, None before.
+Observer = Callable[[TaskView, int, bytes, Fact, Verdict | None], None]
+
+
+class Trace:
+    """One task in the state after its events: `task` is None if none of them is its submission.
+
+    `rows` are the records that were applied, by offset, and `verdicts` what became of them. `unreadable` are the
+    offsets of records that the index knows as the task's, and that are damaged since.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        partition: int,
+        sessions_of: Callable[[str], Sequence[SessionRow]],
+        observer: Observer | None = None,
+    ) -> None:
+        self.id = task_id
+        self.partition = partition
+        self.view = RememberingView()
+        self.rows: dict[int, bytes] = {}
+        self.verdicts: dict[int, Verdict] = {}
+        self.unreadable: list[int] = []
+        # Whether the log has lost the task's submission and still holds later events of it.
+        self.is_truncated = False
+        self._sessions_of = sessions_of
+        self._observer = observer
+        self._joined: dict[str, int] = {}
+        self._needle = orjson.dumps(task_id)[1:-1]
+
+    @property
+    def task(self) -> TaskState | None:
+        """The task as it stands; None if there is none."""
+        return self.view.find(self.id)
+
+    def apply(self, offset: int, row: bytes, said: Fact) -> None:
+        """Take in the task's next event, or the end of a session that held it."""
+        worker = said.context.worker
+        if said.name == names.CLAIMED:
+            self._writer_mutex(worker, offset)
+        elif said.name == names.EXPIRED and (session := self.view.session(self.partition, worker)) is not None:
+            session.last = said.context.last  # the index has judged it: that was the last event of the session
+        if self._observer is not None:
+            self._observer(self.view, offset, row, said, None)
+        verdict = self.view.apply_fact(said.name, said.context, self.partition, offset, said.timestamp)
+        self.rows[offset], self.verdicts[offset] = row, verdict
+        if self._observer is not None:
+            self._observer(self.view, offset, row, said, verdict)
+
+    def _writer_mutex(self, worker: str, offset: int) -> None:
+        """See to it that the view has a session of the worker exactly if one lives at `offset`."""
+        sessions = self.view.sessions.setdefault(self.partition, {})
+        if not any(row.lives_at(offset) for row in self._sessions_of(worker)) and worker not in self._joined:
+            sessions.pop(worker, None)
+        elif worker not in sessions:
+            sessions[worker] = SessionState(worker, self.partition, 0, "", 0, 0.0, offset)
+
+    def follow(self, page: Page) -> bool:
+        """Take in what of the next page is about the task; False if the index has to be asked, as a session ended."""
+        for offset, row in zip(page.offsets, page.rows, strict=True):
+            if self._needle not in row and _JOINING not in row and _ESCAPE not in row:
+                if any(ending in row for ending in _ENDINGS):
+                    return False
+                continue
+            said = fact(row)
+            if said is None:
+                continue
+            if said.name == names.JOINED:
+                self._joined[said.context.worker] = offset
+            elif said.name in (names.LEFT, names.EXPIRED):
+                return False
+            elif said.name in names.TASK_EVENTS and said.context.task == self.id:
+                self.apply(offset, row, said)
+        return True
+
+
+async def read_trace(
+    log: Log,
+    snapshot: Snapshot,
+    task_id: str,
+    *,
+    end: int | None = None,
+    leave_out: Iterable[int] = (),
+    observer: Observer | None = None,
+    before: TaskState | None = None,
+) -> Trace:
+    """The task as the index and the log tell of it, up to the offset `end`; events of some kinds may be left out.
+
+    `before` is the task as it was where the log begins, if retention has removed its submission.
+    """
+    unwanted = frozenset(leave_out)
+    entries = [entry for entry in snapshot.entries_of(task_id) if entry.partition == snapshot.partition]
+    entries = [entry for entry in entries if entry.kind not in unwanted and (end is None or entry.offset < end)]
+    submitted = next((entry.offset for entry in entries if entry.kind == SUBMITTED), NOWHERE)
+    # Of other programs' events under the task's key, those since its submission belong to it.
+    entries = [entry for entry in entries if entry.kind != FOREIGN or NOWHERE < submitted < entry.offset]
+    trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
+    if before is not None:
+        trace.view.begin_with(before)
+    rows = await _rows_of(log, snapshot, entries)
+    said = {entry.offset: _said_of(task_id, rows.get(entry.offset)) for entry in entries}
+    found = {offset: each for offset, each in said.items() if each is not None}
+    endings = [at for at in _endings(found, snapshot, end, before) if at not in found]
+    for offset, row in (await rows_at(log, snapshot.partition, endings)).items():
+        if offset in endings and (ending := fact(row)) is not None:
+            rows[offset], found[offset] = row, ending
+    for offset in sorted(found):
+        trace.apply(offset, rows[offset], found[offset])
+    trace.unreadable = [at for at, each in said.items() if each is None and at in rows and fact(rows[at]) is None]
+    trace.is_truncated = trace.task is None and bool(found) and _lacks_submission(entries, snapshot)
+    return trace
+
+
+async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> dict[int, bytes]:
+    """The records of these events: of those that the look-up has just read, without reading them again."""
+    read = {entry.offset: snapshot.batch.row(entry.offset) for entry in entries}
+    rows = {offset: row for offset, row in read.items() if row is not None}
+    return rows | await rows_at(log, snapshot.partition, read.keys() - rows.keys())
+
+
+async def task_where_log_begins(journal: AsyncJournal, task_id: str) -> TaskState | None:
+    """The task as it was before the oldest event that the log holds; None if no snapshot of the queue tells."""
+    log = await journal.open()
+    view = await as_of(journal, TaskView, (await log.bounds()).first)
+    return view.find(task_id)
+
+
+def _said_of(task_id: str, row: bytes | None) -> Fact | None:
+    """What the fold reads of a record, if it is about this task and no other of the same key."""
+    said = fact(row) if row is not None else None
+    if said is not None and said.name in names.TASK_EVENTS and said.context.task != task_id:
+        return None
+    return said
+
+
+def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before: TaskState | None) -> set[int]:
+    """Where the sessions ended that have claimed the task."""
+    claims: dict[str, int] = {}
+    if before is not None and before.state is State.CLAIMED:
+        claims[before.worker] = before.claim
+    for offset, said in sorted(found.items()):
+        if said.name == names.CLAIMED:
+            claims.setdefault(said.context.worker, offset)
+    return {
+        row.ended
+        for worker, offset in claims.items()
+        for row in snapshot.sessions_of(worker)
+        if row.ended != NOWHERE and row.ended > offset and (end is None or row.ended < end)
+    }
+
+
+def _lacks_submission(entries: Sequence[Entry], snapshot: Snapshot) -> bool:
+    return snapshot.first > 0 and all(entry.kind != SUBMITTED for entry in entries)

@@ -1,0 +1,105 @@
+"""Looking up what the state does not hold, for those who ask why: the last error, the refused, the signs of life."""
+
+from collections.abc import Iterable, Mapping
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.errors import HistoryTruncated
+from ...journal.event import Event, readable
+from ...journal.log import Log
+from ..errors import UnknownTaskError
+from ..index.index import task_index
+from ..limits import TASK_TIMEOUT_MS_DEFAULT
+from ..state import names
+from ..state.state import SessionState, TaskState
+from ..state.transitions import State
+from ..state.view import Verdict
+from .as_of import ViewAsOf
+from .findings import Evidence, Refusal, Turn
+from .history import TaskHistory, hosts_of, task_history
+
+
+async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> Evidence:
+    """The evidence about a task, as of the standing.
+
+    The history of the task is read only where it is needed: something about it was refused, or the state has forgotten
+    it, as it forgets what was finished long ago.
+    """
+    log = await journal.open()
+    view, cursor = view_as_of
+    task = view.find(task_id)
+    history = await _history(journal, task_id, cursor) if task is None or task.refused else None
+    task = task or (history.task if history is not None else None)
+    if task is None:
+        return Evidence()
+    turn = await _turn(log, task)
+    hosts = dict(history.hosts) if history is not None else {}
+    workers = {task.worker, str(turn.context.get("worker", "")) if turn is not None else ""} - hosts.keys() - {""}
+    hosts |= await _hosts(journal, view_as_of, task, workers)
+    signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
+    timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
+    return Evidence(task, turn, _refusals(history), signs, hosts, timeout)
+
+
+async def last_signs(log: Log, sessions: Iterable[SessionState]) -> dict[str, float]:
+    """When each worker was last heard of, in seconds since the epoch by its own clock: the newest of its sessions."""
+    signs: dict[str, float] = {}
+    for session in sessions:
+        event = await _event_at(log, session.partition, session.last)
+        if event is not None:
+            signs[session.worker] = max(signs.get(session.worker, 0.0), event.timestamp)
+    return signs
+
+
+async def _history(journal: AsyncJournal, task_id: str, until: Mapping[int, int]) -> TaskHistory | None:
+    try:
+        return await task_history(journal, task_id, until=until)
+    except UnknownTaskError:
+        return None
+
+
+async def _turn(log: Log, task: TaskState) -> Turn | None:
+    """The event that brought the task into its state."""
+    event = await _event_at(log, task.partition, task.changed)
+    if event is None:
+        return None
+    context = event.context
+    return Turn(event.name, context if event.name != names.SUBMITTED else {})
+
+
+async def _timeout(log: Log, task: TaskState) -> float | None:
+    """How long the task may run, in ms, as it was submitted; None if that is not there any more, or makes no sense."""
+    event = await _event_at(log, task.partition, task.submitted)
+    timeout = event.context.get("timeout", TASK_TIMEOUT_MS_DEFAULT) if event is not None else None
+    return timeout if isinstance(timeout, int | float) else None
+
+
+async def _event_at(log: Log, partition: int, offset: int) -> Event | None:
+    """The event at a position; None if it is not there any more, or no event stands there."""
+    try:
+        pages = await log.read({partition: offset}, 1)
+    except HistoryTruncated:
+        return None
+    if not pages or pages[0].offsets[0] != offset:
+        return None
+    events, _ = readable(pages[0].rows[:1], partition, [offset], contexts=True)
+    return events[0] if events else None
+
+
+async def _hosts(journal: AsyncJournal, view_as_of: ViewAsOf, task: TaskState, workers: set[str]) -> dict[str, str]:
+    """Where these workers run, or ran."""
+    live = ((worker, view_as_of.view.session(task.partition, worker)) for worker in workers)
+    hosts = {worker: session.host for worker, session in live if session is not None}
+    if hosts.keys() >= workers:
+        return hosts
+    snapshot = await task_index(journal).snapshot(task.partition, task_id=task.id)
+    return hosts | await hosts_of(await journal.open(), snapshot, workers - hosts.keys())
+
+
+def _refusals(history: TaskHistory | None) -> tuple[Refusal, ...]:
+    if history is None:
+        return ()
+    return tuple(
+        Refusal(step.event.name, step.worker, step.event.timestamp, step.reason)
+        for step in history.steps
+        if step.verdict is Verdict.REFUSED
+    )

@@ -1,0 +1,206 @@
+"""Everything that happened to one task, read off the journal: what came, when, from whom, and what became of it.
+
+The task index says where the task's events stand, and where the sessions ended that held it. To tell what was accepted,
+these are folded by `TaskView`, the same rules by which the workers decided; see `workers.index.trace`. So the verdicts
+are those that every worker reached, and the reading is as long as the task's own history.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.cursor import Position
+from ...journal.event import Event, place, readable
+from ...journal.log import Log
+from ..errors import UnknownTaskError
+from ..index.entries import NOWHERE
+from ..index.index import Progress, Snapshot, task_index
+from ..index.records import rows_at
+from ..index.trace import Trace, read_trace, task_where_log_begins
+from ..state import names
+from ..state.decoding import Fact, FactContext, fact
+from ..state.state import SessionState, TaskState
+from ..state.transitions import State
+from ..state.view import TaskView, Verdict
+
+
+class Step(NamedTuple):
+    """One event of a task: what became of it, why, and how the task stood afterwards.
+
+    `worker` is the session it came from, or that ended; `reason` is empty where the name says it all.
+    """
+
+    event: Event
+    verdict: Verdict
+    reason: str
+    state: State
+    attempts: int
+    worker: str
+
+
+class TaskHistory(NamedTuple):
+    """A task and its steps, in log order; `hosts` are the hosts of its workers, where known.
+
+    With `is_truncated` retention has removed the first steps, its submission among them. The records at the positions
+    `unreadable` are the task's and damaged, so they are no steps.
+    """
+
+    task: TaskState
+    steps: list[Step]
+    hosts: dict[str, str]
+    is_truncated: bool = False
+    unreadable: Sequence[Position] = ()
+
+    def final(self) -> Step | None:
+        """The accepted step that brought a result or an error, the last of them; None if there is none yet."""
+        wanted = (names.SUCCEEDED, names.FAILED, names.RETRIED)
+        accepted = (step for step in reversed(self.steps) if step.verdict is Verdict.ACCEPTED)
+        return next((step for step in accepted if step.event.name in wanted), None)
+
+
+async def task_history(
+    journal: AsyncJournal, task_id: str, progress: Progress | None = None, *, until: Mapping[int, int] | None = None
+) -> TaskHistory:
+    """All that happened to the task `task_id`, before the cursor `until` if one is given.
+
+    `progress(done, all)` is told how many events were read that the index did not cover yet. `UnknownTaskError` if
+    there is no such task in it.
+    """
+    log = await journal.open()
+    partition = log.partition_of(task_id)
+    snapshot = await task_index(journal).snapshot(partition, progress, task_id=task_id)
+    steps = _Steps(task_id, partition)
+    end = None if until is None else until.get(partition)
+    trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe)
+    if trace.is_truncated:
+        before = await task_where_log_begins(journal, task_id)
+        steps = _Steps(task_id, partition)
+        trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, before=before)
+    if trace.task is None:
+        raise UnknownTaskError(_unknown(journal.location, task_id, trace, steps.kept, snapshot.first))
+    unreadable = [Position(partition, offset) for offset in trace.unreadable]
+    hosts = await hosts_of(log, snapshot, steps.workers)
+    return TaskHistory(trace.task, steps.kept, hosts, trace.task.submitted < snapshot.first, unreadable)
+
+
+def _unknown(location: str, task_id: str, trace: Trace, steps: list[Step], first: int) -> str:
+    if trace.unreadable:
+        bad = f"{trace.partition}:{trace.unreadable[0]}"
+        return (
+            f"the journal {location} holds a task {task_id}, but its record at {bad} can not be read: "
+            "`journeyman verify` says what can be done"
+        )
+    if steps:
+        return f"the journal {location} holds {len(steps)} events of a task {task_id}, but not its submission" + (
+            ": retention has removed it." if first else "."
+        )
+    return f"the journal {location} knows no task {task_id}. Ids are case-sensitive; is it the right journal?"
+
+
+class _Steps:
+    """Keeps the steps of one task while a trace folds its events."""
+
+    def __init__(self, task_id: str, partition: int) -> None:
+        self.kept: list[Step] = []
+        self.workers: dict[str, None] = {}
+        self._task_id = task_id
+        self._partition = partition
+        self._before = _Before(State.UNKNOWN, -1, False)
+
+    def observe(self, view: TaskView, offset: int, row: bytes, said: Fact, verdict: Verdict | None) -> None:
+        """See `Observer`."""
+        name, context = said.name, said.context
+        task = view.find(self._task_id)
+        if verdict is None:
+            self._before = _Before.of(task, view.session(self._partition, context.worker))
+            return
+        moved = name in (names.LEFT, names.EXPIRED)
+        if moved and (task is None or task.state is self._before.state):
+            return  # the end of a session that had given the task back
+        event = self._event(said, row, offset)
+        if name not in names.TASK_EVENTS and not moved and event.key != self._task_id:
+            return  # another program's, of an id that shares the key of the index
+        refused = verdict is Verdict.REFUSED
+        reason = _fate(name, task) if moved else self._before.refusal(name, context) if refused else ""
+        if context.worker:
+            self.workers[context.worker] = None
+        state, attempts = (task.state, task.attempts) if task is not None else (State.UNKNOWN, 0)
+        self.kept.append(Step(event, verdict, reason, state, attempts, context.worker))
+
+    def _event(self, said: Fact, row: bytes, offset: int) -> Event:
+        """The event of a record; of one that only the fold can read, what it has read, without a context."""
+        events, _ = readable([row], self._partition, [offset], contexts=True)
+        return events[0] if events else place(Event(said.timestamp, said.name), self._partition, offset)
+
+
+class _Before(NamedTuple):
+    """How the task stood before an event, for saying why the event was refused."""
+
+    state: State
+    claim: int
+    has_session: bool
+
+    @classmethod
+    def of(cls, task: TaskState | None, session: SessionState | None) -> "_Before":
+        if task is None:
+            return cls(State.UNKNOWN, -1, session is not None)
+        return cls(task.state, task.claim, session is not None)
+
+    def refusal(self, name: str, context: FactContext) -> str:
+        """Why an event of that name was refused."""
+        if name == names.SUBMITTED:
+            return "the id was in use already"
+        if self.state is State.UNKNOWN:
+            return "nothing was submitted under this id before"
+        if name == names.CLAIMED:
+            return self._claim_refusal()
+        if name in _TOO_LATE:
+            return f"{_TOO_LATE[name]}: the task {_WORDS[self.state]}"
+        owned = f"was owned by the one at {self.claim}" if self.state is State.CLAIMED else _WORDS[self.state]
+        return f"stale outcome: of the claim at {context.claim}, when the task {owned}"
+
+    def _claim_refusal(self) -> str:
+        if self.state is State.CLAIMED:
+            return "second claim: another one came first"
+        if self.state is State.READY and not self.has_session:
+            return "the worker's session had ended"
+        return f"came too late: the task {_WORDS[self.state]}"
+
+
+_TOO_LATE: Final = {
+    names.REVOKED: "came too late",
+    names.REQUEUED: "only a failed task can be requeued",
+    names.COLLECTED: "no result to collect",
+}
+_WORDS: Final = {
+    State.READY: "had returned to the queue",
+    State.CLAIMED: "was being run",
+    State.SUCCEEDED: "had succeeded already",
+    State.FAILED: "had failed already",
+    State.REVOKED: "had been revoked",
+}
+
+
+def _fate(name: str, task: TaskState | None) -> str:
+    """What the end of a session did to the task it held."""
+    if name == names.LEFT:
+        return "its worker left: the task returned to the queue, the attempt is not counted"
+    if task is not None and task.state is State.FAILED:
+        return "its worker was silent for the whole lease, and no attempt was left: the task failed"
+    return "its worker was silent for the whole lease: the task returned to the queue"
+
+
+async def hosts_of(log: Log, snapshot: Snapshot, workers: Iterable[str]) -> dict[str, str]:
+    """The hosts of these workers' sessions, by worker, as far as the log still holds where they began."""
+    joined = {row.joined: worker for worker in workers for row in snapshot.sessions_of(worker) if row.joined != NOWHERE}
+    hosts: dict[str, str] = {}
+    for offset, row in (await rows_at(log, snapshot.partition, joined)).items():
+        said = fact(row) if offset in joined else None
+        if said is not None and said.name == names.JOINED and said.context.host:
+            hosts[joined[offset]] = said.context.host
+    return hosts
+
+
+def short_id(identifier: str) -> str:
+    """An id for people: its last characters, in which ids made at one time differ."""
+    return f"…{identifier[-8:]}" if len(identifier) > 12 else identifier

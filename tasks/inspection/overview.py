@@ -1,0 +1,193 @@
+"""The whole at a glance: queues, workers, dead letters, and what was refused. Pure: the caller says what time it is."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from ..state.state import SessionState, TaskState
+from ..state.transitions import State
+from ..state.view import TaskView
+
+_NOBODY: Final[Mapping[str, float]] = {}
+
+
+class QueueLine(NamedTuple):
+    """One queue: tasks ready now, delayed, claimed; `oldest_seconds` is how long its oldest ready task has been ready.
+
+    `workers` is how many live workers serve it; `dead` how many dead letters it has.
+    """
+
+    name: str
+    ready: int
+    delayed: int
+    claimed: int
+    dead: int
+    oldest_seconds: float | None
+    workers: int
+
+
+class WorkerLine(NamedTuple):
+    """One worker, all its sessions together.
+
+    `last_sign` is when it was last heard of, in seconds since the epoch, None if that is not known. `overdue`: it holds
+    claims and has been silent for longer than its lease. `tasks` is None if it did not say what it knows. `selection`
+    is what it said of narrowed queues, turns and ageing.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    joined_at: float
+    claims: int
+    slots: int
+    lease_ms: int
+    last_sign: float | None
+    overdue: bool
+    queues: tuple[str, ...] | None
+    tasks: tuple[str, ...] | None
+    more_tasks: int
+    partitions: int
+    selection: dict[str, Any]
+
+
+class Orphans(NamedTuple):
+    """Tasks that wait and that no live worker can run: it is not known there, or its queue is not served."""
+
+    task: str
+    queue: str
+    waiting: int
+
+
+class Totals(NamedTuple):
+    """Counts over everything that there ever was; `dead` are the dead letters there are now.
+
+    `counted_since` is None, or the time, in seconds since the epoch, from which on tasks that have ended are counted:
+    what ended before it was removed by retention, and a version that did not count it has written the snapshot.
+    """
+
+    ready: int
+    delayed: int
+    claimed: int
+    submitted: int
+    succeeded: int
+    revoked: int
+    dead: int
+    stale_outcomes: int
+    lost_claims: int
+    takeovers: int
+    unreadable: int
+    counted_since: float | None
+
+
+class Overview(NamedTuple):
+    """How things stand at `at`, in seconds since the epoch; `clocks` says which clocks are or were wrong."""
+
+    at: float
+    queues: list[QueueLine]
+    workers: list[WorkerLine]
+    orphans: list[Orphans]
+    dead: list[tuple[str, int]]
+    totals: Totals
+    clocks: tuple[str, ...] = ()
+
+
+def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -> Overview:
+    """How things stand at `now`; `signs` says when each worker was last heard of, in seconds since the epoch."""
+    workers = _workers(view, now, signs)
+    queues = _queues(view, now, workers)
+    totals = Totals(
+        sum(queue.ready for queue in queues),
+        sum(queue.delayed for queue in queues),
+        sum(queue.claimed for queue in queues),
+        view.submitted,
+        view.succeeded,
+        view.revoked,
+        view.failed,
+        view.stale_outcomes,
+        view.lost_claims,
+        view.takeovers,
+        view.unreadable,
+        view.counted_since,
+    )
+    dead = Counter(task.name for task in view.dead.values())
+    return Overview(now, queues, workers, _orphans(view, workers), dead.most_common(), totals)
+
+
+class _Queue:
+    """What is counted of a queue on the way."""
+
+    def __init__(self) -> None:
+        self.ready = self.delayed = self.claimed = self.dead = 0
+        self.ready_since: float | None = None
+
+    def count(self, task: TaskState, now: float) -> None:
+        if task.state is State.CLAIMED:
+            self.claimed += 1
+        elif task.due > now:
+            self.delayed += 1
+        else:
+            self.ready += 1
+            since = max(task.submitted_at, task.due)
+            self.ready_since = since if self.ready_since is None else min(self.ready_since, since)
+
+
+def _queues(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[QueueLine]:
+    counted: dict[str, _Queue] = {}
+    for task in view.live.values():
+        counted.setdefault(task.queue, _Queue()).count(task, now)
+    for task in view.dead.values():
+        counted.setdefault(task.queue, _Queue()).dead += 1
+    for worker in workers:
+        for name in worker.queues or ():
+            counted.setdefault(name, _Queue())
+    lines: list[QueueLine] = []
+    for name, queue in sorted(counted.items()):
+        oldest = None if queue.ready_since is None else max(0.0, now - queue.ready_since)
+        serving = sum(worker.queues is None or name in worker.queues for worker in workers)
+        lines.append(QueueLine(name, queue.ready, queue.delayed, queue.claimed, queue.dead, oldest, serving))
+    return lines
+
+
+def _workers(view: TaskView, now: float, signs: Mapping[str, float]) -> list[WorkerLine]:
+    """One line for each worker, the longest serving first."""
+    sessions: dict[str, list[SessionState]] = {}
+    for session in view.all_sessions():
+        sessions.setdefault(session.worker, []).append(session)
+    lines = [_worker(own, now, signs.get(worker)) for worker, own in sessions.items()]
+    return sorted(lines, key=lambda line: (line.joined_at, line.worker))
+
+
+def _worker(sessions: list[SessionState], now: float, sign: float | None) -> WorkerLine:
+    first = sessions[0]
+    claims = sum(len(session.claims) for session in sessions)
+    return WorkerLine(
+        first.worker,
+        first.host,
+        first.pid,
+        min(session.joined_at for session in sessions),
+        claims,
+        first.slots,
+        first.lease_ms,
+        sign,
+        bool(claims) and sign is not None and now - sign > first.lease_ms / 1_000,
+        first.queues,
+        first.tasks,
+        first.more_tasks,
+        len(sessions),
+        first.selection.said() if first.selection is not None else {},
+    )
+
+
+def _orphans(view: TaskView, workers: Iterable[WorkerLine]) -> list[Orphans]:
+    waiting = Counter((task.name, task.queue) for task in view.live.values() if task.state is State.READY)
+    return [
+        Orphans(name, queue, count)
+        for (name, queue), count in sorted(waiting.items())
+        if not any(_can_run(worker, name, queue) for worker in workers)
+    ]
+
+
+def _can_run(worker: WorkerLine, name: str, queue: str) -> bool:
+    knows = worker.tasks is None or worker.more_tasks > 0 or name in worker.tasks
+    only = worker.selection.get("tasks", {}).get(queue, (name,))
+    return knows and (worker.queues is None or queue in worker.queues) and name in only

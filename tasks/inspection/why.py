@@ -1,0 +1,147 @@
+"""Why is a task where it is? The answer, from the state alone, in sentences for somebody who was woken up by it.
+
+Pure: `now` is the caller's (the present, or the moment that is asked about), and what the state does not hold, such as
+the error of the last attempt, is handed in as `Evidence`. Each finding has a code, which is stable, a sentence, and the
+facts the sentence was made of, for tools.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..state.state import SessionState, TaskState
+from ..state.transitions import State
+from ..state.view import TaskView
+from .findings import (
+    NOTHING,
+    Evidence,
+    Finding,
+    Refusal,
+    attempt_of,
+    capital,
+    error_of,
+    in_seconds,
+    name_of,
+    silent_for,
+    worker_silent,
+)
+from .why_waiting import why_waiting
+from .wording import age, clock, number, span
+
+_SUGGESTED_IDS: Final = 3
+_SUGGESTION_CHARS_MIN: Final = 4
+
+
+def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHING) -> list[Finding]:
+    """Why the task is where it is at `now` (seconds since the epoch); the most important finding first."""
+    task = view.find(task_id) or evidence.task
+    if task is None:
+        return [_unknown(view, task_id)]
+    if task.state is State.READY:
+        findings = why_waiting(view, task, now, evidence)
+    elif task.state is State.CLAIMED:
+        findings = _claimed(view, task, now, evidence)
+    else:
+        findings = [_over(task, now, evidence)]
+    return findings + _refused(task, now, evidence)
+
+
+def _unknown(view: TaskView, task_id: str) -> Finding:
+    rooms: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead)
+    close = [known for room in rooms for known in room if _is_part(task_id, known)][:_SUGGESTED_IDS]
+    sentence = f"The journal knows no task {task_id}."
+    if close:
+        return Finding("unknown", f"{sentence} Did you mean {' or '.join(close)}?", {"suggestions": close})
+    sentence += " Ids are case-sensitive. Is it the right journal, and was the submission acknowledged?"
+    return Finding("unknown", sentence, {"suggestions": []})
+
+
+def _is_part(typed: str, known: str) -> bool:
+    typed = typed.strip("…. ").lower()
+    return len(typed) >= _SUGGESTION_CHARS_MIN and (known.lower().endswith(typed) or known.lower().startswith(typed))
+
+
+def _claimed(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    session = view.session(task.partition, task.worker)
+    who = name_of(task.worker, session, evidence)
+    sentence = (
+        f"{capital(who)} claimed it at {clock(task.changed_at, now)}, {age(now - task.changed_at)} ago: "
+        f"attempt {attempt_of(task)}."
+    )
+    facts: dict[str, Any] = {"worker": task.worker, "since": task.changed_at, "attempt": task.attempts}
+    facts["claim"] = f"{task.partition}:{task.claim}"
+    if session is None:
+        return [Finding("claimed", sentence, facts)]
+    claimed = Finding("claimed", sentence, {**facts, "host": session.host, "pid": session.pid})
+    others = any(
+        other is not session and silent_for(other, now, evidence) is None
+        for other in view.sessions.get(task.partition, {}).values()
+    )
+    if silent_for(session, now, evidence) is not None:
+        findings = [claimed, worker_silent(session, now, evidence, others=others)]
+        if task.exhausted:
+            findings.append(Finding("last_attempt", "It was the last attempt: if the worker is gone, the task fails."))
+        return findings
+    return [claimed, *_over_time(task, now, evidence), _alive(session, now, evidence)]
+
+
+def _over_time(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    """Whether it should have been stopped; counted from its claim, since when it was begun is not written down."""
+    timeout = None if evidence.timeout is None else evidence.timeout / 1_000
+    over = 0.0 if timeout is None else now - task.changed_at - timeout
+    if timeout is None or over <= 0:
+        return []
+    sentence = f"It has not ended, though its time of {in_seconds(timeout)} was over {age(over)} ago."
+    return [Finding("over_time", sentence, {"timeout_seconds": timeout, "over_seconds": over})]
+
+
+def _alive(session: SessionState, now: float, evidence: Evidence) -> Finding:
+    lease, sign = session.lease_ms / 1_000, evidence.signs.get(session.worker)
+    heard = f"last sign of life was {age(now - sign)} ago" if sign is not None else "last sign of life is not known"
+    sentence = f"The worker's {heard}; its lease is {in_seconds(lease)}, and whatever it appends renews it."
+    return Finding("lease", sentence, {"lease_seconds": lease, "last_sign": sign})
+
+
+def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
+    at = f"at {clock(task.changed_at, now)}, {age(now - task.changed_at)} ago"
+    attempts = f"after {number(task.attempts, 'attempt')}"
+    facts: dict[str, Any] = {"at": task.changed_at, "attempts": task.attempts, "worker": task.worker or None}
+    by = f" on {name_of(task.worker, None, evidence)}" if task.worker else ""
+    if task.state is State.SUCCEEDED:
+        ran = evidence.turn.context.get("ran_ms") if evidence.turn is not None else None
+        took = f"; the last one ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
+        collected = " Its result was collected." if task.collected else ""
+        return Finding("succeeded", f"It succeeded {at}, {attempts}{by}{took}.{collected}", facts)
+    if task.state is State.REVOKED:
+        return Finding("revoked", f"It was revoked {at}, {attempts}: it does not run any more.", facts)
+    error = error_of(evidence.turn)
+    lost = evidence.turn is not None and evidence.turn.name == "worker.expired"
+    cause = "its worker was silent for the whole lease, as if the task had killed it" if lost else error
+    facts["error"] = cause or None
+    if hook := error_of(evidence.turn, "hook"):
+        facts["hook_error"] = hook
+        cause += f". Whether to try again could not be asked, as that failed too ({hook})"
+    said = f": {cause}." if cause else "."
+    again = f"It is a dead letter and runs again only if it is requeued: `journeyman requeue {task.id}`."
+    sentence = f"It failed for good {at}, {attempts}{by}{said} {again}"
+    return Finding("failed", sentence, facts)
+
+
+def _refused(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    """The events about it that were refused: how many, what, and from whom."""
+    if not task.refused:
+        return []
+    groups: dict[tuple[str, str], list[Refusal]] = {}
+    for refusal in evidence.refusals:
+        groups.setdefault((refusal.name, refusal.worker), []).append(refusal)
+    parts = [_group(name, worker, refusals, now, evidence) for (name, worker), refusals in groups.items()]
+    sentence = f"{number(task.refused, 'event')} about it {'was' if task.refused == 1 else 'were'} refused"
+    sentence += f": {'; '.join(parts)}." if parts else "."
+    facts = {"refused": task.refused, "events": [refusal._asdict() for refusal in evidence.refusals]}
+    return [Finding("refused", sentence, facts)]
+
+
+def _group(name: str, worker: str, refusals: list[Refusal], now: float, evidence: Evidence) -> str:
+    who = f" from {name_of(worker, None, evidence)}" if worker else ""
+    last = refusals[-1]
+    times = f"{len(refusals)} times " if len(refusals) > 1 else ""
+    return f"{times}{name}{who},{' last' if times else ''} {age(now - last.at)} ago ({last.reason})"

@@ -1,0 +1,233 @@
+"""Why a task that waits is not claimed: not due, nobody who can run it, others before it, workers busy or silent.
+
+An idle worker appends nothing, so the journal cannot tell an idle worker from one that died while it was idle. What is
+said about such a worker therefore says "if".
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ..state.selection import Selection, rank_in, waiting_since
+from ..state.state import SessionState, TaskState
+from ..state.transitions import State
+from ..state.view import TaskView
+from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
+from .wording import age, clock, listing, number
+
+# A due task that an idle worker has left alone for so long, in seconds, throws doubt on the worker.
+DOUBT_SECONDS: Final = 5.0
+
+
+def why_waiting(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    """What keeps a task in its queue, after what brought it back there, if that was no failure."""
+    returned = _how_it_returned(task, now, evidence)
+    return [*returned, *_obstacles(view, task, now, evidence)]
+
+
+def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    due = [_not_due(task, now, evidence)] if task.due > now else []
+    capable = _capable(view, task)
+    if not capable:
+        return [*due, _nobody(view, task)]
+    if due:
+        return due
+    alone = [_alone(view, task)] if task.suspect else []
+    found = [*alone, *_ahead(view, task, now, capable), *_busy_or_silent(view, task, now, capable, evidence)]
+    return found or [_next(task, now, capable)]
+
+
+def _how_it_returned(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
+    """Where it was claimed before: what brought it back to the queue, unless that was a failure."""
+    turn = evidence.turn
+    if turn is None or turn.name not in _RETURNS:
+        return []
+    worker = str(turn.context.get("worker", ""))
+    by = name_of(worker, None, evidence) if worker else "somebody"
+    reason = f" ({turn.context['reason']})" if turn.context.get("reason") else ""
+    sentence = _RETURNS[turn.name].format(by=by, ago=age(now - task.changed_at), reason=reason)
+    facts = {"event": turn.name, "worker": worker or None, "at": task.changed_at}
+    return [Finding("returned", sentence, facts)]
+
+
+_RETURNS: Final = {
+    "worker.expired": "It came back to the queue {ago} ago: {by} held it and was silent for its whole lease. "
+    "That attempt counts.",
+    "worker.left": "It came back to the queue {ago} ago, when {by} left. That attempt does not count.",
+    "task.interrupted": "It was given back {ago} ago by {by}{reason}. That attempt does not count.",
+    "task.requeued": "It was requeued from the dead letters {ago} ago, its attempts forgotten.",
+}
+
+
+def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
+    until = f"until {clock(task.due, now)}, in {age(task.due - now)}"
+    facts = {"due": task.due, "seconds": task.due - now, "attempts": task.attempts}
+    turn = evidence.turn
+    retried = turn is not None and turn.name == "task.retried"
+    if not retried and not task.attempts:
+        return Finding("delayed", f"It was submitted with a delay and is not due {until}.", facts)
+    error = error_of(turn) if retried else ""
+    failed = f"Attempt {attempt_of(task)} failed {age(now - task.changed_at)} ago" + (f" ({error})" if error else "")
+    return Finding("backing_off", f"{failed}; the next one is not due {until}.", {**facts, "error": error or None})
+
+
+def _capable(view: TaskView, task: TaskState) -> list[SessionState]:
+    """The live sessions that may claim the task; a worker that did not say what it knows may."""
+    sessions = view.sessions.get(task.partition, {}).values()
+    return [session for session in sessions if session.may_claim(task.queue, task.name)]
+
+
+def _served(session: SessionState) -> list[str]:
+    """The queues it serves, with the tasks to which it narrows them."""
+    narrowed = session.selection.tasks if session.selection is not None else {}
+    only = {queue: f" (there only {listing(names)})" for queue, names in narrowed.items()}
+    return [f"{queue}{only.get(queue, '')}" for queue in session.queues or ()]
+
+
+def _nobody(view: TaskView, task: TaskState) -> Finding:
+    """Nobody can run it: nobody there, nobody who knows it, or nobody who serves its queue."""
+    sessions = list(view.sessions.get(task.partition, {}).values())
+    if not sessions:
+        return Finding("no_worker", "No worker is running: none has joined this journal, or all have left it.")
+    knowing = [session for session in sessions if session.knows(task.name)]
+    running = f"{number(len(sessions), 'worker is', 'workers are')} running"
+    if not knowing:
+        known = sorted({name for session in sessions for name in session.tasks or ()})
+        they = "it knows" if len(sessions) == 1 else "they know"
+        sentence = f"No live worker knows the task {task.name}: {running}, and {they} {listing(known)}."
+        return Finding("no_worker_knows", sentence, {"task": task.name, "workers": len(sessions), "known": known})
+    served = sorted({queue for session in knowing for queue in _served(session)})
+    who = "the worker that knows it serves" if len(knowing) == 1 else f"the {len(knowing)} workers that know it serve"
+    sentence = f"No live worker serves its queue {task.queue} for the task {task.name}: {who} {listing(served)}."
+    return Finding("queue_unserved", sentence, {"queue": task.queue, "workers": len(sessions), "served": served})
+
+
+def _alone(view: TaskView, task: TaskState) -> Finding:
+    """It may have ended its workers, and is kept away from others of which the same is true."""
+    others = len(view.suspects) - 1
+    ended = "a worker ended while it had it, and one attempt is left"
+    if task.expiries > 1:
+        ended = f"{'two' if task.expiries == 2 else task.expiries} workers ended while they had it"
+    sentence = f"It waits its turn alone: {ended}. A worker takes only one such task at a time"
+    sentence += f"; there {'is' if others == 1 else 'are'} {number(others, 'other')}." if others else "."
+    return Finding("suspect", sentence, {"expiries": task.expiries, "others": others})
+
+
+class _Ahead(NamedTuple):
+    """What one worker would claim before the task.
+
+    Of queues, or tasks in them, that it prefers; of better priority; submitted earlier; of lower priority, where ageing
+    has let them overtake.
+    """
+
+    preferred: int
+    better: int
+    earlier: int
+    aged: int
+
+    @property
+    def total(self) -> int:
+        return self.preferred + self.better + self.earlier + self.aged
+
+
+def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[SessionState]) -> list[Finding]:
+    """How many tasks come first, for the worker where they are fewest."""
+    profiles = {(repr(session.claims_from), session.tasks, session.more_tasks > 0): session for session in capable}
+    fewest = min((_count_ahead(view, task, now, session) for session in profiles.values()), key=lambda each: each.total)
+    if not fewest.total:
+        return []
+    counted = [
+        (fewest.preferred, "in queues that are served first"),
+        (fewest.better, "of better priority"),
+        (fewest.earlier, "of its priority, submitted earlier"),
+        (fewest.aged, "of lower priority, waiting for longer"),
+    ]
+    parts = [(f"{count:,} " if count < fewest.total else "") + words for count, words in counted if count]
+    comes = "comes" if fewest.total == 1 else "come"
+    sentence = f"{number(fewest.total, 'task')} {comes} first: {listing(parts)}."
+    return [Finding("behind", sentence, {**fewest._asdict(), "total": fewest.total})]
+
+
+def _count_ahead(view: TaskView, task: TaskState, now: float, session: SessionState) -> _Ahead:
+    selection = session.claims_from
+    ranks = selection.ranks()
+    rank, stands, place = rank_in(ranks, task.queue, task.name), _stands(selection, task), _place(task)
+    preferred = better = earlier = aged = 0
+    for other in view.live.values():
+        if other.state is not State.READY or other.due > now or other is task or not session.knows(other.name):
+            continue
+        if not selection.serves(other.queue, other.name):
+            continue
+        if selection.order == "fair" and other.queue != task.queue:
+            continue  # that queue has turns of its own
+        other_rank = rank_in(ranks, other.queue, other.name)
+        if other_rank != rank:
+            preferred += other_rank < rank
+        elif other.priority == task.priority:
+            earlier += _place(other) < place
+        elif _stands(selection, other) < stands:
+            better += other.priority < task.priority
+            aged += other.priority > task.priority
+    return _Ahead(preferred, better, earlier, aged)
+
+
+def _stands(selection: Selection, task: TaskState) -> tuple[float, float]:
+    return selection.stands(task.priority, waiting_since(task.submitted_at, task.due))
+
+
+def _place(task: TaskState) -> tuple[float, int]:
+    return task.submitted_at, task.submitted
+
+
+def _busy_or_silent(
+    view: TaskView, task: TaskState, now: float, capable: list[SessionState], evidence: Evidence
+) -> list[Finding]:
+    """What keeps the workers that could claim it from doing so."""
+    silent = [session for session in capable if silent_for(session, now, evidence) is not None]
+    rest = [session for session in capable if session not in silent]
+    findings = [worker_silent(session, now, evidence, others=bool(rest)) for session in silent]
+    held = _claims(view)
+    busy = [session for session in rest if session.slots and held.get(session.worker, 0) >= session.slots]
+    if rest and len(busy) == len(rest):
+        claims, slots = sum(held[each.worker] for each in busy), sum(each.slots for each in busy)
+        one = len(busy) == 1
+        who = "The worker that can run it is" if one else f"All {len(busy)} workers that can run it are"
+        sentence = f"{who} busy: {number(slots, 'task')} at a time, {claims:,} in hand."
+        return [*findings, Finding("workers_busy", sentence, {"claims": claims, "slots": slots})]
+    idle = [session for session in rest if not held.get(session.worker)]
+    if idle and _ready_for(task, now) >= DOUBT_SECONDS:
+        findings.append(_doubt(task, now, idle, evidence))
+    return findings
+
+
+def _claims(view: TaskView) -> dict[str, int]:
+    """How many tasks each worker holds, in all partitions."""
+    held: dict[str, int] = {}
+    for session in view.all_sessions():
+        held[session.worker] = held.get(session.worker, 0) + len(session.claims)
+    return held
+
+
+def _ready_for(task: TaskState, now: float) -> float:
+    return now - max(task.due, task.changed_at, task.submitted_at)
+
+
+def _doubt(task: TaskState, now: float, idle: list[SessionState], evidence: Evidence) -> Finding:
+    """Idle workers that leave a due task alone."""
+    first = idle[0]
+    who = name_of(first.worker, first, evidence)
+    who += f" and {number(len(idle) - 1, 'other')}" if len(idle) > 1 else ""
+    could = "is idle and could have claimed it" if len(idle) == 1 else "are idle and could have claimed it"
+    sentence = (
+        f"{capital(who)} {could} for {age(_ready_for(task, now))}. If the process is gone, it died while it "
+        "was idle; if it is there, it cannot reach the journal, is stopped, or its child processes do not start: its "
+        "log and --health say which."
+    )
+    facts = {"workers": [each.worker for each in idle], "seconds": _ready_for(task, now)}
+    return Finding("worker_doubtful", sentence, facts)
+
+
+def _next(task: TaskState, now: float, capable: list[SessionState]) -> Finding:
+    who = "the worker" if len(capable) == 1 else f"one of {len(capable)} workers"
+    ready = age(_ready_for(task, now))
+    sentence = f"Nothing is in its way: {who} that can run it claims it next. It has been ready for {ready}."
+    return Finding("next", sentence, {"workers": len(capable), "seconds": _ready_for(task, now)})

@@ -1,0 +1,195 @@
+"""Where the events of tasks and workers go in a journal whose keys belong to other partitions.
+
+Tasks and workers refer to one another by position, and what is decided together lives in one partition. So each task's
+events go to its key's partition there, what they say of positions is translated, and a session is joined, and ended, in
+each partition in which its worker has claimed. The fold of the original says which events were accepted, and these are
+accepted there; so tasks that had ended have ended, and those that ran return when their sessions expire. Checkpoints of
+consumers stand for the same events as before.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ..consumers.checkpoints.records import CHECKPOINTED
+from ..consumers.checkpoints.relocating import CheckpointRelocation
+from ..consumers.files.importing import Placed
+from ..consumers.files.lines import Line
+from ..journal.cursor import Position
+from .state import names
+from .state.decoding import FactContext, read_context
+from .state.view import TaskView, Verdict
+
+_FOREIGN: Final = FactContext()
+# A claim that no task has: what was refused before is refused again.
+_NO_CLAIM: Final = -2
+_ENDED: Final = frozenset(
+    {names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED, names.PURGED}
+)
+_OWN: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
+
+
+class Relocation:
+    """Places the lines of a whole export, in their order, in an empty journal of so many partitions."""
+
+    def __init__(self, partitions: int, partition_of: Callable[[str | None], int]) -> None:
+        self._partition_of = partition_of
+        self._view = TaskView()
+        self._ends = dict.fromkeys(range(partitions), 0)
+        self._checkpoints = CheckpointRelocation(partitions)
+        self._origin = Position(0, 0)  # of the line that is being placed
+        self._claims: dict[str, tuple[int, int]] = {}  # of running tasks: where the claim stood, and where it stands
+        self._submitted: dict[str, int] = {}  # of tasks that may be requeued: where the submission stands
+        self._joined: dict[tuple[int, str], Line] = {}  # the live sessions, by partition and worker of the original
+        self._last: dict[tuple[int, str], int] = {}  # their last event, by partition and worker of the copy
+
+    def place(self, line: Line) -> Iterator[Placed]:
+        """The events that a line becomes, each with its position; `ValueError` if the line has none."""
+        origin = line.place()
+        if origin is None:
+            raise ValueError(f"the event {line.name!r} does not say where it stood")
+        self._origin = origin
+        said = _read(line)
+        verdict = self._view.apply_fact(line.name, said, origin.partition, origin.offset, line.timestamp)
+        accepted = verdict is Verdict.ACCEPTED
+        if line.name in names.TASK_EVENTS:
+            yield from self._place_task(line, said, origin, accepted=accepted)
+        elif line.name in names.WORKER_EVENTS:
+            yield from self._place_worker(line, said, origin, accepted=accepted)
+        elif line.name in names.QUEUE_EVENTS and accepted:
+            yield from self._place_everywhere(line, said, origin.partition)
+        else:
+            partition = self._partition_of(line.key) if line.key is not None else self._home(origin.partition)
+            yield self._put(self._checkpoint(line, partition), partition, said, origin.partition)
+
+    def _checkpoint(self, line: Line, partition: int) -> Line:
+        """The line; if it is a consumer's checkpoint, with the cursor that stands for the same events in the copy."""
+        if line.name != CHECKPOINTED or line.key is None:
+            return line
+        context = msgspec.json.decode(line.context)
+        changes = self._checkpoints.translated(line.key, context, self._origin.partition, partition)
+        return _changed(line, changes) if changes else line
+
+    def _place_everywhere(self, line: Line, said: FactContext, source: int) -> Iterator[Placed]:
+        """An event about a queue stands in each partition: those of the original are not those of the copy."""
+        home = self._home(source)
+        for partition in self._ends:
+            shown = line if partition == home else _copied(line, partition, line)
+            yield self._put(shown, partition, said, source)
+
+    def _home(self, partition: int) -> int:
+        """Where a session, and what has no key, of a partition of the original goes."""
+        return partition % len(self._ends)
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def _place_task(self, line: Line, said: FactContext, origin: Position, *, accepted: bool) -> Iterator[Placed]:
+        partition = self._partition_of(line.key if line.key is not None else said.task)
+        changes: dict[str, Any] = {}
+        if said.claim >= 0:
+            old, new = self._claims.get(said.task, (-1, _NO_CLAIM))
+            changes["claim"] = new if accepted and old == said.claim else _NO_CLAIM
+        if said.submission is not None:
+            changes["submission"] = {"offset": self._submitted.get(said.task, -1)}
+        if line.name == names.CLAIMED and accepted:
+            yield from self._join(line, partition, said.worker, origin.partition)
+        placed = self._put(line, partition, said, origin.partition, changes)
+        yield placed
+        if accepted:
+            self._note(line.name, said.task, origin.offset, placed.position.offset)
+
+    def _note(self, name: str, task: str, old: int, new: int) -> None:
+        if name == names.SUBMITTED:
+            self._submitted[task] = new
+        elif name == names.CLAIMED:
+            self._claims[task] = (old, new)
+        elif name in _ENDED:
+            self._claims.pop(task, None)
+            if name in (names.SUCCEEDED, names.REVOKED, names.PURGED):
+                self._submitted.pop(task, None)
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def _join(self, line: Line, partition: int, worker: str, source: int) -> Iterator[Placed]:
+        """Join a session in one more partition, unless it is there, before the claim in `line`."""
+        joined = self._joined.get((source, worker))
+        if joined is not None and (partition, _renamed(worker, source)) not in self._last:
+            yield self._put(_copied(joined, partition, line), partition, _read(joined), source)
+
+    def _place_worker(self, line: Line, said: FactContext, origin: Position, *, accepted: bool) -> Iterator[Placed]:
+        source, home = origin.partition, self._home(origin.partition)
+        key = (source, said.worker)
+        if line.name == names.JOINED and accepted:
+            self._joined[key] = line
+        ends = accepted and line.name in (names.LEFT, names.EXPIRED)
+        renamed = _renamed(said.worker, source)
+        elsewhere = [each for each in self._ends if each != home and (each, renamed) in self._last] if ends else []
+        for partition in (home, *elsewhere):
+            shown = line if partition == home else _copied(line, partition, line)
+            last = self._last.get((partition, renamed), -1) if accepted else -1
+            if accepted and said.by == said.worker:
+                last = self._ends[partition]  # a worker that expires itself: its last event is this one
+            changes = {"last": last} if line.name == names.EXPIRED else {}
+            yield self._put(shown, partition, said, source, changes)
+            if ends:
+                self._last.pop((partition, renamed), None)
+        if ends:
+            self._joined.pop(key, None)
+
+    # -- placing -----------------------------------------------------------------------------------------------------
+
+    def _put(
+        self, line: Line, partition: int, said: FactContext, source: int, changes: dict[str, Any] | None = None
+    ) -> Placed:
+        """Place an event at the end of a partition, its workers renamed where that is needed."""
+        offset = self._ends[partition]
+        self._ends[partition] += 1
+        self._checkpoints.note(self._origin, partition)
+        own = line.name in _OWN
+        worker, by = said.worker, said.by
+        if own:
+            worker, by = _renamed(worker, source), _renamed(by, source)
+        self._sign(line.name, partition, worker, by, offset)
+        changes = dict(changes or {})
+        if own:
+            changes |= {
+                name: new for name, old, new in (("worker", said.worker, worker), ("by", said.by, by)) if new != old
+            }
+        if changes:
+            line = _changed(line, changes)
+            if line.name in names.WORKER_EVENTS and line.key == said.worker:
+                line.key = worker
+        return Placed(line, Position(partition, offset))
+
+    def _sign(self, name: str, partition: int, worker: str, by: str, offset: int) -> None:
+        """Take note of signs of life, as the fold does."""
+        if name == names.JOINED:
+            self._last.setdefault((partition, worker), offset)
+        shown = by if name == names.EXPIRED else worker
+        if (partition, shown) in self._last:
+            self._last[partition, shown] = offset
+
+
+def _read(line: Line) -> FactContext:
+    try:
+        return read_context(line.name, line.context)
+    except msgspec.MsgspecError:
+        return _FOREIGN
+
+
+def _renamed(worker: str, source: int) -> str:
+    """The worker's name in the copy: its sessions in two partitions of the original may meet in one."""
+    return f"{worker}.{source}" if worker and source else worker
+
+
+def _copied(line: Line, partition: int, reason: Line) -> Line:
+    """The same event for one more partition, with an identity of its own that rises as that of its reason does."""
+    return msgspec.structs.replace(line, writer=f"{reason.writer}.{partition}", seq=reason.seq)
+
+
+def _changed(line: Line, changes: dict[str, Any]) -> Line:
+    context: dict[str, Any] = msgspec.json.decode(line.context)
+    for name, value in changes.items():
+        context[name] = {**context[name], **value} if isinstance(value, dict) else value
+    return msgspec.structs.replace(line, context=msgspec.Raw(msgspec.json.encode(context)))

@@ -1,0 +1,242 @@
+"""The results of many messages, as they come or in order. Names follow the reference task queue (`ResultPool`)."""
+
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
+from typing import Any, Final, Literal
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.deadlines import deadline_of
+from ..journal.errors import JournalClosed
+from ..journal.log import Page
+from ..journal.tails.shared_tail import Subscriber
+from .errors import TaskFailedError, ValidationError
+from .lookup import Found, task_lookup
+from .message import Message, id_of
+from .results import AsyncResultStore, Results, ResultStore, is_over
+from .state import names
+from .state.decoding import fact
+
+# A message, or its id, as it was given, and its result.
+Member = Message | str
+Failures = Literal["raise", "yield"]
+
+_WAIT_MS_DEFAULT: Final = 5_000
+_ENDS: Final = frozenset({names.SUCCEEDED, names.FAILED, names.REVOKED})
+
+
+class ResultPool:
+    """Iterates over the results of several messages.
+
+    - `timeout`: how long, in ms, the iteration may wait in all; then `TimeoutError`. None waits as long as members run.
+    - `failures`: what becomes of a member that has failed or was revoked. "raise": the iteration ends with its
+      `TaskFailedError`. "yield": the error stands in the place of the result, and the iteration goes on.
+    - `keep` and `with_metadata` as in `ResultStore.get`. Results that were yielded are collected, unless kept.
+    - `wait` is accepted as the reference has it; the log tells when there is news.
+
+    A member whose result was collected already, or of which the journal knows nothing, is a `KeyError` at once.
+    `ValidationError` for a member that is named twice.
+    """
+
+    def __init__(self, result_store: ResultStore) -> None:
+        self._journal = result_store.journal
+
+    def istream(
+        self,
+        *messages: Member,
+        wait: int = _WAIT_MS_DEFAULT,
+        timeout: int | None = None,
+        failures: Failures = "raise",
+        keep: bool = False,
+        with_metadata: bool = False,
+    ) -> Iterator[tuple[Member, Any]]:
+        """Each message with its result, as the results come."""
+        return self._iterate(
+            Gathering(
+                self._journal.asynchronous,
+                messages,
+                timeout,
+                failures,
+                keep=keep,
+                with_metadata=with_metadata,
+                in_order=False,
+            )
+        )
+
+    def stream(
+        self,
+        *messages: Member,
+        wait: int = _WAIT_MS_DEFAULT,
+        timeout: int | None = None,
+        failures: Failures = "raise",
+        keep: bool = False,
+        with_metadata: bool = False,
+    ) -> Iterator[tuple[Member, Any]]:
+        """Each message with its result, in the order of the messages."""
+        return self._iterate(
+            Gathering(
+                self._journal.asynchronous,
+                messages,
+                timeout,
+                failures,
+                keep=keep,
+                with_metadata=with_metadata,
+                in_order=True,
+            )
+        )
+
+    def _iterate(self, gathering: "Gathering") -> Iterator[tuple[Member, Any]]:
+        try:
+            while (found := self._journal.run(gathering.next(), instead="AsyncResultPool")) is not None:
+                yield found
+        finally:
+            with suppress(JournalClosed):  # then it is closed as well
+                self._journal.run(gathering.aclose())
+
+
+class AsyncResultPool:
+    """`ResultPool` for asyncio."""
+
+    def __init__(self, result_store: AsyncResultStore) -> None:
+        self._access = result_store.access
+
+    def istream(
+        self,
+        *messages: Member,
+        wait: int = _WAIT_MS_DEFAULT,
+        timeout: int | None = None,
+        failures: Failures = "raise",
+        keep: bool = False,
+        with_metadata: bool = False,
+    ) -> AsyncGenerator[tuple[Member, Any]]:
+        """See `ResultPool.istream`; the loop goes on while it waits."""
+        return self._iterate(
+            Gathering(
+                self._access.journal,
+                messages,
+                timeout,
+                failures,
+                keep=keep,
+                with_metadata=with_metadata,
+                in_order=False,
+            )
+        )
+
+    def stream(
+        self,
+        *messages: Member,
+        wait: int = _WAIT_MS_DEFAULT,
+        timeout: int | None = None,
+        failures: Failures = "raise",
+        keep: bool = False,
+        with_metadata: bool = False,
+    ) -> AsyncGenerator[tuple[Member, Any]]:
+        """See `ResultPool.stream`; the loop goes on while it waits."""
+        return self._iterate(
+            Gathering(
+                self._access.journal, messages, timeout, failures, keep=keep, with_metadata=with_metadata, in_order=True
+            )
+        )
+
+    async def _iterate(self, gathering: "Gathering") -> AsyncGenerator[tuple[Member, Any]]:
+        try:
+            while (found := await self._access.run(gathering.next())) is not None:
+                yield found
+        finally:
+            with suppress(JournalClosed):  # then it is closed as well
+                await self._access.run(gathering.aclose())
+
+
+class Gathering:
+    """The results of several messages, one after the other; for one reader at a time.
+
+    A member is looked up once. From then on the log is followed, and a member of which it tells is looked up again.
+    """
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        messages: tuple[Member, ...],
+        timeout: int | None,
+        failures: Failures,
+        *,
+        keep: bool,
+        with_metadata: bool,
+        in_order: bool,
+    ) -> None:
+        self._members = {id_of(message): message for message in messages}
+        if len(self._members) < len(messages):
+            raise ValidationError("each message is named once: there is one result of each")
+        if failures not in ("raise", "yield"):
+            raise ValidationError(f"failures is 'raise' or 'yield', got {failures!r:.80}")
+        self._journal = journal
+        self._lookup = task_lookup(journal)
+        self._results = Results(journal)
+        self._timeout = timeout
+        self._deadline = deadline_of(None if timeout is None else timeout / 1_000)
+        self._failures = failures
+        self._keep, self._with_metadata = keep, with_metadata
+        self._in_order = in_order
+        self._left = dict(self._members)  # those whose results were not handed out
+        self._unseen = deque(self._members)  # those to be looked up
+        self._ended: dict[str, Found] = {}  # as they were when their end was seen
+        self._follower: Subscriber | None = None
+
+    async def next(self) -> tuple[Member, Any] | None:
+        """The next message with its result, or with its error; None after the last one."""
+        while self._left:
+            task_id = next(iter(self._left)) if self._in_order else next(iter(self._ended), None)
+            if task_id is not None and task_id in self._ended:
+                member = self._left.pop(task_id)
+                return member, await self._result(task_id, self._ended.pop(task_id))
+            if self._follower is None:
+                self._follower = await self._journal.follow((await self._journal.bounds()).end)
+            if self._unseen:
+                await self._look(self._unseen.popleft())
+            else:
+                await self._read()
+        return None
+
+    async def _result(self, task_id: str, found: Found) -> Any:
+        try:
+            return await self._results.of(task_id, found, keep=self._keep, with_metadata=self._with_metadata)
+        except TaskFailedError as error:
+            if self._failures == "raise":
+                raise
+            return error
+
+    async def _look(self, task_id: str) -> None:
+        found = await self._lookup.find(task_id)
+        if found.task is None or is_over(found.task):
+            self._ended[task_id] = found
+
+    async def _read(self) -> None:
+        """Read on in the log, and look anew at the members of which it tells."""
+        assert self._follower is not None, "it is opened before anything is looked up"
+        remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        page = await self._follower.page(timeout=remaining)
+        if page is None and remaining == 0.0:
+            raise TimeoutError(
+                f"{len(self._left):,} of {len(self._members):,} results have not come in {self._timeout:,} ms"
+            )
+        if page is not None:
+            self._unseen.extend(self._told(page))
+
+    def _told(self, page: Page) -> list[str]:
+        """The members that may have ended by these events; an expired session may have ended any that it held."""
+        waiting = [task_id for task_id in self._left if task_id not in self._ended]
+        told: dict[str, None] = {}
+        for row in page.rows:
+            said = fact(row)
+            if said is not None and said.name == names.EXPIRED:
+                return waiting
+            if said is not None and said.name in _ENDS and said.context.task in self._left:
+                told[said.context.task] = None
+        return [task_id for task_id in told if task_id not in self._ended]
+
+    async def aclose(self) -> None:
+        """Let go of the log."""
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            await follower.aclose()

@@ -1,0 +1,1 @@
+"""The state of the queue, folded from its events: pure rules."""

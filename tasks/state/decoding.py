@@ -1,0 +1,157 @@
+"""What the fold needs of an event: the fields it decodes, and no others.
+
+Nearly all events are about tasks, so these have a struct of few fields to themselves.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ...journal.damage import DAMAGE, is_damaged
+from ...journal.row_decoder import Due, Moment, Name, RowDecoder, Whole
+from ..limits import MAX_RETRIES_DEFAULT
+from . import names
+from .selection import Selection
+
+
+class Carried(msgspec.Struct, gc=False):
+    """What `task.requeued` and `task.purged` carry of the submission, for a fold that has forgotten the task.
+
+    `offset` is where the submission stands, in the partition of the event, `at` its time.
+    """
+
+    offset: Whole
+    at: Moment
+    task_name: str
+    queue: str = names.QUEUE_DEFAULT
+    priority: Whole = 0
+    max_retries: Whole | None = MAX_RETRIES_DEFAULT
+
+
+class TaskContext(msgspec.Struct, gc=False):
+    """What the fold needs of the context of an event about a task; the rest is not decoded.
+
+    What a submission leaves out has the value that `Message` gives it.
+    """
+
+    task: str = ""
+    worker: str = ""
+    claim: Whole = -1
+    due: Due = 0.0
+    task_name: str = ""
+    queue: str = names.QUEUE_DEFAULT
+    priority: Whole = 0
+    max_retries: Whole | None = MAX_RETRIES_DEFAULT
+    submission: Carried | None = None
+
+
+class FactContext(TaskContext, gc=False):
+    """What the fold needs of any context: besides tasks, what workers say when they join and judge, and of queues."""
+
+    by: str = ""
+    last: Whole = -1
+    lease_ms: Whole = 0
+    host: str = ""
+    pid: Whole = 0
+    machine: str = ""
+    tasks: tuple[str, ...] | None = None
+    more_tasks: Whole = 0
+    queues: tuple[str, ...] | None = None
+    selection: Selection | None = None
+    slots: Whole = 0
+    queue_name: str = ""
+
+
+class TaskFact(msgspec.Struct, gc=False):
+    """What the fold needs of an event, if it is about a task."""
+
+    timestamp: Moment
+    name: Name
+    context: TaskContext = msgspec.field(default_factory=TaskContext)
+
+
+class Fact(msgspec.Struct, gc=False):
+    """What the fold needs of any event."""
+
+    timestamp: Moment
+    name: Name
+    context: FactContext = msgspec.field(default_factory=FactContext)
+
+
+class _Named(msgspec.Struct, gc=False):
+    timestamp: Moment
+    name: Name
+
+
+_task_facts: Final = RowDecoder(TaskFact)
+_facts: Final = RowDecoder(Fact)
+_named: Final = RowDecoder(_Named)
+_task_contexts: Final = RowDecoder(TaskContext)
+_contexts: Final = RowDecoder(FactContext)
+_TASK_NAMES: Final = frozenset(names.TASK_EVENTS)
+_OWN_NAMES: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
+
+
+def read_context(name: str, encoded: bytes | msgspec.Raw) -> FactContext:
+    """What the fold needs of the context of an event of that name; `msgspec.MsgspecError` if it cannot read it.
+
+    Of other programs' events it needs nothing: one that uses our words for something else is not unreadable.
+    """
+    if name in _TASK_NAMES:
+        read = _task_contexts.decode(encoded)
+        return FactContext(**msgspec.structs.asdict(read))
+    if name in _OWN_NAMES:
+        return _contexts.decode(encoded)
+    return _contexts.read(encoded) or FactContext()
+
+
+def task_facts(rows: Sequence[bytes]) -> Sequence[TaskFact | None]:
+    """What the fold needs of each record, as far as tasks go; None for those it cannot read."""
+    read = _task_facts.decode_all(rows)
+    return read if read is not None else [_task_facts.read(row) or _foreign(row, TaskFact) for row in rows]
+
+
+def fact(row: bytes) -> Fact | None:
+    """All that the fold needs of a record; None if it cannot read it."""
+    return _facts.read(row) or _foreign(row, Fact)
+
+
+def unreadable(row: bytes) -> str | None:
+    """Why the fold cannot read a record; None if it can."""
+    said = fact(row)
+    if said is None:
+        if is_damaged(row):
+            return DAMAGE
+        try:
+            _facts.decode(row)
+        except msgspec.MsgspecError as error:
+            return str(error)
+    elif said.name in _TASK_NAMES and not said.context.task:
+        return f"its name is {said.name}, and its context names no task"
+    elif said.name in _OWN_NAMES and said.name not in _TASK_NAMES and not said.context.worker:
+        return f"its name is {said.name}, and its context names no worker"
+    return None
+
+
+_Kind = TypeVar("_Kind", TaskFact, Fact)
+
+
+def _foreign(row: bytes, kind: type[_Kind]) -> _Kind | None:
+    """The name and time of another program's event, whatever its context holds; None if it is none."""
+    said = _named.read(row)
+    return None if said is None or said.name in _OWN_NAMES else kind(said.timestamp, said.name)
+
+
+def dead_letter_context(row: bytes, offset: int) -> dict[str, Any]:
+    """The context of an event about the dead letter whose submission is the record `row` at `offset`.
+
+    With it a fold that has forgotten the dead letter requeues or purges it all the same. `ValueError` if the record is
+    no submission.
+    """
+    said = _task_facts.read(row)
+    if said is None or said.name != names.SUBMITTED or not said.context.task:
+        raise ValueError(f"the record at offset {offset} was expected to be a {names.SUBMITTED}, it is {row[:100]!r}")
+    context = said.context
+    carried = Carried(offset, said.timestamp, context.task_name, context.queue, context.priority, context.max_retries)
+    return {"task": context.task, "submission": msgspec.structs.asdict(carried)}

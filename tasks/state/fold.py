@@ -1,0 +1,436 @@
+"""What an event makes of the queue: the rules by which tasks and sessions move. Pure.
+
+Everything is decided by the order of one partition alone. A session lives in one partition, and so does a task, so two
+replicas that read the same log cannot disagree about who owns what.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Final
+
+from ...journal.limits import KEY_CHARS_MAX
+from ..limits import DEAD_LETTERS_KEPT, TASK_ID_CHARS_MAX
+from . import names
+from .decoding import Carried, FactContext, TaskContext
+from .ended import EndedTasks
+from .rows import ROW_OVERHEAD_BYTES, KeptRows
+from .state import UNTOUCHED, KindKey, PausedQueue, RunState, SessionState, TaskKind, TaskState
+from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
+
+
+class Verdict(IntEnum):
+    """What became of an event."""
+
+    ACCEPTED = 0
+    REFUSED = 1  # breaks a rule now: a claim that came second, an outcome of a former owner
+    FOREIGN = 2  # not about tasks or workers, or not readable as such
+
+
+# The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
+# The moves as plain tuples: others are unpacked by way of an iterator.
+_MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
+    {name: (move.to, move.session, move.token, move.attempt) for name, move in TRANSITIONS[state].items()}
+    for state in sorted(TRANSITIONS)
+]
+_SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
+_SUBMITTED: Final = names.SUBMITTED
+_RETRIED: Final = names.RETRIED
+_MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
+_WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
+_QUEUE_NAMES: Final = frozenset(names.QUEUE_EVENTS)
+_READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
+_COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
+_KINDS_MAX: Final = 4_096
+_ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
+
+
+class TaskFold:
+    """All tasks that are alive, the dead letters, the live sessions, paused queues, and where tasks have ended of late.
+
+    - `keeps(task_name, queue)` tells of which waiting tasks the submissions are kept, as far as the limits of
+      `KeptRows` allow; None for none. The view of a worker keeps those of the tasks that it runs.
+    - `on_ready(task)` is called whenever a task becomes ready, for those who pick from them.
+    - `on_ended(task)` is called whenever a task has succeeded or was revoked: the view itself forgets all but its end.
+    - `on_sessions()` is called whenever the set of sessions changes, `on_queues()` whenever that of paused queues does.
+    """
+
+    def __init__(
+        self,
+        *,
+        keeps: Callable[[str, str], bool] | None = None,
+        on_ready: Callable[[TaskState], None] | None = None,
+        on_sessions: Callable[[], None] | None = None,
+        on_ended: Callable[[TaskState], None] | None = None,
+        on_queues: Callable[[], None] | None = None,
+    ) -> None:
+        self.live: dict[str, TaskState] = {}
+        self.dead: dict[str, TaskState] = {}
+        self.sessions: dict[int, dict[str, SessionState]] = {}
+        self.paused: dict[int, dict[str, PausedQueue]] = {}  # by partition and queue
+        self.suspects: dict[str, TaskState] = {}  # of the live ones
+        # Of all tasks that there ever were, or that have ended since `counted_since`; `failed` are those dead now.
+        self.submitted = 0
+        self.succeeded = 0
+        self.failed = 0
+        self.revoked = 0
+        self.counted_since: float | None = None
+        self.stale_outcomes = 0
+        self.lost_claims = 0
+        self.takeovers = 0
+        self.unreadable = 0
+        # Which is the oldest is a question for one partition: readers see the partitions interleaved in different ways.
+        self._ended: dict[int, EndedTasks] = {}
+        self._dead_order: dict[int, OrderedDict[str, None]] = {}
+        self._kinds: dict[KindKey, TaskKind] = {}
+        self._keeps = keeps
+        self.rows = KeptRows()
+        self.on_ready = on_ready
+        self.on_sessions = on_sessions
+        self.on_ended = on_ended
+        self.on_queues = on_queues
+
+    def find(self, task_id: str) -> TaskState | None:
+        """The task of that id, if it is alive or a known dead letter."""
+        return self.live.get(task_id) or self.dead.get(task_id)
+
+    def state_of(self, partition: int, task_id: str) -> State:
+        """The state of a task; `UNKNOWN` also if the view has forgotten it."""
+        task = self.live.get(task_id) or self.dead.get(task_id)
+        if task is not None:
+            return task.run.state
+        ended = self._ended.get(partition)
+        end = ended.end(task_id) if ended is not None else None
+        return end[0] if end is not None else State.UNKNOWN
+
+    def last_change(self, partition: int, task_id: str) -> int:
+        """The offset of the last accepted event that has moved a task; -1 if the view does not know it."""
+        task = self.live.get(task_id) or self.dead.get(task_id)
+        if task is not None:
+            return task.changed if task.partition == partition else -1
+        ended = self._ended.get(partition)
+        end = ended.end(task_id) if ended is not None else None
+        return end[1] if end is not None else -1
+
+    def session(self, partition: int, worker: str) -> SessionState | None:
+        """The live session of a worker in a partition."""
+        return self.sessions.get(partition, {}).get(worker)
+
+    def all_sessions(self) -> Iterable[SessionState]:
+        """All live sessions, partition by partition."""
+        for sessions in self.sessions.values():
+            yield from sessions.values()
+
+    def apply_fact(
+        self,
+        name: str,
+        context: FactContext,
+        partition: int,
+        offset: int,
+        timestamp: float,
+        row: bytes | None = None,
+    ) -> Verdict:
+        """Take one event, already decoded, into the state; `row` is its record, kept if it is a submission."""
+        if name == _SUBMITTED:
+            return self._submit(context, partition, offset, timestamp, row)
+        if name in _MOVING:
+            return self._move_task(name, context, partition, offset, timestamp)
+        return self._move_session(name, context, partition, offset, timestamp)
+
+    def _submit(
+        self, context: TaskContext, partition: int, offset: int, timestamp: float, row: bytes | None
+    ) -> Verdict:
+        task_id = context.task
+        if task_id in self.live or task_id in self.dead:
+            return _REFUSED
+        ended = self._ended.get(partition)
+        if ended is not None and task_id in ended.ends and ended.refuse(task_id, offset):
+            return _REFUSED
+        if not task_id:
+            return self._unreadable()
+        if len(task_id) > TASK_ID_CHARS_MAX:
+            return _REFUSED  # no event about it could be appended: the id is its events' key
+        key = (context.task_name, context.queue, context.priority, context.max_retries, partition)
+        kind = self._kinds.get(key) or self._kind_of(key)
+        self.live[task_id] = task = TaskState(task_id, kind, offset, timestamp, context.due or 0.0, UNTOUCHED)
+        self.submitted += 1
+        if kind.kept and row is not None:
+            kept = self.rows
+            if kept.room > 0:
+                kept.rows[task_id] = row
+                kept.room -= len(row) + ROW_OVERHEAD_BYTES
+            else:
+                kept.keep(task_id, row)
+        if self.on_ready is not None:
+            self.on_ready(task)
+        return _ACCEPTED
+
+    def _kind_of(self, key: KindKey) -> TaskKind:
+        """The kind of that name, queue, priority, `max_retries` and partition, one object for all its tasks."""
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) >= _KINDS_MAX:
+                self._kinds.clear()
+            kept = self._keeps is not None and self._keeps(key[0], key[1])
+            kind = self._kinds[key] = TaskKind(*key, kept)
+        return kind
+
+    def _move_task(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        worker = context.worker
+        session: SessionState | None
+        try:
+            session = self.sessions[partition][worker]
+        except KeyError:
+            session = None
+        else:
+            session.last = offset  # any event of a session is a sign of life, a refused one too
+        task = self.live.get(context.task) or self.dead.get(context.task)
+        if task is None:
+            return self._move_unknown(name, context, partition, offset, timestamp)
+        move = _MOVES[task.run.state].get(name)
+        if move is None or partition != task.kind.partition:
+            return self._refuse(name, task)
+        to, needs_session, needs_token, attempt = move
+        if (needs_token and context.claim != task.run.claim) or (needs_session and session is None):
+            return self._refuse(name, task)
+        if attempt is _COUNTED:
+            assert session is not None, "who counts an attempt asks for a session"
+            self._hold(task, session, offset, timestamp)
+            return _ACCEPTED
+        if name == _RETRIED:
+            task.due = context.due
+            self._clear(task)
+        if task.run.state is _CLAIMED and to is not _CLAIMED:
+            self._release(task, session if worker == task.run.worker else self.session(partition, task.run.worker))
+        self._settle(task, to, attempt, offset, timestamp)
+        return _ACCEPTED
+
+    def _move_unknown(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        """An event about a task that is neither alive nor a dead letter, by all that the view remembers."""
+        task_id = context.task
+        if not task_id:
+            return self._unreadable()
+        ended = self._ended.get(partition)
+        if name == names.COLLECTED and ended is not None and ended.ends.get(task_id, -1) >= 0:
+            return _ACCEPTED
+        carried = context.submission
+        if carried is None or name not in (names.REQUEUED, names.PURGED):
+            return self._refuse(name)
+        if len(task_id) > TASK_ID_CHARS_MAX or not 0 <= carried.offset < offset:
+            return _REFUSED
+        if ended is not None and ended.refuse(task_id, offset):  # last, since it forgets what it no longer refuses
+            return self._refuse(name)
+        task = self._forgotten(task_id, carried, partition, offset, timestamp)
+        if name == names.PURGED:
+            task.run.state = State.REVOKED
+            self._finish(task)
+        else:
+            self._take_up(task)
+        return _ACCEPTED
+
+    def _forgotten(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> TaskState:
+        """A dead letter that the view has forgotten, or never known, as it is when it leaves the dead letters."""
+        key = (carried.task_name, carried.queue, carried.priority, carried.max_retries, partition)
+        run = RunState(_READY, offset, timestamp)
+        if self.failed > len(self.dead):
+            self.failed -= 1
+        else:
+            self.submitted += 1  # it was not counted when it was submitted and failed
+        return TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
+
+    def _take_up(self, task: TaskState) -> None:
+        """Let a dead letter run again that the view had forgotten."""
+        self.live[task.id] = task
+        if self.on_ready is not None:
+            self.on_ready(task)
+
+    def _unreadable(self) -> Verdict:
+        """An event of a name of ours that does not say which task or worker it is about."""
+        self.unreadable += 1
+        return _FOREIGN
+
+    def _refuse(self, name: str, task: TaskState | None = None) -> Verdict:
+        if task is not None:
+            task.touched().refused += 1
+        if name == names.CLAIMED:
+            self.lost_claims += 1
+        elif name in names.OUTCOMES:
+            self.stale_outcomes += 1
+        return _REFUSED
+
+    def _release(self, task: TaskState, holder: SessionState | None) -> None:
+        if holder is not None:
+            holder.claims.pop(task.id, None)
+
+    def _hold(self, task: TaskState, session: SessionState, offset: int, timestamp: float) -> None:
+        """Give the task to a session: the position of the claim is its token."""
+        worker = session.worker  # this string and not the event's: many tasks share it
+        run = task.run
+        if run is UNTOUCHED:
+            task.run = RunState(_CLAIMED, offset, timestamp, 1, offset, worker)
+        else:
+            if run.expired:
+                run.expired = False
+                self.takeovers += 1
+            run.state = _CLAIMED
+            run.worker = worker
+            run.attempts += 1
+            run.claim = run.changed = offset
+            run.changed_at = timestamp
+        session.claims[task.id] = task
+
+    def _settle(self, task: TaskState, to: State, attempt: Attempt, offset: int, timestamp: float) -> None:
+        """Carry out any other accepted move: attempts, state, and the room the task is kept in."""
+        run = task.run
+        if run is UNTOUCHED:
+            run = task.touched()
+        if attempt is _TAKEN_OFF:
+            run.attempts -= 1
+        elif attempt is _FORGOTTEN:
+            run.attempts = 0
+            task.due = 0.0
+            self._clear(task)
+        if to is run.state:
+            return
+        if run.state is _FAILED:
+            del self.dead[task.id], self._dead_order[task.kind.partition][task.id]
+            self.failed -= 1
+        run.state, run.changed, run.changed_at = to, offset, timestamp
+        if to is _READY:
+            run.claim = -1
+            self.live[task.id] = task
+            if self.on_ready is not None:
+                self.on_ready(task)
+        elif to is not _CLAIMED:
+            self._finish(task)
+
+    def _finish(self, task: TaskState) -> None:
+        """Move a task out of the live ones; the oldest of a full room is forgotten, the same one on every replica."""
+        task_id, partition, run = task.id, task.kind.partition, task.run
+        self.live.pop(task_id, None)
+        if run.suspect:
+            self.suspects.pop(task_id, None)
+        run.claim = -1
+        if task.kind.kept and (row := self.rows.rows.pop(task_id, None)) is not None:
+            self.rows.room += len(row) + ROW_OVERHEAD_BYTES
+        if run.state is _FAILED:
+            self.failed += 1
+            self.dead[task_id] = task
+            letters = self._dead_order.setdefault(partition, OrderedDict())
+            letters[task_id] = None
+            if len(letters) > DEAD_LETTERS_KEPT:
+                del self.dead[letters.popitem(last=False)[0]]
+            return
+        if run.state is _SUCCEEDED:
+            self.succeeded += 1
+        else:
+            self.revoked += 1
+        ended = self._ended.get(partition)
+        if ended is None:
+            ended = self._ended[partition] = EndedTasks()
+        changed = run.changed
+        if changed >= ended.prune_at:
+            ended.add(task_id, changed, run.state)
+        else:
+            ended.ends[task_id] = changed if run.state is _SUCCEEDED else ~changed  # as `add` does
+        if self.on_ended is not None:
+            self.on_ended(task)
+
+    def _move_session(self, name: str, context: FactContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        session = self.session(partition, context.worker)
+        if session is not None and name != names.EXPIRED:
+            session.last = offset  # any event of a session is a sign of life, a foreign one too
+        if name not in _WORKER_NAMES:
+            return self._move_queue(name, context.queue_name, partition, offset, timestamp)
+        if not context.worker:
+            return self._unreadable()
+        if name == names.JOINED:
+            return self._join(context, session, partition, offset, timestamp)
+        if name == names.EXPIRED:
+            watcher = self.session(partition, context.by)
+            if watcher is not None:
+                watcher.last = offset
+            if session is not None and session.last != context.last:
+                return _REFUSED  # the session has shown a sign of life that the watcher had not seen
+        if session is None:
+            return _REFUSED
+        if name != names.BEAT:
+            self._end_session(session, name, offset, timestamp)
+        return _ACCEPTED
+
+    def _join(
+        self, context: FactContext, session: SessionState | None, partition: int, offset: int, timestamp: float
+    ) -> Verdict:
+        if session is not None or not 0 < len(context.worker) <= KEY_CHARS_MAX:
+            return _REFUSED
+        self.sessions.setdefault(partition, {})[context.worker] = SessionState(
+            context.worker,
+            partition,
+            context.lease_ms,
+            context.host,
+            context.pid,
+            timestamp,
+            offset,
+            context.tasks,
+            context.more_tasks,
+            context.queues,
+            context.slots,
+            context.selection,
+            context.machine,
+        )
+        self._sessions_changed()
+        return _ACCEPTED
+
+    def _end_session(self, session: SessionState, name: str, offset: int, timestamp: float) -> None:
+        """Return the claims of a session: unharmed if it left, the attempts counted if it expired."""
+        del self.sessions[session.partition][session.worker]
+        self._sessions_changed()
+        moves = _MOVES[_CLAIMED]
+        left = name == names.LEFT
+        for task in session.claims.values():
+            to, _, _, attempt = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]
+            if not left:
+                self._suspect(task)
+            self._settle(task, to, attempt, offset, timestamp)
+
+    def _suspect(self, task: TaskState) -> None:
+        """Its worker has fallen silent while it had the task; some task of those that it had may be the reason."""
+        run = task.touched()
+        run.expiries += 1
+        run.expired = True
+        last = task.max_retries is not None and run.attempts >= task.max_retries
+        run.suspect = last or run.expiries > 1
+        if run.suspect:
+            self.suspects[task.id] = task
+
+    def _clear(self, task: TaskState) -> None:
+        """Clear the suspicion: the attempt has ended by itself and its worker lived on, or the task begins anew."""
+        run = task.touched()
+        run.expiries, run.suspect = 0, False
+        self.suspects.pop(task.id, None)
+
+    def _move_queue(self, name: str, queue: str, partition: int, offset: int, timestamp: float) -> Verdict:
+        """Pause or resume a queue in the event's partition.
+
+        Which claims are accepted does not depend on it: a worker that has read of the pause claims nothing more.
+        """
+        if name not in _QUEUE_NAMES or not queue:
+            return _FOREIGN
+        paused = self.paused.setdefault(partition, {})
+        if (name == names.PAUSED) == (queue in paused):
+            return _REFUSED
+        if name == names.PAUSED:
+            paused[queue] = PausedQueue(offset, timestamp)
+        else:
+            del paused[queue]
+        if self.on_queues is not None:
+            self.on_queues()
+        return _ACCEPTED
+
+    def is_paused(self, partition: int, queue: str) -> bool:
+        """Whether no worker is to claim tasks of that queue in that partition."""
+        return queue in self.paused.get(partition, ())
+
+    def _sessions_changed(self) -> None:
+        if self.on_sessions is not None:
+            self.on_sessions()

@@ -1,0 +1,106 @@
+"""Snapshots of the task view in the form before this one: read where retention has removed the history before them.
+
+They hold each task in full, and of the ended ones only the newest 50,000 of each partition. So what has ended is
+counted from the moment on that the oldest of these tells, if there were more.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from .ended import EndedTasks
+from .state import UNTOUCHED, KindKey, RunState, TaskKind, TaskState
+from .transitions import State
+from .view_snapshot import Rooms, sessions_of
+
+SCHEMA: Final = "195b528e62ca7f36"
+# How many of the ended tasks, and of the dead letters, such a snapshot holds of a partition.
+_FINISHED_KEPT: Final = 50_000
+_DEAD_KEPT: Final = 100_000
+
+
+class _Task(msgspec.Struct, array_like=True):
+    id: str
+    name: str
+    queue: str
+    priority: int
+    max_retries: int | None
+    partition: int
+    submitted: int
+    submitted_at: float
+    due: float
+    state: State
+    attempts: int
+    claim: int
+    worker: str
+    changed: int
+    changed_at: float
+    refused: int
+    collected: bool
+    row: bytes | None
+    expiries: int
+    suspect: bool
+
+
+class _State(msgspec.Struct, array_like=True):
+    live: list[_Task]
+    finished: list[_Task]
+    dead: list[_Task]
+    sessions: list[dict[str, Any]]
+    counters: dict[str, int]
+
+
+_decoder: Final = msgspec.msgpack.Decoder(_State)
+
+
+def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
+    """The state in these bytes; `msgspec.MsgspecError` or `KeyError` if they hold none."""
+    read = _decoder.decode(state)
+    live, dead = ({task.id: _task(task, kind_of) for task in tasks} for tasks in (read.live, read.dead))
+    ended = Counter(task.state for task in read.finished)
+    totals = {
+        "submitted": len(live) + len(read.finished) + len(dead),
+        "succeeded": ended[State.SUCCEEDED],
+        "revoked": ended[State.REVOKED],
+        "failed": len(dead),
+    }
+    since = max(_known_since(read.finished, _FINISHED_KEPT), _known_since(read.dead, _DEAD_KEPT))
+    sessions = sessions_of(read.sessions, live)
+    return Rooms(live, dead, _ended(read), sessions, {}, {**read.counters, **totals}, since or None)
+
+
+def _ended(read: _State) -> dict[int, EndedTasks]:
+    """The ended tasks by partition, as they stand in the room: the oldest first."""
+    rooms: dict[int, EndedTasks] = {}
+    for task in read.finished:
+        rooms.setdefault(task.partition, EndedTasks()).add(task.id, task.changed, task.state)
+    return rooms
+
+
+def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:
+    kind = kind_of((read.name, read.queue, read.priority, read.max_retries, read.partition))
+    if read.changed == read.submitted and not read.refused:
+        return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due or 0.0, UNTOUCHED)
+    run = RunState(
+        read.state,
+        read.changed,
+        read.changed_at,
+        read.attempts,
+        read.claim,
+        read.worker,
+        read.refused,
+        read.collected,
+        read.expiries,
+        read.suspect,
+    )
+    return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due or 0.0, run)
+
+
+def _known_since(tasks: Iterable[_Task], kept: int) -> float:
+    """Since when all of them are there, in seconds since the epoch; 0.0 if none was left out."""
+    by_partition: dict[int, list[float]] = {}
+    for task in tasks:
+        by_partition.setdefault(task.partition, []).append(task.changed_at)
+    return max((times[0] for times in by_partition.values() if len(times) >= kept), default=0.0)

@@ -1,0 +1,57 @@
+"""Which submissions a view keeps in memory: those of the tasks that stand nearest to being claimed. Pure."""
+
+from collections import deque
+from typing import Final
+
+from ..limits import KEPT_ROWS_BYTES_MAX, NEWEST_ROWS_BYTES_MAX
+
+# What a submission takes beside its own bytes: the object's head, what the allocator rounds up, and the entry here.
+ROW_OVERHEAD_BYTES: Final = 80
+
+
+class KeptRows:
+    """The submissions that are kept, by the task's id, as far as the limits go; the others are read by position.
+
+    The oldest tasks are claimed first, as a rule, so their submissions fill `KEPT_ROWS_BYTES_MAX`. Beyond it the newest
+    ones are kept up to `NEWEST_ROWS_BYTES_MAX`: an urgent task is claimed as soon as it has come, however many wait.
+
+    `rows` and the `room` that is left for the oldest, in bytes, are open to the fold: it spares itself the calls.
+    """
+
+    __slots__ = ("_newest", "_newest_bytes", "get", "room", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[str, bytes] = {}
+        self.room = KEPT_ROWS_BYTES_MAX
+        self._newest: deque[tuple[str, int]] = deque()
+        self._newest_bytes = 0
+        self.get = self.rows.get
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self.rows
+
+    @property
+    def size(self) -> int:
+        """What the kept submissions take, in bytes."""
+        return sum(map(len, self.rows.values())) + ROW_OVERHEAD_BYTES * len(self.rows)
+
+    def keep(self, task_id: str, row: bytes) -> None:
+        """Keep the submission of a task of which none is kept; others may be let go of for it."""
+        self.rows[task_id] = row
+        size = len(row) + ROW_OVERHEAD_BYTES
+        if self.room > 0:
+            self.room -= size
+            return
+        self._newest.append((task_id, size))
+        self._newest_bytes += size
+        while self._newest_bytes > NEWEST_ROWS_BYTES_MAX:
+            old, size = self._newest.popleft()
+            self._newest_bytes -= size
+            self.room -= size  # which is given back if it is still kept
+            self.drop(old)
+
+    def drop(self, task_id: str) -> None:
+        """Let go of the submission of a task, if it is kept."""
+        row = self.rows.pop(task_id, None)
+        if row is not None:
+            self.room += len(row) + ROW_OVERHEAD_BYTES

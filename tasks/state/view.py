@@ -1,0 +1,102 @@
+"""The state of the queue as a view: the fold of tasks and sessions, page by page, and its snapshots."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ...consumers.views.view import View
+from ...journal.event import Event
+from ...journal.log import Page
+from ..limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
+from . import names, older_snapshots, view_snapshot
+from .decoding import fact, read_context, task_facts
+from .fold import TaskFold, Verdict
+from .rows import KeptRows
+
+__all__ = ["TaskView", "Verdict"]
+
+_SUBMITTED: Final = names.SUBMITTED
+_MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
+_COUNTERS: Final = (
+    "submitted",
+    "succeeded",
+    "failed",
+    "revoked",
+    "stale_outcomes",
+    "lost_claims",
+    "takeovers",
+    "unreadable",
+)
+
+
+class TaskView(TaskFold, View):
+    """The fold of the tasks, read from the log and from snapshots; see `TaskFold` for what it is made with."""
+
+    snapshot_name = "tasks"
+
+    @property
+    def snapshot_schema(self) -> str:
+        """See `View.snapshot_schema`: the same as long as the same events lead to the same state."""
+        return view_snapshot.schema_of(ENDED_TASK_EVENTS, DEAD_LETTERS_KEPT)
+
+    @property
+    def older_snapshot_schemas(self) -> Sequence[str]:
+        """See `View.older_snapshot_schemas`."""
+        return (view_snapshot.SCHEMA_BEFORE, older_snapshots.SCHEMA)
+
+    def snapshot(self) -> bytes:
+        """See `View.snapshot`. Without the waiting tasks' submissions: they are in the log."""
+        counters = {name: getattr(self, name) for name in _COUNTERS}
+        return view_snapshot.dump(
+            view_snapshot.Rooms(
+                self.live, self.dead, self._ended, self.sessions, self.paused, counters, self.counted_since
+            )
+        )
+
+    def restore(self, state: bytes) -> None:
+        """See `View.restore`. None of the callbacks is called."""
+        try:
+            rooms = view_snapshot.load(state, self._kind_of)
+        except msgspec.ValidationError:
+            rooms = older_snapshots.load(state, self._kind_of)
+        for name, value in rooms.counters.items():
+            setattr(self, name, value)
+        self.counted_since, self.rows = rooms.counted_since, KeptRows()
+        self.live, self.dead, self.sessions = rooms.live, rooms.dead, rooms.sessions
+        self.paused = rooms.paused
+        self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
+        self._ended = rooms.ended
+        self._dead_order = view_snapshot.dead_order(self.dead.values())
+
+    def apply(self, event: Event) -> Verdict:
+        """Take one event into the state, and say what became of it."""
+        try:
+            context = read_context(event.name, event.context_json)
+        except msgspec.MsgspecError:
+            self.unreadable += 1
+            return Verdict.FOREIGN
+        return self.apply_fact(event.name, context, event.partition, event.offset, event.timestamp)
+
+    def apply_page(self, page: Page) -> None:
+        """Take a page of records into the state."""
+        partition, offsets, rows = page
+        submit, move_task = self._submit, self._move_task
+        for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):
+            if said is None:
+                self.unreadable += 1
+                continue
+            name = said.name
+            if name == _SUBMITTED:
+                submit(said.context, partition, offset, said.timestamp, row)
+            elif name in _MOVING:
+                move_task(name, said.context, partition, offset, said.timestamp)
+            else:
+                self._apply_other(row, partition, offset)
+
+    def _apply_other(self, row: bytes, partition: int, offset: int) -> None:
+        said = fact(row)
+        if said is None:
+            self.unreadable += 1
+            return
+        self._move_session(said.name, said.context, partition, offset, said.timestamp)

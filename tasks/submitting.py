@@ -1,0 +1,110 @@
+"""Submitting, on the journal's own loop: what both brokers drive."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import AppendInDoubt
+from ..journal.event import Draft, Event, check
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
+from .admission import Admission, several_refused, submit_unknown
+from .doubts import Doubts
+from .errors import MessageAlreadyExistsError, SubmissionInDoubt
+from .index.index import task_index
+from .message import Message, encode_message
+from .state import names
+
+# Messages with their drafts, which share an append.
+Batch = Sequence[tuple[Message, Draft]]
+
+
+def submission(message: Message) -> Draft:
+    """The draft of a message's `task.submitted`."""
+    return Draft(names.SUBMITTED, encode_message(message), message.uuid)
+
+
+def draft_for(doubts: Doubts, message: Message) -> Draft:
+    """The draft in which the message was handed in before and whose fate is unknown, or else a new one."""
+    return doubts.draft_of(message) or submission(message)
+
+
+async def hand_in(journal: AsyncJournal, doubts: Doubts, batch: Batch, *, new: bool) -> Admission:
+    """Submit one batch, which fits an append; with `new` its ids are not looked for.
+
+    `SubmissionInDoubt` carries the messages whose fate is unknown.
+    """
+    drafts = [draft for _, draft in batch]
+    try:
+        if new and (len(drafts) > 1 or drafts[0].expected is None):
+            admission = Admission(await journal.append_drafts(drafts), {})
+        else:
+            admission = await submit_unknown(journal, drafts)
+    except BaseException as error:
+        keep_in_doubt(doubts, batch, error)
+        raise
+    doubts.forget(batch)
+    if new:
+        task_index(journal).count_submissions(len(batch))
+    return admission
+
+
+def keep_in_doubt(doubts: Doubts, batch: Batch, error: BaseException) -> None:
+    """Remember what was numbered; an `AppendInDoubt` is raised anew as one that carries the messages."""
+    doubts.keep(batch)
+    if isinstance(error, AppendInDoubt) and not isinstance(error, SubmissionInDoubt):
+        tasks = batch[0][0].uuid if len(batch) == 1 else f"{len(batch):,} tasks"
+        raise SubmissionInDoubt(
+            f"whether {tasks} was submitted is unknown: {error}. Submit the same message again, "
+            "broker.submit(error.message), which never makes a second task of it.",
+            error.drafts,
+            tuple(message for message, _ in batch),
+        ) from error
+
+
+class Tally:
+    """What became of the batches of one `submit_all`."""
+
+    def __init__(self) -> None:
+        self._accepted: list[str] = []
+        self._refused: dict[str, MessageAlreadyExistsError] = {}
+
+    def add(self, admission: Admission) -> None:
+        """Take in what became of one batch."""
+        self._accepted += [str(event.key) for event in admission.accepted]
+        self._refused.update(admission.refused)
+
+    def accepted(self) -> int:
+        """How many were accepted; `MessageAlreadyExistsError` if others were refused."""
+        if self._refused:
+            raise several_refused(self._refused, self._accepted)
+        return len(self._accepted)
+
+
+def only_one(admission: Admission) -> Event:
+    """The event of the one message that was handed in; raises why it was refused."""
+    if not admission.accepted:
+        raise next(iter(admission.refused.values()))
+    return admission.accepted[0]
+
+
+def batches(
+    drafts: Iterable[tuple[Message, Draft]], partition_of: Callable[[Draft], int] | None = None
+) -> Iterator[list[tuple[Message, Draft]]]:
+    """Group drafts, with their messages, into appends that keep within the limits of one batch.
+
+    With `partition_of` each append is of one partition, and has room for a condition on each draft.
+    """
+    waiting: dict[int, tuple[list[tuple[Message, Draft]], int]] = {}
+    partition = 0
+    for message, draft in drafts:
+        bytes_needed = check(draft)
+        if partition_of is not None:
+            partition = partition_of(draft)
+            bytes_needed += CONDITION_BYTES_MAX + 6 * len(message.uuid)
+        batch, size = waiting.get(partition, ([], 0))
+        if batch and (len(batch) >= BATCH_EVENTS_MAX or size + bytes_needed > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append((message, draft))
+        waiting[partition] = (batch, size + bytes_needed)
+    for batch, _ in waiting.values():
+        yield batch

@@ -1,0 +1,264 @@
+"""A task: a function that workers run, and how it is run. `@task` makes one."""
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+
+from .arguments import Signature, named, positional
+from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
+from .broker import Broker
+from .errors import ValidationError
+from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
+from .message import Message, is_whole
+from .state.names import QUEUE_DEFAULT
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MECHANISMS: Final = ("async", "thread", "process")
+
+
+class Task(Generic[P, R]):
+    """A function with a name under which workers know it.
+
+    - `name`: a stable string, the function's own name if None; it is written into the journal, so renaming orphans what
+      still waits under the old one.
+    - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
+    - `backoff`: the wait between attempts, from the failure; None for no wait.
+    - `mechanism`: "thread", "process" or "async"; None for "async" where the function is a coroutine function, which it
+      has to be there and nowhere else, and "thread" otherwise.
+    - Calling the task calls the function, here and now.
+    """
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[P, R]
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        broker: Broker,
+        name: str | None = None,
+        queue: str | None = None,
+        timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+        max_retries: int | None = MAX_RETRIES_DEFAULT,
+        backoff: Backoff | None = None,
+        mechanism: str | None = None,
+        *,
+        no_positional_args: bool = False,
+    ) -> None:
+        _check(function, name, timeout, max_retries, backoff)
+        mechanism = _checked_mechanism(function, mechanism)
+        functools.update_wrapper(self, function)  # so that Sphinx, inspect and frameworks see the function
+        if mechanism == "async":
+            _mark_coroutine_function(self)
+        self.function = function
+        self.broker = broker
+        self._name = name or function.__name__
+        self.queue = queue or QUEUE_DEFAULT
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.backoff = backoff if backoff is not None else NO_BACKOFF
+        self.mechanism = mechanism
+        self.no_positional_args = no_positional_args
+        self.home: str | None = None  # the module in which it was found, where it was looked for
+        self.takes_message = _takes_message(function)
+        self._signature = Signature(function, "message" if self.takes_message else None)
+        self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
+
+    @property
+    def name(self) -> str:
+        """The name under which workers know it."""
+        return self._name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, here and now."""
+        return self.function(*args, **kwargs)
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
+
+    def __get__(self, instance: object, owner: type | None = None) -> Self | Callable[..., R]:
+        """Bind to an instance, as a function in a class does."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> str:
+        """Pickle and copy by reference, as functions are."""
+        return str(getattr(self, "__qualname__", self._name))
+
+    def __repr__(self) -> str:
+        return f"Task({self._name!r}, queue={self.queue!r})"
+
+    def generate(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        priority: int = 0,
+        metadata: dict[str, Any] | None = None,
+        uuid: str | None = None,
+        timeout_override: int | None = None,
+        delay: int | None = None,
+        queue: str | None = None,
+        *,
+        submit: bool = True,
+    ) -> Message:
+        """A message that runs this task with these arguments, submitted unless `submit` is False.
+
+        When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first.
+        `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; `ValidationError` for arguments that
+        the function cannot be called with, or that JSON cannot hold.
+        """
+        given, named_given = positional(self._name, args), named(self._name, kwargs)
+        if given and self.no_positional_args:
+            raise ValidationError(f"{self._name} takes keyword arguments only, got {len(given)} positional ones")
+        # A message that is not submitted may get its arguments later; another `op` may use them in other ways.
+        if (submit or given or named_given) and type(self).op is Task.op:
+            self._signature.check(given, named_given)
+        message = Message(
+            task_name=self._name,
+            queue=queue or self.queue,
+            args=given,
+            kwargs=named_given,
+            priority=priority,
+            metadata=metadata,
+            max_retries=self.max_retries,
+            timeout=timeout_override if timeout_override is not None else self.timeout,
+            delay=delay or 0,
+            backoff_settings=self._backoff_settings,
+            mechanism=self.mechanism,
+        )
+        if uuid is not None:
+            message.uuid = uuid
+            message.__post_init__()
+        if submit:
+            (self.broker.submit_made if uuid is None else self.broker.submit)(message)
+        return message
+
+    async def generate_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        priority: int = 0,
+        metadata: dict[str, Any] | None = None,
+        uuid: str | None = None,
+        timeout_override: int | None = None,
+        delay: int | None = None,
+        queue: str | None = None,
+    ) -> Message:
+        """`generate` for asyncio: the loop goes on while the message becomes durable.
+
+        If it is cancelled the message may have been submitted. Where that matters make it by `generate(submit=False)`
+        and await `broker.asynchronous.submit(message)`, which can be repeated.
+        """
+        if not args and not kwargs and type(self).op is Task.op:
+            self._signature.check([], {})  # `generate` checks no arguments of a message that may get them later
+        message = self.generate(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue, submit=False)
+        await self.broker.asynchronous.submit(message, new=uuid is None)
+        return message
+
+    def op(self, message: Message) -> Any:
+        """Run the function for a message; the message itself is passed where the function has a parameter for it.
+
+        Returns what the function returns; of a coroutine function, the coroutine.
+        """
+        arguments: dict[str, Any] = message.kwargs
+        if self.takes_message and "message" not in arguments:
+            arguments = {**arguments, "message": message}
+        return self.function(*message.args, **arguments)
+
+    def do_retry(self, message: Message, exception: BaseException) -> bool:
+        """Whether a failed message gets another attempt; subclasses may know better."""
+        return message.max_retries is None or message.retries < message.max_retries
+
+    def retry_at(self, message: Message) -> float:
+        """When a message that failed now may run again, in seconds since the epoch."""
+        return time.time() + message.backoff.get(message.retries + 1) / 1_000
+
+
+def task(
+    broker: Broker,
+    name: str | None = None,
+    queue: str | None = None,
+    timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+    max_retries: int | None = MAX_RETRIES_DEFAULT,
+    backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
+    mechanism: str | None = None,
+    *,
+    no_positional_args: bool = False,
+    base_task: type[Task[Any, Any]] | None = None,
+) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it."""
+    if not isinstance(broker, Broker):
+        raise ValidationError(
+            f"@task takes the broker that submits the task's messages, got {broker!r:.80}. Write @task(broker) above "
+            "the function, with a Broker(…) made before"
+        )
+
+    def wrapper(function: Callable[P, R]) -> Task[P, R]:
+        return (base_task or Task)(
+            function,
+            broker,
+            name,
+            queue,
+            timeout,
+            max_retries,
+            backoff,
+            mechanism,
+            no_positional_args=no_positional_args,
+        )
+
+    return wrapper
+
+
+def _mark_coroutine_function(task: Task[Any, Any]) -> None:
+    """Let `inspect` and `asyncio` take a task for the coroutine function that it is."""
+    if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
+        inspect.markcoroutinefunction(task)
+    else:
+        vars(task)["_is_coroutine"] = getattr(asyncio.coroutines, "_is_coroutine", None)
+
+
+def _takes_message(function: Callable[..., Any]) -> bool:
+    """Whether the function has a parameter `message` that asks for the message: bare, or annotated `Message`."""
+    parameter = inspect.signature(function).parameters.get("message")
+    return parameter is not None and parameter.annotation in (inspect.Parameter.empty, Message, "Message")
+
+
+def _check(function: object, name: object, timeout: object, max_retries: object, backoff: object) -> None:
+    """Refuse what no task can be made of; `ValidationError` says what was expected."""
+    if not callable(function):
+        raise ValidationError(f"a task is made of a function, got {function!r:.80}")
+    if not (name or hasattr(function, "__name__")):
+        raise ValidationError(f"{function!r:.80} has no name under which workers could know it: give it one by name=…")
+    if not (name is None or isinstance(name, str)):
+        raise ValidationError(f"the name of a task is a string, got {name!r:.80}")
+    if not is_whole(timeout) or not timeout > 0:
+        raise ValidationError(f"timeout is a whole number of ms, more than 0, got {timeout!r:.80}")
+    if max_retries is not None and (not is_whole(max_retries) or max_retries < 0):
+        raise ValidationError(f"max_retries is a whole number from 0 up, or None for no end, got {max_retries!r:.80}")
+    if not (backoff is None or isinstance(backoff, Backoff)):
+        raise ValidationError(
+            f"backoff is a Backoff, such as ConstantBackoff(5_000), or None for no wait, got {backoff!r:.80}"
+        )
+
+
+def _checked_mechanism(function: Callable[..., Any], mechanism: str | None) -> str:
+    is_coroutine = inspect.iscoroutinefunction(function)
+    if mechanism is None:
+        return "async" if is_coroutine else "thread"
+    if mechanism not in MECHANISMS:
+        raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {mechanism!r}")
+    if (mechanism == "async") != is_coroutine:
+        named = str(getattr(function, "__qualname__", function))
+        raise ValidationError(
+            f"mechanism 'async' is for coroutine functions (async def), and they have no other; "
+            f"{named:.80} is {'one' if is_coroutine else 'none'}, got {mechanism!r}"
+        )
+    return mechanism

@@ -1,0 +1,36 @@
+"""Results, read off the journal."""
+
+import journeyman as jm
+import pytest
+from journeyman.tasks.state import names
+
+
+def succeeded(journal: jm.Journal, task: str, result: object) -> None:
+    """The events of a task that a worker has run."""
+    journal.append(names.SUBMITTED, {"task": task, "task_name": "add", "queue": "default"}, task)
+    journal.append(names.JOINED, {"worker": "w", "lease_ms": 60_000})
+    claim = journal.append(names.CLAIMED, {"task": task, "worker": "w"}, task).offset
+    journal.append(names.SUCCEEDED, {"task": task, "worker": "w", "claim": claim, "result": result}, task)
+
+
+def test_a_result_that_is_there_is_found_however_little_time_there_is_to_wait() -> None:
+    with jm.Journal("memory://") as journal:
+        journal.append_all([("event.x", {})] * 2_000)
+        succeeded(journal, "t", 5)
+        # The view has not read a page when the time is over.
+        assert jm.ResultStore(journal).get("t", timeout=1e-6, keep=True) == 5  # type: ignore[arg-type]
+
+
+def test_one_that_is_not_there_is_waited_for_and_said_to_be_missing() -> None:
+    with jm.Journal("memory://") as journal:
+        journal.append(names.SUBMITTED, {"task": "t", "task_name": "add", "queue": "default"}, "t")
+        with pytest.raises(TimeoutError, match="no result of task 't' after 1 ms: waits for a worker"):
+            jm.ResultStore(journal).get("t", timeout=1)
+
+
+@pytest.mark.parametrize("reader", [jm.ResultStore, jm.StatusTracker])
+@pytest.mark.parametrize("wrong", ["sqlite:///shop.db", jm.AsyncJournal("memory://"), None])
+def test_what_is_no_journal_is_refused_with_a_sentence(reader: type, wrong: object) -> None:
+    words = rf"{reader.__name__}\(\) takes a Journal, got .* {type(wrong).__name__}; pass the Journal"
+    with pytest.raises(TypeError, match=words):
+        reader(wrong)

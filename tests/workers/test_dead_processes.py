@@ -1,0 +1,57 @@
+"""Which idle sessions are expired because their process is gone: only those whose process ids can be seen from here."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from journeyman.tasks.state.selection import EVERYTHING
+from journeyman.tasks.state.state import SessionState
+from journeyman.workers.loop.dead_processes import departed
+from journeyman.workers.loop.machine import machine
+from journeyman.workers.loop.registration import joining
+from journeyman.workers.scheduling.decide import Expire
+
+HOST = socket.gethostname()
+
+
+@pytest.fixture(scope="module")
+def gone() -> int:
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+def session(pid: int, host: str = HOST, where: str = "") -> SessionState:
+    return SessionState("other", 0, 15_000, host, pid, 0.0, 7, machine=where)
+
+
+def test_idle_session_of_an_ended_process_is_expired(gone: int) -> None:
+    assert list(departed([session(gone, where=machine())], frozenset())) == [Expire(0, "other", 7)]
+
+
+def test_idle_session_of_a_living_process_is_left_alone() -> None:
+    assert list(departed([session(os.getpid(), where=machine())], frozenset())) == []
+
+
+def test_idle_session_of_another_container_with_this_host_name_is_left_alone(gone: int) -> None:
+    assert list(departed([session(gone, where="another boot:4026531836")], frozenset())) == []
+
+
+def test_session_that_does_not_tell_its_machine_is_judged_by_its_host(gone: int) -> None:
+    assert list(departed([session(gone)], frozenset())) == [Expire(0, "other", 7)]
+    assert list(departed([session(gone, host="elsewhere")], frozenset())) == []
+
+
+def test_worker_tells_its_machine_when_it_joins() -> None:
+    fact, context = joining("w", 15_000, ["work"], EVERYTHING, 1)
+    assert fact.machine == machine()
+    assert machine().encode() in context
+
+
+def test_processes_of_one_machine_agree_on_it() -> None:
+    code = "from journeyman.workers.loop.machine import machine; print(machine())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == machine()

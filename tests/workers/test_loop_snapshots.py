@@ -1,0 +1,47 @@
+"""Workers take snapshots of the queue while they work, and the next ones start from them."""
+
+import functools
+
+import pytest
+from journeyman.consumers.views.as_of import as_of
+from journeyman.consumers.views.snapshots import SnapshotKeeper
+from journeyman.journal import AsyncJournal
+from journeyman.tasks import TaskView
+from journeyman.tasks.state import names
+from journeyman.workers import Settings
+from support.ledger import picture
+from support.shop import Shop, in_loop, named
+from support.waiting import reached
+
+EVERY = 60
+
+
+@in_loop
+async def test_workers_take_snapshots_and_the_next_ones_start_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.workers.loop.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
+    floor = Shop()
+    tasks = named(work=lambda: 1)
+    journal = AsyncJournal(floor.log)
+    async with floor.worker(tasks, Settings(threads=2)), floor.worker(tasks, Settings(threads=2)):
+        count = 0
+        while not await floor.log.snapshots().listed():
+            for _ in range(20):
+                await floor.submit(tasks["work"])
+            count += 20
+            await floor.succeeded(count)
+            await reached(lambda: True, "a turn of the loop")
+    labels = await floor.log.snapshots().listed()
+    for label in labels:
+        replayed = TaskView()
+        for event in (await journal.read({0: 0}, label.cursor[0])).events:
+            replayed.apply(event)
+        restored = TaskView()
+        assert await SnapshotKeeper(floor.log, restored).restore(label.cursor, label.cursor) == label.cursor
+        assert picture(restored) == picture(replayed), "the fold of its own events is the fold of the log"
+    newest = max(labels, key=lambda label: label.reach)
+    await floor.log.trim(newest.cursor)
+    left = floor.count(names.SUCCEEDED)
+    async with floor.worker(tasks, Settings(threads=2)):
+        await floor.submit(tasks["work"])
+        await floor.succeeded(left + 1)
+    assert (await as_of(journal, TaskView, (await floor.log.bounds()).end)).succeeded == count + 1

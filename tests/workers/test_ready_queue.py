@@ -1,0 +1,456 @@
+"""Which task a worker claims next: order, shares, theft, delay, memory. Time is whatever the test says."""
+
+from collections import Counter
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journeyman.tasks import SessionState, State, TaskState
+from journeyman.tasks.message import new_id
+from journeyman.tasks.state.selection import Selection
+from journeyman.tasks.state.state import TaskKind
+from journeyman.workers.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from journeyman.workers.scheduling.ready_queue import ReadyTasks
+from journeyman.workers.scheduling.rendezvous import Rendezvous
+from support.shop import among
+
+NOW, MONOTONIC = 1_800_000_000.0, 50.0
+LATER = MONOTONIC + STEAL_DELAY_SECONDS
+
+
+@cache
+def kind_of(queue: str, priority: int, partition: int) -> TaskKind:
+    return TaskKind("work", queue, priority, 3, partition)
+
+
+def ready_task(
+    number: int, priority: int = 0, queue: str = "default", due: float = 0.0, partition: int = 0
+) -> TaskState:
+    return TaskState(f"t{number}", kind_of(queue, priority, partition), number, NOW, due)
+
+
+def alone(queues: list[str] | None = None) -> ReadyTasks:
+    tasks = ReadyTasks(selection=Selection(tuple(queues) if queues is not None else None))
+    tasks.set_workers({0: "me"}, {})
+    return tasks
+
+
+def numbers(taken: list[TaskState]) -> list[int]:
+    return [task.submitted for task in taken]
+
+
+def claim(task: TaskState, worker: str = "somebody") -> None:
+    run = task.touched()
+    run.state, run.worker, run.changed = State.CLAIMED, worker, run.changed + 1_000
+
+
+def shared(count: int, workers: list[str], me: str) -> tuple[ReadyTasks, list[TaskState]]:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: me}, {0: among(*workers)})
+    made = [ready_task(number) for number in range(count)]
+    for task in made:
+        tasks.add(task)
+    return tasks, made
+
+
+# -- suspects --------------------------------------------------------------------------------------------------------
+
+
+def suspect(number: int, priority: int = 0, queue: str = "default") -> TaskState:
+    task = ready_task(number, priority, queue)
+    run = task.touched()
+    run.expiries, run.suspect = 2, True
+    return task
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
+def test_a_suspect_is_let_in_alone_in_its_turn_and_holds_up_no_others(selection: Selection) -> None:
+    tasks = ReadyTasks(selection=selection)
+    tasks.set_workers({0: "me"}, {})
+    made = [ready_task(0), suspect(1), ready_task(2), suspect(3), suspect(4), ready_task(5)]
+    for task in made:
+        tasks.add(task)
+
+    first = tasks.take(10, NOW, MONOTONIC)
+    assert numbers(first) == [0, 1, 2, 5]
+    for task in first:
+        claim(task)
+    for _ in range(3):  # while it has one
+        tasks.lets_suspect_in = False
+        assert numbers(tasks.take(10, NOW, MONOTONIC)) == []
+    tasks.add(late := ready_task(6))
+    for number in (3, 4):
+        tasks.lets_suspect_in = True
+        taken = tasks.take(10, NOW, MONOTONIC)
+        assert numbers(taken) == ([3, 6] if number == 3 else [4]), "the first one, before what came later"
+        for task in taken:
+            claim(task)
+    assert late.state is State.CLAIMED
+    tasks.lets_suspect_in = True
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == []
+
+
+def test_a_suspect_that_somebody_else_has_taken_meanwhile_is_not_offered() -> None:
+    tasks = alone()
+    made = [suspect(1), suspect(2), suspect(3)]
+    for task in made:
+        tasks.add(task)
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == [1]
+    claim(made[1])
+    tasks.lets_suspect_in = True
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == [3]
+
+
+# -- order -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"])), max_size=40), st.integers(1, 7))
+@settings(max_examples=100, deadline=None)
+def test_queues_in_order_then_priority_then_first_come(items: list[tuple[int, str]], step: int) -> None:
+    tasks = alone(["b", "a"])
+    made = [ready_task(number, priority, queue) for number, (priority, queue) in enumerate(items)]
+    for task in made:
+        tasks.add(task)
+    taken: list[TaskState] = []
+    while some := tasks.take(step, NOW, MONOTONIC):
+        assert len(some) <= step
+        for task in some:
+            claim(task)
+        taken += some
+    expected = sorted(made, key=lambda task: (task.queue != "b", task.priority, task.submitted))
+    assert numbers(taken) == numbers(expected)
+
+
+def test_without_a_list_of_queues_they_are_alike() -> None:
+    tasks = alone()
+    for number, queue in enumerate(["z", "a", "m"]):
+        tasks.add(ready_task(number, queue=queue))
+    assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 1, 2]
+
+
+def test_a_later_task_of_higher_priority_comes_first() -> None:
+    tasks = alone()
+    tasks.add(ready_task(0, priority=5))
+    tasks.add(ready_task(1, priority=0))
+    assert numbers(tasks.take(1, NOW, MONOTONIC)) == [1]
+
+
+def test_queues_are_matched_by_their_exact_names() -> None:
+    tasks = alone(["q1"])
+    tasks.add(ready_task(0, queue="q1_other"))
+    tasks.add(ready_task(1, queue="q1"))
+    assert numbers(tasks.take(9, NOW, LATER)) == [1]
+
+
+def test_a_task_nobody_here_knows_is_left_alone() -> None:
+    tasks = ReadyTasks({"work"}.__contains__)
+    tasks.set_workers({0: "me"}, {})
+    stranger = ready_task(0)
+    stranger.kind = TaskKind("strange", "default", 0, 3, 0)
+    tasks.add(stranger)
+    tasks.add(ready_task(1))
+    assert numbers(tasks.take(9, NOW, LATER)) == [1]
+
+
+# -- what has changed since it was added -----------------------------------------------------------------------------
+
+
+def test_a_task_claimed_elsewhere_is_skipped() -> None:
+    tasks, made = shared(3, ["me"], "me")
+    claim(made[1])
+    assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 2]
+
+
+def test_a_task_that_came_back_is_offered_once() -> None:
+    tasks, made = shared(3, ["me"], "me")
+    claim(made[1])
+    made[1].touched().state = State.READY
+    tasks.add(made[1])
+    assert sorted(numbers(tasks.take(9, NOW, MONOTONIC))) == [0, 1, 2]
+
+
+def test_a_task_that_came_back_with_a_delay_is_not_offered_by_its_old_entry() -> None:
+    tasks, made = shared(1, ["me"], "me")
+    claim(made[0])
+    made[0].touched().state, made[0].due = State.READY, NOW + 5
+    tasks.add(made[0])
+    assert tasks.take(9, NOW, MONOTONIC) == []
+    assert tasks.next_due() == NOW + 5
+    assert numbers(tasks.take(9, NOW + 5, MONOTONIC)) == [0]
+
+
+# -- delay -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_delayed_come_when_they_are_due_in_the_order_in_which_they_are() -> None:
+    tasks = alone()
+    for number, seconds in enumerate([30, 10, 20]):
+        tasks.add(ready_task(number, due=NOW + seconds))
+    assert tasks.take(9, NOW + 9.999, MONOTONIC) == []
+    assert tasks.next_due() == NOW + 10
+    assert numbers(tasks.take(9, NOW + 20, MONOTONIC)) == [1, 2]
+    assert tasks.next_due() == NOW + 30
+
+
+def test_a_delayed_task_that_was_revoked_is_nothing_to_wait_for() -> None:
+    tasks = alone()
+    task = ready_task(0, due=NOW + 10)
+    tasks.add(task)
+    task.touched().state = State.REVOKED
+    assert tasks.next_due() is None
+
+
+# -- shares ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 6), st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_shares_leave_nothing_out_and_do_not_overlap(workers: int, count: int) -> None:
+    ids = [f"w{number}" for number in range(workers)]
+    shares = [numbers(shared(count, ids, me)[0].take(count, NOW, MONOTONIC)) for me in ids]
+    assert sorted(number for share in shares for number in share) == list(range(count))
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5, 8])
+def test_shares_are_even(workers: int) -> None:
+    ids = [new_id() for _ in range(workers)]
+    shares = Counter(rendezvous(new_id(), ids) for _ in range(1_000 * workers))
+    assert all(700 < shares[worker] < 1_300 for worker in ids), shares  # nine standard deviations
+
+
+def test_only_the_tasks_of_one_who_left_move() -> None:
+    ids = [new_id() for _ in range(5)]
+    tasks = [new_id() for _ in range(500)]
+    before = {task: rendezvous(task, ids) for task in tasks}
+    after = {task: rendezvous(task, ids[1:]) for task in tasks}
+    assert all(after[task] == before[task] for task in tasks if before[task] != ids[0])
+
+
+def test_each_partition_has_its_own_workers() -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me", 1: "me"}, {1: among("me", "x", "y", "z")})
+    for number in range(40):
+        tasks.add(ready_task(number, partition=number % 2))
+    mine = numbers(tasks.take(40, NOW, MONOTONIC))
+    assert [number for number in mine if number % 2 == 0] == list(range(0, 40, 2))
+    assert 0 < len([number for number in mine if number % 2]) < 20
+
+
+def rendezvous(task: str, workers: list[str]) -> str:
+    return next(worker for worker in workers if Rendezvous(worker, workers).place(task) == 0)
+
+
+# -- theft -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_others_share_is_stolen_only_after_the_delay_and_from_the_far_end() -> None:
+    tasks, made = shared(200, ["me", "you"], "me")
+    mine = tasks.take(200, NOW, MONOTONIC)
+    theirs = [task for task in made if all(task is not each for each in mine)]
+    assert len(theirs) > 2 * STEAL_TASKS_MAX
+    for task in mine:
+        claim(task)
+    assert tasks.take(200, NOW, MONOTONIC) == []
+    assert tasks.steal_at() == LATER
+    assert tasks.take(200, NOW, LATER - 0.001) == []
+
+    stolen = tasks.take(200, NOW, LATER)
+
+    assert numbers(stolen) == numbers(theirs)[::-1][:STEAL_TASKS_MAX]
+
+
+def test_each_task_is_left_to_the_other_for_its_own_delay() -> None:
+    tasks, _ = shared(60, ["me", "you"], "me")
+    tasks.take(60, NOW, MONOTONIC)
+    theirs = next(task for task in map(ready_task, range(100, 200)) if rendezvous(task.id, ["me", "you"]) == "you")
+    tasks.add(theirs)
+    assert theirs not in tasks.take(60, NOW, LATER)  # seen only now, whatever else is overdue
+    assert theirs not in tasks.take(60, NOW, LATER + STEAL_DELAY_SECONDS / 2)
+    assert theirs in tasks.take(60, NOW, LATER + STEAL_DELAY_SECONDS)
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
+def test_thieves_come_one_after_the_other(selection: Selection) -> None:
+    workers = ["a", "b", "c", "d"]
+    task = ready_task(1)
+    first_moments = []
+    for worker in workers:
+        tasks = ReadyTasks(selection=selection)
+        tasks.set_workers({0: worker}, {0: among(*workers)})
+        tasks.add(task)
+        at_once = tasks.take(1, NOW, MONOTONIC)
+        first_moments.append(MONOTONIC if at_once else tasks.steal_at())
+    delays = sorted(moment - MONOTONIC for moment in first_moments if moment is not None)
+    assert delays == pytest.approx([place * STEAL_DELAY_SECONDS for place in range(4)])
+
+
+def test_what_the_other_has_taken_is_nothing_to_steal() -> None:
+    tasks, made = shared(20, ["me", "you"], "me")
+    for task in tasks.take(20, NOW, MONOTONIC):
+        claim(task)
+    tasks.take(1, NOW, MONOTONIC)
+    for task in made:
+        claim(task)
+    assert tasks.take(20, NOW, LATER) == []
+    assert tasks.steal_at() is None
+
+
+def test_when_all_is_stolen_nothing_is_left_to_wake_for() -> None:
+    tasks, made = shared(8, ["me", "you"], "me")
+    for task in tasks.take(8, NOW, MONOTONIC):
+        claim(task)
+    tasks.take(8, NOW, MONOTONIC)
+    for task in tasks.take(8, NOW, LATER):
+        claim(task)
+    assert all(task.state is State.CLAIMED for task in made)
+    assert tasks.take(8, NOW, LATER) == []
+    assert tasks.steal_at() is None
+
+
+def test_what_others_are_slow_to_claim_is_left_to_them_for_longer() -> None:
+    tasks, made = shared(50, ["me", "you"], "me")
+    tasks.steal_delay = 5 * STEAL_DELAY_SECONDS
+    own = tasks.take(50, NOW, MONOTONIC)
+    assert 0 < len(own) < len(made)
+    assert tasks.take(50, NOW, MONOTONIC + 4 * STEAL_DELAY_SECONDS) == []
+    assert tasks.take(50, NOW, MONOTONIC + 5 * STEAL_DELAY_SECONDS) != []
+
+
+def test_who_cannot_run_a_task_or_does_not_serve_its_queue_has_no_turn_at_it() -> None:
+    workers = among("me", *"abcdefgh")
+    for name in "abcd":
+        workers[name].tasks = ("other",)
+    for name in "efg":
+        workers[name].queues = ("elsewhere",)
+    workers["h"].tasks, workers["h"].more_tasks = ("other",), 5  # it may know it
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: workers})
+    for number in range(200):
+        tasks.add(ready_task(number))
+        tasks.add(ready_task(1_000 + number, queue="elsewhere"))
+    mine = numbers(tasks.take(400, NOW, MONOTONIC))
+    here, there = [at for at in mine if at < 1_000], [at for at in mine if at >= 1_000]
+    assert 70 < len(here) < 130, "shared with one"
+    assert 20 < len(there) < 70, "shared with four"
+    assert set(tasks._sharing.values()) == {("h", "me"), ("e", "f", "g", "h", "me")}
+    while stolen := tasks.take(400, NOW, MONOTONIC + 1):
+        mine += numbers(stolen)
+    assert len(mine) == 400
+    assert {name for _, name in tasks._passed} == set("efgh")
+
+
+def test_the_share_of_one_who_left_is_ours_at_once() -> None:
+    tasks, made = shared(50, ["me", "you"], "me")
+    tasks.set_workers({0: "me"}, {})
+    assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
+
+
+def test_sharing_anew_loses_nothing_and_keeps_the_order() -> None:
+    tasks, made = shared(50, ["me"], "me")
+    for others in (["me", "you"], ["me", "you", "she"], ["me", "she"], ["me"]):
+        tasks.set_workers({0: "me"}, {0: among(*others)})
+    assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
+
+
+def test_log_order_outlasts_workers_that_join_and_leave_while_tasks_age() -> None:
+    tasks, made = shared(60, ["me", "you", "she"], "me")
+    taken = tasks.take(4, NOW, MONOTONIC)  # the others' before them were reached too
+    tasks.take(0, NOW, MONOTONIC)
+    for task in taken:
+        claim(task)
+    for moment, others in enumerate((["me", "you"], ["me", "you", "it"], ["me", "she"]), 1):
+        tasks.set_workers({0: "me"}, {0: among(*others)})
+        (one,) = tasks.take(1, NOW, MONOTONIC + moment)
+        claim(one)
+    tasks.set_workers({0: "me"}, {})
+    left = [task.submitted for task in made if task.state is State.READY]
+    assert numbers(tasks.take(60, NOW, MONOTONIC + 4)) == left
+    assert len(left) == 53
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+
+def entries(tasks: ReadyTasks) -> int:
+    return len(list(tasks._all_entries())) + tasks._delayed.entries
+
+
+@pytest.mark.parametrize("delay", [0, 1_000_000])
+def test_a_reader_that_never_picks_does_not_leak(delay: int) -> None:
+    tasks = alone()
+    for number in range(20_000):
+        task = ready_task(number, due=NOW + delay + number if delay else 0)
+        tasks.add(task)
+        claim(task)
+        if number % 100 == 0:
+            tasks.sweep(living=1)
+    assert entries(tasks) < 2_000
+
+
+@pytest.mark.parametrize("delay", [0, 1_000_000])
+def test_a_sweep_loses_nothing_that_is_ready(delay: int) -> None:
+    tasks = alone()
+    made = [ready_task(number, due=NOW + delay + number if delay else 0) for number in range(5_000)]
+    for task in made:
+        tasks.add(task)
+    for task in made[50:]:
+        claim(task)
+    tasks.sweep(living=50)
+    assert entries(tasks) == 50
+    assert numbers(tasks.take(5_000, NOW + delay + 5_000, MONOTONIC)) == list(range(50))
+
+
+# -- those who are not there -----------------------------------------------------------------------------------------
+
+
+def sessions(**last: int) -> dict[int, dict[str, SessionState]]:
+    return {0: {worker: SessionState(worker, 0, 1_000, "", 0, 0.0, at) for worker, at in last.items()}}
+
+
+def turns_of(tasks: ReadyTasks, count: int, first: int) -> tuple[int, int]:
+    """How many of so many new tasks are to be had at once, and how many only later."""
+    for number in range(first, first + count):
+        tasks.add(ready_task(number))
+    at_once = tasks.take(count, NOW, MONOTONIC + 1)
+    later = []
+    while some := tasks.take(count, NOW, MONOTONIC + 2):
+        later += some
+    for task in [*at_once, *later]:
+        claim(task)
+    return len(at_once), len(later)
+
+
+def test_who_lets_a_turn_pass_in_silence_has_none_until_it_shows_up() -> None:
+    tasks, ghosts = ReadyTasks(), [f"ghost{number}" for number in range(9)]
+    tasks.set_workers({0: "me"}, {0: among("me", *ghosts)})
+    seen = sessions(**dict.fromkeys(ghosts, 5))
+    _, later = turns_of(tasks, 200, first=100)
+    assert later > 100
+    tasks.look_for_absent(seen)
+    assert turns_of(tasks, 200, first=1_000) == (200, 0)
+
+    seen[0]["ghost3"].last = 1_500  # a sign of life
+    tasks.look_for_absent(seen)
+    assert turns_of(tasks, 200, first=2_000)[1] > 50
+    seen[0]["ghost3"].last = 2_300
+    tasks.look_for_absent(seen)
+    assert turns_of(tasks, 200, first=3_000)[1] > 50, "who took part since keeps its turns"
+
+
+def test_who_is_busy_and_shows_it_keeps_its_turns() -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
+    assert turns_of(tasks, 100, first=100)[1] > 20
+    tasks.look_for_absent(sessions(you=500))
+    assert turns_of(tasks, 100, first=1_000)[1] > 20
+
+
+def test_who_has_left_is_not_kept_in_mind() -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
+    turns_of(tasks, 100, first=100)
+    tasks.look_for_absent(sessions(you=5))
+    tasks.set_workers({0: "me"}, {})
+    tasks.look_for_absent({0: {}})
+    assert (tasks._absent, tasks._passed) == ({}, {})

@@ -1,0 +1,282 @@
+"""A crew of threads: every place used, no job behind another, no outcome lost, whatever the order of things."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from journeyman.journal.event import record
+from journeyman.tasks import Broker, Message, Task
+from journeyman.tasks.state import names
+from journeyman.tasks.submitting import submission
+from journeyman.workers.executors import ThreadExecutor, threads
+from journeyman.workers.executors.base import Run
+from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
+from support.shop import named
+from support.states import claimed_task
+from support.waiting import wait_until
+
+
+def job(number: int, task: str = "work", **message_fields: Any) -> Job:
+    message = Message(task_name=task, uuid=f"t{number}", args=[number], **message_fields)
+    lease = SessionLease("worker", 0)
+    lease.renew(time.monotonic(), 1_000)
+    state = claimed_task(message.uuid, number, 100 + number, name=task)
+    return Job(state, lease, state.claim, record(submission(message), 1.0)[1], 0)
+
+
+class Hand:
+    """Collects outcomes, as the foreman does when it is woken."""
+
+    def __init__(self) -> None:
+        self.executor: ThreadExecutor
+        self.outcomes: list[Outcome] = []
+        self.wakes = 0
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def has(self, count: int) -> bool:
+        self.executor.nudge()
+        self.outcomes += self.executor.collect()
+        return len(self.outcomes) >= count
+
+    def enforced(self, count: int) -> bool:
+        self.executor.enforce(time.monotonic())
+        return self.has(count)
+
+    def ids(self) -> list[str]:
+        return sorted(outcome.job.state.id for outcome in self.outcomes)
+
+
+@contextmanager
+def executor(size: int, **functions: Callable[..., Any]) -> Iterator[Hand]:
+    hand = Hand()
+    hand.executor = ThreadExecutor(size, named(**functions), hand.wake)
+    yield hand
+    mine = list(hand.executor._threads.values())
+    hand.executor.close()
+    wait_until(lambda: not any(thread.is_alive() for thread in mine), "the threads to end with their crew")
+
+
+def test_every_job_has_one_outcome() -> None:
+    with executor(4, work=lambda number: number) as hand:
+        for start in range(0, 5_000, 500):
+            hand.executor.start(job(number) for number in range(start, start + 500))
+        wait_until(lambda: hand.has(5_000), "5,000 outcomes")
+        assert len(set(hand.ids())) == len(hand.outcomes) == 5_000
+        assert {outcome.name for outcome in hand.outcomes} == {names.SUCCEEDED}
+        assert (hand.executor.running, hand.executor.waiting, hand.executor.outcomes) == (0, 0, 0)
+        assert hand.wakes >= 1
+
+
+def test_all_places_are_used_by_long_jobs() -> None:
+    together = threading.Barrier(8)
+    with executor(8, work=lambda _: together.wait(20) >= 0) as hand:
+        hand.executor.start(job(number) for number in range(8))
+        wait_until(lambda: hand.has(8), "eight jobs that wait for each other to run at the same time")
+
+
+def test_all_places_are_used_though_jobs_used_to_be_short() -> None:
+    together = threading.Barrier(8)
+    with executor(8, short=lambda _: None, work=lambda _: together.wait(20) >= 0) as hand:
+        hand.executor.start(job(number, "short") for number in range(2_000))
+        wait_until(lambda: hand.has(2_000), "the short ones")
+        hand.executor.start(job(number) for number in range(8))
+        wait_until(lambda: hand.has(2_008), "eight jobs that wait for each other to run at the same time")
+
+
+def test_a_long_job_holds_no_short_one_behind_it() -> None:
+    door = threading.Event()
+    with executor(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
+        hand.executor.start([job(0, "long")])
+        hand.executor.start(job(number) for number in range(1, 500))
+        wait_until(lambda: hand.has(499), "all short jobs to pass the long one")
+        door.set()
+        wait_until(lambda: hand.has(500), "the long one")
+
+
+def test_a_job_that_comes_while_a_thread_is_between_token_and_job_is_not_held_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken, go_on, door = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Run):
+        __slots__ = ()
+
+        def __init__(self, job: Job, number: int = 0) -> None:
+            super().__init__(job, number)
+            if job.state.name == "long":
+                taken.set()
+                assert go_on.wait(20)
+
+    monkeypatch.setattr(threads, "Run", Slow)
+    with executor(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
+        hand.executor.start([job(0, "long")])
+        assert taken.wait(20)  # the job is taken from the queue, and not yet among the running
+        hand.executor.start([job(1)])
+        go_on.set()
+        wait_until(lambda: hand.executor.running == 1, "the long job to run")
+        wait_until(lambda: hand.has(1), "the short job to be run beside the long one")
+        assert hand.ids() == ["t1"]
+        door.set()
+        wait_until(lambda: hand.has(2), "the long one")
+
+
+def test_what_was_not_started_can_be_taken_back_and_is_not_run() -> None:
+    door, ran = threading.Event(), []
+
+    def work(number: int) -> None:
+        ran.append(number)
+        door.wait(20)
+
+    with executor(1, work=work) as hand:
+        hand.executor.start(job(number) for number in range(5))
+        wait_until(lambda: ran == [0], "the first one to run")
+        back = hand.executor.take_back()
+        assert sorted(each.state.id for each in back) == ["t1", "t2", "t3", "t4"]
+        door.set()
+        wait_until(lambda: hand.has(1), "the first one to end")
+    assert ran == [0]
+
+
+def test_jobs_and_returns_at_the_same_time_lose_and_double_nothing() -> None:
+    with executor(4, work=lambda number: number) as hand:
+        back: list[Job] = []
+        for start in range(0, 3_000, 30):
+            hand.executor.start(job(number) for number in range(start, start + 30))
+            back += hand.executor.take_back()
+        wait_until(lambda: hand.has(3_000 - len(back)), "all that were not taken back")
+        assert sorted([*hand.ids(), *(each.state.id for each in back)]) == sorted(
+            f"t{number}" for number in range(3_000)
+        )
+
+
+def test_somebody_is_woken_for_every_outcome_that_was_not_collected() -> None:
+    with executor(3, work=lambda number: number) as hand:
+        for number in range(200):
+            before = hand.wakes
+            hand.executor.start([job(number)])
+            wait_until(lambda before=before: hand.wakes > before, "to be woken")  # type: ignore[misc]
+            assert len(hand.executor.collect()) == 1
+
+
+def test_what_a_thread_survives() -> None:
+    def work(number: int) -> None:
+        raise [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError][number % 4]
+
+    with executor(1, work=work) as hand:
+        hand.executor.start(job(number) for number in range(40))
+        wait_until(lambda: hand.has(40), "the one thread to end all of them")
+
+
+def test_a_timeout_ends_a_job_and_not_its_thread() -> None:
+    def work(number: int) -> int:
+        while number == 0:
+            time.sleep(0)  # Python code, which can be interrupted
+        return number
+
+    with executor(1, work=work) as hand:
+        hand.executor.start([job(0, timeout=1), job(1)])
+
+        wait_until(lambda: hand.enforced(2), "the endless job to be ended and the next one run")
+        assert {each.job.state.id: each.name for each in hand.outcomes} == {"t0": names.RETRIED, "t1": names.SUCCEEDED}
+
+
+@pytest.mark.parametrize("kind", [Exception, TimeoutError, OSError])
+def test_a_timeout_ends_a_job_that_goes_on_after_every_error(kind: type[Exception]) -> None:
+    """A library with timeouts of its own would take it for one of them, and the job would never end."""
+    door, seen = threading.Event(), list[str]()
+
+    def work(_: int) -> None:
+        try:
+            while not door.is_set():
+                with suppress(kind):
+                    time.sleep(0)
+        finally:
+            seen.append("finally")
+
+    class Asked(Task[Any, Any]):
+        def do_retry(self, message: Message, exception: BaseException) -> bool:
+            seen.append(type(exception).__name__)
+            assert isinstance(exception, TimeoutError)
+            assert any(frame.name == "work" for frame in traceback.extract_tb(exception.__traceback__))
+            return False
+
+    with executor(1) as hand:
+        hand.executor._tasks = {"work": Asked(work, Broker("memory://"), "work")}
+        hand.executor.start([job(0, timeout=1)])
+        wait_until(lambda: hand.enforced(1), "the job to end")
+        assert (hand.executor.abandoned, seen) == (0, ["finally", "TaskTimeoutError"])
+        (outcome,) = hand.outcomes
+        assert outcome.name == names.FAILED
+        assert b'TaskTimeoutError","text":"the task has run for longer than its timeout"' in outcome.detail
+        assert b"hook" not in outcome.detail
+        door.set()
+
+
+def test_a_timeout_that_strikes_in_a_hook_is_told_as_one() -> None:
+    class Slow(Task[Any, Any]):
+        def do_retry(self, message: Message, exception: BaseException) -> bool:
+            while True:
+                time.sleep(0)
+
+    def work(_: int) -> None:
+        raise LookupError("mine")
+
+    with executor(1) as hand:
+        hand.executor._tasks = {"work": Slow(work, Broker("memory://"), "work")}
+        hand.executor.start([job(0, timeout=1)])
+        wait_until(lambda: hand.enforced(1), "the job to end")
+        (outcome,) = hand.outcomes
+        assert outcome.name == names.FAILED
+        assert b'"exception":{"name":"LookupError"' in outcome.detail
+        assert b'"hook":{"name":"journeyman.workers.errors.TaskTimeoutError"' in outcome.detail
+
+
+def test_a_crew_that_is_closed_starts_nothing_more() -> None:
+    door, ran = threading.Event(), []
+
+    def work(number: int) -> None:
+        ran.append(number)
+        door.wait(20)
+
+    with executor(1, work=work) as hand:
+        hand.executor.start(job(number) for number in range(3))
+        wait_until(lambda: ran == [0], "the first one to run")
+        hand.executor.close()
+        door.set()
+    assert ran == [0]
+
+
+def test_who_stands_aside_goes_on_when_the_lone_job_is_written() -> None:
+    written: list[Outcome] = []
+    hand = Hand()
+    hand.executor = ThreadExecutor(1, named(work=lambda number: number), hand.wake, written.append)
+    for number in range(200):
+        lone = job(number)
+        lone.over = SimpleQueue()
+        hand.executor.start([lone])
+        lone.over.get(timeout=20)  # as `stand_aside` waits, but for as long as it takes
+        assert [outcome.job for outcome in written] == [lone]
+        assert hand.executor.collect() == written
+        written.clear()
+    hand.executor.close()
+
+
+def test_nobody_stands_aside_for_the_whole_of_a_long_job() -> None:
+    door = threading.Event()
+    with executor(1, work=lambda _: door.wait(20)) as hand:
+        lone = job(1)
+        lone.over = SimpleQueue()
+        hand.executor.start([lone])
+        hand.executor.stand_aside(lone)
+        assert hand.executor.running == 1
+        assert hand.executor.outcomes == 0
+        door.set()
+        wait_until(lambda: hand.has(1), "the job to end")
+        assert lone.over.get(timeout=20) is None

@@ -1,0 +1,10 @@
+"""Those who run tasks: threads, coroutines, processes. Each is handed jobs and gives back outcomes."""
+
+from .base import Executor
+from .children.processes import ProcessExecutor
+from .children.sizing import Bounds
+from .children.thread_groups import ThreadGroupExecutor
+from .coroutines import CoroutineExecutor
+from .threads import ThreadExecutor
+
+__all__ = ["Executor", "ThreadExecutor", "CoroutineExecutor", "ProcessExecutor", "ThreadGroupExecutor", "Bounds"]

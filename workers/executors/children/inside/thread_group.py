@@ -1,0 +1,117 @@
+"""A group of threads, as its child process runs it: a crew of threads whose foreman is at the other end of a socket."""
+
+import math
+import socket
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from .....tasks.state.state import RunState, TaskKind, TaskState
+from .....tasks.state.transitions import State
+from ...pipeline import Job, Outcome, SessionLease, Tasks
+from ...threads import ThreadExecutor
+from ..permits import Permitted
+from ..protocol import Assignment, Orders, Report, Reports, peak_bytes, report
+from .reports import Reporter
+
+# Whether a job may start is for the foreman to know, who hands it over when it may.
+_LEASE: Final = SessionLease("", 0)
+_LEASE.start_until = math.inf
+
+
+class Group:
+    """`sock` leads to the foreman; `take` is called by whoever reads it, all else happens in the main thread."""
+
+    def __init__(
+        self, sock: socket.socket, permits: int, tasks: Tasks, places: int, *, abandon: bool, enforce_ms: int
+    ) -> None:
+        self._sock = sock
+        self._orders: SimpleQueue[Orders | None] = SimpleQueue()
+        self._reporter = Reporter(sock, self._collect)
+        self._executor = _Threads(
+            self._reporter, permits, places, tasks, lambda: self._orders.put(None), abandon=abandon
+        )
+        self._enforce_seconds = enforce_ms / 1_000
+
+    def take(self, orders: Orders) -> None:
+        """Orders of the foreman."""
+        self._orders.put(orders)
+
+    def work(self) -> None:
+        """Carry out orders and report for ever; the reading thread ends the process."""
+        report(self._sock, Reports([], peak_bytes(), ready=True))
+        enforced_at = 0.0
+        while True:
+            self._await()
+            now = time.monotonic()
+            if now - enforced_at >= self._enforce_seconds:
+                enforced_at = now
+                self._executor.enforce(now)
+            self._reporter.flush()
+
+    def _collect(self) -> list[Report]:
+        return [_report(outcome) for outcome in self._executor.collect()]
+
+    def _await(self) -> None:
+        """Wait for orders, an outcome, or the time to look at timeouts."""
+        executor = self._executor
+        busy = executor.running or executor.waiting
+        try:
+            orders = self._orders.get(timeout=self._enforce_seconds if busy else None)
+            while True:
+                if orders is not None:
+                    executor.start(_job(assignment) for assignment in orders.assignments)
+                    executor.stop(orders.revoked)
+                orders = self._orders.get_nowait()
+        except Empty:
+            executor.nudge()
+
+
+class _Threads(ThreadExecutor):
+    """Begins what it has permits for, and keeps with each outcome how long it took: the foreman learns from that."""
+
+    def __init__(
+        self, reporter: Reporter, permits: int, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool
+    ) -> None:
+        super().__init__(size, tasks, wake, abandon=abandon)
+        self._reporter = reporter
+        self._waiting = _Announced(reporter, permits)
+
+    def stop(self, numbers: Sequence[int]) -> None:
+        """Have the jobs of these numbers end as revoked ones do, at the next look."""
+        for running in list(self._running.values()) if numbers else ():
+            if running.job.claim in numbers:
+                running.job.state.touched().state = State.REVOKED
+
+    def _finished(self, outcome: Outcome, seconds: float) -> None:
+        outcome.written = seconds
+        self._reporter.worn = self.abandoned > 0
+        super()._finished(outcome, seconds)
+        self._reporter.end(outcome.job.claim, outcome.job.state.name, seconds)
+
+
+class _Announced(Permitted[Job]):
+    """Jobs that a thread announces when it takes them, while no timeout can strike it yet."""
+
+    def __init__(self, reporter: Reporter, permits: int) -> None:
+        super().__init__(permits, lambda job: job.claim)
+        self._reporter = reporter
+
+    def popleft(self) -> Job:
+        """See `Permitted`."""
+        job = super().popleft()
+        self._reporter.begin(job.claim, job.state.name)
+        return job
+
+
+def _job(assignment: Assignment) -> Job:
+    """An assignment as a crew knows jobs: its number takes the place of the claim."""
+    number = assignment.number
+    state = TaskState(str(number), TaskKind(assignment.name, "", 0, None, 0), 0, 0.0)
+    state.run = RunState(State.CLAIMED, 0, 0.0, assignment.prior_attempts + 1, number)
+    return Job(state, _LEASE, assignment.number, assignment.row, assignment.prior_attempts)
+
+
+def _report(outcome: Outcome) -> Report:
+    return Report(outcome.job.claim, outcome.name, outcome.detail, outcome.due, outcome.written)

@@ -1,0 +1,346 @@
+"""What crews of child processes have in common: handing out jobs, taking reports, growing, shrinking, burying.
+
+Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A child that dies
+by itself has failed the tasks that it ran; those that it had not begun go to others, and so do those that wait behind a
+task that lasts. Children end with their foreman, even if that is killed; wherever one ends otherwise, what its tasks
+have started ends with it.
+"""
+
+import asyncio
+import logging
+import math
+import signal
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ....tasks.errors import ProcessDiedError
+from ....tasks.state import names
+from ...limits import (
+    CHILD_CHUNK_TASKS_MAX,
+    CHILD_END_SECONDS_MAX,
+    CHILD_GROWTH_BYTES_MAX,
+    CHILD_IDLE_SECONDS_MAX,
+    CHILD_READY_SECONDS_MAX,
+    CHILD_STALL_SECONDS_MAX,
+    CHILD_TASKS_MAX,
+)
+from ..base import Executor, Run
+from ..pipeline import Job, Outcome, Tasks, unstarted
+from .process import ChildProcess, Journals, ending, homes_of
+from .protocol import Reports
+from .sizing import Bounds, Member, growth, spare
+
+logger = logging.getLogger("journeyman.worker")
+
+_SHORT_SECONDS: Final = 0.001
+_RESPAWN_SECONDS_MIN: Final = 0.1
+_RESPAWN_SECONDS_MAX: Final = 10.0
+# How long to wait between two looks whether a child has ended: it may be about to, or be held up by the system.
+_LOOK_SECONDS_MIN: Final = 0.001
+_LOOK_SECONDS_MAX: Final = 0.1
+_WENT_ON: Final = "closed its stream to the worker and went on, as after os.exec*, and was killed"
+_UNREPORTED: Final = b',"reason":"its process died in another task, before it could report the outcome of this one"'
+_KILLED_ALONG: Final = b',"reason":"its process was killed because of another task that could not be stopped"'
+
+
+class ChildPool(Executor):
+    """From `bounds.floor` up to `bounds.ceiling` children; made and used within the loop.
+
+    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journals` says
+    where what they submit goes.
+    """
+
+    def __init__(
+        self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str], journals: Journals
+    ) -> None:
+        super().__init__(bounds.places * bounds.ceiling, tasks, wake)
+        self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
+        self._arguments = arguments
+        self._homes = homes_of(tasks)
+        self._journals = journals
+        self._children: list[ChildProcess] = []
+        self._number = 0
+        self._numbers: dict[int, Run] = {}
+        self._respawn_seconds = 0.0
+        self._respawn_at = 0.0
+        self._respawning: asyncio.TimerHandle | None = None
+        self._start_failure = ""
+        self._shrinking: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._grow()
+
+    @property
+    def running(self) -> int:
+        """How many jobs the children hold."""
+        return sum(len(child.runs) for child in self._children)
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Executor.long_running`."""
+        return sum(run.started < begun_before for child in self._children for run in child.running())
+
+    @property
+    def start_failure(self) -> str:
+        """See `Executor.start_failure`: children have not become ready, and none is there yet."""
+        return self._start_failure if self._respawn_seconds and not self.ready else ""
+
+    @property
+    def ready(self) -> bool:
+        """See `Executor.ready`."""
+        return any(child.ready for child in self._children)
+
+    # -- handing out -------------------------------------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """Hand waiting jobs to the children that have room, and add children where all are full."""
+        if self.draining:
+            return
+        short = self.job_seconds < _SHORT_SECONDS
+        places = self._bounds.places
+        # Of short jobs a child gets some ahead, so that it need not wait for the next; of others as many as it can run.
+        most = places - 1 + CHILD_CHUNK_TASKS_MAX if short else places
+        refill = max(most // 2, places - 1)
+        for child in self._children:
+            held = len(child.runs)
+            if self._waiting and child.ready and not child.retiring and held <= refill:
+                # Behind a long job nothing is to wait, however short the others were.
+                ahead = short and not child.is_at_long_work(CHILD_STALL_SECONDS_MAX)
+                self._assign(child, CHILD_CHUNK_TASKS_MAX if ahead else places - held)
+        self._grow()
+
+    def _assign(self, child: ChildProcess, limit: int) -> None:
+        runs: list[Run] = []
+        while self._waiting and len(runs) < limit:
+            job = self._waiting.popleft()
+            if not job.may_start:
+                self._finished(unstarted(job), self.job_seconds)
+                continue
+            self._number += 1
+            run = self._numbers[self._number] = Run(job, self._number)
+            runs.append(run)
+        if runs:
+            child.hand(runs)
+
+    def take_back(self) -> list[Job]:
+        """Take back all jobs that were not started, out of the hands of the children, too."""
+        for child in self._children:
+            self._return(child.withdraw())
+        return super().take_back()
+
+    def _return(self, runs: Sequence[Run]) -> None:
+        """These were not begun, and are to be begun before the others that wait."""
+        for run in reversed(runs):
+            del self._numbers[run.number]
+            self._waiting.appendleft(run.job)
+
+    # -- growing and shrinking ---------------------------------------------------------------------------------------
+
+    def _members(self) -> list[Member]:
+        now = time.monotonic()
+        return [
+            Member(len(child.runs), child.ready, 0.0 if child.runs else now - child.idle_since, child.retiring)
+            for child in self._children
+        ]
+
+    def _grow(self) -> None:
+        count, (_, floor, ceiling) = len(self._children), self._bounds
+        if self._closed or count >= ceiling:
+            return
+        ails = bool(self.start_failure)
+        if count >= floor and not self._waiting and not ails:
+            return  # as mostly
+        # Who ails is handed nothing, and one child is enough to see whether it still does.
+        wanted = growth(len(self._waiting), self._members(), self._bounds) if not ails else int(count == 0)
+        if not wanted:
+            return
+        pause = self._respawn_at - time.monotonic()
+        if pause > 0:
+            if self._respawning is None:
+                self._respawning = asyncio.get_running_loop().call_later(pause, self._respawn)
+            return
+        for _ in range(wanted):
+            self._spawn()
+
+    def _respawn(self) -> None:
+        self._respawning = None
+        self._grow()
+
+    def _spawn(self) -> None:
+        child = ChildProcess(self._arguments, self._bounds.places, self._homes, self._journals)
+        self._children.append(child)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(child.sock, self._read, child)
+        child.readiness = loop.call_later(CHILD_READY_SECONDS_MAX, self._look_if_ready, child)
+
+    def _shrink_later(self) -> None:
+        """Look again when the children that are idle now have been so for long enough."""
+        if self._shrinking is None and len(self._children) > self._bounds.floor and not self._closed:
+            self._shrinking = asyncio.get_running_loop().call_later(CHILD_IDLE_SECONDS_MAX, self._shrink)
+
+    def _shrink(self) -> None:
+        self._shrinking = None
+        for child in [self._children[index] for index in spare(self._members(), self._bounds, CHILD_IDLE_SECONDS_MAX)]:
+            self._dismiss(child)
+        if any(not child.runs for child in self._children):
+            self._shrink_later()
+
+    # -- what children say -------------------------------------------------------------------------------------------
+
+    def _read(self, child: ChildProcess) -> None:
+        try:
+            messages = child.frames.receive(child.sock)
+        except BlockingIOError:
+            return
+        except OSError:
+            messages = None
+        if messages is None:
+            self._silent(child)
+            return
+        for message in messages:
+            self._take(child, message)
+        if not child.runs:
+            child.idle_since = time.monotonic()
+            if child.retiring:
+                self._dismiss(child)
+            self._shrink_later()
+        self.nudge()
+        if not self._waiting and not self.running:
+            self._ran_dry()
+
+    def _take(self, child: ChildProcess, message: Reports) -> None:
+        if message.ready:
+            child.ready, child.first_peak_bytes = True, message.peak_bytes
+            if self._respawn_seconds:
+                self._respawn_seconds = 0.0
+                self._wake()  # tasks may be claimed again
+        for report in message.reports:
+            run = self._numbers.pop(report.number)
+            child.runs.remove(run)
+            self._finished(Outcome(run.job, report.name, report.detail, report.due), report.seconds)
+        if message.reports:
+            child.stalled = False
+            child.note_begun()
+        grown = message.peak_bytes - child.first_peak_bytes
+        worn = message.worn or child.taken >= CHILD_TASKS_MAX or grown > CHILD_GROWTH_BYTES_MAX
+        child.retiring = child.retiring or worn
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _over(self, run: Run, monotonic: float) -> bool:
+        """Whether nothing but the end of its process will stop this job, and it is time for that."""
+
+    def enforce(self, monotonic: float) -> None:
+        """Kill the children whose job is over its time and will not end otherwise; let none hold others up."""
+        for child in list(self._children):
+            if child.is_gone:
+                self._bury(child)
+                continue
+            child.note_begun()
+            over = [run for run in child.running() if self._over(run, monotonic)] if child.ready else []
+            child.tell_revoked()
+            for run in over:
+                run.timed_out = True
+            if over:
+                child.kill()
+            elif relieved := child.relieve(CHILD_STALL_SECONDS_MAX):
+                self._return(relieved)
+                self.nudge()
+
+    def _look_if_ready(self, child: ChildProcess) -> None:
+        """End a child that hangs as it imports the tasks; this is told at once, since a kill may take its time, too."""
+        if child.ready:
+            return
+        child.late = True
+        child.kill()
+        self._let_end(child, math.inf)
+        reason = f"did not become ready within {CHILD_READY_SECONDS_MAX:g} s"
+        self._not_started(reason, "look for what the tasks' modules wait for when they are imported")
+
+    def _silent(self, child: ChildProcess) -> None:
+        """The end of a child's stream: mostly it is about to end, but where a task became another program it is not."""
+        self._return(child.withdraw())
+        self._let_end(child, time.monotonic() + CHILD_END_SECONDS_MAX)
+        self.nudge()
+
+    def _let_end(self, child: ChildProcess, kill_at: float) -> None:
+        """Hear no more of a child and hand it nothing more; bury it when it has ended, kill it if it takes too long."""
+        asyncio.get_running_loop().remove_reader(child.sock)
+        child.retiring = True
+        self._bury_later(child, kill_at, _LOOK_SECONDS_MIN)
+
+    def _bury_later(self, child: ChildProcess, kill_at: float, pause: float) -> None:
+        """Look again and again: to wait for the end of a process would stop the loop, for who knows how long."""
+        if child not in self._children:
+            return
+        if child.has_ended:
+            self._bury(child)
+            return
+        if time.monotonic() >= kill_at:
+            child.kill(_WENT_ON)
+        longer = min(2 * pause, _LOOK_SECONDS_MAX)
+        asyncio.get_running_loop().call_later(pause, self._bury_later, child, kill_at, longer)
+
+    def _bury(self, child: ChildProcess) -> None:
+        """A child has died: the jobs it ran have failed, those that it had not begun go to other children."""
+        self._return(child.withdraw())
+        runs, running = list(child.runs), child.running()
+        self._forget(child)
+        code = child.collect()
+        since = child.killed_since if code == -signal.SIGKILL else ""
+        if not child.ready and not child.late:
+            self._not_started(since or f"ended with {ending(code)}", "see its own message above")
+        killed = any(run.timed_out for run in running)
+        for run in runs:
+            del self._numbers[run.number]
+            if run not in running:
+                self._finished(Outcome(run.job, names.INTERRUPTED, _UNREPORTED), run.seconds)
+            elif killed and not run.timed_out:  # whoever was killed for the sake of another loses no attempt
+                self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
+            else:
+                died = ProcessDiedError(f"the process {since or f'died with {ending(code)}'}")
+                self._ended(run, run.ending_error() if run.timed_out else died, run.seconds, run.seconds)
+        self.nudge()
+
+    def _not_started(self, reason: str, advice: str) -> None:
+        """A child has not become ready, and will not; of several of which that is learned together, one is told of."""
+        if time.monotonic() < self._respawn_at:
+            return
+        self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
+        self._respawn_at = time.monotonic() + self._respawn_seconds
+        self._start_failure = f"its child processes do not start: the last one {reason}"
+        logger.error(
+            "a child process did not start: it %s; %s. Trying again in %g s",
+            reason,
+            advice,
+            self._respawn_seconds,
+        )
+        self._wake()  # what waits is to be given back
+
+    def _dismiss(self, child: ChildProcess) -> None:
+        """Let a child go, whatever it does: an idle one may be stopped, or held by a thread that cannot be."""
+        child.kill()
+        self._let_end(child, math.inf)
+
+    def _forget(self, child: ChildProcess) -> None:
+        self._children.remove(child)
+        child.runs.clear()
+        if child.readiness is not None:
+            child.readiness.cancel()  # it would keep the child, and the rows of its jobs, for as long
+        asyncio.get_running_loop().remove_reader(child.sock)
+        child.let_go()
+
+    def close(self) -> None:
+        """End all children, in the middle of a job if need be."""
+        self._closed = True
+        self._waiting.clear()
+        for timer in (self._shrinking, self._respawning):
+            if timer is not None:
+                timer.cancel()
+        for child in self._children:
+            child.kill()
+        until = time.monotonic() + CHILD_END_SECONDS_MAX
+        for child in list(self._children):
+            self._forget(child)
+            child.await_end(until)

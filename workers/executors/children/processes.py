@@ -1,0 +1,24 @@
+"""A crew of processes, one job at a time in each.
+
+A timeout kills the child, so it stops anything, C code included; another child takes its place.
+"""
+
+from collections.abc import Callable
+
+from ..base import Run
+from ..pipeline import Tasks
+from .pool import ChildPool
+from .process import NO_JOURNALS, Journals
+from .sizing import Bounds
+
+
+class ProcessExecutor(ChildPool):
+    """From `floor` up to `size` child processes; see `ChildPool`."""
+
+    def __init__(
+        self, size: int, tasks: Tasks, wake: Callable[[], None], *, floor: int = 1, journals: Journals = NO_JOURNALS
+    ) -> None:
+        super().__init__(Bounds(1, floor, size), tasks, wake, ["0"], journals)
+
+    def _over(self, run: Run, monotonic: float) -> bool:
+        return run.is_over(monotonic) and not run.timed_out

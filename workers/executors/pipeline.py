@@ -1,0 +1,357 @@
+"""Running one task: a flat pipeline over one value, with a closed set of outcomes."""
+
+import asyncio
+import contextvars
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Final, NoReturn, cast
+
+import msgspec
+import orjson
+
+from ...journal.errors import HistoryTruncated
+from ...journal.event import refuse_deep, refuse_infinite
+from ...journal.limits import CONTEXT_DEPTH_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TIMESTAMP_SECONDS_MAX
+from ...journal.row_decoder import RowDecoder, Whole
+from ...tasks.errors import NoTasksFoundError, Overdue
+from ...tasks.json_values import check_plain
+from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
+from ...tasks.message import Message, decode_message
+from ...tasks.state import names
+from ...tasks.state.state import TaskState
+from ...tasks.task import Task
+from ..logs import CURRENT
+
+RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
+TRACEBACK_CHARS_MAX: Final = 8 * KIB
+TEXT_CHARS_MAX: Final = 2 * KIB
+
+
+class SessionLease:
+    """One session of this worker.
+
+    `acknowledged_at` is the monotonic time at which its last acknowledged append was begun, `start_until` the one after
+    which nothing new is started. `spent` once it was opened: an id is good for one session.
+    """
+
+    __slots__ = ("acknowledged_at", "encoded", "partition", "spent", "start_until", "worker")
+
+    def __init__(self, worker: str, partition: int) -> None:
+        self.worker = worker
+        self.encoded = worker.encode()
+        self.partition = partition
+        self.acknowledged_at = time.monotonic()
+        self.start_until = 0.0
+        self.spent = False
+
+    def renew(self, begun: float, seconds: float) -> None:
+        """Take note of an acknowledged append that was begun at `begun`; work may start for `seconds` from then."""
+        self.acknowledged_at = begun
+        self.start_until = begun + seconds
+
+
+class Job(msgspec.Struct, eq=False, gc=False):
+    """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log.
+
+    `over` is that of a lone job, when nothing else is in hand: its outcome is written at once, by who has run it, and
+    told there.
+    """
+
+    state: TaskState
+    lease: SessionLease
+    claim: int
+    row: bytes
+    prior_attempts: int
+    over: SimpleQueue[None] | None = None
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the claim is still ours, and the lease certain to be."""
+        return self.state.run.claim == self.claim and time.monotonic() < self.lease.start_until
+
+
+class Ending(msgspec.Struct, frozen=True, gc=False):
+    """How a run ended: the event's name, what is particular to it of the encoded context, and when to run again."""
+
+    name: str
+    detail: bytes = b""
+    due: float = 0.0
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What became of a job."""
+
+    job: Any
+    name: str
+    detail: bytes = b""
+    due: float = 0.0
+    written: Any = None
+
+    def context(self) -> bytes:
+        """The event's context: whose outcome it is, by which token, and the particulars."""
+        job = self.job
+        return b'{"task":%b,"worker":"%b","claim":%d%b}' % (
+            orjson.dumps(job.state.id),
+            job.lease.encoded,
+            job.claim,
+            self.detail,
+        )
+
+
+Tasks = Mapping[str, Task[Any, Any]]
+
+# How often this process, or one that it comes from, was forked off: two questions a task for its number cost more.
+_forks: Final = [0]
+
+
+def _note_fork() -> None:
+    _forks[0] += 1
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def run(job: Job, tasks: Tasks) -> Outcome:
+    """Run a job to its outcome; nothing a task does escapes from here."""
+    if not job.may_start:
+        return unstarted(job)
+    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks))
+
+
+async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
+    """Run the job of a coroutine function to its outcome; only a cancellation from outside escapes."""
+    if not job.may_start:
+        return unstarted(job)
+    started = time.perf_counter()
+    task = tasks[job.state.kind.name]
+    message: Message | None = None
+    forks = _forks[0]
+    try:
+        message = _message(job.row, job.prior_attempts)
+        current = CURRENT.set(message)
+        try:
+            result = await task.op(message)
+        finally:
+            CURRENT.reset(current)
+        if _forks[0] != forks:
+            end_fork(None)
+        return _outcome(job, _succeeded(result, started))
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        if _forks[0] != forks:
+            end_fork(error)
+        return _outcome(job, _failed(task, message, error, _milliseconds_since(started)))
+
+
+def _outcome(job: Job, ending: Ending) -> Outcome:
+    return Outcome(job, ending.name, ending.detail, ending.due)
+
+
+def unstarted(job: Job) -> Outcome:
+    """The outcome of a job that came too late to be started."""
+    return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
+
+
+def execute(
+    name: str, row: bytes, prior_attempts: int, tasks: Tasks, context: contextvars.Context | None = None
+) -> Ending:
+    """Run the task `name` for the submission in `row` to its ending, in `context`: None for an empty one.
+
+    What a task sets there, the precision of `decimal` for one, the next task does not see. A process that the task has
+    forked ends where the task's function ends in it.
+    """
+    started = time.perf_counter()
+    task = tasks.get(name)
+    if task is None:
+        return _unknown(name)
+    message: Message | None = None
+    forks = _forks[0]
+    try:
+        message = _message(row, prior_attempts)
+        result = (context or contextvars.Context()).run(_run_as_current, task.op, message)
+        if _forks[0] != forks:
+            end_fork(None)
+        return _succeeded(result, started)
+    except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
+        if _forks[0] != forks:
+            end_fork(error)
+        return _failed(task, message, error, _milliseconds_since(started))
+
+
+def _run_as_current(operation: Callable[[Message], Any], message: Message) -> Any:
+    CURRENT.set(message)
+    return operation(message)
+
+
+def copied(context: contextvars.Context) -> contextvars.Context:
+    """A copy for one run, with a `decimal` context of its own: a plain copy holds the same, mutable one."""
+    copy = context.copy()
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        copy.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
+    return copy
+
+
+def end_fork(error: BaseException | None) -> NoReturn:
+    """End a process that a task has forked, as a program ends: it must not report what its parent will report.
+
+    Its exit status is that of `SystemExit`, 1 after any other error, else 0.
+    """
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status)
+
+
+def _unknown(name: str) -> Ending:
+    error = NoTasksFoundError(
+        f"the process that was to run it has no task {name!r}, though its worker has. Mend its module, and requeue it"
+    )
+    return Ending(names.FAILED, b',"exception":%b' % orjson.dumps(_details(error)))
+
+
+def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Outcome:
+    """The outcome of a job that was ended from outside, by its deadline or with the process that ran it."""
+    message: Message | None = None
+    with suppress(msgspec.MsgspecError, ValueError):  # a submission that cannot be read is not tried again
+        message = _message(job.row, job.prior_attempts)
+    return _outcome(job, _failed(tasks[job.state.name], message, error, seconds * 1_000))
+
+
+def unanswered(job: Job, error: BaseException, seconds: float) -> Outcome:
+    """The outcome of a job that was ended from outside, and whose task does not say whether to try it again."""
+    late = TimeoutError("do_retry and retry_at have not answered in time, so it is not tried again")
+    details = orjson.dumps(_details(error)), orjson.dumps(_details(late))
+    return Outcome(job, names.FAILED, b',"ran_ms":%.3f,"exception":%b,"hook":%b' % (seconds * 1_000, *details))
+
+
+def gone(job: Job) -> Outcome:
+    """The outcome of a job that was requeued when its submission was no longer in the log."""
+    detail = {
+        "name": HistoryTruncated.__name__,
+        "text": "the task was requeued, but its submission has been removed by retention: submit it anew",
+        "traceback": "",
+    }
+    return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(detail))
+
+
+def timeout_of(row: bytes) -> float:
+    """How long the submission in `row` may run, in seconds; one that cannot be read fails before that matters."""
+    try:
+        return _timeout_decoder.decode(row).context.timeout / 1_000
+    except msgspec.MsgspecError:
+        return TASK_TIMEOUT_MS_DEFAULT / 1_000
+
+
+def _message(row: bytes, prior_attempts: int) -> Message:
+    message = decode_message(row)
+    message.retries = prior_attempts
+    return message
+
+
+def _succeeded(result: Any, started: float) -> Ending:
+    encoded = _encode_result(result)
+    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % ((time.perf_counter() - started) * 1_000, encoded))
+
+
+# Of these `check_plain` has nothing to ask that the encoder does not refuse: a whole number of more than 64 bits.
+_PLAIN: Final = frozenset({type(None), bool, int, float, str})
+_SHALLOW_BYTES: Final = 2 * (CONTEXT_DEPTH_MAX - 1)
+
+
+class UnserialisableResult(TypeError):
+    """The task has run, but what it returned cannot be stored."""
+
+
+def _encode_result(result: Any) -> bytes:
+    try:
+        if type(result) not in _PLAIN:
+            check_plain(result, "the result")
+        encoded = orjson.dumps(result)
+        if len(encoded) > _SHALLOW_BYTES:
+            refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)  # the outcome's context lies around it
+        if result is not None and encoded.find(b"null") >= 0:
+            refuse_infinite(result, encoded)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnserialisableResult(
+            f"the result cannot be written as JSON: {error}. Return plain data (text, numbers, lists, objects)."
+        ) from error
+    if len(encoded) > RESULT_BYTES_MAX:
+        raise UnserialisableResult(
+            f"the result takes {len(encoded):,} bytes, the limit is {RESULT_BYTES_MAX:,}. "
+            "Store it elsewhere and return a reference."
+        )
+    return encoded
+
+
+def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
+    if issubclass(type(error), Overdue):  # by its type: an instance may lie about its class, or fail at the question
+        error = cast("Overdue", error).told()
+    detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
+    try:
+        if message is not None and task.do_retry(message, error):
+            due = _due(task, message)
+            return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due)
+    except BaseException as broken:  # a hook that fails must not lose the outcome
+        detail += b',"hook":%b' % orjson.dumps(_details(broken))
+    return Ending(names.FAILED, detail)
+
+
+def _due(task: Task[Any, Any], message: Message) -> float:
+    """When it may run again, to the microsecond: what the fold is told here is what others read in the log."""
+    due = round(float(task.retry_at(message)), 6)
+    if not -TIMESTAMP_SECONDS_MAX <= due <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
+        raise ValueError(
+            f"retry_at gives a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {due!r}"
+        )
+    return due
+
+
+class _Timeout(msgspec.Struct, gc=False):
+    timeout: Whole = TASK_TIMEOUT_MS_DEFAULT
+
+
+class _TimeoutEvent(msgspec.Struct, gc=False):
+    context: _Timeout
+
+
+_timeout_decoder: Final = RowDecoder(_TimeoutEvent)
+
+
+def _details(error: BaseException) -> dict[str, str]:
+    """Name, text and traceback of an exception, within limits."""
+    if issubclass(type(error), Overdue):  # struck in a hook, which is slow as well
+        error = cast("Overdue", error).told()
+    return {
+        "name": _shown(lambda: _class_name(type(error)))[:TEXT_CHARS_MAX],
+        "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],
+        "traceback": _shown(lambda: "".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:],
+    }
+
+
+def _class_name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _shown(text: Callable[[], str]) -> str:
+    """The text, with what UTF-8 cannot hold replaced; an exception's own code may fail in any way it likes."""
+    try:
+        return str.encode(text(), "utf-8", "replace").decode()
+    except BaseException:
+        return "(cannot be shown)"
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1_000

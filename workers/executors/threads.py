@@ -1,0 +1,167 @@
+"""A crew of threads.
+
+What a timeout can do: it raises `Overdue` in the thread, at its next step of Python code. That is no `Exception`, as
+`asyncio.CancelledError` is none: a task's `finally` and `with` see it, its `except Exception` or `except TimeoutError`
+does not, nor does one in a library it calls. So a task that is tolerant of errors is ended all the same, and what it
+calls does not take its end for a timeout of its own. `do_retry` and the outcome have it as `TaskTimeoutError`.
+
+It cannot stop a call that stays in C (a long computation of a library, a blocking system call without Python in
+between), nor a task that catches `BaseException` and goes on. Such a thread is given up after `ABANDON_SECONDS`: the
+task's outcome is written, another thread takes the place, and what the old one returns, some day, is thrown away.
+"""
+
+import ctypes
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from ...tasks.errors import Overdue
+from ..limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS
+from .base import Executor, Run, count_begun
+from .pipeline import Job, Outcome, Tasks, failure, run
+
+# Jobs shorter than this, in seconds, are taken by few threads: waking a thread costs more than running them.
+_SHORT_SECONDS: Final = 0.000_5
+_SHORT_JOBS_PER_THREAD: Final = 64
+
+
+class ThreadExecutor(Executor):
+    """Up to `size` threads, started as needed.
+
+    `write(outcome)`, if given, is called in the thread that has run a lone job, before the outcome is handed over: it
+    saves whoever waits for the result a change of threads.
+
+    `abandon`: whether a thread that does not react to its timeout is given up; otherwise its task is over when it ends.
+    `abandoned` counts them.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        tasks: Tasks,
+        wake: Callable[[], None],
+        write: Callable[[Outcome], None] | None = None,
+        *,
+        abandon: bool = True,
+    ) -> None:
+        super().__init__(size, tasks, wake)
+        self.abandoned = 0
+        self._abandons = abandon
+        self._write = write
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        self._threads: dict[int, threading.Thread] = {}
+        self._running: dict[int, Run] = {}
+        self._guard = threading.Lock()
+        self._count = 0
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return len(self._running)
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Executor.long_running`: a thread that takes its next job moves to the end."""
+        return count_begun(list(self._running.values()), begun_before)
+
+    def stand_aside(self, lone: Job) -> None:
+        """See `Executor.stand_aside`: until the job is over and written, or `STAND_ASIDE_SECONDS` have passed.
+
+        What this thread did meanwhile would keep the job's thread from the interpreter, and is not urgent.
+        """
+        if lone.over is not None:
+            with suppress(Empty):
+                lone.over.get(timeout=STAND_ASIDE_SECONDS)
+
+    def nudge(self) -> None:
+        """Wake as many threads as the waiting jobs are worth."""
+        waiting = len(self._waiting)
+        if not waiting:
+            return
+        if self.job_seconds < _SHORT_SECONDS and not self._running:
+            waiting = -(-waiting // _SHORT_JOBS_PER_THREAD)
+        running = len(self._running)
+        wanted = min(waiting, self.size - running)
+        # A thread that has taken its token and not yet its job shows as idle, so threads and tokens are counted apart.
+        while len(self._threads) < running + wanted:
+            self._add_thread()
+        for _ in range(wanted - self._tokens.qsize()):
+            self._tokens.put(True)
+
+    def enforce(self, monotonic: float) -> None:
+        """Interrupt the threads whose job is over its time, and give up those that do not react."""
+        for ident, running in list(self._running.items()):
+            if not running.is_over(monotonic):
+                continue
+            with self._guard:
+                if self._running.get(ident) is not running:
+                    continue
+                if not running.timed_out:
+                    running.timed_out = True
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Overdue))
+                elif self._abandons and monotonic >= running.deadline + ABANDON_SECONDS:
+                    self._abandon(ident, running, monotonic)
+
+    def _abandon(self, ident: int, running: Run, monotonic: float) -> None:
+        del self._running[ident]
+        del self._threads[ident]
+        self.abandoned += 1
+        error = running.ending_error(", and its thread cannot be stopped")
+        self._ended(running, error, monotonic - running.started, 0.0)
+        self.nudge()
+
+    def close(self) -> None:
+        """Let the threads end when they have run what they run now; waiting jobs are not started."""
+        self._write = None  # whoever would take note of it has gone
+        self._waiting.clear()
+        for _ in self._threads:
+            self._tokens.put(False)
+
+    def _add_thread(self) -> None:
+        # Daemons: a task that never returns must not keep a worker from leaving; its claim is given back.
+        self._count += 1
+        thread = threading.Thread(target=self._work, name=f"journeyman-crew-{self._count}", daemon=True)
+        thread.start()
+        assert thread.ident is not None
+        self._threads[thread.ident] = thread
+
+    def _work(self) -> None:
+        ident = threading.get_ident()
+        while self._tokens.get():
+            while True:
+                try:
+                    job = self._waiting.popleft()
+                except IndexError:
+                    break
+                running = self._running[ident] = Run(job)
+                if not self._run(ident, running):
+                    return  # given up meanwhile, and replaced
+            self._ran_dry()
+
+    def _run(self, ident: int, running: Run) -> bool:
+        """Run a job and hand its outcome over; False if nobody waits for it any more."""
+        outcome: Outcome | None = None
+        while True:  # an interrupt may strike anywhere in here, also after the job has ended
+            try:
+                if outcome is None:
+                    outcome = run(running.job, self._tasks)
+                with self._guard:
+                    if self._running.get(ident) is not running:
+                        return False
+                    if running.timed_out:
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
+                    del self._running[ident]
+                break
+            except Overdue:  # outside of what the pipeline catches
+                if outcome is None:
+                    outcome = failure(running.job, self._tasks, running.ending_error(), running.seconds)
+        seconds = running.seconds
+        write = self._write
+        over = running.job.over
+        if over is not None and write is not None:
+            write(outcome)
+        self._finished(outcome, seconds)
+        if over is not None:
+            over.put(None)
+        return True

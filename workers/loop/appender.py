@@ -1,0 +1,138 @@
+"""What a foreman writes: appended, then applied by the positions it got; it never reads its own events again."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.errors import JournalError
+from ...journal.event import Event
+from ...journal.runtime import blocking
+from ...tasks.state import names
+from ...tasks.state.transitions import State
+from ...tasks.state.view import TaskView, Verdict
+from ..executors.pipeline import Outcome
+from ..limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
+from ..scheduling.decide import Beat
+from ..scheduling.failure_detector import FailureDetector
+from ..settings import Statistics
+from .drafts import WorkerDraft, Written, outcome_entry
+from .failure_log import FailureLog
+from .reader import Reader
+from .sessions import OwnSessions
+
+logger = logging.getLogger("journeyman.worker")
+
+
+# How much the newest append counts in the average duration.
+_NEWEST_WEIGHT: Final = 0.1
+
+
+class Appender:
+    """Appends for one foreman, keeps `view` current with it, and counts in `statistics` what became of it.
+
+    `seconds` is how long an append took of late, on average.
+    """
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        reader: Reader,
+        view: TaskView,
+        detector: FailureDetector,
+        lease_seconds: float,
+        statistics: Statistics,
+    ) -> None:
+        self._journal = journal
+        self._reader = reader
+        self._view = view
+        self._detector = detector
+        self._lease_seconds = lease_seconds
+        self._statistics = statistics
+        self.failures = FailureLog()
+        self.seconds = 0.0
+
+    async def append(self, entries: Sequence[WorkerDraft], sessions: OwnSessions) -> Sequence[Event]:
+        """Append what one append can take, and apply it: the foreign records before ours first."""
+        begun = time.monotonic()
+        drafts = [entry.draft for entry in entries]
+        # An outcome must not be lost, and repeating a draft never doubles it.
+        events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
+        took = time.monotonic() - begun
+        self.seconds += (took - self.seconds) * _NEWEST_WEIGHT
+        if took > self._lease_seconds * LEASE_RENEWAL_FRACTION:
+            logger.warning("an append took %.1f s: that time does not count as silence of other workers", took)
+        await self._apply(entries, events, begun, sessions)
+        return events
+
+    def write_alone(self, outcome: Outcome) -> None:
+        """Write the outcome of a lone job in the crew's thread: whoever waits for it waits for one thread less."""
+        entry, begun, event = outcome_entry(outcome), time.monotonic(), None
+        try:
+            event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
+        except JournalError as error:
+            logger.debug("left to the foreman to write: %s", error)
+        except Exception:  # whatever it was, the thread goes on, and the outcome is handed over
+            logger.exception("an outcome could not be written where its task was run: left to the foreman")
+        outcome.written = Written(entry, event, begun)
+
+    async def still_to_write(self, written: Written, sessions: OwnSessions) -> WorkerDraft | None:
+        """What `write_alone` has left to be written; None if it has done it: then it is applied."""
+        if written.event is None:
+            return written.entry  # the same draft: should it have landed after all, it is not doubled
+        await self._apply([written.entry], [written.event], written.begun, sessions)
+        return None
+
+    # -- applying ------------------------------------------------------------------------------------------------------
+
+    async def _apply(
+        self, entries: Sequence[WorkerDraft], events: Sequence[Event], begun: float, sessions: OwnSessions
+    ) -> None:
+        self._statistics.appends += 1
+        await self._reader.stop_waiting()
+        for partition in {event.partition for event in events}:
+            await self._apply_own(partition, entries, events)
+            sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
+        self._reader.count_own(len(events))
+
+    async def _apply_own(self, partition: int, entries: Sequence[WorkerDraft], events: Sequence[Event]) -> None:
+        own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
+        first = own[0][1].offset
+        logs_successes = logger.isEnabledFor(logging.DEBUG)
+        applied, apply_fact = await self._reader.read_before(partition, first), self._view.apply_fact
+        for entry, event in own:
+            if event.offset >= applied:
+                verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
+                accepted = verdict is Verdict.ACCEPTED
+            else:  # it was read before its acknowledgement came
+                accepted = self._view.last_change(partition, entry.fact.task) == event.offset
+            if accepted and event.name == names.SUCCEEDED:  # as nearly always
+                self._statistics.succeeded += 1
+                if logs_successes:
+                    logger.debug("task %s has succeeded", entry.fact.task)
+            elif event.name in names.OUTCOMES:
+                self._count(event.name, partition, entry, accepted=accepted)
+            elif isinstance(entry.command, Beat) and entry.command.probe:
+                self._detector.probed(self._view, partition)
+        self._reader.skip(partition, own[-1][1].offset + 1)
+
+    def _count(self, name: str, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
+        counts, task_id = self._statistics, entry.fact.task
+        task = self._view.find(task_id)
+        if not accepted:
+            counts.refused += 1
+            if self._view.state_of(partition, task_id) is State.REVOKED:
+                logger.info("what came of task %s after it was revoked is not recorded", task_id)
+            else:
+                logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
+        elif name == names.RETRIED:
+            counts.retried += 1
+            if task is not None:
+                self.failures.retried(task, entry.draft.context)
+        elif name == names.FAILED:
+            counts.failed += 1
+            if task is not None:
+                self.failures.failed(task, entry.draft.context)
+        else:
+            counts.interrupted += 1

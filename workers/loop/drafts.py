@@ -1,0 +1,104 @@
+"""From what a worker has decided, and from what has become of its jobs, to the events that say so."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import orjson
+
+from ...journal.event import Draft, Event, check
+from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
+from ...tasks.state import names
+from ...tasks.state.decoding import FactContext
+from ...tasks.state.state import TaskState
+from ..executors.pipeline import Job, Outcome, SessionLease
+from ..scheduling.decide import Beat, Claim, Command, Expire
+from ..settings import Settings
+from .registration import joining
+
+# What name, key and the other fields of an event of ours take at most beside its context, in bytes.
+_ENTRY_BYTES_MAX: Final = 2 * KIB
+
+
+class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
+    """One event to append, and the same event as the fold will see it."""
+
+    draft: Draft
+    fact: FactContext
+    command: Command | None = None
+
+
+class Written(NamedTuple):
+    """An outcome that was written by whoever ran the job, from `begun` (monotonic) on; `event` is None if in vain."""
+
+    entry: WorkerDraft
+    event: Event | None
+    begun: float
+
+
+def outcome_entry(outcome: Outcome) -> WorkerDraft:
+    """The outcome of a job, with the token that says on whose behalf."""
+    job: Job = outcome.job
+    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
+    return WorkerDraft(Draft(outcome.name, outcome.context(), job.state.id, job.lease.partition), fact)
+
+
+def claim_entry(command: Claim, lease: SessionLease) -> WorkerDraft:
+    """The claim of a task."""
+    task: TaskState = command.task
+    context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task.id), lease.encoded)
+    draft = Draft(names.CLAIMED, context, task.id, task.kind.partition)
+    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
+
+
+def join_entry(
+    command: Command, lease: SessionLease, settings: Settings, tasks: Iterable[str], slots: int
+) -> WorkerDraft:
+    """The beginning of a session of a worker that knows `tasks` and runs `slots` of them at a time."""
+    fact, context = joining(lease.worker, settings.lease_ms, tasks, settings.selection, slots)
+    return _worker_entry(names.JOINED, context, lease, fact, command)
+
+
+def beat_entry(command: Beat, lease: SessionLease) -> WorkerDraft:
+    """A sign of life."""
+    return _worker_entry(names.BEAT, _own_name(lease), lease, FactContext(worker=lease.worker), command)
+
+
+def expire_entry(command: Expire, lease: SessionLease) -> WorkerDraft:
+    """The end of another worker's session."""
+    context = orjson.dumps({"worker": command.worker, "last": command.last, "by": lease.worker})
+    fact = FactContext(worker=command.worker, last=command.last, by=lease.worker)
+    return _worker_entry(names.EXPIRED, context, lease, fact, command)
+
+
+def leave_entry(lease: SessionLease) -> WorkerDraft:
+    """The end of a session, by its own worker: the claims it still holds return unharmed."""
+    return _worker_entry(names.LEFT, _own_name(lease), lease, FactContext(worker=lease.worker))
+
+
+def _own_name(lease: SessionLease) -> bytes:
+    return b'{"worker":"%b"}' % lease.worker.encode()
+
+
+def _worker_entry(
+    name: str, context: bytes, lease: SessionLease, fact: FactContext, command: Command | None = None
+) -> WorkerDraft:
+    return WorkerDraft(Draft(name, context, fact.worker, lease.partition), fact, command)
+
+
+def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
+    """The entries in as few appends as the limits of one allow: results can be large."""
+    bytes_max = sum(len(entry.draft.context) for entry in entries) + _ENTRY_BYTES_MAX * len(entries)
+    if bytes_max <= BATCH_BYTES_MAX and len(entries) <= BATCH_EVENTS_MAX:
+        yield entries
+        return
+    part: list[WorkerDraft] = []
+    size = 0
+    for entry in entries:
+        needed = check(entry.draft)
+        if part and (len(part) >= BATCH_EVENTS_MAX or size + needed > BATCH_BYTES_MAX):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += needed
+    yield part

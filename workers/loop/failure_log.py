@@ -1,0 +1,108 @@
+"""The worker's log of failed attempts: each in a line with its traceback, but no storm of them."""
+
+import logging
+import time
+from typing import Any, Final
+
+import orjson
+
+from ...tasks.state.state import TaskState
+from ..limits import FAILURE_CHARS_MAX, FAILURE_LINES_MAX, FAILURE_LINES_SECONDS
+
+logger = logging.getLogger("journeyman.worker")
+
+# What an exception's text holds must neither break the line nor steer a terminal.
+_CONTROL: Final = dict.fromkeys(
+    (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), " "
+)
+
+
+class FailureLog:
+    """Logs up to `FAILURE_LINES_MAX` failures of a kind in `FAILURE_LINES_SECONDS`, and how many it left out."""
+
+    def __init__(self) -> None:
+        self._failed = _Lines(
+            "has failed for good", "have failed for good: `journeyman status` counts the dead letters"
+        )
+        self._retried = _Lines("has failed and is tried again", "have failed and are tried again")
+
+    def failed(self, task: TaskState, context: bytes) -> None:
+        """Log a task that has failed for good; `context` is that of the event."""
+        self._failed.log(task, context)
+
+    def retried(self, task: TaskState, context: bytes) -> None:
+        """Log a task that has failed and will be tried again."""
+        self._retried.log(task, context)
+
+    def sum_up(self, now: float) -> None:
+        """Log how many failures were left out, if any were and `now` (monotonic) it is time."""
+        self._failed.sum_up(now)
+        self._retried.sum_up(now)
+
+    @property
+    def due(self) -> float | None:
+        """When (monotonic) there is something to sum up; None if there is nothing."""
+        return min((lines.due for lines in (self._failed, self._retried) if lines.due is not None), default=None)
+
+
+class _Lines:
+    """Lines of one kind: what `one` task did, and what so many `more` tasks did."""
+
+    def __init__(self, one: str, more: str) -> None:
+        self._one = one
+        self._more = more
+        self._until = 0.0
+        self._logged = 0
+        self._left_out = 0
+
+    @property
+    def due(self) -> float | None:
+        return self._until if self._left_out else None
+
+    def log(self, task: TaskState, context: bytes) -> None:
+        now = time.monotonic()
+        self.sum_up(now)
+        if now >= self._until:
+            self._until, self._logged = now + FAILURE_LINES_SECONDS, 0
+        if self._logged >= FAILURE_LINES_MAX:
+            self._left_out += 1
+            return
+        self._logged += 1
+        said = orjson.loads(context)
+        named = f"task {task.name} {task.id}".translate(_CONTROL)
+        _warn(f"{named} {self._one}, {_why(task, said)}", said.get("exception"), task)
+
+    def sum_up(self, now: float) -> None:
+        if self._left_out and now >= self._until:
+            logger.warning("%d more tasks %s", self._left_out, self._more)
+            self._left_out = 0
+
+
+def _warn(line: str, exception: dict[str, str] | None, task: TaskState) -> None:
+    """Log a line, with the traceback where a record has one: the exception itself may have been in another process."""
+    if not logger.isEnabledFor(logging.WARNING):
+        return
+    extra = {"task": task.name, "task_id": task.id}
+    record = logger.makeRecord(logger.name, logging.WARNING, __file__, 0, line, (), None, extra=extra)
+    record.exc_text = _printable(exception["traceback"]) if exception else None
+    logger.handle(record)
+
+
+def _printable(traceback: str) -> str | None:
+    """The traceback line by line; None where it names no place: then it would only repeat the error."""
+    lines = [line.translate(_CONTROL).rstrip() for line in traceback.rstrip().split("\n")]
+    return "\n".join(lines) if len(lines) > 1 else None
+
+
+def _why(task: TaskState, said: dict[str, Any]) -> str:
+    """The attempts so far and the reason, in one line."""
+    reason = _error(said.get("exception"))
+    if "hook" in said:
+        reason += f"; and its do_retry or retry_at with {_error(said['hook'])}"
+    line = " ".join(reason.translate(_CONTROL).split())
+    attempts = f"{task.attempts} attempt" if task.attempts == 1 else f"{task.attempts} attempts"
+    return f"after {attempts}: {line[:FAILURE_CHARS_MAX]}"
+
+
+def _error(exception: dict[str, str] | None) -> str:
+    return f"{exception['name']}: {exception['text']}" if exception else "no reason given"

@@ -1,0 +1,141 @@
+"""A lane: the tasks of one mechanism, ready ones and those in hand, and the crew that runs them."""
+
+import time
+from collections.abc import Iterable
+
+import orjson
+
+from ...tasks.state import names
+from ..executors import Executor
+from ..executors.pipeline import Job, Outcome
+from ..limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX, OUTCOME_LINGER_SECONDS
+from ..scheduling.ready_queue import ReadyTasks
+
+
+class Lane:
+    """What one crew has to do. Times are monotonic, in seconds.
+
+    What is claimed ahead and given back costs two events, so it is never more than what has ended since the last time:
+    a crew that is full of long tasks claims nothing, whatever it ran before.
+    """
+
+    def __init__(self, executor: Executor, ready: ReadyTasks) -> None:
+        self.executor = executor
+        self.ready = ready
+        self._held = 0
+        self._trusted = 0  # how much may be claimed ahead: what has ended since something was claimed in vain
+        self._returned: list[Outcome] = []
+        self._outcomes_since: float | None = None
+        self._progressed_at = time.monotonic()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in hand: waiting, running, or ended and not yet written."""
+        return self._held > 0
+
+    @property
+    def in_hand(self) -> int:
+        """How many claimed tasks it has whose outcome was not collected yet."""
+        return self._held
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to do that no record announces."""
+        return bool(self.executor.waiting or self.executor.outcomes)
+
+    def room(self, monotonic: float) -> int:
+        """How many tasks it should hold now."""
+        size = self.executor.size
+        if self.executor.start_failure:
+            return 0
+        hold = size if self._stuck(monotonic) else room(size, self.executor.job_seconds)
+        if hold == size:
+            return size
+        # Places that are in long work will not come to what is claimed ahead, whatever the pace of the others.
+        moving = size - min(size, self.executor.long_running(monotonic - CLAIM_AHEAD_SECONDS))
+        return size + min((hold - size) * moving // size, self._trusted)
+
+    def free(self, monotonic: float) -> int:
+        """How many tasks should be claimed now.
+
+        Refilling one by one would make every append a lone one: while there is work, a quarter of the room has to be
+        free.
+        """
+        hold = self.room(monotonic)
+        free = hold - self._held
+        return 0 if self.executor.waiting and free < max(1, hold // 4) else free
+
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Hand claimed tasks to the crew."""
+        jobs = list(jobs)
+        if not self.executor.waiting and self.executor.running < self.executor.size:  # so they are begun at once
+            self._progressed_at = time.monotonic()
+        self._held += len(jobs)
+        self.executor.start(jobs)
+
+    def end(self, outcome: Outcome) -> None:
+        """Take the outcome of a claimed task that cannot be run."""
+        self._held += 1
+        self._returned.append(outcome)
+
+    def outcomes(self, monotonic: float, *, draining: bool) -> list[Outcome]:
+        """What has ended and should be written now."""
+        self._give_back(monotonic, draining=draining)
+        outcomes, self._returned = self._returned, []
+        if self.executor.outcomes and not self._linger(monotonic, draining=draining):
+            self._outcomes_since = None
+            self._progressed_at = monotonic
+            ended = self.executor.collect()
+            self._trusted = min(CLAIMS_MAX, self._trusted + len(ended))
+            outcomes += ended
+        self._held -= len(outcomes)
+        return outcomes
+
+    def _linger(self, monotonic: float, *, draining: bool) -> bool:
+        """Whether to let outcomes wait for company: more are coming soon, and nobody waits long for these."""
+        if draining or not self.executor.waiting:
+            return False
+        if self._outcomes_since is None:
+            self._outcomes_since = monotonic
+        self.executor.lingering = (
+            self.executor.outcomes < self._held // 4 and monotonic < self._outcomes_since + OUTCOME_LINGER_SECONDS
+        )
+        return self.executor.lingering
+
+    def _stuck(self, monotonic: float) -> bool:
+        """Whether all are in long work, so that what is claimed ahead would wait too long."""
+        return self._held > 0 and monotonic - self._progressed_at > CLAIM_IDLE_SECONDS_MAX
+
+    def _give_back(self, monotonic: float, *, draining: bool) -> None:
+        """Give back claims that will not be started soon: when draining, and when all are stuck in long work."""
+        if draining:
+            self.executor.draining = True
+        if not self.executor.ready:
+            self._progressed_at = monotonic  # nobody is in long work: the first one is about to start
+        if self.executor.waiting and (draining or self.executor.start_failure or self._stuck(monotonic)):
+            said = "draining" if draining else self.executor.start_failure or "all are busy with long tasks"
+            reason = b',"reason":' + orjson.dumps(said)
+            self._trusted = 0
+            self._returned += [Outcome(job, names.INTERRUPTED, reason) for job in self.executor.take_back()]
+
+    def next_moment(self, monotonic: float, now: float) -> float | None:
+        """When (monotonic) the next thing happens here that nobody announces; None if there is none."""
+        moments: list[float] = []
+        if self.executor.waiting or self._outcomes_since is not None:
+            moments.append(monotonic + OUTCOME_LINGER_SECONDS)
+        if self.free(monotonic) > 0 and not self.executor.draining:
+            due, steal_at = self.ready.next_due(), self.ready.steal_at()
+            moments += [monotonic + due - now] if due is not None else []
+            moments += [steal_at] if steal_at is not None else []
+        return min(moments) if moments else None
+
+
+def room(size: int, job_seconds: float) -> int:
+    """How many tasks to hold: one for each place, and ahead of them a moment's worth of the crew's own pace.
+
+    Nothing ahead of jobs so long that it might wait in vain and be given back.
+    """
+    if job_seconds * 2 > CLAIM_IDLE_SECONDS_MAX:
+        return size
+    ahead = size * CLAIM_AHEAD_SECONDS / max(job_seconds, 1e-6)
+    return max(size, min(CLAIMS_MAX, size + int(ahead)))

@@ -1,0 +1,253 @@
+"""What a foreman reads: the journal from a snapshot on, page by page, into its view; through outages, and as it waits.
+
+What the foreman appends it applies itself, by the positions it got: the reader has read all before these, and goes on
+behind them.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from ...consumers.views.snapshots import SnapshotKeeper
+from ...journal.async_journal import AsyncJournal
+from ...journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
+from ...journal.limits import NOTIFIER_POLL_SECONDS, PAGE_EVENTS
+from ...journal.log import Audible, Log, Page, Tail
+from ...tasks.state.view import TaskView
+from ..limits import RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
+from ..scheduling.failure_detector import FailureDetector
+from .unreadable import UnreadableRecords
+
+logger = logging.getLogger("journeyman.worker")
+
+T = TypeVar("T")
+
+_RETRY_SECONDS_MIN: Final = 0.05
+# By how much, on average, a loop's selector makes a wait longer: it rounds up to the next millisecond.
+_ROUNDING_SECONDS: Final = 0.000_5
+
+
+class Reader:
+    """Keeps `view` current for one foreman, and tells `detector` while the journal fails."""
+
+    def __init__(self, view: TaskView, detector: FailureDetector, lease_seconds: float) -> None:
+        self._view = view
+        self._detector = detector
+        self._lease_seconds = lease_seconds
+        self._unreadable = UnreadableRecords()
+        self._applied: dict[int, int] = {}
+        self._page_task: asyncio.Task[Page | None] | None = None
+        self._ear: socket.socket | None = None
+        self._wake: Callable[[], None] = lambda: None
+        self._listening = False
+        self._log: Log
+        self._tail: Tail
+        self._snapshots: SnapshotKeeper
+
+    async def open(self, journal: AsyncJournal) -> Mapping[int, int]:
+        """Begin with the newest snapshot; where each partition ends now."""
+        self._log = await journal.open()
+        self._snapshots = SnapshotKeeper(self._log, self._view)
+        begin = await self._snapshots.start()
+        bounds = await self._log.bounds()
+        self._applied = dict(begin)
+        self._tail = await self._log.tail(begin)
+        return bounds.end
+
+    async def aclose(self) -> None:
+        """Let go of the journal."""
+        if self._page_task is not None:
+            self._page_task.cancel()
+            await asyncio.gather(self._page_task, return_exceptions=True)
+        if self._ear is not None:
+            self._close_ear()
+            self._ear.close()
+        await self._tail.aclose()
+        await self._snapshots.aclose()
+
+    @property
+    def position(self) -> dict[int, int]:
+        """The offset in each partition up to which all is applied, or is nothing to apply."""
+        read = self._tail.cursor
+        return {partition: max(offset, read.get(partition, 0)) for partition, offset in self._applied.items()}
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the next page."""
+        return self._page_task is not None
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    async def read_up_to(self, end: Mapping[int, int]) -> None:
+        """Apply all that comes before these positions."""
+        for partition, offset in end.items():
+            while self._applied.get(partition, 0) < offset:
+                await self._advance(PAGE_EVENTS, partition)
+
+    async def read_before(self, partition: int, first: int) -> int:
+        """Apply what others have appended before our event at `first`; up to where all is applied then."""
+        while self._applied[partition] < first:
+            await self._advance(min(PAGE_EVENTS, first - self._applied[partition]), partition)
+        return self._applied[partition]
+
+    async def read_what_came(self, *, look: bool) -> None:
+        """Apply what is there now, without waiting; where a wait has ended, only what it brought."""
+        if self._page_task is not None:
+            if self._page_task.done():
+                task, self._page_task = self._page_task, None
+                page = task.result()
+                if page is not None:
+                    self.apply(page)
+            return
+        if not look and self._ear is None:
+            return
+        page = await self._next_page(PAGE_EVENTS, 0.0)
+        while page is not None:
+            self.apply(page)
+            page = await self._next_page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
+
+    async def _advance(self, limit: int, partition: int) -> None:
+        """Apply the next page of a partition; where all that came were repeats, there is none."""
+        page = await self._next_page(limit, None, partition)
+        if page is not None:
+            self.apply(page)
+        self._applied[partition] = max(self._applied[partition], self._tail.cursor[partition])
+
+    async def _next_page(
+        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
+    ) -> Page | None:
+        return await self.available(lambda: self._tail.page(limit, timeout, partition), "cannot be read")
+
+    def apply(self, page: Page) -> None:
+        """Apply a page, but for what was applied before."""
+        known = self._applied.get(page.partition, 0)
+        if page.next_offset <= known:
+            return
+        if page.offsets[0] < known:  # our own events, applied already by their position
+            fresh = [index for index, offset in enumerate(page.offsets) if offset >= known]
+            page = Page(page.partition, [page.offsets[i] for i in fresh], [page.rows[i] for i in fresh])
+        unreadable = self._view.unreadable
+        self._view.apply_page(page)
+        if self._view.unreadable > unreadable:
+            self._unreadable.tell(page)
+        self._applied[page.partition] = page.next_offset
+        self._snapshots.applied(self._applied, len(page.rows))
+
+    def skip(self, partition: int, end: int) -> None:
+        """All before `end` is applied: the rest of it were our own events."""
+        end = max(self._applied[partition], end)
+        self._applied[partition] = end
+        self._tail.skip(partition, end)
+
+    def count_own(self, events: int) -> None:
+        """So many of our own events were applied."""
+        self._snapshots.applied(self._applied, events)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Have the log call `wake()` at news, where it can: then nothing has to wait for pages.
+
+        A task that waits for a page is two more passes of the loop between a record and its claim.
+        """
+        if isinstance(self._tail, Audible):
+            self._ear, self._wake = self._tail.ear(), wake
+
+    def _open_ear(self) -> None:
+        if self._ear is not None and not self._listening:
+            asyncio.get_running_loop().add_reader(self._ear, self._hear)
+            self._listening = True
+
+    def _close_ear(self) -> None:
+        """News wake the loop once, and not again in each of its passes until the news are read."""
+        if self._ear is not None and self._listening:
+            asyncio.get_running_loop().remove_reader(self._ear)
+            self._listening = False
+
+    def _hear(self) -> None:
+        self._close_ear()
+        self._wake()
+
+    async def rest(self, seconds: float) -> None:
+        """Let news come for so long without being woken by it, which costs the worker and the writer of the news."""
+        self._close_ear()
+        await asyncio.sleep(seconds - _ROUNDING_SECONDS)
+
+    @property
+    def patience(self) -> float | None:
+        """How long at most, in seconds, before the next look, since a bell may be lost; None if it waits for pages."""
+        return NOTIFIER_POLL_SECONDS if self._ear is not None else None
+
+    def start_waiting(self, wake: Callable[[], None]) -> None:
+        """See to it that `wake()` is called when the next page is there."""
+        self._open_ear()
+        if self._ear is None and self._page_task is None:
+            self._page_task = asyncio.ensure_future(self._next_page())
+            self._page_task.add_done_callback(lambda _: wake())
+
+    async def stop_waiting(self) -> None:
+        """Take the reader back from a wait; what it has read already is applied."""
+        task, self._page_task = self._page_task, None
+        if task is None:
+            return
+        task.cancel()
+        try:
+            page = await task
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                raise  # it is we who are to end
+            return
+        if page is not None:
+            self.apply(page)
+
+    # -- a journal that is away --------------------------------------------------------------------------------------
+
+    async def available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
+
+        The pauses are short: a holder's sign of life is to land before whoever watches it gives it up. What will not
+        come back however often it is tried is raised, and ends the worker: here, and nowhere else, the two are told
+        apart.
+        """
+        longest = longest_pause(self._lease_seconds)
+        pause = min(_RETRY_SECONDS_MIN, longest)
+        since: float | None = None
+        try:
+            while True:
+                try:
+                    answer = await call()
+                except JournalGone:
+                    raise
+                except (AppendInDoubt, JournalUnavailable) as error:
+                    if since is None:
+                        since = time.monotonic()
+                        self._detector.failure_began()
+                        logger.warning("the journal %s, trying again until it is back: %s", what, error)
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(pause * 2, longest)
+                else:
+                    if since is not None:
+                        logger.warning("the journal is back after %.1f s", time.monotonic() - since)
+                    return answer
+        finally:
+            if since is not None:
+                self._detector.failure_ended()
+
+    async def page_at(self, partition: int, offset: int, limit: int) -> Page | None:
+        """Up to `limit` records that stand at `offset` and behind it, whatever is applied; None if there are none.
+
+        `HistoryTruncated` if retention has removed the first of them.
+        """
+        where = {partition: offset}
+        pages = await self.available(lambda: self._log.read(where, limit), "cannot be read")
+        return pages[0] if pages else None
+
+
+def longest_pause(lease_seconds: float) -> float:
+    """How long a worker with such a lease waits at most, in seconds, before it tries the journal again."""
+    return min(RETRY_SECONDS_MAX, lease_seconds * RETRY_LEASE_FRACTION)

@@ -1,0 +1,91 @@
+"""The submissions of tasks that are claimed: kept by the view, or read again by position, whole stretches at a time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from ...journal.errors import HistoryTruncated
+from ...journal.limits import PAGE_EVENTS
+from ...tasks.state.state import TaskState
+from ...tasks.state.view import TaskView
+from ..scheduling.ready_queue import ReadyTasks
+from .reader import Reader
+
+# Two submissions no further apart than so many events are read together.
+_GAP_EVENTS: Final = 64
+
+
+class Submissions:
+    """Finds the submissions of claimed tasks, for one foreman."""
+
+    def __init__(self, reader: Reader, view: TaskView) -> None:
+        self._reader = reader
+        self._view = view
+
+    async def of(self, claimed: Sequence[TaskState], ready: Iterable[ReadyTasks]) -> Mapping[str, bytes]:
+        """The submission of each of these tasks, by its id; those that retention has removed are missing.
+
+        Where any has to be read, so are those of the tasks that `ready` has next, and kept: a worker that claims its
+        tasks one by one reads them a page at a time.
+        """
+        kept = self._view.rows
+        get = kept.get
+        found = {task.id: row for task in claimed if (row := get(task.id)) is not None}
+        if len(found) == len(claimed):
+            return found
+        missing = [task for task in claimed if task.id not in found]
+        coming = [task for tasks in ready for task in islice(tasks.upcoming(), PAGE_EVENTS) if task.id not in kept]
+        read = await self._read(missing, coming)
+        for task in coming:
+            row = read.get((task.partition, task.submitted))
+            if row is not None and task.id not in kept:
+                kept.keep(task.id, row)
+        for task in missing:
+            row = read.get((task.partition, task.submitted))
+            if row is not None:
+                found[task.id] = row
+        return found
+
+    async def _read(self, claimed: Sequence[TaskState], coming: Sequence[TaskState]) -> Mapping[tuple[int, int], bytes]:
+        """The rows at the submissions of `claimed`, and of those of `coming` that stand in the same stretches."""
+        found: dict[tuple[int, int], bytes] = {}
+        wanted: dict[int, set[int]] = {}
+        for task in claimed:
+            wanted.setdefault(task.partition, set()).add(task.submitted)
+        for partition, offsets in wanted.items():
+            also = {task.submitted for task in coming if task.partition == partition}
+            for stretch in stretches(offsets | also):
+                if any(offset in stretch for offset in offsets):
+                    for offset, row in await self._rows(partition, stretch):
+                        if offset in offsets or offset in also:
+                            found[partition, offset] = row
+        return found
+
+    async def _rows(self, partition: int, stretch: range) -> list[tuple[int, bytes]]:
+        """The records of a stretch with their offsets, as far as they are there."""
+        rows: list[tuple[int, bytes]] = []
+        offset = stretch.start
+        while offset < stretch.stop:
+            try:
+                page = await self._reader.page_at(partition, offset, min(PAGE_EVENTS, stretch.stop - offset))
+            except HistoryTruncated as error:
+                if error.first_offset <= offset:
+                    break
+                offset = error.first_offset
+                continue
+            if page is None:
+                break
+            rows += zip(page.offsets, page.rows, strict=True)
+            offset = page.next_offset
+        return rows
+
+
+def stretches(offsets: Iterable[int], gap: int = _GAP_EVENTS) -> list[range]:
+    """The offsets as stretches to be read, each from its first to its last; no gap within one is longer than `gap`."""
+    found: list[range] = []
+    for offset in sorted(offsets):
+        if found and offset - found[-1].stop <= gap:
+            found[-1] = range(found[-1].start, offset + 1)
+        else:
+            found.append(range(offset, offset + 1))
+    return found

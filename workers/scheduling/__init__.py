@@ -1,0 +1,1 @@
+"""Which task a worker claims next, and whose session it expires: pure rules."""

@@ -1,0 +1,398 @@
+"""The tasks that are ready, in the order in which this worker should claim them. Pure: the caller says what time it is.
+
+Order: the queues as the worker lists them, then priority (lower first), then the log's own order; a `Selection` may
+narrow queues to tasks, let queues take turns, and let priority age. Within one level (of one priority and one place in
+the order of preference) every task has a worker whose turn it is, by rendezvous hashing of the task and of the workers
+that may claim it; the others leave it alone for a moment and then steal it from the far end, so that workers rarely
+race and nothing stays behind.
+Who lets a turn pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one
+that waits.
+
+A task that may have ended its workers, a suspect, is let in alone: while the worker has one, others are set aside when
+they are reached, and come back one by one to the front of their level.
+
+Of a queue that is paused nothing is taken: its tasks are put on hold as they are reached, and filed anew when it is
+resumed.
+
+Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
+the living, so that a reader that never picks does not leak.
+"""
+
+import heapq
+import itertools
+from bisect import insort
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from ...tasks.state.selection import EVERYTHING, Ranks, Selection, aged, waiting_since
+from ...tasks.state.state import UNTOUCHED, SessionState, TaskState
+from ...tasks.state.transitions import State
+from ..limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from .delayed import Delayed
+from .priority_level import PriorityLevel
+from .rendezvous import Rendezvous
+from .round_robin import RoundRobin
+
+LevelKey = tuple[int, int]
+_READY = State.READY
+_SWEEP_SLACK = 1_024
+_KINDS_MAX = 4_096  # of tasks, by queue and name, of which it is remembered who claims them
+
+
+class ReadyTasks:
+    """What a worker may claim next.
+
+    `knows(task_name)` says whether the worker can run a task of that name; `selection` which of them it claims, and in
+    which order. Tasks it does not know wait for a worker that does.
+    """
+
+    def __init__(self, knows: Callable[[str], bool] = lambda _: True, selection: Selection = EVERYTHING) -> None:
+        self._own: dict[int, str] = {}
+        self._all: dict[int, tuple[str, ...]] = {}
+        self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
+        self._sessions: Mapping[int, Mapping[str, SessionState]] = {}
+        self._sharing: dict[tuple[int, str, str], tuple[str, ...]] = {}  # of these, who may claim such a task
+        self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
+        self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
+        self.steal_delay = STEAL_DELAY_SECONDS  # to be set by who knows how long a claim takes at present
+        self.lets_suspect_in = True  # to be set before each take: whether the worker has no suspect yet
+        self._aside: list[tuple[int, int, int, int, TaskState]] = []
+        self._paused: dict[int, frozenset[str]] = {}
+        self._on_hold: list[TaskState] = []
+        self._knows = knows
+        self._serves = selection.serves if selection.queues is not None else None
+        self._ranks: Ranks | None = selection.ranks()
+        self._period = selection.ageing_ms / 1_000
+        self._new_rank = itertools.count()
+        self._turns: RoundRobin | None = None
+        if selection.order == "fair":
+            self._turns = RoundRobin(selection.weights)
+            self._ranks = self._ranks or {}
+        self._levels: dict[LevelKey, PriorityLevel] = {}
+        self._order: list[LevelKey] = []
+        self._orders: dict[str, list[LevelKey]] = {}  # where queues take turns, for each of them
+        self._stolen: dict[LevelKey, int] = {}  # in this take
+        self._delayed = Delayed()
+        self._count = itertools.count()
+        self._entries = 0
+
+    def add(self, task: TaskState) -> None:
+        """Take in a task that has become ready."""
+        kind = task.kind
+        if not self._knows(kind.name) or (self._serves is not None and not self._serves(kind.queue, kind.name)):
+            return
+        if task.due:
+            self._delayed.add(task)
+        else:
+            self._place(task)
+
+    def _level_of(self, task: TaskState) -> PriorityLevel:
+        key = (self._rank(task), task.kind.priority)
+        level = self._levels.get(key)
+        if level is None:
+            level = self._levels[key] = PriorityLevel()
+            insort(self._order if self._turns is None else self._order_of(task.queue), key)
+        return level
+
+    def _place(self, task: TaskState) -> None:
+        self._level_of(task).ahead.append(task)
+        self._entries += 1
+
+    def _reach(self, level: PriorityLevel, wanted: int) -> bool:
+        """Ask of those ahead whose turn they are, until so many are ours or all are asked; whether any is ours."""
+        ahead, mine, fresh = level.ahead, level.mine, level.fresh
+        place_of, kind = None, None
+        while ahead and len(mine) < wanted:
+            task = ahead.popleft()
+            if task.run.state is not _READY:
+                self._entries -= 1
+                continue
+            if task.kind is not kind:
+                kind, place_of = task.kind, self._place_of(task)
+            place = place_of(task.id) if place_of is not None else 0
+            if place == 0:
+                mine.append(task)
+            else:
+                fresh.append((place, task))
+        return bool(mine)
+
+    def _place_of(self, task: TaskState) -> Callable[[str], int] | None:
+        """What tells whose turn tasks of this kind are; None if all are ours."""
+        if len(self._workers.get(task.partition, ())) < 2:
+            return None
+        return Rendezvous(self._own[task.partition], self._sharers(task)).place
+
+    def _rank(self, task: TaskState) -> int:
+        """Its place in the order of preference, 0 where all are alike; where queues take turns, each has its own."""
+        if self._ranks is None:
+            return 0
+        place = self._ranks.get(task.queue)
+        if place is None:
+            place = self._ranks[task.queue] = next(self._new_rank)
+        return place if isinstance(place, int) else place[task.name]
+
+    def _order_of(self, queue: str) -> list[LevelKey]:
+        order = self._orders.get(queue)
+        if order is None:
+            order = self._orders[queue] = []
+        if self._turns is not None and queue not in self._turns:
+            self._turns.add(queue)
+        return order
+
+    def _sharers(self, task: TaskState) -> tuple[str, ...]:
+        """Among whom the turns at such a task go round: a turn of one that does not claim it would pass in vain."""
+        kind = (task.partition, task.queue, task.name)
+        sharers = self._sharing.get(kind)
+        if sharers is None:
+            own, sessions = self._own[task.partition], self._sessions.get(task.partition, {})
+            sharers = tuple(
+                worker
+                for worker in self._workers.get(task.partition, ())
+                if worker == own or worker not in sessions or sessions[worker].may_claim(task.queue, task.name)
+            )
+            if len(self._sharing) >= _KINDS_MAX:
+                self._sharing.clear()
+            self._sharing[kind] = sharers
+        return sharers
+
+    def set_workers(self, own: Mapping[int, str], sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
+        """Take note of who shares the work of each partition; whose turn it is, is asked anew for each task."""
+        self._sessions = {place: dict(sessions.get(place, {})) for place in own}
+        workers = {place: tuple(sorted({worker, *self._sessions[place]})) for place, worker in own.items()}
+        if (self._own, self._all) != (own, workers):
+            self._own, self._all = dict(own), workers
+            self._share()
+            self._place_anew()
+
+    def set_paused(self, paused: Mapping[int, Collection[str]]) -> None:
+        """Take note of which queues are paused, by partition; what waits in others is filed anew."""
+        before = self._paused
+        self._paused = {place: frozenset(queues) for place, queues in paused.items() if queues}
+        if any(queues - self._paused.get(place, frozenset()) for place, queues in before.items()):
+            self._place_anew()
+
+    def look_for_absent(self, sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
+        """Take the turns from those who let one pass and were silent since, and give them back to who shows up again.
+
+        It holds for tasks that are reached from now on: to file all others anew could cost more than it gains.
+        """
+        if not self._passed and not self._absent:
+            return
+        for (place, worker), ready_at in self._passed.items():
+            session = sessions.get(place, {}).get(worker)
+            if session is not None and session.last < ready_at:
+                self._absent[place, worker] = session.last
+        self._passed.clear()
+        for (place, worker), last in list(self._absent.items()):
+            session = sessions.get(place, {}).get(worker)
+            if session is None or session.last != last:
+                del self._absent[place, worker]
+        self._share()
+
+    def _share(self) -> None:
+        self._sharing.clear()
+        self._workers = {
+            place: tuple(worker for worker in workers if (place, worker) not in self._absent)
+            for place, workers in self._all.items()
+        }
+
+    def _place_anew(self) -> None:
+        waiting = list(self._all_entries())
+        self._levels.clear()
+        self._order.clear()
+        self._orders.clear()
+        self._on_hold.clear()
+        self._entries = 0
+        for task in sorted(waiting, key=lambda task: task.submitted):
+            if task.run.state is _READY:
+                self._place(task)
+
+    def _all_entries(self) -> Iterable[TaskState]:
+        for level in self._levels.values():
+            yield from level.entries()
+        yield from self._on_hold
+
+    def next_due(self) -> float | None:
+        """When the next delayed task is due, in seconds since the epoch."""
+        return self._delayed.next_due()
+
+    def sweep(self, living: int) -> None:
+        """Drop the entries of tasks that are no longer ready, if they outnumber the `living` ones."""
+        if self._entries > 2 * living + _SWEEP_SLACK:
+            self._place_anew()
+        if len(self._aside) > 2 * living + _SWEEP_SLACK:
+            waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].run.state is State.READY}
+            self._aside = list(waiting_aside.values())
+            heapq.heapify(self._aside)
+        if len(self._on_hold) > 2 * living + _SWEEP_SLACK:
+            self._on_hold = list({task.id: task for task in self._on_hold if task.run.state is _READY}.values())
+        if self._delayed.entries > 2 * living + _SWEEP_SLACK:
+            self._delayed.sweep()
+
+    def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
+        """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
+
+        Where there is no own work, others' is stolen: a task that was reached here (by `monotonic`, in seconds) no less
+        than `steal_delay` ago, times the place of this worker in the order of those whose turn it would be.
+        """
+        self._release_delayed(now)
+        if self._aside:
+            self._bring_back()
+        taken: list[TaskState] = []
+        self._stolen.clear()
+        take = self._take_aged if self._period else self._take_strictly
+        if self._turns is None:
+            take(self._order, limit, now, monotonic, taken)
+            return taken
+        in_vain = 0
+        while len(taken) < limit and in_vain < len(self._turns):
+            before = len(taken)
+            queue, share = self._turns.current()
+            wanted = min(limit, before + share)
+            take(self._orders.get(queue, ()), wanted, now, monotonic, taken)
+            had = len(taken) - before
+            self._turns.used(had, empty=len(taken) < wanted)
+            in_vain = 0 if had else in_vain + 1
+            if not had and self._forget(queue):
+                in_vain -= 1
+        return taken
+
+    def _forget(self, queue: str) -> bool:
+        """Let go of a queue in which nothing is filed; whether that was so."""
+        keys = self._orders.get(queue, ())
+        if self._turns is None or not all(self._levels[key].empty for key in keys):
+            return False
+        for key in keys:
+            del self._levels[key]
+        self._orders.pop(queue, None)
+        self._turns.remove(queue)
+        return True
+
+    def _take_strictly(
+        self, order: Sequence[LevelKey], limit: int, now: float, monotonic: float, taken: list[TaskState]
+    ) -> None:
+        for key in order:
+            level = self._levels[key]
+            while len(taken) < limit and (level.mine or self._reach(level, limit - len(taken))):
+                self._pop(level.mine.popleft(), now, taken)
+            self._age(level, monotonic)
+            if len(taken) >= limit:
+                break
+            while level.overdue and len(taken) < limit and self._steal(key, level, now, taken):
+                pass
+
+    def _take_aged(
+        self, order: Sequence[LevelKey], limit: int, now: float, monotonic: float, taken: list[TaskState]
+    ) -> None:
+        """One by one, each from the level whose next task stands first: costs the logarithm of the levels for each."""
+        standings: list[tuple[int, float, int]] = []
+        for key in order:
+            self._age(self._levels[key], monotonic)
+            self._stand(key, now, standings)
+        while standings and len(taken) < limit:
+            rank_, _, priority = heapq.heappop(standings)
+            key = (rank_, priority)
+            level = self._levels[key]
+            if level.mine:
+                self._pop(level.mine.popleft(), now, taken)
+            elif not self._steal(key, level, now, taken):
+                continue
+            self._stand(key, now, standings)
+        for key in order:
+            self._age(self._levels[key], monotonic)  # the turns of others that were passed on the way
+
+    def _stand(self, key: LevelKey, now: float, standings: list[tuple[int, float, int]]) -> None:
+        """Put a level among the others by its next task, if it has one; what is in that one's way is let go."""
+        level = self._levels[key]
+        while level.mine or self._reach(level, 1):
+            if self._stands(key, level.mine[0], now, standings):
+                return
+            self._pop(level.mine.popleft(), now, [])
+        while level.overdue:
+            if self._stands(key, level.overdue[0], now, standings):
+                return
+            self._pop(level.overdue.popleft(), now, [])
+
+    def _stands(self, key: LevelKey, task: TaskState, now: float, standings: list[tuple[int, float, int]]) -> bool:
+        if task.run.state is not _READY or task.due > now or self._is_paused(task):
+            return False
+        since = waiting_since(task.submitted_at, task.due)
+        heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
+        return True
+
+    def _steal(self, key: LevelKey, level: PriorityLevel, now: float, taken: list[TaskState]) -> bool:
+        """Take one that is overdue, from the far end; False if this take has stolen enough there."""
+        stolen = self._stolen.get(key, 0)
+        if stolen == STEAL_TASKS_MAX:
+            return False
+        before = len(taken)
+        self._pop(level.overdue.pop(), now, taken)
+        for task in taken[before:]:
+            self._stolen[key] = stolen + 1
+            self._note_passed(task)
+        return True
+
+    def _note_passed(self, task: TaskState) -> None:
+        place, own = task.partition, self._own[task.partition]
+        for worker in self._sharers(task):
+            if worker != own and Rendezvous(worker, (own,)).place(task.id) == 0:
+                self._passed[place, worker] = task.changed
+
+    def _age(self, level: PriorityLevel, monotonic: float) -> None:
+        """Move on what others had time enough to take, and let go of what they took."""
+        for place, task in level.fresh:
+            heapq.heappush(level.aging, (monotonic + place * self.steal_delay, next(self._count), task))
+        level.fresh.clear()
+        aging = level.aging
+        while aging and (aging[0][0] <= monotonic or aging[0][2].run.state is not _READY):
+            task = heapq.heappop(aging)[2]
+            if task.run.state is _READY:
+                level.overdue.append(task)
+            else:
+                self._entries -= 1
+
+    def _pop(self, task: TaskState, now: float, taken: list[TaskState]) -> None:
+        self._entries -= 1
+        if task.run.state is not _READY:
+            return
+        if task.due > now:  # it failed since, or the clock was put back
+            self._delayed.add(task)
+            return
+        if self._is_paused(task):
+            self._on_hold.append(task)
+            return
+        if task.run.suspect:
+            if not self.lets_suspect_in:
+                entry = (self._rank(task), task.priority, task.submitted, next(self._count), task)
+                heapq.heappush(self._aside, entry)
+                return
+            self.lets_suspect_in = False
+        # A task that was claimed and came back has several entries.
+        if task.run is UNTOUCHED or not any(task is each for each in taken):
+            taken.append(task)
+
+    def _is_paused(self, task: TaskState) -> bool:
+        return bool(self._paused) and task.kind.queue in self._paused.get(task.kind.partition, ())
+
+    def _bring_back(self) -> None:
+        """If a suspect may be let in: the first of those that were set aside is the next of its level."""
+        while self._aside and self._aside[0][-1].run.state is not _READY:
+            heapq.heappop(self._aside)
+        if self._aside and self.lets_suspect_in:
+            self._level_of(self._aside[0][-1]).mine.appendleft(heapq.heappop(self._aside)[-1])
+            self._entries += 1
+
+    def upcoming(self) -> Iterable[TaskState]:
+        """The tasks that are likely to be claimed next, best first, as far as that can be told without a decision."""
+        orders = self._orders.values() if self._turns is not None else (self._order,)
+        for level in [self._levels[key] for order in orders for key in order]:
+            waiting = itertools.chain(level.mine, level.ahead)
+            yield from (task for task in waiting if task.run.state is _READY and not self._is_paused(task))
+
+    def steal_at(self) -> float | None:
+        """When (monotonic seconds) the next of the other workers' tasks may be stolen."""
+        moments = [level.aging[0][0] for level in self._levels.values() if level.aging]
+        return min(moments) if moments else None
+
+    def _release_delayed(self, now: float) -> None:
+        for task in self._delayed.release(now):
+            self._place(task)
