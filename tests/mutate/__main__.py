@@ -29,12 +29,13 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=20, help="how many bugs (20); 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="which sample (0)")
     parser.add_argument("--only", default="", help="of modules whose path contains this")
+    parser.add_argument("--name", default="", help="whose name contains this")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
     parser.add_argument("--list", action="store_true", help="name them and run nothing")
     chosen = parser.parse_args()
-    mutants = all_mutants(chosen.only)
+    mutants = [each for each in all_mutants(chosen.only) if chosen.name in each[0].name]
     if not mutants:
-        print(f"there is no mutant of a module whose path contains {chosen.only!r}", file=sys.stderr)
+        print(f"there is no bug of that name in a module whose path contains {chosen.only!r}", file=sys.stderr)
         return 2
     if chosen.sample and chosen.sample < len(mutants):
         mutants = random.Random(chosen.seed).sample(mutants, chosen.sample)

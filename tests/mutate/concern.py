@@ -15,12 +15,13 @@ class Concern(NamedTuple):
 _RULES: Final = (
     "workers/test_decide.py", "workers/test_ready.py", "workers/test_selection.py", "workers/test_failure_detector.py",
     "workers/test_delayed.py", "workers/test_transitions.py", "workers/test_revoking.py", "workers/test_chosen_ids.py",
+    "workers/test_commit_pace.py", "workers/test_paused_queues.py", "workers/test_purged.py", "workers/test_overview.py",
     "workers/test_view_properties.py", "workers/test_snapshots_before.py", "workers/test_poison.py",
 )  # fmt: skip
 _LOOP: Final = (
     "workers/test_lane.py", "workers/test_neighbours.py", "workers/test_submissions.py", "workers/test_indexing.py",
-    "workers/test_foreman.py", "workers/test_loop_holes.py", "workers/test_foreman_snapshots.py",
-    "workers/test_leaving.py",
+    "workers/test_foreman.py", "workers/test_loop_edges.py", "workers/test_foreman_snapshots.py",
+    "workers/test_streams.py", "workers/test_leaving.py",
 )  # fmt: skip
 _CREW: Final = (
     "workers/test_pipeline.py", "workers/test_thread_crew.py", "workers/test_coroutine_crew.py",

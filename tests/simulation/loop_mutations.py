@@ -18,12 +18,12 @@ Plant = Callable[[MonkeyPatch], None]
 
 def rewritten(owner: Any, name: str, old: str, new: str) -> Plant:
     """The function `owner.name` with one stretch of its text replaced, which must stand in it once."""
-    real = getattr(owner, name)
-    text = textwrap.dedent(inspect.getsource(real))
-    assert text.count(old) == 1, f"{name} has changed: plant the bug anew"
-    code = compile(text.replace(old, new), f"<{name} with a bug>", "exec")
 
     def plant(patch: MonkeyPatch) -> None:
+        real = getattr(owner, name)
+        text = textwrap.dedent(inspect.getsource(real))
+        assert text.count(old) == 1, f"{name} has changed: plant the bug anew"
+        code = compile(text.replace(old, new), f"<{name} with a bug>", "exec")
         made: dict[str, Any] = {}
         exec(code, real.__globals__, made)
         patch.setattr(owner, name, made[name])
@@ -46,14 +46,9 @@ _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
     ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
     ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
-    (
-        "an outcome that was not written alone is lost",
-        Appender,
-        "still_to_write",
-        "return written.entry",
-        "return None",
-    ),
-    ("a drain does not wait for what runs", WorkerLoop, "_drained", "not busy or", "True or"),
+    ("an outcome that was not written alone is lost", Appender, "still_to_write", "written.entry  #", "None  #"),
+    ("what lies between a repeat and the rest is lost", Appender, "_apply_own", "event.offset > applied", "False"),
+    ("a drain does not wait for what runs", WorkerLoop, "_drained", "not self._holding or", "True or"),
 )
 for _what, _owner, _name, _old, _new in _BUGS:
     LOOP_MUTATIONS[_what] = rewritten(_owner, _name, _old, _new)
