@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import pytest
-from journeyman.journal.errors import JournalUnavailable
+from journeyman.journal.errors import AppendInDoubt, JournalUnavailable
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks import State, TaskView
@@ -32,6 +32,19 @@ class Watched(MemoryLog):
         if self.during is not None:
             await self.during(drafts)
         return await super().append(drafts)
+
+
+class Forgetful(Watched):
+    """A log that appends the first outcome and does not say so."""
+
+    forgot = False
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        events = await super().append(drafts)
+        if drafts[0].name == names.SUCCEEDED and not self.forgot:
+            self.forgot = True
+            raise AppendInDoubt("was it?")
+        return events
 
 
 class Doors:
@@ -125,6 +138,27 @@ async def test_outcome_that_comes_as_the_drain_ends_is_written() -> None:
     assert floor.count(names.SUCCEEDED) == 2
     assert floor.task(message).attempts == 1
     assert floor.task(message).state is State.SUCCEEDED
+
+
+@in_loop
+async def test_events_between_a_repeat_and_what_is_appended_with_it_are_applied() -> None:
+    floor, doors = Shop(), Doors()
+    tasks, log, came_again = named(work=doors, quick=lambda: 1), Forgetful(floor), list[str]()
+    async with floor.worker(tasks, Settings(threads=1, lease_ms=60_000), log=log) as worker:
+        await floor.submit(tasks["work"])
+        await reached(lambda: doors.entered == 1, "the first to run, alone")
+        await floor.submit(tasks["quick"])
+
+        async def submit_another(drafts: Sequence[Draft]) -> None:
+            if len(drafts) == 2 and drafts[0].seq and not came_again:
+                came_again.extend(draft.name for draft in drafts)
+                await floor.submit(tasks["quick"])
+
+        log.during = submit_another
+        doors.open.set()
+        await floor.succeeded(3)
+    assert came_again == [names.SUCCEEDED, names.CLAIMED]
+    assert worker.statistics.refused == 0
 
 
 @in_loop

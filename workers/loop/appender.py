@@ -98,13 +98,17 @@ class Appender:
 
     async def _apply_own(self, partition: int, entries: Sequence[WorkerDraft], events: Sequence[Event]) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
-        first = own[0][1].offset
         logs_successes = logger.isEnabledFor(logging.DEBUG)
-        applied, apply_fact = await self._reader.read_before(partition, first), self._view.apply_fact
+        apply_fact = self._view.apply_fact
+        applied = await self._reader.read_before(partition, own[0][1].offset)
         for entry, event in own:
+            if event.offset > applied:  # what comes before it was a repeat, and others have appended since that landed
+                self._reader.skip(partition, applied)
+                applied = await self._reader.read_before(partition, event.offset)
             if event.offset >= applied:
                 verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
                 accepted = verdict is Verdict.ACCEPTED
+                applied = event.offset + 1
             else:  # it was read before its acknowledgement came
                 accepted = self._view.last_change(partition, entry.fact.task) == event.offset
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
@@ -115,7 +119,7 @@ class Appender:
                 self._count(event.name, partition, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._detector.probed(self._view, partition)
-        self._reader.skip(partition, own[-1][1].offset + 1)
+        self._reader.skip(partition, applied)
 
     def _count(self, name: str, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
         counts, task_id = self._statistics, entry.fact.task
