@@ -15,8 +15,9 @@ class Concern(NamedTuple):
 _RULES: Final = (
     "workers/test_decide.py", "workers/test_ready.py", "workers/test_selection.py", "workers/test_failure_detector.py",
     "workers/test_delayed.py", "workers/test_transitions.py", "workers/test_revoking.py", "workers/test_chosen_ids.py",
-    "workers/test_commit_pace.py", "workers/test_paused_queues.py", "workers/test_purged.py", "workers/test_overview.py",
-    "workers/test_view_properties.py", "workers/test_snapshots_before.py", "workers/test_poison.py",
+    "workers/test_commit_pace.py", "workers/test_paused_queues.py", "workers/test_purged.py",
+    "workers/test_overview.py", "workers/test_view_properties.py", "workers/test_snapshots_before.py",
+    "workers/test_poison.py",
 )  # fmt: skip
 _LOOP: Final = (
     "workers/test_lane.py", "workers/test_neighbours.py", "workers/test_submissions.py", "workers/test_indexing.py",
