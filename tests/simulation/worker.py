@@ -17,7 +17,7 @@ from journeyman.workers.scheduling.decide import Claim, Command, Situation, deci
 from journeyman.workers.scheduling.failure_detector import FailureDetector
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 
-from .executor import SimulatedCrew
+from .executor import SimulatedExecutor
 from .port import LogPort
 from .process import ProcessLoop
 
@@ -31,7 +31,7 @@ EPOCH: Final = 1_800_000_000.0
 HOSTS: Final = 2
 
 
-class SimulatedForeman(WorkerLoop):
+class SimulatedLoop(WorkerLoop):
     """The worker's loop with executors in virtual time."""
 
     def __init__(self, worker: "SimulatedWorker", settings: Settings) -> None:
@@ -39,10 +39,10 @@ class SimulatedForeman(WorkerLoop):
         self.simulated = worker
 
     def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        return SimulatedCrew(self.settings.threads, tasks, self._wake_from_thread, self.simulated)
+        return SimulatedExecutor(self.settings.threads, tasks, self._wake_from_thread, self.simulated)
 
     def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        return SimulatedCrew(self.settings.processes, tasks, self._wake, self.simulated)
+        return SimulatedExecutor(self.settings.processes, tasks, self._wake, self.simulated)
 
 
 class SimulatedWorker:
@@ -60,7 +60,7 @@ class SimulatedWorker:
         self.gone = self.draining = False
         self.drained_at = 0.0
         world.running = self
-        self.worker_loop = SimulatedForeman(self, self._settings())
+        self.worker_loop = SimulatedLoop(self, self._settings())
         self.loop.create_task(self.worker_loop.run()).add_done_callback(self._ended)
 
     def _settings(self) -> Settings:
@@ -129,10 +129,10 @@ class SimulatedWorker:
         self.world.after(0.0, self.loop.end)
         self.world.after(self.world.random.uniform(0, 2 * self.world.lease), self.world.hire)
 
-    def executors(self) -> list[SimulatedCrew]:
+    def executors(self) -> list[SimulatedExecutor]:
         """Those who run its tasks."""
         executors = [lane.executor for lane in self.worker_loop._lanes.values()]
-        return [executor for executor in executors if isinstance(executor, SimulatedCrew)]
+        return [executor for executor in executors if isinstance(executor, SimulatedExecutor)]
 
     def failed(self, what: str) -> None:
         """Something is wrong with it."""

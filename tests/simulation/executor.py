@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .worker import SimulatedWorker
 
 
-class SimulatedCrew(Executor):
+class SimulatedExecutor(Executor):
     """So many places in virtual time. Jobs that end are told to the referee."""
 
     def __init__(
