@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from journeyman.workers import WorkerLoop
-from journeyman.workers.executors import pipeline
 from journeyman.workers.loop import loop
-from journeyman.workers.loop.appender import Appender
 from journeyman.workers.loop.reader import Reader
-from journeyman.workers.scheduling import decide
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
+
+from . import worker
 
 Plant = Callable[[MonkeyPatch], None]
 
@@ -31,23 +30,15 @@ def rewritten(owner: Any, name: str, old: str, new: str) -> Plant:
     return plant
 
 
-def _late(patch: MonkeyPatch) -> None:
-    real = pipeline.SessionLease.renew
-    late = lambda self, _begun, seconds: real(self, vars(pipeline)["time"].monotonic(), seconds)  # noqa: E731
-    patch.setattr(pipeline.SessionLease, "renew", late)
-
-
-LOOP_MUTATIONS: Final[dict[str, Plant]] = {"a lease counts from the acknowledgement": _late}
+LOOP_MUTATIONS: Final[dict[str, Plant]] = {}
 _ENDED: Final = "await self._outcome_entries(time.monotonic())"
 _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
-    ("a lane does not ask whether another has a suspect", decide, "decide", "has_suspect or not", "False and not"),
+    ("a lane does not ask whether another has a suspect", worker, "decide", "has_suspect or not", "False and not"),
     ("nobody looks after silent workers while idle", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
     ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
     ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
-    ("an outcome that was not written alone is lost", Appender, "still_to_write", "written.entry  #", "None  #"),
-    ("what lies between a repeat and the rest is lost", Appender, "_apply_own", "event.offset > applied", "False"),
     ("a drain does not wait for what runs", WorkerLoop, "_drained", "not self._holding or", "True or"),
 )
 for _what, _owner, _name, _old, _new in _BUGS:

@@ -66,6 +66,8 @@ class World:
         self.listeners = random.Random(f"what the workers of world {seed} hear")
         self.ringing = self.listeners.choice([0.0, 0.0, 0.5, 1.0])
         self.alone_at_once = self.listeners.random() < 0.5
+        # In some worlds many tasks end their workers: then several suspects wait at the same time.
+        self.deadly = random.Random(f"what the tasks of world {seed} do").choice([0.04, 0.04, 0.04, 0.3])
         self.tasks = _tasks(self.listeners.random() < 0.5)
         self.now = 0.0
         self.lease = self.random.choice(LEASES)
@@ -176,7 +178,7 @@ class World:
             self.scripts[task] = Script(
                 self.random.choice([0.000_1, 0.01, 0.07, 0.3, 1.5]) * self.lease,
                 self.random.choice([0.0, 0.0, 0.3, 1.0]),
-                self.random.random() < 0.04,
+                self.random.random() < self.deadly,
             )
             message = Message(
                 task_name=self.listeners.choice(sorted(self.tasks)),
