@@ -301,19 +301,41 @@ async def why_unreachable(connection: Connection, request_ms: int) -> Exception 
 
     aiokafka's own bootstrap only logs the reasons, so a wrong password would look like a dead broker.
     """
-    options = {key: value for key, value in connection.client_options().items() if key != "bootstrap_servers"}
     reason: Exception | None = None
     for host, port in connection.servers:
-        try:
-            made = await aiokafka.conn.create_conn(host, port, request_timeout_ms=request_ms, **options)
-        except (OSError, KafkaError, TimeoutError) as error:
-            reason = error
-            if isinstance(error, AUTHENTICATION_FAILED):
-                break
-        else:
-            made.close()
+        error = await _tried(connection, host, port, request_ms)
+        if error is None:
             return None
+        reason = error
+        if isinstance(error, AUTHENTICATION_FAILED):
+            break
     return reason
+
+
+async def unreachable_advertised(connection: Connection, admin: Admin, request_ms: int) -> tuple[str, Exception] | None:
+    """The first address that the brokers give for themselves and at which none answers, and the reason.
+
+    A client is sent on to those addresses whatever it was given; an error of the client's names none of them. None if
+    all of them answer, or the client has not come so far as to be given any.
+    """
+    cluster = cast("Any", admin)._client.cluster  # noqa: SLF001
+    given = {(each.host, each.port) for each in cluster.brokers() if not str(each.nodeId).startswith("bootstrap")}
+    for host, port in sorted(given - {*connection.servers}):
+        error = await _tried(connection, host, port, request_ms)
+        if error is not None:
+            return f"{host}:{port}", error
+    return None
+
+
+async def _tried(connection: Connection, host: str, port: int, request_ms: int) -> Exception | None:
+    """Why a connection to an address fails; None if it does not."""
+    options = {key: value for key, value in connection.client_options().items() if key != "bootstrap_servers"}
+    try:
+        made = await aiokafka.conn.create_conn(host, port, request_timeout_ms=request_ms, **options)
+    except (OSError, KafkaError, TimeoutError) as error:
+        return error
+    made.close()
+    return None
 
 
 async def create_topic(

@@ -24,6 +24,7 @@ from .client import (
     describe_settings,
     make_admin,
     stop_admin,
+    unreachable_advertised,
     why_unreachable,
 )
 from .connection import Connection
@@ -94,11 +95,15 @@ async def ensure_topic(
             while True:
                 try:
                     return await _ensure_once(connection, topic, partitions, replication, url, create)
+                except _WrongAddressError as error:
+                    last[:] = [error]
                 except (KafkaError, OSError, TimeoutError, _NotYetError) as error:
                     last[:] = [await why_unreachable(connection, _REQUEST_MS) or error]
                 _refuse_if_final(connection, topic, last[0])
                 await asyncio.sleep(RETRY_SECONDS)
     except TimeoutError as error:
+        if last and isinstance(last[0], _WrongAddressError):
+            raise JournalUnavailable(str(last[0])) from last[0].__cause__
         reason = f": {_reason(last[0])}" if last else ": it accepts connections and does not answer"
         raise JournalUnavailable(
             f"no usable Kafka at {connection.addresses} within {KAFKA_OPEN_SECONDS_MAX:g} s{reason}. "
@@ -131,6 +136,10 @@ def _reason(error: Exception) -> str:
     return text
 
 
+class _WrongAddressError(Exception):
+    """The cluster answers, and sends its clients on to an address at which nothing answers."""
+
+
 class _NotYetError(Exception):
     """The cluster answers and is not ready for this topic."""
 
@@ -154,6 +163,17 @@ async def _ensure_once(
             await _create(admin, topic, partitions or 1, replication)
             described = await _described(admin, topic)
         return await _check(admin, connection, topic, described, replication)
+    except (KafkaError, OSError, TimeoutError) as error:
+        is_refused = isinstance(error, (*AUTHENTICATION_FAILED, *NOT_ALLOWED))
+        wrong = None if is_refused else await unreachable_advertised(connection, admin, _REQUEST_MS)
+        if wrong is None:
+            raise
+        address, reason = wrong
+        raise _WrongAddressError(
+            f"Kafka answers at {connection.addresses}, and sends its clients on to {address}, the address that a "
+            f"broker advertises, where nothing answers: {_reason(reason)}. Correct advertised.listeners of that "
+            f"broker, start it, or make {address} reachable from here."
+        ) from error
     finally:
         await stop_admin(admin)
 
