@@ -231,7 +231,7 @@ class Committer:
                 raise  # perhaps a signal handler's, and so this thread's; the helping one sees to the others
             if len(batch) == 1 or isinstance(error, (AppendInDoubt, apsw.BusyError)):
                 for entry in batch:
-                    entry.finish(self._said(error))
+                    entry.finish(self._said(error, entry.began))
                 return
             for entry in batch:  # one that cannot land must not take the others with it
                 self._commit([entry], patient=patient)
@@ -239,11 +239,11 @@ class Committer:
             for entry in batch:
                 entry.finish(entry.refusal)
 
-    def _said(self, error: Exception) -> Exception:
-        """What is said to one of those whose commit has failed."""
+    def _said(self, error: Exception, began: float) -> Exception:
+        """What is said to one of those whose commit has failed, whose append began at that monotonic time."""
         if isinstance(error, AppendInDoubt):
             return AppendInDoubt(str(error))  # its own, for each will put its own drafts into it
-        return explained(error, self.path) if isinstance(error, apsw.Error) else error
+        return explained(error, self.path, began) if isinstance(error, apsw.Error) else error
 
     def has_work(self) -> bool:
         """Whether there is anything to finish; once the queue is closed, False is final."""

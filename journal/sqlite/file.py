@@ -1,6 +1,7 @@
 """The journal's file: opening it, recognising it, and saying in a sentence what is wrong with it."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Final, Literal
 
@@ -142,16 +143,17 @@ def damaged(path: str, what: str) -> NotAJournal:
     )
 
 
-def explained(error: apsw.Error, path: str) -> JournalError:
-    """What `error` means to the one who uses the journal at `path`."""
+def explained(error: apsw.Error, path: str, began: float | None = None) -> JournalError:
+    """What `error` means to the caller that uses the journal at `path`, and has since `began`, a monotonic time."""
     if isinstance(error, apsw.NotADBError):
         return NotAJournal(f"expected a journal, but {path} is not an SQLite database. Name another file.")
     if isinstance(error, (apsw.CorruptError, apsw.SQLError)):
         return damaged(path, str(error))
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        waited = "" if began is None else f", and has been for {time.monotonic() - began:.1f} s"
         return JournalUnavailable(
-            f"the journal {path} has been locked by another program for {FOREIGN_LOCK_SECONDS_MAX:g} s. "
-            "Close that program's transaction, then try again."
+            f"the journal {path} is locked by another program{waited}. Close that program's transaction, then try "
+            "again."
         )
     if isinstance(error, apsw.FullError):
         return JournalUnavailable(f"the disk of the journal {path} is full. Free some space, then try again.")

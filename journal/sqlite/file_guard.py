@@ -56,11 +56,12 @@ class FileGuard:
         with unwatched():
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._descriptors.append(descriptor)
-        deadline = time.monotonic() + FOREIGN_LOCK_SECONDS_MAX
+        began = time.monotonic()
         while not _lock(descriptor, fcntl.F_RDLCK, start, length):
-            if time.monotonic() >= deadline:
+            waited = time.monotonic() - began
+            if waited >= FOREIGN_LOCK_SECONDS_MAX:
                 raise JournalUnavailable(
-                    f"the journal {self._path} has been locked by another program for {FOREIGN_LOCK_SECONDS_MAX:g} s. "
+                    f"the journal {self._path} is locked by another program, and has been for {waited:.1f} s. "
                     "Close that program, then try again."
                 )
             time.sleep(_POLL_SECONDS)

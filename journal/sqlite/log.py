@@ -346,10 +346,11 @@ class SqliteLog:
         return self._reading(state, lambda connection: connection.execute(statement, bindings).fetchall())
 
     def _reading(self, state: Connections, read: Callable[[apsw.Connection], T]) -> T:
+        began = time.monotonic()
         try:
             return state.readers.use(read)
         except apsw.Error as error:
-            raise explained(error, self.path) from error
+            raise explained(error, self.path, began) from error
 
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
         """See `Log.read`."""
@@ -470,6 +471,7 @@ class SqliteLog:
         await self._exclusively(state, lambda patient: state.inserter.transact(write, patient=patient))
 
     async def _exclusively(self, state: Connections, work: Callable[[bool], None]) -> None:
+        began = time.monotonic()
         try:
             if state.committer.exclusively(work):
                 return
@@ -478,7 +480,7 @@ class SqliteLog:
                 raise self._held(state.committer.lock)
             done.result()
         except apsw.Error as error:
-            raise explained(error, self.path) from error
+            raise explained(error, self.path, began) from error
 
     async def verify(self, report: Report) -> Verification:
         """See `SelfVerifying.verify`."""

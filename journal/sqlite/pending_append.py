@@ -1,5 +1,6 @@
 """One append on its way through the queue."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,7 @@ class PendingAppend:
 
     __slots__ = (
         "_waiter",
+        "began",
         "checked_to",
         "conditional",
         "done",
@@ -33,6 +35,7 @@ class PendingAppend:
     def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
         self.plain = plain and bool(drafts)
+        self.began = time.monotonic()
         self.done = False
         self.shared = False  # whether others were committed with it
         self.events: list[Event] = []

@@ -1,6 +1,7 @@
 """Many writers of one file: who commits, who waits, who is told what, and that nothing is lost or doubled."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -350,6 +351,33 @@ def test_closing_in_a_loop_commits_what_waits_for_a_program_that_does_not_queue(
         await asyncio.gather(waiting, closing)
 
     asyncio.run(test())
+
+
+def test_time_that_is_said_is_that_of_the_whole_wait(log: SqliteLog, shell: apsw.Connection, monkeypatch: Any) -> None:
+    """Also of an append that others were before, which waited for the same program."""
+    monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
+    errors: list[JournalUnavailable] = []
+
+    def work(_: int) -> None:
+        with pytest.raises(JournalUnavailable) as raised:
+            append(log, draft("thing.made"))
+        errors.append(raised.value)
+
+    began = time.monotonic()
+    assert committer(log)._writer_mutex.take(False)  # as if a commit were under way
+    threads = in_threads(1, work)
+    wait_until(lambda: committer(log)._queue, "the append to be in the queue")
+    queued = time.monotonic()
+    wait_until(lambda: time.monotonic() - queued > 0.5, "the append to have waited a while")
+    committer(log)._writer_mutex.leave()
+    committer(log).combine()
+    for thread in threads:
+        thread.join()
+    (error,) = errors
+    said = re.search(r"locked by another program, and has been for ([0-9.]+) s", str(error))
+    assert said is not None
+    assert 0.5 <= float(said[1]) <= time.monotonic() - began + 0.05
+    shell.execute("ROLLBACK")
 
 
 def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
