@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
 from .conditions import Expected, expect
 from .cursor import Cursor
 from .divergence import refuse_diverged
+from .dropped import close_dropped
 from .errors import AppendInDoubt, JournalClosed
 from .event import Draft, Event, decode, encode_context, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
@@ -62,6 +63,7 @@ class AsyncJournal:
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
         reopening_url = getattr(self._log, "reopening_url", None)  # of a log that its URL does not find
         self._opening_url = reopening_url or anchored(url if isinstance(url, str) or url is None else url.url)
+        self._is_ours = url is None or isinstance(url, str)  # and nobody else's, who may use the log without a journal
         self._opened = False
         self._closed = False
         # What the log has for a lone append of synchronous code, as long as the journal is open.
@@ -70,6 +72,7 @@ class AsyncJournal:
         self._read_to: Cursor | None = None
         self.companions: dict[str, Companion] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._drop: weakref.finalize[..., AsyncJournal] | None = None
         if self._log.needs_loop:
             _all.add(self)
             tell_of_forks(self)
@@ -101,6 +104,7 @@ class AsyncJournal:
         if not self._opened:
             if self._log.needs_loop:
                 self._loop = asyncio.get_running_loop()
+                self._watch_for_drop(self._loop)
             await self._log.open(create=self._create)
             self._opened = True
             if isinstance(self._log, Immediate):
@@ -206,7 +210,9 @@ class AsyncJournal:
         All who have come to the end of the log share one tail of it; see `journal.shared_tail`.
         """
         log = await self.open()
-        return await self._tails.follow(log, cursor if cursor is not None else (await log.bounds()).first)
+        reader = await self._tails.follow(log, cursor if cursor is not None else (await log.bounds()).first)
+        reader.owner = self
+        return reader
 
     async def bounds(self) -> Bounds:
         """The first available and the end position of each partition."""
@@ -216,15 +222,35 @@ class AsyncJournal:
         """Where events appended at or after `timestamp` (seconds since the epoch) begin."""
         return await (await self.open()).position_at(timestamp)
 
+    def _watch_for_drop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._drop is None and self._is_ours:
+            self._drop = weakref.finalize(self, close_dropped, self._log, loop)
+            self._drop.atexit = False
+
+    def _watch_no_more(self) -> None:
+        if self._drop is not None:
+            self._drop.detach()
+            self._drop = None
+
     async def aclose(self) -> None:
-        """Finish what was accepted and close the log; closing twice is harmless."""
-        if not self._closed:
-            self._closed = True
-            self.append_at_once = _never_at_once
-            for companion in self.companions.values():
+        """Finish what was accepted and close the log; closing twice is harmless.
+
+        The log is closed whatever fails on the way, and where this is cancelled; then the first error is raised.
+        """
+        self._closed = True
+        self.append_at_once = _never_at_once
+        errors: list[BaseException] = []
+        while self.companions:
+            _, companion = self.companions.popitem()
+            try:
                 await companion.aclose()
-            if self._opened:
-                await self._log.aclose()
+            except BaseException as error:
+                errors.append(error)
+        if self._opened:
+            await self._log.aclose()
+        self._watch_no_more()
+        if errors:
+            raise errors[0]
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -243,6 +269,7 @@ class AsyncJournal:
 
     def after_fork_in_child(self) -> None:
         """Start anew, at the next use, as a writer of one's own: loop, connections and readers are the parent's."""
+        self._watch_no_more()
         if isinstance(self._log, Renewable):
             self._log = self._log.anew()
             self._opened, self._loop = False, None

@@ -157,12 +157,14 @@ class Journal:
 
     def close(self) -> None:
         """Finish what was accepted and close the log; closing twice is harmless."""
-        self.run(self.asynchronous.aclose())
-        with self._portal_lock:
-            self._closed = True
-            portal, self._portal = self._portal, None
-        if portal is not None:
-            portal.close()
+        try:
+            self.run(self.asynchronous.aclose())
+        finally:
+            with self._portal_lock:
+                self._closed = True
+                portal, self._portal = self._portal, None
+            if portal is not None:
+                portal.close()
 
     def __enter__(self) -> Self:
         self.run(self.asynchronous.open())

@@ -175,11 +175,13 @@ class Replica(Generic[V]):
 
     async def aclose(self) -> None:
         """Let go of the log, once a snapshot that is being stored is; the view stays as it is."""
-        if self._snapshots is not None:
-            await self._snapshots.aclose()
-        if self._tail is not None:
-            await self._tail.aclose()
-            self._tail = None
+        try:
+            if self._snapshots is not None:
+                await self._snapshots.aclose()
+        finally:
+            tail, self._tail = self._tail, None
+            if tail is not None:
+                await tail.aclose()
 
     def _is_spoilt(self) -> bool:
         return self._view_changes and not self._reading

@@ -8,11 +8,11 @@ the partition from the last acknowledged offset on, and only sent again if it is
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Final
 
-from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalUnavailable
+from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalGone, JournalUnavailable
 from ..event import Draft, Event, place_all
 from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from .client import BATCH_TOO_LARGE, LOGGER, NOT_ALLOWED
@@ -90,7 +90,8 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
 class Appender:
     """The queue of one partition and the task that empties it.
 
-    What is in doubt can only stand from offset `acknowledged` on: all acknowledged batches end before it.
+    `broken` is told if that task ends by an error that it has no answer to. What is in doubt can only stand from offset
+    `acknowledged` on: all acknowledged batches end before it.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Appender:
         acknowledged: int,
         clocks: ClockComparison,
         partitions: int,
+        broken: Callable[[JournalGone], None],
     ) -> None:
         self._topic = topic
         self._headers = [(PARTITIONS_HEADER, b"%d" % partitions)]
@@ -109,6 +111,8 @@ class Appender:
         self._producers = producers
         self._lookup = lookup
         self._clocks = clocks
+        self._broken = broken
+        self._error: JournalGone | None = None  # what this task has ended by
         self.acknowledged = acknowledged
         self.queued_bytes = 0
         self._queue: deque[Part] = deque()
@@ -121,6 +125,9 @@ class Appender:
 
     def enqueue(self, part: Part) -> None:
         """Append it after everything enqueued before."""
+        if self._error is not None:
+            self._refuse([part], self._error)
+            return
         self._queue.append(part)
         self.queued_bytes += part.size
         if self._arrival is not None:
@@ -140,9 +147,7 @@ class Appender:
         self._in_flight, self._queue, self.queued_bytes = [], deque(), 0
         for part in left:
             part.settle(error)
-        if self._idle is not None:
-            _wake(self._idle)
-            self._idle = None
+        self._become_idle()
 
     async def stop(self) -> int:
         """Stop at once; the unsettled parts end in doubt. Returns how many events that were."""
@@ -162,6 +167,47 @@ class Appender:
         return lost
 
     async def _run(self) -> None:
+        try:
+            await self._serve()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._break(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _break(self, error: BaseException) -> None:
+        """Tell those who wait, and the log, that this task ends: what is under way may still land.
+
+        Another one must not take its place. What it appended could overtake what is under way, which readers would
+        then drop as a repeat.
+        """
+        LOGGER.error(
+            "appending to %r, partition %d, has ended: nothing more is appended until the journal is opened again",
+            self._topic,
+            self._partition,
+            exc_info=error,
+        )
+        reason = f"unexpected {type(error).__name__}: {error}"
+        for part in self._in_flight:
+            part.settle(
+                AppendInDoubt(
+                    f"an append to {self._topic!r} ended by an {reason}; whether it landed is unknown. Close the "
+                    "journal, open it again and hand in the same drafts there: what landed is not doubled",
+                    tuple(part.drafts),
+                )
+            )
+        self._in_flight = []
+        self._error = JournalGone(
+            f"appending to {self._topic!r}, partition {self._partition}, has ended by an {reason}. Close the journal "
+            "and open it again; a worker is started again."
+        )
+        self._broken(self._error)
+        self._refuse(list(self._queue), self._error)
+        self._queue.clear()
+        self._become_idle()
+
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             while not self._queue:
@@ -170,15 +216,22 @@ class Appender:
             self._arrival = None
             self._in_flight = self._take()
             silence = loop.call_later(KAFKA_SILENCE_SECONDS_MAX, self._report_silence)
-            await self._deliver(self._in_flight)
-            silence.cancel()
+            try:
+                await self._deliver(self._in_flight)
+            finally:
+                silence.cancel()
             if silence.when() <= loop.time():
                 LOGGER.warning("Kafka acknowledges appends to %r, partition %d, again", self._topic, self._partition)
             self.queued_bytes -= sum(part.size for part in self._in_flight)
             self._in_flight = []
-            if self._idle is not None and not self._queue:
-                _wake(self._idle)
-                self._idle = None
+            if not self._queue:
+                self._become_idle()
+
+    def _become_idle(self) -> None:
+        self.queued_bytes = 0
+        if self._idle is not None:
+            _wake(self._idle)
+            self._idle = None
 
     def _report_silence(self) -> None:
         LOGGER.warning(

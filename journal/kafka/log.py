@@ -5,6 +5,7 @@ not, and why each thing here is as it is, was measured on Kafka 4.3.1 and is tol
 """
 
 import asyncio
+import contextlib
 import functools
 import operator
 import os
@@ -17,7 +18,15 @@ from urllib.parse import SplitResult, unquote
 
 from ..conditions import is_conditional
 from ..cursor import Cursor
-from ..errors import AppendInDoubt, BadJournalURL, JournalClosed, JournalError, JournalUnavailable, PartitionsChanged
+from ..errors import (
+    AppendInDoubt,
+    BadJournalURL,
+    JournalClosed,
+    JournalError,
+    JournalGone,
+    JournalUnavailable,
+    PartitionsChanged,
+)
 from ..event import Draft, Event, check, decode, record
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOSE_SECONDS_MAX, PAGE_EVENTS, PARTITIONS_MAX
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
@@ -163,6 +172,7 @@ class KafkaLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._is_parents = False
+        self._broken: JournalGone | None = None
         self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
         tell_of_forks(self)
 
@@ -428,6 +438,7 @@ class KafkaLog:
                 self._ends_at_open.get(partition, 0),
                 self._clocks,
                 self.partitions,
+                self._break,
             )
             self._appenders[partition] = appender
         return appender
@@ -589,13 +600,29 @@ class KafkaLog:
         for appender in self._appenders.values():
             appender.end(error)
 
+    def _break(self, error: JournalGone) -> None:
+        """An appender has ended that nothing was to end: this log is of no use any more."""
+        self._broken = self._broken or error
+
     def _check_topic(self) -> None:
+        if self._broken is not None:
+            raise self._broken.with_traceback(None)
         if self._identity is not None and self._identity.error is not None:
             raise self._identity.error.with_traceback(None)
 
     async def _close(self) -> None:
-        if self._identity is not None:
-            await self._identity.stop()
+        """Let go of everything, whatever fails or is cancelled on the way: the steps stand in the reverse order."""
+        async with contextlib.AsyncExitStack() as steps:
+            if self._lookup is not None:
+                steps.push_async_callback(self._lookup.stop)
+            steps.push_async_callback(self._producers.stop)
+            for tail in list(self._tails):
+                steps.push_async_callback(tail.aclose)
+            steps.push_async_callback(self._stop_appenders)
+            if self._identity is not None:
+                steps.push_async_callback(self._identity.stop)
+
+    async def _stop_appenders(self) -> None:
         flushes = [asyncio.ensure_future(each.flush()) for each in self._appenders.values()]
         if flushes:
             _, late = await asyncio.wait(flushes, timeout=CLOSE_SECONDS_MAX)
@@ -606,11 +633,6 @@ class KafkaLog:
         lost = sum([await each.stop() for each in self._appenders.values()])
         if lost:
             LOGGER.warning("closed the journal %r with %d events of unknown fate: Kafka did not answer", self.url, lost)
-        for tail in list(self._tails):
-            await tail.aclose()
-        await self._producers.stop()
-        if self._lookup is not None:
-            await self._lookup.stop()
 
     def check_open(self) -> None:
         """Raise `JournalClosed` after `aclose` or the end of its loop, `JournalUnavailable` in a forked child."""

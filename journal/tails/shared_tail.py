@@ -247,6 +247,7 @@ class Subscriber:
     """One reader of a journal: a `Tail` that is shared with others whenever that is possible. One call at a time."""
 
     def __init__(self, shared: SharedTail, cursor: Mapping[int, int]) -> None:
+        self.owner: object = None  # its journal: as long as there is a reader, that is not dropped
         self._shared = shared
         self._begin = Cursor(cursor)
         self._own: Tail | None = None
