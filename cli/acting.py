@@ -12,7 +12,7 @@ from ..tasks.broker import Broker
 from ..tasks.disposition import Disposition, Effect
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LogLevel, PriorityLevel, as_typed, configure_logging
 from .shared.screen import printable
 
 TaskIds = Annotated[
@@ -79,7 +79,7 @@ def _act(
     refused = 0
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         broker = Broker(opened)
-        for task in dict.fromkeys(tasks):
+        for task in dict.fromkeys(map(as_typed, tasks)):
             effect = act(broker, task)
             refused += not effect
             tell_effect(opened, task, effect, as_json=as_json)
@@ -95,5 +95,5 @@ def tell_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool) -
         sys.stdout.flush()
         return
     words = _WORDS[effect.disposition]
-    where = f" {journal.url}" if effect.disposition is Disposition.UNKNOWN else ""
+    where = f" {journal.location}" if effect.disposition is Disposition.UNKNOWN else ""
     print(f"{printable(task)} {words}{where}", flush=True)

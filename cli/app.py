@@ -18,7 +18,7 @@ from .demo import demo
 from .export import export_lines
 from .history import history
 from .importing import import_lines
-from .shared.failures import EXIT_INTERRUPTED, report
+from .shared.failures import EXIT_INTERRUPTED, print_whatever_comes, report
 from .status import status
 from .tail import tail
 from .verify import verify_journal
@@ -69,6 +69,7 @@ app.command("restore")(restore_journal)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 1 the world said no, 2 it was asked wrongly."""
     logging.captureWarnings(True)
+    print_whatever_comes()
     try:
         status = app(args=arguments, prog_name="journeyman", standalone_mode=False)
         if sys.stdout is not None:

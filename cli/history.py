@@ -24,7 +24,7 @@ from ..tasks.state.view import Verdict
 from .shared.failures import flush, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, as_typed, configure_logging
 from .shared.screen import console_for, printable, show, span, when
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
@@ -53,6 +53,7 @@ def history(
     Exit status: 0, or 1 if the journal knows no such task, or knew none at the time of --as-of.
     """
     configure_logging(log_level)
+    task = as_typed(task)
     moment = parse_past(as_of, time.time())
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _read(opened, task, moment)

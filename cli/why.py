@@ -20,7 +20,7 @@ from ..tasks.state.state import TaskState
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, as_typed, configure_logging
 from .shared.screen import console_for, printable, when
 from .shared.unreadable import tell_unreadable
 
@@ -50,6 +50,7 @@ def why(
     Exit status: 0, or 1 if the journal knows no such task.
     """
     configure_logging(log_level)
+    task = as_typed(task)
     now = time.time()
     moment = parse_past(as_of, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():

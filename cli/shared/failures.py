@@ -1,6 +1,7 @@
 """What went wrong, as one sentence on stderr and an exit status; a traceback only for those who ask for it."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -63,6 +64,13 @@ def report(error: Exception) -> int:
         return EXIT_INTERRUPTED
     _say(f"unexpected {type(error).__name__}: {error}. Run it again with --log-level DEBUG to see where it came from.")
     return EXIT_ENVIRONMENT
+
+
+def print_whatever_comes() -> None:
+    """Print characters that the terminal's encoding does not have as escapes, instead of failing at them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _say(sentence: str) -> None:

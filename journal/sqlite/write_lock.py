@@ -106,7 +106,7 @@ def _pid_holding(path: str) -> int | None:
 
 def _is_stopped(pid: int) -> bool:
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] in ("T", "t")

@@ -10,7 +10,7 @@ import pytest
 from journeyman.journal.kafka.limits import CONDITION_EVENTS_MAX
 from journeyman.journal.limits import CONDITION_LOCKED_EVENTS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "appending.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "appending.md").read_text(encoding="utf-8")
 
 
 def test_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,9 @@ def test_the_commands_work_as_they_stand(tmp_path: Path) -> None:
         journal.append_drafts([Draft("order.paid", timestamp=long_ago), Draft("order.sent", timestamp=long_ago + 1)])
         journal.append("order.paid", {"order": 7}, key="7")
     commands = [
-        line for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL) for line in block.splitlines()
+        line
+        for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.splitlines()
     ]
     printed = []
     for command in commands:
@@ -44,6 +46,6 @@ def test_the_commands_work_as_they_stand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["timestamp", "name", "context", "key", "writer", "seq", "version", "position"])
 def test_the_line_it_shows_is_one(name: str) -> None:
-    (shown,) = re.findall(r"```json\n(.*?)\n```", PAGE.read_text(), re.DOTALL)
+    (shown,) = re.findall(r"```json\n(.*?)\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert name in shown
     assert parse(1, shown.encode()).seq == 3

@@ -18,7 +18,7 @@ import pytest
 from journeyman.journal.verification import Kind
 from support.waiting import wait_until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 TASKS = """
 import journeyman as jm
 
@@ -44,7 +44,7 @@ def shop(tmp_path: Path) -> Path:
     """A directory with the package `shop`, whose module `tasks` has a task."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "__init__.py").touch()
-    (tmp_path / "shop" / "tasks.py").write_text(TASKS)
+    (tmp_path / "shop" / "tasks.py").write_text(TASKS, encoding="utf-8")
     return tmp_path
 
 
@@ -98,7 +98,7 @@ def test_the_unit_is_one_that_systemd_understands(shop: Path) -> None:
     unit = shop / "shop-worker.service"
     # Only what this machine cannot have is replaced: the user, the directory, the programme.
     text = _blocks("ini")[0].replace("User=shop\n", "").replace("/opt/shop/.venv/bin/journeyman", sys.executable)
-    unit.write_text(text.replace("WorkingDirectory=/opt/shop", f"WorkingDirectory={shop}"))
+    unit.write_text(text.replace("WorkingDirectory=/opt/shop", f"WorkingDirectory={shop}"), encoding="utf-8")
     done = subprocess.run(
         [analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
     )

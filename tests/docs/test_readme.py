@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -29,7 +29,7 @@ def test_the_task_example_runs_with_a_worker_started_as_the_readme_says(tmp_path
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "tasks.py").write_text(blocks("python")[1])
+    (package / "tasks.py").write_text(blocks("python")[1], encoding="utf-8")
     worker = subprocess.Popen(
         [sys.executable, "-m", "journeyman", "worker", "shop.tasks"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
@@ -52,7 +52,7 @@ def test_the_task_example_runs_with_a_worker_started_as_the_readme_says(tmp_path
 
 def test_the_readme_is_short_and_names_both_commands() -> None:
     assert len(README.splitlines()) <= 110
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for command in ("demo", "test"):
         assert f"make {command}" in README
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)

@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "task-index.md"
 
 
 def test_code_on_the_page_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 1
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

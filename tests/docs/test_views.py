@@ -15,7 +15,7 @@ def test_the_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "views"}
     printed, compared = "", 0
-    for language, text in re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(), re.DOTALL):
+    for language, text in re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
         if language == "text":
             assert printed == text
             printed, compared = "", compared + 1
