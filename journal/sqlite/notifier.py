@@ -145,7 +145,9 @@ class Notifier:
 
     def __init__(self, directories: list[str]) -> None:
         # In the others a bell hangs only if it could not hang in the preferred place, so that one alone is made.
-        self._belfries = [_ListenerDirectory(directory, make=not place) for place, directory in enumerate(directories)]
+        self._directories = [_ListenerDirectory(each, make=not place) for place, each in enumerate(directories)]
+        self._present: list[_ListenerDirectory] = []  # of these, at the last look for directories, in monotonic seconds
+        self._look_again_at = 0.0
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
 
@@ -155,7 +157,10 @@ class Notifier:
         `row` is the record before `end`, if it came alone: readers who wait for just that need not look for it.
         """
         now = time.monotonic()
-        for directory in self._belfries:
+        if now >= self._look_again_at:
+            self._look_again_at = now + NOTIFIER_POLL_SECONDS
+            self._present = [each for each in self._directories if each.is_present(now)]
+        for directory in self._present:
             if listeners := directory.listeners(now):
                 self._send_notice(directory, listeners, end, row)
 
@@ -171,7 +176,7 @@ class Notifier:
     def close(self) -> None:
         """Let go of the socket, and leave nothing behind in the temporary directory when nobody listens."""
         self._sock.close()
-        for directory in self._belfries:
+        for directory in self._directories:
             directory.clear_away()
 
 
@@ -202,6 +207,11 @@ class _ListenerDirectory:
         # The mark was read before the bells were listed: one that was hung in between changes it once more.
         self._seen, self._look_again_at = mark, now + NOTIFIER_POLL_SECONDS
         return self._paths
+
+    def is_present(self, now: float) -> bool:
+        """Whether there is such a directory, or it is made where there is none."""
+        self.listeners(now)
+        return self._make or self._map is not None
 
     def clear_away(self) -> None:
         """Remove the directory if it is one of the temporary ones and no bell hangs in it; it is made again at need."""
