@@ -176,14 +176,14 @@ def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Pat
 
 _HANGS = """
 import sys
-from journeyman.journal.sqlite.notifier import Bell, Ringer, bell_directories
-directories = bell_directories(sys.argv[1])
-bell = Bell.hang(directories)
-ringer = Ringer(directories)
-ringer.ring()
-print(bell.drain().end > 0)
-bell.take_down()
-ringer.close()
+from journeyman.journal.sqlite.notifier import Listener, Notifier, listener_directories
+directories = listener_directories(sys.argv[1])
+listener = Listener.hang(directories)
+notifier = Notifier(directories)
+notifier.notify()
+print(listener.drain().end > 0)
+listener.take_down()
+notifier.close()
 """
 
 
@@ -342,7 +342,7 @@ def test_a_tail_that_was_killed_leaves_nothing_behind(path: str) -> None:
 
 def test_a_lost_ring_is_made_good_by_the_slow_look(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(Notifier, "ring", lambda *_: None)
+    monkeypatch.setattr(Notifier, "notify", lambda *_: None)
     assert tailed_from(path)
 
 
