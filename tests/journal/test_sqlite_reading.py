@@ -45,7 +45,7 @@ def test_a_tail_that_waits_is_told_of_retention(path: str, monkeypatch: pytest.M
         assert await tail.page(timeout=0.0) is None
         waiting = asyncio.ensure_future(tail.page())
         await asyncio.sleep(0)
-        monkeypatch.setattr(other._opened.committer._notifier, "ring", lambda *_: None)  # type: ignore[union-attr]
+        monkeypatch.setattr(other._opened.committer._notifier, "notify", lambda *_: None)  # type: ignore[union-attr]
         await other.append([draft("thing.made")])
         await other.trim({0: 1})
         with pytest.raises(HistoryTruncated) as caught:

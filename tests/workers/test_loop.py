@@ -686,7 +686,7 @@ async def test_a_large_crew_of_long_tasks_gives_nothing_back() -> None:
 def test_a_lost_ring_delays_a_task_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.02)
     monkeypatch.setattr("journeyman.workers.loop.reader.NOTIFIER_POLL_SECONDS", 0.02)
-    monkeypatch.setattr("journeyman.journal.sqlite.notifier.Notifier.ring", lambda *_: None)
+    monkeypatch.setattr("journeyman.journal.sqlite.notifier.Notifier.notify", lambda *_: None)
 
     async def test() -> None:
         async with AsyncJournal(f"sqlite:///{tmp_path}/a.db") as journal:
