@@ -96,6 +96,35 @@ def test_embedded_figures_have_floors_ratios_and_verdicts(tmp_path: Path) -> Non
     assert list((tmp_path / "scratch").iterdir()) == [], "nothing is left behind"
 
 
+def test_stream_is_measured_beside_lone_submitter_and_with_several(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    done = bench("stream", "--size=tiny", f"--json={written}", f"--scratch={tmp_path / 'scratch'}")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(written.read_text())["figures"]
+    assert [each["name"] for each in figures] == ["stream", "stream-4-2"]
+    for figure in figures:
+        check_figure(figure)
+        assert figure["floor"] is not None
+        assert {"stay_p50_ms", "stay_p99_ms", "worker_cpu_us_per_task"} <= figure["facts"].keys()
+
+
+def test_peers_are_skipped_with_reason_where_redis_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.peers", "--tasks", "20", "--rounds", "1"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "redis-server" in done.stdout
+    assert "skipped" in done.stdout
+    assert "Journeyman" in done.stdout
+    assert "Huey" not in done.stdout
+
+
 def test_results_describe_the_machine_without_naming_it(tmp_path: Path) -> None:
     written = tmp_path / "figures.json"
     done = bench("append-one", "--size", "tiny", "--json", str(written), "--scratch", str(tmp_path / "scratch"))
@@ -127,6 +156,8 @@ def test_kafka_figures_have_floors_ratios_and_verdicts(tmp_path: Path, kafka_boo
         "kafka-append-batch",
         "kafka-drain",
         "kafka-latency",
+        "kafka-stream",
+        "kafka-stream-4-2",
         "kafka-live",
         "kafka-together",
         "kafka-merge",

@@ -1,0 +1,51 @@
+"""What the sides of a peer have in common: what they say to the one who has started them. Standard library only."""
+
+import json
+import resource
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+
+def say(line: str) -> None:
+    """Send a line to the process that has started this one."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def cpu_seconds() -> float:
+    """What this process has used so far, of user and system time, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Done:
+    """Notes when each of so many tasks was done, and calls `over()` after the last one."""
+
+    def __init__(self, tasks: int, over: Callable[[], object]) -> None:
+        self._tasks = tasks
+        self._over = over
+        self._stays: list[float] = []
+        self._begun = cpu_seconds()
+        self._guard = threading.Lock()
+
+    def note(self, submitted_at: float) -> None:
+        """A task that was handed in at that time, in seconds since the epoch, is done now."""
+        now = time.time()
+        with self._guard:
+            self._stays.append(now - submitted_at)
+            if len(self._stays) == self._tasks:
+                self._say(now)
+                self._over()
+
+    def _say(self, last: float) -> None:
+        cuts = statistics.quantiles(self._stays, n=100, method="inclusive")
+        used = (cpu_seconds() - self._begun) / self._tasks
+        say(json.dumps({"last": last, "p50_ms": cuts[49] * 1e3, "p99_ms": cuts[98] * 1e3, "cpu_us": used * 1e6}))
+
+
+def say_submitted(begun: float, ended: float) -> None:
+    """When the first task was about to be handed in and the last one was, in seconds since the epoch."""
+    say(json.dumps({"begun": begun, "ended": ended}))
