@@ -4,12 +4,6 @@ from typing import Final
 
 from ..journal.limits import KEY_CHARS_MAX, MIB
 
-# In a stream of tasks handed in one by one a worker commits once in so many seconds; where appends take long, once in
-# twice as long as one of them, up to the maximum.
-COMMIT_PACE_SECONDS: Final = 0.002
-COMMIT_PACE_SECONDS_MAX: Final = 0.02
-# So many outcomes are worth a commit at once.
-COMMIT_OUTCOMES_ENOUGH: Final = 64
 # What a worker keeps of the submissions of waiting tasks, in bytes: of the oldest ones, and beyond those of the newest
 # ones. The others are read again by position when they are claimed.
 KEPT_ROWS_BYTES_MAX: Final = 24 * MIB

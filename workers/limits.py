@@ -3,7 +3,6 @@
 from typing import Final
 
 from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, KIB, MIB
-from ..tasks.limits import COMMIT_PACE_SECONDS_MAX
 
 # What one crew holds claimed at most, in tasks, running and waiting; or one for each place, if it has more places.
 CLAIMS_MAX: Final = 512
@@ -21,6 +20,12 @@ STEAL_DELAY_SECONDS_MAX: Final = 0.2
 STEAL_TASKS_MAX: Final = 16
 # While others run, outcomes wait for company in an append at most this long, in seconds.
 OUTCOME_LINGER_SECONDS: Final = 0.005
+# In a stream of tasks handed in one by one a worker commits once in so many seconds; where appends take long, once in
+# twice as long as one of them, up to the maximum.
+COMMIT_PACE_SECONDS: Final = 0.002
+COMMIT_PACE_SECONDS_MAX: Final = 0.02
+# So many outcomes are worth a commit at once.
+COMMIT_OUTCOMES_ENOUGH: Final = 64
 
 LEASE_MS_DEFAULT: Final = 15_000
 LEASE_MS_MIN: Final = 500

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from journeyman.bench.peers.parts import Done, say, say_submitted
+from .parts import Done, say, say_submitted
 
 
 def main(role: str, port: int, tasks: int) -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from journeyman.bench.peers.parts import Done, say, say_submitted
+from .parts import Done, say, say_submitted
 
 
 async def main(role: str, port: int, tasks: int) -> None:

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journeyman.tasks.limits import COMMIT_OUTCOMES_ENOUGH, COMMIT_PACE_SECONDS, COMMIT_PACE_SECONDS_MAX
-from journeyman.tasks.state.commit_pace import CommitPace
+from journeyman.workers.limits import COMMIT_OUTCOMES_ENOUGH, COMMIT_PACE_SECONDS, COMMIT_PACE_SECONDS_MAX
+from journeyman.workers.scheduling.commit_pace import CommitPace
 
 QUICK = COMMIT_PACE_SECONDS / 10  # how long an append takes where nothing is in its way
 ROUNDING = 1e-9  # of times as large as these

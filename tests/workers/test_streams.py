@@ -12,9 +12,10 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.sqlite.notifier import Notifier, listener_directories
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.tasks import Message
-from journeyman.tasks.state import commit_pace, names
+from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.scheduling import commit_pace
 from support.shop import Shop, in_loop, named
 from support.waiting import reached
 

@@ -18,7 +18,6 @@ from typing import Any, Final
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Event
 from ...journal.runtime.heap import return_large_blocks
-from ...tasks.state.commit_pace import CommitPace
 from ...tasks.state.state import TaskKind, TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
@@ -37,6 +36,7 @@ from ..limits import (
     STOP_UNSTARTED_SECONDS,
     WATCH_INTERVAL_SECONDS,
 )
+from ..scheduling.commit_pace import CommitPace
 from ..scheduling.decide import Beat, Claim, Command, Expire, Join, Situation, decide
 from ..scheduling.failure_detector import FailureDetector
 from ..scheduling.ready_queue import ReadyTasks
@@ -266,7 +266,8 @@ class WorkerLoop:
     def _drained(self) -> bool:
         if self._draining_since is None:
             return False
-        return not self._holding or time.monotonic() >= self._draining_since + self.settings.drain_seconds
+        busy = self._holding
+        return not busy or time.monotonic() >= self._draining_since + self.settings.drain_seconds
 
     async def _leave(self) -> None:
         """Give back what is left, by leaving: the claims return at once and no attempt is used."""
