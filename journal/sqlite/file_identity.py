@@ -5,14 +5,20 @@ without a name is lost with the last process that has it open, and a `-shm` with
 processes. So an append is acknowledged, and a page handed out, only after a comparison.
 
 Most comparisons need one call of the system: a file can be removed, replaced or renamed only by a change to its
-directory, and that changes the directory's modification time. Times are coarse, so an unchanged time is proof only if
-it was older than they are coarse when the names were last compared one by one: `QUIET_DIRECTORY_SECONDS`, or
-`FINE_TIMES_QUIET_SECONDS` where the time shows a fraction of a second. As some file systems keep no such times, and a
-mount changes none, the names are compared one by one every `NAMES_CHECK_SECONDS` as well.
+directory, and that changes the directory's modification time; renaming the directory changes its status as well. Times
+are coarse, so an unchanged time is proof only if it was older than they are coarse when the names were last compared
+one by one: `QUIET_DIRECTORY_SECONDS`, or `FINE_TIMES_QUIET_SECONDS` where the time shows a fraction of a second. Some
+file systems keep no such times, and neither a mount nor the renaming of a directory further up changes any; so the path
+is followed anew and the names are compared one by one every `NAMES_CHECK_SECONDS` as well.
 """
 
+import contextlib
+import ctypes
 import os
 import time
+import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import JournalGone, JournalUnavailable
@@ -33,6 +39,28 @@ class Companions(NamedTuple):
     shared_memory: Inode | None
 
 
+# The system's own function: to follow the path, and to make Python's object of the answer, takes several times as long.
+# None where the C library has no function of that name.
+_fstat: Final[Callable[..., int] | None] = getattr(ctypes.PyDLL(None), "fstat", None)
+_STATUS_BYTES: Final = 256  # more than any system's `struct stat`
+
+
+class _Directory:
+    """A directory that is held open, to be asked whether it has changed; `OSError` if it cannot be opened."""
+
+    def __init__(self, path: str) -> None:
+        descriptor = os.open(path, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY))
+        weakref.finalize(self, os.close, descriptor).atexit = False
+        status = os.fstat(descriptor)
+        self.inode: Inode = status.st_dev, status.st_ino
+        self._status = ctypes.create_string_buffer(_STATUS_BYTES)
+        self._look = partial(_fstat, descriptor, ctypes.byref(self._status)) if _fstat is not None else None
+
+    def status(self) -> bytes | None:
+        """Its status as the system writes it, to be compared with another one; None if there is none to be had."""
+        return self._status.raw if self._look is not None and self._look() == 0 else None
+
+
 class FileIdentity:
     """The database at `path` when this object is made (`OSError` if there is none), and the companions opened with it.
 
@@ -48,13 +76,20 @@ class FileIdentity:
         self._condemned = ""
         self._directory = os.path.dirname(path)  # noqa: PTH120 - paths here are plain strings
         self._mtime = self._directory_inode = self._directory_device = -1
+        self._opened: _Directory | None = None
+        self._quiet_status: bytes | None = None  # as it was before the names were compared in a quiet directory
         self._names_due = 0.0  # monotonic time, in seconds
 
     def is_current(self) -> bool:
         """Whether the open companions are those at their paths; `JournalGone` if the database is not."""
         now = time.monotonic()  # before the look: it must not seem younger than it is
+        opened = self._opened
+        seen = opened.status() if opened is not None else None
+        if seen is not None and seen == self._quiet_status and now < self._names_due:
+            self.compared_at = now
+            return True
         try:
-            status = os.stat(self._directory)  # noqa: PTH116 - on the path of each commit and read
+            status = os.stat(self._directory)  # noqa: PTH116 - paths here are plain strings
         except OSError as error:
             if error.errno is None:
                 raise  # the TimeoutError of a signal's handler, which is no answer of the system
@@ -65,7 +100,9 @@ class FileIdentity:
             or status.st_dev != self._directory_device
             or now >= self._names_due
         ):
-            if not self._compare(status):
+            if opened is None or opened.inode != (status.st_dev, status.st_ino):
+                seen, self._opened = None, self._open_directory()
+            if not self._compare(status, seen):
                 return False
             self._names_due = now + NAMES_CHECK_SECONDS
         self.compared_at = now
@@ -81,10 +118,15 @@ class FileIdentity:
 
     def forget_directory(self) -> None:
         """Make the next comparison look at each name."""
-        self._mtime = -1
+        self._mtime, self._quiet_status = -1, None
 
-    def _compare(self, directory: os.stat_result) -> bool:
-        """Compare each name; `directory` is the directory's status from before."""
+    def _open_directory(self) -> _Directory | None:
+        with contextlib.suppress(OSError):
+            return _Directory(self._directory)
+        return None
+
+    def _compare(self, directory: os.stat_result, seen: bytes | None) -> bool:
+        """Compare each name; `directory` is the directory's status from before, `seen` that of the open one."""
         if self._condemned:
             raise JournalGone(self._condemned)
         try:
@@ -97,14 +139,15 @@ class FileIdentity:
         if not there:
             raise self._gone()
         if self.companions not in (None, found):
-            self._mtime = -1
+            self.forget_directory()
             return False
         # Other names may be links in directories of their own.
         is_enough = self.companions is not None and not self.names
         is_fine = directory.st_mtime_ns % _COARSE_NANOSECONDS != 0
         quiet_seconds = FINE_TIMES_QUIET_SECONDS if is_fine else QUIET_DIRECTORY_SECONDS
-        is_quiet = time.time() - directory.st_mtime > quiet_seconds
-        self._mtime = directory.st_mtime_ns if is_enough and is_quiet else -1
+        is_quiet = time.time() - max(directory.st_mtime, directory.st_ctime) > quiet_seconds
+        is_known = is_enough and is_quiet
+        self._mtime, self._quiet_status = (directory.st_mtime_ns, seen) if is_known else (-1, None)
         self._directory_inode, self._directory_device = directory.st_ino, directory.st_dev
         return True
 
