@@ -13,7 +13,7 @@ from .cursor import Cursor
 from .divergence import refuse_diverged
 from .dropped import close_dropped
 from .errors import AppendInDoubt, JournalClosed
-from .event import Draft, Event, decode, encode_context, readable
+from .event import Distinct, Draft, Event, Plain, decode, encode_context, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Located, Log
 from .runtime.forking import tell_of_forks
@@ -142,8 +142,11 @@ class AsyncJournal:
         partition, and land all or none.
         """
         encode = encode_context
-        drafts = [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
+        drafts: Distinct = Plain(
+            [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
+        )
         if expected is not None:
+            drafts = Distinct(drafts)
             await self._expect(drafts, expected, whole_partition=whole_partition)
         return await self.append_drafts(drafts)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import JournalError
-from ...journal.event import Event
+from ...journal.event import Distinct, Event
 from ...journal.runtime import blocking
 from ...tasks.state import names
 from ...tasks.state.transitions import State
@@ -56,7 +56,7 @@ class Appender:
     async def append(self, entries: Sequence[WorkerDraft], sessions: OwnSessions) -> Sequence[Event]:
         """Append what one append can take, and apply it: the foreign records before ours first."""
         begun = time.monotonic()
-        drafts = [entry.draft for entry in entries]
+        drafts = Distinct([entry.draft for entry in entries])
         # An outcome must not be lost, and repeating a draft never doubles it.
         events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
