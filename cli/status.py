@@ -18,7 +18,7 @@ from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.clocks import clock_faults
 from ..tasks.inspection.evidence import last_signs
 from ..tasks.inspection.history import short_id
-from ..tasks.inspection.overview import Overview, QueueLine, Totals, WorkerLine, overview
+from ..tasks.inspection.overview import Orphans, Overview, QueueLine, Totals, WorkerLine, overview
 from ..tasks.inspection.wording import age, clock, listing, number
 from ..tasks.state.view import TaskView
 from .shared.failures import BadInput, quiet_on_broken_pipe
@@ -236,13 +236,20 @@ def _warnings(seen: Overview) -> list[Text]:
     ]
     orphans = [
         f"{number(each.waiting, 'task')} {each.task} in queue {each.queue}: no live worker can run "
-        f"{'it' if each.waiting == 1 else 'them'}"
+        f"{'it' if each.waiting == 1 else 'them'}{_other_functions(each)}"
         for each in seen.orphans[:_ROWS_SHOWN]
         if seen.workers  # without any the whole table says so
     ]
     lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in (*overdue, *orphans, *seen.clocks)]
     more = len(seen.orphans) - _ROWS_SHOWN if seen.workers else 0
     return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines
+
+
+def _other_functions(orphans: Orphans) -> str:
+    if not orphans.others:
+        return ""
+    them = "it was" if orphans.waiting == 1 else "they were"
+    return f", since {them} made for {orphans.function} and workers have {listing(orphans.others)} under that name"
 
 
 def _totals(seen: Overview) -> list[Text]:

@@ -36,6 +36,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     - `priority`: lower runs first; FIFO within one priority.
     - `retries`: attempts that have failed so far; `max_retries` None means without end.
     - `delay`: how long after its creation it may first run; `due` is that moment.
+    - `function`: for which function it was made, as `module:qualname`: told to workers, never imported. Empty: any that
+      has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
     - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
     """
 
@@ -54,6 +56,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     due: float = 0.0
     backoff_settings: dict[str, Any] | None = None
     mechanism: str = "thread"
+    function: str = ""
+    named: bool = False
 
     def __post_init__(self) -> None:
         """Check what the queue's order and the log's keys depend on."""

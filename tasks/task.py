@@ -12,8 +12,10 @@ from .arguments import Signature, named, positional
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
 from .errors import ValidationError
+from .function_names import beside, function_name, last_name
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .message import Message, is_whole
+from .state.identity import Accepts
 from .state.names import QUEUE_DEFAULT
 
 P = ParamSpec("P")
@@ -25,8 +27,10 @@ MECHANISMS: Final = ("async", "thread", "process")
 class Task(Generic[P, R]):
     """A function with a name under which workers know it.
 
-    - `name`: a stable string, the function's own name if None; it is written into the journal, so renaming orphans what
-      still waits under the old one.
+    - `name`: a stable string, the function's own name if None; it is written into the journal. A worker that has
+      another function under that name does not run its messages, unless both sides give the name.
+    - `aliases`: under which it was known before, for what still waits: old names of a function in the same place, and
+      old places of the function, as `module:qualname`.
     - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
     - `mechanism`: "thread", "process" or "async"; None for "async" where the function is a coroutine function, which it
@@ -50,6 +54,7 @@ class Task(Generic[P, R]):
         mechanism: str | None = None,
         *,
         no_positional_args: bool = False,
+        aliases: Sequence[str] = (),
     ) -> None:
         _check(function, name, timeout, max_retries, backoff)
         mechanism = _checked_mechanism(function, mechanism)
@@ -59,6 +64,10 @@ class Task(Generic[P, R]):
         self.function = function
         self.broker = broker
         self._name = name or function.__name__
+        self.function_name = function_name(function)
+        self.named = name is not None
+        self.aliases = _checked_aliases(aliases)
+        self.accepts = _accepted(self)
         self.queue = queue or QUEUE_DEFAULT
         self.timeout = timeout
         self.max_retries = max_retries
@@ -133,6 +142,8 @@ class Task(Generic[P, R]):
             delay=delay or 0,
             backoff_settings=self._backoff_settings,
             mechanism=self.mechanism,
+            function=self.function_name,
+            named=self.named,
         )
         if uuid is not None:
             message.uuid = uuid
@@ -192,6 +203,7 @@ def task(
     mechanism: str | None = None,
     *,
     no_positional_args: bool = False,
+    aliases: Sequence[str] = (),
     base_task: type[Task[Any, Any]] | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it."""
@@ -212,9 +224,38 @@ def task(
             backoff,
             mechanism,
             no_positional_args=no_positional_args,
+            **({"aliases": aliases} if aliases else {}),  # a subclass may not take them
         )
 
     return wrapper
+
+
+def _checked_aliases(aliases: object) -> tuple[str, ...]:
+    if isinstance(aliases, str) or not isinstance(aliases, Sequence):
+        raise ValidationError(f"aliases are old names in a list, such as ['send_mail'], got {aliases!r:.80}")
+    for alias in aliases:
+        if not isinstance(alias, str) or not alias:
+            raise ValidationError(f"an alias is a name, or a function as 'module:qualname', got {alias!r:.80}")
+    return tuple(aliases)
+
+
+def _accepted(task: Task[Any, Any]) -> dict[str, Accepts]:
+    """Under each name that the task answers to: for which functions a message may have been made.
+
+    An old name stands for a function in the same place, an old function for itself under its own name.
+    """
+    own = task.function_name
+    functions: dict[str, list[str]] = {task.name: [own] if own else []}
+    named = {task.name} if task.named else set()
+    for alias in task.aliases:
+        is_function = ":" in alias
+        name = last_name(alias) if is_function else alias
+        known = functions.setdefault(name, [])
+        if own:  # otherwise nothing is compared
+            known.append(alias if is_function else beside(own, alias))
+        if not is_function:
+            named.add(name)
+    return {name: Accepts(tuple(known), name in named) for name, known in functions.items()}
 
 
 def _mark_coroutine_function(task: Task[Any, Any]) -> None:

@@ -27,9 +27,23 @@ def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:
     return tasks
 
 
+def by_every_name(tasks: Mapping[str, Task[Any, Any]]) -> dict[str, Task[Any, Any]]:
+    """The tasks by their names and aliases; `TaskNameCollisionError` if two of them answer to one."""
+    named = dict(tasks)
+    for task in tasks.values():
+        for name in task.accepts:
+            other = named.setdefault(name, task)
+            if other is not task:
+                raise TaskNameCollisionError(
+                    f"{name!r} is an alias of the task {task.name!r}, and the task {other.name!r} answers to it as "
+                    "well; take the alias away, or run the two in different workers"
+                )
+    return named
+
+
 def tasks_at(homes: Mapping[str, str]) -> dict[str, Task[Any, Any]]:
     """What the modules of these tasks hold, by name; `NoTasksFoundError` says which of these is not there."""
-    modules = {module: _found_in(module) for module in sorted(set(homes.values()))}
+    modules = {module: _with_aliases(_found_in(module)) for module in sorted(set(homes.values()))}
     for name, module in homes.items():
         if name not in modules[module]:
             raise NoTasksFoundError(
@@ -38,6 +52,11 @@ def tasks_at(homes: Mapping[str, str]) -> dict[str, Task[Any, Any]]:
             )
     beside = {name: task for found in modules.values() for name, task in found.items()}
     return beside | {name: modules[module][name] for name, module in homes.items()}
+
+
+def _with_aliases(tasks: dict[str, Task[Any, Any]]) -> dict[str, Task[Any, Any]]:
+    """These by their aliases as well; which task an alias means was settled in the worker, for all that it runs."""
+    return {name: task for task in tasks.values() for name in task.accepts} | tasks
 
 
 def _found_in(package: str) -> dict[str, Task[Any, Any]]:

@@ -23,7 +23,7 @@ from ..tasks.message import is_whole
 from ..tasks.task import MECHANISMS, Task
 from .health.report import HealthTarget
 from .limits import ENFORCE_MS_DEFAULT
-from .loading import collect_tasks
+from .loading import by_every_name, collect_tasks
 from .loop.loop import WorkerLoop
 from .settings import Settings, Statistics, Subset, processes_default
 from .signals import Signals
@@ -57,6 +57,7 @@ class Worker:
         health: HealthTarget | str | None = None,
     ) -> None:
         self.tasks = _of(_by_name(tasks), mechanisms)
+        by_every_name(self.tasks)  # refuses two that answer to one name
         if journal is not None:
             check_journal(journal, type(self).__name__)
         self.settings = _settings(settings)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from ..state.state import SessionState, TaskState
+from ..state.state import SessionState, TaskKind, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 
@@ -51,11 +51,16 @@ class WorkerLine(NamedTuple):
 
 
 class Orphans(NamedTuple):
-    """Tasks that wait and that no live worker can run: it is not known there, or its queue is not served."""
+    """Tasks that wait and that no live worker can run: it is not known there, or its queue is not served.
+
+    `function` is the one for which they were made, if workers have `others` under that name; otherwise empty.
+    """
 
     task: str
     queue: str
     waiting: int
+    function: str = ""
+    others: tuple[str, ...] = ()
 
 
 class Totals(NamedTuple):
@@ -110,7 +115,7 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -
         view.counted_since,
     )
     dead = Counter(task.name for task in view.dead.values())
-    return Overview(now, queues, workers, _orphans(view, workers), dead.most_common(), totals)
+    return Overview(now, queues, workers, _orphans(view), dead.most_common(), totals)
 
 
 class _Queue:
@@ -178,16 +183,23 @@ def _worker(sessions: list[SessionState], now: float, sign: float | None) -> Wor
     )
 
 
-def _orphans(view: TaskView, workers: Iterable[WorkerLine]) -> list[Orphans]:
-    waiting = Counter((task.name, task.queue) for task in view.live.values() if task.state is State.READY)
+def _orphans(view: TaskView) -> list[Orphans]:
+    kinds = Counter(task.kind for task in view.live.values() if task.state is State.READY)
+    sessions = list(view.all_sessions())
+    waiting: Counter[tuple[str, str, str, tuple[str, ...]]] = Counter()
+    for kind, count in kinds.items():
+        if not any(session.may_claim(kind) for session in sessions):
+            others = _other_functions(kind, sessions)
+            waiting[kind.name, kind.queue, kind.function if others else "", others] += count
     return [
-        Orphans(name, queue, count)
-        for (name, queue), count in sorted(waiting.items())
-        if not any(_can_run(worker, name, queue) for worker in workers)
+        Orphans(name, queue, count, function, others)
+        for (name, queue, function, others), count in sorted(waiting.items())
     ]
 
 
-def _can_run(worker: WorkerLine, name: str, queue: str) -> bool:
-    knows = worker.tasks is None or worker.more_tasks > 0 or name in worker.tasks
-    only = worker.selection.get("tasks", {}).get(queue, (name,))
-    return knows and (worker.queues is None or queue in worker.queues) and name in only
+def _other_functions(kind: TaskKind, sessions: Iterable[SessionState]) -> tuple[str, ...]:
+    """The functions that live workers have under the name, if that is what keeps them from running such tasks."""
+    named = [session for session in sessions if session.knows_name(kind.name)]
+    if any(session.knows(kind) for session in named):
+        return ()
+    return tuple(sorted({function for session in named for function in session.accepts[kind.name].functions}))

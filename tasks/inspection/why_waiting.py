@@ -73,7 +73,7 @@ def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
 def _capable(view: TaskView, task: TaskState) -> list[SessionState]:
     """The live sessions that may claim the task; a worker that did not say what it knows may."""
     sessions = view.sessions.get(task.partition, {}).values()
-    return [session for session in sessions if session.may_claim(task.queue, task.name)]
+    return [session for session in sessions if session.may_claim(task.kind)]
 
 
 def _served(session: SessionState) -> list[str]:
@@ -88,8 +88,11 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
     sessions = list(view.sessions.get(task.partition, {}).values())
     if not sessions:
         return Finding("no_worker", "No worker is running: none has joined this journal, or all have left it.")
-    knowing = [session for session in sessions if session.knows(task.name)]
+    named = [session for session in sessions if session.knows_name(task.name)]
+    knowing = [session for session in named if session.knows(task.kind)]
     running = f"{number(len(sessions), 'worker is', 'workers are')} running"
+    if named and not knowing:
+        return _other_function(task, named)
     if not knowing:
         known = sorted({name for session in sessions for name in session.tasks or ()})
         they = "it knows" if len(sessions) == 1 else "they know"
@@ -99,6 +102,19 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
     who = "the worker that knows it serves" if len(knowing) == 1 else f"the {len(knowing)} workers that know it serve"
     sentence = f"No live worker serves its queue {task.queue} for the task {task.name}: {who} {listing(served)}."
     return Finding("queue_unserved", sentence, {"queue": task.queue, "workers": len(sessions), "served": served})
+
+
+def _other_function(task: TaskState, named: list[SessionState]) -> Finding:
+    """The workers that have a task of that name have another function under it."""
+    others = sorted({function for session in named for function in session.accepts[task.name].functions})
+    who = "the only live worker" if len(named) == 1 else f"each of the {len(named)} live workers"
+    sentence = (
+        f"It was made for the function {task.kind.function}, and {who} that knows a task {task.name} has "
+        f"{listing(others)} under that name, so it is left alone. Start a worker that has its function. Give the two "
+        f"tasks names of their own, @task(broker, name=…); if the function was renamed or moved, give the new one "
+        f"aliases=[{task.kind.function!r}]."
+    )
+    return Finding("other_function", sentence, {"function": task.kind.function, "others": others})
 
 
 def _alone(view: TaskView, task: TaskState) -> Finding:
@@ -153,7 +169,7 @@ def _count_ahead(view: TaskView, task: TaskState, now: float, session: SessionSt
     rank, stands, place = rank_in(ranks, task.queue, task.name), _stands(selection, task), _place(task)
     preferred = better = earlier = aged = 0
     for other in view.live.values():
-        if other.state is not State.READY or other.due > now or other is task or not session.knows(other.name):
+        if other.state is not State.READY or other.due > now or other is task or not session.knows(other.kind):
             continue
         if not selection.serves(other.queue, other.name):
             continue

@@ -12,6 +12,7 @@ from ...journal.damage import DAMAGE, is_damaged
 from ...journal.row_decoder import Due, Moment, Name, RowDecoder, Whole
 from ..limits import MAX_RETRIES_DEFAULT
 from . import names
+from .identity import Accepts
 from .selection import Selection
 
 
@@ -27,6 +28,8 @@ class Carried(msgspec.Struct, gc=False):
     queue: str = names.QUEUE_DEFAULT
     priority: Whole = 0
     max_retries: Whole | None = MAX_RETRIES_DEFAULT
+    function: str = ""
+    named: bool = False
 
 
 class TaskContext(msgspec.Struct, gc=False):
@@ -44,6 +47,8 @@ class TaskContext(msgspec.Struct, gc=False):
     priority: Whole = 0
     max_retries: Whole | None = MAX_RETRIES_DEFAULT
     submission: Carried | None = None
+    function: str = ""
+    named: bool = False
 
 
 class FactContext(TaskContext, gc=False):
@@ -60,6 +65,7 @@ class FactContext(TaskContext, gc=False):
     queues: tuple[str, ...] | None = None
     selection: Selection | None = None
     slots: Whole = 0
+    accepts: dict[str, Accepts] = {}
     queue_name: str = ""
 
 
@@ -153,5 +159,14 @@ def dead_letter_context(row: bytes, offset: int) -> dict[str, Any]:
     if said is None or said.name != names.SUBMITTED or not said.context.task:
         raise ValueError(f"the record at offset {offset} was expected to be a {names.SUBMITTED}, it is {row[:100]!r}")
     context = said.context
-    carried = Carried(offset, said.timestamp, context.task_name, context.queue, context.priority, context.max_retries)
+    carried = Carried(
+        offset,
+        said.timestamp,
+        context.task_name,
+        context.queue,
+        context.priority,
+        context.max_retries,
+        context.function,
+        context.named,
+    )
     return {"task": context.task, "submission": msgspec.structs.asdict(carried)}

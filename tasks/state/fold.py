@@ -150,7 +150,15 @@ class TaskFold:
             return self._unreadable()
         if len(task_id) > TASK_ID_CHARS_MAX:
             return _REFUSED  # no event about it could be appended: the id is its events' key
-        key = (context.task_name, context.queue, context.priority, context.max_retries, partition)
+        key = (
+            context.task_name,
+            context.queue,
+            context.priority,
+            context.max_retries,
+            partition,
+            context.function,
+            context.named,
+        )
         kind = self._kinds.get(key) or self._kind_of(key)
         self.live[task_id] = task = TaskState(task_id, kind, offset, timestamp, context.due or 0.0, UNTOUCHED)
         self.submitted += 1
@@ -166,7 +174,7 @@ class TaskFold:
         return _ACCEPTED
 
     def _kind_of(self, key: KindKey) -> TaskKind:
-        """The kind of that name, queue, priority, `max_retries` and partition, one object for all its tasks."""
+        """The kind of that key, one object for all its tasks."""
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= _KINDS_MAX:
@@ -230,7 +238,15 @@ class TaskFold:
 
     def _forgotten(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> TaskState:
         """A dead letter that the view has forgotten, or never known, as it is when it leaves the dead letters."""
-        key = (carried.task_name, carried.queue, carried.priority, carried.max_retries, partition)
+        key = (
+            carried.task_name,
+            carried.queue,
+            carried.priority,
+            carried.max_retries,
+            partition,
+            carried.function,
+            carried.named,
+        )
         run = RunState(_READY, offset, timestamp)
         if self.failed > len(self.dead):
             self.failed -= 1
@@ -377,6 +393,7 @@ class TaskFold:
             context.slots,
             context.selection,
             context.machine,
+            context.accepts,
         )
         self._sessions_changed()
         return _ACCEPTED

@@ -80,7 +80,7 @@ def _ended(read: _State) -> dict[int, EndedTasks]:
 
 
 def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:
-    kind = kind_of((read.name, read.queue, read.priority, read.max_retries, read.partition))
+    kind = kind_of((read.name, read.queue, read.priority, read.max_retries, read.partition, "", False))
     if read.changed == read.submitted and not read.refused:
         return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due or 0.0, UNTOUCHED)
     run = RunState(

@@ -4,17 +4,19 @@ from typing import Final
 
 import msgspec
 
+from .identity import Accepts
 from .selection import Selection, selection_of
 from .transitions import State
 
-# What a kind is made of: name, queue, priority, max_retries, partition.
-KindKey = tuple[str, str, int, int | None, int]
+# What a kind is made of: name, queue, priority, max_retries, partition, function, named.
+KindKey = tuple[str, str, int, int | None, int, str, bool]
 
 
 class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What many tasks have in common, held once for all of them; the view makes one for each combination.
 
-    `kept` says whether the view keeps the submissions of such tasks, because its worker runs them.
+    `function` is the one for which they were made, empty if their submitter did not say; `named`: it gave them their
+    name. `kept` says whether the view keeps the submissions of such tasks, because its worker runs them.
     """
 
     name: str
@@ -22,6 +24,8 @@ class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
     priority: int
     max_retries: int | None
     partition: int
+    function: str = ""
+    named: bool = False
     kept: bool = False
 
 
@@ -171,7 +175,7 @@ class SessionState(msgspec.Struct):
     What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
     it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once,
     `selection` what else it said of which tasks it claims and in which order, `machine` among which processes its `pid`
-    is one (empty: it did not say).
+    is one (empty: it did not say). `accepts` says for which functions a task was made that it runs, by the task's name.
     """
 
     worker: str
@@ -187,17 +191,23 @@ class SessionState(msgspec.Struct):
     slots: int = 0
     selection: Selection | None = None
     machine: str = ""
+    accepts: dict[str, Accepts] = {}
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
-    def knows(self, task_name: str) -> bool:
-        """Whether the worker can run a task of that name, as far as it said what it knows."""
+    def knows_name(self, task_name: str) -> bool:
+        """Whether the worker has a task of that name, as far as it said what it knows."""
         return self.tasks is None or self.more_tasks > 0 or task_name in self.tasks
+
+    def knows(self, kind: TaskKind) -> bool:
+        """Whether the worker can run such a task, as far as it said: it has one of that name, and the same function."""
+        accepts = self.accepts.get(kind.name)
+        return self.knows_name(kind.name) and (accepts is None or accepts.takes(kind.function, named=kind.named))
 
     @property
     def claims_from(self) -> Selection:
         """Which of the tasks it knows it claims, and in which order."""
         return selection_of(self.queues, self.selection)
 
-    def may_claim(self, queue: str, task_name: str) -> bool:
-        """Whether a task of that name in that queue is one for this worker."""
-        return self.knows(task_name) and self.claims_from.serves(queue, task_name)
+    def may_claim(self, kind: TaskKind) -> bool:
+        """Whether such a task is one for this worker."""
+        return self.knows(kind) and self.claims_from.serves(kind.queue, kind.name)

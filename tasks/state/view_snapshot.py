@@ -54,9 +54,21 @@ class _Tasks(msgspec.Struct, array_like=True):
     runs: list[tuple[int, RunState]]
 
 
+class _Kind(msgspec.Struct, array_like=True):
+    """A kind; forms before this one end with the partition."""
+
+    name: str
+    queue: str
+    priority: int
+    max_retries: int | None
+    partition: int
+    function: str = ""
+    named: bool = False
+
+
 class _State(msgspec.Struct, array_like=True):
     fold: int
-    kinds: list[KindKey]
+    kinds: list[_Kind]
     live: _Tasks
     dead: _Tasks
     ended: list[tuple[int, int, list[str], list[int]]]
@@ -87,7 +99,10 @@ def dump(rooms: Rooms) -> bytes:
     """The state as bytes."""
     places: dict[TaskKind, int] = {}
     live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
-    kinds = [(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition) for kind in places]
+    kinds = [
+        _Kind(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition, kind.function, kind.named)
+        for kind in places
+    ]
     ended = [(place, each.prune_at, list(each.ends), list(each.ends.values())) for place, each in rooms.ended.items()]
     sessions = [
         {**msgspec.structs.asdict(session), "claims": list(session.claims)}
@@ -119,7 +134,7 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     read = _decoder.decode(state)
     if read.fold not in (_FOLD, _FOLD_BEFORE):
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
-    kinds = [kind_of(key) for key in read.kinds]
+    kinds = [kind_of(msgspec.structs.astuple(kind)) for kind in read.kinds]
     live, dead = (_tasks(columns, kinds) for columns in (read.live, read.dead))
     ended = {place: EndedTasks(zip(ids, ends, strict=True), at) for place, at, ids, ends in read.ended}
     sessions = sessions_of(read.sessions, live)

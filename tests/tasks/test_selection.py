@@ -9,6 +9,7 @@ from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
 from journeyman.tasks import State, TaskState, TaskView, ValidationError
+from journeyman.tasks.state.identity import Accepts
 from journeyman.tasks.state.selection import Selection, selection_of
 from journeyman.workers import Settings
 from journeyman.workers.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
@@ -296,7 +297,7 @@ def test_a_clock_that_is_put_back_loses_nothing(selection: Selection) -> None:
     ],
 )
 def test_a_worker_says_what_it_selects(settings: Settings) -> None:
-    fact, context = joining("w", 1_000, ["send"], settings.selection, 4)
+    fact, context = joining("w", 1_000, {"send": Accepts()}, settings.selection, 4)
     assert selection_of(fact.queues, fact.selection) == settings.selection
     assert (b"selection" in context) == (settings.selection.said() != {})
 
@@ -304,7 +305,7 @@ def test_a_worker_says_what_it_selects(settings: Settings) -> None:
 def test_what_a_worker_has_said_survives_a_snapshot() -> None:
     view = TaskView()
     chosen = Selection(("a",), {"a": ("send",)}, "fair", {"a": 2}, 5_000)
-    fact, context = joining("w", 1_000, ["send"], chosen, 4)
+    fact, context = joining("w", 1_000, {"send": Accepts()}, chosen, 4)
     row = b'{"name":"worker.joined","timestamp":1.0,"context":%b}' % context
     view.apply_page(Page(0, [0], [row]))
     again = TaskView()

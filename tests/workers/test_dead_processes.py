@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from journeyman.tasks.state.identity import Accepts
 from journeyman.tasks.state.selection import EVERYTHING
 from journeyman.tasks.state.state import SessionState
 from journeyman.workers.loop.dead_processes import departed
@@ -46,7 +47,7 @@ def test_session_that_does_not_tell_its_machine_is_judged_by_its_host(gone: int)
 
 
 def test_worker_tells_its_machine_when_it_joins() -> None:
-    fact, context = joining("w", 15_000, ["work"], EVERYTHING, 1)
+    fact, context = joining("w", 15_000, {"work": Accepts()}, EVERYTHING, 1)
     assert fact.machine == machine()
     assert machine().encode() in context
 

@@ -1,6 +1,6 @@
 """From what a worker has decided, and from what has become of its jobs, to the events that say so."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -10,10 +10,11 @@ from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
+from ...tasks.state.identity import Accepts
+from ...tasks.state.selection import Selection
 from ...tasks.state.state import TaskState
 from ..executors.pipeline import Job, Outcome, SessionLease
 from ..scheduling.decide import Beat, Claim, Command, Expire
-from ..settings import Settings
 from .registration import joining
 
 # What name, key and the other fields of an event of ours take at most beside its context, in bytes.
@@ -52,10 +53,10 @@ def claim_entry(command: Claim, lease: SessionLease) -> WorkerDraft:
 
 
 def join_entry(
-    command: Command, lease: SessionLease, settings: Settings, tasks: Iterable[str], slots: int
+    command: Command, lease: SessionLease, lease_ms: int, tasks: Mapping[str, Accepts], selection: Selection, slots: int
 ) -> WorkerDraft:
     """The beginning of a session of a worker that knows `tasks` and runs `slots` of them at a time."""
-    fact, context = joining(lease.worker, settings.lease_ms, tasks, settings.selection, slots)
+    fact, context = joining(lease.worker, lease_ms, tasks, selection, slots)
     return _worker_entry(names.JOINED, context, lease, fact, command)
 
 

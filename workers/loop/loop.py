@@ -54,6 +54,7 @@ from .drafts import (
     within_limits,
 )
 from .indexing import IndexKeeper
+from .known_tasks import KnownTasks
 from .lane import Lane
 from .reader import Reader
 from .sessions import OwnSessions
@@ -62,6 +63,7 @@ from .submissions import Submissions
 logger = logging.getLogger("journeyman.worker")
 
 _TASKS_NAMED: Final = 8
+_KINDS_MAX: Final = 4_096  # of tasks, of which it is remembered where they wait
 
 
 class WorkerLoop:
@@ -72,9 +74,11 @@ class WorkerLoop:
     ) -> None:
         self.settings = settings or Settings()
         self.statistics = Statistics()
-        self.view = TaskView(keeps=self._runs)
         self._journal = journal
-        self._tasks = tasks
+        self._known = KnownTasks(tasks, self.settings.selection)
+        self._tasks = self._known.by_name
+        self._ready_of: dict[TaskKind, ReadyTasks | None] = {}
+        self.view = TaskView(keeps=self._runs)
         self._lanes: dict[str, Lane] = {}
         lease_seconds = self.settings.lease_seconds
         self._detector = FailureDetector(lease_seconds)
@@ -229,7 +233,7 @@ class WorkerLoop:
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
-            ready = ReadyTasks(tasks.__contains__, settings.selection)
+            ready = ReadyTasks(tasks.__contains__, self._known.selection)
             self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready)
 
     def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
@@ -254,6 +258,7 @@ class WorkerLoop:
     def _begin(self, partitions: Sequence[int]) -> None:
         self._sessions = OwnSessions(self.view, partitions)
         self._share_work_anew()
+        self._known.compare(self.view.all_sessions())
         for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
             if task.run.state is State.READY:
                 self._add_ready(task)
@@ -377,7 +382,8 @@ class WorkerLoop:
                 return claim_entry(command, self._sessions[task.kind.partition])
             case Join(partition):
                 slots = sum(lane.executor.size for lane in self._lanes.values())
-                return join_entry(command, self._sessions.fresh(partition), self.settings, self._tasks, slots)
+                known, lease = self._known, self._sessions.fresh(partition)
+                return join_entry(command, lease, self.settings.lease_ms, known.accepts, known.selection, slots)
             case Beat(partition):
                 return beat_entry(command, self._sessions[partition])
             case Expire(partition, worker):
@@ -485,13 +491,24 @@ class WorkerLoop:
 
     def _runs(self, task_name: str, queue: str) -> bool:
         """Whether this worker claims tasks of that name in that queue."""
-        return task_name in self._tasks and self.settings.selection.serves(queue, task_name)
+        return task_name in self._tasks and self._known.selection.serves(queue, task_name)
 
     def _add_ready(self, task: TaskState) -> None:
         self._arrived += 1
-        known = self._tasks.get(task.kind.name)
-        if known is not None:
-            self._lanes[known.mechanism].ready.add(task)
+        try:
+            ready = self._ready_of[task.kind]
+        except KeyError:
+            ready = self._ready_for(task.kind)
+        if ready is not None:
+            ready.add(task)
+
+    def _ready_for(self, kind: TaskKind) -> ReadyTasks | None:
+        """Where such tasks wait; None for those that this worker does not run."""
+        if len(self._ready_of) >= _KINDS_MAX:
+            self._ready_of.clear()
+        task = self._known.task_for(kind)
+        ready = self._ready_of[kind] = None if task is None else self._lanes[task.mechanism].ready
+        return ready
 
     def _share_work_anew(self) -> None:
         """The set of workers, or of paused queues, has changed: what may be claimed by which is decided anew."""

@@ -2,26 +2,29 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+import msgspec
 import orjson
 from msgspec.structs import replace
 
 from ...tasks.state.decoding import FactContext
+from ...tasks.state.identity import Accepts
 from ...tasks.state.selection import Selection
 from ..limits import WORKER_TASKS_CHARS_MAX
 from .machine import machine
 
 
 def joining(
-    worker: str, lease_ms: int, tasks: Iterable[str], selection: Selection, slots: int
+    worker: str, lease_ms: int, accepts: Mapping[str, Accepts], selection: Selection, slots: int
 ) -> tuple[FactContext, bytes]:
     """The context of a `worker.joined`, as the fold sees it and as it stands in the log.
 
-    `tasks` are the names the worker can run, `selection` which of them it claims, `slots` how many tasks it runs at a
-    time. Names beyond the limit are left out, and how many is said.
+    `accepts` are the names the worker can run, with the functions that it has under them, `selection` which of them it
+    claims, `slots` how many tasks it runs at a time. Names beyond the limit are left out, and how many is said.
     """
-    named, left_out = bounded(tasks)
+    named, left_out = bounded({name: sum(map(len, each.functions)) for name, each in accepts.items()})
+    told = {name: accepts[name] for name in named if accepts[name].functions}
     said_more = selection.said()
     fact = FactContext(
         worker=worker,
@@ -34,8 +37,11 @@ def joining(
         queues=selection.queues,
         selection=replace(selection, queues=None) if said_more else None,
         slots=slots,
+        accepts=told,
     )
     said = {name: getattr(fact, name) for name in _SAID}
+    if told:
+        said["accepts"] = msgspec.to_builtins(told)
     if said_more:
         said["selection"] = said_more
     if left_out:
@@ -46,12 +52,15 @@ def joining(
 _SAID = ("worker", "host", "pid", "machine", "lease_ms", "slots", "queues", "tasks")
 
 
-def bounded(tasks: Iterable[str]) -> tuple[tuple[str, ...], int]:
-    """The names in order as far as the limit reaches, and how many there are beyond it."""
+def bounded(tasks: Mapping[str, int]) -> tuple[tuple[str, ...], int]:
+    """The names in order as far as the limit reaches, and how many there are beyond it.
+
+    `tasks` are the names, each with the characters that are told beside it.
+    """
     names = sorted(tasks)
     chars = 0
     for count, name in enumerate(names):
-        chars += len(name)
+        chars += len(name) + tasks[name]
         if chars > WORKER_TASKS_CHARS_MAX:
             return tuple(names[:count]), len(names) - count
     return tuple(names), 0

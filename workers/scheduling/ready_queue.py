@@ -24,7 +24,7 @@ from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ...tasks.state.selection import EVERYTHING, Ranks, Selection, aged, waiting_since
-from ...tasks.state.state import UNTOUCHED, SessionState, TaskState
+from ...tasks.state.state import UNTOUCHED, SessionState, TaskKind, TaskState
 from ...tasks.state.transitions import State
 from ..limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .delayed import Delayed
@@ -35,7 +35,7 @@ from .round_robin import RoundRobin
 LevelKey = tuple[int, int]
 _READY = State.READY
 _SWEEP_SLACK = 1_024
-_KINDS_MAX = 4_096  # of tasks, by queue and name, of which it is remembered who claims them
+_KINDS_MAX = 4_096  # of tasks, of which it is remembered which workers claim them
 
 
 class ReadyTasks:
@@ -50,7 +50,7 @@ class ReadyTasks:
         self._all: dict[int, tuple[str, ...]] = {}
         self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
         self._sessions: Mapping[int, Mapping[str, SessionState]] = {}
-        self._sharing: dict[tuple[int, str, str], tuple[str, ...]] = {}  # of these, who may claim such a task
+        self._sharing: dict[TaskKind, tuple[str, ...]] = {}  # of these, who may claim such a task
         self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
         self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
         self.steal_delay = STEAL_DELAY_SECONDS  # to be set by who knows how long a claim takes at present
@@ -140,14 +140,14 @@ class ReadyTasks:
 
     def _sharers(self, task: TaskState) -> tuple[str, ...]:
         """Among whom the turns at such a task go round: a turn of one that does not claim it would pass in vain."""
-        kind = (task.partition, task.queue, task.name)
+        kind = task.kind
         sharers = self._sharing.get(kind)
         if sharers is None:
             own, sessions = self._own[task.partition], self._sessions.get(task.partition, {})
             sharers = tuple(
                 worker
                 for worker in self._workers.get(task.partition, ())
-                if worker == own or worker not in sessions or sessions[worker].may_claim(task.queue, task.name)
+                if worker == own or worker not in sessions or sessions[worker].may_claim(kind)
             )
             if len(self._sharing) >= _KINDS_MAX:
                 self._sharing.clear()

@@ -1,0 +1,45 @@
+"""The name under which the log knows a function: `module:qualname`, the same in each process that imports it."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+_SCRIPTS: Final = ("__main__", "__mp_main__")
+
+
+def function_name(function: object) -> str:
+    """`module:qualname` of a function; empty for what has no name of its own, such as a `functools.partial`."""
+    module, place = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(place, str):
+        return ""
+    return f"{_importable(module) if module in _SCRIPTS else module}:{place}"
+
+
+def beside(function: str, name: str) -> str:
+    """The function called `name` in the place of another one; empty if that is not known."""
+    module, colon, place = function.partition(":")
+    scope, dot, _ = place.rpartition(".")
+    return f"{module}:{scope}{dot}{name}" if colon else ""
+
+
+def last_name(function: str) -> str:
+    """The name of the function itself, without module and scope: what a task is called by default."""
+    return function.partition(":")[2].rpartition(".")[2]
+
+
+def _importable(script: str) -> str:
+    """The name by which another program imports the script that was started; its own where it comes from no file."""
+    module = sys.modules.get(script)
+    spec = getattr(module, "__spec__", None)
+    if spec is not None:
+        return str(spec.name)
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str):
+        return script
+    path = Path(file).absolute()
+    names = [path.stem]
+    for directory in path.parents:
+        if not (directory / "__init__.py").exists():
+            break
+        names.insert(0, directory.name)
+    return ".".join(names)

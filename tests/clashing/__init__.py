@@ -1,0 +1,1 @@
+"""Packages with tasks of the same names, on one journal."""

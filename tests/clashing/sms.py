@@ -1,0 +1,15 @@
+"""Sends text messages."""
+
+import journeyman as jm
+
+broker = jm.Broker()
+
+
+@jm.task(broker)
+def send(to: str) -> str:
+    return f"sms to {to}"
+
+
+@jm.task(broker, name="shared")
+def given(to: str) -> str:
+    return f"sms to {to}"
