@@ -121,7 +121,7 @@ def test_pool_waits_no_longer_than_it_is_told(journal: jm.Journal) -> None:
     assert jm.ResultStore(journal).get(fine, timeout=60_000, keep=True) == 3
     with pytest.raises(TimeoutError, match="1 of 2 results have not come in 1 ms"):
         list(pool.istream(message, fine, timeout=1))
-    with pytest.raises(KeyError, match="knows no such task"):
+    with pytest.raises(KeyError, match="no such task"):
         next(pool.istream("order-8"))
     with pytest.raises(jm.ValidationError, match="each message is named once"):
         pool.stream(message, message)
