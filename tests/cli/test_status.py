@@ -112,7 +112,8 @@ def test_json_has_the_facts(shown: dict[str, str]) -> None:
     assert worker["queues"] == ["default", "spare"]
     assert (worker["claims"], worker["slots"], worker["overdue"]) == (1, 3, False)
     assert worker["last_sign"] >= worker["joined_at"]
-    assert facts["waiting_for_nobody"] == [{"task": "resize", "queue": "bulk", "waiting": 1}]
+    nobody = {"task": "resize", "queue": "bulk", "waiting": 1, "function": "", "others": []}
+    assert facts["waiting_for_nobody"] == [nobody]
     assert facts["dead_letters"] == {"paint": 1}
     assert facts["totals"]["delayed"] == 1
     assert facts["totals"]["counted_since"] is None
