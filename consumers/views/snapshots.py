@@ -13,7 +13,7 @@ import math
 import random
 import time
 import zlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from ...journal.cursor import Behind, Cursor
@@ -29,6 +29,8 @@ from .view import View
 logger = logging.getLogger("journeyman")
 
 _SPREAD: Final = 0.25
+# Done beside the reading. A call, since a task that is cancelled before it begins leaves its coroutine behind.
+_Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class SnapshotKeeper:
@@ -144,11 +146,12 @@ class SnapshotKeeper:
         if self._since < self._due or not (self._job is None or self._job.done()):
             return
         if not self._may_take:
-            self._job = self._in_background(self._look(Cursor(cursor)))
+            applied = Cursor(cursor)
+            self._job = self._in_background(lambda: self._look(applied))
             return
-        state = self._view.snapshot()
+        state, reached = self._view.snapshot(), Cursor(cursor, dict(behind or {}))
         self._wait_for_more(len(state))
-        self._job = self._in_background(self._save(Cursor(cursor, dict(behind or {})), state))
+        self._job = self._in_background(lambda: self._save(reached, state))
 
     async def take(self, cursor: Mapping[int, int], created: float | None = None) -> SnapshotLabel:
         """Take a snapshot of the view, which is as it was at `cursor`, and return when it is stored.
@@ -171,16 +174,16 @@ class SnapshotKeeper:
         """Whatever is being stored is stored in the parent."""
         self._job = None
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> "concurrent.futures.Future[None] | asyncio.Task[None]":
+    def _in_background(self, work: _Work) -> "concurrent.futures.Future[None] | asyncio.Task[None]":
         guarded = self._guarded(work)
         if self._log.needs_loop:
             return asyncio.get_running_loop().create_task(guarded, name="journeyman-snapshot")
         return blocking.in_thread(lambda: blocking.run(guarded))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: _Work) -> None:
         """A snapshot that cannot be taken is told of and tried again as many events later: nothing depends on it."""
         try:
-            await work
+            await work()
         except (JournalError, ValueError, OSError) as error:
             self._wait_for_more(0)
             logger.warning("no snapshot of the view %r was taken: %s", self._view.snapshot_name, error)

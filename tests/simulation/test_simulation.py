@@ -19,8 +19,8 @@ LOOK_FIRST = {
     "nobody asks whether there is a suspect already": 13,
     "nobody is told of a dead letter that was taken up": 24,
     "nobody looks after silent workers while idle": 5,
-    "one probe at the end of the lease is enough": 40,
-    "silence counts while the journal is away": 40,
+    "one probe at the end of the lease is enough": 20,
+    "silence counts while the journal is away": 20,
     "suspects are let in together": 13,
     "suspects that were set aside are lost": 13,
     "the share of the dead is left to them": 23,
@@ -31,6 +31,7 @@ LOOK_FIRST = {
 }
 
 
+@pytest.mark.timeout(600)  # it works all the time, and a busy machine gives it little
 def test_many_worlds_break_no_invariant() -> None:
     stories = [tell(seed) for seed in range(SEEDS)]
     assert sum(story.seconds for story in stories) / 3_600 > HOURS_MIN
@@ -59,6 +60,7 @@ def test_a_violation_names_the_seed_and_comes_again(monkeypatch: pytest.MonkeyPa
     assert said.startswith(f"seed {seed}, at ")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("bug", sorted(MUTATIONS))
 def test_a_bug_in_this_rule_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTATIONS[bug](monkeypatch)
