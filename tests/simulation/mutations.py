@@ -321,12 +321,14 @@ def the_lease_is_taken_for_a_third(patch: MonkeyPatch) -> None:
 
 @mutation
 def nobody_renews_his_lease(patch: MonkeyPatch) -> None:
-    patch.setattr(decide, "LEASE_RENEWAL_FRACTION", math.inf)
+    for module in (decide, loop):  # the one renews, the other wakes for it
+        patch.setattr(module, "LEASE_RENEWAL_FRACTION", math.inf)
 
 
 @mutation
 def renewals_come_too_late(patch: MonkeyPatch) -> None:
-    patch.setattr(decide, "LEASE_RENEWAL_FRACTION", 1.0)
+    for module in (decide, loop):
+        patch.setattr(module, "LEASE_RENEWAL_FRACTION", 1.0)
 
 
 @mutation
