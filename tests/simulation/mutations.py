@@ -328,7 +328,7 @@ def nobody_renews_his_lease(patch: MonkeyPatch) -> None:
 @mutation
 def renewals_come_too_late(patch: MonkeyPatch) -> None:
     for module in (decide, loop):
-        patch.setattr(module, "LEASE_RENEWAL_FRACTION", 1.0)
+        patch.setattr(module, "LEASE_RENEWAL_FRACTION", 1.5)
 
 
 @mutation
