@@ -17,7 +17,7 @@ LOOK_FIRST = {
     "a queue is forgotten with what waits in it": 7,
     "ids of ended tasks are refused for ever": 8,
     "nobody asks whether there is a suspect already": 13,
-    "nobody is told of a dead letter that was taken up": 24,
+    "nobody is told of a dead letter that was taken up": 39,
     "nobody looks after silent workers while idle": 5,
     "one probe at the end of the lease is enough": 20,
     "silence counts while the journal is away": 20,
