@@ -16,8 +16,8 @@ from ..consumers.checkpoints.records import position_text
 from ..consumers.files.lines import in_one_line
 from ..journal.journal import Journal
 from ..tasks.inspection.as_of import cursor_at
-from ..tasks.inspection.history import Step, TaskHistory, short_id, task_history
-from ..tasks.inspection.wording import error_in, number
+from ..tasks.inspection.history import Step, TaskHistory, task_history
+from ..tasks.inspection.wording import error_in, number, short_id
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict

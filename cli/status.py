@@ -17,7 +17,7 @@ from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.clocks import clock_faults
 from ..tasks.inspection.evidence import last_signs
-from ..tasks.inspection.history import short_id
+from ..tasks.inspection.wording import short_id
 from ..tasks.inspection.overview import Orphans, Overview, QueueLine, Totals, WorkerLine, overview
 from ..tasks.inspection.wording import age, clock, listing, number
 from ..tasks.state.view import TaskView

@@ -12,7 +12,7 @@ import typer
 from rich.rule import Rule
 from rich.text import Text
 
-from ..consumers.concrete import JournalConsumer
+from ..consumers.consumer import JournalConsumer
 from ..consumers.event import JournalEventBase
 from ..consumers.files.lines import in_one_line
 from ..journal.cursor import Cursor

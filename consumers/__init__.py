@@ -2,8 +2,7 @@
 
 from .async_consumer import AsyncJournalConsumer, AsyncJournalConsumerBase
 from .checkpoint import Checkpoint, JournalCheckpoint, SqliteCheckpoint
-from .concrete import JournalConsumer
-from .consumer import JournalConsumerBase
+from .consumer import JournalConsumer, JournalConsumerBase
 from .errors import CheckpointMoved
 from .event import JournalEventBase
 from .options import ConsumerOptions

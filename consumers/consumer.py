@@ -20,7 +20,7 @@ from .engine.reader import OutOfTime
 from .engine.stream import Stream
 from .event import JournalEventBase
 from .moments import Moment
-from .options import ConsumerOptions
+from .options import ConsumerOptions, PlainEvents
 from .parking import OnError, Parking, checked_parking, tell_of_parked
 from .statistics import Statistics
 
@@ -364,3 +364,26 @@ class JournalConsumerBase(ConsumerState):
         self._abandon()
         if error is None:
             self._raise_delivery_error()
+
+
+class JournalConsumer(PlainEvents, JournalConsumerBase):
+    """Follows a journal and hands out its events as `JournalEventBase`; all of them unless a topic is named.
+
+    See `JournalConsumerBase` for the options and the methods.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        topic: str = "",
+        cancel_topic: str | None = None,
+        full: bool = True,
+        since: Moment = 0.0,
+        include_sentinel: bool = False,
+        *,
+        on_error: OnError = None,
+        **options: Unpack[ConsumerOptions],
+    ) -> None:
+        JournalConsumerBase.__init__(
+            self, journal, topic, cancel_topic, full, since, include_sentinel, on_error=on_error, **options
+        )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from ..consumers.concrete import JournalConsumer
+from ..consumers.consumer import JournalConsumer
 from ..consumers.event import JournalEventBase
 from ..journal.journal import Journal
 from ..tasks.state import names

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..consumers.event import JournalEventBase
-from ..tasks.inspection.history import short_id
+from ..tasks.inspection.wording import short_id
 from .fold import DemoView
 from .replay import History, Replay
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from ..consumers.views.replica import Replica
 from ..journal.journal import Journal
 from ..tasks.broker import Broker
-from ..tasks.inspection.history import short_id
+from ..tasks.inspection.wording import short_id
 from ..tasks.message import new_id
 from ..tasks.state import names
 from .daemons import Daemon, Daemons

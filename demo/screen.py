@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..tasks.inspection.history import short_id
+from ..tasks.inspection.wording import short_id
 from .daemons import Daemon
 from .fold import DemoView
 

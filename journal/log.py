@@ -4,7 +4,6 @@ One small asynchronous protocol, four implementations, one conformance suite (`j
 Logs speak encoded events (`bytes`), so that each reader decodes only what it needs.
 """
 
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -65,19 +64,6 @@ class Tail(Protocol):
 
     async def aclose(self) -> None:
         """Let go of what the reader holds."""
-        ...
-
-
-@runtime_checkable
-class Audible(Protocol):
-    """A tail whose news can be waited for beside other things, without a task that waits for a page."""
-
-    def ear(self) -> socket.socket | None:
-        """What becomes readable when there is news; None if it cannot be heard. It is the caller's own, to be closed.
-
-        News may be lost: then, and whenever the last look is `NOTIFIER_POLL_SECONDS` old, `page` with no time to wait
-        looks. `page` takes the news, so that it is not readable any more.
-        """
         ...
 
 

@@ -10,11 +10,10 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from .errors import BadJournalURL
 from .limits import PARTITIONS_MAX
 from .log import Log
-from .numbers import is_number
 from .redaction import redacted
+from .url_options import CREATE, options, whole_number
 
 ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_JOURNAL"
-CREATE: Final = "create"
 _EXAMPLES: Final = (
     "sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://127.0.0.1:9092/topic, memory://"
 )
@@ -80,31 +79,6 @@ def _split(url: str) -> SplitResult:
 def shown(url: str) -> str:
     """The URL, fit to be shown: without a password."""
     return redacted(url)
-
-
-def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
-    """The query's options by name; one that is not `known` is refused, with what it may have meant."""
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for name in given:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise BadJournalURL(
-                f"{redacted(url)!r}: unknown option {name!r}; known are {', '.join(known) or 'none'}.{hint}"
-            )
-    if given.get(CREATE) not in (None, "0", "1"):
-        raise BadJournalURL(
-            f"{redacted(url)!r}: create is 1 (make the journal if it is not there) or 0 (never make one), "
-            f"got {given[CREATE]!r}"
-        )
-    return given
-
-
-def whole_number(url: str, name: str, text: str, highest: int) -> int:
-    """An option's value as a whole number from 1 to `highest`."""
-    if not is_number(text) or not 1 <= int(text) <= highest:
-        raise BadJournalURL(f"{url!r}: {name} must be a whole number from 1 to {highest:,}, got {text!r}")
-    return int(text)
 
 
 def _open_memory(url: str, parts: SplitResult) -> Log:

@@ -3,12 +3,12 @@
 from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
 from .broker import AsyncBroker, Broker
 from .disposition import Disposition, Effect
+from .doubts import SubmissionInDoubt
 from .errors import (
     MessageAlreadyExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
     RevokedError,
-    SubmissionInDoubt,
     TaskError,
     TaskFailedError,
     TaskNameCollisionError,

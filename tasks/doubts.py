@@ -3,9 +3,28 @@
 import threading
 from collections.abc import Iterable
 
+from ..journal.errors import AppendInDoubt
 from ..journal.event import Draft
+from .errors import TaskError
 from .limits import SUBMISSIONS_IN_DOUBT_MAX
 from .message import Message
+
+
+class SubmissionInDoubt(AppendInDoubt, TaskError):
+    """A submission was sent and its fate is unknown: the caller submits the same message again, which settles it.
+
+    `messages` are those that were handed in and may have landed, `message` the first of them.
+    `broker.submit(error.message)` never makes a second task of one that did land.
+    """
+
+    def __init__(self, message: str, drafts: tuple[object, ...] = (), messages: tuple[Message, ...] = ()) -> None:
+        super().__init__(message, drafts)
+        self.messages = messages
+
+    @property
+    def message(self) -> Message:
+        """The message whose fate is unknown; of several, the first."""
+        return self.messages[0]
 
 
 class Doubts:

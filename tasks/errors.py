@@ -1,12 +1,5 @@
 """What can go wrong with tasks."""
 
-from typing import TYPE_CHECKING
-
-from ..journal.errors import AppendInDoubt
-
-if TYPE_CHECKING:
-    from .message import Message
-
 
 class TaskError(Exception):
     """Base of the errors of tasks and workers."""
@@ -68,23 +61,6 @@ class TaskFailedError(TaskError, KeyError):
     def __str__(self) -> str:
         """The message; that of a `KeyError` would be shown in quotes."""
         return str(self.args[0])
-
-
-class SubmissionInDoubt(AppendInDoubt, TaskError):
-    """A submission was sent and its fate is unknown: the caller submits the same message again, which settles it.
-
-    `messages` are those that were handed in and may have landed, `message` the first of them.
-    `broker.submit(error.message)` never makes a second task of one that did land.
-    """
-
-    def __init__(self, message: str, drafts: tuple[object, ...] = (), messages: "tuple[Message, ...]" = ()) -> None:
-        super().__init__(message, drafts)
-        self.messages = messages
-
-    @property
-    def message(self) -> "Message":
-        """The message whose fate is unknown; of several, the first."""
-        return self.messages[0]
 
 
 class RevokedError(TaskError):

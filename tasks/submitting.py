@@ -7,8 +7,8 @@ from ..journal.errors import AppendInDoubt
 from ..journal.event import Draft, Event, check
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
 from .admission import Admission, several_refused, submit_unknown
-from .doubts import Doubts
-from .errors import MessageAlreadyExistsError, SubmissionInDoubt
+from .doubts import Doubts, SubmissionInDoubt
+from .errors import MessageAlreadyExistsError
 from .index.index import task_index
 from .message import Message, encode_message
 from .state import names

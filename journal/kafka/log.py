@@ -34,6 +34,7 @@ from ..redaction import redacted
 from ..runtime.forking import tell_of_forks
 from ..runtime.portal import keep_for_ever
 from ..snapshots import SnapshotStore
+from ..url_options import CREATE, options, whole_number
 from ..writer import Writer
 from .append_history import AppendHistory, Place
 from .appender import Appender, Part
@@ -90,8 +91,6 @@ _partition_named_by: Final = operator.attrgetter("partition")
 
 def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
     """The log of ``kafka://[user:password@]host:9092,host2:9092/topic?partitions=N&replication=R&state=D&tls=true…``."""
-    from ..url import CREATE, options, whole_number  # it imports this module
-
     shown = redacted(url)
     if "@" in parts.path + parts.query:
         raise BadJournalURL(

@@ -121,8 +121,8 @@ class SqliteTail:
         elif not await blocking.readable(self._listener.sock, timeout):
             self._suspicious = True
 
-    def ear(self) -> socket.socket | None:
-        """See `Audible.ear`: the socket of its bell, under a number of its own.
+    def wakeup_socket(self) -> socket.socket | None:
+        """See `Selectable.wakeup_socket`: the socket of its bell, under a number of its own.
 
         A loop knows one reader of a number, and a wait in `page` would take the place of whoever listens.
         """

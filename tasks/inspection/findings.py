@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ..state.state import SessionState, TaskState
-from .history import short_id
-from .wording import age, error_in, number
+from .wording import age, error_in, number, short_id
 
 
 class Finding(NamedTuple):

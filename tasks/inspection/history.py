@@ -199,8 +199,3 @@ async def hosts_of(log: Log, snapshot: Snapshot, workers: Iterable[str]) -> dict
         if said is not None and said.name == names.JOINED and said.context.host:
             hosts[joined[offset]] = said.context.host
     return hosts
-
-
-def short_id(identifier: str) -> str:
-    """An id for people: its last characters, in which ids made at one time differ."""
-    return f"…{identifier[-8:]}" if len(identifier) > 12 else identifier

@@ -90,3 +90,8 @@ def error_in(context: Mapping[str, Any], what: str = "exception") -> str:
         return ""
     text = " ".join(str(exception.get("text") or "").split())
     return f"{exception.get('name')}: {text}" if text else str(exception.get("name"))
+
+
+def short_id(identifier: str) -> str:
+    """An id for people: its last characters, in which ids made at one time differ."""
+    return f"…{identifier[-8:]}" if len(identifier) > 12 else identifier

@@ -433,9 +433,9 @@ def tailed(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Journal
         assert isinstance(log, SqliteLog)
         tail = journal.run(log.tail({0: 0}))
         assert isinstance(tail, SqliteTail)
-        ear = tail.ear()
-        assert ear is not None
-        ear.close()
+        wakeup = tail.wakeup_socket()
+        assert wakeup is not None
+        wakeup.close()
         assert journal.run(tail.page(timeout=0.0)) is None
         yield journal, tail, looks_of(log, monkeypatch)
         journal.run(tail.aclose())
@@ -525,13 +525,13 @@ async def test_who_listens_still_hears_after_the_tail_itself_has_waited(path: st
         tail = await log.tail({0: 0})
         assert isinstance(tail, SqliteTail)
         heard, loop = asyncio.Event(), asyncio.get_running_loop()
-        ear = tail.ear()
-        assert ear is not None
-        loop.add_reader(ear, heard.set)
+        wakeup = tail.wakeup_socket()
+        assert wakeup is not None
+        loop.add_reader(wakeup, heard.set)
         assert await tail.page(timeout=0.02) is None
         await journal.append("thing.made")
         await asyncio.wait_for(heard.wait(), 10.0)
         assert await tail.page(timeout=0.0) is not None
-        loop.remove_reader(ear)
-        ear.close()
+        loop.remove_reader(wakeup)
+        wakeup.close()
         await tail.aclose()

@@ -191,8 +191,8 @@ class RingingTail(SimulatedTail):
 
     _ear: Ear | None = None
 
-    def ear(self) -> Any:
-        """See `Audible`."""
+    def wakeup_socket(self) -> Any:
+        """See `Selectable`."""
         self._ear = Ear()
         return self._ear
 

@@ -16,7 +16,7 @@ from asked_worker import asked_worker
 from journeyman.journal import blocked_loops
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.journal.url import log_from_url
-from journeyman.tasks.errors import SubmissionInDoubt
+from journeyman.tasks.doubts import SubmissionInDoubt
 
 T = TypeVar("T")
 

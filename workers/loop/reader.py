@@ -16,7 +16,8 @@ from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
 from ...journal.limits import NOTIFIER_POLL_SECONDS, PAGE_EVENTS
-from ...journal.log import Audible, Log, Page, Tail
+from ...journal.log import Log, Page, Tail
+from ...journal.tails.selectable import Selectable
 from ...tasks.state.view import TaskView
 from ..limits import RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
 from ..scheduling.failure_detector import FailureDetector
@@ -41,7 +42,7 @@ class Reader:
         self._unreadable = UnreadableRecords()
         self._applied: dict[int, int] = {}
         self._page_task: asyncio.Task[Page | None] | None = None
-        self._ear: socket.socket | None = None
+        self._wakeup_socket: socket.socket | None = None
         self._wake: Callable[[], None] = lambda: None
         self._listening = False
         self._log: Log
@@ -63,9 +64,9 @@ class Reader:
         if self._page_task is not None:
             self._page_task.cancel()
             await asyncio.gather(self._page_task, return_exceptions=True)
-        if self._ear is not None:
-            self._close_ear()
-            self._ear.close()
+        if self._wakeup_socket is not None:
+            self._close_wakeup_socket()
+            self._wakeup_socket.close()
         await self._tail.aclose()
         await self._snapshots.aclose()
 
@@ -103,7 +104,7 @@ class Reader:
                 if page is not None:
                     self.apply(page)
             return
-        if not look and self._ear is None:
+        if not look and self._wakeup_socket is None:
             return
         page = await self._next_page(PAGE_EVENTS, 0.0)
         while page is not None:
@@ -154,38 +155,38 @@ class Reader:
 
         A task that waits for a page is two more passes of the loop between a record and its claim.
         """
-        if isinstance(self._tail, Audible):
-            self._ear, self._wake = self._tail.ear(), wake
+        if isinstance(self._tail, Selectable):
+            self._wakeup_socket, self._wake = self._tail.wakeup_socket(), wake
 
-    def _open_ear(self) -> None:
-        if self._ear is not None and not self._listening:
-            asyncio.get_running_loop().add_reader(self._ear, self._hear)
+    def _open_wakeup_socket(self) -> None:
+        if self._wakeup_socket is not None and not self._listening:
+            asyncio.get_running_loop().add_reader(self._wakeup_socket, self._hear)
             self._listening = True
 
-    def _close_ear(self) -> None:
+    def _close_wakeup_socket(self) -> None:
         """News wake the loop once, and not again in each of its passes until the news are read."""
-        if self._ear is not None and self._listening:
-            asyncio.get_running_loop().remove_reader(self._ear)
+        if self._wakeup_socket is not None and self._listening:
+            asyncio.get_running_loop().remove_reader(self._wakeup_socket)
             self._listening = False
 
     def _hear(self) -> None:
-        self._close_ear()
+        self._close_wakeup_socket()
         self._wake()
 
     async def rest(self, seconds: float) -> None:
         """Let news come for so long without being woken by it, which costs the worker and the writer of the news."""
-        self._close_ear()
+        self._close_wakeup_socket()
         await asyncio.sleep(seconds - _ROUNDING_SECONDS)
 
     @property
     def patience(self) -> float | None:
         """How long at most, in seconds, before the next look, since a bell may be lost; None if it waits for pages."""
-        return NOTIFIER_POLL_SECONDS if self._ear is not None else None
+        return NOTIFIER_POLL_SECONDS if self._wakeup_socket is not None else None
 
     def start_waiting(self, wake: Callable[[], None]) -> None:
         """See to it that `wake()` is called when the next page is there."""
-        self._open_ear()
-        if self._ear is None and self._page_task is None:
+        self._open_wakeup_socket()
+        if self._wakeup_socket is None and self._page_task is None:
             self._page_task = asyncio.ensure_future(self._next_page())
             self._page_task.add_done_callback(lambda _: wake())
 
