@@ -464,7 +464,7 @@ def test_what_a_task_has_started_is_killed_when_its_child_is_let_go(
 
 def test_a_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
     """Ctrl-C is the foreman's to answer; in the background, a child can write to the terminal, and cannot read."""
-    here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parent)]
+    here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parents[1])]
     script = (
         f"import asyncio, os, pathlib, pty, signal, sys; sys.path[:0] = {here!r}\n"
         f"path = pathlib.Path({str(tmp_path)!r})\n"
@@ -664,7 +664,7 @@ def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
         child = subprocess.run(
             [sys.executable, "-c", process._START, *map(str, files), "0"],
             pass_fds=files,
-            cwd=Path(executor_tasks.__file__).parent,
+            cwd=Path(executor_tasks.__file__).parents[1],
             env={**os.environ, process._PATH_VARIABLE: os.pathsep.join(sys.path), "YARD": str(tmp_path)},
             capture_output=True,
             timeout=60,
@@ -686,7 +686,7 @@ def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: py
 
 def test_children_import_tasks_from_where_they_were_found_whatever_their_functions_say(tmp_path: Path) -> None:
     tasks = collect_tasks("task_modules.wrapped_tasks")
-    assert tasks["wrapped"].function.__module__ == "loud"
+    assert tasks["wrapped"].function.__module__ == "task_modules.loud"
 
     @in_loop
     async def run() -> None:
@@ -735,7 +735,7 @@ def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         pids = tmp_path / "pids"
-        here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parent)]
+        here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parents[1])]
         script = (
             f"import asyncio, sys; sys.path[:0] = {here!r}\n"
             "import test_children as t, pathlib\n"

@@ -223,7 +223,7 @@ class Site:
             kind,
             self.journal.url,
         ]
-        environment = {**os.environ, "YARD": str(self.path)}
+        environment = {**os.environ, "YARD": str(self.path), "PYTHONPATH": str(Path(daemon_tasks.__file__).parents[1])}
         joined = self.count(names.JOINED)
         self.programs.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
         wait_until(lambda: self.count(names.JOINED) > joined, "the program to join")

@@ -97,7 +97,7 @@ class Yard:
         with (self.path / f"worker-{len(self.workers)}.log").open("wb") as log:
             worker = subprocess.Popen(
                 [*command, *options],
-                cwd=Path(daemon_tasks.__file__).parent,
+                cwd=Path(daemon_tasks.__file__).parents[1],
                 env={**os.environ, "YARD": str(self.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

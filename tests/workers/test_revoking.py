@@ -29,7 +29,7 @@ def test_revoked_task_is_stopped_and_its_place_is_free(tmp_path: Path, mechanism
         jm.Journal(url) as journal,
         subprocess.Popen(
             [*command, "--mechanism", kind, *OPTIONS[mechanism]],
-            cwd=Path(revoked_tasks.__file__).parent,
+            cwd=Path(revoked_tasks.__file__).parents[1],
             env={**os.environ, "YARD": str(tmp_path)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

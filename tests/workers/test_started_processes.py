@@ -33,7 +33,7 @@ def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
     ]
     process = subprocess.Popen(
         [*command, "--mechanism", request.param.replace("group", "thread"), *OPTIONS[request.param]],
-        cwd=Path(tasks.__file__).parent,
+        cwd=Path(tasks.__file__).parents[1],
         env={**os.environ, "YARD": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
