@@ -12,7 +12,7 @@ from ..tasks.broker import Broker
 from ..tasks.disposition import Disposition, Effect
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, as_typed, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, as_typed, configure_logging
 from .shared.screen import printable
 
 TaskIds = Annotated[
@@ -33,7 +33,7 @@ def revoke(
     tasks: TaskIds,
     journal: JournalURL = None,
     as_json: AsJSON = False,
-    log_level: PriorityLevel = LogLevel.WARNING,
+    log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """Take tasks out of the queue, whether they wait or run.
 
@@ -52,7 +52,7 @@ def requeue(
     tasks: TaskIds,
     journal: JournalURL = None,
     as_json: AsJSON = False,
-    log_level: PriorityLevel = LogLevel.WARNING,
+    log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """Let dead letters run again, their attempts forgotten.
 

@@ -14,7 +14,7 @@ from ..journal.sqlite.log import SqliteLog
 from ..journal.url import log_from_url
 from .shared.failures import EXIT_ENVIRONMENT, BadInput
 from .shared.opening import shared_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.progress import bar
 from .verify import as_object, extent
 
@@ -24,7 +24,7 @@ def backup_journal(
     journal: JournalURL = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Copy the journal's file to FILE while others work on it, and verify the copy.
 
@@ -54,7 +54,7 @@ def restore_journal(
     ] = False,
     damaged: Annotated[bool, typer.Option("--damaged", help="Restore FILE although it is damaged.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Make a copy of FILE the journal, after it was verified.
 

@@ -15,7 +15,7 @@ from ..tasks.state.transitions import State
 from .shared.failures import BadInput
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable, when
 from .shared.unreadable import tell_unreadable
 
@@ -39,7 +39,7 @@ def compact_history(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Remove history that is older than it is to be kept, for good and for everybody.
 

@@ -28,7 +28,7 @@ from ..tasks.inspection.wording import age, listing, number
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, when
 from .shared.table import FittedTable
 
@@ -47,7 +47,7 @@ def list_consumers(
     context: typer.Context,
     journal: JournalURL = None,
     as_json: AsJSON = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Show the checkpoints of the journal's consumers: how old each is, and what its consumer has still to read.
 
@@ -156,7 +156,7 @@ def reset(
     ] = False,
     yes: Yes = False,
     as_json: AsJSON = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Move a checkpoint: its consumer goes on there when it is started next.
 

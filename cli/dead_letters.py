@@ -18,7 +18,7 @@ from .acting import tell_effect
 from .shared.failures import EXIT_ENVIRONMENT, BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show
 
 _SHOWN_DEFAULT: Final = 100
@@ -50,7 +50,7 @@ def list_dead_letters(
     ] = None,
     as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each, one in a line.")] = False,
-    log_level: PriorityLevel = LogLevel.WARNING,
+    log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """List the dead letters: tasks that have failed for good and run again only if they are requeued.
 
@@ -87,7 +87,7 @@ def requeue_dead_letters(
     everything: Annotated[bool, typer.Option("--all", help="All of them, whatever their task and queue.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are; append nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each, one in a line.")] = False,
-    log_level: PriorityLevel = LogLevel.WARNING,
+    log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """Let the dead letters of a task or a queue run again, or all, their attempts forgotten; the oldest first.
 

@@ -6,7 +6,7 @@ import typer
 
 from .shared.failures import EXIT_ENVIRONMENT, BadInput
 from .shared.opening import shared_journal
-from .shared.options import LogLevel, PriorityLevel, configure_logging
+from .shared.options import LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for
 
 _WORKERS_MAX = 16
@@ -27,7 +27,7 @@ def demo(
     workers: Annotated[int, typer.Option(min=1, max=_WORKERS_MAX, help="How many worker processes to begin with.")] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the fresh file, and say how to look at it.")] = False,
     files: Annotated[int | None, typer.Option(min=1, hidden=True, help="So many files only.")] = None,
-    log_level: PriorityLevel = LogLevel.WARNING,
+    log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """See it work, on real input: every .py file of this Python's standard library becomes one task.
 

@@ -12,7 +12,7 @@ from .shared.failures import quiet_on_broken_pipe
 from .shared.files import STANDARD, writing
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, checked_topic, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, checked_topic, configure_logging
 from .shared.progress import bar
 from .shared.unreadable import PassedOver
 
@@ -48,7 +48,7 @@ def export_lines(
         ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Write the journal's events to FILE, one JSON object a line: a backup, or something for jq and other tools.
 

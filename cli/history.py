@@ -24,7 +24,7 @@ from ..tasks.state.view import Verdict
 from .shared.failures import flush, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, as_typed, configure_logging
+from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, as_typed, configure_logging
 from .shared.screen import console_for, printable, show, span, when
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
@@ -38,7 +38,7 @@ def history(
         bool, typer.Option("--json", help="One JSON object a line and event, the ids and contexts in full.")
     ] = False,
     as_of: AsOf = None,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Show everything that happened to one task: when, from whom, and what became of it.
 

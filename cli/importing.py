@@ -13,7 +13,7 @@ from ..tasks.relocation import Relocation
 from .shared.failures import BadInput
 from .shared.files import STANDARD, Source, reading
 from .shared.opening import shared_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.progress import Report, bar
 
 # Their claims, tokens and last signs of life are positions.
@@ -56,7 +56,7 @@ def import_lines(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Append the events of FILE to the journal, each once: with the writer, number and time that its line has.
 

@@ -14,7 +14,7 @@ from ..tasks.inspection.wording import number
 from .consumers import AsJSON, ConsumerName, Yes, confirm, consumers, operator
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, when
 from .shared.table import FittedTable
 
@@ -41,7 +41,7 @@ Positions = Annotated[
 
 @consumers.command("parked")
 def parked(
-    name: ConsumerName, journal: JournalURL = None, as_json: AsJSON = False, log_level: PriorityLevel = LogLevel.INFO
+    name: ConsumerName, journal: JournalURL = None, as_json: AsJSON = False, log_level: LevelOption = LogLevel.INFO
 ) -> None:
     """Show the events at which the callback of a consumer failed and that it has put aside.
 
@@ -97,7 +97,7 @@ def replay_parked(
     journal: JournalURL = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replayed, and replay nothing.")] = False,
     as_json: AsJSON = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Have parked events handed to their consumer again: to the one that runs, or to the next that is started.
 
@@ -131,7 +131,7 @@ def drop_parked(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
     yes: Yes = False,
     as_json: AsJSON = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Give parked events up: they are not handed out again. The events themselves stay in the journal.
 

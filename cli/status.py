@@ -17,14 +17,13 @@ from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.clocks import clock_faults
 from ..tasks.inspection.evidence import last_signs
-from ..tasks.inspection.wording import short_id
 from ..tasks.inspection.overview import Orphans, Overview, QueueLine, Totals, WorkerLine, overview
-from ..tasks.inspection.wording import age, clock, listing, number
+from ..tasks.inspection.wording import age, clock, listing, number, short_id
 from ..tasks.state.view import TaskView
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, when
 from .shared.table import FittedTable
 
@@ -40,7 +39,7 @@ def status(
         bool, typer.Option("--json", help="One JSON object; with --watch one a line, whenever something has changed.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing how things stand, until Ctrl-C.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Show how things stand: queues, workers, dead letters, and what was refused.
 

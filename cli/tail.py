@@ -20,7 +20,7 @@ from ..journal.errors import JournalError
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, checked_topic, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, checked_topic, configure_logging
 from .shared.screen import console_for, printable, when
 from .shared.unreadable import PassedOver
 
@@ -63,7 +63,7 @@ def tail(
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Go on with what happens, or end where history ends.")
     ] = True,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Show what has happened, in time order, and then what happens, until Ctrl-C.
 

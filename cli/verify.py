@@ -9,7 +9,7 @@ import typer
 from ..journal.verification import Verification, verify
 from .shared.failures import EXIT_ENVIRONMENT
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.progress import bar
 
 _ADVICE: Final = {
@@ -24,7 +24,7 @@ _ADVICE: Final = {
 def verify_journal(
     journal: JournalURL = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was found as a JSON object.")] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Verify the journal: the file's structure, the order of its positions, and each record's checksum and content.
 

@@ -20,7 +20,7 @@ from ..tasks.state.state import TaskState
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LogLevel, PriorityLevel, as_typed, configure_logging
+from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, as_typed, configure_logging
 from .shared.screen import console_for, printable, when
 from .shared.unreadable import tell_unreadable
 
@@ -34,7 +34,7 @@ def why(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object: the task, and findings with a code, a sentence and facts.")
     ] = False,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Say why a task is where it is: what it waits for, who has it, how it ended.
 

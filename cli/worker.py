@@ -33,7 +33,7 @@ from ..workers.settings import Settings, Statistics, Subset, processes_default
 from .init_process import leave_duties_of_first_process
 from .shared.failures import BadInput, tell
 from .shared.opening import shared_journal
-from .shared.options import JournalURL, LogLevel, PriorityLevel
+from .shared.options import JournalURL, LevelOption, LogLevel
 
 _TASKS_NAMED = 8
 _CHOICE = "Which tasks, and which first"
@@ -187,7 +187,7 @@ def worker(
             show_default=False,
         ),
     ] = None,
-    log_level: PriorityLevel = LogLevel.INFO,
+    log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Run the tasks of PACKAGE: everything decorated with @task in it and in its submodules.
 

@@ -42,7 +42,7 @@ AsOf = Annotated[
         show_default="now",
     ),
 ]
-PriorityLevel = Annotated[
+LevelOption = Annotated[
     LogLevel,
     typer.Option(
         "--log-level",
