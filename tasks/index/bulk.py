@@ -5,6 +5,8 @@ it sorts is not decoded, so a record that the fold refuses may stand among a tas
 decodes them anyway. A worker's sign of life decides whether its session ended, so that record is decoded here.
 """
 
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -54,6 +56,10 @@ _SIGN: Final = (
 )
 
 
+# The end of a line whose worker's id is a UUID.
+_ENDING: Final = operator.itemgetter(slice(-39, None))
+
+
 class Bulk:
     """The events of one partition from `base` up to, not including, `next_offset`; see `Batch`.
 
@@ -74,17 +80,22 @@ class Bulk:
         return self._workers
 
 
-async def read_bulk(log: Log, base: int, end: int) -> Bulk | None:
-    """The events of partition 0 from `base` up to `end`, or fewer; None if they are to be read by pages."""
+async def read_bulk(log: Log, base: int, end: int, *, careful: bool = False) -> Bulk | None:
+    """The events of partition 0 from `base` up to `end`, or fewer; None if they are to be read by pages.
+
+    Each line is looked at only if one may be unusual, or if the caller is `careful`, as one could not be written.
+    """
     if not isinstance(log, Extracting):
         return None
-    lines = _extracted(log, base, end)
+    lines, may_be_unusual = _extracted(log, base, end)
     if not lines:
         return None
     others = Batch(0, base)
     scratch = apsw.Connection(":memory:")
-    found: list[Any] = scratch.execute(_SIGNS, (_array(lines),)).fetchall()
-    latest: dict[bytes | None, int] = dict(found)
+    latest = None if careful or may_be_unusual else _latest(lines)
+    if latest is None:
+        found: list[Any] = scratch.execute(_SIGNS, (_array(lines),)).fetchall()
+        latest = dict(found)
     if None in latest:
         unusual: list[Any] = scratch.execute(_UNUSUAL, (_array(lines),)).fetchall()
         for (number,) in unusual:
@@ -104,14 +115,29 @@ async def read_bulk(log: Log, base: int, end: int) -> Bulk | None:
     return Bulk(others, lines, rows[last], workers)
 
 
-def _extracted(log: Extracting, base: int, end: int) -> list[bytes]:
+def _extracted(log: Extracting, base: int, end: int) -> tuple[list[bytes], bool]:
+    """The lines, and whether one holds a string that is written with escapes."""
     lines: list[bytes] = []
+    has_escapes = False
     while (offset := base + len(lines)) < end:
         found = log.extract(offset, min(PAGE_EVENTS, end - offset), _LINE)
         if found is None:
             break
         lines += found[1].split(b"\n")
-    return lines
+        has_escapes = has_escapes or b"\\" in found[1]
+    return lines, has_escapes
+
+
+def _latest(lines: Sequence[bytes]) -> dict[bytes | None, int] | None:
+    """As `_SIGNS`, where all workers' ids are as long as a UUID; None where one is not."""
+    latest: dict[bytes | None, int] = {}
+    for ending, number in dict(zip(map(_ENDING, lines), itertools.count(1))).items():
+        worker = ending[1:-2]
+        if ending[:1] + ending[-2:] == b'""]' and b'"' not in worker:
+            latest[worker] = number
+        elif ending and not ending.endswith(b",null]"):
+            return None
+    return latest
 
 
 def _array(lines: Sequence[bytes]) -> Any:

@@ -24,10 +24,11 @@ from ...journal.runtime.forking import tell_of_forks
 from ..limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, INDEX_SEARCH_EVENTS
 from .background import BackgroundFill
 from .batch import Batch
-from .bulk import Bulk, read_bulk
+from .bulk import Bulk
 from .entries import NOWHERE, Entry, SessionRow, judge
 from .identity import continues, is_of
-from .rows import Covered
+from .reading_ahead import BulkReader
+from .rows import Covered, Unusual
 from .search import search
 from .store import NotOurs, Store
 
@@ -271,17 +272,23 @@ class TaskIndex:
         """The last batch, once all before it is in the file, as far as the log can be read in bulk."""
         partition, end = batch.partition, bounds.end[batch.partition]
         begun, everything, tries = batch.next_offset, end - batch.next_offset, 0
-        while end - batch.base > INDEX_BATCH_EVENTS and tries < _BATCHES_WAITING_MAX:
-            is_far_behind = end - batch.base >= 2 * INDEX_LONG_BATCH_EVENTS
-            size = INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS
-            bulk = await read_bulk(log, batch.base, min(end, batch.base + size))
-            if bulk is None:
-                break
-            written = await self._write(bulk, covered)
-            before, (batch, covered) = covered, await self._next_batch(log, partition, bounds)
-            tries = 0 if written or covered != before else tries + 1  # another process writes just now
-            if progress is not None:
-                progress(min(max(0, batch.base - begun), everything), everything)
+        reader = BulkReader(log, end, INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS)
+        try:
+            while end - batch.base > INDEX_BATCH_EVENTS and tries < _BATCHES_WAITING_MAX:
+                bulk = await reader.read(batch.base)
+                if bulk is None:
+                    break
+                try:
+                    written = await self._write(bulk, covered)
+                except Unusual:
+                    reader.be_careful()
+                    continue
+                before, (batch, covered) = covered, await self._next_batch(log, partition, bounds)
+                tries = 0 if written or covered != before else tries + 1  # another process writes just now
+                if progress is not None:
+                    progress(min(max(0, batch.base - begun), everything), everything)
+        finally:
+            await reader.aclose()
         return batch, covered
 
     async def _flushed(self, log: Log, batch: Batch, covered: Covered, bounds: Bounds) -> tuple[Batch, Covered]:

@@ -10,7 +10,7 @@ import apsw
 from .batch import Batch
 from .bulk import Bulk
 from .entries import CLAIMED, ENDS, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, TaskRow, judge, merge
-from .keys import KEY_SQL, key_of
+from .keys import KEY_SQL, RAW_KEY_BYTES_MAX, key_of
 
 APPLICATION_ID: Final = 0x4A4D4958  # "JMIX"
 FORMAT_VERSION: Final = 2
@@ -51,10 +51,13 @@ _SCRATCH: Final = """
 """
 _PUT_MOVE: Final = "INSERT INTO temp.moves VALUES (?, ?, ?)"
 _MOVES: Final = "SELECT key, at, kind FROM temp.moves"
-# Of the lines of a `Bulk`; the id begins at the fourth byte, and the limit has it computed once.
+# Of the lines of a `Bulk`; the id begins at the fourth byte, and the limit has it computed once. An unusual one has
+# no key.
 _LINES: Final = (
-    f"SELECT {KEY_SQL} AS key, at, unicode(kind) - unicode('@') AS kind FROM ("  # noqa: S608
+    f"SELECT CASE WHEN length(id) BETWEEN 1 AND {RAW_KEY_BYTES_MAX} AND bracket = X'5b22' THEN {KEY_SQL} END AS key, "  # noqa: S608
+    "at, unicode(kind) - unicode('@') AS kind FROM ("
     "SELECT substr(value, 4, instr(substr(value, 4), X'22') - 1) AS id, :base + rowid - 1 AS at, "
+    "substr(value, 2, 2) AS bracket, "
     "CAST(substr(value, 1, 1) AS TEXT) AS kind FROM carray(:lines) WHERE value <> X'' LIMIT -1)"
 )
 # What `merge` makes of the events of each task, unless it is strange: `regular` is 0 if they begin before its
@@ -100,6 +103,10 @@ _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
 _PUT_COVERED: Final = "INSERT OR REPLACE INTO covered VALUES (?, ?, ?, ?)"
 
 _KEY_OF: Final = itemgetter(0)
+
+
+class Unusual(Exception):
+    """Some lines of a `Bulk` are not as they usually are: it is to be read carefully."""
 
 
 class Covered(NamedTuple):
@@ -198,7 +205,10 @@ def put_tasks(connection: apsw.Connection, batch: Batch | Bulk) -> None:
     if batch.lines:
         source = f"{_LINES} UNION ALL {_MOVES}"
         bindings["lines"] = apsw.carray(tuple(batch.lines))
-    connection.execute(_PUT_COURSES.format(source=source), bindings).fetchall()
+    try:
+        connection.execute(_PUT_COURSES.format(source=source), bindings).fetchall()
+    except apsw.ConstraintError as error:
+        raise Unusual from error
     connection.execute(_PUT_TASKS, bindings).fetchall()
     if connection.execute(_HAVE_MORE).get:
         connection.execute(_PUT_MORE_OF_COURSES.format(source=source), bindings).fetchall()

@@ -10,6 +10,7 @@ import journeyman as jm
 import pytest
 from journeyman.journal.log import Bounds, Log
 from journeyman.journal.runtime.blocking import run
+from journeyman.tasks.index import bulk as bulk_module
 from journeyman.tasks.index import index as index_module
 from journeyman.tasks.index.bulk import Bulk, read_bulk
 from journeyman.tasks.index.index import TaskIndex
@@ -94,16 +95,16 @@ def test_bulk_gives_the_rows_that_decoding_gives(
         journal.append_all([random_event(rng, end) for _ in range(rng.randrange(1, 60))])
     bulks: list[Bulk | None] = []
 
-    async def noted(log: Log, base: int, end: int) -> Bulk | None:
-        bulks.append(await read_bulk(log, base, end))
+    async def noted(log: Log, base: int, end: int, *, careful: bool) -> Bulk | None:
+        bulks.append(await read_bulk(log, base, end, careful=careful))
         return bulks[-1]
 
-    async def refused(_log: Log, _base: int, _end: int) -> None:
+    async def refused(_log: Log, _base: int, _end: int, *, careful: bool) -> None:
         return None
 
-    monkeypatch.setattr(index_module, "read_bulk", refused)
+    monkeypatch.setattr(bulk_module, "read_bulk", refused)
     expected = made(journal, tmp_path / "decoded-index")
-    monkeypatch.setattr(index_module, "read_bulk", noted)
+    monkeypatch.setattr(bulk_module, "read_bulk", noted)
     for size in (5, 37, 1_000):
         monkeypatch.setattr(index_module, "INDEX_BATCH_EVENTS", 2)
         monkeypatch.setattr(index_module, "INDEX_LONG_BATCH_EVENTS", size)
