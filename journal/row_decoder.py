@@ -39,7 +39,9 @@ class RowDecoder(Generic[T]):
     """
 
     def __init__(self, kind: type[T]) -> None:
-        self._decode = msgspec.json.Decoder(kind).decode
+        decoder = msgspec.json.Decoder(kind)
+        self._decode = decoder.decode
+        self._decode_lines = decoder.decode_lines
 
     def decode(self, row: bytes | msgspec.Raw) -> T:
         """What is in `row`; `msgspec.MsgspecError` says why it is unreadable."""
@@ -73,6 +75,13 @@ class RowDecoder(Generic[T]):
         """What is in the rows of a page; None if one of them, at least, is unreadable."""
         try:
             return list(map(self._decode, rows)) if are_shallow(rows) else None
+        except (*_BAD, RecursionError):
+            return None
+
+    def decode_lines(self, lines: bytes) -> list[T] | None:
+        """What is in records that are a line each, and short enough to be shallow; None if one is unreadable."""
+        try:
+            return self._decode_lines(lines)
         except (*_BAD, RecursionError):
             return None
 

@@ -36,5 +36,14 @@ INDEX_NEWS_EVENTS: Final = 500_000
 # A look-up that finds more events than that behind the index looks for its own task among them, where the log can do
 # that, and has a thread take them in; a program that submits has a thread take them in after so many.
 INDEX_SEARCH_EVENTS: Final = 2_000
+# The time of a task's id, less so many seconds, is before its submission by the log's clock.
+INDEX_CLOCK_SECONDS: Final = 10.0
+# How often a worker looks whether the index is behind, in seconds. While more events than that come between two looks
+# it gives the index that share of its time, in a thread; on Kafka, where it has none for that, it leaves the index
+# alone then, as long as it is not further behind than that.
+INDEX_INTERVAL_SECONDS: Final = 0.25
+INDEX_BUSY_EVENTS: Final = 2_500
+INDEX_TIME_SHARE_MAX: Final = 0.03
+INDEX_LAG_EVENTS_MAX: Final = 500_000
 # Records of one task that stand so close together are read in one go, in positions between them.
 INDEX_GAP_EVENTS_MAX: Final = 16

@@ -105,10 +105,3 @@ assert COMMIT_PACE_SECONDS_MAX * 1_000 < LEASE_MS_MIN * LEASE_RENEWAL_FRACTION /
 assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
 assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
 assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"
-
-# How often a worker looks whether the index is behind, in seconds. Where it takes the events in by itself, and not in
-# bulk, it leaves the index alone while more events than that come between two looks, as long as it is not further
-# behind than that.
-INDEX_INTERVAL_SECONDS: Final = 0.25
-INDEX_BUSY_EVENTS: Final = 5_000
-INDEX_LAG_EVENTS_MAX: Final = 500_000

@@ -35,7 +35,7 @@ from ..errors import (
 )
 from ..event import Draft, Event, check, check_all, time_in
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CONDITION_LOCKED_EVENTS, FORK_SECONDS_MAX, PAGE_EVENTS
-from ..log import INDEX_SUFFIX, Bounds, Page, Tail, check_batch, check_cursor, check_partitions
+from ..log import INDEX_SUFFIX, Bounds, Page, Tail, Text, check_batch, check_cursor, check_partitions
 from ..runtime import blocking
 from ..snapshots import SnapshotStore
 from ..timeline import Fall
@@ -50,7 +50,7 @@ from .group_commit import GroupCommit
 from .insert import Inserter
 from .limits import QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from .notifier import Listener
-from .pages import extract, note_state, page, whole_page
+from .pages import note_state, page, whole_page, whole_text
 from .pending_append import PendingAppend
 from .permission import check_path, connect_to_read, may_only_read
 from .placement import check_placement
@@ -382,9 +382,9 @@ class SqliteLog:
             raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[0]}")
         return None
 
-    def extract(self, offset: int, limit: int, expression: str) -> tuple[int, bytes] | None:
-        """See `Extracting.extract`."""
-        return self._reading(self._state(), lambda connection: extract(connection, offset, limit, expression))
+    def text(self, offset: int, limit: int) -> Text | None:
+        """See `Textual.text`."""
+        return self._reading(self._state(), lambda connection: whole_text(connection, offset, limit))
 
     def _tell_of_damaged(self, first: int, rows: Sequence[bytes]) -> None:
         """Log each damaged record among the rows from offset `first` on, once."""

@@ -5,6 +5,7 @@ from zlib import adler32
 
 import apsw
 
+from ..log import Text
 from .checksum import UNKNOWN, Stored, are_unchecked, encoded, is_whole, judged, seed, state_behind
 
 # With the row before the page, of which the checksum is wanted.
@@ -13,9 +14,9 @@ _PAGE: Final = (
     "WHERE position >= ?1 ORDER BY position LIMIT ?2"
 )
 _RECORDS: Final = "SELECT event FROM events WHERE position > ? AND position <= ? ORDER BY position"
-# One step for all records, so that SQLite reads and computes without a look at Python and its lock for each.
-_EXTRACT: Final = (
-    "SELECT count(*), CAST(group_concat(event, '') AS BLOB), CAST(group_concat({expression}, char(10)) AS BLOB) "
+# One step for all records, so that SQLite reads them without a look at Python and its lock for each.
+_TEXT: Final = (
+    "SELECT count(*), max(length(event)), CAST(group_concat(event, char(10)) AS BLOB) "
     "FROM (SELECT event FROM events WHERE position > ?1 AND position <= ?2 ORDER BY position)"
 )
 _ENDS: Final = (
@@ -43,17 +44,13 @@ def whole_page(connection: apsw.Connection, offset: int, limit: int) -> list[byt
     return records if _are_whole(connection, offset, len(records), text) else None
 
 
-def extract(connection: apsw.Connection, offset: int, limit: int, expression: str) -> tuple[int, bytes] | None:
-    """How many whole records there are from `offset` on, up to `limit`, and what `expression` makes of them in lines.
-
-    None if there is none, if they are to be looked at one by one, or if `expression` fails for one of them.
-    """
-    try:
-        found = connection.execute(_EXTRACT.format(expression=expression), (offset, offset + limit)).fetchone()
-    except apsw.SQLError:
+def whole_text(connection: apsw.Connection, offset: int, limit: int) -> Text | None:
+    """Up to `limit` whole records from `offset` on as lines; None if there is none, or if one is no line or damaged."""
+    count, longest, text = connection.execute(_TEXT, (offset, offset + limit)).get
+    records = text.replace(b"\n", b"") if count else b""
+    if not count or len(text) - len(records) != count - 1 or not _are_whole(connection, offset, count, records):
         return None
-    count, text, lines = found or (0, b"", b"")
-    return (count, lines) if count and lines is not None and _are_whole(connection, offset, count, text) else None
+    return Text(offset, count, longest, text)
 
 
 def _are_whole(connection: apsw.Connection, offset: int, count: int, text: bytes) -> bool:

@@ -1,27 +1,26 @@
-"""Filling the index in a thread, beside what the process does: each stretch is read and written inside SQLite."""
+"""Filling the index in a thread, beside what the process does."""
 
 import concurrent.futures
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
 from ...journal.async_journal import AsyncJournal
-from ...journal.log import Extracting
+from ...journal.log import Textual
 from ...journal.runtime import blocking
+from ..limits import INDEX_INTERVAL_SECONDS
+from .pace import Pace, Stopped
 
 logger = logging.getLogger("journeyman.index")
 
-# How long the end of a journal waits for the stretch under way, in seconds.
+# How long the end of a journal waits for the page under way, in seconds.
 _STOP_SECONDS_MAX: Final = 5.0
 
 
-class _Stopped(Exception):
-    """The journal is closed before the index is filled."""
-
-
 class BackgroundFill:
-    """Has one thread at a time call `fill`, which fills the index of a journal and tells of each stretch."""
+    """Has one thread at a time call `fill`, which fills the index of a journal and tells of each page."""
 
     def __init__(self, journal: AsyncJournal, fill: Callable[[Callable[[int, int], None]], None]) -> None:
         self._journal = journal
@@ -29,33 +28,38 @@ class BackgroundFill:
         self._mutex = threading.Lock()
         self._filling: concurrent.futures.Future[None] | None = None
         self._stopped = False
+        self._busy_until = 0.0  # monotonic time, in seconds
+        self._pace = Pace(lambda: time.monotonic() < self._busy_until)
 
-    def begin(self) -> None:
-        """Have what is in the log now taken in, unless a thread is at it, or the log is none to be read in bulk."""
+    def begin(self, *, busy: bool = False) -> None:
+        """Have what is in the log now taken in, unless a thread is at it, or the log is none to be read as text.
+
+        Of a process that is `busy` just now the thread takes a small share of the time.
+        """
+        if busy:
+            self._busy_until = time.monotonic() + INDEX_INTERVAL_SECONDS
         log = self._journal.log
-        if log.needs_loop or not isinstance(log, Extracting):
+        if log.needs_loop or not isinstance(log, Textual):
             return
         with self._mutex:
             if self._stopped or (self._filling is not None and not self._filling.done()):
                 return
+            self._pace.begin()
             self._filling = blocking.in_thread(self._fill)
 
     def _fill(self) -> None:
         try:
-            self._take_in(self._go_on)
-        except _Stopped:
+            self._take_in(self._pace.go_on)
+        except Stopped:
             pass
         except Exception as error:  # whatever it is: the index is derived, and the next reader goes on
             logger.debug("the task index was not filled: %s", error)
 
-    def _go_on(self, _done: int, _all: int) -> None:
-        if self._stopped:
-            raise _Stopped
-
     async def aclose(self) -> None:
-        """Stop after the stretch under way."""
+        """Stop after the page under way."""
         with self._mutex:
             self._stopped, filling = True, self._filling
+        self._pace.stop()
         if filling is not None:
             await blocking.settled(filling, _STOP_SECONDS_MAX)
 
@@ -63,3 +67,4 @@ class BackgroundFill:
         """The thread is in the parent."""
         self._mutex = threading.Lock()
         self._filling = None
+        self._pace = Pace(lambda: time.monotonic() < self._busy_until)

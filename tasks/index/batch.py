@@ -3,20 +3,22 @@
 The decoders are those of the fold, so a record that the fold cannot read is not in the index either.
 """
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
+from ...journal.depth import SHALLOW_BYTES
 from ...journal.event import Event
 from ...journal.fingerprint import fingerprint, fingerprint_of
 from ...journal.limits import KEY_CHARS_MAX
-from ...journal.log import Page
+from ...journal.log import Page, Text
 from ...journal.row_decoder import Name, RowDecoder
 from ..state import names
-from ..state.decoding import FactContext, task_facts
-from .entries import FOREIGN, KINDS, NOWHERE, SUBMITTED, Entry, Mark, WorkerEvents
+from ..state.decoding import FactContext, TaskFact, task_facts, task_facts_in
+from .entries import CLAIMED, FAILED, FOREIGN, KINDS, NOWHERE, SUBMITTED, SUCCEEDED, Entry, Mark, WorkerEvents
 
 
 class _Other(msgspec.Struct, gc=False):
@@ -34,21 +36,25 @@ _SESSION_NAMES: Final = frozenset({names.JOINED, names.LEFT, names.EXPIRED})
 class Batch:
     """The events of one partition from `base` up to, not including, `next_offset`.
 
-    `tasks` holds, for each task's id, the kinds and offsets of its events in turn. It has no `lines`, as `Bulk` has.
+    Of each task it holds where it was submitted, claimed and ended here for the first time, `NOWHERE` for what has not
+    happened: `numbers` has the task's place in the three arrays, by its id. `more` holds, by that place, the offsets
+    and kinds of its other events.
     """
-
-    lines: Final[Sequence[bytes]] = ()
 
     def __init__(self, partition: int, base: int) -> None:
         self.partition = partition
         self.base = self.next_offset = base
         self.events = 0
-        self.tasks: dict[str, list[int]] = {}
+        self.numbers: dict[str, int] = {}
+        self.submitted, self.claimed, self.ended = array("q"), array("q"), array("q")
+        self.more: dict[int, list[tuple[int, int]]] = {}
+        self._failed: set[int] = set()  # those of them that ended so
         # Other events that have a key: it may be a task's.
         self.keyed: dict[str, list[int]] = {}
         self._marks: dict[str, list[Mark]] = {}
         self._signs: dict[str, int] = {}
         self._latest: Page | None = None
+        self._last: bytes | None = None  # the last record
         self._submission: Event | None = None  # the last event, where it was taken by itself
 
     @property
@@ -56,8 +62,8 @@ class Batch:
         """The fingerprint of its last event."""
         if self._submission is not None:
             return fingerprint_of(self._submission.writer, self._submission.seq)
-        assert self._latest is not None, "only a batch that holds events is written"
-        return fingerprint(self._latest.rows[-1])
+        assert self._last is not None, "only a batch that holds events is written"
+        return fingerprint(self._last)
 
     def row(self, offset: int) -> bytes | None:
         """The record at `offset`, if it was in the page that was taken in last: there it nearly always is."""
@@ -70,39 +76,81 @@ class Batch:
     def take(self, page: Page) -> None:
         """Take in the page that comes next."""
         self.take_rows(page.offsets, page.rows)
-        self.events += len(page.rows)
-        self.next_offset = page.next_offset
-        self._latest, self._submission = page, None
+        self._went_on(len(page.rows), page.next_offset, page.rows[-1])
+        self._latest = page
+
+    def take_text(self, text: Text) -> bool:
+        """Take in the records that come next; False, with nothing taken in, if they are to be read as a page."""
+        said = task_facts_in(text.lines) if text.longest <= SHALLOW_BYTES else None
+        if said is None or len(said) != text.events:
+            return False
+        rows: list[bytes] = []
+        for offset in self._take_facts(range(text.offset, text.offset + text.events), said):
+            rows = rows or text.lines.split(b"\n")
+            self._take_other(rows[offset - text.offset], offset)
+        self._went_on(text.events, text.offset + text.events, text.lines[text.lines.rfind(b"\n") + 1 :])
+        return True
+
+    def _went_on(self, count: int, next_offset: int, last: bytes) -> None:
+        self.events += count
+        self.next_offset = next_offset
+        self._latest, self._last, self._submission = None, last, None
 
     def take_rows(self, offsets: Sequence[int], rows: Sequence[bytes]) -> None:
         """Take in some records, in order, as part of a stretch."""
-        tasks, signs, kind_of = self.tasks, self._signs, KINDS.get
-        for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):
+        found = dict(zip(offsets, rows, strict=True))
+        for offset in self._take_facts(offsets, task_facts(rows)):
+            self._take_other(found[offset], offset)
+
+    def _take_facts(self, offsets: Iterable[int], facts: Iterable[TaskFact | None]) -> Iterator[int]:
+        """Take in what is about tasks, and name the offsets of the other events, each in its turn."""
+        numbers, signs, kind_of = self.numbers, self._signs, KINDS.get
+        submitted, claimed, ended = self.submitted, self.claimed, self.ended
+        firsts = {SUBMITTED: submitted, CLAIMED: claimed, SUCCEEDED: ended, FAILED: ended}
+        for offset, said in zip(offsets, facts, strict=True):
             if said is None:
                 continue
             kind = kind_of(said.name)
             if kind is None:
-                self._take_other(row, offset)
+                yield offset
                 continue
             context = said.context
-            known = tasks.get(context.task)
-            if known is not None:
-                known += (kind, offset)
-            elif context.task:
-                tasks[context.task] = [kind, offset]
-            if context.worker and kind != SUBMITTED:
+            task = context.task
+            if task:
+                number = numbers.get(task)
+                if number is None:
+                    number = numbers[task] = len(submitted)
+                    submitted.append(NOWHERE)
+                    claimed.append(NOWHERE)
+                    ended.append(NOWHERE)
+                first = firsts.get(kind)
+                if first is None or first[number] != NOWHERE:
+                    self.more.setdefault(number, []).append((offset, kind))
+                else:
+                    first[number] = offset
+                    if kind == FAILED:
+                        self._failed.add(number)
+            if kind != SUBMITTED and context.worker:
                 signs[context.worker] = offset
 
     def take_submission(self, event: Event) -> None:
         """Take in the event that comes next, the submission of the task that is its key, by its position alone."""
-        self.tasks.setdefault(str(event.key), []).extend((SUBMITTED, event.offset))
+        number = self.numbers.setdefault(str(event.key), len(self.submitted))
+        if number == len(self.submitted):
+            self.submitted.append(event.offset)
+            self.claimed.append(NOWHERE)
+            self.ended.append(NOWHERE)
+        elif self.submitted[number] == NOWHERE:
+            self.submitted[number] = event.offset
+        else:
+            self.more.setdefault(number, []).append((event.offset, SUBMITTED))
         self.events += 1
         self.next_offset = event.offset + 1
         self._submission = event
 
     def may_hold(self, task_id: str) -> bool:
         """Whether there is an event of the task, or another one under its key."""
-        return task_id in self.tasks or task_id in self.keyed
+        return task_id in self.numbers or task_id in self.keyed
 
     def _take_other(self, row: bytes, offset: int) -> None:
         said = _others.read(row)
@@ -122,6 +170,11 @@ class Batch:
         if said.key and name not in names.WORKER_EVENTS:
             self.keyed.setdefault(said.key, []).append(offset)
 
+    def holds_submission(self, task_id: str) -> bool:
+        """Whether the first event of the task here is its submission."""
+        number = self.numbers.get(task_id)
+        return number is not None and self.task_entries(task_id)[0].kind == SUBMITTED
+
     def expiries(self) -> list[tuple[str, Mark]]:
         """Where workers are said to have been silent, each with the worker."""
         return [(worker, mark) for worker, marks in self._marks.items() for mark in marks if mark.name == names.EXPIRED]
@@ -130,12 +183,27 @@ class Batch:
         """Say which was the last sign of life before an expiry, where not all events of the worker were taken in."""
         self._marks[worker] = [each._replace(sign=sign) if each == mark else each for each in self._marks[worker]]
 
-    def entries_of(self, task_id: str) -> list[Entry]:
+    def task_entries(self, task_id: str) -> list[Entry]:
         """The events of a task, in order."""
-        known = self.tasks.get(task_id, ())
-        found = [Entry(self.partition, known[i + 1], known[i]) for i in range(0, len(known), 2)]
-        found += [Entry(self.partition, offset, FOREIGN) for offset in self.keyed.get(task_id, ())]
-        return sorted(found)
+        number = self.numbers.get(task_id)
+        if number is None:
+            return []
+        first = (
+            (self.submitted[number], SUBMITTED),
+            (self.claimed[number], CLAIMED),
+            (self.ended[number], self.end_kind(number)),
+        )
+        found = [*self.more.get(number, ()), *(each for each in first if each[0] != NOWHERE)]
+        return sorted(Entry(self.partition, offset, kind) for offset, kind in found)
+
+    def end_kind(self, number: int) -> int:
+        """The kind of the event with which a task ended here for the first time."""
+        return FAILED if number in self._failed else SUCCEEDED
+
+    def entries_of(self, task_id: str) -> list[Entry]:
+        """The events of a task, and those of other programs under its key, in order."""
+        foreign = [Entry(self.partition, offset, FOREIGN) for offset in self.keyed.get(task_id, ())]
+        return sorted([*self.task_entries(task_id), *foreign])
 
     def workers(self) -> dict[str, WorkerEvents]:
         """What it holds of each worker."""

@@ -15,7 +15,9 @@ KINDS: Final = {name: number for number, name in enumerate(names.TASK_EVENTS, st
 SUBMITTED: Final = KINDS[names.SUBMITTED]
 CLAIMED: Final = KINDS[names.CLAIMED]
 PROGRESSED: Final = KINDS[names.PROGRESSED]
-ENDS: Final = frozenset({KINDS[names.SUCCEEDED], KINDS[names.FAILED]})
+SUCCEEDED: Final = KINDS[names.SUCCEEDED]
+FAILED: Final = KINDS[names.FAILED]
+ENDS: Final = frozenset({SUCCEEDED, FAILED})
 
 NOWHERE: Final = -1
 
@@ -38,7 +40,7 @@ class TaskRow(NamedTuple):
 
     def entries(self) -> list[Entry]:
         """Its events. How it ended is in the record: the row says only that it did."""
-        places = ((self.submitted, SUBMITTED), (self.claimed, CLAIMED), (self.ended, KINDS[names.SUCCEEDED]))
+        places = ((self.submitted, SUBMITTED), (self.claimed, CLAIMED), (self.ended, SUCCEEDED))
         return [Entry(self.partition, offset, kind) for offset, kind in places if offset != NOWHERE]
 
 

@@ -18,17 +18,15 @@ from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated
 from ...journal.event import Event
 from ...journal.limits import PAGE_EVENTS
-from ...journal.log import Bounds, Extracting, Log, Sited
+from ...journal.log import Bounds, Log, Sited, Textual
 from ...journal.runtime import blocking
 from ...journal.runtime.forking import tell_of_forks
 from ..limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, INDEX_SEARCH_EVENTS
 from .background import BackgroundFill
 from .batch import Batch
-from .bulk import Bulk
 from .entries import NOWHERE, Entry, SessionRow, judge
 from .identity import continues, is_of
-from .reading_ahead import BulkReader
-from .rows import Covered, Unusual
+from .rows import Covered
 from .search import search
 from .store import NotOurs, Store
 
@@ -91,7 +89,7 @@ class TaskIndex:
         self._verified: dict[int, Covered] = {}
         self._building: concurrent.futures.Future[None] | None = None
         self._submitted = 0  # since a thread was last asked to fill it
-        self._background = BackgroundFill(journal, self._fill_apart)
+        self._background = BackgroundFill(journal, self.fill_apart)
         tell_of_forks(self)
 
     async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> Snapshot:
@@ -124,7 +122,7 @@ class TaskIndex:
 
     async def _searched(self, log: Log, partition: int, task_id: str, bounds: Bounds) -> Snapshot | None:
         """What is known of one task, if much is not in the file yet and the log can be searched for it."""
-        if not isinstance(log, Extracting):
+        if not isinstance(log, Textual):
             return None
         batch, covered = await self._next_batch(log, partition, bounds)
         self._keep(batch, covered)
@@ -134,16 +132,16 @@ class TaskIndex:
         if found is None:
             return None
         self._background.begin()
-        return self._known(found, covered, bounds)
+        return self._known(found.batch, covered, bounds, begins_later=found.begins_later)
 
     def count_submissions(self, count: int) -> None:
         """Note that this process has submitted so many tasks; now and then a thread takes in what is in the log."""
         self._submitted += count
         if self._submitted >= INDEX_SEARCH_EVENTS:
             self._submitted = 0
-            self._background.begin()
+            self._background.begin(busy=True)
 
-    def _fill_apart(self, progress: Progress) -> None:
+    def fill_apart(self, progress: Progress) -> None:
         """Fill the file by a connection of its own, so that readers do not wait; a private one is left to them."""
         self.covered_up_to(0)  # which tells whether the file can be used
         if self.is_private:
@@ -158,8 +156,8 @@ class TaskIndex:
         with self._mutex:
             self._pending[batch.partition] = _Pending(batch, covered)
 
-    def _known(self, batch: Batch, covered: Covered, bounds: Bounds) -> Snapshot:
-        infers = (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
+    def _known(self, batch: Batch, covered: Covered, bounds: Bounds, *, begins_later: bool = False) -> Snapshot:
+        infers = begins_later or (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
         return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers)
 
     async def catch_up(self, progress: Progress | None = None) -> None:
@@ -247,48 +245,18 @@ class TaskIndex:
         self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
     ) -> tuple[Batch, Covered]:
         """Read on to the end; what makes up a batch is written. Returns the last batch and what that follows on."""
-        partition, end = batch.partition, bounds.end[batch.partition]
+        end = bounds.end[batch.partition]
         begun, everything = batch.next_offset, end - batch.next_offset
         if batch.events >= INDEX_BATCH_EVENTS:  # of this process's own submissions
             batch, covered = await self._flushed(log, batch, covered, bounds)
-        if everything > INDEX_BATCH_EVENTS:
-            batch, covered = await self._filled(log, batch, covered, bounds, progress)
         while batch.next_offset < end:
-            pages = await log.read({partition: batch.next_offset}, min(PAGE_EVENTS, end - batch.next_offset))
-            if not pages:
+            if not await _take_next(log, batch, end):
                 break  # what is left are repeats, which no reader is handed
-            for page in pages:
-                batch.take(page)
             is_far_behind = end - batch.next_offset >= INDEX_LONG_BATCH_EVENTS
             if batch.events >= (INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS):
                 batch, covered = await self._flushed(log, batch, covered, bounds)
             if progress is not None:
                 progress(batch.next_offset - begun, everything)
-        return batch, covered
-
-    async def _filled(
-        self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
-    ) -> tuple[Batch, Covered]:
-        """The last batch, once all before it is in the file, as far as the log can be read in bulk."""
-        partition, end = batch.partition, bounds.end[batch.partition]
-        begun, everything, tries = batch.next_offset, end - batch.next_offset, 0
-        reader = BulkReader(log, end, INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS)
-        try:
-            while end - batch.base > INDEX_BATCH_EVENTS and tries < _BATCHES_WAITING_MAX:
-                bulk = await reader.read(batch.base)
-                if bulk is None:
-                    break
-                try:
-                    written = await self._write(bulk, covered)
-                except Unusual:
-                    reader.be_careful()
-                    continue
-                before, (batch, covered) = covered, await self._next_batch(log, partition, bounds)
-                tries = 0 if written or covered != before else tries + 1  # another process writes just now
-                if progress is not None:
-                    progress(min(max(0, batch.base - begun), everything), everything)
-        finally:
-            await reader.aclose()
         return batch, covered
 
     async def _flushed(self, log: Log, batch: Batch, covered: Covered, bounds: Bounds) -> tuple[Batch, Covered]:
@@ -299,7 +267,7 @@ class TaskIndex:
                 return batch, covered  # another process writes just now: tried again with the next page
         return await self._next_batch(log, batch.partition, bounds)
 
-    async def _write(self, batch: Batch | Bulk, covered: Covered) -> bool:
+    async def _write(self, batch: Batch, covered: Covered) -> bool:
         if not self._journal.log.needs_loop:
             return self._on_store(lambda store: store.write(batch, covered))
         written = blocking.in_thread(lambda: self._on_store(lambda store: store.write(batch, covered)))
@@ -389,3 +357,16 @@ def task_index(journal: AsyncJournal) -> TaskIndex:
         index = journal.companions.setdefault(_NAME, TaskIndex(journal, Store(path)))
     assert isinstance(index, TaskIndex)
     return index
+
+
+async def _take_next(log: Log, batch: Batch, end: int) -> bool:
+    """Take in the records that come next, before `end`; False if there are none."""
+    limit = min(PAGE_EVENTS, end - batch.next_offset)
+    if isinstance(log, Textual) and limit == PAGE_EVENTS:
+        text = log.text(batch.next_offset, limit)
+        if text is not None and batch.take_text(text):
+            return True
+    pages = await log.read({batch.partition: batch.next_offset}, limit)
+    for page in pages:
+        batch.take(page)
+    return bool(pages)

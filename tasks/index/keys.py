@@ -4,10 +4,10 @@ The key of a UUID is its 16 bytes; that of another id is the id itself, and of a
 one after the other stand side by side, and few pages of the file change at a time. Two ids may share a key (a UUID can
 be written in capitals), so a reader compares the id in the record.
 
-`KEY_SQL` says the same in SQL. It must not depend on the version of the library: a change needs another
-`FORMAT_VERSION`.
+The file holds them, so a change needs another `FORMAT_VERSION`.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -15,13 +15,8 @@ RAW_KEY_BYTES_MAX: Final = 48
 _DIGEST_BYTES: Final = 16
 _UUID_BYTES: Final = 16
 _UUID_CHARS: Final = 36
+_TIME_VERSION: Final = 7
 _DASHES: Final = (8, 13, 18, 23)
-
-# The key of an id, as a BLOB of UTF-8 in `id`, of at most `RAW_KEY_BYTES_MAX` bytes.
-KEY_SQL: Final = (
-    f"ifnull(CASE WHEN length(id) = {_UUID_CHARS} AND CAST(id AS TEXT) GLOB '????????-????-????-????-????????????' "
-    "THEN unhex(CAST(id AS TEXT), '-') END, id)"
-)
 
 
 def key_of(identifier: str) -> bytes:
@@ -35,3 +30,26 @@ def key_of(identifier: str) -> bytes:
             return key
     raw = identifier.encode(errors="surrogatepass")
     return raw if len(raw) <= RAW_KEY_BYTES_MAX else blake2b(raw, digest_size=_DIGEST_BYTES).digest()
+
+
+def made_at(identifier: str) -> float | None:
+    """When an id was made, in seconds since the epoch, if it is a UUID that says so (version 7)."""
+    key = key_of(identifier)
+    if len(key) != _UUID_BYTES or len(identifier) != _UUID_CHARS or key[6] >> 4 != _TIME_VERSION:
+        return None
+    return int.from_bytes(key[:6], "big") / 1_000
+
+
+def keys_of(identifiers: Sequence[str]) -> list[bytes]:
+    """The keys of many ids, which takes a tenth of the time if all of them are UUIDs."""
+    count, text = len(identifiers), "".join(identifiers)
+    if len(text) == _UUID_CHARS * count and all(text[index::_UUID_CHARS] == "-" * count for index in _DASHES):
+        digits = text.replace("-", "")
+        if len(digits) == 2 * _UUID_BYTES * count and all(len(each) == _UUID_CHARS for each in identifiers):
+            try:
+                keys = bytes.fromhex(digits)
+            except ValueError:
+                keys = b""
+            if len(keys) == _UUID_BYTES * count:
+                return [keys[index : index + _UUID_BYTES] for index in range(0, len(keys), _UUID_BYTES)]
+    return [key_of(each) for each in identifiers]

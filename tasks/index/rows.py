@@ -1,16 +1,15 @@
 """The rows of the index's file: its tables, and how a batch is put into them."""
 
-import itertools
 import secrets
-from operator import itemgetter
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from .batch import Batch
-from .bulk import Bulk
-from .entries import CLAIMED, ENDS, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, TaskRow, judge, merge
-from .keys import KEY_SQL, RAW_KEY_BYTES_MAX, key_of
+from .entries import CLAIMED, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, TaskRow, judge, merge
+from .keys import key_of, keys_of
 
 APPLICATION_ID: Final = 0x4A4D4958  # "JMIX"
 FORMAT_VERSION: Final = 2
@@ -43,70 +42,49 @@ _LOOK: Final = (
 _TASK: Final = "SELECT partition, submitted, claimed, ended FROM tasks WHERE key = ?"
 _MORE: Final = "SELECT partition, offset, kind FROM more WHERE key = ? ORDER BY partition, offset"
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
-# What a batch holds of tasks, while it is put into the rows: an event each, and then a course for each task.
+# What a batch holds of each task, while it is put into the rows.
 _SCRATCH: Final = """
-    CREATE TEMP TABLE IF NOT EXISTS moves (key BLOB, at INTEGER, kind INTEGER);
     CREATE TEMP TABLE IF NOT EXISTS courses (key BLOB PRIMARY KEY, submitted INTEGER, claimed INTEGER, ended INTEGER,
-        new_claimed INTEGER, new_ended INTEGER, new INTEGER, regular INTEGER, more INTEGER) WITHOUT ROWID;
+        submission INTEGER, claim INTEGER, ending INTEGER, new INTEGER, regular INTEGER) WITHOUT ROWID;
 """
-_PUT_MOVE: Final = "INSERT INTO temp.moves VALUES (?, ?, ?)"
-_MOVES: Final = "SELECT key, at, kind FROM temp.moves"
-# Of the lines of a `Bulk`; the id begins at the fourth byte, and the limit has it computed once. An unusual one has
-# no key.
-_LINES: Final = (
-    f"SELECT CASE WHEN length(id) BETWEEN 1 AND {RAW_KEY_BYTES_MAX} AND bracket = X'5b22' THEN {KEY_SQL} END AS key, "  # noqa: S608
-    "at, unicode(kind) - unicode('@') AS kind FROM ("
-    "SELECT substr(value, 4, instr(substr(value, 4), X'22') - 1) AS id, :base + rowid - 1 AS at, "
-    "substr(value, 2, 2) AS bracket, "
-    "CAST(substr(value, 1, 1) AS TEXT) AS kind FROM carray(:lines) WHERE value <> X'' LIMIT -1)"
-)
+_COURSE_CHARS: Final = 13  # of an offset in decimal digits, as many as fit the stored integers, and its sign
 # What `merge` makes of the events of each task, unless it is strange: `regular` is 0 if they begin before its
-# submission, or if the task is one of another partition.
+# submission, or if the task is one of another partition. All in one step, so that SQLite does not come back to Python,
+# and to its lock, for each row. The limit has it read each number once.
 _PUT_COURSES: Final = f"""
     INSERT INTO temp.courses
-    SELECT found.key, ifnull(submitted, found.first + {_BIAS}),
-        iif(ifnull(claimed, {_UNSET}) = {_UNSET}, ifnull(claim + {_BIAS}, {_UNSET}), claimed),
-        iif(ifnull(ended, {_UNSET}) = {_UNSET}, ifnull(ending + {_BIAS}, {_UNSET}), ended),
-        iif(ifnull(claimed, {_UNSET}) = {_UNSET}, claim, NULL),
-        iif(ifnull(ended, {_UNSET}) = {_UNSET}, ending, NULL),
-        tasks.key IS NULL,
-        iif(tasks.key IS NULL, submission IS found.first, partition = :partition),
-        events - (tasks.key IS NULL) - (ifnull(claimed, {_UNSET}) = {_UNSET} AND claim IS NOT NULL)
-            - (ifnull(ended, {_UNSET}) = {_UNSET} AND ending IS NOT NULL)
+    SELECT found.key, ifnull(submitted, submission + {_BIAS}),
+        iif(ifnull(claimed, {_UNSET}) = {_UNSET}, iif(claim < 0, {_UNSET}, claim + {_BIAS}), claimed),
+        iif(ifnull(ended, {_UNSET}) = {_UNSET}, iif(ending < 0, {_UNSET}, ending + {_BIAS}), ended),
+        submission, claim, ending, tasks.key IS NULL,
+        iif(tasks.key IS NULL,
+            submission >= 0 AND (claim < 0 OR claim > submission) AND (ending < 0 OR ending > submission),
+            partition = :partition)
     FROM (
-        SELECT key, min(at) AS first, count(*) AS events, min(iif(kind = {SUBMITTED}, at, NULL)) AS submission,
-            min(iif(kind = {CLAIMED}, at, NULL)) AS claim, min(iif(kind IN {tuple(sorted(ENDS))}, at, NULL)) AS ending
-        FROM ({{source}}) GROUP BY key
+        SELECT value AS key,
+            CAST(substr(:submitted, {_COURSE_CHARS} * (rowid - 1) + 1, {_COURSE_CHARS}) AS INTEGER) AS submission,
+            CAST(substr(:claimed, {_COURSE_CHARS} * (rowid - 1) + 1, {_COURSE_CHARS}) AS INTEGER) AS claim,
+            CAST(substr(:ended, {_COURSE_CHARS} * (rowid - 1) + 1, {_COURSE_CHARS}) AS INTEGER) AS ending
+        FROM carray(:keys) LIMIT -1
     ) AS found LEFT JOIN tasks ON tasks.key = found.key
 """  # noqa: S608
 _PUT_TASKS: Final = """
-    INSERT INTO tasks SELECT key, :partition, submitted, claimed, ended FROM temp.courses
-    WHERE regular AND (new OR new_claimed IS NOT NULL OR new_ended IS NOT NULL)
+    INSERT INTO tasks SELECT key, :partition, submitted, claimed, ended FROM temp.courses WHERE regular
     ON CONFLICT (key) DO UPDATE SET claimed = excluded.claimed, ended = excluded.ended
 """
-_HAVE_MORE: Final = "SELECT EXISTS (SELECT 1 FROM temp.courses WHERE regular AND more)"
-_PUT_MORE_OF_COURSES: Final = f"""
-    INSERT OR IGNORE INTO more SELECT found.key, :partition, at, kind
-    FROM ({{source}}) AS found CROSS JOIN temp.courses AS course ON course.key = found.key
-    WHERE regular AND more AND at IS NOT new_claimed AND at IS NOT new_ended
-    AND NOT (new AND at + {_BIAS} = submitted)
+# Events of tasks that were submitted, claimed or ended before.
+_REPEATED: Final = f"""
+    SELECT key, iif(submission < 0, NULL, submission), iif(claim < 0 OR claim + {_BIAS} = claimed, NULL, claim),
+        iif(ending < 0 OR ending + {_BIAS} = ended, NULL, ending)
+    FROM temp.courses WHERE regular AND NOT new AND (submission >= 0 OR (claim >= 0 AND claim + {_BIAS} <> claimed)
+        OR (ending >= 0 AND ending + {_BIAS} <> ended))
 """  # noqa: S608
-_ARE_STRANGE: Final = "SELECT EXISTS (SELECT 1 FROM temp.courses WHERE NOT regular)"
-_STRANGE: Final = """
-    SELECT found.key, at, kind FROM ({source}) AS found CROSS JOIN temp.courses AS course ON course.key = found.key
-    WHERE NOT regular ORDER BY found.key, at
-"""
+_STRANGE: Final = "SELECT key FROM temp.courses WHERE NOT regular"
 _PUT_TASK: Final = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?)"
 _PUT_MORE: Final = "INSERT OR IGNORE INTO more VALUES (?, ?, ?, ?)"
 _PUT_KEYED: Final = f"INSERT OR IGNORE INTO more SELECT key, ?2, ?3, {FOREIGN} FROM tasks WHERE key = ?1"  # noqa: S608
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
 _PUT_COVERED: Final = "INSERT OR REPLACE INTO covered VALUES (?, ?, ?, ?)"
-
-_KEY_OF: Final = itemgetter(0)
-
-
-class Unusual(Exception):
-    """Some lines of a `Bulk` are not as they usually are: it is to be read carefully."""
 
 
 class Covered(NamedTuple):
@@ -179,7 +157,7 @@ def session_rows(connection: apsw.Connection, worker: str, partition: int) -> li
     return [SessionRow(worker, partition, joined, last, ended) for joined, last, ended in rows]
 
 
-def put_covered(connection: apsw.Connection, batch: Batch | Bulk, first: int) -> None:
+def put_covered(connection: apsw.Connection, batch: Batch, first: int) -> None:
     """The file now covers what the batch holds as well."""
     connection.execute(_PUT_COVERED, (batch.partition, first, batch.next_offset, batch.fingerprint))
 
@@ -191,35 +169,60 @@ def entries(connection: apsw.Connection, key: bytes) -> list[Entry]:
     return sorted([*found, *map(Entry._make, connection.execute(_MORE, (key,)))])
 
 
-def put_tasks(connection: apsw.Connection, batch: Batch | Bulk) -> None:
+def put_tasks(connection: apsw.Connection, batch: Batch) -> None:
     """Take the tasks of a batch into the rows, as `merge` does, in a few steps of SQLite for all of them."""
-    partition, base = batch.partition, batch.base
-    moved = (
-        (key_of(task_id), known[index + 1], known[index])
-        for task_id, known in batch.tasks.items()
-        for index in range(0, len(known), 2)
-    )
-    connection.executemany(_PUT_MOVE, moved)
-    source: str = _MOVES
-    bindings: dict[str, Any] = {"partition": partition, "base": base}
-    if batch.lines:
-        source = f"{_LINES} UNION ALL {_MOVES}"
-        bindings["lines"] = apsw.carray(tuple(batch.lines))
-    try:
-        connection.execute(_PUT_COURSES.format(source=source), bindings).fetchall()
-    except apsw.ConstraintError as error:
-        raise Unusual from error
-    connection.execute(_PUT_TASKS, bindings).fetchall()
-    if connection.execute(_HAVE_MORE).get:
-        connection.execute(_PUT_MORE_OF_COURSES.format(source=source), bindings).fetchall()
-    strange = (
-        connection.execute(_STRANGE.format(source=source), bindings) if connection.execute(_ARE_STRANGE).get else ()
-    )
-    for key, found in itertools.groupby(strange, _KEY_OF):
-        _merge_one(connection, key, [Entry(partition, at, kind) for _, at, kind in found])
-    connection.execute("DELETE FROM temp.moves; DELETE FROM temp.courses").fetchall()
+    partition, keys = batch.partition, keys_of(list(batch.numbers))
+    strange = _put_courses(connection, batch, keys)
+    more = [
+        (keys[number], partition, *event)
+        for number, events in batch.more.items()
+        if keys[number] not in strange
+        for event in events
+    ]
+    connection.executemany(_PUT_MORE, more)
+    found: dict[bytes, list[Entry]] = {}
+    for task_id in batch.numbers if strange else ():
+        if (key := key_of(task_id)) in strange:
+            found.setdefault(key, []).extend(batch.task_entries(task_id))
+    for key, entries in found.items():
+        _merge_one(connection, key, sorted(entries))
     keyed = ((key_of(key), partition, offset) for key, offsets in batch.keyed.items() for offset in offsets)
     connection.executemany(_PUT_KEYED, keyed)
+
+
+def _put_courses(connection: apsw.Connection, batch: Batch, keys: list[bytes]) -> set[bytes]:
+    """Put where each task was first submitted, claimed and ended, but for those whose keys are returned."""
+    # In the order of their keys, so that each page of the tree is looked for once.
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    strange: set[bytes] = set()
+    if len(set(keys)) < len(keys):  # of several ids
+        strange = {key for key, count in Counter(keys).items() if count > 1}
+        order = [number for number in order if keys[number] not in strange]
+    if not order:
+        return strange
+    bindings: dict[str, Any] = {
+        "partition": batch.partition,
+        "keys": apsw.carray(tuple(map(keys.__getitem__, order))),
+        "submitted": _packed(batch.submitted, order),
+        "claimed": _packed(batch.claimed, order),
+        "ended": _packed(batch.ended, order),
+    }
+    connection.execute(_PUT_COURSES, bindings).fetchall()
+    connection.execute(_PUT_TASKS, {"partition": batch.partition}).fetchall()
+    repeated: list[Any] = connection.execute(_REPEATED).fetchall()
+    numbers = dict(zip(keys, range(len(keys)), strict=True)) if repeated else {}
+    for key, *offsets in repeated:
+        kinds = (SUBMITTED, CLAIMED, batch.end_kind(numbers[key]))
+        again = [(key, batch.partition, at, kind) for at, kind in zip(offsets, kinds, strict=True) if at is not None]
+        connection.executemany(_PUT_MORE, again)
+    found: list[Any] = connection.execute(_STRANGE).fetchall()
+    connection.execute("DELETE FROM temp.courses").fetchall()
+    return strange.union(key for (key,) in found)
+
+
+def _packed(offsets: Sequence[int], order: Sequence[int]) -> bytes:
+    """These offsets in decimal digits, all of one length."""
+    return (f"%{_COURSE_CHARS}d" * len(order) % tuple(map(offsets.__getitem__, order))).encode()
 
 
 def _merge_one(connection: apsw.Connection, key: bytes, found: list[Entry]) -> None:
@@ -230,7 +233,7 @@ def _merge_one(connection: apsw.Connection, key: bytes, found: list[Entry]) -> N
     connection.executemany(_PUT_MORE, ((key, *entry) for entry in others))
 
 
-def put_sessions(connection: apsw.Connection, batch: Batch | Bulk, *, infers: bool) -> None:
+def put_sessions(connection: apsw.Connection, batch: Batch, *, infers: bool) -> None:
     """Take the workers of a batch into the sessions; `infers` as in `judge`."""
     for worker, found in batch.workers().items():
         rows = session_rows(connection, worker, batch.partition)

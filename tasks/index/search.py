@@ -1,19 +1,20 @@
 """The events of one task in a long stretch that the index does not cover, found without decoding the others.
 
-SQLite looks for the task's id in the bytes of each record, and for the events of sessions; only these are read. It
+The task's id is looked for in the bytes of the records, and so are the events of sessions; only these are read. It
 costs a fraction of taking all of them into the index, which is left to a thread.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
 from ...journal.limits import PAGE_EVENTS
-from ...journal.log import Extracting, Log
-from ..limits import INDEX_NEWS_EVENTS
+from ...journal.log import Log, Textual
+from ..limits import INDEX_CLOCK_SECONDS, INDEX_NEWS_EVENTS
 from ..state import names
 from .batch import Batch
 from .entries import NOWHERE, Mark
+from .keys import made_at
 from .records import rows_at
 
 # What a record may hold that is written in other bytes than ours.
@@ -21,42 +22,70 @@ _ESCAPE: Final = rb"\u"
 _SESSIONS: Final = b'"worker.'  # what the names of their events begin with
 
 
-async def search(log: Log, task_id: str, base: int, end: int) -> Batch | None:
+class Searched(NamedTuple):
+    """What was found of a task in a stretch; `begins_later` says whether its beginning was left out."""
+
+    batch: Batch
+    begins_later: bool
+
+
+async def search(log: Log, task_id: str, base: int, end: int) -> Searched | None:
     """A batch of the events of partition 0 from `base` up to `end` that holds those of a task, and of sessions.
 
-    None if they are to be read one by one: the log cannot search, a record is damaged, or it would take long to learn
-    whether sessions ended rightly.
+    It may begin at the submission of the task, which the time in its id leads to. A worker that claims the task has
+    read all before that, so its session had not ended there.
+
+    None if they are to be read one by one: the log cannot be searched, a record is damaged, or it would take long to
+    learn whether sessions ended rightly.
     """
-    if not isinstance(log, Extracting):
+    if not isinstance(log, Textual):
         return None
-    batch = Batch(0, base)
-    offsets = _found(log, base, end, orjson.dumps(task_id), _SESSIONS, _ESCAPE)
+    begin = await _start_position(log, task_id, base, end)
+    batch = await _searched(log, task_id, begin, base, end)
+    if batch is not None and begin > base and not batch.holds_submission(task_id):
+        begin, batch = base, await _searched(log, task_id, base, base, end)
+    return None if batch is None else Searched(batch, begin > base)
+
+
+async def _start_position(log: Log, task_id: str, base: int, end: int) -> int:
+    """An offset before the submission of a task, `base` if none is known that is later."""
+    moment = made_at(task_id)
+    if moment is None:
+        return base
+    place = (await log.position_at(max(0.0, moment - INDEX_CLOCK_SECONDS)))[0]
+    return place if base < place < end else base
+
+
+async def _searched(log: Textual, task_id: str, begin: int, base: int, end: int) -> Batch | None:
+    assert isinstance(log, Log)
+    batch = Batch(0, begin)
+    offsets = _found(log, begin, end, orjson.dumps(task_id), _SESSIONS, _ESCAPE)
     if offsets is None or not await _take(log, batch, offsets):
         return None
     batch.next_offset = end
     allowed = INDEX_NEWS_EVENTS
     for worker, mark in batch.expiries():
-        begin = min(max(base, mark.last), mark.offset)
-        allowed -= mark.offset - begin
-        sign = await _last_sign(log, worker, begin, mark) if allowed >= 0 else None
+        lowest = min(max(base, mark.last), mark.offset)
+        allowed -= mark.offset - lowest
+        sign = await _last_sign(log, worker, lowest, mark) if allowed >= 0 else None
         if sign is None:
             return None
         batch.correct(worker, mark, sign)
     return batch
 
 
-def _found(log: Extracting, begin: int, end: int, *needles: bytes) -> list[int] | None:
+def _found(log: Textual, begin: int, end: int, *needles: bytes) -> list[int] | None:
     """The offsets of the records that hold one of the needles."""
-    wanted = " OR ".join(f"instr(event, X'{needle.hex()}')" for needle in needles)
     offsets: list[int] = []
     while begin < end:
-        found = log.extract(begin, min(PAGE_EVENTS, end - begin), f"iif({wanted}, 'x', '')")
-        if found is None:
+        text = log.text(begin, min(PAGE_EVENTS, end - begin))
+        if text is None:
             return None
-        count, lines = found
-        if b"x" in lines:
-            offsets += [offset for offset, line in enumerate(lines.split(b"\n"), begin) if line]
-        begin += count
+        present = [needle for needle in needles if needle in text.lines]
+        if present:
+            lines = enumerate(text.lines.split(b"\n"), begin)
+            offsets += [offset for offset, line in lines if any(needle in line for needle in present)]
+        begin += text.events
     return offsets
 
 
@@ -68,7 +97,7 @@ async def _take(log: Log, batch: Batch, offsets: list[int]) -> bool:
     return True
 
 
-async def _last_sign(log: Extracting, worker: str, begin: int, mark: Mark) -> int | None:
+async def _last_sign(log: Textual, worker: str, begin: int, mark: Mark) -> int | None:
     """The last sign of life of a worker from `begin` up to its expiry, `NOWHERE` if there is none; None if unknown.
 
     The expiry may be one itself, if the worker says it of itself.

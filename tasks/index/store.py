@@ -28,7 +28,6 @@ from ...journal.ownership import share
 from ..limits import INDEX_BUSY_SECONDS_MAX
 from . import rows
 from .batch import Batch
-from .bulk import Bulk
 from .entries import NOWHERE, Entry, SessionRow
 from .keys import key_of
 from .rows import Covered
@@ -105,7 +104,7 @@ class Store:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def write(self, batch: Batch | Bulk, after: Covered) -> bool:
+    def write(self, batch: Batch, after: Covered) -> bool:
         """Take in a batch that follows on `after`; False if the file does not stand there any more, or is busy."""
 
         def put(connection: apsw.Connection) -> bool:

@@ -118,6 +118,11 @@ def task_facts(rows: Sequence[bytes]) -> Sequence[TaskFact | None]:
     return read if read is not None else [_task_facts.read(row) or _foreign(row, TaskFact) for row in rows]
 
 
+def task_facts_in(lines: bytes) -> Sequence[TaskFact] | None:
+    """What the fold needs of short records, a line each, as far as tasks go; None if it cannot read one of them."""
+    return _task_facts.decode_lines(lines)
+
+
 def fact(row: bytes) -> Fact | None:
     """All that the fold needs of a record; None if it cannot read it."""
     return _facts.read(row) or _foreign(row, Fact)

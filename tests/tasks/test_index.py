@@ -5,20 +5,23 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import journeyman as jm
+import orjson
 import pytest
+import uuid_utils
 from journeyman.journal import limits
+from journeyman.journal.event import Draft
 from journeyman.journal.runtime.blocking import run
 from journeyman.tasks.index import index as index_module
-from journeyman.tasks.index.batch import Batch
 from journeyman.tasks.index.index import TaskIndex, task_index
 from journeyman.tasks.index.keys import key_of
-from journeyman.tasks.index.search import search
+from journeyman.tasks.index.search import Searched, search
 from journeyman.tasks.index.store import Store
 from journeyman.tasks.index.trace import Trace, read_trace
 from journeyman.tasks.limits import INDEX_SEARCH_EVENTS
@@ -107,15 +110,15 @@ def test_search_finds_the_task_as_the_fold_of_the_whole_log_has_it(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(index_module, "INDEX_SEARCH_EVENTS", 0)
-    found: list[Batch | None] = []
+    found: list[Searched | None] = []
 
-    async def noted(*arguments: Any) -> Batch | None:
+    async def noted(*arguments: Any) -> Searched | None:
         found.append(await search(*arguments))
         return found[-1]
 
     monkeypatch.setattr(index_module, "search", noted)
     index = TaskIndex(journal.asynchronous, Store(f"{path}-index"))
-    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda: None))  # only as far as is said below
+    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda **_: None))  # only as far as is said below
     view = RememberingView()
     for end in range(400):
         event = journal.append(*random_event(rng, end))
@@ -127,6 +130,30 @@ def test_search_finds_the_task_as_the_fold_of_the_whole_log_has_it(
                 assert state_of(trace_of(journal, task, index).task) == state_of(view.find(task)), (end, task)
     assert len(found) > 100
     assert None not in found
+
+
+def test_search_begins_at_the_time_in_the_id(journal: jm.Journal) -> None:
+    contexts = [{"task": f"t-{number}", "task_name": "add"} for number in range(3_000)]
+    drafts = [Draft(names.SUBMITTED, orjson.dumps(each), each["task"]) for each in contexts]
+    drafts.insert(0, Draft(names.JOINED, orjson.dumps({"worker": "w", "lease_ms": 1_000}), "w"))
+    for draft in drafts:
+        draft.timestamp = time.time() - 3_600
+    journal.append_drafts(drafts)
+    task, digits = str(uuid_utils.uuid7()), f"{int(time.time() + 86_400) * 1_000:012x}"
+    early = f"{digits[:8]}-{digits[8:]}-7d31-9f60-3a2b8a4c9d11"
+    submit(journal, task)
+    submit(journal, early)
+    finish(journal, task)
+    log = run(journal.asynchronous.open())
+    found = run(search(log, task, 0, 3_005))
+    assert found is not None
+    assert (found.batch.base, found.begins_later) == (3_001, True)
+    state = trace_of(journal, task).task
+    assert state is not None
+    assert state.state is State.SUCCEEDED
+    later = run(search(log, early, 0, 3_005))
+    assert later is not None
+    assert (later.begins_later, later.batch.holds_submission(early)) == (False, True)
 
 
 def test_search_has_a_thread_fill_the_index(journal: jm.Journal, path: Path) -> None:
@@ -274,6 +301,7 @@ FILL = """
 import sys
 import journeyman as jm
 from journeyman.journal.runtime.blocking import run
+from journeyman.journal.event import Draft
 from journeyman.journal.limits import INDEX_SEARCH_EVENTS
 from journeyman.tasks.index import index
 index.INDEX_BATCH_EVENTS = 20

@@ -7,15 +7,15 @@ import journeyman as jm
 import pytest
 from journeyman.tasks import task
 from journeyman.tasks.index.store import Store
+from journeyman.tasks.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
 from journeyman.workers import Settings, WorkerLoop
-from journeyman.workers.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
 from journeyman.workers.loop import indexing
 from journeyman.workers.loop.indexing import is_due
 from support.waiting import reached
 
 
 @pytest.mark.parametrize(
-    ("came", "behind", "in_bulk", "due"),
+    ("came", "behind", "paced", "due"),
     [
         (0, 0, True, False),
         (0, 0, False, False),
@@ -26,8 +26,8 @@ from support.waiting import reached
         (INDEX_BUSY_EVENTS + 1, INDEX_LAG_EVENTS_MAX + 1, False, True),
     ],
 )
-def test_index_is_filled_when_it_is_cheap_or_far_behind(came: int, behind: int, in_bulk: bool, due: bool) -> None:
-    assert is_due(came, behind, in_bulk=in_bulk) is due
+def test_index_is_filled_when_it_is_cheap_or_far_behind(came: int, behind: int, paced: bool, due: bool) -> None:
+    assert is_due(came, behind, paced=paced) is due
 
 
 def test_worker_fills_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,23 +1,23 @@
 """A worker keeps the task index near the end of the log, off its hot path.
 
-Nothing is handed over: now and then, what the index does not cover is read again and written, in a thread where the log
-allows it. On a file that is done inside SQLite, without the interpreter's lock, so the tasks hardly feel it. On another
-log the worker leaves the index alone while many events come, as it would take time from the tasks: a reader then reads
-what is missing itself. Only an index that is very far behind is filled all the same.
+Nothing is handed over: now and then, what the index does not cover is read again and written. On a file a thread does
+that, which takes a small share of the time while many events come. On Kafka the worker leaves the index alone then: a
+reader reads what is missing itself. Only an index that is very far behind is filled all the same.
 """
 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
 from ...journal.async_journal import AsyncJournal
-from ...journal.log import Extracting
 from ...journal.runtime import blocking
 from ...tasks.index.index import TaskIndex, task_index
-from ..limits import INDEX_BUSY_EVENTS, INDEX_INTERVAL_SECONDS, INDEX_LAG_EVENTS_MAX
+from ...tasks.index.pace import Pace, Stopped
+from ...tasks.limits import INDEX_BUSY_EVENTS, INDEX_INTERVAL_SECONDS, INDEX_LAG_EVENTS_MAX
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -25,16 +25,12 @@ logger = logging.getLogger("journeyman.worker")
 _JITTER: Final = 0.25
 
 
-class _Stopped(Exception):
-    """The worker ends before the index is filled."""
-
-
-def is_due(came: int, behind: int, *, in_bulk: bool) -> bool:
+def is_due(came: int, behind: int, *, paced: bool) -> bool:
     """Whether to fill an index that is `behind` by so many events, when so many `came` since the last look.
 
-    `in_bulk` says whether the log can be read without taking time from the tasks.
+    `paced` says whether that takes a small share of the time.
     """
-    return behind > 0 and (in_bulk or came <= INDEX_BUSY_EVENTS or behind > INDEX_LAG_EVENTS_MAX)
+    return behind > 0 and (paced or came <= INDEX_BUSY_EVENTS or behind > INDEX_LAG_EVENTS_MAX)
 
 
 class IndexKeeper:
@@ -44,7 +40,9 @@ class IndexKeeper:
         self._journal = journal
         self._position = position
         self._seen = 0
-        self._stopped = False
+        self._came = self._counted = 0  # events, for `_is_busy`
+        self._asked = 0.0
+        self._pace = Pace(self._is_busy if not journal.log.needs_loop else lambda: False)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -54,7 +52,7 @@ class IndexKeeper:
 
     async def aclose(self) -> None:
         """Stop; what is not written yet, a reader reads itself."""
-        self._stopped = True
+        self._pace.stop()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -66,7 +64,7 @@ class IndexKeeper:
             await asyncio.sleep(INDEX_INTERVAL_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER))
             try:
                 await self._look()
-            except _Stopped:
+            except Stopped:
                 return
             except Exception as error:  # whatever it is: the index is derived, and the worker's tasks go on
                 logger.debug("the task index was not filled: %s", error)
@@ -80,17 +78,21 @@ class IndexKeeper:
         if not came and self._seen == 0:
             return
         behind = sum(max(0, end - index.covered_up_to(partition)) for partition, end in position.items())
-        if is_due(came, behind, in_bulk=isinstance(self._journal.log, Extracting)):
+        if is_due(came, behind, paced=not self._journal.log.needs_loop):
             await self._fill(index)
 
     async def _fill(self, index: TaskIndex) -> None:
         if self._journal.log.needs_loop:
-            await index.catch_up(self._go_on)
+            await index.catch_up(self._pace.go_on)
             return
-        filled = blocking.in_thread(lambda: blocking.run(index.catch_up(self._go_on)))
+        self._pace.begin()
+        filled = blocking.in_thread(lambda: index.fill_apart(self._pace.go_on))
         await blocking.settled(filled)
         filled.result()
 
-    def _go_on(self, _done: int, _all: int) -> None:
-        if self._stopped:
-            raise _Stopped
+    def _is_busy(self) -> bool:
+        """Whether many events have come since the last time it was asked, or not much later than that."""
+        now, position = time.monotonic(), sum(self._position().values())
+        if now - self._asked >= INDEX_INTERVAL_SECONDS:
+            self._came, self._counted, self._asked = position - self._counted, position, now
+        return max(self._came, position - self._counted) > INDEX_BUSY_EVENTS

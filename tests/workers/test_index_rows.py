@@ -1,20 +1,19 @@
-"""The task index filled in bulk: the same rows as from decoded records, whatever stands in the log."""
+"""The rows of the task index: the same however the log is read and divided, whatever stands in it."""
 
 import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import journeyman as jm
 import pytest
-from journeyman.journal.log import Bounds, Log
+from journeyman.journal.log import Text
 from journeyman.journal.runtime.blocking import run
-from journeyman.tasks.index import bulk as bulk_module
+from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.tasks.index import index as index_module
-from journeyman.tasks.index.bulk import Bulk, read_bulk
+from journeyman.tasks.index.batch import Batch
 from journeyman.tasks.index.index import TaskIndex
-from journeyman.tasks.index.keys import KEY_SQL, key_of
+from journeyman.tasks.index.keys import key_of, keys_of
 from journeyman.tasks.index.store import Store
 from journeyman.tasks.state import names
 
@@ -86,65 +85,83 @@ def made(journal: jm.Journal, path: Path) -> list[list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_bulk_gives_the_rows_that_decoding_gives(
+def test_rows_are_the_same_however_the_log_is_read_and_divided(
     journal: jm.Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     rng = random.Random(seed)
     for _ in range(12):
         end = journal.bounds().end[0]
         journal.append_all([random_event(rng, end) for _ in range(rng.randrange(1, 60))])
-    bulks: list[Bulk | None] = []
+    texts: list[bool] = []
+    take = Batch.take_text
 
-    async def noted(log: Log, base: int, end: int, *, careful: bool) -> Bulk | None:
-        bulks.append(await read_bulk(log, base, end, careful=careful))
-        return bulks[-1]
+    def noted(batch: Batch, text: Text) -> bool:
+        texts.append(take(batch, text))
+        return texts[-1]
 
-    async def refused(_log: Log, _base: int, _end: int, *, careful: bool) -> None:
-        return None
-
-    monkeypatch.setattr(bulk_module, "read_bulk", refused)
-    expected = made(journal, tmp_path / "decoded-index")
-    monkeypatch.setattr(bulk_module, "read_bulk", noted)
-    for size in (5, 37, 1_000):
-        monkeypatch.setattr(index_module, "INDEX_BATCH_EVENTS", 2)
-        monkeypatch.setattr(index_module, "INDEX_LONG_BATCH_EVENTS", size)
-        assert made(journal, tmp_path / f"bulk-{size}-index") == expected
-    assert bulks
-    assert None not in bulks
-
-
-@pytest.mark.parametrize("task", IDS)
-def test_key_in_sql_is_the_key_in_python(task: str) -> None:
-    if len(task.encode()) <= 48:
-        found = apsw.Connection(":memory:").execute(f"SELECT {KEY_SQL} FROM (SELECT ?1 AS id)", (task.encode(),)).get
-        assert found == key_of(task)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteLog, "text", lambda *_: None)
+        expected = made(journal, tmp_path / "pages-index")
+        patch.setattr(index_module, "INDEX_BATCH_EVENTS", 1)
+        patch.setattr(index_module, "PAGE_EVENTS", 1)
+        assert made(journal, tmp_path / "single-index") == expected
+    monkeypatch.setattr(Batch, "take_text", noted)
+    for page, size in ((1, 1), (3, 5), (20, 100), (20, 1_000)):
+        monkeypatch.setattr(index_module, "PAGE_EVENTS", page)
+        monkeypatch.setattr(index_module, "INDEX_BATCH_EVENTS", size)
+        assert made(journal, tmp_path / f"text-{page}-{size}-index") == expected
+    assert all(texts)
+    assert texts
 
 
-def test_sign_of_life_that_the_fold_refuses_is_none(journal: jm.Journal, tmp_path: Path) -> None:
-    """The claim below is no sign of life of the worker, as its `claim` is no number: the expiry is right."""
+@pytest.mark.parametrize("ids", [IDS, [UUID], [UUID, UUID.upper()], [UUID, UUID[:-1] + "g"], [], ["-" * 36]])
+def test_keys_of_many_are_those_of_each(ids: list[str]) -> None:
+    assert keys_of(ids) == [key_of(each) for each in ids]
+
+
+def test_unreadable_event_in_a_text_is_left_out(
+    journal: jm.Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the task below is no sign of life of the worker, as its `claim` is no number: the expiry is right."""
     journal.append(names.JOINED, {"worker": "w", "lease_ms": 1_000}, "w")
     journal.append(names.SUBMITTED, {"task": "a", "task_name": "add"}, "a")
     last = journal.append(names.CLAIMED, {"task": "a", "worker": "w"}, "a").offset
     journal.append(names.SUCCEEDED, {"task": "a", "worker": "w", "claim": "none"}, "a")
     ended = journal.append(names.EXPIRED, {"worker": "w", "last": last, "by": "v"}, "w").offset
-    log = run(journal.asynchronous.open())
-    assert run(read_bulk(log, 0, 5)) is None
+    monkeypatch.setattr(index_module, "PAGE_EVENTS", 5)
     made(journal, tmp_path / "some-index")
-    assert Store(str(tmp_path / "some-index")).sessions_of("w", 0)[0][0].ended == ended
+    store = Store(str(tmp_path / "some-index"))
+    assert store.sessions_of("w", 0)[0][0].ended == ended
+    assert [entry.offset for entry in store.entries_of("a")] == [1, 2]
 
 
-def test_bulk_ends_before_a_damaged_record(journal: jm.Journal, tmp_path: Path) -> None:
+def test_damaged_record_is_left_out(journal: jm.Journal, tmp_path: Path) -> None:
     journal.append_all([(names.SUBMITTED, {"task": f"t-{n}", "task_name": "add"}, f"t-{n}") for n in range(2_000)])
     journal.close()
     with sqlite3.connect(tmp_path / "shop.db") as connection:
-        connection.execute("UPDATE events SET event = replace(event, 't-1234', 't-1235') WHERE position = 1235")
+        connection.execute(
+            "UPDATE events SET event = CAST(replace(event, 't-1234', 't-1235') AS BLOB) WHERE position = 1235"
+        )
     connection.close()
     with jm.Journal(journal.url) as again:
         log = run(again.asynchronous.open())
-        bulk = run(read_bulk(log, 0, 2_000))
-        assert bulk is not None
-        assert bulk.next_offset == 1_000
-        rows = made(again, tmp_path / "damaged-index")[0]
-        assert len(rows) == 1_999
-        assert (key_of("t-1234") in [row[0] for row in rows]) is False
-        assert isinstance(run(log.bounds()), Bounds)
+        assert isinstance(log, SqliteLog)
+        assert log.text(1_000, 500) is None
+        assert log.text(1_500, 500) is not None
+        keys = [row[0] for row in made(again, tmp_path / "damaged-index")[0]]
+        assert len(keys) == 1_999
+        assert key_of("t-1234") not in keys
+
+
+def test_record_with_a_line_feed_is_read_by_pages(journal: jm.Journal, tmp_path: Path) -> None:
+    journal.append_all([(names.SUBMITTED, {"task": f"t-{n}", "task_name": "add"}, f"t-{n}") for n in range(3)])
+    journal.close()
+    with sqlite3.connect(tmp_path / "shop.db") as connection:  # as a version wrote it that had no checksums
+        broken = "UPDATE events SET checksum = NULL, event = CAST(replace(event, ',', ',' || char(10)) AS BLOB)"
+        connection.execute(broken)
+    connection.close()
+    with jm.Journal(journal.url) as again:
+        log = run(again.asynchronous.open())
+        assert isinstance(log, SqliteLog)
+        assert log.text(0, 3) is None
+        assert len(made(again, tmp_path / "pages-index")[0]) == 3
