@@ -573,7 +573,9 @@ class KafkaLog:
 
     def index_path(self) -> str:
         """See `Sited.index_path`: in the host's state directory."""
-        return index_path(self._asked_state, self._connection.addresses, self.topic)
+        binding = None if self._identity is None else self._identity.binding
+        topic_id = None if binding is None else binding.id
+        return index_path(self._asked_state, self._connection.addresses, self.topic, topic_id)
 
     async def _whole_from(self, partition: int, offset: int, end: int) -> int:
         """The highest offset up to `offset` from which on every conditional append can still be judged."""

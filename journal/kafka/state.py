@@ -18,10 +18,14 @@ def state_directory(asked: str | None = None) -> Path:
     return Path(cache).expanduser() / "journeyman"
 
 
-def index_path(asked: str | None, addresses: str, topic: str) -> str:
-    """The path of a topic's task index; its directory is made. Empty, for a temporary file, where that cannot be."""
+def index_path(asked: str | None, addresses: str, topic: str, topic_id: bytes | None) -> str:
+    """The path of a topic's task index; its directory is made. Empty, for a temporary file, where that cannot be.
+
+    A topic that is made again has another id, and so another file.
+    """
     cluster = ",".join(sorted(addresses.split(",")))
-    digest = blake2b(f"{cluster}/{topic}".encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    identity = f"{cluster}/{topic}".encode() + (b"" if topic_id is None else b"\0" + topic_id)
+    digest = blake2b(identity, digest_size=_DIGEST_BYTES).hexdigest()
     try:
         directory = state_directory(asked)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

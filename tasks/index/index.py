@@ -171,6 +171,17 @@ class TaskIndex:
             if batch.events:
                 bounds = Bounds(Cursor({partition: found.first}), found.end)
                 await self._write(batch, await self._covered(log, partition, bounds))
+            self._prune(partition, found.first, progress)
+
+    def _prune(self, partition: int, first: int, progress: Progress | None) -> None:
+        """Remove the rows of what retention has removed, a few thousand tasks at a time."""
+        if self._on_store(lambda store: store.pruned(partition)) >= first:
+            return
+        after: bytes | None = b""
+        while after is not None:
+            after = self._on_store(lambda store, after=after: store.prune(partition, first, after))  # type: ignore[misc]
+            if progress is not None:
+                progress(0, 0)
 
     # -- what this process submits -----------------------------------------------------------------------------------
 

@@ -12,12 +12,12 @@ from .entries import CLAIMED, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, Ta
 from .keys import key_of, keys_of
 
 APPLICATION_ID: Final = 0x4A4D4958  # "JMIX"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 # The size of a task's row does not change as the task goes on, or pages that were full would be split: an offset is
 # stored with a bias, and `_UNSET`, which takes as many bytes, stands for none.
 _BIAS: Final = 1 << 24
 _UNSET: Final = -(1 << 31)
-_TABLES: Final = ("tasks", "more", "sessions", "covered", "meta")
+_TABLES: Final = ("tasks", "more", "sessions", "covered", "pruned", "meta")
 _SCHEMA: Final = f"""
     CREATE TABLE tasks (key BLOB PRIMARY KEY, partition INTEGER, submitted INTEGER, claimed INTEGER, ended INTEGER)
         WITHOUT ROWID;
@@ -26,6 +26,7 @@ _SCHEMA: Final = f"""
     CREATE TABLE sessions (worker BLOB, partition INTEGER, joined INTEGER, last INTEGER, ended INTEGER,
         PRIMARY KEY (worker, partition, joined)) WITHOUT ROWID;
     CREATE TABLE covered (partition INTEGER PRIMARY KEY, first INTEGER, next INTEGER, fingerprint TEXT);
+    CREATE TABLE pruned (partition INTEGER PRIMARY KEY, first INTEGER);
     CREATE TABLE meta (generation INTEGER);
     PRAGMA application_id = {APPLICATION_ID};
     PRAGMA user_version = {FORMAT_VERSION};
@@ -84,6 +85,24 @@ _PUT_TASK: Final = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?)"
 _PUT_MORE: Final = "INSERT OR IGNORE INTO more VALUES (?, ?, ?, ?)"
 _PUT_KEYED: Final = f"INSERT OR IGNORE INTO more SELECT key, ?2, ?3, {FOREIGN} FROM tasks WHERE key = ?1"  # noqa: S608
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
+# So many tasks are looked at in one transaction.
+_PRUNE_TASKS: Final = 5_000
+_SOME_KEYS: Final = "SELECT key FROM tasks WHERE key > ? ORDER BY key LIMIT ?"
+_PRUNE_MORE: Final = """
+    DELETE FROM more WHERE key > :after AND key <= :last AND partition = :partition AND offset < :first
+"""
+_PRUNE: Final = """
+    DELETE FROM tasks WHERE key > :after AND key <= :last AND partition = :partition
+    AND submitted < :stored AND claimed < :stored AND ended < :stored
+    AND NOT EXISTS (SELECT 1 FROM more WHERE more.key = tasks.key)
+"""
+_PRUNE_ROWLESS: Final = """
+    DELETE FROM more WHERE partition = :partition AND offset < :first
+    AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.key = more.key)
+"""
+_PRUNE_SESSIONS: Final = "DELETE FROM sessions WHERE partition = :partition AND ended >= 0 AND ended < :first"
+_PUT_PRUNED: Final = "INSERT OR REPLACE INTO pruned VALUES (:partition, :first)"
+_PRUNED: Final = "SELECT ifnull(max(first), 0) FROM pruned WHERE partition = ?"
 _PUT_COVERED: Final = "INSERT OR REPLACE INTO covered VALUES (?, ?, ?, ?)"
 
 
@@ -155,6 +174,35 @@ def session_rows(connection: apsw.Connection, worker: str, partition: int) -> li
     """The sessions of a worker in a partition, the oldest first."""
     rows = connection.execute(_SESSIONS, (key_of(worker), partition))
     return [SessionRow(worker, partition, joined, last, ended) for joined, last, ended in rows]
+
+
+def pruned(connection: apsw.Connection, partition: int) -> int:
+    """The offset up to which rows were removed, as retention had removed what they are about."""
+    found: int = connection.execute(_PRUNED, (partition,)).get
+    return found
+
+
+def prune(connection: apsw.Connection, partition: int, first: int, after: bytes) -> bytes | None:
+    """Remove the rows of tasks of which nothing stands at or behind the offset `first`, of some tasks from a key on.
+
+    Returns the key to go on from, None at the end. A row keeps what it says of removed events while one is left, as
+    no reader counts them.
+    """
+    keys: list[Any] = connection.execute(_SOME_KEYS, (after, _PRUNE_TASKS)).fetchall()
+    last = keys[-1][0] if keys else None
+    bindings = {"partition": partition, "first": first, "stored": first + _BIAS, "after": after, "last": last}
+    if last is not None:
+        connection.execute(_PRUNE_MORE, bindings).fetchall()
+        connection.execute(_PRUNE, bindings).fetchall()
+    return last if len(keys) == _PRUNE_TASKS else None
+
+
+def prune_rest(connection: apsw.Connection, partition: int, first: int) -> None:
+    """Remove sessions that ended before the offset `first`, and events of tasks without a row; note `first`."""
+    bindings = {"partition": partition, "first": first}
+    connection.execute(_PRUNE_ROWLESS, bindings).fetchall()
+    connection.execute(_PRUNE_SESSIONS, bindings).fetchall()
+    connection.execute(_PUT_PRUNED, bindings).fetchall()
 
 
 def put_covered(connection: apsw.Connection, batch: Batch, first: int) -> None:

@@ -118,6 +118,27 @@ class Store:
 
         return self._transact(put)
 
+    def prune(self, partition: int, first: int, after: bytes = b"") -> bytes | None:
+        """Remove rows of tasks, from a key on, of which retention has left nothing from the offset `first` on.
+
+        Returns the key to go on from; None at the end, or if another process writes just now.
+        """
+        left: bytes | None = None
+
+        def remove(connection: apsw.Connection) -> bool:
+            nonlocal left
+            if rows.pruned(connection, partition) < first:
+                left = rows.prune(connection, partition, first, after)
+                if left is None:
+                    rows.prune_rest(connection, partition, first)
+            return True
+
+        return left if self._transact(remove) else None
+
+    def pruned(self, partition: int) -> int:
+        """The offset up to which `prune` was done."""
+        return self._use(lambda connection: rows.pruned(connection, partition))
+
     def clear(self, generation: int) -> None:
         """Let go of everything, if it is still of that generation: it was made of another log."""
 

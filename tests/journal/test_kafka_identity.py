@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiokafka
 import aiokafka.admin
@@ -20,6 +21,7 @@ from journeyman.journal.kafka.client import create_topic, make_admin, stop_admin
 from journeyman.journal.kafka.connection import Connection
 from journeyman.journal.kafka.partition_count import count_by_keys
 from journeyman.journal.kafka.topic import wanted_settings
+from journeyman.journal.log import Sited
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -56,6 +58,20 @@ async def make_again(bootstrap: str, topic: str) -> None:
                 await asyncio.sleep(0.05)
     finally:
         await stop_admin(admin)
+
+
+async def test_topic_made_again_has_another_index_file(kafka_bootstrap: str) -> None:
+    topic = f"again-{uuid.uuid4().hex[:8]}"
+    url = f"kafka://{kafka_bootstrap}/{topic}?partitions=1&replication=1"
+    paths: list[str] = []
+    for again in (False, False, True):
+        if again:
+            await make_again(kafka_bootstrap, topic)
+        async with jm.AsyncJournal(url) as journal:
+            assert isinstance(journal.log, Sited)
+            paths.append(journal.log.index_path())
+    assert paths[0] == paths[1] != paths[2]
+    assert all(Path(path).name.startswith(f"{topic}-") for path in paths)
 
 
 async def add_partitions(bootstrap: str, topic: str, count: int) -> None:

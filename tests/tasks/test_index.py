@@ -301,8 +301,6 @@ FILL = """
 import sys
 import journeyman as jm
 from journeyman.journal.runtime.blocking import run
-from journeyman.journal.event import Draft
-from journeyman.journal.limits import INDEX_SEARCH_EVENTS
 from journeyman.tasks.index import index
 index.INDEX_BATCH_EVENTS = 20
 journal = jm.Journal(sys.argv[1])
