@@ -6,18 +6,19 @@ The floor of a look-up is one by hand: the same key in the same file, by a bare 
 import random
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 import uuid_utils
 from journeyman.bench import child
 from journeyman.bench.context import Bench, sqlite_url
 from journeyman.bench.figure import Figure, Floor, Spread, Target, percentile, ratio_of
 from journeyman.journal import Journal
-from journeyman.journal.runtime.blocking import run
 from journeyman.tasks import ResultStore, StatusTracker
 from journeyman.tasks.index.index import task_index
 from journeyman.tasks.index.keys import key_of
@@ -28,6 +29,7 @@ from journeyman.tasks.state import names
 APPEND_TASKS: Final = 3_000
 KEPT_IDS_EACH: Final = 50
 LOOKUPS: Final = 500
+QUESTIONS: Final = ("status", "result", "history")
 _ROW: Final = "SELECT * FROM tasks WHERE key = ?"
 # The peak is asked of Linux: what `getrusage` says begins with that of the process which started this one.
 _ASK: Final = """
@@ -46,7 +48,7 @@ def embedded(bench: Bench) -> list[Figure]:
     """A history of finished tasks in a file; its index is made, and then asked."""
     with bench.file("lookups") as path:
         bench.tell(f"look-ups: writing a history of {bench.size.lookup_events:,} events")
-        ids, events = write_history(path, bench.size.lookup_events)
+        ids, events = write_history(f"{sqlite_url(path)}?sync=normal", bench.size.lookup_events)
         bench.tell("look-ups: making the index")
         rates = [child.run("lookups:rebuild", path=str(path), events=events) for _ in range(bench.size.few_rounds)]
         size = Path(f"{path}-index").stat().st_size / (events / 3)
@@ -56,11 +58,27 @@ def embedded(bench: Bench) -> list[Figure]:
     return [*_lookups(asked, events), _rebuild(rates, size, events), _first(first, events)]
 
 
-def write_history(path: Path, events: int) -> tuple[list[str], int]:
+def kafka(bench: Bench) -> list[Figure]:
+    """The same questions about a history in a topic, once the index is made; there is no floor by hand."""
+    events = bench.size.kafka_history_events
+    with tempfile.TemporaryDirectory(dir=bench.directory) as state:
+        url = f"{bench.kafka_url('lookups')}&state={state}"
+        bench.tell(f"look-ups on Kafka: writing a history of {events:,} events")
+        ids, events = write_history(url, events)
+        bench.tell("look-ups on Kafka: making the index")
+        rate = child.run("lookups:rebuild_of", url=url, events=events)
+        bench.tell("look-ups on Kafka: asking")
+        asked = [ask(url, ids) for _ in range(bench.size.few_rounds)]
+    figures = [_median(f"kafka-lookup-{name}", f"Kafka: {name}", asked, name, events, 100) for name in QUESTIONS]
+    title = f"Kafka: making the task index of {events:,} events"
+    return [*figures, Figure("kafka-index-rebuild", title, "events/s", Spread.of([rate]))]
+
+
+def write_history(url: str, events: int) -> tuple[list[str], int]:
     """So many events, about, of tasks that have succeeded; some of their ids, and how many events there are."""
     ids: list[str] = []
     worker = str(uuid_utils.uuid7())
-    with Journal(f"{sqlite_url(path)}?sync=normal") as journal:
+    with Journal(url) as journal:
         journal.append(names.JOINED, {"worker": worker, "lease_ms": 60_000, "host": "bench", "pid": 1}, worker)
         for begin in range(0, events // 3, APPEND_TASKS):
             tasks = [str(uuid_utils.uuid7()) for _ in range(min(APPEND_TASKS, events // 3 - begin))]
@@ -76,30 +94,51 @@ def rebuild(path: str, events: int) -> float:
     """Make the index of the journal at `path` anew; events/s."""
     for ending in ("", "-wal", "-shm"):
         Path(f"{path}-index{ending}").unlink(missing_ok=True)
-    with Journal(sqlite_url(Path(path))) as journal:
+    return rebuild_of(sqlite_url(Path(path)), events)
+
+
+def rebuild_of(url: str, events: int) -> float:
+    """Make the index of a journal that has none; events/s."""
+    with Journal(url) as journal:
         begun = time.perf_counter()
-        run(task_index(journal.asynchronous).catch_up())
+        journal.run(_catch_up(journal))
         return events / (time.perf_counter() - begun)
 
 
+async def _catch_up(journal: Journal) -> None:
+    await journal.asynchronous.open()
+    await task_index(journal.asynchronous).catch_up()
+
+
 def look_up(path: Path, ids: list[str]) -> dict[str, list[float]]:
-    """Ask for status, result and history of tasks from all over the history, and by hand; each answer in ms."""
-    with Journal(sqlite_url(path)) as journal:
+    """Ask for tasks from all over the history, and by hand; each answer in ms."""
+    bare = apsw.Connection(f"{path}-index", flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return ask(sqlite_url(path), ids, {"floor": lambda task: bare.execute(_ROW, (key_of(task),)).fetchall()})
+    finally:
+        bare.close()
+
+
+def ask(
+    url: str, ids: list[str], others: Mapping[str, Callable[[str], object]] | None = None
+) -> dict[str, list[float]]:
+    """Ask for status, result and history of some of the tasks, and `others`; each answer in ms."""
+    with Journal(url) as journal:
         tracker, results = StatusTracker(journal), ResultStore(journal)
-        bare = apsw.Connection(f"{path}-index", flags=apsw.SQLITE_OPEN_READONLY)
         questions: dict[str, Callable[[str], object]] = {
             "status": tracker.get,
             "result": lambda task: results.get(task, keep=True),
-            "history": lambda task: run(task_history(journal.asynchronous, task)),
-            "floor": lambda task: bare.execute(_ROW, (key_of(task),)).fetchall(),
+            "history": lambda task: journal.run(task_history(journal.asynchronous, task)),
+            **(others or {}),
         }
+        for question in questions.values():  # warm
+            question(ids[0])
         taken: dict[str, list[float]] = {name: [] for name in questions}
         for task in random.choices(ids, k=LOOKUPS):
             for name, question in questions.items():
                 begun = time.perf_counter()
                 question(task)
                 taken[name].append((time.perf_counter() - begun) * 1_000)
-        bare.close()
         return taken
 
 
@@ -111,16 +150,23 @@ def first_answer(url: str, task: str) -> dict[str, float]:
 
 
 def _lookups(asked: list[dict[str, list[float]]], events: int) -> list[Figure]:
-    figures: list[Figure] = []
     floor = [percentile(each["floor"], 50) for each in asked]
-    for name in ("status", "result", "history"):
-        ours = [percentile(each[name], 50) for each in asked]
-        worst = max(percentile(each[name], 99) for each in asked)
-        title = f"{name} of any task of {events:,} events, median"
-        bar = Target("99 of 100", "at most", 10, worst, "ms")
-        floored = Floor("one row by its key, raw apsw", Spread.of(floor))
-        figures.append(Figure(f"lookup-{name}", title, "ms", Spread.of(ours), floored, ratio_of(ours, floor), (bar,)))
+    floored = Floor("one row by its key, raw apsw", Spread.of(floor))
+    figures: list[Figure] = []
+    for name in QUESTIONS:
+        figure = _median(f"lookup-{name}", name, asked, name, events, 10)
+        ratio = ratio_of([percentile(each[name], 50) for each in asked], floor)
+        figures.append(msgspec.structs.replace(figure, floor=floored, ratio=ratio))
     return figures
+
+
+def _median(
+    figure: str, title: str, asked: list[dict[str, list[float]]], name: str, events: int, bar_ms: float
+) -> Figure:
+    ours = [percentile(each[name], 50) for each in asked]
+    worst = max(percentile(each[name], 99) for each in asked)
+    bar = Target("99 of 100", "at most", bar_ms, worst, "ms")
+    return Figure(figure, f"{title} of any task of {events:,} events, median", "ms", Spread.of(ours), targets=(bar,))
 
 
 def _rebuild(rates: list[float], size: float, events: int) -> Figure:

@@ -56,6 +56,7 @@ MEASUREMENTS: Final = (
     Measurement("kafka-stream", "tasks handed in one by one, beside a submitter without a worker", stream.kafka),
     Measurement("kafka-live", "append to callback in another process, beside a raw tail", live.kafka),
     Measurement("kafka-together", "twenty live consumers, beside twenty that share nothing", together.kafka),
+    Measurement("kafka-lookup", "status, result and history of any task of a topic", lookups.kafka),
     Measurement("kafka-merge", "replay of 8 partitions in time order, beside one partition", kafka.merged_replay),
 )
 
