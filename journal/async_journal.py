@@ -25,23 +25,23 @@ EventItem = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str | 
 
 
 class Reading(NamedTuple):
-    """A bounded stretch of history: its events and the cursor to go on from."""
+    """A bounded part of the history: its events, and the cursor at which the next read continues."""
 
     events: list[Event]
     cursor: Cursor
 
 
 class Companion(Protocol):
-    """Something kept with a journal and closed with it, such as a replica that all of a process shares."""
+    """An object closed together with the journal, such as a replica that a whole process shares."""
 
     async def aclose(self) -> None:
-        """Let go of the journal."""
+        """Close what uses the journal."""
         ...
 
 
 @runtime_checkable
 class Renewable(Protocol):
-    """A log that a forked child cannot go on with, and can make another of."""
+    """A log that a forked child cannot use and replaces by another."""
 
     def anew(self) -> Log:
         """A log of the same URL and options that shares nothing with this one."""
@@ -52,22 +52,22 @@ class AsyncJournal:
     """A journal: append events, read them back, follow them.
 
     `url` names the log (`sqlite:///shop.db`, `kafka://host:9092/topic`, `memory://`) or is a `Log`; None takes the
-    URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL is refused here; the log itself is opened by
-    `async with`, or at first use. It is made if it is not there; without `create` it is refused: `JournalNotFound`. The
-    URL's own `create=1` or `create=0` comes before that.
+    URL from the environment variable `JOURNEYMAN_JOURNAL`. A bad URL raises here; the log itself is opened by
+    `async with`, or at first use. A missing log is created; without `create` it raises `JournalNotFound`. The URL's own
+    `create=1` or `create=0` takes precedence.
     """
 
     def __init__(self, url: str | Log | None = None, *, create: bool = True) -> None:
         asked = asked_to_create(url if url is None or isinstance(url, str) else url.url)
         self._create = create if asked is None else asked
         self._log = log_from_url(url) if url is None or isinstance(url, str) else url
-        reopening_url = getattr(self._log, "reopening_url", None)  # of a log that its URL does not find
+        reopening_url = getattr(self._log, "reopening_url", None)  # of a log that its URL does not identify
         self._opening_url = reopening_url or anchored(url if isinstance(url, str) or url is None else url.url)
-        self._is_ours = url is None or isinstance(url, str)  # and nobody else's, who may use the log without a journal
+        self._is_ours = url is None or isinstance(url, str)  # a log that was passed in may be used without this journal
         self._opened = False
         self._closed = False
-        # What the log has for a lone append of synchronous code, as long as the journal is open.
-        self.append_at_once: Callable[[Draft], Event | None] = _never_at_once
+        # Appends one draft without waiting, or returns None: the log's `try_append` while the journal is open.
+        self.append_nowait: Callable[[Draft], Event | None] = _never_without_waiting
         self._tails = SharedTails()
         self._read_to: Cursor | None = None
         self.companions: dict[str, Companion] = {}
@@ -84,17 +84,17 @@ class AsyncJournal:
 
     @property
     def location(self) -> str:
-        """Where the journal is, for messages: of a file its absolute path, and whether opening it has made it."""
+        """Where the journal is, for messages: for a file its absolute path, and whether opening it has created it."""
         return self._log.location if isinstance(self._log, Located) else self.url
 
     @property
     def opening_url(self) -> str:
-        """The URL that opens this journal again, from any directory and in any process: never to be shown."""
+        """The URL that opens this journal again, from anywhere: never show it, it may hold a password."""
         return self._opening_url
 
     @property
     def log(self) -> Log:
-        """The log underneath, for those who speak the log port."""
+        """The log underneath, for code that uses the log port."""
         return self._log
 
     async def open(self) -> Log:
@@ -108,7 +108,7 @@ class AsyncJournal:
             await self._log.open(create=self._create)
             self._opened = True
             if isinstance(self._log, Immediate):
-                self.append_at_once = self._log.append_at_once
+                self.append_nowait = self._log.try_append
         return self._log
 
     async def append(
@@ -123,10 +123,10 @@ class AsyncJournal:
     ) -> Event:
         """Append one event and return it, with its position, once it is durable.
 
-        With `expected` only if no event of the same key stands behind that position, or behind where a reader at that
-        cursor has come; with `whole_partition` no event at all. Otherwise nothing lands: `EventConflict`, or
-        `JournalDiverged` if the position is none of this journal. What was not read yet is looked through, so the
-        nearer to the end, the sooner. `Position(partition, -1)`: none is known.
+        With `expected` it lands only if no event of the same key, or with `whole_partition` no event at all, stands
+        behind that position or cursor. Otherwise it raises `EventConflict`, or `JournalDiverged` if the position is not
+        one of this journal. All events behind the position are checked, so a recent one is faster.
+        `Position(partition, -1)`: no event is known.
         """
         drafted = Draft(name, encode_context(name, context), key, version=version)
         if expected is not None:
@@ -138,8 +138,8 @@ class AsyncJournal:
     ) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append.
 
-        Those of one partition all or none. `expected` is a condition on each, as in `append`; they must then share a
-        partition, and land all or none.
+        Items of one partition land all or none. `expected` is a condition on each, as in `append`; they must then
+        share a partition.
         """
         encode = encode_context
         drafts: Distinct = Plain(
@@ -166,14 +166,14 @@ class AsyncJournal:
             raise
 
     async def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
-        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits.
+        """Return at most `limit` available events from `cursor` on (None: the first available), without waiting.
 
-        Up to a record that is no event; `UnreadableRecord` if that is the first, and a cursor behind it goes on.
-        `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
+        Stops before a record that is not an event; raises `UnreadableRecord` if that is the first one (a cursor behind
+        it continues), and `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
         """
         log = await self.open()
         start = Cursor(cursor) if cursor is not None else (await log.bounds()).first
-        if cursor is not None and cursor is not self._read_to:  # where this journal's own last reading ended is known
+        if cursor is not None and cursor is not self._read_to:  # the end of this journal's own last read needs no check
             await refuse_diverged(log, start)
         events: list[Event] = []
         for page in await log.read(start, limit):
@@ -190,10 +190,10 @@ class AsyncJournal:
         return Reading(events, start)
 
     async def tail(self, cursor: Mapping[int, int] | None = None) -> AsyncIterator[Event]:
-        """Events from `cursor` on (None: the first available), for ever, in the order of each partition.
+        """Yield the events from `cursor` on (None: the first available), for ever, in the order of each partition.
 
-        `UnreadableRecord` ends it at a record that is no event; another `tail` with a cursor behind it goes on.
-        `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
+        Raises `UnreadableRecord` at a record that is not an event (another `tail` with a cursor behind it continues),
+        and `JournalDiverged` if the cursor is beyond the end, or of another history than this journal's.
         """
         if cursor is not None:
             await refuse_diverged(await self.open(), cursor)
@@ -208,9 +208,9 @@ class AsyncJournal:
             await reader.aclose()
 
     async def follow(self, cursor: Mapping[int, int] | None = None) -> Subscriber:
-        """A reader of encoded records from `cursor` on (None: the first available), in the partitions it names.
+        """Return a reader of encoded records from `cursor` on (None: the first available), in the partitions it names.
 
-        All who have come to the end of the log share one tail of it; see `journal.shared_tail`.
+        All readers at the end of the log share one tail of it; see `tails.shared_tail`.
         """
         log = await self.open()
         reader = await self._tails.follow(log, cursor if cursor is not None else (await log.bounds()).first)
@@ -218,11 +218,11 @@ class AsyncJournal:
         return reader
 
     async def bounds(self) -> Bounds:
-        """The first available and the end position of each partition."""
+        """Return the first available and the end position of each partition."""
         return await (await self.open()).bounds()
 
     async def position_at(self, timestamp: float) -> Cursor:
-        """Where events appended at or after `timestamp` (seconds since the epoch) begin."""
+        """Return the cursor at which the events appended at or after `timestamp` (seconds since the epoch) begin."""
         return await (await self.open()).position_at(timestamp)
 
     def _watch_for_drop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -236,12 +236,12 @@ class AsyncJournal:
             self._drop = None
 
     async def aclose(self) -> None:
-        """Finish what was accepted and close the log; closing twice is harmless.
+        """Finish the accepted appends and close the log; closing twice is harmless.
 
-        The log is closed whatever fails on the way, and where this is cancelled; then the first error is raised.
+        The log is closed even if a companion fails or this is cancelled; then the first error is raised.
         """
         self._closed = True
-        self.append_at_once = _never_at_once
+        self.append_nowait = _never_without_waiting
         errors: list[BaseException] = []
         while self.companions:
             _, companion = self.companions.popitem()
@@ -265,13 +265,13 @@ class AsyncJournal:
         await self.aclose()
 
     def leave(self) -> None:
-        """Close, as the program ends, in the loop it was opened in; where that is closed as well, it is too late."""
+        """Close at the program's end, in the loop it was opened in; do nothing if that loop is closed or running."""
         loop = self._loop
         if self._opened and not self._closed and loop is not None and not loop.is_closed() and not loop.is_running():
             loop.run_until_complete(asyncio.wait_for(self.aclose(), EXIT_SECONDS_MAX))
 
     def after_fork_in_child(self) -> None:
-        """Start anew, at the next use, as a writer of one's own: loop, connections and readers are the parent's."""
+        """Reopen at the next use, as a new writer: loop, connections and readers belong to the parent."""
         self._watch_no_more()
         if isinstance(self._log, Renewable):
             self._log = self._log.anew()
@@ -279,8 +279,8 @@ class AsyncJournal:
             self._tails = SharedTails()
 
 
-def _never_at_once(_: Draft) -> None:
-    """What a log says that must be waited for."""
+def _never_without_waiting(_: Draft) -> None:
+    """Decline the append: the log needs a wait for each append, or is not open."""
 
 
 _all: Final["weakref.WeakSet[AsyncJournal]"] = weakref.WeakSet()

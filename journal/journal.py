@@ -1,4 +1,4 @@
-"""`Journal`: the asynchronous journal, driven from synchronous code. A shell: it decides nothing."""
+"""`Journal`: runs the asynchronous journal from synchronous code, and contains no logic of its own."""
 
 import atexit
 import contextlib
@@ -42,7 +42,7 @@ class Journal:
     def run(self, coroutine: Coroutine[Any, Any, T], *, instead: str = "AsyncJournal") -> T:
         """Drive a coroutine of this journal, or of something built on it, and return its value.
 
-        If that waits in the thread of a running event loop, a warning tells once that `instead` is to be awaited.
+        If this blocks the thread of a running event loop, one warning says that `instead` is to be awaited.
         """
         if not self.asynchronous.log.needs_loop:
             return blocking.run(coroutine, instead=instead)
@@ -51,7 +51,7 @@ class Journal:
             return self._run(coroutine)
         finally:
             if _leaving.is_set() and threading.current_thread().daemon:
-                # Its wait was to last as long as the program, and nobody is left to be told how it ended.
+                # A daemon thread's wait may last as long as the program, and no code is left to receive its result.
                 threading.Event().wait()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -61,7 +61,7 @@ class Journal:
                 coroutine.close()
                 raise JournalClosed(f"the journal {self.url} is closed: the program ends")
             if self._closed and not _leaving.is_set():
-                # What outlives the journal, a consumer for one, may still have to let go of it.
+                # An object that outlives the journal, such as a consumer, may still have to close its use of it.
                 portal = temporary = Portal()
             else:
                 portal = self._portal = self._portal or Portal()
@@ -72,7 +72,7 @@ class Journal:
                 temporary.close()
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await a coroutine of this journal, or of something built on it, in any event loop, which goes on meanwhile.
+        """Await a coroutine of this journal, or of something built on it, in any event loop, without blocking it.
 
         On a log that needs an event loop of its own it runs in this journal's, as the synchronous calls do.
         """
@@ -92,7 +92,7 @@ class Journal:
 
     @property
     def location(self) -> str:
-        """Where the journal is, for messages: of a file its absolute path, and whether opening it has made it."""
+        """Where the journal is, for messages: for a file its absolute path, and whether opening it has created it."""
         return self.asynchronous.location
 
     def append(
@@ -107,8 +107,8 @@ class Journal:
     ) -> Event:
         """Append one event and return it, with its position, once it is durable.
 
-        With `expected` only if no event of the same key, or with `whole_partition` no event at all, stands behind that
-        position or cursor; otherwise nothing lands: `EventConflict`.
+        With `expected` it lands only if no event of the same key, or with `whole_partition` no event at all, stands
+        behind that position or cursor; otherwise it raises `EventConflict`.
         """
         if expected is not None:
             conditional = self.asynchronous.append(
@@ -116,29 +116,29 @@ class Journal:
             )
             return self.run(conditional)
         drafted = Draft(name, encode_context(name, context), key, version=version)
-        return self.asynchronous.append_at_once(drafted) or self.run(self.asynchronous.append_drafts([drafted]))[0]
+        return self.asynchronous.append_nowait(drafted) or self.run(self.asynchronous.append_drafts([drafted]))[0]
 
     def append_all(
         self, items: Iterable[EventItem], *, expected: Expected | None = None, whole_partition: bool = False
     ) -> list[Event]:
         """Append `(name, context)` or `(name, context, key)` items in one append.
 
-        Those of one partition all or none. `expected` is a condition on each, as in `append`.
+        Items of one partition land all or none. `expected` is a condition on each, as in `append`.
         """
         return self.run(self.asynchronous.append_all(items, expected=expected, whole_partition=whole_partition))
 
     def append_drafts(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
-        if len(drafts) == 1 and (event := self.asynchronous.append_at_once(drafts[0])) is not None:
+        if len(drafts) == 1 and (event := self.asynchronous.append_nowait(drafts[0])) is not None:
             return [event]
         return self.run(self.asynchronous.append_drafts(drafts))
 
     def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
-        """At most `limit` events from `cursor` on (None: the first available) that are there now; never waits."""
+        """Return at most `limit` available events from `cursor` on (None: the first available), without waiting."""
         return self.run(self.asynchronous.read(cursor, limit))
 
     def tail(self, cursor: Mapping[int, int] | None = None) -> Iterator[Event]:
-        """Events from `cursor` on (None: the first available), for ever, in the order of each partition."""
+        """Yield the events from `cursor` on (None: the first available), for ever, in the order of each partition."""
         events = self.asynchronous.tail(cursor)
         try:
             while True:
@@ -148,15 +148,15 @@ class Journal:
                 self.run(events.aclose())  # type: ignore[attr-defined]
 
     def bounds(self) -> Bounds:
-        """The first available and the end position of each partition."""
+        """Return the first available and the end position of each partition."""
         return self.run(self.asynchronous.bounds())
 
     def position_at(self, timestamp: float) -> Cursor:
-        """Where events appended at or after `timestamp` (seconds since the epoch) begin."""
+        """Return the cursor at which the events appended at or after `timestamp` (seconds since the epoch) begin."""
         return self.run(self.asynchronous.position_at(timestamp))
 
     def close(self) -> None:
-        """Finish what was accepted and close the log; closing twice is harmless."""
+        """Finish the accepted appends and close the log; closing twice is harmless."""
         try:
             self.run(self.asynchronous.aclose())
         finally:
@@ -176,7 +176,7 @@ class Journal:
         self.close()
 
     def begin_to_leave(self) -> tuple[Portal, Call[None]] | None:
-        """Begin to close, without a wait, as the program ends; None if nothing is open."""
+        """Begin to close at the program's end, without waiting; None if nothing is open."""
         with self._portal_lock:
             portal, self._closed = self._portal, True
         if portal is None:
@@ -186,13 +186,13 @@ class Journal:
         return portal, closing
 
     def after_fork_in_child(self) -> None:
-        """The thread of the portal is in the parent."""
+        """Forget the portal, whose thread runs in the parent only."""
         self._portal = None
         self._portal_lock = threading.Lock()
 
 
 async def _next(events: AsyncIterator[Event]) -> Event:
-    """Its next event, asked for on the loop, which then knows of an iterator to be closed before the loop is."""
+    """Request the next event on the loop, which thus registers the iterator and closes it before itself."""
     return await anext(events)
 
 
@@ -201,11 +201,11 @@ _leaving: Final = threading.Event()
 
 
 def _leave() -> None:
-    """Close what the program leaves open as it ends: until then the portals' threads run, afterwards none does."""
+    """Close the journals that the program leaves open, before its end stops the portals' threads."""
     _leaving.set()
     deadline = time.monotonic() + EXIT_SECONDS_MAX
     left: list[tuple[Portal, Call[None]]] = []
-    with contextlib.suppress(KeyboardInterrupt):  # whoever is impatient is not kept waiting
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the wait
         left.extend(begun for journal in list(_all) if (begun := journal.begin_to_leave()) is not None)
         for _, closing in left:
             closing.ended.wait(max(0.0, deadline - time.monotonic()))

@@ -1,7 +1,8 @@
-"""The log port: what a journal needs of the thing that stores its events.
+"""The log port: the protocol that a store of events implements for a journal.
 
-One small asynchronous protocol, four implementations, one conformance suite (`journeyman.journal.testing.conformance`).
-Logs speak encoded events (`bytes`), so that each reader decodes only what it needs.
+One small asynchronous protocol, three implementations (SQLite, Kafka, memory), one conformance suite
+(`journeyman.journal.testing.conformance`). Logs store and return encoded events (`bytes`), so that each reader decodes
+only the parts it needs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
 from .snapshots import SnapshotStore
 from .timeline import Fall
 
-# What the name of a task index that stands beside a journal's file ends with.
+# The suffix of a task index that is kept beside a journal's file.
 INDEX_SUFFIX: Final = "-index"
 
 
@@ -27,7 +28,7 @@ class Page(NamedTuple):
 
     @property
     def next_offset(self) -> int:
-        """The offset a reader of this page reads next."""
+        """The offset behind the page, where its reader continues."""
         return self.offsets[-1] + 1
 
 
@@ -41,7 +42,7 @@ class Text(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What history is there: `first` is the first available offset of each partition, `end` the next to be written."""
+    """The available history: `first` is the first available offset of each partition, `end` the next to be written."""
 
     first: Cursor
     end: Cursor
@@ -49,83 +50,83 @@ class Bounds(NamedTuple):
 
 @runtime_checkable
 class Tail(Protocol):
-    """One reader's way through a log: first what is there, then what comes."""
+    """A reader of a log: it returns the available records, then new ones as they are appended."""
 
     @property
     def cursor(self) -> Cursor:
-        """What has been handed out so far."""
+        """The position behind the last record handed out, in each partition."""
         ...
 
     async def page(
         self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
     ) -> Page | None:
-        """The next records, of `partition` only if one is named.
+        """Return the next records, of `partition` only if one is named.
 
-        At once if there are any; otherwise waits for an append, at most `timeout` seconds (None: for ever), and returns
-        None when that is over. A record repeated in the log is handed out once. Cancelling it loses nothing.
-        Raises `HistoryTruncated` if retention has removed what comes next.
+        If there are none, wait for an append, at most `timeout` seconds (None: for ever); None after a timeout. A
+        record repeated in the log is handed out once. Cancelling loses nothing. Raises `HistoryTruncated` if retention
+        has removed the next records.
         """
         ...
 
     def skip(self, partition: int, offset: int) -> None:
-        """Go on at `offset` if that is further: for a reader that knows what lies before it, having written it."""
+        """Continue at `offset` if that is further: for a reader that has itself written the records before it."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of what the reader holds."""
+        """Close the reader."""
         ...
 
 
 @runtime_checkable
 class Immediate(Protocol):
-    """A log that can append in the calling thread, without a coroutine, where nothing is in the way."""
+    """A log that can append in the calling thread, without a coroutine, if it need not wait."""
 
-    def append_at_once(self, draft: Draft) -> Event | None:
-        """Append one draft here and now and return its event; None, with nothing appended, if that needs a wait.
+    def try_append(self, draft: Draft) -> Event | None:
+        """Append one draft in the calling thread and return its event; None, with nothing appended, if it must wait.
 
-        Or if there is more to it: a draft handed in before, one that names its partition or its time, a log not open.
-        Raises as `Log.append` does.
+        Also None for a draft that was handed in before or names its partition or time, and if the log is not open.
+        Raises the errors of `Log.append`.
         """
         ...
 
 
 @runtime_checkable
 class Sited(Protocol):
-    """A log that says where on this machine what is derived from it is kept."""
+    """A log that has a path on this machine for data derived from it."""
 
     def index_path(self) -> str:
-        """The path of its task index, a file of its own; ":memory:" for a log that ends with its process."""
+        """The path of its task index, a separate file; ":memory:" for a log that ends with its process."""
         ...
 
 
 @runtime_checkable
 class Textual(Protocol):
-    """A log that can hand out many records as one text, which costs half as much as a page of them."""
+    """A log that can return many records as one text, at half the cost of a page of them."""
 
     def text(self, offset: int, limit: int) -> Text | None:
-        """Up to `limit` consecutive records of partition 0 from `offset` on.
+        """Return up to `limit` consecutive records of partition 0 from `offset` on.
 
-        None if these can only be read by pages: there is none, or one is damaged, or has line feeds in it.
+        None if they have to be read by pages: there are none, or one is damaged or contains a line feed.
         """
         ...
 
 
 @runtime_checkable
 class Located(Protocol):
-    """A log that says where it is better than its URL, which may be relative to a directory."""
+    """A log with a location more exact than its URL, which may be relative to a directory."""
 
     @property
     def location(self) -> str:
-        """Where it is, and, once opened, whether that made it: for a caller that looks in vain for what is there."""
+        """Where it is, and, once opened, whether opening created it: for messages about missing events."""
         ...
 
 
 @runtime_checkable
 class OneClock(Protocol):
-    """A log whose own times are those of its events, which rise along it but for falls."""
+    """A log ordered by the times of its events, which rise along it except at falls."""
 
     async def falls(self) -> Sequence[Fall]:
-        """Where times fall back, as a clock was ahead before or is behind now; see `timeline`."""
+        """The places where times fall back, as a clock was ahead before them or is behind since; see `timeline`."""
         ...
 
 
@@ -145,13 +146,13 @@ class Log(Protocol):
 
     @property
     def partitions(self) -> int:
-        """How many partitions it has; known once opened."""
+        """The number of partitions; known once opened."""
         ...
 
     async def open(self, *, create: bool = True) -> None:
-        """Reach the log, creating it if it is not there; called once, before anything else.
+        """Open the log, creating it if it is missing; called once, before any other method.
 
-        Without `create` one that is not there is refused: `JournalNotFound`.
+        Without `create` a missing log raises `JournalNotFound`.
         """
         ...
 
@@ -164,48 +165,48 @@ class Log(Protocol):
 
         Drafts of one call that share a partition land contiguously, all or none. A draft that was handed in before
         (its append cancelled, timed out or in doubt) is not appended twice. Raises `EventTooLarge` before anything is
-        sent, `AppendInDoubt` when the fate is unknown.
+        sent, `AppendInDoubt` if it is unknown whether the drafts have landed.
         """
         ...
 
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
-        """At most `limit` records from `cursor` on that are there now, in the partitions it names; never waits."""
+        """Return at most `limit` available records from `cursor` on, in the partitions it names, without waiting."""
         ...
 
     async def tail(self, cursor: Mapping[int, int]) -> Tail:
-        """A reader that starts at `cursor`, in the partitions it names."""
+        """Return a reader that starts at `cursor`, in the partitions it names."""
         ...
 
     async def bounds(self) -> Bounds:
-        """The first available and the end position of each partition."""
+        """Return the first available and the end position of each partition."""
         ...
 
     async def position_at(self, timestamp: float) -> Cursor:
-        """For each partition the offset from which on events were appended at or after `timestamp` (log's clock).
+        """Return per partition the offset from which on events were appended at or after `timestamp` (log's clock).
 
-        A log that has one clock, its machine's, leaves aside what that clock stamped while it was wrong; see
-        `timeline`. Kafka's clocks are those of its brokers.
+        A log with one clock, its machine's, ignores times stamped while that clock was wrong; see `timeline`. Kafka's
+        clocks are those of its brokers.
         """
         ...
 
     async def trim(self, before: Mapping[int, int]) -> None:
-        """Remove the events below these offsets, for good and for everybody; the offsets of the others stay.
+        """Remove the events below these offsets permanently; the offsets of the other events stay.
 
-        Whoever asks for a removed one is told by `HistoryTruncated`.
+        Reading a removed event raises `HistoryTruncated`.
         """
         ...
 
     def snapshots(self) -> SnapshotStore:
-        """Where the snapshots of views of this log are kept; known once opened."""
+        """The store of the snapshots of views of this log; known once opened."""
         ...
 
     async def aclose(self) -> None:
-        """Finish what was accepted and let go of the log; closing twice is harmless."""
+        """Finish the accepted appends and close the log; closing twice is harmless."""
         ...
 
 
 def check_partitions(drafts: Sequence[Draft], partitions: int) -> None:
-    """Refuse drafts that name a partition which the log does not have."""
+    """Raise `InvalidEvent` if a draft names a partition that the log does not have."""
     for draft in drafts:
         if draft.partition is not None and not 0 <= draft.partition < partitions:
             raise InvalidEvent(
@@ -214,7 +215,7 @@ def check_partitions(drafts: Sequence[Draft], partitions: int) -> None:
 
 
 def check_cursor(cursor: Mapping[int, int], partitions: int) -> None:
-    """Refuse a cursor that names a partition which the log does not have."""
+    """Raise `ValueError` if the cursor names a partition that the log does not have."""
     if any(partition >= partitions for partition in cursor):
         raise ValueError(f"the cursor {Cursor(cursor)} is not one of this journal, which has {_range(partitions)}")
 
@@ -224,14 +225,14 @@ def _range(partitions: int) -> str:
 
 
 def check_batch(sizes: Sequence[int]) -> None:
-    """Refuse an append that is over the limits of one batch; `sizes` are the drafts' bytes."""
+    """Raise `EventTooLarge` if an append exceeds the limits of one batch; `sizes` are the drafts' bytes."""
     if len(sizes) > BATCH_EVENTS_MAX:
         raise EventTooLarge(
             f"one append takes at most {BATCH_EVENTS_MAX:,} events, got {len(sizes):,}. "
-            "Split it; each part lands whole."
+            "Split it; each part lands all or none."
         )
     if sum(sizes) > BATCH_BYTES_MAX:
         raise EventTooLarge(
             f"one append takes at most {BATCH_BYTES_MAX:,} bytes, got up to {sum(sizes):,}. "
-            "Split it; each part lands whole."
+            "Split it; each part lands all or none."
         )

@@ -37,7 +37,7 @@ def submit_next(journal: AsyncJournal, draft: Draft) -> Event | None:
     if end is None:
         return None
     draft.expected = end - 1
-    event = journal.append_at_once(draft)
+    event = journal.append_nowait(draft)
     if event is not None:
         index.note_submission(event)
     return event
@@ -88,7 +88,7 @@ async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition
         return None
     draft.expected = end - 1
     try:
-        event = journal.append_at_once(draft) or (await journal.append_drafts([draft]))[0]
+        event = journal.append_nowait(draft) or (await journal.append_drafts([draft]))[0]
     except EventConflict:
         return None
     index.note_submission(event)

@@ -85,7 +85,7 @@ class Broker:
         batch = ((message, draft),)
         try:
             if new and draft.expected is None:
-                event = journal.asynchronous.append_at_once(draft)
+                event = journal.asynchronous.append_nowait(draft)
             else:
                 event = submit_next(journal.asynchronous, draft)
         except BaseException as error:

@@ -1,9 +1,24 @@
-"""Appending to the file: many callers, one transaction.
+"""Group commit: concurrent appends of a process share one transaction.
 
-Whoever comes to append puts an entry into a queue. Who then finds the writer's seat free commits the whole queue, in
-its own thread; the others find their entry done. So a lone caller commits at once, without a hand-over to another
-thread (0.1 ms), and callers at the same time share one synchronisation of the disk. A thread exists only once there
-was contention, with other threads or other processes; it alone ever waits in the queue of the processes.
+Each caller enqueues its append; the caller that acquires the writer mutex commits the whole queue in its own thread and
+completes the others' entries. So a lone caller commits without a hand-over to another thread (0.1 ms), and concurrent
+callers share one fsync. A helper thread starts at the first contention with other threads or processes.
+
+The ways of an append, in the order in which they are tried; each needs the writer mutex and the processes' lock, and
+the first two an empty queue:
+
+    way               called by                     when                        cost                    why
+    try_commit        SqliteLog.try_append, append  one new draft, locks free   one statement           fast lone append
+    commit_alone      SqliteLog.append              other drafts, locks free    one transaction         no queue needed
+    enqueue, combine  SqliteLog.append              others append in this pass  one pass of the loop,   group commit:
+                                                    of the loop, or a way       a share of one          1 fsync for all
+                                                    above has not committed     transaction
+    helper thread     the thread that releases the  entries are left, or        a hand-over, the wait   no caller blocks
+                      writer mutex                  another process has a lock  for that lock           in flock
+
+If another process has appended since, `try_commit` falls back to a transaction of four statements. Synchronous code
+reaches it by `AsyncJournal.append_nowait`, which is `SqliteLog.try_append` while the journal is open. `exclusively` is
+for writes that are not appends: retention, snapshots, closing.
 """
 
 import logging
@@ -32,21 +47,21 @@ T = TypeVar("T")
 
 
 class Committer:
-    """The one writer of a process to a file: the queue, the locks, and who commits."""
+    """The one writer of a process to a file: its queue, its locks, and the ways of a commit."""
 
     def __init__(self, path: str, inserter: Inserter, notifier: Notifier) -> None:
         self.path = path
         self.inserter = inserter
         self.lock = WriteLock(f"{path}-lock")
         self._notifier = notifier
-        self._writer_mutex = WriterMutex()  # who holds it may, once it has the processes' lock too, use the connection
+        self._writer_mutex = WriterMutex()  # the thread that holds it and the processes' lock may use the connection
         self._mutex = threading.Lock()  # guards the queue
         self._queue: deque[PendingAppend] = deque()
-        self._in_hand: Sequence[PendingAppend] = ()  # those of them that are being committed
+        self._committing: Sequence[PendingAppend] = ()  # the queued entries that are being committed
         self._closed = False
-        self._told_of_fall = False
+        self._has_logged_fall = False
         self._helper: threading.Thread | None = None
-        self._work: SimpleQueue[None] = SimpleQueue()  # and no semaphore: an interrupt could leave its lock taken
+        self._work: SimpleQueue[None] = SimpleQueue()  # not a semaphore: an interrupt could leave its lock taken
 
     # The queue
 
@@ -58,61 +73,61 @@ class Committer:
             self._queue.append(entry)
 
     def withdraw(self, entry: PendingAppend) -> bool:
-        """Take an entry out of the queue; False if it is in the hands of who commits, and may land or have landed."""
+        """Take an entry out of the queue; False if it is being committed or was: it may land or have landed."""
         with self._mutex:
-            if entry in self._in_hand or entry not in self._queue:
+            if entry in self._committing or entry not in self._queue:
                 return False
             self._queue.remove(entry)
         return True
 
     def _take(self) -> list[PendingAppend]:
-        """Take the entries of the next transaction in hand.
+        """Return the entries of the next transaction and mark them as being committed.
 
-        They stay in the queue until it is over. An interrupt may come before: then they are taken once more, and what
-        of theirs has landed is looked for.
+        They stay in the queue until the transaction is over. After an interrupt the next commit takes them again and
+        searches the log for those that have landed.
         """
         batch: list[PendingAppend] = []
         count = 0
-        self._let_go_of_finished()
+        self._drop_finished()
         with self._mutex:
             for entry in self._queue:
                 count += len(entry.drafts)
                 if batch and count > COMMIT_EVENTS_MAX:
                     break
                 batch.append(entry)
-            self._in_hand = batch
+            self._committing = batch
         return batch
 
-    def _let_go_of_finished(self) -> None:
+    def _drop_finished(self) -> None:
         with self._mutex:
             while self._queue and self._queue[0].done:
                 self._queue.popleft()
 
     def close_queue(self) -> None:
-        """Take no more entries; those in the queue are still committed."""
+        """Refuse new entries; the queue is still committed."""
         with self._mutex:
             self._closed = True
 
-    # Who commits
+    # The ways of a commit
 
-    def append_at_once(self, draft: Draft) -> Event | None:
-        """Append one new draft here and now, past the queue; None if another thread or process is at it or at the file.
+    def try_commit(self, draft: Draft) -> Event | None:
+        """Append one new draft in the calling thread, past the queue; None if a lock is held or the queue is not empty.
 
-        None as well for a condition that takes a look at the log, as another process has appended since.
+        Also None for a condition that has to be checked against the log, as another process has appended since.
         """
         if self._queue:
             return None
         try:
             event = self._under_both(partial(self._append_one, draft))
         except JournalError:  # it may have landed all the same
-            self._announce()
+            self._notify_readers()
             raise
         if event is not None:
-            self._announce()
+            self._notify_readers()
         return event
 
     def _append_one(self, draft: Draft) -> Event | None:
-        if self._closed or draft.seq:  # handed in again, after an interrupt, and committed meanwhile by somebody else
+        if self._closed or draft.seq:  # handed in again after an interrupt, and committed by another thread meanwhile
             return None
         inserter = self.inserter
         try:
@@ -127,13 +142,13 @@ class Committer:
             raise explained(error, self.path) from error
 
     def commit_alone(self, entry: PendingAppend, *, patient: bool = True) -> bool:
-        """Commit an entry here and now, past the queue, if nobody else is at it; otherwise leave it and say so.
+        """Commit an entry in the calling thread, past the queue; False if a lock is held or the queue is not empty.
 
-        Who is not `patient`, in a loop for one, leaves it also where another program is at the file.
+        Without `patient` (event loops), False as well if another program holds SQLite's lock.
         """
         if self._queue or not self._under_both(partial(self._commit_one, entry, patient)):
             return False
-        self._announce()
+        self._notify_readers()
         return True
 
     def _commit_one(self, entry: PendingAppend, patient: bool) -> bool:
@@ -143,17 +158,17 @@ class Committer:
         return True
 
     def combine(self, *, patient: bool = True) -> None:
-        """Commit the queue here and now if nobody else is at it; otherwise see to it that somebody will.
+        """Commit the queue in the calling thread if both locks are free; else leave it to their holder or the helper.
 
-        Who is not `patient` leaves it to somebody else also where another program is at the file.
+        Without `patient` (event loops) leave it also if another program holds SQLite's lock.
         """
         if self._under_both(partial(self._drain, patient=patient)):
-            self._announce()
+            self._notify_readers()
 
     def exclusively(self, work: Callable[[bool], None], *, wait: bool = False) -> bool:
-        """Do other work under both locks; without `wait` only if nothing is in the way. Says whether it was done.
+        """Run other work under both locks and return whether it ran; without `wait` only if both are free.
 
-        The work is told whether it may wait, for a program that does not queue; otherwise it raises `apsw.BusyError`.
+        `work` gets `wait`: whether it may wait for a program that holds SQLite's lock, or is to raise `apsw.BusyError`.
         """
 
         def done() -> bool:
@@ -163,9 +178,9 @@ class Committer:
         return self._under_both(done, wait=wait) is not None
 
     def _under_both(self, work: Callable[[], T], *, wait: bool = False) -> T | None:
-        """Work under both locks, and have its result; None if there is something in the way, unless it may `wait`."""
+        """Run `work` under both locks and return its result; without `wait`, None if a lock is held."""
         writer_mutex = self._writer_mutex
-        if writer_mutex.is_mine():  # the handler of a signal writes, in the midst of a commit
+        if writer_mutex.is_mine():  # a signal handler that appends has interrupted a commit of this thread
             return None
         try:
             if not writer_mutex.take(wait):
@@ -184,13 +199,13 @@ class Committer:
             except RuntimeError:
                 pass  # it was not taken
             else:
-                if self._queue:  # who found the seat taken relies on it
-                    self._pass_on()
+                if self._queue:  # the callers that found the mutex taken rely on it
+                    self._wake_helper()
 
-    def _pass_on(self) -> None:
-        """Have the queue looked at once more, by the helping thread."""
+    def _wake_helper(self) -> None:
+        """Have the helper thread commit the queue."""
         with self._mutex:
-            if self._helper is None or not self._helper.is_alive():  # it may have been struck as it was started
+            if self._helper is None or not self._helper.is_alive():  # an interrupt may have come as it was started
                 self._helper = threading.Thread(target=self._help, name="journeyman-commit", daemon=True)
                 self._helper.start()
         self._work.put(None)
@@ -201,14 +216,14 @@ class Committer:
             while self._queue:
                 committed = self._under_both(self._drain, wait=True)
                 if committed is None:
-                    return  # dismissed; whoever still waits gives up by himself
+                    return  # dismissed; callers that still wait time out
                 if committed:
-                    self._announce()
+                    self._notify_readers()
             if self._closed:
                 return
 
     def _drain(self, *, patient: bool = True) -> bool:
-        """Commit one batch of the queue, for who holds both locks; False if the queue is empty."""
+        """Commit one batch of the queue; False if the queue is empty. The caller holds both locks."""
         try:
             batch = self._take()
             for entry in batch:
@@ -216,8 +231,8 @@ class Committer:
             if batch:
                 self._commit(batch, patient=patient)
         finally:
-            self._in_hand = ()
-        self._let_go_of_finished()
+            self._committing = ()
+        self._drop_finished()
         return bool(batch)
 
     def _commit(self, batch: list[PendingAppend], *, patient: bool = True) -> None:
@@ -228,31 +243,31 @@ class Committer:
             if not patient and isinstance(error, apsw.BusyError):
                 raise
             if not isinstance(error, (apsw.Error, JournalError)) and threading.current_thread() is not self._helper:
-                raise  # perhaps a signal handler's, and so this thread's; the helping one sees to the others
+                raise  # perhaps a signal handler's, so it belongs to this thread; the helper commits the other entries
             if len(batch) == 1 or isinstance(error, (AppendInDoubt, apsw.BusyError)):
                 for entry in batch:
-                    entry.finish(self._said(error, entry.began))
+                    entry.finish(self._error_for(error, entry.began))
                 return
-            for entry in batch:  # one that cannot land must not take the others with it
+            for entry in batch:  # one at a time: one entry that cannot land must not fail the others
                 self._commit([entry], patient=patient)
         else:
             for entry in batch:
                 entry.finish(entry.refusal)
 
-    def _said(self, error: Exception, began: float) -> Exception:
-        """What is said to one of those whose commit has failed, whose append began at that monotonic time."""
+    def _error_for(self, error: Exception, began: float) -> Exception:
+        """The error for one entry of a failed commit, whose append began at the monotonic time `began`."""
         if isinstance(error, AppendInDoubt):
-            return AppendInDoubt(str(error))  # its own, for each will put its own drafts into it
+            return AppendInDoubt(str(error))  # one for each entry: each caller adds its own drafts
         return explained(error, self.path, began) if isinstance(error, apsw.Error) else error
 
     def has_work(self) -> bool:
-        """Whether there is anything to finish; once the queue is closed, False is final."""
+        """Whether a commit runs, an entry is queued or a connection is open; False is final after `close_queue`."""
         return self._writer_mutex.is_locked() or bool(self._queue) or self.inserter.is_connected
 
     def finish(self, patient: bool) -> None:
-        """Commit what is left and close the connection, which checkpoints the file if it is the last one.
+        """Commit the rest of the queue and close the connection, which checkpoints the file if it is the last one.
 
-        For who holds both locks; see `exclusively`.
+        The caller holds both locks; see `exclusively`.
         """
         while self._drain(patient=patient):
             pass
@@ -260,14 +275,14 @@ class Committer:
             self.inserter.disconnect()
         self._notifier.notify()
 
-    def _announce(self) -> None:
+    def _notify_readers(self) -> None:
         self._notifier.notify(*self.inserter.news)
-        if self.inserter.fell is not None and not self._told_of_fall:
-            self._told_of_fall = True
+        if self.inserter.fell is not None and not self._has_logged_fall:
+            self._has_logged_fall = True
             logger.warning("the journal %s: %s", self.path, self.inserter.fell)
 
     def dismiss(self) -> None:
-        """Let the helping thread end and let go of the lock's file."""
+        """Let the helper thread end and close the lock's file."""
         if self._helper is not None:
             self._work.put(None)
         self.lock.close()

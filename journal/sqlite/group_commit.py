@@ -1,22 +1,21 @@
-"""Whether to wait for others before a commit: those who append in the same pass of an event loop can share one."""
+"""Decides whether an append in an event loop waits for others of the same pass, to share one commit with them."""
 
 import asyncio
 import threading
 
 
 class GroupCommit(threading.local):
-    """Who appends beside whom in the loop of this thread.
+    """Detects concurrent appends in the loop of this thread.
 
-    Waiting takes one more pass of the loop, between a lone caller and its commit. So a lone caller commits at once; the
-    next one in the same pass waits for the rest of it, and whoever comes after that waits as well, for as long as the
-    commits waited for turn out to be shared.
+    Waiting delays a commit by one pass of the loop. So the first append of a pass commits immediately; the next one in
+    the same pass waits for the rest of it, and all later ones wait too, as long as the commits turn out to be shared.
     """
 
     _has_committed = False  # in this pass
     _is_usual = False
 
     def is_expected(self) -> bool:
-        """Whether to let the others go first; asked once for each append."""
+        """Whether this append should wait for others of the pass; to be called once for each append."""
         if self._has_committed or self._is_usual:
             self._is_usual = True
             return True
@@ -28,6 +27,6 @@ class GroupCommit(threading.local):
         self._has_committed = False
 
     def came(self, shared: bool) -> None:
-        """What became of waiting: whether the commit was shared."""
+        """Note whether the commit that an append has waited for was shared."""
         self._is_usual = shared
-        self._has_committed = False  # a pass was waited for; where a loop ended in between, nobody else says so
+        self._has_committed = False  # the pass is over; `_begin_pass` never runs if the loop ended in between

@@ -1,7 +1,6 @@
-"""Inserts events through the writer's connection, and decides their numbers, times and positions.
+"""Inserts events through the writer's connection, and assigns their numbers, times and positions.
 
-Positions are given inside the transaction, one after the other without gaps, so the order of positions is the order of
-commits.
+Positions are assigned inside the transaction, consecutively and without gaps, so their order is that of the commits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,20 +25,20 @@ from .pending_append import PendingAppend
 from .repeats import Identity, Landmarks, identities, search
 from .writer_connection import WriterConnection
 
-# One step for all rows: SQLite reads the array by itself, without a look at Python and its lock for each row.
+# One step for all rows: SQLite reads the array itself, without entering Python and taking its lock for each row.
 _INSERT_ALL: Final = (
     "INSERT INTO events (position, event, checksum) "
     "SELECT ?1 + rowid, value, substr(?3, 4 * rowid - 3, 4) FROM carray(?2)"  # 4: CHECKSUM_BYTES
 )
 _INSERT: Final = "INSERT INTO events (position, event, checksum) VALUES (?, ?, ?)"
-# Nothing if the log does not end just before, as another process has appended: then the position is taken, or the one
-# before is free and makes the record NULL, which the table refuses. `INSERT … SELECT … WHERE` would be plainer, but one
-# that reads the table that it writes to makes a temporary table each time, and takes a third longer.
+# Inserts nothing if the log does not end just before, as another process has appended: then the position is taken, or
+# the one before is free and makes the record NULL, which the table refuses. `INSERT … SELECT … WHERE` would be plainer,
+# but if it reads the table that it writes to, it makes a temporary table each time and takes a third longer.
 _INSERT_NEXT: Final = (
     "INSERT OR IGNORE INTO events (position, event, checksum) "
     "VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM events WHERE position = ?1 - 1) THEN ?2 END, ?3)"
 )
-# After these nothing of a statement has landed; after any other error it may have.
+# After these errors a statement has certainly not landed; after any other it may have.
 _NOT_LANDED: Final = (
     apsw.CantOpenError,
     apsw.FullError,
@@ -55,12 +54,12 @@ _KEPT: Final = "SELECT name, value FROM kept"
 
 
 def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: "_Transaction") -> bool:
-    """Whether a draft is in the log already, or will be by this transaction."""
+    """Whether a draft is in the log already or in this transaction."""
     return bool(draft.seq) and ((draft.writer, draft.seq) in known or transaction.found(draft) is not None)
 
 
 class _Transaction:
-    """One transaction in the making: what is to be inserted at offset `first` and after it."""
+    """One transaction being prepared: the rows to be inserted from offset `first` on."""
 
     __slots__ = ("drafts", "events", "falls", "first", "rows")
 
@@ -77,7 +76,7 @@ class _Transaction:
         return self.first + len(self.rows)
 
     def found(self, draft: Draft) -> Event | None:
-        """The event of a draft that is in this very transaction: its numbers have no gaps, either."""
+        """The event of a draft in this transaction, whose numbers have no gaps; None if it is not in it."""
         if not self.drafts or draft.writer != self.drafts[0].writer:
             return None
         index = draft.seq - self.drafts[0].seq
@@ -85,7 +84,7 @@ class _Transaction:
 
 
 class Inserter(WriterConnection):
-    """Inserts events and carries out other writes; everything here is for who holds both locks of the `Committer`."""
+    """Inserts events and runs other writes; the caller of any method holds both locks of the `Committer`."""
 
     def __init__(self, file: OpenFile, synchronous: Synchronous, clock: Callable[[], float], writer: Writer) -> None:
         super().__init__(file, synchronous)
@@ -100,8 +99,8 @@ class Inserter(WriterConnection):
     def insert_next(self, draft: Draft) -> Event | None:
         """Append one new draft in one statement if no other process has appended since; None if one has.
 
-        Instead of four, on the way of each lone append: begin, look where the log ends, insert, commit. Where the log
-        still ends there, no event can stand behind what a conditional draft expects; None if it expects another end.
+        This replaces four statements of each lone append: begin, read the end, insert, commit. An unchanged end also
+        proves the condition of a draft that expects the last event; None if a draft expects another one.
         """
         offset, writer, connection = self.end, self.writer, self.connected()
         if offset <= 0 or (draft.expected is not None and draft.expected != offset - 1):
@@ -110,10 +109,10 @@ class Inserter(WriterConnection):
         inserted = False
         now = self._clock()
         if writer.last_microseconds - now * MICROSECONDS > CLOCK_STEP_MICROSECONDS:
-            return None  # the time falls back, and that takes a transaction
+            return None  # the time falls back, which takes a transaction
         try:
             event, row = writer.record_one(draft, now, offset)
-            # Before it can have landed: should it be looked for, nothing before the first mark is looked at.
+            # Before the draft can land: a search for it begins at a landmark and would miss it without one.
             self.landmarks.add(draft.seq, offset)
             checksum = adler32(row, self._checksum)
             self._acknowledged = offset
@@ -143,7 +142,7 @@ class Inserter(WriterConnection):
         return event
 
     def insert_after_others(self, draft: Draft) -> Event:
-        """Append one new draft, whoever has appended before; `apsw.BusyError` if the file is in use."""
+        """Append one new draft in a transaction, also after other processes; `apsw.BusyError` if the file is in use."""
         entry = PendingAppend((draft,), plain=True)
         if draft.seq:  # it was committed to a removed `-wal`
             entry.searched_to = self.landmarks.lowest_offset(draft.seq)
@@ -160,14 +159,14 @@ class Inserter(WriterConnection):
                 if self._outdated is None:
                     raise
             for entry in batch:
-                entry.checked_to = 0  # what was checked stood in other files
-        raise self._in_doubt("the files beside it are removed or replaced all the time")
+                entry.checked_to = 0  # the check was made in the removed files
+        raise self._in_doubt("the files beside it are repeatedly removed or replaced")
 
     def _insert_batch(self, batch: Sequence[PendingAppend], patient: bool) -> bool:
-        """One transaction; False if it went to a removed `-wal`, so that its events are to be looked for."""
+        """Run one transaction; False if it went to a removed `-wal`, so that its events have to be searched for."""
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
-        self._connection = self._cursor = None  # nobody goes on with them if `_undo` is interrupted, too
+        self._connection = self._cursor = None  # so that they are not used again if `_undo` is interrupted, too
         transaction: _Transaction | None = None
         committing = False
         try:
@@ -202,7 +201,7 @@ class Inserter(WriterConnection):
         return True
 
     def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> int:
-        """Insert the rows with their checksums, and return the last of these."""
+        """Insert the rows with their checksums, and return the last checksum."""
         rows = transaction.rows
         if not rows:
             return self._checksum
@@ -215,7 +214,7 @@ class Inserter(WriterConnection):
         return last
 
     def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend) -> list[Event]:
-        """The events of an entry: those that are in the log already, and new ones with their number, time and place."""
+        """The events of an entry: those already in the log, and new ones with their number, time and position."""
         writer, offset, now = self.writer, transaction.end, self._clock()
         if entry.is_new:
             last = writer.last_microseconds / MICROSECONDS
@@ -262,20 +261,20 @@ class Inserter(WriterConnection):
             connection, transaction, conditions, entry.checked_to
         )
         for draft in fresh if refusal is not None else ():
-            self.writer.forget(draft)  # it has not landed, and is a new one when it is handed in again
+            self.writer.forget(draft)  # it has not landed, so it is new when it is handed in again
         return refusal
 
     def _known(
         self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend
     ) -> Mapping[Identity, Event]:
-        """What is in the log of an entry's drafts that were handed in before."""
+        """The events in the log of those drafts of an entry that were handed in before."""
         if not entry.known and not any(draft.seq for draft in entry.drafts):
             return entry.known
         missing = identities(entry.drafts) - entry.known.keys()
         return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
-        """Learn, inside the transaction, where the log ends and its last time, whoever gave it."""
+        """Read, inside the transaction, the end of the log and its last time, of whichever writer."""
         end = cursor.execute(_END).get
         if end is not None:
             if end != self.end:
@@ -294,7 +293,7 @@ class Inserter(WriterConnection):
         self.end = end
 
     def _catch_up_in_time(self, connection: apsw.Connection, last: Sequence[Stored]) -> None:
-        """Go on after the time of the last event; where its record is unreadable, than the last of those before it.
+        """Make the writer's next time later than that of the last readable event.
 
         `last` are the last two rows, the last one first.
         """

@@ -226,8 +226,8 @@ class SqliteLog:
         """There is one partition."""
         return 0
 
-    def append_at_once(self, draft: Draft) -> Event | None:
-        """See `Immediate.append_at_once`."""
+    def try_append(self, draft: Draft) -> Event | None:
+        """See `Immediate.try_append`."""
         state = self._opened
         check(draft)
         if (
@@ -240,7 +240,7 @@ class SqliteLog:
         ):
             return None
         try:
-            return state.committer.append_at_once(draft)
+            return state.committer.try_commit(draft)
         except AppendInDoubt as error:
             error.drafts = (draft,)
             raise
@@ -264,7 +264,7 @@ class SqliteLog:
         driven = blocking.is_driven()
         alone = driven or not self._group_commit.is_expected()
         if alone and plain and len(sizes) == 1:
-            event = state.committer.append_at_once(drafts[0])
+            event = state.committer.try_commit(drafts[0])
             if event is not None:
                 return [event]
         elif alone and state.committer.commit_alone(entry, patient=driven):

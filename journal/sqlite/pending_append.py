@@ -1,4 +1,4 @@
-"""One append on its way through the queue."""
+"""One append in the commit queue, and its outcome."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _NOTHING: Final[Mapping[Identity, Event]] = {}
 
 
 class PendingAppend:
-    """One append on its way: what was handed in, and what became of it; `plain` as `check_all` has it."""
+    """The drafts of one append and its outcome; `plain` as `check_all` returns it."""
 
     __slots__ = (
         "_waiter",
@@ -37,13 +37,13 @@ class PendingAppend:
         self.plain = plain and bool(drafts)
         self.began = time.monotonic()
         self.done = False
-        self.shared = False  # whether others were committed with it
+        self.shared = False  # whether other entries were committed with it
         self.events: list[Event] = []
         self.error: Exception | None = None
-        # What a search before the locks has found of drafts handed in again, and up to which offset it has looked.
+        # The events that a search before the locks has found of drafts handed in again, and the offset it ended at.
         self.known: Mapping[Identity, Event] = _NOTHING
         self.searched_to = 0
-        # Whether it has conditions, and up to which offset a check before the locks has found that they hold.
+        # Whether it has conditions, and the offset up to which a check before the locks has found that they hold.
         self.conditional = not plain and is_conditional(drafts)
         self.checked_to = 0
         self.refusal: EventConflict | JournalDiverged | None = None
@@ -51,29 +51,29 @@ class PendingAppend:
 
     @property
     def is_new(self) -> bool:
-        """Whether all it needs is numbers, times and places; not once it has numbers.
+        """Whether its drafts need only numbers, times and positions; not once they have numbers.
 
-        Those it has from a commit that an interrupt broke off: then it has to be looked for.
+        Drafts with numbers come from a commit that an interrupt broke off, and have to be searched for in the log.
         """
         return self.plain and not self.drafts[0].seq
 
     def finish(self, error: Exception | None = None) -> None:
-        """Tell the one who waits."""
+        """Set the outcome and wake the caller that waits for it."""
         self.error = error
         self.done = True
-        waiter = self._waiter  # read after `done` was set: see `settled`
+        waiter = self._waiter  # read after `done` is set: see `settled`
         if waiter is not None:
             waiter.set()
 
     def outcome(self) -> list[Event]:
-        """What became of it once it is finished: its events, or its error raised."""
+        """Return its events, or raise its error; to be called once it is finished."""
         if self.error is not None:
             raise self.error
         return self.events
 
     async def settled(self, timeout: float) -> bool:
-        """Wait until it is finished, at most `timeout` seconds; say whether it is."""
+        """Wait until it is finished, at most `timeout` seconds; return whether it is."""
         if self._waiter is None and not self.done:  # most never wait
             self._waiter = blocking.Latch()
-        # Set first and looked at afterwards, as `finish` does the other way round: one of the two sees the other.
+        # The waiter is set first and `done` read afterwards, `finish` does the reverse: one of the two sees the other.
         return self.done or (self._waiter is not None and await self._waiter.settled(timeout))

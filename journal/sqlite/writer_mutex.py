@@ -1,8 +1,8 @@
-"""The writer's seat: one thread of a process at a time has it, and gives it back wherever an interrupt strikes.
+"""The writer mutex: a lock among the threads of a process that an interrupt never leaves taken.
 
-What the handler of a signal raises, or a task's timeout, can come whenever a call returns: just as a lock was taken,
-before anybody could note that, or at the first step of a function that was to give it back. So this lock knows its
-holder, and its methods are those of a lock written in C, which nothing comes in between.
+An exception of a signal handler or of a task's timeout can be raised whenever a call returns: just after a lock was
+taken, before the code could note it, or at the first step of a function that should release it. So this lock knows its
+holder, and its methods are those of a lock written in C, which no interrupt can split.
 """
 
 import threading
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class WriterMutex:
-    """A lock for ``try: if seat.take(…): …`` and ``finally: seat.leave()``, after a look whether it `is_mine` already.
+    """A lock for ``try: if mutex.take(…): …`` and ``finally: mutex.leave()``, unless it `is_mine` already.
 
-    - `is_mine()`: whether this thread has it.
-    - `take(wait)`: take it if it is free, or wait for it; says whether it was taken.
-    - `leave()`: give it back; `RuntimeError`, to be ignored, if this thread does not have it.
+    - `is_mine()`: whether this thread holds it.
+    - `take(wait)`: acquire it, with `wait` also if it is held; returns whether it was acquired.
+    - `leave()`: release it; `RuntimeError`, to be ignored, if this thread does not hold it.
     """
 
     __slots__ = ("is_mine", "leave", "take")
@@ -27,7 +27,7 @@ class WriterMutex:
         self.leave: Callable[[], None] = lock.release
 
     def is_locked(self) -> bool:
-        """Whether some thread has it."""
+        """Whether a thread holds it."""
         if self.is_mine():
             return True
         try:

@@ -147,7 +147,7 @@ def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
     assert count(log) == 3
 
 
-def append_at_once(log: SqliteLog, drafts: Sequence[Draft]) -> None:
+def append_nowait(log: SqliteLog, drafts: Sequence[Draft]) -> None:
     Journal(log).append_drafts(drafts)
 
 
@@ -163,8 +163,8 @@ def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
 @pytest.mark.parametrize(
     ("write", "twice"),
     [
-        (append_at_once, False),
-        (append_at_once, True),
+        (append_nowait, False),
+        (append_nowait, True),
         (append_as_others_do, False),
         (append_as_others_do, True),
         (append_from_a_loop, False),  # not twice: the second would strike the loop as it cleans up after the first

@@ -111,27 +111,27 @@ def test_a_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, mo
     ],
 )
 def test_at_once_goes_only_what_is_new_and_plain(log: SqliteLog, more: Draft) -> None:
-    assert log.append_at_once(more) is None
+    assert log.try_append(more) is None
     assert names(log) == []
 
 
 def test_condition_at_the_end_of_the_log_goes_at_once(path: str, log: SqliteLog) -> None:
-    assert log.append_at_once(Draft("thing.made", key="a", expected=-1)) is None, "the first append looks at the log"
+    assert log.try_append(Draft("thing.made", key="a", expected=-1)) is None, "the first append looks at the log"
     append(log, draft("thing.made"))
-    assert log.append_at_once(Draft("thing.made", key="a", expected=7)) is None, "another process may have appended"
+    assert log.try_append(Draft("thing.made", key="a", expected=7)) is None, "another process may have appended"
     for expected in (0, 1):
-        event = log.append_at_once(Draft("thing.made", key="a", expected=expected))
+        event = log.try_append(Draft("thing.made", key="a", expected=expected))
         assert event is not None
         assert event.offset == expected + 1
-    assert log.append_at_once(Draft("thing.made", key="a", expected=1)) is None, "an event stands behind it"
-    whole = log.append_at_once(Draft("thing.made", expected=2, whole_partition=True))
+    assert log.try_append(Draft("thing.made", key="a", expected=1)) is None, "an event stands behind it"
+    whole = log.try_append(Draft("thing.made", expected=2, whole_partition=True))
     assert whole is not None
     other = SqliteLog(path)
     blocking.run(other.open())
     append(other, draft("thing.made"))
     blocking.run(other.aclose())
     late = Draft("thing.made", key="a", expected=3)
-    assert log.append_at_once(late) is None, "another log has appended"
+    assert log.try_append(late) is None, "another log has appended"
     assert (late.writer, late.seq) == ("", 0)
     (landed,) = append(log, late)
     assert landed.offset == 5
@@ -141,20 +141,20 @@ def test_condition_at_the_end_of_the_log_goes_at_once(path: str, log: SqliteLog)
 
 
 def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, queue_lock: WriteLock) -> None:
-    assert log.append_at_once(draft("thing.made")) is None, "another process commits"
+    assert log.try_append(draft("thing.made")) is None, "another process commits"
     queue_lock.release()
     assert committer(log)._writer_mutex.take(False)
     results: list[Event | None] = []
-    (thread,) = in_threads(1, lambda _: results.append(log.append_at_once(draft("thing.made"))))
+    (thread,) = in_threads(1, lambda _: results.append(log.try_append(draft("thing.made"))))
     thread.join()
     assert results == [None], "another thread commits"
-    assert log.append_at_once(draft("thing.made")) is None, "this thread does, and was interrupted"
+    assert log.try_append(draft("thing.made")) is None, "this thread does, and was interrupted"
     committer(log)._writer_mutex.leave()
-    assert SqliteLog(path).append_at_once(draft("thing.made")) is None, "it is not open"
+    assert SqliteLog(path).try_append(draft("thing.made")) is None, "it is not open"
     assert names(log) == []
 
 
-def test_what_is_in_doubt_after_an_append_at_once_can_be_handed_in_again(log: SqliteLog) -> None:
+def test_what_is_in_doubt_after_try_append_can_be_handed_in_again(log: SqliteLog) -> None:
     journal = Journal(log)
     journal.append("first.thing")
     connection = inserter(log).connected()
@@ -841,6 +841,6 @@ def test_a_draft_that_others_commit_while_it_is_handed_in_again_is_there_once(
         return under_both(work)
 
     monkeypatch.setattr(committer(log), "_under_both", late)
-    assert log.append_at_once(again) is None
+    assert log.try_append(again) is None
     assert append(log, again)[0].offset == 1
     assert names(log) == ["first.thing", "thing.made"]
