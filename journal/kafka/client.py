@@ -1,11 +1,11 @@
-"""The one place that touches aiokafka: what is used of it, typed, and how each client is really stopped.
+"""Wrap the aiokafka clients: typed protocols of the parts used, constructors, and a reliable stop for each client.
 
-aiokafka ships no types and a few edges (read in its 0.14 source), which end here:
+aiokafka has no type annotations and some defects (read in its 0.14 source) that this module works around:
 
-- an idempotent producer never gives a batch up, so its own ``stop`` waits for ever when the broker is gone;
-- a consumer stopped while it backs off raises ``CancelledError`` out of its ``stop`` and leaves its connections open;
-- a connection with unsent bytes to a broker that no longer reads is never closed, only aborted;
-- a client that is dropped without being stopped says so in the log, as an error.
+- an idempotent producer never gives up a batch, so its own ``stop`` waits for ever when the broker is gone;
+- a consumer stopped during back-off raises ``CancelledError`` from its ``stop`` and leaves its connections open;
+- a connection with unsent bytes to a broker that no longer reads is never closed, so it must be aborted;
+- a client that is garbage-collected without being stopped logs an error.
 """
 
 # ruff: noqa: D102 - the protocols' methods are aiokafka's
@@ -43,7 +43,7 @@ CHECKSUM_ADVICE: Final = (
     "it (kafka-leader-election), then try again"
 )
 ConsumerStopped: Final[type[Exception]] = kafka_errors.ConsumerStoppedError
-# What a producer's batch may end with when the broker will never take it.
+# The errors of a batch that the broker will never accept because of its size.
 BATCH_TOO_LARGE: Final[tuple[type[Exception], ...]] = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.RecordListTooLargeError,
@@ -70,14 +70,14 @@ UNKNOWN_TOPIC: Final = 3
 
 
 class TopicPartition(NamedTuple):
-    """A partition of a topic; equal to, and taken in place of, aiokafka's own."""
+    """A partition of a topic; compares equal to aiokafka's own type and is accepted in its place."""
 
     topic: str
     partition: int
 
 
 class Record(Protocol):
-    """A record as a consumer hands it out."""
+    """A record as a consumer returns it."""
 
     offset: int
     key: bytes | None
@@ -86,9 +86,9 @@ class Record(Protocol):
 
 
 class Sent(Protocol):
-    """What a producer knows of a batch it has delivered; `offset` is -1 if the broker no longer knows it.
+    """The acknowledgement of a delivered batch; `offset` is -1 if the broker no longer knows it.
 
-    `timestamp` is the time that the broker gave it, in ms; None or -1 if it did not say.
+    `timestamp` is the time that the broker assigned, in ms; None or -1 if the broker did not report it.
     """
 
     offset: int
@@ -147,7 +147,7 @@ class OffsetAtTime(Protocol):
 
 
 class Refusal(NamedTuple):
-    """What the cluster answered to an order for one topic."""
+    """The error with which the cluster refused to create a topic."""
 
     code: int
     message: str
@@ -166,19 +166,19 @@ class Admin(Protocol):
 
 
 def topic_partition(topic: str, partition: int) -> TopicPartition:
-    """The client's own partition name: it asserts the exact type in `getmany`."""
+    """Return aiokafka's own `TopicPartition`: `getmany` asserts that exact type."""
     return cast("TopicPartition", aiokafka.TopicPartition(topic, partition))
 
 
 def murmur2(key: bytes) -> int:
-    """The hash of Kafka's default partitioner, made positive as there."""
+    """Return the hash of Kafka's default partitioner, made positive as Kafka does."""
     return cast("int", aiokafka.partitioner.murmur2(key)) & 0x7FFFFFFF
 
 
 def quiet_client_logging() -> None:
-    """The client logs each failed attempt as an error; we say once that a broker is away and once that it is back.
+    """Suppress aiokafka's error for each failed attempt; we log once when a broker is away and once when it is back.
 
-    An application that wants to see them sets a level on the logger ``aiokafka`` itself.
+    An application that wants to see these errors sets a level on the logger ``aiokafka`` itself.
     """
     logger = logging.getLogger("aiokafka")
     if logger.level == logging.NOTSET:
@@ -186,14 +186,14 @@ def quiet_client_logging() -> None:
 
 
 def has_c_extension() -> bool:
-    """Whether aiokafka's records are coded in C; in pure Python they are many times slower."""
+    """Whether aiokafka encodes and decodes records in C; in pure Python this is many times slower."""
     return cast("str", DefaultRecordBatchBuilder.__module__).startswith("aiokafka.record._crecords")
 
 
 def _left_open(client: Any) -> None:
-    """What Python says of a file that nobody closed; aiokafka's own word, an error in the log, is one for a fault.
+    """Emit a `ResourceWarning`, as Python does for an unclosed file, instead of aiokafka's logged error.
 
-    A program may end without closing its journal: an append that has returned is durable.
+    A program may exit without closing its journal: an append that has returned is durable.
     """
     if client._closed is False:  # noqa: SLF001
         warnings.warn(f"unclosed {client!r}", ResourceWarning, source=client, stacklevel=2)
@@ -219,7 +219,7 @@ class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
 
 
 def make_producer(connection: Connection, batch_bytes: int, bound: Bound = unbound) -> Producer:
-    """An idempotent producer with acks=all, not started; what it writes goes to the bound topic or nowhere."""
+    """Return an idempotent producer with acks=all, not started; it writes to the bound topic only."""
     producer = _Producer(
         **connection.client_options(),
         acks="all",
@@ -236,9 +236,9 @@ def make_producer(connection: Connection, batch_bytes: int, bound: Bound = unbou
 
 
 def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound: Bound = unbound) -> Consumer:
-    """A consumer without a group, not started; `wait_ms` bounds an idle fetch and what queues behind it.
+    """Return a consumer without a group, not started; `wait_ms` bounds an idle fetch and the requests queued behind it.
 
-    What it reads of the bound topic comes from that one, never from another of its name.
+    It reads the bound topic only, never another topic of the same name.
     """
     consumer = _Consumer(
         **connection.client_options(),
@@ -257,7 +257,7 @@ def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound:
 
 
 def make_admin(connection: Connection, request_ms: int) -> Admin:
-    """An administration client, not started."""
+    """Return an administration client, not started."""
     admin = aiokafka.admin.AIOKafkaAdminClient(
         **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
     )
@@ -266,9 +266,9 @@ def make_admin(connection: Connection, request_ms: int) -> Admin:
 
 
 async def topic_seen(consumer: Consumer, topic: str) -> tuple[bytes | None, int] | None:
-    """The id of a topic, None if the brokers are too old to tell, and how many partitions it has; None: no such topic.
+    """Return a topic's id (None if the brokers are too old) and its number of partitions; None if it does not exist.
 
-    `kafka_errors.KafkaError` if the brokers do not answer, or are not clear about it.
+    Raises `kafka_errors.KafkaError` if the brokers do not answer or report an error.
     """
     client = cast("Any", consumer)._client  # noqa: SLF001
     try:
@@ -285,21 +285,21 @@ async def topic_seen(consumer: Consumer, topic: str) -> tuple[bytes | None, int]
 
 
 def prefetch(consumer: Consumer, ahead: bool) -> None:
-    """Whether partitions whose records wait to be taken hold up the next fetch for a while, to be fetched together."""
+    """Set whether the next fetch briefly waits for partitions with unread records, so that all are fetched together."""
     cast("Any", consumer)._fetcher._prefetch_backoff = 0.1 if ahead else 0.0  # noqa: SLF001
 
 
 def served(consumer: Consumer, partition: TopicPartition) -> None:
-    """Put what is buffered of this partition last: `getmany` would empty one partition before it looks at the next."""
+    """Move this partition's buffer to the end: `getmany` otherwise drains one partition before it serves the next."""
     buffered = cast("Any", consumer)._fetcher._records  # noqa: SLF001
     if partition in buffered:
         buffered.move_to_end(partition)
 
 
 async def why_unreachable(connection: Connection, request_ms: int) -> Exception | None:
-    """Connect to the servers one after the other: None if one answers, otherwise the last reason.
+    """Connect to the servers in turn; return None if one answers, otherwise the last error.
 
-    aiokafka's own bootstrap only logs the reasons, so a wrong password would look like a dead broker.
+    aiokafka's own bootstrap only logs the errors, so a wrong password would look like a dead broker.
     """
     reason: Exception | None = None
     for host, port in connection.servers:
@@ -313,10 +313,10 @@ async def why_unreachable(connection: Connection, request_ms: int) -> Exception 
 
 
 async def unreachable_advertised(connection: Connection, admin: Admin, request_ms: int) -> tuple[str, Exception] | None:
-    """The first address that the brokers give for themselves and at which none answers, and the reason.
+    """Return the first advertised address at which no broker answers, and the error.
 
-    A client is sent on to those addresses whatever it was given; an error of the client's names none of them. None if
-    all of them answer, or the client has not come so far as to be given any.
+    Clients connect to the advertised addresses, whatever the URL says; aiokafka's errors do not name them. None if all
+    answer, or if the client has not yet received any.
     """
     cluster = cast("Any", admin)._client.cluster  # noqa: SLF001
     given = {(each.host, each.port) for each in cluster.brokers() if not str(each.nodeId).startswith("bootstrap")}
@@ -328,7 +328,7 @@ async def unreachable_advertised(connection: Connection, admin: Admin, request_m
 
 
 async def _tried(connection: Connection, host: str, port: int, request_ms: int) -> Exception | None:
-    """Why a connection to an address fails; None if it does not."""
+    """Return why a connection to an address fails; None if it succeeds."""
     options = {key: value for key, value in connection.client_options().items() if key != "bootstrap_servers"}
     try:
         made = await aiokafka.conn.create_conn(host, port, request_timeout_ms=request_ms, **options)
@@ -341,7 +341,7 @@ async def _tried(connection: Connection, host: str, port: int, request_ms: int) 
 async def create_topic(
     admin: Admin, name: str, partitions: int, replication: int, settings: Mapping[str, str]
 ) -> Refusal | None:
-    """Order a topic; `replication` -1 is the cluster's default. Returns what the cluster refused it with."""
+    """Create a topic; `replication` -1 is the cluster's default. Returns the cluster's refusal, None if created."""
     order = aiokafka.admin.NewTopic(
         name,
         partitions,
@@ -355,7 +355,7 @@ async def create_topic(
 
 
 async def describe_settings(admin: Admin, kind: str, name: str, settings: Sequence[str]) -> dict[str, str] | None:
-    """The values of these settings of a ``topic`` or ``broker``; None if the cluster does not tell."""
+    """Return the values of these settings of a ``topic`` or ``broker``; None if the cluster returns an error."""
     what = ConfigResourceType.TOPIC if kind == "topic" else ConfigResourceType.BROKER
     answers = await admin.describe_configs([ConfigResource(what, name, configs=dict.fromkeys(settings))])
     code, _message, _kind, _name, entries = answers[0].resources[0]
@@ -372,7 +372,7 @@ async def delete_records(admin: Admin, topic: str, before: Mapping[int, int]) ->
 
 
 def _remember_requests(producer: Any) -> None:
-    """Keep the tasks that carry a producer's requests: cancelling the producer's own task does not reach them."""
+    """Track the tasks of a producer's requests: cancelling the producer's own task does not cancel them."""
     sender = producer._sender  # noqa: SLF001
     send = sender._send_produce_req  # noqa: SLF001
     tasks: set[asyncio.Task[Any]] = set()
@@ -391,17 +391,17 @@ def _remember_requests(producer: Any) -> None:
 
 
 async def stop_producer(producer: Producer) -> None:
-    """Stop a producer at once; a batch still under way fails with ``ProducerClosed``, and may yet land."""
+    """Stop a producer at once; a batch in flight fails with ``ProducerClosed``, and may still be written."""
     raw: Any = producer
     task = raw._sender.sender_task  # noqa: SLF001
     if task is not None:
         tasks = {task, *raw.journeyman_requests}
         _abort_connections(raw.client, only_stuck=False)
         await _cancel_all(tasks)
-        # Of a batch that waits to be sent again the producer believes, when it fails, that it is under way.
+        # When a batch waiting for a retry fails, the producer expects it among its pending batches.
         waiting = raw._message_accumulator  # noqa: SLF001
         waiting._pending_batches.update(*waiting._batches.values())  # noqa: SLF001
-        # Only now: a request that is still alive would put its batch back and find it gone.
+        # Only after the cancellation: a live request would try to re-enqueue its batch, which is then missing.
         waiting.fail_all(kafka_errors.ProducerClosed())
     await _finish(raw.stop(), raw.client)
 

@@ -1,4 +1,4 @@
-"""Where a Kafka cluster is and how to be let in: from the URL and the environment. Secrets are never shown."""
+"""Read a Kafka cluster's addresses and credentials from the URL and the environment. Secrets are never shown."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+)(?::(?P<port
 
 @dataclass(frozen=True)
 class Security:
-    """How the connection is protected and who we are. Passwords are not part of its text."""
+    """The TLS and SASL options of a connection. The repr contains no passwords."""
 
     tls: bool = False
     cafile: str | None = None
@@ -37,7 +37,7 @@ class Security:
 
 
 class Connection:
-    """A cluster's addresses and how to be let in; `client_options` is what every client is made with."""
+    """A cluster's addresses and security options; every client is created with `client_options`."""
 
     def __init__(self, servers: tuple[tuple[str, int], ...], security: Security | None = None) -> None:
         self.servers = servers
@@ -46,11 +46,11 @@ class Connection:
 
     @property
     def addresses(self) -> str:
-        """``host:port,host:port`` for messages and commands."""
+        """Return ``host:port,host:port`` for messages and commands."""
         return ",".join(f"{host}:{port}" for host, port in self.servers)
 
     def client_options(self) -> dict[str, Any]:
-        """The keyword arguments of every aiokafka client; reads the TLS files at the first call."""
+        """Return the keyword arguments of every aiokafka client; the first call reads the TLS files."""
         if self._options is None:
             options: dict[str, Any] = {
                 "bootstrap_servers": [f"{host}:{port}" for host, port in self.servers],
@@ -67,7 +67,7 @@ class Connection:
 
 
 def _ssl_context(security: Security) -> ssl.SSLContext:
-    """Certificates are checked, host names included; `cafile` replaces the system's authorities."""
+    """Return a context that verifies certificates and host names; `cafile` replaces the system's authorities."""
     reading = security.cafile
     try:
         context = ssl.create_default_context(cafile=security.cafile)
@@ -85,9 +85,9 @@ def _ssl_context(security: Security) -> ssl.SSLContext:
 def connection_from_url(
     url: str, parts: SplitResult, given: Mapping[str, str], environment: Mapping[str, str] | None = None
 ) -> Connection:
-    """The connection a URL asks for; `url` is the redacted one, `given` its options.
+    """Return the connection for a URL; `url` is the redacted one, `given` its options.
 
-    What the URL leaves open is taken from the environment: ``JOURNEYMAN_KAFKA_USERNAME``, ``_PASSWORD``, ``_SASL``,
+    Options not in the URL are taken from the environment: ``JOURNEYMAN_KAFKA_USERNAME``, ``_PASSWORD``, ``_SASL``,
     ``_TLS``, ``_CAFILE``, ``_CERTFILE``, ``_KEYFILE`` and ``_KEY_PASSWORD``.
     """
     environment = os.environ if environment is None else environment

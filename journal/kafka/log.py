@@ -1,7 +1,7 @@
-"""The distributed log: a Kafka topic.
+"""Implement the log on a Kafka topic.
 
-A record's value is the encoded event; its key is empty, because the event carries its own. What Kafka promises and does
-not, and why each thing here is as it is, was measured on Kafka 4.3.1 and is told in the modules beside this one.
+A record's value is the encoded event; its key is empty, because the event carries its own. Kafka's guarantees and
+gaps were measured on Kafka 4.3.1; the modules of this package document them.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ REPLICATION_MAX: Final = 32_767
 KEYS_REMEMBERED: Final = 65_536
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _FETCH_WAIT_MS: Final = int(KAFKA_FETCH_WAIT_SECONDS * 1_000)
-_told_of_slow_records: list[bool] = []
+_warned_of_slow_records: list[bool] = []
 _seq_of: Final = operator.attrgetter("seq")
 _timestamp_of: Final = operator.attrgetter("timestamp")
 _partition_named_by: Final = operator.attrgetter("partition")
@@ -94,8 +94,8 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
     shown = redacted(url)
     if "@" in parts.path + parts.query:
         raise BadJournalURL(
-            f"expected kafka://user:password@host:9092/topic, got {shown!r}, with an '@' behind the host. In a "
-            "password write / as %2F, # as %23, ? as %3F and @ as %40, or give it in JOURNEYMAN_KAFKA_PASSWORD; "
+            f"expected kafka://user:password@host:9092/topic, got {shown!r}, with an '@' after the host. In a "
+            "password write / as %2F, # as %23, ? as %3F and @ as %40, or set it in JOURNEYMAN_KAFKA_PASSWORD; "
             "elsewhere write @ as %40"
         )
     given = options(shown, parts, ("partitions", "replication", "added", "state", CREATE, *SECURITY_OPTIONS))
@@ -124,10 +124,10 @@ def kafka_log_from_url(url: str, parts: SplitResult) -> "KafkaLog":
 class KafkaLog:
     """A log on a Kafka topic.
 
-    `partitions` and `replication` are for making the topic (None: 1, and the cluster's default); an existing topic must
-    not contradict them. With `ignore_added` partitions that were added to the topic later are left alone: without it
-    such a topic is refused. `state` is the directory for what this host derives from the topic. `clock` gives seconds
-    since the epoch. Belongs to the event loop it is opened in.
+    `partitions` and `replication` apply when the topic is created (None: 1, and the cluster's default); an existing
+    topic must not contradict them. With `ignore_added`, partitions added to the topic later are ignored; without it
+    such a topic is refused. `state` is the directory for data that this host derives from the topic. `clock` returns
+    seconds since the epoch. The log belongs to the event loop it is opened in.
     """
 
     needs_loop = True
@@ -158,7 +158,7 @@ class KafkaLog:
         self._lookup: Lookup | None = None
         self._identity: TopicIdentity | None = None
         self._producers = ProducerSource(connection, topic)
-        self._memory = AppendHistory(self._writer.id)
+        self._history = AppendHistory(self._writer.id)
         self._appenders: dict[int, Appender] = {}
         self._ends_at_open: dict[int, int] = {}
         self._tails: set[KafkaTail] = set()
@@ -177,11 +177,11 @@ class KafkaLog:
 
     @property
     def partitions(self) -> int:
-        """How many partitions the topic has; known once opened."""
+        """The number of partitions of the topic; known once opened."""
         return self._opened.partitions
 
     async def open(self, *, create: bool = True) -> None:
-        """Reach the cluster; make the topic, or check that its settings keep history.
+        """Connect to the cluster; create the topic, or check that its settings keep history.
 
         Raises `JournalUnavailable`, `JournalNotFound`, `UnsafeTopic` or `BadJournalURL`, each with what to do.
         """
@@ -191,7 +191,7 @@ class KafkaLog:
                 return
             self._loop = asyncio.get_running_loop()
             quiet_client_logging()
-            _tell_of_slow_records()
+            _warn_of_slow_records()
             facts = await ensure_topic(
                 self._connection,
                 self.topic,
@@ -227,9 +227,9 @@ class KafkaLog:
             self._conditionals = ConditionalAppends(self, lookup)
 
     async def _facts_as_written(self, lookup: Lookup, facts: TopicFacts) -> TopicFacts:
-        """The topic with as many partitions as its journal was written with.
+        """Return the facts with the number of partitions that the journal was written with.
 
-        `PartitionsChanged` if the topic has more, `BadJournalURL` if the URL asks for another number.
+        Raises `PartitionsChanged` if the topic has more, `BadJournalURL` if the URL gives another number.
         """
         written = await written_partitions(lookup, self._ends_at_open, _hash)
         if written is not None and written < facts.partitions:
@@ -240,13 +240,13 @@ class KafkaLog:
         if asked not in (None, facts.partitions) and not self._ignore_added:
             raise BadJournalURL(
                 f"{self.url!r}: the topic {self.topic!r} has {facts.partitions} partition(s), the URL says {asked}. A "
-                f"journal's partitions never change, or its keys would move: say partitions={facts.partitions} or "
-                "leave it out."
+                f"journal's partitions never change, or its keys would move: use partitions={facts.partitions} or "
+                "omit it."
             )
         return facts
 
     def partition_of(self, key: str | None) -> int:
-        """The key's partition, by the hash of Kafka's default partitioner; without a key, the writer's."""
+        """Return the partition of a key by the hash of Kafka's default partitioner; without a key, the writer's."""
         if self._opened.partitions == 1:
             return 0
         return self._partition_of_key(key if key is not None else self._writer.id)
@@ -255,9 +255,9 @@ class KafkaLog:
         return _hash(key) % self._opened.partitions
 
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """See `Log.append`. Waits for the broker at most `APPEND_SECONDS_MAX`; what is queued then stays queued.
+        """See `Log.append`. Waits for the broker at most `APPEND_SECONDS_MAX`; after that the append stays queued.
 
-        Raises `JournalUnavailable`, with nothing sent, when too much waits already.
+        Back-pressure: raises `JournalUnavailable`, with nothing sent, when too many bytes are queued already.
         """
         self.check_open()
         sizes = [check(draft) for draft in drafts]
@@ -268,7 +268,7 @@ class KafkaLog:
             check_partitions(drafts, self._opened.partitions)
         if (partition := self._only_partition(drafts)) is not None:
             part = self._enqueue_plain(partition, drafts, sum(sizes))
-            events = part.events  # the part lets go of them when it is settled
+            events = part.events  # the part drops its reference when it is settled
             await self.settled([part], drafts)
             return events
         if len({id(draft) for draft in drafts}) < len(drafts):
@@ -282,18 +282,18 @@ class KafkaLog:
         for part in parts:
             if part.condition is not None and await self._conditionals.is_refused(part):
                 raise JournalUnavailable(
-                    "a conditional append of these drafts was refused meanwhile: append them again"
+                    "an earlier conditional append of these drafts was refused: append them again"
                 )
         return events
 
     async def _append_with_doubles(self, drafts: Sequence[Draft]) -> list[Event]:
-        """The same draft object more than once in one call is one event."""
+        """Append drafts of which some are the same object: each object becomes one event."""
         single = {id(draft): draft for draft in drafts}
         events = dict(zip(single, await self.append(list(single.values())), strict=True))
         return [events[id(draft)] for draft in drafts]
 
     def _only_partition(self, drafts: Sequence[Draft]) -> int | None:
-        """The partition of drafts that are all new, of this moment and of one partition; None for any others."""
+        """Return the common partition if all drafts are new, distinct and without a timestamp; otherwise None."""
         if any(map(_seq_of, drafts)) or {*map(_timestamp_of, drafts)} != {None}:
             return None
         if len({*map(id, drafts)}) < len(drafts):
@@ -304,17 +304,17 @@ class KafkaLog:
         return partition if all(self.partition_for(draft) == partition for draft in drafts) else None
 
     def _enqueue_plain(self, partition: int, drafts: Sequence[Draft], size: int) -> Part:
-        """What `_enqueue` does, for the drafts most appends are made of, at a third of the cost."""
+        """The fast path of `_enqueue` for the most common drafts, at a third of the cost."""
         self._check_room(size)
         part = Part(partition)
         part.drafts, part.size = list(drafts), size
         part.events, part.rows = self._writer.record_all(drafts, self._clock(), 0)
-        self._memory.remember(drafts[0].seq, part)
+        self._history.remember(drafts[0].seq, part)
         self._appender(partition).enqueue(part)
         return part
 
     def enqueue_all(self, partition: int, drafts: Sequence[Draft], size: int, condition: Condition | None) -> Part:
-        """Number new drafts of one partition and queue them as one part, with the condition that they carry."""
+        """Number new drafts of one partition and queue them as one part, with their condition."""
         self._check_room(size)
         part, now = Part(partition), self._clock()
         part.condition = condition
@@ -323,34 +323,34 @@ class KafkaLog:
             event, row = record(draft, self._writer.time_of(draft, now))
             part.add(draft, event, row, 0)
         part.size = size
-        self._memory.remember(drafts[0].seq, part)
+        self._history.remember(drafts[0].seq, part)
         self._appender(partition).enqueue(part)
         return part
 
     def pending(self, draft: Draft) -> tuple[Part, Event] | None:
-        """The part that a draft handed in before is still under way in, and its event."""
-        return self._memory.pending(draft.writer, draft.seq)
+        """Return the unsettled part that contains a draft handed in before, and its event; None if there is none."""
+        return self._history.pending(draft.writer, draft.seq)
 
     def handed_out_at(self, partition: int, offset: int) -> bool:
-        """Whether a reader of this log was handed the record there lately."""
+        """Whether a reader of this log recently received the record at this position."""
         return self._recent.row(partition, offset) is not None
 
     def partition_for(self, draft: Draft) -> int:
-        """The partition that a draft names, or its key's."""
+        """Return the partition that a draft names, or its key's."""
         return draft.partition if draft.partition is not None else self.partition_of(draft.key)
 
     def _must_look_up(self, draft: Draft, recorded: Mapping[tuple[str, int], Event]) -> bool:
         key = (draft.writer, draft.seq)
-        return key not in recorded and self._memory.pending(*key) is None
+        return key not in recorded and self._history.pending(*key) is None
 
     async def look_up(self, draft: Draft, recorded: dict[tuple[str, int], Event]) -> None:
-        """Find a draft that was numbered before: its event if it landed and stands; otherwise it is a new one.
+        """Look up a draft that was numbered before: record its event if it was written and not refused, else reset it.
 
-        What this log appended lately it knows the place of. Anything else is searched for from the birth of its writer
-        on, which the writer's id tells (a UUIDv7).
+        The positions of this log's recent appends are remembered. Any other event is searched for from the creation
+        time of its writer on, which is encoded in the writer's id (a UUIDv7).
         """
         key, partition = (draft.writer, draft.seq), self.partition_for(draft)
-        place = self._memory.place(*key)
+        place = self._history.place(*key)
         if place is not None:
             partition, offset = place
         else:
@@ -361,13 +361,13 @@ class KafkaLog:
         rows = await self._reader.read(partition, offset, offset + 1, 1) if offset >= 0 else None
         if rows is not None and not await Verdicts(self._reader, partition).refused(rows.records):
             recorded[key] = decode(rows.rows[0], partition, rows.offsets[0])
-        elif self._memory.pending(*key) is None and (draft.writer, draft.seq) == key:
-            # It never landed, or was refused. Its number may be below one of that writer that did land, and then
-            # readers would drop it.
+        elif self._history.pending(*key) is None and (draft.writer, draft.seq) == key:
+            # It was never written, or refused. Its number may be below one of the same writer that was written, and
+            # then readers would drop it as a repeat.
             draft.writer, draft.seq = "", 0
 
     async def _earliest(self, writer: str, partition: int) -> int:
-        """The offset before which nothing of a writer can stand; of this log's own, whatever its clock says."""
+        """Return an offset before which the writer has no events; for this log's own writer, no clock is consulted."""
         if writer == self._writer.id:
             return self._ends_at_open.get(partition, 0)
         return (await self._reader.offsets_at(_birth(writer), [partition]))[partition]
@@ -375,9 +375,9 @@ class KafkaLog:
     def _enqueue(
         self, drafts: Sequence[Draft], sizes: Sequence[int], recorded: Mapping[tuple[str, int], Event]
     ) -> tuple[list[Event], list[Part]]:
-        """Give numbers and times and queue what is new: without a pause, so that the log's order is the numbers' order.
+        """Number, stamp and queue the new drafts without awaiting, so that the log's order is the order of numbers.
 
-        Returns the event of each draft, placed once the parts are settled.
+        Returns the event of each draft, which gets its position once the parts are settled.
         """
         chosen: list[Event | None] = [None] * len(drafts)
         parts: dict[int, Part] = {}
@@ -385,7 +385,7 @@ class KafkaLog:
         for index, draft in enumerate(drafts):
             if not draft.seq:
                 fresh.append(index)
-            elif (pending := self._memory.pending(draft.writer, draft.seq)) is not None:
+            elif (pending := self._history.pending(draft.writer, draft.seq)) is not None:
                 parts[id(pending[0])], chosen[index] = pending
             else:
                 chosen[index] = recorded[draft.writer, draft.seq]
@@ -399,7 +399,7 @@ class KafkaLog:
     def _number(
         self, drafts: Sequence[Draft], sizes: Sequence[int], fresh: Sequence[int], chosen: list[Event | None]
     ) -> list[Part]:
-        """Number and encode the fresh drafts in the order given, sorted into one part for each partition."""
+        """Number and encode the fresh drafts in the order given, grouped into one part per partition."""
         number, stamp, now = self._writer.number, self._writer.time_of, self._clock()
         parts: dict[int, Part] = {}
         places: list[Place] = []
@@ -415,7 +415,7 @@ class KafkaLog:
             places.append(Place(part, len(part.rows)))
             part.add(draft, event, row, sizes[index])
         single = len(parts) == 1
-        self._memory.remember(drafts[fresh[0]].seq, places[0].part if single else places)
+        self._history.remember(drafts[fresh[0]].seq, places[0].part if single else places)
         return list(parts.values())
 
     def _check_room(self, size: int) -> None:
@@ -423,7 +423,7 @@ class KafkaLog:
         if waiting and waiting + size > APPEND_QUEUE_BYTES_MAX:
             raise JournalUnavailable(
                 f"{waiting:,} bytes of appends wait for Kafka at {self._connection.addresses}, the limit is "
-                f"{APPEND_QUEUE_BYTES_MAX:,}; nothing of this one was sent. Try again when it answers."
+                f"{APPEND_QUEUE_BYTES_MAX:,}; nothing of this one was sent. Try again when Kafka answers."
             )
 
     def _appender(self, partition: int) -> Appender:
@@ -443,13 +443,13 @@ class KafkaLog:
         return appender
 
     async def settled(self, parts: Sequence[Part], drafts: Sequence[Draft]) -> None:
-        """Wait until parts are acknowledged, at most `APPEND_SECONDS_MAX`, for the caller who handed in `drafts`."""
+        """Wait until parts are acknowledged, at most `APPEND_SECONDS_MAX`; `drafts` go into an `AppendInDoubt`."""
         deadline = asyncio.get_running_loop().time() + APPEND_SECONDS_MAX
         for part in parts:
             if not await part.wait(deadline):
                 raise AppendInDoubt(
                     f"Kafka at {self._connection.addresses} has not acknowledged an append to {self.topic!r} for "
-                    f"{APPEND_SECONDS_MAX:g} s; it stays queued. Hand the same drafts in again to wait on.",
+                    f"{APPEND_SECONDS_MAX:g} s; it stays queued. Append the same drafts again to keep waiting.",
                     tuple(drafts),
                 )
         for part in parts:
@@ -476,7 +476,7 @@ class KafkaLog:
         return pages
 
     async def _ends_for(self, wanted: Mapping[int, int]) -> Mapping[int, int]:
-        """An end of each partition: the present one, or an earlier one if that is already beyond what is wanted."""
+        """Return an end of each partition: a known one if it reaches the wanted offsets, otherwise the current one."""
         known = self._reader.known_end
         for partition in wanted:
             known[partition] = max(known.get(partition, 0), self.acknowledged(partition))
@@ -485,12 +485,12 @@ class KafkaLog:
         return known
 
     async def _read_page(self, partition: int, offset: int, end: int, limit: int) -> Page | None:
-        """Up to `limit` records from `offset` on, repeats dropped; None if there are none."""
+        """Read up to `limit` records from `offset` on, without repeats and refused records; None if there are none."""
         if offset >= end:
             return None
         repeats = self._filters.pop((partition, offset), None)
         if repeats is None:
-            # In proportion to what is asked for: a look at one record stays cheap.
+            # In proportion to the limit: reading one record stays cheap.
             stretch = min(max(PRIMING_RATIO * limit, PRIMING_EVENTS_MIN), DEDUPE_PRIMING_EVENTS)
             repeats = await self._reader.primed(partition, offset, stretch)
         offsets: list[int] = []
@@ -540,7 +540,7 @@ class KafkaLog:
         self.check_open()
         every = range(self.partitions)
         firsts, ends = await asyncio.gather(self._reader.firsts(every), self._reader.ends(every))
-        # The two answers are of two moments: all may have been removed between them.
+        # The two answers are from two moments: everything may have been removed between them.
         return Bounds(Cursor(firsts), Cursor({each: max(ends[each], firsts[each]) for each in every}))
 
     async def position_at(self, timestamp: float) -> Cursor:
@@ -549,7 +549,7 @@ class KafkaLog:
         return Cursor(await self._reader.offsets_at(timestamp, range(self.partitions)))
 
     async def trim(self, before: Mapping[int, int]) -> None:
-        """Remove the records below the given offsets, as retention does; for good, and for everybody."""
+        """Remove the records below the given offsets permanently and for all readers, as retention does."""
         self.check_open()
         check_cursor(before, self.partitions)
         bounds = await self.bounds()
@@ -578,7 +578,7 @@ class KafkaLog:
         return index_path(self._asked_state, self._connection.addresses, self.topic, topic_id)
 
     async def _whole_from(self, partition: int, offset: int, end: int) -> int:
-        """The highest offset up to `offset` from which on every conditional append can still be judged."""
+        """Return the highest offset up to `offset` from which every conditional append can still be judged."""
         records = await self._reader.stretch(partition, offset, min(end, offset + CONDITION_EVENTS_MAX))
         return lowest_needed(offset, ((each.offset, condition_in(each.headers)) for each in records if each.headers))
 
@@ -589,7 +589,7 @@ class KafkaLog:
         return self._snapshots
 
     async def aclose(self) -> None:
-        """See `Log.aclose`. Waits at most `CLOSE_SECONDS_MAX` for appends; the callers of what is left are told."""
+        """See `Log.aclose`. Waits at most `CLOSE_SECONDS_MAX` for appends; the rest fail with `AppendInDoubt`."""
         if self._is_parents:
             return
         if self._closing is None:
@@ -597,12 +597,12 @@ class KafkaLog:
         await asyncio.shield(self._closing)
 
     def _end(self, error: JournalError) -> None:
-        """The topic is not the one that was opened any more: those who wait for an append are told, readers look."""
+        """Fail all waiting appends: the topic is no longer the one opened. Readers detect it in `check_open`."""
         for appender in self._appenders.values():
             appender.end(error)
 
     def _break(self, error: JournalGone) -> None:
-        """An appender has ended that nothing was to end: this log is of no use any more."""
+        """Mark the log as unusable: an appender failed unexpectedly."""
         self._broken = self._broken or error
 
     def _check_topic(self) -> None:
@@ -612,7 +612,7 @@ class KafkaLog:
             raise self._identity.error.with_traceback(None)
 
     async def _close(self) -> None:
-        """Let go of everything, whatever fails or is cancelled on the way: the steps stand in the reverse order."""
+        """Release all resources, even if a step fails or is cancelled; the exit stack runs the steps in reverse."""
         async with contextlib.AsyncExitStack() as steps:
             if self._lookup is not None:
                 steps.push_async_callback(self._lookup.stop)
@@ -639,37 +639,37 @@ class KafkaLog:
         """Raise `JournalClosed` after `aclose` or the end of its loop, `JournalUnavailable` in a forked child."""
         if self._is_parents:
             raise JournalUnavailable(
-                f"this process was forked from one that has {self.url!r} open, whose connections it must not use: "
-                "open the journal here, and begin anew what reads it"
+                f"this process was forked from one that has {self.url!r} open and must not use its connections: "
+                "open the journal here, and create new readers"
             )
         if self._closing is not None:
             raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
         if self._loop is not None and self._loop.is_closed():
             raise JournalClosed(
-                f"the journal {self.url} was opened in an event loop that has ended, and its connections with it: make "
-                "an AsyncJournal in each asyncio.run(), or a Journal, which keeps a loop of its own"
+                f"the journal {self.url} was opened in an event loop that has been closed: create an AsyncJournal in "
+                "each asyncio.run(), or use a Journal, which runs its own loop"
             )
         self._check_topic()
 
     def acknowledged(self, partition: int) -> int:
-        """The offset after the last event this log has appended to `partition`; 0 if none."""
+        """Return the offset after the last event this log has appended to `partition`; 0 if none."""
         appender = self._appenders.get(partition)
         return appender.acknowledged if appender is not None else 0
 
     def handed_out(self, page: Page) -> None:
-        """A reader of this log was handed a page."""
+        """Remember a page that a reader of this log received."""
         self._recent.keep(page)
 
     def last_number(self, partition: int, offset: int) -> tuple[str, int]:
-        """The writer of this log, and the number of its last event below `offset` of `partition`."""
-        return self._writer.id, self._memory.last_before(partition, offset)
+        """Return the writer of this log and the number of its last event below `offset` of `partition`."""
+        return self._writer.id, self._history.last_before(partition, offset)
 
     def forget(self, tail: KafkaTail) -> None:
-        """A reader was closed."""
+        """Remove a closed reader."""
         self._tails.discard(tail)
 
     def anew(self) -> "KafkaLog":
-        """A log of the same topic and options, not opened, as a writer of its own: for a forked child."""
+        """Return a log with the same topic and options, not opened and with its own writer: for a forked child."""
         self.after_fork_in_child()
         return KafkaLog(
             self._connection,
@@ -683,10 +683,10 @@ class KafkaLog:
         )
 
     def after_fork_in_child(self) -> None:
-        """Leave to the parent what is the parent's, and refuse to be used.
+        """Refuse any further use in this process, and keep the parent's connections untouched.
 
-        Nothing of it may ever be collected here: a connection that is collected is closed, by a word to the broker over
-        the parent's socket, or by an order to the parent's epoll, which both share, to hear it no more.
+        None of these objects may be garbage-collected here: collecting a connection closes it, which sends bytes to the
+        broker over the parent's socket or unregisters that socket from the epoll that both processes share.
         """
         if not self._is_parents and self._process != os.getpid():
             self._is_parents = True
@@ -719,16 +719,16 @@ def _hash(key: str) -> int:
 
 
 def _birth(writer: str) -> float:
-    """When a writer came to be, in seconds since the epoch, less what clocks may differ; 0 if its id does not tell."""
+    """Return a writer's creation time (seconds since the epoch) less the allowed clock skew; 0 if its id has none."""
     try:
         return int(writer[:12], 16) / 1_000 - CLOCK_SKEW_SECONDS_MAX
     except ValueError:
         return 0.0
 
 
-def _tell_of_slow_records() -> None:
-    if not _told_of_slow_records and not has_c_extension():
-        _told_of_slow_records.append(True)
+def _warn_of_slow_records() -> None:
+    if not _warned_of_slow_records and not has_c_extension():
+        _warned_of_slow_records.append(True)
         LOGGER.warning(
             "aiokafka runs without its C extension and is many times slower: install a wheel, and unset "
             "AIOKAFKA_NO_EXTENSIONS"

@@ -1,6 +1,6 @@
-"""Following a topic: one consumer without a group, positions of its own, repeats dropped.
+"""Follow a topic with one consumer without a group; the tail keeps the positions and drops repeats.
 
-aiokafka reconnects, finds new leaders and goes on by itself; here a broker that is away only makes a page wait.
+aiokafka reconnects, finds new leaders and continues by itself; an unavailable broker only delays the next page.
 """
 
 import asyncio
@@ -34,33 +34,33 @@ from .lookup import Lookup
 from .repeats import RepeatFilter
 from .verdicts import Verdicts
 
-# A wait is cut into slices, so that a silent broker and a closed log are noticed, in seconds.
+# A wait is split into slices of this length, in seconds, so that a silent broker and a closed log are detected.
 SLICE_SECONDS: Final = 0.5
-# How long a page asked for without patience still waits for what is known to be there, in seconds.
+# How long a call whose timeout has passed still waits for records known to exist, in seconds.
 ARRIVAL_SECONDS_MAX: Final = 2.0
-# How often a position beyond the end is tried again, in seconds.
+# How often a position beyond the end is retried, in seconds.
 AHEAD_SECONDS: Final = 0.25
 
 
 class TailOwner(Protocol):
-    """What a tail needs of its log."""
+    """The methods of its log that a tail uses."""
 
     def check_open(self) -> None:
         """Raise `JournalClosed` once it is closed."""
 
     def acknowledged(self, partition: int) -> int:
-        """The offset after its own last append to `partition`."""
+        """Return the offset after the log's own last append to `partition`."""
         ...
 
     def handed_out(self, page: Page) -> None:
-        """A page that its reader is handed now."""
+        """Remember a page that the tail is about to return."""
 
     def last_number(self, partition: int, offset: int) -> tuple[str, int]:
-        """Its writer, and the number of that writer's last event below `offset`."""
+        """Return the log's writer and the number of that writer's last event below `offset`."""
         ...
 
     def forget(self, tail: "KafkaTail") -> None:
-        """The tail was closed."""
+        """Remove a closed tail."""
 
 
 class KafkaTail:
@@ -82,10 +82,10 @@ class KafkaTail:
         self._offsets = dict(cursor)
         self._filters = filters
         self._names = {partition: topic_partition(topic, partition) for partition in cursor}
-        # Fetched and not handed out yet: never more than one call's limit, as nothing is fetched while any is left.
+        # Fetched and not returned yet: never more than one call's limit, as nothing is fetched while any is left.
         self._fetched: deque[tuple[int, Sequence[Record]]] = deque()
         self._fetched_to = dict(cursor)
-        # What is known of conditional appends: the verdicts on the stretch that is handed out, and how far they go.
+        # The refused conditional appends of the stretch being returned, and the offset up to which this is known.
         self._verdicts = {partition: Verdicts(lookup, partition) for partition in cursor}
         self._refused: dict[int, frozenset[int]] = dict.fromkeys(cursor, frozenset())
         self._judged = dict.fromkeys(cursor, 0)
@@ -95,20 +95,20 @@ class KafkaTail:
         self._closed = False
 
     def start(self) -> None:
-        """Begin to fetch; called once, with the consumer started."""
+        """Start fetching; called once, after the consumer has started."""
         self._consumer.assign(list(self._names.values()))
         for partition, offset in self._offsets.items():
             self._seek(partition, offset)
 
     @property
     def cursor(self) -> Cursor:
-        """What has been handed out so far; repeats that were dropped count as handed out."""
+        """The position after the records returned so far; dropped repeats count as returned."""
         return Cursor(self._offsets)
 
     async def page(
         self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
     ) -> Page | None:
-        """See `Tail.page`. None can come early if all that came were repeats or markers: see `cursor`."""
+        """See `Tail.page`. Can return None early if only repeats or markers arrived: see `cursor`."""
         if partition is not None and partition not in self._names:
             raise JournalError(f"this reader follows partitions {sorted(self._names)}, not {partition}")
         started = time.monotonic()
@@ -121,9 +121,9 @@ class KafkaTail:
                     continue
             wait = self._patience(started, timeout, partition)
             if wait is None:
-                await asyncio.sleep(0)  # a caller that never waits must not keep the fetches from arriving
+                await asyncio.sleep(0)  # a caller that never waits must not starve the fetch tasks
                 return None
-            if chosen is not None:  # the broker does not tell what lies in between
+            if chosen is not None:  # records needed to judge a condition could not be read
                 await asyncio.sleep(min(wait, AHEAD_SECONDS))
                 continue
             await self._fetch(limit, wait, partition)
@@ -132,7 +132,7 @@ class KafkaTail:
                 return None
 
     def skip(self, partition: int, offset: int) -> None:
-        """See `Tail.skip`. What was written by this log and is skipped still counts when repeats are told."""
+        """See `Tail.skip`. Skipped events of this log's own writer still count for detecting repeats."""
         if offset <= self._offsets[partition]:
             return
         self._filters[partition].note(*self._owner.last_number(partition, offset))
@@ -147,14 +147,14 @@ class KafkaTail:
         self._fetched = deque((each, records) for each, records in kept if records)
 
     def trimmed(self, before: Mapping[int, int]) -> None:
-        """Records below these offsets were removed: what was fetched of them ahead is not handed out any more."""
+        """Discard prefetched records of these partitions: those below the given offsets were removed."""
         for partition, first in before.items():
             if self._offsets.get(partition, first) < first:
                 self._fetched = deque(each for each in self._fetched if each[0] != partition)
                 self._seek(partition, self._offsets[partition])
 
     def _patience(self, started: float, timeout: float | None, partition: int | None) -> float | None:
-        """How long to wait now, in seconds; None when the caller's time is over and nothing is known to be there."""
+        """Return how long to wait now, in seconds; None if the timeout has passed and no more records are known."""
         passed = time.monotonic() - started
         if timeout is None:
             return SLICE_SECONDS
@@ -165,7 +165,7 @@ class KafkaTail:
         return None
 
     def _knows_of_more(self, partition: int | None) -> bool:
-        """Whether records are there that have not arrived: a page asked for with no timeout brings those, too."""
+        """Whether known records have not arrived yet: a call with timeout 0 returns these, too."""
         for each in self._names if partition is None else (partition,):
             end = self._consumer.highwater(self._names[each])
             if each in self._ahead:
@@ -175,7 +175,7 @@ class KafkaTail:
         return False
 
     async def _fetch(self, limit: int, wait: float, partition: int | None) -> None:
-        """Wait for records and keep them; on the way back nothing is awaited, so a cancelled wait loses nothing."""
+        """Wait for records and buffer them; nothing is awaited after they arrive, so cancelling loses nothing."""
         self._try_again()
         self._focus(partition)
         names = [self._names[partition]] if partition is not None else []
@@ -198,7 +198,7 @@ class KafkaTail:
                 served(self._consumer, name)
 
     async def _passed_markers(self, partition: int | None) -> bool:
-        """Move past records that nobody is handed, other programs' ends of transactions; say whether there were any."""
+        """Move past records that are never returned (other programs' transaction markers); whether there were any."""
         moved = False
         for each in self._names if partition is None else (partition,):
             position = await self._consumer.position(self._names[each])  # known since the seek: it does not wait
@@ -208,19 +208,19 @@ class KafkaTail:
         return moved
 
     def _choose(self, partition: int | None) -> int | None:
-        """Which of the fetched stretches comes next, None if there is none; partitions take turns as they came."""
+        """Return the index of the next fetched stretch, None if there is none; in order of arrival."""
         for index, (each, _) in enumerate(self._fetched):
             if partition is None or each == partition:
                 return index
         return None
 
     def _is_judged(self, index: int) -> bool:
-        """Whether it is known which records of a fetched stretch were refused: at once where none is conditional."""
+        """Whether the refused records of a fetched stretch are known; always if none is conditional."""
         partition, records = self._fetched[index]
         return records[-1].offset < self._judged[partition] or not has_conditions(each.headers for each in records)
 
     async def _judge(self, index: int) -> bool:
-        """Learn which records of a fetched stretch were refused; False if the broker is away."""
+        """Determine which records of a fetched stretch were refused; False if the broker is unavailable."""
         partition, records = self._fetched[index]
         try:
             refused = await self._verdicts[partition].refused(records)
@@ -230,7 +230,7 @@ class KafkaTail:
         return True
 
     def _page(self, index: int, limit: int) -> Page | None:
-        """Hand out at most `limit` records of a fetched stretch; None if all of them are repeats or refused."""
+        """Return at most `limit` records of a fetched stretch; None if all of them are repeats or refused."""
         partition, records = self._fetched[index]
         if len(records) > limit:
             self._fetched[index] = (partition, records[limit:])
@@ -256,7 +256,7 @@ class KafkaTail:
         return page
 
     async def _explain(self, error: Exception, partition: int | None) -> None:
-        """Out of range below the start: the history is gone. Beyond the end: it is waited for."""
+        """Handle an offset out of range: below the start raise `HistoryTruncated`, beyond the end pause and retry."""
         asked = [each for each in (self._names if partition is None else (partition,)) if not self._has_fetched(each)]
         firsts = await self._lookup.firsts(asked)
         for each in asked:
@@ -270,10 +270,10 @@ class KafkaTail:
                 self._consumer.pause(self._names[each])
 
     def _focus(self, partition: int | None) -> None:
-        """Fetch for one partition alone while one alone is asked for.
+        """Fetch only the requested partition while a single one is requested.
 
-        Otherwise a partition at its end would keep the connection for a long poll, and one whose records wait would
-        hold up the next fetch, while a third is asked for: merging partitions would wait for them in turn.
+        Otherwise a partition at its end would occupy the connection with a long poll, and one with buffered records
+        would delay the next fetch, while a third is requested: a merge of partitions would wait for each in turn.
         """
         if partition == self._focused or len(self._names) == 1:
             return
@@ -297,7 +297,7 @@ class KafkaTail:
                 self._consumer.resume(self._names[partition])
 
     def _rewind(self) -> None:
-        """Back to what was handed out: aiokafka steps over a record it could not read (its issue #1173)."""
+        """Seek back to the records returned last: aiokafka skips a record it could not read (its issue #1173)."""
         self._fetched.clear()
         for partition, offset in self._offsets.items():
             self._seek(partition, offset)
@@ -311,11 +311,11 @@ class KafkaTail:
     def _fatal(self, error: Exception) -> JournalError:
         if isinstance(error, NOT_ALLOWED):
             return JournalUnavailable(
-                f"Kafka does not let us read the topic {self._topic!r} ({error}): ask for the rights to read it"
+                f"Kafka denies reading the topic {self._topic!r} ({error}): request the right to read it"
             )
         if isinstance(error, CHECKSUM_FAILED):
             return JournalError(
-                f"the topic {self._topic!r} is damaged at {self.cursor} or behind it: {CHECKSUM_ADVICE} ({error})"
+                f"the topic {self._topic!r} is damaged at {self.cursor} or after it: {CHECKSUM_ADVICE} ({error})"
             )
         return JournalError(
             f"the topic {self._topic!r} cannot be read at {self.cursor}: {type(error).__name__}: {error}. Nothing was "
@@ -323,7 +323,7 @@ class KafkaTail:
         )
 
     def _watch_silence(self, started: float) -> None:
-        """Say once that the broker is away and once that it is back; every answered fetch is a sign of life."""
+        """Log once that the broker is unavailable and once that it is back; every answered fetch counts as alive."""
         heard = max((self._consumer.last_poll_timestamp(name) or 0 for name in self._names.values()), default=0)
         waited = time.monotonic() - started
         silent = waited > KAFKA_SILENCE_SECONDS_MAX and time.time() - heard / 1_000 > KAFKA_SILENCE_SECONDS_MAX
@@ -339,10 +339,10 @@ class KafkaTail:
     def _check_open(self) -> None:
         self._owner.check_open()
         if self._closed:
-            raise JournalClosed(f"this reader of {self._topic!r} is closed; make another")
+            raise JournalClosed(f"this reader of {self._topic!r} is closed; create another")
 
     def leave_to_parent(self) -> None:
-        """In a forked child: the consumer is the parent's, who reads on by it."""
+        """Mark this reader closed in a forked child: the consumer belongs to the parent, which continues to use it."""
         self._closed = True
 
     async def aclose(self) -> None:

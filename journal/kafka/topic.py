@@ -1,7 +1,7 @@
-"""The topic of a journal: made with settings that keep history, and refused with any others.
+"""Create a journal's topic with settings that keep history, and refuse an existing topic whose settings do not.
 
-A topic made by Kafka's defaults forgets after seven days, takes its times from the producers' clocks and refuses a
-large append; the settings here are the ones the design needs, each with its reason.
+With Kafka's defaults a topic deletes records after seven days, takes timestamps from the producers' clocks and refuses
+a large append; `wanted_settings` states the required settings and their reasons.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _warned_of: set[tuple[str, str]] = set()
 
 
 class TopicFacts(NamedTuple):
-    """What is known of a topic that is fit for a journal."""
+    """The facts about a topic that passed the checks."""
 
     partitions: int
     replication: int
@@ -47,7 +47,7 @@ class TopicFacts(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One setting of a topic: what it must be, and whether a given value will do."""
+    """A required setting of a topic; `accepts` checks a given value."""
 
     name: str
     value: str
@@ -55,18 +55,18 @@ class Wanted(NamedTuple):
     at_most: int | None = None
 
     def accepts(self, value: str) -> bool:
-        """Whether a topic with this value keeps what the journal promises."""
+        """Whether this value satisfies the journal's guarantees."""
         if not self.at_least:
             return value == self.value
         return int(value) >= int(self.value) and (self.at_most is None or int(value) <= self.at_most)
 
 
 def wanted_settings(replication: int) -> tuple[Wanted, ...]:
-    """The settings of a journal's topic with that many copies.
+    """Return the required settings of a journal's topic with `replication` replicas.
 
-    Times are the log's, so that retention and look-ups by time do not follow producers' clocks; nothing expires; a
-    whole append fits one record batch; of three copies two must have a write before it counts (more than there are
-    copies could never be reached); a copy that has fallen behind never becomes the leader.
+    The broker assigns timestamps, so that retention and look-ups by time do not depend on producers' clocks; nothing
+    expires; a whole append fits one record batch; of three replicas two must store a write before it is acknowledged
+    (more than there are replicas could never be reached); a replica that is not in sync never becomes the leader.
     """
     in_sync = 2 if replication >= SAFE_REPLICATION else 1
     return (
@@ -83,9 +83,9 @@ def wanted_settings(replication: int) -> tuple[Wanted, ...]:
 async def ensure_topic(
     connection: Connection, topic: str, partitions: int | None, replication: int | None, url: str, *, create: bool
 ) -> TopicFacts:
-    """Reach the cluster, make the topic if it is missing and to be made, check its settings, wait for its leaders.
+    """Connect to the cluster, create the topic if missing (with `create`), check its settings, wait for its leaders.
 
-    `partitions` and `replication` are what the URL asks for, None if it does not. Raises `JournalUnavailable`,
+    `partitions` and `replication` are the URL's options, None if not given. Raises `JournalUnavailable`,
     `JournalNotFound`, `UnsafeTopic` or `BadJournalURL`, each with what to do; never waits longer than
     `KAFKA_OPEN_SECONDS_MAX`.
     """
@@ -114,34 +114,34 @@ async def ensure_topic(
 def _refuse_if_final(connection: Connection, topic: str, error: Exception) -> None:
     if isinstance(error, AUTHENTICATION_FAILED):
         raise JournalUnavailable(
-            f"Kafka at {connection.addresses} did not accept who we are ({_reason(error)}). Check user, password and "
+            f"authentication failed at Kafka {connection.addresses} ({_reason(error)}). Check user, password and "
             "sasl= of the journal's URL, or JOURNEYMAN_KAFKA_USERNAME and JOURNEYMAN_KAFKA_PASSWORD."
         ) from error
     if isinstance(error, ssl.SSLError):
         raise JournalUnavailable(
-            f"no trusted TLS connection to Kafka at {connection.addresses} ({_reason(error)}). Give the authority that "
-            "signed its certificate as cafile=, and the host by the name in the certificate; or leave tls= out."
+            f"no trusted TLS connection to Kafka at {connection.addresses} ({_reason(error)}). Pass the CA certificate "
+            "that signed the broker's as cafile=, and use the host name in the certificate; or omit tls=."
         ) from error
     if isinstance(error, NOT_ALLOWED):
         raise JournalUnavailable(
-            f"Kafka at {connection.addresses} refuses us the topic {topic!r} ({_reason(error)}). Ask for the rights to "
-            "describe, read and write it."
+            f"Kafka at {connection.addresses} denies access to the topic {topic!r} ({_reason(error)}). Request the "
+            "rights to describe, read and write it."
         ) from error
 
 
 def _reason(error: Exception) -> str:
     text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if isinstance(error, CONNECTION_CLOSED):
-        text += " by the other side, as a port does that expects TLS (tls=true) or a password (sasl=)"
+        text += " by the broker, as when its port requires TLS (tls=true) or a password (sasl=)"
     return text
 
 
 class _WrongAddressError(Exception):
-    """The cluster answers, and sends its clients on to an address at which nothing answers."""
+    """The cluster answers, but advertises an address at which nothing answers."""
 
 
 class _NotYetError(Exception):
-    """The cluster answers and is not ready for this topic."""
+    """The cluster answers, but is not ready for this topic."""
 
 
 async def _ensure_once(
@@ -152,12 +152,12 @@ async def _ensure_once(
         await admin.start()
         described = await _describe(admin, topic)
         if described is None and not create:
-            await asyncio.sleep(RETRY_SECONDS)  # somebody may just have made it, and this broker not have heard of it
+            await asyncio.sleep(RETRY_SECONDS)  # another process may just have created it, unknown to this broker
             described = await _describe(admin, topic)
             if described is None:
                 raise JournalNotFound(
-                    f"there is no journal at {url}: expected a topic {topic!r} that a worker or a producer has made. "
-                    "With create=1 in the URL it is made"
+                    f"there is no journal at {url}: expected a topic {topic!r} created by a worker or a producer. "
+                    "Add create=1 to the URL to create it"
                 )
         if described is None:
             await _create(admin, topic, partitions or 1, replication)
@@ -170,8 +170,8 @@ async def _ensure_once(
             raise
         address, reason = wrong
         raise _WrongAddressError(
-            f"Kafka answers at {connection.addresses}, and sends its clients on to {address}, the address that a "
-            f"broker advertises, where nothing answers: {_reason(reason)}. Correct advertised.listeners of that "
+            f"Kafka answers at {connection.addresses}, but a broker advertises the address {address}, where nothing "
+            f"answers: {_reason(reason)}. Correct advertised.listeners of that "
             f"broker, start it, or make {address} reachable from here."
         ) from error
     finally:
@@ -179,12 +179,12 @@ async def _ensure_once(
 
 
 async def _describe(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]] | None:
-    """The topic's partitions, or None if there is no such topic."""
+    """Return the topic's partitions, or None if it does not exist."""
     found = (await admin.describe_topics([topic]))[0]
     if found["error_code"] == UNKNOWN_TOPIC:
         return None
     if found["error_code"] == NOT_AUTHORIZED:
-        raise NOT_ALLOWED[0](f"it does not let us see the topic {topic!r}")
+        raise NOT_ALLOWED[0](f"no right to describe the topic {topic!r}")
     if found["error_code"]:
         raise _NotYetError(f"the topic {topic!r} cannot be described (Kafka's error {found['error_code']})")
     partitions: Sequence[Mapping[str, Any]] = found["partitions"]
@@ -192,7 +192,7 @@ async def _describe(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]] | N
 
 
 async def _described(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]]:
-    """The topic's partitions as soon as each has a leader."""
+    """Wait until each partition of the topic has a leader, and return the partitions."""
     while True:
         described = await _describe(admin, topic)
         if described and all(each["leader"] >= 0 for each in described):
@@ -204,20 +204,20 @@ async def _create(admin: Admin, topic: str, partitions: int, replication: int | 
     copies = replication if replication is not None else await _default_replication(admin)
     settings = {each.name: each.value for each in wanted_settings(copies)}
     refusal = await create_topic(admin, topic, partitions, copies, settings)
-    # Somebody else made it at the same moment: its settings are checked like those of any other.
+    # Another process may have created it concurrently: its settings are checked like those of any existing topic.
     if refusal is not None and refusal.code != TOPIC_EXISTS:
         raise JournalUnavailable(
-            f"Kafka does not make the topic {topic!r} with {partitions} partition(s) and {copies} copies: "
-            f"{refusal.message or f'error {refusal.code}'}. Correct partitions= or replication= in the URL, or make "
+            f"Kafka refused to create the topic {topic!r} with {partitions} partition(s) and {copies} replicas: "
+            f"{refusal.message or f'error {refusal.code}'}. Correct partitions= or replication= in the URL, or create "
             "the topic yourself."
         )
 
 
 async def _default_replication(admin: Admin) -> int:
-    """How many copies the cluster makes by default; -1, and so still its own choice, if it does not say."""
+    """Return the cluster's default replication factor; -1 (the cluster's own choice) if it is not reported."""
     brokers = (await admin.describe_cluster())["brokers"]
     if not brokers:
-        raise _NotYetError("the cluster names no brokers yet")
+        raise _NotYetError("the cluster lists no brokers yet")
     name = "default.replication.factor"
     found = await describe_settings(admin, "broker", str(brokers[0]["node_id"]), [name])
     return int(found[name]) if found and name in found else -1
@@ -235,8 +235,8 @@ async def _check(
     copies = min(len(each["replicas"]) for each in described)
     if replication is not None and copies < replication:
         raise UnsafeTopic(
-            f"the topic {topic!r} has {copies} copies, the URL asks for replication={replication}. "
-            "Reassign its partitions with kafka-reassign-partitions, or leave replication= out."
+            f"the topic {topic!r} has {copies} replicas, the URL asks for replication={replication}. "
+            "Reassign its partitions with kafka-reassign-partitions, or omit replication=."
         )
     wanted = wanted_settings(copies)
     found = await describe_settings(admin, "topic", topic, [each.name for each in wanted])
@@ -257,7 +257,7 @@ def _refuse_unsafe(connection: Connection, topic: str, wanted: Sequence[Wanted],
     )
     mended = ",".join(f"{each.name}={each.value}" for each in wrong)
     raise UnsafeTopic(
-        f"the topic {topic!r} could lose history or refuse events: {named}. Mend it with: "
+        f"the topic {topic!r} could lose history or refuse events: {named}. Fix it with: "
         f"kafka-configs --bootstrap-server {connection.addresses} --alter --entity-type topics "
         f"--entity-name {topic} --add-config {mended}"
     )
@@ -272,6 +272,6 @@ def _warn_of_single_copy(connection: Connection, topic: str, copies: int) -> Non
         return
     _warned_of.add((connection.addresses, topic))
     LOGGER.warning(
-        "the journal %r is kept on one broker only: it survives a crash of the broker, but not the loss of its disk.",
+        "the journal %r has one replica only: it survives a crash of the broker, but not the loss of its disk.",
         topic,
     )

@@ -1,4 +1,4 @@
-"""Which records of a partition belong to refused appends; see `condition`."""
+"""Determine which records of a partition belong to refused conditional appends; see `condition`."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from .lookup import Lookup
 
 
 class Verdicts:
-    """The verdicts on the records of one partition, for a reader that reads it in order.
+    """Decides for each conditional append in one partition whether it was refused; the partition is read in order.
 
-    Nearly every conditional append has nothing in front of it that its writer had not seen, and is judged at once. For
-    the others the records in between are looked at: those that the reader has just read, or else by a look-up.
+    Nearly every conditional append directly follows the offset its writer had checked, and is decided at once. For the
+    others the records in between are examined: from those just read if they suffice, otherwise by a look-up.
     """
 
     def __init__(self, lookup: Lookup, partition: int) -> None:
@@ -24,15 +24,15 @@ class Verdicts:
         self._last: tuple[int, bool] = (-1, False)  # of the append judged last: its first offset, whether it is refused
 
     def passed(self, records: Sequence[Record]) -> None:
-        """Keep the last records that were read; they follow the ones before."""
+        """Keep the last of the records just read; they follow those of the previous call."""
         self._kept.extend(records[-CONDITION_RECORDS_KEPT:])
 
     def restart(self) -> None:
-        """What is read next does not follow what was read before."""
+        """Discard the kept records: the next read does not follow the previous one."""
         self._kept.clear()
 
     async def refused(self, records: Sequence[Record]) -> frozenset[int]:
-        """The offsets of those among the next records that were refused."""
+        """Return the offsets of the refused ones among the next records."""
         found: set[int] = set()
         for index, record in enumerate(records):
             condition = condition_in(record.headers) if record.headers else None
@@ -48,7 +48,7 @@ class Verdicts:
         return frozenset(found)
 
     async def judge(self, condition: Condition, base: int, before: Sequence[Record] = ()) -> bool:
-        """Whether the append at `base` is refused; `before` are the records in front of it that are at hand."""
+        """Whether the append at `base` is refused; `before` are the preceding records already in memory."""
         if is_stale(condition, base):
             return True
         if condition.checked + 1 >= base:

@@ -200,7 +200,7 @@ async def use(call):
     try:
         await call()
     except jm.JournalClosed as error:
-        print(type(error).__name__, "event loop that has ended" in str(error))
+        print(type(error).__name__, "event loop that has been closed" in str(error))
 
 asyncio.run(use(lambda: journal.append("thing.made")))
 asyncio.run(use(journal.bounds))
