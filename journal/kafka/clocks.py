@@ -1,4 +1,4 @@
-"""Comparing the clock of this machine with those of the brokers, which give each record their own time."""
+"""Compare this machine's clock with those of the brokers, which assign each record's timestamp."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,19 +15,19 @@ class ClockComparison:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._told = False
+        self._warned = False
 
     def compare(self, own: float, broker_ms: int | None) -> None:
-        """A batch that was sent at `own` (seconds since the epoch) has the time `broker_ms` in the log."""
-        if self._told or broker_ms is None or broker_ms == _NO_TIME:
+        """Compare the times of one batch: sent at `own` (seconds since the epoch), stored with `broker_ms`."""
+        if self._warned or broker_ms is None or broker_ms == _NO_TIME:
             return
         ahead = own - broker_ms / 1_000
         if abs(ahead) <= CLOCK_SKEW_SECONDS_MAX:
             return
-        self._told = True
+        self._warned = True
         LOGGER.warning(
-            "this machine's clock shows %s, %.0f s %s the clock of the Kafka broker: one of them is wrong. Set it "
-            "right; the events it has stamped keep their times",
+            "this machine's clock shows %s, %.0f s %s the clock of the Kafka broker: one of them is wrong. Correct "
+            "it; events already stamped keep their times",
             datetime.fromtimestamp(own, UTC).isoformat(),
             abs(ahead),
             "ahead of" if ahead > 0 else "behind",

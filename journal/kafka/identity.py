@@ -1,8 +1,8 @@
-"""Notice that the topic of an open journal was deleted, made again or given more partitions.
+"""Detect that the topic of an open journal was deleted, recreated or given more partitions.
 
-Kafka gives each topic an id of its own. It is remembered when the journal is opened: fetches and appends name it, so a
-broker refuses them once the topic is another one (see `wire`), and it is looked at now and then, and at once when a
-broker says that it does not know it. What is found ends the journal for its readers and writers.
+Kafka gives each topic a unique id, which is stored when the journal is opened. Fetches and appends carry it, so a
+broker refuses them once the topic was recreated (see `wire`). The id is checked periodically, and at once when a
+broker reports it as unknown. A detected change ends the journal for its readers and writers.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from .wire import Binding
 
 
 class TopicSeen(NamedTuple):
-    """What the cluster says of a topic: its id, None if it tells none, and how many partitions it has."""
+    """The cluster's description of a topic: its id (None if not reported) and its number of partitions."""
 
     id: bytes | None
     partitions: int
 
 
 class TopicIdentity:
-    """The topic that was opened, and whether it is still there; `look` asks the cluster, None means no such topic."""
+    """Watches whether the topic is still the one opened; `look` asks the cluster and returns None if it is missing."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class TopicIdentity:
 
     @property
     def binding(self) -> Binding | None:
-        """What the clients that read and write the topic are bound to; None if the cluster tells no ids."""
+        """The binding of the clients that read and write the topic; None if the cluster reports no ids."""
         return None if self._opened.id is None else Binding(self._topic, self._opened.id, self._suspicion.set)
 
     def start(self) -> None:
-        """Look from now on; call in the loop."""
+        """Start watching; call in the loop."""
         self._task = asyncio.get_running_loop().create_task(self._watch(), name=f"journeyman-kafka-topic-{self._topic}")
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -61,27 +61,27 @@ class TopicIdentity:
                 async with asyncio.timeout(KAFKA_TOPIC_LOOK_SECONDS):
                     await self._suspicion.wait()
             self._suspicion.clear()
-            with contextlib.suppress(JournalError):  # the brokers are away: those that read and append say so
+            with contextlib.suppress(JournalError):  # brokers unavailable: readers and appenders report it
                 error = await self._judged()
                 if error is not None:
                     self.error = error
                     self._ended(error)
-            await asyncio.sleep(KAFKA_TOPIC_MISSING_SECONDS / 4)  # brokers that repeat themselves are not asked at once
+            await asyncio.sleep(KAFKA_TOPIC_MISSING_SECONDS / 4)  # rate limit for repeated suspicions
 
     async def _judged(self) -> JournalError | None:
         seen = await self._look()
-        if seen is None:  # a broker that has just come back may not have heard of it yet
+        if seen is None:  # a broker that has just restarted may not know it yet
             await asyncio.sleep(KAFKA_TOPIC_MISSING_SECONDS)
             seen = await self._look()
         if seen is None:
             return JournalGone(
                 f"the topic {self._topic!r}, which is open as the journal, was deleted; nothing more is read or "
-                "appended. Start again to use a topic that is made in its place."
+                "appended. Restart to use a topic created in its place."
             )
         if seen.id is not None and self._opened.id is not None and seen.id != self._opened.id:
             return JournalGone(
-                f"the topic {self._topic!r}, which is open as the journal, was deleted and made again; nothing is read "
-                "from or appended to the new one. Start again to use it."
+                f"the topic {self._topic!r}, which is open as the journal, was deleted and recreated; nothing is read "
+                "from or appended to the new one. Restart to use it."
             )
         if seen.partitions > self._opened.partitions:
             return PartitionsChanged(self._topic, self._opened.partitions, seen.partitions)

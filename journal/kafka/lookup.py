@@ -1,7 +1,7 @@
-"""Bounded questions to a topic: where it begins and ends, what stands at an offset, where a time is.
+"""Answer bounded queries about a topic: its first and end offsets, records at an offset, the offset of a time.
 
-Asked through a consumer of their own, kept open. A broker answers the requests of one connection in order, so on a
-connection that tails, a question waits behind the long poll (measured: up to 1.9 s); this one never polls for long.
+Queries use their own consumer, kept open. A broker answers the requests of one connection in order, so on a tail's
+connection a query waits behind the long poll (measured: up to 1.9 s); this connection never polls for long.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from .wire import Binding
 T = TypeVar("T")
 
 WAIT_MS: Final = 10
-# Most questions want few records. A batch that is larger comes whole all the same: Kafka sees to it since 0.10.1.
+# Most queries need few records. A larger batch still arrives whole: Kafka guarantees it since 0.10.1.
 FETCH_BYTES: Final = 512 * KIB
 SCAN_EVENTS: Final = 5_000
 # In the last record of each batch: how many partitions the journal has.
@@ -44,7 +44,7 @@ _TIMES_MAX: Final = 2**63 - 1
 
 
 class Rows(NamedTuple):
-    """Records of one partition and the offset to read on from, which may lie beyond the last one's."""
+    """Records of one partition and the offset to continue from, which may lie beyond the last record's."""
 
     offsets: list[int]
     rows: list[bytes]
@@ -53,16 +53,16 @@ class Rows(NamedTuple):
 
 
 class Lookup:
-    """Bounded reading of one topic."""
+    """Reads bounded ranges and offsets of one topic."""
 
     def __init__(self, connection: Connection, topic: str, check: Callable[[], None] = lambda: None) -> None:
-        # Raises once the topic is known not to be the one that was opened.
+        # Raises once the topic is known to differ from the one opened.
         self._check = check
         self._connection = connection
         self._topic = topic
         self._consumer: Consumer | None = None
         self._one_at_a_time = asyncio.Lock()
-        # Both only ever grow, so an answer of long ago is still a bound.
+        # Both only ever grow, so an old answer is still a lower bound.
         self.known_first: dict[int, int] = {}
         self.known_end: dict[int, int] = {}
         self.binding: Binding | None = None
@@ -85,12 +85,12 @@ class Lookup:
             await stop_consumer(consumer)
 
     async def topic_seen(self) -> TopicSeen | None:
-        """What the cluster says of the topic now; None if there is none of its name."""
-        found = await self._ask(lambda consumer: topic_seen(consumer, self._topic), "its id")
+        """Return the topic's current id and number of partitions; None if no topic has its name."""
+        found = await self._ask(lambda consumer: topic_seen(consumer, self._topic), "the id")
         return None if found is None else TopicSeen(*found)
 
     async def partitions_said(self, partition: int, offset: int) -> int | None:
-        """How many partitions the record at an offset says that the journal has; None if it does not say."""
+        """Return the journal's number of partitions from the header of the record at an offset; None without header."""
         async with self._one_at_a_time:
             return await self._ask(lambda consumer: self._partitions_said(consumer, partition, offset), "a record")
 
@@ -110,36 +110,36 @@ class Lookup:
         return int(said) if said is not None and is_number(said) else None
 
     async def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
-        """The first available offset of each partition."""
+        """Return the first available offset of each partition."""
         names = self._names(partitions)
-        found = await self._ask(lambda consumer: consumer.beginning_offsets(names), "where it begins")
+        found = await self._ask(lambda consumer: consumer.beginning_offsets(names), "the first offsets")
         firsts = {name.partition: found[name] for name in names}
         self.known_first.update(firsts)
         return firsts
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """The offset after the last readable record of each partition."""
+        """Return the offset after the last readable record of each partition."""
         names = self._names(partitions)
-        found = await self._ask(lambda consumer: consumer.end_offsets(names), "where it ends")
+        found = await self._ask(lambda consumer: consumer.end_offsets(names), "the end offsets")
         ends = {name.partition: found[name] for name in names}
         self.known_end.update(ends)
         return ends
 
     async def offsets_at(self, timestamp: float, partitions: Iterable[int]) -> dict[int, int]:
-        """For each partition the first offset appended at or after `timestamp` (seconds); its end if there is none."""
-        # Rounded down: the log keeps milliseconds, and an event of this very millisecond must not be missed.
+        """Return per partition the first offset appended at or after `timestamp` (seconds), or its end if none is."""
+        # Rounded down: the log stores milliseconds, and an event of the same millisecond must not be missed.
         at = int(min(max(timestamp * 1_000, 0), _TIMES_MAX)) if timestamp == timestamp else 0  # noqa: PLR0124
         asked = {name: min(at, _TIMES_MAX) for name in self._names(partitions)}
-        # The ends first: what is appended between the two questions is found by time, never skipped.
+        # The ends first: events appended between the two queries are found by time, never skipped.
         ends = await self.ends(name.partition for name in asked)
-        found = await self._ask(lambda consumer: consumer.offsets_for_times(asked), "where a time is")
+        found = await self._ask(lambda consumer: consumer.offsets_for_times(asked), "the offset of a time")
         return {
             name.partition: at_time.offset if (at_time := found[name]) is not None else ends[name.partition]
             for name in asked
         }
 
     async def read(self, partition: int, offset: int, end: int, limit: int) -> Rows:
-        """At most `limit` records from `offset` on and below `end`, which must exist; `HistoryTruncated` if removed."""
+        """Read up to `limit` records from `offset` on, below `end`, which must exist; `HistoryTruncated` if removed."""
         if offset >= end:
             return Rows([], [], offset)
         limit = min(limit, end - offset)
@@ -169,11 +169,11 @@ class Lookup:
             self._at = None
             raise
         finally:
-            # Without this it would go on fetching what nobody asked for, and the next question would queue behind it.
+            # Otherwise the consumer keeps prefetching unrequested records, and the next query queues behind them.
             consumer.pause(name)
 
     async def stretch(self, partition: int, start: int, end: int) -> list[Record]:
-        """All records from `start` up to, not including, `end`, which must exist; those removed are left out."""
+        """Read all records from `start` up to, not including, `end`, which must exist; removed ones are left out."""
         found: list[Record] = []
         at = start
         while at < end:
@@ -189,7 +189,7 @@ class Lookup:
         return found
 
     async def time_at(self, partition: int, offset: int) -> float | None:
-        """The own time of the event at an offset, in seconds since the epoch; None if none is there."""
+        """Return the event's own timestamp at an offset, in seconds since the epoch; None if no event is there."""
         name = topic_partition(self._topic, partition)
         async with self._one_at_a_time:
             return await self._ask(lambda consumer: self._time_at(consumer, name, offset), "a record")
@@ -198,10 +198,10 @@ class Lookup:
         if offset >= (await consumer.end_offsets([name]))[name]:
             return None
         found = await self._read(consumer, name.partition, offset, offset + 1, 1)
-        return time_in(found.rows[0]) if found.rows else None  # of another program's record, none
+        return time_in(found.rows[0]) if found.rows else None  # another program's record has none
 
     def _point(self, consumer: Consumer, name: TopicPartition, offset: int) -> None:
-        """Have the next fetch begin at `offset`; where the last reading ended, what is buffered is used."""
+        """Make the next fetch start at `offset`; keep the buffered records if the last read ended there."""
         if self._at is None or self._at[0] != name.partition:
             consumer.assign([name])
             consumer.seek(name, offset)
@@ -213,7 +213,7 @@ class Lookup:
     async def find(
         self, partition: int, start: int, end: int, wanted: set[tuple[str, int]]
     ) -> dict[tuple[str, int], int]:
-        """The first offsets of these (writer, seq) between `start` and `end`; those not there are left out."""
+        """Return the first offsets of these (writer, seq) between `start` and `end`; missing ones are left out."""
         found: dict[tuple[str, int], int] = {}
         at = start
         while at < end and len(found) < len(wanted):
@@ -232,10 +232,10 @@ class Lookup:
         return found
 
     async def primed(self, partition: int, offset: int, events: int = DEDUPE_PRIMING_EVENTS) -> RepeatFilter:
-        """The filter of a reader that starts at `offset`, having seen a bounded stretch of `events` before it.
+        """Return the repeat filter of a reader that starts at `offset`, primed with up to `events` records before it.
 
-        There must be that much: `offset` is not beyond the end. Read from near to far, each stretch larger than the one
-        before, until enough events or bytes were seen: how many bytes a number of events has is not known beforehand.
+        `offset` must not be beyond the end. Reads backwards in growing stretches until enough events or bytes were
+        seen, because the size of a number of events is not known in advance.
         """
         repeats = RepeatFilter()
         lowest = max(0, offset - events, self.known_first.get(partition, 0))
@@ -282,5 +282,5 @@ class Lookup:
 
     def _unavailable(self, what: str) -> JournalUnavailable:
         return JournalUnavailable(
-            f"Kafka at {self._connection.addresses} does not tell of the topic {self._topic!r} {what}; try again later"
+            f"Kafka at {self._connection.addresses} did not return {what} of the topic {self._topic!r}; try again later"
         )

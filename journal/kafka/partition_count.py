@@ -1,8 +1,8 @@
-"""With how many partitions a topic's journal was written: adding some later would move keys.
+"""Determine with how many partitions a journal was written: partitions added later would move keys.
 
-Each batch says it in a header of its last record, so the last record of any partition tells, however much retention
-has removed. Where it does not, because an older version wrote it, the keys of the last events tell: each stands in the
-partition that its hash chose among so many.
+Each batch stores the number in a header of its last record, so the last record of any partition has it, however much
+retention has removed. If an older version wrote that record, the number is inferred from the keys of the last events:
+each is in the partition that its hash selects.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from ..errors import HistoryTruncated
 from ..row_decoder import RowDecoder
 from .lookup import Lookup
 
-# How many partitions are looked at, and how many of the last events in each.
+# How many partitions are examined, and how many of the last events in each.
 PARTITIONS_ASKED: Final = 8
 EVENTS_ASKED: Final = 200
 
@@ -27,9 +27,9 @@ _decoder: Final = RowDecoder(_Keyed)
 
 
 async def written_partitions(lookup: Lookup, ends: Mapping[int, int], hashed: Callable[[str], int]) -> int | None:
-    """How many partitions the journal was written with; None if nothing in it tells.
+    """Return how many partitions the journal was written with; None if no record shows it.
 
-    `ends` are those of all partitions of the topic, `hashed` is the hash of a key.
+    `ends` are the end offsets of all partitions of the topic, `hashed` returns the hash of a key.
     """
     if len(ends) == 1:
         return None
@@ -53,10 +53,10 @@ async def _keys(lookup: Lookup, partition: int, start: int, end: int) -> list[st
 
 
 def count_by_keys(hashes: Mapping[int, Sequence[int]], holding: Sequence[int], found: int) -> int | None:
-    """The fewest partitions among which all hashed keys stand where they do; None if that is as well true of `found`.
+    """Return the smallest number of partitions consistent with where the keys are; None if `found` is consistent.
 
-    `hashes` are those of the keys in some partitions, `holding` all partitions that hold events, `found` how many
-    partitions there are. None also if the keys fit no number: some were put where they are by other means.
+    `hashes` are the hashed keys of some partitions, `holding` all partitions that hold events, `found` the current
+    number of partitions. None also if no number is consistent: some events were placed by other means.
     """
     pairs = [(partition, each) for partition, keys in hashes.items() for each in keys]
     if all(each % found == partition for partition, each in pairs):

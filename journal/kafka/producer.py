@@ -1,8 +1,8 @@
-"""The producer of a log, made anew when it is spoilt.
+"""Provide a log's producer and replace it when it has become unusable.
 
-A batch that the broker rejects for good has used up sequence numbers, and every later batch of that producer to that
-partition is then refused (aiokafka issue #1017; seen on Kafka 4.3.1). Such a producer is retired: it is sent nothing
-new, what other partitions still have under way by it is let come home, and the next batch gets a new one.
+A batch that the broker rejects permanently has used up sequence numbers, and every later batch of that producer to that
+partition is then refused (aiokafka issue #1017; seen on Kafka 4.3.1). Such a producer is retired: it gets no new
+batches, its batches in flight to other partitions may finish, and the next batch gets a new producer.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ BACKOFF_SECONDS_MAX: Final = 1.0
 
 
 def backoff(attempt: int) -> float:
-    """How long to wait before attempt number `attempt` (from 1), in seconds."""
+    """Return how long to wait before attempt number `attempt` (from 1), in seconds."""
     return min(BACKOFF_SECONDS * float(1 << min(attempt - 1, 10)), BACKOFF_SECONDS_MAX)
 
 
 class ProducerUse:
-    """The use of a producer for one batch."""
+    """A producer, the number of batches using it, and whether it is retired."""
 
     __slots__ = ("in_use", "producer", "retired")
 
@@ -35,7 +35,7 @@ class ProducerUse:
 
 
 class ProducerSource:
-    """Hands out the current producer, starting one when there is none."""
+    """Provides the current producer and starts one if there is none."""
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self.binding: Binding | None = None
@@ -47,9 +47,9 @@ class ProducerSource:
         self._starting = asyncio.Lock()
 
     async def take(self) -> ProducerUse:
-        """The producer for one batch; give it back. Waits for the cluster as long as it takes.
+        """Return the producer for one batch, to be given back. Waits for the cluster without a time limit.
 
-        Raises what the cluster answers if it does not let us write at all.
+        Raises the cluster's error if it denies writing.
         """
         while self._current is None:
             async with self._starting:
@@ -58,32 +58,32 @@ class ProducerSource:
         self._current.in_use += 1
         return self._current
 
-    def give_back(self, lease: ProducerUse) -> None:
-        """The batch's fate is known, or unknowable by this producer."""
-        lease.in_use -= 1
-        if lease.retired and not lease.in_use:
-            self._stop_later(lease)
+    def give_back(self, use: ProducerUse) -> None:
+        """Return the producer: its batch was acknowledged or failed."""
+        use.in_use -= 1
+        if use.retired and not use.in_use:
+            self._stop_later(use)
 
-    def retire(self, lease: ProducerUse) -> None:
-        """Send nothing new by this producer."""
-        if not lease.retired:
-            lease.retired = True
-            self._retired.add(lease)
-            if self._current is lease:
+    def retire(self, use: ProducerUse) -> None:
+        """Give this producer no new batches."""
+        if not use.retired:
+            use.retired = True
+            self._retired.add(use)
+            if self._current is use:
                 self._current = None
 
     async def stop(self) -> None:
-        """Stop every producer at once; what is under way may or may not land."""
+        """Stop every producer at once; batches in flight may or may not be written."""
         if self._current is not None:
             self.retire(self._current)
-        for lease in list(self._retired):
-            self._stop_later(lease)
+        for use in list(self._retired):
+            self._stop_later(use)
         if self._stopping:
             await asyncio.wait(self._stopping)
 
-    def _stop_later(self, lease: ProducerUse) -> None:
-        self._retired.discard(lease)
-        task = asyncio.get_running_loop().create_task(stop_producer(lease.producer), name="journeyman-kafka-stop")
+    def _stop_later(self, use: ProducerUse) -> None:
+        self._retired.discard(use)
+        task = asyncio.get_running_loop().create_task(stop_producer(use.producer), name="journeyman-kafka-stop")
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
 
@@ -102,7 +102,7 @@ class ProducerSource:
                 attempt += 1
                 LOGGER.log(
                     logging.WARNING if attempt == 1 else logging.DEBUG,
-                    "no producer for the topic %r at %s yet (%s); trying on",
+                    "no producer for the topic %r at %s yet (%s); retrying",
                     self._topic,
                     self._connection.addresses,
                     error or type(error).__name__,

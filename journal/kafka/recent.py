@@ -1,4 +1,4 @@
-"""The pages handed out last, so that a look at a record just read needs no journey to the broker."""
+"""Cache the pages returned last, so that reading one of their records again needs no request to the broker."""
 
 import bisect
 from collections import deque
@@ -8,14 +8,14 @@ from .limits import RECENT_BYTES_MAX, RECENT_PAGES_MAX
 
 
 class RecentPages:
-    """A bounded number of the pages that a log's readers were handed last; none of their rows is a repeat."""
+    """A bounded cache of the pages last returned to a log's readers; none of their rows is a repeat."""
 
     def __init__(self) -> None:
         self._pages: deque[tuple[Page, int]] = deque()
         self._bytes = 0
 
     def keep(self, page: Page) -> None:
-        """Remember a page, and forget the oldest ones that are too much."""
+        """Add a page and evict the oldest ones beyond the limits."""
         size = sum(map(len, page.rows))
         self._pages.append((page, size))
         self._bytes += size
@@ -23,7 +23,7 @@ class RecentPages:
             self._bytes -= self._pages.popleft()[1]
 
     def row(self, partition: int, offset: int) -> bytes | None:
-        """The encoded event at a position, None if it is not remembered."""
+        """Return the encoded event at a position, None if it is not cached."""
         for page, _ in reversed(self._pages):
             if page.partition == partition and page.offsets[0] <= offset <= page.offsets[-1]:
                 index = bisect.bisect_left(page.offsets, offset)
@@ -32,6 +32,6 @@ class RecentPages:
         return None
 
     def clear(self) -> None:
-        """Forget all."""
+        """Evict all pages."""
         self._pages.clear()
         self._bytes = 0

@@ -1,7 +1,7 @@
-"""Which records of a partition are repeats: the same event written again after a lost acknowledgement.
+"""Detect repeats in a partition: the same event written again after a lost acknowledgement.
 
 Writers number their events and each partition receives them in that order, so a record is a repeat exactly if its
-number is not above its writer's last one there. Records without writer and number are other programs' and always pass.
+number is not above its writer's last one there. Records without writer and number come from other programs and pass.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from .limits import DEDUPE_WRITERS_MAX
 
 
 class Identity(msgspec.Struct, gc=False):
-    """Who wrote an event, and its number from that writer: all that is decoded of a record here."""
+    """An event's writer and its number from that writer: the only fields decoded here."""
 
     writer: str = ""
     seq: Whole = 0
@@ -24,7 +24,7 @@ _decoder: Final = RowDecoder(Identity)
 
 
 def identity(row: bytes) -> Identity | None:
-    """The identity in a record; None if it has none."""
+    """Return the identity in a record; None if it has none."""
     found = _decoder.read(row)
     return found if found is not None and found.seq > 0 else None
 
@@ -36,21 +36,21 @@ class RepeatFilter:
         self._last: dict[str, int] = {}
 
     def prime(self, rows: Iterable[bytes]) -> None:
-        """Take note of records before the reader's start; in any order."""
+        """Note records before the reader's start; in any order."""
         for row in rows:
             found = identity(row)
             if found is not None and found.seq > self._last.get(found.writer, 0):
                 self._remember(found.writer, found.seq)
 
     def note(self, writer: str, seq: int) -> None:
-        """Take note of a record that was not read, because its reader wrote it."""
+        """Note a record that the reader skips because its own log wrote it."""
         if seq > self._last.get(writer, 0):
             self._remember(writer, seq)
 
     def repeats(self, rows: Sequence[bytes]) -> list[int]:
-        """The indexes of the repeats in the next records of the partition; takes note of the others."""
+        """Return the indexes of the repeats in the next records of the partition; note the others."""
         found: list[int] = []
-        writer, highest = "", 0  # of the run of records by one writer that we are in
+        writer, highest = "", 0  # of the current run of records by one writer
         for index, one in enumerate(_decoder.read_all(rows)):
             if one is None or one.seq <= 0:
                 continue
@@ -69,7 +69,7 @@ class RepeatFilter:
         return found
 
     def _remember(self, writer: str, seq: int) -> None:
-        # Taken out and put back, so that the writers silent for longest come first and are forgotten first.
+        # Removed and re-inserted, so that the least recently seen writers come first and are evicted first.
         self._last.pop(writer, None)
         self._last[writer] = seq
         if len(self._last) > DEDUPE_WRITERS_MAX:

@@ -1,4 +1,4 @@
-"""Where a host keeps what it derives from topics: the `state=` of a URL, `JOURNEYMAN_STATE`, or the user's cache."""
+"""Locate the directory for data a host derives from topics: `state=`, `JOURNEYMAN_STATE`, or the user's cache."""
 
 import os
 from hashlib import blake2b
@@ -10,7 +10,7 @@ _DIGEST_BYTES: Final = 6
 
 
 def state_directory(asked: str | None = None) -> Path:
-    """The directory that `asked` names, or the environment, or `journeyman` in the user's cache directory."""
+    """Return `asked`, or the directory from the environment, or `journeyman` in the user's cache directory."""
     named = asked or os.environ.get(STATE_VARIABLE)
     if named:
         return Path(named).absolute()
@@ -19,9 +19,9 @@ def state_directory(asked: str | None = None) -> Path:
 
 
 def index_path(asked: str | None, addresses: str, topic: str, topic_id: bytes | None) -> str:
-    """The path of a topic's task index; its directory is made. Empty, for a temporary file, where that cannot be.
+    """Return the path of a topic's task index and create its directory; if that fails, "" (a temporary file).
 
-    A topic that is made again has another id, and so another file.
+    A recreated topic has another id, and so another file.
     """
     cluster = ",".join(sorted(addresses.split(",")))
     identity = f"{cluster}/{topic}".encode() + (b"" if topic_id is None else b"\0" + topic_id)
@@ -29,6 +29,6 @@ def index_path(asked: str | None, addresses: str, topic: str, topic_id: bytes | 
     try:
         directory = state_directory(asked)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # not to be made, or a user without a home
+    except (OSError, RuntimeError):  # cannot be created, or the user has no home directory
         return ""
     return str(directory / f"{topic}-{digest}-index")

@@ -1,9 +1,8 @@
-"""Requests that name a topic by its id, which aiokafka does not speak: produce, fetch and describe.
+"""Encode requests that address a topic by its id, which aiokafka does not support: produce, fetch and describe.
 
-A topic that was deleted and made again has the same name and another id. A broker that is asked by id refuses to write
-to, and to read from, the new one; so no client takes it for the old one, whatever it has not heard of yet. Written
-after Kafka's protocol: Produce 13 (Kafka 4.0), Fetch 13 and Metadata 12 (Kafka 3.1). With an older broker the request
-goes out as aiokafka made it, by name.
+A recreated topic has the same name and a new id. A broker refuses requests with the old id, so no client reads from or
+writes to the new topic by mistake, even with stale metadata. Implements Kafka's Produce 13 (Kafka 4.0), Fetch 13 and
+Metadata 12 (Kafka 3.1). An older broker gets aiokafka's own request, by name.
 """
 
 import functools
@@ -38,7 +37,7 @@ UNKNOWN_TOPIC: Final = 3
 UNKNOWN_TOPIC_ID: Final = 100
 INCONSISTENT_TOPIC_ID: Final = 103
 _FOREIGN: Final = (UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID)
-# Parts of messages as they nearly always are, coded in one step: the numbers of entries are one byte then.
+# The most common layout of message parts, encoded in one step: their entry counts take one byte.
 _PRODUCE_HEAD: Final = struct.Struct(">BhiB")
 _PARTITION: Final = struct.Struct(">i")
 _PRODUCED_ONE: Final = struct.Struct(">B16sBihqqqBBBBiB")
@@ -110,7 +109,7 @@ class _MetadataRequest(RequestStruct):  # type: ignore[misc]
 
 
 class DescribeTopic(Request[_MetadataRequest]):  # type: ignore[misc]
-    """Ask for a topic by name, without having it made; the answer tells its id."""
+    """Request a topic's description by name, without creating the topic; the response contains its id."""
 
     API_KEY = 3
 
@@ -123,7 +122,7 @@ class DescribeTopic(Request[_MetadataRequest]):  # type: ignore[misc]
 
 
 class Binding(NamedTuple):
-    """The topic that a client is to speak of by id; `suspect` is called when a broker does not know that id."""
+    """The topic that a client addresses by id; `suspect` is called when a broker does not know that id."""
 
     topic: str
     id: bytes
@@ -151,7 +150,7 @@ class _ProduceRequest(RequestStruct):  # type: ignore[misc]
     )
 
     def encode(self) -> bytes:
-        """As aiokafka's own, in one step: it would copy the records for each level that they lie in."""
+        """Encode as aiokafka does, but in one step: aiokafka copies the records once per nesting level."""
         if self.transactional_id is not None or len(self.topics) != 1:
             return bytes(super().encode())
         ((identity, partitions, _),) = self.topics
@@ -262,7 +261,7 @@ _FETCHED: Final = Schema(
 
 
 class _Answer:
-    """Takes the place of a request's response type: decodes, and says names where the answer says ids."""
+    """Replaces a request's response type: decodes the response and translates ids into names."""
 
     def __init__(self, binding: Binding, read: Callable[[Binding, Any], Any]) -> None:
         self._binding = binding
@@ -273,7 +272,7 @@ class _Answer:
 
 
 def _known(binding: Binding, code: int) -> int:
-    """The error code as aiokafka knows it: a foreign id is an unknown topic, at which it asks for metadata anew."""
+    """Map an unknown or inconsistent id to `UNKNOWN_TOPIC`, at which aiokafka refreshes its metadata."""
     if code in _FOREIGN:
         binding.suspect()
         return UNKNOWN_TOPIC
@@ -282,7 +281,7 @@ def _known(binding: Binding, code: int) -> int:
 
 def _read_produced(binding: Binding, data: BytesIO) -> Any:
     answer = data.read()
-    if len(answer) == _PRODUCED_ONE.size:  # as nearly always: one partition, with nothing more to say of it
+    if len(answer) == _PRODUCED_ONE.size:  # the common case: one partition without error details
         topics_, _, partitions_, *values, errors, message, tag, tag2, throttle, tag3 = _PRODUCED_ONE.unpack(answer)
         if (topics_, partitions_, message, tag, tag2, tag3) == (2, 2, 0, 0, 0, 0) and errors < 2:
             partition, code, offset, timestamp, log_start = values
@@ -326,7 +325,7 @@ class _ProduceById(ProduceRequest):  # type: ignore[misc]
 
     def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Any:
         if versions.get(PRODUCE, (0, 0))[1] < BY_ID_VERSION:
-            self._binding.suspect()  # by name it may go to another topic: have the id looked at
+            self._binding.suspect()  # by name it may reach a recreated topic: check the id
             return super().prepare(versions)
         topics: list[Any] = [
             (self._binding.id, [(*each, {}) for each in partitions], {}) for _, partitions in self._topics
@@ -369,16 +368,16 @@ class _FetchById(FetchRequest):  # type: ignore[misc]
         return made
 
 
-# The topic that a client is bound to, from the moment on at which that is known.
+# Returns the topic that a client is bound to; None until it is known.
 Bound = Callable[[], Binding | None]
 
 
 def unbound() -> None:
-    """What a client is bound to that speaks of topics by name."""
+    """The `Bound` of a client that addresses topics by name."""
 
 
 def translate(client: Any, bound: Bound) -> None:
-    """Have an aiokafka client speak of the bound topic by its id, and never have a topic made by asking for it."""
+    """Make an aiokafka client address the bound topic by its id, and never auto-create a topic."""
     send = client.send
 
     @functools.wraps(send)

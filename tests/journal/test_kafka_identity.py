@@ -1,4 +1,4 @@
-"""A topic that is deleted, made again or given more partitions under an open journal, on a real broker."""
+"""A topic that is deleted, recreated or given more partitions under an open journal, on a real broker."""
 
 import asyncio
 import json
@@ -94,7 +94,7 @@ def test_reader_of_a_topic_made_again_is_told(kafka_bootstrap: str, topic: str) 
             await make_again(kafka_bootstrap, topic)
             async with jm.AsyncJournal(url) as other:
                 await other.append_all([("order.paid", {"number": number}) for number in range(40)])
-            with pytest.raises(jm.JournalGone, match="was deleted and made again"):
+            with pytest.raises(jm.JournalGone, match="was deleted and recreated"):
                 await consumer.poll(PATIENCE_SECONDS)
             for asked in (journal.bounds(), journal.read({0: 0}), journal.append("order.paid", {})):
                 with pytest.raises(jm.JournalGone):
@@ -169,7 +169,7 @@ def test_worker_of_a_changed_topic_ends_with_a_message(kafka_cluster: KafkaClust
         finally:
             worker.kill()
     assert worker.returncode == 1, said
-    assert ("deleted and made again" if change == "made again" else "has 4 partitions") in said
+    assert ("deleted and recreated" if change == "made again" else "has 4 partitions") in said
     assert "Traceback" not in said
 
 
