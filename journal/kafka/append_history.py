@@ -1,4 +1,4 @@
-"""What a log remembers of its own appends, so that a repeated draft joins or finds its event."""
+"""Remember a log's own appends, so that a draft appended again joins its pending append or finds its event."""
 
 import bisect
 from collections import deque
@@ -11,19 +11,19 @@ from .limits import APPENDS_REMEMBERED, PLACES_REMEMBERED
 
 
 class Place(NamedTuple):
-    """An event of this log: its part, and which of the part's events it is."""
+    """An event of this log: its part, and its index among the part's events."""
 
     part: Part
     at: int
 
     @property
     def offset(self) -> int:
-        """Where it stands; -1 if that is not known."""
+        """The event's offset; -1 if unknown."""
         return self.part.base + self.at if self.part.base != UNKNOWN_OFFSET else UNKNOWN_OFFSET
 
 
 class _Run(NamedTuple):
-    """The events of one append, numbered consecutively from `first_seq` on: all in one part, or each at its place."""
+    """The events of one append, numbered consecutively from `first_seq` on: in one `part`, or each with its `Place`."""
 
     first_seq: int
     events: int
@@ -40,7 +40,7 @@ class _Run(NamedTuple):
 
 
 class AppendHistory:
-    """The appends of one writer, by their numbers: all that are not settled, and a bounded number of those that are."""
+    """The appends of one writer by sequence number: all unsettled ones and a bounded number of settled ones."""
 
     def __init__(self, writer: str) -> None:
         self._writer = writer
@@ -48,7 +48,7 @@ class AppendHistory:
         self._places = 0
 
     def remember(self, first_seq: int, places: Sequence[Place] | Part) -> None:
-        """Take note of an append just numbered, in the order of its numbers: one part, or each event's place."""
+        """Remember an append just numbered, in order of its numbers: one part, or the place of each event."""
         if isinstance(places, Part):
             self._runs.append(_Run(first_seq, len(places.events), places, ()))
         else:
@@ -58,17 +58,17 @@ class AppendHistory:
             self._places -= len(self._runs.popleft().places)
 
     def pending(self, writer: str, seq: int) -> tuple[Part, Event] | None:
-        """The part that this event is still under way in, and the event."""
+        """Return the unsettled part that contains this event, and the event; None if there is none."""
         place = self._find(writer, seq)
         return (place.part, place.part.events[place.at]) if place is not None and not place.part.settled else None
 
     def place(self, writer: str, seq: int) -> tuple[int, int] | None:
-        """Partition and offset of this event, if it is remembered to have landed."""
+        """Return the partition and offset of this event; None if it is not remembered or not written."""
         place = self._find(writer, seq)
         return (place.part.partition, place.offset) if place is not None and place.offset != UNKNOWN_OFFSET else None
 
     def last_before(self, partition: int, offset: int) -> int:
-        """The number of the last of these events that stands below `offset` of `partition`; 0 if none is remembered."""
+        """Return the highest remembered number of an event below `offset` of `partition`; 0 if there is none."""
         for run in reversed(self._runs):
             part = run.part
             if part is None:

@@ -1,9 +1,9 @@
-"""Appending to one partition: a queue, one batch in flight, and what to do when its fate is not clear.
+"""Append to one partition: a queue, one batch in flight, and recovery when a batch is not acknowledged.
 
-The parts of appends that wait together travel in one record batch, which Kafka writes whole or not at all; a part is
-never split over two. While one batch is under way the next one fills, so group commit comes by itself and costs nothing
-when there is no company. Nothing is given up while the log is open: what may or may not have landed is looked for in
-the partition from the last acknowledged offset on, and only sent again if it is not there.
+Queued parts are sent together in one record batch, which Kafka writes whole or not at all; a part is never split over
+two batches. While one batch is in flight the next one fills: group commit, without added latency for a single caller.
+No append is given up while the log is open: an unacknowledged batch is searched for in the partition from the last
+acknowledged offset on, and sent again only if it is not there.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ _NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 
 
 class Part:
-    """What one append writes to one partition: all of it or none.
+    """The events that one append writes to one partition, atomically.
 
-    `events` and `rows` are let go once it is settled; `base` is then the offset of its first event. `condition` is that
-    of a conditional append: its records may stand in the log and be refused.
+    `events` and `rows` are released once it is settled; `base` is then the offset of its first event. `condition` is
+    set for a conditional append: its records may be in the log and yet be refused.
     """
 
     __slots__ = ("base", "condition", "drafts", "error", "events", "partition", "rows", "settled", "size", "waiters")
@@ -49,18 +49,18 @@ class Part:
         self.waiters: list[asyncio.Future[None]] = []
 
     def add(self, draft: Draft, event: Event, row: bytes, size: int) -> None:
-        """One more event, numbered and encoded, of at most `size` bytes."""
+        """Add an event, numbered and encoded, of at most `size` bytes."""
         self.drafts.append(draft)
         self.events.append(event)
         self.rows.append(row)
         self.size += size
 
     def headers(self) -> Iterable[list[tuple[str, bytes]]]:
-        """The headers of its records, one after the other."""
+        """Iterate over the headers of each of its records."""
         return headers_of(self.condition, len(self.rows)) if self.condition is not None else repeat(_NO_HEADERS)
 
     async def wait(self, deadline: float) -> bool:
-        """Wait until it is settled, at most until `deadline` (loop time); say whether it is. Cancelling is harmless."""
+        """Wait until it is settled, at most until `deadline` (loop time); whether it is. Cancelling is harmless."""
         if not self.settled:
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
@@ -73,7 +73,7 @@ class Part:
         return self.settled
 
     def settle(self, error: JournalError | None = None) -> None:
-        """Its fate is known, or, with an `AppendInDoubt`, will not be known here any more."""
+        """Settle it as appended, or failed with `error`; after an `AppendInDoubt` the outcome stays unknown here."""
         self.settled = True
         self.error = error
         self.events, self.rows, self.drafts = [], [], []
@@ -88,10 +88,10 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
 
 
 class Appender:
-    """The queue of one partition and the task that empties it.
+    """The queue of one partition and the task that drains it.
 
-    `broken` is told if that task ends by an error that it has no answer to. What is in doubt can only stand from offset
-    `acknowledged` on: all acknowledged batches end before it.
+    `broken` is called if that task ends with an unexpected error. An unacknowledged batch can only be at or after the
+    offset `acknowledged`: all acknowledged batches end before it.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Appender:
         self._lookup = lookup
         self._clocks = clocks
         self._broken = broken
-        self._error: JournalGone | None = None  # what this task has ended by
+        self._error: JournalGone | None = None  # the error that ended this task
         self.acknowledged = acknowledged
         self.queued_bytes = 0
         self._queue: deque[Part] = deque()
@@ -124,7 +124,7 @@ class Appender:
         )
 
     def enqueue(self, part: Part) -> None:
-        """Append it after everything enqueued before."""
+        """Queue a part behind all parts enqueued before."""
         if self._error is not None:
             self._refuse([part], self._error)
             return
@@ -141,7 +141,7 @@ class Appender:
             await asyncio.shield(self._idle)
 
     def end(self, error: JournalError) -> None:
-        """Append nothing any more: the topic is another one. What waits was not, and will not be, acknowledged."""
+        """Stop appending because the topic changed, and fail all unacknowledged parts with `error`."""
         self._task.cancel()
         left = [*self._in_flight, *self._queue]
         self._in_flight, self._queue, self.queued_bytes = [], deque(), 0
@@ -150,7 +150,7 @@ class Appender:
         self._become_idle()
 
     async def stop(self) -> int:
-        """Stop at once; the unsettled parts end in doubt. Returns how many events that were."""
+        """Stop at once and fail the unsettled parts with `AppendInDoubt`. Returns how many events these contain."""
         self._task.cancel()
         await asyncio.wait([self._task])
         left = [*self._in_flight, *self._queue]
@@ -159,8 +159,8 @@ class Appender:
         for part in left:
             part.settle(
                 AppendInDoubt(
-                    f"the journal was closed before the broker had acknowledged an append to {self._topic!r}; hand the "
-                    "same drafts to a journal on this topic again",
+                    f"the journal was closed before the broker had acknowledged an append to {self._topic!r}; append "
+                    "the same drafts again to a journal on this topic",
                     tuple(part.drafts),
                 )
             )
@@ -177,10 +177,10 @@ class Appender:
                 raise
 
     def _break(self, error: BaseException) -> None:
-        """Tell those who wait, and the log, that this task ends: what is under way may still land.
+        """Fail the waiting appends and the log with an unexpected error: the batch in flight may still be written.
 
-        Another one must not take its place. What it appended could overtake what is under way, which readers would
-        then drop as a repeat.
+        No new task may replace this one: its appends could overtake the batch in flight, which readers would then drop
+        as a repeat.
         """
         LOGGER.error(
             "appending to %r, partition %d, has ended: nothing more is appended until the journal is opened again",
@@ -192,15 +192,15 @@ class Appender:
         for part in self._in_flight:
             part.settle(
                 AppendInDoubt(
-                    f"an append to {self._topic!r} ended by an {reason}; whether it landed is unknown. Close the "
-                    "journal, open it again and hand in the same drafts there: what landed is not doubled",
+                    f"an append to {self._topic!r} failed with an {reason}; whether it was written is unknown. Close "
+                    "the journal, open it again and append the same drafts: events already written are not duplicated",
                     tuple(part.drafts),
                 )
             )
         self._in_flight = []
         self._error = JournalGone(
-            f"appending to {self._topic!r}, partition {self._partition}, has ended by an {reason}. Close the journal "
-            "and open it again; a worker is started again."
+            f"appending to {self._topic!r}, partition {self._partition}, failed with an {reason}. Close the journal "
+            "and open it again; restart a worker."
         )
         self._broken(self._error)
         self._refuse(list(self._queue), self._error)
@@ -242,7 +242,7 @@ class Appender:
         )
 
     def _take(self) -> list[Part]:
-        """The next parts that fit one record batch together."""
+        """Dequeue the next parts that fit one record batch together."""
         parts = [self._queue.popleft()]
         size, events = parts[0].size, len(parts[0].rows)
         while self._queue:
@@ -254,14 +254,14 @@ class Appender:
         return parts
 
     async def _deliver(self, parts: list[Part]) -> None:
-        """Send the parts as one batch until their fate is known, and settle them."""
+        """Send the parts as one batch until the outcome is known, and settle them."""
         attempt = 0
         while True:
             base, refusal = await self._send(parts)
             if refusal is None and base >= 0 and not attempt:
                 return self._settle(parts, base)
-            # From here on it may stand in the log, and even twice: an attempt given up may have landed late. The first
-            # place counts, as for every reader.
+            # From here on the batch may be in the log, even twice: an abandoned attempt may have been written late. The
+            # first occurrence counts, as for every reader.
             found = await self._find(parts, base)
             if found >= 0:
                 return self._settle(parts, found)
@@ -275,15 +275,15 @@ class Appender:
             await asyncio.sleep(backoff(attempt))
 
     async def _send(self, parts: Sequence[Part]) -> tuple[int, Exception | None]:
-        """Send one batch and wait: the offset of its first record (-1: unknown), and why it failed if it did."""
-        lease: ProducerUse | None = None
+        """Send one batch and wait; return the offset of its first record (-1: unknown) and the error if it failed."""
+        use: ProducerUse | None = None
         try:
-            lease = await self._producers.take()
-            producer = lease.producer
+            use = await self._producers.take()
+            producer = use.producer
             batch = producer.create_batch()
             append = batch.append
             now = self._clocks.clock()
-            now_ms = int(now * 1_000)  # the broker puts its own in its place
+            now_ms = int(now * 1_000)  # the broker replaces it with its own
             rows = [pair for part in parts for pair in zip(part.rows, part.headers(), strict=False)]
             last, of_last = rows.pop()
             for row, headers in rows:
@@ -293,11 +293,11 @@ class Appender:
                 raise RuntimeError(_TOO_LARGE)  # noqa: TRY301
             batch.close()
             sent = await (await producer.send_batch(batch, self._topic, partition=self._partition))
-        except Exception as error:  # whatever the client raises, the log decides what happened
-            if lease is not None:
-                self._producers.retire(lease)
+        except Exception as error:  # whatever the client raises, the log's contents decide
+            if use is not None:
+                self._producers.retire(use)
             LOGGER.warning(
-                "an append to %r, partition %d, was not acknowledged (%s: %s); looking whether it landed",
+                "an append to %r, partition %d, was not acknowledged (%s: %s); checking whether it was written",
                 self._topic,
                 self._partition,
                 type(error).__name__,
@@ -308,11 +308,11 @@ class Appender:
             self._clocks.compare(now, sent.timestamp)
             return sent.offset, None
         finally:
-            if lease is not None:
-                self._producers.give_back(lease)
+            if use is not None:
+                self._producers.give_back(use)
 
     async def _find(self, parts: Sequence[Part], base: int) -> int:
-        """Where the batch stands first in the log, -1 if nowhere. A batch is contiguous: its first record tells."""
+        """Return the batch's first offset in the log, -1 if absent. Its first record suffices: it is contiguous."""
         first = parts[0].events[0]
         key = (first.writer, first.seq)
         attempt = 0
@@ -323,20 +323,20 @@ class Appender:
                 return found.get(key, base)
             except JournalUnavailable as error:
                 attempt += 1
-                LOGGER.debug("cannot look for an append yet: %s", error)
+                LOGGER.debug("cannot search for an append yet: %s", error)
                 await asyncio.sleep(backoff(attempt))
 
     def _final(self, refusal: Exception) -> JournalError | None:
-        """What to tell the caller if sending it again can not help."""
+        """Return the error for the caller if sending again cannot succeed, otherwise None."""
         if isinstance(refusal, BATCH_TOO_LARGE):
             return EventTooLarge(
-                f"the topic {self._topic!r} does not take a batch of this size any more; nothing was appended. "
+                f"the topic {self._topic!r} no longer accepts a batch of this size; nothing was appended. "
                 "Raise its max.message.bytes again, or split the append."
             )
         if isinstance(refusal, NOT_ALLOWED):
             return JournalUnavailable(
                 f"Kafka refuses an append to the topic {self._topic!r} ({type(refusal).__name__}: {refusal}); nothing "
-                "was appended. Ask for the right to write it."
+                "was appended. Request the right to write it."
             )
         return None
 
@@ -352,5 +352,5 @@ class Appender:
     def _refuse(self, parts: Sequence[Part], error: JournalError) -> None:
         for part in parts:
             for draft in part.drafts:
-                draft.writer, draft.seq = "", 0  # it was never appended: handed in again it is new
+                draft.writer, draft.seq = "", 0  # never appended: a new draft when appended again
             part.settle(error)

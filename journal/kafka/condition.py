@@ -1,12 +1,13 @@
-"""The condition that a record carries, and the pure rule by which every reader drops what was refused.
+"""Encode the condition of a record, and define the pure rule by which every reader drops refused appends.
 
-Kafka compares nothing before it appends. So a conditional append is sent with what its writer knew, and the records in
-front of it decide: it is refused if one of its keys stands between the offset up to which the writer had looked and
-the append's own place, or if too many offsets lie between. The rule looks at that stretch alone, so a reader that
-begins anywhere reaches the same verdict, and the writer reads the stretch to learn whether it was refused.
+Kafka has no conditional append. So the writer sends the offset up to which it has checked with its records, and the
+records before them decide: the append is refused if one of its keys occurs between that offset and the append's own,
+or if too many offsets lie between. The rule depends on that range alone, so every reader reaches the same verdict
+wherever it starts, and the writer reads the range to learn whether its append was refused.
 
-A record in between that may itself be refused counts as standing, unless it is refused for certain: it had not looked
-as far as an event of its key that this writer knows of. Then both are refused, and the second writer tries again.
+A conditional record in that range that may itself be refused counts as valid, unless it is certainly refused: its
+writer had not checked as far as an event of its key that this writer knows of. So of two concurrent appends both may
+be refused; the second writer then tries again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,12 +22,12 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What stands in the header of each record of a conditional append.
+    """The header of each record of a conditional append.
 
-    - `at`: the record's number in its append, from 0; only the first one carries the rest.
-    - `checked`: the offset up to which the writer has looked and found no conflict.
-    - `keys`: no event of these may stand behind `checked`; `whole`: no record at all.
-    - `last`: for some of the keys, an event of it, at or before `checked`, that the writer knows to stand.
+    - `at`: the record's index in its append, from 0; only the first record has the other fields.
+    - `checked`: the offset up to which the writer has read and found no conflict.
+    - `keys`: no event of these may follow after `checked`; `whole`: no record at all may.
+    - `last`: for some of the keys, the offset, at or before `checked`, of an event that the writer knows to be valid.
     """
 
     at: int = 0
@@ -37,7 +38,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Standing(NamedTuple):
-    """A record between: where it stands, its key, and the condition that it carries."""
+    """A record in the range checked: its offset, its key, and its own condition."""
 
     offset: int
     key: str | None
@@ -49,7 +50,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def condition_in(headers: Headers) -> Condition | None:
-    """The condition in a record's headers; None if it has none."""
+    """Return the condition in a record's headers; None if it has none."""
     for name, value in headers:
         if name == HEADER:
             try:
@@ -60,25 +61,25 @@ def condition_in(headers: Headers) -> Condition | None:
 
 
 def has_conditions(headers_of_records: Iterable[Headers]) -> bool:
-    """Whether any of the records carries a condition."""
+    """Whether any of the records has a condition."""
     return any(condition_in(headers) is not None for headers in headers_of_records if headers)
 
 
 def headers_of(condition: Condition, records: int) -> list[list[tuple[str, bytes]]]:
-    """The headers of each record of an append."""
+    """Return the headers of each record of an append."""
     rest = [[(HEADER, _encoder.encode(Condition(at=at)))] for at in range(1, records)]
     return [[(HEADER, _encoder.encode(condition))], *rest]
 
 
 def is_stale(condition: Condition, base: int) -> bool:
-    """Whether it is refused at `base` whatever stands in between."""
+    """Whether an append at `base` is refused whatever records are in between."""
     if condition.whole:
         return condition.checked + 1 != base
     return base - condition.checked - 1 >= CONDITION_EVENTS_MAX
 
 
 def is_refused(condition: Condition, base: int, between: Iterable[Standing]) -> bool:
-    """Whether the append whose first record stands at `base` is refused; `between`: the records since `checked`."""
+    """Whether the append whose first record is at `base` is refused; `between`: the records since `checked`."""
     if is_stale(condition, base):
         return True
     keys = frozenset(condition.keys)
@@ -96,7 +97,7 @@ def is_refused(condition: Condition, base: int, between: Iterable[Standing]) -> 
 
 
 def lowest_needed(offset: int, records: Iterable[tuple[int, Condition | None]]) -> int:
-    """How far back from `offset` the records from there on, with their conditions, need others to be judged by."""
+    """Return the lowest offset needed to judge the conditions of `records`, which start at `offset`."""
     lowest = offset
     for place, condition in records:
         if condition is None:
@@ -108,7 +109,7 @@ def lowest_needed(offset: int, records: Iterable[tuple[int, Condition | None]]) 
 
 
 def _is_certainly_refused(other: Condition, base: int, condition: Condition) -> bool:
-    """Whether another conditional append is refused, by what the writer of `condition` knows."""
+    """Whether the writer of `condition` knew enough to conclude that another conditional append is refused."""
     if is_stale(other, base):
         return True
     return not other.whole and any(other.checked < condition.last.get(key, -1) for key in other.keys)

@@ -1,4 +1,4 @@
-"""Conditional appends to a topic: look, send, and read what lies between; see `condition`."""
+"""Append conditionally to a topic: check, send, then read the records in between; see `condition`."""
 
 import asyncio
 import random
@@ -21,22 +21,22 @@ from .verdicts import Verdicts
 
 Identity = tuple[str, int]
 _LOOK_SECONDS: Final = 0.25
-_RETRY_SHARE: Final = 0.1  # of the wait of other failures: the log answers, only others were quicker
+_RETRY_SHARE: Final = 0.1  # of the usual backoff: the log is available, another append only came first
 
 
 class AppendingLog(Protocol):
-    """What a conditional append needs of its log."""
+    """The methods of its log that a conditional append uses."""
 
     def partition_for(self, draft: Draft) -> int:
-        """The partition that a draft names, or its key's."""
+        """Return the partition that a draft names, or its key's."""
         ...
 
     def pending(self, draft: Draft) -> tuple[Part, Event] | None:
-        """The part that a draft handed in before is still under way in, and its event."""
+        """Return the unsettled part that contains a draft handed in before, and its event; None if there is none."""
         ...
 
     async def look_up(self, draft: Draft, recorded: dict[Identity, Event]) -> None:
-        """Find a draft that was handed in before; one that did not land, or was refused, is a new one again."""
+        """Find a draft that was handed in before; one that was not written, or was refused, becomes new again."""
         ...
 
     def enqueue_all(self, partition: int, drafts: Sequence[Draft], size: int, condition: Condition | None) -> Part:
@@ -48,7 +48,7 @@ class AppendingLog(Protocol):
         ...
 
     def handed_out_at(self, partition: int, offset: int) -> bool:
-        """Whether a reader of this log was handed the record there lately."""
+        """Whether a reader of this log recently received the record at this position."""
         ...
 
 
@@ -58,11 +58,11 @@ class ConditionalAppends:
     def __init__(self, log: AppendingLog, lookup: Lookup) -> None:
         self._log = log
         self._lookup = lookup
-        self._filters: dict[int, tuple[int, RepeatFilter]] = {}  # how far each has read, and what it knows
+        self._filters: dict[int, tuple[int, RepeatFilter]] = {}  # per partition: the offset read up to, and the filter
         self._filtering = asyncio.Lock()
 
     async def append(self, drafts: Sequence[Draft], size: int) -> list[Event]:
-        """Append drafts of which some have a condition: all or none. Drafts handed in before are found."""
+        """Append drafts of which some have a condition: all or none. Drafts already appended are looked up."""
         partition = only_partition([self._log.partition_for(draft) for draft in drafts])
         single = list({id(draft): draft for draft in drafts}.values())
         events: dict[int, Event] = {}
@@ -72,7 +72,7 @@ class ConditionalAppends:
         if conditions is not None:
             for draft, event in zip(fresh, await self._append(partition, conditions, fresh, size), strict=True):
                 events[id(draft)] = event
-        elif fresh:  # the conditions were those of drafts that have landed
+        elif fresh:  # only drafts already appended had conditions
             part = self._log.enqueue_all(partition, fresh, size, None)
             events.update(zip(map(id, fresh), part.events, strict=True))
             await self._log.settled([part], drafts)
@@ -87,7 +87,7 @@ class ConditionalAppends:
     async def _find_earlier(
         self, drafts: Sequence[Draft], handed_in: Sequence[Draft], events: dict[int, Event]
     ) -> None:
-        """Find the events of drafts that were handed in before and have landed."""
+        """Find the events of drafts that were handed in before and have been written."""
         for draft in drafts:
             while draft.seq and id(draft) not in events:
                 identity, pending = (draft.writer, draft.seq), self._log.pending(draft)
@@ -122,7 +122,7 @@ class ConditionalAppends:
                     draft.writer, draft.seq = "", 0
             if asyncio.get_running_loop().time() > deadline:
                 raise JournalUnavailable(
-                    f"others append to partition {partition} so fast that a conditional append found no place for "
+                    f"a conditional append to partition {partition} was overtaken by other appends for "
                     f"{APPEND_SECONDS_MAX:g} s; nothing was appended. Try again."
                 )
             start, attempt = checked + 1, attempt + 1
@@ -130,7 +130,7 @@ class ConditionalAppends:
             await asyncio.sleep(random.uniform(0, _RETRY_SHARE * backoff(attempt)))
 
     async def _check(self, partition: int, conditions: Conditions, start: int) -> int:
-        """Look at what stands from `start` on; `EventConflict`, or the offset up to which there is no conflict."""
+        """Check the records from `start` on; raise `EventConflict` or return the last offset free of conflict."""
         end = await self._end(partition, conditions)
         at = start
         while at < end:
@@ -149,9 +149,9 @@ class ConditionalAppends:
         return end - 1
 
     async def _end(self, partition: int, conditions: Conditions) -> int:
-        """Where the partition ends; `JournalDiverged` if a condition names an event behind it.
+        """Return the partition's end; `JournalDiverged` if a condition names an event beyond it.
 
-        After a fail-over Kafka may for some seconds not show the last events that it has handed out already.
+        After a fail-over Kafka may for some seconds not serve the last events that it has already delivered.
         """
         deadline = time.monotonic() + CURSOR_AHEAD_SECONDS_MAX
         while True:
@@ -164,7 +164,7 @@ class ConditionalAppends:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _standing(self, partition: int, keys: Mapping[str, int]) -> dict[str, int]:
-        """Those of the keys of which an event stands at the offset that is expected to be their last, with it."""
+        """Return the keys that have a visible event at the offset expected to be their last, with that offset."""
         found: dict[str, int] = {}
         for key, offset in keys.items():
             if offset < 0:
@@ -175,7 +175,7 @@ class ConditionalAppends:
         return found
 
     async def _is_visible(self, partition: int, record: Record) -> bool:
-        """Whether readers are handed the record: it was not refused, and is no repeat."""
+        """Whether readers receive the record: it was not refused and is not a repeat."""
         if self._log.handed_out_at(partition, record.offset):
             return True
         if await Verdicts(self._lookup, partition).refused([record]):

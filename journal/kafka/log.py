@@ -281,9 +281,7 @@ class KafkaLog:
         await self.settled(parts, drafts)
         for part in parts:
             if part.condition is not None and await self._conditionals.is_refused(part):
-                raise JournalUnavailable(
-                    "an earlier conditional append of these drafts was refused: append them again"
-                )
+                raise JournalUnavailable("an earlier conditional append of these drafts was refused: append them again")
         return events
 
     async def _append_with_doubles(self, drafts: Sequence[Draft]) -> list[Event]:

@@ -1,10 +1,10 @@
-"""Snapshots on Kafka: a compacted topic beside the journal's, ``<topic>.snapshots``, with two partitions.
+"""Store snapshots on Kafka in a compacted topic beside the journal's, ``<topic>.snapshots``, with two partitions.
 
-Partition 0 holds the labels, a few hundred bytes each: reading all of them is cheap, and each says at which offsets of
-partition 1 the parts of its state stand. Compaction keeps offsets, so a state is fetched without reading the others.
+Partition 0 holds the labels, a few hundred bytes each: reading all of them is cheap, and each lists the offsets of its
+state's parts in partition 1. Compaction keeps offsets, so a state is fetched without reading the others.
 
-A snapshot is announced first, without offsets; then come its parts; then its label again, complete. So to readers it is
-whole or not there, and what a writer left behind that died on the way is found and removed by the next one.
+A writer first writes the label without offsets, then the parts, then the complete label. So readers see a snapshot
+whole or not at all, and the next writer finds and removes the remains of one that crashed in between.
 """
 
 import asyncio
@@ -51,14 +51,14 @@ _TOPIC_CHARS_MAX: Final = 249
 _WAIT_MS: Final = 10
 _REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
 _POLL_SECONDS: Final = 0.1
-# What is announced and not complete after so long, in seconds, was left behind.
+# A snapshot still incomplete after this long, in seconds, counts as abandoned.
 _LEFT_BEHIND_SECONDS: Final = 3_600.0
 _SETTINGS: Final = {
     "cleanup.policy": "compact",
     "max.message.bytes": str(TOPIC_MESSAGE_BYTES_MIN),
     "message.timestamp.type": "LogAppendTime",
     "unclean.leader.election.enable": "false",
-    # The segment being written is never compacted: let it end by itself where there are few snapshots.
+    # The active segment is never compacted: roll it after an hour where snapshots are rare.
     "segment.ms": "3600000",
     "segment.bytes": str(64 * SNAPSHOT_PART_BYTES),
     "min.cleanable.dirty.ratio": "0.1",
@@ -66,7 +66,7 @@ _SETTINGS: Final = {
 
 
 class _Label(msgspec.Struct, frozen=True):
-    """A label as it is stored; `parts` are the offsets of the state's parts, None while they are being written."""
+    """A label as stored; `parts` are the offsets of the state's parts, None while they are being written."""
 
     id: str
     view: str
@@ -85,7 +85,7 @@ class _Label(msgspec.Struct, frozen=True):
 
 
 class KafkaSnapshots:
-    """The snapshots of the journal on `topic`; `copies` is how many the journal's own topic has."""
+    """The snapshots of the journal on `topic`; `copies` is the replication factor of the journal's own topic."""
 
     def __init__(self, connection: Connection, topic: str, copies: int) -> None:
         self.topic = topic + SUFFIX
@@ -111,7 +111,7 @@ class KafkaSnapshots:
         return b"".join(record.value or b"" for record in records if record.offset in wanted)
 
     async def save(self, label: SnapshotLabel, sealed: bytes) -> None:
-        """See `SnapshotStore.save`. `UnsafeTopic` if the topic is there and does not keep what is written to it."""
+        """See `SnapshotStore.save`. `UnsafeTopic` if the topic exists and is not compacted."""
         await self._ensure()
         chunks = [sealed[at : at + SNAPSHOT_PART_BYTES] for at in range(0, len(sealed), SNAPSHOT_PART_BYTES)]
         announced = _Label(**{**label._asdict(), "cursor": str(label.cursor)}, count=len(chunks))
@@ -121,7 +121,7 @@ class KafkaSnapshots:
             if stored.parts is None and stored.created < time.time() - _LEFT_BEHIND_SECONDS
         ]
         async with _writer(self._connection, self.topic) as writer:
-            await self._bury(writer, left_behind)
+            await self._write_tombstones(writer, left_behind)
             await writer.put(LABELS, label.id, msgspec.json.encode(announced))
             parts = [await writer.put(PARTS, f"{label.id}/{number}", chunk) for number, chunk in enumerate(chunks)]
             await writer.put(LABELS, label.id, msgspec.json.encode(msgspec.structs.replace(announced, parts=parts)))
@@ -130,11 +130,11 @@ class KafkaSnapshots:
         """See `SnapshotStore.remove`: tombstones; compaction frees the space later."""
         stored = await self._stored()
         async with _writer(self._connection, self.topic) as writer:
-            await self._bury(writer, [stored[label.id] for label in labels if label.id in stored])
+            await self._write_tombstones(writer, [stored[label.id] for label in labels if label.id in stored])
 
-    async def _bury(self, writer: "_Writer", labels: Sequence[_Label]) -> None:
+    async def _write_tombstones(self, writer: "_Writer", labels: Sequence[_Label]) -> None:
         for stored in labels:
-            await writer.put(LABELS, stored.id, None)  # first: from here on nobody looks for its parts
+            await writer.put(LABELS, stored.id, None)  # first: from here on no reader looks for its parts
             for number in range(stored.count):
                 await writer.put(PARTS, f"{stored.id}/{number}", None)
 
@@ -145,30 +145,30 @@ class KafkaSnapshots:
             return _folded(await reader.all(LABELS))
 
     async def _found(self) -> bool:
-        """Whether the topic is there; reading does not make it."""
+        """Whether the topic exists; reading does not create it."""
         if not self._exists and len(self.topic) <= _TOPIC_CHARS_MAX:
             async with _admin(self._connection, self.topic) as admin:
                 self._exists = await _leaders(admin, self.topic) is not None
         return self._exists
 
     async def _ensure(self) -> None:
-        """Make the topic if it is missing, and be sure that it keeps what is written to it."""
+        """Create the topic if it is missing, and check that it is compacted."""
         if self._safe:
             return
         if len(self.topic) > _TOPIC_CHARS_MAX:
             raise UnsafeTopic(
                 f"a topic's name has at most {_TOPIC_CHARS_MAX} characters, {self.topic!r} has {len(self.topic)}: "
-                "snapshots cannot be kept. Give the journal a topic with a shorter name."
+                "snapshots cannot be stored. Use a topic with a shorter name for the journal."
             )
         async with _admin(self._connection, self.topic) as admin:
             if await _leaders(admin, self.topic) is None:
                 await self._create(admin)
-            while not await _leaders(admin, self.topic):  # noqa: ASYNC110 - nobody announces a leader
+            while not await _leaders(admin, self.topic):  # noqa: ASYNC110 - Kafka does not notify of a new leader
                 await asyncio.sleep(_POLL_SECONDS)
             found = await describe_settings(admin, "topic", self.topic, ["cleanup.policy"])
         if found is None or found["cleanup.policy"] != "compact":
             raise UnsafeTopic(
-                f"the topic {self.topic!r} of the journal's snapshots would forget them. Mend it with: kafka-configs "
+                f"the topic {self.topic!r} would delete the journal's snapshots. Fix it with: kafka-configs "
                 f"--bootstrap-server {self._connection.addresses} --alter --entity-type topics --entity-name "
                 f"{self.topic} --add-config cleanup.policy=compact"
             )
@@ -179,14 +179,14 @@ class KafkaSnapshots:
         refusal = await create_topic(admin, self.topic, 2, self._copies, settings)
         if refusal is not None and refusal.code != TOPIC_EXISTS:
             raise JournalUnavailable(
-                f"Kafka does not make the topic {self.topic!r} for the journal's snapshots: "
-                f"{refusal.message or f'error {refusal.code}'}. Make it yourself, with 2 partitions and "
+                f"Kafka refused to create the topic {self.topic!r} for the journal's snapshots: "
+                f"{refusal.message or f'error {refusal.code}'}. Create it yourself, with 2 partitions and "
                 "cleanup.policy=compact."
             )
 
 
 def _folded(records: Sequence[Record]) -> dict[str, _Label]:
-    """The last label of each snapshot; those taken away, and what is not readable as one, left out."""
+    """Return the last label of each snapshot, without removed and unreadable ones."""
     labels: dict[str, _Label] = {}
     for record in records:
         id_ = (record.key or b"").decode(errors="replace")
@@ -197,14 +197,14 @@ def _folded(records: Sequence[Record]) -> dict[str, _Label]:
             stored = msgspec.json.decode(record.value, type=_Label)
             stored.label()
         except ValueError as error:
-            logger.debug("a record of the snapshots' topic is passed over: %s", error)
+            logger.debug("a record of the snapshots' topic is skipped: %s", error)
             continue
         labels[id_] = stored
     return labels
 
 
 async def _leaders(admin: Admin, topic: str) -> bool | None:
-    """Whether each partition has a leader; None if there is no such topic."""
+    """Whether each partition has a leader; None if the topic does not exist."""
     found = (await admin.describe_topics([topic]))[0]
     if found["error_code"] == UNKNOWN_TOPIC:
         return None
@@ -219,13 +219,13 @@ class _Reader:
         self._topic = topic
 
     async def all(self, partition: int) -> list[Record]:
-        """Every record of a partition that is there now."""
+        """Return all current records of a partition."""
         name = topic_partition(self._topic, partition)
         first = (await self._consumer.beginning_offsets([name]))[name]
         return await self.some(partition, first, (await self._consumer.end_offsets([name]))[name])
 
     async def some(self, partition: int, start: int, end: int) -> list[Record]:
-        """The records of a partition from `start` on and below `end`; compaction may have removed some."""
+        """Return the records of a partition from `start` on, below `end`; compaction may have removed some."""
         name = topic_partition(self._topic, partition)
         self._consumer.assign([name])
         self._consumer.seek(name, start)
@@ -247,21 +247,21 @@ class _Writer:
         self._topic = topic
 
     async def put(self, partition: int, key: str, value: bytes | None) -> int:
-        """Append a record, or with None a tombstone; its offset."""
+        """Append a record (a tombstone if `value` is None) and return its offset."""
         batch = self._producer.create_batch()
         batch.append(timestamp=None, key=key.encode(), value=value)
         batch.close()
         sent = await (await self._producer.send_batch(batch, self._topic, partition=partition))
         if sent.offset < 0:
             raise JournalUnavailable(
-                f"Kafka does not say where a record of the topic {self._topic!r} stands; try again"
+                f"Kafka did not return the offset of a record appended to the topic {self._topic!r}; try again"
             )
         return sent.offset
 
 
 @asynccontextmanager
-async def _errand(connection: Connection, topic: str) -> AsyncIterator[None]:
-    """A bounded time for one errand; what goes wrong in it is `JournalUnavailable`."""
+async def _operation(connection: Connection, topic: str) -> AsyncIterator[None]:
+    """Bound the time of one operation and turn its errors into `JournalUnavailable`."""
     try:
         async with asyncio.timeout(LOOKUP_SECONDS_MAX):
             yield
@@ -274,7 +274,7 @@ async def _errand(connection: Connection, topic: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _admin(connection: Connection, topic: str) -> AsyncIterator[Admin]:
-    async with _errand(connection, topic):
+    async with _operation(connection, topic):
         admin = make_admin(connection, _REQUEST_MS)
         try:
             await admin.start()
@@ -285,7 +285,7 @@ async def _admin(connection: Connection, topic: str) -> AsyncIterator[Admin]:
 
 @asynccontextmanager
 async def _reader(connection: Connection, topic: str) -> AsyncIterator[_Reader]:
-    async with _errand(connection, topic):
+    async with _operation(connection, topic):
         consumer = make_consumer(connection, TOPIC_MESSAGE_BYTES_MIN, _WAIT_MS)
         try:
             await consumer.start()
@@ -296,7 +296,7 @@ async def _reader(connection: Connection, topic: str) -> AsyncIterator[_Reader]:
 
 @asynccontextmanager
 async def _writer(connection: Connection, topic: str) -> AsyncIterator[_Writer]:
-    async with _errand(connection, topic):
+    async with _operation(connection, topic):
         producer = make_producer(connection, TOPIC_MESSAGE_BYTES_MIN)
         try:
             await producer.start()

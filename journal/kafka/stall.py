@@ -1,10 +1,10 @@
-"""Connections that have stalled: an answer is due, and no byte of it comes.
+"""Detect and drop stalled connections: a response is pending and no byte of it arrives.
 
-A broker that is stopped, or a network that forgot a connection, lets a request wait for its whole time; and that has
-to be long, for over a slow link a large fetch takes long. But one that is on its way sends bytes. So what is limited
-here is the silence: a connection on which nothing comes is dropped, and the client asks another broker who leads now.
+With a stopped broker or a silently lost connection, a request waits for its full timeout, which must be long because a
+large fetch over a slow link takes long. But a fetch in progress delivers bytes. So this module limits the silence: a
+connection on which nothing arrives is dropped, and the client asks another broker for the current leaders.
 
-aiokafka's own fields are read for it: the requests of a connection that are not answered, and what it has buffered.
+It reads aiokafka's private fields: the unanswered requests of a connection and its buffered bytes.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from aiokafka.conn import CloseReason
 
 from .limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
 
-# How often is looked, in seconds: what a blocked loop has not read yet counts as one look's silence at most.
+# The interval of the checks, in seconds. A blocked event loop adds at most one interval of silence.
 LOOK_SECONDS: Final = 0.25
 
 
 class _Due(NamedTuple):
-    """How far the oldest unanswered request of a connection has come."""
+    """The progress of the oldest unanswered request of a connection."""
 
     connection: int
     request: int
@@ -29,10 +29,10 @@ class _Due(NamedTuple):
 
 
 class StallWatch:
-    """Looks after the connections of one client, in its loop.
+    """A failure detector for the connections of one client, in its loop.
 
-    A broker whose connection was dropped gets twice the time until it answers: one that is only slow, at its disk for
-    example, is heard in the end.
+    Each drop doubles the broker's timeout until it answers, so that a broker that is merely slow, with a slow disk for
+    example, is eventually waited for.
     """
 
     def __init__(self, client: Any) -> None:
@@ -44,11 +44,11 @@ class StallWatch:
         self.dropped = 0
 
     def start(self) -> None:
-        """Look now and then; call in the loop."""
+        """Start the periodic checks; call in the loop."""
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
 
     def stop(self) -> None:
-        """Look no more; stopping twice is harmless."""
+        """Stop the checks; stopping twice is harmless."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -58,7 +58,7 @@ class StallWatch:
         self.look()
 
     def look(self) -> None:
-        """Compare with the last look, `LOOK_SECONDS` ago."""
+        """Compare each connection with the previous check, `LOOK_SECONDS` ago."""
         for broker, connection in list(self._client._conns.items()):  # noqa: SLF001
             before, due = self._due.pop(broker, None), _due(connection)
             if due is not None:
@@ -69,7 +69,7 @@ class StallWatch:
                 continue
             self._silent_seconds.pop(broker, None)
             if before is not None and before.connection == id(connection) and connection.connected():
-                # More of an answer has come, or all of it.
+                # More of a response has arrived, or all of it.
                 self._patience_seconds.pop(broker, None)
 
     def _lose_patience(self, broker: Hashable, connection: Any) -> None:
@@ -80,8 +80,8 @@ class StallWatch:
         del self._silent_seconds[broker], self._due[broker]
         self.dropped += 1
         transport = connection._writer.transport  # noqa: SLF001
-        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)  # the client asks for the leaders then
-        transport.abort()  # what was not sent yet would keep it open
+        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)  # makes the client ask for the leaders
+        transport.abort()  # unsent bytes would keep it open
 
 
 def _due(connection: Any) -> _Due | None:
@@ -92,10 +92,10 @@ def _due(connection: Any) -> _Due | None:
 
 
 def connect_soon(client: Any) -> None:
-    """Let a client give up connecting sooner than a request: what a connection begins with is small.
+    """Give connecting a shorter timeout than a request: the messages that open a connection are small.
 
-    It connects to one broker at a time, and all others wait for that. A broker with which that took too long has twice
-    the time when it is tried next. To be called once the client knows its brokers.
+    A client connects to one broker at a time, and all others wait for that. After a timeout, the next attempt with the
+    same broker gets twice the time. Call once the client knows its brokers.
     """
     connect = client._get_conn  # noqa: SLF001
     patience_seconds: dict[Hashable, float] = {}
