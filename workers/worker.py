@@ -1,4 +1,4 @@
-"""A worker process: tasks, a journal, a foreman, and the signals that end it."""
+"""Run a worker process: bind its tasks to a journal, run the worker loop, and drain it on SIGTERM or SIGINT."""
 
 import asyncio
 import logging
@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 
 def journal_url(tasks: Mapping[str, Task[Any, Any]], url: str | None) -> str | None:
-    """The journal a worker of these tasks uses.
+    """Return the URL of the journal a worker of these tasks uses.
 
-    The one it is given, else their brokers' own, else the environment's.
+    That is `url`, else the one that their brokers name; None if the environment is to name it.
     """
     if url is not None:
         return url
@@ -57,11 +57,11 @@ async def work(
     signals: Signals | None = None,
     made: Callable[[WorkerLoop], None] = lambda _: None,
 ) -> Statistics:
-    """Run a worker until SIGTERM or SIGINT: then it drains and leaves.
+    """Run a worker until SIGTERM or SIGINT, then drain it and close its sessions.
 
     `made(worker_loop)` is called when there is a loop that can be stopped, `started(worker_loop)` when it is ready.
-    `health` says where it reports whether it is well; a service manager is told when it is ready and when it stops.
-    `signals` are answered until this returns, those that are given for as long as the caller keeps them.
+    `health` is where the worker reports its health; a service manager is notified when it is ready and when it stops.
+    Without `signals` this installs handlers until it returns; handlers passed in stay as long as the caller keeps them.
     """
     if signals is None:
         with Signals() as own:
@@ -78,7 +78,7 @@ async def work(
     def stop_soon() -> None:
         loop.call_soon_threadsafe(stop)
 
-    # The foreman gives up by itself, if it can.
+    # The loop gives up by itself after `patience_seconds`; the forced exit is for one that is blocked.
     signals.answer(stop_soon, worker_loop.patience_seconds + FORCED_EXIT_SECONDS, worker_loop.left_behind)
     made(worker_loop)
 
@@ -91,7 +91,7 @@ async def work(
 
     try:
         async with reporting(worker_loop, journal, health):
-            await worker_loop.run(on_started)  # which opens the journal: it may be stopped while that lasts
+            await worker_loop.run(on_started)  # opens the journal; `stop` works during that as well
     finally:
         collecting.end()
         with suppress(TimeoutError):
@@ -101,9 +101,9 @@ async def work(
 
 
 def run_to_its_end(main: Coroutine[Any, Any, T], in_loop: Callable[[], str]) -> T:
-    """As `asyncio.run`, but who refuses to be cancelled, or sits in a thread of the loop's, is not waited for.
+    """Run `main` like `asyncio.run`, but wait for no coroutine that ignores cancellation, nor for the loop's threads.
 
-    `LoopStopped` if somebody has stopped the loop: `in_loop()` names the tasks that run in it.
+    Raises `LoopStopped` if a task has stopped the loop; `in_loop()` names the tasks that run in it.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -111,7 +111,7 @@ def run_to_its_end(main: Coroutine[Any, Any, T], in_loop: Callable[[], str]) -> 
         return loop.run_until_complete(main)
     except RuntimeError as error:
         if all(each.get_coro() is not main for each in asyncio.all_tasks(loop)):
-            raise  # it has ended with that
+            raise  # `main` itself has ended with this error
         running = in_loop()
         raise LoopStopped(
             "the worker's event loop was stopped, by loop.stop() or the like in an async task that had just ended"

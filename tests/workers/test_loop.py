@@ -605,7 +605,7 @@ def test_what_outlives_the_drain_is_given_back_and_ends_in_silence() -> None:
         assert (floor.task(message).state, floor.task(message).attempts) == (State.READY, 0)
 
     asyncio.run(main())
-    executor = [thread for thread in threading.enumerate() if thread.name.startswith("journeyman-crew")]
+    executor = [thread for thread in threading.enumerate() if thread.name.startswith("journeyman-thread")]
     gate.open()
     wait_until(
         lambda: not any(thread.is_alive() for thread in executor), "the task's thread to end, its loop long gone"

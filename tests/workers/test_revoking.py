@@ -52,5 +52,5 @@ def test_revoked_task_is_stopped_and_its_place_is_free(tmp_path: Path, mechanism
             assert worker.returncode == 0
         finally:
             worker.kill()
-    assert f"task {first.task_name} {first.uuid} was revoked: what runs of it is stopped" in log
+    assert f"task {first.task_name} {first.uuid} was revoked: stopping its run" in log
     assert "had lost its claim" not in log

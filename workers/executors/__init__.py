@@ -1,4 +1,4 @@
-"""Those who run tasks: threads, coroutines, processes. Each is handed jobs and gives back outcomes."""
+"""The executors: threads, coroutines and child processes that run jobs and return outcomes."""
 
 from .base import Executor
 from .children.processes import ProcessExecutor

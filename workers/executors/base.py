@@ -1,4 +1,4 @@
-"""What every crew has in common: jobs go in, outcomes come out, and neither side waits for the other."""
+"""The base of all executors: jobs go in, outcomes come out, and neither side waits for the other."""
 
 import asyncio
 import logging
@@ -26,14 +26,14 @@ logger = logging.getLogger("journeyman.worker")
 class Executor(ABC):
     """Runs up to `size` jobs at a time.
 
-    `wake()` is called, from whatever thread, when outcomes have become available and the last ones were collected. Jobs
-    are started one by one from one queue, so a long job never holds a short one behind it.
+    `wake()` is called, from any thread, at the first outcome since the last `collect`. Jobs are started one by one from
+    one queue, so a long job never holds up a short one behind it.
     """
 
     def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
         self.size = size
-        self.lingering = False  # set by who knows of outcomes and lets them wait for more
-        self.draining = False  # set by who wants nothing more to be started
+        self.lingering = False  # set by the lane while it lets outcomes wait for more
+        self.draining = False  # set by the lane when no more jobs are to be started
         self._tasks = tasks
         self._wake = wake
         self._waiting: deque[Job] = deque()
@@ -53,7 +53,7 @@ class Executor(ABC):
 
     @abstractmethod
     def long_running(self, begun_before: float) -> int:
-        """How many places are at a job that began before that monotonic time."""
+        """Return how many places run a job that began before that monotonic time."""
 
     @property
     def start_failure(self) -> str:
@@ -62,12 +62,12 @@ class Executor(ABC):
 
     @property
     def ready(self) -> bool:
-        """Whether anybody is there to run jobs; False while the first is still starting."""
+        """Whether there is a thread or process to run jobs; False while the first is still starting."""
         return True
 
     @property
     def job_seconds(self) -> float:
-        """How long a job took of late, on average, in seconds; pessimistic until something has run."""
+        """The recent average duration of a job, in seconds; pessimistic until something has run."""
         return self._job_seconds or 1.0
 
     @property
@@ -81,14 +81,14 @@ class Executor(ABC):
         self.nudge()
 
     def stand_aside(self, lone: Job) -> None:  # noqa: B027 - nothing to do where jobs do not need this interpreter
-        """Having started a lone job, with nothing else to do, let it have the interpreter for a moment."""
+        """Yield the interpreter for a moment to a lone job that was just started, when there is nothing else to do."""
 
     @abstractmethod
     def nudge(self) -> None:
-        """See to it that as many are at work as the waiting jobs are worth."""
+        """Wake or start as many threads, runners or processes as the waiting jobs are worth."""
 
     def collect(self) -> list[Outcome]:
-        """All outcomes there are now."""
+        """Remove and return all outcomes that are available."""
         self._signalled = self.lingering = False
         collected: list[Outcome] = []
         done = self._done
@@ -111,7 +111,7 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go; waiting jobs are not started, and what runs is not waited for."""
+        """Shut down: waiting jobs are not started, and running ones are not waited for."""
 
     def _finished(self, outcome: Outcome, seconds: float) -> None:
         self._done.append(outcome)
@@ -121,9 +121,10 @@ class Executor(ABC):
             self._wake()
 
     def _ended(self, run: "Run", error: BaseException, seconds: float, pace: float) -> None:
-        """Hand over the outcome of a job that was ended from outside, after so many seconds.
+        """Deliver the outcome of a job that was ended from outside, after so many seconds.
 
-        Hooks of the task's own are asked in another thread, and not for ever: they may block, and this may be the loop.
+        The task's own hooks run in another thread, for `HOOK_SECONDS_MAX` at most: they may block, and the caller may
+        be the event loop.
         """
         job, tasks = run.job, self._tasks
         kind = type(tasks[job.state.name])
@@ -150,7 +151,7 @@ class Executor(ABC):
         _in_thread(ask)
 
     def _ran_dry(self) -> None:
-        """Nothing more to run: outcomes need not wait for company any longer."""
+        """End the lingering of outcomes, since there is nothing more to run."""
         if self.lingering and self._done:
             self.lingering = False
             self._wake()
@@ -171,7 +172,7 @@ def count_begun(runs: Iterable["Run"], before: float) -> int:
 
 
 class Run:
-    """A job that is being run, and until when it may."""
+    """A job that is being run, and its deadline."""
 
     __slots__ = ("_deadline", "begun", "job", "number", "revoked", "started", "timed_out")
 
@@ -179,29 +180,29 @@ class Run:
         self.job = job
         self.number = number
         self.started = time.monotonic()
-        self.begun = False  # where it may have to wait for its place
+        self.begun = False  # whether a child process has begun it; it may have to wait for a place there
         self.timed_out = False
         self.revoked = False
         self._deadline: float | None = None  # worked out only for runs that last long enough to be looked at
 
     def restart(self) -> None:
-        """It is only now that it is run."""
+        """Count its time from now on, since it has only now begun to run."""
         self.begun, self.started, self._deadline = True, time.monotonic(), None
 
     @property
     def deadline(self) -> float:
-        """The monotonic time at which it has to be over."""
+        """The monotonic time at which it has to end."""
         if self._deadline is None:
             self._deadline = self.started + timeout_of(self.job.row)
         return self._deadline
 
     def is_over(self, monotonic: float) -> bool:
-        """Whether it has to end: its time is over, or its task was revoked, which is noticed here."""
+        """Return whether it has to end: its deadline has passed, or its task was revoked, which is noticed here."""
         state = self.job.state
         if state.state is State.REVOKED and not self.revoked:
             self.revoked = True
             self._deadline = min(self.deadline, monotonic)
-            logger.info("task %s %s was revoked: what runs of it is stopped", state.name, state.id)
+            logger.info("task %s %s was revoked: stopping its run", state.name, state.id)
         return monotonic >= self.deadline
 
     @property
@@ -210,7 +211,7 @@ class Run:
         return time.monotonic() - self.started
 
     def ending_error(self, more: str = "") -> TaskTimeoutError | RevokedError:
-        """What a job that has to end fails with."""
+        """Return the exception with which a job that has to end fails."""
         if self.revoked:
             return RevokedError(f"{self.job.state.name} was revoked while it ran{more}")
         seconds = self.deadline - self.started

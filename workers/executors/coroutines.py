@@ -1,12 +1,12 @@
-"""A crew of coroutines, run in the foreman's own loop.
+"""An executor of coroutines, run in the worker's own event loop.
 
-A few resident runners take jobs one by one; a job that never waits costs no task of its own. A timeout cancels the
-runner, so it takes effect where the coroutine awaits; code that never awaits cannot be stopped, and stops everything
-else in the loop for as long: such work belongs in threads or processes.
+A few resident runners take jobs one by one; a job that never awaits costs no `asyncio.Task` of its own. A timeout
+cancels the runner, so it takes effect where the coroutine awaits. Code that never awaits cannot be stopped and blocks
+the whole loop as long as it runs: such work belongs in threads or processes.
 
-A coroutine that goes on when it is cancelled, or awaits something in its `finally`, is given up after
-`ABANDON_SECONDS`, as a thread is: the task's outcome is written, another runner takes the place, and what the old one
-returns, some day, is thrown away.
+A coroutine that goes on when it is cancelled, or awaits something in its `finally`, is abandoned after
+`ABANDON_SECONDS`, as a thread is: the task's outcome is written, another runner replaces it, and what it eventually
+returns is discarded.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _JOBS_IN_A_ROW_MAX: Final = 64
 
 logger = logging.getLogger("journeyman.worker")
 
-# Runners of closed crews that have not ended: the loop does not keep them, and complains of any that is destroyed.
+# Runners of closed executors that have not ended: the loop holds weak references only, and logs destroyed ones.
 _ending: Final[set["asyncio.Task[None]"]] = set()
 
 
@@ -59,7 +59,7 @@ class CoroutineExecutor(Executor):
             return
         while self._idle:
             idle = self._idle.pop()
-            if not idle.done():  # it would be if its runner was cancelled by somebody who had kept hold of it
+            if not idle.done():  # done already if a task has kept a reference to the runner and cancelled it
                 idle.set_result(None)
                 return
         if len(self._runners) < self.size:
@@ -69,13 +69,13 @@ class CoroutineExecutor(Executor):
             runner.add_done_callback(self._replace)
 
     def _replace(self, runner: "asyncio.Task[None]") -> None:
-        """A runner has ended: its place is free for another."""
+        """Free the place of a runner that has ended, and start another if jobs wait."""
         self._runners.discard(runner)
         self._given_up.discard(runner)
         self.nudge()
 
     def _nudge_soon(self) -> None:
-        """Wake the next runner as soon as the loop has its turn, which is when the present job waits for something."""
+        """Wake the next runner at the next pass of the loop, which comes when the present job awaits something."""
         if self._waiting and not self._nudging:
             self._nudging = True
             asyncio.get_running_loop().call_soon(self._nudged)
@@ -85,7 +85,7 @@ class CoroutineExecutor(Executor):
         self.nudge()
 
     def enforce(self, monotonic: float) -> None:
-        """Cancel the runners whose job is over its time, and give up those that do not react."""
+        """Cancel the runners whose job is past its deadline, and abandon those that do not react."""
         for runner, running in list(self._running.items()):
             if not running.timed_out and running.is_over(monotonic):
                 running.timed_out = True
@@ -99,7 +99,7 @@ class CoroutineExecutor(Executor):
         self._given_up.add(runner)
         error = running.ending_error(", and its coroutine cannot be stopped")
         logger.warning(
-            "%s: it goes on, and what it returns is thrown away. Let it end when it is cancelled (task %s)",
+            "%s: it goes on, and its result is discarded. Have the coroutine end when it is cancelled (task %s)",
             error,
             running.job.state.id,
         )
@@ -120,7 +120,7 @@ class CoroutineExecutor(Executor):
         assert me is not None
         clean = len(contextvars.copy_context())
         in_a_row = 0
-        # A runner whose job has left something behind, a context variable or a cancellation, makes way for a new one.
+        # A runner whose job has left a context variable or a cancellation behind is replaced by a new one.
         while len(contextvars.copy_context()) == clean and not me.cancelling():
             if not self._waiting:
                 self._ran_dry()
@@ -131,14 +131,14 @@ class CoroutineExecutor(Executor):
             running = self._running[me] = Run(self._waiting.popleft())
             self._nudge_soon()
             if not await self._run(me, running):
-                return  # given up meanwhile, and replaced
+                return  # abandoned meanwhile, and replaced
             in_a_row += 1
             if in_a_row >= _JOBS_IN_A_ROW_MAX:
                 in_a_row = 0
                 await asyncio.sleep(0)
 
     async def _run(self, me: "asyncio.Task[None]", running: Run) -> bool:
-        """Run a job and hand its outcome over; False if nobody waits for it any more."""
+        """Run a job and hand its outcome over; return False if the runner was abandoned meanwhile."""
         try:
             ended: Outcome | asyncio.CancelledError = await run_coroutine(running.job, self._tasks)
         except asyncio.CancelledError as error:
@@ -154,7 +154,7 @@ class CoroutineExecutor(Executor):
             return True
         if running.timed_out:
             me.uncancel()
-        # What neither we nor a deadline has cancelled has done so itself: it awaited something that was cancelled.
+        # Neither `close` nor a deadline has cancelled it: the coroutine awaited something that was cancelled.
         ended_by = running.ending_error() if running.timed_out else ended
         self._ended(running, ended_by, running.seconds, running.seconds)
         return True

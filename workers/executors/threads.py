@@ -1,13 +1,13 @@
-"""A crew of threads.
+"""An executor of threads in the worker's own process.
 
-What a timeout can do: it raises `Overdue` in the thread, at its next step of Python code. That is no `Exception`, as
-`asyncio.CancelledError` is none: a task's `finally` and `with` see it, its `except Exception` or `except TimeoutError`
-does not, nor does one in a library it calls. So a task that is tolerant of errors is ended all the same, and what it
-calls does not take its end for a timeout of its own. `do_retry` and the outcome have it as `TaskTimeoutError`.
+A timeout raises `Overdue` in the thread, at its next step of Python code. Like `asyncio.CancelledError` that is no
+`Exception`: a task's `finally` and `with` see it, its `except Exception` or `except TimeoutError` does not, nor does
+one in a library it calls. So a task that is tolerant of errors ends all the same, and a library does not mistake it for
+a timeout of its own. `do_retry` and the outcome see it as `TaskTimeoutError`.
 
-It cannot stop a call that stays in C (a long computation of a library, a blocking system call without Python in
-between), nor a task that catches `BaseException` and goes on. Such a thread is given up after `ABANDON_SECONDS`: the
-task's outcome is written, another thread takes the place, and what the old one returns, some day, is thrown away.
+A timeout cannot stop a call that stays in C (a long computation of a library, a blocking system call without Python in
+between), nor a task that catches `BaseException` and goes on. Such a thread is abandoned after `ABANDON_SECONDS`: the
+task's outcome is written, another thread replaces it, and what it eventually returns is discarded.
 """
 
 import ctypes
@@ -30,11 +30,11 @@ _SHORT_JOBS_PER_THREAD: Final = 64
 class ThreadExecutor(Executor):
     """Up to `size` threads, started as needed.
 
-    `write(outcome)`, if given, is called in the thread that has run a lone job, before the outcome is handed over: it
-    saves whoever waits for the result a change of threads.
+    `write(outcome)`, if given, is called in the thread that has run a lone job, before the outcome is handed over: that
+    saves the reader of the result a thread switch.
 
-    `abandon`: whether a thread that does not react to its timeout is given up; otherwise its task is over when it ends.
-    `abandoned` counts them.
+    `abandon`: whether a thread that does not react to its timeout is abandoned; otherwise its task ends when the thread
+    does. `abandoned` counts them.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class ThreadExecutor(Executor):
         return count_begun(list(self._running.values()), begun_before)
 
     def stand_aside(self, lone: Job) -> None:
-        """See `Executor.stand_aside`: until the job is over and written, or `STAND_ASIDE_SECONDS` have passed.
+        """See `Executor.stand_aside`: block until the job's outcome is written, at most `STAND_ASIDE_SECONDS`.
 
-        What this thread did meanwhile would keep the job's thread from the interpreter, and is not urgent.
+        Other work of this thread is not urgent, and would compete with the job's thread for the GIL.
         """
         if lone.over is not None:
             with suppress(Empty):
@@ -90,7 +90,7 @@ class ThreadExecutor(Executor):
             self._tokens.put(True)
 
     def enforce(self, monotonic: float) -> None:
-        """Interrupt the threads whose job is over its time, and give up those that do not react."""
+        """Interrupt the threads whose job is past its deadline, and abandon those that do not react."""
         for ident, running in list(self._running.items()):
             if not running.is_over(monotonic):
                 continue
@@ -112,8 +112,8 @@ class ThreadExecutor(Executor):
         self.nudge()
 
     def close(self) -> None:
-        """Let the threads end when they have run what they run now; waiting jobs are not started."""
-        self._write = None  # whoever would take note of it has gone
+        """Let each thread end after its present job; waiting jobs are not started."""
+        self._write = None  # the loop that would apply the outcome has ended
         self._waiting.clear()
         for _ in self._threads:
             self._tokens.put(False)
@@ -121,7 +121,7 @@ class ThreadExecutor(Executor):
     def _add_thread(self) -> None:
         # Daemons: a task that never returns must not keep a worker from leaving; its claim is given back.
         self._count += 1
-        thread = threading.Thread(target=self._work, name=f"journeyman-crew-{self._count}", daemon=True)
+        thread = threading.Thread(target=self._work, name=f"journeyman-thread-{self._count}", daemon=True)
         thread.start()
         assert thread.ident is not None
         self._threads[thread.ident] = thread
@@ -136,11 +136,11 @@ class ThreadExecutor(Executor):
                     break
                 running = self._running[ident] = Run(job)
                 if not self._run(ident, running):
-                    return  # given up meanwhile, and replaced
+                    return  # abandoned meanwhile, and replaced
             self._ran_dry()
 
     def _run(self, ident: int, running: Run) -> bool:
-        """Run a job and hand its outcome over; False if nobody waits for it any more."""
+        """Run a job and hand its outcome over; return False if the thread was abandoned meanwhile."""
         outcome: Outcome | None = None
         while True:  # an interrupt may strike anywhere in here, also after the job has ended
             try:
@@ -153,7 +153,7 @@ class ThreadExecutor(Executor):
                         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
                     del self._running[ident]
                 break
-            except Overdue:  # outside of what the pipeline catches
+            except Overdue:  # raised outside of the code in which the pipeline catches it
                 if outcome is None:
                     outcome = failure(running.job, self._tasks, running.ending_error(), running.seconds)
         seconds = running.seconds

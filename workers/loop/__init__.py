@@ -1,1 +1,1 @@
-"""Who acts: the process that claims tasks, hands them to its crew and writes down what became of them."""
+"""The worker loop: claims tasks, hands them to executors and appends their outcomes."""

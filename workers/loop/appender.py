@@ -1,4 +1,4 @@
-"""What a foreman writes: appended, then applied by the positions it got; it never reads its own events again."""
+"""Append the worker's events, then apply them by the positions they got, without reading them again."""
 
 import logging
 import time
@@ -30,9 +30,9 @@ _NEWEST_WEIGHT: Final = 0.1
 
 
 class Appender:
-    """Appends for one foreman, keeps `view` current with it, and counts in `statistics` what became of it.
+    """Appends for one worker loop, applies its events to `view`, and counts the outcomes in `statistics`.
 
-    `seconds` is how long an append took of late, on average.
+    `seconds` is the recent average duration of an append.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Appender:
         self.seconds = 0.0
 
     async def append(self, entries: Sequence[WorkerDraft], sessions: OwnSessions) -> Sequence[Event]:
-        """Append what one append can take, and apply it: the foreign records before ours first."""
+        """Append `entries`, which fit one append, and apply them, after the records of other writers before them."""
         begun = time.monotonic()
         drafts = Distinct([entry.draft for entry in entries])
-        # An outcome must not be lost, and repeating a draft never doubles it.
+        # An outcome must not be lost, and appending is idempotent: repeating a draft never doubles it.
         events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
         self.seconds += (took - self.seconds) * _NEWEST_WEIGHT
@@ -67,20 +67,20 @@ class Appender:
         return events
 
     def write_alone(self, outcome: Outcome) -> None:
-        """Write the outcome of a lone job in the crew's thread: whoever waits for it waits for one thread less."""
+        """Write the outcome of a lone job in the thread that ran it: its reader waits for one thread switch less."""
         entry, begun, event = outcome_entry(outcome), time.monotonic(), None
         try:
             event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
         except JournalError as error:
-            logger.debug("left to the foreman to write: %s", error)
-        except Exception:  # whatever it was, the thread goes on, and the outcome is handed over
-            logger.exception("an outcome could not be written where its task was run: left to the foreman")
+            logger.debug("the worker loop will write the outcome: %s", error)
+        except Exception:  # the thread goes on whatever has failed, and hands the outcome over
+            logger.exception("the task's thread could not write the outcome: the worker loop will")
         outcome.written = Written(entry, event, begun)
 
     async def still_to_write(self, written: Written, sessions: OwnSessions) -> WorkerDraft | None:
-        """What `write_alone` has left to be written; None if it has done it: then it is applied."""
+        """Apply what `write_alone` has written and return None; return the entry to append if it could not write."""
         if written.event is None:
-            return written.entry  # the same draft: should it have landed after all, it is not doubled
+            return written.entry  # the same draft, so it is not doubled if it has landed after all
         await self._apply([written.entry], [written.event], written.begun, sessions)
         return None
 

@@ -1,4 +1,4 @@
-"""From what a worker has decided, and from what has become of its jobs, to the events that say so."""
+"""Build the events to append from a worker's commands and from the outcomes of its jobs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -30,7 +30,7 @@ class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
 
 
 class Written(NamedTuple):
-    """An outcome that was written by whoever ran the job, from `begun` (monotonic) on; `event` is None if in vain."""
+    """An outcome that the job's thread tried to append from `begun` (monotonic) on; `event` is None if that failed."""
 
     entry: WorkerDraft
     event: Event | None

@@ -1,8 +1,8 @@
-"""A worker keeps the task index near the end of the log, off its hot path.
+"""Keep the task index near the end of the log, off the worker's hot path.
 
-Nothing is handed over: now and then, what the index does not cover is read again and written. On a file a thread does
-that, which takes a small share of the time while many events come. On Kafka the worker leaves the index alone then: a
-reader reads what is missing itself. Only an index that is very far behind is filled all the same.
+A background task re-reads from time to time what the index does not cover and writes it. On a file a thread does that,
+which takes a small share of the time while many events come. On Kafka the worker leaves the index alone while many
+events come: readers then read the missing part from the log. An index that is very far behind is filled all the same.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def is_due(came: int, behind: int, *, paced: bool) -> bool:
 
 
 class IndexKeeper:
-    """Fills the index of `journal` for one foreman; `position` says how far that has read each partition."""
+    """Fills the index of `journal` for one worker loop; `position()` is how far that has read each partition."""
 
     def __init__(self, journal: AsyncJournal, position: Callable[[], Mapping[int, int]]) -> None:
         self._journal = journal

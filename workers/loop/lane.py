@@ -1,4 +1,4 @@
-"""A lane: the tasks of one mechanism, ready ones and those in hand, and the crew that runs them."""
+"""A lane: the tasks of one mechanism, ready or in hand, and the executor that runs them."""
 
 import time
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ from ..scheduling.ready_queue import ReadyTasks
 
 
 class Lane:
-    """What one crew has to do. Times are monotonic, in seconds.
+    """Decides how many tasks one executor should hold, and when its outcomes are written. Times are monotonic seconds.
 
-    What is claimed ahead and given back costs two events, so it is never more than what has ended since the last time:
-    a crew that is full of long tasks claims nothing, whatever it ran before.
+    A task that is claimed ahead and given back costs two events. So a lane claims no more ahead than have ended since
+    it last gave some back: an executor that is full of long tasks claims nothing ahead, whatever it ran before.
     """
 
     def __init__(self, executor: Executor, ready: ReadyTasks) -> None:
@@ -66,7 +66,7 @@ class Lane:
         return 0 if self.executor.waiting and free < max(1, hold // 4) else free
 
     def start(self, jobs: Iterable[Job]) -> None:
-        """Hand claimed tasks to the crew."""
+        """Hand claimed tasks to the executor."""
         jobs = list(jobs)
         if not self.executor.waiting and self.executor.running < self.executor.size:  # so they are begun at once
             self._progressed_at = time.monotonic()
@@ -92,7 +92,7 @@ class Lane:
         return outcomes
 
     def _linger(self, monotonic: float, *, draining: bool) -> bool:
-        """Whether to let outcomes wait for company: more are coming soon, and nobody waits long for these."""
+        """Return whether to let outcomes wait, at most `OUTCOME_LINGER_SECONDS`, for more to share their append."""
         if draining or not self.executor.waiting:
             return False
         if self._outcomes_since is None:
@@ -111,7 +111,7 @@ class Lane:
         if draining:
             self.executor.draining = True
         if not self.executor.ready:
-            self._progressed_at = monotonic  # nobody is in long work: the first one is about to start
+            self._progressed_at = monotonic  # no long work: the first thread or process is about to start
         if self.executor.waiting and (draining or self.executor.start_failure or self._stuck(monotonic)):
             said = "draining" if draining else self.executor.start_failure or "all are busy with long tasks"
             reason = b',"reason":' + orjson.dumps(said)
@@ -119,7 +119,7 @@ class Lane:
             self._returned += [Outcome(job, names.INTERRUPTED, reason) for job in self.executor.take_back()]
 
     def next_moment(self, monotonic: float, now: float) -> float | None:
-        """When (monotonic) the next thing happens here that nobody announces; None if there is none."""
+        """Return when (monotonic) the loop must look again without any notification; None if it need not."""
         moments: list[float] = []
         if self.executor.waiting or self._outcomes_since is not None:
             moments.append(monotonic + OUTCOME_LINGER_SECONDS)
@@ -131,9 +131,9 @@ class Lane:
 
 
 def room(size: int, job_seconds: float) -> int:
-    """How many tasks to hold: one for each place, and ahead of them a moment's worth of the crew's own pace.
+    """Return how many tasks to hold: one for each place, and `CLAIM_AHEAD_SECONDS` of the executor's recent pace ahead.
 
-    Nothing ahead of jobs so long that it might wait in vain and be given back.
+    Nothing is claimed ahead of jobs so long that it might have to be given back.
     """
     if job_seconds * 2 > CLAIM_IDLE_SECONDS_MAX:
         return size

@@ -1,9 +1,9 @@
-"""The foreman: one loop that reads the journal, decides, appends, and keeps the crews busy.
+"""The worker loop: reads the journal, decides, appends, and keeps the executors busy.
 
-It is a thin shell. What the journal means is `TaskView`'s to say, what to do next is `decide`'s, running is the crews'.
-Each turn of the loop: read what has come, collect outcomes, decide, and append outcomes and commands together, in one
-append for each partition. What it appends it applies itself, by the positions it got, after the foreign records before
-them: it never reads its own events again.
+It is a thin shell: `TaskView` interprets the journal, `decide` chooses what to do next, the executors run tasks.
+Each turn reads the new records, collects outcomes, decides, and appends outcomes and commands together, in one append
+for each partition. The loop applies its own events by the positions that the append returned, after the records of
+other writers before them; it never reads its own events again.
 """
 
 import asyncio
@@ -326,7 +326,7 @@ class WorkerLoop:
         return any(lane.busy for lane in self._lanes.values())
 
     def _look_around(self, monotonic: float) -> None:
-        """What is due now and then: the sessions of others, entries that nobody needs, what is left to be told."""
+        """Do periodic work: log left-out failures, observe other sessions, sweep the ready queues."""
         self._appending.failures.sum_up(monotonic)
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic

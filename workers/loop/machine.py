@@ -1,7 +1,7 @@
-"""Which machine a process runs on, as far as process ids tell: ids of two machines must not be taken for each other.
+"""Identify the set of processes that share process ids, so that ids of two machines are not confused.
 
-A host name does not tell: two containers may have the same one, and each sees its own processes only. On Linux it is
-the boot of the kernel and the process namespace.
+A host name does not suffice: two containers may have the same one, and each sees its own processes only. On Linux the
+identity is the kernel's boot id and the process namespace.
 """
 
 import functools

@@ -1,6 +1,6 @@
-"""What a foreman reads: the journal from a snapshot on, page by page, into its view; through outages, and as it waits.
+"""Read the journal for a worker loop: from a snapshot on, page by page, into its view; retry through outages.
 
-What the foreman appends it applies itself, by the positions it got: the reader has read all before these, and goes on
+The worker loop applies its own events by their positions: the reader has read everything before these, and continues
 behind them.
 """
 
@@ -33,7 +33,7 @@ _ROUNDING_SECONDS: Final = 0.000_5
 
 
 class Reader:
-    """Keeps `view` current for one foreman, and tells `detector` while the journal fails."""
+    """Keeps `view` current for one worker loop, and reports failures of the journal to `detector`."""
 
     def __init__(self, view: TaskView, detector: FailureDetector, lease_seconds: float) -> None:
         self._view = view
@@ -42,7 +42,7 @@ class Reader:
         self._unreadable = UnreadableRecords()
         self._applied: dict[int, int] = {}
         self._page_task: asyncio.Task[Page | None] | None = None
-        self._wakeup_socket: socket.socket | None = None
+        self._wakeup_socket: socket.socket | None = None  # None if the log has none
         self._wake: Callable[[], None] = lambda: None
         self._listening = False
         self._log: Log
@@ -50,7 +50,7 @@ class Reader:
         self._snapshots: SnapshotKeeper
 
     async def open(self, journal: AsyncJournal) -> Mapping[int, int]:
-        """Begin with the newest snapshot; where each partition ends now."""
+        """Load the newest snapshot and open the tail behind it; return where each partition ends now."""
         self._log = await journal.open()
         self._snapshots = SnapshotKeeper(self._log, self._view)
         begin = await self._snapshots.start()
@@ -60,12 +60,12 @@ class Reader:
         return bounds.end
 
     async def aclose(self) -> None:
-        """Let go of the journal."""
+        """Stop waiting, and close the tail and the snapshots."""
         if self._page_task is not None:
             self._page_task.cancel()
             await asyncio.gather(self._page_task, return_exceptions=True)
         if self._wakeup_socket is not None:
-            self._close_wakeup_socket()
+            self._stop_listening()
             self._wakeup_socket.close()
         await self._tail.aclose()
         await self._snapshots.aclose()
@@ -134,7 +134,7 @@ class Reader:
         unreadable = self._view.unreadable
         self._view.apply_page(page)
         if self._view.unreadable > unreadable:
-            self._unreadable.tell(page)
+            self._unreadable.log(page)
         self._applied[page.partition] = page.next_offset
         self._snapshots.applied(self._applied, len(page.rows))
 
@@ -151,41 +151,41 @@ class Reader:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Have the log call `wake()` at news, where it can: then nothing has to wait for pages.
+        """Have the log's notifications call `wake()`, if it sends any; then no task waits for pages.
 
-        A task that waits for a page is two more passes of the loop between a record and its claim.
+        A task that waits for a page costs two more passes of the event loop between a record and its claim.
         """
         if isinstance(self._tail, Selectable):
             self._wakeup_socket, self._wake = self._tail.wakeup_socket(), wake
 
-    def _open_wakeup_socket(self) -> None:
+    def _start_listening(self) -> None:
         if self._wakeup_socket is not None and not self._listening:
-            asyncio.get_running_loop().add_reader(self._wakeup_socket, self._hear)
+            asyncio.get_running_loop().add_reader(self._wakeup_socket, self._notified)
             self._listening = True
 
-    def _close_wakeup_socket(self) -> None:
-        """News wake the loop once, and not again in each of its passes until the news are read."""
+    def _stop_listening(self) -> None:
+        """Ignore the socket, so that one notification wakes the loop once and not in each pass until it is read."""
         if self._wakeup_socket is not None and self._listening:
             asyncio.get_running_loop().remove_reader(self._wakeup_socket)
             self._listening = False
 
-    def _hear(self) -> None:
-        self._close_wakeup_socket()
+    def _notified(self) -> None:
+        self._stop_listening()
         self._wake()
 
     async def rest(self, seconds: float) -> None:
-        """Let news come for so long without being woken by it, which costs the worker and the writer of the news."""
-        self._close_wakeup_socket()
+        """Sleep without being woken by notifications, since a wake-up costs the worker and the writer."""
+        self._stop_listening()
         await asyncio.sleep(seconds - _ROUNDING_SECONDS)
 
     @property
     def patience(self) -> float | None:
-        """How long at most, in seconds, before the next look, since a bell may be lost; None if it waits for pages."""
+        """Return the seconds after which to poll, since a notification may be lost; None if a task waits for pages."""
         return NOTIFIER_POLL_SECONDS if self._wakeup_socket is not None else None
 
     def start_waiting(self, wake: Callable[[], None]) -> None:
-        """See to it that `wake()` is called when the next page is there."""
-        self._open_wakeup_socket()
+        """Have `wake()` called when the next page is there."""
+        self._start_listening()
         if self._wakeup_socket is None and self._page_task is None:
             self._page_task = asyncio.ensure_future(self._next_page())
             self._page_task.add_done_callback(lambda _: wake())
@@ -201,7 +201,7 @@ class Reader:
         except asyncio.CancelledError:
             this = asyncio.current_task()
             if this is not None and this.cancelling():
-                raise  # it is we who are to end
+                raise  # the caller itself is being cancelled
             return
         if page is not None:
             self.apply(page)
@@ -209,11 +209,10 @@ class Reader:
     # -- a journal that is away --------------------------------------------------------------------------------------
 
     async def available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
-        """Try again until the journal is there: a worker outlives an outage, and silence during it counts for nobody.
+        """Retry `call` until the journal is available; meanwhile the failure detector counts no silence.
 
-        The pauses are short: a holder's sign of life is to land before whoever watches it gives it up. What will not
-        come back however often it is tried is raised, and ends the worker: here, and nowhere else, the two are told
-        apart.
+        The pauses are short, so that a live holder's heartbeat lands before its observers expire it. `JournalGone`,
+        which no retry mends, is raised and ends the worker. This is the only place that distinguishes the two.
         """
         longest = longest_pause(self._lease_seconds)
         pause = min(_RETRY_SECONDS_MIN, longest)

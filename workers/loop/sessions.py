@@ -1,4 +1,4 @@
-"""The sessions that a foreman has opened itself, one in each partition: under which ids, and how they stand."""
+"""The worker's own sessions, one in each partition: their ids and their leases."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ logger = logging.getLogger("journeyman.worker")
 
 
 class OwnSessions:
-    """One for each of `partitions`, as soon as the log says so: `view` is what the log says.
+    """Keeps the lease of each of `partitions`; a session is open once its `joined` event is in `view`.
 
-    `changed` is set when the set of sessions, own ones or others', or of paused queues is not the same as before.
+    `changed` is set when the set of sessions (of any worker) or of paused queues has changed.
     """
 
     def __init__(self, view: TaskView, partitions: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""The submissions of tasks that are claimed: kept by the view, or read again by position, whole stretches at a time."""
+"""Find the submissions of claimed tasks: from the view's cache, or read again by position in contiguous stretches."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -16,7 +16,7 @@ _GAP_EVENTS: Final = 64
 
 
 class Submissions:
-    """Finds the submissions of claimed tasks, for one foreman."""
+    """Finds the submissions of claimed tasks, for one worker loop."""
 
     def __init__(self, reader: Reader, view: TaskView) -> None:
         self._reader = reader

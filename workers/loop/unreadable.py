@@ -1,4 +1,4 @@
-"""Telling the worker's log of records that the fold cannot read: the first of them, by position and reason."""
+"""Log the first records that the fold cannot read, with position and reason."""
 
 import logging
 
@@ -10,20 +10,20 @@ logger = logging.getLogger("journeyman.worker")
 
 
 class UnreadableRecords:
-    """Tells of `BAD_RECORDS_TOLD_MAX` records, one by one; `journeyman status` counts all."""
+    """Logs up to `BAD_RECORDS_TOLD_MAX` unreadable records one by one; `journeyman status` counts all."""
 
     def __init__(self) -> None:
-        self._told = 0
+        self._logged = 0
 
-    def tell(self, page: Page) -> None:
-        """There are some in this page."""
-        if self._told >= BAD_RECORDS_TOLD_MAX:
+    def log(self, page: Page) -> None:
+        """Log the unreadable records of this page."""
+        if self._logged >= BAD_RECORDS_TOLD_MAX:
             return
         for offset, row in zip(page.offsets, page.rows, strict=True):
             reason = unreadable(row)
             if reason is not None:
-                self._told += 1
+                self._logged += 1
                 logger.warning("the record at %d:%d is passed over: %s", page.partition, offset, reason)
-                if self._told == BAD_RECORDS_TOLD_MAX:
-                    logger.warning("more such records are counted by `journeyman status`, and no longer told of here")
+                if self._logged == BAD_RECORDS_TOLD_MAX:
+                    logger.warning("further unreadable records are not logged: `journeyman status` counts them")
                     return

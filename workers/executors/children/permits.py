@@ -1,8 +1,8 @@
-"""Which jobs a child may begin: a pipe of their numbers, which the child and its foreman both can read.
+"""Permits to begin jobs: a pipe of job numbers from which both the child and its parent can read.
 
-A number is read by one of the two only: the system sees to that. So the foreman takes back, at once and for certain,
-what the child has not begun, also from a child that cannot answer because a task does not let any other code run. And
-it knows at any time how much is left, which is the same as knowing what was begun.
+The kernel delivers each number to one of the two only. So the parent can withdraw, at once and for certain, the jobs
+that the child has not begun, even if the child cannot answer because a task lets no other code run. And the parent sees
+at any time how many numbers are left, and so which jobs were begun.
 """
 
 import array
@@ -23,7 +23,7 @@ _READ_NUMBERS: Final = 8_192
 
 
 class Permits:
-    """The foreman's side; `theirs` is the end that the child is to have, too."""
+    """The parent's side; `theirs` is the reading end, which the child inherits."""
 
     def __init__(self) -> None:
         self.theirs, self._granting = os.pipe()
@@ -31,18 +31,18 @@ class Permits:
         os.set_blocking(self._granting, False)
 
     def grant(self, numbers: Sequence[int]) -> None:
-        """Allow that these are begun, in this order; before the jobs themselves are sent."""
+        """Permit these to be begun, in this order; to be called before the jobs themselves are sent."""
         os.write(self._granting, b"".join(map(_NUMBER.pack, numbers)))
 
     @property
     def left(self) -> int:
-        """How many were not begun."""
+        """How many jobs were not begun."""
         unread = array.array("i", [0])
         fcntl.ioctl(self.theirs, termios.FIONREAD, unread)
         return unread[0] // _NUMBER.size
 
     def withdraw(self) -> list[int]:
-        """Take back all that were not begun: their numbers, in order."""
+        """Take back the permits of all jobs that were not begun; return their numbers, in order."""
         try:
             unread = os.read(self.theirs, _NUMBER.size * _READ_NUMBERS)
         except BlockingIOError:
@@ -50,13 +50,13 @@ class Permits:
         return [number for (number,) in _NUMBER.iter_unpack(unread)]
 
     def close(self) -> None:
-        """Let go of both ends."""
+        """Close both ends."""
         os.close(self.theirs)
         os.close(self._granting)
 
 
 class Permitted(deque[T]):
-    """The child's side: a queue of jobs of which only that is taken for which there is a permit, read from `file`."""
+    """The child's side: a queue of jobs that yields only those with a permit, which it reads from `file`."""
 
     def __init__(self, file: int, number: Callable[[T], int]) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class Permitted(deque[T]):
         self._number = 0  # of a permit whose job is still to arrive
 
     def popleft(self) -> T:
-        """The next one, which counts as begun from here on; `IndexError` if there is none."""
+        """Remove and return the next permitted job, which counts as begun from now; `IndexError` if there is none."""
         with self._lock:
             arrived = len(self)
             if not self._number and not self._read():
-                # Permits go before jobs. So all that had arrived before this look was withdrawn.
+                # Permits are sent before jobs. So all jobs that had arrived before this look were withdrawn.
                 for _ in range(arrived):
                     super().popleft()
                 raise IndexError("no permit")

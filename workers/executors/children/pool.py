@@ -1,9 +1,9 @@
-"""What crews of child processes have in common: handing out jobs, taking reports, growing, shrinking, burying.
+"""The base of the executors with child processes: hands out jobs, takes reports, starts, stops and reaps children.
 
-Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. A child that dies
-by itself has failed the tasks that it ran; those that it had not begun go to others, and so do those that wait behind a
-task that lasts. Children end with their foreman, even if that is killed; wherever one ends otherwise, what its tasks
-have started ends with it.
+Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. If a child dies
+by itself, the tasks that it ran have failed; those that it had not begun go to other children, and so do those that
+wait behind a long task. Children end with their worker, even if that is killed; if a child ends otherwise, the
+processes that its tasks have started are killed with it.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ _KILLED_ALONG: Final = b',"reason":"its process was killed because of another ta
 class ChildPool(Executor):
     """From `bounds.floor` up to `bounds.ceiling` children; made and used within the loop.
 
-    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journals` says
-    where what they submit goes.
+    The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journals` names the
+    journals to which the children submit.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ChildPool(Executor):
 
     @property
     def start_failure(self) -> str:
-        """See `Executor.start_failure`: children have not become ready, and none is there yet."""
+        """See `Executor.start_failure`: the last children failed to start, and none is ready."""
         return self._start_failure if self._respawn_seconds and not self.ready else ""
 
     @property
@@ -93,18 +93,18 @@ class ChildPool(Executor):
     # -- handing out -------------------------------------------------------------------------------------------------
 
     def nudge(self) -> None:
-        """Hand waiting jobs to the children that have room, and add children where all are full."""
+        """Hand waiting jobs to the children that have room, and add children if all are full."""
         if self.draining:
             return
         short = self.job_seconds < _SHORT_SECONDS
         places = self._bounds.places
-        # Of short jobs a child gets some ahead, so that it need not wait for the next; of others as many as it can run.
+        # A child gets some short jobs ahead, so that it need not wait for the next, but only as many others as it runs.
         most = places - 1 + CHILD_CHUNK_TASKS_MAX if short else places
         refill = max(most // 2, places - 1)
         for child in self._children:
             held = len(child.runs)
             if self._waiting and child.ready and not child.retiring and held <= refill:
-                # Behind a long job nothing is to wait, however short the others were.
+                # No job waits behind a long one, however short the others were.
                 ahead = short and not child.is_at_long_work(CHILD_STALL_SECONDS_MAX)
                 self._assign(child, CHILD_CHUNK_TASKS_MAX if ahead else places - held)
         self._grow()
@@ -123,13 +123,13 @@ class ChildPool(Executor):
             child.hand(runs)
 
     def take_back(self) -> list[Job]:
-        """Take back all jobs that were not started, out of the hands of the children, too."""
+        """Take back all jobs that were not started, also those handed to children."""
         for child in self._children:
             self._return(child.withdraw())
         return super().take_back()
 
     def _return(self, runs: Sequence[Run]) -> None:
-        """These were not begun, and are to be begun before the others that wait."""
+        """Put jobs that were not begun back at the front of the queue."""
         for run in reversed(runs):
             del self._numbers[run.number]
             self._waiting.appendleft(run.job)
@@ -147,11 +147,11 @@ class ChildPool(Executor):
         count, (_, floor, ceiling) = len(self._children), self._bounds
         if self._closed or count >= ceiling:
             return
-        ails = bool(self.start_failure)
-        if count >= floor and not self._waiting and not ails:
-            return  # as mostly
-        # Who ails is handed nothing, and one child is enough to see whether it still does.
-        wanted = growth(len(self._waiting), self._members(), self._bounds) if not ails else int(count == 0)
+        failing = bool(self.start_failure)
+        if count >= floor and not self._waiting and not failing:
+            return  # the usual case
+        # A pool whose children do not start gets no jobs, and one probe child is enough to detect recovery.
+        wanted = growth(len(self._waiting), self._members(), self._bounds) if not failing else int(count == 0)
         if not wanted:
             return
         pause = self._respawn_at - time.monotonic()
@@ -174,7 +174,7 @@ class ChildPool(Executor):
         child.readiness = loop.call_later(CHILD_READY_SECONDS_MAX, self._look_if_ready, child)
 
     def _shrink_later(self) -> None:
-        """Look again when the children that are idle now have been so for long enough."""
+        """Schedule `_shrink` for when the children that are idle now have been idle for `CHILD_IDLE_SECONDS_MAX`."""
         if self._shrinking is None and len(self._children) > self._bounds.floor and not self._closed:
             self._shrinking = asyncio.get_running_loop().call_later(CHILD_IDLE_SECONDS_MAX, self._shrink)
 
@@ -185,7 +185,7 @@ class ChildPool(Executor):
         if any(not child.runs for child in self._children):
             self._shrink_later()
 
-    # -- what children say -------------------------------------------------------------------------------------------
+    # -- reports of the children -------------------------------------------------------------------------------------
 
     def _read(self, child: ChildProcess) -> None:
         try:
@@ -229,10 +229,10 @@ class ChildPool(Executor):
 
     @abstractmethod
     def _over(self, run: Run, monotonic: float) -> bool:
-        """Whether nothing but the end of its process will stop this job, and it is time for that."""
+        """Return whether it is time to kill the child, since nothing else will stop this job."""
 
     def enforce(self, monotonic: float) -> None:
-        """Kill the children whose job is over its time and will not end otherwise; let none hold others up."""
+        """Kill the children whose overdue job nothing else can end; take jobs back from children that stall."""
         for child in list(self._children):
             if child.is_gone:
                 self._bury(child)
@@ -249,7 +249,7 @@ class ChildPool(Executor):
                 self.nudge()
 
     def _look_if_ready(self, child: ChildProcess) -> None:
-        """End a child that hangs as it imports the tasks; this is told at once, since a kill may take its time, too."""
+        """Kill a child that hangs while it imports the tasks; log that before it has ended, as a kill may take long."""
         if child.ready:
             return
         child.late = True
@@ -259,19 +259,19 @@ class ChildPool(Executor):
         self._not_started(reason, "look for what the tasks' modules wait for when they are imported")
 
     def _silent(self, child: ChildProcess) -> None:
-        """The end of a child's stream: mostly it is about to end, but where a task became another program it is not."""
+        """Handle the end of a child's stream: it is about to exit, unless a task has replaced it by `os.exec*`."""
         self._return(child.withdraw())
         self._let_end(child, time.monotonic() + CHILD_END_SECONDS_MAX)
         self.nudge()
 
     def _let_end(self, child: ChildProcess, kill_at: float) -> None:
-        """Hear no more of a child and hand it nothing more; bury it when it has ended, kill it if it takes too long."""
+        """Stop reading from a child and retire it; reap it when it has ended, kill it at `kill_at` (monotonic)."""
         asyncio.get_running_loop().remove_reader(child.sock)
         child.retiring = True
         self._bury_later(child, kill_at, _LOOK_SECONDS_MIN)
 
     def _bury_later(self, child: ChildProcess, kill_at: float, pause: float) -> None:
-        """Look again and again: to wait for the end of a process would stop the loop, for who knows how long."""
+        """Poll for the end of the process: to wait for it would block the loop, for an unknown time."""
         if child not in self._children:
             return
         if child.has_ended:
@@ -283,7 +283,7 @@ class ChildPool(Executor):
         asyncio.get_running_loop().call_later(pause, self._bury_later, child, kill_at, longer)
 
     def _bury(self, child: ChildProcess) -> None:
-        """A child has died: the jobs it ran have failed, those that it had not begun go to other children."""
+        """Reap a dead child: the jobs it ran have failed, those that it had not begun go to other children."""
         self._return(child.withdraw())
         runs, running = list(child.runs), child.running()
         self._forget(child)
@@ -296,7 +296,7 @@ class ChildPool(Executor):
             del self._numbers[run.number]
             if run not in running:
                 self._finished(Outcome(run.job, names.INTERRUPTED, _UNREPORTED), run.seconds)
-            elif killed and not run.timed_out:  # whoever was killed for the sake of another loses no attempt
+            elif killed and not run.timed_out:  # killed because of another task's timeout: this one loses no attempt
                 self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
             else:
                 died = ProcessDiedError(f"the process {since or f'died with {ending(code)}'}")
@@ -304,7 +304,7 @@ class ChildPool(Executor):
         self.nudge()
 
     def _not_started(self, reason: str, advice: str) -> None:
-        """A child has not become ready, and will not; of several of which that is learned together, one is told of."""
+        """Handle a child that failed to start: log it and back off. Failures detected together are logged once."""
         if time.monotonic() < self._respawn_at:
             return
         self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
@@ -319,7 +319,7 @@ class ChildPool(Executor):
         self._wake()  # what waits is to be given back
 
     def _dismiss(self, child: ChildProcess) -> None:
-        """Let a child go, whatever it does: an idle one may be stopped, or held by a thread that cannot be."""
+        """Kill a child that is to go: even an idle one may be stopped, or kept alive by a thread that cannot be."""
         child.kill()
         self._let_end(child, math.inf)
 
@@ -327,12 +327,12 @@ class ChildPool(Executor):
         self._children.remove(child)
         child.runs.clear()
         if child.readiness is not None:
-            child.readiness.cancel()  # it would keep the child, and the rows of its jobs, for as long
+            child.readiness.cancel()  # the timer would keep the child, and the rows of its jobs, alive until it fires
         asyncio.get_running_loop().remove_reader(child.sock)
         child.let_go()
 
     def close(self) -> None:
-        """End all children, in the middle of a job if need be."""
+        """Kill all children, in the middle of a job if need be."""
         self._closed = True
         self._waiting.clear()
         for timer in (self._shrinking, self._respawning):

@@ -1,6 +1,7 @@
-"""A child process as its foreman sees it: started, spoken to, ended.
+"""The parent's side of a child process: start it, send it orders, kill it and collect its exit status.
 
-It leads a process group of its own. What its tasks start belongs to that, unless it leaves it, and is killed with it.
+A child leads its own process group. The processes that its tasks start belong to that, unless they leave it, and are
+killed with it.
 """
 
 import asyncio
@@ -28,18 +29,19 @@ _SOCKET_BYTES: Final = 1 << 20
 
 
 class Journals(NamedTuple):
-    """Where what is submitted in a child goes, by URL: to the worker's `own`, and by the broker of each task.
+    """The URLs of the journals to which a child submits: the worker's `own`, and that of each task's broker.
 
-    The worker decides on it once, for all its tasks: a child knows some of them, and perhaps others. It has `own` in
-    its environment, for brokers that it meets later and that name none. Journals in memory nobody else would see.
+    The worker decides on them once, for all its tasks: a child knows some of them, and perhaps others. A child has
+    `own` in its environment, for brokers without a URL that it imports later. Journals in memory are left out: another
+    process cannot see them.
     """
 
     own: str | None
     by_task: dict[str, str]
 
 
-# The worker's import path is for the child alone: as PYTHONPATH every program that a task starts would have it as well,
-# and another version of Python dies of it at once.
+# The worker's import path is for the child alone: programs that a task starts would inherit PYTHONPATH, and another
+# version of Python would fail with it at once.
 _PATH_VARIABLE: Final = "JOURNEYMAN_CHILD_PATH"
 _START: Final = f"""
 import os, sys
@@ -52,7 +54,7 @@ NO_JOURNALS: Final = Journals(None, {})
 
 
 class ChildProcess:
-    """One child: `runs` are the jobs it was handed, in order; as many of them run as it has places."""
+    """One child: `runs` are the jobs it was handed, in order; it runs up to `places` of them at a time."""
 
     def __init__(self, arguments: Sequence[str], places: int, homes: dict[str, str], journals: Journals) -> None:
         self.sock, theirs = socket.socketpair()
@@ -68,7 +70,7 @@ class ChildProcess:
                 process_group=0,
                 env=_environment(journals.own),
             )
-        self.sock.setblocking(False)  # a child that does not read must not stop the loop
+        self.sock.setblocking(False)  # a child that does not read must not block the loop
         self._unsent: deque[memoryview] = deque()
         self._waits_to_send = False
         self.places = places
@@ -77,7 +79,7 @@ class ChildProcess:
         self.ready = False
         self.retiring = False
         self.stalled = False
-        self.readiness: asyncio.TimerHandle | None = None  # the look whether it is ready in time
+        self.readiness: asyncio.TimerHandle | None = None  # fires if it is not ready in time
         self.killed_since = ""
         self.late = False
         self.taken = 0
@@ -98,14 +100,14 @@ class ChildProcess:
         self._send(Orders([Assignment(number, job.state.name, job.row, job.prior_attempts) for number, job in jobs]))
 
     def tell_revoked(self) -> None:
-        """Tell a group which of its jobs are to be stopped; once for each. A child with one place is killed instead."""
+        """Send a group the numbers of its revoked jobs, once each. A child with one place is killed instead."""
         numbers = [run.number for run in self.runs if run.revoked and run.number not in self._told_revoked]
         if numbers and self.places > 1:
             self._told_revoked.update(numbers)
             self._send(Orders([], revoked=numbers))
 
     def _send(self, orders: Orders) -> None:
-        """Send orders, as soon as the child reads them; one that is gone is noticed by reading, not here."""
+        """Queue orders and send them as the child reads; the end of a child is noticed by reading, not here."""
         self._unsent.append(memoryview(frame(orders)))
         self._push()
 
@@ -134,15 +136,15 @@ class ChildProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process has ended. It is not collected by this: until then its number is that of its group."""
+        """Whether its process has ended. This does not reap it: until it is reaped, its pid also names its group."""
         if self.process.returncode is None and hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
-            with contextlib.suppress(ChildProcessError):  # somebody else has collected it
+            with contextlib.suppress(ChildProcessError):  # reaped by other code of this process
                 return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return self.process.poll() is not None
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has ended and all it said was read: something that it started may hold its stream open."""
+        """Whether it has ended and its reports were read: a process that it started may hold the stream open."""
         if not self.has_ended:
             return False
         unread = select.poll()
@@ -150,38 +152,38 @@ class ChildProcess:
         return not unread.poll(0)
 
     def kill(self, since: str = "") -> None:
-        """Kill it, and its group; `since` is what it did, in words, if that is not known from its jobs."""
+        """Kill it and its process group; `since` is the reason, in words, if its jobs do not give it."""
         if not self.has_ended:
             self.killed_since = self.killed_since or since
-        if self.process.returncode is None:  # else its number may be another's by now
-            for kill in (os.killpg, os.kill):  # by itself, too: a task may have moved it to another group
+        if self.process.returncode is None:  # else its pid may have been reused
+            for kill in (os.killpg, os.kill):  # the process itself, too: a task may have moved it to another group
                 with contextlib.suppress(OSError):
                     kill(self.process.pid, signal.SIGKILL)
 
     def collect(self) -> int:
-        """The exit status of its process, which has ended; what that has left in its group is killed."""
+        """Reap its process, which has ended, and return the exit status; kill what it has left in its group."""
         self.kill()
         return self.process.wait()
 
     def await_end(self, until: float) -> None:
-        """Wait for the end of its process, at most until that monotonic time: the system may hold up a killed one."""
+        """Wait for the end of its process, at most until that monotonic time: the system may delay it after a kill."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(max(0.0, until - time.monotonic()))
 
     def let_go(self) -> None:
-        """Close the stream, for those as well who were forked from us and hold it too."""
+        """Close the stream and the permits; shut the socket down, as processes forked from this one may hold it too."""
         self._send_no_more()
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
         self._permits.close()
 
-    # -- what it has begun -------------------------------------------------------------------------------------------
+    # -- progress ----------------------------------------------------------------------------------------------------
 
     def running(self) -> list[Run]:
-        """The jobs that it is at, and those that it is about to begin.
+        """Return the jobs that it runs, and those that it is about to begin.
 
-        Where it runs one at a time, all that it has begun before the last have ended, and are about to be reported.
+        If it runs one at a time, all that it has begun before the last have ended, and are about to be reported.
         """
         return self._running(self._permits.left)
 
@@ -191,7 +193,7 @@ class ChildProcess:
         return [self.runs[index] for index in range(max(0, count - 1) if self.places == 1 else 0, count)]
 
     def note_begun(self) -> None:
-        """Count the time of those that have come to a place only now."""
+        """Start the clock of the jobs that it has begun since the last call."""
         left = self._permits.left
         if (left, len(self.runs)) != self._seen:
             self._seen, self._moved_at = (left, len(self.runs)), time.monotonic()
@@ -204,7 +206,7 @@ class ChildProcess:
         return self._withdraw(keep=0)
 
     def relieve(self, seconds: float) -> list[Run]:
-        """If it has more than it can run, and got no further for so long: have it report, and take back the rest."""
+        """If it holds too many jobs and made no progress for `seconds`, have it report, and take the rest back."""
         self.note_begun()
         if self.stalled or len(self.runs) <= self.places or time.monotonic() - self._moved_at <= seconds:
             return []
@@ -213,7 +215,7 @@ class ChildProcess:
         return self._withdraw(keep=self.places)
 
     def _withdraw(self, keep: int) -> list[Run]:
-        """Take back what it has not begun, but leave it with `keep` jobs, if it has as many."""
+        """Take back the jobs that it has not begun, but leave it `keep` jobs, if it has as many."""
         numbers = self._permits.withdraw()
         kept = max(0, keep - (len(self.runs) - len(numbers)))
         if kept:
@@ -223,18 +225,18 @@ class ChildProcess:
         return taken
 
     def is_at_long_work(self, seconds: float) -> bool:
-        """Whether one of its jobs has lasted for longer than that, or it has stalled and reported nothing since."""
+        """Return whether one of its jobs has run for over `seconds`, or it stalled and has reported nothing since."""
         return self.stalled or any(run.seconds > seconds for run in self.running())
 
 
 def _environment(journal: str | None) -> dict[str, str]:
-    """A child's environment: where it finds the tasks' modules, and which journal is its worker's."""
+    """Return a child's environment: this process's own, the import path, and the URL of the worker's journal."""
     said = {} if journal is None else {ENVIRONMENT_VARIABLE: journal}
     return {**os.environ, _PATH_VARIABLE: os.pathsep.join(part for part in sys.path if part), **said}
 
 
 def journals_of(tasks: Tasks, own: str) -> Journals:
-    """Where the worker of these tasks, whose brokers are bound, has what they submit go; `own` is its journal's URL."""
+    """Return the journals to which these tasks, whose brokers are bound, submit; `own` is the worker's URL."""
     if _is_in_memory(own):
         return NO_JOURNALS
     named = {name: task.broker.opening_url for name, task in tasks.items()}
@@ -246,16 +248,16 @@ def _is_in_memory(url: str) -> bool:
 
 
 def homes_of(tasks: Tasks) -> dict[str, str]:
-    """From which module a child has to import each task; `ValidationError` for those that no other process can import.
+    """Return the module of each task, for a child to import; `ValidationError` for tasks of `__main__`.
 
-    A task that was given by a program, and not found in a package, is taken to be where its function says.
+    For a task that a program has passed as an object, it is the module of its function.
     """
     homes: dict[str, str] = {}
     for name, task in tasks.items():
         module = task.home or task.function.__module__
         if module == "__main__":
             raise ValidationError(
-                f"{task.name} runs in processes of its own, which import its module by name; it is defined in the "
+                f"{task.name} runs in child processes, which import its module by name, but it is defined in the "
                 "script that was started. Move it into a module."
             )
         homes[name] = module

@@ -1,6 +1,6 @@
-"""A crew of processes, one job at a time in each.
+"""An executor of child processes, each of which runs one job at a time.
 
-A timeout kills the child, so it stops anything, C code included; another child takes its place.
+A timeout kills the child, so it stops anything, C code included; another child replaces it.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a foreman and a child process say to each other: frames of MessagePack on a socket pair."""
+"""The protocol between a worker and its child processes: MessagePack frames on a socket pair."""
 
 import os
 import resource
@@ -33,12 +33,12 @@ class Report(msgspec.Struct, array_like=True, gc=False):
 
 
 class Orders(msgspec.Struct, array_like=True):
-    """From the foreman: what to run next, in order, once there is a permit; nothing: to report what has ended.
+    """From the worker: the jobs to run next, in order, once there is a permit; without any, report what has ended.
 
     `revoked` are the numbers of assignments to be stopped.
 
-    In the first orders of all: `homes`, from which module to import each task, and `journals`, where what is submitted
-    by way of each task's broker goes, and `log_level`, from which level on to log; empty if the tasks' modules say so.
+    The first orders also hold `homes`, the module of each task, `journals`, the journal URL of each task's broker, and
+    `log_level`, the lowest level to log; empty if the tasks' modules configure logging.
     """
 
     assignments: list[Assignment]
@@ -49,7 +49,7 @@ class Orders(msgspec.Struct, array_like=True):
 
 
 class Reports(msgspec.Struct, array_like=True):
-    """From the child: what has ended, and how much memory it has taken at most, in bytes.
+    """From the child: the assignments that have ended, and its peak memory, in bytes.
 
     `worn`: it holds a thread that cannot be stopped, and should be replaced.
     """
@@ -64,13 +64,13 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 def frame(message: Orders | Reports) -> bytes:
-    """A message as it goes over the socket."""
+    """Encode a message with its length in front."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
 def report(sock: socket.socket, reports: Reports) -> None:
-    """Send to the foreman; where he is gone, so is who reports to him."""
+    """Send reports to the worker; if that has ended, end this child too."""
     try:
         sock.sendall(frame(reports))
     except OSError:
@@ -78,13 +78,13 @@ def report(sock: socket.socket, reports: Reports) -> None:
 
 
 def peak_bytes() -> int:
-    """How much memory this process has taken at most, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1_024
 
 
 class Frames:
-    """Takes a stream apart into frames, whatever pieces it comes in."""
+    """Decodes a stream into messages, in whatever pieces it arrives."""
 
     def __init__(self, kind: type[Any]) -> None:
         self._decoder = msgspec.msgpack.Decoder(kind)

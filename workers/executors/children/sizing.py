@@ -1,4 +1,4 @@
-"""How many child processes a crew should have: a pure decision. Who asks starts and ends them, and keeps the time."""
+"""Decide how many child processes a pool should have. Pure: the pool starts and ends them, and keeps the time."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,9 +22,9 @@ class Bounds(NamedTuple):
 
 
 def growth(waiting: int, members: Sequence[Member], bounds: Bounds) -> int:
-    """How many children to add: up to the floor always, beyond it where all are full and those that start do not do.
+    """Return how many children to add: up to the floor always, beyond it if all are full and starting ones do not do.
 
-    `waiting` jobs could not be handed to anybody.
+    `waiting` jobs could not be handed to any child.
     """
     room = bounds.ceiling - len(members)
     missing = bounds.floor - len(members)
@@ -36,7 +36,7 @@ def growth(waiting: int, members: Sequence[Member], bounds: Bounds) -> int:
 
 
 def spare(members: Sequence[Member], bounds: Bounds, idle_seconds_max: float) -> list[int]:
-    """Which children to let go, by their index: idle for too long, the longest idle first, never below the floor."""
+    """Return the indices of the children to end: idle for too long, the longest idle first, never below the floor."""
     idle = [
         index
         for index, each in enumerate(members)

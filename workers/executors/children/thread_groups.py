@@ -1,14 +1,14 @@
-"""Groups of threads in child processes: as many threads to a group, and as many groups as there is work for.
+"""An executor of thread groups: child processes that each run a fixed number of threads.
 
-A group is added when all are full and jobs wait, up to the ceiling; one that has been idle for a while is let go, down
-to the floor.
+A group is added when all are full and jobs wait, up to the ceiling; a group that has been idle for a while is ended,
+down to the floor.
 
-What a timeout can do: it raises `Overdue` in the thread, at its next step of Python code. It cannot stop a
-call that stays in C; after `ABANDON_SECONDS` the task has failed, the group takes nothing new, and is killed, and with
-it the call, when its other threads are done. A call in C that does not let go of the interpreter stops the whole group:
-then its process is killed after as long again; the other tasks in it are given back and no attempt of theirs is used.
+A timeout raises `Overdue` in the thread, at its next step of Python code. It cannot stop a call that stays in C: after
+`ABANDON_SECONDS` the task has failed, the group takes no new jobs, and is killed, and with it the call, when its other
+threads are done. A call in C that keeps the GIL blocks the whole group: its process is killed after as long again; its
+other tasks are given back without using up an attempt.
 
-A group that dies by itself has failed all the tasks it ran: which of them it was cannot be known.
+If a group dies by itself, all tasks it ran have failed: which of them was the cause cannot be known.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ from .pool import ChildPool
 from .process import NO_JOURNALS, Journals
 from .sizing import Bounds
 
-# How long after the deadline a group that says nothing is killed, in seconds: first it has its own chance to give up.
+# How long after the deadline a silent group is killed, in seconds: before that it can abandon the thread by itself.
 KILL_SECONDS: Final = 2 * ABANDON_SECONDS
 
 
 class ThreadGroupExecutor(ChildPool):
     """Groups of `bounds.places` threads; see `ChildPool`.
 
-    `abandon`: whether a thread that ignores its timeout is given up; otherwise its task ends when it does, and nothing
-    is killed.
+    `abandon`: whether a thread that ignores its timeout is abandoned; otherwise its task ends when the thread does, and
+    no group is killed.
     """
 
     def __init__(

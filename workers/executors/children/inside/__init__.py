@@ -1,1 +1,1 @@
-"""What runs in a child process."""
+"""The code that runs in a child process."""

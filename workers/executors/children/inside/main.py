@@ -1,11 +1,11 @@
-"""The child process of a foreman: imports the tasks' modules by name and runs what it is handed.
+"""The main program of a child process: imports the tasks' modules by name and runs the assignments of its worker.
 
-It runs one job at a time in its main thread, or several in a group of threads. It ends with its foreman, however that
-ends: a thread of its own reads the socket, and the end of the stream is the end of the process, in the middle of a task
-if need be; where the system can, it kills the child with its foreman even if a task does not let that thread run.
-A child is in no terminal's foreground: Ctrl-C does not reach it, and what it does there must not stop it. What signals
-come to it all the same, from whoever signals all processes of a service, are the foreman's to answer, and have their
-usual effect on what a task has started.
+It runs one job at a time in its main thread, or several in a group of threads. It ends with its worker, however that
+ends: a reading thread exits the process at the end of the stream, in the middle of a task if need be; on Linux the
+kernel also kills the child with its worker, even if a task does not let that thread run.
+A child is in no terminal's foreground: Ctrl-C does not reach it, and terminal access must not stop it. It ignores
+SIGTERM and SIGINT, which a service manager may send to all processes: its worker answers those. They keep their usual
+effect on the processes that a task has started.
 """
 
 import contextvars
@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class Child:
-    """One child: `sock` leads to its foreman, from `permits` comes what may be begun."""
+    """Runs one job at a time in the main thread: `sock` leads to the worker, `permits` is the pipe of permits."""
 
     def __init__(self, sock: socket.socket, permits: int, tasks: dict[str, Task[Any, Any]]) -> None:
         self._sock = sock
@@ -47,7 +47,7 @@ class Child:
         self._reporter = Reporter(sock, self._collect)
 
     def work(self) -> None:
-        """Run assignments for ever; the reading thread ends the process."""
+        """Run assignments for ever; the reading thread exits the process."""
         report(self._sock, Reports([], peak_bytes(), ready=True))
         reporter, ended = self._reporter, self._ended
         imported = contextvars.copy_context()  # as the tasks' modules have left it
@@ -76,7 +76,7 @@ class Child:
         return [ended.popleft() for _ in range(len(ended))]
 
     def take(self, orders: Orders) -> None:
-        """Orders of the foreman; called by whoever reads them."""
+        """Take orders of the worker; called in the reading thread."""
         if orders.assignments:
             self._waiting.extend(orders.assignments)
             self._arrived.release()
@@ -85,18 +85,18 @@ class Child:
 
 
 def main(arguments: list[str]) -> None:
-    """Be a child.
+    """Run the child process.
 
-    The arguments are the numbers of the socket's file and of the permits'; how many threads run jobs, 0 for the main
-    one; if there are threads, whether to abandon those that cannot be stopped, and how often to look at timeouts, in
-    ms. Which tasks, and from where, is in the first orders.
+    The arguments are the file descriptors of the socket and of the permits; how many threads run jobs, 0 for the main
+    one; if there are threads, whether to abandon those that cannot be stopped, and how often to check timeouts, in ms.
+    The first orders name the tasks and their modules.
     """
     _end_with_worker()
     for number in (signal.SIGTTIN, signal.SIGTTOU):  # what a task starts is in the background, too
         signal.signal(number, signal.SIG_IGN)
     ignore_signals()
     sock = socket.socket(fileno=int(arguments[0]))
-    # The end of the stream tells the foreman that we are gone: nothing that a task starts may hold our end open.
+    # The worker detects the child's end by the end of the stream: no process that a task starts may hold it open.
     sock.set_inheritable(False)
     os.register_at_fork(after_in_child=sock.close)
     permits, places = int(arguments[1]), int(arguments[2])
@@ -118,12 +118,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _first_orders(sock: socket.socket, frames: Frames) -> Orders:
-    """No others come before this child has said that it is ready."""
+    """Receive the first orders; the worker sends no others before this child has reported that it is ready."""
     with suppress(OSError):
         while (messages := frames.receive(sock)) is not None:
             for orders in messages:
                 return cast("Orders", orders)
-    os._exit(0)  # the foreman is gone
+    os._exit(0)  # the worker has ended
 
 
 def _read(sock: socket.socket, frames: Frames, child: Child | Group) -> None:
@@ -132,11 +132,11 @@ def _read(sock: socket.socket, frames: Frames, child: Child | Group) -> None:
             for orders in messages:
                 child.take(orders)
     finally:
-        os._exit(0)  # the foreman is gone: nobody waits for what runs here
+        os._exit(0)  # the worker has ended: no outcome would be read
 
 
 def _end_with_worker() -> None:
-    """On Linux: be killed when the thread that started us ends, which is the one in which the foreman works."""
+    """On Linux, have the kernel kill this process when the thread that started it ends: that of the worker loop."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

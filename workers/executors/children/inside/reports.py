@@ -1,9 +1,8 @@
-"""Reports of a child process to its foreman: which wait for company, and for how long.
+"""Send the reports of a child process to its worker, in batches where that delays none of them for long.
 
-Several in one frame are cheaper. But a job that does not let go of the interpreter lets no code of ours run either:
-what had ended before it would be heard of when it ends. So reports wait only while nothing runs but tasks that were
-brief when they ran last. Before any other begins all is reported that has ended, and while it runs each that ends at
-once.
+Several reports in one frame are cheaper. But a job that keeps the GIL lets no other code run: reports that wait when it
+begins would arrive after it ends. So reports wait only while all running tasks were brief when they last ran. Before
+any other task begins all waiting reports are sent, and while it runs each new one is sent at once.
 """
 
 import socket
@@ -19,7 +18,7 @@ _BRIEF_SECONDS: Final = 0.001
 class Reporter:
     """Sends what `collect` returns; `begin`, `end` and `flush` may be called in any thread.
 
-    No exception may be thrown into a thread while it is in here: half a frame would be the end of all understanding.
+    No exception may be raised in a thread from outside while it is in here: half a frame would corrupt the stream.
     """
 
     def __init__(self, sock: socket.socket, collect: Callable[[], list[Report]]) -> None:
@@ -31,13 +30,13 @@ class Reporter:
         self._lasting: set[int] = set()
 
     def begin(self, number: int, name: str) -> None:
-        """That job is about to begin."""
+        """Note that the job is about to begin."""
         if name not in self._brief:
-            self._lasting.add(number)  # before the look at what has ended: who ends one now sees this, or we see that
+            self._lasting.add(number)  # before `flush`: a job that ends meanwhile sees this, or `flush` sees its report
             self.flush()
 
     def end(self, number: int, name: str, seconds: float) -> None:
-        """It has ended, after so many seconds, and can be collected."""
+        """Note that the job has ended, after so many seconds, and that `collect` returns its report."""
         if seconds < _BRIEF_SECONDS:
             self._brief.add(name)
         else:
@@ -47,7 +46,7 @@ class Reporter:
             self.flush()
 
     def flush(self) -> None:
-        """Report all that has ended."""
+        """Send the reports of all jobs that have ended."""
         with self._sending:
             reports = self._collect()
             if reports:

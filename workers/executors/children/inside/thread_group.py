@@ -1,4 +1,4 @@
-"""A group of threads, as its child process runs it: a crew of threads whose foreman is at the other end of a socket."""
+"""Run a group of threads in a child process: a `ThreadExecutor` that a worker controls over a socket."""
 
 import math
 import socket
@@ -15,13 +15,13 @@ from ..permits import Permitted
 from ..protocol import Assignment, Orders, Report, Reports, peak_bytes, report
 from .reports import Reporter
 
-# Whether a job may start is for the foreman to know, who hands it over when it may.
+# A child does not check the lease: the worker hands a job over only if it may start.
 _LEASE: Final = SessionLease("", 0)
 _LEASE.start_until = math.inf
 
 
 class Group:
-    """`sock` leads to the foreman; `take` is called by whoever reads it, all else happens in the main thread."""
+    """Runs jobs in threads: `sock` leads to the worker. The reading thread calls `take`, the main thread the rest."""
 
     def __init__(
         self, sock: socket.socket, permits: int, tasks: Tasks, places: int, *, abandon: bool, enforce_ms: int
@@ -35,11 +35,11 @@ class Group:
         self._enforce_seconds = enforce_ms / 1_000
 
     def take(self, orders: Orders) -> None:
-        """Orders of the foreman."""
+        """Take orders of the worker."""
         self._orders.put(orders)
 
     def work(self) -> None:
-        """Carry out orders and report for ever; the reading thread ends the process."""
+        """Carry out orders and report for ever; the reading thread exits the process."""
         report(self._sock, Reports([], peak_bytes(), ready=True))
         enforced_at = 0.0
         while True:
@@ -54,7 +54,7 @@ class Group:
         return [_report(outcome) for outcome in self._executor.collect()]
 
     def _await(self) -> None:
-        """Wait for orders, an outcome, or the time to look at timeouts."""
+        """Wait for orders, an outcome, or the time to check timeouts; carry out the orders."""
         executor = self._executor
         busy = executor.running or executor.waiting
         try:
@@ -69,7 +69,7 @@ class Group:
 
 
 class _Threads(ThreadExecutor):
-    """Begins what it has permits for, and keeps with each outcome how long it took: the foreman learns from that."""
+    """Runs jobs for which there is a permit, and keeps the duration of each with its outcome, for the report."""
 
     def __init__(
         self, reporter: Reporter, permits: int, size: int, tasks: Tasks, wake: Callable[[], None], *, abandon: bool
@@ -79,7 +79,7 @@ class _Threads(ThreadExecutor):
         self._waiting = _Announced(reporter, permits)
 
     def stop(self, numbers: Sequence[int]) -> None:
-        """Have the jobs of these numbers end as revoked ones do, at the next look."""
+        """Mark the jobs of these numbers as revoked; the next `enforce` ends them."""
         for running in list(self._running.values()) if numbers else ():
             if running.job.claim in numbers:
                 running.job.state.touched().state = State.REVOKED
@@ -92,7 +92,7 @@ class _Threads(ThreadExecutor):
 
 
 class _Announced(Permitted[Job]):
-    """Jobs that a thread announces when it takes them, while no timeout can strike it yet."""
+    """A queue that announces each job to the reporter as a thread takes it, while no timeout can interrupt that yet."""
 
     def __init__(self, reporter: Reporter, permits: int) -> None:
         super().__init__(permits, lambda job: job.claim)
@@ -106,7 +106,7 @@ class _Announced(Permitted[Job]):
 
 
 def _job(assignment: Assignment) -> Job:
-    """An assignment as a crew knows jobs: its number takes the place of the claim."""
+    """Wrap an assignment in a `Job`, with its number in place of the claim."""
     number = assignment.number
     state = TaskState(str(number), TaskKind(assignment.name, "", 0, None, 0), 0, 0.0)
     state.run = RunState(State.CLAIMED, 0, 0.0, assignment.prior_attempts + 1, number)
