@@ -1,21 +1,21 @@
-"""What can go wrong with a worker process."""
+"""The errors of a worker process."""
 
 from ..tasks.errors import TaskError
 
 
 class HealthUnavailable(TaskError):
-    """A worker cannot report whether it is well: its file cannot be written, or its port not be had."""
+    """A worker cannot report its health: the file cannot be written, or the port cannot be bound."""
 
 
 class LoopStopped(TaskError):
-    """A task has stopped the loop in which its worker works, which ends the worker: the task's author mends it.
+    """A task has stopped the event loop of its worker, which ends the worker: the task must be corrected.
 
     Nothing is lost: what the worker held returns when its lease is over.
     """
 
 
 class OutcomesUnwritten(TaskError):
-    """A worker was stopped and could not write down what became of its tasks, for longer than its lease.
+    """A stopped worker could not append the outcomes of its tasks for longer than its lease.
 
     Nothing is lost: the tasks return when its lease is over.
     """

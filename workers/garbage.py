@@ -1,7 +1,7 @@
-"""Rare garbage collection while a worker runs, and the program's own settings back when it has ended.
+"""Collect garbage rarely while a worker runs, and restore the program's own settings when it has ended.
 
-What replaying the history leaves behind stays, and what a task brings has no reference cycles: to scan it all again and
-again would take a third of a busy worker's time.
+The objects that replaying the history creates stay alive, and those of a task form no reference cycles: scanning them
+all again and again would take a third of a busy worker's time.
 """
 
 import gc
@@ -11,24 +11,24 @@ from typing import Final
 _THRESHOLD: Final = 50_000
 
 _guard: Final = threading.Lock()
-_running: Final[list["RareCollection"]] = []  # of this process: the first sets, the last resets
+_running: Final[list["RareCollection"]] = []  # of this process: the first one changes the settings, the last restores
 _before: Final[list[tuple[int, int, int]]] = []
 
 
 class RareCollection:
-    """Freezes what is there and collects rarely, from `begin` to `end`."""
+    """Freezes the objects that exist at `begin`, and raises the threshold of the collector until `end`."""
 
     def begin(self) -> None:
-        """Set it, unless another worker of this process has."""
+        """Change the settings, unless another worker of this process has."""
         with _guard:
-            if not _running and not gc.get_freeze_count():  # what the program has frozen itself stays frozen
+            if not _running and not gc.get_freeze_count():  # objects that the program has frozen itself stay frozen
                 gc.freeze()
                 _before.append(gc.get_threshold())
                 gc.set_threshold(_THRESHOLD)
             _running.append(self)
 
     def end(self) -> None:
-        """Put back the program's own settings, unless another worker of this process still runs; twice is harmless."""
+        """Restore the program's own settings, unless another worker of this process still runs. Idempotent."""
         with _guard:
             if self in _running:
                 _running.remove(self)

@@ -1,4 +1,4 @@
-"""Finding the tasks of a package: by name, as a worker is told to."""
+"""Find the tasks of a package by its name."""
 
 import importlib
 import pkgutil
@@ -14,10 +14,10 @@ from ..tasks.task import Task
 
 
 def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:
-    """The tasks of a module or package, its submodules included, by the tasks' names.
+    """Import a module or package with its submodules, and return their tasks by name.
 
-    The current directory is importable. Raises `NoTasksFoundError` for a package that is not there or has no tasks,
-    `TaskNameCollisionError` where two different tasks have one name.
+    The current directory is importable. Raises `NoTasksFoundError` if the package does not exist or has no tasks,
+    `TaskNameCollisionError` if two different tasks have one name.
     """
     tasks = _found_in(package)
     if not tasks:
@@ -42,7 +42,7 @@ def by_every_name(tasks: Mapping[str, Task[Any, Any]]) -> dict[str, Task[Any, An
 
 
 def tasks_at(homes: Mapping[str, str]) -> dict[str, Task[Any, Any]]:
-    """What the modules of these tasks hold, by name; `NoTasksFoundError` says which of these is not there."""
+    """Import the modules of these tasks and return all their tasks by name; `NoTasksFoundError` names a missing one."""
     modules = {module: _with_aliases(_found_in(module)) for module in sorted(set(homes.values()))}
     for name, module in homes.items():
         if name not in modules[module]:
@@ -55,7 +55,7 @@ def tasks_at(homes: Mapping[str, str]) -> dict[str, Task[Any, Any]]:
 
 
 def _with_aliases(tasks: dict[str, Task[Any, Any]]) -> dict[str, Task[Any, Any]]:
-    """These by their aliases as well; which task an alias means was settled in the worker, for all that it runs."""
+    """Return the tasks by their aliases as well; the worker has checked these for collisions among all its tasks."""
     return {name: task for task in tasks.values() for name in task.accepts} | tasks
 
 
@@ -73,7 +73,7 @@ def _found_in(package: str) -> dict[str, Task[Any, Any]]:
                     "give one of them another name: @task(broker, name=…)"
                 )
             homes.setdefault(value.name, module.__name__)
-            # Best of all where it is written: others that hold it may bring along what it does not need.
+            # Prefer the module that defines it: others that import it may have dependencies that it does not need.
             if getattr(value.function, "__module__", None) == module.__name__:
                 homes[value.name] = module.__name__
     for name, task in tasks.items():
@@ -108,9 +108,9 @@ def _modules(package: str) -> Iterator[ModuleType]:
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except SystemExit as error:  # no `Exception`: it would end the process in silence, with whatever status it says
+    except SystemExit as error:  # no `Exception`: it would end the process silently, with any status
         raise NoTasksFoundError(
-            f"{name} cannot be imported: sys.exit({error.code!r:.80}) is called as it is; let it be called under "
+            f"{name} cannot be imported: it calls sys.exit({error.code!r:.80}) on import; call it under "
             "if __name__ == '__main__': only"
         ) from error
 

@@ -1,7 +1,7 @@
-"""Logging in the processes of a worker: what a task logs names the task, whatever runs it.
+"""Configure logging in the processes of a worker: records that a task logs name the task, whatever executor runs it.
 
-A program's own configuration is left alone: handlers that it has set up, when its modules were imported for example,
-are the only ones. Records of its logs have the fields all the same.
+A program's own configuration is left alone: if it has set up handlers, on import of its modules for example, no other
+is added. Its records get the fields `task` and `task_id` all the same.
 """
 
 import logging
@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from ..tasks.message import Message
 
-# The message that is being run in this context; in threads, coroutines and child processes alike.
+# The message that runs in this context; in threads, coroutines and child processes alike.
 CURRENT: Final[ContextVar[Message | None]] = ContextVar("journeyman_current_message", default=None)
 _PACKAGE: Final = "journeyman"
 
 
 class _OwnHandler(logging.StreamHandler[Any]):
-    """Ours, so that a child process can tell whether its worker has one."""
+    """The handler that `configure` installs; its class tells it apart from those of the program."""
 
 
 class _Formatter(logging.Formatter):
-    """Names the task where a record is of one."""
+    """Names the task in a record that a task has logged."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(of_task)s%(message)s")

@@ -1,9 +1,10 @@
-"""The signals that end a worker, and what ends it when it does not end itself.
+"""Handle the signals that stop a worker, and force its exit when it does not end in time.
 
-The handlers are plain ones and not the loop's: a coroutine that blocks the loop keeps neither the second signal from
-its effect nor the end of patience. Whoever waits for that is a thread of its own.
+The handlers are plain ones, not those of the event loop, and a thread of its own waits for the end of the patience. So
+a coroutine that blocks the loop delays neither the effect of a second signal nor the forced exit.
 
-They are a worker's and its children's own: what a task forks or starts is ended by them as any process is.
+The handlers belong to the worker and its children: in processes that a task forks or starts, signals keep their usual
+effect.
 """
 
 import logging
@@ -29,14 +30,14 @@ _DEFAULTS: Final[dict[signal.Signals, Any]] = {
 
 
 def ignore_signals() -> None:
-    """Let SIGTERM and SIGINT pass. Not by `SIG_IGN`: programs that this process starts would inherit that."""
+    """Ignore SIGTERM and SIGINT. Not by `SIG_IGN`, which programs that this process starts would inherit."""
     for number in _DEFAULTS:
         signal.signal(number, _Own(lambda *_: None))
-        signal.siginterrupt(number, False)  # a library in C may not call again what was interrupted
+        signal.siginterrupt(number, False)  # a library in C may not retry interrupted system calls
 
 
 class _Own:
-    """A handler of this process alone; in one that is forked from it the signal has its usual effect."""
+    """A handler for this process alone; in a process forked from it the signal has its usual effect."""
 
     def __init__(self, handler: Callable[[int, object], None]) -> None:
         self._handler = handler
@@ -53,7 +54,8 @@ def _owned() -> list[signal.Signals]:
 
 
 def _before_fork() -> None:
-    # What came before the child has the usual handlers would be lost there. Ours raise nothing when they are let go on.
+    # A signal that arrives before the child has the usual handlers would be lost there, so block it until then. Here
+    # it is delivered afterwards.
     _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _owned())
 
 
@@ -73,17 +75,17 @@ os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_c
 
 
 class Signals:
-    """SIGTERM and SIGINT while in here, if this is the main thread; elsewhere they are somebody else's.
+    """Handles SIGTERM and SIGINT inside the `with` block, in the main thread; in other threads it does nothing.
 
-    The first one begins the stop, a second one ends the process at once with 130. What comes within
-    `SIGNAL_ECHO_SECONDS` of the first is the same: a terminal signals a whole group, and a wrapper passes it on.
+    The first signal begins the stop, a second one ends the process at once with 130. One within `SIGNAL_ECHO_SECONDS`
+    of the first counts as the same: a terminal signals a whole group, and a wrapper passes the signal on.
     """
 
     def __init__(self) -> None:
         self._received_at: float | None = None
         self._begin: Callable[[], None] | None = None
         self._before: dict[int, Any] = {}
-        self._orders: SimpleQueue[float | None] = SimpleQueue()  # may be used in a handler, as no lock or event may
+        self._orders: SimpleQueue[float | None] = SimpleQueue()  # safe to use in a handler, unlike locks and events
         self._patience_seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -97,10 +99,9 @@ class Signals:
             signal.signal(number, handler)
 
     def answer(self, begin: Callable[[], None], patience_seconds: float, unwritten: Callable[[], str]) -> None:
-        """From now on the first signal calls `begin()`, in the middle of whatever the main thread does.
+        """Have the first signal call `begin()`, at any point of the main thread; do so now if it has come already.
 
-        If this has not been left `patience_seconds` later, the process ends with 1, saying what `unwritten()` says. A
-        signal that came before is answered here.
+        If the `with` block has not been left `patience_seconds` later, the process logs `unwritten()` and ends with 1.
         """
         if not self._before:
             return
@@ -131,6 +132,6 @@ class Signals:
         with suppress(Empty):
             self._orders.get(timeout=patience)
             return
-        with suppress(Exception):  # what is counted belongs to a loop that may go on after all
-            logger.error("it cannot leave, %g s after it was told to: %s", patience, unwritten())
+        with suppress(Exception):  # `unwritten` reads the state of a loop that may still run
+            logger.error("the worker has not ended %g s after it was stopped: %s", patience, unwritten())
         os._exit(EXIT_IN_VAIN)

@@ -40,7 +40,7 @@ LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
         (IDLE, None, "starting"),
         (IDLE._replace(turned_at=NOW - HEALTH_TURN_SECONDS_MAX - 0.1), SEEN, "the loop has not turned for 10.1 s"),
         (IDLE, SEEN._replace(behind=7, moved_at=NOW - LATE), "7 events wait to be applied"),
-        (IDLE, SEEN._replace(looked_at=NOW - LATE), "the journal has not said for 10.1 s where it ends"),
+        (IDLE, SEEN._replace(looked_at=NOW - LATE), "the journal has not returned its end for 10.1 s"),
         (
             HOLDING._replace(acknowledged_at=NOW - 15.0),
             SEEN,

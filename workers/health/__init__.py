@@ -1,1 +1,1 @@
-"""Whether a worker gets on: judged, reported to a file, to a port and to the service manager."""
+"""The health of a worker: judged by its progress, reported to a file, over HTTP and to the service manager."""

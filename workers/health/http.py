@@ -1,4 +1,4 @@
-"""One answer over HTTP: 200 or 503, and the facts. Served from threads of its own."""
+"""Serve the health report over HTTP, from threads of its own: 200 or 503, with the facts as JSON."""
 
 import logging
 import socket
@@ -29,12 +29,12 @@ class HealthServer(socketserver.ThreadingTCPServer):
         super().__init__((host, port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Who asks and does not wait for the answer is no trouble."""
-        logger.debug("health: the question of %s was not answered", client_address)
+        """Ignore clients that disconnect early."""
+        logger.debug("health: the request of %s was not answered", client_address)
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL at which it answers."""
         host, port = self.server_address[:2]
         return f"http://[{host!s}]:{port}/" if ":" in str(host) else f"http://{host!s}:{port}/"
 

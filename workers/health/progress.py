@@ -1,8 +1,7 @@
-"""Is a worker well? Health is progress.
+"""Judge a worker's health by its progress.
 
-The applied position moves or there is nothing to apply, the loop turns, and what the worker holds is renewed in time.
-
-Pure: all times are monotonic seconds of the worker's own process, handed in.
+A worker is healthy if its applied position moves or there is nothing to apply, its loop turns, and the leases of its
+claims are renewed in time. Pure: all times are passed in, as monotonic seconds of the worker's process.
 """
 
 from collections.abc import Mapping
@@ -12,13 +11,13 @@ from ..limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
 
 
 class WorkerHealth(NamedTuple):
-    """What a worker's loop says of itself.
+    """The state that a worker's loop reports.
 
-    - `worker`: the session it works under; `draining`: it takes on nothing new.
-    - `turned_at`: when the foreman's loop last began a turn.
+    - `worker`: the id of its session; `draining`: it claims nothing more.
+    - `turned_at`: when the worker loop last began a turn.
     - `applied`: how far it has applied each partition.
-    - `claims`: how many tasks it holds, and `acknowledged_at` when the oldest acknowledgement among the leases that
-      cover them was asked for; None without claims. `lease_seconds` is the lease.
+    - `claims`: how many tasks it holds; `acknowledged_at`: of the leases that cover them, when the least recently
+      acknowledged append was begun, None without claims. `lease_seconds` is the lease.
     - `start_failures`: why some of its tasks cannot be run at present, in sentences.
     """
 
@@ -35,8 +34,8 @@ class WorkerHealth(NamedTuple):
 class Progress(NamedTuple):
     """How the applied position compares with the end of the log.
 
-    `behind` events were still to be applied when the end was last seen, at `looked_at`; `moved_at` is when the applied
-    position last moved or had nothing before it.
+    `behind` events were still to be applied when the end was last read, at `looked_at`; `moved_at` is when the applied
+    position last moved or had reached the end.
     """
 
     behind: int
@@ -45,7 +44,7 @@ class Progress(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """Whether a worker is well, and if not, why, in sentences."""
+    """Whether a worker is healthy, and if not, why, in sentences."""
 
     healthy: bool
     reasons: tuple[str, ...]
@@ -54,20 +53,14 @@ class Judgement(NamedTuple):
 def progress(
     before: Progress | None, old: Mapping[int, int], applied: Mapping[int, int], end: Mapping[int, int], now: float
 ) -> Progress:
-    """What a look at the end of the log shows at `now`.
-
-    `before` and `old` are the last look and what was applied then.
-    """
+    """Return the progress at `now`, when the log ends at `end`; `before` and `old` are those of the last look."""
     behind = sum(max(0, offset - applied.get(partition, 0)) for partition, offset in end.items())
     still = before is not None and behind > 0 and dict(old) == dict(applied)
     return Progress(behind, now, before.moved_at if before is not None and still else now)
 
 
 def judge(health: WorkerHealth | None, seen: Progress | None, now: float) -> Judgement:
-    """Whether the worker is well at `now`.
-
-    Not before its loop has begun to work and has seen the end of the log once.
-    """
+    """Return whether the worker is healthy at `now`: not before its loop works and has read the end of the log once."""
     if health is None or seen is None:
         return Judgement(False, ("starting: the history is being read",))
     reasons = [reason for reason in (_loop(health, now), _journal(seen, now), _lease(health, now)) if reason]
@@ -85,7 +78,7 @@ def _loop(health: WorkerHealth, now: float) -> str:
 def _journal(seen: Progress, now: float) -> str:
     unanswered, still = now - seen.looked_at, now - seen.moved_at
     if unanswered > HEALTH_PROGRESS_SECONDS_MAX:
-        return f"the journal has not said for {unanswered:.1f} s where it ends"
+        return f"the journal has not returned its end for {unanswered:.1f} s"
     if seen.behind and still > HEALTH_PROGRESS_SECONDS_MAX:
         return f"{seen.behind:,} events wait to be applied, and the applied position has not moved for {still:.1f} s"
     return ""

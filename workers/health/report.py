@@ -1,7 +1,7 @@
-"""Telling others whether a worker is well: through a file, over HTTP, and to systemd's watchdog.
+"""Report a worker's health: to a file, over HTTP, and to systemd's watchdog.
 
-The loop publishes its vitals; a thread of its own judges them by the clock and answers. So a loop that is blocked
-cannot say that it is well: what it published last grows old.
+The worker loop publishes its state; a thread of its own judges that by the clock and answers. So a blocked loop cannot
+look healthy: the state it published last grows old.
 """
 
 import asyncio
@@ -37,10 +37,10 @@ _PORT_MAX: Final = 65_535
 
 
 class Monitored(Protocol):
-    """What is looked after: a foreman."""
+    """The object whose health is reported: a worker loop."""
 
     def health(self) -> WorkerHealth | None:
-        """What its loop says of itself, called in the loop; None before it works. Makes the loop turn."""
+        """Return its state, or None before it works. To be called in its event loop; causes a turn of the loop."""
         ...
 
 
@@ -73,7 +73,7 @@ class HealthTarget(msgspec.Struct, frozen=True):
 
 
 def _is_host(host: str) -> bool:
-    """Whether it can hardly be meant as the beginning of a file's name: none, this machine, or an address."""
+    """Return whether `host` is unlikely to be part of a file's name: empty, `localhost`, or an address."""
     try:
         return host in ("", "localhost") or bool(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
@@ -81,7 +81,7 @@ def _is_host(host: str) -> bool:
 
 
 class HealthState:
-    """What the loop has published last, and what follows from it at any moment. Read by any thread."""
+    """The state that the loop published last, and the judgement of it at any moment. Read by any thread."""
 
     def __init__(self) -> None:
         self.health: WorkerHealth | None = None
@@ -89,12 +89,12 @@ class HealthState:
         self._looked_applied: Mapping[int, int] = {}
 
     def look(self, applied: Mapping[int, int], end: Mapping[int, int], now: float) -> None:
-        """Take note of where the log ends, and of what was applied when that was asked."""
+        """Record where the log ends, and what was applied when that was read."""
         self.seen = progress(self.seen, self._looked_applied, applied, end, now)
         self._looked_applied = applied
 
     def report(self) -> tuple[Judgement, dict[str, Any]]:
-        """The judgement now, and the facts it rests on."""
+        """Return the judgement now, and the facts it rests on."""
         now, health, seen = time.monotonic(), self.health, self.seen
         judgement = judge(health, seen, now)
         facts: dict[str, Any] = {"healthy": judgement.healthy, "reasons": judgement.reasons, "pid": os.getpid()}
@@ -116,10 +116,10 @@ class HealthState:
 
 
 @contextlib.asynccontextmanager
-async def reporting(patient: Monitored, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[None]:
-    """Report on `patient` while in here, to `target` and to systemd's watchdog.
+async def reporting(monitored: Monitored, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[None]:
+    """Report the health of `monitored` to `target` and to systemd's watchdog, inside the `async with` block.
 
-    Does nothing where nobody wants to know. `HealthUnavailable` if the file cannot be written or the port not be had.
+    Does nothing without either of them. `HealthUnavailable` if the file cannot be written or the port not be bound.
     """
     if target is None and not watchdog_wanted():
         yield
@@ -127,8 +127,8 @@ async def reporting(patient: Monitored, journal: AsyncJournal, target: HealthTar
     health_state = HealthState()
     with _Reporter(health_state, target) as reporter:
         publishing = [
-            asyncio.ensure_future(_publish(patient, health_state)),
-            asyncio.ensure_future(_look(patient, health_state, journal)),
+            asyncio.ensure_future(_publish(monitored, health_state)),
+            asyncio.ensure_future(_look(monitored, health_state, journal)),
         ]
         try:
             logger.info("health is reported at %s", reporter.address)
@@ -139,20 +139,20 @@ async def reporting(patient: Monitored, journal: AsyncJournal, target: HealthTar
             await asyncio.gather(*publishing, return_exceptions=True)
 
 
-async def _publish(patient: Monitored, health_state: HealthState) -> None:
-    """Publish the vitals, again and again."""
+async def _publish(monitored: Monitored, health_state: HealthState) -> None:
+    """Publish the worker's state every `HEALTH_INTERVAL_SECONDS`."""
     while True:
-        health_state.health = patient.health()
+        health_state.health = monitored.health()
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
-async def _look(patient: Monitored, health_state: HealthState, journal: AsyncJournal) -> None:
-    """Ask the journal again and again where it ends, and see how far the worker has come by then."""
+async def _look(monitored: Monitored, health_state: HealthState, journal: AsyncJournal) -> None:
+    """Read the end of the journal every `HEALTH_INTERVAL_SECONDS`, and compare it with the applied position."""
     while True:
-        if patient.health() is not None:  # who works has opened the journal
-            with contextlib.suppress(JournalError):  # then the last answer grows old: that is what the judgement is for
+        if monitored.health() is not None:  # a loop that works has opened the journal
+            with contextlib.suppress(JournalError):  # the last answer then grows old, which the judgement detects
                 end = (await journal.bounds()).end
-                health = patient.health()
+                health = monitored.health()
                 if health is not None:
                     health_state.look(health.applied, end, time.monotonic())
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
@@ -174,7 +174,7 @@ class _Reporter:
 
     @property
     def address(self) -> str:
-        """Where it reports, for people."""
+        """The file or URL at which it reports, for the log."""
         if self._server is None:
             return str(self._path) if self._path is not None else "systemd's watchdog"
         return self._server.url
@@ -197,7 +197,7 @@ class _Reporter:
         for thread in self._threads:
             thread.join()
         if self._path is not None:
-            self._path.unlink(missing_ok=True)  # who has left is not well
+            self._path.unlink(missing_ok=True)  # a worker that has left must not look healthy
 
     def _go_on(self) -> None:
         while not self._over.wait(HEALTH_INTERVAL_SECONDS):
@@ -213,14 +213,14 @@ class _Reporter:
                 notify("WATCHDOG=1")
 
     def _write(self, path: Path) -> None:
-        """Replace the file in one step: who reads it sees the old report or the new one, never a part."""
+        """Replace the file atomically: a reader sees the old report or the new one, never a part."""
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_bytes(orjson.dumps(self._health_state.report()[1]) + b"\n")
         draft.replace(path)
 
 
 def _serve(health_state: HealthState, target: HealthTarget) -> "HealthServer":
-    from .http import HealthServer  # only who wants HTTP pays for it
+    from .http import HealthServer  # imported only if HTTP is used
 
     try:
         return HealthServer(target.host, target.port, health_state.report)

@@ -1,4 +1,4 @@
-"""Telling systemd how it goes: the protocol of sd_notify, one datagram for each message."""
+"""Notify systemd by the protocol of sd_notify: one datagram for each message."""
 
 import logging
 import os
@@ -19,10 +19,10 @@ def notify(state: str) -> None:
             channel.connect(f"\0{address[1:]}" if address.startswith("@") else address)
             channel.sendall(state.encode())
     except OSError as error:
-        logger.warning("the service manager cannot be told %s: %s", state, error)
+        logger.warning("the service manager cannot be notified of %s: %s", state, error)
 
 
 def watchdog_wanted() -> bool:
-    """Whether the service manager wants to hear from this process regularly."""
+    """Return whether the service manager expects watchdog messages from this process."""
     wanted, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     return is_number(wanted) and int(wanted) > 0 and pid in ("", str(os.getpid()))

@@ -1,1 +1,1 @@
-"""Which task a worker claims next, and whose session it expires: pure rules."""
+"""The pure rules of a worker: which tasks it claims next, and which sessions it expires."""

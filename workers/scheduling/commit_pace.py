@@ -1,4 +1,4 @@
-"""How long a worker waits before it looks and commits again. Pure: times are the caller's monotonic clock, in seconds.
+"""Set the pace at which a worker reads and commits. Pure: times are the caller's monotonic clock, in seconds.
 
 A lone task is claimed and settled at once: that makes an idle worker quick. In a stream of tasks handed in one by one
 it would be two commits of the worker for each submission, and all three queue for the same disk: the worker would slow
@@ -28,7 +28,7 @@ _APPENDING_SHARE_MAX: Final = 0.5
 
 
 class CommitPace:
-    """When one worker takes its next turn, by what it is told of the ones before."""
+    """Computes when one worker takes its next turn, from the turns before."""
 
     def __init__(self) -> None:
         self._rate = 0.0  # of tasks that become ready while claims are held, a second, as of the last turn
@@ -36,10 +36,10 @@ class CommitPace:
         self._period = COMMIT_PACE_SECONDS
 
     def turned(self, monotonic: float, *, arrived: int, holding: bool, append_seconds: float) -> None:
-        """The worker has looked at `monotonic`, and commits what is to be committed.
+        """Record a turn at `monotonic`, in which the worker reads and commits.
 
-        So many tasks have become ready since the turn before, and it held claims as they came, or not (`holding`). An
-        append takes `append_seconds` of late, on average.
+        `arrived` tasks have become ready since the turn before; `holding`: whether the worker held claims meanwhile.
+        `append_seconds` is the recent average duration of an append.
         """
         self._rate = self._rate_at(monotonic)
         self._turned_at = monotonic
@@ -48,13 +48,13 @@ class CommitPace:
             self._rate += arrived / (_MEMORY_PERIODS * self._period)
 
     def is_stream(self, monotonic: float) -> bool:
-        """Whether one more task is to be expected within a period."""
+        """Return whether one more task is to be expected within a period."""
         return self._rate_at(monotonic) * self._period >= 1.0
 
     def pause(self, monotonic: float, *, holding: bool, outcomes: int, draining: bool) -> float:
-        """How long to wait before the next turn, in seconds; 0 if not at all.
+        """Return how long to wait before the next turn, in seconds; 0 for no pause.
 
-        `holding`: whether any claim is held; `outcomes` of them have ended and are not written yet.
+        `holding`: whether any claim is held; `outcomes`: how many outcomes are not written yet.
         """
         if draining or not holding or outcomes >= COMMIT_OUTCOMES_ENOUGH or not self.is_stream(monotonic):
             return 0.0

@@ -1,4 +1,4 @@
-"""What a worker does next: one pure function from what it knows to what it wants appended."""
+"""Decide what a worker does next: a pure function from its view and situation to the commands to append."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Join(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """Show a sign of life in a partition; `probe` if it is to tell the silent from the merely delayed."""
+    """Append a heartbeat in a partition; a `probe` is to prove to the failure detector that the journal works."""
 
     partition: int
     probe: bool = False
@@ -33,7 +33,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 
 class Expire(NamedTuple):
-    """End the session of a worker that is gone, as of its event at `last`."""
+    """Expire the session of a worker that has failed, as of its event at `last`."""
 
     partition: int
     worker: str
@@ -44,16 +44,16 @@ Command = Join | Beat | Claim | Expire
 
 
 class OwnSession(NamedTuple):
-    """How the worker stands in one partition: its session, and when (monotonic) its last append there was begun."""
+    """The worker's session in one partition: its id, and when (monotonic) its last acknowledged append was begun."""
 
     worker: str
     acknowledged_at: float
 
 
 class Situation(NamedTuple):
-    """What the decision depends on beside the view.
+    """The inputs of the decision other than the view.
 
-    `now` is the wall clock, by which delays are due; `monotonic` measures silence. `draining`: it takes on nothing new.
+    `now` is the wall clock, by which delays are due; `monotonic` measures silence. `draining`: it claims nothing more.
     """
 
     now: float
@@ -66,9 +66,9 @@ class Situation(NamedTuple):
 def decide(
     view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], detector: FailureDetector, situation: Situation
 ) -> list[Command]:
-    """What to append now; an empty list means that there is nothing to do but wait.
+    """Return the commands to append now; an empty list means that there is nothing to do but wait.
 
-    `offers` are, for each of its crews, the tasks that are ready for it and how many of them it has room for.
+    `offers` are, for each executor, the tasks that are ready for it and how many of them it has room for.
     """
     commands: list[Command] = []
     joined = {
@@ -92,7 +92,7 @@ def decide(
 
 
 def _has_suspect(view: TaskView, situation: Situation) -> bool:
-    """Whether the worker has a task that may have ended its workers: a second one it does not take."""
+    """Return whether the worker holds a suspect, a task that may have killed its workers: it claims no second one."""
     own = {partition: standing.worker for partition, standing in situation.standings.items()}
     return any(
         task.state is State.CLAIMED and own.get(task.partition) == task.worker for task in view.suspects.values()
@@ -110,7 +110,7 @@ def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]
 def _beats(
     view: TaskView, detector: FailureDetector, situation: Situation, joined: set[int], claiming: set[int]
 ) -> list[Beat]:
-    """Beats that are due: where it holds claims and has been silent for a third of the lease, or wants to probe."""
+    """Return the heartbeats that are due: probes, and renewals of claims after a third of the lease in silence."""
     probes = joined if detector.to_probe(view) else set()
     beats = [Beat(partition, probe=True) for partition in sorted(probes)]
     for partition in sorted(joined - probes - claiming):

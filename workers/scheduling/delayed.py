@@ -1,7 +1,7 @@
-"""The tasks that wait for their time. Pure: the caller says what time it is.
+"""A queue of delayed tasks, by when they are due. Pure: the caller passes the time.
 
-Those of the present minute stand in a heap, by the moment at which they are due; those of later minutes are only
-grouped by the minute, so that each costs one entry in a list.
+The tasks of the present minute are in a heap, ordered by when they are due; those of later minutes are only grouped by
+minute, so that each costs one entry in a list.
 """
 
 import heapq
@@ -20,7 +20,7 @@ _SPAN_SECONDS: Final = 60.0
 class Delayed:
     """Tasks by when they are due, in seconds since the epoch; `entries` counts those filed, ready or not.
 
-    A task is filed under the time at which it was due then. One that is no longer ready is let go when it is reached.
+    A task is filed under the time at which it was due when added. One that is no longer ready is dropped when reached.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Delayed:
         self._count = itertools.count()
 
     def add(self, task: TaskState) -> None:
-        """Take in a task that is due later."""
+        """Add a task that is due later."""
         self.entries += 1
         due = task.due
         span = math.floor(due / _SPAN_SECONDS)
@@ -51,7 +51,7 @@ class Delayed:
             self._first[span] = task
 
     def release(self, now: float) -> Iterator[TaskState]:
-        """The tasks that are due by `now` and ready, the first one first; they are no longer here."""
+        """Remove and yield the ready tasks that are due by `now`, the earliest first."""
         self._reach(now)
         while self._soon and self._soon[0][0] <= now:
             self.entries -= 1
@@ -60,7 +60,7 @@ class Delayed:
                 yield task
 
     def next_due(self) -> float | None:
-        """When there is something to release next; None if there is nothing."""
+        """Return when the next task is due; None if there is none."""
         while self._soon and self._soon[0][2].run.state is not _READY:
             self.entries -= 1
             heapq.heappop(self._soon)
@@ -75,7 +75,7 @@ class Delayed:
         return None
 
     def _clean(self, span: int) -> bool:
-        """Let go of what does not wait for that span any more; whether anything is left."""
+        """Drop the tasks that no longer wait for that span; return whether any are left."""
         left = [task for task in self._later[span] if _is_filed(task, span)]
         self.entries -= len(self._later[span]) - len(left)
         self._later[span] = left
@@ -88,7 +88,7 @@ class Delayed:
         return False
 
     def sweep(self) -> None:
-        """Let go of what is not ready, and of what is filed more than once."""
+        """Drop tasks that are not ready, and duplicate entries."""
         ready = {id(task): task for task in self._tasks() if task.run.state is _READY}
         self.entries = 0
         self._soon, self._later, self._first, self._spans = [], {}, {}, []
@@ -113,5 +113,5 @@ class Delayed:
 
 
 def _is_filed(task: TaskState, span: int) -> bool:
-    """Whether a task waits for that span: one that was claimed and came back is due at another time, filed again."""
+    """Return whether a task waits for that span: one that came back after a claim is filed again under its new time."""
     return task.run.state is _READY and math.floor(task.due / _SPAN_SECONDS) == span

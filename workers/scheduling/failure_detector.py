@@ -69,7 +69,7 @@ class _Sighting:
 
 
 class FailureDetector:
-    """What one worker, whose lease is `lease_seconds`, has seen of the sessions of the others."""
+    """The observations of other workers' sessions by one worker, whose lease is `lease_seconds`."""
 
     def __init__(self, lease_seconds: float) -> None:
         self._step = max(lease_seconds * WATCH_STEP_FRACTION, 2 * WATCH_INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""The ready tasks that differ in nothing but in whose turn they are, and since when. Pure."""
+"""The ready tasks of one level, by the worker whose turn they are. Pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ from ...tasks.state.state import TaskState
 class PriorityLevel:
     """The ready tasks of one priority and one place in the order of preference.
 
-    Whose turn a task is, is asked when it is reached: until then it is among those that are `ahead`, in the order of
-    the log. `mine` are those whose turn is ours. The others' are `fresh` until the next look, then `aging` until their
-    own workers have had time enough (a heap by the moment at which that is over), and then `overdue`.
+    The turn of a task is computed when it is reached: until then it is in `ahead`, in the order of the log. `mine` are
+    the tasks of this worker. Those of others are `fresh` until the next look, then `aging` until their own workers have
+    had enough time (a heap by when that is over), and then `overdue`.
     """
 
     __slots__ = ("aging", "ahead", "fresh", "mine", "overdue")
@@ -24,7 +24,7 @@ class PriorityLevel:
         self.overdue: deque[TaskState] = deque()
 
     def entries(self) -> Iterable[TaskState]:
-        """All tasks that are filed here, some of them more than once or taken meanwhile."""
+        """Yield all tasks that are filed here; some more than once, some claimed meanwhile."""
         yield from self.mine
         yield from self.ahead
         yield from (task for _, task in self.fresh)

@@ -1,21 +1,20 @@
-"""The tasks that are ready, in the order in which this worker should claim them. Pure: the caller says what time it is.
+"""The queue of ready tasks, in the order in which this worker should claim them. Pure: the caller passes the time.
 
-Order: the queues as the worker lists them, then priority (lower first), then the log's own order; a `Selection` may
-narrow queues to tasks, let queues take turns, and let priority age. Within one level (of one priority and one place in
-the order of preference) every task has a worker whose turn it is, by rendezvous hashing of the task and of the workers
-that may claim it; the others leave it alone for a moment and then steal it from the far end, so that workers rarely
-race and nothing stays behind.
-Who lets a turn pass without a sign of life has no turns until it shows one: a dead idle worker cannot be told from one
-that waits.
+Order: the queues as the worker lists them, then priority (lower first), then the order of the log; a `Selection` may
+narrow queues to tasks, serve queues round-robin, and let priority age. Within one level (of one priority and one place
+in the order of preference) every task has a worker whose turn it is, by rendezvous hashing of the task and of the
+workers that may claim it; the others leave it alone for a moment and then steal it from the far end, so that workers
+rarely race and no task stays behind.
+A worker that lets a turn pass without a sign of life gets no turns until it shows one: a dead idle worker cannot be
+distinguished from a waiting one.
 
-A task that may have ended its workers, a suspect, is let in alone: while the worker has one, others are set aside when
-they are reached, and come back one by one to the front of their level.
+A suspect, a task that may have killed its workers, is claimed alone: while the worker has one, others are set aside
+when they are reached, and come back one by one to the front of their level.
 
-Of a queue that is paused nothing is taken: its tasks are put on hold as they are reached, and filed anew when it is
-resumed.
+No task of a paused queue is taken: its tasks are put on hold as they are reached, and filed anew when it is resumed.
 
 Entries are not removed when a task is claimed elsewhere: they are skipped when reached, and swept when they outnumber
-the living, so that a reader that never picks does not leak.
+the live tasks, so that a queue from which nothing is taken does not leak.
 """
 
 import heapq
@@ -39,7 +38,7 @@ _KINDS_MAX = 4_096  # of tasks, of which it is remembered which workers claim th
 
 
 class ReadyTasks:
-    """What a worker may claim next.
+    """The tasks that a worker may claim next.
 
     `knows(task_name)` says whether the worker can run a task of that name; `selection` which of them it claims, and in
     which order. Tasks it does not know wait for a worker that does.
@@ -48,13 +47,13 @@ class ReadyTasks:
     def __init__(self, knows: Callable[[str], bool] = lambda _: True, selection: Selection = EVERYTHING) -> None:
         self._own: dict[int, str] = {}
         self._all: dict[int, tuple[str, ...]] = {}
-        self._workers: dict[int, tuple[str, ...]] = {}  # of all, those who take their turns
+        self._workers: dict[int, tuple[str, ...]] = {}  # of `_all`, those that have turns
         self._sessions: Mapping[int, Mapping[str, SessionState]] = {}
-        self._sharing: dict[TaskKind, tuple[str, ...]] = {}  # of these, who may claim such a task
-        self._passed: dict[tuple[int, str], int] = {}  # who let a turn pass, and since which position
-        self._absent: dict[tuple[int, str], int] = {}  # who has no turns, and its last event then
-        self.steal_delay = STEAL_DELAY_SECONDS  # to be set by who knows how long a claim takes at present
-        self.lets_suspect_in = True  # to be set before each take: whether the worker has no suspect yet
+        self._sharing: dict[TaskKind, tuple[str, ...]] = {}  # of these, those that may claim such a task
+        self._passed: dict[tuple[int, str], int] = {}  # workers that let a turn pass, since which offset
+        self._absent: dict[tuple[int, str], int] = {}  # workers without turns, and their last event then
+        self.steal_delay = STEAL_DELAY_SECONDS  # set by the worker loop, by the recent duration of appends
+        self.lets_suspect_in = True  # set before each `take`: whether the worker holds no suspect
         self._aside: list[tuple[int, int, int, int, TaskState]] = []
         self._paused: dict[int, frozenset[str]] = {}
         self._on_hold: list[TaskState] = []
@@ -76,7 +75,7 @@ class ReadyTasks:
         self._entries = 0
 
     def add(self, task: TaskState) -> None:
-        """Take in a task that has become ready."""
+        """Add a task that has become ready, if this worker may claim it."""
         kind = task.kind
         if not self._knows(kind.name) or (self._serves is not None and not self._serves(kind.queue, kind.name)):
             return
@@ -98,7 +97,7 @@ class ReadyTasks:
         self._entries += 1
 
     def _reach(self, level: PriorityLevel, wanted: int) -> bool:
-        """Ask of those ahead whose turn they are, until so many are ours or all are asked; whether any is ours."""
+        """Compute the turns of tasks in `ahead` until `wanted` are ours or none is left; return whether any is ours."""
         ahead, mine, fresh = level.ahead, level.mine, level.fresh
         place_of, kind = None, None
         while ahead and len(mine) < wanted:
@@ -116,13 +115,13 @@ class ReadyTasks:
         return bool(mine)
 
     def _place_of(self, task: TaskState) -> Callable[[str], int] | None:
-        """What tells whose turn tasks of this kind are; None if all are ours."""
+        """Return the function that ranks this worker for tasks of this kind; None if all are ours."""
         if len(self._workers.get(task.partition, ())) < 2:
             return None
         return Rendezvous(self._own[task.partition], self._sharers(task)).place
 
     def _rank(self, task: TaskState) -> int:
-        """Its place in the order of preference, 0 where all are alike; where queues take turns, each has its own."""
+        """Return its place in the order of preference: 0 if there is none; each queue has its own under round-robin."""
         if self._ranks is None:
             return 0
         place = self._ranks.get(task.queue)
@@ -139,7 +138,7 @@ class ReadyTasks:
         return order
 
     def _sharers(self, task: TaskState) -> tuple[str, ...]:
-        """Among whom the turns at such a task go round: a turn of one that does not claim it would pass in vain."""
+        """Return the workers eligible for this kind of task; rendezvous hashing runs over these only."""
         kind = task.kind
         sharers = self._sharing.get(kind)
         if sharers is None:
@@ -155,7 +154,7 @@ class ReadyTasks:
         return sharers
 
     def set_workers(self, own: Mapping[int, str], sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
-        """Take note of who shares the work of each partition; whose turn it is, is asked anew for each task."""
+        """Set the workers that share each partition; the turns of all tasks are computed anew."""
         self._sessions = {place: dict(sessions.get(place, {})) for place in own}
         workers = {place: tuple(sorted({worker, *self._sessions[place]})) for place, worker in own.items()}
         if (self._own, self._all) != (own, workers):
@@ -164,16 +163,16 @@ class ReadyTasks:
             self._place_anew()
 
     def set_paused(self, paused: Mapping[int, Collection[str]]) -> None:
-        """Take note of which queues are paused, by partition; what waits in others is filed anew."""
+        """Set the paused queues, by partition; if any was resumed, all tasks are filed anew."""
         before = self._paused
         self._paused = {place: frozenset(queues) for place, queues in paused.items() if queues}
         if any(queues - self._paused.get(place, frozenset()) for place, queues in before.items()):
             self._place_anew()
 
     def look_for_absent(self, sessions: Mapping[int, Mapping[str, SessionState]]) -> None:
-        """Take the turns from those who let one pass and were silent since, and give them back to who shows up again.
+        """Take the turns from workers that let one pass and were silent since; give them back after a sign of life.
 
-        It holds for tasks that are reached from now on: to file all others anew could cost more than it gains.
+        This affects tasks that are reached from now on: to file all others anew could cost more than it gains.
         """
         if not self._passed and not self._absent:
             return
@@ -216,7 +215,7 @@ class ReadyTasks:
         return self._delayed.next_due()
 
     def sweep(self, living: int) -> None:
-        """Drop the entries of tasks that are no longer ready, if they outnumber the `living` ones."""
+        """Drop the entries of tasks that are no longer ready, if they outnumber the `living` tasks."""
         if self._entries > 2 * living + _SWEEP_SLACK:
             self._place_anew()
         if len(self._aside) > 2 * living + _SWEEP_SLACK:
@@ -229,10 +228,10 @@ class ReadyTasks:
             self._delayed.sweep()
 
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
-        """Up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
+        """Remove and return up to `limit` tasks to claim at `now` (seconds since the epoch), best first.
 
-        Where there is no own work, others' is stolen: a task that was reached here (by `monotonic`, in seconds) no less
-        than `steal_delay` ago, times the place of this worker in the order of those whose turn it would be.
+        If this worker has none of its own, it steals tasks of others that were reached here (by `monotonic`, in
+        seconds) at least `steal_delay` ago, times the rank of this worker for the task.
         """
         self._release_delayed(now)
         if self._aside:
@@ -257,7 +256,7 @@ class ReadyTasks:
         return taken
 
     def _forget(self, queue: str) -> bool:
-        """Let go of a queue in which nothing is filed; whether that was so."""
+        """Drop a queue if it is empty; return whether it was."""
         keys = self._orders.get(queue, ())
         if self._turns is None or not all(self._levels[key].empty for key in keys):
             return False
@@ -283,7 +282,7 @@ class ReadyTasks:
     def _take_aged(
         self, order: Sequence[LevelKey], limit: int, now: float, monotonic: float, taken: list[TaskState]
     ) -> None:
-        """One by one, each from the level whose next task stands first: costs the logarithm of the levels for each."""
+        """Take tasks one by one, each from the level whose next task is first: O(log levels) for each."""
         standings: list[tuple[int, float, int]] = []
         for key in order:
             self._age(self._levels[key], monotonic)
@@ -298,10 +297,10 @@ class ReadyTasks:
                 continue
             self._stand(key, now, standings)
         for key in order:
-            self._age(self._levels[key], monotonic)  # the turns of others that were passed on the way
+            self._age(self._levels[key], monotonic)  # tasks of others that were reached on the way
 
     def _stand(self, key: LevelKey, now: float, standings: list[tuple[int, float, int]]) -> None:
-        """Put a level among the others by its next task, if it has one; what is in that one's way is let go."""
+        """Push a level on the heap by its next task, if it has one; drop the entries before it."""
         level = self._levels[key]
         while level.mine or self._reach(level, 1):
             if self._stands(key, level.mine[0], now, standings):
@@ -320,7 +319,7 @@ class ReadyTasks:
         return True
 
     def _steal(self, key: LevelKey, level: PriorityLevel, now: float, taken: list[TaskState]) -> bool:
-        """Take one that is overdue, from the far end; False if this take has stolen enough there."""
+        """Take an overdue task, from the far end; return False if this `take` has stolen enough in the level."""
         stolen = self._stolen.get(key, 0)
         if stolen == STEAL_TASKS_MAX:
             return False
@@ -338,7 +337,7 @@ class ReadyTasks:
                 self._passed[place, worker] = task.changed
 
     def _age(self, level: PriorityLevel, monotonic: float) -> None:
-        """Move on what others had time enough to take, and let go of what they took."""
+        """Move tasks on to `overdue` once others had enough time to claim them; drop those that were claimed."""
         for place, task in level.fresh:
             heapq.heappush(level.aging, (monotonic + place * self.steal_delay, next(self._count), task))
         level.fresh.clear()
@@ -354,7 +353,7 @@ class ReadyTasks:
         self._entries -= 1
         if task.run.state is not _READY:
             return
-        if task.due > now:  # it failed since, or the clock was put back
+        if task.due > now:  # it failed meanwhile, or the clock was set back
             self._delayed.add(task)
             return
         if self._is_paused(task):
@@ -374,7 +373,7 @@ class ReadyTasks:
         return bool(self._paused) and task.kind.queue in self._paused.get(task.kind.partition, ())
 
     def _bring_back(self) -> None:
-        """If a suspect may be let in: the first of those that were set aside is the next of its level."""
+        """Move the first suspect that was set aside to the front of its level, if one may be claimed."""
         while self._aside and self._aside[0][-1].run.state is not _READY:
             heapq.heappop(self._aside)
         if self._aside and self.lets_suspect_in:
@@ -382,14 +381,14 @@ class ReadyTasks:
             self._entries += 1
 
     def upcoming(self) -> Iterable[TaskState]:
-        """The tasks that are likely to be claimed next, best first, as far as that can be told without a decision."""
+        """Yield the tasks that are likely to be claimed next, best first, without computing turns."""
         orders = self._orders.values() if self._turns is not None else (self._order,)
         for level in [self._levels[key] for order in orders for key in order]:
             waiting = itertools.chain(level.mine, level.ahead)
             yield from (task for task in waiting if task.run.state is _READY and not self._is_paused(task))
 
     def steal_at(self) -> float | None:
-        """When (monotonic seconds) the next of the other workers' tasks may be stolen."""
+        """Return when (monotonic seconds) the next task of another worker may be stolen."""
         moments = [level.aging[0][0] for level in self._levels.values() if level.aging]
         return min(moments) if moments else None
 

@@ -1,4 +1,4 @@
-"""Whose turn a task is: by rendezvous hashing of task and worker, so that all agree without a word. Pure."""
+"""Assign tasks to workers by rendezvous hashing, so that all workers agree without communication. Pure."""
 
 import zlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _MASK = 0xFFFF_FFFF
 
 
 class Rendezvous:
-    """The turns of `worker` among `workers`. When one of them leaves only its own tasks move."""
+    """Ranks `worker` among `workers` for each task. When one of them leaves, only its own tasks move."""
 
     __slots__ = ("_others", "_seed", "_worker")
 
@@ -20,7 +20,7 @@ class Rendezvous:
         self._others = [(_seed(other), other) for other in workers if other != worker]
 
     def place(self, task_id: str) -> int:
-        """How many others' turn comes before this worker's; 0 if it is its own."""
+        """Return how many workers come before this one for the task; 0 if it is this worker's turn."""
         encoded, crc32 = task_id.encode(), zlib.crc32
         own = crc32(encoded, self._seed) * _MULTIPLIER & _MASK
         place = 0
@@ -32,5 +32,5 @@ class Rendezvous:
 
 
 def _seed(worker: str) -> int:
-    """The checksum of a worker's id and a space: that of a task's id behind it goes on from here."""
+    """Return the checksum of a worker's id and a space, with which the checksum of a task's id starts."""
     return zlib.crc32(f"{worker} ".encode())
