@@ -1,4 +1,4 @@
-"""Whether an event stands in the file where a conditional append expects none."""
+"""Searches the file for an event that breaks the condition of an append."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -8,10 +8,10 @@ import msgspec
 
 from ..conditions import Conditions, conflicts
 
-_POSITIONS_PER_STEP: Final = 50_000  # a long read would keep the write-ahead log from shrinking
+_POSITIONS_PER_STEP: Final = 50_000  # a long read would prevent checkpoints of the write-ahead log
 _ROWS: Final = "SELECT position - 1, event FROM events WHERE position > ? AND position <= ?"
 _ROWS_WITH: Final = f"{_ROWS} AND instr(event, ?)"
-# Of more keys than these each row is decoded once, instead of being searched for each key.
+# With more keys than these, each row is decoded once instead of being searched for each key.
 _KEYS_SEARCHED_MAX: Final = 4
 
 
@@ -31,10 +31,10 @@ def find_conflict(
 def _candidates(
     connection: apsw.Connection, conditions: Conditions, low: int, high: int
 ) -> Iterator[list[tuple[int, bytes]]]:
-    """Rows among which every event that breaks a condition is.
+    """Yield the rows that may break a condition: all that do, and some others.
 
-    SQLite looks for a key by its encoding, at a tenth of the cost of decoding each row; a context may hold the same
-    bytes, so what it finds is decoded. Keys that an encoder may write in several ways are looked for in each row.
+    SQLite searches for a key by its encoding, at a tenth of the cost of decoding each row; a context may hold the same
+    bytes, so the rows found are decoded. If an encoder may write a key in several ways, all rows are decoded.
     """
     needles = [b'"key":' + msgspec.json.encode(key) for key in conditions.keys if _is_plain(key)]
     if conditions.whole is not None or len(needles) < len(conditions.keys) or len(needles) > _KEYS_SEARCHED_MAX:
@@ -47,5 +47,5 @@ def _candidates(
 
 
 def _is_plain(key: str) -> bool:
-    """Whether JSON has one way of writing the key that all encoders take."""
+    """Whether all JSON encoders write the key in the same way."""
     return key.isascii() and key.isprintable() and not any(mark in key for mark in '"\\/')

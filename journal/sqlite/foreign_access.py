@@ -1,9 +1,9 @@
 """Refuses Python's own `sqlite3` on a journal that this process has open, and warns of copies by `open`.
 
 A second SQLite library in a process does not see the locks of the first one: its reader may see pages that are being
-replaced, and when it closes the file, the system drops the locks of both. A copy of the file alone lacks what stands in
-the `-wal`. An audit hook sees `sqlite3.connect` and `open`; it is installed when the first journal's file is opened,
-and Python has no way to remove one, so the events that are none of its business leave it after one look-up.
+replaced, and when it closes the file, the system drops the locks of both. A copy of the file alone lacks the content of
+the `-wal`. An audit hook checks `sqlite3.connect` and `open`. It is installed when the first journal's file is opened;
+Python cannot remove a hook, so it returns from all other events after one look-up.
 """
 
 import logging
@@ -36,13 +36,13 @@ _BESIDE: Final = ("", "-wal", "-shm")
 
 
 class _Own(threading.local):
-    """Whether what this thread opens is opened by the journal itself."""
+    """Whether the journal itself is opening a file in this thread."""
 
     opens = False
 
 
 class _Watch:
-    """The files that are watched in this process."""
+    """The watched files of this process."""
 
     def __init__(self) -> None:
         self.files: dict[int, WatchedFile] = {}  # by the file's `id`
@@ -82,7 +82,7 @@ def watch(file: WatchedFile) -> None:
 
 
 def unwatch(file: WatchedFile) -> None:
-    """Watch the file no longer."""
+    """Stop watching the file."""
     _watch.remove(file)
 
 
@@ -113,14 +113,14 @@ def _opened(path: object, _: object, flags: int) -> None:
         return
     if flags & _WRITING:
         raise UnsafeAccess(
-            f"{name} belongs to the journal {file.path}, which is open in this process; writing to it would destroy "
+            f"{name} belongs to the journal {file.path}, which is open in this process: writing to it would destroy "
             "the journal. Close the journal first."
         )
     if file.path not in _watch.warned:
         _watch.warned.add(file.path)
         logger.warning(
-            "%s belongs to the journal %s, which is open in this process: a copy of a file in use lacks what stands in "
-            "the files beside it and may be torn. Make copies with `journeyman backup`.",
+            "%s belongs to the journal %s, which is open in this process: a copy of a file in use lacks the content of "
+            "the files beside it and may be inconsistent. Make copies with `journeyman backup`.",
             name,
             file.path,
         )
@@ -134,13 +134,13 @@ def _connected(database: object) -> None:
     if file is not None:
         raise UnsafeAccess(
             f"expected no sqlite3 connection to the journal {file.path} while this process has it open: two SQLite "
-            "libraries in one process do not see each other's locks, so what is read may be torn. "
+            "libraries in one process do not see each other's locks, so reads may be inconsistent. "
             "Use `journeyman backup` for a copy, or connect in another process."
         )
 
 
 def _possible_paths(database: str) -> Iterator[str]:
-    """The paths that a name given to `sqlite3.connect` can mean: the event does not tell whether it is a URI."""
+    """The paths that a name given to `sqlite3.connect` can mean: the event does not say whether it is a URI."""
     yield database
     if database.startswith("file:"):
         yield unquote(urlsplit(database).path)

@@ -1,13 +1,13 @@
 """The embedded log: one SQLite file, many threads and processes, one total order.
 
-An append is durable when it returns (`synchronous="full"`: the disk has been told to keep it); with `"normal"` it
-survives the end of the process, and the last appends before a power cut may be lost. The file must be on a local disk:
-SQLite's locks do not work over NFS. A process that is stopped while it commits stops every writer of the file until it
-goes on; see `journal/sqlite/write_lock.py`.
+An append is durable when it returns (`synchronous="full"`: each commit is fsynced); with `"normal"` it survives the end
+of the process, and the last appends before a power cut may be lost. The file must be on a local disk: SQLite's locks do
+not work over NFS. A process that is stopped while it commits blocks every writer of the file until it continues; see
+`journal/sqlite/write_lock.py`.
 
-SQLite does not survive a fork: a child that inherits an open connection believes in locks that it does not hold. So a
-fork waits for the statements under way and closes the connections first; parent and child open the file anew when they
-need it, and the child appends under an id of its own.
+SQLite does not survive a fork: a child that inherits an open connection assumes locks that it does not hold. So a fork
+waits for the running statements and closes the connections first; parent and child reopen the file at the next use, and
+the child appends under a writer id of its own.
 """
 
 import contextlib
@@ -70,11 +70,11 @@ _BOUNDS: Final = (
 )
 _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 _TRIM: Final = "DELETE FROM events WHERE position <= ?"
-_TRIM_STEP_POSITIONS: Final = 10_000  # removed per transaction: other writers get their turn in between
+_TRIM_STEP_POSITIONS: Final = 10_000  # removed per transaction: other writers commit in between
 
 
 class SqliteLog:
-    """A log in the file at `path`. `clock` gives seconds since the epoch; `writer_id`, if given, must be a new one."""
+    """A log in the file at `path`. `clock` returns seconds since the epoch; a given `writer_id` must be a new one."""
 
     needs_loop = False
     partitions = 1
@@ -89,8 +89,8 @@ class SqliteLog:
         writer_id: str | None = None,
     ) -> None:
         self.url = url or f"sqlite:///{quote(path)}" + ("?sync=normal" if synchronous == "normal" else "")
-        # The name it was given; a later change of directory must not move the journal. `path` is the real one, so that
-        # two names of one file lead to the same lock, bells and identity.
+        # The given name, made absolute: a later change of directory must not move the journal. `path` is the real path,
+        # so that two names of one file lead to the same lock, notifier directory and identity.
         self._named = os.path.abspath(path)  # noqa: PTH100
         self.path = os.path.realpath(path)
         self._synchronous: Synchronous = synchronous
@@ -100,15 +100,15 @@ class SqliteLog:
         self._forking: Connections | None = None
         self._unusable = False
         self._closed = False
-        self._made = False  # by this log, as it was opened
-        self.reads_only = False  # known once opened: whether this process may not write the file
+        self._made = False  # whether `open` created the file
+        self.reads_only = False  # known once opened: whether this process has no permission to write the file
         self._opening = threading.Lock()
         self._group_commit = GroupCommit()
-        self._damaged_offsets: set[int] = set()  # those that were logged
+        self._damaged_offsets: set[int] = set()  # the damaged records that were logged
         fork_and_exit.look_after(self)
 
     async def open(self, *, create: bool = True) -> None:
-        """See `Log.open`; `NotAJournal` says what else is at the path."""
+        """See `Log.open`; raises `NotAJournal` if something else is at the path."""
         self._resolve()
         self.reads_only = not create and may_only_read(self.path)
         check_path(self.path, reads_only=self.reads_only)
@@ -159,9 +159,9 @@ class SqliteLog:
         return os.path.exists(self.path) and self._with_connection(is_journal)  # noqa: PTH110 - the path is a string
 
     def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
-        """Make the file a journal of the current schema, with a write-ahead log; says whether it is one now.
+        """Make the file a journal of the current schema, with a write-ahead log; returns whether it is one now.
 
-        Without `wait` only if the lock is free.
+        Without `wait`, False if the lock is held.
         """
         if self._with_connection(is_ready):
             return True
@@ -182,7 +182,7 @@ class SqliteLog:
                 raise explained(error, self.path) from error
 
     def _state(self) -> Connections:
-        """What this process has open; after a fork, opened anew."""
+        """The open connections of this process; reopens them after a fork."""
         if self._opened is not None:
             return self._opened
         with self._opening:
@@ -191,7 +191,7 @@ class SqliteLog:
             if self._unusable:
                 raise JournalUnavailable(
                     f"the journal {self.path} cannot be used in this process: it was forked while a statement ran for "
-                    f"more than {FORK_SECONDS_MAX:g} s. Start the process by 'spawn' instead."
+                    f"more than {FORK_SECONDS_MAX:g} s. Start the process with the method 'spawn' instead."
                 )
             if self._opened is None:
                 try:
@@ -208,11 +208,11 @@ class SqliteLog:
             return self._opened
 
     def _state_to_write(self) -> Connections:
-        """As `_state`; `JournalReadOnly` where this process may not write."""
+        """As `_state`; raises `JournalReadOnly` if this process has no permission to write."""
         if self.reads_only:
             raise JournalReadOnly(
-                f"the journal {self.path} can only be read by this process: it may not write the file, or not make "
-                "others beside it. Nothing was appended. Give its user the right to write there."
+                f"the journal {self.path} can only be read by this process: it has no permission to write the file, or "
+                "to create files beside it. Nothing was appended. Give its user the permission to write there."
             )
         return self._opened or self._state()
 
@@ -223,7 +223,7 @@ class SqliteLog:
         )
 
     def partition_of(self, key: str | None) -> int:
-        """There is one partition."""
+        """The only partition, 0."""
         return 0
 
     def try_append(self, draft: Draft) -> Event | None:
@@ -260,7 +260,7 @@ class SqliteLog:
                 await self._search_before(state, entry)
             if entry.conditional:
                 await self._check_before(state, entry)
-        # A caller with a thread of its own has nobody to wait for; in a loop others may be about to append as well.
+        # A caller in a plain thread waits for no one else's append; in a loop other tasks may be about to append too.
         driven = blocking.is_driven()
         alone = driven or not self._group_commit.is_expected()
         if alone and plain and len(sizes) == 1:
@@ -276,9 +276,9 @@ class SqliteLog:
         committer = state.committer
         committer.enqueue(entry)
         try:
-            await blocking.turn()  # let the others who are ready join the same commit
+            await blocking.turn()  # let other ready tasks join the same commit
             if not entry.done:
-                committer.combine(patient=blocking.is_driven())  # a loop has others to serve
+                committer.combine(patient=blocking.is_driven())  # an event loop must not block
             if await self._settled(committer, entry):
                 if not blocking.is_driven():
                     self._group_commit.came(entry.shared)
@@ -296,9 +296,9 @@ class SqliteLog:
             )
 
     async def _settled(self, committer: Committer, entry: PendingAppend) -> bool:
-        """Wait for the end of an entry; say whether it came in time.
+        """Wait until an entry is finished; return whether it was in time.
 
-        Who was to pass the queue on may have been interrupted, so it is looked at now and then.
+        The thread that should have woken the helper may have been interrupted, so the queue is polled as well.
         """
         deadline = time.monotonic() + WRITE_LOCK_SECONDS_MAX
         while not await entry.settled(min(QUEUE_CHECK_SECONDS, deadline - time.monotonic())):
@@ -308,7 +308,7 @@ class SqliteLog:
         return True
 
     async def _search_before(self, state: Connections, entry: PendingAppend) -> None:
-        """Look for what was handed in before, without holding up the writers; the rest is looked at under the lock."""
+        """Search the log, without blocking the writers, for drafts handed in before; its last part under the lock."""
         wanted = identities(entry.drafts)
         bounds = self._bounds(state)
         own = [seq for writer, seq in wanted if writer == self._writer.id]
@@ -321,12 +321,12 @@ class SqliteLog:
         entry.known, entry.searched_to = looking.result(), end
 
     async def _check_before(self, state: Connections, entry: PendingAppend) -> None:
-        """Check the conditions on all but the last events without holding up the writers; `EventConflict` if broken."""
+        """Check the conditions on all but the last events without blocking the writers; `EventConflict` if broken."""
         drafts = [draft for draft in entry.drafts if not draft.seq or (draft.writer, draft.seq) not in entry.known]
         conditions = conditions_of(drafts)
         if conditions is None:
             return
-        # Not beyond the end of the search for drafts handed in before: there they could stand themselves.
+        # Not beyond the end of the search for drafts handed in before: behind it they could stand themselves.
         end = entry.searched_to if any(draft.seq for draft in drafts) else self._bounds(state).end[0]
         if end - conditions.lowest <= CONDITION_LOCKED_EVENTS:
             return
@@ -342,7 +342,7 @@ class SqliteLog:
         entry.checked_to = end
 
     def _rows(self, state: Connections, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
-        """What a short query finds, through a connection that nobody else uses meanwhile."""
+        """The rows of a short query, through a connection that no other thread uses meanwhile."""
         return self._reading(state, lambda connection: connection.execute(statement, bindings).fetchall())
 
     def _reading(self, state: Connections, read: Callable[[apsw.Connection], T]) -> T:
@@ -359,9 +359,9 @@ class SqliteLog:
         return [page] if page is not None else []
 
     def page(self, offset: int, limit: int, *, suspicious: bool = True) -> Page | None:
-        """Up to `limit` rows from `offset` on that are there now, or None.
+        """Return up to `limit` available rows from `offset` on, or None.
 
-        A caller that is not `suspicious`, and finds nothing, does not ask whether retention has removed all there was.
+        `suspicious`: if there are none, also check whether retention has removed all rows.
         """
         state = self._state()
         whole = self._reading(state, lambda connection: whole_page(connection, offset, limit))
@@ -371,7 +371,7 @@ class SqliteLog:
         if positions and positions[0] == offset + 1:
             if positions[-1] != offset + len(positions):
                 raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[-1]}")
-            self._tell_of_damaged(positions[0] - 1, rows)
+            self._log_damaged(positions[0] - 1, rows)
             return Page(0, range(offset, offset + len(rows)), rows)
         if not positions and not suspicious:
             return None
@@ -386,20 +386,20 @@ class SqliteLog:
         """See `Textual.text`."""
         return self._reading(self._state(), lambda connection: whole_text(connection, offset, limit))
 
-    def _tell_of_damaged(self, first: int, rows: Sequence[bytes]) -> None:
+    def _log_damaged(self, first: int, rows: Sequence[bytes]) -> None:
         """Log each damaged record among the rows from offset `first` on, once."""
         offsets = {offset for offset, row in enumerate(rows, first) if is_damaged(row)} - self._damaged_offsets
         if offsets:
             self._damaged_offsets |= offsets
             logger.error(
-                "the journal %s is damaged at %s: the checksum does not match. The other records are read on; "
+                "the journal %s is damaged at %s: the checksum does not match. The other records can still be read; "
                 "run `journeyman verify`",
                 self.path,
                 ", ".join(f"0:{offset}" for offset in sorted(offsets)),
             )
 
     def _time_at(self, state: Connections, offset: int) -> float | None:
-        """The time of the record at `offset`; None if there is none, or none that can be read."""
+        """The time of the record at `offset`; None if there is no record, or no readable time in it."""
         positions, rows = self._reading(state, lambda connection: page(connection, offset, 1))
         return time_in(rows[0]) if positions == [offset + 1] else None
 
@@ -454,7 +454,7 @@ class SqliteLog:
         inserter.transact(remove, patient=patient)
 
     def index_path(self) -> str:
-        """See `Sited.index_path`: beside the file, or in memory where nothing can be written there."""
+        """See `Sited.index_path`: beside the file, or in memory if this process only reads it."""
         return ":memory:" if self.reads_only else self.path + INDEX_SUFFIX
 
     def snapshots(self) -> SnapshotStore:
@@ -462,11 +462,11 @@ class SqliteLog:
         return SqliteSnapshots(self)
 
     def reading(self, read: Callable[[apsw.Connection], T]) -> T:
-        """What `read` finds, through a connection that nobody else uses meanwhile."""
+        """Return what `read` returns, called with a connection that no other thread uses meanwhile."""
         return self._reading(self._state(), read)
 
     async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
-        """Run `write` in a transaction, in turn with all writers of the file; it must not touch the events."""
+        """Run `write` in a transaction, queued with all writers of the file; it must not touch the events."""
         state = self._state_to_write()
         await self._exclusively(state, lambda patient: state.inserter.transact(write, patient=patient))
 
@@ -487,12 +487,12 @@ class SqliteLog:
         return verify_file(Reading(self._state().readers.use), report)
 
     def check_file(self) -> None:
-        """Raise `JournalGone` if the file was removed or replaced while it was open; looks now and then."""
+        """Raise `JournalGone` if the file was removed or replaced while it was open."""
         if self._opened is not None:
             self._opened.file.check()
 
     def open_listener(self) -> Listener | None:
-        """A bell that rings after each commit to this file and when this log is closed."""
+        """A listener, notified after each commit to this file and when this log is closed; None if impossible."""
         state = self._state()
         listener = Listener.hang(state.listener_directories)
         if listener is not None:
@@ -514,26 +514,26 @@ class SqliteLog:
         state.readers.close()
         try:
             if state.committer.has_work():
-                with contextlib.suppress(JournalUnavailable):  # whoever waits for an append is told so himself
+                with contextlib.suppress(JournalUnavailable):  # the callers that wait for an append get this error too
                     await self._exclusively(state, state.committer.finish)
         finally:
             state.close()
             state.committer.dismiss()
 
     def before_fork(self) -> None:
-        """Let what is under way end, and close what a child must not inherit."""
+        """Wait for running statements, and close what a child must not inherit."""
         self._forking = self._opened
         if self._forking is not None:
             self._forking.pause()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume after the fork."""
         forking, self._forking = self._forking, None
         if forking is not None:
             forking.resume()
 
     def after_fork_in_child(self) -> None:
-        """Start anew, at the next use, as a writer of one's own."""
+        """Reopen at the next use, as a new writer."""
         forking, self._forking = self._forking, None
         self._unusable = self._unusable or (forking is not None and not forking.is_paused())
         self._opened = None

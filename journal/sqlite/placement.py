@@ -1,8 +1,8 @@
-"""Refuses a journal whose file has a second name, so that two processes would keep two `-wal` files for it.
+"""Refuses a journal whose file has a second name, since each name would get a `-wal` of its own.
 
-SQLite keeps a `-wal` and a `-shm` beside the database, named after it. Where the database alone is mounted, as
-`docker run -v shop.db:/data/shop.db` does it, or has a hard link, each name has its own: what is acknowledged under one
-name never reaches the other. (A symbolic link is no second name: a journal opens the file that it leads to.)
+SQLite keeps a `-wal` and a `-shm` beside the database, named after it. If the database file alone is mounted, as by
+`docker run -v shop.db:/data/shop.db`, or has a hard link, each name has its own pair: events acknowledged under one
+name never reach the other. (A symbolic link is not a second name: a journal opens its target.)
 """
 
 import contextlib
@@ -27,17 +27,17 @@ def check_placement(path: str) -> None:
                 f"expected one name for the journal {path}, but its file has {links} hard links: appends under the "
                 f"other names would be lost. Remove them (find them with `find -samefile {path}`), or copy the file."
             )
-    with contextlib.suppress(OSError):  # only Linux tells
+    with contextlib.suppress(OSError):  # only Linux has this file
         if path in mount_points(_MOUNTS.read_text(errors="surrogateescape")):
             raise NotAJournal(
-                f"expected the folder of the journal {path} to be mounted, but the file alone is: what the journal "
-                "keeps beside it would be missing on the other side, and appends would be lost. "
+                f"expected the directory of the journal {path} to be mounted, but only the file is: the files that the "
+                "journal keeps beside it would be missing on the other side, and appends would be lost. "
                 f"Mount {Path(path).parent}."
             )
 
 
 def _kept_names(path: str) -> int:
-    """How many further names a restore that was killed has left beside the journal: it is not used by them."""
+    """The number of hard links that a killed restore has left beside the journal; no process opens it by them."""
     journal = Path(path)
     return sum(each.samefile(journal) for each in journal.parent.glob(f"{glob.escape(journal.name)}.*"))
 

@@ -1,4 +1,4 @@
-"""Whether a draft that is handed in again is in the log already: exact, and cheap where it can be."""
+"""Finds out whether a draft that is handed in again is already in the log."""
 
 import bisect
 from collections.abc import Iterable
@@ -9,40 +9,37 @@ import apsw
 from ..event import Draft, Event, readable
 
 _TRANSACTIONS_REMEMBERED: Final = 1_024
-_POSITIONS_PER_STEP: Final = (
-    50_000  # a search reads in steps: a long read would keep the write-ahead log from shrinking
-)
+_POSITIONS_PER_STEP: Final = 50_000  # a search reads in steps: a long read would prevent checkpoints of the `-wal`
 _SEARCH: Final = "SELECT position, event FROM events WHERE position > ? AND position <= ? AND instr(event, ?)"
 
 Identity = tuple[str, int]
 
 
 class Landmarks:
-    """Where this process's own writer was in the log: from which offset on an event with a number of its can be.
+    """Maps the numbers of this process's writer to the lowest offsets at which their events can be.
 
-    The numbers of one writer rise with the offsets, as they are given under the lock and a draft that did not land is
-    numbered anew.
+    The numbers of a writer rise with the offsets: they are assigned under the lock, and a draft that did not land gets
+    a new number.
     """
 
     def __init__(self) -> None:
         self._marks: list[tuple[int, int]] = []
 
     def add(self, seq: int, offset: int) -> None:
-        """A transaction began with number `seq` at `offset`."""
+        """Note that a transaction began with number `seq` at `offset`."""
         self._marks.append((seq, offset))
-        if (
-            len(self._marks) > 2 * _TRANSACTIONS_REMEMBERED
-        ):  # the oldest mark stays: nothing of this writer is before it
+        # The oldest mark stays: no event of this writer is before it.
+        if len(self._marks) > 2 * _TRANSACTIONS_REMEMBERED:
             del self._marks[1 : _TRANSACTIONS_REMEMBERED + 1]
 
     def lowest_offset(self, seq: int) -> int:
-        """No event with that number or a higher one is below this offset."""
+        """The offset below which there is no event with that number or a higher one."""
         marks = list(self._marks)
         return marks[max(0, bisect.bisect_right(marks, seq, key=lambda mark: mark[0]) - 1)][1] if marks else 0
 
 
 def identities(drafts: Iterable[Draft]) -> set[Identity]:
-    """Who the repeated ones among the drafts are."""
+    """The writer and number of each draft that was handed in before."""
     return {(draft.writer, draft.seq) for draft in drafts if draft.seq}
 
 

@@ -1,4 +1,4 @@
-"""Following the file: read what is there, then wait for the bell."""
+"""Following the file: reads the available records, then waits for a notice."""
 
 import concurrent.futures
 import os
@@ -16,10 +16,10 @@ from .notifier import FARTHEST, SILENCE, Listener, Notices
 
 
 class TailedLog(Protocol):
-    """What a tail needs of its log."""
+    """The part of a log that a tail uses."""
 
     def page(self, offset: int, limit: int, *, suspicious: bool) -> Page | None:
-        """Up to `limit` rows from `offset` on that are there now, or None."""
+        """Return up to `limit` available rows from `offset` on, or None."""
         ...
 
     def check_file(self) -> None:
@@ -27,15 +27,16 @@ class TailedLog(Protocol):
         ...
 
     def open_listener(self) -> Listener | None:
-        """A bell that rings after each commit to this file and when this log is closed."""
+        """A listener, notified after each commit to this file and when this log is closed; None if impossible."""
         ...
 
 
 class SqliteTail:
     """A reader of the file.
 
-    A look at the file costs more than one at the bell. Once a look has come to the end of the log, the next one is due
-    when the bell has rung, or when the last is `NOTIFIER_POLL_SECONDS` old: a bell may be lost with who was to ring it.
+    A read of the file costs more than one of the listener's socket. Once a read has reached the end of the log, the
+    next one is due after a notice, or when the last is `NOTIFIER_POLL_SECONDS` old: a notice may be lost if its writer
+    is killed.
     """
 
     def __init__(self, log: TailedLog, cursor: Mapping[int, int]) -> None:
@@ -45,12 +46,12 @@ class SqliteTail:
         self._listener: Listener | None = None
         self._suspicious = True
         self._at_end = False
-        self._looked_at = 0.0
-        self._announced = 0  # how far the log goes, by the rings since the last look
+        self._looked_at = 0.0  # monotonic time of the last read of the file
+        self._announced = 0  # the end of the log, by the notices since the last read
 
     @property
     def cursor(self) -> Cursor:
-        """What has been handed out so far."""
+        """The position behind the last record handed out."""
         return Cursor({0: self._offset} if self._follows else {})
 
     async def page(
@@ -61,9 +62,9 @@ class SqliteTail:
             raise ValueError(f"this journal has the partition 0 only, got {partition}")
         deadline = deadline_of(timeout)
         while True:
-            notices = self._drain()  # before the look: what is committed after it rings anew
+            notices = self._drain()  # before the read: a commit after it sends a new notice
             self._announced = max(self._announced, notices.end)
-            page = self._brought(notices, limit) if notices.rows else None
+            page = self._page_of(notices, limit) if notices.rows else None
             if page is None and (self._announced > self._offset or self._is_due()):
                 page = self._look(limit)
             if page is not None:
@@ -72,7 +73,7 @@ class SqliteTail:
             remaining = NOTIFIER_POLL_SECONDS if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
                 return None
-            await self._rung(min(remaining, NOTIFIER_POLL_SECONDS))
+            await self._notified(min(remaining, NOTIFIER_POLL_SECONDS))
 
     def _look(self, limit: int) -> Page | None:
         if not self._follows:
@@ -83,11 +84,11 @@ class SqliteTail:
         self._at_end = page is None or len(page.rows) < limit
         return page
 
-    def _brought(self, notices: Notices, limit: int) -> Page | None:
-        """The records that came with the rings, as far as they are what comes next."""
+    def _page_of(self, notices: Notices, limit: int) -> Page | None:
+        """The records in the notices, as far as they are the next ones of this reader."""
         if not self._at_end or not self._follows:
             return None
-        self._log.check_file()  # the bells are those of the path, so a file that took its place rings them too
+        self._log.check_file()  # listeners belong to the path: commits to a replacing file notify them, too
         rows: list[bytes] = []
         for offset, row in notices.rows:
             if offset == self._offset + len(rows) and len(rows) < limit:
@@ -100,20 +101,20 @@ class SqliteTail:
         return late or self._suspicious or not self._at_end or self._listener is None
 
     def _drain(self) -> Notices:
-        """What the bell has rung since it was last asked."""
+        """The notices since the last call."""
         if self._listener is None:
             return SILENCE
         if self._listener.process == os.getpid():
             return self._listener.drain()
-        self._listener.take_down()  # inherited by a fork: the rings in it are the parent's
+        self._listener.take_down()  # inherited by a fork: its notices are the parent's
         self._listener = None
         return Notices(FARTHEST, ())
 
-    async def _rung(self, timeout: float) -> None:
-        """Wait for a reason to look again, at most `timeout` seconds."""
+    async def _notified(self, timeout: float) -> None:
+        """Wait for a reason to read again, at most `timeout` seconds."""
         if self._listener is None:
-            self._listener = self._log.open_listener()  # and look once more: what came before the bell did not ring it
-            self._at_end = False
+            self._listener = self._log.open_listener()
+            self._at_end = False  # read once more: earlier commits did not notify it
             if self._listener is not None:
                 return
             await blocking.settled(concurrent.futures.Future(), timeout)
@@ -122,13 +123,13 @@ class SqliteTail:
             self._suspicious = True
 
     def wakeup_socket(self) -> socket.socket | None:
-        """See `Selectable.wakeup_socket`: the socket of its bell, under a number of its own.
+        """See `Selectable.wakeup_socket`: a duplicate of the listener's socket, under another descriptor.
 
-        A loop knows one reader of a number, and a wait in `page` would take the place of whoever listens.
+        A loop has one reader for each descriptor, so a wait in `page` would replace that of the caller.
         """
         if self._listener is None:
             self._listener = self._log.open_listener()
-            self._at_end = False  # look once more: what came before the bell did not ring it
+            self._at_end = False  # read once more: earlier commits did not notify it
         return self._listener.sock.dup() if self._listener is not None else None
 
     def skip(self, partition: int, offset: int) -> None:
@@ -137,7 +138,7 @@ class SqliteTail:
         self._offset = max(self._offset, offset)
 
     async def aclose(self) -> None:
-        """Take down the bell."""
+        """Close the listener."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.take_down()

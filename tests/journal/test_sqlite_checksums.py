@@ -159,7 +159,7 @@ def test_a_damaged_record_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptu
             with pytest.raises(DamagedRecord):
                 journal.read(Cursor({0: 2}))
     said = (
-        f"the journal {path} is damaged at 0:2: the checksum does not match. The other records are read on; "
+        f"the journal {path} is damaged at 0:2: the checksum does not match. The other records can still be read; "
         "run `journeyman verify`"
     )
     assert [record.getMessage() for record in caplog.records] == [said]

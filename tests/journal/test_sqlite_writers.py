@@ -772,8 +772,8 @@ def test_a_forked_child_appends_as_a_writer_of_its_own(path: str, how: str) -> N
 _FORKING_TOO_EARLY = """
 import os, sys, threading
 from journeyman.journal import Journal, JournalUnavailable
-from journeyman.journal.sqlite import opened
-opened.FORK_SECONDS_MAX = 0.05
+from journeyman.journal.sqlite import connections
+connections.FORK_SECONDS_MAX = 0.05
 journal = Journal(sys.argv[1])
 journal.append("parent.before")
 inserter = journal.asynchronous.log._opened.inserter
