@@ -328,7 +328,7 @@ class TaskFold:
             self.suspects.pop(task_id, None)
         run.claim = -1
         if task.kind.kept and (row := self.rows.rows.pop(task_id, None)) is not None:
-            self.rows.room += len(row) + ROW_OVERHEAD_BYTES
+            self.rows.release(task_id, len(row) + ROW_OVERHEAD_BYTES)
         if run.state is _FAILED:
             self.failed += 1
             self.dead[task_id] = task

@@ -1,6 +1,5 @@
 """Which submissions a view keeps in memory: those of the tasks that stand nearest to being claimed. Pure."""
 
-from collections import deque
 from typing import Final
 
 from ..limits import KEPT_ROWS_BYTES_MAX, NEWEST_ROWS_BYTES_MAX
@@ -23,7 +22,7 @@ class KeptRows:
     def __init__(self) -> None:
         self.rows: dict[str, bytes] = {}
         self.room = KEPT_ROWS_BYTES_MAX
-        self._newest: deque[tuple[str, int]] = deque()
+        self._newest: dict[str, int] = {}  # the newest in order, with their sizes: these do not count against `room`
         self._newest_bytes = 0
         self.get = self.rows.get
 
@@ -42,16 +41,20 @@ class KeptRows:
         if self.room > 0:
             self.room -= size
             return
-        self._newest.append((task_id, size))
+        self._newest[task_id] = size
         self._newest_bytes += size
         while self._newest_bytes > NEWEST_ROWS_BYTES_MAX:
-            old, size = self._newest.popleft()
-            self._newest_bytes -= size
-            self.room -= size  # which is given back if it is still kept
-            self.drop(old)
+            self.drop(next(iter(self._newest)))
 
     def drop(self, task_id: str) -> None:
         """Let go of the submission of a task, if it is kept."""
         row = self.rows.pop(task_id, None)
         if row is not None:
-            self.room += len(row) + ROW_OVERHEAD_BYTES
+            self.release(task_id, len(row) + ROW_OVERHEAD_BYTES)
+
+    def release(self, task_id: str, size: int) -> None:
+        """Give back the bytes of a submission that was kept and is no longer in `rows`."""
+        if self._newest and self._newest.pop(task_id, None) is not None:
+            self._newest_bytes -= size
+        else:
+            self.room += size

@@ -8,7 +8,7 @@ from task_modules.daemon_tasks import YARD
 
 broker = jm.Broker("memory://")
 
-if any("crew.child" in argument for argument in sys.orig_argv):
+if any("children.inside" in argument for argument in sys.orig_argv):
     while (YARD / "hang").exists() and not (YARD / "mended").exists():
         time.sleep(0.005)
     if not (YARD / "mended").exists():

@@ -67,7 +67,7 @@ def test_the_brokers_of_a_workers_tasks_use_its_journal_but_not_where_they_name_
 
 _FORKING = """
 import os, sys, threading
-from journeyman.workers import Broker, Message
+from journeyman.tasks import Broker, Message
 
 shop = Broker(sys.argv[1])
 held, done = threading.Event(), threading.Event()

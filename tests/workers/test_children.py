@@ -710,7 +710,7 @@ def test_a_child_says_which_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureF
             await reached(lambda: executor.executor.start_failure, "the child not to start")
 
     run()
-    assert "there is no task 'wrapped' in loud, from which it was to be imported" in capfd.readouterr().err
+    assert "there is no task 'wrapped' in task_modules.loud, from which it was to be imported" in capfd.readouterr().err
 
 
 def test_a_child_that_has_died_is_forgotten_with_what_it_held(tmp_path: Path) -> None:

@@ -232,7 +232,8 @@ def waits_for_lock(path: Path) -> bool:
 def test_a_program_goes_on_after_its_worker_though_a_task_refuses_to_end(tmp_path: Path, place: Place) -> None:
     script = (
         f"import sys, os; sys.path.insert(0, {str(Path(ending_tasks.__file__).parents[1])!r})\n"
-        "import journeyman as jm, ending_tasks\n"
+        "import journeyman as jm\n"
+        "from task_modules import ending_tasks\n"
         f"worker = jm.Worker([ending_tasks.refuses], {place.url!r}, jm.Settings(drain_seconds=0.2))\n"
         "print('run', worker.run().left_running, flush=True)\n"
         "os._exit(0)\n"
@@ -259,7 +260,8 @@ def test_a_program_goes_on_after_its_worker_though_a_task_refuses_to_end(tmp_pat
 def test_a_program_ends_without_a_word_though_a_coroutine_was_given_up(place: Place, task: Task[Any, Any]) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(ending_tasks.__file__).parents[1])!r})\n"
-        "import journeyman as jm, ending_tasks\n"
+        "import journeyman as jm\n"
+        "from task_modules import ending_tasks\n"
         "from journeyman.workers.executors import coroutines\n"
         "coroutines.ABANDON_SECONDS = 0.2\n"
         f"worker = jm.Worker([ending_tasks.{task.name}], {place.url!r}, jm.Settings(drain_seconds=100))\n"

@@ -9,7 +9,7 @@ from journeyman.tasks import Broker, NoTasksFoundError, Task, TaskNameCollisionE
 from journeyman.workers import collect_tasks
 from journeyman.workers.worker import journal_url
 
-HEADER = "from journeyman.workers import Broker, task\nbroker = Broker('memory://')\n"
+HEADER = "from journeyman.tasks import Broker, task\nbroker = Broker('memory://')\n"
 Write = Callable[[str, str], None]
 
 

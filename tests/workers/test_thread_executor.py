@@ -235,7 +235,7 @@ def test_a_timeout_that_strikes_in_a_hook_is_told_as_one() -> None:
         (outcome,) = hand.outcomes
         assert outcome.name == names.FAILED
         assert b'"exception":{"name":"LookupError"' in outcome.detail
-        assert b'"hook":{"name":"journeyman.workers.errors.TaskTimeoutError"' in outcome.detail
+        assert b'"hook":{"name":"journeyman.tasks.errors.TaskTimeoutError"' in outcome.detail
 
 
 def test_a_crew_that_is_closed_starts_nothing_more() -> None:
