@@ -60,18 +60,21 @@ async def make_again(bootstrap: str, topic: str) -> None:
         await stop_admin(admin)
 
 
-async def test_topic_made_again_has_another_index_file(kafka_bootstrap: str) -> None:
-    topic = f"again-{uuid.uuid4().hex[:8]}"
-    url = f"kafka://{kafka_bootstrap}/{topic}?partitions=1&replication=1"
-    paths: list[str] = []
-    for again in (False, False, True):
-        if again:
-            await make_again(kafka_bootstrap, topic)
-        async with jm.AsyncJournal(url) as journal:
-            assert isinstance(journal.log, Sited)
-            paths.append(journal.log.index_path())
-    assert paths[0] == paths[1] != paths[2]
-    assert all(Path(path).name.startswith(f"{topic}-") for path in paths)
+def test_topic_made_again_has_another_index_file(kafka_bootstrap: str) -> None:
+    async def test() -> None:
+        topic = f"again-{uuid.uuid4().hex[:8]}"
+        url = f"kafka://{kafka_bootstrap}/{topic}?partitions=1&replication=1"
+        paths: list[str] = []
+        for again in (False, False, True):
+            if again:
+                await make_again(kafka_bootstrap, topic)
+            async with jm.AsyncJournal(url) as journal:
+                assert isinstance(journal.log, Sited)
+                paths.append(journal.log.index_path())
+        assert paths[0] == paths[1] != paths[2]
+        assert all(Path(path).name.startswith(f"{topic}-") for path in paths)
+
+    asyncio.run(test())
 
 
 async def add_partitions(bootstrap: str, topic: str, count: int) -> None:
