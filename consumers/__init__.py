@@ -1,4 +1,4 @@
-"""Following the log: replay, sentinel, live; views and their replicas."""
+"""Consumers that follow the log (history, sentinel, live events), and views with their replicas."""
 
 from .async_consumer import AsyncJournalConsumer, AsyncJournalConsumerBase
 from .checkpoint import Checkpoint, JournalCheckpoint, SqliteCheckpoint

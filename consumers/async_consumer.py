@@ -1,4 +1,4 @@
-"""`AsyncJournalConsumer`: following a journal from asyncio."""
+"""`AsyncJournalConsumer`: follow a journal from asyncio."""
 
 import asyncio
 import inspect
@@ -25,15 +25,15 @@ from .statistics import Statistics
 
 
 class AsyncJournalConsumerBase(ConsumerState):
-    """Follows the events of `topic` from asyncio: history in time order, then what happens, until it is stopped.
+    """Follows the events of `topic` from asyncio: history in time order, then live events, until it is stopped.
 
-    Options, hooks and meaning are those of `JournalConsumerBase`, `journal` is an `AsyncJournal`; events are taken by
-    `await consumer.poll()` or by ``async for``, and an error is raised there. A task that waits may be cancelled at any
-    time: no event is lost.
+    Options, hooks and their meaning are those of `JournalConsumerBase`; `journal` is an `AsyncJournal`. Take events by
+    `await consumer.poll()` or ``async for``; errors are raised there. A waiting task may be cancelled at any time: no
+    event is lost.
 
-    Callbacks run in a task of the consumer's own, one at a time; what a callback returns is awaited if it can be, so
-    coroutine functions do. A plain function runs in the loop and holds it up. An error in a callback ends the delivery
-    as it does in `JournalConsumerBase`; `on_error` may be a coroutine function.
+    Callbacks run in the consumer's own task, one at a time. An awaitable result is awaited, so a callback may be a
+    coroutine function; a plain function runs in the loop and blocks it. An error in a callback ends the delivery as in
+    `JournalConsumerBase`; `on_error` may be a coroutine function.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         return self
 
     async def stop(self) -> None:
-        """Ask the stream to end: what is in the journal by now is still delivered, then None."""
+        """Request the end: events already in the journal are still delivered, then None."""
         await self._started("stop").request_stop()
         self._raise_delivery_error()
 
@@ -113,7 +113,7 @@ class AsyncJournalConsumerBase(ConsumerState):
     # --- taking events ----------------------------------------------------------------------------------------------
 
     async def poll(self, timeout: float = -1.0) -> JournalEventBase | None:
-        """The next event; None at the end of the stream, again and again; see `JournalConsumerBase.poll`."""
+        """Return the next event; None at the end of the stream and after; see `JournalConsumerBase.poll`."""
         deadline = deadline_of(finite_or_negative(timeout))
         while True:
             if self._failure is None:
@@ -123,7 +123,7 @@ class AsyncJournalConsumerBase(ConsumerState):
                 return None
 
     async def poll_batch(self, max_events: int = PAGE_EVENTS, timeout: float = -1.0) -> list[JournalEventBase]:
-        """The next events that are there, at least one and at most `max_events`; an empty list at the end."""
+        """Return the next available events, at least one and at most `max_events`; an empty list at the end."""
         if max_events < 1:
             raise ValueError(f"a batch has at least one event, got max_events={max_events}")
         deadline = deadline_of(finite_or_negative(timeout))
@@ -166,14 +166,14 @@ class AsyncJournalConsumerBase(ConsumerState):
             self._reading.release()
 
     async def skip_bad_record(self) -> None:
-        """Go on behind the record whose `UnreadableRecord` was raised; `RuntimeError` if no bad record comes next."""
+        """Continue after the record whose `UnreadableRecord` was raised; `RuntimeError` if no bad record comes next."""
         async with self._reading:
             await self._skip_bad_record()
 
     # --- how far it has come ----------------------------------------------------------------------------------------
 
     async def commit(self) -> None:
-        """Keep the cursor in the checkpoint: the events handed out so far have been processed."""
+        """Save the cursor in the checkpoint: the events delivered so far count as processed."""
         if self.checkpoint is None:
             raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
         stream = self._started("commit")
@@ -200,7 +200,7 @@ class AsyncJournalConsumerBase(ConsumerState):
     # --- callbacks --------------------------------------------------------------------------------------------------
 
     def set_callback(self, event_cb: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
-        """Have `event_cb(event, *args, **kwargs)` called for each event, and awaited; see `JournalConsumerBase`."""
+        """Call and await `event_cb(event, *args, **kwargs)` for each event; see `JournalConsumerBase`."""
         self._callback = checked_callback(event_cb, args, kwargs, in_loop=True)
         if self._stream is not None and (self._delivery is None or self._delivery.finished):
             self._deliver()
@@ -218,15 +218,15 @@ class AsyncJournalConsumerBase(ConsumerState):
                 if not await self._refill(stream, None) and not delivery.ending.is_set():
                     await self._call(None)
                     return
-        except asyncio.CancelledError:  # by the loop's end: nothing failed, and the event was handed back
+        except asyncio.CancelledError:  # the loop ends: not a failure, and the event was handed back
             raise
         except BaseException as error:
             self._failure, delivery.finished = error, True
-            await self._tell(error)
+            await self._call_on_error(error)
             if not isinstance(error, Exception):
                 raise
 
-    async def _tell(self, error: BaseException) -> None:
+    async def _call_on_error(self, error: BaseException) -> None:
         if self._on_error is not None:
             answer = self._on_error(error)
             if inspect.isawaitable(answer):
@@ -261,9 +261,7 @@ class AsyncJournalConsumerBase(ConsumerState):
             except Exception as error:
                 if not parking.can_park(event, error):
                     raise
-                if (
-                    delivery.ending.is_set()
-                ):  # closed or started anew in the callback: the event is not this stream's to park
+                if delivery.ending.is_set():  # closed or restarted in the callback: not to be parked by this stream
                     return False
                 wait = next(waits, None)
                 if wait is None:
@@ -311,7 +309,7 @@ class AsyncJournalConsumerBase(ConsumerState):
 
 
 class _Delivery:
-    """The task that hands events to callbacks; it ends soon after `ending` is set."""
+    """The task that calls the callback with events; it ends soon after `ending` is set."""
 
     def __init__(self) -> None:
         self.ending = asyncio.Event()
@@ -319,7 +317,7 @@ class _Delivery:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start the task, when the callbacks can find this delivery: they may set another or start anew."""
+        """Start the task; call after this delivery is stored, as callbacks may replace or restart it."""
         self._task = asyncio.create_task(work, name="journeyman-consumer")
         self._task.add_done_callback(self._done)
 
@@ -329,7 +327,7 @@ class _Delivery:
             task.exception()  # it is raised by the consumer's own calls
 
     async def ends_within(self, seconds: float) -> bool:
-        """Wait so long, or until it is to end, and say whether it is."""
+        """Wait for `seconds` or until it must end; whether it must."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.ending.wait()
@@ -337,7 +335,7 @@ class _Delivery:
             return False
 
     async def over(self, timeout: float = -1.0) -> bool:
-        """Wait for its end, at most `timeout` seconds (negative: for ever); in the task itself, do not wait."""
+        """Wait for its end, at most `timeout` seconds (negative: for ever); called in the task itself, do not wait."""
         task = self._task
         if task is None or task is asyncio.current_task():
             return True
@@ -346,7 +344,7 @@ class _Delivery:
 
 
 class AsyncJournalConsumer(PlainEvents, AsyncJournalConsumerBase):
-    """Follows a journal from asyncio and hands out its events as they are; all of them unless a topic is named.
+    """Follows a journal from asyncio and delivers its events unchanged; all of them unless a topic is given.
 
     See `JournalConsumerBase` for the options.
     """

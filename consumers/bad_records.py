@@ -1,4 +1,4 @@
-"""What a consumer does with records that are no events, by its policy `on_bad_record`."""
+"""Apply a consumer's policy `on_bad_record` to records that are not events."""
 
 import logging
 from collections.abc import Callable
@@ -13,12 +13,12 @@ logger: Final = logging.getLogger("journeyman")
 
 
 class BadRecords:
-    """Counts the bad records of one stream, each once, and does with them what `policy` says."""
+    """Counts the bad records of one stream, each once, and applies `policy` to them."""
 
     def __init__(self, policy: BadRecordPolicy, who: str) -> None:
         self.count = 0
         self._policy = policy
-        self._who = who
+        self._consumer = who
         self._counted: dict[int, int] = {}
 
     @property
@@ -27,23 +27,23 @@ class BadRecords:
         return self._policy == "raise"
 
     def note(self, bad: UnreadableRecord) -> None:
-        """Pass over one: once for each, however often a stream that was interrupted reads it."""
+        """Skip a bad record; an interrupted stream may read it again, but it is counted once."""
         if bad.offset <= self._counted.get(bad.partition, -1):
             return
         if callable(self._policy):
             self._policy(bad)
         elif self.count < BAD_RECORDS_TOLD_MAX:
-            logger.warning("%s leaves out a bad record: %s", self._who, bad)
+            logger.warning("%s skips a bad record: %s", self._consumer, bad)
         self._counted[bad.partition] = bad.offset
         self.count += 1
 
 
 def checked_policy(policy: object) -> BadRecordPolicy:
-    """Refuse what is no policy."""
+    """Return the policy, "raise" for None; `ValueError` if it is not a policy."""
     if policy is None:
         return "raise"
     if policy in ("raise", "skip") or callable(policy):
         return policy
     raise ValueError(
-        f"on_bad_record is 'raise', 'skip' or something to call with each bad record's error, got {policy!r:.80}"
+        f"on_bad_record is 'raise', 'skip' or a callable that takes each bad record's error, got {policy!r:.80}"
     )

@@ -1,4 +1,4 @@
-"""Callbacks: what `set_callback` takes, and the call itself, in threads and in event loops."""
+"""Check the callbacks given to `set_callback`, and call them, in threads and in event loops."""
 
 import functools
 import inspect
@@ -9,22 +9,22 @@ from .event import JournalEventBase
 
 
 class Callback(NamedTuple):
-    """A function, and what it is called with after the event."""
+    """A function, and its arguments after the event."""
 
     function: Callable[..., object]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
     def call(self, event: JournalEventBase | None) -> None:
-        """Call it; `TypeError` if it turns out to have returned something that would have to be awaited."""
+        """Call it; `TypeError` if it returned an awaitable."""
         result = self.function(event, *self.args, **self.kwargs)
         if result is not None and (inspect.isawaitable(result) or inspect.isasyncgen(result)):
             if inspect.iscoroutine(result):
                 result.close()
-            raise TypeError(_refusal(self.function, "returned something to be awaited, which nothing here awaits"))
+            raise TypeError(_refusal(self.function, "returned an awaitable, which this consumer does not await"))
 
     async def call_and_await(self, event: JournalEventBase | None) -> None:
-        """Call it, and await what it returns if that can be awaited."""
+        """Call it, and await the result if it is awaitable."""
         result = self.function(event, *self.args, **self.kwargs)
         if result is not None and inspect.isawaitable(result):
             await cast("Awaitable[object]", result)
@@ -33,16 +33,16 @@ class Callback(NamedTuple):
 def checked_callback(
     function: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, in_loop: bool
 ) -> Callback:
-    """The callback; `TypeError` if it cannot be called, or is a kind of function that nothing would ever run."""
+    """Return the callback; `TypeError` if it is not callable, or a kind of function whose body would never run."""
     if not callable(function):
-        raise TypeError(f"a callback is called with each event; got {function!r:.80}, which cannot be called")
+        raise TypeError(f"a callback is called with each event; got {function!r:.80}, which is not callable")
     if _is(function, inspect.isasyncgenfunction) or _is(function, inspect.isgeneratorfunction):
         raise TypeError(
-            f"a callback is called with each event; {function!r:.80} is a generator function, and calling it runs "
-            "none of it: leave out the yield, or iterate over the consumer instead"
+            f"a callback is called with each event; {function!r:.80} is a generator function, whose body a call does "
+            "not run: remove the yield, or iterate over the consumer instead"
         )
     if not in_loop and _is(function, inspect.iscoroutinefunction):
-        raise TypeError(_refusal(function, "is a coroutine function, and nothing here would await it"))
+        raise TypeError(_refusal(function, "is a coroutine function, which this consumer does not await"))
     return Callback(function, args, kwargs)
 
 
@@ -54,7 +54,7 @@ def _is(function: object, kind: Callable[[Any], bool]) -> bool:
 
 
 def _call_of(kind: type) -> object:
-    """The `__call__` that objects of this class have; None if they have none of Python code."""
+    """Return the `__call__` that a class or its bases define; None if none does."""
     return next((vars(each)["__call__"] for each in kind.__mro__ if "__call__" in vars(each)), None)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: how far a consumer has come, kept under a name, so that its successor goes on there."""
+"""Checkpoints: save a consumer's cursor under a name, so that a later consumer resumes there."""
 
 import re
 from typing import Any, Final, Protocol
@@ -14,28 +14,28 @@ _TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Checkpoint(Protocol):
-    """Keeps the cursor of one consumer; called in the thread, or the task, that calls `start()` and `commit()`."""
+    """Stores the cursor of one consumer; called in the thread, or the task, that calls `start()` and `commit()`."""
 
     def load(self) -> Cursor | None:
-        """The cursor saved last; None if there is none."""
+        """Return the cursor saved last; None if there is none."""
         ...
 
     def save(self, cursor: Cursor) -> None:
-        """Keep the cursor."""
+        """Store the cursor."""
         ...
 
 
 class JournalCheckpoint:
-    """A checkpoint kept by the journal itself: events `consumer.checkpointed {name, cursor}`, the newest one counts.
+    """A checkpoint stored in the journal itself as events `consumer.checkpointed {name, cursor}`; the newest counts.
 
-    It is looked for from the end of the journal back, so finding it costs about what the consumer has left to read.
+    It is searched for backwards from the end, so finding it costs about as much as the consumer has left to read.
     """
 
     def __init__(self, name: str) -> None:
         self.name = _checked_name(name)
 
     async def load(self, journal: AsyncJournal) -> Cursor | None:
-        """The cursor of the checkpoint of this name; None if there is none."""
+        """Return the cursor of the checkpoint of this name; None if there is none."""
         return await self.session().load(journal)
 
     async def save(self, journal: AsyncJournal, cursor: Cursor) -> None:
@@ -43,16 +43,16 @@ class JournalCheckpoint:
         await journal.append(CHECKPOINTED, {"name": self.name, "cursor": str(cursor)}, key=self.name)
 
     def session(self, topic: str = "") -> CheckpointSession:
-        """What a consumer of `topic` loads and saves this checkpoint by, from one start to the next."""
+        """Return the session with which a consumer of `topic` loads and saves this checkpoint, until its next start."""
         return CheckpointSession(self.name, topic)
 
 
 class SqliteCheckpoint:
     """A checkpoint in a table of the user's own SQLite database: committed with the user's own changes, or not at all.
 
-    `connection` is a `sqlite3.Connection` or an `apsw.Connection`. The table is made when the checkpoint is. `commit()`
-    of the consumer writes the cursor through `connection` and leaves it to the user's transaction to become durable: do
-    it in the transaction that holds the effects of the events.
+    `connection` is a `sqlite3.Connection` or an `apsw.Connection`. The constructor creates the table. The consumer's
+    `commit()` writes the cursor through `connection`; the user's transaction makes it durable: call it in the
+    transaction that holds the effects of the events.
     """
 
     def __init__(self, connection: Any, name: str, *, table: str = "journeyman_checkpoints") -> None:
@@ -64,7 +64,7 @@ class SqliteCheckpoint:
         connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" (name TEXT PRIMARY KEY, cursor TEXT NOT NULL)')
 
     def load(self) -> Cursor | None:
-        """The cursor in the table; None if there is none."""
+        """Return the cursor in the table; None if there is none."""
         query = f'SELECT cursor FROM "{self._table}" WHERE name = ?'  # noqa: S608 - the name was checked
         row = self._connection.execute(query, (self.name,)).fetchone()
         return Cursor.parse(row[0]) if row is not None else None
@@ -76,7 +76,7 @@ class SqliteCheckpoint:
 
 
 def _checked_name(name: object) -> str:
-    """A checkpoint's name is the key of its events, so it is refused where it is given and not at the first commit."""
+    """Return the name, or refuse it at once rather than at the first commit: it becomes the key of events."""
     if not isinstance(name, str) or not name or len(name) > KEY_CHARS_MAX or not is_encodable(name):
         length = f", which has {len(name):,}" if isinstance(name, str) and len(name) > KEY_CHARS_MAX else ""
         raise ValueError(
@@ -87,7 +87,7 @@ def _checked_name(name: object) -> str:
 
 
 def checked_checkpoint(checkpoint: "str | Checkpoint | JournalCheckpoint") -> "Checkpoint | JournalCheckpoint":
-    """A name stands for a checkpoint kept by the journal."""
+    """Return the checkpoint; a name becomes a `JournalCheckpoint`."""
     if isinstance(checkpoint, str):
         return JournalCheckpoint(checkpoint)
     if not (callable(getattr(checkpoint, "load", None)) and callable(getattr(checkpoint, "save", None))):

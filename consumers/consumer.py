@@ -1,4 +1,4 @@
-"""`JournalConsumerBase`: following a journal from synchronous code."""
+"""`JournalConsumerBase`: follow a journal from synchronous code."""
 
 import threading
 import time
@@ -27,42 +27,42 @@ from .statistics import Statistics
 T = TypeVar("T")
 
 
-# What asynchronous code awaits where synchronous code polls.
+# The class that warnings recommend to asynchronous code.
 _INSTEAD: Final = "AsyncJournalConsumer"
 
 
 class JournalConsumerBase(ConsumerState):
-    """Follows the events of `topic`: history in time order, then what happens, until it is stopped.
+    """Follows the events of `topic`: history in time order, then live events, until it is stopped.
 
-    `start()`, then take events from `poll()`, by iterating, or in a callback (`set_callback`). After `stop()` all that
-    is in the journal by then is still delivered, and then None, again and again.
+    `start()`, then take events from `poll()`, by iterating, or in a callback (`set_callback`). After `stop()` all
+    events already in the journal are still delivered; then `poll()` returns None.
 
     - `journal`: a `Journal`.
     - `topic`: a dotted prefix of names: ``task`` covers ``task.claimed``, never ``tasks.added``; ``""`` covers all.
-    - `cancel_topic`: what a response source is told when the consumer is done with it; ``<topic>-cancel`` if None.
-    - `full`: whether history comes first. Without it: only what is appended after `start()`, and no sentinel.
-    - `since`: events whose timestamp is not later are left out; 0 leaves out nothing. A time in seconds since the
-      epoch, a `datetime` with its zone, a `timedelta` before now, or a text such as ``10m`` or ``2026-11-21T09:00Z``.
-      The journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: a writer whose clock is that far ahead is
-      not missed.
-    - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and what comes after it.
+    - `cancel_topic`: passed to the response source when the consumer has finished with it; ``<topic>-cancel`` if None.
+    - `full`: whether history comes first. Without it: only events appended after `start()`, and no sentinel.
+    - `since`: leave out events whose timestamp is not later; 0 leaves out nothing. A time in seconds since the epoch, a
+      `datetime` with its zone, a `timedelta` before now, or a text such as ``10m`` or ``2026-11-21T09:00Z``. The
+      journal is read from that moment on, less `CLOCK_SKEW_SECONDS_MAX`: events of a writer whose clock is that far
+      ahead are not missed.
+    - `include_sentinel`: deliver `SENTINEL_EVENT` once, between history and live events.
     - `on_error`: what happens when a callback fails. "raise" (the default): the delivery ends, as described below.
-      Something to call: the same, and called, in the thread of the callbacks, with the error. "park": the callback is
-      tried `attempts` times, then the event is parked under the name of the checkpoint and the consumer goes on;
-      `journeyman consumers parked` shows it, and `replay` has it handed out again.
+      A callable: the same, and it is called with the error, in the thread of the callbacks. "park": the callback is
+      tried `attempts` times, then the event is parked under the name of the checkpoint and the consumer continues;
+      `journeyman consumers parked` shows it, and `replay` delivers it again.
     - `cursor`, `checkpoint`, `until`, `key`, `where`: see `ConsumerOptions`.
 
-    History is merged over partitions by the rule in `consumers.merge`; afterwards events come as the journal hands them
-    out, each partition in its own order. Nothing is read before it is asked for: a consumer that does not take its
-    events holds at most `CONSUMER_EVENTS_MAX` of them.
+    History is merged over partitions by the rule in `consumers.engine.merge`; live events come in the journal's order,
+    each partition in its own order. Pages are read on demand only (back-pressure): a consumer holds at most
+    `CONSUMER_EVENTS_MAX` undelivered events.
 
-    Callbacks run in a thread of the consumer's own, one at a time. An exception in one, or in the journal below, ends
-    their delivery: `on_error` is called with it, and the next `poll()`, `stop()`, `join()` or `close()` raises it,
-    once. The event whose callback failed counts as not delivered and stays first in line: `poll()` returns it, or
-    `set_callback()` goes on with it. Events are never dropped.
+    Callbacks run in the consumer's own thread, one at a time. An exception in a callback, or in the journal below, ends
+    the delivery: `on_error` is called with it, and the next `poll()`, `stop()`, `join()` or `close()` raises it, once.
+    The event whose callback failed counts as not delivered and stays first in line: `poll()` returns it, or
+    `set_callback()` continues with it. Events are never dropped.
 
-    A subclass for a topic of its own implements `create_event` and `process_response`, and serves responses that carry
-    more than events through `response_source`. A consumer may be shared by threads; each event goes to one of them.
+    A subclass for its own topic implements `create_event` and `process_response`, and serves responses with additional
+    data through `response_source`. Threads may share a consumer; each event goes to one of them.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class JournalConsumerBase(ConsumerState):
         self.journal = journal
         self._backlog = Buffer()
         self._interrupt: blocking.Interrupt | None = None
-        self._reading = threading.RLock()  # it knows whose it is, when a signal handler raises as it is acquired
+        self._reading = threading.RLock()  # knows its owner even if a signal handler raises during acquire()
         self._delivery: Delivery | None = None
         self._callback: Callback | None = None
         self._parking, self._on_error = checked_parking(on_error, self.attempts, self.checkpoint, "consumer")
@@ -97,8 +97,8 @@ class JournalConsumerBase(ConsumerState):
     def start(self) -> Self:
         """Start the stream of events, and return this consumer.
 
-        Started again it begins anew with the constructor's options, at its checkpoint if it has one: what had not been
-        delivered of the old stream is dropped, history is replayed, one sentinel, then what comes.
+        A second `start()` restarts with the constructor's options, at the checkpoint if there is one: undelivered
+        events of the old stream are dropped; history, one sentinel and live events follow.
         """
         self._abandon()
         needs_loop = self.journal.asynchronous.log.needs_loop
@@ -112,7 +112,7 @@ class JournalConsumerBase(ConsumerState):
         return self
 
     def stop(self) -> None:
-        """Ask the stream to end: what is in the journal by now is still delivered, then None. Returns at once.
+        """Request the end: events already in the journal are still delivered, then None. Returns at once.
 
         Raises `RuntimeError` before `start()`, and an error that has ended the delivery to callbacks.
         """
@@ -120,7 +120,7 @@ class JournalConsumerBase(ConsumerState):
         self._raise_delivery_error()
 
     def join(self, timeout: float = -1.0) -> None:
-        """Wait until the callbacks have had the final None, at most `timeout` seconds (negative: for ever).
+        """Wait until the callback has received the final None, at most `timeout` seconds (negative: for ever).
 
         Raises the error that ended their delivery, and `TimeoutError`.
         """
@@ -131,7 +131,7 @@ class JournalConsumerBase(ConsumerState):
     def close(self) -> None:
         """End at once: nothing more is delivered, not even None to callbacks; `poll()` returns None.
 
-        A callback that is running is waited for. Raises an error that has ended the delivery to callbacks.
+        Waits for a running callback. Raises an error that has ended the delivery to callbacks.
         """
         self._abandon()
         self._raise_delivery_error()
@@ -141,7 +141,7 @@ class JournalConsumerBase(ConsumerState):
         if stream is None:
             return
         if delivery is not None:
-            delivery.end_soon()  # first of all: a stream that is abandoned is not at its end, so no None
+            delivery.end_soon()  # first: an abandoned stream has not reached its end, so no None
         self._ended = True
         self.journal.run(stream.abandon())
         self._backlog.drop()
@@ -154,10 +154,10 @@ class JournalConsumerBase(ConsumerState):
     # --- taking events ----------------------------------------------------------------------------------------------
 
     def poll(self, timeout: float = -1.0) -> JournalEventBase | None:
-        """The next event; None at the end of the stream, again and again.
+        """Return the next event; None at the end of the stream, and at every later call.
 
-        Waits at most `timeout` seconds in all, whatever comes meanwhile and is left out; 0 takes what is there now, a
-        negative timeout waits for ever. Raises `TimeoutError` when that is over, `RuntimeError` before `start()`.
+        Waits at most `timeout` seconds in total, even if events arrive that are filtered out; with 0 it does not wait,
+        negative waits for ever. Raises `TimeoutError` after that, `RuntimeError` before `start()`.
         """
         if self._failure is None:
             for event in self._backlog.pending:
@@ -169,7 +169,7 @@ class JournalConsumerBase(ConsumerState):
         return None
 
     def poll_batch(self, max_events: int = PAGE_EVENTS, timeout: float = -1.0) -> list[JournalEventBase]:
-        """The next events that are there, at least one and at most `max_events`; an empty list at the end.
+        """Return the next available events, at least one and at most `max_events`; an empty list at the end.
 
         Waits for the first as `poll` does.
         """
@@ -183,7 +183,7 @@ class JournalConsumerBase(ConsumerState):
         return taken
 
     def __iter__(self) -> Iterator[JournalEventBase]:
-        """The events up to the end of the stream; starts the consumer if need be."""
+        """Iterate over the events up to the end of the stream; starts the consumer if necessary."""
         if self._stream is None:
             self.start()
         while True:
@@ -192,7 +192,7 @@ class JournalConsumerBase(ConsumerState):
                 return
 
     def _more(self, deadline: float | None) -> bool:
-        """See to it that events are pending; False at the end of the stream."""
+        """Ensure that events are pending; False at the end of the stream."""
         self._raise_delivery_error()
         return self._refill(self._started("poll"), deadline)
 
@@ -205,7 +205,7 @@ class JournalConsumerBase(ConsumerState):
             return self._run(self._fetch(stream, deadline))
         except OutOfTime:
             raise TimeoutError(
-                "no event came within the timeout given to poll(); the consumer goes on. It follows the journal "
+                "no event came within the timeout of poll(); the consumer continues. It follows the journal "
                 f"{self.journal.location}"
             ) from None
         finally:
@@ -215,13 +215,13 @@ class JournalConsumerBase(ConsumerState):
                 pass
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Drive a coroutine of the stream; a stop from another thread ends its waits."""
+        """Run a coroutine of the stream; a stop from another thread ends its waits."""
         if self._interrupt is None:
             return self.journal.run(coroutine, instead=_INSTEAD)
         return blocking.run(coroutine, self._interrupt, instead=_INSTEAD)
 
     def skip_bad_record(self) -> None:
-        """Go on behind the record whose `UnreadableRecord` was raised; callbacks go on with the next `set_callback()`.
+        """Continue after the record whose `UnreadableRecord` was raised; callbacks resume with `set_callback()`.
 
         `RuntimeError` if no bad record comes next.
         """
@@ -231,19 +231,19 @@ class JournalConsumerBase(ConsumerState):
     # --- how far it has come ----------------------------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Keep the cursor in the checkpoint: the events handed out so far have been processed.
+        """Save the cursor in the checkpoint: the events delivered so far count as processed.
 
-        In a callback it covers the event the callback was called with. In the journal, a commit that changes nothing
-        appends nothing.
+        In a callback this includes the callback's own event. If the journal stores the checkpoint, a commit without
+        progress appends nothing.
         """
         if self.checkpoint is None:
-            raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
+            raise RuntimeError("this consumer has no checkpoint to commit to: create it with checkpoint='a-name'")
         stream = self._started("commit")
         cursor = stream.cursor(self._backlog.cursor(stream.settled))
         if not stream.is_marked(cursor):
             cursor = self.journal.run(stream.marked(cursor))
         if not isinstance(self.checkpoint, JournalCheckpoint):
-            self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
+            self.checkpoint.save(cursor)  # the user's transaction makes it durable
         elif cursor != self._committed:
             assert self.session is not None, "it was made when the checkpoint was loaded"
             self.journal.run(self.session.save(self.journal.asynchronous, cursor))
@@ -256,17 +256,17 @@ class JournalConsumerBase(ConsumerState):
         return None if self.checkpoint is None else self.checkpoint.load()
 
     def statistics(self) -> Statistics:
-        """How the consumer is doing; asks the journal where its end is."""
+        """Return the consumer's statistics; reads the journal's end offsets."""
         self._started("statistics")
         return self.journal.run(self._statistics())
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
     def set_callback(self, event_cb: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
-        """Have `event_cb(event, *args, **kwargs)` called for each event, and return this consumer.
+        """Call `event_cb(event, *args, **kwargs)` for each event from now on; return this consumer.
 
-        Before `start()` or after; a new callback takes the place of the old one from the next event on. Its last call
-        is with None, once the stream has ended. A coroutine function is refused: `AsyncJournalConsumer` awaits one.
+        May be called before `start()` or after; a new callback replaces the old one from the next event on. The last
+        call is with None, once the stream has ended. A coroutine function is refused: use `AsyncJournalConsumer`.
         """
         self._callback = checked_callback(event_cb, args, kwargs, in_loop=False)
         if self._stream is not None and (self._delivery is None or self._delivery.finished):
@@ -291,7 +291,7 @@ class JournalConsumerBase(ConsumerState):
                 self._on_error(error)
 
     def _call_with_pending(self, delivery: Delivery) -> bool:
-        """Call back with what is there; False if the delivery has to end."""
+        """Call the callback with the pending events; False if the delivery must end."""
         backlog = self._backlog
         batch, pending = backlog.current
         for event in pending:
@@ -307,7 +307,7 @@ class JournalConsumerBase(ConsumerState):
         return not delivery.ending
 
     def _hand_out(self, event: JournalEventBase, delivery: Delivery) -> bool:
-        """Call back with an event, as often as it may fail, then park it; False if the delivery ended in between."""
+        """Call the callback with an event, retry, then park the event; False if the delivery ended in between."""
         parking = self._parking
         if parking is None:
             self._call(event)
@@ -319,7 +319,7 @@ class JournalConsumerBase(ConsumerState):
             except Exception as error:
                 if not parking.can_park(event, error):
                     raise
-                if delivery.ending:  # closed or started anew in the callback: the event is not this stream's to park
+                if delivery.ending:  # closed or restarted in the callback: not to be parked by this stream
                     return False
                 wait = next(waits, None)
                 if wait is None:
@@ -332,7 +332,7 @@ class JournalConsumerBase(ConsumerState):
 
     def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
         session = self.session
-        assert session is not None, "parking needs a checkpoint that the journal keeps"
+        assert session is not None, "parking needs a checkpoint stored in the journal"
         stream = self._started("set_callback")
         cursor = stream.cursor(self._backlog.cursor(stream.settled))
         try:
@@ -367,7 +367,7 @@ class JournalConsumerBase(ConsumerState):
 
 
 class JournalConsumer(PlainEvents, JournalConsumerBase):
-    """Follows a journal and hands out its events as `JournalEventBase`; all of them unless a topic is named.
+    """Follows a journal and delivers its events as `JournalEventBase`; all of them unless a topic is given.
 
     See `JournalConsumerBase` for the options and the methods.
     """

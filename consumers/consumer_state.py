@@ -1,4 +1,4 @@
-"""How far a consumer has come, whoever drives it."""
+"""Hold the state that synchronous and asynchronous consumers share: the stream and its undelivered events."""
 
 import time
 
@@ -11,18 +11,18 @@ from .statistics import Statistics
 
 
 class ConsumerState(ConsumerDefinition):
-    """The one stream that a consumer is on, from `start()` on, and what it has handed out of it."""
+    """A consumer's current stream, from `start()` on, and the buffer of events not yet delivered."""
 
     _stream: Stream | None = None
     _ended = False
     _started_at = 0.0
     _committed: Cursor | None = None
     _backlog: Buffer
-    # Whether the stream may have moved on past what is in no batch here.
+    # Whether the stream may have read events that are in no batch here.
     _torn = False
 
     def _set_out(self, stream: Stream) -> None:
-        """Begin anew, on a stream that has been opened."""
+        """Restart on a stream that has been opened."""
         self._stream, self._ended, self._torn, self._backlog = stream, False, False, Buffer()
         self._started_at = time.monotonic()
 
@@ -32,9 +32,9 @@ class ConsumerState(ConsumerDefinition):
         return self._stream
 
     async def _fetch(self, stream: Stream, deadline: float | None) -> bool:
-        """See to it that events are pending; False at the end of the stream. One caller at a time.
+        """Ensure that events are pending; False at the end of the stream. One caller at a time.
 
-        Whatever ends it, a signal handler's exception for one, the next call hands out what was not handed out.
+        If any exception ends it, even a signal handler's, the next call delivers the events not yet delivered.
         """
         if self._backlog.left or self._stream is not stream:
             return True
@@ -50,7 +50,7 @@ class ConsumerState(ConsumerDefinition):
         except BaseException as error:
             self._torn = not stream.survives(error)
             raise
-        if self._ended:  # closed or started anew meanwhile: what was read belongs to nobody
+        if self._ended:  # closed or restarted meanwhile: discard the batch
             return False
         self._ended = batch is None
         if batch is not None:
@@ -59,7 +59,7 @@ class ConsumerState(ConsumerDefinition):
         return batch is not None
 
     async def _skip_bad_record(self) -> None:
-        """Go on behind the bad record that comes next."""
+        """Continue after the bad record that comes next."""
         stream = self._started("skip_bad_record")
         bad = stream.bad_record
         if bad is None or self._backlog.left:
@@ -79,21 +79,21 @@ class ConsumerState(ConsumerDefinition):
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where to resume so that exactly the events not yet handed out follow; None before `start()`."""
+        """The position at which a consumer resumes with the first event not yet delivered; None before `start()`."""
         stream = self._stream
         return None if stream is None else stream.cursor(self._backlog.cursor(stream.settled))
 
     @property
     def truncated(self) -> HistoryTruncated | None:
-        """What retention had removed when the consumer started, with the first moment there is; None: nothing.
+        """The history that retention had removed when the consumer started, with the first remaining time, or None.
 
-        Only for who names no place to begin at and is handed what is left. Who names one that is gone, by `cursor`,
-        `checkpoint` or `since`, is refused by `start()`, which raises it.
+        Set only without an explicit start position, when the consumer delivers the remaining history. With one that
+        was removed (`cursor`, `checkpoint` or `since`), `start()` raises it instead.
         """
         return None if self._stream is None else self._stream.truncated
 
     @property
     def progress(self) -> float:
-        """The fraction of history that has been handed out, from 0 to 1; asks nobody."""
+        """The fraction of history that has been delivered, from 0 to 1; computed without reading the journal."""
         stream = self._started("progress")
         return stream.progress(self._backlog.cursor(stream.settled))

@@ -1,7 +1,7 @@
-"""What can go wrong with a consumer beside its journal."""
+"""The errors of consumers, besides those of the journal."""
 
 from ..journal.errors import JournalError
 
 
 class CheckpointMoved(JournalError):
-    """An operator has moved the checkpoint while its consumer was running: starting it again goes on there."""
+    """An operator moved the checkpoint while its consumer was running: a restarted consumer resumes there."""

@@ -1,4 +1,4 @@
-"""The event as a consumer hands it out."""
+"""Define the event that consumers deliver, and its conversions."""
 
 import json
 from collections import deque
@@ -16,10 +16,10 @@ from ..journal.errors import InvalidEvent
 from ..journal.event import Event, encode_context
 from ..journal.row_decoder import RowDecoder
 
-# Stands for "nothing happened": what an empty event is made of. Equal in every process and at every time.
+# The content of an empty event ("nothing happened"). Equal in every process and at every time.
 EMPTY: Final = Event(0.0, "")
 _FIELDS: Final = ("timestamp", "name", "key", "writer", "seq", "version", "partition", "offset")
-# The fields of an entry that consumers hand to their hooks; besides them the key, where there is one.
+# The fields of an entry that consumers pass to their hooks, besides the optional key.
 _VALUES: Final = itemgetter("timestamp", "name", "context", "writer", "seq", "version", "partition", "offset")
 _VALUES_COUNT: Final = 8
 _KNOWN: Final = frozenset((*_FIELDS, "context"))
@@ -67,13 +67,15 @@ class JournalEventBase(Mapping[str, Any]):
     timestamp: float = cast(
         "float", property(attrgetter("_event.timestamp"), doc="The writer's clock, in seconds since the epoch.")
     )
-    key: str | None = cast("str | None", property(attrgetter("_event.key"), doc="The subject, where there is one."))
-    writer: str = cast("str", property(attrgetter("_event.writer"), doc="Who appended it; empty where unknown."))
-    seq: int = cast("int", property(attrgetter("_event.seq"), doc="Its number from that writer; 0 where unknown."))
+    key: str | None = cast("str | None", property(attrgetter("_event.key"), doc="The subject; None if there is none."))
+    writer: str = cast(
+        "str", property(attrgetter("_event.writer"), doc="The id of the writer that appended it; empty if unknown.")
+    )
+    seq: int = cast("int", property(attrgetter("_event.seq"), doc="Its number from that writer; 0 if unknown."))
 
     @property
     def context(self) -> dict[str, Any]:
-        """The context; decoded at the first look and then kept."""
+        """The context; decoded at the first access and then cached."""
         try:
             return self._context
         except AttributeError:
@@ -91,7 +93,7 @@ class JournalEventBase(Mapping[str, Any]):
 
     @property
     def position(self) -> Position | None:
-        """Where the event is in the log; None where the source did not say."""
+        """The event's position in the log; None if the source did not provide it."""
         return self._event.position if self._event.offset >= 0 else None
 
     @property
@@ -127,7 +129,7 @@ class JournalEventBase(Mapping[str, Any]):
             fields.update(self._extra)
         return fields
 
-    # --- what every object answers ----------------------------------------------------------------------------------
+    # --- the methods of every object---------------------------------------------------------------------------------
 
     def __str__(self) -> str:
         if self.is_empty():
@@ -159,7 +161,7 @@ class JournalEventBase(Mapping[str, Any]):
             setattr(self, name, value)
 
     def _added(self) -> dict[str, Any]:
-        """What a subclass keeps beside the event, in slots or not."""
+        """Return the attributes that a subclass adds, in slots or not."""
         added = dict(getattr(self, "__dict__", {}))
         if hasattr(self, "_extra"):
             added["_extra"] = self._extra
@@ -171,19 +173,19 @@ class JournalEventBase(Mapping[str, Any]):
         return added
 
 
-# The slot's own setter, by its descriptor: what `__init__` does for one event, done for a page without leaving C.
+# The setter of the slot `_event`: does for a whole page in C what `__init__` does for one event.
 _hold: Final = vars(JournalEventBase)["_event"].__set__
 
 
 def wrapped(events: Sequence[Event], kind: type[JournalEventBase] = JournalEventBase) -> list[JournalEventBase]:
-    """A `JournalEventBase`, or one of its subclass `kind`, for each of the journal's own events."""
+    """Wrap each of the journal's own events in a `JournalEventBase`, or in its subclass `kind`."""
     made = list(map(kind.__new__, repeat(kind, len(events))))
     deque(map(_hold, made, events), maxlen=0)
     return made
 
 
 def entries_of(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
-    """As `entry_of` for each event, one after the other: for consumers, of which each makes millions."""
+    """Yield `entry_of` each event; optimised for consumers, which build millions of entries."""
     for event in events:
         context_json, key, writer, offset = event.context_json, event.key, event.writer, event.offset
         if key is None or not writer or offset < 0 or len(context_json) > SHALLOW_BYTES:
@@ -192,7 +194,7 @@ def entries_of(events: Sequence[Event]) -> Iterator[dict[str, Any]]:
         try:
             context = _decode_context(context_json)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            context = event.context  # says where the unreadable one stands
+            context = event.context  # its error names the position of the unreadable event
         yield {
             "timestamp": event.timestamp,
             "name": event.name,
@@ -210,7 +212,7 @@ _decode_context: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def entry_of(event: Event, context: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The event as a dictionary, in the form of an RFC 18 object; the fields that are not known are left out."""
+    """Return the event as a dictionary in the form of an RFC 18 object; unknown fields are left out."""
     entry: dict[str, Any] = {"timestamp": event.timestamp, "name": event.name}
     if not event.name:
         del entry["name"]
@@ -237,7 +239,7 @@ def _parsed(text: str | bytes) -> Mapping[str, Any]:
 
 
 def event_from_entry(entry: Mapping[str, Any]) -> Event:
-    """The event an RFC 18 object describes; `InvalidEvent` says what is missing or of the wrong kind."""
+    """Convert an RFC 18 object to an event; `InvalidEvent` says what is missing or has the wrong type."""
     if entry.__class__ is not dict:
         if isinstance(entry, JournalEventBase):
             return entry._event  # noqa: SLF001 - of its own class
@@ -259,7 +261,7 @@ def event_from_entry(entry: Mapping[str, Any]) -> Event:
 
 
 def _usual_event(entry: dict[str, Any]) -> Event | None:
-    """The event of an entry as consumers hand it to their hooks, as long as it has those fields and no others."""
+    """Convert an entry with exactly the fields that consumers pass to their hooks; None for any other entry."""
     key = entry.get("key")
     if len(entry) != _VALUES_COUNT + (key is not None):
         return None
@@ -290,5 +292,5 @@ def _value_text(value: object) -> str:
         return value
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # a number or a depth that only other programs write
+    except TypeError:  # a number or a nesting depth that only other programs write
         return on_empty_stack(lambda: json.dumps(value, ensure_ascii=False, separators=(",", ":")))

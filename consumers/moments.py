@@ -1,4 +1,4 @@
-"""Moments and spans as programs and people give them, as seconds since the epoch."""
+"""Convert moments and spans, given by programs or typed by users, to seconds since the epoch."""
 
 import math
 import re
@@ -14,20 +14,20 @@ _EPOCH: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)  # read as a date, not as a second of the year 1970
 _CLOCK: Final = re.compile(r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
 _CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
-_YEAR_1990: Final = 631_152_000.0  # what lies before it, in finer units, is more probably a mistyped number
+_YEAR_1990: Final = 631_152_000.0  # an earlier time, in finer units, is more probably a mistyped number
 _FINER_UNITS: Final = (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
 
-# What stands for a moment: seconds since the epoch; a time with its zone; a span before now; either as text.
+# A moment: seconds since the epoch, a time with its zone, or a span before now; each also as text.
 Moment = float | datetime | timedelta | str
 
 
 def moment(given: Moment, option: str, now: float | None = None) -> float:
-    """The moment in seconds since the epoch; `ValueError` or `TypeError` says what `option` takes.
+    """Return the moment in seconds since the epoch; `ValueError` or `TypeError` says what `option` takes.
 
     - A number is seconds since the epoch.
     - A `datetime` needs its zone: one without could be local or universal time, and guessing would be wrong by hours.
     - A `timedelta` is a span before now, as is a text such as ``10m`` or ``1h30m``.
-    - Any other text is ISO 8601 (local if it has no zone, as people type it) or seconds since the epoch.
+    - Any other text is ISO 8601 (local time if it has no zone) or seconds since the epoch.
 
     More than a century ahead is refused.
     """
@@ -59,7 +59,7 @@ def moment(given: Moment, option: str, now: float | None = None) -> float:
 
 
 def parse_moment(text: str, option: str, now: float) -> float:
-    """The moment that a text names, by the local clock where it has no zone; `ValueError` says what `option` takes.
+    """Parse a moment, in local time if it has no zone; `ValueError` says what `option` takes.
 
     - ISO 8601, also as a date alone, such as ``2026-11-21``, ``20261121`` or ``2026-11-21 09:00``.
     - A time of day, such as ``14:05``: the last one that has passed; also with ``today`` or ``yesterday`` before it.
@@ -88,7 +88,7 @@ def parse_moment(text: str, option: str, now: float) -> float:
 
 
 class _Unlikely(ValueError):
-    """A number that is a time, and hardly the one that was meant."""
+    """A number that is a valid time, but probably not the intended one."""
 
 
 def _epoch_seconds(text: str, option: str) -> float:
@@ -103,7 +103,7 @@ def _epoch_seconds(text: str, option: str) -> float:
 
 
 def _time_of_day(clock: re.Match[str], now: float) -> float:
-    """The local time of day of a day that is named, or else the last one that has passed."""
+    """Return the local time of day on the named day, or else its last occurrence."""
     day, hour, minute, second = clock.groups()
     today = datetime.fromtimestamp(now).astimezone()
     at = datetime_time(int(hour or 0), int(minute or 0), int(second or 0))
@@ -117,7 +117,7 @@ def _time_of_day(clock: re.Match[str], now: float) -> float:
 
 
 def refuse_far_future(seconds: float, given: str, option: str, now: float) -> None:
-    """`ValueError`, with the likely cause, for what lies more than a century after `now`."""
+    """Raise `ValueError`, with the likely cause, for a time more than a century after `now`."""
     if seconds - now <= _CENTURY_SECONDS:
         return
     if math.isinf(seconds):

@@ -15,19 +15,19 @@ from .topic import Topic
 
 
 class ConsumerOptions(TypedDict, total=False):
-    """What a consumer may be told beyond the reference's parameters; all by keyword.
+    """The options of a consumer beyond the reference's parameters; all by keyword.
 
     - `cursor`: resume history exactly here: a `consumer.cursor` of an earlier consumer, or its text.
-    - `checkpoint`: a name, or a `Checkpoint`: resume where the consumer of that name last called `commit()`; where
-      there is none yet, the other options say where to begin. Events about checkpoints (`consumer.checkpointed`,
-      `parked`, `replayed`, `dropped`) are then left out, unless the topic asks for them.
+    - `checkpoint`: a name, or a `Checkpoint`: resume where the consumer of that name last called `commit()`; if there
+      is none yet, the other options define the start. Events about checkpoints (`consumer.checkpointed`, `parked`,
+      `replayed`, `dropped`) are then left out, unless the topic covers them explicitly.
     - `until`: end here, with None: a cursor or its text, or a time in any form that `since` takes. A time leaves out
-      what is later, and ends the stream when it comes; if it has passed, what was appended up to
-      `CLOCK_SKEW_SECONDS_MAX` after it is still looked at, for writers whose clocks are behind.
-    - `on_bad_record`: what to do with a record that is no event, such as another program's or a damaged one. "raise":
-      `UnreadableRecord` is raised where it stands, and `skip_bad_record()` goes on behind it. "skip": it is left out
-      and counted in the statistics. Something to call: as "skip", and called with each `UnreadableRecord`, which has
-      its `partition`, `offset`, `record` and `reason`. The last two look at each context before they hand an event out.
+      later events, and ends the stream when it comes; if it has passed, events appended up to `CLOCK_SKEW_SECONDS_MAX`
+      after it are still examined, for writers whose clocks are behind.
+    - `on_bad_record`: what to do with a record that is not an event, such as another program's or a damaged one.
+      "raise": raise `UnreadableRecord` at its position; `skip_bad_record()` continues after it. "skip": leave it out
+      and count it in the statistics. A callable: as "skip", and call it with each `UnreadableRecord`, which has
+      `partition`, `offset`, `record` and `reason`. The last two decode each context before they deliver an event.
     - `attempts`: with ``on_error="park"``, how often a callback is tried with an event before the event is parked.
     - `key`: only events of this key. `where`: only events for which `where(event)` is true.
     """
@@ -44,7 +44,7 @@ class ConsumerOptions(TypedDict, total=False):
 class ConsumerDefinition(ABC):
     """The options of a consumer and the hooks a subclass may override; see `JournalConsumerBase` for their meaning."""
 
-    # Since `start()`, of a consumer whose checkpoint the journal keeps.
+    # Set by `start()` if the journal stores the checkpoint.
     session: CheckpointSession | None = None
     SENTINEL_EVENT: ClassVar[JournalEventBase] = JournalEventBase({})
 
@@ -83,31 +83,31 @@ class ConsumerDefinition(ABC):
 
     @abstractmethod
     def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
-        """The event a consumer hands out for one entry of a response's `events`.
+        """Return the event to deliver for one entry of a response's `events`.
 
-        `entry` is a dictionary with `timestamp`, `name`, `context` and where they are known `key`, `writer`, `seq`,
-        `version`, `partition` and `offset`; a response source may put entries of another kind into its responses.
+        `entry` is a dictionary with `timestamp`, `name`, `context` and, if known, `key`, `writer`, `seq`, `version`,
+        `partition` and `offset`; a response source may put entries of another kind into its responses.
         `kwargs` is what `process_response` returned for the response. None leaves the entry out.
         """
 
     @abstractmethod
     def process_response(self, resp: Response) -> Mapping[str, Any] | None:
-        """Look at a response, once; the mapping returned is handed to `create_event` as keyword arguments.
+        """Process a response, once; the mapping returned is passed to `create_event` as keyword arguments.
 
         `resp["events"]` is the list of the entries that `create_event` gets.
         """
 
     def is_empty_response(self, resp: Response) -> bool:
-        """Whether `resp` is the explicit end of history. Not whether it has events: a filter may leave none."""
+        """Whether `resp` marks the end of history. A response without events does not: a filter may leave none."""
         return bool(resp.get(HISTORY_END))
 
     @property
     def request_payload(self) -> Mapping[str, Any]:
-        """What the response source is told when a consumer starts."""
+        """The payload passed to the response source when a consumer starts."""
         return {}
 
     def response_source(self) -> ResponseSource:
-        """A new source of responses, for each `start()`; the journal itself unless a subclass serves its own."""
+        """Return a new response source, for each `start()`: the journal itself unless a subclass overrides this."""
         return JournalResponses()
 
 
@@ -116,7 +116,7 @@ def _checked_cursor(cursor: Mapping[int, int] | str | None) -> Cursor | None:
         return None
     checked = Cursor.parse(cursor) if isinstance(cursor, str) else Cursor(cursor)
     if not checked:
-        raise ValueError("an empty cursor names no partition; leave the cursor out to follow all of them")
+        raise ValueError("an empty cursor names no partition; omit the cursor to follow all of them")
     return checked
 
 
@@ -133,22 +133,22 @@ def _checked_until(until: Mapping[int, int] | Moment | None) -> Cursor | float |
 
 
 class PlainEvents(ConsumerDefinition):
-    """The hooks of a consumer that hands out the journal's events as they are, as objects of `event_class`."""
+    """The hooks of a consumer that delivers the journal's events unchanged, as objects of `event_class`."""
 
     # A subclass of JournalEventBase without an `__init__` of its own: consumers make its objects without calling it.
     event_class: ClassVar[type[JournalEventBase]] = JournalEventBase
 
     def create_event(self, entry: Any, **kwargs: Any) -> JournalEventBase | None:
-        """The entry as an object of `event_class`."""
+        """Return the entry as an object of `event_class`."""
         return self.event_class(entry)
 
     def process_response(self, resp: Response) -> Mapping[str, Any]:
-        """Nothing but events is in the journal's own responses."""
+        """Return nothing: the journal's own responses contain only events."""
         return {}
 
 
 def only_creates(definition: ConsumerDefinition) -> bool:
-    """Whether `create_event` is the one hook that can see the journal's own responses, or their entries."""
+    """Whether `create_event` is the only hook that can see the journal's own responses, or their entries."""
     kind = type(definition)
     return (
         issubclass(kind, PlainEvents)
@@ -158,7 +158,7 @@ def only_creates(definition: ConsumerDefinition) -> bool:
 
 
 def event_class_of_plain(definition: ConsumerDefinition) -> type[JournalEventBase] | None:
-    """The class of the events, if no hook can see a difference when events are made without calling the hooks."""
+    """Return the event class if creating events without calling the hooks makes no difference, otherwise None."""
     if not isinstance(definition, PlainEvents):
         return None
     kind = type(definition)

@@ -1,4 +1,4 @@
-"""Parking: a consumer goes on without an event at which its callback keeps failing, and the event waits aside."""
+"""Parking: set aside an event for which a consumer's callback keeps failing, and continue with the next."""
 
 import logging
 import traceback
@@ -36,25 +36,25 @@ _LOGGED_CHARS: Final = 200
 PARK: Final = "park"
 RAISE: Final = "raise"
 
-# What a consumer does when its callback fails: end the delivery and raise, the same and tell, or park the event.
+# What a consumer does when its callback fails: end the delivery and raise, also call a function, or park the event.
 OnError = Callable[[BaseException], object] | str | None
 
 
 class Parking:
-    """How often a callback is tried with one event, how long in between, and what parks the event then."""
+    """Defines how often a callback is tried with one event and the backoff, and parks the event after that."""
 
     def __init__(self, attempts: int) -> None:
         self.attempts = attempts
 
     def waits(self) -> Iterator[float]:
-        """The seconds to wait before each further attempt: twice as long each time, up to a limit."""
+        """Yield the seconds to wait before each further attempt: twice as long each time, up to a limit."""
         wait = PARK_BACKOFF_SECONDS
         for _ in range(self.attempts - 1):
             yield wait
             wait = min(2 * wait, PARK_BACKOFF_SECONDS_MAX)
 
     def can_park(self, event: JournalEventBase | None, error: BaseException) -> bool:
-        """Whether this failure is one of the event: not an interruption, and of an event that has a position."""
+        """Whether the failure can be parked: it is not an interruption, and the event has a position."""
         return isinstance(error, Exception) and event is not None and event.position is not None
 
     async def park(
@@ -79,13 +79,13 @@ class Parking:
         }
         try:
             parked = draft(PARKED, context, session.name)
-        except InvalidEvent:  # its context lies so deep that it cannot lie deeper: as text it is flat
+        except InvalidEvent:  # its context is nested to the limit and cannot be nested deeper: store it as text
             parked = draft(PARKED, {**context, "event": row.decode()}, session.name)
         await _append(journal, [parked, session.draft(cursor)])
 
 
 async def _append(journal: AsyncJournal, drafts: list[Draft]) -> None:
-    """Append them; where the fate of the append is unknown, hand them in again, which never doubles them."""
+    """Append the drafts; if the outcome is unknown, append the same drafts again, which is idempotent."""
     for _ in range(APPEND_REPEATS_MAX):
         try:
             await journal.append_drafts(drafts)
@@ -96,14 +96,14 @@ async def _append(journal: AsyncJournal, drafts: list[Draft]) -> None:
 
 
 async def _recorded(journal: AsyncJournal, event: JournalEventBase, position: Position) -> bytes:
-    """The event as JSON, as it stands in the journal; where it has been removed, as the consumer was handed it."""
+    """Return the event as JSON, as stored in the journal; if it was removed, as delivered to the consumer."""
     made = event_from_entry(event)
     row = await _row_at(await journal.open(), position)
     if row is None or (made.writer and fingerprint(row) != fingerprint_of(made.writer, made.seq)):
         row = msgspec.json.encode(made)  # it was removed, or parked in another journal and replayed here
     if len(row) > PARKED_EVENT_BYTES_MAX:
         raise ValueError(
-            f"the event at {position_text(position)} takes {len(row):,} bytes; an event of more than "
+            f"the event at {position_text(position)} has {len(row):,} bytes; an event of more than "
             f"PARKED_EVENT_BYTES_MAX = {PARKED_EVENT_BYTES_MAX:,} cannot be parked"
         )
     return row
@@ -120,7 +120,7 @@ async def _row_at(log: Log, position: Position) -> bytes | None:
 
 
 def _details(error: BaseException) -> dict[str, str]:
-    """Name, text and traceback of an exception, within limits; an exception's own code may fail in any way."""
+    """Return name, text and traceback of an exception, within limits; the exception's own code may fail."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     trace = _shown(lambda: "".join(traceback.format_exception(error)))
@@ -139,7 +139,7 @@ def _shown(text: Callable[[], str]) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    """The text without what would break the line of a log, or steer the terminal on which it is read."""
+    """Return the text without line breaks and control characters, which could break a log line or a terminal."""
     return "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
 
 
@@ -160,18 +160,20 @@ def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, att
 def checked_parking(
     on_error: OnError, attempts: int | None, checkpoint: object, kind: str
 ) -> tuple[Parking | None, Callable[[BaseException], object] | None]:
-    """How to park, None unless it was asked for; and what is called with an error that ends the delivery."""
+    """Return how to park (None unless requested) and the callable for an error that ends the delivery."""
     if on_error is not None and not callable(on_error) and on_error not in (PARK, RAISE):
         raise ValueError(
-            f"on_error is 'raise' (the default), 'park', or something to call with the error; got {on_error!r:.80}"
+            f"on_error is 'raise' (the default), 'park', or a callable that takes the error; got {on_error!r:.80}"
         )
     if on_error != PARK:
         if attempts is not None:
-            raise ValueError("attempts says how often a callback is tried before its event is parked: on_error='park'")
+            raise ValueError(
+                "attempts is how often a callback is tried before its event is parked: it needs on_error='park'"
+            )
         return None, on_error if callable(on_error) else None
     if not isinstance(checkpoint, JournalCheckpoint):
         raise TypeError(
-            f"on_error='park' keeps events under the name of a checkpoint in the journal: make the {kind} with "
+            f"on_error='park' stores events under the name of a checkpoint in the journal: create the {kind} with "
             f"checkpoint='a-name', got {checkpoint!r:.80}"
         )
     attempts = PARK_ATTEMPTS_DEFAULT if attempts is None else attempts

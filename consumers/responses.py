@@ -1,8 +1,8 @@
-"""Responses: what the source of a topic sends a consumer.
+"""Define responses, in which the source of a topic sends its events to a consumer.
 
-A response is a mapping with an `events` list and whatever else its source has to say. A consumer calls
-`process_response` once for each and hands its answer to `create_event` for each entry of `events`. The end of history
-is a response of its own that says so (`HISTORY_END`); a response that merely has no events ends nothing.
+A response is a mapping with an `events` list and any additional items of its source. A consumer calls
+`process_response` once per response and passes the result to `create_event` for each entry of `events`. The end of
+history is a separate response, marked with `HISTORY_END`; a response that merely has no events ends nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,39 +18,39 @@ END_OF_HISTORY: Final[Response] = {EVENTS: [], HISTORY_END: True}
 
 
 class ResponseSource(Protocol):
-    """Serves a topic: makes responses of what the journal holds.
+    """Serves a topic: builds responses from the journal's events.
 
-    A consumer makes one for each `start()`. It sees the events of the consumer's topic only, from where the consumer
-    begins, in the order of each partition; what it knows of earlier ones it has to look up itself.
+    A consumer creates one for each `start()`. It gets the events of the consumer's topic only, from the consumer's
+    start position on, in the order of each partition; earlier events it has to look up itself.
     """
 
     def request(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """A consumer starts: `payload` is its `request_payload`. An exception here is what `start()` raises."""
+        """Handle the start of a consumer; `payload` is its `request_payload`. `start()` raises any exception."""
         ...
 
     def respond(self, events: Sequence[Event]) -> Iterable[Response]:
-        """The responses to the next events of one partition: any number, none too.
+        """Return the responses to the next events of one partition: any number, including none.
 
-        Entries that are events, or mappings with their `partition` and `offset`, let a consumer resume exactly at each
-        of them; after other entries it resumes at the stretch they were made of. The hooks of the consumer get a
-        dictionary for each entry that is an event.
+        If entries are events, or mappings with their `partition` and `offset`, a consumer can resume exactly at each of
+        them; otherwise it resumes at the start of the events passed in this call. The consumer's hooks get a dictionary
+        for each entry that is an event.
         """
         ...
 
     def cancel(self, cancel_topic: str) -> None:
-        """The consumer is stopped, started anew or closed: nothing more will be asked."""
+        """Handle the end of a consumer (stopped, restarted or closed): this source gets no more calls."""
         ...
 
 
 class JournalResponses:
-    """The journal's own source: each stretch of events is a response, and says no more than they do."""
+    """The journal's own source: it returns each sequence of events as one response without additional items."""
 
     def request(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def respond(self, events: Sequence[Event]) -> Iterable[Response]:
-        """One response with the events themselves as entries."""
+        """Return one response with the events themselves as entries."""
         return ({EVENTS: events},)
 
     def cancel(self, cancel_topic: str) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to release."""

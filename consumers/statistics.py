@@ -1,4 +1,4 @@
-"""How a consumer is doing."""
+"""Define the statistics of a consumer."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 class Statistics(NamedTuple):
     """A consumer's figures at one moment.
 
-    - `delivered`: events handed out since `start()`, the sentinel not counted.
-    - `rate`: of those, events per second since `start()`.
-    - `lag`: events of the consumer's own topic and key that lie between the last one handed out and the end of the
-      journal. Where more than `LAG_EVENTS_MAX` events of any kind lie there, they are not counted: `lag` is then
-      `ahead`, which is as much or more, and `lag_counted` is false. `where` is not asked.
-    - `progress`: the fraction of history that has been handed out, from 0 to 1.
-    - `bad_records`: records that were no events and were left out since `start()`; see `on_bad_record`.
-    - `ahead`: events of any kind that lie between the last one handed out and the end.
+    - `delivered`: events delivered since `start()`, without the sentinel.
+    - `rate`: delivered events per second since `start()`.
+    - `lag`: events of the consumer's own topic and key between the last one delivered and the end of the journal. If
+      more than `LAG_EVENTS_MAX` events of any kind are there, they are not counted: `lag` is then `ahead`, an upper
+      bound, and `lag_counted` is false. `where` is not applied.
+    - `progress`: the fraction of history that has been delivered, from 0 to 1.
+    - `bad_records`: records skipped since `start()` because they are not events; see `on_bad_record`.
+    - `ahead`: events of any kind between the last one delivered and the end.
     - `lag_counted`: whether `lag` is exact.
     """
 

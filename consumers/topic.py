@@ -1,4 +1,4 @@
-"""Topics: which names a consumer follows."""
+"""Match event names against the topic that a consumer follows."""
 
 import re
 from typing import Final
@@ -14,8 +14,8 @@ _WILDCARDS: Final = frozenset("*?#>%+[]{}")
 class Topic(dict[str, bool]):
     """The names below a dotted prefix: ``task`` covers ``task`` and ``task.claimed``, never ``tasks.added``.
 
-    The prefix ``""`` covers all. As a mapping it says for a name whether it is covered, worked out once for each name:
-    names are few, events are many. A prefix that no name can have is refused: `ValueError` says how to write it.
+    The prefix ``""`` covers all. As a mapping it caches for each name whether it is covered: names are few, events are
+    many. A prefix that no name can have raises `ValueError`, which says how to write it.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -33,7 +33,7 @@ class Topic(dict[str, bool]):
 
 
 def _advice(topic: str) -> str:
-    """Why no event can be of this topic, and what was probably meant."""
+    """Return why no event can have this topic, with a suggestion."""
     parts = [part for part in _SEPARATORS.split(topic) if part]
     if len(parts) > 1:
         how = (

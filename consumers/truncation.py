@@ -1,4 +1,4 @@
-"""What retention has removed, and whether somebody has asked for it."""
+"""Detect what retention has removed, and refuse or report requests for removed events."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ logger = logging.getLogger("journeyman")
 
 
 async def first_moment(log: Log, partition: int, offset: int) -> float | None:
-    """The time of the first event from `offset` on, in seconds since the epoch; None if there is none close by."""
+    """Return the time (seconds since the epoch) of the first event at or soon after `offset`; None if there is none."""
     for limit in (1, PAGE_EVENTS):
         pages = await log.read({partition: offset}, limit)
         for row in pages[0].rows if pages else ():
@@ -24,9 +24,10 @@ async def first_moment(log: Log, partition: int, offset: int) -> float | None:
 
 
 async def is_told_of(log: Log, partitions: Iterable[int], first: Mapping[int, int], timestamp: float) -> bool:
-    """Whether all that was removed of these partitions is known to have happened up to `timestamp`.
+    """Whether all removed events of these partitions are known to have happened up to `timestamp`.
 
-    That is so from the time on at which a snapshot was made that reaches just as far, which `compact` sees to.
+    This holds from the creation time of a snapshot on that ends exactly where the remaining history begins; `compact`
+    takes such a snapshot.
     """
     wanted = list(partitions)
     return any(
@@ -36,7 +37,7 @@ async def is_told_of(log: Log, partitions: Iterable[int], first: Mapping[int, in
 
 
 async def notice(log: Log, first: Mapping[int, int], advice: str) -> HistoryTruncated | None:
-    """What is to be said where history begins at `first`: None if it is whole.
+    """Return the `HistoryTruncated` for a history that begins at `first`; None if it is complete.
 
     Of several partitions it names the one whose remaining history begins last: from there on nothing is missing.
     """
@@ -55,7 +56,7 @@ async def notice(log: Log, first: Mapping[int, int], advice: str) -> HistoryTrun
 
 
 async def told(log: Log, first: Mapping[int, int], who: str, advice: str) -> HistoryTruncated | None:
-    """As `notice`, and logs it, once: `who` goes on with what is left."""
+    """Return `notice` and log it once: the reader described by `who` continues with the remaining history."""
     truncated = await notice(log, first, advice)
     if truncated is not None:
         logger.warning("%s: %s", who, truncated)
@@ -63,7 +64,7 @@ async def told(log: Log, first: Mapping[int, int], who: str, advice: str) -> His
 
 
 async def refuse_cursor(log: Log, cursor: Mapping[int, int], first: Mapping[int, int]) -> None:
-    """`HistoryTruncated` if what a cursor points at was removed."""
+    """Raise `HistoryTruncated` if the events at a cursor were removed."""
     for partition, offset in cursor.items():
         begin = first.get(partition, 0)
         if offset < begin:
@@ -71,10 +72,10 @@ async def refuse_cursor(log: Log, cursor: Mapping[int, int], first: Mapping[int,
 
 
 async def refuse_time(log: Log, bounds: Bounds, sought: Mapping[int, int], since: float) -> None:
-    """`HistoryTruncated` if events later than `since` may be among what was removed.
+    """Raise `HistoryTruncated` if events later than `since` may have been removed.
 
-    `sought` is where reading for `since` would begin. A removed event that is later than `since` is possible where that
-    is the first one there is, and this is later than `since`, and no snapshot tells that all before it was earlier.
+    `sought` is where reading for `since` would begin. Such events are possible if that is the first remaining event,
+    this is later than `since`, and no snapshot shows that all removed events were earlier.
     """
     unknown: dict[int, int] = {}
     for partition, first in bounds.first.items():
@@ -87,8 +88,8 @@ async def refuse_time(log: Log, bounds: Bounds, sought: Mapping[int, int], since
         error = await notice(
             log,
             unknown,
-            f"Events later than {asked}, which was asked for, may be among them. Ask for what is later than the first "
-            "one there is, or with since=0 for all there is.",
+            f"Events later than the requested {asked} may be among them. Use a time later than the first remaining "
+            "event, or since=0 for all remaining events.",
         )
         assert error is not None, "something of these partitions was removed"
         raise error

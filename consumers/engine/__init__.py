@@ -1,1 +1,1 @@
-"""How a consumer gets from the log to its batches: read, merge, shape, hand out."""
+"""The engine of consumers, from the log to batches: read, merge, transform, deliver."""

@@ -1,4 +1,4 @@
-"""What a consumer holds ready: events, and for each how far the log has been read once it is handed out."""
+"""Define batches: events, and for each event the cursor that applies once it is delivered."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from .merge import Merged
 
 
 class Batch:
-    """Events to hand out in this order, and the reader's cursor `before` and `after` all of them."""
+    """Events to deliver in this order, and the reader's cursor `before` and `after` all of them."""
 
     __slots__ = ("_after", "_before", "events")
 
@@ -18,13 +18,13 @@ class Batch:
         self._after = after
 
     def cursor(self, handed_out: int) -> Cursor:
-        """Where a reader resumes that has been handed the first `handed_out` events; cheapest in rising order."""
+        """Return where a reader resumes after the first `handed_out` events; cheapest in ascending order."""
         if handed_out >= len(self.events):
             return Cursor(self._after)
         return Cursor(self._within(handed_out) if handed_out else self._before)
 
     def counted(self, handed_out: int) -> int:
-        """How many of the first `handed_out` events are something that happened; the sentinel is not."""
+        """Return how many of the first `handed_out` events count as delivered; the sentinel does not."""
         return handed_out
 
     def _within(self, handed_out: int) -> Mapping[int, int]:
@@ -32,7 +32,7 @@ class Batch:
 
 
 class SentinelBatch(Batch):
-    """The sentinel, at a moment when all that was read has been handed out."""
+    """The sentinel alone, when everything read has been delivered."""
 
     __slots__ = ()
 
@@ -40,12 +40,12 @@ class SentinelBatch(Batch):
         super().__init__((sentinel,), cursor, cursor)
 
     def counted(self, handed_out: int) -> int:
-        """None: the sentinel did not happen."""
+        """Return 0: the sentinel is not an event of the journal."""
         return 0
 
 
 class PageBatch(Batch):
-    """Events of one partition, `offsets[i]` being how far it is read once `events[i]` has been handed out."""
+    """Events of one partition; `offsets[i]` is the last offset read once `events[i]` has been delivered."""
 
     __slots__ = ("_offsets", "_partition")
 
@@ -86,7 +86,7 @@ class MergedBatch(Batch):
     def _within(self, handed_out: int) -> Mapping[int, int]:
         if handed_out < self._folded:
             self._so_far, self._folded = dict(self._before), 0
-        if not self._places:  # only who asks in the midst of the stretch needs to know where each event stands
+        if not self._places:  # positions are needed only for a cursor within the batch
             self._places = [
                 (segment.partition, offset) for segment in self._merged.segments for offset in segment.offsets
             ]
@@ -98,7 +98,7 @@ class MergedBatch(Batch):
 
 
 class HandedBackBatch(Batch):
-    """Events that come again, taken from `source` at `index`, and then what is left of the batch `rest_of`."""
+    """Events put back, originally from `source` at `index`, followed by the rest of the batch `rest_of`."""
 
     __slots__ = ("_again", "_index", "_rest_of", "_skipped", "_source")
 
@@ -118,13 +118,13 @@ class HandedBackBatch(Batch):
         self._skipped = len(rest_of.events) - len(rest)
 
     def cursor(self, handed_out: int) -> Cursor:
-        """Where a reader resumes: at the events that come again until these have been handed out."""
+        """Return where a reader resumes: at the events put back until these have been delivered."""
         if handed_out < self._again:
             return self._source.cursor(self._index + handed_out)
         return self._rest_of.cursor(self._skipped + handed_out - self._again)
 
     def counted(self, handed_out: int) -> int:
-        """How many of the first `handed_out` events are something that happened."""
+        """Return how many of the first `handed_out` events count as delivered."""
         again = self._source.counted(self._index + min(handed_out, self._again)) - self._source.counted(self._index)
         after = self._skipped + max(0, handed_out - self._again)
         return again + self._rest_of.counted(after) - self._rest_of.counted(self._skipped)

@@ -1,4 +1,4 @@
-"""The thread that hands events to a callback."""
+"""Run the thread that calls a callback with events."""
 
 import threading
 from collections.abc import Callable
@@ -17,19 +17,19 @@ class Delivery:
 
     @property
     def ending(self) -> bool:
-        """Whether it is to end."""
+        """Whether it must end."""
         return self._ending.is_set()
 
     def end_soon(self) -> None:
-        """Have it end, without a wait."""
+        """Request the end without waiting for it."""
         self._ending.set()
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait so long, or until it is to end, and say whether it is."""
+        """Wait for `seconds` or until it must end; whether it must."""
         return self._ending.wait(seconds)
 
     def start(self) -> None:
-        """Start the thread: only when the callbacks can find this delivery, for they may set another or start anew."""
+        """Start the thread; call after this delivery is stored, as callbacks may replace or restart it."""
         self._thread.start()
 
     def _run(self) -> None:
@@ -37,12 +37,12 @@ class Delivery:
         self.finished = True
 
     def end(self) -> None:
-        """Have it end, and wait until a callback that is running has returned; in that callback, do not wait."""
+        """Request the end and wait until a running callback has returned; called in that callback, do not wait."""
         self._ending.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     def join(self, timeout: float) -> bool:
-        """Wait for it, at most `timeout` seconds (negative: for ever); say whether it has ended."""
+        """Wait for the thread, at most `timeout` seconds (negative: for ever); whether it has ended."""
         self._thread.join(finite_or_negative(timeout))
         return not self._thread.is_alive()

@@ -1,11 +1,11 @@
-"""The histories of several partitions as one, in time order, in bounded memory.
+"""Merge the histories of several partitions in time order, in bounded memory.
 
 The rule: the next event is the one with the lowest timestamp among the first waiting event of each partition, ties by
-partition. Each partition stays in its own log order. So where a writer's clock stepped back inside one partition, the
-event with the low time comes directly after the one before it in its partition: log order is the truth, time only
-interleaves. The choice depends on nothing but what is still to come, so a reader that resumes merges on identically.
+partition. Each partition keeps its own log order. So if a writer's clock stepped back within a partition, the event
+with the lower time directly follows its predecessor in the partition: log order takes precedence, time only
+interleaves. The choice depends only on events still to come, so a reader that resumes merges identically.
 
-Merging event by event costs a heap operation each. Here whole stretches are merged by sorting: an event's *rank* is
+Merging event by event costs a heap operation each. Instead whole segments are merged by sorting: an event's *rank* is
 the highest timestamp of its partition so far, and a stable sort by rank, partitions in order, gives exactly the rule's
 order.
 """
@@ -29,9 +29,9 @@ class Segment(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """A stretch of merged history: `events`, in order.
+    """A part of merged history: `events`, in order.
 
-    It was put together of `segments` and then ordered: `events[i]` was at `order[i]` of them all in a row before.
+    It was concatenated from `segments` and then sorted: `events[i]` was at index `order[i]` of the concatenation.
     """
 
     events: Sequence[Event | JournalEventBase]
@@ -40,7 +40,7 @@ class Merged(NamedTuple):
 
 
 class _Queue:
-    """What has been read of one partition and not yet been merged."""
+    """The events read of one partition and not yet merged."""
 
     __slots__ = ("events", "finished", "low", "offsets", "rank", "ranks", "start")
 
@@ -73,40 +73,40 @@ class _Queue:
 
 
 class Merge:
-    """Merges partitions: `fill` those that are `wanting`, then `take` what is certain.
+    """Merges partitions: `fill` the partitions that are `wanting`, then `take` the events whose place is certain.
 
-    A partition is wanting when fewer than `low` of its events are left: at 1 each `fill` would make a short stretch of
-    its own certain, so one fills all that are low and orders a longer stretch at once.
+    A partition is wanting when fewer than `low` of its events are left. With 1, each `fill` would make only a few
+    events certain; a higher `low` refills several partitions and then sorts more events at once.
     """
 
     def __init__(self, partitions: Iterable[int], low: int = 1) -> None:
         self._queues = {partition: _Queue(low) for partition in sorted(partitions)}
 
     def wanting(self) -> int | None:
-        """A partition of which more must be known first."""
+        """Return a partition of which more must be read first; None if there is none."""
         for partition, queue in self._queues.items():
             if not queue.finished and len(queue.ranks) - queue.start < queue.low:
                 return partition
         return None
 
     def fill(self, partition: int, transformed: Transformed) -> None:
-        """The next events of a wanting partition; it stays wanting if there are too few."""
+        """Add the next events of a wanting partition; it stays wanting if there are too few."""
         self._queues[partition].fill(transformed)
 
     def finish(self, partition: int) -> None:
-        """Nothing more comes of this partition."""
+        """Mark a partition as completely read."""
         self._queues[partition].finished = True
 
     def exhaust(self, partition: int) -> None:
-        """What comes next of this partition is an error: it is wanting only when all before that has been taken."""
+        """Mark that an error comes next in a partition: it is wanting only when all events before it are taken."""
         self._queues[partition].low = 1
 
     def is_empty(self, partition: int) -> bool:
-        """Whether all that was filled in for the partition has been taken."""
+        """Whether all events filled in for the partition have been taken."""
         return not self._queues[partition].left
 
     def take(self) -> Merged:
-        """All events whose place is certain, in order; call when no partition is wanting."""
+        """Return all events whose place is certain, in order; call when no partition is wanting."""
         frontier = min(
             ((queue.ranks[-1], partition) for partition, queue in self._queues.items() if not queue.finished),
             default=(float("inf"), -1),
@@ -115,7 +115,7 @@ class Merge:
         ranks: list[float] = []
         segments: list[Segment] = []
         for partition, queue in self._queues.items():
-            # Up to the frontier nothing unread can come before; at its very rank only the partitions before it.
+            # Below the frontier's rank every event is certain; at that rank, only in partitions up to the frontier's.
             side = bisect_right if partition <= frontier[1] else bisect_left
             start, end = queue.start, side(queue.ranks, frontier[0], queue.start)
             if end > start:

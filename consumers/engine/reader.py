@@ -1,4 +1,4 @@
-"""Reading the log for one stream: pages, deadlines, and waits that a stop can end."""
+"""Read the log for one stream: pages, deadlines, and waits that a stop can end."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ class _Woken(Exception):
 class Reader:
     """A tail of `log`, with `read`: how far each partition has been read.
 
-    With an `interrupt` it is driven by `blocking.run` with that interrupt; without one it runs in an event loop.
+    With an `interrupt`, it is run by `blocking.run` with that interrupt; without one it runs in an event loop.
     """
 
     def __init__(self, log: Log, tail: Subscriber, begin: Mapping[int, int], interrupt: Interrupt | None) -> None:
@@ -37,7 +37,7 @@ class Reader:
         self._woken = False
 
     def wake(self) -> None:
-        """End the wait that is going on, or else the next one; in a loop, call it there."""
+        """End the current wait, or else the next one; if the reader runs in a loop, call it there."""
         self._woken = True
         if self._interrupt is not None:
             self._interrupt.request()
@@ -47,19 +47,19 @@ class Reader:
     async def page_before(
         self, end: Mapping[int, int], partition: int, limit: int, deadline: float | None
     ) -> Page | None:
-        """The next page of `partition` below its `end`; None if there is no more."""
+        """Return the next page of `partition` below its `end`; None if there is no more."""
         while (missing := end[partition] - self.read[partition]) > 0 and not self.ended:
             page = await self.page(min(limit, missing), deadline, partition)
             if page is not None:
                 return page
-            # The last records below the end may be ones that a tail leaves out, such as repeats: it moves past them.
+            # The last records below the end may be repeats, which a tail skips: its cursor moves past them.
             self._follow(self._tail.cursor)
         return None
 
     async def page(
         self, limit: int, deadline: float | None, partition: int | None = None, patience: float | None = None
     ) -> Page | None:
-        """The next page; None if it was woken or after `patience` seconds; of one partition, after a while anyway.
+        """Return the next page; None if woken or after `patience` seconds (one partition: at most `GAP_SECONDS`).
 
         `OutOfTime` if the deadline (monotonic seconds) has passed without one.
         """
@@ -98,7 +98,7 @@ class Reader:
         if page is None and not self._log.needs_loop:
             if timeout == 0:
                 return await self._tail.page(limit, 0, partition)
-            page = await self._tail.glance(limit, partition)  # an embedded log answers at once: no task for a page
+            page = await self._tail.glance(limit, partition)  # an embedded log answers at once, without a task
         if page is not None:
             return page
         if self._take_wake():
@@ -119,17 +119,17 @@ class Reader:
                 self._waiting = None
 
     def _take_wake(self) -> bool:
-        """Whether somebody wants to be looked at before the next wait; true once for each `wake`."""
+        """Whether `wake` was called since the last check; clears the flag."""
         woken, self._woken = self._woken, False
         return woken
 
     async def rewind(self, journal: AsyncJournal, cursor: Mapping[int, int]) -> None:
-        """Read on from `cursor` by another tail, wherever the one there was and this reader have come."""
-        await self._tail.aclose()  # first: what it holds up, others have to be able to go on with
+        """Continue from `cursor` with a new tail, whatever the old tail and this reader have read."""
+        await self._tail.aclose()  # first: other readers may be waiting for the old tail
         self._tail = await journal.follow(cursor)
         self._stashed, self.read = None, dict(cursor)
 
     async def aclose(self) -> None:
-        """Let go of the tail."""
+        """Close the tail."""
         self.ended = True
         await self._tail.aclose()

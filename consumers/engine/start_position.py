@@ -1,8 +1,8 @@
-"""Where a consumer begins to read, and whether what it asks for is still there.
+"""Determine where a consumer starts to read, and refuse a start position that is no longer available.
 
-An explicit start (a cursor, a checkpoint or a time) is refused where retention has removed what comes next, and where
-it does not belong to this log's history: nothing is skipped in silence. Without one, reading starts at the oldest
-event, and the consumer is told if that is not the first there was.
+An explicit start (a cursor, a checkpoint or a time) is refused if retention has removed the events that follow, or if
+it does not belong to this log's history: no event is skipped silently. Without one, reading starts at the oldest event,
+and a warning is logged if earlier events were removed.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from ...journal.log import Bounds, Log
 from ..options import ConsumerDefinition
 from ..truncation import refuse_cursor, refuse_time, told
 
-_ADVICE: Final = "All that is left is delivered, as no place to begin at was named."
+_ADVICE: Final = "The remaining history is delivered, as no start position was given."
 
 
 class StartPosition(NamedTuple):
-    """Where reading begins, and what is missing before it; None if nothing that was asked for."""
+    """Where reading starts, and the removed history before it; None if no requested event is missing."""
 
     cursor: Mapping[int, int]
     truncated: HistoryTruncated | None = None
@@ -29,13 +29,13 @@ class StartPosition(NamedTuple):
 async def start_position(
     log: Log, bounds: Bounds, definition: ConsumerDefinition, resume: Mapping[int, int] | None, *, skips: bool
 ) -> StartPosition:
-    """Where a consumer begins; `resume` comes before all that its definition says.
+    """Return where a consumer starts; `resume` takes precedence over its definition.
 
-    `skips`: whether it may begin near `since`; a source of the user's may need what came before. `HistoryTruncated` if
-    what it names was removed by retention, `JournalDiverged` if it is a place in another history than the log's.
+    `skips`: whether it may start near `since`; a user's response source may need earlier events. `HistoryTruncated` if
+    retention has removed the start position, `JournalDiverged` if it belongs to another history than the log's.
     """
     found = await _start_position(log, bounds, definition, resume, skips)
-    if log.needs_loop:  # a look at each partition takes its time there; a consumer that commits does it then
+    if log.needs_loop:  # reading each partition is slow there; a commit does it when needed
         return found
     return found._replace(cursor=await marked(log, found.cursor))
 
@@ -67,6 +67,6 @@ async def _start_position(
 
 
 async def _refuse_foreign(log: Log, cursor: Mapping[int, int], bounds: Bounds) -> None:
-    """Refuse a place whose following events were removed, or that belongs to another history than the log's."""
+    """Refuse a cursor whose following events were removed, or that belongs to another history than the log's."""
     await refuse_cursor(log, cursor, bounds.first)
     await refuse_diverged(log, cursor, bounds)

@@ -1,7 +1,7 @@
-"""The engine of every consumer: one pass over the log, history first, then what comes, then the end.
+"""The engine of every consumer: one pass over the log, history first, then live events, then the end.
 
-A stream is pulled: it reads the next page when it is asked for the next batch and not before, so a slow consumer holds
-back its reader and nothing else. What it holds is bounded by `CONSUMER_EVENTS_MAX`, however long history is.
+A stream is pulled: it reads the next page only when the next batch is requested, so a slow consumer applies
+back-pressure to its own reader only. It holds at most `CONSUMER_EVENTS_MAX` events, however long history is.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from .transform import Transformed, Transformer
 
 
 class Phase(enum.Enum):
-    """Where in its pass a stream is."""
+    """The phases of a stream's pass."""
 
     HISTORY = "history"
     LIVE = "live"
@@ -42,17 +42,17 @@ class Phase(enum.Enum):
 class Stream:
     """One pass of a consumer over `journal`. One caller at a time; `request_stop` and `abandon` at any time.
 
-    With an `interrupt` the caller drives it by `blocking.run` with that interrupt; without one it runs in a loop.
+    With an `interrupt`, the caller runs it by `blocking.run` with that interrupt; without one it runs in a loop.
     """
 
     def __init__(
         self, journal: AsyncJournal, definition: ConsumerDefinition, interrupt: Interrupt | None = None
     ) -> None:
         self.phase = Phase.HISTORY
-        # How far the log has been read by a consumer that has handed out every batch it took.
+        # How far the log has been read by a consumer that has delivered every batch it took.
         self.settled: Mapping[int, int] = {}
         self._settled_phase = self.phase
-        # That the beginning of history was removed before this pass began, where no other place was named.
+        # Set if the beginning of history was removed before this pass and no start position was given.
         self.truncated: HistoryTruncated | None = None
         self._journal = journal
         self._definition = definition
@@ -78,7 +78,7 @@ class Stream:
     # --- the life of a stream ---------------------------------------------------------------------------------------
 
     async def open(self, resume: Mapping[int, int] | None = None) -> None:
-        """Send the request: fix where history begins and ends. `resume` comes before all that the definition says."""
+        """Send the request and determine where history starts and ends; `resume` overrides the definition's start."""
         definition = self._definition
         self._source.request(definition.topic, definition.request_payload)
         log = self._log = await self._journal.open()
@@ -95,7 +95,7 @@ class Stream:
         if not definition.full and resume is None:
             self.phase = Phase.LIVE
         elif len(begin) > 1:
-            # Small pages keep a merge's events in the processor's cache; from afar each page has its price.
+            # Small pages keep a merge's events in the CPU cache; from a remote log each page costs a round trip.
             self._limit = PAGE_EVENTS if log.needs_loop else max(PAGE_EVENTS // len(begin), MERGE_PAGE_EVENTS_MIN)
             self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
             self._merge = self._new_merge()
@@ -118,7 +118,7 @@ class Stream:
             self._end = {partition: min(bounds.end[partition], sought[partition]) for partition in self._begin}
 
     async def request_stop(self) -> None:
-        """Hand out what is in the log by now, then end. Where the journal cannot say, what has been read is all."""
+        """Deliver the events already in the log, then end; if the log is unavailable, end at once."""
         if self._stopped or self.phase is Phase.ENDED:
             return
         assert self._log is not None, "a stream is opened before it is stopped"
@@ -141,7 +141,7 @@ class Stream:
             self._reader.wake()
 
     async def aclose(self) -> None:
-        """Let go of the log."""
+        """Release the log."""
         self.phase = Phase.ENDED
         reader, self._reader = self._reader, None
         if reader is not None:
@@ -151,21 +151,21 @@ class Stream:
     # --- how far it has come ----------------------------------------------------------------------------------------
 
     def cursor(self, offsets: Mapping[int, int]) -> Cursor:
-        """The cursor of a consumer that has come to `offsets`, with the events behind it, as far as they were read."""
+        """Return the cursor of a consumer at `offsets`, with the events just before it, as far as they were read."""
         return self._trail.cursor(offsets)
 
     def is_marked(self, cursor: Cursor) -> bool:
-        """Whether nothing would be gained by `marked`."""
+        """Whether `marked` would add nothing to the cursor."""
         return self._trail.is_complete(cursor)
 
     async def marked(self, cursor: Cursor) -> Cursor:
-        """The cursor, to be kept: the events behind it are read from the log where the consumer has not read them."""
+        """Return the cursor completed for saving: read from the log the preceding events the consumer has not read."""
         cursor = await marked(await self._journal.open(), cursor)
         self._trail.learn(cursor)
         return cursor
 
     def progress(self, cursor: Mapping[int, int]) -> float:
-        """The fraction of history that a consumer at `cursor` has been handed, from 0 to 1; 1 if there was none."""
+        """Return the fraction of history that a consumer at `cursor` has received, from 0 to 1; 1 without history."""
         total = sum(max(0, end - self._begin[partition]) for partition, end in self._history_end.items())
         if not total or not self._history_end:
             return 1.0
@@ -176,7 +176,7 @@ class Stream:
         return min(1.0, done / total)
 
     async def lag(self, cursor: Mapping[int, int]) -> Lag:
-        """How many events are in the log, in the partitions followed, that a consumer at `cursor` was not handed."""
+        """Count the events in the followed partitions that a consumer at `cursor` has not received."""
         end, definition = (await self._journal.bounds()).end, self._definition
         ahead = sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items())
         control = definition.checkpoint is None
@@ -197,10 +197,10 @@ class Stream:
     # --- batches ----------------------------------------------------------------------------------------------------
 
     async def next_batch(self, timeout: float | None = None) -> Batch | None:
-        """The next events, at least one; None at the end, again and again.
+        """Return the next events, at least one; None at the end, and at every later call.
 
-        `TimeoutError` if there are none within `timeout` seconds (None: waits for ever). An error of the log, the
-        source or a hook is raised once all events before it have been handed out; asking again skips nothing.
+        `TimeoutError` if there are none within `timeout` seconds (None: wait for ever). An error of the log, the source
+        or a hook is raised once all events before it have been delivered; a further call skips nothing.
         """
         deadline = deadline_of(timeout)
         while self.phase is not Phase.ENDED and self._reader is not None:
@@ -212,21 +212,21 @@ class Stream:
         return None
 
     def settle(self) -> None:
-        """Take note that every batch so far has been handed out: `rewind` goes back no further."""
+        """Mark every batch so far as delivered: `rewind` goes back no further."""
         self.settled, self._settled_phase = self._handed, self.phase
 
     def survives(self, error: BaseException) -> bool:
-        """Whether `next_batch`, which raised this, may just be called again; after any other comes `rewind`.
+        """Whether `next_batch`, which raised this error, may be called again without `rewind`.
 
-        It may after an error of the log or of a hook, and after a wait that was ended. Any other can come from outside,
-        as Ctrl-C does, and strike between two steps that belong together.
+        True for an error of the log or of a hook, and for an ended wait. Any other error can come from outside, such as
+        Ctrl-C, and interrupt between two steps that belong together.
         """
         if isinstance(error, (JournalError, OutOfTime, asyncio.CancelledError)):
             return True
         return any(error is known for known in self._errors.values())
 
     async def rewind(self, cursor: Mapping[int, int]) -> None:
-        """Go on from `cursor`, up to which events have been handed out: what was read beyond it is read again."""
+        """Continue from `cursor`, up to which events have been delivered: later records are read again."""
         reader = self._reader
         if self.phase is Phase.ENDED or reader is None:
             return
@@ -272,7 +272,7 @@ class Stream:
         self._handed = {**before, **{segment.partition: segment.offsets[-1] + 1 for segment in merged.segments}}
         for partition, offset in reader.read.items():
             if merge.is_empty(partition) and partition not in self._errors:
-                self._handed[partition] = offset  # what was left out after the last event has been read as well
+                self._handed[partition] = offset  # records left out after the last event count as read
         return MergedBatch(self._transformer.finished(merged.events), before, self._handed, merged)
 
     def _end_history(self, reader: Reader) -> Batch | None:
@@ -304,7 +304,7 @@ class Stream:
         return None if page is None else self._batch_of_page(page)
 
     async def _page_in_time(self, reader: Reader, deadline: float | None) -> Page | None:
-        """The next page, unless the time to end comes first."""
+        """Return the next page; None if the end time comes first."""
         patience = None
         if self._end_time is not None:
             patience = self._end_time - time.time()
@@ -316,7 +316,7 @@ class Stream:
     def _batch_of_page(self, page: Page) -> Batch:
         transformed = self._transformed(page)
         before, handed = self._handed, page.next_offset
-        if transformed.error is not None:  # the cursor stays before what failed
+        if transformed.error is not None:  # the cursor stays before the failed record
             handed = transformed.offsets[-1] + 1 if transformed.offsets else before[page.partition]
         self._handed = {**before, page.partition: handed}
         events = self._transformer.finished(transformed.events)
@@ -335,7 +335,7 @@ def _earlier(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]
 
 
 def _cut(page: Page | None, end: Mapping[int, int]) -> Page | None:
-    """What of the page is below the end."""
+    """Return the part of the page below the end; None if there is none."""
     if page is None or page.next_offset <= end[page.partition]:
         return page
     count = sum(offset < end[page.partition] for offset in page.offsets)

@@ -1,7 +1,7 @@
-"""Which event a cursor stands behind: the records read lately, kept until they have been handed out.
+"""Find the event before a cursor: the pages read recently are kept until they have been delivered.
 
-A consumer hands out thousands of events for each cursor that it is asked for. So nothing is computed as events pass:
-the pages are kept by reference, and the record before a cursor is looked for when the cursor is asked for.
+A consumer delivers thousands of events per requested cursor. So nothing is computed per event: the pages are kept by
+reference, and the record before a cursor is searched for when the cursor is requested.
 """
 
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from ...journal.log import Page
 
 
 class Trail:
-    """The pages of each partition that have not been handed out completely, and the last record before them."""
+    """The pages of each partition that have not been delivered completely, and the last record before them."""
 
     def __init__(self, begin: Mapping[int, int]) -> None:
         self._pages: dict[int, deque[Page]] = {partition: deque() for partition in begin}
@@ -21,7 +21,7 @@ class Trail:
         self._without: set[tuple[int, int]] = set()
 
     def add(self, page: Page, handed_out: int) -> None:
-        """Keep a page that was read; of those before, only what is not `handed_out`, the offset up to which all is."""
+        """Keep a page that was read; drop the earlier pages that lie below `handed_out`, the offset delivered up to."""
         pages = self._pages[page.partition]
         while pages and pages[0].next_offset <= handed_out:
             oldest = pages.popleft()
@@ -29,7 +29,7 @@ class Trail:
         pages.append(page)
 
     def cursor(self, offsets: Mapping[int, int]) -> Cursor:
-        """The cursor of a reader that has come to `offsets`, with the events behind it, as far as they are known."""
+        """Return the cursor of a reader at `offsets`, with the events just before it, as far as they are known."""
         behind: dict[int, Behind] = {}
         for partition, offset in offsets.items():
             found = self._behind(partition, offset)
@@ -38,14 +38,14 @@ class Trail:
         return Cursor(offsets, behind)
 
     def is_complete(self, cursor: Cursor) -> bool:
-        """Whether the cursor knows the events behind it, but for those that were looked for in vain."""
+        """Whether the cursor has the events just before it, except those searched for in vain."""
         return all(
             partition in cursor.behind or not offset or (partition, offset) in self._without
             for partition, offset in cursor.items()
         )
 
     def learn(self, cursor: Cursor) -> None:
-        """Take note of the events behind a cursor, which were looked for in the log; some may have been removed."""
+        """Remember the events just before a cursor after a search in the log; some may have been removed."""
         for partition, offset in cursor.items():
             if partition in cursor.behind:
                 self._before.setdefault(partition, cursor.behind[partition])

@@ -1,4 +1,4 @@
-"""From a page of the log to the events a consumer hands out: decode, filter, respond, create."""
+"""Transform a page of the log into the events a consumer delivers: decode, filter, respond, create."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -15,11 +15,11 @@ from ..responses import EVENTS, JournalResponses, Response, ResponseSource
 
 
 class Transformed(NamedTuple):
-    """Events ready to be handed out, and what they came from.
+    """Events ready for delivery, and their offsets.
 
-    A consumer that was handed `events[i]` has come up to and with `offsets[i]`. `error` is what happened after them.
-    The journal's own are still `Event`s; `Transformer.finished` makes of them what is handed out, as late as possible:
-    an `Event` is nothing to the garbage collector, and a merge holds thousands.
+    A consumer that received `events[i]` has read up to and including `offsets[i]`. `error` is what happened after them.
+    The journal's own are still `Event`s; `Transformer.finished` wraps them for delivery as late as possible: the
+    garbage collector does not track an `Event`, and a merge holds thousands.
     """
 
     events: Sequence[Event | JournalEventBase]
@@ -28,7 +28,7 @@ class Transformed(NamedTuple):
 
 
 class Transformer:
-    """Shapes the pages of one stream by the definition of its consumer."""
+    """Transforms the pages of one stream by the definition of its consumer."""
 
     def __init__(self, definition: ConsumerDefinition, source: ResponseSource, bad_records: BadRecords) -> None:
         self._definition = definition
@@ -36,7 +36,7 @@ class Transformer:
         self._bad_records = bad_records
         # The journal's own responses have one entry for each event, so their filters can be applied before creation.
         self._own = type(source) is JournalResponses
-        # A consumer that commits would otherwise be told of each commit, commit that, and never come to rest.
+        # A consumer that commits would otherwise receive each commit as an event, commit that, and so on without end.
         asked_for = definition.topic.split(".")[0] == "consumer"
         self._leave_out_control = definition.checkpoint is not None and not asked_for
         plain = event_class_of_plain(definition) if self._own else None
@@ -45,7 +45,7 @@ class Transformer:
         self._only_creates = self._own and only_creates(definition)
 
     def shape(self, page: Page) -> Transformed:
-        """What `page` gives to hand out."""
+        """Return the events to deliver for `page`."""
         events, error = self._decoded(page)
         wanted = self._wanted(events)
         session = self._definition.session
@@ -65,7 +65,7 @@ class Transformer:
         return transformed if transformed.error is not None else transformed._replace(error=error)
 
     def _decoded(self, page: Page) -> tuple[list[Event], Exception | None]:
-        """The events of a page, up to a bad record if those are errors."""
+        """Return the events of a page, up to a bad record if those are errors, and the error."""
         bad_records = self._bad_records
         events, bad = readable(page.rows, page.partition, page.offsets, contexts=not bad_records.raises)
         for each in bad:
@@ -74,7 +74,7 @@ class Transformer:
                 try:
                     bad_records.note(each)
                     continue
-                except Exception as raised:  # the user's own code's
+                except Exception as raised:  # from the user's own code
                     error = raised
             return [event for event in events if event.offset < each.offset], error
         return events, None
@@ -82,7 +82,7 @@ class Transformer:
     def _with_replays(
         self, wanted: list[Event], replays: Sequence[Replay], page: Page, error: Exception | None
     ) -> Transformed:
-        """As `_transformed`, each replayed event in the place of the event that asks for it."""
+        """As `_transformed`, with each replayed event in place of the event that requests it."""
         events: list[Event | JournalEventBase] = []
         offsets: list[int] = []
         for replay in replays:
@@ -98,7 +98,7 @@ class Transformer:
         return Transformed([*events, *rest.events], [*offsets, *rest.offsets], rest.error)
 
     def finished(self, events: Sequence[Event | JournalEventBase]) -> Sequence[JournalEventBase]:
-        """What is handed out for shaped events."""
+        """Return the events to deliver for transformed events."""
         if self._direct:
             assert self._plain is not None
             return wrapped(cast("Sequence[Event]", events), self._plain)
@@ -130,7 +130,7 @@ class Transformer:
         if self._only_creates:
             error = self._create_all(wanted, created, offsets)
             return Transformed(created, offsets, error)
-        # Entries that do not say where they stand hold a consumer back at the page until the last of them.
+        # With entries that have no offset, the cursor stays before the page until the last entry.
         fallback = page.offsets[0] - 1
         try:
             for response in self._source.respond(wanted):
@@ -146,9 +146,9 @@ class Transformer:
     def _create_all(
         self, wanted: Sequence[Event], created: list[JournalEventBase], offsets: list[int]
     ) -> Exception | None:
-        """Create the events of the journal's own response by `create_event` alone; the error that ended it, if any.
+        """Create the events of the journal's own response by `create_event` alone; return the error, if any.
 
-        No hook sees the response, so no list of entries is made: each is gone before the next one.
+        No other hook sees the response, so no list of entries is built: each is freed before the next one.
         """
         create, where = self._definition.create_event, self._definition.where
         try:
@@ -162,7 +162,7 @@ class Transformer:
         return None
 
     def _chosen(self, wanted: list[Event], plain: type[JournalEventBase]) -> Transformed:
-        """The events that `where` accepts; no hook is called."""
+        """Return the events that `where` accepts; no hook is called."""
         where = self._definition.where
         assert where is not None
         created: list[JournalEventBase] = []
@@ -178,7 +178,7 @@ class Transformer:
         return Transformed(created, offsets)
 
     def _of_response(self, response: Response) -> Iterable[tuple[int | None, JournalEventBase]]:
-        """The events created for a response, each with the offset its entry names."""
+        """Yield the events created for a response, each with the offset its entry names."""
         definition = self._definition
         if definition.is_empty_response(response):
             return
