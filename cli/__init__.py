@@ -1,4 +1,4 @@
-"""The command line: `journeyman worker`, `tail`, `history`, `why`, `status`, `demo`."""
+"""The command line, `journeyman`: one file for each command or group of them, put together in `app`."""
 
 from .app import main
 

@@ -1,8 +1,9 @@
 """`journeyman revoke` and `journeyman requeue`: acting on tasks, and telling what became of it."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Final
 
 import orjson
 import typer
@@ -10,47 +11,90 @@ import typer
 from ..journal.journal import Journal
 from ..tasks.broker import Broker
 from ..tasks.disposition import Disposition, Effect
+from ..tasks.inspection.wording import number
+from .shared.asking import Reason, Yes, confirm_on_terminal, operator
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.opening import existing_journal
-from .shared.options import JournalURL, LevelOption, LogLevel, as_typed, configure_logging
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable
+from .shared.task_ids import TaskIds, whole_id
 
-TaskIds = Annotated[
-    list[str], typer.Argument(metavar="TASK…", help="The tasks' ids: the uuids of their messages.", show_default=False)
-]
 AsJSON = Annotated[bool, typer.Option("--json", help="A JSON object for each task, one in a line.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; append nothing.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate", min=0.001, metavar="N", help="At most so many a second, so that they do not all run at once.",
+        show_default="as fast as it goes",
+    ),
+]  # fmt: skip
 
-_WORDS = {
+# What an act on one task comes to: the broker, the task's id, who asks for it, and why.
+Act = Callable[[Broker, str, str, str | None], Effect]
+
+_WORDS: Final = {
     Disposition.REVOKED: "revoked",
     Disposition.ALREADY_ENDED: "has ended already; nothing was changed",
     Disposition.REQUEUED: "requeued",
+    Disposition.PURGED: "purged",
     Disposition.NOT_A_DEAD_LETTER: "is no dead letter; nothing was changed",
     Disposition.UNKNOWN: "is not known to the journal",
 }
 
 
+def revoke_one(broker: Broker, task: str, by: str, reason: str | None) -> Effect:
+    """Take a task out of the queue."""
+    return broker.revoke(task, by=by, reason=reason)
+
+
+def requeue_one(broker: Broker, task: str, by: str, reason: str | None) -> Effect:
+    """Let a dead letter run again."""
+    return broker.requeue(task, by=by, reason=reason)
+
+
+def purge_one(broker: Broker, task: str, by: str, reason: str | None) -> Effect:
+    """Take a dead letter out of the dead letters for good."""
+    return broker.purge(task, by=by, reason=reason)
+
+
 def revoke(
     tasks: TaskIds,
     journal: JournalURL = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """Take tasks out of the queue, whether they wait or run.
 
-    A worker stops what runs of a revoked task by the means its timeout has; a late outcome is refused.
+    A worker stops what runs of a revoked task by the means its timeout has; a late outcome is refused. It cannot be
+    undone, so on a terminal it asks first.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     journeyman revoke 0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11 --journal sqlite:///shop.db
 
+    journeyman revoke …8a4c9d11 --reason 'order 7 was cancelled' --yes
+
     Exit status: 0 if all were revoked, 1 if any was not, since it has ended or is not known.
     """
-    _act(tasks, journal, log_level, lambda broker, task: broker.revoke(task), as_json=as_json)
+    configure_logging(log_level)
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
+        found = _whole(opened, tasks)
+        if dry_run:
+            _tell_would(found, "revoked", as_json=as_json)
+            return
+        if not yes:
+            confirm_on_terminal(f"Revoke {_named(found)}?")
+        act_on(opened, found, revoke_one, reason=reason, as_json=as_json)
 
 
 def requeue(
     tasks: TaskIds,
     journal: JournalURL = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
@@ -64,25 +108,51 @@ def requeue(
 
     Exit status: 0 if all were requeued, 1 if any was not, since it is no dead letter or is not known.
     """
-    _act(tasks, journal, log_level, lambda broker, task: broker.requeue(task), as_json=as_json)
-
-
-def _act(
-    tasks: Sequence[str],
-    journal: str | None,
-    log_level: LogLevel,
-    act: Callable[[Broker, str], Effect],
-    *,
-    as_json: bool,
-) -> None:
     configure_logging(log_level)
-    refused = 0
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
-        broker = Broker(opened)
-        for task in dict.fromkeys(map(as_typed, tasks)):
-            effect = act(broker, task)
-            refused += not effect
-            tell_effect(opened, task, effect, as_json=as_json)
+        found = _whole(opened, tasks)
+        if dry_run:
+            _tell_would(found, "requeued", as_json=as_json)
+            return
+        act_on(opened, found, requeue_one, reason=reason, as_json=as_json)
+
+
+def _whole(journal: Journal, typed: Sequence[str]) -> list[str]:
+    """The whole ids, each once."""
+    return list(dict.fromkeys(whole_id(journal, each) for each in typed))
+
+
+def _named(tasks: Sequence[str]) -> str:
+    return f"the task {printable(tasks[0])}" if len(tasks) == 1 else number(len(tasks), "task")
+
+
+def _tell_would(tasks: Iterable[str], done: str, *, as_json: bool) -> None:
+    for task in tasks:
+        print(
+            orjson.dumps({"task": task, "dry_run": True}).decode()
+            if as_json
+            else f"{printable(task)} would be {done}, unless that is refused"
+        )
+
+
+def act_on(
+    journal: Journal,
+    tasks: Iterable[str],
+    act: Act,
+    *,
+    reason: str | None,
+    as_json: bool,
+    rate: float | None = None,
+) -> None:
+    """Act on each task in turn, at most `rate` a second, and tell what became of it; status 1 if one is refused."""
+    broker, by, refused = Broker(journal), operator(), 0
+    begun = time.monotonic()
+    for done, task in enumerate(tasks):
+        if rate is not None and (early := begun + done / rate - time.monotonic()) > 0:
+            time.sleep(early)
+        effect = act(broker, task, by, reason)
+        refused += not effect
+        tell_effect(journal, task, effect, as_json=as_json)
     if refused:
         raise typer.Exit(EXIT_ENVIRONMENT)
 

@@ -13,13 +13,16 @@ from .acting import requeue, revoke
 from .backup import backup_journal, restore_journal
 from .compact import compact_history
 from .consumers import consumers
-from .dead_letters import dead_letters
+from .dead_letters import dead_letter_commands
 from .demo import demo
 from .export import export_lines
 from .history import history
 from .importing import import_lines
-from .shared.failures import EXIT_INTERRUPTED, print_whatever_comes, report
+from .queues import pause, resume
+from .shared.encoding import typed, write_anything
+from .shared.failures import EXIT_INTERRUPTED, report
 from .status import status
+from .submit import submit
 from .tail import tail
 from .verify import verify_journal
 from .why import why
@@ -28,7 +31,6 @@ from .worker import worker
 app = typer.Typer(
     name="journeyman",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -50,13 +52,14 @@ def journeyman(
     """An event-sourced task queue: one journal, on a file or on Kafka, and everything else is read off it.
 
     Every command takes the journal's URL with --journal, or from the environment variable JOURNEYMAN_JOURNAL.
+    A task's id may be given by its end, as it is shown: …d59c189e.
     See it work first: [bold]journeyman demo[/bold]
     """
 
 
-for command in (worker, tail, history, why, status, revoke, requeue, demo):
+for command in (worker, submit, status, why, history, tail, revoke, requeue, pause, resume, demo):
     app.command()(command)
-app.add_typer(dead_letters, name="dlq")
+app.add_typer(dead_letter_commands, name="dlq")
 app.command("export")(export_lines)
 app.command("import")(import_lines)
 app.command("compact")(compact_history)
@@ -69,9 +72,10 @@ app.command("restore")(restore_journal)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 1 the world said no, 2 it was asked wrongly."""
     logging.captureWarnings(True)
-    print_whatever_comes()
+    write_anything()
     try:
-        status = app(args=arguments, prog_name="journeyman", standalone_mode=False)
+        given = typed(sys.argv[1:] if arguments is None else arguments)
+        status = app(args=given, prog_name="journeyman", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:

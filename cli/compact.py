@@ -143,7 +143,7 @@ def _reason(hold: Hold) -> str:
             f"catch up, or forget it with --forget-view {printable(hold.view)}"
         )
     task = hold.task
-    view_as_of = "is running" if task.state is State.CLAIMED else "waits for a worker"
+    view_as_of = "is running" if task.state is State.CLAIMED else "waits to be run"
     return (
         f"the task {printable(task.id)} ({printable(task.name)}), submitted {when(task.submitted_at)} at "
         f"{hold.partition}:{hold.offset}, which {view_as_of}"

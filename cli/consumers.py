@@ -1,9 +1,5 @@
 """`journeyman consumers`: how far the consumers with a checkpoint have come; moving a checkpoint."""
 
-import getpass
-import os
-import socket
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
@@ -25,6 +21,7 @@ from ..consumers.views.as_of import cursor_at
 from ..journal.cursor import Cursor
 from ..journal.journal import Journal
 from ..tasks.inspection.wording import age, listing, number
+from .shared.asking import Yes, confirm, operator
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
@@ -36,7 +33,6 @@ consumers = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 ConsumerName = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.", show_default=False)]
 AsJSON = Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what cannot be undone.")]
 
 # A consumer that has saved within so many seconds probably still runs.
 _RUNS_SECONDS: Final = 60.0
@@ -218,25 +214,8 @@ def _target(journal: Journal, to: str) -> Mapping[int, int]:
     return journal.run(cursor_at(log, moment))
 
 
-def operator() -> str:
-    """The person or account that runs the command, as user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in some containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
-
-
 def _ask(move: Move) -> None:
     confirm(f"The consumer {printable(move.saved.name)} skips {_events(move, move.skipped)}. Move its checkpoint?")
-
-
-def confirm(question: str) -> None:
-    """Go on after a yes; without a terminal to ask on, `--yes` has to be given."""
-    if not sys.stdin.isatty():
-        raise BadInput(f"{question} Say --yes to do it: there is no terminal to ask on")
-    if not typer.confirm(question):
-        raise typer.Abort
 
 
 def _events(move: Move, count: int) -> str:

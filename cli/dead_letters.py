@@ -1,30 +1,44 @@
-"""`journeyman dlq`: the dead letters, tasks that have failed for good; list them and let them run again."""
+"""`journeyman dlq`: the dead letters, tasks that have failed for good; list them, show one, requeue or purge them."""
 
 import sys
 import time
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ..journal.journal import Journal
-from ..tasks.broker import Broker
 from ..tasks.inspection.as_of import view_as_of
-from ..tasks.inspection.wording import age, number
-from ..tasks.state.state import TaskState
-from .acting import tell_effect
-from .shared.failures import EXIT_ENVIRONMENT, BadInput, quiet_on_broken_pipe
-from .shared.moments import parse_past
+from ..tasks.inspection.dead_letters import DeadLetter, Wanted, dead_letters
+from ..tasks.inspection.wording import age, listing, number, short_id
+from .acting import Act, AsJSON, DryRun, Rate, act_on, purge_one, requeue_one
+from .dead_letter import print_dead_letter
+from .shared.asking import Reason, Yes, confirm, confirm_on_terminal
+from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.moments import parse_moment, parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show
+from .shared.table import FittedTable
+from .shared.task_ids import TaskId, whole_id
 
 _SHOWN_DEFAULT: Final = 100
+_ERROR_CHARS: Final = 200
+_WIDE_COLUMNS: Final = 120
+_COLUMNS: Final = (
+    ("id", "left"),
+    ("task", "left"),
+    ("queue", "left"),
+    ("attempts", "right"),
+    ("failed", "left"),
+    ("error", "left"),
+)
 
-
-dead_letters = typer.Typer(no_args_is_help=True, help="List the dead letters, or let them run again.")
+dead_letter_commands = typer.Typer(
+    no_args_is_help=True, help="List the dead letters, show one, let them run again, or purge them."
+)
 
 TaskName = Annotated[
     str | None, typer.Option("--task", metavar="NAME", help="Only those of this task.", show_default=False)
@@ -32,13 +46,43 @@ TaskName = Annotated[
 QueueName = Annotated[
     str | None, typer.Option("--queue", metavar="NAME", help="Only those of this queue.", show_default=False)
 ]
+Exceptions = Annotated[
+    str | None,
+    typer.Option(
+        "--exception",
+        metavar="TEXT",
+        help="Only those whose error, as it is listed, holds this: the exception's name, or a part of its text.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Only those that failed then or later: 14:05, 2026-11-21, 2h.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Only those that failed then or before.", show_default=False),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TASK…]", help="These dead letters, by their ids or the ends of these.", show_default=False
+    ),
+]
+Everything = Annotated[bool, typer.Option("--all", help="All dead letters, whatever they are.")]
 
 
-@dead_letters.command("list")
+@dead_letter_commands.command("list")
 def list_dead_letters(
     journal: JournalURL = None,
     task: TaskName = None,
     queue: QueueName = None,
+    exception: Exceptions = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -54,113 +98,217 @@ def list_dead_letters(
 ) -> None:
     """List the dead letters: tasks that have failed for good and run again only if they are requeued.
 
-    The newest come first. For what happened to one see [bold]journeyman history[/bold], for its error and traceback
-    [bold]journeyman why[/bold]; [bold]journeyman dlq requeue[/bold] lets them run again.
+    The newest come first. [bold]journeyman dlq show[/bold] tells all of one: its arguments, each attempt, and the
+    tracebacks. [bold]journeyman dlq requeue[/bold] lets them run again, [bold]dlq purge[/bold] gives them up.
 
     [bold]Examples[/bold]
 
     journeyman dlq list --journal sqlite:///shop.db
 
-    journeyman dlq list --task send --as-of 2h --json | jq -r .id
+    journeyman dlq list --exception TimeoutError --since 2h
+
+    journeyman dlq list --task send --as-of 14:05 --json | jq -r .id
 
     Exit status: 0, also if there are none; 1 if the journal cannot be used.
     """
     configure_logging(log_level)
     now = time.time()
     moment = parse_past(as_of, now)
+    wanted = _wanted(task, queue, exception, since, until, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
-        letters = _letters(opened, moment, task, queue)
+        letters = _letters(opened, moment, wanted)
         if as_json:
             for letter in letters[:limit]:
                 sys.stdout.buffer.write(orjson.dumps(_as_json(letter)) + b"\n")
         elif letters:
             _show(letters, limit or _SHOWN_DEFAULT, now if moment is None else moment)
         else:
-            print(f"no dead letters in {opened.url}")
+            print(f"no {'such ' if wanted != Wanted() else ''}dead letters in {opened.url}")
 
 
-@dead_letters.command("requeue")
-def requeue_dead_letters(
+@dead_letter_commands.command("show")
+def show_dead_letter(
+    task: TaskId,
     journal: JournalURL = None,
-    task: TaskName = None,
-    queue: QueueName = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, whatever their task and queue.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are; append nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each, one in a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """Let the dead letters of a task or a queue run again, or all, their attempts forgotten; the oldest first.
+    """Show a dead letter: its arguments, and for each attempt when, where, how long, and the error with its traceback.
 
-    For single ones see [bold]journeyman requeue[/bold].
+    [bold]Example[/bold]
+
+    journeyman dlq show …8a4c9d11 --journal sqlite:///shop.db
+
+    Exit status: 0; 1 if it is no dead letter, or the journal knows no such task.
+    """
+    configure_logging(log_level)
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
+        print_dead_letter(opened, whole_id(opened, task), as_json=as_json)
+
+
+@dead_letter_commands.command("requeue")
+def requeue_dead_letters(
+    tasks: Ids = None,
+    journal: JournalURL = None,
+    *,
+    task: TaskName = None,
+    queue: QueueName = None,
+    exception: Exceptions = None,
+    since: Since = None,
+    until: Until = None,
+    everything: Everything = False,
+    rate: Rate = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJSON = False,
+    log_level: LevelOption = LogLevel.WARNING,
+) -> None:
+    """Let dead letters run again, their attempts forgotten; the oldest first.
+
+    On a terminal it asks before it does so with more than those that are named.
 
     [bold]Examples[/bold]
 
-    journeyman dlq requeue --task send --dry-run
+    journeyman dlq requeue --exception ConnectionError --since 2h --rate 10 --reason 'mail server is back'
 
-    journeyman dlq requeue --all --journal sqlite:///shop.db
+    journeyman dlq requeue --all --dry-run --journal sqlite:///shop.db
 
     Exit status: 0; 1 if the journal cannot be used, or one of them was requeued or purged by another program meanwhile.
     """
     configure_logging(log_level)
-    if not (everything or task or queue):
-        raise BadInput("dlq requeue takes --task NAME or --queue NAME, or --all for all dead letters")
-    refused = 0
+    wanted = _wanted(task, queue, exception, since, until, time.time())
+    _refuse_vague("requeue", tasks, wanted, everything=everything)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
-        letters = _letters(opened, None, task, queue)
-        if dry_run:
-            print(f"{number(len(letters), 'dead letter')} would be requeued")
-            return
-        broker = Broker(opened)
-        for letter in reversed(letters):
-            effect = broker.requeue(letter.id)
-            refused += not effect
-            tell_effect(opened, letter.id, effect, as_json=as_json)
-        if not letters and not as_json:
-            print(f"no such dead letters in {opened.url}")
-    if refused:
-        raise typer.Exit(EXIT_ENVIRONMENT)
+        found = _chosen(opened, tasks, wanted)
+        if found and not (dry_run or yes or tasks):
+            confirm_on_terminal(f"Let {number(len(found), 'dead letter')} run again?")
+        _act(opened, found, requeue_one, "requeued", rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
-def _letters(journal: Journal, moment: float | None, task: str | None, queue: str | None) -> list[TaskState]:
+@dead_letter_commands.command("purge")
+def purge_dead_letters(
+    tasks: Ids = None,
+    journal: JournalURL = None,
+    *,
+    task: TaskName = None,
+    queue: QueueName = None,
+    exception: Exceptions = None,
+    since: Since = None,
+    until: Until = None,
+    everything: Everything = False,
+    rate: Rate = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJSON = False,
+    log_level: LevelOption = LogLevel.WARNING,
+) -> None:
+    """Give dead letters up for good: they are listed no more and cannot be requeued. Their history stays.
+
+    It asks first. Where there is no terminal to ask on, --yes has to be given.
+
+    [bold]Examples[/bold]
+
+    journeyman dlq purge …8a4c9d11 --reason 'sent by hand'
+
+    journeyman dlq purge --task probe --until 2026-11-01 --yes
+
+    Exit status: 0; 1 if the journal cannot be used, or one of them was requeued or purged by another program meanwhile.
+    """
+    configure_logging(log_level)
+    wanted = _wanted(task, queue, exception, since, until, time.time())
+    _refuse_vague("purge", tasks, wanted, everything=everything)
+    with existing_journal(journal) as opened, quiet_on_broken_pipe():
+        found = _chosen(opened, tasks, wanted)
+        if found and not (dry_run or yes):
+            they = "It" if len(found) == 1 else "They"
+            confirm(f"Purge {number(len(found), 'dead letter')}? {they} cannot be requeued afterwards.")
+        _act(opened, found, purge_one, "purged", rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
+
+
+def _wanted(
+    task: str | None, queue: str | None, exception: str | None, since: str | None, until: str | None, now: float
+) -> Wanted:
+    begin = None if since is None else parse_moment(since, now)
+    end = None if until is None else parse_moment(until, now, "--until")
+    return Wanted(task, queue, exception, begin, end)
+
+
+def _refuse_vague(command: str, tasks: Sequence[str] | None, wanted: Wanted, *, everything: bool) -> None:
+    """Refuse what could mean more than it says: nothing at all, or two things at once."""
+    ways = [bool(tasks), wanted != Wanted(), everything]
+    if sum(ways) != 1:
+        raise BadInput(
+            f"dlq {command} takes the ids of dead letters, or what they have in common (--task NAME, --queue NAME, "
+            "--exception TEXT, --since TIME, --until TIME), or --all for all dead letters: one of the three"
+        )
+
+
+def _chosen(journal: Journal, tasks: Sequence[str] | None, wanted: Wanted) -> list[str]:
+    """The ids of the dead letters that are meant, the oldest first."""
+    if tasks:
+        return list(dict.fromkeys(whole_id(journal, each) for each in tasks))
+    return [letter.task.id for letter in reversed(_letters(journal, None, wanted))]
+
+
+def _act(
+    journal: Journal,
+    tasks: list[str],
+    act: Act,
+    done: str,
+    *,
+    rate: float | None,
+    reason: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    if not dry_run:
+        act_on(journal, tasks, act, reason=reason, as_json=as_json, rate=rate)
+        if not tasks and not as_json:
+            print(f"no such dead letters in {journal.url}")
+    elif as_json:
+        for task in tasks:
+            print(orjson.dumps({"task": task, "dry_run": True}).decode())
+    else:
+        shown = f": {printable(listing(tasks))}" if tasks else ""
+        print(f"{number(len(tasks), 'dead letter')} would be {done}{shown}")
+
+
+def _letters(journal: Journal, moment: float | None, wanted: Wanted) -> list[DeadLetter]:
     """The dead letters that are asked for, the newest first."""
     found = journal.run(view_as_of(journal.asynchronous, moment))
-    letters = [
-        letter
-        for letter in found.view.dead.values()
-        if (task is None or letter.name == task) and (queue is None or letter.queue == queue)
-    ]
-    return sorted(letters, key=lambda letter: letter.changed_at, reverse=True)
+    return journal.run(dead_letters(journal.asynchronous, found, wanted))
 
 
-def _as_json(letter: TaskState) -> dict[str, object]:
+def _as_json(letter: DeadLetter) -> dict[str, Any]:
+    task = letter.task
     return {
-        "id": letter.id,
-        "task": letter.name,
-        "queue": letter.queue,
-        "attempts": letter.attempts,
-        "submitted_at": letter.submitted_at,
-        "failed_at": letter.changed_at,
+        "id": task.id,
+        "task": task.name,
+        "queue": task.queue,
+        "attempts": task.attempts,
+        "submitted_at": task.submitted_at,
+        "failed_at": task.changed_at,
+        "error": letter.error or None,
     }
 
 
-def _show(letters: list[TaskState], limit: int, now: float) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for name, justify in (
-        ("id", "left"),
-        ("task", "left"),
-        ("queue", "left"),
-        ("attempts", "right"),
-        ("failed", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True, overflow="fold")  # type: ignore[arg-type]
-    for letter in letters[:limit]:
-        table.add_row(
-            Text(printable(letter.id), "bold"),
-            Text(printable(letter.name)),
-            Text(printable(letter.queue)),
-            Text(f"{letter.attempts:,}"),
-            Text(f"{age(now - letter.changed_at)} ago"),
+def _show(letters: Sequence[DeadLetter], limit: int, now: float) -> None:
+    console = console_for()
+    # Short ids are taken wherever whole ones are; so where there is little room, it is for the errors.
+    whole = not console.is_terminal or console.width >= _WIDE_COLUMNS
+    rows = [
+        (
+            Text(printable(task.id if whole else short_id(task.id)), "bold"),
+            Text(printable(task.name)),
+            Text(printable(task.queue)),
+            Text(f"{task.attempts:,}"),
+            Text(f"{age(now - task.changed_at)} ago"),
+            Text(printable(error if len(error) <= _ERROR_CHARS else f"{error[:_ERROR_CHARS]}…"), "red"),
         )
+        for task, error in letters[:limit]
+    ]
     more = len(letters) - limit
     rest = [Text(f"and {number(more, 'older one')} more: --limit, or --json for all", "dim")] if more > 0 else []
-    show(console_for(), table, *rest)
+    show(console, FittedTable(_COLUMNS, rows, give_way=1), *rest)

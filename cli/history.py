@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -16,23 +17,28 @@ from ..consumers.checkpoints.records import position_text
 from ..consumers.files.lines import in_one_line
 from ..journal.journal import Journal
 from ..tasks.inspection.as_of import cursor_at
+from ..tasks.inspection.dead_letters import arguments
 from ..tasks.inspection.history import Step, TaskHistory, task_history
-from ..tasks.inspection.wording import error_in, number, short_id
+from ..tasks.inspection.wording import call, clock, day_and_time, error_in, number, short_id, signature
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict
 from .shared.failures import flush, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, as_typed, configure_logging
+from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, span, when
+from .shared.task_ids import TaskId, whole_id
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
 _RESULT_CHARS_MAX: Final = 2_000
+_WIDE_COLUMNS: Final = 120  # a terminal with fewer has no room for what there is to say of a step beside it
+_SINCE_COLUMNS: Final = 12
+_NAME_COLUMNS: Final = 16
 
 
 def history(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's id: the uuid of its message.")],
+    task: TaskId,
     journal: JournalURL = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line and event, the ids and contexts in full.")
@@ -53,14 +59,14 @@ def history(
     Exit status: 0, or 1 if the journal knows no such task, or knew none at the time of --as-of.
     """
     configure_logging(log_level)
-    task = as_typed(task)
-    moment = parse_past(as_of, time.time())
+    now = time.time()
+    moment = parse_past(as_of, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
-        found = _read(opened, task, moment)
+        found = _read(opened, whole_id(opened, task), moment)
         if as_json:
             _print_json(found)
         else:
-            _print(found, console_for())
+            _print(found, now if moment is None else moment, console_for())
         _tell_unreadable(found, as_json=as_json)
 
 
@@ -120,14 +126,28 @@ def _print_json(found: TaskHistory) -> None:
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
 
 
-def _print(found: TaskHistory, console: Console) -> None:
+def _print(found: TaskHistory, now: float, console: Console) -> None:
     task = found.task
     _line(console, Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (_place(found), "dim")))
-    _line(console, _standing(found))
+    _line(console, _standing(found, now))
+    if (given := arguments(found)) is not None and (given.args or given.kwargs):
+        _line(console, Text(printable(call(task.name, given.args, given.kwargs)), "dim"))
     if found.is_truncated:
         submitted = when(found.task.submitted_at)
         _line(console, Text(f"retention has removed the beginning: it was submitted at {submitted}", "yellow"))
     _line(console, Text())
+    if console.is_terminal and console.width < _WIDE_COLUMNS:
+        _print_narrow(found, console)
+    else:
+        _print_wide(found, console)
+    ending = _ending(found)
+    if ending is not None:
+        _line(console, Text())
+        _line(console, ending)
+
+
+def _print_wide(found: TaskHistory, console: Console) -> None:
+    """A line for each step."""
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "left", "left"):
         grid.add_column(justify=justify, no_wrap=True)
@@ -137,10 +157,24 @@ def _print(found: TaskHistory, console: Console) -> None:
         grid.add_row(*_row(step, previous, found.hosts))
         previous = step.event.timestamp
     show(console, grid)
-    ending = _ending(found)
-    if ending is not None:
-        _line(console, Text())
-        _line(console, ending)
+
+
+def _print_narrow(found: TaskHistory, console: Console) -> None:
+    """Day and zone where they change, and below each step what there is to say of it."""
+    shown_day, previous = "", None
+    for step in found.steps:
+        at = step.event.timestamp
+        day, clock_time = day_and_time(at)
+        if day != shown_day:
+            _line(console, Text(day, "dim"))
+        _, since, name, by, remark = _row(step, previous, found.hosts)
+        since.align("right", _SINCE_COLUMNS)
+        name.align("left", max(_NAME_COLUMNS, name.cell_len))
+        gap = Text("  ")
+        _line(console, Text().join([Text(clock_time, "dim"), gap, since, gap, name, gap, by]))
+        if remark:
+            console.print(Padding(remark, (0, 0, 0, len(clock_time) + _SINCE_COLUMNS + 4)))
+        shown_day, previous = day, at
 
 
 def _line(console: Console, text: Text) -> None:
@@ -152,13 +186,22 @@ def _place(found: TaskHistory) -> str:
     return f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
 
 
-def _standing(found: TaskHistory) -> Text:
+def _standing(found: TaskHistory, now: float) -> Text:
     task = found.task
     attempts = f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
     word, style = _STANDINGS[task.state]
+    accepted = [step.event.name for step in found.steps if step.verdict is Verdict.ACCEPTED]
+    if accepted[-1:] == [names.PURGED]:
+        word = "purged"
     if task.state in (State.SUCCEEDED, State.FAILED, State.REVOKED):
         return Text.assemble(
             (word, style), f" {span(task.changed_at - task.submitted_at)} after its submission, {attempts}"
+        )
+    if task.state is State.READY and task.due > now:
+        word = (
+            f"waits for its next attempt until {clock(task.due, now)}"
+            if task.attempts
+            else (f"is delayed until {clock(task.due, now)}")
         )
     return Text.assemble((word, style), f", {attempts} so far")
 
@@ -186,6 +229,8 @@ def _remark(step: Step) -> Text:
         ran = context.get("ran_ms")
         took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
         return Text(", ".join(part for part in (took, _again(step, context)) if part))
+    if context.get("by"):
+        return Text(printable(signature(context).strip()))
     return Text(printable(str(context.get("reason", ""))))
 
 
@@ -227,7 +272,7 @@ def _failure(context: dict[str, Any]) -> Text:
 
 _STANDINGS: Final = {
     State.UNKNOWN: ("unknown", "dim"),
-    State.READY: ("waits for a worker", "cyan"),
+    State.READY: ("waits to be run", "cyan"),
     State.CLAIMED: ("is running", "cyan"),
     State.SUCCEEDED: ("succeeded", "bold green"),
     State.FAILED: ("failed", "bold red"),
@@ -240,4 +285,5 @@ _STYLES: Final = {
     names.EXPIRED: "yellow",
     names.LEFT: "yellow",
     names.REVOKED: "yellow",
+    names.PURGED: "yellow",
 }

@@ -11,7 +11,8 @@ from ..consumers.checkpoints.operations import chosen, drop, parked_events, repl
 from ..consumers.checkpoints.records import Parked, parse_position, position_text
 from ..journal.journal import Journal
 from ..tasks.inspection.wording import number
-from .consumers import AsJSON, ConsumerName, Yes, confirm, consumers, operator
+from .consumers import AsJSON, ConsumerName, consumers
+from .shared.asking import Yes, confirm, operator
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging

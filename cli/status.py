@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Annotated, Any, Final
 
 import orjson
@@ -11,16 +12,18 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from ..consumers.moments import span_seconds
 from ..consumers.views.replica import Replica
 from ..journal.journal import Journal
 from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
+from ..tasks.inspection.alarms import Alarm, Thresholds, alarms
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.clocks import clock_faults
 from ..tasks.inspection.evidence import last_signs
-from ..tasks.inspection.overview import Orphans, Overview, QueueLine, Totals, WorkerLine, overview
+from ..tasks.inspection.overview import Letter, Orphans, Overview, QueueLine, Totals, WorkerLine, overview
 from ..tasks.inspection.wording import age, clock, listing, number, short_id
 from ..tasks.state.view import TaskView
-from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.failures import EXIT_ALARM, BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
@@ -30,6 +33,7 @@ from .shared.table import FittedTable
 _REFRESH_SECONDS: Final = 1.0
 _NAMES_SHOWN: Final = 3
 _ROWS_SHOWN: Final = 50  # of a kind; the rest is counted
+_ALLOWED: Final = Thresholds()
 
 
 def status(
@@ -39,12 +43,30 @@ def status(
         bool, typer.Option("--json", help="One JSON object; with --watch one a line, whenever something has changed.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing how things stand, until Ctrl-C.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say what is not well; exit status 3 if anything is not. For monitoring."),
+    ] = False,
+    max_dead: Annotated[
+        int, typer.Option(min=0, metavar="N", help="With --check: so many dead letters are well.")
+    ] = _ALLOWED.dead_max,
+    max_oldest: Annotated[
+        str, typer.Option(metavar="SPAN", help="With --check: how long a ready task may have waited, such as 30s, 10m.")
+    ] = f"{_ALLOWED.oldest_seconds_max / 60:g}m",
+    min_workers: Annotated[
+        int, typer.Option(min=0, metavar="N", help="With --check: so many live workers are wanted.")
+    ] = _ALLOWED.workers_min,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Show how things stand: queues, workers, dead letters, and what was refused.
 
     An idle worker appends nothing, so "heard of" may be long ago for one that is well; a worker that holds tasks
-    must be heard of within its lease, and is marked if it is not.
+    must be heard of within its lease, and is marked if it is not. It holds what it runs, of what it can run at a time,
+    and behind a plus what it has claimed ahead.
+
+    With --check it is not well that there are more dead letters than --max-dead, that a task has been ready for longer
+    than --max-oldest in a queue that is not paused, that there are fewer live workers than --min-workers, or that a
+    worker which holds tasks has been silent for longer than its lease.
 
     [bold]Examples[/bold]
 
@@ -53,13 +75,23 @@ def status(
     journeyman status --as-of 2026-11-21T03:10
 
     journeyman status --json | jq '.queues[] | select(.oldest_seconds > 60)'
+
+    journeyman status --check --max-dead 10 --max-oldest 2m || notify-send 'look after the queue'
+
+    Exit status: 0; 1 if the journal cannot be used; 3 if --check has found something.
     """
     configure_logging(log_level)
     if watch and as_of is not None:
         raise BadInput("--watch shows how things go on, --as-of how they once were: choose one")
+    if watch and check:
+        raise BadInput("--check looks once, and --watch goes on: choose one")
     moment = parse_past(as_of, time.time())
+    allowed = Thresholds(max_dead, _span(max_oldest), min_workers)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         console = console_for()
+        if check:
+            _check(_standing(opened, moment), allowed, opened.url, as_json=as_json)
+            return
         if watch and not as_json and console.is_terminal:
             _live(opened, console)
             return
@@ -69,6 +101,27 @@ def status(
             else:
                 show(console, _screen(standing_now, opened.url, moment))
             sys.stdout.flush()
+
+
+def _span(text: str) -> float:
+    try:
+        return span_seconds(text, "--max-oldest")
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+
+
+def _check(seen: Overview, allowed: Thresholds, url: str, *, as_json: bool) -> None:
+    """Say what is not well, a line for each thing; the exit status says whether there is any."""
+    found: Sequence[Alarm] = alarms(seen, allowed)
+    if as_json:
+        print(
+            orjson.dumps({"ok": not found, "as_of": seen.at, "alarms": [alarm._asdict() for alarm in found]}).decode()
+        )
+    else:
+        for line in [alarm.sentence for alarm in found] or [f"{url} is well"]:
+            print(printable(line))
+    if found:
+        raise typer.Exit(EXIT_ALARM)
 
 
 def _standing(journal: Journal, moment: float | None) -> Overview:
@@ -115,6 +168,7 @@ def _print_json(seen: Overview) -> None:
         "workers": [worker._asdict() for worker in seen.workers],
         "waiting_for_nobody": [orphans._asdict() for orphans in seen.orphans],
         "dead_letters": dict(seen.dead),
+        "newest_dead_letters": [letter._asdict() for letter in seen.letters],
         "totals": seen.totals._asdict(),
         "clocks": list(seen.clocks),
     }
@@ -125,7 +179,7 @@ def _print_json(seen: Overview) -> None:
 
 
 def _screen(seen: Overview, url: str, moment: float | None) -> RenderableType:
-    at = f"as of {when(moment)}" if moment is not None else when(seen.at)[:-4]
+    at = f"as of {when(moment)}" if moment is not None else when(seen.at, "seconds")
     head = Text.assemble((printable(url), "bold"), "  ", (at, "dim"))
     parts: list[RenderableType] = [head, Text(), _queues(seen), Text(), _workers(seen)]
     warnings = _warnings(seen)
@@ -155,7 +209,7 @@ _QUEUE_COLUMNS: Final = (
 def _queue_row(queue: QueueLine) -> list[Text]:
     unserved = not queue.workers and bool(queue.ready or queue.delayed)
     return [
-        Text(printable(queue.name), "bold"),
+        Text(printable(queue.name) + (" (paused)" if queue.paused_since is not None else ""), "bold"),
         _count(queue.ready),
         _count(queue.delayed),
         _count(queue.claimed),
@@ -194,12 +248,20 @@ def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
         Text(short_id(worker.worker), "bold red" if worker.overdue else "bold"),
         Text(printable(worker.host)),
         Text(str(worker.pid)),
-        Text(f"{worker.claims:,}" + (f" of {worker.slots:,}" if worker.slots else ""), "" if worker.claims else "dim"),
+        Text(_holds(worker), "" if worker.claims else "dim"),
         Text(heard, "bold red" if worker.overdue else ""),
         Text(clock(worker.joined_at, now), "dim"),
         Text(printable(_served(worker))),
         Text(_known(worker)),
     ]
+
+
+def _holds(worker: WorkerLine) -> str:
+    """What it runs of what it can run at a time; and what it has claimed ahead, so that there is no pause between."""
+    if not worker.slots:
+        return f"{worker.claims:,}"
+    ahead = worker.claims - worker.slots
+    return f"{min(worker.claims, worker.slots):,} of {worker.slots:,}" + (f" +{ahead:,}" if ahead > 0 else "")
 
 
 def _heard(seconds: float) -> str:
@@ -239,7 +301,14 @@ def _warnings(seen: Overview) -> list[Text]:
         for each in seen.orphans[:_ROWS_SHOWN]
         if seen.workers  # without any the whole table says so
     ]
-    lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in (*overdue, *orphans, *seen.clocks)]
+    paused = [
+        f"queue {queue.name} is paused since {clock(queue.paused_since, seen.at)}: "
+        f"`journeyman resume {quote(queue.name)}` lets it go on"
+        for queue in seen.queues
+        if queue.paused_since is not None
+    ]
+    everything = (*overdue, *paused, *orphans, *seen.clocks)
+    lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in everything]
     more = len(seen.orphans) - _ROWS_SHOWN if seen.workers else 0
     return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines
 
@@ -259,6 +328,7 @@ def _totals(seen: Overview) -> list[Text]:
         ("alive", f"{totals.ready:,} ready, {totals.delayed:,} delayed, {totals.claimed:,} claimed"),
         ("ended", _ended(totals)),
         ("dead letters", f"{totals.dead:,}" + (f": {dead}" if totals.dead else "")),
+        *(("", _letter(letter, seen.at)) for letter in seen.letters),
         ("refused", f"{number(totals.stale_outcomes, 'stale outcome')}, {number(totals.lost_claims, 'lost claim')}"),
         ("takeovers", f"{totals.takeovers:,}"),
     ]
@@ -269,6 +339,10 @@ def _totals(seen: Overview) -> list[Text]:
     return [Text.assemble((f"{name:<14}", "dim"), printable(words)) for name, words in lines]
 
 
+def _letter(letter: Letter, now: float) -> str:
+    return f"{letter.id} {letter.task}, {age(now - letter.failed_at)} ago"
+
+
 def _ended(totals: Totals) -> str:
-    since = "" if totals.counted_since is None else f", counted since {when(totals.counted_since)[:-4]}"
+    since = "" if totals.counted_since is None else f", counted since {when(totals.counted_since, 'seconds')}"
     return f"{totals.succeeded:,} succeeded, {totals.revoked:,} revoked{since}"

@@ -20,15 +20,16 @@ from ..tasks.state.state import TaskState
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
-from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, as_typed, configure_logging
+from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, when
+from .shared.task_ids import TaskId, whole_id
 from .shared.unreadable import tell_unreadable
 
 _COLUMNS_MAX: Final = 100  # longer lines of prose are tiring
 
 
 def why(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's id: the uuid of its message.")],
+    task: TaskId,
     journal: JournalURL = None,
     as_of: AsOf = None,
     as_json: Annotated[
@@ -50,10 +51,10 @@ def why(
     Exit status: 0, or 1 if the journal knows no such task.
     """
     configure_logging(log_level)
-    task = as_typed(task)
     now = time.time()
     moment = parse_past(as_of, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
+        task = whole_id(opened, task)
         found, findings, unreadable = _ask(opened, task, moment, now)
         if as_json:
             _print_json(task, found, findings, moment or now)
@@ -113,6 +114,7 @@ _STYLES: Final = {
     "no_worker": "yellow",
     "no_worker_knows": "yellow",
     "queue_unserved": "yellow",
+    "queue_paused": "yellow",
     "worker_doubtful": "yellow",
     "refused": "yellow",
     "last_attempt": "yellow",

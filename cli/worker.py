@@ -1,10 +1,11 @@
-"""`journeyman worker`: run the tasks of a package."""
+"""`journeyman worker`: run the tasks of packages."""
 
 import logging
 import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from ..workers.loop.loop import WorkerLoop
 from ..workers.pools import Worker
 from ..workers.settings import Settings, Statistics, Subset, processes_default
 from .init_process import leave_duties_of_first_process
+from .reloading import run_reloading
 from .shared.failures import BadInput, tell
 from .shared.opening import shared_journal
 from .shared.options import JournalURL, LevelOption, LogLevel
@@ -56,8 +58,13 @@ class QueueOrder(StrEnum):
 
 
 def worker(
-    package: Annotated[
-        str, typer.Argument(metavar="PACKAGE", help="The module or package that holds the tasks, such as shop.tasks.")
+    packages: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PACKAGE…",
+            help="The modules or packages that hold the tasks, such as shop.tasks.",
+            show_default=False,
+        ),
     ],
     journal: JournalURL = None,
     *,
@@ -187,9 +194,15 @@ def worker(
             show_default=False,
         ),
     ] = None,
+    reload: Annotated[
+        bool,
+        typer.Option(
+            "--reload", help="For development: begin anew whenever a Python file of the packages has changed."
+        ),
+    ] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Run the tasks of PACKAGE: everything decorated with @task in it and in its submodules.
+    """Run the tasks of the packages: everything decorated with @task in them and in their submodules.
 
     Start as many workers as you like, on one machine or many: they share the queue through the journal and nothing
     else. The current directory is importable.
@@ -206,6 +219,8 @@ def worker(
 
     JOURNEYMAN_JOURNAL=kafka://10.0.0.5:9092/shop journeyman worker shop.tasks --queues urgent,mail --threads 32
 
+    journeyman worker webapp.tasks logapp.tasks --reload
+
     journeyman worker shop.tasks --subset mail=send,remind --subset bulk --queue-order fair --priority-ageing-ms 60000
 
     [bold]Exit status[/bold]
@@ -215,13 +230,15 @@ def worker(
     1: the journal, or what --health names, cannot be used. Starting it again may help. After SIGTERM or SIGINT: not
     all outcomes could be written, for longer than a lease; their tasks return.
 
-    2: PACKAGE or an option makes no sense. Starting it again does not help.
+    2: A package or an option makes no sense. Starting it again does not help.
 
     130: a second signal ended it at once. Nothing is lost.
     """
+    if reload:
+        raise typer.Exit(run_reloading(packages))
     leave_duties_of_first_process()
     set_level(log_level.value)
-    tasks = _tasks(package)
+    tasks = _tasks(packages)
     configure(log_level.value)  # only now, since the tasks' modules may have configured logging
     name_tasks_in_records()
     settings = Settings(
@@ -258,13 +275,14 @@ def _held_up() -> bool:
     return any(thread.is_alive() for thread in others)
 
 
-def _tasks(package: str) -> dict[str, Task[Any, Any]]:
+def _tasks(packages: Sequence[str]) -> dict[str, Task[Any, Any]]:
     try:
-        return collect_tasks(package)
+        return collect_tasks(*packages)
     except TaskError:
         raise
     except Exception as error:
-        raise BadInput(f"{package} cannot be imported: {type(error).__name__}: {error}") from error
+        named = " and ".join(packages)
+        raise BadInput(f"{named} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _subset(queues: str | None, subset: list[str] | None) -> Subset | None:

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from datetime import time as datetime_time
 from typing import Final
 
@@ -12,7 +12,9 @@ _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])", re.ASCII)
 _SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+", re.ASCII)
 _EPOCH: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)  # read as a date, not as a second of the year 1970
-_CLOCK: Final = re.compile(r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
+_CLOCK: Final = re.compile(
+    r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?(?:(z)|([+-]\d{2}):?(\d{2}))?)?", re.ASCII
+)
 _CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
 _YEAR_1990: Final = 631_152_000.0  # an earlier time, in finer units, is more probably a mistyped number
 _FINER_UNITS: Final = (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
@@ -62,12 +64,13 @@ def parse_moment(text: str, option: str, now: float) -> float:
     """Parse a moment, in local time if it has no zone; `ValueError` says what `option` takes.
 
     - ISO 8601, also as a date alone, such as ``2026-11-21``, ``20261121`` or ``2026-11-21 09:00``.
-    - A time of day, such as ``14:05``: the last one that has passed; also with ``today`` or ``yesterday`` before it.
+    - A time of day, such as ``14:05`` or ``14:05+01:00``: the last one that has passed; also with ``today`` or
+      ``yesterday`` before it.
     - A span before `now`, such as ``10m``, or seconds since the epoch.
     """
     text = text.strip()
     if _SPAN.fullmatch(text):
-        return now - sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
+        return now - span_seconds(text, option)
     try:
         if _EPOCH.fullmatch(text) and not _DATE.fullmatch(text):
             seconds = _epoch_seconds(text, option)
@@ -87,6 +90,14 @@ def parse_moment(text: str, option: str, now: float) -> float:
     return seconds
 
 
+def span_seconds(text: str, option: str) -> float:
+    """The seconds of a span such as ``500ms``, ``30s`` or ``1h30m``; `ValueError` says what `option` takes."""
+    text = text.strip()
+    if not _SPAN.fullmatch(text):
+        raise ValueError(f"{option} takes a span with its unit, such as 500ms, 30s, 10m, 2h, 1h30m; got {text!r:.80}")
+    return sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
+
+
 class _Unlikely(ValueError):
     """A number that is a valid time, but probably not the intended one."""
 
@@ -103,13 +114,17 @@ def _epoch_seconds(text: str, option: str) -> float:
 
 
 def _time_of_day(clock: re.Match[str], now: float) -> float:
-    """Return the local time of day on the named day, or else its last occurrence."""
-    day, hour, minute, second = clock.groups()
-    today = datetime.fromtimestamp(now).astimezone()
+    """Return the time of day, local or in its zone, on the named day, or else its last occurrence."""
+    day, hour, minute, second, universal, zone_hours, zone_minutes = clock.groups()
+    zone: timezone | None = UTC if universal else None
+    if zone_hours:
+        minutes = int(zone_hours) * 60 + (-1 if zone_hours[0] == "-" else 1) * int(zone_minutes)
+        zone = timezone(timedelta(minutes=minutes))
+    today = datetime.fromtimestamp(now).astimezone(zone)
     at = datetime_time(int(hour or 0), int(minute or 0), int(second or 0))
 
     def on(days_ago: int) -> float:
-        return datetime.combine(today.date() - timedelta(days_ago), at).astimezone().timestamp()
+        return datetime.combine(today.date() - timedelta(days_ago), at, zone).astimezone().timestamp()
 
     if day is not None:
         return on(int(day == "yesterday"))

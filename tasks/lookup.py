@@ -169,7 +169,7 @@ def in_words(state: State) -> str:
 
 _WORDS: Final = {
     State.UNKNOWN: "is unknown",
-    State.READY: "waits for a worker",
+    State.READY: "waits to be run",
     State.CLAIMED: "is running",
     State.SUCCEEDED: "has succeeded",
     State.FAILED: "has failed",

@@ -125,11 +125,8 @@ class Task(Generic[P, R]):
         the function cannot be called with, or that JSON cannot hold.
         """
         given, named_given = positional(self._name, args), named(self._name, kwargs)
-        if given and self.no_positional_args:
-            raise ValidationError(f"{self._name} takes keyword arguments only, got {len(given)} positional ones")
-        # A message that is not submitted may get its arguments later; another `op` may use them in other ways.
-        if (submit or given or named_given) and type(self).op is Task.op:
-            self._signature.check(given, named_given)
+        if submit or given or named_given:  # a message that is not submitted may get its arguments later
+            self.check_arguments(given, named_given)
         message = Message(
             task_name=self._name,
             queue=queue or self.queue,
@@ -168,11 +165,18 @@ class Task(Generic[P, R]):
         If it is cancelled the message may have been submitted. Where that matters make it by `generate(submit=False)`
         and await `broker.asynchronous.submit(message)`, which can be repeated.
         """
-        if not args and not kwargs and type(self).op is Task.op:
-            self._signature.check([], {})  # `generate` checks no arguments of a message that may get them later
+        if not args and not kwargs:
+            self.check_arguments([], {})  # `generate` checks no arguments of a message that may get them later
         message = self.generate(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue, submit=False)
         await self.broker.asynchronous.submit(message, new=uuid is None)
         return message
+
+    def check_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """`ValidationError` if the function cannot be called with these; another `op` may use them in other ways."""
+        if args and self.no_positional_args:
+            raise ValidationError(f"{self._name} takes keyword arguments only, got {len(args)} positional ones")
+        if type(self).op is Task.op:
+            self._signature.check(args, kwargs)
 
     def op(self, message: Message) -> Any:
         """Run the function for a message; the message itself is passed where the function has a parameter for it.

@@ -1,9 +1,9 @@
-"""Find the tasks of a package by its name."""
+"""Find the tasks of packages by their names."""
 
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -13,18 +13,19 @@ from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError
 from ..tasks.task import Task
 
 
-def collect_tasks(package: str) -> dict[str, Task[Any, Any]]:
-    """Import a module or package with its submodules, and return their tasks by name.
+def collect_tasks(*packages: str) -> dict[str, Task[Any, Any]]:
+    """Import modules or packages with their submodules, and return their tasks by name.
 
-    The current directory is importable. Raises `NoTasksFoundError` if the package does not exist or has no tasks,
+    The current directory is importable. Raises `NoTasksFoundError` if a package does not exist or has no tasks,
     `TaskNameCollisionError` if two different tasks have one name.
     """
-    tasks = _found_in(package)
-    if not tasks:
-        raise NoTasksFoundError(
-            f"{package} has no tasks: expected functions decorated with @task(broker) in it or in its submodules"
-        )
-    return tasks
+    modules = {package: list(_modules(package)) for package in packages}
+    for package, own in modules.items():
+        if not any(isinstance(value, Task) for module in own for value in vars(module).values()):
+            raise NoTasksFoundError(
+                f"{package} has no tasks: expected functions decorated with @task(broker) in it or in its submodules"
+            )
+    return _found_in(module for own in modules.values() for module in own)
 
 
 def by_every_name(tasks: Mapping[str, Task[Any, Any]]) -> dict[str, Task[Any, Any]]:
@@ -43,7 +44,7 @@ def by_every_name(tasks: Mapping[str, Task[Any, Any]]) -> dict[str, Task[Any, An
 
 def tasks_at(homes: Mapping[str, str]) -> dict[str, Task[Any, Any]]:
     """Import the modules of these tasks and return all their tasks by name; `NoTasksFoundError` names a missing one."""
-    modules = {module: _with_aliases(_found_in(module)) for module in sorted(set(homes.values()))}
+    modules = {module: _with_aliases(_found_in(_modules(module))) for module in sorted(set(homes.values()))}
     for name, module in homes.items():
         if name not in modules[module]:
             raise NoTasksFoundError(
@@ -59,10 +60,10 @@ def _with_aliases(tasks: dict[str, Task[Any, Any]]) -> dict[str, Task[Any, Any]]
     return {name: task for task in tasks.values() for name in task.accepts} | tasks
 
 
-def _found_in(package: str) -> dict[str, Task[Any, Any]]:
+def _found_in(modules: Iterable[ModuleType]) -> dict[str, Task[Any, Any]]:
     tasks: dict[str, Task[Any, Any]] = {}
     homes: dict[str, str] = {}
-    for module in _modules(package):
+    for module in modules:
         for value in vars(module).values():
             if not isinstance(value, Task):
                 continue

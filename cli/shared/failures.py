@@ -1,7 +1,6 @@
 """What went wrong, as one sentence on stderr and an exit status; a traceback only for those who ask for it."""
 
 import contextlib
-import io
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from ...tasks.inspection.wording import printable
 
 EXIT_ENVIRONMENT: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_ALARM: Final = 3  # `status --check` has found something
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 EXIT_CLOSED_PIPE: Final = 141  # 128 + SIGPIPE
 
@@ -55,25 +55,21 @@ def report(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, _ParserError):
         command = getattr(getattr(error, "ctx", None), "command_path", "journeyman")
-        _say(f"{error.format_message()} See '{command} --help'.")
+        tell_problem(f"{error.format_message()} See '{command} --help'.")
         return error.exit_code
     if isinstance(error, (*_USAGE, JournalError, TaskError)):
-        _say(str(error))
+        tell_problem(str(error))
         return EXIT_USAGE if isinstance(error, _USAGE) else EXIT_ENVIRONMENT
     if isinstance(error, typer.Abort):
         return EXIT_INTERRUPTED
-    _say(f"unexpected {type(error).__name__}: {error}. Run it again with --log-level DEBUG to see where it came from.")
+    tell_problem(
+        f"unexpected {type(error).__name__}: {error}. Run it again with --log-level DEBUG to see where it came from."
+    )
     return EXIT_ENVIRONMENT
 
 
-def print_whatever_comes() -> None:
-    """Print characters that the terminal's encoding does not have as escapes, instead of failing at them."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _say(sentence: str) -> None:
+def tell_problem(sentence: str) -> None:
+    """Say on stderr, in one line, what went wrong."""
     flush()
     print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
 

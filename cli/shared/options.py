@@ -1,7 +1,6 @@
 """Options that several commands share, each explained once."""
 
 import logging
-import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -56,14 +55,6 @@ def configure_logging(level: LogLevel) -> None:
     """Log this package's messages from `level` on to stderr, and warnings of others."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.WARNING)
     logging.getLogger("journeyman").setLevel(level.value)
-
-
-def as_typed(text: str) -> str:
-    """An argument as it was typed in UTF-8, in a locale that has no such characters as well."""
-    try:
-        return os.fsencode(text).decode("utf-8")
-    except UnicodeError:
-        return text
 
 
 def checked_topic(prefix: str) -> str:

@@ -41,6 +41,10 @@ _LOOK: Final = (
     "ifnull((SELECT next FROM covered WHERE partition = ?2), -1) FROM meta"
 )
 _TASK: Final = "SELECT partition, submitted, claimed, ended FROM tasks WHERE key = ?"
+# Looks at each key: for people, who have the end of an id on their screen.
+_LIKE: Final = (
+    "SELECT submitted FROM tasks WHERE partition = ?2 AND hex(key) LIKE '%' || ?1 ORDER BY submitted DESC LIMIT ?3"
+)
 _MORE: Final = "SELECT partition, offset, kind FROM more WHERE key = ? ORDER BY partition, offset"
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
 # What a batch holds of each task, while it is put into the rows.
@@ -215,6 +219,14 @@ def entries(connection: apsw.Connection, key: bytes) -> list[Entry]:
     row = task_row(connection, key)
     found = row.entries() if row is not None else []
     return sorted([*found, *map(Entry._make, connection.execute(_MORE, (key,)))])
+
+
+def rows_like(connection: apsw.Connection, digits: str, partition: int, limit: int) -> list[TaskRow]:
+    """Rows of tasks of a partition whose key, in hexadecimal digits, ends with `digits`; the newest ones."""
+    if not digits or set(digits) - set("0123456789abcdef"):
+        return []
+    found = connection.execute(_LIKE, (digits, partition, limit))
+    return [TaskRow(partition, submitted - _BIAS if submitted != _UNSET else NOWHERE) for (submitted,) in found]
 
 
 def put_tasks(connection: apsw.Connection, batch: Batch) -> None:

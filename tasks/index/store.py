@@ -28,7 +28,7 @@ from ...journal.ownership import share
 from ..limits import INDEX_BUSY_SECONDS_MAX
 from . import rows
 from .batch import Batch
-from .entries import NOWHERE, Entry, SessionRow
+from .entries import NOWHERE, Entry, SessionRow, TaskRow
 from .keys import key_of
 from .rows import Covered
 
@@ -101,6 +101,10 @@ class Store:
             return rows.session_rows(connection, worker, partition), covered
 
         return self._transact_reading(read)
+
+    def task_rows_like(self, digits: str, partition: int, limit: int) -> list[TaskRow]:
+        """Rows of tasks of a partition whose key, in hexadecimal digits, ends with `digits`; the newest ones."""
+        return self._use(lambda connection: rows.rows_like(connection, digits, partition, limit))
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Looking up what the state does not hold, for those who ask why: the last error, the refused, the signs of life."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import HistoryTruncated
@@ -12,7 +13,7 @@ from ..limits import TASK_TIMEOUT_MS_DEFAULT
 from ..state import names
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
-from ..state.view import Verdict
+from ..state.view import TaskView, Verdict
 from .as_of import ViewAsOf
 from .findings import Evidence, Refusal, Turn
 from .history import TaskHistory, hosts_of, task_history
@@ -37,7 +38,15 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     hosts |= await _hosts(journal, view_as_of, task, workers)
     signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
     timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
-    return Evidence(task, turn, _refusals(history), signs, hosts, timeout)
+    pause = await pause_told(log, view, task.partition, task.queue) if task.state is State.READY else {}
+    return Evidence(task, turn, _refusals(history), signs, hosts, timeout, pause)
+
+
+async def pause_told(log: Log, view: TaskView, partition: int, queue: str) -> Mapping[str, Any]:
+    """What the event says that has paused a queue in a partition; empty if it is not paused, or the event is gone."""
+    pause = view.paused.get(partition, {}).get(queue)
+    event = await _event_at(log, partition, pause.since) if pause is not None else None
+    return event.context if event is not None else {}
 
 
 async def last_signs(log: Log, sessions: Iterable[SessionState]) -> dict[str, float]:

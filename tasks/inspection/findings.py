@@ -36,6 +36,7 @@ class Evidence(NamedTuple):
 
     `task`: the task, where the state has forgotten it. `signs`: when each session was last heard of, by worker.
     `hosts`: where workers run or ran, for people. `timeout`: how long the task may run, in ms, if it is claimed.
+    `pause`: what the event says that has paused the task's queue.
     """
 
     task: TaskState | None = None
@@ -44,6 +45,7 @@ class Evidence(NamedTuple):
     signs: Mapping[str, float] = {}
     hosts: Mapping[str, str] = {}
     timeout: float | None = None
+    pause: Mapping[str, Any] = {}
 
 
 NOTHING: Final = Evidence()
@@ -84,7 +86,7 @@ def worker_silent(session: SessionState, now: float, evidence: Evidence, *, othe
     then = (
         "Another worker takes over what it holds as soon as it is certain of that."
         if others
-        else "No other worker is running, so nobody takes over what it holds: start one."
+        else "No other worker is running, so nobody takes over what it holds: start one, `journeyman worker PACKAGE`."
     )
     holds = f"{capital(who)} holds {number(len(session.claims), 'task')}"
     sentence = (

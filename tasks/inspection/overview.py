@@ -1,5 +1,6 @@
 """The whole at a glance: queues, workers, dead letters, and what was refused. Pure: the caller says what time it is."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -9,12 +10,14 @@ from ..state.transitions import State
 from ..state.view import TaskView
 
 _NOBODY: Final[Mapping[str, float]] = {}
+_LETTERS: Final = 3  # of the dead letters so many are named
 
 
 class QueueLine(NamedTuple):
     """One queue: tasks ready now, delayed, claimed; `oldest_seconds` is how long its oldest ready task has been ready.
 
-    `workers` is how many live workers serve it; `dead` how many dead letters it has.
+    `workers` is how many live workers serve it; `dead` how many dead letters it has. `paused_since` is when it was
+    paused, in seconds since the epoch; None if it is not.
     """
 
     name: str
@@ -24,6 +27,7 @@ class QueueLine(NamedTuple):
     dead: int
     oldest_seconds: float | None
     workers: int
+    paused_since: float | None = None
 
 
 class WorkerLine(NamedTuple):
@@ -63,6 +67,15 @@ class Orphans(NamedTuple):
     others: tuple[str, ...] = ()
 
 
+class Letter(NamedTuple):
+    """A dead letter: a task that has failed for good, at `failed_at` (seconds since the epoch)."""
+
+    id: str
+    task: str
+    queue: str
+    failed_at: float
+
+
 class Totals(NamedTuple):
     """Counts over everything that there ever was; `dead` are the dead letters there are now.
 
@@ -85,7 +98,11 @@ class Totals(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """How things stand at `at`, in seconds since the epoch; `clocks` says which clocks are or were wrong."""
+    """How things stand at `at`, in seconds since the epoch.
+
+    `dead` counts the dead letters by task, `letters` are the newest of them. `clocks` says which clocks are or were
+    wrong.
+    """
 
     at: float
     queues: list[QueueLine]
@@ -94,6 +111,7 @@ class Overview(NamedTuple):
     dead: list[tuple[str, int]]
     totals: Totals
     clocks: tuple[str, ...] = ()
+    letters: tuple[Letter, ...] = ()
 
 
 def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -> Overview:
@@ -115,7 +133,10 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -
         view.counted_since,
     )
     dead = Counter(task.name for task in view.dead.values())
-    return Overview(now, queues, workers, _orphans(view), dead.most_common(), totals)
+    newest = heapq.nlargest(_LETTERS, view.dead.values(), key=lambda task: (task.changed_at, task.id))
+    letters = tuple(Letter(task.id, task.name, task.queue, task.changed_at) for task in newest)
+    orphans = _orphans(view)
+    return Overview(now, queues, workers, orphans, dead.most_common(), totals, letters=letters)
 
 
 class _Queue:
@@ -145,11 +166,17 @@ def _queues(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[Q
     for worker in workers:
         for name in worker.queues or ():
             counted.setdefault(name, _Queue())
+    paused: dict[str, float] = {}
+    for queues in view.paused.values():
+        for name, pause in queues.items():
+            counted.setdefault(name, _Queue())
+            paused[name] = min(pause.at, paused.get(name, pause.at))
     lines: list[QueueLine] = []
     for name, queue in sorted(counted.items()):
         oldest = None if queue.ready_since is None else max(0.0, now - queue.ready_since)
         serving = sum(worker.queues is None or name in worker.queues for worker in workers)
-        lines.append(QueueLine(name, queue.ready, queue.delayed, queue.claimed, queue.dead, oldest, serving))
+        counts = queue.ready, queue.delayed, queue.claimed, queue.dead
+        lines.append(QueueLine(name, *counts, oldest, serving, paused.get(name)))
     return lines
 
 

@@ -6,6 +6,7 @@ facts the sentence was made of, for tools.
 """
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any, Final
 
 from ..state.state import SessionState, TaskState
@@ -25,7 +26,7 @@ from .findings import (
     worker_silent,
 )
 from .why_waiting import why_waiting
-from .wording import age, clock, number, span
+from .wording import age, clock, number, signature, span
 
 _SUGGESTED_IDS: Final = 3
 _SUGGESTION_CHARS_MIN: Final = 4
@@ -51,7 +52,10 @@ def _unknown(view: TaskView, task_id: str) -> Finding:
     sentence = f"The journal knows no task {task_id}."
     if close:
         return Finding("unknown", f"{sentence} Did you mean {' or '.join(close)}?", {"suggestions": close})
-    sentence += " Ids are case-sensitive. Is it the right journal, and was the submission acknowledged?"
+    sentence += (
+        " Ids are case-sensitive. Is it the right journal, and was the submission acknowledged? "
+        "`journeyman tail --topic task.submitted --since 1h` shows what was."
+    )
     return Finding("unknown", sentence, {"suggestions": []})
 
 
@@ -90,7 +94,10 @@ def _over_time(task: TaskState, now: float, evidence: Evidence) -> list[Finding]
     over = 0.0 if timeout is None else now - task.changed_at - timeout
     if timeout is None or over <= 0:
         return []
-    sentence = f"It has not ended, though its time of {in_seconds(timeout)} was over {age(over)} ago."
+    sentence = (
+        f"It has not ended, though its time of {in_seconds(timeout)} was over {age(over)} ago: "
+        f"`journeyman revoke {quote(task.id)}` gives it up."
+    )
     return [Finding("over_time", sentence, {"timeout_seconds": timeout, "over_seconds": over})]
 
 
@@ -112,7 +119,7 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
         collected = " Its result was collected." if task.collected else ""
         return Finding("succeeded", f"It succeeded {at}, {attempts}{by}{took}.{collected}", facts)
     if task.state is State.REVOKED:
-        return Finding("revoked", f"It was revoked {at}, {attempts}: it does not run any more.", facts)
+        return _taken_out(at, attempts, facts, evidence)
     error = error_of(evidence.turn)
     lost = evidence.turn is not None and evidence.turn.name == "worker.expired"
     cause = "its worker was silent for the whole lease, as if the task had killed it" if lost else error
@@ -121,9 +128,22 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
         facts["hook_error"] = hook
         cause += f". Whether to try again could not be asked, as that failed too ({hook})"
     said = f": {cause}." if cause else "."
-    again = f"It is a dead letter and runs again only if it is requeued: `journeyman requeue {task.id}`."
+    again = (
+        f"It is a dead letter and runs again only if it is requeued: `journeyman requeue {quote(task.id)}`. "
+        f"`journeyman dlq show {quote(task.id)}` shows its arguments and each attempt."
+    )
     sentence = f"It failed for good {at}, {attempts}{by}{said} {again}"
     return Finding("failed", sentence, facts)
+
+
+def _taken_out(at: str, attempts: str, facts: dict[str, Any], evidence: Evidence) -> Finding:
+    """It was revoked, or purged from the dead letters."""
+    turn = evidence.turn
+    signed = signature(turn.context) if turn is not None else ""
+    if turn is not None and turn.name == "task.purged":
+        sentence = f"It was purged from the dead letters {at}{signed}: it does not run any more."
+        return Finding("purged", sentence, facts)
+    return Finding("revoked", f"It was revoked {at}{signed}, {attempts}: it does not run any more.", facts)
 
 
 def _refused(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:

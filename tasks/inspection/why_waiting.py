@@ -5,6 +5,7 @@ said about such a worker therefore says "if".
 """
 
 from collections.abc import Iterable
+from shlex import quote
 from typing import Final, NamedTuple
 
 from ..state.selection import Selection, rank_in, waiting_since
@@ -12,7 +13,7 @@ from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
-from .wording import age, clock, listing, number
+from .wording import age, clock, listing, number, signature
 
 # A due task that an idle worker has left alone for so long, in seconds, throws doubt on the worker.
 DOUBT_SECONDS: Final = 5.0
@@ -26,6 +27,8 @@ def why_waiting(view: TaskView, task: TaskState, now: float, evidence: Evidence)
 
 def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
     due = [_not_due(task, now, evidence)] if task.due > now else []
+    if view.is_paused(task.partition, task.queue):
+        return [_paused(view, task, now, evidence), *due]
     capable = _capable(view, task)
     if not capable:
         return [*due, _nobody(view, task)]
@@ -44,7 +47,8 @@ def _how_it_returned(task: TaskState, now: float, evidence: Evidence) -> list[Fi
     worker = str(turn.context.get("worker", ""))
     by = name_of(worker, None, evidence) if worker else "somebody"
     reason = f" ({turn.context['reason']})" if turn.context.get("reason") else ""
-    sentence = _RETURNS[turn.name].format(by=by, ago=age(now - task.changed_at), reason=reason)
+    signed = signature(turn.context)
+    sentence = _RETURNS[turn.name].format(by=by, ago=age(now - task.changed_at), reason=reason, signed=signed)
     facts = {"event": turn.name, "worker": worker or None, "at": task.changed_at}
     return [Finding("returned", sentence, facts)]
 
@@ -54,8 +58,20 @@ _RETURNS: Final = {
     "That attempt counts.",
     "worker.left": "It came back to the queue {ago} ago, when {by} left. That attempt does not count.",
     "task.interrupted": "It was given back {ago} ago by {by}{reason}. That attempt does not count.",
-    "task.requeued": "It was requeued from the dead letters {ago} ago, its attempts forgotten.",
+    "task.requeued": "It was requeued from the dead letters {ago} ago{signed}, its attempts forgotten.",
 }
+
+
+def _paused(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> Finding:
+    """Its queue is paused: nothing else matters until it is resumed."""
+    at = view.paused[task.partition][task.queue].at
+    said = signature(evidence.pause)
+    sentence = (
+        f"Its queue {task.queue} has been paused since {clock(at, now)}, {age(now - at)} ago{said}: no worker claims "
+        f"anything of it until `journeyman resume {quote(task.queue)}`."
+    )
+    facts = {"queue": task.queue, "since": at, **{name: evidence.pause.get(name) for name in ("by", "reason")}}
+    return Finding("queue_paused", sentence, facts)
 
 
 def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
@@ -67,7 +83,9 @@ def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
         return Finding("delayed", f"It was submitted with a delay and is not due {until}.", facts)
     error = error_of(turn) if retried else ""
     failed = f"Attempt {attempt_of(task)} failed {age(now - task.changed_at)} ago" + (f" ({error})" if error else "")
-    return Finding("backing_off", f"{failed}; the next one is not due {until}.", {**facts, "error": error or None})
+    more = f"`journeyman history {quote(task.id)}` shows each attempt."
+    sentence = f"{failed}; the next one is not due {until}. {more}"
+    return Finding("backing_off", sentence, {**facts, "error": error or None})
 
 
 def _capable(view: TaskView, task: TaskState) -> list[SessionState]:
@@ -87,7 +105,8 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
     """Nobody can run it: nobody there, nobody who knows it, or nobody who serves its queue."""
     sessions = list(view.sessions.get(task.partition, {}).values())
     if not sessions:
-        return Finding("no_worker", "No worker is running: none has joined this journal, or all have left it.")
+        sentence = "No worker is running: none has joined this journal, or all have left it."
+        return Finding("no_worker", f"{sentence} `journeyman worker PACKAGE` starts one.")
     named = [session for session in sessions if session.knows_name(task.name)]
     knowing = [session for session in named if session.knows(task.kind)]
     running = f"{number(len(sessions), 'worker is', 'workers are')} running"
@@ -97,10 +116,12 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
         known = sorted({name for session in sessions for name in session.tasks or ()})
         they = "it knows" if len(sessions) == 1 else "they know"
         sentence = f"No live worker knows the task {task.name}: {running}, and {they} {listing(known)}."
+        sentence += " Start one with the package that holds it: `journeyman worker PACKAGE`."
         return Finding("no_worker_knows", sentence, {"task": task.name, "workers": len(sessions), "known": known})
     served = sorted({queue for session in knowing for queue in _served(session)})
     who = "the worker that knows it serves" if len(knowing) == 1 else f"the {len(knowing)} workers that know it serve"
     sentence = f"No live worker serves its queue {task.queue} for the task {task.name}: {who} {listing(served)}."
+    sentence += f" `journeyman worker PACKAGE --queues {quote(task.queue)}` starts one that does."
     return Finding("queue_unserved", sentence, {"queue": task.queue, "workers": len(sessions), "served": served})
 
 
@@ -159,7 +180,7 @@ def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[Sessio
     ]
     parts = [(f"{count:,} " if count < fewest.total else "") + words for count, words in counted if count]
     comes = "comes" if fewest.total == 1 else "come"
-    sentence = f"{number(fewest.total, 'task')} {comes} first: {listing(parts)}."
+    sentence = f"{number(fewest.total, 'task')} {comes} first: {listing(parts)}. `journeyman status` shows the queues."
     return [Finding("behind", sentence, {**fewest._asdict(), "total": fewest.total})]
 
 
@@ -171,7 +192,7 @@ def _count_ahead(view: TaskView, task: TaskState, now: float, session: SessionSt
     for other in view.live.values():
         if other.state is not State.READY or other.due > now or other is task or not session.knows(other.kind):
             continue
-        if not selection.serves(other.queue, other.name):
+        if not selection.serves(other.queue, other.name) or view.is_paused(other.partition, other.queue):
             continue
         if selection.order == "fair" and other.queue != task.queue:
             continue  # that queue has turns of its own
@@ -208,6 +229,7 @@ def _busy_or_silent(
         one = len(busy) == 1
         who = "The worker that can run it is" if one else f"All {len(busy)} workers that can run it are"
         sentence = f"{who} busy: {number(slots, 'task')} at a time, {claims:,} in hand."
+        sentence += " More workers, or one with more --threads, would take it sooner: `journeyman worker --help`."
         return [*findings, Finding("workers_busy", sentence, {"claims": claims, "slots": slots})]
     idle = [session for session in rest if not held.get(session.worker)]
     if idle and _ready_for(task, now) >= DOUBT_SECONDS:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
+
 _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
 }  # what an event holds must not steer the terminal it is shown on
@@ -18,19 +20,28 @@ def printable(text: str) -> str:
     return text.translate(_CONTROL)
 
 
-def when(timestamp: float) -> str:
-    """A moment in local time, with milliseconds."""
+def when(timestamp: float, timespec: str = "milliseconds") -> str:
+    """A moment in local time with its zone, as `--as-of` takes it, too: 2026-11-21 14:05:10.123+01:00."""
     moment = _local(timestamp)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{timestamp % 1:.6f}"[2:5] if moment is not None else _BEYOND
+    return moment.isoformat(" ", timespec) if moment is not None else _BEYOND
+
+
+def day_and_time(timestamp: float) -> tuple[str, str]:
+    """A moment in local time as its day with the zone, and its time of day in milliseconds."""
+    moment = _local(timestamp)
+    if moment is None:
+        return _BEYOND, ""
+    zone = moment.isoformat()[len(moment.replace(tzinfo=None).isoformat()) :]
+    return f"{moment.date().isoformat()} {zone}", moment.time().isoformat("milliseconds")
 
 
 def clock(timestamp: float, now: float) -> str:
-    """A moment in local time, to the second; the date only where it is not the date of `now`."""
+    """A moment in local time with its zone, to the second; the date only where it is not the date of `now`."""
     moment, today = _local(timestamp), _local(now)
     if moment is None:
         return _BEYOND
     same_day = today is not None and moment.date() == today.date()
-    return moment.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+    return moment.timetz().isoformat("seconds") if same_day else moment.isoformat(" ", "seconds")
 
 
 def _local(timestamp: float) -> datetime | None:
@@ -78,6 +89,24 @@ def listing(names: Sequence[str], limit: int = 4) -> str:
     """Names as a sentence has them: a, b and c; what is beyond `limit` is counted."""
     shown = [*names[:limit], *([f"{len(names) - limit:,} more"] if len(names) > limit else [])]
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" and {shown[-1]}" if shown else "none"
+
+
+def call(name: str, args: object, kwargs: object, chars_max: int = 200) -> str:
+    """A task's call as Python would have it, its arguments as JSON, shortened to `chars_max` characters."""
+    given = [_json(value) for value in args] if isinstance(args, list) else []
+    given += [f"{key}={_json(value)}" for key, value in kwargs.items()] if isinstance(kwargs, Mapping) else []
+    inside = ", ".join(given)
+    return f"{name}({inside if len(inside) <= chars_max else inside[:chars_max] + '…'})"
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def signature(context: Mapping[str, Any]) -> str:
+    """Who an event comes from, and why, as far as it says so: " by ada@host (flood)"."""
+    by, reason = context.get("by"), context.get("reason")
+    return (f" by {by}" if by else "") + (f" ({reason})" if reason else "")
 
 
 def error_in(context: Mapping[str, Any], what: str = "exception") -> str:

@@ -94,6 +94,13 @@ class TaskFold:
         """The task of that id, if it is alive or a known dead letter."""
         return self.live.get(task_id) or self.dead.get(task_id)
 
+    def ids(self) -> Iterable[str]:
+        """The ids of all tasks that the view knows: alive, dead letters, and those that have ended of late."""
+        yield from self.live
+        yield from self.dead
+        for ended in self._ended.values():
+            yield from ended.ends
+
     def state_of(self, partition: int, task_id: str) -> State:
         """The state of a task; `UNKNOWN` also if the view has forgotten it."""
         task = self.live.get(task_id) or self.dead.get(task_id)

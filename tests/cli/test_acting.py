@@ -34,7 +34,10 @@ def test_revoke_tells_what_became_of_each_task(run: Run, url: str) -> None:
     waits = submit(url, "add", 1, 2)
     done = run("revoke", waits, "order-8", waits, "--journal", url)
     assert done.returncode == 1
-    assert done.stdout.splitlines() == [f"{waits} revoked", f"order-8 is not known to the journal {url}"]
+    assert done.stdout.splitlines() == [
+        f"{waits} revoked",
+        f"order-8 is not known to the journal {url.removeprefix('sqlite:///')}",
+    ]
     again = run("revoke", waits, "--json", "--journal", url)
     assert (again.returncode, json.loads(again.stdout)["disposition"]) == (1, "already_ended")
     assert "revoked" in run("why", waits, "--journal", url).stdout
@@ -50,7 +53,7 @@ def test_dead_letters_are_listed_newest_first(run: Run, url: str, dead: list[str
     listed = run("dlq", "list", "--journal", url, "--json").stdout.splitlines()
     assert [json.loads(line)["id"] for line in listed] == dead[::-1]
     shown = run("dlq", "list", "--journal", url, "--limit", "2").stdout.splitlines()
-    assert shown[0].split() == ["id", "task", "queue", "attempts", "failed"]
+    assert shown[0].split() == ["id", "task", "queue", "attempts", "failed", "error"]
     assert [line.split()[:4] for line in shown[1:3]] == [
         [dead[2], "paint", "other", "1"],
         [dead[1], "paint", "default", "1"],
@@ -69,7 +72,7 @@ def test_requeue_lets_dead_letters_run_again(run: Run, url: str, dead: list[str]
 
 def test_requeue_of_all_of_a_queue(run: Run, url: str, dead: list[str]) -> None:
     trial = run("dlq", "requeue", "--queue", "default", "--dry-run", "--journal", url)
-    assert trial.stdout == "2 dead letters would be requeued\n"
+    assert trial.stdout == f"2 dead letters would be requeued: {dead[0]} and {dead[1]}\n"
     done = run("dlq", "requeue", "--queue", "default", "--journal", url)
     assert done.stdout.splitlines() == [f"{task} requeued" for task in dead[:2]]
     assert run("dlq", "requeue", "--queue", "nowhere", "--journal", url).stdout.startswith("no such dead letters")
@@ -79,7 +82,7 @@ def test_requeue_of_everything_has_to_be_asked_for(run: Run, url: str) -> None:
     submit(url, "add", 1, 2)
     done = run("dlq", "requeue", "--journal", url)
     assert done.returncode == 2
-    assert "--task NAME or --queue NAME, or --all" in done.stderr
+    assert "--task NAME, --queue NAME" in done.stderr
 
 
 def test_journal_without_dead_letters_says_so(run: Run, url: str) -> None:

@@ -69,7 +69,7 @@ def test_the_task_that_holds_history_back_is_named_and_runs_afterwards(run: Run,
         done = run("compact", "--keep", "30d", "--journal", either)
         assert done.stdout.splitlines()[2] == (
             f"held back: 11 older events of partition 0, by the task held (add), submitted {when(task.timestamp)} at "
-            "0:20, which waits for a worker"
+            "0:20, which waits to be run"
         )
         assert journal.bounds().first[0] == 20
         start("worker", "shop.tasks", "--journal", either)

@@ -66,7 +66,7 @@ def test_history_counts_what_was_damaged_since_it_was_indexed(run: Run, shop: Pa
     assert "revoked" in run("history", "t0", "--journal", url).stdout
     damage(2)
     done = run("history", "t0", "--journal", url)
-    assert "waits for a worker" in done.stdout
+    assert "waits to be run" in done.stdout
     assert "1 record of this task can not be read and is left out, the first at 0:1: see" in done.stderr
     done = run("history", "t0", "--json", "--journal", url)
     assert json.loads(done.stderr.splitlines()[-1]) == {"unreadable": 1, "first": "0:1"}

@@ -8,6 +8,7 @@ import pytest
 from journeyman.cli.shared.failures import BadInput
 from journeyman.cli.shared.moments import parse_moment
 from journeyman.cli.shared.screen import printable, span, when
+from journeyman.tasks.inspection.wording import clock
 
 NOW = 1_795_305_600.0
 
@@ -54,8 +55,34 @@ def test_a_time_without_a_zone_is_local() -> None:
 
 
 @pytest.mark.usefixtures("five_hours_west")
-def test_times_are_shown_local_and_to_the_millisecond() -> None:
-    assert when(parse_moment("2026-11-22T09:00:00.0125Z", NOW)) == "2026-11-22 04:00:00.012"
+def test_times_are_shown_local_with_their_zone_and_to_the_millisecond() -> None:
+    assert when(parse_moment("2026-11-22T09:00:00.0125Z", NOW)) == "2026-11-22 04:00:00.012-05:00"
+    later = parse_moment("2026-11-22T09:30Z", NOW)
+    assert clock(parse_moment("2026-11-22T09:00Z", NOW), later) == "04:00:00-05:00"
+    assert clock(NOW, later) == "2026-11-21 19:00:00-05:00"
+
+
+@pytest.mark.usefixtures("five_hours_west")
+@pytest.mark.parametrize("text", ["2026-11-22 04:00:00.012-05:00", "2026-11-22 04:00:00-05:00"])
+def test_time_that_was_shown_can_be_typed(text: str) -> None:
+    assert when(parse_moment(text, NOW), "milliseconds" if "." in text else "seconds") == text
+
+
+@pytest.mark.usefixtures("five_hours_west")
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("04:00:00-05:00", "2026-11-22T09:00Z"),
+        ("14:00:00+05:30", "2026-11-22T08:30Z"),
+        ("08:30Z", "2026-11-22T08:30Z"),
+        ("00:30-0330", "2026-11-22T04:00Z"),
+        ("yesterday 23:00+01:00", "2026-11-21T22:00Z"),
+        ("23:00+01:00", "2026-11-21T22:00Z"),
+    ],
+)
+def test_time_of_day_may_have_a_zone(text: str, utc: str) -> None:
+    now = parse_moment("2026-11-22T09:30Z", NOW)
+    assert parse_moment(text, now) == parse_moment(utc, now)
 
 
 @pytest.mark.parametrize("text", ["", "teatime", "-5m", "5 parsecs", "2026-13-01", "10mm", "1h 30"])

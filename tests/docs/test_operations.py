@@ -155,6 +155,11 @@ def test_every_command_and_option_it_names_exists(shop: Path) -> None:
         "export",
         "import",
         "consumers",
+        "revoke",
+        "pause",
+        "resume",
+        "dlq",
+        "submit",
     }
     help_of = {
         command: subprocess.run(
@@ -176,6 +181,30 @@ def test_every_command_and_option_it_names_exists(shop: Path) -> None:
     for command in ("status", "why", "history", "tail"):
         assert "--json" in help_of[command]
     assert "--watch" in help_of["status"]
+
+
+def test_commands_that_act_run_as_shown(shop: Path) -> None:
+    url = f"sqlite:///{shop / 'shop.db'}"
+    with jm.Journal(url) as journal:
+        jm.Broker(journal).submit(jm.Message(task_name="send", queue="mail"))
+    (block,) = [each for each in _blocks("sh") if each.startswith("journeyman pause")]
+    said = [
+        subprocess.run(
+            [sys.executable, "-m", *shlex.split(line)],
+            cwd=shop,
+            env=os.environ | {"JOURNEYMAN_JOURNAL": url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for line in block.splitlines()
+    ]
+    assert [(each.returncode, each.stdout) for each in said] == [
+        (0, "queue mail paused\n"),
+        (0, "0 dead letters would be requeued\n"),
+        (3, "0 workers are running, at least 1 wanted\n"),
+    ]
 
 
 def test_the_commands_for_copies_run_in_their_order(shop: Path) -> None:

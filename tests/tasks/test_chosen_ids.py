@@ -82,7 +82,7 @@ def end(journal: jm.Journal, task_id: str) -> None:
 def test_chosen_id_is_refused_the_second_time(journal: jm.Journal) -> None:
     charge = charging(jm.Broker(journal))
     charge.generate(args=[7], uuid="order-7")
-    with pytest.raises(jm.MessageAlreadyExistsError, match=r"'order-7' already.*and waits for a worker") as refusal:
+    with pytest.raises(jm.MessageAlreadyExistsError, match=r"'order-7' already.*and waits to be run") as refusal:
         charge.generate(args=[7], uuid="order-7")
     assert refusal.value.refused == ("order-7",)
     assert submissions(journal) == ["order-7"]

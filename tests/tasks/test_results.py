@@ -24,7 +24,7 @@ def test_a_result_that_is_there_is_found_however_little_time_there_is_to_wait() 
 def test_one_that_is_not_there_is_waited_for_and_said_to_be_missing() -> None:
     with jm.Journal("memory://") as journal:
         journal.append(names.SUBMITTED, {"task": "t", "task_name": "add", "queue": "default"}, "t")
-        with pytest.raises(TimeoutError, match="no result of task 't' after 1 ms: waits for a worker"):
+        with pytest.raises(TimeoutError, match="no result of task 't' after 1 ms: waits to be run"):
             jm.ResultStore(journal).get("t", timeout=1)
 
 

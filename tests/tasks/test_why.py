@@ -56,6 +56,34 @@ def narrowed(story: Story) -> None:
     story.submitted("t")
 
 
+def paused(story: Story) -> None:
+    story.joined("w")
+    story.submitted("t")
+    story.tell("queue.paused", queue_name="mail")
+
+
+def paused_and_delayed(story: Story) -> None:
+    story.submitted("t", due=2_000.0)
+    story.tell("queue.paused", queue_name="mail")
+
+
+def resumed(story: Story) -> None:
+    paused(story)
+    story.tell("queue.resumed", queue_name="mail")
+
+
+def behind_a_paused_queue(story: Story) -> None:
+    story.joined("w", queues=("urgent", "mail"))
+    story.submitted("first", queue="urgent")
+    story.tell("queue.paused", queue_name="urgent")
+    story.submitted("t")
+
+
+def purged(story: Story) -> None:
+    failed(story)
+    story.tell("task.purged", task="t")
+
+
 def behind_none_as_queues_take_turns(story: Story) -> None:
     story.joined("w", queues=("urgent", "mail"), selection=Selection(order="fair"))
     story.submitted("in-urgent", queue="urgent")
@@ -345,6 +373,30 @@ CASES = [
         evidence=Evidence(turn=Turn("worker.expired", {"worker": "w"})),
     ),
     Case("revoked", revoked, ["revoked"], "It was revoked"),
+    Case(
+        "revoked, by whom and why",
+        revoked,
+        ["revoked"],
+        "ago by ada@host (order 7 was cancelled), after 1 attempt: it does not run any more.",
+        evidence=Evidence(turn=Turn("task.revoked", {"by": "ada@host", "reason": "order 7 was cancelled"})),
+    ),
+    Case(
+        "purged",
+        purged,
+        ["purged"],
+        "It was purged from the dead letters",
+        evidence=Evidence(turn=Turn("task.purged", {"by": "ada@host"})),
+    ),
+    Case(
+        "paused",
+        paused,
+        ["queue_paused"],
+        "2 s ago by ada@host (flood): no worker claims anything of it until `journeyman resume mail`.",
+        evidence=Evidence(pause={"by": "ada@host", "reason": "flood"}),
+    ),
+    Case("paused and delayed", paused_and_delayed, ["queue_paused", "delayed"], "no worker claims anything of it"),
+    Case("resumed", resumed, ["next"], "Nothing is in its way"),
+    Case("behind none of a paused queue", behind_a_paused_queue, ["next"], "Nothing is in its way"),
 ]
 
 
@@ -402,7 +454,10 @@ def test_what_should_have_been_stopped_is_said_to_be_over_its_time(timeout: floa
     findings = explain(story.view, "t", claimed_at + 2.5, Evidence(signs={"w": claimed_at + 2}, timeout=timeout))
     assert [finding.code for finding in findings] == codes
     if "over_time" in codes:
-        assert findings[1].sentence == "It has not ended, though its time of 0.5 s was over 2 s ago."
+        assert (
+            findings[1].sentence
+            == "It has not ended, though its time of 0.5 s was over 2 s ago: `journeyman revoke t` gives it up."
+        )
 
 
 def test_clocks_that_differ_show_no_negative_spans() -> None:

@@ -1,0 +1,87 @@
+"""One dead letter in full, for `journeyman dlq show`."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import typer
+from rich.text import Text
+
+from ..journal.journal import Journal
+from ..tasks.errors import UnknownTaskError
+from ..tasks.inspection.dead_letters import Arguments, Run, arguments, runs
+from ..tasks.inspection.history import TaskHistory, task_history
+from ..tasks.inspection.wording import call, number, short_id
+from ..tasks.state.transitions import State
+from .shared.failures import EXIT_ENVIRONMENT, tell_problem
+from .shared.screen import console_for, printable, span, when
+
+
+def print_dead_letter(journal: Journal, task_id: str, *, as_json: bool) -> None:
+    """Print a dead letter; exit status 1, with a sentence, if it is none."""
+    try:
+        history = journal.run(task_history(journal.asynchronous, task_id))
+    except UnknownTaskError as error:
+        tell_problem(str(error))
+        raise typer.Exit(EXIT_ENVIRONMENT) from None
+    if history.task.state is not State.FAILED:
+        tell_problem(f"the task {task_id} is no dead letter: see `journeyman why {task_id}`")
+        raise typer.Exit(EXIT_ENVIRONMENT)
+    found, given = runs(history), arguments(history)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(_as_json(history, found, given)) + b"\n")
+    else:
+        _print(history, found, given)
+
+
+def _as_json(history: TaskHistory, found: Sequence[Run], given: Arguments | None) -> dict[str, Any]:
+    task = history.task
+    return {
+        "id": task.id,
+        "task": task.name,
+        "queue": task.queue,
+        "priority": task.priority,
+        "max_retries": task.max_retries,
+        "submitted_at": task.submitted_at,
+        "failed_at": task.changed_at,
+        "args": given.args if given is not None else None,
+        "kwargs": given.kwargs if given is not None else None,
+        "attempts": [run._asdict() for run in found],
+    }
+
+
+def _print(history: TaskHistory, found: Sequence[Run], given: Arguments | None) -> None:
+    task, console = history.task, console_for()
+    place = f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
+    whole = sys.maxsize
+    called = "not known any more" if given is None else call(task.name, given.args, given.kwargs, whole)
+    lines = [
+        Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (place, "dim")),
+        Text.assemble(("failed", "bold red"), f" {when(task.changed_at)}, after {number(task.attempts, 'attempt')}"),
+        Text.assemble(("submitted", "dim"), f" {when(task.submitted_at)}"),
+        Text.assemble(("call", "dim"), f" {printable(called)}"),
+    ]
+    for run in found:
+        lines += [Text(), *_attempt(run)]
+    lines += [
+        Text(),
+        Text(f"journeyman dlq requeue {printable(task.id)} lets it run again, dlq purge gives it up", "dim"),
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _attempt(run: Run) -> list[Text]:
+    where = f"on {short_id(run.worker)}" + (f" on {printable(run.host)}" if run.host else "")
+    took = ""
+    if run.ran_ms is not None:
+        took = f", ran {span(run.ran_ms / 1_000)}"
+    elif run.ended is not None:
+        took = f", held for {span(run.ended - run.began)}"
+    head = Text.assemble((f"attempt {run.number}", "bold"), f"  {when(run.began)}  {where}{took}")
+    ended = Text.assemble("  ", (run.how or "still runs", "yellow"))
+    if run.error:
+        ended.append(": ").append(printable(run.error), "red")
+    trace = str((run.exception or {}).get("traceback") or "")
+    return [head, ended, *(Text(f"    {printable(line)}", "dim") for line in trace.splitlines())]

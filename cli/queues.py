@@ -1,0 +1,81 @@
+"""`journeyman pause` and `journeyman resume`: hold a queue back, and let it go on."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import orjson
+import typer
+
+from ..journal.journal import Journal
+from ..tasks.broker import Broker
+from .shared.asking import Reason, operator
+from .shared.failures import quiet_on_broken_pipe
+from .shared.opening import existing_journal
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
+from .shared.screen import printable
+
+Queues = Annotated[
+    list[str], typer.Argument(metavar="QUEUE…", help="The queues, by their exact names.", show_default=False)
+]
+AsJSON = Annotated[bool, typer.Option("--json", help="A JSON object for each queue, one in a line.")]
+
+
+def pause(
+    queues: Queues,
+    journal: JournalURL = None,
+    reason: Reason = None,
+    as_json: AsJSON = False,
+    log_level: LevelOption = LogLevel.WARNING,
+) -> None:
+    """Pause queues: no worker claims anything of them until they are resumed. What runs goes on.
+
+    The pause stands in the journal, so workers that start later keep it, too. Tasks can be submitted all the same. A
+    worker may still claim what it was about to claim at that moment.
+
+    [bold]Examples[/bold]
+
+    journeyman pause mail --reason 'the mail server is down' --journal sqlite:///shop.db
+
+    Exit status: 0, also if they were paused already; 1 if the journal cannot be used.
+    """
+    configure_logging(log_level)
+    _each(queues, journal, lambda broker, queue: broker.pause(queue, by=operator(), reason=reason), "paused", as_json)
+
+
+def resume(
+    queues: Queues,
+    journal: JournalURL = None,
+    reason: Reason = None,
+    as_json: AsJSON = False,
+    log_level: LevelOption = LogLevel.WARNING,
+) -> None:
+    """Resume queues that were paused: workers claim what waits there.
+
+    [bold]Example[/bold]
+
+    journeyman resume mail --journal sqlite:///shop.db
+
+    Exit status: 0, also if they were not paused; 1 if the journal cannot be used.
+    """
+    configure_logging(log_level)
+    _each(queues, journal, lambda broker, queue: broker.resume(queue, by=operator(), reason=reason), "resumed", as_json)
+
+
+def _each(
+    queues: Sequence[str], url: str | None, change: Callable[[Broker, str], bool], done: str, as_json: bool
+) -> None:
+    with existing_journal(url) as opened, quiet_on_broken_pipe():
+        broker = Broker(opened)
+        for queue in dict.fromkeys(queues):
+            _tell(opened, queue, done, changed=change(broker, queue), as_json=as_json)
+
+
+def _tell(journal: Journal, queue: str, done: str, *, changed: bool, as_json: bool) -> None:
+    if as_json:
+        said = {"queue": queue, "paused": done == "paused", "changed": changed, "journal": journal.url}
+        sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
+        sys.stdout.flush()
+        return
+    before = "was paused already" if done == "paused" else "was not paused"
+    print(f"queue {printable(queue)} {done if changed else before}", flush=True)

@@ -1,0 +1,52 @@
+"""The ids of tasks as people give them: whole, or as they stand on a screen, shortened."""
+
+from typing import Annotated, Final
+
+import typer
+
+from ...journal.journal import Journal
+from ...tasks.index.short_ids import ids_for, shortened
+from ...tasks.inspection.wording import listing
+from ...tasks.lookup import task_lookup
+from .failures import BadInput
+
+_UUID_CHARS: Final = 36
+_BARE_CHARS_MIN: Final = 8  # as long as `short_id` shows them
+_CHARS_MIN: Final = 4
+_DIGITS: Final = frozenset("0123456789abcdef-")
+_CANDIDATES_SHOWN: Final = 8
+_HELP: Final = "The id of a task: the uuid of its message, or the end of it as it is shown, such as …d59c189e."
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help=_HELP, show_default=False)]
+TaskIds = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TASK…",
+        help="The ids of tasks: the uuids of their messages, or their ends as they are shown, such as …d59c189e.",
+        show_default=False,
+    ),
+]
+
+
+def _least(typed: str, part: str) -> int:
+    """How long what was typed has to be, to be taken for the end of an id."""
+    return _CHARS_MIN if part != typed or set(part.lower()) <= _DIGITS else _BARE_CHARS_MIN
+
+
+def whole_id(journal: Journal, typed: str) -> str:
+    """The whole id of the task that `typed` stands for; `typed` itself if there is none or it is a whole id.
+
+    Without dots before it only digits of a UUID, or what is as long as a short id, is taken for one: a mistyped id of
+    the caller's own must not become another's. `BadInput` names the candidates where it stands for several.
+    """
+    part = shortened(typed)
+    if not part or len(typed) >= _UUID_CHARS or len(part) < _least(typed, part):
+        return typed
+    if part == typed and journal.run(task_lookup(journal.asynchronous).find(typed)).task is not None:
+        return typed
+    found = journal.run(ids_for(journal.asynchronous, part))
+    if len(found) > 1:
+        raise BadInput(
+            f"{typed!r} stands for {len(found):,} tasks: {listing(found, _CANDIDATES_SHOWN)}; give more of the id"
+        )
+    return found[0] if found else typed

@@ -1,0 +1,56 @@
+"""Ids as screens show them and people give them: the end of one, with or without the dots that stand for the rest.
+
+Whole ids of tasks are found in three places: in the queue's state (all that are alive, dead letters, and what has ended
+of late), in the events that the index has read and not written yet, and in the index's file. That has the keys of all
+tasks, and the key of a UUID is its digits; so of ids that are no UUIDs only those in the first two places are found.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ...consumers.views.as_of import as_of
+from ...journal.async_journal import AsyncJournal
+from ...journal.log import Log
+from ..state.decoding import fact
+from ..state.view import TaskView
+from .entries import NOWHERE, TaskRow
+from .index import task_index
+from .records import rows_at
+
+_FOUND_MAX: Final = 1_000
+_DOTS: Final = "…. "
+
+
+def shortened(typed: str) -> str:
+    """What is typed of an id, without the dots before it."""
+    return typed.strip().lstrip(_DOTS)
+
+
+def stands_for(part: str, task_id: str) -> bool:
+    """Whether an id ends with `part`, whatever the case of either."""
+    return task_id.lower().endswith(part.lower())
+
+
+async def ids_for(journal: AsyncJournal, part: str) -> list[str]:
+    """The ids of the tasks in `journal` that end with `part`.
+
+    Looks through all that the journal knows of tasks: a matter of a second where there are millions.
+    """
+    log = await journal.open()
+    view = await as_of(journal, TaskView, (await log.bounds()).end)
+    found = {task_id for task_id in view.ids() if stands_for(part, task_id)}
+    index = task_index(journal)
+    for partition in range(log.partitions):
+        snapshot = await index.snapshot(partition)
+        found |= {task_id for task_id in snapshot.batch.numbers if stands_for(part, task_id)}
+        rows = snapshot.store.task_rows_like(part.replace("-", "").lower(), partition, _FOUND_MAX)
+        found |= {task_id for task_id in await _ids_of(log, partition, rows) if stands_for(part, task_id)}
+    return sorted(found)
+
+
+async def _ids_of(log: Log, partition: int, rows: Iterable[TaskRow]) -> set[str]:
+    """The ids of these tasks, as their submissions have them, as far as retention has left these."""
+    submitted = [row.submitted for row in rows if row.submitted != NOWHERE]
+    records = await rows_at(log, partition, submitted)
+    said = [fact(records[offset]) for offset in submitted if offset in records]
+    return {each.context.task for each in said if each is not None and each.context.task}

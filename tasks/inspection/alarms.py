@@ -1,0 +1,45 @@
+"""What an operator wants to be woken up for, by thresholds. Pure."""
+
+from typing import NamedTuple
+
+from .overview import Overview
+from .wording import age, number
+
+
+class Thresholds(NamedTuple):
+    """What is still well: so many dead letters, a ready task that has waited so long, at least so many workers."""
+
+    dead_max: int = 0
+    oldest_seconds_max: float = 300.0
+    workers_min: int = 1
+
+
+class Alarm(NamedTuple):
+    """One thing that is not well: `code` for tools, `sentence` for people."""
+
+    code: str
+    sentence: str
+
+
+def alarms(seen: Overview, allowed: Thresholds) -> list[Alarm]:
+    """What is not well, the most urgent first. What waits in a paused queue waits on purpose."""
+    found: list[Alarm] = []
+    if len(seen.workers) < allowed.workers_min:
+        said = f"{number(len(seen.workers), 'worker is', 'workers are')} running"
+        found.append(Alarm("workers", f"{said}, at least {allowed.workers_min:,} wanted"))
+    silent = [worker for worker in seen.workers if worker.overdue]
+    if silent:
+        holding = number(sum(worker.claims for worker in silent), "task")
+        found.append(
+            Alarm("silent", f"{number(len(silent), 'worker')} silent for longer than the lease, holding {holding}")
+        )
+    for queue in seen.queues:
+        waits = queue.oldest_seconds
+        if waits is not None and waits > allowed.oldest_seconds_max and queue.paused_since is None:
+            said = f"a task in queue {queue.name} has been ready for {age(waits)}"
+            found.append(Alarm("oldest", f"{said}, at most {age(allowed.oldest_seconds_max)} wanted"))
+    if seen.totals.dead > allowed.dead_max:
+        said = f"{number(seen.totals.dead, 'dead letter')}, at most {allowed.dead_max:,} wanted"
+        named = ", ".join(letter.id for letter in seen.letters)
+        found.append(Alarm("dead_letters", said + (f"; the newest: {named}" if named else "")))
+    return found

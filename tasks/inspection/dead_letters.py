@@ -1,0 +1,151 @@
+"""The dead letters: which there are, by what they have in common, and what each of their attempts came to."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.event import readable
+from ...journal.log import Log
+from ..index.records import rows_at
+from ..state import names
+from ..state.state import TaskState
+from ..state.view import Verdict
+from .as_of import ViewAsOf
+from .history import Step, TaskHistory
+from .wording import error_in
+
+_READ_TOGETHER: Final = 1_000
+# The last attempt of these has no exception: their worker fell silent with it.
+LOST: Final = "worker lost: it was silent for the whole lease, as if the task had killed it"
+
+
+class Wanted(NamedTuple):
+    """Which dead letters: all that every part which is not None holds for.
+
+    `exception` is a part of the error as it is shown, whatever its case; `since` and `until` are when it failed, in
+    seconds since the epoch, both included.
+    """
+
+    task: str | None = None
+    queue: str | None = None
+    exception: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def holds(self, letter: TaskState) -> bool:
+        """Whether it is among those wanted, as far as its state tells."""
+        return (
+            (self.task is None or letter.name == self.task)
+            and (self.queue is None or letter.queue == self.queue)
+            and (self.since is None or letter.changed_at >= self.since)
+            and (self.until is None or letter.changed_at <= self.until)
+        )
+
+
+class DeadLetter(NamedTuple):
+    """A dead letter, and the error of its last attempt in one line; empty if retention has removed that."""
+
+    task: TaskState
+    error: str
+
+
+async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Wanted) -> list[DeadLetter]:
+    """The dead letters of a standing that are wanted, the newest first."""
+    letters = [letter for letter in view_as_of.view.dead.values() if wanted.holds(letter)]
+    letters.sort(key=lambda letter: (letter.changed_at, letter.id), reverse=True)
+    log = await journal.open()
+    found: list[DeadLetter] = []
+    for begin in range(0, len(letters), _READ_TOGETHER):
+        found += await _with_errors(log, letters[begin : begin + _READ_TOGETHER])
+    if wanted.exception is None:
+        return found
+    part = wanted.exception.casefold()
+    return [letter for letter in found if part in letter.error.casefold()]
+
+
+async def _with_errors(log: Log, letters: Iterable[TaskState]) -> list[DeadLetter]:
+    places: dict[int, list[int]] = {}
+    for letter in letters:
+        places.setdefault(letter.partition, []).append(letter.changed)
+    rows = {partition: await rows_at(log, partition, offsets) for partition, offsets in places.items()}
+    return [DeadLetter(letter, _error(rows[letter.partition].get(letter.changed), letter)) for letter in letters]
+
+
+def _error(row: bytes | None, letter: TaskState) -> str:
+    if row is None:
+        return ""
+    events, _ = readable([row], letter.partition, [letter.changed], contexts=True)
+    if not events:
+        return ""
+    return LOST if events[0].name == names.EXPIRED else error_in(events[0].context)
+
+
+class Run(NamedTuple):
+    """One attempt: who had it, from when on, and how it ended; times are seconds since the epoch.
+
+    `how` is the name of the event that ended it; `exception` what that says of it: name, text and traceback. None of
+    these is there while it runs.
+    """
+
+    number: int
+    worker: str
+    host: str
+    began: float
+    ended: float | None = None
+    how: str = ""
+    ran_ms: float | None = None
+    error: str = ""
+    exception: dict[str, Any] | None = None
+
+
+def runs(history: TaskHistory) -> list[Run]:
+    """The attempts of a task, in order: each accepted claim with what ended it."""
+    found: list[Run] = []
+    for step in _accepted(history):
+        name, event = step.event.name, step.event
+        if name == names.CLAIMED:
+            host = history.hosts.get(step.worker, "")
+            found.append(Run(step.attempts, step.worker, host, event.timestamp))
+        elif found and not found[-1].how and name in _ENDS:
+            found[-1] = _ended(found[-1], step)
+    return found
+
+
+def _accepted(history: TaskHistory) -> Iterator[Step]:
+    return (step for step in history.steps if step.verdict is Verdict.ACCEPTED)
+
+
+_ENDS: Final = frozenset((*names.OUTCOMES, names.REVOKED, names.EXPIRED, names.LEFT))
+
+
+def _ended(run: Run, step: Step) -> Run:
+    context = step.event.context
+    ran, exception = context.get("ran_ms"), context.get("exception")
+    return run._replace(
+        ended=step.event.timestamp,
+        how=step.event.name,
+        ran_ms=ran if isinstance(ran, int | float) else None,
+        error=LOST if step.event.name == names.EXPIRED else error_in(context),
+        exception=exception if isinstance(exception, dict) else None,
+    )
+
+
+class Arguments(NamedTuple):
+    """What a task was submitted with."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+def arguments(history: TaskHistory) -> Arguments | None:
+    """The arguments of a task; None if retention has removed its submission, or it cannot be read."""
+    submitted = [step.event for step in _accepted(history) if step.event.name == names.SUBMITTED]
+    if not submitted:
+        return None
+    try:
+        context = submitted[-1].context
+        return msgspec.convert([context.get("args") or [], context.get("kwargs") or {}], Arguments)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,72 @@
+"""`journeyman submit`: tasks from the shell."""
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import journeyman as jm
+import pytest
+from journeyman.tasks.state import names
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def submissions(url: str) -> list[dict[str, object]]:
+    with jm.Journal(url) as journal:
+        return [event.context for event in journal.read().events if event.name == names.SUBMITTED]
+
+
+def test_task_by_its_name_has_what_the_options_say(call: Run, url: str) -> None:
+    done = call(
+        *("submit", "send", "--args", '["ada", 3]', "--kwargs", '{"deep": {"x": [1]}}', "--queue", "mail"),
+        *("--delay", "1m30s", "--priority", "4", "--id", "order-7", "--max-retries", "0", "--journal", url),
+    )
+    assert (done.returncode, done.stdout) == (0, f"order-7 submitted to queue mail of {url}\n")
+    (said,) = submissions(url)
+    expected = {
+        "task": "order-7",
+        "task_name": "send",
+        "args": ["ada", 3],
+        "kwargs": {"deep": {"x": [1]}},
+        "queue": "mail",
+        "delay": 90_000,
+        "priority": 4,
+        "max_retries": 0,
+    }
+    assert {name: said[name] for name in expected} == expected
+    assert said["due"] == (said["created_at"] + 90_000) / 1_000  # type: ignore[operator]
+    again = call("submit", "send", "--id", "order-7", "--journal", url)
+    assert again.returncode == 2
+    assert "'order-7' already" in again.stderr
+    assert len(submissions(url)) == 1
+
+
+def test_task_by_its_package_has_what_its_definition_says(run: Run, url: str) -> None:
+    done = run("submit", "shop.tasks:paint", "--args", '["sepia"]', "--json", "--journal", url)
+    facts = json.loads(done.stdout)
+    (said,) = submissions(url)
+    assert (facts["task"], facts["name"], facts["queue"]) == (said["task"], "paint", "default")
+    assert said["max_retries"] == 1
+    wrong = run("submit", "shop.tasks:paint", "--kwargs", '{"color": "sepia"}', "--journal", url)
+    assert wrong.returncode == 2
+    assert "cannot be called with these arguments" in wrong.stderr
+    none = run("submit", "shop.tasks:paint", "--journal", url)
+    assert none.returncode == 2
+    missing = run("submit", "shop.tasks:print", "--journal", url)
+    assert (missing.returncode, "it has add, paint, read" in missing.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--args", "{1}"), "--args takes a JSON array such as"),
+        (("--args", '{"a": 1}'), "--args takes a JSON array such as"),
+        (("--kwargs", "[1]"), "--kwargs takes a JSON object such as"),
+        (("--delay", "10"), "--delay takes a span with its unit, such as 500ms, 30s"),
+        (("--id", "x" * 1_000), "a message's uuid is a string of 1 to"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_an_example(call: Run, url: str, wrong: tuple[str, str], said: str) -> None:
+    done = call("submit", "send", *wrong, "--journal", url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
