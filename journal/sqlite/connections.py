@@ -1,4 +1,4 @@
-"""What one process has open of a journal's file, and how it comes to rest before a fork."""
+"""The connections that one log has open, and how they are closed before a fork."""
 
 import threading
 import time
@@ -25,12 +25,12 @@ _RETRY_SECONDS: Final = 0.001
 
 
 class Readers:
-    """Connections for reading: as many as there are readers at the same time."""
+    """A pool of connections for reading: as many as there are concurrent readers."""
 
     def __init__(self, file: OpenFile, renew: Callable[[], None]) -> None:
         self._file = file
         self._renew = renew  # makes all connections of the process anew
-        # Taken by itself, in C: an interrupt as a condition is entered, which is Python, would leave its lock taken.
+        # Taken directly, in C: an interrupt while a condition is entered, which is Python, would leave its lock taken.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._idle: list[apsw.Connection] = []
@@ -38,7 +38,7 @@ class Readers:
         self._closed = False
 
     def use(self, read: Callable[[apsw.Connection], T]) -> T:
-        """What `read` finds in the file that others see, through a connection that no other thread uses meanwhile.
+        """Return what `read` returns, called with a connection that no other thread uses meanwhile.
 
         `read` runs again if the connection turns out to use a removed `-wal` or `-shm`.
         """
@@ -56,7 +56,7 @@ class Readers:
                     raise
             self._renew()
         raise JournalUnavailable(
-            f"the files beside the journal {self._file.path} are removed or replaced all the time. Try again later."
+            f"the files beside the journal {self._file.path} are repeatedly removed or replaced. Try again later."
         )
 
     def _read(self, read: Callable[[apsw.Connection], T]) -> T:
@@ -84,7 +84,7 @@ class Readers:
             return idle
 
     def _give_back(self, connection: apsw.Connection, *, whole: bool) -> None:
-        """Let others have it, unless a statement may still be open: then it would see the log as it was, for ever."""
+        """Return a connection to the pool; close it if a statement may be open, which would keep an old snapshot."""
         with self._lock:
             self._in_use.discard(connection)
             if whole and not self._closed:
@@ -95,7 +95,7 @@ class Readers:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Close all connections, those in use when they are given back."""
+        """Close all connections; those in use are closed when they are given back."""
         with self._lock:
             self._closed = True
             self._close_idle()
@@ -105,7 +105,7 @@ class Readers:
             self._file.close(self._idle.pop())
 
     def pause(self, timeout: float) -> bool:
-        """Let nobody use a connection, and have none, until `resume`; False if one is in use for too long."""
+        """Close all connections and allow none until `resume`; False if one is still in use after `timeout` seconds."""
         self._lock.acquire()
         if not self._changed.wait_for(lambda: not self._in_use, timeout):
             self._lock.release()
@@ -114,14 +114,14 @@ class Readers:
         return True
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Allow connections again after `pause`."""
         self._lock.release()
 
 
 class Connections:
-    """What one log has open of the file at the real path `path`, to which `name` leads as well.
+    """The connections of one log to the file at the real path `path`, to which `name` leads as well.
 
-    With `reads_only` it writes nothing: then there is neither `inserter`, nor `committer`, nor `notifier`.
+    With `reads_only` it has no `inserter`, `committer` or `notifier`.
     """
 
     inserter: Inserter
@@ -141,7 +141,7 @@ class Connections:
         self.reads_only = reads_only
         self.file = open_file(path, name, reads_only=reads_only)
         self._name = name
-        drop = leave_file if reads_only else drop_file  # where the journal is dropped and not closed
+        drop = leave_file if reads_only else drop_file  # if the journal is garbage-collected without being closed
         self._drop = weakref.finalize(self, drop, self.file, name)
         self._drop.atexit = False
         self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
@@ -159,13 +159,13 @@ class Connections:
             self.file.holders.add(part)
 
     def _renew_readers(self) -> None:
-        """Make the connections of the process anew where it writes nothing: no other process has to wait for it."""
+        """Reopen the connections of a process that writes nothing, without the write lock."""
         with self._renewing:
             if not self.file.is_current() or self.file.is_restamped():
                 self.file.renew(lambda _: None, lambda _: None)
 
     def _renew(self) -> None:
-        """Make the connections of the process anew, in turn with all writers of the file."""
+        """Reopen the connections of the process, under the write lock."""
         deadline = time.monotonic() + FOREIGN_LOCK_SECONDS_MAX
         while not self.committer.exclusively(lambda _: self.inserter.renew_in_turn()) and (
             self.file.is_being_renewed or not self.file.is_current()
@@ -174,29 +174,29 @@ class Connections:
                 raise JournalUnavailable(
                     f"the files beside the journal {self.file.path} were removed or replaced, and "
                     f"{self.committer.lock.holder()} has been writing for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they "
-                    "cannot be opened anew. Try again later."
+                    "cannot be reopened. Try again later."
                 )
             time.sleep(_RETRY_SECONDS)
 
     def pause(self) -> None:
-        """Before a fork: nobody uses the file, and nothing of SQLite is open."""
+        """Before a fork: wait until the connections are unused, close them and allow no others."""
         self._paused = [part for part in self._parts if part.pause(FORK_SECONDS_MAX)]
 
     def is_paused(self) -> bool:
-        """Whether all of it came to rest in time."""
+        """Whether `pause` has closed all connections in time."""
         return len(self._paused) == len(self._parts)
 
     def resume(self) -> None:
-        """After the fork, in the parent."""
+        """Allow connections again after the fork, in the parent."""
         while self._paused:
             self._paused.pop().resume()
 
     def close(self) -> None:
-        """Let go of everything but the writer's connection, and wake whoever waits."""
+        """Close everything but the writer's connection, and wake the waiting readers."""
         self.readers.close()
         if self._drop.detach() is not None:
             leave_file(self.file, self._name)
         if not self.reads_only:
             self.notifier.close()
         for listener in list(self.listeners):
-            listener.notify()  # whoever waits finds out that the journal is closed
+            listener.notify()  # a waiting reader then finds the journal closed

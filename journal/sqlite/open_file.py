@@ -1,9 +1,9 @@
-"""A journal's file as one process has it open: the connections of all its logs, and how they are all made anew.
+"""The connections of one process to a journal's file, and how all of them are reopened.
 
-SQLite keeps one state for each file of a process and every connection takes part in it. So when the `-wal` or the
-`-shm` is not the one at its path any more, no new connection is of use while an old one is open: it would combine the
-new `-wal` with the old `-shm`. The logs of a process that name the same file share one `OpenFile`, which counts the
-connections, closes all of them before it makes the next one, and guards the file while there are any.
+SQLite keeps one state per file and process, which all connections share. So when the `-wal` or the `-shm` was removed
+or replaced at its path, a new connection is useless while an old one is open: it would combine the new `-wal` with the
+old `-shm`. All logs of a process on the same file share one `OpenFile`, which counts the connections, closes all of
+them before it makes the next one, and guards the file while any is open.
 """
 
 import contextlib
@@ -30,33 +30,33 @@ _OPENINGS_MAX: Final = 10
 
 
 class Outdated(Exception):
-    """A connection cannot be made before `OpenFile.renew` has closed those that use a removed `-wal` or `-shm`."""
+    """Raised until `OpenFile.renew` has closed the connections that use a removed `-wal` or `-shm`."""
 
 
 class Holder(Protocol):
-    """A part of a log that keeps connections for later use."""
+    """A part of a log that keeps idle connections."""
 
     def surrender(self) -> list[apsw.Connection]:
-        """Hand over the connections that are not in use at the moment."""
+        """Return the idle connections and keep none of them."""
         ...
 
 
 class OpenFile(FileIdentity):
-    """The database at a path; `OSError` if there is none. Made by `open_file`, so that all logs share one."""
+    """The open database at a path; `OSError` if there is none. Created by `open_file`, so that all logs share it."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self.reads_only = False  # whether this process may not write it, nor make a file beside it
+        self.reads_only = False  # whether this process has no permission to write it or to create files beside it
         self._stamp: Stamp | None = None
-        self.users: list[str] = []  # the name by which each log has opened it
+        self.users: list[str] = []  # the path by which each log has opened it
         self.holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._lock = threading.RLock()
         self._connections: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._guard: FileGuard | None = None
-        self._renewing: int | None = None  # the thread that closes all connections to make them anew
+        self._renewing: int | None = None  # the id of the thread that reopens all connections
 
     def connect(self, make: Callable[[], apsw.Connection]) -> apsw.Connection:
-        """A new connection to this file; `Outdated` if the others use files that are no longer at their paths."""
+        """Make a new connection to this file; `Outdated` if the others use files that are no longer at their paths."""
         with self._lock:
             self.check()
             if self._renewing not in (None, threading.get_ident()):
@@ -77,9 +77,10 @@ class OpenFile(FileIdentity):
             return connection
 
     def _made(self, make: Callable[[], apsw.Connection]) -> apsw.Connection:
-        """A connection whose companions are known to be those that `companions` names.
+        """Make a connection that certainly uses the files in `companions`.
 
-        They are known if they were there before and after they were opened. A connection that has made them is closed.
+        That is certain if they were the same before and after the connection opened them. A connection that has created
+        them is closed.
         """
         for _ in range(_OPENINGS_MAX):
             before = self.found_companions()
@@ -100,8 +101,8 @@ class OpenFile(FileIdentity):
                 raise
             _close(connection, checkpoint=False)
         raise JournalUnavailable(
-            f"the files beside the journal {self.path} are removed or replaced all the time, or another part of this "
-            "process has removed ones open. Close what else uses the journal in this process, then try again."
+            f"the files beside the journal {self.path} are repeatedly removed or replaced, or another part of this "
+            "process has removed ones open. Close all other uses of the journal in this process, then try again."
         )
 
     def _expect(self, companions: Companions) -> None:
@@ -109,10 +110,10 @@ class OpenFile(FileIdentity):
             raise Outdated
 
     def _remove_orphan(self, before: Companions | None) -> None:
-        """Remove a `-shm` whose `-wal` was removed, or replaced since `before`: it describes what is not there.
+        """Remove a `-shm` whose `-wal` was removed, or replaced since `before`: it describes a file that is gone.
 
-        SQLite would believe it for as long as another process has it open. It makes the `-wal` first, so the order of
-        the looks matters. The other processes notice, and make their connections anew as well.
+        SQLite would trust it as long as another process has it open. SQLite creates the `-wal` first, so the `-shm` has
+        to be checked first. The other processes notice the removal, and reopen their connections as well.
         """
         try:
             shared_memory = inode_at(self.path + SHARED_MEMORY)
@@ -123,10 +124,10 @@ class OpenFile(FileIdentity):
             pass
 
     def note_stamp(self) -> None:
-        """Before a read by a process that may only read: from here on a change of the file is to be noticed."""
+        """Note the file's stamp before a read by a process that may only read, to detect changes during the read."""
         with self._lock:
             if not self._connections:
-                with contextlib.suppress(FileNotFoundError):  # which the next comparison of names says better
+                with contextlib.suppress(FileNotFoundError):  # the next comparison of names raises a better error
                     self._stamp = stamp_of(self.path)
 
     def is_restamped(self) -> bool:
@@ -135,11 +136,11 @@ class OpenFile(FileIdentity):
 
     @property
     def is_being_renewed(self) -> bool:
-        """Whether a thread closes all connections to make them anew."""
+        """Whether a thread is reopening all connections."""
         return self._renewing is not None
 
     def _is_in_wal_mode(self, connection: apsw.Connection, companions: Companions) -> bool:
-        """Whether the connection has opened companions that are still there."""
+        """Whether the connection has opened companions that still exist."""
         if None not in companions:
             return True
         if self.reads_only:
@@ -151,7 +152,7 @@ class OpenFile(FileIdentity):
         return False
 
     def _begin(self, companions: Companions) -> bool:
-        """Note what the first connection has opened, and guard it; False if it is not there any more."""
+        """Note the files that the first connection has opened, and guard them; False if they are gone."""
         if self._guard is not None and companions.shared_memory is not None:
             try:
                 self._guard.guard_shared_memory()
@@ -164,7 +165,7 @@ class OpenFile(FileIdentity):
     def close(self, connection: apsw.Connection, *, force: bool = False) -> None:
         """Close a connection of this file; the last one in the system checkpoints the file and removes the `-wal`.
 
-        It must not write through a removed `-wal`.
+        A connection that uses a removed `-wal` must not checkpoint.
         """
         with self._lock:
             self._connections.discard(connection)
@@ -190,7 +191,7 @@ class OpenFile(FileIdentity):
             guard.close()
 
     def is_gone(self) -> bool:
-        """Whether the database is not the one at its path, or not to be used any more."""
+        """Whether the database was removed or replaced at its path, or condemned."""
         try:
             self.check()
         except JournalGone:
@@ -202,8 +203,8 @@ class OpenFile(FileIdentity):
     def renew(self, look: Callable[[apsw.Connection], T], use: Callable[[T | None], None]) -> None:
         """Close all connections of this process, and let `use` make the first new one.
 
-        `use` is told what `look` has found through one of the old ones, None if all of them were in use. For the holder
-        of the write lock.
+        `use` gets the value that `look` has returned for one of the old connections, None if all of them were in use.
+        The caller holds the write lock.
         """
         with self._lock:
             self._renewing = threading.get_ident()
@@ -222,7 +223,7 @@ class OpenFile(FileIdentity):
                 if time.monotonic() >= deadline:
                     raise JournalUnavailable(
                         f"the files beside the journal {self.path} were removed or replaced, and a connection of this "
-                        f"process has been in use for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they cannot be opened anew. "
+                        f"process has been in use for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they cannot be reopened. "
                         "Try again later."
                     )
                 time.sleep(_RETRY_SECONDS)
@@ -244,7 +245,7 @@ class _Files:
     """The open files of this process, by path and inode: a path may lead to a new file while the old one is open."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a log that is collected as garbage leaves from any place
+        self._lock = threading.RLock()  # the garbage collector may call `leave` at any point of a thread
         self._files: dict[tuple[str, Inode], OpenFile] = {}
         self.dropped: set[str] = set()
 
@@ -271,7 +272,7 @@ class _Files:
                     del self._files[key]
 
     def clear(self) -> None:
-        """In a forked child: the files are the parent's, and so is the lock."""
+        """Forget the parent's files and lock, in a forked child."""
         self._lock = threading.RLock()
         self._files = {}
         self.dropped = set()
@@ -281,26 +282,26 @@ _files: Final = _Files()
 
 
 def open_file(path: str, name: str, *, reads_only: bool = False) -> OpenFile:
-    """The file at the real path `path`, which all logs of the process share; each calls `leave_file` at its end.
+    """Return the file at the real path `path`, which all logs of the process share; each log calls `leave_file` later.
 
-    `name` is the path by which the log was named, and must lead to the file as long as the log is open.
+    `name` is the path in the log's URL, and must lead to the file as long as the log is open.
     """
     return _files.open(path, name, reads_only=reads_only)
 
 
 def leave_file(file: OpenFile, name: str) -> None:
-    """One log less uses the file."""
+    """Note that one log has stopped using the file."""
     _files.leave(file, name)
 
 
 def drop_file(file: OpenFile, name: str) -> None:
-    """One log less uses the file; it was collected as garbage, and its connections are not closed in order."""
+    """Note that one log was garbage-collected, so that its connections were not closed in order."""
     _files.dropped.add(file.path)
     _files.leave(file, name)
 
 
 def dropped_files() -> set[str]:
-    """The paths of the files that `drop_file` was told of."""
+    """The paths of the files that were passed to `drop_file`."""
     return set(_files.dropped)
 
 

@@ -1,9 +1,9 @@
-"""The one connection of a log that writes to the file: made anew where it is of no use, and compared after a commit.
+"""The one connection of a log that writes to the file: checks its files after each commit, and reopens them at need.
 
-A commit counts only once the open files have been compared with those at their paths (`file_identity`). If the `-wal`
-or the `-shm` was removed, all connections of the process are made anew, what stood in the removed `-wal` alone is
-written again (`rescue`), and the transaction that was just committed is looked for or repeated. SQLite's own
-checkpoints come inside a commit, before the comparison; so the checkpoint is done here, after it.
+A commit is acknowledged only once the open files have been compared with those at their paths (`file_identity`). If the
+`-wal` or the `-shm` was removed, all connections of the process are reopened, the rows that stood in the removed `-wal`
+alone are written again (`rescue`), and the last transaction is searched for or repeated. SQLite's own checkpoints run
+inside a commit, before the comparison; so the checkpoint is done here, after it.
 """
 
 import contextlib
@@ -27,29 +27,29 @@ logger = logging.getLogger("journeyman")
 
 
 class WriterConnection:
-    """The writer's connection; everything here is for the holder of both locks of the `Committer`."""
+    """The writer's connection; the caller of any method holds both locks of the `Committer`."""
 
     def __init__(self, file: OpenFile, synchronous: Synchronous) -> None:
         self.engine = threading.Lock()  # held while the connection is in use: a fork waits for it
         self.end = -1
-        self.news: tuple[int, bytes | None] = FARTHEST, None  # of the last transaction, for the bells
+        self.news: tuple[int, bytes | None] = FARTHEST, None  # the notice for the last transaction
         self._file = file
         self._path = file.path
         self._synchronous: Synchronous = synchronous
         self._connection: apsw.Connection | None = None  # and none during a transaction, which may be interrupted
         self._cursor: apsw.Cursor | None = None
-        self._latest: Callable[[], apsw.Connection | None] = lambda: None  # the one made last, while it is there
-        self._wal_pages = [0]  # how long the `-wal` was after the last commit that was measured
+        self._latest: Callable[[], apsw.Connection | None] = lambda: None  # the last one made, while it exists
+        self._wal_pages = [0]  # the length of the `-wal` after the last measured commit
         self._measures = False
-        self._rows_to_measure = 0  # how many may be inserted before the next look at this
+        self._rows_to_measure = 0  # rows that may be inserted before the next measurement
         self._outdated: apsw.Connection | None = None  # one that failed because it uses removed files
-        # Up to which offset the log had been acknowledged before a commit whose fate is unknown; None: all of it.
+        # The offset up to which the log was acknowledged before a commit in doubt; None: all of it.
         self._acknowledged: int | None = None
         self._is_renewing = False
         self._owed: tuple[list[Row], int | None] | None = None  # rows to be written again, and the last acknowledged
 
     def transact(self, write: Callable[[apsw.Connection], None], *, patient: bool) -> None:
-        """Run `write` in a transaction, for who holds both locks; `apsw.BusyError` if another program is at the file.
+        """Run `write` in a transaction; `apsw.BusyError` if another program holds SQLite's lock.
 
         With `patient` it waits for that program first. `write` runs again if it has written to a removed `-wal`.
         """
@@ -67,7 +67,7 @@ class WriterConnection:
                 self._connection = connection
                 if self._is_kept():
                     return
-        raise self._in_doubt("the files beside it are removed or replaced all the time")
+        raise self._in_doubt("the files beside it are repeatedly removed or replaced")
 
     def _undo(self, connection: apsw.Connection, error: BaseException) -> None:
         self.end = -1
@@ -76,8 +76,8 @@ class WriterConnection:
         with contextlib.suppress(apsw.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        # After an error of the disk a connection may know wrong things. After an interrupt a statement may still be
-        # open: then it sees the log as it was, for ever, and SQLite lets it write no more.
+        # After a disk error the cache of a connection may be wrong. After an interrupt a statement may still be open:
+        # then the connection keeps an old snapshot of the log, and SQLite refuses its writes.
         if isinstance(error, (apsw.BusyError, apsw.FullError)):
             self._connection = connection
         elif self._is_outdated():
@@ -93,7 +93,7 @@ class WriterConnection:
             return False
 
     def connected(self) -> apsw.Connection:
-        """The connection; for who holds both locks and `engine`."""
+        """The connection; the caller also holds `engine`."""
         connection = self._connection
         if connection is not None and time.monotonic() - self._file.compared_at < FILE_CHECK_SECONDS:
             return connection
@@ -101,7 +101,7 @@ class WriterConnection:
             connection = self._renew()
         elif connection is None:
             with contextlib.suppress(apsw.Error):
-                self.disconnect()  # an interrupt may have left it in the midst of a transaction
+                self.disconnect()  # an interrupt may have left it inside a transaction
             try:
                 connection = self._connect()
             except Outdated:
@@ -116,13 +116,13 @@ class WriterConnection:
         connection = self._file.connect(lambda: connect(self._path, self._synchronous))
         if not is_journal(connection, self._path):
             raise damaged(self._path, "it is empty")
-        connection.set_busy_timeout(0)  # a caller that may wait says so: `begin`
-        self._measure(connection)  # with a hook in the place of SQLite's own, which checkpoints before the comparison
+        connection.set_busy_timeout(0)  # `begin` waits if its caller may
+        self._measure(connection)  # its hook replaces SQLite's own, which checkpoints before the comparison
         self._connection, self._latest = connection, weakref.ref(connection)
         return connection
 
     def _measure(self, connection: apsw.Connection) -> None:
-        """Have the next commits note how long the `-wal` is: each of them returns to Python in the midst."""
+        """Measure the length of the `-wal` at the next commits, by a hook that calls Python inside each of them."""
         pages = self._wal_pages
 
         def note(_: apsw.Connection, __: str, count: int) -> int:
@@ -132,12 +132,12 @@ class WriterConnection:
         connection.set_wal_hook(note)
         self._measures, self._rows_to_measure = True, 0
 
-    # Whether what was written is in the file that others see
+    # Whether a commit is in the file at the path
 
     def _is_kept(self, rows: int = WAL_MEASURED_ROWS) -> bool:
-        """Whether what was just committed is in the file that others see; then checkpoint the file if it is time.
+        """Whether the last commit, of `rows` rows, is in the file at the path; if so, checkpoint the file when due.
 
-        If not, all connections are made anew, and what was committed is to be looked for. `rows`: how many it inserted.
+        If not, reopen all connections; the caller then has to search for the committed rows.
         """
         self.news = FARTHEST, None
         try:
@@ -155,7 +155,7 @@ class WriterConnection:
         return False
 
     def _look_at_wal(self, connection: apsw.Connection, rows: int) -> None:
-        """Checkpoint the file if the commit was measured and the `-wal` is long; begin or end measuring."""
+        """Checkpoint the file if the commit was measured and the `-wal` is long; start or stop measuring."""
         if not self._measures:
             self._measure(connection)
             return
@@ -170,13 +170,13 @@ class WriterConnection:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def renew_in_turn(self) -> None:
-        """Make all connections of the process anew if they use removed files; for the holder of both locks."""
+        """Reopen all connections of the process if they use removed files."""
         with self.engine:
             if not self._file.is_current():
                 self._renew()
 
     def _renew(self) -> apsw.Connection:
-        """Close all connections of the process, connect, and write again what stood in the removed `-wal` alone."""
+        """Reopen all connections of the process, and write again the rows that stood in the removed `-wal` alone."""
 
         def connect_anew(rows: list[Row] | None) -> None:
             self._owed = (rows, self._acknowledged) if rows else self._owed
@@ -185,7 +185,7 @@ class WriterConnection:
             if self._owed is not None:
                 self._write_owed(connection)
 
-        time.sleep(FILE_CHECK_SECONDS)  # so that each process that writes after this one compares first
+        time.sleep(FILE_CHECK_SECONDS)  # so that each process that writes after this one compares its files first
         self._is_renewing = True
         try:
             self._file.renew(lambda connection: last_rows(connection, RESCUE_BYTES_MAX), connect_anew)
@@ -204,7 +204,7 @@ class WriterConnection:
                 connection.execute("ROLLBACK")
         self._owed, self.end = None, -1
         if self._file.is_current():
-            self._checkpoint(connection)  # so that they no longer depend on the `-wal`
+            self._checkpoint(connection)  # so that the rows no longer depend on the `-wal`
         if lost:
             raise self._file.condemn(
                 f"the files beside the journal {self._path} were removed or replaced while it was open, and others "
@@ -231,7 +231,7 @@ class WriterConnection:
                 self.engine.release()
 
     def _taken(self) -> list[apsw.Connection]:
-        """What was connected; held by the caller, as a connection that nothing refers to closes by itself."""
+        """Give up the connections and return them; the caller keeps them, as an unreferenced connection closes."""
         connections = (self._outdated, self._latest())
         self._connection = self._cursor = self._outdated = None
         self._latest = lambda: None
@@ -240,7 +240,7 @@ class WriterConnection:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection to be closed."""
+        """Whether there is an open connection."""
         return self._latest() is not None
 
     def disconnect(self) -> None:
@@ -249,14 +249,14 @@ class WriterConnection:
             self._file.close(connection)
 
     def pause(self, timeout: float) -> bool:
-        """Close the connection and allow no other until `resume`; False if one is in use for too long."""
+        """Close the connection and allow no other until `resume`; False if it is in use after `timeout` seconds."""
         if not self.engine.acquire(timeout=timeout):
             return False
         self.disconnect()
         return True
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Allow a connection again after `pause`."""
         self.engine.release()
 
     def _in_doubt(self, error: apsw.Error | JournalUnavailable | str) -> AppendInDoubt:
