@@ -1,12 +1,12 @@
-"""The checksums of the file's records: a chain, each one computed over a record and the checksum before it.
+"""The checksums of the file's records: a chain, each computed over a record and the checksum before it.
 
-A page of records is whole if the checksum before it, continued over all its bytes in one call, is that of its last
-record; so reading costs one pass over the bytes and no step for each record. Where that fails the records are judged
-one by one. The chain also finds records that have changed places.
+A page of records is intact if the checksum before it, continued over all its bytes in one call, equals that of its last
+record; so reading costs one pass over the bytes and no step for each record. If that fails, the records are checked one
+by one. The chain also detects swapped records.
 
-The checksum is zlib's Adler-32: it finds every change of one or two bytes, and for the few hundred bytes of a record
+The checksum is zlib's Adler-32: it detects every change of one or two bytes, and for the few hundred bytes of a record
 zlib's CRC-32 takes twice as long. A record without a checksum was appended by a version that wrote none; it is handed
-out unchecked, and the chain begins anew behind it.
+out unchecked, and the chain restarts behind it.
 """
 
 import struct
@@ -17,11 +17,11 @@ from zlib import adler32
 from ..damage import mark_damaged
 
 CHECKSUM_BYTES: Final = 4
-UNKNOWN: Final = -1  # the state before a record whose predecessor is gone, with its checksum
+UNKNOWN: Final = -1  # the state before a record whose predecessor is gone together with its checksum
 
 
 class Stored(NamedTuple):
-    """A row of the file: its position (offset + 1), its record and its checksum, each as it was found."""
+    """A row of the file: its position (offset + 1), its record and its checksum, unverified."""
 
     position: int
     record: Any
@@ -62,12 +62,12 @@ def is_whole(rows: Sequence[Stored], state: int) -> bool:
 
 
 def are_unchecked(rows: Sequence[Stored]) -> bool:
-    """Whether none of the rows has a checksum to be compared, and all hold records."""
+    """Whether no row has a checksum and all rows hold records."""
     return all(row[2] is None and isinstance(row[1], bytes) for row in rows)
 
 
 def judged(rows: Sequence[Stored], state: int) -> list[bytes]:
-    """The records of rows, the damaged ones marked (`journal/damage.py`); `state` is that before the first of them."""
+    """The records of rows, damaged ones marked (`journal/damage.py`); `state` is the state before the first of them."""
     records: list[bytes] = []
     for index, row in enumerate(rows):
         if index and row.position != rows[index - 1].position + 1:
@@ -76,7 +76,7 @@ def judged(rows: Sequence[Stored], state: int) -> list[bytes]:
         behind = state_behind(row.position, row.checksum)
         if not whole and index + 1 < len(rows) and isinstance(row.record, bytes) and state != UNKNOWN:
             skipped = adler32(row.record, state)
-            if _continues(rows[index + 1], skipped):  # the record is as it was, its checksum is not
+            if _continues(rows[index + 1], skipped):  # the record is intact, only its checksum is damaged
                 whole, behind = True, skipped
         records.append(row.record if whole else mark_damaged(row.record))
         state = behind

@@ -1,8 +1,8 @@
-"""Copies of a journal's file: made while others append to it, verified, and put in their place in one step.
+"""Backs up and restores a journal's file: copies it while other processes append, verifies and renames the copy.
 
-SQLite copies what one read transaction sees, so the copy is the journal as it was at one moment, and writers are not
-held up; their write-ahead log grows for as long as it takes. A copy appears under its name when it is whole and on the
-disk, and not before.
+SQLite copies the snapshot of one read transaction, so the copy is the journal at one moment, and writers are not
+blocked; their write-ahead log grows until the copy is done. A copy appears under its name only once it is complete and
+fsynced.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ _SIDE_FILES: Final = (_WAL, "-shm")
 
 
 class Progress(NamedTuple):
-    """What is told how far a copy is: pages copied, then records verified."""
+    """The callbacks for the progress of a copy: pages copied, then records verified."""
 
     copied: Report
     verified: Report
 
 
 class Copy(NamedTuple):
-    """A copy: what was verified, how many bytes it has, and where the journal that stood in its place was put."""
+    """A copy: its verification, its size in bytes, and the path to which a journal in its place was moved."""
 
     verification: Verification
     size: int
@@ -45,7 +45,7 @@ class Copy(NamedTuple):
 
 
 def backup(log: SqliteLog, target: str, progress: Progress, *, force: bool = False) -> Copy:
-    """Copy the file of an open log to `target`; a file that is there is replaced only with `force`."""
+    """Copy the file of an open log to `target`; replace an existing file only with `force`."""
     _refuse_own_files(log.path, target)
     for suffix in _SIDE_FILES:
         if Path(target + suffix).exists():
@@ -57,17 +57,17 @@ def backup(log: SqliteLog, target: str, progress: Progress, *, force: bool = Fal
         log.reading(lambda source: _copy(source, unfinished, progress.copied))
         verification = _verified(unfinished, progress.verified)
         _grant_as(log.path, unfinished)
-        _keep_on_disk(unfinished)
+        _fsync(unfinished)
         size = Path(unfinished).stat().st_size
         _place(unfinished, target, force=force)
     return Copy(verification, size)
 
 
 def restore(source: str, path: str, progress: Progress, *, force: bool = False, damaged: bool = False) -> Copy:
-    """Make a copy of the file `source` the journal at `path`.
+    """Copy the file `source` to the journal at `path`.
 
-    A journal that is there is replaced only with `force`, and kept beside it under a name of its own. A source that
-    does not verify is refused unless it may be `damaged`.
+    An existing journal is replaced only with `force`, and kept beside the new one under another name. A source that
+    fails the verification is refused unless it may be `damaged`.
     """
     _refuse_own_files(path, source)
     if Path(path).exists() and not force:
@@ -86,7 +86,7 @@ def restore(source: str, path: str, progress: Progress, *, force: bool = False, 
                 f"{verification.findings[0].detail!r}. Restore an older backup, or say --damaged to take it as it is."
             )
         _grant_as(path if Path(path).exists() else source, unfinished)
-        _keep_on_disk(unfinished)
+        _fsync(unfinished)
         size = Path(unfinished).stat().st_size
         former = _take_place(unfinished, path)
     return Copy(verification, size, former)
@@ -100,9 +100,9 @@ def _refuse_own_files(path: str, other: str) -> None:
 
 @contextlib.contextmanager
 def _unfinished(target: str) -> Iterator[str]:
-    """A name beside the target for a copy that is not whole yet.
+    """Yield a path beside the target for an unfinished copy.
 
-    What a killed process has left under it is overwritten; two processes do not write it at the same time.
+    A file that a killed process has left there is overwritten; a lock keeps two processes from writing it together.
     """
     unfinished = f"{target}.unfinished"
     descriptor = -1
@@ -119,7 +119,7 @@ def _unfinished(target: str) -> Iterator[str]:
         finally:
             _remove(*(unfinished + suffix for suffix in _SIDE_FILES))
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), Path(unfinished).stat()):  # it was not given its name
+                if os.path.samestat(os.fstat(descriptor), Path(unfinished).stat()):  # it was not renamed
                     _remove(unfinished)
     except apsw.Error as error:
         raise explained(error, unfinished) from error
@@ -136,7 +136,7 @@ def _remove(*paths: str) -> None:
 
 
 def _opened_source(source: str) -> apsw.Connection:
-    """A connection to a copy that leaves no files beside it, unless there are some already."""
+    """Make a connection to a copy that creates no files beside it."""
     if not Path(source).is_file():
         raise NotAJournal(f"expected a backup, but there is no file {source}")
     try:
@@ -153,10 +153,10 @@ def _opened_source(source: str) -> apsw.Connection:
 
 
 def _copy(source: apsw.Connection, target: str, report: Report) -> None:
-    """Copy what one read transaction of `source` sees into the new file `target`."""
+    """Copy the snapshot of one read transaction of `source` into the new file `target`."""
     destination = apsw.Connection(target)
     try:
-        destination.execute("PRAGMA synchronous = off")  # it is told to the disk as a whole
+        destination.execute("PRAGMA synchronous = off")  # the whole file is fsynced afterwards
         source.execute("BEGIN")
         try:
             source.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
@@ -176,15 +176,15 @@ def _verified(path: str, report: Report) -> Verification:
 
 
 def _grant_as(model: str, path: str) -> None:
-    """Let those use the file who may use the `model`, and, as far as this process may say so, have its owner own it."""
+    """Give the file the permissions of `model` and, if this process is permitted to, its owner and group."""
     granted = Path(model).stat()
     with contextlib.suppress(PermissionError):
         os.chown(path, granted.st_uid, granted.st_gid)
     Path(path).chmod(granted.st_mode & 0o777)
 
 
-def _keep_on_disk(path: str) -> None:
-    """Have the disk keep a file, or the names in a directory."""
+def _fsync(path: str) -> None:
+    """Fsync a file, or the names in a directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -193,7 +193,7 @@ def _keep_on_disk(path: str) -> None:
 
 
 def _place(unfinished: str, target: str, *, force: bool) -> None:
-    """Give a whole copy its name."""
+    """Rename a complete copy to its final name."""
     if force:
         Path(unfinished).replace(target)
     else:
@@ -202,24 +202,24 @@ def _place(unfinished: str, target: str, *, force: bool) -> None:
         except FileExistsError:
             raise JournalExists(f"{target} is there already; name another file, or say --force") from None
         Path(unfinished).unlink()
-    _keep_on_disk(str(Path(target).absolute().parent))
+    _fsync(str(Path(target).absolute().parent))
 
 
 def _take_place(unfinished: str, path: str) -> str | None:
-    """Put a whole copy in the place of a journal; returns where that one, if there was one, is kept.
+    """Replace the journal at `path` by a complete copy; return the path at which a former journal is kept.
 
-    Under the write lock, so that no process of ours appends to the former one meanwhile; those that have it open learn
-    that it was replaced. Its write-ahead log must not be taken for the copy's.
+    Under the write lock, so that no Journeyman process appends to the former one meanwhile; processes that have it open
+    get `JournalGone`. Its write-ahead log is removed, so that it is not taken for the copy's.
     """
     lock = WriteLock(f"{path}-lock")
     try:
         if not lock.try_acquire():
             raise JournalUnavailable(
-                f"the journal {path} is held by {lock.holder()}; stop what uses it, then restore again"
+                f"the journal {path} is held by {lock.holder()}; stop its users, then restore again"
             )
         former = _put_aside(path) if Path(path).exists() else None
         Path(unfinished).replace(path)
-        _keep_on_disk(str(Path(path).absolute().parent))
+        _fsync(str(Path(path).absolute().parent))
         return former
     finally:
         lock.release()

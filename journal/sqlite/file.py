@@ -1,4 +1,4 @@
-"""The journal's file: opening it, recognising it, and saying in a sentence what is wrong with it."""
+"""Connects to the journal's file, recognises and creates it, and turns SQLite's errors into the journal's."""
 
 import sys
 import time
@@ -15,8 +15,8 @@ Synchronous = Literal["full", "normal"]
 APPLICATION_ID: Final = 0x4A4D4C47  # "JMLG"
 SCHEMA_VERSION: Final = 2
 _OLDEST_SCHEMA_VERSION: Final = 1
-# `position` is offset + 1; see `checksum.py`. `kept` remembers what the rows cannot tell once retention has removed the
-# last of them.
+# `position` is offset + 1; see `checksum.py`. `kept` stores the facts that are lost with the rows when retention
+# removes all of them.
 _SCHEMA: Final = f"""
     CREATE TABLE events (position INTEGER PRIMARY KEY, event BLOB NOT NULL, checksum BLOB);
     CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -26,7 +26,7 @@ _SCHEMA: Final = f"""
 
 
 def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> apsw.Connection:
-    """A connection for the one who writes; with `create` the file is made, still empty, if it is not there."""
+    """Make a connection for the writer; with `create`, create a missing file, which is then still empty."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(path, flags=flags)
     connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
@@ -37,9 +37,9 @@ def connect(path: str, synchronous: Synchronous, *, create: bool = False) -> aps
 
 
 def begin(connection: apsw.Connection, cursor: apsw.Cursor, *, patient: bool) -> None:
-    """Begin to write through a connection that waits for nobody; `apsw.BusyError` if another program is at the file.
+    """Begin a write transaction; `apsw.BusyError` if another program holds SQLite's lock.
 
-    Only who is `patient` waits for that program first.
+    With `patient`, wait for that program first, up to `FOREIGN_LOCK_SECONDS_MAX`; the connection has no busy timeout.
     """
     try:
         cursor.execute("BEGIN IMMEDIATE")
@@ -54,7 +54,7 @@ def begin(connection: apsw.Connection, cursor: apsw.Cursor, *, patient: bool) ->
 
 
 def connect_reader(path: str) -> apsw.Connection:
-    """A connection for reading: it never writes, but may repair the file after a crash, as every reader must."""
+    """Make a connection for reading: it never writes, but may recover the file after a crash, as every reader must."""
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(int(FOREIGN_LOCK_SECONDS_MAX * 1_000))
     connection.execute("PRAGMA query_only = 1")
@@ -80,7 +80,7 @@ def is_journal(connection: apsw.Connection, path: str) -> bool:
 
 
 def is_ready(connection: apsw.Connection, path: str) -> bool:
-    """Whether the file is a journal that can be used as it is: its schema is current and it has a write-ahead log."""
+    """Whether the file is a journal with the current schema and a write-ahead log."""
     return (
         is_journal(connection, path)
         and connection.pragma("user_version") == SCHEMA_VERSION
@@ -89,7 +89,7 @@ def is_ready(connection: apsw.Connection, path: str) -> bool:
 
 
 def check_readable(connection: apsw.Connection, path: str) -> None:
-    """Refuse what cannot be read as it is by a process that may not write: `NotAJournal`."""
+    """Raise `NotAJournal` if a process without permission to write cannot read the file as it is."""
     if not is_journal(connection, path):
         raise NotAJournal(f"expected a journal, but the file {path} is empty, and there is no permission to write it.")
     if connection.pragma("user_version") != SCHEMA_VERSION:
@@ -100,12 +100,12 @@ def check_readable(connection: apsw.Connection, path: str) -> None:
 
 
 def create(connection: apsw.Connection, path: str) -> None:
-    """Make the empty file a journal, or upgrade an older one; under the write lock, and harmless if done already.
+    """Make the empty file a journal, or upgrade an older one; idempotent. The caller holds the write lock.
 
     A copy by `VACUUM INTO` is a journal without a write-ahead log, and gets one.
     """
     if not is_journal(connection, path):
-        connection.pragma("page_size", SQLITE_PAGE_BYTES)  # of a file that is still empty; others keep what they have
+        connection.pragma("page_size", SQLITE_PAGE_BYTES)  # of an empty file; other files keep theirs
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
         raise NotAJournal(
@@ -125,10 +125,10 @@ def create(connection: apsw.Connection, path: str) -> None:
 
 
 def _upgrade(connection: apsw.Connection) -> None:
-    """Bring the schema up to date, version by version, inside a transaction; no record is rewritten.
+    """Upgrade the schema, version by version, inside a transaction; no record is rewritten.
 
-    A process of the older version that has the file open goes on reading and appending, its records without checksums;
-    once it opens the file anew it is told that it is too old.
+    A process of the older version that has the file open continues to read and append, without checksums; when it
+    reopens the file it gets `NotAJournal`.
     """
     version = connection.pragma("user_version")
     if version < 2:
@@ -144,7 +144,7 @@ def damaged(path: str, what: str) -> NotAJournal:
 
 
 def explained(error: apsw.Error, path: str, began: float | None = None) -> JournalError:
-    """What `error` means to the caller that uses the journal at `path`, and has since `began`, a monotonic time."""
+    """The journal's error for SQLite's `error` at `path`, in a call that began at the monotonic time `began`."""
     if isinstance(error, apsw.NotADBError):
         return NotAJournal(f"expected a journal, but {path} is not an SQLite database. Name another file.")
     if isinstance(error, (apsw.CorruptError, apsw.SQLError)):

@@ -1,13 +1,13 @@
-"""Keeps every SQLite from removing the `-wal` and from resetting the `-shm` that this process has open.
+"""Prevents every SQLite library from removing the `-wal` and from resetting the `-shm` that this process has open.
 
 SQLite guards an open database with POSIX locks, and the system drops all POSIX locks of a process on a file as soon as
-the process closes *any* descriptor of it: a second SQLite library in the process (Python's own `sqlite3`), or a plain
-`open(path).close()`. The next process that closes the database then believes to be the last one and removes the
-`-wal`; a library that opens it believes to be the first one and truncates the `-shm`.
+the process closes *any* descriptor of it: one of a second SQLite library (Python's own `sqlite3`), or a plain
+`open(path).close()`. The next process that closes the database then assumes it is the last one and removes the `-wal`;
+a library that opens the database assumes it is the first one and truncates the `-shm`.
 
-Locks of an open file description (Linux) survive that, and conflict with POSIX locks even within one process. Held on
-the bytes that SQLite locks to remove the `-wal` or to reset the `-shm`, they rule both out. Elsewhere there is no such
-lock, and the comparison of `file_identity` alone notices what happened.
+Open file description locks (Linux) survive that, and conflict with POSIX locks even within one process. Held on the
+bytes that SQLite locks to remove the `-wal` or to reset the `-shm`, they prevent both. Other systems have no such lock,
+and only the comparison of `file_identity` detects the loss.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from .file_identity import SHARED_MEMORY
 from .foreign_access import unwatched
 from .limits import FOREIGN_LOCK_SECONDS_MAX
 
-# Where SQLite has its locks: its file format and `os_unix.c` fix them for good.
+# The bytes that SQLite locks, fixed by its file format and `os_unix.c`.
 _SHARED_FIRST: Final = 0x40000002
 _SHARED_BYTES: Final = 510
 _SHARED_MEMORY_USED: Final = 128
@@ -33,9 +33,9 @@ _POLL_SECONDS: Final = 0.002
 
 
 class FileGuard:
-    """The guard of one open database; it is to be closed only when no connection of this process is open.
+    """Guards one open database; to be closed only when no connection of this process is open.
 
-    Closing its descriptors drops the process's POSIX locks, which is what it guards against.
+    Closing its descriptors drops the process's POSIX locks, the very loss it guards against.
     """
 
     def __init__(self, path: str) -> None:
@@ -43,11 +43,11 @@ class FileGuard:
         self._descriptors: list[int] = []
 
     def guard_database(self) -> None:
-        """Keep the `-wal`; to be called before a connection is made."""
+        """Prevent the removal of the `-wal`; to be called before a connection is made."""
         self._hold(self._path, _SHARED_FIRST, _SHARED_BYTES)
 
     def guard_shared_memory(self) -> None:
-        """Keep the content of the `-shm`; to be called once a connection has opened it."""
+        """Prevent the reset of the `-shm`; to be called once a connection has opened it."""
         self._hold(self._path + SHARED_MEMORY, _SHARED_MEMORY_USED, 1)
 
     def _hold(self, path: str, start: int, length: int) -> None:
@@ -67,7 +67,7 @@ class FileGuard:
             time.sleep(_POLL_SECONDS)
 
     def release(self) -> None:
-        """Let go of the locks and keep the descriptors, so that the last connection can remove the `-wal`."""
+        """Release the locks but keep the descriptors, so that the last connection can remove the `-wal`."""
         for descriptor in self._descriptors:
             _lock(descriptor, fcntl.F_UNLCK, 0, 0)
 
@@ -82,7 +82,7 @@ class FileGuard:
 
 
 def _lock(descriptor: int, kind: int, start: int, length: int) -> bool:
-    """Lock or unlock a stretch of a file; False if another lock is in the way. Where there are no such locks, pass."""
+    """Lock or unlock a range of a file; False if another lock conflicts, True if the file system has no such locks."""
     assert _SET_LOCK is not None
     request = struct.pack("hhqqi0q", kind, os.SEEK_SET, start, length, 0)
     try:

@@ -1,15 +1,15 @@
 """Compares the files that this process has open with the files at their paths.
 
-An open file keeps its content when its path is removed or replaced. What is appended to a database or to a `-wal`
-without a name is lost with the last process that has it open, and a `-shm` without a name no longer coordinates the
-processes. So an append is acknowledged, and a page handed out, only after a comparison.
+An open file keeps its content when its path is removed or replaced. Appends to a database or a `-wal` without a name
+are lost with the last process that has it open, and a `-shm` without a name no longer coordinates the processes. So an
+append is acknowledged, and a page handed out, only after a comparison.
 
-Most comparisons need one call of the system: a file can be removed, replaced or renamed only by a change to its
-directory, and that changes the directory's modification time; renaming the directory changes its status as well. Times
-are coarse, so an unchanged time is proof only if it was older than they are coarse when the names were last compared
-one by one: `QUIET_DIRECTORY_SECONDS`, or `FINE_TIMES_QUIET_SECONDS` where the time shows a fraction of a second. Some
-file systems keep no such times, and neither a mount nor the renaming of a directory further up changes any; so the path
-is followed anew and the names are compared one by one every `NAMES_CHECK_SECONDS` as well.
+Most comparisons need one system call: a file can be removed, replaced or renamed only by a change to its directory,
+which changes the directory's modification time; renaming the directory changes its status as well. Times have a coarse
+resolution, so an unchanged time is proof only if it was older than that resolution when the names were last compared:
+`QUIET_DIRECTORY_SECONDS`, or `FINE_TIMES_QUIET_SECONDS` if the time shows a fraction of a second. Some file systems
+keep no such times, and neither a mount nor the renaming of a directory further up changes any; so the path is resolved
+and the names are compared every `NAMES_CHECK_SECONDS` as well.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ class Companions(NamedTuple):
     shared_memory: Inode | None
 
 
-# The system's own function: to follow the path, and to make Python's object of the answer, takes several times as long.
-# None where the C library has no function of that name.
+# The C function: resolving the path and building Python's result object would take several times as long.
+# None if the C library has no function of that name.
 _fstat: Final[Callable[..., int] | None] = getattr(ctypes.PyDLL(None), "fstat", None)
 _STATUS_BYTES: Final = 256  # more than any system's `struct stat`
 
 
 class _Directory:
-    """A directory that is held open, to be asked whether it has changed; `OSError` if it cannot be opened."""
+    """A directory held open to detect its changes; `OSError` if it cannot be opened."""
 
     def __init__(self, path: str) -> None:
         descriptor = os.open(path, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY))
@@ -57,7 +57,7 @@ class _Directory:
         self._look = partial(_fstat, descriptor, ctypes.byref(self._status)) if _fstat is not None else None
 
     def status(self) -> bytes | None:
-        """Its status as the system writes it, to be compared with another one; None if there is none to be had."""
+        """Its `struct stat` as bytes, for comparison with another one; None if it is not available."""
         return self._status.raw if self._look is not None and self._look() == 0 else None
 
 
@@ -92,7 +92,7 @@ class FileIdentity:
             status = os.stat(self._directory)  # noqa: PTH116 - paths here are plain strings
         except OSError as error:
             if error.errno is None:
-                raise  # the TimeoutError of a signal's handler, which is no answer of the system
+                raise  # a TimeoutError raised by a signal handler, not by the system
             raise self._unreadable(error) from error
         if (
             status.st_mtime_ns != self._mtime
@@ -117,7 +117,7 @@ class FileIdentity:
         return Companions(_inode_or_none(self.path + WAL), _inode_or_none(self.path + SHARED_MEMORY))
 
     def forget_directory(self) -> None:
-        """Make the next comparison look at each name."""
+        """Make the next comparison compare each name."""
         self._mtime, self._quiet_status = -1, None
 
     def _open_directory(self) -> _Directory | None:
@@ -152,7 +152,7 @@ class FileIdentity:
         return True
 
     def condemn(self, reason: str) -> JournalGone:
-        """Use this file no more: every comparison raises the error that is returned here."""
+        """Make every later comparison raise `JournalGone` for `reason`, and return that error."""
         self._condemned = reason
         self.compared_at = 0.0  # so that no write relies on the last comparison
         self.forget_directory()

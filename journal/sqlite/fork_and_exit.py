@@ -1,8 +1,8 @@
-"""Brings the embedded logs of a process to rest before it forks and when it ends.
+"""Closes the connections of a process's embedded logs before it forks and when it ends.
 
-SQLite does not survive a fork: see `SqliteLog`. When the program ends, the last process that closes a file moves what
-stands in the `-wal` into the file. Connections that are merely collected as garbage do not: they cannot know whether
-the `-wal` is still the one at its path. Then a copy of the file alone would lack what was acknowledged last.
+SQLite does not survive a fork: see `sqlite.log`. At the program's end, the last process that closes a file checkpoints
+its `-wal`. Connections that are merely garbage-collected do not: they cannot know whether the `-wal` is still the one
+at its path. Without a checkpoint a copy of the file alone would lack the last acknowledged events.
 """
 
 import atexit
@@ -24,29 +24,29 @@ from .open_file import dropped_files, leave_file, open_file
 
 
 class EmbeddedLog(Protocol):
-    """A log that can rest: between the first two calls, or the first and the last, it has no connection."""
+    """A log that has no connection between `before_fork` and one of the other two calls."""
 
     def before_fork(self) -> None:
-        """Let what is under way end, and close all connections."""
+        """Wait for running statements, and close all connections."""
         ...
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Resume after the fork."""
         ...
 
     def after_fork_in_child(self) -> None:
-        """Start anew."""
+        """Reopen at the next use, as a new writer."""
         ...
 
 
-# Held while a file is looked at before it is opened: a fork waits for that, too.
+# Held while a file is checked before it is opened: a fork waits for that, too.
 preparing: Final = threading.Lock()
 _logs: Final["weakref.WeakSet[EmbeddedLog]"] = weakref.WeakSet()
 _forking: Final[list[bool]] = []
 
 
 def look_after(log: EmbeddedLog) -> None:
-    """Bring the log to rest when the process forks or ends, for as long as the log is in use."""
+    """Close the log's connections when the process forks or ends, as long as the log exists."""
     _logs.add(log)
 
 
@@ -71,7 +71,7 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    """Close the connections of the logs that the program leaves open; what uses one later still opens it anew."""
+    """Close the connections of the logs that the program leaves open; a later use still reopens them."""
     with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C ends the program at once
         for log in list(_logs):
             log.before_fork()
@@ -82,7 +82,7 @@ def _at_exit() -> None:
 
 
 def _checkpoint(path: str) -> None:
-    """Open and close the file of a log that was dropped, if there is something to be moved into it."""
+    """Open and close the file of a garbage-collected log, which checkpoints it, if it has a `-wal`."""
     if not Path(path + WAL).exists():
         return
     file = open_file(path, path)

@@ -1,4 +1,4 @@
-"""Reading pages of records from the file, with a look at their checksums."""
+"""Reads pages of records from the file and verifies their checksums."""
 
 from typing import Any, Final
 from zlib import adler32
@@ -28,7 +28,7 @@ _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 
 
 def whole_page(connection: apsw.Connection, offset: int, limit: int) -> list[bytes] | None:
-    """Up to `limit` whole records from `offset` on; None if there is none, or they are to be looked at one by one.
+    """Return up to `limit` intact records from `offset` on; None if there are none, or if they need `page`.
 
     Of the rows only the records are fetched. Their positions are consecutive: else the checksum does not match.
     """
@@ -45,7 +45,7 @@ def whole_page(connection: apsw.Connection, offset: int, limit: int) -> list[byt
 
 
 def whole_text(connection: apsw.Connection, offset: int, limit: int) -> Text | None:
-    """Up to `limit` whole records from `offset` on as lines; None if there is none, or if one is no line or damaged."""
+    """Return up to `limit` intact records from `offset` on as lines; None if there are none or one is not a line."""
     count, longest, text = connection.execute(_TEXT, (offset, offset + limit)).get
     records = text.replace(b"\n", b"") if count else b""
     if not count or len(text) - len(records) != count - 1 or not _are_whole(connection, offset, count, records):
@@ -57,7 +57,7 @@ def _are_whole(connection: apsw.Connection, offset: int, count: int, text: bytes
     """Whether the `count` records from `offset` on, joined as `text`, match their checksums."""
     ends = (offset, offset + count)
     before, last = connection.execute(_ENDS, ends).get
-    if last is None:  # perhaps all by a version that wrote no checksums
+    if last is None:  # perhaps all were written by a version without checksums
         return bool(connection.execute(_HAS_CHECKSUMS, ends).get == (count, 0))
     if before is None and offset:
         return False
@@ -65,7 +65,7 @@ def _are_whole(connection: apsw.Connection, offset: int, count: int, text: bytes
 
 
 def page(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[int], list[bytes]]:
-    """The positions and the records of up to `limit` rows behind position `offset`, the damaged ones marked."""
+    """Return the positions and the records of up to `limit` rows behind position `offset`, damaged ones marked."""
     rows, state = _stored(connection, offset, limit)
     positions = [row[0] for row in rows]
     if not rows or positions[-1] - offset != len(rows) or is_whole(rows, state) or are_unchecked(rows):
@@ -78,7 +78,7 @@ def page(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[int
 
 
 def _stored(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[Stored], int]:
-    """Up to `limit` rows behind position `offset`, and the state of the chain before them."""
+    """Return up to `limit` rows behind position `offset`, and the state of the chain before them."""
     found: list[Any] = connection.execute(_PAGE, (offset, limit + 1)).fetchall()
     if found and found[0][0] == offset:
         state = state_behind(offset, found.pop(0)[2])
@@ -91,7 +91,7 @@ def _stored(connection: apsw.Connection, offset: int, limit: int) -> tuple[list[
 
 
 def state_behind_removed(connection: apsw.Connection, position: int) -> int:
-    """The state of the chain behind a position of which there is no row (any more); `UNKNOWN` if it was not noted."""
+    """The state of the chain behind a position without a row (any more); `UNKNOWN` if it was not noted."""
     if position == 0:
         return seed(0)
     noted: list[Any] = connection.execute(_TRIMMED).fetchall()
@@ -100,7 +100,7 @@ def state_behind_removed(connection: apsw.Connection, position: int) -> int:
 
 
 def note_state(connection: apsw.Connection, position: int) -> None:
-    """Note the state of the chain behind `position`, up to which the rows are about to be removed."""
+    """Store the state of the chain behind `position`, up to which the rows are about to be removed."""
     checksum = connection.execute("SELECT checksum FROM events WHERE position = ?", (position,)).get
     connection.execute(_KEEP, ("trimmed", position))
     connection.execute(_KEEP, ("checksum", state_behind(position, checksum)))

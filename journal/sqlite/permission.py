@@ -1,9 +1,8 @@
-"""Whether a journal's file can be used at a path, to read and write or to read only, and how it is read then.
+"""Checks whether a journal's file can be read and written, or only read, and connects for reading only.
 
-A process that may only read leaves no trace: it makes none of the files beside the database. While a writer has the
-file open, the `-wal` and the `-shm` are there, and SQLite reads through them. Once the last writer has closed it they
-are gone, and SQLite, which cannot make them, is told that the database does not change. That holds until it does: so
-`Stamp` is compared around each read.
+A process that may only read creates none of the files beside the database. While a writer has the file open, the `-wal`
+and the `-shm` exist, and SQLite reads through them. Once the last writer has closed it they are gone, and SQLite, which
+cannot create them, opens the database as immutable. Since it may still change, `Stamp` is compared around each read.
 """
 
 import os
@@ -22,7 +21,7 @@ _LOCK: Final = "-lock"
 
 
 class Stamp(NamedTuple):
-    """What shows that a database was written: its size in bytes and two times in ns; of its `-wal` the inode."""
+    """Changes when a database is written: its size in bytes and two times in ns, or the inode of its `-wal`."""
 
     size: int
     modified: int
@@ -37,11 +36,11 @@ def stamp_of(path: str) -> Stamp:
         wal = os.stat(path + WAL).st_ino  # noqa: PTH116
     except FileNotFoundError:
         return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, None)
-    return Stamp(0, 0, 0, wal)  # SQLite itself takes care of what changes then
+    return Stamp(0, 0, 0, wal)  # SQLite itself handles changes then
 
 
 def may_only_read(path: str) -> bool:
-    """Whether the file at `path` is there and this process can read it, but not write it or what belongs beside it."""
+    """Whether this process can read the file at `path`, but not write it or the files beside it."""
     if not os.access(path, os.R_OK) or not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
         return False
     if not os.access(path, os.W_OK):
@@ -51,7 +50,7 @@ def may_only_read(path: str) -> bool:
 
 
 def check_path(path: str, *, reads_only: bool = False) -> None:
-    """Refuse a path at which no journal can be, with the reason: `NotAJournal`."""
+    """Raise `NotAJournal`, with the reason, if no journal can be opened or created at `path`."""
     parent = Path(path).parent
     if not parent.is_dir():
         raise NotAJournal(f"the journal {path} cannot be made: there is no directory {parent}. Create it first.")
@@ -72,7 +71,7 @@ def check_path(path: str, *, reads_only: bool = False) -> None:
 
 
 def connect_to_read(path: str) -> apsw.Connection:
-    """A connection that changes no file and makes none."""
+    """Make a connection that changes and creates no file."""
     flags = apsw.SQLITE_OPEN_READONLY
     if os.path.exists(path + WAL):  # noqa: PTH110
         connection = apsw.Connection(path, flags=flags)

@@ -1,7 +1,7 @@
-"""Writes rows again that stood only in a `-wal` which was removed while this process had it open.
+"""Rewrites rows that stood only in a `-wal` that was removed while this process had it open.
 
-A connection that still has the removed `-wal` open reads what stood in it. These rows were acknowledged, so they go
-back to their positions, as long as no other row has been written there meanwhile.
+A connection that still has the removed `-wal` open can read its rows. They were acknowledged, so they are written back
+to their positions, unless another row has been written there meanwhile.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _FIRST: Final = "SELECT min(position) FROM events"
 
 
 class Rescued(NamedTuple):
-    """How many rows were written again, and how many could not be since others are at their positions."""
+    """The number of rows written again, and of those lost, as others are at their positions."""
 
     written: int
     lost: int
 
 
 def last_rows(connection: apsw.Connection, bytes_max: int) -> list[Row]:
-    """The last rows of the log as `connection` sees it, at most about `bytes_max` of them, in their order."""
+    """Return the last rows of the log that `connection` sees, up to about `bytes_max` bytes of them, in order."""
     rows: list[Row] = []
     size = 0
     try:
@@ -35,14 +35,14 @@ def last_rows(connection: apsw.Connection, bytes_max: int) -> list[Row]:
             if size > bytes_max:
                 break
     except apsw.Error:
-        return []  # the database has changed under the removed `-wal`; nothing read through it is to be believed
+        return []  # the database has changed under the removed `-wal`, so reads through it cannot be trusted
     return rows[::-1]
 
 
 def write_missing(connection: apsw.Connection, rows: Sequence[Row], acknowledged: int | None) -> Rescued:
-    """Insert those of `rows` that the log lacks, in the transaction of `connection`.
+    """Insert the `rows` that the log lacks, in the transaction of `connection`.
 
-    Rows behind position `acknowledged` were not acknowledged, so they are not lost if others are at their positions.
+    Rows behind position `acknowledged` do not count as lost if others are at their positions: no caller knows of them.
     """
     if not rows:
         return Rescued(0, 0)
@@ -54,13 +54,13 @@ def write_missing(connection: apsw.Connection, rows: Sequence[Row], acknowledged
         places = ", ".join("?" * len(missing[0]))
         connection.executemany(f"INSERT INTO events VALUES ({places})", missing)  # noqa: S608 - question marks
         return Rescued(len(missing), 0)
-    first = connection.execute(_FIRST).get or 0  # what is below it was removed by retention
+    first = connection.execute(_FIRST).get or 0  # retention has removed the rows below
     lost = [row for row in owed if row[0] >= first and connection.execute(_AT, (row[0],)).fetchall() != [row]]
     return Rescued(0, len(lost))
 
 
 def _agrees(rows: Sequence[Row], last: Sequence[Row], end: int) -> bool:
-    """Whether the log, which ends at `end` with the row `last`, is the beginning of what `rows` are the end of."""
+    """Whether `rows` continue the log, which ends at `end` with the row `last`: they follow or contain that row."""
     if end < rows[0][0]:
         return bool(end == rows[0][0] - 1)
     return any(row == last[0] for row in rows)

@@ -1,6 +1,6 @@
-"""Snapshots in a table of the journal's own file.
+"""Stores snapshots in a table of the journal's own file.
 
-The table is made with the first snapshot, under the write lock, so a file of any age has it when it is needed.
+The table is created with the first snapshot, under the write lock, so files of older versions need no upgrade.
 """
 
 import contextlib
@@ -26,19 +26,19 @@ _REMOVE: Final = "DELETE FROM snapshots WHERE id = ?"
 
 
 class SqliteFile(Protocol):
-    """What the snapshots need of their log."""
+    """The part of a log that its snapshots use."""
 
     @property
     def reads_only(self) -> bool:
-        """Whether this process may not write the file."""
+        """Whether this process has no permission to write the file."""
         ...
 
     def reading(self, read: Callable[[apsw.Connection], list[Any]]) -> list[Any]:
-        """What `read` finds, through a connection that nobody else uses meanwhile."""
+        """Return what `read` returns, called with a connection that no other thread uses meanwhile."""
         ...
 
     def writing(self, write: Callable[[apsw.Connection], None]) -> Awaitable[None]:
-        """Run `write` in a transaction, in turn with all writers of the file."""
+        """Run `write` in a transaction, queued with all writers of the file."""
         ...
 
 
@@ -76,9 +76,9 @@ class SqliteSnapshots:
 
         def write(connection: apsw.Connection) -> None:
             connection.execute(_TABLE)
-            said = [str(each) if isinstance(each, Cursor) else each for each in label]
-            # Not kept for reuse: a kept statement holds on to a copy of what was bound last, all of the state.
-            connection.execute(_SAVE, (*said, sealed), can_cache=False)
+            columns = [str(each) if isinstance(each, Cursor) else each for each in label]
+            # Not cached: a cached statement keeps a copy of its last bindings, which contain the whole state.
+            connection.execute(_SAVE, (*columns, sealed), can_cache=False)
 
         await self._file.writing(write)
 

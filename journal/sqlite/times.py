@@ -1,7 +1,7 @@
-"""Times in the file: where they fall back, and where a time is.
+"""Finds a time in the file, whose times may fall back at some events.
 
 The table `falls` has a row for each event with an earlier time than the event before it, written in the transaction of
-that event. It is made with the first of them: files of older versions, whose times only rise, have none.
+that event. It is created with the first such event: files of older versions, whose times only rise, have no table.
 """
 
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ _FALLS: Final = "SELECT position - 1, before, after, carried FROM falls WHERE po
 
 
 def note(cursor: apsw.Cursor, falls: Sequence[Fall]) -> None:
-    """Write down where times fall back, inside the transaction of these events."""
+    """Store where times fall back, inside the transaction of these events."""
     cursor.execute(_MAKE)
     for offset, before, after, carried in falls:
         cursor.execute(_NOTE, (offset + 1, before, after, carried))
 
 
 def forget(connection: apsw.Connection, below: int) -> None:
-    """Remove what is noted of events below an offset, which are removed as well."""
+    """Remove the falls of the events below an offset, which are being removed as well."""
     if connection.execute(_IS_THERE).get:
         connection.execute("DELETE FROM falls WHERE position <= ?", (below,))
 
 
 def falls_from(connection: apsw.Connection, offset: int) -> list[Fall]:
-    """Where times fall back behind the event at `offset`."""
+    """The places where times fall back behind the event at `offset`."""
     if not connection.execute(_IS_THERE).get:
         return []
     rows: list[Any] = connection.execute(_FALLS, (offset + 1,)).fetchall()
@@ -45,7 +45,7 @@ def falls_from(connection: apsw.Connection, offset: int) -> list[Fall]:
 
 
 def last_time(connection: apsw.Connection, end: int) -> float | None:
-    """The time of the last event before the offset `end`; None if there is none close by."""
+    """The time of the last event before the offset `end`; None if no record of the last page has one."""
     for limit in (1, PAGE_EVENTS):  # a record of another program, or a damaged one, has no time
         _, rows = page(connection, max(0, end - limit), limit)
         moment = next((found for row in reversed(rows) if (found := time_in(row)) is not None), None)
@@ -55,7 +55,7 @@ def last_time(connection: apsw.Connection, end: int) -> float | None:
 
 
 def place_of(connection: apsw.Connection, first: int, end: int, timestamp: float, latest: float) -> int:
-    """The place of `timestamp` between the offsets `first` and `end`; see `timeline`."""
+    """The offset for `timestamp` between the offsets `first` and `end`; see `timeline`."""
     low, _ = _time_from(connection, first, end)
     high = last_time(connection, end)
     if low is None or high is None:
@@ -79,7 +79,7 @@ def _search(connection: apsw.Connection, run: Run, timestamp: float) -> int:
 def _time_from(connection: apsw.Connection, offset: int, end: int) -> tuple[float | None, int]:
     """The time of the first event from `offset` on and below `end`, and the offset behind it.
 
-    None if there is none: removed meanwhile, damaged, or records of another program.
+    The time is None if no record has one: they were removed meanwhile, are damaged or belong to another program.
     """
     positions: list[int] = []
     for limit in (1, PAGE_EVENTS):

@@ -1,4 +1,4 @@
-"""Verifying a journal's file: SQLite's structure, the positions, each record's checksum and what it holds."""
+"""Verifies a journal's file: SQLite's structure, the positions, and each record's checksum and content."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,13 +25,13 @@ _UNCHECKED: Final = (
 
 
 class Reading:
-    """Runs short reads through the connections of an open log, or through one of its own."""
+    """Runs short reads through the connections of an open log, or through a separate one."""
 
     def __init__(self, use: Callable[[Callable[[apsw.Connection], Any]], Any]) -> None:
         self._use = use
 
     def __call__(self, read: Callable[[apsw.Connection], T]) -> T:
-        """What `read` finds."""
+        """Return what `read` returns."""
         found: T = self._use(read)
         return found
 
@@ -70,14 +70,14 @@ def _verify_structure(reading: Reading, findings: Findings) -> None:
 
 
 def _ends(connection: apsw.Connection) -> tuple[int, int, int]:
-    """The offset of the first record, that behind the last, and where retention has ended; 0 if it never began."""
+    """The offset of the first record, that behind the last, and the end of the last retention; 0 if there was none."""
     ends: list[Any] = connection.execute(_ENDS).fetchall()
     low, high, kept = ends[0]
     return (low - 1, high, kept or 0) if low is not None else (kept or 0, kept or 0, kept or 0)
 
 
 def _verify_records(reading: Reading, findings: Findings, first: int, end: int, report: Report) -> int:
-    """Verify the records from offset `first` up to `end`; returns how many have no checksum."""
+    """Verify the records from offset `first` up to `end`; return how many have no checksum."""
     at, unchecked = first, 0
     while at < end:
         positions, rows = _readable_page(reading, at, min(PAGE_EVENTS, end - at))
@@ -101,7 +101,7 @@ def _unchecked(connection: apsw.Connection, at: int, limit: int) -> int:
 
 
 def _readable_page(reading: Reading, at: int, limit: int) -> tuple[list[int], list[bytes]]:
-    """A page of the file; where a part of the file cannot be read, as much of the page as can."""
+    """Read a page of the file; if a part of the file cannot be read, the readable beginning of the page."""
     while limit:
         try:
             return reading(partial(page, offset=at, limit=limit))
@@ -111,7 +111,7 @@ def _readable_page(reading: Reading, at: int, limit: int) -> tuple[list[int], li
 
 
 def _over_gap(reading: Reading, findings: Findings, at: int, end: int) -> int:
-    """Note that there are no records from offset `at` on, and return the offset of the next one."""
+    """Add a finding that there are no records from offset `at` on, and return the offset of the next one."""
     kind: Kind = "missing"
     behind = at
     for start in range(at, end):
