@@ -1,4 +1,4 @@
-"""What a program that submits, asks and explains needs: tasks, messages, results, states, and the index."""
+"""The API of producers and readers: tasks, messages, results, states, and the index."""
 
 from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
 from .broker import AsyncBroker, Broker

@@ -1,4 +1,4 @@
-"""The journal that asynchronous readers and submitters are given, whichever kind it is of."""
+"""Give asynchronous readers and submitters access to either kind of journal."""
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -25,5 +25,5 @@ class JournalAccess:
         self.journal = journal.asynchronous if isinstance(journal, Journal) else journal
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await the coroutine where the journal lives; the caller's loop goes on meanwhile."""
+        """Await the coroutine in the journal's event loop; the caller's loop is not blocked."""
         return await (coroutine if self._shell is None else self._shell.run_async(coroutine))

@@ -1,4 +1,4 @@
-"""Revoking, requeueing and purging, on the journal's own loop: what both brokers drive."""
+"""Revoke, requeue and purge tasks on the journal's own loop, for both brokers."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,48 +15,48 @@ from .state.view import Verdict
 
 
 def signed(by: str | None, reason: str | None) -> dict[str, str]:
-    """What an event says of the caller that asked for it, and why, as far as it is known."""
+    """Return the fields of an event that name the caller and its reason, as far as they are given."""
     return {name: said for name, said in (("by", by), ("reason", reason)) if said}
 
 
-async def revoke(journal: AsyncJournal, task_id: str, told: Mapping[str, str]) -> Effect:
-    """Append a revocation that says what is `told`; what became of it."""
-    event = await journal.append(names.REVOKED, {"task": task_id, **told}, key=task_id)
+async def revoke(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
+    """Append a revocation with the fields of `signature`, and return its effect."""
+    event = await journal.append(names.REVOKED, {"task": task_id, **signature}, key=task_id)
     return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
 
-async def requeue(journal: AsyncJournal, task_id: str, told: Mapping[str, str]) -> Effect:
-    """Append a requeue that says what is `told`; what became of it."""
-    event = await _append_about_dead(journal, names.REQUEUED, task_id, told)
+async def requeue(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
+    """Append a requeue with the fields of `signature`, and return its effect."""
+    event = await _append_about_dead(journal, names.REQUEUED, task_id, signature)
     return await _effect(journal, task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
 
 
-async def purge(journal: AsyncJournal, task_id: str, told: Mapping[str, str]) -> Effect:
-    """Append a purge that says what is `told`; what became of it."""
-    event = await _append_about_dead(journal, names.PURGED, task_id, told)
+async def purge(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
+    """Append a purge with the fields of `signature`, and return its effect."""
+    event = await _append_about_dead(journal, names.PURGED, task_id, signature)
     return await _effect(journal, task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
 
 
-async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, told: Mapping[str, str]) -> Event:
-    """Append it with what workers that have forgotten the dead letter need to requeue or purge it.
+async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, signature: Mapping[str, str]) -> Event:
+    """Append an event with the fields that workers need if they have forgotten the dead letter.
 
-    They cannot tell a dead letter from a task that has succeeded since: so only if nothing has happened to it since
-    it was looked up.
+    Such workers cannot distinguish a dead letter from a task that has succeeded since. So the append is conditional: no
+    event of the task may have come since the look-up.
     """
     while True:
         task, trace, end = await task_lookup(journal).find(task_id)
         row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
         if task is None or row is None:
-            return await journal.append(name, {"task": task_id, **told}, key=task_id)
+            return await journal.append(name, {"task": task_id, **signature}, key=task_id)
         with suppress(EventConflict):
-            context = {**dead_letter_context(row, task.submitted), **told}
+            context = {**dead_letter_context(row, task.submitted), **signature}
             return await journal.append(name, context, key=task_id, expected=end)
 
 
 async def _effect(
     journal: AsyncJournal, task_id: str, event: Event, taken: Disposition, refused: Disposition
 ) -> Effect:
-    """What the log has decided about the event, as of a moment after it."""
+    """Look the event up in the log, and return whether it took effect."""
     found = await task_lookup(journal).find(task_id)
     task = found.task
     if found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset):

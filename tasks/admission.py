@@ -1,7 +1,7 @@
-"""Whether the journal has a task of an id already, asked and decided before a submission lands.
+"""Refuse submissions whose task ids the journal holds already.
 
-The task index says whether an id is known up to the end of the log, and the append expects that no event of it has come
-since: of several programs that submit one id at the same time, the log lets one through.
+The task index says whether an id is known up to the end of the log, and the append is conditional on no later event of
+that id: of several programs that submit one id at the same time, the log accepts one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ from .lookup import in_words
 
 
 class Admission(NamedTuple):
-    """What became of submissions: the events of those accepted, and why each of the others was refused, by its id."""
+    """The result of submitting: the events of the accepted submissions, and the refusals of the others, by task id."""
 
     accepted: list[Event]
     refused: dict[str, MessageAlreadyExistsError]
 
 
 def submit_next(journal: AsyncJournal, draft: Draft) -> Event | None:
-    """Append a submission here and now if its id is unknown as far as this process has read, and that is the whole log.
+    """Append a submission at once if this process has read the whole log and its id is unknown there.
 
-    None, with nothing appended, where more has to be looked at. This is the way of a process that submits one task
-    after the other: one question to the index, one statement to the log.
+    Returns None, with nothing appended, if more has to be read. This is the fast path of a process that submits one
+    task after the other: one query of the index, one statement in the log.
     """
     if draft.seq or journal.log.needs_loop:
         return None
@@ -44,7 +44,7 @@ def submit_next(journal: AsyncJournal, draft: Draft) -> Event | None:
 
 
 async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admission:
-    """Append those submissions whose ids the journal does not know; all are of one partition and fit one append."""
+    """Append the submissions whose ids the journal does not know; all are of one partition and fit one append."""
     log = await journal.open()
     index = task_index(journal)
     if len(drafts) == 1:
@@ -62,7 +62,7 @@ async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admi
             if known is not None:
                 refused[str(draft.key)] = known
                 continue
-            if not draft.seq:  # otherwise it was handed in before, and is looked for by the log
+            if not draft.seq:  # a numbered draft was submitted before, and the log detects its repeat
                 draft.expected = snapshot.end[partition] - 1
             unknown.append(draft)
         left = unknown
@@ -71,7 +71,7 @@ async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admi
         try:
             accepted = await journal.append_drafts(left)
         except EventConflict:
-            continue  # an event of one of the ids has come meanwhile: perhaps its submission
+            continue  # an event of one of the ids has landed meanwhile, perhaps its submission
         for event in accepted:
             index.note_submission(event)
         return Admission(accepted, refused)
@@ -79,7 +79,7 @@ async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admi
 
 
 async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition: int, draft: Draft) -> Event | None:
-    """Append a submission if its id is unknown, also to the few events that others have appended; else None."""
+    """Read the few events appended since the last look, and append a submission if its id is unknown; else None."""
     if draft.seq:
         return None
     await index.read_news(partition)
@@ -96,18 +96,18 @@ async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition
 
 
 def _without_doubles(drafts: Sequence[Draft], refused: dict[str, MessageAlreadyExistsError]) -> list[Draft]:
-    """The first submission of each id."""
+    """Return the first submission of each id, and refuse the others."""
     single: dict[str | None, Draft] = {}
     for draft in drafts:
         if single.setdefault(draft.key, draft) is not draft:
             refused[str(draft.key)] = MessageAlreadyExistsError(
-                f"the task {draft.key!r} was handed in twice in one call: the first one counts. Submit each id once."
+                f"the task {draft.key!r} was submitted twice in one call: the first one counts. Submit each id once."
             )
     return list(single.values()) if len(single) < len(drafts) else list(drafts)
 
 
 async def _known(journal: AsyncJournal, snapshot: Snapshot, task_id: str) -> MessageAlreadyExistsError | None:
-    """Why an id is refused; None if the log holds no task of it."""
+    """Return the refusal of an id; None if the log holds no task of it."""
     if not snapshot.entries_of(task_id):
         return None
     trace = await read_trace(await journal.open(), snapshot, task_id)
@@ -131,7 +131,7 @@ def _already_there(url: str, task_id: str, trace: Trace) -> MessageAlreadyExists
 def several_refused(
     refused: Mapping[str, MessageAlreadyExistsError], accepted: Sequence[str]
 ) -> MessageAlreadyExistsError:
-    """What is said of several messages of which some were refused."""
+    """Return the error for several messages of which some were refused."""
     first = next(iter(refused.values()))
     others = f" and {len(refused) - 1:,} more" if len(refused) > 1 else ""
     return MessageAlreadyExistsError(

@@ -1,4 +1,4 @@
-"""The arguments of a task: checked against its function's signature when they are submitted, not when they are run."""
+"""Check the arguments of a task against its function's signature when it is submitted, not when it runs."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +12,18 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class Signature:
-    """What a function takes. `supplied` names a parameter that the caller need not give, since the worker does."""
+    """The parameters of a function. `supplied` names one that the worker passes, so the caller need not."""
 
     def __init__(self, function: Callable[..., Any], supplied: str | None = None) -> None:
         self._name = getattr(function, "__name__", repr(function))
         self._supplied = supplied
         try:
             self._signature: inspect.Signature | None = inspect.signature(function)
-        except (TypeError, ValueError):  # some functions written in C do not tell
+        except (TypeError, ValueError):  # some functions written in C have no signature
             self._signature = None
             return
         parameters = self._signature.parameters.values()
-        # What nearly every call needs to know, so that it is decided without `bind`, at a tenth of the cost.
+        # With these nearly every call is checked without `bind`, at a tenth of the cost.
         self._placed = [each.name for each in parameters if each.kind in _PLACED]
         self._named = frozenset(each.name for each in parameters if each.kind in _NAMED)
         self._required = frozenset(
@@ -59,7 +59,7 @@ class Signature:
 
 
 def positional(task_name: str, args: object) -> list[Any]:
-    """The positional arguments as a list; `ValidationError` for what is no list or tuple of them."""
+    """Return the positional arguments as a list; `ValidationError` if they are no list or tuple."""
     if args is None:
         return []
     if not isinstance(args, list | tuple):
@@ -71,7 +71,7 @@ def positional(task_name: str, args: object) -> list[Any]:
 
 
 def named(task_name: str, kwargs: object) -> dict[str, Any]:
-    """The keyword arguments as a dictionary; `ValidationError` for what is none, or has keys that are not text."""
+    """Return the keyword arguments as a dictionary; `ValidationError` if they are none, or a key is not text."""
     if kwargs is None:
         return {}
     if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):

@@ -1,7 +1,7 @@
-"""How long a failed task waits before its next attempt. Counted from the failure, in milliseconds.
+"""Compute how long a failed task waits before its next attempt, in milliseconds from the failure.
 
 Names, parameters and formulas follow the reference task queue (`alsek.core.backoff`); there the time is counted from
-the creation of the message, so that a long attempt eats its own backoff. Here it is counted from the failure.
+the creation of the message, so that a long attempt uses up its own backoff.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ HOUR_MS: Final = 60 * MINUTE_MS
 
 
 class _Default(int):
-    """A bound that the caller has not named: it gives way to a wait that the caller has."""
+    """A default bound: it gives way to a wait that the caller has passed."""
 
 
 FLOOR_DEFAULT_MS: Final = _Default(MINUTE_MS)
@@ -47,7 +47,7 @@ class Backoff(ABC):
         self.zero_override = zero_override
 
     def _make_room_for(self, wait: int) -> None:
-        """Let the bounds that the caller has not named give way to a wait that the caller has."""
+        """Widen the default bounds to include a wait that the caller has passed."""
         if isinstance(self.floor, _Default):
             self.floor = _Default(min(self.floor, wait))
         if isinstance(self.ceiling, _Default):
@@ -56,11 +56,11 @@ class Backoff(ABC):
     @property
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """What makes this instance the one it is."""
+        """The parameters that define this instance."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Algorithm and parameters, from which `settings2backoff` makes an equal one."""
+        """Algorithm and parameters, from which `settings2backoff` makes an equal instance."""
         return {"algorithm": type(self).__name__, "parameters": self.parameters}
 
     @abstractmethod
@@ -113,7 +113,7 @@ class ConstantBackoff(Backoff):
         self._make_room_for(constant)
         if (self.floor is not None and constant < self.floor) or (self.ceiling is not None and constant > self.ceiling):
             raise ValueError(
-                f"a constant backoff of {constant} ms would never be waited: it lies outside of floor={self.floor} and "
+                f"a constant backoff of {constant} ms would never apply: it lies outside of floor={self.floor} and "
                 f"ceiling={self.ceiling} ms. Leave these out, or make them fit"
             )
 
@@ -183,7 +183,7 @@ class ExponentialBackoff(Backoff):
         return {"base": self.base, "factor": self.factor, **self._common()}
 
     def formula(self, incidents: int) -> int:
-        """`factor × base ** incidents`; the exponent is bounded, since the ceiling has long been reached there."""
+        """`factor × base ** incidents`; the exponent is capped at 64, far above any ceiling."""
         return int(self.factor * self.base ** min(incidents, 64))
 
 
@@ -198,7 +198,7 @@ def settings2backoff(settings: dict[str, Any]) -> Backoff:
         )
     parameters = settings["parameters"]
     bounds = {name: parameters[name] for name in ("floor", "ceiling") if name in parameters}
-    # Set afterwards: what an older version has written may have bounds that its values lie outside of.
+    # Set afterwards: settings of an older version may have values outside of their bounds.
     made = algorithm(**{**parameters, **dict.fromkeys(bounds)})
     for name, bound in bounds.items():
         setattr(made, name, bound)

@@ -1,4 +1,4 @@
-"""The broker: submits messages to the journal, and takes them back."""
+"""The broker: submits messages to the journal; revokes, requeues and purges tasks; pauses queues."""
 
 import threading
 from collections.abc import Iterable
@@ -35,12 +35,12 @@ class Broker:
 
     @property
     def has_journal(self) -> bool:
-        """Whether a journal was named; otherwise the environment, or a worker, says which."""
+        """Whether a journal was named; otherwise the environment or a worker determines it."""
         return self._url is not None
 
     @property
     def journal(self) -> Journal:
-        """The journal, opened at first use, by whichever thread comes first."""
+        """The journal, opened at first use, by the first thread that asks."""
         journal = self._journal
         if journal is None:
             with self._opening:
@@ -49,13 +49,13 @@ class Broker:
 
     @property
     def opening_url(self) -> str | None:
-        """The URL that opens the journal that was named, from anywhere: never to be shown. None if none was named."""
+        """The URL of the journal that was named, secrets included: never to be shown. None if none was named."""
         return self._url
 
     def bind(self, journal: Journal | str) -> None:
-        """Use `journal` from now on; a worker has the brokers of its tasks use its own, also when it has left.
+        """Use `journal` from now on. A worker binds the brokers of its tasks to its own journal for good.
 
-        A journal that was in use before is left open: others may have it.
+        A journal that was in use before is left open: other code may use it.
         """
         check_journal(journal, "bind")
         self._doubts = Doubts()
@@ -64,20 +64,21 @@ class Broker:
 
     @property
     def asynchronous(self) -> "AsyncBroker":
-        """The same broker for asyncio: it submits to the same journal, and settles the same doubts."""
+        """The same broker for asyncio, with the same journal and the same submissions in doubt."""
         return AsyncBroker(self)
 
     @property
     def doubts(self) -> Doubts:
-        """The submissions whose fate is unknown."""
+        """The submissions in doubt: those of which it is unknown whether they landed."""
         return self._doubts
 
     def submit(self, message: Message, *, new: bool = False) -> Event:
-        """Accept a message: when this returns it is durable and cannot be lost.
+        """Append a message to the journal; when this returns, it is durable.
 
-        `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` it is not looked for: the id was
-        made for this message just now and has never been handed in, as with an id that `Message` made itself. After a
-        `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt, handing the message in again is safe.
+        `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` the caller states that the id was
+        just made for this message and was never submitted, as with an id that `Message` made itself; then it is not
+        looked up. After a `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt, submitting the same
+        message again is safe.
         """
         journal, doubts = self.journal, self._doubts
         new = new or self._made.message is message
@@ -98,7 +99,7 @@ class Broker:
         return only_one(journal.run(handing_in, instead="task.generate_async or AsyncBroker.submit"))
 
     def submit_made(self, message: Message) -> None:
-        """Submit a message whose id was made for it just now, by `submit`, which a subclass may have of its own."""
+        """Submit a message with a fresh id, through `submit`, which a subclass may override."""
         outer, self._made.message = self._made.message, message
         try:
             self.submit(message)
@@ -106,10 +107,10 @@ class Broker:
             self._made.message = outer
 
     def submit_all(self, messages: Iterable[Message], *, new: bool = False) -> int:
-        """Accept many messages, as few appends as the limits allow; returns how many. Each append is all or none.
+        """Append many messages, in as few appends as the limits allow; return how many. Each append is atomic.
 
-        Those whose ids the journal holds are refused and the others accepted: `MessageAlreadyExistsError` says at the
-        end which. `new` is as in `submit`.
+        Messages whose ids the journal holds are refused, the others accepted; at the end `MessageAlreadyExistsError`
+        names them. `new` is as in `submit`.
         """
         journal, instead, tally = self.journal, "AsyncBroker.submit_all", Tally()
         log = journal.run(journal.asynchronous.open(), instead=instead)
@@ -121,8 +122,8 @@ class Broker:
     def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
 
-        Says what became of that: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task. `by` and
-        `reason`, who does so and why, are written into the event, here and in the other calls that take them.
+        Returns the effect: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task. `by`, the name
+        of the caller, and `reason` are written into the event, here and in the other calls that take them.
         """
         revoking = revoke(self.journal.asynchronous, id_of(message), signed(by, reason))
         return self.journal.run(revoking, instead="AsyncBroker.revoke")
@@ -130,15 +131,15 @@ class Broker:
     def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Let a dead letter run again, its attempts forgotten.
 
-        Says what became of that: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
+        Returns the effect: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
         requeueing = requeue(self.journal.asynchronous, id_of(message), signed(by, reason))
         return self.journal.run(requeueing, instead="AsyncBroker.requeue")
 
     def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """Take a dead letter out of the dead letters for good: it cannot be requeued any more. Its history stays.
+        """Remove a task from the dead letters for good: it cannot be requeued any more. Its history stays.
 
-        Says what became of that: `PURGED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
+        Returns the effect: `PURGED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
         purging = purge(self.journal.asynchronous, id_of(message), signed(by, reason))
         return self.journal.run(purging, instead="AsyncBroker.purge")
@@ -157,7 +158,7 @@ class Broker:
         return bool(self.journal.run(resuming, instead="AsyncBroker.resume"))
 
     def after_fork_in_child(self) -> None:
-        """Start with a lock of its own: the thread that opened the journal is in the parent."""
+        """Start with a new lock: a thread of the parent may have held the inherited one."""
         self._opening = threading.Lock()
         self._doubts = Doubts()
 
@@ -174,7 +175,7 @@ class AsyncBroker:
         self._own_doubts = Doubts()
 
     def _there(self) -> tuple[JournalAccess, Doubts]:
-        """The journal and the doubts of this moment: a worker binds its tasks' brokers to its own journal."""
+        """Return the present journal and its doubts: a worker may have bound the broker to another journal."""
         if self._broker is not None:
             return JournalAccess(self._broker.journal, "AsyncBroker"), self._broker.doubts
         assert self._access is not None, "one of the two was given"
@@ -222,16 +223,16 @@ class AsyncBroker:
 
 
 class _Made(threading.local):
-    """The message that this thread submits and whose id was made for it just now."""
+    """The message with a fresh id that this thread is submitting."""
 
     message: Message | None = None
 
 
 def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
-    """Have the brokers of a worker's tasks use its journal: elsewhere nobody may run what its tasks submit.
+    """Bind the brokers of a worker's tasks to its journal: on another one, no worker may run what its tasks submit.
 
-    Where they name several journals it is meant that tasks submit to others, and only those that name none are bound.
-    Returns the URLs of journals that were named and are not used.
+    If the brokers name several journals, that is taken as intended, and only those that name none are bound. Returns
+    the URLs of journals that were named and are not used.
     """
     brokers = list(brokers)
     named = {broker.opening_url for broker in brokers if broker.has_journal}
@@ -246,14 +247,14 @@ def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
 
 
 def _named(journal: Journal | str | None) -> tuple[Journal | None, str | None]:
-    """A journal that is there already, and the URL that opens it; not from this directory only, which may change."""
+    """Return the journal, if it was passed as an object, and its URL, made independent of the current directory."""
     if isinstance(journal, Journal):
         return journal, journal.asynchronous.opening_url
     return None, None if journal is None else anchored(journal)
 
 
 def check_journal(journal: object, taker: str) -> None:
-    """Refuse what is neither a journal nor its URL; `taker` is who was given it."""
+    """Raise `TypeError` if `journal` is neither a journal nor a URL; `taker` is the name of the callee."""
     if not isinstance(journal, Journal | str):
         raise TypeError(
             f"{taker}() takes a Journal or its URL, got a value of type {type(journal).__name__}; pass a URL such as "

@@ -1,4 +1,4 @@
-"""What became of what a caller asked of a task, as the log decided it."""
+"""The effect of a request on a task, as the log decided it."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from ..journal.event import Event
 
 
 class Disposition(Enum):
-    """What became of a `revoke`, `requeue` or `purge`."""
+    """The result of a `revoke`, `requeue` or `purge`."""
 
     REVOKED = "revoked"
     ALREADY_ENDED = "already ended"

@@ -1,4 +1,4 @@
-"""Submissions whose fate is unknown, kept so that the same message handed in again is the same event."""
+"""Keep submissions in doubt, so that submitting the same message again repeats the same event."""
 
 import threading
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ from .message import Message
 
 
 class SubmissionInDoubt(AppendInDoubt, TaskError):
-    """A submission was sent and its fate is unknown: the caller submits the same message again, which settles it.
+    """A submission was sent and may have landed: the caller submits the same message again, which settles it.
 
-    `messages` are those that were handed in and may have landed, `message` the first of them.
-    `broker.submit(error.message)` never makes a second task of one that did land.
+    `messages` are those that may have landed, `message` the first of them. `broker.submit(error.message)` is
+    idempotent: it never makes a second task of a message that did land.
     """
 
     def __init__(self, message: str, drafts: tuple[object, ...] = (), messages: tuple[Message, ...] = ()) -> None:
@@ -23,19 +23,19 @@ class SubmissionInDoubt(AppendInDoubt, TaskError):
 
     @property
     def message(self) -> Message:
-        """The message whose fate is unknown; of several, the first."""
+        """The message in doubt; of several, the first."""
         return self.messages[0]
 
 
 class Doubts:
-    """The drafts of one broker that were numbered and neither acknowledged nor refused, by their tasks' ids."""
+    """The drafts of one broker that were numbered but neither acknowledged nor refused, by task id."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._drafts: dict[str, tuple[tuple[object, ...], Draft]] = {}
 
     def draft_of(self, message: Message) -> Draft | None:
-        """The draft in doubt of the same message, or of another one of its id that asks for the same; None if none."""
+        """Return the draft in doubt of this message, or of an equal one with its id; None if there is none."""
         if self._drafts:
             with self._lock:
                 kept = self._drafts.get(message.uuid)
@@ -44,7 +44,7 @@ class Doubts:
         return None
 
     def keep(self, handed_in: Iterable[tuple[Message, Draft]]) -> None:
-        """Remember those that were numbered: their append has failed, and may have landed."""
+        """Keep the drafts that were numbered: their append has failed, and may have landed all the same."""
         with self._lock:
             for message, draft in handed_in:
                 if draft.seq:
@@ -53,7 +53,7 @@ class Doubts:
                 del self._drafts[next(iter(self._drafts))]
 
     def forget(self, handed_in: Iterable[tuple[Message, Draft]]) -> None:
-        """Forget those whose fate is known."""
+        """Drop the drafts that were acknowledged or refused."""
         if self._drafts:
             with self._lock:
                 for message, _ in handed_in:
@@ -61,5 +61,5 @@ class Doubts:
 
 
 def _call(message: Message) -> tuple[object, ...]:
-    """What a message asks for, whenever it was made."""
+    """Return the fields of a message that define its call, without those that depend on its creation."""
     return (message.task_name, message.queue, message.args, message.kwargs, message.priority, message.metadata)

@@ -1,4 +1,4 @@
-"""What can go wrong with tasks."""
+"""The errors of tasks."""
 
 
 class TaskError(Exception):
@@ -10,9 +10,9 @@ class ValidationError(TaskError, ValueError):
 
 
 class MessageAlreadyExistsError(ValidationError):
-    """The journal has a task of an id that the caller chose: the caller asks for that one, or chooses another id.
+    """The journal holds a task of the chosen id: the caller reads that task's status, or chooses another id.
 
-    Of several messages handed in at once the others were accepted: `refused` and `accepted` are the ids of each.
+    If several messages were submitted at once, the others were accepted: `refused` and `accepted` hold the ids.
     """
 
     def __init__(self, message: str, refused: tuple[str, ...] = (), accepted: tuple[str, ...] = ()) -> None:
@@ -34,11 +34,11 @@ class MultipleBrokersError(TaskError):
 
 
 class TaskFailedError(TaskError, KeyError):
-    """The result of a task was asked for that has failed or was revoked; a `KeyError` too, as there is no result.
+    """A task has no result because it has failed or was revoked; a `KeyError` too, as for any missing result.
 
-    `task` is its id and `revoked` whether it was revoked. `name`, `text` and `traceback` are those of the exception
-    that its last attempt ended with: the class with its module, the message, and the lines as Python prints them. All
-    three are empty where there was none, or where retention has removed it.
+    `task` is its id and `revoked` whether it was revoked. `name`, `text` and `traceback` describe the exception of its
+    last attempt: the class with its module, the message, and the lines as Python prints them. All three are empty if
+    there was none, or if retention has removed it.
     """
 
     def __init__(
@@ -75,21 +75,21 @@ class TaskTimeoutError(TaskError, TimeoutError):
     """The task has run for longer than its timeout."""
 
     def __str__(self) -> str:
-        """What it was given; an exception raised in a thread from outside is given nothing."""
+        """The message; an exception raised in a thread from outside has none, so it gets a default."""
         return super().__str__() or "the task has run for longer than its timeout"
 
 
 class Overdue(BaseException):
-    """Thrown into the thread of a task that is over its time; what is told of it is a `TaskTimeoutError`.
+    """Raised in the thread of a task that exceeds its timeout; reported as a `TaskTimeoutError`.
 
-    No `Exception`, and above all no `TimeoutError` and `OSError`: what the task is calling when it strikes, a journal
-    or a client with timeouts of its own, would take it for an answer to its own call, and the task would go on.
+    It is no `Exception`, and above all no `TimeoutError` or `OSError`: a journal or client with timeouts of its own,
+    which the task is calling at that moment, would handle it as a failure of its own call, and the task would go on.
     """
 
     def told(self) -> TaskTimeoutError:
-        """What a task's `do_retry` and the readers of its outcome are told, with the place at which it struck."""
+        """Return the error that `do_retry` and the readers of the outcome get, with the place of the interruption."""
         return TaskTimeoutError().with_traceback(self.__traceback__)
 
 
 class ProcessDiedError(TaskError):
-    """The process that ran the task has died with it."""
+    """The process that ran the task has died."""

@@ -1,4 +1,4 @@
-"""Why a task has no result: the exception of its last attempt, read off the event that ended it."""
+"""Read why a task has no result: the exception of its last attempt, from the event that ended it."""
 
 from typing import Final
 
@@ -23,7 +23,7 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
 
     @property
     def in_short(self) -> str:
-        """Name and message on one line, in short; empty where there was none."""
+        """Name and message, shortened; empty if there was none."""
         said = ": ".join(part for part in (self.name, self.text) if part)
         return said if len(said) <= _TEXT_CHARS_MAX else f"{said[:_TEXT_CHARS_MAX]}…"
 
@@ -45,13 +45,13 @@ _decoder: Final = RowDecoder(_EndingEvent)
 
 
 def exception_in(row: bytes | None) -> ExceptionFacts:
-    """The exception that the record of an outcome tells of; `NO_EXCEPTION` if it tells of none or is not there."""
+    """Return the exception in the record of an outcome; `NO_EXCEPTION` if it holds none or is missing."""
     read = _decoder.read(row) if row is not None else None
     return read.context.exception if read is not None else NO_EXCEPTION
 
 
 def failed(task: TaskState, row: bytes | None) -> TaskFailedError:
-    """What a reader is told who asks for the result of a task that has failed or was revoked.
+    """Return the error for a reader of the result of a task that has failed or was revoked.
 
     `row` is the record of the event that ended it; None if retention has removed it.
     """

@@ -1,4 +1,4 @@
-"""The name under which the log knows a function: `module:qualname`, the same in each process that imports it."""
+"""Name a function for the log: `module:qualname`, the same in each process that imports it."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""What JSON can hold without a change: arguments, metadata and results come back as they were given, or are refused.
+"""Refuse values that JSON would change: arguments, metadata and results round-trip unchanged, or are refused.
 
-Encoders are more obliging, each in its own way: bytes become base64, sets lists, integer keys text, dates and members
-of enumerations strings. The task would silently be run with something else than the caller has passed.
+Encoders convert silently, each in its own way: bytes become base64, sets lists, integer keys text, dates and members of
+enumerations strings. The task would then run with other values than the caller has passed.
 """
 
 from collections.abc import Collection
@@ -28,10 +28,10 @@ class NotPlain(ValueError):
 
 
 def check_plain(value: Any, place: str, depth: int = 0) -> None:
-    """Refuse what is not text, a number, True, False, None, or a list, tuple or dictionary of such with text as keys.
+    """Raise `NotPlain` unless `value` is text, a number, True, False, None, or a list, tuple or dictionary of such.
 
-    `place` is what the value is called, such as `kwargs`; `NotPlain` names the place in it, such as `kwargs.when[3]`.
-    Tuples come back as lists.
+    Keys must be text; tuples come back as lists. `place` is the name of the value, such as `kwargs`; the error names
+    the place in it, such as `kwargs.when[3]`.
     """
     kind = type(value)
     if depth > CONTEXT_DEPTH_MAX:
@@ -64,7 +64,7 @@ def _check_atom(value: Any, kind: type, place: str) -> None:
 
 
 def _are_atoms(values: Collection[Any]) -> bool:
-    """Whether nothing in there needs a closer look: decided without a step of Python for each."""
+    """Return whether all values are valid atoms, without a Python step for each."""
     kinds = set(map(type, values))
     if not kinds <= _ATOMS:
         return False

@@ -4,15 +4,15 @@ from typing import Final
 
 from ..journal.limits import KEY_CHARS_MAX, MIB
 
-# What a worker keeps of the submissions of waiting tasks, in bytes: of the oldest ones, and beyond those of the newest
-# ones. The others are read again by position when they are claimed.
+# The bytes of waiting tasks' submissions that a worker keeps: of the oldest tasks, and beyond these of the newest ones.
+# The others are read again by position when the tasks are claimed.
 KEPT_ROWS_BYTES_MAX: Final = 24 * MIB
 NEWEST_ROWS_BYTES_MAX: Final = 2 * MIB
-# For how many further offsets of its partition the id of a task that has ended is refused, if it is submitted again.
+# For how many offsets after a task's end, in its partition, a second submission of its id is refused.
 ENDED_TASK_EVENTS: Final = 150_000
-# How many dead letters of a partition a view remembers, to count and to list; requeued can be any that the log holds.
+# How many dead letters of a partition a view keeps, to count and list them; any that the log holds can be requeued.
 DEAD_LETTERS_KEPT: Final = 100_000
-# How many submissions of unknown fate a broker keeps, so that the same message handed in again is the same task.
+# How many submissions in doubt a broker keeps, so that submitting the same message again repeats the same task.
 SUBMISSIONS_IN_DOUBT_MAX: Final = 10_000
 TASK_ID_CHARS_MAX: Final = 200
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000
@@ -24,19 +24,19 @@ THREADS_MAX: Final = 1_024
 assert ENDED_TASK_EVENTS <= 2 * DEAD_LETTERS_KEPT, "a dead letter is known for as long as its id is to be refused"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
 
-# The task index: a batch is written when it has so many events; a look-up keeps fewer of them in memory.
+# The task index writes a batch when it has so many events; a look-up keeps fewer of them in memory.
 INDEX_BATCH_EVENTS: Final = 5_000
-# So many where the index is at least that far behind: ids that callers chose lie all over it, and the larger the batch,
-# the fewer times each of its pages is written.
+# The batch size if the index is at least that far behind: ids that callers chose are spread over all pages of the tree,
+# and the larger the batch, the fewer times each page is written.
 INDEX_LONG_BATCH_EVENTS: Final = 25_000
-# How long a writer of the index waits for another one, in seconds; then it goes on and tries again later.
+# How long a writer of the index waits for the lock of another one, in seconds; after that it tries again later.
 INDEX_BUSY_SECONDS_MAX: Final = 0.5
 # A reader that finds the index so many events behind logs that catching up takes a while.
 INDEX_NEWS_EVENTS: Final = 500_000
-# A look-up that finds more events than that behind the index looks for its own task among them, where the log can do
-# that, and has a thread take them in; a program that submits has a thread take them in after so many.
+# A look-up that finds more events than that behind the index searches them for its own task, if the log supports it,
+# and has a thread index them; a program that submits has a thread index them after so many submissions.
 INDEX_SEARCH_EVENTS: Final = 2_000
-# The time of a task's id, less so many seconds, is before its submission by the log's clock.
+# The time in a task's id, minus so many seconds, is assumed to be before its submission by the log's clock.
 INDEX_CLOCK_SECONDS: Final = 10.0
 # How often a worker looks whether the index is behind, in seconds. While more events than that come between two looks
 # it gives the index that share of its time, in a thread; on Kafka, where it has none for that, it leaves the index

@@ -1,7 +1,7 @@
-"""Looking up a task: what statuses, results, `revoke` and `requeue` are read from. No process holds the queue's state.
+"""Look up a task, for statuses, results, `revoke` and `requeue`, without a process that holds the queue's state.
 
-The index says where the task's events stand, and the fold of these says what became of it. A caller that waits follows
-the end of the log from there, and takes out of it what is about its task.
+The index gives the positions of the task's events, and folding these gives its state. A caller that waits follows the
+log from there on, and applies the events of its task.
 """
 
 import threading
@@ -31,7 +31,7 @@ _LEFT_OUT: Final = (PROGRESSED, FOREIGN)
 class Found(NamedTuple):
     """A task as of the moment of the look-up: `task` is None if the log holds none of that id.
 
-    `end` is where the log ended at the last look into the index: all before it is in the answer.
+    `end` is the end of the log when the index was read: all events before it are included.
     """
 
     task: TaskState | None
@@ -39,27 +39,30 @@ class Found(NamedTuple):
     end: Cursor
 
     def verdict(self, offset: int) -> Verdict | None:
-        """What became of the event at `offset`; None if it is not about the task."""
+        """Return the verdict on the event at `offset`; None if it is not about the task."""
         return self.trace.verdicts.get(offset)
 
 
 class TaskLookup:
-    """Finds tasks in `journal`; any number of threads, or tasks of its loop, may ask at once."""
+    """Finds tasks in `journal`; safe for concurrent use by threads and by tasks of its loop."""
 
     def __init__(self, journal: AsyncJournal) -> None:
         self._journal = journal
         self._mutex = threading.Lock()
-        # A follower that no caller uses: it keeps the log's doorbell, so that the next wait begins at once.
+        # A follower that no caller uses: it keeps the log's notifier open, so that the next wait begins at once.
         self._spare: Subscriber | None = None
         self._closed = False
         tell_of_forks(self)
 
     async def find(self, task_id: str) -> Found:
-        """The task by all that is in the log at the moment of the call."""
+        """Return the task by all events that are in the log at the moment of the call."""
         return (await self.look(task_id))[0]
 
     async def look(self, task_id: str, observer: Observer | None = None) -> tuple[Found, Snapshot]:
-        """The task as `find` has it, and what the index says; `observer` is told of each event, also of later ones."""
+        """Return the task, as `find` does, and the index's snapshot.
+
+        `observer` is called with each event, also with those that the trace follows later.
+        """
         log = await self._journal.open()
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(task_id), task_id=task_id)
@@ -70,9 +73,9 @@ class TaskLookup:
         return Found(trace.task, trace, snapshot.end), snapshot
 
     async def wait(self, task_id: str, is_over: Callable[[TaskState | None], bool], timeout: float | None) -> Found:
-        """The task once `is_over` holds of it, or after `timeout` seconds (None: wait for ever) as it is then.
+        """Wait until `is_over` holds of the task, at most `timeout` seconds (None: for ever); return it as it is then.
 
-        However short the time is, all that was in the log at the moment of the call is looked at.
+        However short the timeout, all events that were in the log at the moment of the call are read.
         """
         deadline = deadline_of(timeout)
         while True:
@@ -88,7 +91,7 @@ class TaskLookup:
     async def _follow(
         self, trace: Trace, snapshot: Snapshot, is_over: Callable[[TaskState | None], bool], deadline: float | None
     ) -> Found | None:
-        """Follow the log until the wait is over; None if the index has to be asked anew."""
+        """Follow the log until the wait is over; return None if the index has to be read again."""
         follower = await self.follower(snapshot.end)
         try:
             while True:
@@ -104,7 +107,7 @@ class TaskLookup:
             await self.give_back(follower)
 
     async def follower(self, begin: Cursor) -> Subscriber:
-        """A reader of the log from `begin` on, to be given back."""
+        """Return a reader of the log from `begin` on, to be returned by `give_back`."""
         with self._mutex:
             follower, self._spare = self._spare, None
         if follower is None:
@@ -114,7 +117,7 @@ class TaskLookup:
         return follower
 
     async def give_back(self, follower: Subscriber) -> None:
-        """Take a follower back: the next caller goes on with it."""
+        """Take a follower back, and keep one for the next caller."""
         spare: Subscriber | None = follower
         with self._mutex:
             if self._spare is None and not self._closed:
@@ -123,7 +126,7 @@ class TaskLookup:
             await spare.aclose()
 
     async def row(self, task: TaskState, trace: Trace) -> bytes | None:
-        """The record of the last accepted event about a task; None if retention has removed it."""
+        """Return the record of the last accepted event about a task; None if retention has removed it."""
         row = trace.rows.get(task.changed)
         if row is None:
             log = await self._journal.open()
@@ -131,20 +134,20 @@ class TaskLookup:
         return row
 
     async def aclose(self) -> None:
-        """Let go of the log."""
+        """Close the spare follower."""
         with self._mutex:
             spare, self._spare, self._closed = self._spare, None, True
         if spare is not None:
             await spare.aclose()
 
     def after_fork_in_child(self) -> None:
-        """What followed the log is the parent's."""
+        """Drop the follower, which belongs to the parent."""
         self._mutex = threading.Lock()
         self._spare = None
 
 
 def task_lookup(journal: AsyncJournal) -> TaskLookup:
-    """The look-up that this process keeps with `journal`, made at first use and closed with it."""
+    """Return the look-up that this process keeps with `journal`, made at first use and closed with it."""
     lookup = journal.companions.get(_NAME)
     if lookup is None:
         lookup = journal.companions.setdefault(_NAME, TaskLookup(journal))
@@ -153,7 +156,7 @@ def task_lookup(journal: AsyncJournal) -> TaskLookup:
 
 
 def checked(journal: Journal, reader: str) -> Journal:
-    """The journal that a `reader` of that name was given; `TypeError` if it was given something else."""
+    """Return `journal`, which was passed to the class named `reader`; `TypeError` if it is no `Journal`."""
     if not isinstance(journal, Journal):
         raise TypeError(
             f"{reader}() takes a Journal, got a value of type {type(journal).__name__}; pass the Journal(…) made of a "
@@ -163,7 +166,7 @@ def checked(journal: Journal, reader: str) -> Journal:
 
 
 def in_words(state: State) -> str:
-    """What a task of that state does, for a sentence that begins with "it"."""
+    """Describe a state, for a sentence that begins with "it"."""
     return _WORDS[state]
 
 

@@ -20,7 +20,7 @@ _UNSAID: Final = -(2**31)
 
 
 def new_id() -> str:
-    """A new UUIDv7: it tells its own time, so that a task's history is found without an index."""
+    """Return a new UUIDv7: it contains its time, so that a task's history is found without an index."""
     return str(uuid_utils.uuid7())
 
 
@@ -36,8 +36,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     - `priority`: lower runs first; FIFO within one priority.
     - `retries`: attempts that have failed so far; `max_retries` None means without end.
     - `delay`: how long after its creation it may first run; `due` is that moment.
-    - `function`: for which function it was made, as `module:qualname`: told to workers, never imported. Empty: any that
-      has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
+    - `function`: for which function it was made, as `module:qualname`: workers compare it and never import it. Empty:
+      any that has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
     - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
     """
 
@@ -60,10 +60,10 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     named: bool = False
 
     def __post_init__(self) -> None:
-        """Check what the queue's order and the log's keys depend on."""
+        """Check the fields on which the queue's order and the log's keys depend."""
         if self.max_retries == _UNSAID:
             self.max_retries = MAX_RETRIES_DEFAULT
-        # First in one go whether all is as it nearly always is: a worker makes one of each submission it runs.
+        # A single test for the usual case first: a worker decodes a message for each task it runs.
         if not (
             type(self.priority) is type(self.delay) is type(self.timeout) is int
             and 0 <= self.priority <= WHOLE_MAX
@@ -87,7 +87,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
             self.due = (self.created_at + self.delay) / 1_000
 
     def _check(self) -> None:
-        """Say what breaks a rule, if anything does."""
+        """Raise `ValidationError` if a field breaks a rule, naming it."""
         if not is_whole(self.priority) or self.priority < 0:
             raise ValidationError(f"a priority is a whole number from 0 up (lower runs first), got {self.priority!r}")
         if not isinstance(self.uuid, str) or not 0 < len(self.uuid) <= TASK_ID_CHARS_MAX:
@@ -139,7 +139,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """The message in one line, for display."""
         return f"{self.task_name} {self.uuid} (queue {self.queue}, priority {self.priority})"
 
     def clone(self) -> Self:
@@ -164,7 +164,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
         for name, value in data.items():
             setattr(self, name, value)
         if "due" not in data and not {"delay", "created_at"}.isdisjoint(data):
-            self.due = 0.0  # worked out anew, below
+            self.due = 0.0  # computed again by `__post_init__`
         try:
             self.__post_init__()
         except ValidationError:
@@ -205,7 +205,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def encode_message(message: Message) -> bytes:
-    """The message as the context of its `task.submitted`; `ValidationError` says what JSON could not hold."""
+    """Encode a message as the context of its `task.submitted`; `ValidationError` names a value JSON cannot hold."""
     try:
         if message.args:
             check_plain(message.args, "args")
@@ -219,11 +219,11 @@ def encode_message(message: Message) -> bytes:
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ValidationError(
             f"the arguments of {message.task_name} cannot be written as JSON: {error}. "
-            "Pass plain data (text, numbers, lists, objects), or a reference to what is elsewhere."
+            "Pass plain data (text, numbers, lists, objects), or a reference to data stored elsewhere."
         ) from error
     return encoded
 
 
 def decode_message(row: bytes) -> Message:
-    """The message in the record of a `task.submitted`."""
+    """Decode the message in the record of a `task.submitted`."""
     return _decoder.decode(row).context

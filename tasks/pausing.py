@@ -1,7 +1,7 @@
-"""Pausing a queue: no worker claims anything of it until it is resumed. An event in each partition of the journal.
+"""Pause a queue, so that no worker claims its tasks until it is resumed, by an event in each partition.
 
-Which tasks may be claimed is decided partition by partition, so each of them has to say it. A worker stops as soon as
-it has read the event, and a worker that starts later reads it first.
+Claims are decided partition by partition, so each of them needs the event. A worker stops claiming as soon as it has
+read the event; a worker that starts later reads it first.
 """
 
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ from .state import names
 from .state.view import TaskView
 
 
-async def pause_queue(journal: AsyncJournal, queue: str, told: Mapping[str, Any] | None = None) -> list[Event]:
-    """Pause `queue` in each partition in which it is not paused; the events, none if there is nothing to do.
+async def pause_queue(journal: AsyncJournal, queue: str, signature: Mapping[str, Any] | None = None) -> list[Event]:
+    """Pause `queue` in each partition in which it is not paused; return the events, none if there is nothing to do.
 
-    `told` is written into them beside the queue. After an error it may be paused in some partitions: calling it again
-    is safe.
+    The fields of `signature` are written into them beside the queue. After an error the queue may be paused in some
+    partitions: calling this again is safe.
     """
-    return await _tell(journal, names.PAUSED, queue, told or {})
+    return await _append_to_all(journal, names.PAUSED, queue, signature or {})
 
 
-async def resume_queue(journal: AsyncJournal, queue: str, told: Mapping[str, Any] | None = None) -> list[Event]:
+async def resume_queue(journal: AsyncJournal, queue: str, signature: Mapping[str, Any] | None = None) -> list[Event]:
     """Resume `queue` in each partition in which it is paused; otherwise as `pause_queue`."""
-    return await _tell(journal, names.RESUMED, queue, told or {})
+    return await _append_to_all(journal, names.RESUMED, queue, signature or {})
 
 
-async def _tell(journal: AsyncJournal, name: str, queue: str, told: Mapping[str, Any]) -> list[Event]:
+async def _append_to_all(journal: AsyncJournal, name: str, queue: str, signature: Mapping[str, Any]) -> list[Event]:
     if not isinstance(queue, str) or not queue:
-        raise ValidationError(f"a queue is named by a text that is not empty, got {queue!r:.80}")
+        raise ValidationError(f"the name of a queue must be text that is not empty, got {queue!r:.80}")
     log = await journal.open()
     view = await as_of(journal, TaskView, (await log.bounds()).end)
-    context = encode_context(name, {"queue_name": queue, **told})
+    context = encode_context(name, {"queue_name": queue, **signature})
     partitions = [each for each in range(log.partitions) if view.is_paused(each, queue) != (name == names.PAUSED)]
     drafts = [Draft(name, context, partition=partition) for partition in partitions]
     return list(await journal.append_drafts(drafts)) if drafts else []

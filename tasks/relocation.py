@@ -1,10 +1,10 @@
-"""Where the events of tasks and workers go in a journal whose keys belong to other partitions.
+"""Relocate the events of tasks and workers to a journal with another number of partitions.
 
-Tasks and workers refer to one another by position, and what is decided together lives in one partition. So each task's
-events go to its key's partition there, what they say of positions is translated, and a session is joined, and ended, in
-each partition in which its worker has claimed. The fold of the original says which events were accepted, and these are
-accepted there; so tasks that had ended have ended, and those that ran return when their sessions expire. Checkpoints of
-consumers stand for the same events as before.
+Tasks and workers refer to one another by position, and events that are decided together must share a partition. So each
+task's events go to the partition of its key in the copy, the positions in them are translated, and a session is joined,
+and ended, in each partition in which its worker has claimed. The fold of the original determines which events were
+accepted, and the same ones are accepted in the copy: tasks that had ended have ended, and those that ran return when
+their sessions expire. Checkpoints of consumers refer to the same events as before.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from .state.decoding import FactContext, read_context
 from .state.view import TaskView, Verdict
 
 _FOREIGN: Final = FactContext()
-# A claim that no task has: what was refused before is refused again.
+# A claim that no task has: an outcome that was refused in the original is refused again.
 _NO_CLAIM: Final = -2
 _ENDED: Final = frozenset(
     {names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED, names.PURGED}
@@ -45,10 +45,10 @@ class Relocation:
         self._last: dict[tuple[int, str], int] = {}  # their last event, by partition and worker of the copy
 
     def place(self, line: Line) -> Iterator[Placed]:
-        """The events that a line becomes, each with its position; `ValueError` if the line has none."""
+        """Yield the events that a line becomes, each with its position; `ValueError` if the line has no position."""
         origin = line.place()
         if origin is None:
-            raise ValueError(f"the event {line.name!r} does not say where it stood")
+            raise ValueError(f"the event {line.name!r} lacks its position")
         self._origin = origin
         said = _read(line)
         verdict = self._view.apply_fact(line.name, said, origin.partition, origin.offset, line.timestamp)
@@ -64,7 +64,7 @@ class Relocation:
             yield self._put(self._checkpoint(line, partition), partition, said, origin.partition)
 
     def _checkpoint(self, line: Line, partition: int) -> Line:
-        """The line; if it is a consumer's checkpoint, with the cursor that stands for the same events in the copy."""
+        """Return the line; the cursor of a consumer's checkpoint is translated to the same events in the copy."""
         if line.name != CHECKPOINTED or line.key is None:
             return line
         context = msgspec.json.decode(line.context)
@@ -72,14 +72,14 @@ class Relocation:
         return _changed(line, changes) if changes else line
 
     def _place_everywhere(self, line: Line, said: FactContext, source: int) -> Iterator[Placed]:
-        """An event about a queue stands in each partition: those of the original are not those of the copy."""
+        """Place an event about a queue in each partition of the copy."""
         home = self._home(source)
         for partition in self._ends:
             shown = line if partition == home else _copied(line, partition, line)
             yield self._put(shown, partition, said, source)
 
     def _home(self, partition: int) -> int:
-        """Where a session, and what has no key, of a partition of the original goes."""
+        """Return the partition in the copy for sessions and events without a key of a partition of the original."""
         return partition % len(self._ends)
 
     # -- tasks -------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class Relocation:
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     def _join(self, line: Line, partition: int, worker: str, source: int) -> Iterator[Placed]:
-        """Join a session in one more partition, unless it is there, before the claim in `line`."""
+        """Join a session in one more partition before the claim in `line`, unless it is open there."""
         joined = self._joined.get((source, worker))
         if joined is not None and (partition, _renamed(worker, source)) not in self._last:
             yield self._put(_copied(joined, partition, line), partition, _read(joined), source)
@@ -142,7 +142,7 @@ class Relocation:
     def _put(
         self, line: Line, partition: int, said: FactContext, source: int, changes: dict[str, Any] | None = None
     ) -> Placed:
-        """Place an event at the end of a partition, its workers renamed where that is needed."""
+        """Place an event at the end of a partition, with its workers renamed if needed."""
         offset = self._ends[partition]
         self._ends[partition] += 1
         self._checkpoints.note(self._origin, partition)
@@ -163,7 +163,7 @@ class Relocation:
         return Placed(line, Position(partition, offset))
 
     def _sign(self, name: str, partition: int, worker: str, by: str, offset: int) -> None:
-        """Take note of signs of life, as the fold does."""
+        """Record signs of life, as the fold does."""
         if name == names.JOINED:
             self._last.setdefault((partition, worker), offset)
         shown = by if name == names.EXPIRED else worker
@@ -179,12 +179,12 @@ def _read(line: Line) -> FactContext:
 
 
 def _renamed(worker: str, source: int) -> str:
-    """The worker's name in the copy: its sessions in two partitions of the original may meet in one."""
+    """Return the worker's name in the copy: its sessions in two partitions of the original may share one there."""
     return f"{worker}.{source}" if worker and source else worker
 
 
 def _copied(line: Line, partition: int, reason: Line) -> Line:
-    """The same event for one more partition, with an identity of its own that rises as that of its reason does."""
+    """Return the same event for one more partition, with its own writer identity and the seq of its `reason`."""
     return msgspec.structs.replace(line, writer=f"{reason.writer}.{partition}", seq=reason.seq)
 
 

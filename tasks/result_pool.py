@@ -1,4 +1,4 @@
-"""The results of many messages, as they come or in order. Names follow the reference task queue (`ResultPool`)."""
+"""Iterate over the results of many messages, as they come or in order, by the names of the reference task queue."""
 
 import time
 from collections import deque
@@ -30,10 +30,10 @@ class ResultPool:
     """Iterates over the results of several messages.
 
     - `timeout`: how long, in ms, the iteration may wait in all; then `TimeoutError`. None waits as long as members run.
-    - `failures`: what becomes of a member that has failed or was revoked. "raise": the iteration ends with its
-      `TaskFailedError`. "yield": the error stands in the place of the result, and the iteration goes on.
+    - `failures`: how a member that has failed or was revoked is handled. "raise": the iteration ends with its
+      `TaskFailedError`. "yield": the error is yielded in place of the result, and the iteration goes on.
     - `keep` and `with_metadata` as in `ResultStore.get`. Results that were yielded are collected, unless kept.
-    - `wait` is accepted as the reference has it; the log tells when there is news.
+    - `wait` is accepted for compatibility and ignored: the log notifies of new events.
 
     A member whose result was collected already, or of which the journal knows nothing, is a `KeyError` at once.
     `ValidationError` for a member that is named twice.
@@ -149,9 +149,9 @@ class AsyncResultPool:
 
 
 class Gathering:
-    """The results of several messages, one after the other; for one reader at a time.
+    """Fetches the results of several messages one by one; for one reader at a time.
 
-    A member is looked up once. From then on the log is followed, and a member of which it tells is looked up again.
+    Each member is looked up once. Then the log is followed, and a member is looked up again when an event may end it.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Gathering:
     ) -> None:
         self._members = {id_of(message): message for message in messages}
         if len(self._members) < len(messages):
-            raise ValidationError("each message is named once: there is one result of each")
+            raise ValidationError("a message was passed twice, but has one result: pass each message once")
         if failures not in ("raise", "yield"):
             raise ValidationError(f"failures is 'raise' or 'yield', got {failures!r:.80}")
         self._journal = journal
@@ -212,7 +212,7 @@ class Gathering:
             self._ended[task_id] = found
 
     async def _read(self) -> None:
-        """Read on in the log, and look anew at the members of which it tells."""
+        """Read the next page of the log, and schedule a look-up of the members that may have ended."""
         assert self._follower is not None, "it is opened before anything is looked up"
         remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         page = await self._follower.page(timeout=remaining)
@@ -221,22 +221,22 @@ class Gathering:
                 f"{len(self._left):,} of {len(self._members):,} results have not come in {self._timeout:,} ms"
             )
         if page is not None:
-            self._unseen.extend(self._told(page))
+            self._unseen.extend(self._ended_by(page))
 
-    def _told(self, page: Page) -> list[str]:
-        """The members that may have ended by these events; an expired session may have ended any that it held."""
+    def _ended_by(self, page: Page) -> list[str]:
+        """Return the members that these events may have ended; an expired session may have ended any that it held."""
         waiting = [task_id for task_id in self._left if task_id not in self._ended]
-        told: dict[str, None] = {}
+        found: dict[str, None] = {}
         for row in page.rows:
             said = fact(row)
             if said is not None and said.name == names.EXPIRED:
                 return waiting
             if said is not None and said.name in _ENDS and said.context.task in self._left:
-                told[said.context.task] = None
-        return [task_id for task_id in told if task_id not in self._ended]
+                found[said.context.task] = None
+        return [task_id for task_id in found if task_id not in self._ended]
 
     async def aclose(self) -> None:
-        """Let go of the log."""
+        """Stop following the log."""
         follower, self._follower = self._follower, None
         if follower is not None:
             await follower.aclose()

@@ -1,4 +1,4 @@
-"""Results: stored with the outcome, so there is no moment at which a task has succeeded and its result is not there."""
+"""Read results. A result is stored with the outcome, so a task that has succeeded always has it."""
 
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ _decoder: Final = RowDecoder(_SucceededEvent)
 
 
 class ResultStore:
-    """Reads results off `journal`. They live as long as its history; collecting one only hides it."""
+    """Reads results from `journal`. They live as long as its history; collecting one only hides it."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = checked(journal, "ResultStore")
@@ -46,7 +46,7 @@ class ResultStore:
         return self._journal.run(self._results.exists(id_of(message)), instead="AsyncResultStore.exists")
 
     def get(self, message: Message | str, timeout: int = 0, *, keep: bool = False, with_metadata: bool = False) -> Any:
-        """The result of a message, waiting for it at most `timeout` ms.
+        """Return the result of a message, waiting for it at most `timeout` ms.
 
         Without `keep` the result is collected: a later call does not find it. With `with_metadata` a mapping of
         `result`, `timestamp` (seconds since the epoch) and `uuid`. Raises `KeyError` if there is none and no time to
@@ -66,7 +66,7 @@ class AsyncResultStore:
 
     @property
     def access(self) -> JournalAccess:
-        """The journal it reads, for what is built on it."""
+        """The journal it reads, for classes built on this one."""
         return self._access
 
     async def exists(self, message: Message | str) -> bool:
@@ -82,7 +82,7 @@ class AsyncResultStore:
 
 
 class Results:
-    """What both stores do, on the journal's own loop."""
+    """The implementation of both stores, on the journal's own loop."""
 
     def __init__(self, journal: AsyncJournal) -> None:
         self._journal = journal
@@ -101,7 +101,7 @@ class Results:
         return await self.of(task_id, found, keep=keep, with_metadata=with_metadata)
 
     async def of(self, task_id: str, found: Found, *, keep: bool, with_metadata: bool) -> Any:
-        """The result of a task as it was found; errors as in `ResultStore.get` without a timeout."""
+        """Return the result of a task that was looked up; errors as in `ResultStore.get` without a timeout."""
         task = found.task
         if task is None or task.state not in FINAL_STATES or task.collected:
             raise KeyError(f"no result of task {task_id!r}: {self._state(task)}")

@@ -1,17 +1,17 @@
-"""Removing history: how far it may go, and doing it so that nobody who comes later is left with a gap.
+"""Remove old history, without leaving later readers a gap.
 
-Only what is older than it is kept for is removed, and of that only a beginning of each partition, up to the first event
-that is still needed:
+Only history older than the retention time is removed: a prefix of each partition, up to the first event that is still
+needed:
 
-- of a *live task*, its submission and all after it: whoever runs the task reads its arguments there;
-- of a view of the user's that has snapshots, everything its newest one does not cover.
+- the submission of a *live task* and all events after it: the worker that runs the task reads its arguments there;
+- all events that the newest snapshot of a user's view does not cover.
 
 Before anything is removed, a snapshot of the queue at exactly that point is stored and read back: workers and replicas
-start from it, and every later moment can still be told. Checkpoints and parked events of consumers that stand in what
-is removed, and nowhere later, are brought forward.
+start from it, and the state at every later moment can still be computed. Checkpoints and parked events of consumers
+that exist only in the removed part are copied forward.
 
-Dead letters do not hold history back, or one forgotten would hold it for ever; without its submission a dead letter can
-not run again, so their number is told.
+Dead letters do not hold history back, since a single forgotten one would hold it for ever. Without its submission a
+dead letter cannot run again, so the number of those affected is reported.
 """
 
 import time
@@ -32,7 +32,7 @@ from ..journal.snapshots import SnapshotLabel, load, prune
 from .state.state import TaskState
 from .state.view import TaskView
 
-# The product's own views: what is removed must be in a snapshot of each of them. They hold nothing back.
+# The product's own views: a snapshot of each must cover the removed events. They hold nothing back.
 KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (TaskView,)
 
 
@@ -40,7 +40,7 @@ _STEP_EVENTS: Final = 2_000
 
 
 class Hold(NamedTuple):
-    """What keeps the history of `partition` from `offset` on: a live task, or the snapshots of the view `view`."""
+    """Why the history of `partition` is kept from `offset` on: a live task, or the snapshots of the view `view`."""
 
     partition: int
     offset: int
@@ -49,12 +49,12 @@ class Hold(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What can be removed.
+    """The history that can be removed.
 
-    - `moment`: the time before which history may go, in seconds since the epoch.
-    - `first`, `end`: what history there is.
-    - `old`: where it is old enough to go; `before`: how much of that may go, `holds` what holds back the rest.
-    - `lost_letters`: how many dead letters can not run again afterwards.
+    - `moment`: the time before which history may be removed, in seconds since the epoch.
+    - `first`, `end`: the bounds of the history.
+    - `old`: the end of the history before `moment`; `before`: up to where that may go; `holds`: why the rest is kept.
+    - `lost_letters`: how many dead letters cannot run again afterwards.
     - `unreadable`: how many records are no events, or not as tasks and workers write them.
     """
 
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
 
 
 class Compacted(NamedTuple):
-    """What was done: which snapshots stand for what was removed, and what was brought forward.
+    """The result of `compact`: the snapshots that replace the removed history, and what was copied forward.
 
     `carried` are the names of checkpoints, `parked` is the number of parked events.
     """
@@ -85,7 +85,7 @@ class Compacted(NamedTuple):
 
 
 async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = ()) -> Plan:
-    """What of the history before `moment` (seconds since the epoch) can be removed.
+    """Compute which part of the history before `moment` (seconds since the epoch) can be removed.
 
     The views named in `forget` hold nothing back.
     """
@@ -103,7 +103,7 @@ async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = 
 
 
 async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) -> Cursor:
-    """`old`, up to the first event whose own time is later than `moment`, where a clock may have been wrong.
+    """Return `old`, cut at the first event whose own time is later than `moment`, if a clock may have been wrong.
 
     A split by time puts a few events on the wrong side; none of them is removed. Those in the future do not count.
     """
@@ -126,7 +126,7 @@ async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) ->
 
 
 def _tasks(view: TaskView) -> list[Hold]:
-    """The oldest live task of each partition."""
+    """Return the holds of the oldest live task of each partition."""
     oldest: dict[int, TaskState] = {}
     for task in view.live.values():
         if task.partition not in oldest or task.submitted < oldest[task.partition].submitted:
@@ -135,7 +135,7 @@ def _tasks(view: TaskView) -> list[Hold]:
 
 
 async def _views(log: Log, end: Cursor, forget: Sequence[str]) -> list[Hold]:
-    """How far the newest snapshot of each other view reaches."""
+    """Return the holds of each other view, from where its newest snapshot ends."""
     own = {view().snapshot_name for view in KEPT_VIEWS}
     newest: dict[str, SnapshotLabel] = {}
     for label in await log.snapshots().listed():
@@ -150,7 +150,7 @@ async def _views(log: Log, end: Cursor, forget: Sequence[str]) -> list[Hold]:
 
 
 async def compact(journal: AsyncJournal, planned: Plan, *, forget: Sequence[str] = ()) -> Compacted:
-    """Remove what was planned, once a snapshot stands for it; `JournalError` if it can not be read back."""
+    """Remove the planned history once its snapshots are stored; `JournalError` if one cannot be read back."""
     log = await journal.open()
     labels = [await _snapshot(journal, view, planned) for view in KEPT_VIEWS]
     carried = await carry(journal, planned.before)

@@ -1,4 +1,4 @@
-"""What became of a message, read off the journal. Names follow the reference task queue (`alsek.core.status`)."""
+"""Read the status of a message from the journal, by the names of the reference task queue (`alsek.core.status`)."""
 
 import time
 from collections import deque
@@ -37,14 +37,14 @@ TERMINAL_STATUSES: Final = frozenset({TaskStatus.FAILED, TaskStatus.SUCCEEDED})
 
 
 class StatusUpdate(NamedTuple):
-    """A status, and what more is known: attempts, worker, the time of the last change (seconds since the epoch)."""
+    """A status with details: attempts, worker, the time of the last change (seconds since the epoch)."""
 
     status: TaskStatus
     details: dict[str, Any] | None = None
 
 
 class StatusTracker:
-    """Reads the status of messages off `journal`; nobody has to write it, so it cannot be wrong or late."""
+    """Reads the status of messages from `journal`; it is derived from the events, so it cannot be wrong or late."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = checked(journal, "StatusTracker")
@@ -68,9 +68,8 @@ class StatusTracker:
     ) -> TaskStatus:
         """Wait until the message has (one of) the given status, at most `timeout` seconds; None waits for ever.
 
-        Returns the status; after the time is over raises `TimeoutError` or, without `raise_on_timeout`, returns the
-        status as it is then. A message that ends otherwise ends the waiting too: a status that cannot come is not
-        waited for, the call then times out at once.
+        Returns the status. When the time is over it raises `TimeoutError` or, without `raise_on_timeout`, returns the
+        status as it is then. If the message ends with another status, the call times out at once.
         """
         waiting = self._statuses.wait_for(id_of(message), _statuses(status), timeout, raises=raise_on_timeout)
         return self._journal.run(waiting, instead="AsyncStatusTracker.wait_for")
@@ -78,7 +77,7 @@ class StatusTracker:
     def listen_to_updates(
         self, message: Message | str, *, auto_exit: bool = True, timeout: float | None = None
     ) -> Iterator[StatusUpdate]:
-        """Each status of the message in log order, from its submission on: those it had, and those that come.
+        """Yield each status of the message in log order, from its submission on: past ones first, then new ones.
 
         A message that the journal does not know yet is waited for. With `auto_exit` the iteration ends when the
         message has ended; otherwise it goes on, since a dead letter may be requeued. `TimeoutError` if it takes longer
@@ -135,7 +134,7 @@ class AsyncStatusTracker:
 
 
 class Statuses:
-    """What both trackers do, on the journal's own loop."""
+    """The implementation of both trackers, on the journal's own loop."""
 
     def __init__(self, journal: AsyncJournal) -> None:
         self._journal = journal
@@ -176,7 +175,7 @@ class Statuses:
 
 
 class Updates:
-    """The statuses of one message, one after the other; for one reader at a time."""
+    """Yields the statuses of one message one by one; for one reader at a time."""
 
     def __init__(self, lookup: TaskLookup, task_id: str, *, auto_exit: bool, timeout: float | None) -> None:
         self._lookup = lookup
@@ -202,7 +201,7 @@ class Updates:
         return update
 
     async def _read(self) -> None:
-        """Read on; a look at the index first, and again where a session has ended that may have held the task."""
+        """Read on: the index first, and again when a session that may have held the task has ended; else the log."""
         if self._trace is None or self._follower is None:
             await self.aclose()
             found, snapshot = await self._lookup.look(self._id, self._note)
@@ -218,26 +217,26 @@ class Updates:
             await self.aclose()
 
     def _note(self, view: TaskView, offset: int, _row: bytes, _said: object, verdict: Verdict | None) -> None:
-        """Take note of an event of the message that was accepted; called before each as well, without a verdict."""
+        """Queue the status after an accepted event of the message; ignore the call before it, without a verdict."""
         task = view.find(self._id)
         if verdict is not Verdict.ACCEPTED or task is None or offset <= self._seen_to:
             return
         self._seen_to = offset
         update = update_of(task)
-        told = (update.status, task.attempts, task.worker, task.state)
-        if told != self._last:
-            self._last = told
+        current = (update.status, task.attempts, task.worker, task.state)
+        if current != self._last:
+            self._last = current
             self._ready.append(update)
 
     async def aclose(self) -> None:
-        """Let go of the log."""
+        """Stop following the log."""
         self._trace, follower, self._follower = None, self._follower, None
         if follower is not None:
             await self._lookup.give_back(follower)
 
 
 def update_of(task: TaskState) -> StatusUpdate:
-    """The status of a task, with what more is known of it."""
+    """Return the status of a task, with its details."""
     return StatusUpdate(
         status_of(task),
         {
@@ -250,7 +249,7 @@ def update_of(task: TaskState) -> StatusUpdate:
 
 
 def status_of(task: TaskState | None) -> TaskStatus:
-    """The reference's status of a task; a revoked one counts as failed, as there."""
+    """Return the reference's status of a task; a revoked one counts as failed, as there."""
     if task is None:
         return TaskStatus.UNKNOWN
     if task.state is State.READY:

@@ -1,4 +1,4 @@
-"""Submitting, on the journal's own loop: what both brokers drive."""
+"""Submit messages on the journal's own loop, for both brokers."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -23,14 +23,14 @@ def submission(message: Message) -> Draft:
 
 
 def draft_for(doubts: Doubts, message: Message) -> Draft:
-    """The draft in which the message was handed in before and whose fate is unknown, or else a new one."""
+    """Return the draft in doubt of an earlier submission of the message, else a new one."""
     return doubts.draft_of(message) or submission(message)
 
 
 async def hand_in(journal: AsyncJournal, doubts: Doubts, batch: Batch, *, new: bool) -> Admission:
-    """Submit one batch, which fits an append; with `new` its ids are not looked for.
+    """Submit one batch, which fits an append; with `new` its ids are not looked up.
 
-    `SubmissionInDoubt` carries the messages whose fate is unknown.
+    `SubmissionInDoubt` carries the messages in doubt.
     """
     drafts = [draft for _, draft in batch]
     try:
@@ -48,7 +48,7 @@ async def hand_in(journal: AsyncJournal, doubts: Doubts, batch: Batch, *, new: b
 
 
 def keep_in_doubt(doubts: Doubts, batch: Batch, error: BaseException) -> None:
-    """Remember what was numbered; an `AppendInDoubt` is raised anew as one that carries the messages."""
+    """Keep the numbered drafts; raise `SubmissionInDoubt`, with the messages, in place of an `AppendInDoubt`."""
     doubts.keep(batch)
     if isinstance(error, AppendInDoubt) and not isinstance(error, SubmissionInDoubt):
         tasks = batch[0][0].uuid if len(batch) == 1 else f"{len(batch):,} tasks"
@@ -61,26 +61,26 @@ def keep_in_doubt(doubts: Doubts, batch: Batch, error: BaseException) -> None:
 
 
 class Tally:
-    """What became of the batches of one `submit_all`."""
+    """Collects the results of the batches of one `submit_all`."""
 
     def __init__(self) -> None:
         self._accepted: list[str] = []
         self._refused: dict[str, MessageAlreadyExistsError] = {}
 
     def add(self, admission: Admission) -> None:
-        """Take in what became of one batch."""
+        """Add the result of one batch."""
         self._accepted += [str(event.key) for event in admission.accepted]
         self._refused.update(admission.refused)
 
     def accepted(self) -> int:
-        """How many were accepted; `MessageAlreadyExistsError` if others were refused."""
+        """Return how many were accepted; `MessageAlreadyExistsError` if others were refused."""
         if self._refused:
             raise several_refused(self._refused, self._accepted)
         return len(self._accepted)
 
 
 def only_one(admission: Admission) -> Event:
-    """The event of the one message that was handed in; raises why it was refused."""
+    """Return the event of the single submission; raise its refusal if there is none."""
     if not admission.accepted:
         raise next(iter(admission.refused.values()))
     return admission.accepted[0]

@@ -97,7 +97,7 @@ def test_named_wait_overrides_default_bounds(backoff: Backoff, first: int) -> No
 
 @pytest.mark.parametrize("bounds", [{"floor": 1_000}, {"floor": None, "ceiling": 100}])
 def test_constant_outside_of_named_bounds_is_refused(bounds: dict[str, int | None]) -> None:
-    with pytest.raises(ValueError, match=r"a constant backoff of 500 ms would never be waited.*floor=.*ceiling="):
+    with pytest.raises(ValueError, match=r"a constant backoff of 500 ms would never apply.*floor=.*ceiling="):
         ConstantBackoff(500, **bounds)  # type: ignore[arg-type]
 
 
