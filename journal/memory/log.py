@@ -1,4 +1,4 @@
-"""The log in memory: the reference implementation, for tests and for trying things out. It forgets on exit."""
+"""The log in memory: the reference implementation, for tests and experiments. Its events end with the process."""
 
 import bisect
 import concurrent.futures
@@ -35,7 +35,7 @@ _appended_at: Final = attrgetter("appended_at")
 
 
 class _Partition:
-    """Records from offset `first` on, and where the times of their appends fall back."""
+    """Records from offset `first` on, and the places where the times of their appends fall back."""
 
     def __init__(self) -> None:
         self.first = 0
@@ -59,30 +59,30 @@ class _Partition:
 
 
 class MemoryStore:
-    """What several memory logs of one name share: the partitions, and who waits for them."""
+    """The state that all memory logs of one name share: the partitions, and the waiting readers."""
 
     def __init__(self, partitions: int = 1) -> None:
         self.partitions = [_Partition() for _ in range(partitions)]
         self.lock = threading.Lock()
-        self.private_name = ""  # by which a private store is found, as long as a log holds it
+        self.private_name = ""  # the name of a private store in `_private`, as long as a log holds it
         self.positions: dict[tuple[str, int], Event] = {}
         self.snapshots = MemorySnapshots()
         self._waiting: list[concurrent.futures.Future[None]] = []
 
     def arrival(self) -> "concurrent.futures.Future[None]":
-        """A future that is done at the next append; call with the lock held."""
+        """Return a future that is done at the next append; call with the lock held."""
         future: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._waiting.append(future)
         return future
 
     def forget(self, arrival: "concurrent.futures.Future[None]") -> None:
-        """Its reader does not wait any more; call without the lock."""
+        """Remove a future whose reader has stopped waiting; call without the lock."""
         with self.lock:
             if arrival in self._waiting:
                 self._waiting.remove(arrival)
 
     def notify(self) -> None:
-        """Wake everybody who waits; call without the lock."""
+        """Wake all waiting readers; call without the lock."""
         with self.lock:
             waiting, self._waiting = self._waiting, []
         for future in waiting:
@@ -96,7 +96,7 @@ _stores_lock: Final = threading.Lock()
 
 
 def shared_store(name: str, partitions: int) -> MemoryStore:
-    """The store of that name in this process, made at first use; a store without a name is private."""
+    """Return the store of that name in this process, created at first use; a store without a name is private."""
     if not name:
         return MemoryStore(partitions)
     with _stores_lock:
@@ -105,7 +105,7 @@ def shared_store(name: str, partitions: int) -> MemoryStore:
 
 
 class MemoryLog:
-    """A log in this process's memory. `clock` gives seconds since the epoch."""
+    """A log in this process's memory. `clock` returns seconds since the epoch."""
 
     needs_loop = False
 
@@ -125,7 +125,7 @@ class MemoryLog:
 
     @property
     def reopening_url(self) -> str | None:
-        """The URL that opens a log of the same store, in this process, where `url` does not; None where it does."""
+        """The URL that opens a log of the same store in this process; None if `url` does."""
         store = self._store
         if _stores.get(urlsplit(self.url).netloc + urlsplit(self.url).path) is store:
             return None
@@ -137,11 +137,11 @@ class MemoryLog:
 
     @property
     def partitions(self) -> int:
-        """How many partitions the store has."""
+        """The number of partitions of the store."""
         return len(self._store.partitions)
 
     async def open(self, *, create: bool = True) -> None:
-        """Nothing to reach: it is wherever it is looked for."""
+        """Do nothing: the store exists already."""
 
     def partition_of(self, key: str | None) -> int:
         """The key's partition, by CRC-32; without a key, the writer's."""
@@ -161,7 +161,7 @@ class MemoryLog:
         return events
 
     def _check_conditions(self, drafts: Sequence[Draft]) -> None:
-        """Raise the error of a condition that does not hold, of the drafts that are not in the log yet."""
+        """Raise the error of a broken condition, of the drafts that are not in the log yet."""
         partition = only_partition([self._partition_for(draft) for draft in drafts])
         conditions = conditions_of(draft for draft in drafts if self._known(draft) is None)
         if conditions is None:
@@ -175,7 +175,7 @@ class MemoryLog:
             raise conditions.conflict(partition, offset, key)
 
     def _known(self, draft: Draft) -> Event | None:
-        """The event of a draft that was handed in before and has landed."""
+        """The event of a draft that was handed in before and has landed; None if there is none."""
         return self._store.positions.get((draft.writer, draft.seq)) if draft.seq else None
 
     def _partition_for(self, draft: Draft) -> int:
@@ -268,7 +268,7 @@ class MemoryLog:
         return self._store.snapshots
 
     async def aclose(self) -> None:
-        """Nobody can use this log any more; the store stays for others of its name."""
+        """Close this log; the store stays for other logs of its name."""
         self._closed = True
         self._store.notify()
 
@@ -292,7 +292,7 @@ class MemoryTail:
 
     @property
     def cursor(self) -> Cursor:
-        """What has been handed out so far."""
+        """The position behind the last record handed out, in each partition."""
         return Cursor(self._offsets)
 
     async def page(
@@ -314,7 +314,7 @@ class MemoryTail:
                 self._store.forget(arrival)
 
     def _next(self, limit: int, partition: int | None) -> Page | None:
-        """The next page, the partitions taking turns so that none starves."""
+        """Return the next page; the partitions are read round-robin, so that none starves."""
         candidates = [partition] if partition is not None else list(self._offsets)
         for step in range(len(candidates)):
             chosen = candidates[(self._turn + step) % len(candidates)]
@@ -330,4 +330,4 @@ class MemoryTail:
         self._offsets[partition] = max(self._offsets[partition], offset)
 
     async def aclose(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: the tail holds no resources."""

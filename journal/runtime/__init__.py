@@ -1,1 +1,1 @@
-"""What the journal does to its process: threads, event loops, forks, exits."""
+"""The journal's use of its process: threads, event loops, forks, exits."""

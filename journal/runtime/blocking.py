@@ -1,8 +1,8 @@
-"""One coroutine for both worlds: awaited in an event loop, or driven to its end in a plain thread.
+"""Runs a coroutine in an event loop, or drives it to its end in a plain thread.
 
-The embedded logs never wait for anything but a thread's future or a socket, and they wait only through this module.
-Inside `run` such a wait blocks the calling thread; anywhere else it suspends on the running loop. So the synchronous
-journal is the asynchronous one, driven, and a lone append costs no thread hand-off.
+The embedded logs wait only for a thread's future or a socket, and only through this module. Inside `run` such a wait
+blocks the calling thread; anywhere else it suspends on the running loop. So the synchronous journal drives the
+asynchronous one, and a lone append costs no hand-over to another thread.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ _driven = _Driven()
 
 
 class Interrupt:
-    """Ends a wait inside `run` from another thread: the coroutine is cancelled there, as a task of a loop would be.
+    """Ends a wait inside `run` from another thread, by cancelling the coroutine as a loop cancels a task.
 
-    One `run` at a time may use it. A request that comes between two waits ends the next one.
+    One `run` at a time may use it. A request between two waits ends the next one.
     """
 
     def __init__(self) -> None:
@@ -41,25 +41,25 @@ class Interrupt:
         self._wake: Callable[[], object] | None = None
 
     def request(self) -> None:
-        """End the wait that is going on, or else the next one."""
+        """End the current wait, or else the next one."""
         with self._lock:
             self._requested = True
             if self._wake is not None:
                 self._wake()
 
     def clear(self) -> None:
-        """Forget a request that has been answered."""
+        """Reset a request that was handled."""
         with self._lock:
             self._requested = False
 
     def check(self) -> None:
-        """Raise `CancelledError` if a request is unanswered."""
+        """Raise `CancelledError` if there is an unhandled request."""
         if self._requested:
             raise asyncio.CancelledError
 
     @contextmanager
     def watched(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Call `wake` at a request that comes, or has come already."""
+        """Call `wake` at a request during the block, or now if there is one."""
         with self._lock:
             self._wake = wake
             if self._requested:
@@ -67,12 +67,12 @@ class Interrupt:
         try:
             yield
         finally:
-            with self._lock:  # from here on nobody calls `wake`: what it wakes may be closed
+            with self._lock:  # after this `wake` is not called: its target may be closed
                 self._wake = None
 
 
 class _Block:
-    """What a coroutine yields to its driver: something to call that blocks and gives the value to go on with."""
+    """Yielded by a coroutine to its driver: a call that blocks and returns the value to resume with."""
 
     __slots__ = ("call",)
 
@@ -87,7 +87,7 @@ def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None, *
     """Drive `coroutine` to its end in this thread and return its value; its waits block the thread.
 
     `interrupt` lets another thread end a wait: the coroutine then sees `asyncio.CancelledError` at that point.
-    A wait that blocks an event loop is told once; `instead` is what its author should await.
+    A wait that blocks an event loop is warned of once; `instead` is what the program should await.
     """
     resume, argument = coroutine.send, None
     while True:
@@ -109,8 +109,8 @@ def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None, *
                 resume, argument = coroutine.send, request.call(interrupt)
         except BaseException as error:
             if coroutine.cr_frame is None:  # type: ignore[attr-defined]  # each coroutine has it
-                raise  # its own, which has ended it
-            # An interrupt belongs to the coroutine that waits, or is about to: it has to clean up now.
+                raise  # the coroutine's own error, which has ended it
+            # An interrupt is thrown into the coroutine that waits, or is about to, so that it cleans up.
             resume, argument = coroutine.throw, error
 
 
@@ -132,7 +132,7 @@ def in_thread(call: Callable[[], T]) -> "concurrent.futures.Future[T]":
     def work() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:  # whatever it is, it belongs to the one who waits
+        except BaseException as error:  # of any kind: it is raised to the waiter
             future.set_exception(error)
 
     threading.Thread(target=work, name="journeyman-wait", daemon=True).start()
@@ -140,27 +140,27 @@ def in_thread(call: Callable[[], T]) -> "concurrent.futures.Future[T]":
 
 
 async def settled(future: "concurrent.futures.Future[T]", timeout: float | None = None) -> bool:
-    """Wait until `future` is done, at most `timeout` seconds; say whether it is."""
+    """Wait until `future` is done, at most `timeout` seconds; return whether it is."""
     if future.done():
         return True
     if _driven.depth:
         return bool(await _Block(lambda interrupt: _blocking_wait(future, timeout, interrupt)))
-    return await _told(future.add_done_callback, future.done, timeout)
+    return await _called_back(future.add_done_callback, future.done, timeout)
 
 
-async def _told(
-    ask: Callable[[Callable[..., object]], object], is_over: Callable[[], bool], timeout: float | None
+async def _called_back(
+    register: Callable[[Callable[..., object]], object], is_over: Callable[[], bool], timeout: float | None
 ) -> bool:
-    """Wait in the running loop until who was asked to tell does, at most `timeout` seconds; say whether it is over."""
+    """Wait in the running loop for a registered callback, at most `timeout` seconds; return whether it is over."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[bool] = loop.create_future()
 
-    def tell(*_: object) -> None:
+    def callback(*_: object) -> None:
         with suppress(RuntimeError):  # the loop may be closed by then
             loop.call_soon_threadsafe(_resolve, ready, True)
 
-    # Asked first and looked at afterwards, as who tells does the other way round: one of the two sees the other.
-    ask(tell)
+    # Registered first and checked afterwards, as the caller of the callback does the reverse: one sees the other.
+    register(callback)
     if is_over():
         return True
     timer = loop.call_later(timeout, _resolve, ready, False) if timeout is not None else None
@@ -172,42 +172,42 @@ async def _told(
 
 
 class Latch:
-    """Something that happens once, and that one coroutine at a time waits for.
+    """A one-time event that one coroutine at a time waits for.
 
-    Who sets it never waits, not even for a lock: what the handler of a signal raises in the one who waits, at whatever
-    moment, cannot hold up the other. A future's lock could be left taken so, for it is taken in Python.
+    `set` never waits, not even for a lock: an exception that a signal handler raises in the waiter, at any moment,
+    cannot block it. Such an exception could leave a future's lock taken, as that is acquired in Python.
     """
 
-    __slots__ = ("_lock", "_set", "_tell")
+    __slots__ = ("_callbacks", "_lock", "_set")
 
     def __init__(self) -> None:
         self._set = False
         self._lock = threading.Lock()
         self._lock.acquire()
-        self._tell: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] = []
 
     def set(self) -> None:
-        """It has happened."""
+        """Set the event and wake its waiter."""
         self._set = True
         self._wake()
-        for tell in self._tell:
-            tell()
+        for callback in self._callbacks:
+            callback()
 
     def is_set(self) -> bool:
-        """Whether it has happened."""
+        """Whether the event is set."""
         return self._set
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):  # nobody has waited since the last time
+        with suppress(RuntimeError):  # the lock is free: no coroutine has waited since the last call
             self._lock.release()
 
     async def settled(self, timeout: float) -> bool:
-        """Wait until it is set, at most `timeout` seconds; say whether it is."""
+        """Wait until it is set, at most `timeout` seconds; return whether it is."""
         if self.is_set():
             return True
         if _driven.depth:
             return bool(await _Block(lambda interrupt: self._wait(timeout, interrupt)))
-        return await _told(self._tell.append, self.is_set, timeout)
+        return await _called_back(self._callbacks.append, self.is_set, timeout)
 
     def _wait(self, timeout: float, interrupt: Interrupt | None) -> bool:
         seconds = max(0.0, timeout)
@@ -225,12 +225,12 @@ def _blocking_wait(
     future: "concurrent.futures.Future[Any]", timeout: float | None, interrupt: Interrupt | None
 ) -> bool:
     if interrupt is None:
-        # Not by `future.exception`: a TimeoutError that a handler of a signal raises is not the end of this wait.
+        # Not by `future.exception`: a TimeoutError raised by a signal handler is not the end of this wait.
         concurrent.futures.wait([future], timeout)
         return future.done()
-    listener: concurrent.futures.Future[None] = concurrent.futures.Future()
-    with interrupt.watched(lambda: None if listener.done() else listener.set_result(None)):
-        concurrent.futures.wait([future, listener], timeout, concurrent.futures.FIRST_COMPLETED)
+    requested: concurrent.futures.Future[None] = concurrent.futures.Future()
+    with interrupt.watched(lambda: None if requested.done() else requested.set_result(None)):
+        concurrent.futures.wait([future, requested], timeout, concurrent.futures.FIRST_COMPLETED)
     if not future.done():
         interrupt.check()
     return future.done()
@@ -242,21 +242,21 @@ def _blocking_read_wait(sock: socket.socket, timeout: float | None, interrupt: I
     milliseconds = None if timeout is None else timeout * 1_000
     if interrupt is None:
         return bool(poll.poll(milliseconds))
-    ear, listener = os.pipe()
+    read_end, write_end = os.pipe()
     try:
-        poll.register(ear, select.POLLIN)
-        with interrupt.watched(lambda: os.write(listener, b"!")):
+        poll.register(read_end, select.POLLIN)
+        with interrupt.watched(lambda: os.write(write_end, b"!")):
             ready = any(ready_fd == sock.fileno() for ready_fd, _ in poll.poll(milliseconds))
     finally:
-        os.close(ear)
-        os.close(listener)
+        os.close(read_end)
+        os.close(write_end)
     if not ready:
         interrupt.check()
     return ready
 
 
 async def readable(sock: socket.socket, timeout: float | None = None) -> bool:
-    """Wait until `sock` has something to read, at most `timeout` seconds; say whether it has."""
+    """Wait until `sock` is readable, at most `timeout` seconds; return whether it is."""
     if _driven.depth:
         return bool(await _Block(lambda interrupt: _blocking_read_wait(sock, timeout, interrupt)))
     loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
-"""What a fork leaves to the child: locks that somebody held, sockets and files shared with the parent, and no threads.
+"""Resets objects in a forked child, which inherits held locks and shared sockets and files, but no threads.
 
-Whatever has any of these says so here when it is made, and is told in each child, before anything else runs there.
+An object that has any of these registers here when it is created, and its hook runs in each child before other code.
 """
 
 import logging
@@ -8,25 +8,25 @@ import os
 import weakref
 from typing import Final, Protocol
 
-# Imported for what it does at a fork, before our hook below: a child draws other random numbers than its siblings. With
-# the same ones, two children of one millisecond would be one writer, and readers would drop the events of one.
+# Imported for its fork hook, which reseeds its random numbers before our hook below runs. With the same numbers, two
+# children of one millisecond would get the same writer id, and readers would drop the events of one as repeats.
 import uuid_utils  # noqa: F401
 
 logger = logging.getLogger("journeyman")
 
 
 class Forkable(Protocol):
-    """What has to know that it is in a child now."""
+    """An object that has to be reset in a forked child."""
 
     def after_fork_in_child(self) -> None:
-        """Leave to the parent what is the parent's; in no order among those who are told, and perhaps twice."""
+        """Drop the state that belongs to the parent; called in no particular order, and perhaps twice."""
 
 
 _all: Final["weakref.WeakSet[Forkable]"] = weakref.WeakSet()
 
 
 def tell_of_forks(one: Forkable) -> None:
-    """Call its `after_fork_in_child` in each child, for as long as it lives."""
+    """Call `after_fork_in_child` of the object in each child, as long as it exists."""
     _all.add(one)
 
 
@@ -34,8 +34,8 @@ def _after_fork_in_child() -> None:
     for each in list(_all):
         try:
             each.after_fork_in_child()
-        except Exception:  # the others have to know all the same
-            logger.exception("%r could not be made fit for a forked process", each)
+        except Exception:  # the other objects have to be reset all the same
+            logger.exception("%r could not be reset in a forked process; do not use it there", each)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

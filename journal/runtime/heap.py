@@ -1,4 +1,4 @@
-"""How the C library keeps the memory of large objects that come and go, such as snapshots."""
+"""Configures the C library to return the memory of large temporary objects, such as snapshots."""
 
 import ctypes
 from typing import Final
@@ -11,11 +11,11 @@ _MMAP_THRESHOLD: Final = -3
 
 
 def return_large_blocks() -> None:
-    """Have this process return large blocks to the system as soon as they are free.
+    """Make this process return large blocks to the system as soon as they are free.
 
-    By itself glibc raises the size from which it does so up to 32 MiB, and keeps smaller ones in the arena of each
-    thread: what a snapshot of a million waiting tasks leaves behind would be a tenth of a worker's memory. Another C
-    library is left as it is.
+    By default glibc raises the size from which it does so up to 32 MiB, and keeps smaller blocks in the arena of each
+    thread: the freed blocks of a snapshot of a million waiting tasks would be a tenth of a worker's memory. Other C
+    libraries are not configured.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""A running event loop in a thread of its own, for synchronous callers of logs that need one."""
+"""Runs an event loop in a separate thread, for synchronous callers of logs that need a loop."""
 
 import asyncio
 import concurrent.futures
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Owed(threading.local):
-    """An interrupt of this thread that came when what it waited for had ended: its next wait is interrupted."""
+    """An interrupt that came when this thread's wait had already ended: it is raised at its next wait."""
 
     interrupt: BaseException | None = None
 
@@ -29,7 +29,7 @@ def _raise_owed() -> None:
 
 
 class Call(Generic[T]):
-    """A coroutine that runs on a portal's loop; `ended` is set when it has come to its end, however.
+    """A coroutine that runs on a portal's loop; `ended` is set when it has returned, failed or been cancelled.
 
     `on_end` is called then as well, in the loop's thread.
     """
@@ -50,7 +50,7 @@ class Call(Generic[T]):
         self._on_end()
 
     def cancel(self) -> None:
-        """Cancel it; called on the loop. One that never began will not."""
+        """Cancel it; called on the loop. A coroutine that has not begun never runs."""
         if self._task is not None:
             self._task.cancel()
         else:
@@ -59,11 +59,11 @@ class Call(Generic[T]):
 
     @property
     def cancelled(self) -> bool:
-        """Whether it has ended by being cancelled."""
+        """Whether it was cancelled."""
         return self._task is None or self._task.cancelled()
 
     def outcome(self) -> T:
-        """Its value, once it has ended; raises its error."""
+        """Return its value, or raise its error; to be called once it has ended."""
         if self._task is None or self._task.cancelled():
             raise concurrent.futures.CancelledError
         return self._task.result()
@@ -82,9 +82,9 @@ class Portal:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run `coroutine` on the loop and return its value; an interrupt of the waiting thread cancels it.
 
-        The interrupt goes on once the coroutine has ended, so that nothing of it happens behind the caller's back; a
-        second one does not wait for that. If it ended with a value all the same, that is returned and not lost: the
-        interrupt then counts as one of this thread's next wait.
+        The interrupt is raised once the coroutine has ended, so that it does not continue in the background; a second
+        interrupt does not wait for that. If the coroutine ends with a value all the same, the value is returned, and
+        the interrupt is raised at this thread's next wait.
         """
         call = Call(coroutine)
         try:
@@ -100,19 +100,19 @@ class Portal:
         return call.outcome()
 
     async def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run `coroutine` on this portal's loop and await its value in another loop, which goes on meanwhile.
+        """Run `coroutine` on this portal's loop and await its value in another loop, without blocking that one.
 
-        A cancellation cancels the coroutine and goes on once that has ended; a second one does not wait for it.
+        A cancellation cancels the coroutine and is raised once that has ended; a second one does not wait for it.
         """
         if threading.current_thread() is self._thread:
             return await coroutine
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
-        def tell() -> None:
+        def on_end() -> None:
             with contextlib.suppress(RuntimeError):  # the waiting loop may be closed by then
                 loop.call_soon_threadsafe(ended.set)
 
-        call = Call(coroutine, tell)
+        call = Call(coroutine, on_end)
         self.start(call)
         try:
             await ended.wait()
@@ -121,12 +121,12 @@ class Portal:
             await ended.wait()
             raise
         if call.cancelled:
-            raise JournalClosed("the journal was closed while it was waited for; open it again to go on")
+            raise JournalClosed("the journal was closed while a call was running; open it again to go on")
         return call.outcome()
 
     def start(self, call: Call[Any]) -> None:
-        """Have a call run on the loop, without a wait."""
-        with self._lock:  # what is begun before the loop is told to stop comes to its end there
+        """Start a call on the loop, without waiting."""
+        with self._lock:  # a call that begins before the loop is stopped runs to its end there
             if self._closed:
                 call.cancel()
                 raise JournalClosed("the journal is closed; open it again to go on")
@@ -135,13 +135,13 @@ class Portal:
     def _cancel(self, call: Call[Any]) -> None:
         try:
             self._loop.call_soon_threadsafe(call.cancel)
-        except RuntimeError:  # the loop is closed, and what had begun there has ended
+        except RuntimeError:  # the loop is closed, and all calls that had begun there have ended
             call.cancel()
 
     def close(self, timeout: float | None = None) -> None:
-        """Cancel what still runs, and stop the loop and its thread.
+        """Cancel the running calls, and stop the loop and its thread.
 
-        With a `timeout`, as the program ends, wait for that so many seconds at most; what is late is left as it is.
+        With a `timeout`, as at the program's end, wait at most so many seconds, then abandon the thread.
         """
         with self._lock:
             if not self._closed:
@@ -155,7 +155,7 @@ class Portal:
         loop = self._loop
         try:
             while not self._closed:
-                # What ends a program ends the loop as well; it goes on, and who waits for that coroutine is told.
+                # An exception that ends programs also ends the loop; restart it: the coroutine's caller gets the error.
                 with contextlib.suppress(KeyboardInterrupt, SystemExit):
                     loop.run_forever()
             loop.run_until_complete(_cancel_the_rest())
@@ -172,8 +172,8 @@ async def _cancel_the_rest() -> None:
 
 
 def keep_for_ever(*things: object) -> None:
-    """See to it that these, and what they refer to, are never collected, not even as the interpreter ends.
+    """Prevent the garbage collection of these objects and their references, also at the interpreter's end.
 
-    A client or a coroutine that is collected in the midst of its work goes on with it once more, to be closed.
+    A client or a coroutine that is collected while it runs would be resumed once more, to be closed.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(things))

@@ -1,16 +1,15 @@
-"""One tail of the log for all who follow it in one process.
+"""Shares one tail of the log among all readers of a process that have reached the end of the log.
 
-Whoever has come to the end of the log follows it together with the others: there is one tail of the log, and whoever
-waits first reads from it for all (the *leader*, for the length of one wait); the others wait for what it reads and take
-the same page out of a `Window` of the last ones. No thread and no task stands in between: alone, a reader reads the
-tail itself, and a reader that does not ask holds up nobody, for then another leads.
+The reader that waits first is the *leader* for one wait: it reads from the shared tail for all. The others wait for its
+read and take the same page from a `Window` of the last pages. There is no thread or task in between: a lone reader
+reads the tail itself, and an idle reader blocks no other, as another one leads.
 
-Who is behind (it replays history, or was too slow for the window) reads by a tail of its own until it has caught up.
-The first who comes to the end makes its own tail the shared one, so being alone costs no second tail. When the last
-reader goes, the shared tail is closed.
+A reader that is behind (it replays history, or was too slow for the window) reads by a tail of its own until it has
+caught up. The first reader to reach the end makes its own tail the shared one, so a lone reader needs no second tail.
+The last reader to leave closes the shared tail.
 
-An error of the shared tail ends it and reaches everybody who followed by it; then each goes on by a tail of its own, as
-it would have without company, until there is a shared one again.
+An error of the shared tail ends it and is raised to all its readers; then each reads by a tail of its own until there
+is a shared one again.
 """
 
 import asyncio
@@ -32,16 +31,16 @@ Turn = concurrent.futures.Future[None]
 
 
 class SharedTails:
-    """The shared tails of one log: one for each set of partitions that somebody follows."""
+    """The shared tails of one log: one for each set of partitions that a reader follows."""
 
     def __init__(self) -> None:
         self._shared: dict[frozenset[int], SharedTail] = {}
 
     async def follow(self, log: Log, cursor: Mapping[int, int]) -> "Subscriber":
-        """A reader that starts at `cursor`, in the partitions it names."""
+        """Return a reader that starts at `cursor`, in the partitions it names."""
         partitions = frozenset(cursor)
         shared = self._shared.get(partitions)
-        if shared is None:  # of two threads that come here at once, both get what the first has put there
+        if shared is None:  # of two concurrent threads, both get the object of the first
             shared = self._shared.setdefault(partitions, SharedTail(log))
         subscriber = Subscriber(shared, cursor)
         await subscriber.open()
@@ -49,17 +48,17 @@ class SharedTails:
 
 
 class SharedTail:
-    """What the readers of the same partitions share; all of it is touched with `lock` held."""
+    """The state that the readers of the same partitions share; accessed with `lock` held."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
         self.lock = threading.Lock()
         self.readers = 0
         self.window: Window | None = None
-        # Counts when the tail moved past records that nobody is handed: a reader looks at its cursor then.
+        # Incremented when the tail moves past records that no reader gets: a reader then checks its cursor.
         self.moves = 0
         self._tail: Tail | None = None
-        # The place of who reads for all; the turn of the one to whom it was handed over, until that reader leads.
+        # The place of the leader; between two leaders, the turn of the reader that is to lead next.
         self._leader: Place | Turn | None = None
         self._leads_briefly = False
         self._is_urgent = False
@@ -70,14 +69,14 @@ class SharedTail:
     # --- with the lock held -----------------------------------------------------------------------------------------
 
     def is_near(self, cursor: Mapping[int, int]) -> bool:
-        """Whether a reader at `cursor` can follow here: nothing it needs has gone, nor is much of no use to it next."""
+        """Whether a reader at `cursor` can join: the window has all it needs, and the head is not far behind it."""
         window = self.window
         if window is None or not window.covers(cursor):
             return False
         return self._leader is not None or window.ahead(cursor) <= PAGE_EVENTS
 
     def install(self, tail: Tail) -> Tail | None:
-        """Read by this tail from now on, if nobody is further; the tail that it takes the place of.
+        """Make `tail` the shared one if the current one is not further; return the tail that it replaces.
 
         Returns `tail` itself if it is not needed.
         """
@@ -90,44 +89,44 @@ class SharedTail:
         return replaced
 
     def try_to_lead(self, place: Place) -> bool:
-        """Become the one who reads, if nobody is."""
+        """Become the leader if there is none; return whether it succeeded."""
         if self._leader is not None:
             return False
         self._leader = place
         return True
 
     def queue(self, *, first: bool = False) -> Turn:
-        """A turn that is done when there is something to take, or to do."""
+        """Return a turn, a future that is done when there is a page to take, or the reader is to lead."""
         turn = Turn()
         self._waiting.insert(0 if first else len(self._waiting), turn)
         return turn
 
     def preempt(self) -> None:
-        """Have a leader that waits in this loop, or is about to, stop waiting: the first in the queue leads next."""
+        """Make a leader that waits in this loop, or is about to, stop waiting: the first in the queue leads next."""
         if self._reading is None:
             self._is_urgent = True
         elif not self._leads_briefly:
             self._reading.cancel()
 
     def leave(self, place: Place | None) -> tuple[Tail | None, list[Turn]]:
-        """A reader goes, the one at `place`: the tail if it is nobody's any more, and who has to look what to do."""
+        """Remove the reader at `place`; return the tail if it has to be closed, and the turns to be woken."""
         self.readers -= 1
         if self.readers and (place is None or self._leader is not place):
             return None, []
-        return self._end(), self._everybody()
+        return self._end(), self._all_turns()
 
     def _end(self) -> Tail | None:
-        """The tail, by which nobody reads any more."""
+        """Stop using the tail, and return it."""
         tail, self._tail, self.window = self._tail, None, None
         self._leader = self._reading = None
         return tail
 
-    def _everybody(self) -> list[Turn]:
+    def _all_turns(self) -> list[Turn]:
         waiting, self._waiting = self._waiting, []
         return waiting
 
     def _hand_over(self) -> list[Turn]:
-        """Somebody who waits leads from here on, if anybody does."""
+        """Make the first waiting reader the leader, if there is one; return its turn, to be woken."""
         if not self._waiting:
             self._leader = None
             return []
@@ -137,7 +136,7 @@ class SharedTail:
     # --- without it -------------------------------------------------------------------------------------------------
 
     async def lead(self, place: Place, limit: int, timeout: float | None, partition: int | None) -> Page | None:
-        """Read for all, as who has become the leader; what of it the leader, at `place`, is handed."""
+        """Read for all readers, as the leader at `place`; return the leader's own page."""
         tail, window = self._tail, self.window
         timeout, self._is_urgent = 0 if self._is_urgent else timeout, False
         self._leads_briefly = timeout == 0
@@ -146,7 +145,7 @@ class SharedTail:
             with self.lock:
                 if page is not None and tail is not None and self.readers == 1 and not self._waiting:
                     alone = self.window is place.window and place.pass_over(page, limit, partition)
-                    if alone:  # then the page need not be kept
+                    if alone:  # no other reader needs the page
                         self._leader = self._reading = None
                         place.window.head.update(tail.cursor)
                         return page
@@ -155,8 +154,8 @@ class SharedTail:
             self._end_lead(tail, window, self._arrived())
             raise
         except BaseException as error:
-            # One that comes from outside, as Ctrl-C does, may have struck after the tail moved on and before its page
-            # was kept: whoever waits reads that by a tail of its own.
+            # An exception from outside, such as Ctrl-C, may come after the tail moved on and before its page was kept:
+            # the waiting readers then read that page by tails of their own.
             self._break_off(window, error)
             if tail is not None and (isinstance(error, Exception) or not self.log.needs_loop):
                 await tail.aclose()
@@ -168,7 +167,7 @@ class SharedTail:
     def _end_lead(self, tail: Tail | None, window: Window | None, page: Page | None) -> None:
         with self.lock:
             if window is None or tail is None or self.window is not window:
-                woken = self._everybody()  # the last reader went meanwhile, or who led has been closed
+                woken = self._all_turns()  # the last reader left meanwhile, or the leader was closed
             else:
                 self._leader = self._reading = None
                 woken = self._add(window, tail, page)
@@ -177,11 +176,11 @@ class SharedTail:
     def _break_off(self, window: Window | None, error: BaseException) -> None:
         with self.lock:
             if window is not None and self.window is window:
-                # What is gone for the tail may be there for a reader further on: its own tail will say.
+                # Truncated history need not affect a reader further on: its own tail raises the error if it does.
                 if isinstance(error, Exception) and not isinstance(error, HistoryTruncated):
                     window.error = error
                 self._end()
-            woken = self._everybody()
+            woken = self._all_turns()
         _wake(woken)
 
     def _add(self, window: Window, tail: Tail, page: Page | None) -> list[Turn]:
@@ -193,7 +192,7 @@ class SharedTail:
         else:
             return self._hand_over()
         window.head.update(cursor)
-        return self._everybody()
+        return self._all_turns()
 
     async def _read(self, tail: Tail, timeout: float | None) -> Page | None:
         if not self.log.needs_loop:
@@ -208,14 +207,14 @@ class SharedTail:
             raise
 
     def _arrived(self) -> Page | None:
-        """The page that came in the same turn of the loop in which its reader was cancelled."""
+        """The page that arrived in the same pass of the loop in which the leader was cancelled."""
         reading = self._reading
         if reading is None or not reading.done() or reading.cancelled() or reading.exception() is not None:
             return None
         return reading.result()
 
     async def wait(self, turn: Turn, place: Place, timeout: float | None) -> bool:
-        """Wait for a turn, at most `timeout` seconds; say whether this reader, at `place`, leads now."""
+        """Wait for a turn, at most `timeout` seconds; return whether this reader, at `place`, leads now."""
         try:
             await blocking.settled(turn, timeout)
         except BaseException:
@@ -237,17 +236,17 @@ class SharedTail:
         return True
 
     def after_fork_in_child(self) -> None:
-        """Whoever read or waited is in the parent, perhaps with a page that is not yet in the window."""
+        """End the shared tail: its leader and waiting readers are in the parent, perhaps with a page not yet kept."""
         self.lock = threading.Lock()
         self._waiting = []
         self._end()
 
 
 class Subscriber:
-    """One reader of a journal: a `Tail` that is shared with others whenever that is possible. One call at a time."""
+    """One reader of a journal: a `Tail` that uses the shared tail whenever possible. One call at a time."""
 
     def __init__(self, shared: SharedTail, cursor: Mapping[int, int]) -> None:
-        self.owner: object = None  # its journal: as long as there is a reader, that is not dropped
+        self.owner: object = None  # its journal, which is not garbage-collected while it has a reader
         self._shared = shared
         self._begin = Cursor(cursor)
         self._own: Tail | None = None
@@ -257,7 +256,7 @@ class Subscriber:
         self._closed = False
 
     async def open(self) -> None:
-        """Start to follow; called once."""
+        """Start following; called once."""
         shared = self._shared
         with shared.lock:
             shared.readers += 1
@@ -272,12 +271,12 @@ class Subscriber:
 
     @property
     def shares(self) -> bool:
-        """Whether it reads together with others now, or would if there were any."""
+        """Whether it reads by the shared tail now."""
         return self._place is not None
 
     @property
     def cursor(self) -> Cursor:
-        """What has been handed out so far; what is left out, such as repeats, counts as handed out."""
+        """The position behind the last record handed out or left out, such as a repeat."""
         with self._shared.lock:
             if self._place is not None:
                 return Cursor(self._place.cursor())
@@ -286,7 +285,7 @@ class Subscriber:
     async def page(
         self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
     ) -> Page | None:
-        """See `Tail.page`. None can come early if what came is handed to nobody: see `cursor`."""
+        """See `Tail.page`. Returns None early if all new records were left out: see `cursor`."""
         deadline = deadline_of(timeout)
         moves = self._shared.moves
         while True:
@@ -301,7 +300,7 @@ class Subscriber:
                 return page
 
     async def glance(self, limit: int = PAGE_EVENTS, partition: int | None = None) -> Page | None:
-        """The next records if they can be had without a wait; while somebody else waits for more, what that brings."""
+        """Return the next records if there are any without a wait; if another reader leads, those it has read."""
         place, shared = self._place, self._shared
         if place is None:
             return await (await self._tail()).page(limit, 0, partition)
@@ -316,7 +315,7 @@ class Subscriber:
     # --- behind the others ------------------------------------------------------------------------------------------
 
     async def _tail(self) -> Tail:
-        """A tail of its own, from where it stands."""
+        """Return its own tail, at its cursor; opened at first use."""
         if self._closed:
             raise JournalClosed("this reader is closed; make another")
         if self._own is None:
@@ -324,7 +323,7 @@ class Subscriber:
         return self._own
 
     async def _catch_up(self, limit: int, remaining: float | None) -> tuple[Page | None, bool]:
-        """A page of its own tail, unless it is at the end: then it joins the others. Says whether to return it."""
+        """Read a page of its own tail; at the end, join the others. Also returns whether `page` is over."""
         tail, shared = await self._tail(), self._shared
         if shared.window is not None and await self._joined(tail):
             return None, False
@@ -334,12 +333,12 @@ class Subscriber:
             return page, True
         if await self._joined(tail, at_end=True):
             return None, False
-        # Others are further and have let go of what lies between: that is still to come by this tail.
+        # Other readers are further and have dropped the pages in between: this tail will still return them.
         page = await tail.page(limit, GAP_SECONDS if remaining is None else min(GAP_SECONDS, remaining))
         return page, page is not None or tail.cursor != before or remaining == 0
 
     async def _joined(self, tail: Tail, *, at_end: bool = False) -> bool:
-        """Follow with the others from where the tail stands, if it can be done."""
+        """Join the shared tail at the cursor of its own tail, if possible; return whether it has."""
         shared = self._shared
         spare: Tail | None = tail
         with shared.lock:
@@ -356,7 +355,7 @@ class Subscriber:
 
     def _join(self, cursor: Mapping[int, int]) -> None:
         window = self._shared.window
-        assert window is not None, "who joins has looked whether there is something to join"
+        assert window is not None, "the caller has checked that there is a shared tail"
         self._window, self._place = window, Place(window, cursor)
 
     # --- with the others --------------------------------------------------------------------------------------------
@@ -364,7 +363,7 @@ class Subscriber:
     async def _follow(
         self, place: Place, limit: int, deadline: float | None, partition: int | None, moves: int
     ) -> tuple[Page | None, bool]:
-        """The next page that is shared, or one wait for it. Says whether to return it."""
+        """Take the next shared page, or wait for it once. Also returns whether `page` is over."""
         shared, remaining = self._shared, _remaining(deadline)
         last = remaining == 0
         with shared.lock:
@@ -391,13 +390,13 @@ class Subscriber:
             return None
         page = place.take(limit, partition)
         if page is not None and self._shared.readers == 1:
-            place.window.forget(place.done())  # nobody else wants them
+            place.window.forget(place.done())  # there is no other reader
         return page
 
     async def _look(self, place: Place, limit: int, partition: int | None) -> Page | None:
-        """What is there now, for who cannot wait until the leader says so."""
+        """Read the available records from the log, for a reader that cannot wait for the leader."""
         offsets = place.offsets
-        # The partition handed out last comes last, or one with much in it would hide the others.
+        # The partition handed out last comes last, or one with many records would starve the others.
         wanted = sorted(offsets, key=self._latest.__eq__) if partition is None else [partition]
         pages = await self._shared.log.read({each: offsets[each] for each in wanted}, limit)
         if not pages:
@@ -409,7 +408,7 @@ class Subscriber:
         return page
 
     def _left(self, place: Place) -> bool:
-        """Whether this reader goes on by itself: it was too slow, or the shared tail has ended. Raises its error."""
+        """Leave the shared tail if this reader was too slow or the tail has ended; return whether. Raises its error."""
         window = self._window
         if window is self._shared.window and not place.is_lost():
             return False
@@ -433,7 +432,7 @@ class Subscriber:
                 self._begin = self._begin.advanced(partition, max(offset, self._begin[partition]))
 
     async def aclose(self) -> None:
-        """Stop following; the last one closes the tail that was shared. Closing twice is harmless."""
+        """Stop following; the last reader closes the shared tail. Closing twice is harmless."""
         if self._closed:
             return
         shared = self._shared

@@ -1,4 +1,4 @@
-"""The last pages that a tail of a log has handed out, for those who read beside each other."""
+"""The last pages of a shared tail, and the places of its readers in them."""
 
 from bisect import bisect_left
 from collections import deque
@@ -9,16 +9,16 @@ from ..log import Page
 
 
 class Window:
-    """Pages in the order in which they were read, numbered from 0; the oldest go when there are too many.
+    """Pages in the order in which they were read, numbered from 0; the oldest are dropped when there are too many.
 
-    It holds everything from `begin` to `head`, in each partition. Pages are kept and handed out by reference. The
-    newest stays however large it is, or a reader could never be handed it. Not safe for threads by itself.
+    It holds all records from `begin` to `head`, in each partition. Pages are kept and handed out by reference. The
+    newest page is kept whatever its size, or no reader could get it. Not thread-safe.
     """
 
     def __init__(self, begin: Mapping[int, int]) -> None:
         self.begin = dict(begin)
         self.head = dict(begin)
-        # What ended the tail that was read; nothing is added any more.
+        # The error that ended the tail; no page is added after it.
         self.error: Exception | None = None
         self.first = 0
         self.pages: deque[Page] = deque()
@@ -35,7 +35,7 @@ class Window:
             self._drop()
 
     def forget(self, number: int) -> None:
-        """Let go of the pages before that number."""
+        """Drop the pages before that number."""
         while self.pages and self.first < number:
             self._drop()
 
@@ -47,16 +47,16 @@ class Window:
         self._bytes -= _size(page)
 
     def covers(self, cursor: Mapping[int, int]) -> bool:
-        """Whether a reader at `cursor` finds all that it has not seen here, or it is still to come."""
+        """Whether the window, or what will be added to it, holds all records from `cursor` on."""
         return all(cursor[partition] >= offset for partition, offset in self.begin.items())
 
     def ahead(self, cursor: Mapping[int, int]) -> int:
-        """By how many positions a reader at `cursor` is beyond what was read into the window."""
+        """The number of positions by which a reader at `cursor` is beyond the window's head."""
         return sum(max(0, cursor[partition] - offset) for partition, offset in self.head.items())
 
 
 class Place:
-    """One reader's place in a window: how far it has come in each partition. Nothing is taken from a lost one."""
+    """One reader's offsets in a window, one for each partition. A lost place yields no pages."""
 
     __slots__ = ("_number", "offsets", "window")
 
@@ -66,11 +66,11 @@ class Place:
         self._number = window.first
 
     def is_lost(self) -> bool:
-        """Whether pages that this reader has not taken have gone."""
+        """Whether pages that this reader has not taken were dropped."""
         return self._number < self.window.first and not self.window.covers(self.offsets)
 
     def take(self, limit: int, partition: int | None) -> Page | None:
-        """The next page, of `partition` only if one is named; None if there is none. Cut only where it must be."""
+        """Take the next page, of `partition` only if one is named; None if there is none. Sliced only if necessary."""
         number = self.done()
         pages = self.window.pages
         for index in range(number - self.window.first, len(pages)):
@@ -92,7 +92,7 @@ class Place:
         return True
 
     def done(self) -> int:
-        """The number of the first page of which something is still to be taken: it needs none before."""
+        """The number of the first page that has untaken records: this reader needs no page before it."""
         window, pages = self.window, self.window.pages
         number = max(self._number, window.first)
         end = window.first + len(pages)
@@ -105,11 +105,11 @@ class Place:
         return number
 
     def skip(self, partition: int, offset: int) -> None:
-        """Go on at `offset` if that is further."""
+        """Continue at `offset` if that is further."""
         self.offsets[partition] = max(self.offsets[partition], offset)
 
     def cursor(self) -> dict[int, int]:
-        """How far the reader has come: past what the tail has left out, too, where nothing is waiting for it."""
+        """The reader's cursor; in partitions without waiting pages also past the records that the tail has left out."""
         window = self.window
         if self.is_lost():
             return dict(self.offsets)
