@@ -1,1 +1,1 @@
-"""What the journal itself keeps about consumers, by checkpoint name: how far each has come, and what it has parked."""
+"""Checkpoints and parked events of consumers, stored in the journal itself by checkpoint name."""

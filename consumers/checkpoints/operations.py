@@ -1,4 +1,4 @@
-"""What an operator does with consumers: list their checkpoints, move one, and deal with what is parked."""
+"""The operator's actions on consumers: list and move checkpoints, and list, replay and drop parked events."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ from .session import reset_context
 
 
 class CheckpointStatus(NamedTuple):
-    """How far the consumer of a checkpoint has come.
+    """The progress of the consumer of a checkpoint.
 
-    - `saved`: the checkpoint that counts.
-    - `ahead`: how many events of any topic it has not been handed. `lag`: how many of its own topic; None where that is
-      not known, or too many lie ahead to count them.
-    - `next_time`: when the oldest event that it has not been handed happened, in seconds since the epoch; None if there
-      is none.
-    - `removed`: how many of the events that it has not been handed retention has removed.
+    - `saved`: the valid checkpoint.
+    - `ahead`: how many events of any topic it has not received. `lag`: how many of its own topic; None if the topic is
+      unknown, or too many events are ahead to count them.
+    - `next_time`: when the oldest event that it has not received happened, in seconds since the epoch; None if there is
+      none.
+    - `removed`: how many events that it has not received retention has removed.
     - `parked`: how many events are parked under its name.
     """
 
@@ -44,7 +44,7 @@ class Consumers(NamedTuple):
 
 
 async def read_consumers(journal: AsyncJournal) -> Consumers:
-    """Look through the whole journal for checkpoints and parked events."""
+    """Search the whole journal for checkpoints and parked events."""
     log = await journal.open()
     bounds = await log.bounds()
     folds: dict[str, Standing] = {}
@@ -62,7 +62,7 @@ async def read_consumers(journal: AsyncJournal) -> Consumers:
 
 
 async def checkpoint_statuses(journal: AsyncJournal) -> list[CheckpointStatus]:
-    """How far the consumer of each checkpoint of the journal has come, by name."""
+    """Return the status of each checkpoint of the journal, sorted by name."""
     consumers = await read_consumers(journal)
     log = await journal.open()
     bounds = await log.bounds()
@@ -98,10 +98,10 @@ async def _next_time(log: Log, cursor: Mapping[int, int], end: Mapping[int, int]
 
 
 class Move(NamedTuple):
-    """A checkpoint to be moved: from where to where, and what that means for its consumer.
+    """A planned move of a checkpoint, and its consequences for the consumer.
 
-    `again` events come again, `skipped` ones are never handed out; of the topic `topic` alone where `counted`, of any
-    topic otherwise.
+    `again` events are delivered again, `skipped` ones never; of the consumer's topic only if `counted`, of any topic
+    otherwise.
     """
 
     saved: Saved
@@ -112,7 +112,7 @@ class Move(NamedTuple):
 
 
 async def find_checkpoint(journal: AsyncJournal, name: str) -> Saved | None:
-    """The checkpoint of that name that counts; None if there is none."""
+    """Return the valid checkpoint of that name; None if there is none."""
     log = await journal.open()
     bounds = await log.bounds()
     partition = log.partition_of(name)
@@ -120,11 +120,13 @@ async def find_checkpoint(journal: AsyncJournal, name: str) -> Saved | None:
 
 
 async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) -> Move:
-    """What it means to move a checkpoint; `ValueError` if `to` is not a place in the journal."""
+    """Plan the move of a checkpoint; `ValueError` if `to` is not in the journal."""
     log = await journal.open()
     bounds = await log.bounds()
     _check_target(bounds, to)
-    begun = {p: saved.cursor.get(p, first) for p, first in bounds.first.items()}  # as its consumer takes the cursor
+    begun = {
+        p: saved.cursor.get(p, first) for p, first in bounds.first.items()
+    }  # as its consumer interprets the cursor
     target = Cursor({**begun, **to})
     forward = {p: offset for p, offset in begun.items() if offset < target[p]}
     backward = {p: offset for p, offset in target.items() if offset < begun[p]}
@@ -155,12 +157,12 @@ def _check_target(bounds: Bounds, to: Mapping[int, int]) -> None:
         if not bounds.first[partition] <= offset <= bounds.end[partition]:
             raise ValueError(
                 f"partition {partition} holds the offsets {bounds.first[partition]} to {bounds.end[partition]}; "
-                f"{offset} is not among them"
+                f"{offset} is not one of them"
             )
 
 
 async def move_checkpoint(journal: AsyncJournal, move: Move, by: str) -> Event:
-    """Move it: a consumer that is started from now on goes on there, one that runs is told and ends."""
+    """Move a checkpoint: consumers started later resume there; a running one ends with `CheckpointMoved`."""
     name = move.saved.name
     return await journal.append(CHECKPOINTED, reset_context(name, move.to, by, move.saved.topic), key=name)
 
@@ -169,7 +171,7 @@ async def move_checkpoint(journal: AsyncJournal, move: Move, by: str) -> Event:
 
 
 async def parked_events(journal: AsyncJournal, name: str) -> list[Parked]:
-    """The events parked under a name, in the order in which they were parked."""
+    """Return the events parked under a name, in the order in which they were parked."""
     log = await journal.open()
     bounds = await log.bounds()
     partition = log.partition_of(name)
@@ -181,7 +183,7 @@ async def parked_events(journal: AsyncJournal, name: str) -> list[Parked]:
 
 
 def chosen(parked: Sequence[Parked], positions: Sequence[Position]) -> list[Parked]:
-    """Those at these positions, all if none is named; `ValueError` names a position at which nothing is parked."""
+    """Select the events at these positions, all if none is given; `ValueError` if no event is parked at one."""
     if not positions:
         return list(parked)
     by_position = {one.position: one for one in parked}
@@ -195,21 +197,21 @@ def chosen(parked: Sequence[Parked], positions: Sequence[Position]) -> list[Park
 
 
 async def replay(journal: AsyncJournal, parked: Parked, by: str) -> None:
-    """Have the consumer of that checkpoint hand the event out again: the one that runs, or else the next one.
+    """Make the consumer of that checkpoint, running or started later, deliver the event again.
 
-    `ValueError` if it is not parked any more: two operators replay it once.
+    `ValueError` if it is no longer parked: two operators replay it only once.
     """
     context = {"event": parked.context["event"], "by": by}
     await _settle(journal, parked, REPLAYED, context)
 
 
 async def drop(journal: AsyncJournal, parked: Parked, by: str, why: str = "") -> None:
-    """Give the event up: it is not handed out again. `ValueError` if it is not parked any more."""
+    """Discard the event: it is not delivered again. `ValueError` if it is no longer parked."""
     await _settle(journal, parked, DROPPED, {"by": by, "why": why})
 
 
 async def _settle(journal: AsyncJournal, parked: Parked, name: str, context: dict[str, Any]) -> None:
-    """Append what ends a parked event, on the condition that nothing was appended about its consumer meanwhile."""
+    """Append the end of a parked event, on condition that no event of its consumer was appended meanwhile."""
     log = await journal.open()
     partition, position = parked.stands_at
     fold, read = ParkedEvents(), position
@@ -220,7 +222,7 @@ async def _settle(journal: AsyncJournal, parked: Parked, name: str, context: dic
                 fold.apply(event)
         if parked.position not in fold.parked.get(parked.name, {}):
             raise ValueError(
-                f"the event {position_text(parked.position)} is not parked any more: another has dealt with it"
+                f"the event {position_text(parked.position)} is no longer parked: it was replayed or dropped"
             )
         read = end
         context = {"name": parked.name, "position": position_text(parked.position), **context}
@@ -230,6 +232,5 @@ async def _settle(journal: AsyncJournal, parked: Parked, name: str, context: dic
             continue
         return
     raise JournalUnavailable(
-        f"the consumer {parked.name!r} saved its checkpoint each of the {CONFLICTS_MAX:,} times that this was "
-        "tried; try again"
+        f"the consumer {parked.name!r} saved its checkpoint during each of {CONFLICTS_MAX:,} attempts; try again"
     )

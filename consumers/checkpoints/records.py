@@ -1,11 +1,11 @@
-"""The events about checkpoints, and the pure rules that read them in log order.
+"""Define the events about checkpoints, and the pure rules that fold them in log order.
 
-All events of one checkpoint have its name as their key, so they stand in one partition and are totally ordered:
+All events of one checkpoint have its name as their key, so they are in one partition and totally ordered:
 
-- `consumer.checkpointed`: a consumer has come so far; or, with `reset`, an operator has moved the checkpoint.
-- `consumer.parked`: the callback of a consumer failed at an event, and the consumer goes on without it.
-- `consumer.replayed`: a parked event is to be handed out again; the consumer of that checkpoint does so.
-- `consumer.dropped`: a parked event is given up.
+- `consumer.checkpointed`: a consumer saved its cursor; or, with `reset`, an operator has moved the checkpoint.
+- `consumer.parked`: a consumer's callback failed at an event, and the consumer continues without it.
+- `consumer.replayed`: the consumer of that checkpoint delivers a parked event again.
+- `consumer.dropped`: a parked event is discarded.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,10 +31,10 @@ _entries: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 class Saved(NamedTuple):
     """One `consumer.checkpointed`.
 
-    - `consumer`: the consumer that saved it, as host:pid:token; empty where that was not recorded.
-    - `after`: how far that consumer had read its checkpoint's events, as an offset; None where that was not recorded.
+    - `consumer`: the consumer that saved it, as host:pid:token; empty if not recorded.
+    - `after`: the offset up to which that consumer had read its checkpoint's events; None if not recorded.
     - `reset`: whether an operator moved the checkpoint. `by`: the operator, as user@host.
-    - `topic`: the topic of that consumer; None where that was not recorded.
+    - `topic`: the topic of that consumer; None if not recorded.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Saved(NamedTuple):
 
 
 def saved_of(event: Event) -> Saved | None:
-    """The checkpoint in an event; None if it is none, or not one that a consumer can have written."""
+    """Return the checkpoint in an event; None if it is not a valid `consumer.checkpointed`."""
     if event.name != CHECKPOINTED or event.key is None:
         return None
     try:
@@ -74,10 +74,10 @@ def saved_of(event: Event) -> Saved | None:
 
 
 class Standing:
-    """The checkpoint that counts, of those of one name, folded in log order: `newest`.
+    """Folds the checkpoints of one name in log order; `newest` is the valid one.
 
-    The newest one counts, except that a consumer that has not read of a reset does not undo it: what it saves behind
-    the reset is passed over.
+    The newest one is valid, except that a consumer that has not yet read a reset cannot undo it: checkpoints that it
+    saves after the reset are ignored.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Standing:
         self._last_reset = -1
 
     def apply(self, saved: Saved) -> None:
-        """Take note of the next one."""
+        """Apply the next checkpoint."""
         if saved.reset:
             self.newest, self._last_reset = saved, saved.position.offset
         elif saved.after is None or saved.after >= self._last_reset:
@@ -93,7 +93,7 @@ class Standing:
 
 
 def standing(saves: Iterable[Saved]) -> Saved | None:
-    """The one that counts of checkpoints of one name in log order; None if there is none."""
+    """Return the valid one of the checkpoints of one name, given in log order; None if there is none."""
     fold = Standing()
     for saved in saves:
         fold.apply(saved)
@@ -103,10 +103,10 @@ def standing(saves: Iterable[Saved]) -> Saved | None:
 class Parked(NamedTuple):
     """One parked event.
 
-    - `position`: where the event itself stands, or stood: by this it is named.
-    - `stands_at`, `timestamp`: where and when it was parked.
+    - `position`: the position of the event itself, which identifies it.
+    - `stands_at`, `timestamp`: the position and time of its `consumer.parked`.
     - `event`: the event, as a dictionary with its fields.
-    - `error`: `name`, `text` and `traceback` of what the callback raised last, of `attempts` times.
+    - `error`: `name`, `text` and `traceback` of the callback's last error, after `attempts` attempts.
     - `consumer`: the consumer that parked it, as host:pid:token.
     """
 
@@ -122,7 +122,7 @@ class Parked(NamedTuple):
 
 
 class ParkedEvents:
-    """The events that are parked, folded from the events about them in log order.
+    """The parked events, folded in log order.
 
     `parked` holds them by the name of the checkpoint and the position of the event.
     """
@@ -132,7 +132,7 @@ class ParkedEvents:
         self._ended: dict[tuple[str, Position], int] = {}
 
     def apply(self, event: Event) -> None:
-        """Take note of the next event; one that is not about parked events changes nothing."""
+        """Apply the next event; one that is not about parked events changes nothing."""
         if event.key is None or event.name not in (PARKED, REPLAYED, DROPPED):
             return
         try:
@@ -145,7 +145,7 @@ class ParkedEvents:
             self.parked.get(name, {}).pop(position, None)
             self._ended[name, position] = event.offset
             return
-        # Brought forward by a compaction that had not seen how the matter ended: it has ended all the same.
+        # Carried forward by a compaction that had not yet read the event's replay or drop: it stays ended.
         looked_to = context.get("looked_to")
         if isinstance(looked_to, int) and self._ended.get((name, position), -1) >= looked_to:
             return
@@ -155,7 +155,7 @@ class ParkedEvents:
 
 
 def _entry(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The event that the context of an event about it holds: an object, or its text where that would lie too deep."""
+    """Return the parked event from a context: stored as an object, or as text if it would be nested too deep."""
     entry = context.get("event")
     if isinstance(entry, str):
         entry = _entries.read(entry.encode())
@@ -181,7 +181,7 @@ def _parked(
 
 
 def replayed_event(event: Event) -> Event | None:
-    """The event that a `consumer.replayed` asks to hand out again, at its own position; None if it names none."""
+    """Return the event that a `consumer.replayed` delivers again, at its own position; None if it has none."""
     try:
         context = event.context
         position = parse_position(context["position"])
@@ -192,7 +192,7 @@ def replayed_event(event: Event) -> Event | None:
 
 
 def parse_position(text: str) -> Position:
-    """A position as it is shown, partition:offset; `ValueError` says what was expected."""
+    """Parse a position, partition:offset; `ValueError` says what was expected."""
     try:
         partition, offset = map(int, text.split(":"))
     except ValueError as error:
@@ -201,5 +201,5 @@ def parse_position(text: str) -> Position:
 
 
 def position_text(position: Position) -> str:
-    """A position as it is shown: partition:offset."""
+    """Format a position as partition:offset."""
     return f"{position.partition}:{position.offset}"

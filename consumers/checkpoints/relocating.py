@@ -1,4 +1,4 @@
-"""Where a checkpoint stands in a copy of the journal whose events belong to other partitions."""
+"""Translate checkpoints for a copy of the journal in which events belong to other partitions."""
 
 from array import array
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _OFFSET_BITS: Final = 48
 class CheckpointRelocation:
     """Translates cursors of the original to the copy, while the copy is filled in the order of an export.
 
-    A cursor there covers no event that the cursor of the original does not: events may come again, none is skipped.
+    A translated cursor covers no event that the original does not cover: events may be repeated, none is skipped.
     """
 
     def __init__(self, partitions: int) -> None:
@@ -20,11 +20,11 @@ class CheckpointRelocation:
         self._last: dict[str, tuple[Cursor, dict[int, int]]] = {}  # by the name of a checkpoint
 
     def note(self, origin: Position, partition: int) -> None:
-        """Take note of the next event of that partition of the copy, and where it stood."""
+        """Note the original position of the next event of that partition of the copy."""
         self._origins[partition].append(origin.partition << _OFFSET_BITS | origin.offset)
 
     def translated(self, name: str, context: Mapping[str, Any], source: int, partition: int) -> dict[str, Any]:
-        """What changes in the context of a `consumer.checkpointed` from partition `source`, now in `partition`."""
+        """Return the changes to the context of a `consumer.checkpointed` moved from `source` to `partition`."""
         changes: dict[str, Any] = {}
         try:
             changes["cursor"] = str(self._cursor(name, Cursor.parse(context["cursor"])))
@@ -44,7 +44,7 @@ class CheckpointRelocation:
         return Cursor(found)
 
     def _end(self, partition: int, start: int, cursor: Cursor) -> int:
-        """The offset of the first event, from `start` on, that the cursor of the original does not cover."""
+        """Return the offset of the first event, from `start` on, that the original cursor does not cover."""
         origins = self._origins[partition]
         while start < len(origins):
             source, offset = divmod(origins[start], 1 << _OFFSET_BITS)
@@ -54,7 +54,7 @@ class CheckpointRelocation:
         return start
 
     def _after(self, known: Position, partition: int) -> int:
-        """The offset of the last event of the copy that stood at `known` or before it; -1 if there is none."""
+        """Return the offset of the copy's last event whose original is at or before `known`; -1 if there is none."""
         origins = self._origins[partition]
         for at in range(len(origins) - 1, -1, -1):
             source, offset = divmod(origins[at], 1 << _OFFSET_BITS)

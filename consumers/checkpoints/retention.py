@@ -1,9 +1,9 @@
-"""Before history is removed: bring forward the checkpoints and parked events that stand in it and nowhere later.
+"""Carry forward checkpoints and parked events before retention removes the history that contains them.
 
-A checkpoint kept by the journal is an event; a consumer that has been silent for longer than history is kept would lose
-its place with it. A parked event waits for an operator, who may take longer than that. So the events that count are
-appended again before the old ones go. A checkpoint whose consumer has nothing to read in what goes is moved behind it,
-or its consumer would be refused although it misses nothing.
+A checkpoint in the journal is an event; a consumer that is inactive for longer than the retention time would lose its
+position with it. A parked event waits for an operator, possibly longer. So the valid events are appended again before
+the old ones are removed. A checkpoint whose consumer has nothing to read in the removed history is moved to its end;
+otherwise the consumer would be refused although it misses nothing.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ from .scan import concerns, control_events
 
 
 class Carried(NamedTuple):
-    """What was appended again: the names of checkpoints, and how many parked events."""
+    """The names of the checkpoints, and the number of the parked events, that were appended again."""
 
     checkpoints: list[str]
     parked: int
 
 
 async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
-    """Append again each checkpoint and parked event whose last event stands below `before`.
+    """Append again each checkpoint and parked event whose last event is below `before`.
 
-    One that stands in another partition than its name's, since partitions were added, is not found there by its
-    consumer either, and is left.
+    Those in another partition than their name's, because partitions were added, are left: their consumer does not find
+    them there either.
     """
     log = await journal.open()
     bounds = await log.bounds()
@@ -53,7 +53,7 @@ async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
 
 
 async def _control_state(log: Log, partition: int, start: int, end: int) -> tuple[dict[str, Saved], list[Parked]]:
-    """The checkpoint of each name that counts, and all parked events, by a stretch of a partition."""
+    """Return the valid checkpoint of each name and all parked events, folded from a range of a partition."""
     folds: dict[str, Standing] = {}
     parked = ParkedEvents()
     async for event in control_events(log, partition, start, end):
@@ -66,7 +66,7 @@ async def _control_state(log: Log, partition: int, start: int, end: int) -> tupl
 
 
 async def _moved_on(log: Log, saved: Saved, before: Mapping[int, int], first: Mapping[int, int]) -> Cursor:
-    """The cursor of a checkpoint, behind what goes wherever its consumer has nothing to read there."""
+    """Return a checkpoint's cursor, advanced to `before` where its consumer has nothing to read below it."""
     cursor = dict(saved.cursor)
     for partition, limit in before.items():
         offset = cursor.get(partition, limit)
@@ -79,7 +79,7 @@ async def _moved_on(log: Log, saved: Saved, before: Mapping[int, int], first: Ma
 async def _carry_checkpoint(
     journal: AsyncJournal, saved: Saved, before: Mapping[int, int], first: Mapping[int, int], looked_to: int
 ) -> None:
-    """Append a checkpoint again; where its consumer wrote one meanwhile, that one once more, so that it counts."""
+    """Append a checkpoint again; if its consumer saved one meanwhile, append that one again, so that it is valid."""
     log = await journal.open()
     while True:
         context = {
@@ -97,6 +97,6 @@ async def _carry_checkpoint(
 
 
 async def _carry_parked(journal: AsyncJournal, parked: Parked, looked_to: int) -> None:
-    """Park an event again as it was; should it be replayed or dropped meanwhile, `looked_to` tells readers so."""
+    """Park an event again; `looked_to` lets readers detect that it was replayed or dropped meanwhile."""
     context = {**parked.context, "looked_to": looked_to, "parked_at": parked.timestamp}
     await journal.append(PARKED, context, key=parked.name)

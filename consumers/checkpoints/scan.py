@@ -1,4 +1,4 @@
-"""Reading the events about checkpoints out of a log, and counting what lies ahead of a cursor."""
+"""Scan a log for events about checkpoints, and count the events ahead of a cursor."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -17,7 +17,7 @@ _FIRST_WINDOW_EVENTS: Final = 500
 
 
 async def control_events(log: Log, partition: int, start: int, end: int) -> AsyncIterator[Event]:
-    """The events about checkpoints in a stretch of a partition, in log order; what is no event is passed over."""
+    """Yield the events about checkpoints in a range of a partition, in log order; skip bad records."""
     while start < end:
         pages = await log.read({partition: start}, min(_STEP_EVENTS, end - start))
         if not pages:
@@ -25,7 +25,7 @@ async def control_events(log: Log, partition: int, start: int, end: int) -> Asyn
         marked = [
             (offset, row)
             for offset, row in zip(pages[0].offsets, pages[0].rows, strict=True)
-            if _MARK in row and offset < end  # most rows are not worth decoding
+            if _MARK in row and offset < end  # avoids decoding most rows
         ]
         events, _ = readable([row for _, row in marked], partition, [offset for offset, _ in marked], contexts=True)
         for event in events:
@@ -35,9 +35,9 @@ async def control_events(log: Log, partition: int, start: int, end: int) -> Asyn
 
 
 async def standing_checkpoint(log: Log, name: str, first: int, end: int) -> Saved | None:
-    """The checkpoint of that name that counts; None if there is none.
+    """Return the valid checkpoint of that name; None if there is none.
 
-    It is looked for from the end of its partition back, so finding it costs about what the consumer has left to read.
+    It searches its partition backwards from the end, so the cost is about that of the events the consumer has not read.
     """
     partition = log.partition_of(name)
     saves: list[Saved] = []
@@ -47,7 +47,7 @@ async def standing_checkpoint(log: Log, name: str, first: int, end: int) -> Save
         found = [saved_of(event) async for event in control_events(log, partition, lower, upper) if event.key == name]
         saves = [saved for saved in found if saved is not None] + saves
         if saves and (saves[-1].reset or saves[-1].after is None or saves[-1].after >= lower):
-            break  # a reset that the newest one did not know of would have been among these
+            break  # a reset unknown to the newest checkpoint would be in this range
         upper, width = lower, 2 * width
     return standing(saves)
 
@@ -70,10 +70,10 @@ async def count_ahead(
     key: str | None = None,
     control: bool = False,
 ) -> int | None:
-    """How many events of this topic and key lie between `cursor` and `end`.
+    """Count the events of this topic and key between `cursor` and `end`.
 
-    Events about checkpoints count only with `control`, or if the topic asks for them. None if more than `most` events
-    of any kind would have to be looked at.
+    Events about checkpoints count only with `control`, or if the topic covers them explicitly. None if more than `most`
+    events of any kind would have to be examined.
     """
     if sum(max(0, end.get(partition, 0) - offset) for partition, offset in cursor.items()) > most:
         return None
@@ -103,7 +103,7 @@ def _counts(row: bytes, topic: Topic, key: str | None, control: bool) -> bool:
 async def concerns(log: Log, saved: Saved, partition: int, end: int) -> bool:
     """Whether the consumer of a checkpoint may have something to read between its cursor and `end` in a partition.
 
-    Events of its topic, replays of what it has parked, and records that are no events; all, if its topic is not known.
+    That is events of its topic, replays of its parked events, and bad records; any record if its topic is unknown.
     """
     if saved.topic is None:
         return True

@@ -1,4 +1,4 @@
-"""One run of a consumer that has a checkpoint in the journal: what it saves, and what it reads of others."""
+"""Manage one run of a consumer with a checkpoint in the journal: save it, and detect changes by other processes."""
 
 import logging
 import os
@@ -18,17 +18,17 @@ logger = logging.getLogger("journeyman")
 
 
 class Replay(NamedTuple):
-    """An event to hand out again, and the offset of the `consumer.replayed` that asks for it."""
+    """An event to deliver again, and the offset of the `consumer.replayed` that requests it."""
 
     event: Event
     offset: int
 
 
 class CheckpointSession:
-    """From the loading of a checkpoint to the end of the consumer that goes on from it.
+    """The use of a checkpoint by one consumer, from loading it to the consumer's end.
 
-    `consumer` names it in what it saves: host:pid:token. `moved` is the error that ends it, once an operator has moved
-    the checkpoint. The reader of the consumer passes on what it reads of the checkpoint's own events (`pass_page`).
+    `consumer` identifies the consumer in its checkpoints: host:pid:token. `moved` is the error that ends it once an
+    operator has moved the checkpoint. The consumer's reader passes in the checkpoint's own events (`pass_page`).
     """
 
     def __init__(self, name: str, topic: str) -> None:
@@ -39,10 +39,10 @@ class CheckpointSession:
         self._topic = topic
         self._loaded = ""
         self._known = 0
-        self._told_of: set[str] = set()
+        self._warned_of: set[str] = set()
 
     async def load(self, journal: AsyncJournal) -> Cursor | None:
-        """The cursor of the checkpoint that counts; None if there is none."""
+        """Return the cursor of the valid checkpoint; None if there is none."""
         log = await journal.open()
         bounds = await log.bounds()
         self.partition = log.partition_of(self.name)
@@ -52,7 +52,7 @@ class CheckpointSession:
         return None if saved is None else saved.cursor
 
     def draft(self, cursor: Cursor) -> Draft:
-        """What says that the consumer has come to `cursor`; `CheckpointMoved` if it must not."""
+        """Return the draft that saves `cursor`; `CheckpointMoved` if the checkpoint was moved."""
         if self.moved is not None:
             raise self.moved
         self._loaded = cursor.offsets
@@ -70,9 +70,9 @@ class CheckpointSession:
         await journal.append_drafts([self.draft(cursor)])
 
     def pass_page(self, events: Sequence[Event], next_offset: int) -> Sequence[Replay]:
-        """Take note of the next events of the checkpoint's partition; the events among them to hand out again.
+        """Process the next events of the checkpoint's partition; return the events to deliver again.
 
-        A reset that was not known when the checkpoint was loaded ends the session: `moved` is set.
+        A reset that was not known when the checkpoint was loaded ends the session: it sets `moved`.
         """
         replays: list[Replay] = []
         for event in [event for event in events if event.key == self.name]:
@@ -93,20 +93,20 @@ class CheckpointSession:
             self.moved = self.moved or CheckpointMoved(
                 f"the checkpoint {self.name!r} was moved to {saved.cursor.offsets} by {saved.by or 'an operator'} "
                 f"(at {position_text(saved.position)}) while this consumer was at {self._loaded or 'its beginning'}; "
-                "what it saves does not count any more. Start the consumer again: it goes on from there."
+                "the checkpoints it saves no longer count. Restart the consumer: it resumes from there."
             )
         else:
-            self._tell_of_sharing(saved)
+            self._warn_of_sharing(saved)
 
-    def _tell_of_sharing(self, saved: Saved) -> None:
-        """Say once, for each other consumer, that it moves this consumer's checkpoint."""
+    def _warn_of_sharing(self, saved: Saved) -> None:
+        """Log once per other consumer that it moves this consumer's checkpoint."""
         other = saved.consumer or "a consumer of an older version"
-        if other not in self._told_of:
-            self._told_of.add(other)
+        if other not in self._warned_of:
+            self._warned_of.add(other)
             logger.warning(
                 "the checkpoint %r is shared by two consumers: %s has moved it to %s, while this one, %s, was at %s. "
-                "Each overwrites what the other saved, so that events are skipped or come again after a restart. Give "
-                "each consumer a checkpoint of its own, or stop one of them.",
+                "Each overwrites the other's checkpoint, so that events are skipped or repeated after a restart. Give "
+                "each consumer its own checkpoint, or stop one of them.",
                 self.name,
                 other,
                 saved.cursor.offsets,
@@ -116,6 +116,6 @@ class CheckpointSession:
 
 
 def reset_context(name: str, cursor: Mapping[int, int], by: str, topic: str | None) -> dict[str, Any]:
-    """What an event holds that moves a checkpoint."""
+    """Return the context of an event that moves a checkpoint."""
     context: dict[str, Any] = {"name": name, "cursor": str(cursor), "reset": True, "by": by}
     return context if topic is None else {**context, "topic": topic}

@@ -1,4 +1,4 @@
-"""Out of the journal: its events as lines, in time order across partitions, each partition in its own order."""
+"""Export a journal: write its events as lines, in time order across partitions, each partition in its own order."""
 
 import heapq
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,7 +19,7 @@ _STEP_EVENTS: Final = 1_000
 
 
 class Selection(NamedTuple):
-    """Which events: later than `since` and up to `until` (seconds since the epoch), below `topic`, of `key`."""
+    """Selects events later than `since` and up to `until` (seconds since the epoch), below `topic`, of `key`."""
 
     since: float | None = None
     until: float | None = None
@@ -28,7 +28,7 @@ class Selection(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """What an export did: `skipped` records were no events; `bad` are the first of them."""
+    """The result of an export: `skipped` records are not events; `bad` are the first of them."""
 
     events: int
     looked_at: int
@@ -44,10 +44,10 @@ async def export(
     skip_bad: bool = False,
     progress: Progress = lambda _done, _all: None,
 ) -> Exported:
-    """Write a line for each event that was in the journal when this was called and that `selection` names.
+    """Write a line for each event of `selection` that is in the journal at the time of the call.
 
-    `progress(done, all)` is told how many were looked at. A record that is no event raises `UnreadableRecord` with its
-    position, or is skipped and counted with `skip_bad`. The same journal gives the same lines.
+    `progress(done, all)` is called with the number of events examined. A record that is not an event raises
+    `UnreadableRecord` with its position; with `skip_bad` it is skipped and counted. The output is deterministic.
     """
     selection = selection or Selection()
     log = await journal.open()
@@ -94,7 +94,7 @@ class _Reader:
         self._skip_bad = skip_bad
 
     async def in_time_order(self, begin: Mapping[int, int]) -> AsyncIterator[list[Event]]:
-        """All events, in stretches: always that partition goes on whose next event is the earliest."""
+        """Yield all events in runs of one partition: always from the partition whose next event is the earliest."""
         offsets = dict(begin)
         waiting: dict[int, list[Event]] = {partition: [] for partition in begin}
         heads: list[tuple[float, int]] = []
@@ -114,12 +114,12 @@ class _Reader:
     async def _refill(
         self, partition: int, offsets: dict[int, int], waiting: dict[int, list[Event]], heads: list[tuple[float, int]]
     ) -> None:
-        """See to it that the next event of a partition is known, unless there is none."""
+        """Ensure that the next event of a partition has been read, unless there is none."""
         while not waiting[partition] and offsets[partition] < self._end[partition]:
             limit = min(_STEP_EVENTS, self._end[partition] - offsets[partition])
             pages = await self._log.read({partition: offsets[partition]}, limit)
             if not pages:
-                break  # the last ones are repeats, which nobody is handed
+                break  # the last ones are repeats, which a read leaves out
             offsets[partition] = pages[0].next_offset
             events, bad = readable(pages[0].rows, partition, pages[0].offsets, contexts=True)
             if bad and not self._skip_bad:

@@ -1,16 +1,16 @@
-"""Into the journal: events from lines, each once, with the writer, number and time it had.
+"""Import events from lines into a journal, each once, with its original writer, number and time.
 
-How far an import came is read off the journal itself: an event's identity, its writer and number, is part of it, and
-lands with it or not at all. So an import that was interrupted anywhere is gone on with by importing the same file
-again, the same file twice adds nothing the second time, and files that overlap are joined; no bookkeeping can be lost
-or be wrong. It costs one pass over the journal at the beginning.
+Imports are idempotent. The journal itself records their progress: an event's identity, its writer and number, is
+stored with the event atomically. So an interrupted import is continued by importing the same file again, a second
+import of a file adds nothing, and overlapping files are merged; there is no separate state that could be lost or
+wrong. It costs one pass over the journal at the beginning.
 
-What is refused, as it could not be exact:
+These events are refused, because the result could not be exact:
 
-- an event whose writer has later ones in the journal while it is not there itself: within a partition a writer's
-  numbers rise, and readers take one that does not for a repeat;
-- an event older than all that a trimmed journal still has: whether it was there cannot be told any more;
-- an event that refers to others by their positions, unless it lands where it stood: see `Importer`.
+- an event missing from the journal whose writer has later ones there: within a partition a writer's numbers ascend, and
+  readers drop one that does not as a repeat;
+- an event older than all remaining events of a trimmed journal: whether it was removed or never there is unknown;
+- an event that refers to others by their positions, unless it gets its original position: see `Importer`.
 """
 
 from bisect import bisect_right
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 
 class Placed(NamedTuple):
-    """An event of a line, as it is to stand in the journal, and where."""
+    """An event to be imported, and its position in the journal."""
 
     line: Line
     position: Position
@@ -42,7 +42,7 @@ class Relocator(Protocol):
     """Places events that refer to one another by position in a journal whose keys belong to other partitions."""
 
     def place(self, line: Line) -> Iterable[Placed]:
-        """The events that the next line becomes; `ValueError` if it cannot be placed."""
+        """Return the events for the next line; `ValueError` if it cannot be placed."""
         ...
 
 
@@ -52,11 +52,11 @@ _OVERHEAD: Final = EVENT_OVERHEAD_BYTES_MAX + NAME_CHARS_MAX + 6 * KEY_CHARS_MAX
 
 
 class Imported(msgspec.Struct):
-    """What an import did.
+    """The result of an import.
 
-    `added` events are new, `known` were there already. `restamped` were recorded with a later time than their own,
-    as times rise along the journal where they are close to one another. `bad` lines were left out; `reasons` are those
-    of the first of them. `unreadable` records of the journal are no events, and were not compared with.
+    `added` events are new, `known` were already in the journal. `restamped` were stored with a later time than their
+    own, because close times ascend along the journal. `bad` lines were left out; `reasons` are those of the first of
+    them. `unreadable` records of the journal are not events, and were not compared.
     """
 
     lines: int = 0
@@ -71,13 +71,13 @@ class Imported(msgspec.Struct):
 class Importer:
     """Imports lines into `journal`.
 
-    - `writer`: lines without a writer and a number are taken for this writer's, numbered by line.
+    - `writer`: lines without a writer and a number are attributed to this writer, numbered by line.
     - `skip_bad`: leave bad lines out and count them, at most `reasons_kept` with their reasons, instead of stopping.
     - `positional(name)`: whether events of that name refer to others by position, as those of tasks, workers and locks
-      do. Elsewhere they would mean something else: such a journal's tasks would run again. They are accepted only where
-      they land at the position their line names, unless `moved`. The key of a task's event must belong to the
-      partition it lands in, or later events of the task would go to another.
-    - `relocate(log)`: what places all events, for a journal with another number of partitions; see `Relocator`.
+      do. At other positions their meaning would change: such a journal's tasks would run again. They are accepted only
+      if they get the position in their line, unless `moved`. The key of a task's event must belong to the partition it
+      is imported into, or later events of the task would go to another.
+    - `relocate(log)`: returns the `Relocator` that places all events, for another number of partitions.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Importer:
         self._size = 0
 
     async def prepare(self, progress: Progress = lambda _done, _all: None) -> None:
-        """Learn what is in the journal; `progress(done, all)` is told how many of its events were looked at."""
+        """Read the journal's identities; `progress(done, all)` is called with the number of events read."""
         self._log = await self._journal.open()
         bounds = await self._log.bounds()
         self._ends = dict(bounds.end)
@@ -130,9 +130,9 @@ class Importer:
                 progress(done, everything)
 
     async def take(self, lines: Iterable[bytes]) -> Imported:
-        """Import these lines, after `prepare` and once; what was done is in `done` at any time.
+        """Import these lines; call once, after `prepare`. `done` has the result so far at any time.
 
-        `BadLine` stops it; what comes before that line is then in the journal, and importing the mended file goes on.
+        `BadLine` stops it; the lines before are then in the journal, and importing the corrected file continues.
         """
         for number, text in enumerate(lines, 1):
             self.done.lines = number
@@ -156,7 +156,7 @@ class Importer:
             self.done.reasons.append(str(error))
 
     def _take(self, number: int, line: Line) -> None:
-        """Put the event of a line into the next append, unless it is there already."""
+        """Add the event of a line to the next append, unless it is already in the journal."""
         if self._relocator is not None:
             self._take_relocated(number, line, self._relocator)
             return
@@ -167,13 +167,13 @@ class Importer:
         positional, place = self._positional(line.name), line.place()
         if place is not None and place.partition in self._ends and (line.key is None or positional):
             partition = place.partition
-        else:  # an event belongs with its key
+        else:  # an event belongs to its key's partition
             partition = self._log.partition_of(line.key)
         expected = self._expect(number, line, partition) if positional else None
         self._put(number, line, (writer, seq), partition, expected)
 
     def _take_relocated(self, number: int, line: Line, relocator: Relocator) -> None:
-        """Put the events that a line becomes into the next append, each where it is to stand."""
+        """Add the events for a line to the next append, each at its position."""
         line.writer, line.seq = self._identity(number, line)
         try:
             placed = list(relocator.place(line))
@@ -186,9 +186,9 @@ class Importer:
             if position.offset != self._ends[position.partition]:
                 raise BadLine(
                     number,
-                    f"the event {line.name!r} belongs at {position.partition}:{position.offset}, and the journal's "
-                    f"next one there is {self._ends[position.partition]}. Import by key into an empty journal that "
-                    "nobody else uses, or go on with the same export.",
+                    f"the event {line.name!r} belongs at {position.partition}:{position.offset}, but the next offset "
+                    f"there is {self._ends[position.partition]}. Import by key into an empty journal that no other "
+                    "program uses, or continue with the same export.",
                 )
             self._put(number, each, (each.writer, each.seq), position.partition, position)
 
@@ -209,8 +209,8 @@ class Importer:
         if self._writer is None or line.writer or line.seq:
             raise BadLine(
                 number,
-                f"expected a writer and a seq from 1 up, by which the event is known again; got {line.writer!r} and "
-                f"{line.seq}. For a file without any, name a writer for all its lines.",
+                f"expected a writer and a seq from 1 up, which identify the event; got {line.writer!r} and "
+                f"{line.seq}. For a file without any, give a writer for all its lines.",
             )
         return self._writer, number
 
@@ -219,33 +219,33 @@ class Importer:
         if seq < highest:
             raise BadLine(
                 number,
-                f"the event {seq} of the writer {writer} is not in the journal, but its event {highest} is; a reader "
-                "would take the earlier one for a repeat. Import a writer's events in their order, into a new journal.",
+                f"the event {seq} of the writer {writer} is not in the journal, but its event {highest} is; readers "
+                "would drop the earlier one as a repeat. Import a writer's events in their order, into a new journal.",
             )
         if line.timestamp < self._first_times.get(partition, 0.0):
             raise BadLine(
                 number,
-                "it is older than the first event that the journal still has; whether it was there before retention "
-                "removed what was there cannot be told. Import into a new journal.",
+                "it is older than the journal's first remaining event; whether retention has removed it is unknown. "
+                "Import into a new journal.",
             )
 
     def _expect(self, number: int, line: Line, partition: int) -> Position:
-        """Where an event lands whose position matters; refused if it stood elsewhere, or belongs elsewhere."""
+        """Return the next position for an event whose position matters; refuse one with another original position."""
         lands = Position(partition, self._ends[partition])
         if line.key is not None and line.name.startswith("task.") and self._log.partition_of(line.key) != partition:
             raise BadLine(
                 number,
-                f"the event {line.name!r} of the key {line.key!r:.80} stood in partition {partition}; in this journal "
+                f"the event {line.name!r} of the key {line.key!r:.80} was in partition {partition}; in this journal "
                 f"that key belongs to partition {self._log.partition_of(line.key)}, where later events of the task "
                 "would go. Import the whole export by key (--by-key) into an empty journal.",
             )
         if line.place() != lands:
             raise BadLine(
                 number,
-                f"the event {line.name!r} stood at {line.position or 'a position not told'} and would stand at "
+                f"the event {line.name!r} was at {line.position or 'an unknown position'} and would be at "
                 f"{lands.partition}:{lands.offset}; tasks and workers refer to one another by position. Import a whole "
                 "export into an empty journal with as many partitions, or leave such events out of the export; "
-                "or accept that they moved, for reading only: workers there would run finished tasks again.",
+                "or accept that they move, for reading only: workers there would run finished tasks again.",
             )
         return lands
 
@@ -260,9 +260,9 @@ class Importer:
             self.done.restamped += _is_later(event, draft)
             if lands is not None and event.position != lands:
                 raise JournalError(
-                    f"somebody else appended to the journal {self._journal.url} during the import: the event "
-                    f"{event.name!r} stands at {event.partition}:{event.offset} and not at {lands.partition}:"
-                    f"{lands.offset}, where others refer to it. Import into an empty journal that nobody else uses."
+                    f"another program appended to the journal {self._journal.url} during the import: the event "
+                    f"{event.name!r} is at {event.partition}:{event.offset} and not at {lands.partition}:"
+                    f"{lands.offset}, to which others refer. Import into an empty journal that no other program uses."
                 )
 
 
@@ -279,14 +279,14 @@ _identities: Final = RowDecoder(_Identity)
 
 
 class _Identities:
-    """Who is in the journal: the numbers of each writer as ranges, and the highest of each in each partition."""
+    """The identities in the journal: each writer's numbers as ranges, and its highest number in each partition."""
 
     def __init__(self) -> None:
         self._ranges: dict[str, list[list[int]]] = {}
         self._highest: dict[tuple[int, str], int] = {}
 
     def add_rows(self, partition: int, rows: Iterable[bytes]) -> int:
-        """Take note of records; returns how many are no events, and so have no identity."""
+        """Add the identities of records; return how many records are not events and have none."""
         bad = 0
         for found in map(_identities.read, rows):
             if found is None:
@@ -296,7 +296,7 @@ class _Identities:
         return bad
 
     def add(self, partition: int, writer: str, seq: int) -> None:
-        """Take note of one event."""
+        """Add the identity of one event."""
         key = (partition, writer)
         if seq > self._highest.get(key, 0):
             self._highest[key] = seq
@@ -316,7 +316,7 @@ class _Identities:
             ranges.insert(at, [seq, seq])
 
     def has(self, writer: str, seq: int) -> bool:
-        """Whether that event is there, in any partition."""
+        """Whether that event is in the journal, in any partition."""
         ranges = self._ranges.get(writer)
         if not ranges:
             return False
@@ -324,5 +324,5 @@ class _Identities:
         return at > 0 and seq <= ranges[at - 1][1]
 
     def highest(self, partition: int, writer: str) -> int:
-        """The last number of that writer in that partition; 0 if it has none there."""
+        """Return the highest number of that writer in that partition; 0 if it has none there."""
         return self._highest.get((partition, writer), 0)

@@ -1,10 +1,10 @@
-"""Events as lines of JSON, RFC 18 style: one object a line, for files and pipes.
+"""Encode and parse events as lines of JSON, RFC 18 style: one object per line, for files and pipes.
 
     {"timestamp":1795305600.123456,"name":"order.paid","context":{"order":7},"key":"7","writer":"…","seq":3,"version":1,
      "position":"0:42"}
 
-All in one line, every field always written, in this order. `position` is the partition and offset at which the event
-stood. Reading asks for `timestamp` and `name`; what is left out has the value that an event without it has.
+All in one line, every field always written, in this order. `position` is the event's original partition and offset.
+Reading requires `timestamp` and `name`; other fields have their defaults.
 """
 
 import re
@@ -25,7 +25,7 @@ _POSITION: Final = re.compile(r"\d{1,9}:\d{1,18}", re.ASCII)
 
 
 class BadLine(InvalidEvent):
-    """A line is no event; the message names it by number and says what was expected."""
+    """A line is not an event; the message has its number and says what was expected."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(f"line {number:,}: {reason}")
@@ -34,7 +34,7 @@ class BadLine(InvalidEvent):
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
-    """An event as a line has it."""
+    """The fields of an event in a line."""
 
     timestamp: float
     name: str
@@ -46,14 +46,14 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     position: str | None = None
 
     def place(self) -> Position | None:
-        """Where the event stood; None if it does not say."""
+        """Return the event's original position; None if the line has none."""
         if self.position is None:
             return None
         partition, _, offset = self.position.partition(":")
         return Position(int(partition), int(offset))
 
     def draft(self, number: int, partition: int, origin: tuple[str, int]) -> Draft:
-        """The same event, of line `number`, to be taken over; `BadLine` if it breaks a rule or a limit of events."""
+        """Return the draft that imports this event; `BadLine` if it breaks a rule or a limit of events."""
         taken = Draft(self.name, bytes(self.context), self.key, partition, self.timestamp, self.version, origin=origin)
         try:
             check(taken)
@@ -68,7 +68,7 @@ _context: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 
 
 def encode(event: Event) -> bytes:
-    """The line of an event, with its end."""
+    """Return the line of an event, with its line break."""
     line = Line(
         event.timestamp,
         event.name,
@@ -83,7 +83,7 @@ def encode(event: Event) -> bytes:
 
 
 def in_one_line(context: msgspec.Raw) -> bytes:
-    """An encoded context without line breaks: white space between its tokens, as inside a string they are escaped."""
+    """Return an encoded context without line breaks; they can only be between tokens, as strings escape them."""
     encoded = bytes(context)
     if b"\n" not in encoded and b"\r" not in encoded:
         return encoded
@@ -91,12 +91,12 @@ def in_one_line(context: msgspec.Raw) -> bytes:
 
 
 def parse(number: int, text: bytes) -> Line:
-    """The event in line `number`; `BadLine` if it is none."""
+    """Parse the event in line `number`; `BadLine` if it is not one."""
     if len(text) > LINE_BYTES_MAX:
         raise BadLine(number, f"it is longer than LINE_BYTES_MAX = {LINE_BYTES_MAX:,} bytes")
     try:
         line = _decoder.decode(text)
-        _context.decode(line.context)  # in full: what is skipped as raw is not checked for what a string can hold
+        _context.decode(line.context)  # in full: raw values are not checked for valid strings
     except msgspec.MsgspecError as error:
         raise BadLine(number, f"{error}; {_EXPECTED}") from error
     if line.seq < 0 or (line.writer and not _WRITER.fullmatch(line.writer)):

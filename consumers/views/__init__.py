@@ -1,1 +1,1 @@
-"""Folds of the log, their replicas and snapshots."""
+"""Views (folds of the log), their replicas and snapshots."""

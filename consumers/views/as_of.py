@@ -1,17 +1,17 @@
-"""What was: the state of any view at a moment of the past, a cursor or a time.
+"""Compute the state of any view at a past moment, given by a cursor or a time.
 
-At a **cursor** the state is the fold of all events before it, in the partitions it names; of the others, of none.
+At a **cursor** the state is the fold of all events before it in the partitions it names, and of no events in others.
 
-At a **time** the state is one that the journal was in: a beginning of each partition. Order is never changed: what is
-left out is always the end, never the middle.
+At a **time** the state is one that the journal was in: a prefix of each partition. Order is never changed: the events
+left out are always at the end, never in the middle.
 
-- On a file these are the events with a timestamp up to the time. Where a clock was wrong, and times fall back, it is
+- In a file these are the events with a timestamp up to the time. If a clock was wrong and timestamps step back, it is
   the split of the log that leaves the fewest events on the wrong side: see `journal.timeline`.
 - Elsewhere each writer has its own clock, and the log another. There it is the fold of all events up to, not including,
-  the first one with a later timestamp. Left aside are those which the log's clock contradicts: what was appended more
-  than `CLOCK_SKEW_SECONDS_MAX` before the time counts as before it, and what was appended up to as long after it and is
-  stamped later than twice that has a wrong clock's stamp, which ends nothing. An event stamped too late by less ends
-  its partition's past early by as much, and one stamped too early is missing if it stands behind an event that is
+  the first one with a later timestamp. Timestamps that the log's clock contradicts are ignored: an event appended more
+  than `CLOCK_SKEW_SECONDS_MAX` before the time counts as before it, and one appended up to that long after the time but
+  stamped later than twice that after it has a wrong timestamp, which does not end the prefix. An event stamped too late
+  by less ends its partition's prefix early by as much, and one stamped too early is missing if it follows an event
   later than the time.
 """
 
@@ -35,10 +35,10 @@ _STEP_EVENTS: Final = 2_000
 
 
 async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Mapping[int, int]) -> V:
-    """A fresh `view()` in the state at `moment`: seconds since the epoch, or a cursor.
+    """Return a fresh `view()` in the state at `moment`: seconds since the epoch, or a cursor.
 
-    It begins with the newest snapshot from before the moment. `HistoryTruncated` if what was before it was removed by
-    retention and no snapshot tells of it; `JournalDiverged` (a `ValueError`) if a cursor is beyond the journal's end or
+    It starts with the newest snapshot from before the moment. `HistoryTruncated` if retention has removed the events
+    before it and no snapshot covers them; `JournalDiverged` (a `ValueError`) if a cursor is beyond the journal's end or
     of another history, `ValueError` if it names a partition that the journal does not have.
     """
     log = await journal.open()
@@ -56,7 +56,7 @@ async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Ma
 
 
 async def cursor_at(log: Log, timestamp: float) -> Cursor:
-    """Where the past of `timestamp` (seconds since the epoch) ends in each partition, by the rule above."""
+    """Return where the prefix at `timestamp` (seconds since the epoch) ends in each partition, by the rule above."""
     bounds = await log.bounds()
     if isinstance(log, OneClock):
         place = await log.position_at(math.nextafter(timestamp, math.inf))
@@ -72,17 +72,17 @@ async def cursor_at(log: Log, timestamp: float) -> Cursor:
 
 
 async def _first_later(log: Log, partition: int, offsets: range, stop: int, timestamp: float) -> int:
-    """The first of the offsets at which an event is later, by the rule above; the end of them if none is.
+    """Return the first of the offsets at which an event is later, by the rule above; their end if none is.
 
-    What stands before `stop` was appended up to `CLOCK_SKEW_SECONDS_MAX` after the time.
+    Events before `stop` were appended up to `CLOCK_SKEW_SECONDS_MAX` after the time.
     """
     offset, latest = offsets.start, timestamp + 2 * CLOCK_SKEW_SECONDS_MAX
     while offset < offsets.stop:
         pages = await log.read({partition: offset}, min(_STEP_EVENTS, offsets.stop - offset))
         if not pages:
-            break  # the last ones are repeats, which nobody is handed
+            break  # the last ones are repeats, which a read leaves out
         for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):
-            moment = time_in(row)  # a record that is no event has none
+            moment = time_in(row)  # None for a record that is not an event
             if moment is not None and moment > timestamp and (moment <= latest or at >= stop):
                 return at
         offset = pages[0].next_offset
@@ -90,7 +90,7 @@ async def _first_later(log: Log, partition: int, offsets: range, stop: int, time
 
 
 async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:
-    """Refuse a time before the first event that is left of a partition, unless all that was removed was before it.
+    """Refuse a time before a partition's first remaining event, unless all removed events were before it.
 
     See `is_told_of`.
     """
@@ -105,7 +105,7 @@ async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) 
 
 
 async def _start_position(log: Log, view: View, goal: Cursor) -> Cursor:
-    """Where to replay from: the newest snapshot up to `goal`, restored; or where history begins, if it is whole."""
+    """Restore the newest snapshot up to `goal`; return where to replay from, the start of history without one."""
     first = (await log.bounds()).first
     restored = await SnapshotKeeper(log, view).restore(first, goal)
     if restored is None:
@@ -117,8 +117,8 @@ async def _start_position(log: Log, view: View, goal: Cursor) -> Cursor:
 async def _advice(log: Log, view: View, first: Cursor) -> str:
     oldest = await SnapshotKeeper(log, view).oldest(first)
     if oldest is None:
-        return f"No snapshot of the view {view.snapshot_name or type(view).__name__!r} tells what it held."
-    return f"What it held is told by snapshots from the cursor {oldest.offsets} on: ask for that, or for later."
+        return f"No snapshot of the view {view.snapshot_name or type(view).__name__!r} covers it."
+    return f"Snapshots cover it from the cursor {oldest.offsets} on: use that one or a later one."
 
 
 async def _replay(log: Log, view: View, start: Cursor, goal: Cursor) -> None:

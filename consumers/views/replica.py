@@ -1,4 +1,4 @@
-"""A replica keeps a view current: it reads what is there, then what comes, and can wait for a moment or a condition."""
+"""Replicas keep a view current: they read history, then live events, and can wait for a position or a condition."""
 
 import asyncio
 import concurrent.futures
@@ -22,22 +22,22 @@ from .view import View
 
 V = TypeVar("V", bound=View)
 
-_ADVICE: Final = "The view is made of what is left, as it has no snapshots."
+_ADVICE: Final = "The view is built from the remaining history, as it has no snapshots."
 
 
 class Replica(Generic[V]):
-    """`view`, kept current from `journal`.
+    """Keeps `view` current from `journal`.
 
-    It starts from the newest snapshot of the view, or replays history where there is none; or starts at `cursor`, where
-    one is given; `JournalDiverged` if that belongs to another history than the journal's. It takes snapshots itself,
-    about every `snapshot_every` events that no other reader has taken one in.
+    It starts at `cursor` if given (`JournalDiverged` if that belongs to another history than the journal's), otherwise
+    from the newest snapshot of the view, otherwise by replaying history. It takes a snapshot about every
+    `snapshot_every` events, unless another reader has taken one since.
 
-    Any number of tasks, or of threads driving it, may wait on one replica: whoever comes first reads the log for all,
-    the others wait for what it read. Nobody polls.
+    Any number of tasks, or of threads, may wait on one replica: the first caller reads the log for all, the others wait
+    for its result. No caller polls.
 
-    What strikes in the midst of a page, an error of the view or a signal handler's exception, leaves a view that is not
-    what the journal says. A fresh one, made by `renew`, then takes its place; without that, the replica says so from
-    then on by `RuntimeError`.
+    An exception in the middle of a page, from the view or from a signal handler, leaves the view inconsistent with the
+    journal. Then `renew` creates a fresh view that replaces it; without `renew`, every later call raises
+    `RuntimeError`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Replica(Generic[V]):
         renew: Callable[[], V] | None = None,
     ) -> None:
         self.view = view
-        # What retention had removed before a view without snapshots began to read: such a view is of what is left.
+        # Set if a view without snapshots started after retention had removed history: it has only the remaining events.
         self.truncated: HistoryTruncated | None = None
         self._journal = journal
         self._snapshot_every = snapshot_every
@@ -60,7 +60,7 @@ class Replica(Generic[V]):
         self._tail: Tail | None = None
         self._applied: dict[int, int] = {}
         self._behind: dict[int, Behind] = {}
-        # While these are set the tail, or the view, may have moved on from `_applied`; a fork copies what it finds.
+        # While these are set, the tail or the view may be ahead of `_applied`; a fork copies that state.
         self._tail_moves = False
         self._view_changes = False
         self._mutex = threading.Lock()
@@ -70,15 +70,15 @@ class Replica(Generic[V]):
 
     @property
     def cursor(self) -> Cursor:
-        """What has been applied so far; empty before the first read."""
+        """The position up to which events have been applied; empty before the first read."""
         return Cursor(self._applied, dict(self._behind))
 
     async def advance(self, timeout: float | None = None) -> bool:
-        """Apply the next page, waiting for it at most `timeout` seconds (None: for ever); say whether anything came.
+        """Apply the next page, waiting for it at most `timeout` seconds (None: for ever); whether anything came.
 
-        The first call only takes the place at which reading begins: that may be all there is to know.
+        The first call only determines the start position (and restores a snapshot), which may be all there is.
 
-        Where somebody else is reading already, waits for what they read instead.
+        If another caller is already reading, this one waits for its result instead.
         """
         reads, turn = False, None
         try:
@@ -91,11 +91,11 @@ class Replica(Generic[V]):
             return await self._read(timeout) if turn is None else await blocking.settled(turn, finite(timeout))
         except BaseException:
             if reads and self._view_changes and self._renew is not None:
-                self._begin_anew(self._renew())  # those who wait look at the view next
+                self._begin_anew(self._renew())  # waiting callers read the view next
             raise
         finally:
             if reads:
-                self._reading = False  # before anything is called, where a signal handler could raise
+                self._reading = False  # before any call, in which a signal handler could raise
                 with self._mutex:
                     waiting, self._waiting = self._waiting, []
                 for each in waiting:
@@ -115,17 +115,17 @@ class Replica(Generic[V]):
             raise
         if page is not None:
             self._apply(page)
-        self._applied.update(tail.cursor)  # repeats, which nobody is handed, lie behind us, too
+        self._applied.update(tail.cursor)  # also moves past repeats, which a tail does not return
         self._tail_moves = False
         return page is not None
 
     async def _mend(self) -> None:
-        """After an exception that struck anywhere: let go of what may have moved on from `_applied`."""
+        """Recover from an earlier exception: drop the tail, or the view, if it may be ahead of `_applied`."""
         if self._view_changes:
             if self._renew is None:
                 raise RuntimeError(
-                    f"the view {type(self.view).__name__} was interrupted in the midst of a page and is not what the "
-                    "journal says; make another, with a replica of its own"
+                    f"the view {type(self.view).__name__} was interrupted in the middle of a page and is inconsistent "
+                    "with the journal; create a new view with a new replica"
                 )
             self._begin_anew(self._renew())
         if self._tail_moves:
@@ -138,16 +138,16 @@ class Replica(Generic[V]):
         self._tail_moves, self._view_changes = True, False
 
     async def catch_up(self) -> Cursor:
-        """Apply all that was in the log at the moment of the call."""
+        """Apply all events that are in the log at the time of the call."""
         end = (await self._journal.bounds()).end
         await self.wait_for(end)
         return self.cursor
 
     async def wait_for(self, moment: Position | Mapping[int, int], timeout: float | None = None) -> None:
-        """Wait until the event at a position, or all before a cursor, is applied: read your own writes.
+        """Wait until the event at a position, or all events before a cursor, are applied: read your own writes.
 
-        `JournalDiverged` if the cursor stands behind an event that this journal does not hold, `ValueError` if it names
-        a partition that the journal does not have.
+        `JournalDiverged` if the cursor follows an event that this journal does not have, `ValueError` if it names a
+        partition that the journal does not have.
         """
         goal = {moment.partition: moment.offset + 1} if isinstance(moment, Position) else moment
         log = await self._journal.open()
@@ -174,7 +174,7 @@ class Replica(Generic[V]):
         return view
 
     async def aclose(self) -> None:
-        """Let go of the log, once a snapshot that is being stored is; the view stays as it is."""
+        """Close the tail, after waiting for a snapshot that is being stored; the view keeps its state."""
         try:
             if self._snapshots is not None:
                 await self._snapshots.aclose()
@@ -218,7 +218,7 @@ class Replica(Generic[V]):
             self._snapshots.applied(self._applied, len(page.rows), self._behind)
 
     def after_fork_in_child(self) -> None:
-        """Whoever read or waited is in the parent, and so is what was stored beside."""
+        """Reset the reader, the waiting callers and the snapshot job: they belong to the parent."""
         self._mutex = threading.Lock()
         self._reading = False
         self._waiting = []

@@ -1,9 +1,9 @@
-"""Starting a view from its newest snapshot, and taking new ones on the way, beside the reading.
+"""Start a view from its newest snapshot, and take new snapshots while reading.
 
-Whoever follows the log with a view that has snapshots tells its keeper what was applied. When `SNAPSHOT_EVENTS` came
-since the newest one, the keeper first looks whether somebody else has taken one meanwhile; only then is the state said,
-between two pages, and packed and stored in the background. How far each reader waits beyond the threshold is drawn at
-random, so that of many readers of one log nearly always one does the work and the others notice.
+A reader of the log reports to the keeper of its view's snapshots which events were applied. After `SNAPSHOT_EVENTS`
+events since the newest snapshot, the keeper first checks whether another process has taken one meanwhile. If not, it
+serialises the state between two pages, and compresses and stores it in the background. Each reader waits a random
+number of events beyond the threshold, so that of many readers of one log nearly always only one takes the snapshot.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class SnapshotKeeper:
-    """The snapshots of `view`, which somebody keeps current from `log`; `every` is in events.
+    """Restores and takes the snapshots of `view`, which its reader keeps current from `log`; `every` is in events.
 
     For a view without snapshots it does nothing.
     """
@@ -49,9 +49,9 @@ class SnapshotKeeper:
         self._job: concurrent.futures.Future[None] | asyncio.Task[None] | None = None
 
     async def start(self) -> Cursor:
-        """Restore the view from its newest snapshot, and say where its reader goes on; without one, where log begins.
+        """Restore the view from its newest snapshot; return where its reader continues, without one the log's start.
 
-        `HistoryTruncated` if the beginning of history was removed and there is no snapshot instead.
+        `HistoryTruncated` if the beginning of history was removed and no snapshot replaces it.
         """
         bounds = await self._log.bounds()
         self._wait_for_more(0)
@@ -64,12 +64,12 @@ class SnapshotKeeper:
 
     def _no_snapshot(self) -> str:
         return (
-            f"No snapshot of the view {self._view.snapshot_name!r} (schema {self._view.snapshot_schema}) takes its "
-            "place. Use the version that wrote the snapshots, or say from where to read: a cursor."
+            f"No snapshot of the view {self._view.snapshot_name!r} (schema {self._view.snapshot_schema}) replaces it. "
+            "Use the version that wrote the snapshots, or give a cursor to start from."
         )
 
     async def restore(self, first: Mapping[int, int], at: Mapping[int, int]) -> Cursor | None:
-        """Restore the view from its newest snapshot that is neither before `first` nor after `at`; its cursor."""
+        """Restore the view from its newest snapshot within `first` and `at`; return its cursor, None without one."""
         view = self._view
         name, schema = view.snapshot_name, view.snapshot_schema
         if name is None:
@@ -81,7 +81,7 @@ class SnapshotKeeper:
                 continue
             try:
                 view.restore(snapshot.state)
-            except Exception as error:  # whatever a view's own code raises: the log knows better
+            except Exception as error:  # whatever a view's own code raises: the log can be replayed
                 distrust(label, f"the view does not take it ({type(error).__name__}: {error})")
                 continue
             self._wait_for_more(len(snapshot.state))
@@ -94,14 +94,14 @@ class SnapshotKeeper:
     def _usable(
         self, labels: Sequence[SnapshotLabel], first: Mapping[int, int], at: Mapping[int, int] | None = None
     ) -> list[SnapshotLabel]:
-        """The snapshots that the view can be restored from, best first: of its schema, or of an older one in need."""
+        """Return the snapshots that the view can be restored from, best first; older schemas only if needed."""
         name, schemas = self._view.snapshot_name or "", [self._view.snapshot_schema]
         if any(first.values()):
             schemas += self._view.older_snapshot_schemas
         return [label for schema in schemas for label in fitting(labels, name, schema, first=first, at=at)]
 
     async def oldest(self, first: Mapping[int, int]) -> Cursor | None:
-        """The cursor of the oldest snapshot that the view could be restored from; None if there is none."""
+        """Return the cursor of the oldest snapshot that the view could be restored from; None if there is none."""
         labels = await self._listed()
         found = sorted(self._usable(labels, first), key=lambda label: label.reach)
         return found[0].cursor if found else None
@@ -114,7 +114,7 @@ class SnapshotKeeper:
             return ()
 
     async def _is_of_this_journal(self, label: SnapshotLabel, first: Mapping[int, int]) -> bool:
-        """Whether the events that the snapshot names stand where it says; those that retention removed are believed."""
+        """Whether the journal has the events that the snapshot names; removed ones are assumed to match."""
         try:
             await refuse_diverged(self._log, label.cursor)
         except JournalDiverged as error:
@@ -131,16 +131,16 @@ class SnapshotKeeper:
         return False
 
     def _wait_for_more(self, size: int) -> None:
-        """A snapshot of so many bytes was restored or taken: from here on events are counted."""
+        """Restart the count of events, after a snapshot of `size` bytes was restored or taken."""
         self._since, self._may_take = 0, False
         events = max(self._every, size // SNAPSHOT_BYTES_PER_EVENT)
         self._due = events * (1 + random.random() * _SPREAD) if self._view.snapshot_name is not None else math.inf
 
     def applied(self, cursor: Mapping[int, int], events: int, behind: Mapping[int, Behind] | None = None) -> None:
-        """So many events more were applied, up to `cursor`: takes a snapshot when it is time. Costs nothing otherwise.
+        """Count `events` more that were applied, up to `cursor`, and take a snapshot when due; otherwise cheap.
 
-        Called by the reader that applies them, while the view is in the state that `cursor` names. `behind` are the
-        events applied last, by partition; without it, they are read from the log when a snapshot is taken.
+        Called by the reader that applies them, while the view is in the state at `cursor`. `behind` are the events
+        applied last, by partition; without it, they are read from the log when a snapshot is taken.
         """
         self._since += events
         if self._since < self._due or not (self._job is None or self._job.done()):
@@ -154,9 +154,9 @@ class SnapshotKeeper:
         self._job = self._in_background(lambda: self._save(reached, state))
 
     async def take(self, cursor: Mapping[int, int], created: float | None = None) -> SnapshotLabel:
-        """Take a snapshot of the view, which is as it was at `cursor`, and return when it is stored.
+        """Take a snapshot of the view, which is in the state at `cursor`, and return when it is stored.
 
-        `created` (seconds since the epoch; None: now) is a time before which all that it covers had happened.
+        `created` (seconds since the epoch; None: now) is a time before which all events that it covers had happened.
         """
         label, sealed = await self._sealed(Cursor(cursor), self._view.snapshot(), created)
         await self._log.snapshots().save(label, sealed)
@@ -171,7 +171,7 @@ class SnapshotKeeper:
             await asyncio.wait([job])
 
     def after_fork_in_child(self) -> None:
-        """Whatever is being stored is stored in the parent."""
+        """Forget a snapshot that is being stored: the parent stores it."""
         self._job = None
 
     def _in_background(self, work: _Work) -> "concurrent.futures.Future[None] | asyncio.Task[None]":
@@ -181,7 +181,7 @@ class SnapshotKeeper:
         return blocking.in_thread(lambda: blocking.run(guarded))
 
     async def _guarded(self, work: _Work) -> None:
-        """A snapshot that cannot be taken is told of and tried again as many events later: nothing depends on it."""
+        """Log a failed snapshot and try again as many events later: snapshots are only an optimisation."""
         try:
             await work()
         except (JournalError, ValueError, OSError) as error:
@@ -189,7 +189,7 @@ class SnapshotKeeper:
             logger.warning("no snapshot of the view %r was taken: %s", self._view.snapshot_name, error)
 
     async def _look(self, cursor: Cursor) -> None:
-        """Learn how many events came since the newest snapshot, whoever took it."""
+        """Count the events since the newest snapshot of any process, and allow taking one if there are enough."""
         since = sum(cursor.values()) - await self._newest_reach()
         if since >= self._every:
             self._may_take = True
@@ -204,7 +204,7 @@ class SnapshotKeeper:
     async def _save(self, cursor: Cursor, state: bytes) -> None:
         label, sealed = await self._sealed(cursor, state)
         if label.reach - await self._newest_reach() < self._every:
-            return  # somebody else was faster
+            return  # another process was faster
         store = self._log.snapshots()
         await store.save(label, sealed)
         await prune(store, label.view, (await self._log.bounds()).first)
@@ -219,7 +219,7 @@ class SnapshotKeeper:
 
 
 async def _checksum(log: Log, partition: int, offset: int) -> int | None:
-    """The checksum of the record at a position; None if there is none or it was removed."""
+    """Return the checksum of the record at a position; None if there is none or it was removed."""
     try:
         pages = await log.read({partition: offset}, 1)
     except HistoryTruncated:

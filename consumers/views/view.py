@@ -1,4 +1,4 @@
-"""A view: what a reader makes of the log. A pure fold, with no clock, no randomness and no input or output."""
+"""Define views: pure folds of the log, without a clock, randomness, input or output."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -9,23 +9,23 @@ from ...journal.log import Page
 
 
 class View:
-    """Base of every view; a user's own needs only `apply`.
+    """Base of every view; a user's view needs only `apply`.
 
-    `apply` is called once for each event, in the order of its partition, and its state is a function of those events
-    alone: every reader that replays the log reaches the same. What it returns, its verdict, is the view's own affair.
+    `apply` is called once for each event, in the order of its partition, and the state is a function of those events
+    alone: every reader that replays the log reaches the same state. The meaning of its return value is up to the view.
 
-    A view that also says its state as bytes, and under which name, is started from snapshots: see `snapshot`.
+    A view that sets `snapshot_name` and implements `snapshot` and `restore` starts from snapshots.
     """
 
     snapshot_name: ClassVar[str | None] = None
-    """Under which name snapshots of the state are kept with the journal; None: none are, its readers replay."""
+    """The name under which the journal stores snapshots of the state; None: no snapshots, readers replay history."""
 
     unreadable = 0
-    """How many records were passed over, since they were no events, or since `apply` could not read their context."""
+    """How many records were skipped because they are not events, or because `apply` could not read their context."""
 
     @property
     def snapshot_schema(self) -> str:
-        """The form of the state and the rules it was made by: change it when `apply` or `snapshot` changes.
+        """The version of the state's format and rules: change it when `apply` or `snapshot` changes.
 
         A snapshot of another schema is not used.
         """
@@ -33,21 +33,21 @@ class View:
 
     @property
     def older_snapshot_schemas(self) -> Sequence[str]:
-        """The schemas of older snapshots that `restore` takes as well, the newest first.
+        """The schemas of older snapshots that `restore` accepts as well, the newest first.
 
-        They are used only where retention has removed the history before them, so that it cannot be replayed.
+        They are used only if retention has removed the history before them, so that it cannot be replayed.
         """
         return ()
 
     def apply(self, event: Event) -> Any:
-        """Take one event into the state."""
+        """Apply one event to the state."""
         raise NotImplementedError
 
     def apply_page(self, page: Page) -> None:
-        """Take a page of records into the state; views that replay millions decode less than a whole event here.
+        """Apply a page of records to the state; views that replay millions may override it to decode less per event.
 
-        What is unreadable is passed over and counted. A context is read where `apply` asks for it: an `apply` that asks
-        before it changes anything is never left halfway.
+        Unreadable records are skipped and counted. A context is decoded when `apply` accesses it: an `apply` that does
+        so before it changes anything is never interrupted halfway by an unreadable context.
         """
         events, bad = readable(page.rows, page.partition, page.offsets)
         unreadable = len(bad)
@@ -60,9 +60,9 @@ class View:
             self.unreadable += unreadable
 
     def snapshot(self) -> bytes:
-        """The whole state. Restoring it and applying what came since must equal replaying everything."""
+        """Return the whole state. Restoring it and applying later events must equal replaying everything."""
         raise NotImplementedError
 
     def restore(self, state: bytes) -> None:
-        """Take the place of a fresh view that has applied what a `snapshot` had; any error leaves it a fresh view."""
+        """Load a `snapshot` into this fresh view; after any error it must still be a fresh view."""
         raise NotImplementedError

@@ -163,7 +163,7 @@ def test_reset_refuses_what_is_not_there(run: Run, url: str) -> None:
     for arguments, complaint in (
         (("filling", "--to", "end"), "no consumer has saved a checkpoint named 'filling'"),
         (("billing", "--to", "3:1"), "no partition 3"),
-        (("billing", "--to", "0:99"), "99 is not among them"),
+        (("billing", "--to", "0:99"), "99 is not one of them"),
         (("billing", "--to", "teatime"), "takes a time such as"),
         (("billing", "--to", "2099-01-01"), "lies ahead"),
     ):

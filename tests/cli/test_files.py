@@ -147,7 +147,7 @@ def test_what_tasks_did_is_not_taken_to_where_it_would_mean_something_else(run: 
     copy = beside(url)
     done = run("import", "tasks.jsonl", "--journal", copy)
     assert done.returncode == 2
-    assert "line 1: the event 'task.submitted' stood at 0:20 and would stand at 0:0" in done.stderr
+    assert "line 1: the event 'task.submitted' was at 0:20 and would be at 0:0" in done.stderr
     assert run("import", "tasks.jsonl", "--journal", copy, "--moved").stdout.startswith("imported 1 events")
 
 

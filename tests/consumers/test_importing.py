@@ -214,7 +214,7 @@ def test_an_earlier_event_of_a_writer_whose_later_one_is_in_is_refused() -> None
     async def test() -> None:
         log = MemoryLog()
         await imported(log, [a_line(seq=5)])
-        with pytest.raises(BadLine, match="its event 5 is; a reader would take the earlier one for a repeat"):
+        with pytest.raises(BadLine, match="its event 5 is; readers would drop the earlier one as a repeat"):
             await imported(log, [a_line(seq=4)])
 
     asyncio.run(test())
@@ -255,10 +255,10 @@ def test_events_that_name_positions_land_where_they_stood_or_not_at_all() -> Non
         assert await run(whole, lines) == 3
         assert await run(whole, lines) == 0
         for few in ([lines[2]], [lines[0], lines[2]], [a_line(name="task.claimed")]):
-            with pytest.raises(BadLine, match=r"stood at .* and would stand at 0:"):
+            with pytest.raises(BadLine, match=r"was at .* and would be at 0:"):
                 await run(MemoryLog(), few)
             assert await run(MemoryLog(), few, moved=True) == len(few)
-        with pytest.raises(BadLine, match=r"stood at 2:0 and would stand at [01]:0"):
+        with pytest.raises(BadLine, match=r"was at 2:0 and would be at [01]:0"):
             await run(MemoryLog(MemoryStore(2)), [a_line(name="task.claimed", position="2:0", key="a")])
 
     asyncio.run(test())
@@ -271,7 +271,7 @@ def test_somebody_who_appends_meanwhile_is_noticed_where_it_matters() -> None:
         importer = Importer(journal, positional=positional)
         await importer.prepare()
         await MemoryLog(store).append([Draft("order.paid")])
-        with pytest.raises(jm.JournalError, match="somebody else appended"):
+        with pytest.raises(jm.JournalError, match="another program appended"):
             await importer.take([a_line(name="task.claimed", position="0:0")])
 
     asyncio.run(test())

@@ -165,5 +165,5 @@ def test_one_that_cannot_renew_it_says_so_instead_of_showing_half_a_page() -> No
         with pytest.raises(KeyboardInterrupt):
             journal.run(replica.catch_up())
         for _ in range(2):
-            with pytest.raises(RuntimeError, match="the view Struck was interrupted in the midst of a page"):
+            with pytest.raises(RuntimeError, match="the view Struck was interrupted in the middle of a page"):
                 journal.run(replica.wait_until(lambda view: bool(view.seen)))
