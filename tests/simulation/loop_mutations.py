@@ -39,7 +39,7 @@ _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
     ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
     ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
-    ("a drain does not wait for what runs", WorkerLoop, "_drained", "not self._holding or", "True or"),
+    ("a drain does not wait for what runs", WorkerLoop, "_drained", "or time.monotonic() >=", "or True or"),
 )
 for _what, _owner, _name, _old, _new in _BUGS:
     LOOP_MUTATIONS[_what] = rewritten(_owner, _name, _old, _new)

@@ -15,6 +15,8 @@ LOOK_FIRST = {
     "a drain does not wait for what runs": 3,
     "a lane does not ask whether another has a suspect": 4,
     "a queue is forgotten with what waits in it": 7,
+    "an ended task is requeued like a forgotten one": 3,
+    "an expiry needs not name the last event": 8,
     "ids of ended tasks are refused for ever": 8,
     "nobody asks whether there is a suspect already": 13,
     "nobody is told of a dead letter that was taken up": 39,
@@ -24,10 +26,10 @@ LOOK_FIRST = {
     "suspects are let in together": 13,
     "suspects that were set aside are lost": 13,
     "the share of the dead is left to them": 23,
-    "what has ended as the drain ends is not written": 22,
+    "what has ended as the drain ends is not written": 1,
     "who dies twice with its worker is no suspect": 13,
     "work is begun however old the lease": 7,
-    "working time stops after the first outage": 5,
+    "working time stops after the first outage": 22,
 }
 
 

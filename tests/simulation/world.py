@@ -24,7 +24,7 @@ from .worker import EPOCH, SimulatedWorker
 LEASES: Final = (0.5, 2.0, 6.0, 15.0, 60.0, 600.0, 3_600.0)
 FAULTY_LEASES: Final = 12.0
 SETTLING_LEASES, SETTLING_SECONDS = 100.0, 3 * 3_600.0
-HAPPENINGS_MAX: Final = 150_000
+HAPPENINGS_MAX: Final = 80_000
 
 
 class Script(NamedTuple):
@@ -78,6 +78,7 @@ class World:
         self.referee = Referee(self)
         self.scripts: dict[str, Script] = {}
         self.workers: list[SimulatedWorker] = []
+        self.closing = False  # all is done, and no worker begins any more
         self.everyone: list[SimulatedWorker] = []
         self.running: SimulatedWorker
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -122,6 +123,7 @@ class World:
 
     def _close(self) -> None:
         """Those who are there read what there is; then they are asked to end, and do."""
+        self.closing = True
         staying = [worker for worker in self.workers if not (worker.gone or worker.draining)]
         self._until(self.now + 5 * self.lease, lambda: all(worker.knows_all for worker in staying if not worker.gone))
         for worker in staying:
@@ -163,7 +165,7 @@ class World:
     def hire(self) -> None:
         """One more worker, unless there are many."""
         self.workers = [worker for worker in self.workers if not worker.gone]
-        if len(self.workers) < 5:
+        if len(self.workers) < 5 and not self.closing:
             self._begin_another()
 
     def _begin_another(self) -> None:
@@ -314,10 +316,11 @@ class World:
             who.rouse()
 
     def _make_peace(self) -> None:
-        """From here on nothing goes wrong any more, and there is somebody to work."""
+        """From here on nothing goes wrong. There are workers, and if they suffice, those that saw the faults."""
         self.faults = False
-        self.hire()
-        self.hire()
+        if sum(not (worker.gone or worker.draining) for worker in self.workers) < 2:
+            self.hire()
+            self.hire()
         if len(self.selections) > 1:
             self._begin_another()
 
