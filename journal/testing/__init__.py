@@ -1,6 +1,6 @@
-"""What users of the journal test with: the conformance suite of the log port, a manual clock, a faulty log.
+"""Testing tools for users of the journal: the log port's conformance suite, a manual clock, a faulty log.
 
-`conformance` has the suite; it needs no test framework, though its methods are named so that pytest finds them.
+`conformance` has the suite; it needs no test framework, but its methods are named so that pytest finds them.
 """
 
 from .clock import ManualClock

@@ -1,6 +1,6 @@
-"""The other process in the suite's tests: `python -m journeyman.journal.testing.child ROLE URL …`.
+"""The child process of the suite's tests: `python -m journeyman.journal.testing.child ROLE URL …`.
 
-It prints one line for each thing it has seen, at once, so that its parent can wait for it instead of sleeping.
+It prints one line per observation, unbuffered, so that its parent can wait for it instead of sleeping.
 """
 
 import sys
@@ -21,7 +21,7 @@ def append(url: str, name: str, count: int, batch: int) -> None:
 
 
 def follow(url: str, count: int) -> None:
-    """Read what is there, say "waiting", wait for `count` more events and print the position and name of each."""
+    """Read history, print "waiting", wait for `count` more events and print the position and name of each."""
     with Journal(url) as journal:
         log = journal.asynchronous.log
         tail = journal.run(log.tail(journal.bounds().first))
@@ -40,9 +40,9 @@ def follow(url: str, count: int) -> None:
 
 
 def count(url: str, key: str, up_to: int) -> None:
-    """Count up a counter that others count up too: read it, and append the next number if no other process has.
+    """Increment a counter shared with other processes: read it, and append the next number if no other process has.
 
-    Print each number with its offset once it is acknowledged, and how many attempts were refused at the end.
+    Print each number with its offset once it is acknowledged, and at the end how many attempts were refused.
     """
     refusals = 0
     with Journal(url) as journal:
@@ -64,13 +64,13 @@ def count(url: str, key: str, up_to: int) -> None:
 
 
 def say(*words: object) -> None:
-    """One line to the parent."""
+    """Write one line to the parent."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
 
 def main(arguments: list[str]) -> None:
-    """Play the role that the arguments name."""
+    """Run the role given by the arguments."""
     role, url, *rest = arguments
     if role == "append":
         append(url, rest[0], int(rest[1]), int(rest[2]))

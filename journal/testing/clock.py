@@ -1,17 +1,17 @@
-"""A clock that stands still until it is told otherwise."""
+"""A clock that stands still until a test advances it."""
 
 
 class ManualClock:
-    """Seconds since the epoch, as `time.time` gives them, moved by hand. Call it to read it."""
+    """Replaces `time.time`: a call returns seconds since the epoch, which only `advance` changes."""
 
     def __init__(self, seconds: float = 1_800_000_000.0) -> None:
         self._seconds = seconds
 
     def __call__(self) -> float:
-        """The time it stands at."""
+        """Return the current time."""
         return self._seconds
 
     def advance(self, seconds: float) -> float:
-        """Move on by `seconds` (backwards where they are negative, as real clocks do) and return the new time."""
+        """Advance by `seconds` (negative: step back, as real clocks do) and return the new time."""
         self._seconds += seconds
         return self._seconds

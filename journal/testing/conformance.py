@@ -1,6 +1,6 @@
-"""The conformance suite of the log port: what every log does, whatever it is made of.
+"""The conformance suite of the log port: the behaviour required of every implementation.
 
-Subclass `LogConformance`, supply `url`, and let a test runner find the `test_*` methods::
+Subclass `LogConformance`, implement `url`, and let a test runner find the `test_*` methods::
 
     class TestMyLog(ProcessConformance, LogConformance):
         partitions = 3
@@ -32,4 +32,4 @@ class LogConformance(
     CursorsConformance,
     LifetimeConformance,
 ):
-    """All that one process can see of a log."""
+    """The behaviour of a log within one process."""

@@ -1,4 +1,4 @@
-"""A log that fails on purpose: what acknowledgements, disks and networks do, at moments a test chooses."""
+"""Fault injection: a log that fails as acknowledgements, disks and networks do, at moments a test chooses."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, auto
@@ -12,14 +12,14 @@ from ..snapshots import SnapshotStore
 
 
 class Fault(Enum):
-    """What goes wrong with one operation."""
+    """A fault of one operation."""
 
     UNAVAILABLE = auto()
     """The operation fails before it has any effect."""
     LOST_ACKNOWLEDGEMENT = auto()
-    """An append lands, and its caller is told that nobody knows."""
+    """The append is written, but its caller gets `AppendInDoubt`."""
     TRUNCATED = auto()
-    """A reader is told that retention has removed everything up to the end."""
+    """A reader gets `HistoryTruncated`, as if retention had removed everything up to the end."""
 
 
 Chooser = Callable[[str], Fault | None]
@@ -27,7 +27,7 @@ Delay = Callable[[str], Awaitable[None]]
 
 
 class FaultyLog:
-    """A log around another. `choose` is asked before each operation, by name, what goes wrong with it (None: nothing).
+    """Wraps another log. `choose` is called with the name of each operation and returns its fault (None: no fault).
 
     The names are "append", "read", "page", "bounds", "position_at" and "trim". `delay`, if given, is awaited before
     each.
@@ -45,7 +45,7 @@ class FaultyLog:
 
     @property
     def needs_loop(self) -> bool:
-        """As the inner log; a delay may need one as well."""
+        """The inner log's; a delay may need a loop as well."""
         return self.inner.needs_loop
 
     @property
@@ -62,7 +62,7 @@ class FaultyLog:
         return self.inner.partition_of(key)
 
     async def begin(self, operation: str) -> Fault | None:
-        """Wait as long as the operation is delayed, and say what goes wrong with it beyond being unavailable."""
+        """Delay the operation, raise `JournalUnavailable` if chosen, and return any other fault."""
         if self.delay is not None:
             await self.delay(operation)
         fault = self.choose(operation)
@@ -75,7 +75,7 @@ class FaultyLog:
         fault = await self.begin("append")
         events = await self.inner.append(drafts)
         if fault is Fault.LOST_ACKNOWLEDGEMENT:
-            raise AppendInDoubt(f"the acknowledgement of an append to {self.url} was lost on purpose; it did land")
+            raise AppendInDoubt(f"the acknowledgement of an append to {self.url} was lost on purpose; it was written")
         return events
 
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
@@ -85,7 +85,7 @@ class FaultyLog:
         return await self.inner.read(cursor, limit)
 
     async def truncation(self, cursor: Mapping[int, int]) -> HistoryTruncated:
-        """The announcement that the history from `cursor` on is gone."""
+        """Return the error for a history that was removed from `cursor` on."""
         end = (await self.inner.bounds()).end
         partition = next(iter(cursor))
         return HistoryTruncated(partition, cursor[partition], end[partition])
@@ -110,7 +110,7 @@ class FaultyLog:
         await self.inner.trim(before)
 
     def snapshots(self) -> SnapshotStore:
-        """The inner log's."""
+        """Return the inner log's snapshots."""
         return self.inner.snapshots()
 
     async def aclose(self) -> None:
@@ -119,7 +119,7 @@ class FaultyLog:
 
 
 class FaultyTail:
-    """A reader of a faulty log; after a fault it goes on where it was."""
+    """A reader of a faulty log; after a fault it continues at its cursor."""
 
     def __init__(self, log: FaultyLog, inner: Tail) -> None:
         self._log = log

@@ -1,4 +1,4 @@
-"""What the parts of the conformance suite share: how they get their logs, and what they ask of them."""
+"""The shared base and helpers of the conformance suite's parts."""
 
 import asyncio
 import itertools
@@ -14,28 +14,28 @@ from ..url import log_from_url
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
-# How long a condition may take to become true before a test says that it never did, in seconds.
+# How long a test waits for a condition before it fails, in seconds.
 PATIENCE_SECONDS = 60.0
 
 
 class Suite:
-    """Base of the suite's parts: supply `url`, and override the rest where the log differs."""
+    """Base of the suite's parts: implement `url`, and override the rest where the log differs."""
 
     partitions: ClassVar[int] = 1
     """The most partitions a log of this kind is tested with."""
 
     one_clock: ClassVar[bool] = False
-    """Whether the events' times rise strictly along the log, not only per writer."""
+    """Whether the events' times ascend strictly along the log, not only per writer."""
 
     always_there: ClassVar[bool] = False
-    """Whether a log exists as soon as somebody names it."""
+    """Whether a log needs no creation: it exists as soon as its URL is used."""
 
     def url(self, partitions: int) -> str:
-        """A URL of a new, empty log with so many partitions; whoever opens it, in any process, shares its storage."""
+        """Return the URL of a new, empty log with `partitions` partitions; all processes that open it share storage."""
         raise NotImplementedError
 
     def log(self, url: str) -> Log:
-        """A log, not yet opened, on the storage that `url` names."""
+        """Return a log, not yet opened, on the storage of `url`."""
         return log_from_url(url)
 
     async def trim(self, log: Log, before: Mapping[int, int]) -> None:
@@ -43,12 +43,12 @@ class Suite:
         await log.trim(before)
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a test to its end; a log that needs no loop passes with `blocking.run` as well."""
+        """Run a test; a log that needs no loop passes with `blocking.run` as well."""
         return asyncio.run(coroutine)
 
     @asynccontextmanager
     async def opened(self, url: str | None = None) -> AsyncIterator[Log]:
-        """An open log on the storage of `url`, or on storage of its own."""
+        """Provide an open log on the storage of `url`, or on new storage."""
         log = self.log(url if url is not None else self.url(self.partitions))
         await log.open()
         try:
@@ -65,20 +65,20 @@ class Refusal(Generic[E]):
 
 @contextmanager
 def refused(kind: type[E]) -> Iterator[Refusal[E]]:
-    """The block must end with an error of this kind, and one of the journal's must say what is wrong in a sentence."""
+    """Check that the block raises an error of this kind; an error of the journal must explain itself in a sentence."""
     refusal: Refusal[E] = Refusal()
     try:
         yield refusal
     except kind as error:
         refusal.error = error
     else:
-        raise AssertionError(f"expected {kind.__name__}, but nothing was refused")
+        raise AssertionError(f"expected {kind.__name__}, but no error was raised")
     if isinstance(refusal.error, JournalError):
         assert len(str(refusal.error).split()) > 5, f"{refusal.error!r} should say in a sentence what is wrong"
 
 
 def events_of(pages: Sequence[Page]) -> list[Event]:
-    """The events on the pages, in their order."""
+    """Decode the events on the pages, in order."""
     return [
         decode(row, page.partition, offset)
         for page in pages
@@ -87,12 +87,12 @@ def events_of(pages: Sequence[Page]) -> list[Event]:
 
 
 def drafts(name: str, count: int, key: str | None = None) -> list[Draft]:
-    """So many drafts whose contexts count from 0 up."""
+    """Return `count` drafts, numbered in their contexts from 0."""
     return [draft(name, {"number": number}, key) for number in range(count)]
 
 
 async def history(log: Log) -> list[Event]:
-    """Everything that a reader of the log sees now, each partition in its order."""
+    """Return all events that a reader of the log sees now, each partition in its order."""
     bounds = await log.bounds()
     tail = await log.tail(bounds.first)
     events: list[Event] = []
@@ -100,7 +100,7 @@ async def history(log: Log) -> list[Event]:
         while not tail.cursor.reaches(bounds.end):
             before = tail.cursor
             page = await tail.page(timeout=PATIENCE_SECONDS)
-            assert page is not None or tail.cursor != before, f"a reader at {before} never came to {bounds.end}"
+            assert page is not None or tail.cursor != before, f"a reader at {before} never reached {bounds.end}"
             events += events_of([page]) if page is not None else []
         return events
     finally:
@@ -108,7 +108,7 @@ async def history(log: Log) -> list[Event]:
 
 
 async def received(tail: Tail, count: int, partition: int | None = None) -> list[Event]:
-    """The next `count` events of a tail; fails when they do not come."""
+    """Return the next `count` events of a tail; fail if they do not arrive."""
     events: list[Event] = []
     while len(events) < count:
         page = await tail.page(count - len(events), PATIENCE_SECONDS, partition)
@@ -118,12 +118,12 @@ async def received(tail: Tail, count: int, partition: int | None = None) -> list
 
 
 def numbers(events: Sequence[Event]) -> list[int]:
-    """The numbers in the contexts of `drafts`."""
+    """Return the numbers in the contexts of `drafts`."""
     return [event.context["number"] for event in events]
 
 
 def identical(one: Event, other: Event) -> bool:
-    """Whether two events are equal in all they hold, contexts compared by their bytes."""
+    """Whether two events are equal in all fields, contexts compared by their bytes."""
     return _fields(one) == _fields(other)
 
 
@@ -141,5 +141,5 @@ def _fields(event: Event) -> tuple[object, ...]:
 
 
 def same_history(one: Sequence[Event], other: Sequence[Event]) -> bool:
-    """Whether two readings hold the same events in the same order."""
+    """Whether two sequences contain the same events in the same order."""
     return len(one) == len(other) and all(itertools.starmap(identical, zip(one, other, strict=True)))

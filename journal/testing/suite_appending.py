@@ -1,4 +1,4 @@
-"""Appending: order, contiguity, all or none, limits, times."""
+"""Test appending: order, contiguity, atomicity, limits, times."""
 
 import asyncio
 import itertools
@@ -11,13 +11,13 @@ from .suite import Suite, drafts, history, numbers, refused, same_history
 
 
 def _large(size: int) -> Draft:
-    """A draft that takes up to `size` bytes."""
+    """Return a draft of up to `size` bytes."""
     name = "thing.stored"
     return Draft(name, b'"'.join([b"{", b"a", b":", b"x" * (size - EVENT_OVERHEAD_BYTES_MAX - len(name) - 8), b"}"]))
 
 
 class AppendingConformance(Suite):
-    """What an append does."""
+    """The behaviour of appends."""
 
     def test_an_append_returns_what_readers_read(self) -> None:
         async def test() -> None:
@@ -76,7 +76,7 @@ class AppendingConformance(Suite):
                     assert event.partition == partition
                 with refused(InvalidEvent):
                     await log.append([draft("good.one"), Draft("worker.joined", b"{}", None, log.partitions)])
-                assert len(await history(log)) == log.partitions, "nothing of a refused append lands"
+                assert len(await history(log)) == log.partitions, "no event of a refused append is written"
 
         self.drive(test())
 
@@ -128,7 +128,7 @@ class AppendingConformance(Suite):
         self.drive(test())
 
     def test_too_large_an_event_is_refused_and_poisons_nothing(self) -> None:
-        """A Kafka producer that sent a record which its topic refuses can send no more: sizes are checked first."""
+        """A Kafka producer is unusable after sending a record that its topic refuses, so sizes are checked first."""
 
         async def test() -> None:
             async with self.opened() as log:
@@ -192,7 +192,7 @@ class AppendingConformance(Suite):
             assert _rises([event.timestamp for event in here])
 
     def test_the_times_of_two_writers(self) -> None:
-        """On the embedded log the times of all writers rise together, so a time is an exact position."""
+        """On the embedded log times ascend across all writers, so a time is an exact position."""
 
         async def test() -> None:
             url = self.url(1)

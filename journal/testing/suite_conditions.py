@@ -1,4 +1,4 @@
-"""Conditional appends: refused, all of them, where an event stands behind the position that they expect."""
+"""Test conditional appends: refused as a whole if an event follows the position that they expect."""
 
 import asyncio
 import random
@@ -13,21 +13,21 @@ from .suite import PATIENCE_SECONDS, Suite, drafts, events_of, history, numbers,
 
 
 def conditional(name: str, key: str, expected: int, number: int = 0) -> Draft:
-    """A draft that expects no event of its key behind that offset."""
+    """Return a draft that expects no event of its key after that offset."""
     made = draft(name, {"number": number}, key)
     made.expected = expected
     return made
 
 
 def alone(name: str, expected: int, key: str | None = None) -> Draft:
-    """A draft that expects no event at all behind that offset of its partition."""
+    """Return a draft that expects no event at all after that offset of its partition."""
     made = draft(name, {"number": 0}, key)
     made.expected, made.whole_partition = expected, True
     return made
 
 
 class ConditionsConformance(Suite):
-    """What an append with an expected position does."""
+    """The behaviour of an append with an expected position."""
 
     def test_conditional_append_lands_where_nothing_stands_behind(self) -> None:
         async def test() -> None:
@@ -141,7 +141,7 @@ class ConditionsConformance(Suite):
                 events = await log.append(handed_in)
                 assert same_history(await log.append(handed_in), events)
                 await other.append(drafts("money.drawn", 2, "ada"))
-                assert same_history(await log.append(handed_in), events), "it landed, whatever stands behind it"
+                assert same_history(await log.append(handed_in), events), "it was written, whatever follows it"
                 assert len(await history(log)) == 5
 
         self.drive(test())
@@ -218,7 +218,7 @@ class ConditionsConformance(Suite):
                         *[_outcome(log, conditional("step.taken", "ada", expected)) for log in (one, other) * 4]
                     )
                     won = [each for each in ended if isinstance(each, Event)]
-                    assert len(won) == 1, f"of those who expected {expected} one wins, got {ended}"
+                    assert len(won) == 1, f"expected one winner of the appends after {expected}, got {ended}"
                     assert {each for each in ended if isinstance(each, Position)} == {won[0].position}
                     expected = won[0].offset
                     winners += won
@@ -237,7 +237,7 @@ class ConditionsConformance(Suite):
                         *[_outcome(log, alone("step.taken", expected)) for log in (one, other)]
                     )
                     won = [each for each in ended if isinstance(each, Event)]
-                    assert len(won) == 1, f"of those who expected {expected} one wins, got {ended}"
+                    assert len(won) == 1, f"expected one winner of the appends after {expected}, got {ended}"
                     expected = won[0].offset
                     winners += won
                 assert same_history(await history(one), winners)
@@ -261,7 +261,7 @@ class ConditionsConformance(Suite):
         asyncio.run(test())
 
     def test_conditional_appends_agree_with_a_model(self) -> None:
-        """Each writer knows the log as it was a while ago; the model says of each append whether it may land."""
+        """Each writer knows an earlier state of the log; the model decides for each append whether it is accepted."""
 
         async def test() -> None:
             generator = random.Random(20_261_129)
@@ -294,7 +294,7 @@ class ConditionsConformance(Suite):
         self.drive(test())
 
     def test_concurrent_conditional_appends_agree_with_their_outcomes(self) -> None:
-        """Writers know different stretches of the log; what readers see is what was acknowledged, in any reading."""
+        """Writers know different prefixes of the log; every reader sees exactly the acknowledged events."""
 
         async def test() -> None:
             url = self.url(1)
@@ -324,7 +324,7 @@ class ConditionsConformance(Suite):
         asyncio.run(test())
 
     async def _check_readers(self, log: Log, expected: Sequence[Event]) -> None:
-        """A reader that begins anywhere, and one that reads a page at a time, sees these events and no others."""
+        """Check that readers starting at any offset, also page by page, see exactly these events."""
         partition = expected[0].partition
         end = (await log.bounds()).end[partition]
         for begin in range(0, end, max(1, end // 12)):
@@ -340,7 +340,7 @@ class ConditionsConformance(Suite):
 
 
 async def _outcome(log: Log, *handed_in: Draft) -> Event | Position:
-    """The first event of an append, or the position of the one it conflicts with."""
+    """Return the first event of an append, or the position of the event it conflicts with."""
     try:
         return (await log.append(handed_in))[0]
     except EventConflict as error:

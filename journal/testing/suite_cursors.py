@@ -1,4 +1,4 @@
-"""Cursors: they know the event behind them, so a log of another history is recognised."""
+"""Test cursors: each identifies the event just before it, so that a log with another history is detected."""
 
 from ..cursor import Cursor
 from ..divergence import marked, refuse_diverged
@@ -9,7 +9,7 @@ from .suite import Suite, drafts, history, numbers, received, refused
 
 
 async def come_to_the_end(log: Log, count: int) -> Cursor:
-    """The cursor of a reader that has read so many events, which are all there are, as it is kept as text."""
+    """Read all `count` events of the log and return the reader's cursor, after a round trip through text."""
     tail = await log.tail((await log.bounds()).first)
     try:
         await received(tail, count)
@@ -19,7 +19,7 @@ async def come_to_the_end(log: Log, count: int) -> Cursor:
 
 
 class CursorsConformance(Suite):
-    """What a cursor knows of its log, and what a log says of a cursor."""
+    """How a log recognises its own cursors and refuses those of another history."""
 
     def test_cursor_knows_the_event_behind_it(self) -> None:
         async def test() -> None:

@@ -1,4 +1,4 @@
-"""Opening, reopening, closing."""
+"""Test opening, reopening and closing."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from .suite_reading import tail_is_waiting
 
 
 class LifetimeConformance(Suite):
-    """From `open` to `aclose`."""
+    """The life of a log from `open` to `aclose`."""
 
     def test_a_log_opened_again_has_everything(self) -> None:
         async def test() -> None:
@@ -20,7 +20,7 @@ class LifetimeConformance(Suite):
                 assert same_history(await history(log), first)
                 second = await log.append(drafts("thing.made", 2, "key"))
                 assert second[0].offset == first[-1].offset + 1
-                assert second[0].writer != first[0].writer, "each opening is a writer of its own"
+                assert second[0].writer != first[0].writer, "each opening has its own writer"
                 assert len(await history(log)) == 7
 
         self.drive(test())
@@ -29,7 +29,7 @@ class LifetimeConformance(Suite):
         async def test() -> None:
             url = self.url(1)
             if not self.always_there:
-                for _ in range(2):  # the first one has not made it, either
+                for _ in range(2):  # the first attempt must not create it, either
                     with refused(JournalNotFound):
                         await self.log(url).open(create=False)
             async with self.opened(url) as log:

@@ -1,4 +1,4 @@
-"""Several real processes on one log: who appends at once, who is killed, who is woken."""
+"""Test several real processes on one log: concurrent appends, SIGKILL, wake-ups."""
 
 import random
 import subprocess
@@ -17,7 +17,7 @@ _COUNTED = 60
 
 @contextmanager
 def child(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
-    """Another process on the log: see `child.py` for its roles. It has ended when the block ends."""
+    """Start another process on the log (see `child.py` for its roles), and kill it at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"{__package__}.child", *map(str, arguments)], stdout=subprocess.PIPE, text=True
     )
@@ -31,7 +31,7 @@ def child(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
 
 
 def line_from(process: "subprocess.Popen[str]") -> list[str]:
-    """The words of its next line; fails if it says nothing more, or nothing for too long."""
+    """Return the words of the process's next line; fail if it ends or prints nothing for too long."""
     assert process.stdout is not None
     alarm = threading.Timer(PATIENCE_SECONDS, process.kill)
     alarm.start()
@@ -39,15 +39,15 @@ def line_from(process: "subprocess.Popen[str]") -> list[str]:
         words = process.stdout.readline().split()
     finally:
         alarm.cancel()
-    assert words, "the other process ended, or was ended, before it said what was waited for"
+    assert words, "the child process ended, or was killed, before it printed the expected line"
     return words
 
 
 class ProcessConformance(Suite):
-    """What processes that share a log can rely on."""
+    """The guarantees to processes that share a log."""
 
     def test_concurrent_writers_in_several_processes(self) -> None:
-        """One order for all: nobody's event is lost, doubled or torn apart, and each process's own order is kept."""
+        """All processes see one order: no event is lost or duplicated, appends are contiguous and in writer order."""
         url = self.url(1)
         names = ["writer.a", "writer.b", "writer.c"]
         said = {}
@@ -72,7 +72,7 @@ class ProcessConformance(Suite):
             return await history(log)
 
     def test_counter_of_several_processes_loses_no_step(self) -> None:
-        """Each number is appended by exactly one of them: the log decides who was first."""
+        """Each number is appended by exactly one process: the log decides which was first."""
         url = self.url(1)
         said: list[list[str]] = []
         with ExitStack() as stack:
@@ -111,11 +111,11 @@ class ProcessConformance(Suite):
         assert [event.context["number"] for event in events] == list(range(1, _COUNTED + 1))
         at = {event.offset: event for event in events}
         for number, _, offset in said:
-            assert at[int(offset)].context["number"] == int(number), "what was acknowledged is there"
+            assert at[int(offset)].context["number"] == int(number), "acknowledged events are in the log"
         assert len({offset for _, _, offset in said}) == len(said)
 
     def test_what_was_acknowledged_survives_sigkill(self) -> None:
-        """Killed at any moment, a writer leaves all that was acknowledged, and all or nothing of the rest."""
+        """A writer killed at any moment leaves all acknowledged appends, and the one in flight whole or not at all."""
         url = self.url(1)
         generator = random.Random(20_261_122)
         for kill in range(_KILLS):
@@ -135,9 +135,9 @@ class ProcessConformance(Suite):
             for part, offset in enumerate(offsets):
                 assert (at[offset].name, at[offset].context) == (name, {"number": number, "part": part})
         own = [event for event in events if event.name == name]
-        assert len(own) % 3 == 0, "an append landed in part"
-        assert len(said) <= len(own) // 3 <= len(said) + 1, "at most the one append under way is more"
-        assert len({event.seq for event in own}) == len(own), "an event stands there twice"
+        assert len(own) % 3 == 0, "an append was written partially"
+        assert len(said) <= len(own) // 3 <= len(said) + 1, "at most the one append in flight is added"
+        assert len({event.seq for event in own}) == len(own), "an event was written twice"
 
     async def _one_more(self, url: str) -> None:
         async with self.opened(url) as log:
@@ -150,7 +150,7 @@ class ProcessConformance(Suite):
         self.drive(self._one_more(url))
         with child("follow", url, 3) as follower:
             assert line_from(follower) == ["waiting"]
-            for offset in (1, 2, 3):  # each is waited for before the next, so each is a wake-up of its own
+            for offset in (1, 2, 3):  # wait for each before the next, so that each needs its own wake-up
                 self.drive(self._one_more(url))
                 assert line_from(follower) == ["0", str(offset), "thing.made"]
 
@@ -165,7 +165,7 @@ class ProcessConformance(Suite):
                     got = 0
                     while got < 5 * limits.PAGE_EVENTS:
                         page = await tail.page(timeout=PATIENCE_SECONDS)
-                        assert page is not None, "nothing came from the other process"
+                        assert page is not None, "no event came from the other process"
                         got += len(page.rows)
                 await tail.aclose()
 

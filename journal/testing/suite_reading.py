@@ -1,4 +1,4 @@
-"""Reading and tailing: what is there, what comes, from where, and what is gone."""
+"""Test reading and tailing: history, live events, start positions, and removed history."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from .suite import PATIENCE_SECONDS, Suite, drafts, events_of, history, numbers,
 
 
 async def _fill(log: Log, count: int) -> list[Event]:
-    """So many events, over the partitions."""
+    """Append `count` events, spread over the partitions."""
     return [event for number in range(count) for event in await log.append(drafts(f"step.n{number}", 1, f"k{number}"))]
 
 
@@ -20,7 +20,7 @@ def _by_position(events: list[Event]) -> list[Event]:
 
 
 class ReadingConformance(Suite):
-    """What readers get."""
+    """The events that readers receive."""
 
     def test_bounds_of_a_new_log(self) -> None:
         async def test() -> None:
@@ -45,7 +45,7 @@ class ReadingConformance(Suite):
                     assert 0 < len(events) <= 4
                     read += events
                     for page in pages:
-                        assert page.offsets[0] == cursor[page.partition], "pages follow on one another"
+                        assert page.offsets[0] == cursor[page.partition], "pages are consecutive"
                         cursor = cursor.advanced(page.partition, page.next_offset)
                 assert same_history(_by_position(read), _by_position(appended))
                 assert await log.read(cursor) == []
@@ -271,7 +271,7 @@ class ReadingConformance(Suite):
         self.drive(test())
 
     def test_removed_history_is_announced(self) -> None:
-        """A reader below the start of the log is told where it starts now, and never moved on without a word."""
+        """A reader below the start of the log gets an error with the new start, and never skips events silently."""
 
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
@@ -314,14 +314,14 @@ class ReadingConformance(Suite):
 
 
 async def tail_is_waiting(waiting: "asyncio.Future[Page | None]") -> bool:
-    """Give a tail that was just asked for a page many turns to come to its wait, and say that it has not returned."""
+    """Let the loop run until a tail just asked for a page is waiting; whether it has not returned."""
     for _ in range(100):
         await asyncio.sleep(0)
     return not waiting.done()
 
 
 def later_than(event: Event) -> float:
-    """A time after the event's own, when the clock has got there: the next event is later still."""
+    """Wait until a time after the event's own has passed and return it: the next event will be later."""
     moment = max(event.timestamp, time.time()) + 0.005
     while time.time() <= moment:
         pass

@@ -1,4 +1,4 @@
-"""Handing the same drafts in again: after a cancelled or doubtful append, and just so."""
+"""Test idempotent appends: the same drafts appended again, after a cancelled or doubtful append, or without cause."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from .suite import Suite, drafts, history, numbers, same_history
 
 
 class RepeatsConformance(Suite):
-    """A draft is one event, however often it is handed in."""
+    """A draft becomes one event, however often it is appended."""
 
     def test_an_append_repeated_at_once_is_one_append(self) -> None:
         async def test() -> None:
@@ -58,7 +58,7 @@ class RepeatsConformance(Suite):
         self.drive(test())
 
     def test_a_cancelled_append_repeated_lands_once(self) -> None:
-        """Cancelling does not undo what was sent, and the caller cannot tell: repeating is safe at any point."""
+        """Cancelling may come before or after the write, unknown to the caller: repeating is always safe."""
 
         async def test() -> None:
             async with self.opened() as log:
@@ -104,7 +104,7 @@ class RepeatsConformance(Suite):
         asyncio.run(test())
 
     def test_an_append_cancelled_while_another_is_repeated(self) -> None:
-        """Numbers rise along the log also when an older append lands after a newer one; no reader drops it then."""
+        """If an older append is written after a newer one, numbers still ascend, so no reader drops it as a repeat."""
 
         async def test() -> None:
             async with self.opened() as log:
