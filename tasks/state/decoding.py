@@ -1,6 +1,6 @@
-"""What the fold needs of an event: the fields it decodes, and no others.
+"""Decode the fields of an event that the fold needs, and no others.
 
-Nearly all events are about tasks, so these have a struct of few fields to themselves.
+Nearly all events are about tasks, so these have their own struct of few fields.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from .selection import Selection
 
 
 class Carried(msgspec.Struct, gc=False):
-    """What `task.requeued` and `task.purged` carry of the submission, for a fold that has forgotten the task.
+    """The submission's fields in `task.requeued` and `task.purged`, for a fold that has forgotten the task.
 
-    `offset` is where the submission stands, in the partition of the event, `at` its time.
+    `offset` is the submission's offset, in the partition of the event, `at` its time.
     """
 
     offset: Whole
@@ -33,9 +33,9 @@ class Carried(msgspec.Struct, gc=False):
 
 
 class TaskContext(msgspec.Struct, gc=False):
-    """What the fold needs of the context of an event about a task; the rest is not decoded.
+    """The fields that the fold needs of the context of an event about a task; the rest is not decoded.
 
-    What a submission leaves out has the value that `Message` gives it.
+    Fields that a submission omits have the defaults of `Message`.
     """
 
     task: str = ""
@@ -52,7 +52,7 @@ class TaskContext(msgspec.Struct, gc=False):
 
 
 class FactContext(TaskContext, gc=False):
-    """What the fold needs of any context: besides tasks, what workers say when they join and judge, and of queues."""
+    """The fields that the fold needs of any context: of tasks, of workers that join or expire others, of queues."""
 
     by: str = ""
     last: Whole = -1
@@ -70,7 +70,7 @@ class FactContext(TaskContext, gc=False):
 
 
 class TaskFact(msgspec.Struct, gc=False):
-    """What the fold needs of an event, if it is about a task."""
+    """The fields that the fold needs of an event about a task."""
 
     timestamp: Moment
     name: Name
@@ -78,7 +78,7 @@ class TaskFact(msgspec.Struct, gc=False):
 
 
 class Fact(msgspec.Struct, gc=False):
-    """What the fold needs of any event."""
+    """The fields that the fold needs of any event."""
 
     timestamp: Moment
     name: Name
@@ -100,9 +100,9 @@ _OWN_NAMES: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
 
 
 def read_context(name: str, encoded: bytes | msgspec.Raw) -> FactContext:
-    """What the fold needs of the context of an event of that name; `msgspec.MsgspecError` if it cannot read it.
+    """Decode the context of an event of that name for the fold; `msgspec.MsgspecError` if it is unreadable.
 
-    Of other programs' events it needs nothing: one that uses our words for something else is not unreadable.
+    Events of other programs are never unreadable, even if they use the same field names with other types.
     """
     if name in _TASK_NAMES:
         read = _task_contexts.decode(encoded)
@@ -113,23 +113,23 @@ def read_context(name: str, encoded: bytes | msgspec.Raw) -> FactContext:
 
 
 def task_facts(rows: Sequence[bytes]) -> Sequence[TaskFact | None]:
-    """What the fold needs of each record, as far as tasks go; None for those it cannot read."""
+    """Decode the task fields of each record; None for a record that the fold cannot read."""
     read = _task_facts.decode_all(rows)
     return read if read is not None else [_task_facts.read(row) or _foreign(row, TaskFact) for row in rows]
 
 
 def task_facts_in(lines: bytes) -> Sequence[TaskFact] | None:
-    """What the fold needs of short records, a line each, as far as tasks go; None if it cannot read one of them."""
+    """Decode the task fields of short records, one per line; None if one of them is unreadable."""
     return _task_facts.decode_lines(lines)
 
 
 def fact(row: bytes) -> Fact | None:
-    """All that the fold needs of a record; None if it cannot read it."""
+    """Decode all fields that the fold needs of a record; None if it is unreadable."""
     return _facts.read(row) or _foreign(row, Fact)
 
 
 def unreadable(row: bytes) -> str | None:
-    """Why the fold cannot read a record; None if it can."""
+    """Return why the fold cannot read a record; None if it can."""
     said = fact(row)
     if said is None:
         if is_damaged(row):
@@ -149,16 +149,16 @@ _Kind = TypeVar("_Kind", TaskFact, Fact)
 
 
 def _foreign(row: bytes, kind: type[_Kind]) -> _Kind | None:
-    """The name and time of another program's event, whatever its context holds; None if it is none."""
+    """Decode the name and time of another program's event, whatever its context holds; None if it is no such event."""
     said = _named.read(row)
     return None if said is None or said.name in _OWN_NAMES else kind(said.timestamp, said.name)
 
 
 def dead_letter_context(row: bytes, offset: int) -> dict[str, Any]:
-    """The context of an event about the dead letter whose submission is the record `row` at `offset`.
+    """Return the context of an event about the dead letter whose submission is the record `row` at `offset`.
 
-    With it a fold that has forgotten the dead letter requeues or purges it all the same. `ValueError` if the record is
-    no submission.
+    With it a fold that has forgotten the dead letter can still requeue or purge it. `ValueError` if the record is no
+    submission.
     """
     said = _task_facts.read(row)
     if said is None or said.name != names.SUBMITTED or not said.context.task:

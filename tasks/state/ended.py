@@ -1,7 +1,8 @@
-"""The tasks of one partition that have ended, and since when: a second submission of their ids is refused for a while.
+"""The ended tasks of one partition, whose ids are refused for a while if they are submitted again.
 
-The rule goes by offsets alone: an id that comes again within `ENDED_TASK_EVENTS` offsets after its end is refused,
-later it begins a new task. So every reader reaches the same verdict, one that folds the events of a single task too.
+The rule depends on offsets alone: an id that is submitted again within `ENDED_TASK_EVENTS` offsets after its task's end
+is refused, later it begins a new task. So every reader reaches the same verdict, even one that folds the events of a
+single task.
 """
 
 from collections.abc import Iterable
@@ -10,15 +11,15 @@ from typing import Final
 from ..limits import ENDED_TASK_EVENTS
 from .transitions import State
 
-# What the rule needs no more is forgotten every so many offsets.
+# Expired entries are pruned every so many offsets.
 _PRUNE_EVENTS: Final = 4_096
 _SUCCEEDED: Final = State.SUCCEEDED
 
 
 class EndedTasks:
-    """Where the tasks have ended, by id, in that order; `ends` are offsets, those of revoked tasks as complements.
+    """The offsets at which tasks have ended, by id, in that order; those of revoked tasks are stored as complements.
 
-    `prune_at` is the offset from which on what the rule needs no more is forgotten as the next task ends.
+    `prune_at` is the offset from which on the next task that ends causes the expired entries to be pruned.
     """
 
     __slots__ = ("ends", "prune_at")
@@ -28,13 +29,13 @@ class EndedTasks:
         self.prune_at = prune_at
 
     def add(self, task_id: str, offset: int, state: State) -> None:
-        """A task has ended in `state` at `offset`."""
+        """Record that a task has ended in `state` at `offset`."""
         if offset >= self.prune_at:
             self._prune(offset)
         self.ends[task_id] = offset if state is _SUCCEEDED else ~offset
 
     def _prune(self, offset: int) -> None:
-        """Forget what is refused no more at `offset`."""
+        """Drop the entries of ids that are no longer refused at `offset`."""
         old: list[str] = []
         for task_id, end in self.ends.items():
             if offset - (end if end >= 0 else ~end) <= ENDED_TASK_EVENTS:
@@ -45,7 +46,7 @@ class EndedTasks:
         self.prune_at = offset + min(_PRUNE_EVENTS, ENDED_TASK_EVENTS // 8)
 
     def refuse(self, task_id: str, offset: int) -> bool:
-        """Whether that id is refused at `offset`. If its time is over, it is forgotten."""
+        """Return whether the id is refused at `offset`; drop its entry if not."""
         end = self.ends.get(task_id)
         if end is None:
             return False
@@ -55,7 +56,7 @@ class EndedTasks:
         return False
 
     def end(self, task_id: str) -> tuple[State, int] | None:
-        """How and where a task has ended; None if that is not known any more."""
+        """Return the state and offset in which a task has ended; None if its entry was dropped or never existed."""
         end = self.ends.get(task_id)
         if end is None:
             return None

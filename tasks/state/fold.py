@@ -1,7 +1,7 @@
-"""What an event makes of the queue: the rules by which tasks and sessions move. Pure.
+"""Fold events into the state of the queue: the rules by which tasks and sessions move. Pure.
 
-Everything is decided by the order of one partition alone. A session lives in one partition, and so does a task, so two
-replicas that read the same log cannot disagree about who owns what.
+The order of one partition alone decides. A session lives in one partition, and so does a task, so two replicas that
+read the same log cannot disagree about the owner of a task.
 """
 
 from collections import OrderedDict
@@ -20,10 +20,10 @@ from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt,
 
 
 class Verdict(IntEnum):
-    """What became of an event."""
+    """The effect of an event."""
 
     ACCEPTED = 0
-    REFUSED = 1  # breaks a rule now: a claim that came second, an outcome of a former owner
+    REFUSED = 1  # breaks a rule at its position: a second claim, an outcome of a former owner
     FOREIGN = 2  # not about tasks or workers, or not readable as such
 
 
@@ -46,12 +46,12 @@ _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREI
 
 
 class TaskFold:
-    """All tasks that are alive, the dead letters, the live sessions, paused queues, and where tasks have ended of late.
+    """The live tasks, the dead letters, the live sessions, the paused queues, and where tasks have ended recently.
 
-    - `keeps(task_name, queue)` tells of which waiting tasks the submissions are kept, as far as the limits of
-      `KeptRows` allow; None for none. The view of a worker keeps those of the tasks that it runs.
-    - `on_ready(task)` is called whenever a task becomes ready, for those who pick from them.
-    - `on_ended(task)` is called whenever a task has succeeded or was revoked: the view itself forgets all but its end.
+    - `keeps(task_name, queue)` says whether the submissions of such waiting tasks are kept, within the limits of
+      `KeptRows`; None for none. The view of a worker keeps those of the tasks that it runs.
+    - `on_ready(task)` is called whenever a task becomes ready, for the queue of ready tasks.
+    - `on_ended(task)` is called whenever a task has succeeded or was revoked: the view itself keeps only its end.
     - `on_sessions()` is called whenever the set of sessions changes, `on_queues()` whenever that of paused queues does.
     """
 
@@ -79,7 +79,7 @@ class TaskFold:
         self.lost_claims = 0
         self.takeovers = 0
         self.unreadable = 0
-        # Which is the oldest is a question for one partition: readers see the partitions interleaved in different ways.
+        # By partition, since the oldest task is defined within one only: readers interleave partitions differently.
         self._ended: dict[int, EndedTasks] = {}
         self._dead_order: dict[int, OrderedDict[str, None]] = {}
         self._kinds: dict[KindKey, TaskKind] = {}
@@ -137,7 +137,7 @@ class TaskFold:
         timestamp: float,
         row: bytes | None = None,
     ) -> Verdict:
-        """Take one event, already decoded, into the state; `row` is its record, kept if it is a submission."""
+        """Apply one event, already decoded, to the state; `row` is its record, kept if it is a submission."""
         if name == _SUBMITTED:
             return self._submit(context, partition, offset, timestamp, row)
         if name in _MOVING:
@@ -198,7 +198,7 @@ class TaskFold:
         except KeyError:
             session = None
         else:
-            session.last = offset  # any event of a session is a sign of life, a refused one too
+            session.last = offset  # any event of a session is a sign of life, even a refused one
         task = self.live.get(context.task) or self.dead.get(context.task)
         if task is None:
             return self._move_unknown(name, context, partition, offset, timestamp)
@@ -209,7 +209,7 @@ class TaskFold:
         if (needs_token and context.claim != task.run.claim) or (needs_session and session is None):
             return self._refuse(name, task)
         if attempt is _COUNTED:
-            assert session is not None, "who counts an attempt asks for a session"
+            assert session is not None, "a move that counts an attempt requires a session"
             self._hold(task, session, offset, timestamp)
             return _ACCEPTED
         if name == _RETRIED:
@@ -221,7 +221,7 @@ class TaskFold:
         return _ACCEPTED
 
     def _move_unknown(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
-        """An event about a task that is neither alive nor a dead letter, by all that the view remembers."""
+        """Apply an event about a task that is neither live nor a known dead letter."""
         task_id = context.task
         if not task_id:
             return self._unreadable()
@@ -244,7 +244,7 @@ class TaskFold:
         return _ACCEPTED
 
     def _forgotten(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> TaskState:
-        """A dead letter that the view has forgotten, or never known, as it is when it leaves the dead letters."""
+        """Rebuild a dead letter that the view has forgotten or never knew, as it is when it leaves the dead letters."""
         key = (
             carried.task_name,
             carried.queue,
@@ -262,13 +262,13 @@ class TaskFold:
         return TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
 
     def _take_up(self, task: TaskState) -> None:
-        """Let a dead letter run again that the view had forgotten."""
+        """Add a requeued dead letter, which the view had forgotten, to the live tasks."""
         self.live[task.id] = task
         if self.on_ready is not None:
             self.on_ready(task)
 
     def _unreadable(self) -> Verdict:
-        """An event of a name of ours that does not say which task or worker it is about."""
+        """Count an event of a known name that names no task or worker."""
         self.unreadable += 1
         return _FOREIGN
 
@@ -286,8 +286,8 @@ class TaskFold:
             holder.claims.pop(task.id, None)
 
     def _hold(self, task: TaskState, session: SessionState, offset: int, timestamp: float) -> None:
-        """Give the task to a session: the position of the claim is its token."""
-        worker = session.worker  # this string and not the event's: many tasks share it
+        """Give the task to a session: the position of the claim is its fencing token."""
+        worker = session.worker  # this string, not the event's, so that many tasks share one object
         run = task.run
         if run is UNTOUCHED:
             task.run = RunState(_CLAIMED, offset, timestamp, 1, offset, worker)
@@ -303,7 +303,7 @@ class TaskFold:
         session.claims[task.id] = task
 
     def _settle(self, task: TaskState, to: State, attempt: Attempt, offset: int, timestamp: float) -> None:
-        """Carry out any other accepted move: attempts, state, and the room the task is kept in."""
+        """Carry out any other accepted move: update attempts and state, and move the task between the dictionaries."""
         run = task.run
         if run is UNTOUCHED:
             run = task.touched()
@@ -328,7 +328,7 @@ class TaskFold:
             self._finish(task)
 
     def _finish(self, task: TaskState) -> None:
-        """Move a task out of the live ones; the oldest of a full room is forgotten, the same one on every replica."""
+        """Remove a task from the live ones; beyond a limit the oldest is forgotten, the same one on every replica."""
         task_id, partition, run = task.id, task.kind.partition, task.run
         self.live.pop(task_id, None)
         if run.suspect:
@@ -362,7 +362,7 @@ class TaskFold:
     def _move_session(self, name: str, context: FactContext, partition: int, offset: int, timestamp: float) -> Verdict:
         session = self.session(partition, context.worker)
         if session is not None and name != names.EXPIRED:
-            session.last = offset  # any event of a session is a sign of life, a foreign one too
+            session.last = offset  # any event of a session is a sign of life, even a foreign one
         if name not in _WORKER_NAMES:
             return self._move_queue(name, context.queue_name, partition, offset, timestamp)
         if not context.worker:
@@ -370,11 +370,11 @@ class TaskFold:
         if name == names.JOINED:
             return self._join(context, session, partition, offset, timestamp)
         if name == names.EXPIRED:
-            watcher = self.session(partition, context.by)
-            if watcher is not None:
-                watcher.last = offset
+            observer = self.session(partition, context.by)
+            if observer is not None:
+                observer.last = offset
             if session is not None and session.last != context.last:
-                return _REFUSED  # the session has shown a sign of life that the watcher had not seen
+                return _REFUSED  # the session has shown a sign of life that the observer had not seen
         if session is None:
             return _REFUSED
         if name != names.BEAT:
@@ -418,7 +418,7 @@ class TaskFold:
             self._settle(task, to, attempt, offset, timestamp)
 
     def _suspect(self, task: TaskState) -> None:
-        """Its worker has fallen silent while it had the task; some task of those that it had may be the reason."""
+        """Count an expiry of a session that held the task: any of the tasks it held may have killed its worker."""
         run = task.touched()
         run.expiries += 1
         run.expired = True
@@ -428,7 +428,7 @@ class TaskFold:
             self.suspects[task.id] = task
 
     def _clear(self, task: TaskState) -> None:
-        """Clear the suspicion: the attempt has ended by itself and its worker lived on, or the task begins anew."""
+        """Clear the suspicion: the attempt has ended and its worker survived, or the task was requeued."""
         run = task.touched()
         run.expiries, run.suspect = 0, False
         self.suspects.pop(task.id, None)
@@ -436,7 +436,7 @@ class TaskFold:
     def _move_queue(self, name: str, queue: str, partition: int, offset: int, timestamp: float) -> Verdict:
         """Pause or resume a queue in the event's partition.
 
-        Which claims are accepted does not depend on it: a worker that has read of the pause claims nothing more.
+        Claims are accepted all the same: it is the workers that stop claiming once they have read the event.
         """
         if name not in _QUEUE_NAMES or not queue:
             return _FOREIGN
@@ -452,7 +452,7 @@ class TaskFold:
         return _ACCEPTED
 
     def is_paused(self, partition: int, queue: str) -> bool:
-        """Whether no worker is to claim tasks of that queue in that partition."""
+        """Return whether the queue is paused in that partition."""
         return queue in self.paused.get(partition, ())
 
     def _sessions_changed(self) -> None:

@@ -1,27 +1,27 @@
-"""Whether a worker's function is the one that a task was made for. Pure.
+"""Decide whether a worker's function is the one for which a task was made. Pure.
 
-Two packages may each have a function `send` and one journal. A submission says for which function it was made, as
-`module:qualname`, and a worker says which functions it has under each name. That text is compared and never imported.
+Two packages may share a journal and each have a function `send`. So a submission names its function, as
+`module:qualname`, and a worker lists its functions under each name. These texts are compared and never imported.
 """
 
 import msgspec
 
 
 class Accepts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a worker accepts under one name of a task.
+    """The functions that a worker accepts under one name of a task.
 
-    - `functions`: those for which a task was made that it runs; empty where the worker's function has no name.
-    - `named`: whether the name was given to the worker's task, and not taken from its function. Then it is meant for
-      all that submit under that name and give it as well.
+    - `functions`: the worker runs tasks made for these; empty if the worker's function has no name.
+    - `named`: whether the name was given to the worker's task explicitly, and not taken from its function. Then it
+      matches all submissions whose name was given explicitly, too.
     """
 
     functions: tuple[str, ...] = ()
     named: bool = False
 
     def takes(self, function: str, *, named: bool) -> bool:
-        """Whether a task is run that was made for `function`; `named`: its submitter gave it its name.
+        """Return whether the worker runs a task made for `function`; empty if the submitter did not name it.
 
-        An empty `function` is one that the submitter did not say.
+        `named`: the submitter gave the task its name explicitly.
         """
         if not function or not self.functions or (named and self.named):
             return True
@@ -29,7 +29,7 @@ class Accepts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether two texts name one function: the same place in a module imported by a longer or a shorter path."""
+    """Return whether two texts name one function: the same place in a module, imported by a longer or shorter path."""
     if one == other:
         return True
     module, _, place = one.partition(":")

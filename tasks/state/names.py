@@ -1,4 +1,4 @@
-"""The names that tasks and workers write into the log: stable strings, part of its format."""
+"""The names of the events of tasks and workers: stable strings, part of the log's format."""
 
 from typing import Final
 
@@ -41,5 +41,5 @@ QUEUE_EVENTS: Final = (PAUSED, RESUMED)
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"
 
-# What a worker may say at the end of an attempt.
+# The events with which a worker may end an attempt.
 OUTCOMES: Final = frozenset({SUCCEEDED, FAILED, RETRIED, INTERRUPTED})

@@ -1,7 +1,7 @@
-"""Snapshots of the task view in the form before this one: read where retention has removed the history before them.
+"""Read snapshots of the task view in an older form, which are needed if retention has removed the history before them.
 
-They hold each task in full, and of the ended ones only the newest 50,000 of each partition. So what has ended is
-counted from the moment on that the oldest of these tells, if there were more.
+They hold each task in full, but of the ended ones only the newest 50,000 of each partition. If there were more, ended
+tasks are counted only from the time of the oldest of these on.
 """
 
 from collections import Counter
@@ -56,7 +56,7 @@ _decoder: Final = msgspec.msgpack.Decoder(_State)
 
 
 def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
-    """The state in these bytes; `msgspec.MsgspecError` or `KeyError` if they hold none."""
+    """Decode a state; `msgspec.MsgspecError` or `KeyError` if it is not valid."""
     read = _decoder.decode(state)
     live, dead = ({task.id: _task(task, kind_of) for task in tasks} for tasks in (read.live, read.dead))
     ended = Counter(task.state for task in read.finished)
@@ -72,7 +72,7 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
 
 
 def _ended(read: _State) -> dict[int, EndedTasks]:
-    """The ended tasks by partition, as they stand in the room: the oldest first."""
+    """Return the ended tasks by partition, the oldest first."""
     rooms: dict[int, EndedTasks] = {}
     for task in read.finished:
         rooms.setdefault(task.partition, EndedTasks()).add(task.id, task.changed, task.state)
@@ -99,7 +99,7 @@ def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:
 
 
 def _known_since(tasks: Iterable[_Task], kept: int) -> float:
-    """Since when all of them are there, in seconds since the epoch; 0.0 if none was left out."""
+    """Return since when the ended tasks are complete, in seconds since the epoch; 0.0 if none was left out."""
     by_partition: dict[int, list[float]] = {}
     for task in tasks:
         by_partition.setdefault(task.partition, []).append(task.changed_at)

@@ -14,7 +14,7 @@ from .view import TaskView
 class RememberingView(TaskView):
     """The task view, and `finished`: the tasks that have succeeded or were revoked since this view began to read.
 
-    The workers' own view forgets these. This one forgets none, so it is for those who fold the events of few tasks.
+    The workers' own view forgets these. This one forgets none, so it is for readers that fold the events of few tasks.
     """
 
     def __init__(self, *, on_ready: Callable[[TaskState], None] | None = None) -> None:
@@ -26,7 +26,7 @@ class RememberingView(TaskView):
         return super().find(task_id) or self.finished.get(task_id)
 
     def begin_with(self, task: TaskState) -> None:
-        """Take in a task as it was before the first event that this view reads: alive, or a dead letter."""
+        """Add a task as it was before the first event that this view reads: live, or a dead letter."""
         place = task.partition
         if task.state is State.FAILED:
             self.dead[task.id] = task

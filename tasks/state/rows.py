@@ -1,10 +1,10 @@
-"""Which submissions a view keeps in memory: those of the tasks that stand nearest to being claimed. Pure."""
+"""Keep in memory the submissions of the tasks that are likely to be claimed next. Pure."""
 
 from typing import Final
 
 from ..limits import KEPT_ROWS_BYTES_MAX, NEWEST_ROWS_BYTES_MAX
 
-# What a submission takes beside its own bytes: the object's head, what the allocator rounds up, and the entry here.
+# The memory that a submission takes beside its own bytes: the object header, the allocator's rounding, the entry here.
 ROW_OVERHEAD_BYTES: Final = 80
 
 
@@ -14,7 +14,7 @@ class KeptRows:
     The oldest tasks are claimed first, as a rule, so their submissions fill `KEPT_ROWS_BYTES_MAX`. Beyond it the newest
     ones are kept up to `NEWEST_ROWS_BYTES_MAX`: an urgent task is claimed as soon as it has come, however many wait.
 
-    `rows` and the `room` that is left for the oldest, in bytes, are open to the fold: it spares itself the calls.
+    The fold uses `rows` and `room`, the bytes left for the oldest, directly, which saves it the calls.
     """
 
     __slots__ = ("_newest", "_newest_bytes", "get", "room", "rows")
@@ -31,11 +31,11 @@ class KeptRows:
 
     @property
     def size(self) -> int:
-        """What the kept submissions take, in bytes."""
+        """The memory of the kept submissions, in bytes."""
         return sum(map(len, self.rows.values())) + ROW_OVERHEAD_BYTES * len(self.rows)
 
     def keep(self, task_id: str, row: bytes) -> None:
-        """Keep the submission of a task of which none is kept; others may be let go of for it."""
+        """Keep the submission of a task of which none is kept; others may be dropped for it."""
         self.rows[task_id] = row
         size = len(row) + ROW_OVERHEAD_BYTES
         if self.room > 0:
@@ -47,7 +47,7 @@ class KeptRows:
             self.drop(next(iter(self._newest)))
 
     def drop(self, task_id: str) -> None:
-        """Let go of the submission of a task, if it is kept."""
+        """Drop the submission of a task, if it is kept."""
         row = self.rows.pop(task_id, None)
         if row is not None:
             self.release(task_id, len(row) + ROW_OVERHEAD_BYTES)

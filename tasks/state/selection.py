@@ -1,10 +1,10 @@
-"""Which tasks a worker claims, and what comes first. Settled when the worker starts, and said when it joins.
+"""Which tasks a worker claims, and in which order: fixed when it starts, and written into its `joined` event.
 
-- Queues are named exactly; a list of them is an order of preference, and so are the tasks to which one is narrowed.
-- Strict order empties what is preferred before it looks at the next; fair order lets the queues take turns, by weight.
-- Ageing lets a waiting task gain one step of priority for each period. As all of them gain at the same pace, two tasks
-  compare as they always will: by the moment since when they wait, put back by a period for each step of priority. So
-  no clock is needed, and a task is overtaken only by what was submitted within so many periods after it.
+- Queues match by exact name; a list of them is an order of preference, and so are the tasks to which one is narrowed.
+- Strict order empties a preferred queue before the next one; fair order serves the queues round-robin, by weight.
+- Ageing lets a waiting task gain one step of priority for each period. All tasks gain at the same pace, so the order of
+  two tasks never changes: they compare by the time since when they wait, plus a period for each step of priority. So no
+  clock is needed, and a task is overtaken only by tasks submitted within so many periods after it.
 """
 
 from typing import Any, Final, Literal
@@ -21,11 +21,11 @@ Ranks = dict[str, int | dict[str, int]]
 
 
 class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one worker claims.
+    """The tasks that one worker claims.
 
-    - `queues`: those it serves, in order of preference; None for all, alike.
+    - `queues`: the queues it serves, in order of preference; None for all, without preference.
     - `tasks`: for the queues that are narrowed, the names of the tasks it takes from there, in order of preference.
-    - `order`: "strict" or "fair"; `weights`: how many tasks a queue is good for at a turn, if not one.
+    - `order`: "strict" or "fair"; `weights`: how many tasks a queue yields at a turn, if not one.
     - `ageing_ms`: after so many ms of waiting a task gains a step of priority; 0 for never.
     """
 
@@ -36,13 +36,13 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     ageing_ms: Whole = 0
 
     def serves(self, queue: str, task: str) -> bool:
-        """Whether a task of that name in that queue is among what it claims."""
+        """Return whether the worker claims tasks of that name in that queue."""
         if self.queues is None:
             return True
         return queue in self.queues and task in self.tasks.get(queue, (task,))
 
     def ranks(self) -> Ranks | None:
-        """The places in the order of preference, counted over queues and the tasks in them; None if all are alike."""
+        """Return the places in the order of preference, over queues and tasks in them; None without preference."""
         if self.queues is None:
             return None
         ranks: Ranks = {}
@@ -54,13 +54,13 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
         return ranks
 
     def stands(self, priority: int, since: float) -> tuple[float, float]:
-        """What a task of that priority, waiting since then (seconds since the epoch), is compared by; less is first."""
+        """Return the sort key of a task of that priority, waiting since then (seconds since the epoch); least first."""
         if not self.ageing_ms:
             return priority, since
         return aged(priority, since, self.ageing_ms / 1_000), priority
 
     def said(self) -> dict[str, Any]:
-        """What is worth saying beside the queues, as plain data; empty if nothing is."""
+        """Return the fields other than `queues` that differ from their defaults, as plain data."""
         rest: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, queues=None))
         return rest
 
@@ -69,21 +69,21 @@ EVERYTHING: Final = Selection()
 
 
 def rank_in(ranks: Ranks | None, queue: str, task: str) -> int:
-    """The place in the order of preference of a task that is served; 0 where all are alike."""
+    """Return the place of a served task in the order of preference; 0 without preference."""
     place = ranks[queue] if ranks is not None else 0
     return place if isinstance(place, int) else place[task]
 
 
 def aged(priority: int, since: float, period: float) -> float:
-    """Where ageing puts a task among the others: the moment since when it waits, a period later for each step."""
+    """Return the sort key of a task under ageing: the time since when it waits, a period later for each step."""
     return since + priority * period
 
 
 def waiting_since(submitted_at: float, due: float) -> float:
-    """Since when a task waits: its submission, or the moment at which its delay or backoff is over."""
+    """Return since when a task waits: its submission, or the end of its delay or backoff."""
     return max(submitted_at, due)
 
 
 def selection_of(queues: tuple[str, ...] | None, said: Selection | None) -> Selection:
-    """The selection of a worker that said this of itself."""
+    """Return the selection of a worker from the fields of its `joined` event."""
     return msgspec.structs.replace(said or EVERYTHING, queues=queues)

@@ -1,4 +1,4 @@
-"""What the fold keeps: a task, a worker's session with its claims, and a queue that is paused."""
+"""The structs of the fold's state: a task, a worker's session with its claims, and a paused queue."""
 
 from typing import Final
 
@@ -8,15 +8,15 @@ from .identity import Accepts
 from .selection import Selection, selection_of
 from .transitions import State
 
-# What a kind is made of: name, queue, priority, max_retries, partition, function, named.
+# The fields of a kind: name, queue, priority, max_retries, partition, function, named.
 KindKey = tuple[str, str, int, int | None, int, str, bool]
 
 
 class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """What many tasks have in common, held once for all of them; the view makes one for each combination.
+    """The fields that many tasks share, held once for all of them; the view makes one for each combination.
 
-    `function` is the one for which they were made, empty if their submitter did not say; `named`: it gave them their
-    name. `kept` says whether the view keeps the submissions of such tasks, because its worker runs them.
+    `function` is the one for which they were made, empty if the submitter did not name it; `named`: the submitter gave
+    them their name explicitly. `kept` says whether the view keeps their submissions, because its worker runs them.
     """
 
     name: str
@@ -30,13 +30,13 @@ class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 class RunState(msgspec.Struct, gc=False, array_like=True):
-    """Where a task is in its life, and what is kept of it from the first event after its submission on.
+    """The state of a task, with the fields that change after its submission.
 
     `claim` is the position of its current claim, `changed` of the last accepted event about it. `attempts` counts
-    claims not taken back, `refused` the events about it that were refused. `expiries` counts the sessions that have
-    expired with it since it last failed by itself or was requeued. A `suspect` may be what ended them: two sessions
-    have, or one, and it has one attempt left. A worker has one suspect at a time. `expired`: an expiry has brought
-    it back to the queue, and no session has claimed it since.
+    claims not given back, `refused` the events about it that were refused. `expiries` counts the sessions that have
+    expired with it since it last failed by itself or was requeued. A `suspect` may have killed their workers: two
+    sessions have expired, or one, and it has one attempt left. A worker has one suspect at a time. `expired`: an expiry
+    has returned it to the queue, and no session has claimed it since.
     """
 
     state: State
@@ -52,15 +52,15 @@ class RunState(msgspec.Struct, gc=False, array_like=True):
     expired: bool = False
 
 
-# Of a task about which nothing has come since its submission; shared by all of these, so never to be changed.
+# The state of a task without events since its submission; shared by all such tasks, so never to be changed.
 UNTOUCHED: Final = RunState(State.READY, -1, 0.0)
 
 
 class TaskState(msgspec.Struct, gc=False):
-    """One task, as small as waiting tasks have to be: what only others need is in `run`.
+    """One task. It is small, since many may wait: the fields that only claimed tasks need are in `run`.
 
-    `due` is the time, in seconds since the epoch, before which no worker claims it. Its submission stands in the log at
-    `submitted`.
+    `due` is the time, in seconds since the epoch, before which no worker claims it. `submitted` is the offset of its
+    submission.
     """
 
     id: str
@@ -72,7 +72,7 @@ class TaskState(msgspec.Struct, gc=False):
 
     @property
     def state(self) -> State:
-        """Where it is in its life."""
+        """Its state."""
         return self.run.state
 
     @property
@@ -97,12 +97,12 @@ class TaskState(msgspec.Struct, gc=False):
 
     @property
     def partition(self) -> int:
-        """The partition in which all that counts about it stands."""
+        """The partition of its events."""
         return self.kind.partition
 
     @property
     def attempts(self) -> int:
-        """How many claims of it were not taken back."""
+        """How many claims of it were not given back."""
         return self.run.attempts
 
     @property
@@ -142,12 +142,12 @@ class TaskState(msgspec.Struct, gc=False):
 
     @property
     def expired(self) -> bool:
-        """Whether an expiry has brought it back to the queue, and no session has claimed it since."""
+        """Whether an expiry has returned it to the queue, and no session has claimed it since."""
         return self.run.expired
 
     @property
     def suspect(self) -> bool:
-        """Whether it may have ended its workers."""
+        """Whether it may have killed its workers."""
         return self.run.suspect
 
     @property
@@ -156,14 +156,14 @@ class TaskState(msgspec.Struct, gc=False):
         return self.kind.max_retries is not None and self.run.attempts > self.kind.max_retries
 
     def touched(self) -> RunState:
-        """Its `run`, to be changed."""
+        """Return its `run` for a change; one of its own if it was the shared one."""
         if self.run is UNTOUCHED:
             self.run = RunState(State.READY, self.submitted, self.submitted_at)
         return self.run
 
 
 class PausedQueue(msgspec.Struct, frozen=True, array_like=True):
-    """A queue of which no worker claims anything in one partition: since the event at `since`, at the time `at`."""
+    """A queue that is paused in one partition since the event at the offset `since`, at the time `at`."""
 
     since: int
     at: float
@@ -172,10 +172,10 @@ class PausedQueue(msgspec.Struct, frozen=True, array_like=True):
 class SessionState(msgspec.Struct):
     """One worker's session in one partition: `last` is the position of its last event there.
 
-    What the worker said when it joined: `tasks` are the names it knows (None: it did not say) and `more_tasks` how many
-    it left out, `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once,
-    `selection` what else it said of which tasks it claims and in which order, `machine` among which processes its `pid`
-    is one (empty: it did not say). `accepts` says for which functions a task was made that it runs, by the task's name.
+    From its `joined` event: `tasks` are the names it knows (None: not listed) and `more_tasks` how many it left out,
+    `queues` those it serves in order of preference (None: all), `slots` how many tasks it runs at once, `selection` the
+    other settings of which tasks it claims and in which order, `machine` the set of processes in which its `pid` is
+    unique (empty: not listed). `accepts` are the functions whose tasks it runs, by the task's name.
     """
 
     worker: str
@@ -195,19 +195,19 @@ class SessionState(msgspec.Struct):
     claims: dict[str, TaskState] = msgspec.field(default_factory=dict)
 
     def knows_name(self, task_name: str) -> bool:
-        """Whether the worker has a task of that name, as far as it said what it knows."""
+        """Return whether the worker has a task of that name; True if it may, as it did not list all."""
         return self.tasks is None or self.more_tasks > 0 or task_name in self.tasks
 
     def knows(self, kind: TaskKind) -> bool:
-        """Whether the worker can run such a task, as far as it said: it has one of that name, and the same function."""
+        """Return whether the worker can run such a task: it has, or may have, one of that name and function."""
         accepts = self.accepts.get(kind.name)
         return self.knows_name(kind.name) and (accepts is None or accepts.takes(kind.function, named=kind.named))
 
     @property
     def claims_from(self) -> Selection:
-        """Which of the tasks it knows it claims, and in which order."""
+        """The selection by which it claims tasks."""
         return selection_of(self.queues, self.selection)
 
     def may_claim(self, kind: TaskKind) -> bool:
-        """Whether such a task is one for this worker."""
+        """Return whether this worker may claim such a task."""
         return self.knows(kind) and self.claims_from.serves(kind.queue, kind.name)

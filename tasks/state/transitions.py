@@ -1,21 +1,21 @@
-"""The life of a task as one table: state × event → move. What is not in the table is refused and changes nothing.
+"""The life of a task as one table: state × event → move. An event without a move is refused and changes nothing.
 
 The rules, in the order in which they are checked:
 
 1. A pair without a move is refused. A task that was never submitted, or that the fold has forgotten, is in state
    `UNKNOWN`: an ended one `ENDED_TASK_EVENTS` offsets after its end, a dead letter behind `DEAD_LETTERS_KEPT` others.
-2. A move that asks for a *session* is refused unless the event's worker has a live session in the task's partition.
-3. A move that asks for the *token* is refused unless the event's `claim` is the position of the task's current claim:
+2. A move that requires a *session* is refused unless the event's worker has a live session in the task's partition.
+3. A move that requires the *token* is refused unless the event's `claim` is the position of the task's current claim:
    the claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives.
-4. A move that asks for what it *carries* is refused unless the event brings along what the fold needs of the task's
-   submission. It is for a task that the fold has forgotten, while the log holds it.
+4. A move that *carries* the submission is refused unless the event contains the fields of it that the fold needs. It is
+   for a task that the fold has forgotten, while the log holds it.
 5. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
-   kills its worker uses them up too; a claim given back unharmed is taken off again.
+   kills its worker uses them up too; a claim that is given back is not counted.
 
-`RETURNED` and `EXHAUSTED` are no events of their own: they are what an accepted `worker.expired` does to each claim
-of the session, by whether the task has attempts left. `HANDED_BACK` is what an accepted `worker.left` does.
+`RETURNED` and `EXHAUSTED` are no events of their own: they are the effect of an accepted `worker.expired` on each claim
+of the session, by whether the task has attempts left. `HANDED_BACK` is the effect of an accepted `worker.left`.
 
-No clock is asked anywhere: delays and backoff are *due* by the clock of whoever wants to claim.
+The fold reads no clock: delays and backoff are *due* by the clock of the worker that wants to claim.
 """
 
 from enum import IntEnum
@@ -25,7 +25,7 @@ from . import names
 
 
 class State(IntEnum):
-    """Where a task is in its life."""
+    """The states of a task."""
 
     UNKNOWN = 0
     READY = 1
@@ -36,7 +36,7 @@ class State(IntEnum):
 
 
 class Attempt(IntEnum):
-    """What a move does to the count of attempts."""
+    """The effect of a move on the count of attempts."""
 
     KEPT = 0
     COUNTED = 1
@@ -45,7 +45,7 @@ class Attempt(IntEnum):
 
 
 class Move(NamedTuple):
-    """What an accepted event does to a task."""
+    """The effect of an accepted event on a task, and what it requires."""
 
     to: State
     session: bool = False

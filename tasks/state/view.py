@@ -31,7 +31,7 @@ _COUNTERS: Final = (
 
 
 class TaskView(TaskFold, View):
-    """The fold of the tasks, read from the log and from snapshots; see `TaskFold` for what it is made with."""
+    """The fold of the tasks, read from the log and from snapshots; see `TaskFold` for the arguments."""
 
     snapshot_name = "tasks"
 
@@ -70,7 +70,7 @@ class TaskView(TaskFold, View):
         self._dead_order = view_snapshot.dead_order(self.dead.values())
 
     def apply(self, event: Event) -> Verdict:
-        """Take one event into the state, and say what became of it."""
+        """Apply one event to the state, and return the verdict on it."""
         try:
             context = read_context(event.name, event.context_json)
         except msgspec.MsgspecError:
@@ -79,7 +79,7 @@ class TaskView(TaskFold, View):
         return self.apply_fact(event.name, context, event.partition, event.offset, event.timestamp)
 
     def apply_page(self, page: Page) -> None:
-        """Take a page of records into the state."""
+        """Apply a page of records to the state."""
         partition, offsets, rows = page
         submit, move_task = self._submit, self._move_task
         for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):

@@ -1,10 +1,10 @@
-"""The task view's state as bytes and back: what a snapshot of the queue holds.
+"""Encode and decode the state of the task view: the content of a snapshot of the queue.
 
-Written in full but for the submissions of waiting tasks, which are in the log: every field of every task, the sessions
-with what they hold in the order in which they took it, every counter. What can be derived is: the order in which a room
-forgets is the order of the room itself.
+It holds everything except the submissions of waiting tasks, which are in the log: every field of every task, the
+sessions with their claims in the order of claiming, every counter. Derived state is left out: the order in which tasks
+are forgotten is the order of their dictionary.
 
-Tasks are written in columns: of a million that wait, each then costs a few bytes here and no object beside its own
+Tasks are written in columns, so that each of a million waiting tasks costs a few bytes, and no object beside its own
 when it is read.
 """
 
@@ -19,7 +19,7 @@ from .ended import EndedTasks
 from .state import UNTOUCHED, KindKey, PausedQueue, RunState, SessionState, TaskKind, TaskState
 from .transitions import TRANSITIONS
 
-# To be raised with every change of the fold that these do not show: the table, the structs' fields, the rooms' sizes.
+# To be raised with every change of the fold that the schema's inputs do not show: the table, the fields, the limits.
 _FOLD: Final = 7
 # Without paused queues, otherwise in the same form: read where retention has removed the history before them.
 _FOLD_BEFORE: Final = 6
@@ -27,7 +27,7 @@ SCHEMA_BEFORE: Final = "d532b3c040914987"
 
 
 class Rooms(NamedTuple):
-    """The state of a task view, by the rooms it keeps it in; sessions by partition and worker.
+    """The state of a task view, by its dictionaries; sessions by partition and worker.
 
     `paused` are the paused queues, by partition and name.
     `counted_since` is the time, in seconds since the epoch, from which on ended tasks are counted; None for all.
@@ -83,7 +83,7 @@ _decoder: Final = msgspec.msgpack.Decoder(_State)
 
 
 def schema_of(*sizes: int) -> str:
-    """The schema of a view with rooms of these sizes."""
+    """Return the schema of a view with these limits."""
     moves = [
         f"{state.name} {event} {move.to.name} {move.session:d} {move.token:d} {move.attempt.name} {move.carries:d}"
         for state, events in TRANSITIONS.items()
@@ -96,7 +96,7 @@ def schema_of(*sizes: int) -> str:
 
 
 def dump(rooms: Rooms) -> bytes:
-    """The state as bytes."""
+    """Encode the state."""
     places: dict[TaskKind, int] = {}
     live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
     kinds = [
@@ -127,7 +127,7 @@ def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> _Task
 
 
 def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
-    """The state in these bytes; `msgspec.MsgspecError`, `ValueError` or `KeyError` if they hold none.
+    """Decode a state; `msgspec.MsgspecError`, `ValueError` or `KeyError` if it is not valid.
 
     `kind_of` makes the kinds.
     """
@@ -154,7 +154,7 @@ def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:
 
 
 def sessions_of(read: Iterable[dict[str, Any]], live: dict[str, TaskState]) -> dict[int, dict[str, SessionState]]:
-    """The sessions as they were written, each with its claims out of `live`."""
+    """Rebuild the sessions, each with its claims from `live`."""
     sessions: dict[int, dict[str, SessionState]] = {}
     for said in read:
         session = msgspec.convert({**said, "claims": {}}, SessionState)
@@ -164,7 +164,7 @@ def sessions_of(read: Iterable[dict[str, Any]], live: dict[str, TaskState]) -> d
 
 
 def dead_order(dead: Iterable[TaskState]) -> dict[int, OrderedDict[str, None]]:
-    """For each partition its dead letters, the oldest first, as they stand in the room."""
+    """Return the dead letters of each partition, the oldest first, in the order of `dead`."""
     order: dict[int, OrderedDict[str, None]] = {}
     for task in dead:
         order.setdefault(task.partition, OrderedDict())[task.id] = None

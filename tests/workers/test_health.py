@@ -28,7 +28,7 @@ LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
 
 
 @pytest.mark.parametrize(
-    ("vitals", "seen", "reason"),
+    ("health", "seen", "reason"),
     [
         (IDLE, SEEN, ""),
         (IDLE, SEEN._replace(moved_at=NOW - 9_000), ""),  # nothing to apply for hours
