@@ -68,7 +68,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         stream = Stream(self.journal, self)
         self._committed = resume = await self._load_checkpoint()
         await stream.open(resume)
-        self._set_out(stream)
+        self._begin_stream(stream)
         self._failure = None
         self._deliver()
         return self
@@ -134,7 +134,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         return taken
 
     async def __aiter__(self) -> AsyncIterator[JournalEventBase]:
-        """The events up to the end of the stream; starts the consumer if need be."""
+        """Iterate over the events up to the end of the stream; starts the consumer if necessary."""
         if self._stream is None:
             await self.start()
         while True:
@@ -144,7 +144,7 @@ class AsyncJournalConsumerBase(ConsumerState):
                 return
 
     async def _more(self, deadline: float | None) -> bool:
-        """See to it that events are pending; False at the end of the stream."""
+        """Ensure that events are pending; False at the end of the stream."""
         self._raise_delivery_error()
         return await self._refill(self._started("poll"), deadline)
 
@@ -159,7 +159,7 @@ class AsyncJournalConsumerBase(ConsumerState):
             return await self._fetch(stream, deadline)
         except OutOfTime:
             raise TimeoutError(
-                "no event came within the timeout given to poll(); the consumer goes on. It follows the journal "
+                "no event came within the timeout of poll(); the consumer continues. It follows the journal "
                 f"{self.journal.location}"
             ) from None
         finally:
@@ -170,18 +170,18 @@ class AsyncJournalConsumerBase(ConsumerState):
         async with self._reading:
             await self._skip_bad_record()
 
-    # --- how far it has come ----------------------------------------------------------------------------------------
+    # --- progress ---------------------------------------------------------------------------------------------------
 
     async def commit(self) -> None:
         """Save the cursor in the checkpoint: the events delivered so far count as processed."""
         if self.checkpoint is None:
-            raise RuntimeError("this consumer has no checkpoint to commit to: make it with checkpoint='a-name'")
+            raise RuntimeError("this consumer has no checkpoint to commit to: create it with checkpoint='a-name'")
         stream = self._started("commit")
         cursor = stream.cursor(self._backlog.cursor(stream.settled))
         if not stream.is_marked(cursor):
             cursor = await stream.marked(cursor)
         if not isinstance(self.checkpoint, JournalCheckpoint):
-            self.checkpoint.save(cursor)  # whether it lasts is the user's transaction to say
+            self.checkpoint.save(cursor)  # the user's transaction makes it durable
         elif cursor != self._committed:
             assert self.session is not None, "it was made when the checkpoint was loaded"
             await self.session.save(self.journal, cursor)
@@ -194,7 +194,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         return None if self.checkpoint is None else self.checkpoint.load()
 
     async def statistics(self) -> Statistics:
-        """How the consumer is doing; asks the journal where its end is."""
+        """Return the consumer's statistics; reads the journal's end offsets."""
         return await self._statistics()
 
     # --- callbacks --------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class AsyncJournalConsumerBase(ConsumerState):
                 await answer
 
     async def _call_with_pending(self, delivery: "_Delivery") -> bool:
-        """Call back with what is there; False if the delivery has to end."""
+        """Call the callback with the pending events; False if the delivery must end."""
         backlog = self._backlog
         batch, pending = backlog.current
         for event in pending:
@@ -249,7 +249,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         return not delivery.ending.is_set()
 
     async def _hand_out(self, event: JournalEventBase, delivery: "_Delivery") -> bool:
-        """Call back with an event, as often as it may fail, then park it; False if the delivery ended in between."""
+        """Call the callback with an event, retry, then park the event; False if the delivery ended in between."""
         parking = self._parking
         if parking is None:
             await self._call(event)
@@ -261,7 +261,7 @@ class AsyncJournalConsumerBase(ConsumerState):
             except Exception as error:
                 if not parking.can_park(event, error):
                     raise
-                if delivery.ending.is_set():  # closed or restarted in the callback: not to be parked by this stream
+                if delivery.ending.is_set():  # closed or restarted in the callback: this stream must not park it
                     return False
                 wait = next(waits, None)
                 if wait is None:

@@ -106,7 +106,7 @@ class JournalConsumerBase(ConsumerState):
         stream = Stream(self.journal.asynchronous, self, self._interrupt)
         self._committed = resume = self._load_checkpoint()
         self.journal.run(stream.open(resume))
-        self._set_out(stream)
+        self._begin_stream(stream)
         self._failure = None
         self._deliver()
         return self
@@ -228,7 +228,7 @@ class JournalConsumerBase(ConsumerState):
         with self._reading:
             self.journal.run(self._skip_bad_record())
 
-    # --- how far it has come ----------------------------------------------------------------------------------------
+    # --- progress ---------------------------------------------------------------------------------------------------
 
     def commit(self) -> None:
         """Save the cursor in the checkpoint: the events delivered so far count as processed.
@@ -319,7 +319,7 @@ class JournalConsumerBase(ConsumerState):
             except Exception as error:
                 if not parking.can_park(event, error):
                     raise
-                if delivery.ending:  # closed or restarted in the callback: not to be parked by this stream
+                if delivery.ending:  # closed or restarted in the callback: this stream must not park it
                     return False
                 wait = next(waits, None)
                 if wait is None:

@@ -19,11 +19,11 @@ class ConsumerState(ConsumerDefinition):
     _committed: Cursor | None = None
     _backlog: Buffer
     # Whether the stream may have read events that are in no batch here.
-    _torn = False
+    _may_be_ahead = False
 
-    def _set_out(self, stream: Stream) -> None:
+    def _begin_stream(self, stream: Stream) -> None:
         """Restart on a stream that has been opened."""
-        self._stream, self._ended, self._torn, self._backlog = stream, False, False, Buffer()
+        self._stream, self._ended, self._may_be_ahead, self._backlog = stream, False, False, Buffer()
         self._started_at = time.monotonic()
 
     def _started(self, call: str) -> Stream:
@@ -41,21 +41,21 @@ class ConsumerState(ConsumerDefinition):
         ended = self._ended
         if ended:
             return False
-        if self._torn:
+        if self._may_be_ahead:
             await stream.rewind(self._backlog.cursor(stream.settled))
         stream.settle()
-        self._torn = True
+        self._may_be_ahead = True
         try:
             batch = await stream.next_batch(None if deadline is None else max(0.0, deadline - time.monotonic()))
         except BaseException as error:
-            self._torn = not stream.survives(error)
+            self._may_be_ahead = not stream.survives(error)
             raise
         if self._ended:  # closed or restarted meanwhile: discard the batch
             return False
         self._ended = batch is None
         if batch is not None:
             self._backlog.install(batch)
-        self._torn = False
+        self._may_be_ahead = False
         return batch is not None
 
     async def _skip_bad_record(self) -> None:

@@ -1,4 +1,4 @@
-"""What a consumer is, apart from who drives it: its options, and the hooks of its protocol."""
+"""Define the options and hooks that synchronous and asynchronous consumers share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping

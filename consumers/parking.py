@@ -147,7 +147,7 @@ def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, att
     """Log that an event was parked."""
     assert event.position is not None
     logger.warning(
-        "the consumer %r parked the event %s at %s after %s and goes on: %s: %s",
+        "the consumer %r parked the event %s at %s after %s and continues: %s: %s",
         name,
         event.name,
         position_text(event.position),

@@ -27,7 +27,7 @@ class Statistics(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far a consumer is behind: see `Statistics`."""
+    """The lag of a consumer: see `Statistics`."""
 
     lag: int
     ahead: int

@@ -75,7 +75,7 @@ class Stream:
         self._reader: Reader | None = None
         self._limit = PAGE_EVENTS
 
-    # --- the life of a stream ---------------------------------------------------------------------------------------
+    # --- lifetime ---------------------------------------------------------------------------------------------------
 
     async def open(self, resume: Mapping[int, int] | None = None) -> None:
         """Send the request and determine where history starts and ends; `resume` overrides the definition's start."""
@@ -148,7 +148,7 @@ class Stream:
             self._source.cancel(self._definition.cancel_topic)
             await reader.aclose()
 
-    # --- how far it has come ----------------------------------------------------------------------------------------
+    # --- progress ---------------------------------------------------------------------------------------------------
 
     def cursor(self, offsets: Mapping[int, int]) -> Cursor:
         """Return the cursor of a consumer at `offsets`, with the events just before it, as far as they were read."""

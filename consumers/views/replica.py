@@ -91,7 +91,7 @@ class Replica(Generic[V]):
             return await self._read(timeout) if turn is None else await blocking.settled(turn, finite(timeout))
         except BaseException:
             if reads and self._view_changes and self._renew is not None:
-                self._begin_anew(self._renew())  # waiting callers read the view next
+                self._reset_to(self._renew())  # waiting callers read the view next
             raise
         finally:
             if reads:
@@ -102,7 +102,7 @@ class Replica(Generic[V]):
                     each.set_result(None)
 
     async def _read(self, timeout: float | None) -> bool:
-        await self._mend()
+        await self._recover()
         tail = self._tail
         if tail is None:
             await self._open()
@@ -119,7 +119,7 @@ class Replica(Generic[V]):
         self._tail_moves = False
         return page is not None
 
-    async def _mend(self) -> None:
+    async def _recover(self) -> None:
         """Recover from an earlier exception: drop the tail, or the view, if it may be ahead of `_applied`."""
         if self._view_changes:
             if self._renew is None:
@@ -127,13 +127,13 @@ class Replica(Generic[V]):
                     f"the view {type(self.view).__name__} was interrupted in the middle of a page and is inconsistent "
                     "with the journal; create a new view with a new replica"
                 )
-            self._begin_anew(self._renew())
+            self._reset_to(self._renew())
         if self._tail_moves:
             if self._tail is not None:
                 await self._tail.aclose()
             self._tail, self._tail_moves = None, False
 
-    def _begin_anew(self, view: V) -> None:
+    def _reset_to(self, view: V) -> None:
         self.view, self._applied, self._behind, self._snapshots, self.truncated = view, {}, {}, None, None
         self._tail_moves, self._view_changes = True, False
 
@@ -166,7 +166,7 @@ class Replica(Generic[V]):
         `TimeoutError` says, with `describe`, what did not happen.
         """
         deadline = deadline_of(timeout)
-        while self._is_spoilt() or not predicate(view := self.view):
+        while self._is_inconsistent() or not predicate(view := self.view):
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 raise TimeoutError(f"waited {timeout:g} s for {describe}")
@@ -183,7 +183,7 @@ class Replica(Generic[V]):
             if tail is not None:
                 await tail.aclose()
 
-    def _is_spoilt(self) -> bool:
+    def _is_inconsistent(self) -> bool:
         return self._view_changes and not self._reading
 
     async def _open(self) -> None:

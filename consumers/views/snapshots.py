@@ -29,7 +29,7 @@ from .view import View
 logger = logging.getLogger("journeyman")
 
 _SPREAD: Final = 0.25
-# Done beside the reading. A call, since a task that is cancelled before it begins leaves its coroutine behind.
+# Background work. A factory, because a task cancelled before its first step would leave its coroutine unawaited.
 _Work = Callable[[], Coroutine[Any, Any, None]]
 
 

@@ -1,1 +1,1 @@
-"""The distributed log: one Kafka topic."""
+"""The distributed log on a Kafka topic."""

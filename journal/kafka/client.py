@@ -190,7 +190,7 @@ def has_c_extension() -> bool:
     return cast("str", DefaultRecordBatchBuilder.__module__).startswith("aiokafka.record._crecords")
 
 
-def _left_open(client: Any) -> None:
+def _warn_if_unclosed(client: Any) -> None:
     """Emit a `ResourceWarning`, as Python does for an unclosed file, instead of aiokafka's logged error.
 
     A program may exit without closing its journal: an append that has returned is durable.
@@ -201,7 +201,7 @@ def _left_open(client: Any) -> None:
 
 class _Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
     def __del__(self) -> None:
-        _left_open(self)
+        _warn_if_unclosed(self)
 
 
 class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
@@ -215,7 +215,7 @@ class _Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
         self.stalls.start()
 
     def __del__(self) -> None:
-        _left_open(self)
+        _warn_if_unclosed(self)
 
 
 def make_producer(connection: Connection, batch_bytes: int, bound: Bound = unbound) -> Producer:
@@ -303,7 +303,7 @@ async def why_unreachable(connection: Connection, request_ms: int) -> Exception 
     """
     reason: Exception | None = None
     for host, port in connection.servers:
-        error = await _tried(connection, host, port, request_ms)
+        error = await _connection_error(connection, host, port, request_ms)
         if error is None:
             return None
         reason = error
@@ -321,13 +321,13 @@ async def unreachable_advertised(connection: Connection, admin: Admin, request_m
     cluster = cast("Any", admin)._client.cluster  # noqa: SLF001
     given = {(each.host, each.port) for each in cluster.brokers() if not str(each.nodeId).startswith("bootstrap")}
     for host, port in sorted(given - {*connection.servers}):
-        error = await _tried(connection, host, port, request_ms)
+        error = await _connection_error(connection, host, port, request_ms)
         if error is not None:
             return f"{host}:{port}", error
     return None
 
 
-async def _tried(connection: Connection, host: str, port: int, request_ms: int) -> Exception | None:
+async def _connection_error(connection: Connection, host: str, port: int, request_ms: int) -> Exception | None:
     """Return why a connection to an address fails; None if it succeeds."""
     options = {key: value for key, value in connection.client_options().items() if key != "bootstrap_servers"}
     try:

@@ -65,14 +65,14 @@ class StallWatch:
                 self._due[broker] = due
             if before is not None and before == due:
                 self._silent_seconds[broker] = self._silent_seconds.get(broker, 0.0) + LOOK_SECONDS
-                self._lose_patience(broker, connection)
+                self._drop_if_stalled(broker, connection)
                 continue
             self._silent_seconds.pop(broker, None)
             if before is not None and before.connection == id(connection) and connection.connected():
                 # More of a response has arrived, or all of it.
                 self._patience_seconds.pop(broker, None)
 
-    def _lose_patience(self, broker: Hashable, connection: Any) -> None:
+    def _drop_if_stalled(self, broker: Hashable, connection: Any) -> None:
         patience = self._patience_seconds.get(broker, KAFKA_STALL_SECONDS_MAX)
         if self._silent_seconds[broker] < patience:
             return

@@ -255,11 +255,11 @@ def _refuse_unsafe(connection: Connection, topic: str, wanted: Sequence[Wanted],
         f"{each.name} is {found[each.name]} and must be {'at least ' if _too_small(each, found) else ''}{each.value}"
         for each in wrong
     )
-    mended = ",".join(f"{each.name}={each.value}" for each in wrong)
+    fixes = ",".join(f"{each.name}={each.value}" for each in wrong)
     raise UnsafeTopic(
         f"the topic {topic!r} could lose history or refuse events: {named}. Fix it with: "
         f"kafka-configs --bootstrap-server {connection.addresses} --alter --entity-type topics "
-        f"--entity-name {topic} --add-config {mended}"
+        f"--entity-name {topic} --add-config {fixes}"
     )
 
 

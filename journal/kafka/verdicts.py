@@ -57,7 +57,7 @@ class Verdicts:
         return is_refused(condition, base, map(_standing, between))
 
     async def _first(self, base: int) -> Condition | None:
-        """The condition of the append at `base`; None if retention has removed its beginning."""
+        """Return the condition of the append at `base`; None if retention has removed its first record."""
         records = await self._lookup.stretch(self._partition, base, base + 1)
         return condition_in(records[0].headers) if records else None
 

@@ -393,4 +393,4 @@ def test_log_of_a_parked_event_is_one_plain_line(caplog: pytest.LogCaptureFixtur
         consumer.set_callback(refuse).start().stop()
         consumer.join(PATIENCE)
     (said,) = (record.message for record in caplog.records if "parked the event" in record.message)
-    assert said.endswith("at 0:0 after 1 failed attempt and goes on: ValueError:  [31mred and more")
+    assert said.endswith("at 0:0 after 1 failed attempt and continues: ValueError:  [31mred and more")
