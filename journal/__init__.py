@@ -1,4 +1,4 @@
-"""The log: events, positions, the log port and its implementations. Imports nothing of ours."""
+"""The journal: events, positions, the log port and its implementations. Imports no other package of Journeyman."""
 
 from .async_journal import AsyncJournal, EventItem, Reading
 from .cursor import Cursor, Position

@@ -1,4 +1,4 @@
-"""Tells a program once that a synchronous call blocks the event loop of its thread."""
+"""Warns once that a synchronous call blocks the event loop of its thread."""
 
 import asyncio
 import inspect
@@ -10,10 +10,10 @@ _told: Final[set[str]] = set()
 
 
 def warn_of_blocked_loop(instead: str) -> None:
-    """Warn, once for each `instead`, if an event loop runs in this thread: it stands still while the call waits.
+    """Warn, once for each `instead`, if an event loop runs in this thread, which is blocked while the call waits.
 
-    `instead` is what an author of asynchronous code awaits in its place. The warning names the line of the program
-    that called this package.
+    `instead` is the call that asynchronous code should await. The warning names the line of the program that called
+    this package.
     """
     if instead in _told or not _loop_runs_here():
         return
@@ -35,7 +35,7 @@ def _loop_runs_here() -> bool:
 
 
 def _depth_of_caller() -> int:
-    """How many frames up from `warn_of_blocked_loop` the first one outside this package is, counted from 1."""
+    """The number of frames from `warn_of_blocked_loop` up to the first one outside this package, counted from 1."""
     depth, frame = 0, inspect.currentframe()
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE:
         depth, frame = depth + 1, frame.f_back

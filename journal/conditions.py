@@ -1,4 +1,4 @@
-"""What a conditional append expects of its partition, and the pure rule that says whether it is so.
+"""The conditions of appends, and the pure rule that decides whether an event breaks them.
 
 A draft with `expected` lands only if no event of its key stands behind that offset, or, with `whole_partition`, no
 event at all. The conditions of one append concern the log before it: its own events never conflict with one another.
@@ -14,12 +14,12 @@ from .errors import EventConflict, InvalidEvent, JournalDiverged
 from .event import Draft
 from .row_decoder import RowDecoder
 
-# What an append expects: the position of the last event taken into account, or the cursor of a reader that has read it.
+# An append's expectation: the position of the last event taken into account, or the cursor of its reader.
 Expected = Position | Mapping[int, int]
 
 
 class Partitioned(Protocol):
-    """What gives drafts their partitions: a log."""
+    """The part of a log that assigns partitions to keys."""
 
     def partition_of(self, key: str | None) -> int:
         """The partition of a key."""
@@ -37,19 +37,19 @@ class Conditions(msgspec.Struct, frozen=True):
 
     @property
     def lowest(self) -> int:
-        """Only what stands behind this offset needs to be looked at."""
+        """The offset behind which the events have to be checked."""
         offsets = list(self.keys.values())
         return min(offsets if self.whole is None else [*offsets, self.whole])
 
     @property
     def highest(self) -> int:
-        """The latest event that the caller knows stands at this offset, or before it."""
+        """The highest offset of an event that the caller knows of."""
         return max([*self.keys.values(), -1 if self.whole is None else self.whole])
 
     def diverged(self, partition: int, end: int) -> JournalDiverged | None:
-        """What to say where the caller knows of an event behind the end of the partition; None if it does not.
+        """Return an error if the caller knows of an event behind the end of the partition, else None.
 
-        It was read in another history: a conflict with what has been appended since could not be seen.
+        The caller has read that event in another history, so conflicts with events appended since cannot be detected.
         """
         if self.highest < end:
             return None
@@ -57,13 +57,13 @@ class Conditions(msgspec.Struct, frozen=True):
         return JournalDiverged(partition, self.highest + 1, end, found, common_offset=end)
 
     def is_broken_by(self, offset: int, key: str | None) -> bool:
-        """Whether an event of `key` at `offset` is one that must not be there."""
+        """Whether an event of `key` at `offset` breaks a condition."""
         if self.whole is not None and offset > self.whole:
             return True
         return key is not None and offset > self.keys.get(key, offset)
 
     def conflict(self, partition: int, offset: int, key: str | None) -> EventConflict:
-        """What to say of the event of `key` at `offset`, which breaks a condition."""
+        """Return the error for the event of `key` at `offset`, which breaks a condition."""
         of_key = key if key is not None and offset > self.keys.get(key, offset) else None
         expected = self.keys[of_key] if of_key is not None else self.whole
         assert expected is not None, "an event breaks a condition of its key or of the partition"

@@ -1,4 +1,4 @@
-"""Where an event is in the log, and how far a reader has come."""
+"""The position of an event in the log, and the cursor of a reader."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ _PART: Final = re.compile(
     re.ASCII,
 )
 
-# What a reader has behind it in a partition: a mark, or the event's offset and its encoded record, to be made one of.
+# The last event that a reader has passed: its mark, or its offset and encoded record, from which a mark is made.
 Behind = Mark | tuple[int, bytes]
 
 
@@ -73,7 +73,7 @@ class Cursor(Mapping[int, int]):
 
     @property
     def behind(self) -> Mapping[int, Behind]:
-        """What `marks` is made of, as it is at hand."""
+        """The source of `marks`: marks, or offsets and encoded records."""
         return self._behind
 
     @property

@@ -7,9 +7,9 @@ from .limits import WAIT_SECONDS_MAX
 
 
 def finite(timeout: float | None) -> float | None:
-    """The timeout, or None (for ever) where it is None, infinite or beyond `WAIT_SECONDS_MAX`.
+    """Return the timeout, or None (for ever) if it is None, infinite or beyond `WAIT_SECONDS_MAX`.
 
-    `ValueError` for NaN, which compares with nothing and would end a wait at once or never.
+    `ValueError` for NaN, which would end a wait immediately or never, as all comparisons with it are false.
     """
     if timeout is None or timeout > WAIT_SECONDS_MAX:
         return None
@@ -24,6 +24,6 @@ def finite_or_negative(timeout: float) -> float | None:
 
 
 def deadline_of(timeout: float | None) -> float | None:
-    """The monotonic time at which `timeout` seconds from now are over; None: never."""
+    """Return the monotonic time `timeout` seconds from now; None: never."""
     seconds = finite(timeout)
     return None if seconds is None else time.monotonic() + seconds

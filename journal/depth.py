@@ -1,7 +1,7 @@
-"""How deep the lists and objects of a JSON text lie in one another, told from its bytes alone.
+"""Computes the nesting depth of a JSON text from its bytes alone.
 
-Decoders give up where the interpreter's stack ends, which differs by version and by caller. Readers of one log must
-agree on which records they can read, so the depth is compared with a limit before anything is decoded.
+Decoders fail at the end of the interpreter's stack, which differs by version and by caller. All readers of a log must
+agree on which records are readable, so the depth is compared with a limit before a record is decoded.
 """
 
 import re
@@ -28,16 +28,16 @@ _PLACE_PARTS_MAX: Final = 6
 
 
 def is_deeper(text: bytes, most: int) -> bool:
-    """Whether lists and objects in `text` lie in one another deeper than `most`.
+    """Whether lists and objects in `text` are nested deeper than `most`.
 
-    Exact for JSON; a text that is none may be called deeper than a decoder gets before it gives up.
+    Exact for JSON; of another text it may report a greater depth than a decoder reaches before it fails.
     """
     if text.count(b"[") + text.count(b"{") <= most:
         return False
     brackets = text if b"\\" not in text else _ESCAPED.sub(b"", text)
     brackets = _STRING.sub(b"", brackets.translate(_ALIKE, _NO_BRACKETS)).replace(b'"', b"")
     passed = 0
-    while passed < _PASSES:  # what is wide shrinks to little here, and what is left is walked through
+    while passed < _PASSES:  # removes innermost pairs: a wide text shrinks quickly, and the rest is walked through
         inner = brackets.replace(b"[]", b"")
         if len(inner) == len(brackets):
             break
@@ -46,9 +46,9 @@ def is_deeper(text: bytes, most: int) -> bool:
 
 
 def place_of_depth(text: bytes, most: int) -> str:
-    """Where in the JSON `text` it becomes deeper than `most`, such as ``args[0][3].x…``; empty if it does not."""
-    path: list[str] = []  # for each open list or object, which part of it we are in
-    index: list[int] = []  # the place in a list; -1 in an object
+    """The path at which the JSON `text` becomes deeper than `most`, such as ``args[0][3].x…``; empty if it does not."""
+    path: list[str] = []  # for each open list or object, its current part
+    index: list[int] = []  # the index in a list; -1 in an object
     key = b""
     for token in _TOKEN.findall(text):
         if token in b"[{":
@@ -72,7 +72,7 @@ def place_of_depth(text: bytes, most: int) -> str:
 
 
 def on_empty_stack(work: Callable[[], T]) -> T:
-    """What `work` returns or raises, called in a thread of its own: a caller deep in the stack has it all there."""
+    """Return or raise the outcome of `work`, called in a new thread, which has an empty stack."""
     results: list[T] = []
     errors: list[BaseException] = []
 

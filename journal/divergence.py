@@ -1,7 +1,7 @@
-"""Recognise a cursor that belongs to another history than the log's.
+"""Detects a cursor that belongs to another history than the log's.
 
-A log that was restored from a copy, or replaced, has other events where a reader left off, or none. A cursor carries
-the mark of the event that its reader has just passed; here that mark is compared with what stands in the log.
+A log that was restored from a copy, or replaced, has other events, or none, at a reader's cursor. A cursor carries the
+mark of the event that its reader has just passed; this module compares it with the event in the log.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ async def refuse_diverged(log: Log, cursor: Mapping[int, int], bounds: Bounds | 
     for partition, offset in cursor.items():
         end, behind = bounds.end.get(partition), marks.get(partition)
         if end is None:
-            continue  # no partition of this log: whatever reads it says so
+            continue  # not a partition of this log: reading it raises an error
         if offset > end:
             found = f"partition {partition} ends at offset {end}"
             raise await _diverged(log, partition, offset, bounds, found, behind)
@@ -42,9 +42,9 @@ async def refuse_diverged(log: Log, cursor: Mapping[int, int], bounds: Bounds | 
 
 
 async def _bounds_up_to(log: Log, cursor: Mapping[int, int], bounds: Bounds | None) -> Bounds:
-    """The log's bounds; where the cursor is ahead, after a while.
+    """Return the log's bounds; if the cursor is ahead of them, wait for the end to catch up.
 
-    After a fail-over Kafka may for some seconds not show the last events that it has handed out already.
+    After a fail-over, Kafka's end may for some seconds be behind events that it has already handed out.
     """
     bounds = bounds or await log.bounds()
     deadline = time.monotonic() + (CURSOR_AHEAD_SECONDS_MAX if log.needs_loop else 0.0)
@@ -92,9 +92,9 @@ async def _diverged(
 
 
 async def _first_later(log: Log, partition: int, low: int, high: int, moment: float) -> int:
-    """Where the events up to `moment` end, between the offsets `low` and `high`: by bisection, as times rise.
+    """Return the end of the events up to `moment`, between the offsets `low` and `high`: by bisection, as times rise.
 
-    What was appended after the log was restored is later than all that its former readers have seen.
+    Events appended after the log was restored are later than all events that its former readers have read.
     """
     while low < high:
         middle = (low + high) // 2

@@ -1,8 +1,8 @@
-"""A journal that is dropped and not closed, where its log lives on an event loop: it is closed there all the same.
+"""Closes the log of a journal that was garbage-collected without being closed, on the log's event loop.
 
-Otherwise its connections stay open for as long as the loop runs, and asyncio complains of each of its tasks, "Task was
-destroyed but it is pending!", when the loop is dropped in turn. Code that lets go of a loop without letting it run any
-more is not helped by that, so of the tasks that are ours nothing is said then.
+Otherwise its connections stay open as long as the loop runs, and asyncio logs "Task was destroyed but it is pending!"
+for each of its tasks when the loop is garbage-collected. If the loop never runs again, the log cannot be closed, so
+these messages are suppressed for our tasks.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ _closing: Final[set["asyncio.Task[None]"]] = set()
 
 
 def close_dropped(log: Log, loop: asyncio.AbstractEventLoop) -> None:
-    """Close `log` in its loop, as soon as that runs. Called wherever the garbage collector runs."""
+    """Close `log` in its loop, as soon as that runs. Called in any thread, by the garbage collector."""
     with contextlib.suppress(RuntimeError):  # the loop is closed
         if not loop.is_running():
-            _hush(loop)
+            _silence_tasks(loop)
         loop.call_soon_threadsafe(_begin, log, loop)
 
 
@@ -32,10 +32,10 @@ def _begin(log: Log, loop: asyncio.AbstractEventLoop) -> None:
 def _ended(task: "asyncio.Task[None]") -> None:
     _closing.discard(task)
     if not task.cancelled():
-        task.exception()  # there is no caller to be told
+        task.exception()  # retrieved, as there is no caller: asyncio would log it
 
 
-def _hush(loop: asyncio.AbstractEventLoop) -> None:
+def _silence_tasks(loop: asyncio.AbstractEventLoop) -> None:
     for task in asyncio.all_tasks(loop):
         frame: Any = getattr(task.get_coro(), "cr_frame", None)
         if frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in _OURS:

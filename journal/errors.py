@@ -1,6 +1,6 @@
-"""What can go wrong with a journal, sorted by who has to act.
+"""The errors of a journal, ordered by the party that has to act: caller, reader or operator.
 
-Each message names what was expected, what came, and what to do. `JournalError` catches them all.
+Each message states the expectation, the actual value and the remedy. `JournalError` catches them all.
 """
 
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ class NotAJournal(JournalError):
 
 
 class JournalNotFound(JournalError):
-    """There is no journal there, and none was to be made: the caller corrects the name, or somebody appends first."""
+    """There is no journal there, and none was to be created: the caller corrects the name, or creates the journal."""
 
 
 class JournalExists(JournalError):
@@ -97,13 +97,13 @@ class JournalUnavailable(JournalError):
 class JournalGone(JournalUnavailable):
     """The file that is open as the journal was removed or replaced: trying again never succeeds, opening it anew may.
 
-    Whoever tries again at `JournalUnavailable` lets this one pass; whoever wants to go on closes the journal and opens
-    it again, and reads the new one from its beginning.
+    A caller that retries after `JournalUnavailable` must not retry after this error. To continue, close the journal,
+    open it again, and read the new one from its beginning.
     """
 
 
 class UnsafeAccess(JournalError):
-    """Code of this process uses the file of an open journal past the journal: the caller does it another way."""
+    """Code of this process bypasses an open journal and uses its file directly: the caller does it another way."""
 
 
 class JournalClosed(JournalError):
@@ -111,9 +111,9 @@ class JournalClosed(JournalError):
 
 
 class AppendInDoubt(JournalError):
-    """An append was sent and its fate is unknown: hand the same drafts to the same journal again.
+    """It is unknown whether an append has landed: hand the same drafts to the same journal again.
 
-    `drafts` are the ones handed in; repeating them never makes a second event of one that did land.
+    `drafts` are those handed in; repeating them never duplicates an event that has landed.
     """
 
     def __init__(self, message: str, drafts: tuple[object, ...] = ()) -> None:

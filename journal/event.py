@@ -1,4 +1,4 @@
-"""The event: what it holds, what makes it valid, and its one encoding.
+"""The event: its fields, their validation, and its one encoding.
 
 An event is a JSON object, RFC 18 style, one per record: ``{"timestamp": …, "name": …, "context": {…}, …}``. `Draft`
 is an event that has not happened yet; a log turns it into an `Event` by giving it a writer's number, a time and a
@@ -51,7 +51,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     - `name`: dotted and in the past tense, such as ``order.paid``.
     - `context_json`: the context as it stands in the log, an encoded JSON object; `context` decodes it.
     - `key`: the subject. Events of one key share a partition and are totally ordered.
-    - `writer`, `seq`: who appended it, and its number from that writer: the identity that makes a repeat harmless.
+    - `writer`, `seq`: the id of its writer, and its number from that writer: the identity that makes a repeat harmless.
     - `version`: the schema version of this name.
     - `partition`, `offset`: the position; not part of the encoding, the log knows it.
     """
@@ -87,15 +87,15 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Draft(msgspec.Struct, gc=False):
-    """An event to be, as a writer hands it to a log.
+    """An event before its append, as a writer hands it to a log.
 
     `context` is an encoded JSON object. `partition` overrides the key's own partition. `timestamp` (seconds since the
     epoch) is for events that carry their own time, such as imported ones; otherwise the log asks its clock. `writer`
     and `seq` are filled in by the log at the first append; handing the same draft in again is a repeat, not a second
     event.
 
-    `origin` is the writer and number of an event that was recorded elsewhere and is taken over with them. Whoever takes
-    events over sees to it that each is handed in once, and that each writer's numbers rise along each partition.
+    `origin` is the writer and number of an event imported from another log, which keeps them. The importer must hand in
+    each event once, with each writer's numbers rising along each partition.
 
     `expected` makes the append conditional: it is the offset, in the draft's partition, of the last event that the
     caller has taken into account (-1: none). If an event of the same key stands behind it, or with `whole_partition`
@@ -116,27 +116,27 @@ class Draft(msgspec.Struct, gc=False):
 
 
 class Distinct(list[Draft]):
-    """Drafts of which the caller knows that none comes twice, having made each for this append."""
+    """Drafts that the caller has made for this append, so that none of them appears twice."""
 
     __slots__ = ()
 
 
 class Plain(Distinct):
-    """New drafts that the caller has made without a time, place, origin or condition of their own; see `check_all`."""
+    """New drafts that the caller has made without a time, partition, origin or condition; see `check_all`."""
 
     __slots__ = ()
 
 
 def draft(name: str, context: Mapping[str, Any] | None = None, key: str | None = None, *, version: int = 1) -> Draft:
-    """A valid draft of an event, its context encoded; `InvalidEvent` or `EventTooLarge` says what is wrong."""
+    """Make a valid draft of an event and encode its context; raise `InvalidEvent` or `EventTooLarge`."""
     drafted = Draft(name, encode_context(name, context), key, version=version)
     check(drafted)
     return drafted
 
 
 def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
-    """`context` as a JSON object; `InvalidEvent` names the event and what JSON could not hold."""
-    if type(context) is dict:  # as nearly always, and far quicker asked than the rest
+    """Encode `context` as a JSON object; `InvalidEvent` names the event and the value that JSON cannot represent."""
+    if type(context) is dict:  # the usual case, and much faster to test than the others
         plain = context
     elif context is None:
         return b"{}"
@@ -145,8 +145,8 @@ def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
     else:
         raise InvalidEvent(f"the context of {name!r} must be a mapping (a JSON object), got {type(context).__name__}")
     try:
-        # Copied: what orjson returns was cut from a buffer of a kilobyte, and keeping many of those costs the allocator
-        # ten times what the encoding does (measured: 4.5 µs an event against 0.3 µs).
+        # Copied: orjson's result was cut from a buffer of a kilobyte, and keeping many of those costs the allocator
+        # ten times as much as the encoding (measured: 4.5 µs an event against 0.3 µs).
         encoded = b"%b" % _dumps(plain)
         if encoded.find(_NULL) >= 0:
             refuse_infinite(context, encoded)
@@ -168,9 +168,9 @@ def refuse_deep(context: bytes, what: str, most: int = CONTEXT_DEPTH_MAX) -> Non
 
 
 def refuse_infinite(value: Any, encoded: bytes) -> None:
-    """`ValueError` if `value` has an infinite number or NaN: JSON has none, and encoders write null in their place.
+    """Raise `ValueError` if `value` has an infinite number or NaN: JSON has none, and encoders write null instead.
 
-    A null in the encoding is rare enough, and cheap enough to look for, that only then the value is walked through.
+    A null in the encoding is rare and cheap to search for, so the value is walked through only if there is one.
     """
     if encoded.find(_NULL) >= 0:
         try:
@@ -182,7 +182,7 @@ def refuse_infinite(value: Any, encoded: bytes) -> None:
 
 
 def _parts(value: Any) -> Any:
-    """What is inside a value that the standard library's JSON does not know; None if nothing is."""
+    """The content of a value that the standard library's JSON encoder does not know; None if it has none."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, set | frozenset):
@@ -195,7 +195,7 @@ def _parts(value: Any) -> Any:
 
 
 def check(drafted: Draft) -> int:
-    """Refuse a draft that breaks a rule or a limit; otherwise the most bytes its encoding can take."""
+    """Raise an error for a draft that breaks a rule or a limit; otherwise return the maximum size of its encoding."""
     name, key, timestamp = drafted.name, drafted.key, drafted.timestamp
     try:
         known = name in _known_names
@@ -228,14 +228,14 @@ def check(drafted: Draft) -> int:
 
 
 def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
-    """Refuse drafts as `check` does; otherwise their sizes, and whether all are plain.
+    """Raise errors as `check` does; otherwise return the sizes of the drafts, and whether all are plain.
 
-    Plain drafts, as nearly all are, are new and different ones without a number, time, place, origin or condition.
-    What `check` asks of one is asked here in one go where the answers are the usual ones.
+    Nearly all drafts are plain: new, distinct, and without a number, time, partition, origin or condition. For usual
+    drafts the checks of `check` are made inline.
     """
     if type(drafts) is Plain and drafts and not (drafts[0].seq or drafts[-1].seq):  # numbered from first to last
         return _sizes_of_plain(drafts), True
-    # An object's own hash tells drafts apart as `id` does, which raises an audit event for each.
+    # `object.__hash__` distinguishes drafts as `id` does, without the audit event that `id` raises for each.
     names, sizes = _known_names, []
     plain = type(drafts) is Distinct or len(drafts) == 1 or len(set(map(object.__hash__, drafts))) == len(drafts)
     for drafted in drafts:
@@ -277,7 +277,7 @@ def _sizes_of_plain(drafts: Sequence[Draft]) -> list[int]:
 
 
 def _check_expected(drafted: Draft) -> int:
-    """Refuse a condition that no log can decide; otherwise the bytes it adds to the record."""
+    """Raise `InvalidEvent` for a condition that no log can decide; otherwise return the bytes it adds to the record."""
     expected, key = drafted.expected, drafted.key
     if type(expected) is not int or expected < -1:
         raise InvalidEvent(
@@ -320,7 +320,7 @@ _context_decoder: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 
 
 def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
-    """The event a numbered draft becomes at `timestamp`, still without a position, and its encoding."""
+    """Make the event of a numbered draft at `timestamp`, still without a position, and its encoding."""
     writer, seq = drafted.origin or (drafted.writer, drafted.seq)
     event = Event(timestamp, drafted.name, msgspec.Raw(drafted.context), drafted.key, writer, seq, drafted.version)
     return event, _encoder.encode(event)
@@ -345,7 +345,7 @@ def record_with(
 
 
 def place(event: Event, partition: int, offset: int) -> Event:
-    """Give an event its position: once, by the log that recorded or read it, before anybody else sees it."""
+    """Set the position of an event: once, by the log that recorded or read it, before the event is handed out."""
     if partition:
         force_setattr(event, "partition", partition)
     force_setattr(event, "offset", offset)
@@ -353,7 +353,7 @@ def place(event: Event, partition: int, offset: int) -> Event:
 
 
 def place_all(events: Sequence[Event], partition: int, first_offset: int) -> None:
-    """Give consecutive events their positions, as `place` does for one."""
+    """Set the positions of consecutive events, as `place` does for one."""
     _set_all(events, "offset", range(first_offset, first_offset + len(events)))
     if partition:
         _set_all(events, "partition", repeat(partition))

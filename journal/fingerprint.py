@@ -1,8 +1,9 @@
-"""Fingerprints: recognise an event by who wrote it, so that a log is not taken for another one.
+"""Fingerprints of events, which distinguish a log from another one.
 
 The fingerprint of an event is a short hash of its `writer` and `seq`, the identity that no other event has. It does not
-depend on the record's bytes: an event that is encoded anew or carries a checksum keeps its fingerprint, and so does one
-that is exported and imported. A record without that identity, of another program or damaged, is known by its bytes.
+depend on the record's bytes: an event that is re-encoded or carries a checksum keeps its fingerprint, and so does one
+that is exported and imported. The fingerprint of a record without that identity, of another program or damaged, is a
+hash of its bytes.
 """
 
 from hashlib import blake2b
@@ -17,7 +18,7 @@ FINGERPRINT_CHARS: Final = 12
 
 
 class Identified(msgspec.Struct, gc=False):
-    """What is decoded of a record here."""
+    """The fields of a record that its mark needs."""
 
     writer: str = ""
     seq: Whole = 0
@@ -25,9 +26,9 @@ class Identified(msgspec.Struct, gc=False):
 
 
 class Mark(NamedTuple):
-    """An event that a reader has behind it: its offset, its fingerprint and its own time in seconds, None if unknown.
+    """The last event that a reader has passed: its offset, its fingerprint and its time in seconds, None if unknown.
 
-    What a cursor remembers of a log, so that it is not taken for a cursor of another one.
+    A cursor keeps marks, so that it is not taken for a cursor of another log.
     """
 
     offset: int

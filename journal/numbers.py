@@ -1,8 +1,8 @@
-"""Whole numbers as people write them in URLs, options and environments."""
+"""Recognises whole numbers in URLs, options and environment variables."""
 
 from typing import Final
 
-# Enough for any count, size or time here; Python refuses to convert more than 4,300 digits, with words of its own.
+# Enough for any count, size or time here; Python refuses to convert more than 4,300 digits, with its own message.
 _DIGITS_MAX: Final = 18
 
 

@@ -1,7 +1,7 @@
-"""Files beside a database: whoever may write the database may use them as well.
+"""Gives the files beside a database the database's owner and permissions, so that its writers can use them.
 
-A journal changes hands, and an administrator looks at one that another user writes. What such a process makes beside
-the file would else belong to the wrong user, and shut out those who write the journal.
+A journal may get another owner, and an administrator may read one that another user writes. Otherwise the files that
+such a process creates beside the database would belong to the wrong user, and lock out the journal's writers.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ _WRITERS = stat.S_IWGRP | stat.S_IWOTH
 def share(path: str, database: str, *, exactly: bool = False) -> None:
     """Give the file or directory at `path` the database's owner and group, and let the same users write.
 
-    As far as this user can: the owner is the superuser's to change. `exactly` also takes from others what they must
-    not have, as the process's umask may have left it to them.
+    As far as this user may: only the superuser can change the owner. `exactly` also revokes all other permissions that
+    the process's umask may have left.
     """
     with contextlib.suppress(OSError):
         wanted, found = os.stat(database), os.lstat(path)  # noqa: PTH116 - the paths are strings
@@ -29,7 +29,7 @@ def share(path: str, database: str, *, exactly: bool = False) -> None:
 
 
 def _mode(mode: int, writers: int, *, exactly: bool) -> int:
-    """The mode with which those whose bits are among `writers` can write, and enter if it is a directory's."""
+    """The mode that lets the users in `writers` read and write, and enter a directory."""
     entered = 0o7 if stat.S_ISDIR(mode) else 0o6
     added = (entered << 3 if writers & stat.S_IWGRP else 0) | (entered if writers & stat.S_IWOTH else 0)
     return (stat.S_IMODE(mode) & 0o700 if exactly else stat.S_IMODE(mode)) | added

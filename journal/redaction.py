@@ -1,7 +1,7 @@
-"""URLs as they may be shown, logged and kept: without passwords.
+"""Removes passwords from URLs, so that they can be shown, logged and stored.
 
-The text is redacted, not what a parser makes of it: a password may hold the very characters that lead a parser astray.
-Where it is not certain what is a secret, more is left out.
+It redacts the text, not the parts that a parser returns: a password may contain the very characters that mislead a
+parser. In doubtful cases it removes more than the secret.
 """
 
 import re
@@ -11,11 +11,11 @@ _SECRET_OPTION: Final = re.compile(
     r"([?&;][^=&?;]*(?:pass|pwd|secret|token|credential)[^=&?;]*=).*", re.IGNORECASE | re.DOTALL
 )
 
-_WITHOUT_HOST: Final = ("sqlite", "memory")  # what looks like a password there is part of a name
+_WITHOUT_HOST: Final = ("sqlite", "memory")  # an apparent password there is part of a name
 
 
 def redacted(url: str) -> str:
-    """The URL without a password before an `@` and without anything behind an option that is named like a secret."""
+    """Return the URL without a password before an `@`, and without the rest behind an option named like a secret."""
     scheme, separator, rest = url.partition("://")
     if not separator or ":" in scheme or "@" in scheme:  # no URL, or only part of one
         scheme, separator, rest = "", "", url

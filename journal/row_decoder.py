@@ -1,4 +1,4 @@
-"""Decoding records: as much of each as its reader needs, and never an error for what merely stands in the log."""
+"""Decodes records: the fields that a reader needs, with one kind of error for any bytes in the log."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final, Generic, TypeVar
@@ -10,8 +10,8 @@ from .limits import RECORD_DEPTH_MAX
 
 T = TypeVar("T")
 
-# The fields of records: other values come from other programs, and neither a date nor a file could hold them. A time
-# may be a little later than what can be appended: what comes after that is stamped later still.
+# The valid fields of records: other values come from other programs, and neither a date nor a file could hold them. A
+# time may be a little later than the latest that can be appended, as events after that one get later times.
 _LATEST: Final = 2.0**34
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=_LATEST)]
 Due = Annotated[float, msgspec.Meta(ge=-_LATEST, le=_LATEST)]
@@ -19,13 +19,13 @@ Name = Annotated[str, msgspec.Meta(min_length=1)]
 WHOLE_MAX: Final = 2**63 - 1
 Whole = Annotated[int, msgspec.Meta(ge=-WHOLE_MAX, le=WHOLE_MAX)]
 
-# What decoders raise for bytes that are not what they expect.
+# The errors of decoders for unexpected bytes.
 _BAD: Final = (msgspec.MsgspecError, ValueError, OverflowError)
 _TOO_DEEP: Final = f"lists and objects lie in one another deeper than RECORD_DEPTH_MAX = {RECORD_DEPTH_MAX}"
 
 
 def are_shallow(rows: Sequence[bytes]) -> bool:
-    """Whether all of the records are within `RECORD_DEPTH_MAX`; for short ones that is known from their lengths."""
+    """Whether no record is deeper than `RECORD_DEPTH_MAX`; of short ones the length is proof."""
     for row in rows:  # noqa: SIM110 - `any` and `max` over these take half as long again
         if len(row) > SHALLOW_BYTES and is_deeper(row, RECORD_DEPTH_MAX):
             return False
@@ -35,7 +35,7 @@ def are_shallow(rows: Sequence[bytes]) -> bool:
 class RowDecoder(Generic[T]):
     """Decodes JSON, a record or its context, as `kind`.
 
-    What it can read follows from the bytes alone, wherever and by whichever interpreter it is called.
+    Which records it can read depends on the bytes alone, not on the interpreter or the caller's stack.
     """
 
     def __init__(self, kind: type[T]) -> None:
@@ -44,7 +44,7 @@ class RowDecoder(Generic[T]):
         self._decode_lines = decoder.decode_lines
 
     def decode(self, row: bytes | msgspec.Raw) -> T:
-        """What is in `row`; `msgspec.MsgspecError` says why it is unreadable."""
+        """Decode `row`; `msgspec.MsgspecError` says why it is unreadable."""
         if len(row) > SHALLOW_BYTES and is_deeper(bytes(row), RECORD_DEPTH_MAX):
             raise msgspec.DecodeError(_TOO_DEEP)
         try:
@@ -65,27 +65,27 @@ class RowDecoder(Generic[T]):
             raise msgspec.DecodeError(str(error)) from error
 
     def read(self, row: bytes | msgspec.Raw) -> T | None:
-        """What is in `row`; None if it is unreadable."""
+        """Decode `row`; None if it is unreadable."""
         try:
             return self.decode(row)
         except msgspec.MsgspecError:
             return None
 
     def decode_all(self, rows: Sequence[bytes]) -> list[T] | None:
-        """What is in the rows of a page; None if one of them, at least, is unreadable."""
+        """Decode the rows of a page; None if at least one of them is unreadable."""
         try:
             return list(map(self._decode, rows)) if are_shallow(rows) else None
         except (*_BAD, RecursionError):
             return None
 
     def decode_lines(self, lines: bytes) -> list[T] | None:
-        """What is in records that are a line each, and short enough to be shallow; None if one is unreadable."""
+        """Decode records of one line each that are short enough to be shallow; None if one is unreadable."""
         try:
             return self._decode_lines(lines)
         except (*_BAD, RecursionError):
             return None
 
     def read_all(self, rows: Sequence[bytes]) -> Sequence[T | None]:
-        """What is in each of the rows of a page; None for those that are unreadable."""
+        """Decode each row of a page; None in the place of unreadable ones."""
         found = self.decode_all(rows)
         return found if found is not None else [self.read(row) for row in rows]

@@ -1,11 +1,10 @@
 """Snapshots: the state of a view at a cursor, kept beside the log so that a reader need not replay all of history.
 
-A log keeps snapshots in a `SnapshotStore`: four small operations, nothing decided. What is decided stands here, once
-for all stores: a snapshot is *sealed* (compressed, and signed with a hash of its state and of all that is said about
-it), one whose hash or size is wrong is told of once and never used, the newest fitting one is taken, and the old ones
-are removed.
+A log keeps snapshots in a `SnapshotStore`, which has four small operations and no policy. The policy of all stores is
+in this module: a snapshot is *sealed* (compressed, with a hash of its state and label), one with a wrong hash or size
+is logged once and never used, readers take the newest fitting one, and old ones are removed.
 
-A snapshot is never needed to know the truth: without one, the log is replayed.
+A snapshot is only an optimisation: without one, the log is replayed.
 """
 
 import hashlib
@@ -22,20 +21,20 @@ logger = logging.getLogger("journeyman")
 
 _HASH_BYTES: Final = 16
 _FAST: Final = 1
-_told_of: set[str] = set()
+_logged: set[str] = set()
 
 
 class SnapshotLabel(NamedTuple):
-    """What is said about a snapshot, without its state.
+    """The metadata of a snapshot, without its state.
 
     - `id`: unique among all snapshots.
-    - `view`, `schema`: whose state it is, and in what form; only a view of the same schema can take it back.
-    - `cursor`: what had been applied.
-    - `created`: when all that it covers had happened, as a rule when it was taken, by the writer's clock, in seconds
-      since the epoch.
-    - `anchor`: an event before the cursor and the checksum of its record, so that a snapshot is not taken for one of
-      another journal that has come to stand in the place of its own; empty if there is none.
-    - `size`: the sealed state's, in bytes.
+    - `view`, `schema`: the view of the state, and its form; only a view of the same schema can load it.
+    - `cursor`: the events up to it had been applied.
+    - `created`: a time after all its events, as a rule when it was taken, by the writer's clock, in seconds since the
+      epoch.
+    - `anchor`: an event before the cursor and the checksum of its record, which detects that the journal was replaced
+      by another one; empty if there is none.
+    - `size`: the size of the sealed state, in bytes.
     - `digest`: the hash of the sealed state and of all the above.
     """
 
@@ -50,12 +49,12 @@ class SnapshotLabel(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """How many events it saves its reader: the measure by which one snapshot is newer than another."""
+        """The number of events it saves its reader; the snapshot with the greater reach is the newer one."""
         return sum(self.cursor.values())
 
 
 class Snapshot(NamedTuple):
-    """The state of a view as its `snapshot` gave it, and what is said about it."""
+    """The state of a view as its `snapshot` returned it, and its label."""
 
     label: SnapshotLabel
     state: bytes
@@ -63,29 +62,29 @@ class Snapshot(NamedTuple):
 
 @runtime_checkable
 class SnapshotStore(Protocol):
-    """Where the snapshots of a log are kept. Safe to use from any thread in which the log itself is."""
+    """The store of a log's snapshots. As thread-safe as the log itself."""
 
     async def listed(self) -> Sequence[SnapshotLabel]:
-        """What is said about each snapshot that is complete, in no particular order."""
+        """Return the label of each complete snapshot, in no particular order."""
         ...
 
     async def load(self, label: SnapshotLabel) -> bytes | None:
-        """The sealed state, as it is stored; None if it was removed meanwhile or cannot be read."""
+        """Return the sealed state; None if it was removed meanwhile or cannot be read."""
         ...
 
     async def save(self, label: SnapshotLabel, sealed: bytes) -> None:
-        """Make a snapshot durable: all of it or, to readers, none."""
+        """Make a snapshot durable; readers see all of it or none."""
         ...
 
     async def remove(self, labels: Sequence[SnapshotLabel]) -> None:
-        """Remove these snapshots; those that are gone already are passed over."""
+        """Remove these snapshots; ignore those that are gone already."""
         ...
 
 
 def seal(
     view: str, schema: str, cursor: Mapping[int, int], created: float, state: bytes, anchor: str = ""
 ) -> tuple[SnapshotLabel, bytes]:
-    """The label and the sealed form of a state; `ValueError` if it is larger than `SNAPSHOT_BYTES_MAX`."""
+    """Return the label and the sealed form of a state; `ValueError` if it is larger than `SNAPSHOT_BYTES_MAX`."""
     if len(state) > SNAPSHOT_BYTES_MAX:
         raise ValueError(
             f"the state of the view {view!r} takes {len(state):,} bytes; snapshots are kept up to "
@@ -97,7 +96,7 @@ def seal(
 
 
 def unseal(label: SnapshotLabel, sealed: bytes) -> bytes:
-    """The state; `ValueError` says in what the snapshot is not what its label says."""
+    """Return the state; `ValueError` says how the snapshot differs from its label."""
     if len(sealed) != label.size:
         raise ValueError(f"it has {len(sealed):,} bytes instead of {label.size:,}")
     if _digest(label, sealed) != label.digest:
@@ -114,8 +113,8 @@ def unseal(label: SnapshotLabel, sealed: bytes) -> bytes:
 
 def _digest(label: SnapshotLabel, sealed: bytes) -> bytes:
     words = (label.id, label.view, label.schema, label.cursor, label.created, label.anchor, label.size)
-    said = "\0".join(map(str, words))
-    digest = hashlib.blake2b(said.encode(), digest_size=_HASH_BYTES)
+    text = "\0".join(map(str, words))
+    digest = hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES)
     digest.update(sealed)
     return digest.digest()
 
@@ -128,9 +127,10 @@ def fitting(
     first: Mapping[int, int],
     at: Mapping[int, int] | None = None,
 ) -> list[SnapshotLabel]:
-    """The snapshots that a reader of `view` can start from, newest first.
+    """Return the snapshots that a reader of `view` can start from, newest first.
 
-    `first` is where history begins now: a snapshot from before it would leave a gap. `at` is the latest cursor wanted.
+    `first` is the beginning of history now: a snapshot from before it would leave a gap. `at` is the latest acceptable
+    cursor.
     """
     found = [
         label
@@ -145,7 +145,7 @@ def fitting(
 
 
 async def load(store: SnapshotStore, label: SnapshotLabel) -> Snapshot | None:
-    """The snapshot of that label, or None, told of once, if it is not what it should be."""
+    """Load the snapshot of that label; if it is damaged, log that once and return None."""
     sealed = await store.load(label)
     if sealed is None:
         return None
@@ -157,17 +157,17 @@ async def load(store: SnapshotStore, label: SnapshotLabel) -> Snapshot | None:
 
 
 def distrust(label: SnapshotLabel, why: str) -> None:
-    """Say once, for each snapshot, why it is not used."""
-    if label.id not in _told_of:
-        _told_of.add(label.id)
+    """Log once, for each snapshot, why it is not used."""
+    if label.id not in _logged:
+        _logged.add(label.id)
         logger.warning("the snapshot of the view %r at %s is not used: %s", label.view, label.cursor.offsets, why)
 
 
 async def prune(store: SnapshotStore, view: str, first: Mapping[int, int], keep: int = SNAPSHOTS_KEPT) -> None:
-    """Remove the snapshots of `view` that nobody needs any more, whatever their schema.
+    """Remove the snapshots of `view` that no reader needs any more, of any schema.
 
-    Kept are the newest `keep`; and, once retention has trimmed history, the oldest that still reaches its beginning
-    `first`, without which no earlier moment could be told any more.
+    It keeps the newest `keep` and, once retention has trimmed history, the oldest that still reaches its beginning
+    `first`: without it the states from there on could not be rebuilt.
     """
     own = sorted((label for label in await store.listed() if label.view == view), key=lambda label: label.reach)
     kept = own[max(0, len(own) - keep) :]

@@ -1,13 +1,12 @@
-"""Where a time is in a log whose clocks may have been wrong. Pure.
+"""Finds the place of a time in a log whose clocks may have been wrong. Pure.
 
-Times rise along a log but for *falls*: an event whose writer's clock showed an earlier time than the event before it
-has. So a log is a row of *runs* along which times rise.
+Times rise along a log except at *falls*: events with an earlier time than the event before them. So a log is a sequence
+of *runs* along which times rise.
 
-The place of a time T is the split of the log that puts the fewest events on the wrong side of it: earlier ones behind
-it, others before it. Where no clock was wrong that is the first event at or after T. A few events from a clock that was
-a day ahead or behind do not move it, whatever came before and after them. Events later than `latest`, which the clock
-of the reader calls the future, are on no side. Of several equal splits the last counts; a split stands at the beginning
-or directly behind an event earlier than T.
+The place of a time T is the split of the log that puts the fewest events on its wrong side: earlier ones behind it,
+others before it. If no clock was wrong, that is the first event at or after T. A few events of a clock that was a day
+ahead or behind do not move it. Events later than `latest`, in the future by the reader's clock, do not count. Of
+several equal splits the last counts; a split is at the beginning or directly behind an event earlier than T.
 """
 
 import math
@@ -19,7 +18,7 @@ from typing import NamedTuple
 class Fall(NamedTuple):
     """The event at `offset` has the time `after`, and the event before it the later time `before` (seconds).
 
-    `carried`: the event brought its time along, as imported ones do; no clock was wrong.
+    `carried`: the event was appended with a time of its own, as imported ones are; no clock was wrong.
     """
 
     offset: int
@@ -31,7 +30,7 @@ class Fall(NamedTuple):
         before, after = (datetime.fromtimestamp(each, UTC).isoformat() for each in (self.before, self.after))
         return (
             f"times fall back by {self.before - self.after:,.0f} s at offset {self.offset}, from {before} to {after}. "
-            "A clock was ahead before, or is behind now: set it right. The events it has stamped keep their times"
+            "A clock was ahead before, or is behind now: correct it. The events it has stamped keep their times"
         )
 
 
@@ -55,13 +54,13 @@ def runs_between(first: int, end: int, low: float, high: float, falls: Sequence[
 
 
 def split(runs: Sequence[Run], timestamp: float, latest: float, search: Callable[[Run, float], int]) -> int:
-    """The place of `timestamp`, by the rule above; 0 without runs.
+    """Return the place of `timestamp`, by the rule above; 0 without runs.
 
-    `search(run, time)` is the offset of the first event in a run that is not earlier than `time`.
+    `search(run, time)` returns the offset of the first event in a run that is not earlier than `time`.
     """
     place = runs[0].first if runs else 0
-    wrong = fewest = 0  # how many more are on the wrong side than if all were behind the split
-    above = below = 0.0  # how far from the time those between `place` and here are at most
+    wrong = fewest = 0  # events on the wrong side, compared with a split at the beginning
+    above = below = 0.0  # the greatest distances from `timestamp` of the events since `place`
     for run in runs:
         later = _first_from(run, timestamp, search)
         if later > run.first:

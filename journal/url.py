@@ -1,4 +1,4 @@
-"""From a URL to a log: `memory://`, `sqlite://`, `kafka://`. Nothing is opened yet; a bad URL is refused at once."""
+"""Creates a log from a URL: `memory://`, `sqlite://`, `kafka://`. It is not opened yet; a bad URL raises an error."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _EXAMPLES: Final = (
 
 
 def log_from_url(url: str | None = None) -> Log:
-    """The log that `url` names, or the one in the environment variable `JOURNEYMAN_JOURNAL` if `url` is None."""
+    """Return the log that `url` names; None takes the URL from the environment variable `JOURNEYMAN_JOURNAL`."""
     url = _given(url)
     parts = _split(url)
     opener = _OPENERS.get(parts.scheme)
@@ -32,16 +32,16 @@ def log_from_url(url: str | None = None) -> Log:
 
 
 def asked_to_create(url: str | None = None) -> bool | None:
-    """What the option `create` of a URL says: `create=1` to make a journal that is not there, `create=0` never to.
+    """Return the option `create` of a URL: True for `create=1` (create a missing journal), False for `create=0`.
 
-    None where it says nothing; `url` as in `log_from_url`, which refuses any other value.
+    None without the option; `url` as in `log_from_url`, which refuses any other value.
     """
-    said = dict(parse_qsl(_split(_given(url)).query)).get(CREATE)
-    return None if said is None else said == "1"
+    option = dict(parse_qsl(_split(_given(url)).query)).get(CREATE)
+    return None if option is None else option == "1"
 
 
 def anchored(url: str | None = None) -> str:
-    """The URL of the same journal from any directory and in any process; `url` as in `log_from_url`.
+    """Return the URL of the same journal from any directory and in any process; `url` as in `log_from_url`.
 
     It may hold a password.
     """
@@ -61,7 +61,7 @@ def _given(url: str | None) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of a URL. A `#` has no meaning of its own; characters that a parser would drop are refused."""
+    """Split a URL. A `#` has no special meaning; characters that a parser would drop raise `BadJournalURL`."""
     if any(not character.isprintable() for character in url):
         raise BadJournalURL(
             f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url)!r}, with characters that cannot be "
@@ -69,7 +69,7 @@ def _split(url: str) -> SplitResult:
         )
     try:
         return urlsplit(url, allow_fragments=False)
-    except ValueError:  # its words hold what it was given
+    except ValueError:  # its message would contain the URL, and so a password
         raise BadJournalURL(
             f"expected a journal's URL such as {_EXAMPLES}; got {redacted(url)!r}, whose host cannot be read. Write "
             "[ and ] as %5B and %5D, and other unusual characters percent-encoded"
@@ -111,7 +111,7 @@ def _open_kafka(url: str, parts: SplitResult) -> Log:
         from .kafka.log import kafka_log_from_url
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
-            raise  # a fault of ours, which no installation mends
+            raise  # a defect of this package, which no installation repairs
         raise BadJournalURL(
             f"{redacted(url)!r} needs the Kafka client, which is not installed ({error.name}): "
             "pip install 'journeyman[kafka]'"

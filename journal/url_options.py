@@ -12,7 +12,7 @@ CREATE: Final = "create"
 
 
 def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
-    """The query's options by name; one that is not `known` is refused, with what it may have meant."""
+    """Return the query's options by name; `BadJournalURL` for one that is not `known`, with a suggestion."""
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in given:
         if name not in known:
@@ -30,7 +30,7 @@ def options(url: str, parts: SplitResult, known: tuple[str, ...]) -> dict[str, s
 
 
 def whole_number(url: str, name: str, text: str, highest: int) -> int:
-    """An option's value as a whole number from 1 to `highest`."""
+    """Return an option's value as a whole number from 1 to `highest`; `BadJournalURL` if it is not one."""
     if not is_number(text) or not 1 <= int(text) <= highest:
         raise BadJournalURL(f"{url!r}: {name} must be a whole number from 1 to {highest:,}, got {text!r}")
     return int(text)

@@ -1,8 +1,7 @@
-"""Verifying a log: every record decoded, the order of positions and of each writer's numbers, and what the log adds.
+"""Verifies a log: decodes every record, checks the order of positions and of each writer's numbers.
 
-A log that keeps its records in a file of its own also verifies that (`SelfVerifying`); of the others what their readers
-can see is verified. Nothing is changed, and others may append meanwhile: what is verified is what was there at the
-beginning.
+A log with a file of its own also verifies that file (`SelfVerifying`); of other logs the records that readers see are
+verified. Nothing is changed, and writers may append meanwhile: the records that existed at the beginning are verified.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +14,16 @@ from .limits import FINDINGS_MAX, PAGE_EVENTS, VERIFY_WRITERS_MAX
 from .log import Log
 
 Kind = Literal["damaged", "unreadable", "missing", "repeated", "structure"]
-Report = Callable[[int, int], None]  # how many records were verified, of how many
+Report = Callable[[int, int], None]  # called with the number of records verified, and of all
 
 _NOTHING: Final = ""
 
 
 class Finding(NamedTuple):
-    """What is wrong, and with which records: the offsets from `first` to `last`, both included.
+    """A defect, and its records: the offsets from `first` to `last`, both included.
 
     - `damaged`: the record's checksum does not match.
-    - `unreadable`: the record is whole and no event, such as one that another program has written.
+    - `unreadable`: the record is intact but not an event, such as one that another program has written.
     - `missing`: positions without records, which retention has not removed.
     - `repeated`: the writer's number is not above that of its event before.
     - `structure`: of the file itself; it has no position (-1).
@@ -46,11 +45,11 @@ class Finding(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What was verified, and what was found.
+    """The result of a verification.
 
-    - `records`: how many there are, between the positions `first` and `end`.
+    - `records`: the number of records between the positions `first` and `end`.
     - `until`: the latest time of an event, in seconds since the epoch; None if there is none.
-    - `unchecked`: how many records a version that wrote no checksums has appended; 0 where the log has others.
+    - `unchecked`: the number of records of a version that wrote no checksums; 0 for a log with other checksums.
     - `findings`: the first `FINDINGS_MAX` of them; `found` counts all.
     """
 
@@ -64,37 +63,37 @@ class Verification(NamedTuple):
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no defect was found."""
         return self.found == 0
 
 
 @runtime_checkable
 class SelfVerifying(Protocol):
-    """A log that can verify what lies beneath its records."""
+    """A log that can verify the storage beneath its records."""
 
     async def verify(self, report: Report) -> Verification:
-        """Verify all that is there now."""
+        """Verify all records that exist now."""
         ...
 
 
 class Findings:
-    """Collects what is found, in bounded memory, and looks at the records of one partition after the other."""
+    """Collects findings in bounded memory, and verifies the records of one partition after the other."""
 
     def __init__(self) -> None:
         self.listed: list[Finding] = []
         self.count = 0
         self.records = 0
         self.until: float | None = None
-        self._numbers: dict[tuple[int, str], int] = {}  # of each partition's writers, the last
+        self._numbers: dict[tuple[int, str], int] = {}  # the last number of each partition's writers
 
     def add(self, kind: Kind, partition: int, first: int, last: int, detail: str) -> None:
-        """Note one."""
+        """Add a finding."""
         self.count += 1
         if len(self.listed) < FINDINGS_MAX:
             self.listed.append(Finding(kind, partition, first, last, detail))
 
     def look(self, partition: int, offsets: Sequence[int], rows: Sequence[bytes]) -> None:
-        """Verify a page of records that follow those looked at before."""
+        """Verify the next page of records."""
         self.records += len(rows)
         events, bad = readable(rows, partition, offsets, contexts=True)
         for error in bad:
@@ -117,7 +116,7 @@ class Findings:
 
 
 async def verify(log: Log, report: Report) -> Verification:
-    """Verify an open log; `report(done, all)` is told how many records have been verified."""
+    """Verify an open log; `report(done, all)` is called with the number of records verified."""
     if isinstance(log, SelfVerifying):
         return await log.verify(report)
     bounds = await log.bounds()
@@ -127,7 +126,7 @@ async def verify(log: Log, report: Report) -> Verification:
         offset, end = bounds.first[partition], bounds.end[partition]
         while offset < end:
             pages = await log.read({partition: offset}, PAGE_EVENTS)
-            if not pages:  # what is left are no records, as behind a transaction of another program
+            if not pages:  # the remaining offsets have no records, as behind a transaction of another program
                 break
             within = [index for index, at in enumerate(pages[0].offsets) if at < end]
             rows = [pages[0].rows[index] for index in within]

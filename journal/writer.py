@@ -1,4 +1,4 @@
-"""Who appends: an id, a number for each event, and a time that rises with each."""
+"""The identity of a writer: its id, a number for each of its events, and rising times."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -31,18 +31,18 @@ class Writer:
         self.last_microseconds = 0
 
     def number(self, draft: Draft) -> None:
-        """Give a draft its identity, once; a draft that has one is a repeat and keeps it."""
+        """Assign a draft its identity, once; a draft that has one is a repeat and keeps it."""
         if not draft.seq:
             self._seq += 1
             draft.writer, draft.seq = self.id, self._seq
 
     def stamp(self, timestamp: float) -> float:
-        """`timestamp` in whole microseconds, moved just past the last time where that is not earlier."""
+        """Return `timestamp` in whole microseconds, moved past the last time as `time_after` says."""
         self.last_microseconds = time_after(self.last_microseconds, round(timestamp * MICROSECONDS))
         return self.last_microseconds / MICROSECONDS
 
     def time_of(self, draft: Draft, now: float) -> float:
-        """The time of a draft recorded `now`; one that was recorded elsewhere keeps its own, to the microsecond."""
+        """Return the time of a draft recorded `now`; an imported one keeps its own, to the microsecond."""
         if draft.timestamp is None:
             return self.stamp(now)
         if draft.origin is not None:
@@ -52,19 +52,19 @@ class Writer:
     def record_all(self, drafts: Sequence[Draft], now: float, offset: int) -> tuple[list[Event], list[bytes]]:
         """Number, stamp, record and place new drafts without times of their own, from `offset` of partition 0 on.
 
-        What `number`, `stamp`, `record` and `place` do for one, for a whole append at a quarter of the cost.
+        Equivalent to `number`, `stamp`, `record` and `place` for each draft, at a quarter of the cost.
         """
         writer, seq = self.id, self._seq
         microseconds = time_after(self.last_microseconds, round(now * MICROSECONDS)) - 1
-        # First: an interrupt may come at any moment, and no number is given to two drafts.
+        # First, so that an interrupt at any moment never leads to two drafts with one number.
         self._seq, self.last_microseconds = seq + len(drafts), microseconds + len(drafts)
         return record_with(drafts, writer, seq, microseconds, offset)
 
     def record_one(self, draft: Draft, now: float, offset: int) -> tuple[Event, bytes]:
         """As `record_all`, for one draft.
 
-        Every step on the way of a lone append costs several times as much as it would in a loop: while the disk was
-        waited for, others had the processor's caches.
+        Each step of a lone append costs several times as much as it would in a loop: during the wait for the disk,
+        other code has filled the processor's caches.
         """
         self._seq += 1
         draft.writer, draft.seq = self.id, self._seq
@@ -73,12 +73,12 @@ class Writer:
         return place(event, 0, offset), row
 
     def catch_up(self, timestamp: float) -> None:
-        """Go on after `timestamp`, the last one of a log that others write to as well."""
+        """Set the last time to `timestamp`, that of a log which other writers use as well."""
         microseconds = round(timestamp * MICROSECONDS)
         while microseconds / MICROSECONDS < timestamp:  # rounded down: from 2106 on a float steps in microseconds
             microseconds += 1
         self.last_microseconds = microseconds
 
     def forget(self, draft: Draft) -> None:
-        """Take the identity of a draft back: it did not land and never will under that number."""
+        """Remove the identity of a draft that has not landed and never will under that number."""
         draft.writer, draft.seq = "", 0
