@@ -183,7 +183,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         if not isinstance(self.checkpoint, JournalCheckpoint):
             self.checkpoint.save(cursor)  # the user's transaction makes it durable
         elif cursor != self._committed:
-            assert self.session is not None, "it was made when the checkpoint was loaded"
+            assert self.session is not None, "created when the checkpoint was loaded"
             await self.session.save(self.journal, cursor)
             self._committed = cursor
 
@@ -274,7 +274,7 @@ class AsyncJournalConsumerBase(ConsumerState):
 
     async def _park(self, parking: Parking, event: JournalEventBase, error: Exception) -> None:
         session = self.session
-        assert session is not None, "parking needs a checkpoint that the journal keeps"
+        assert session is not None, "parking needs a checkpoint stored in the journal"
         stream = self._started("set_callback")
         cursor = stream.cursor(self._backlog.cursor(stream.settled))
         try:

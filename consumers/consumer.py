@@ -245,7 +245,7 @@ class JournalConsumerBase(ConsumerState):
         if not isinstance(self.checkpoint, JournalCheckpoint):
             self.checkpoint.save(cursor)  # the user's transaction makes it durable
         elif cursor != self._committed:
-            assert self.session is not None, "it was made when the checkpoint was loaded"
+            assert self.session is not None, "created when the checkpoint was loaded"
             self.journal.run(self.session.save(self.journal.asynchronous, cursor))
             self._committed = cursor
 

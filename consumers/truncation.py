@@ -91,5 +91,5 @@ async def refuse_time(log: Log, bounds: Bounds, sought: Mapping[int, int], since
             f"Events later than the requested {asked} may be among them. Use a time later than the first remaining "
             "event, or since=0 for all remaining events.",
         )
-        assert error is not None, "something of these partitions was removed"
+        assert error is not None, "history of these partitions was removed"
         raise error

@@ -118,7 +118,7 @@ class Stream:
             self._end = {partition: min(bounds.end[partition], sought[partition]) for partition in self._begin}
 
     async def request_stop(self) -> None:
-        """Deliver the events already in the log, then end; if the log is unavailable, end at once."""
+        """Deliver the events already in the log, then end; if it is unavailable, only those already read."""
         if self._stopped or self.phase is Phase.ENDED:
             return
         assert self._log is not None, "a stream is opened before it is stopped"

@@ -55,8 +55,8 @@ class Imported(msgspec.Struct):
     """The result of an import.
 
     `added` events are new, `known` were already in the journal. `restamped` were stored with a later time than their
-    own, because close times ascend along the journal. `bad` lines were left out; `reasons` are those of the first of
-    them. `unreadable` records of the journal are not events, and were not compared.
+    own, because times close together ascend along the journal. `bad` lines were left out; `reasons` are those of the
+    first of them. `unreadable` records of the journal are not events, and were not compared.
     """
 
     lines: int = 0

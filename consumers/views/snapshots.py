@@ -212,7 +212,7 @@ class SnapshotKeeper:
     async def _sealed(self, cursor: Cursor, state: bytes, created: float | None = None) -> tuple[SnapshotLabel, bytes]:
         view, created = self._view, time.time() if created is None else created
         cursor = await marked(self._log, cursor)
-        assert view.snapshot_name is not None, "asked only of views with snapshots"
+        assert view.snapshot_name is not None, "only called for views with snapshots"
         if self._log.needs_loop:
             return await asyncio.to_thread(seal, view.snapshot_name, view.snapshot_schema, cursor, created, state)
         return seal(view.snapshot_name, view.snapshot_schema, cursor, created, state)
