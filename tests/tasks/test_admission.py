@@ -190,7 +190,7 @@ def test_id_is_free_again_once_retention_removed_its_task(journal: jm.Journal) -
     assert [refused(broker, number) for number in range(4)] == [False, False, True, True]
 
 
-def test_submission_interrupted_by_a_foreign_append_is_decided_by_the_log(
+def test_submission_after_a_foreign_append_is_decided_by_the_log(
     url: str, journal: jm.Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = jm.Broker(journal)

@@ -59,7 +59,7 @@ def silent(story: Story) -> None:
         (silent, ["silent"], "1 worker silent for longer than the lease, holding 1 task"),
     ],
 )
-def test_alarm_is_what_exceeds_its_threshold(tell: Callable[[Story], None], codes: list[str], words: str) -> None:
+def test_alarm_is_raised_above_its_threshold(tell: Callable[[Story], None], codes: list[str], words: str) -> None:
     story = Story()
     tell(story)
     found = alarms(overview(story.view, NOW, {"w": 1_001.0}), WELL)
@@ -67,5 +67,5 @@ def test_alarm_is_what_exceeds_its_threshold(tell: Callable[[Story], None], code
     assert "".join(alarm.sentence for alarm in found) == words
 
 
-def test_defaults_want_a_worker_and_no_dead_letter() -> None:
+def test_default_alarms_want_a_worker_and_no_dead_letter() -> None:
     assert (Thresholds().dead_max, Thresholds().workers_min) == (0, 1)

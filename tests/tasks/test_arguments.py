@@ -160,7 +160,7 @@ def test_foreign_value_is_refused_wherever_it_stands(value: Any, foreign: object
 # -- a task as a function ----------------------------------------------------------------------------------------------
 
 
-def test_task_tells_what_its_function_tells() -> None:
+def test_task_exposes_attributes_of_its_function() -> None:
     assert (send.__name__, send.__qualname__, send.__module__) == ("send", "send", __name__)
     assert send.__doc__ == "Send a letter."
     assert send.__wrapped__ is send.function

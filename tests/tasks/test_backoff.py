@@ -36,12 +36,12 @@ backoffs = st.one_of(
     ],
     ids=repr,
 )
-def test_the_values_of_the_reference(backoff: Backoff, waits: list[int]) -> None:
+def test_default_waits_equal_those_of_the_reference(backoff: Backoff, waits: list[int]) -> None:
     assert [backoff.get(incidents) for incidents in range(len(waits))] == waits
 
 
 @given(backoffs, st.integers(0, 10_000))
-def test_a_wait_is_within_floor_and_ceiling(backoff: Backoff, incidents: int) -> None:
+def test_wait_is_within_minimum_and_maximum(backoff: Backoff, incidents: int) -> None:
     wait = backoff.get(incidents)
     assert wait >= 0
     if incidents or not backoff.zero_override:
@@ -50,25 +50,25 @@ def test_a_wait_is_within_floor_and_ceiling(backoff: Backoff, incidents: int) ->
 
 
 @given(backoffs)
-def test_the_settings_make_an_equal_one(backoff: Backoff) -> None:
+def test_backoff_made_of_settings_is_equal(backoff: Backoff) -> None:
     twin = settings2backoff(backoff.settings)
     assert twin == backoff
     assert hash(twin) == hash(backoff)
     assert [twin.get(incidents) for incidents in range(6)] == [backoff.get(incidents) for incidents in range(6)]
 
 
-def test_different_ones_are_not_equal() -> None:
+def test_different_backoffs_are_not_equal() -> None:
     assert ConstantBackoff(5, floor=0) != ConstantBackoff(6, floor=0)
     assert ConstantBackoff() != LinearBackoff()
     assert settings_to_backoff is settings2backoff
 
 
-def test_a_floor_above_the_ceiling_is_refused() -> None:
+def test_minimum_above_maximum_is_refused() -> None:
     with pytest.raises(ValueError, match="must not be above its ceiling, got 10 and 5 ms"):
         ConstantBackoff(1, floor=10, ceiling=5)
 
 
-def test_an_algorithm_that_is_not_imported_is_named() -> None:
+def test_algorithm_that_is_not_imported_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown backoff 'Fibonacci'.*known are.*ConstantBackoff"):
         settings2backoff({"algorithm": "Fibonacci", "parameters": {}})
 
@@ -101,7 +101,7 @@ def test_constant_outside_of_named_bounds_is_refused(bounds: dict[str, int | Non
         ConstantBackoff(500, **bounds)  # type: ignore[arg-type]
 
 
-def test_settings_of_an_older_version_keep_their_floor() -> None:
+def test_settings_of_an_older_version_keep_their_minimum() -> None:
     written = {"constant": 500, "floor": 60_000, "ceiling": 3_600_000, "zero_override": True}
     assert settings2backoff({"algorithm": "ConstantBackoff", "parameters": written}).get(1) == 60_000
 

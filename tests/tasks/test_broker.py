@@ -15,7 +15,7 @@ from journeyman.tasks.broker import bind_all
 THREADS = 8
 
 
-def test_threads_that_come_first_together_open_one_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_racing_for_first_use_open_one_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the others was a writer of its own that nobody closed."""
     made: list[Journal] = []
     together = threading.Barrier(THREADS, timeout=10.0)
@@ -39,7 +39,7 @@ def test_threads_that_come_first_together_open_one_journal(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("wrong", [AsyncJournal("memory://"), Path("shop.db"), 42])
-def test_what_is_no_journal_is_refused(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_value_that_is_no_journal_is_refused(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was passed over, and the journal of the environment used instead."""
     monkeypatch.setenv("JOURNEYMAN_JOURNAL", "memory://elsewhere")
     kind = type(wrong).__name__
@@ -53,7 +53,7 @@ def test_what_is_no_journal_is_refused(wrong: Any, monkeypatch: pytest.MonkeyPat
     assert shop.journal.url == "memory://shop"
 
 
-def test_the_brokers_of_a_workers_tasks_use_its_journal_but_not_where_they_name_several() -> None:
+def test_broker_uses_the_worker_journal_unless_several_are_named() -> None:
     own, one, other = Broker(), Broker("memory://one"), Broker("memory://other")
     bind_all([own, one], "memory://worker")
     assert {own.opening_url, one.opening_url} == {"memory://worker"}
@@ -89,7 +89,7 @@ done.set()
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
-def test_a_child_forked_while_a_thread_opens_the_journal_opens_it_itself(tmp_path: Path) -> None:
+def test_child_forked_during_open_opens_its_own_journal(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _FORKING, f"sqlite:///{tmp_path / 'shop.db'}"],
         capture_output=True,

@@ -88,7 +88,7 @@ def test_chosen_id_is_refused_the_second_time(journal: jm.Journal) -> None:
     assert submissions(journal) == ["order-7"]
 
 
-def test_chosen_id_is_refused_when_its_task_has_ended_long_ago(url: str) -> None:
+def test_chosen_id_of_a_task_ended_long_ago_is_refused(url: str) -> None:
     with jm.Journal(url) as journal:
         charge = charging(jm.Broker(journal))
         charge.generate(args=[7], uuid="order-7")
@@ -110,7 +110,7 @@ def test_events_of_others_under_the_same_key_are_no_task(journal: jm.Journal) ->
     assert submissions(journal) == ["order-7"]
 
 
-def test_made_ids_are_not_looked_for(journal: jm.Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_ids_are_not_searched(journal: jm.Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     def looked_for(*_: object) -> None:
         raise AssertionError("an id that was made just now was looked for")
 
@@ -123,7 +123,7 @@ def test_made_ids_are_not_looked_for(journal: jm.Journal, monkeypatch: pytest.Mo
     assert len(submissions(journal)) == 5
 
 
-def test_submit_all_says_which_were_refused_and_accepts_the_others(journal: jm.Journal) -> None:
+def test_submit_all_names_refused_ids_and_accepts_the_others(journal: jm.Journal) -> None:
     broker = jm.Broker(journal)
     known = [jm.Message(task_name="charge", uuid=f"known-{number}") for number in range(5)]
     assert broker.submit_all(known) == 5
@@ -136,7 +136,7 @@ def test_submit_all_says_which_were_refused_and_accepts_the_others(journal: jm.J
 
 
 @pytest.mark.parametrize("chosen", [True, False])
-def test_message_in_doubt_handed_in_again_is_not_its_own_duplicate(url: str, chosen: bool) -> None:
+def test_message_in_doubt_resubmitted_is_no_duplicate_of_itself(url: str, chosen: bool) -> None:
     faults: list[Fault] = []
 
     log = FaultyLog(log_from_url(url), lambda operation: faults.pop() if operation == "append" and faults else None)
@@ -156,7 +156,7 @@ def test_message_in_doubt_handed_in_again_is_not_its_own_duplicate(url: str, cho
                 charge.generate(args=[7], uuid="order-7")
 
 
-def test_same_call_after_a_doubt_is_the_same_task(url: str) -> None:
+def test_repeated_call_in_doubt_is_the_same_task(url: str) -> None:
     faults = [Fault.LOST_ACKNOWLEDGEMENT]
     log = FaultyLog(log_from_url(url), lambda operation: faults.pop() if operation == "append" and faults else None)
     with jm.Journal(log) as journal:

@@ -95,7 +95,7 @@ def _assert_takeover(found: TaskHistory) -> None:
     assert final.event.context["result"] == 2
 
 
-def test_a_takeover_is_told_with_every_refusal(journal: jm.Journal) -> None:
+def test_takeover_is_shown_with_every_refusal(journal: jm.Journal) -> None:
     first, second, task = _id(0), _id(0), _id(0)
     _join(journal, first)
     _join(journal, second)
@@ -105,7 +105,7 @@ def test_a_takeover_is_told_with_every_refusal(journal: jm.Journal) -> None:
     assert found.hosts == {first: HOST, second: HOST}
 
 
-def test_sessions_opened_long_before_are_inferred_and_their_hosts_looked_up(journal: jm.Journal) -> None:
+def test_old_sessions_are_inferred_and_their_hosts_looked_up(journal: jm.Journal) -> None:
     hours = 3 * 3_600.0
     first, second, task = _id(hours), _id(hours), _id(0)
     _join(journal, first, at=time.time() - hours)
@@ -117,7 +117,7 @@ def test_sessions_opened_long_before_are_inferred_and_their_hosts_looked_up(jour
     assert found.hosts == {first: HOST, second: HOST}
 
 
-def test_a_claim_of_a_session_that_has_ended_is_refused(journal: jm.Journal) -> None:
+def test_claim_of_an_ended_session_is_refused(journal: jm.Journal) -> None:
     worker, other, task = _id(0), _id(0), _id(0)
     _join(journal, worker, at=time.time() - 3_600)
     _join(journal, other)
@@ -131,7 +131,7 @@ def test_a_claim_of_a_session_that_has_ended_is_refused(journal: jm.Journal) -> 
     assert found.task.state is State.READY
 
 
-def test_a_worker_that_leaves_gives_the_attempt_back(journal: jm.Journal) -> None:
+def test_leaving_worker_gives_the_attempt_back(journal: jm.Journal) -> None:
     worker, task = _id(0), _id(0)
     _join(journal, worker)
     _submit(journal, task)
@@ -143,7 +143,7 @@ def test_a_worker_that_leaves_gives_the_attempt_back(journal: jm.Journal) -> Non
     assert "not counted" in found.steps[-1].reason
 
 
-def test_a_task_that_kills_its_workers_is_dead_at_the_last_expiry(journal: jm.Journal) -> None:
+def test_task_that_kills_its_workers_is_dead_at_last_expiry(journal: jm.Journal) -> None:
     task, watcher = _id(0), _id(0)
     _join(journal, watcher)
     _append(journal, names.SUBMITTED, task, task_name="add", queue="default", max_retries=0)
@@ -156,7 +156,7 @@ def test_a_task_that_kills_its_workers_is_dead_at_the_last_expiry(journal: jm.Jo
     assert "no attempt was left" in found.steps[-1].reason
 
 
-def test_an_id_of_ones_own_is_searched_for_from_the_beginning(journal: jm.Journal) -> None:
+def test_chosen_id_is_searched_from_the_beginning(journal: jm.Journal) -> None:
     _append(journal, "order.paid", at=time.time() - 7_200)
     worker = _id(7_000)
     _join(journal, worker, at=time.time() - 7_000)
@@ -164,7 +164,7 @@ def test_an_id_of_ones_own_is_searched_for_from_the_beginning(journal: jm.Journa
     assert _history(journal, "nightly-2026-11-21").steps[0].event.name == names.SUBMITTED
 
 
-def test_the_rest_of_the_refusals(journal: jm.Journal) -> None:
+def test_remaining_refusals_are_shown(journal: jm.Journal) -> None:
     task = _id(0)
     _submit(journal, task)
     for name, words in [
@@ -214,7 +214,7 @@ def test_history_without_submission_begins_where_log_begins(journal: jm.Journal)
     assert findings[0].code == "succeeded"
 
 
-def test_every_verdict_is_the_one_of_the_whole_fold(journal: jm.Journal) -> None:
+def test_verdicts_equal_those_of_the_whole_fold(journal: jm.Journal) -> None:
     """Old sessions, several tasks, records of other programs in between: as by a fold of everything."""
     workers = [_id(5_000 - number) for number in range(4)]
     for number, worker in enumerate(workers):

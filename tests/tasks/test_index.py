@@ -105,7 +105,7 @@ def test_trace_equals_the_fold_of_the_whole_log(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_search_finds_the_task_as_the_fold_of_the_whole_log_has_it(
+def test_search_result_equals_the_fold_of_the_whole_log(
     journal: jm.Journal, path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
@@ -156,7 +156,7 @@ def test_search_begins_at_the_time_in_the_id(journal: jm.Journal) -> None:
     assert (later.begins_later, later.batch.holds_submission(early)) == (False, True)
 
 
-def test_search_has_a_thread_fill_the_index(journal: jm.Journal, path: Path) -> None:
+def test_search_fills_the_index_in_a_thread(journal: jm.Journal, path: Path) -> None:
     tasks = [f"t-{number}" for number in range(INDEX_SEARCH_EVENTS + 1)]
     journal.append_all([(names.SUBMITTED, {"task": task, "task_name": "add"}, task) for task in tasks])
     assert not jm.StatusTracker(journal).exists("t-1000000")
@@ -167,7 +167,7 @@ def test_search_has_a_thread_fill_the_index(journal: jm.Journal, path: Path) -> 
     wait_until(lambda: store.covered(0).next_offset == len(tasks), "a thread to fill the index")
 
 
-def test_program_that_submits_has_a_thread_fill_the_index(journal: jm.Journal, path: Path) -> None:
+def test_submitting_program_fills_the_index_in_a_thread(journal: jm.Journal, path: Path) -> None:
     count = INDEX_SEARCH_EVENTS + 1
     jm.Broker(journal).submit_all((jm.Message(task_name="add") for _ in range(count)), new=True)
     store = Store(f"{path}-index")
@@ -256,7 +256,7 @@ def test_index_deleted_while_it_is_open_is_made_anew(journal: jm.Journal, path: 
     assert Store(f"{path}-index").covered(0).next_offset == 1
 
 
-def test_index_that_cannot_be_written_is_kept_by_the_reader(
+def test_unwritable_index_is_kept_by_the_reader(
     journal: jm.Journal, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Path(f"{path}-index").mkdir()

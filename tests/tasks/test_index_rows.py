@@ -115,7 +115,7 @@ def test_rows_are_the_same_however_the_log_is_read_and_divided(
 
 
 @pytest.mark.parametrize("ids", [IDS, [UUID], [UUID, UUID.upper()], [UUID, UUID[:-1] + "g"], [], ["-" * 36]])
-def test_keys_of_many_are_those_of_each(ids: list[str]) -> None:
+def test_keys_of_a_batch_equal_those_of_each_event(ids: list[str]) -> None:
     assert keys_of(ids) == [key_of(each) for each in ids]
 
 

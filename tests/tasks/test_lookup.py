@@ -118,7 +118,7 @@ def test_task_that_ended_before_50_000_others_is_found_on_kafka(kafka_bootstrap:
             check_answers(journal)
 
 
-def test_look_up_of_a_waiting_task_holds_no_state_of_the_queue(journal: jm.Journal) -> None:
+def test_lookup_of_a_waiting_task_holds_no_queue_state(journal: jm.Journal) -> None:
     submit(journal, "order-7")
     assert jm.StatusTracker(journal).get("order-7").status is jm.TaskStatus.SUBMITTED
     assert not any("replica" in name for name in journal.asynchronous.companions)
@@ -154,7 +154,7 @@ def test_wait_for_a_status_sees_each_of_a_workers_steps(journal: jm.Journal) -> 
     assert tracker.wait_for("t", jm.TaskStatus.RUNNING, 60, raise_on_timeout=False) is jm.TaskStatus.SUCCEEDED
 
 
-def test_revoke_says_what_became_of_it(journal: jm.Journal) -> None:
+def test_revoke_returns_its_outcome(journal: jm.Journal) -> None:
     broker = jm.Broker(journal)
     join(journal)
     for task in ("waits", "ended"):
@@ -170,7 +170,7 @@ def test_revoke_says_what_became_of_it(journal: jm.Journal) -> None:
     assert not broker.revoke("order-8")
 
 
-def test_requeue_says_what_became_of_it(journal: jm.Journal) -> None:
+def test_requeue_returns_its_outcome(journal: jm.Journal) -> None:
     broker = jm.Broker(journal)
     join(journal)
     for task in ("waits", "dead"):
@@ -182,7 +182,7 @@ def test_requeue_says_what_became_of_it(journal: jm.Journal) -> None:
     assert broker.requeue("order-8").disposition is jm.Disposition.UNKNOWN
 
 
-def test_requeue_leaves_alone_what_has_succeeded_since_it_looked(
+def test_requeue_spares_a_task_that_has_succeeded_meanwhile(
     journal: jm.Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     join(journal)
@@ -279,7 +279,7 @@ while True:
 """
 
 
-def test_reader_that_is_killed_leaves_an_index_that_answers(journal: jm.Journal) -> None:
+def test_killed_reader_leaves_a_working_index(journal: jm.Journal) -> None:
     submit(journal, "t")
     for _ in range(3):
         reader = subprocess.Popen([sys.executable, "-c", SUBMIT, journal.url], stdout=subprocess.PIPE)

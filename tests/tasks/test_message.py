@@ -41,9 +41,7 @@ def row_of(message: Message) -> bytes:
 
 @given(fields, st.lists(plain, max_size=3), st.dictionaries(st.text(max_size=5), plain, max_size=3))
 @settings(max_examples=300, deadline=None)
-def test_whatever_is_accepted_is_read_as_it_was_meant(
-    given_fields: dict[str, Any], args: list[Any], kwargs: dict[str, Any]
-) -> None:
+def test_accepted_message_round_trips(given_fields: dict[str, Any], args: list[Any], kwargs: dict[str, Any]) -> None:
     try:
         message = Message(**{"task_name": "work", "args": args, "kwargs": kwargs, **given_fields})
         row = row_of(message)
@@ -60,7 +58,7 @@ def test_whatever_is_accepted_is_read_as_it_was_meant(
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
-def test_a_number_json_does_not_have_is_refused_wherever_it_is(number: float) -> None:
+def test_number_outside_json_is_refused_anywhere(number: float) -> None:
     for wrong in ({"args": [[number]]}, {"kwargs": {"a": {"b": (1, number)}}}, {"metadata": {"n": number, "m": None}}):
         with pytest.raises(ValidationError, match="NaN or an infinite number"):
             row_of(Message(task_name="work", **wrong))
@@ -79,7 +77,7 @@ def test_a_number_json_does_not_have_is_refused_wherever_it_is(number: float) ->
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_no_reader_could_read_is_refused(wrong: dict[str, Any]) -> None:
+def test_unreadable_message_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Message(**{"task_name": "work", **wrong})
     message = Message(task_name="work")
@@ -96,7 +94,7 @@ def test_arguments_that_json_cannot_hold_are_refused_with_advice(value: object) 
         submission(Message(task_name="work", args=[value]))
 
 
-def test_a_message_too_large_for_an_event_is_refused() -> None:
+def test_message_too_large_for_an_event_is_refused() -> None:
     large = Message(task_name="work", args=["x" * EVENT_BYTES_MAX])
     with Journal("memory://") as journal:
         broker = Broker(journal)
@@ -107,7 +105,7 @@ def test_a_message_too_large_for_an_event_is_refused() -> None:
         assert not journal.read().events
 
 
-def test_defaults() -> None:
+def test_message_defaults() -> None:
     message = Message(task_name="work")
     assert (message.queue, message.priority, message.max_retries) == ("default", 0, MAX_RETRIES_DEFAULT)
     assert (message.ready, message.ttr, message.retries) == (True, 0, 0)
@@ -118,14 +116,14 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize("delay", [10**13, 10**15, 10**400], ids=len_of_number)
-def test_a_delay_beyond_the_latest_time_is_refused(delay: int) -> None:
+def test_delay_beyond_the_latest_time_is_refused(delay: int) -> None:
     sent = task(Broker("memory://"), name="work")(print)
     with pytest.raises(ValidationError, match=r"8,000,000,000 s after 1970 at the latest"):
         sent.generate(delay=delay)
     assert sent.generate(delay=10**12, submit=False).due > 0
 
 
-def test_a_delay_counts_from_the_creation() -> None:
+def test_delay_counts_from_creation() -> None:
     message = Message(task_name="work", delay=60_000)
     assert message.due == (message.created_at + 60_000) / 1_000
     assert message.ready_at == message.created_at + 60_000
@@ -133,7 +131,7 @@ def test_a_delay_counts_from_the_creation() -> None:
     assert 0 < message.ttr <= 60_000
 
 
-def test_a_clone_is_equal_and_independent() -> None:
+def test_clone_is_equal_and_independent() -> None:
     message = Message(task_name="work", kwargs={"a": [1]})
     twin = message.clone()
     assert twin == message
@@ -141,7 +139,7 @@ def test_a_clone_is_equal_and_independent() -> None:
     assert message.kwargs == {"a": [1]}
 
 
-def test_a_duplicate_has_another_id_and_nothing_else() -> None:
+def test_duplicate_differs_in_its_id_alone() -> None:
     message = Message(task_name="work", retries=2, delay=5)
     twin = message.duplicate()
     assert twin.uuid != message.uuid
@@ -149,7 +147,7 @@ def test_a_duplicate_has_another_id_and_nothing_else() -> None:
     assert message.duplicate("chosen").uuid == "chosen"
 
 
-def test_update_changes_in_place_and_names_what_does_not_exist() -> None:
+def test_update_changes_in_place_and_names_unknown_fields() -> None:
     message = Message(task_name="work")
     assert message.update(priority=4, queue="mail") is message
     assert (message.priority, message.queue) == (4, "mail")
@@ -171,7 +169,7 @@ def test_metadata_is_added_and_never_overwritten() -> None:
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_makes_messages_of_its_own_rules() -> None:
+def test_task_applies_its_rules_to_its_messages() -> None:
     broker = Broker("memory://")
 
     @task(broker, queue="mail", max_retries=7, timeout=5_000, backoff=ConstantBackoff(1, floor=0))
@@ -185,13 +183,13 @@ def test_a_task_makes_messages_of_its_own_rules() -> None:
     assert send.generate(submit=False, queue="other", timeout_override=1).queue == "other"
 
 
-def test_a_task_that_takes_no_positions_refuses_them() -> None:
+def test_task_without_positional_arguments_refuses_them() -> None:
     strict = Task(lambda *, to: to, Broker("memory://"), "send", no_positional_args=True)
     with pytest.raises(ValidationError, match="keyword arguments only"):
         strict.generate(args=["ada"], submit=False)
 
 
-def test_a_chosen_id_is_checked() -> None:
+def test_chosen_id_is_checked() -> None:
     plain_task = Task(lambda: 1, Broker("memory://"), "work")
     assert plain_task.generate(uuid="mine", submit=False).uuid == "mine"
     with pytest.raises(ValidationError, match="uuid is a string"):
@@ -203,7 +201,7 @@ def test_a_chosen_id_is_checked() -> None:
 
 @given(st.lists(st.integers(0, 600_000), max_size=25))
 @settings(max_examples=30, deadline=None)
-def test_every_batch_fits_one_append_and_nothing_is_left_out(sizes: list[int]) -> None:
+def test_batches_fit_one_append_and_leave_nothing_out(sizes: list[int]) -> None:
     message = Message(task_name="work")
     drafts = [Draft("task.submitted", b'"' + b"x" * size + b'"', str(number)) for number, size in enumerate(sizes)]
     found = list(batches((message, draft) for draft in drafts))
@@ -214,14 +212,14 @@ def test_every_batch_fits_one_append_and_nothing_is_left_out(sizes: list[int]) -
     assert len(found) <= 1 + total // (BATCH_BYTES_MAX - 700_000)
 
 
-def test_small_ones_go_many_at_a_time() -> None:
+def test_small_messages_are_submitted_in_large_batches() -> None:
     message = Message(task_name="work")
     drafts = [(message, Draft("task.submitted", b"{}", "k")) for _ in range(BATCH_EVENTS_MAX + 1)]
     assert [len(batch) for batch in batches(drafts)] == [BATCH_EVENTS_MAX, 1]
     assert list(batches([])) == []
 
 
-def test_all_are_submitted_and_second_of_same_id_is_refused() -> None:
+def test_submit_all_refuses_the_second_of_the_same_id() -> None:
     broker = Broker("memory://")
     work = Task(lambda: 1, broker, "work")
     messages = [work.generate(submit=False) for _ in range(1_000)]
@@ -244,7 +242,7 @@ def test_update_of_delay_moves_due() -> None:
     assert message.update(delay=5_000, due=77.0).due == 77.0
 
 
-def test_update_that_is_refused_leaves_due() -> None:
+def test_refused_update_leaves_due() -> None:
     message = Message(task_name="work", created_at=1_000_000, delay=5_000)
     with pytest.raises(ValidationError):
         message.update(delay=-1)

@@ -58,7 +58,7 @@ async def test_snapshot_of_the_version_before_is_read(url: str) -> None:
 
 
 @in_loop
-async def test_what_follows_the_older_snapshot_is_folded(url: str) -> None:
+async def test_events_after_the_older_snapshot_are_folded(url: str) -> None:
     async with AsyncJournal(url) as journal:
         log = await journal.open()
         oldest, newest = sorted(await log.snapshots().listed(), key=lambda label: label.reach)
@@ -85,7 +85,7 @@ async def test_totals_survive_the_next_compaction(url: str) -> None:
 
 
 @in_loop
-async def test_whole_history_is_replayed_rather_than_counted_from_an_older_snapshot() -> None:
+async def test_complete_history_is_preferred_to_an_older_snapshot() -> None:
     async with AsyncJournal("memory://") as journal:
         for task in ("a", "b"):
             await journal.append(names.SUBMITTED, {"task": task, "task_name": "work"}, key=task)
@@ -121,7 +121,7 @@ def written_before(ended: int = 3, dead: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize(("kept", "since"), [(3, BEGAN), (4, None)])
-def test_a_full_room_tells_since_when_is_counted(
+def test_restored_totals_say_since_when_they_count(
     kept: int, since: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(older_snapshots, "_FINISHED_KEPT", kept)

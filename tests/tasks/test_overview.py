@@ -8,13 +8,13 @@ from journeyman.tasks.state.selection import Selection
 from support.story import LEASE_MS, Story
 
 
-def test_a_journal_without_tasks_has_nothing_to_show() -> None:
+def test_journal_without_tasks_has_nothing_to_show() -> None:
     seen = overview(TaskView(), 1_000.0)
     assert (seen.queues, seen.workers, seen.orphans, seen.dead) == ([], [], [], [])
     assert set(seen.totals) == {0, None}
 
 
-def test_queues_are_counted_by_what_their_tasks_do_at_that_moment() -> None:
+def test_queues_are_counted_by_current_task_status() -> None:
     story = Story()
     story.joined("w", queues=("mail", "spare"))
     for number, at in enumerate((990.0, 995.0, 1_000.0)):
@@ -32,7 +32,7 @@ def test_queues_are_counted_by_what_their_tasks_do_at_that_moment() -> None:
     assert (later.totals.ready, later.totals.delayed, later.totals.claimed) == (4, 0, 1)
 
 
-def test_a_clock_that_is_behind_makes_nothing_negative() -> None:
+def test_slow_clock_yields_no_negative_spans() -> None:
     story = Story()
     story.submitted("t", 1_000.0)
     assert overview(story.view, 990.0).queues[0].oldest_seconds == 0.0
@@ -50,7 +50,7 @@ def test_dead_letters_are_counted_by_queue_and_by_name() -> None:
     assert seen.totals.dead == seen.queues[0].dead == 3
 
 
-def test_a_worker_is_one_line_over_all_partitions() -> None:
+def test_worker_is_one_line_over_all_partitions() -> None:
     view = TaskView()
     for partition in range(2):
         story = Story(partition, view)
@@ -64,7 +64,7 @@ def test_a_worker_is_one_line_over_all_partitions() -> None:
     assert (line.last_sign, line.overdue) == (1_004.0, False)
 
 
-def test_only_a_worker_that_holds_something_can_be_overdue() -> None:
+def test_worker_without_claims_is_never_overdue() -> None:
     story = Story()
     story.joined("idle", 1_000.0)
     story.joined("holds", 1_001.0)
@@ -91,7 +91,7 @@ def test_tasks_that_no_live_worker_can_run_are_named() -> None:
     assert overview(story.view, 1_010.0).orphans == []
 
 
-def test_a_task_to_which_no_worker_of_its_queue_is_narrowed_is_named_too() -> None:
+def test_task_left_out_by_narrowed_workers_is_named() -> None:
     story = Story()
     story.joined("w", tasks=("send", "resize"), queues=("mail",), selection=Selection(tasks={"mail": ("resize",)}))
     story.submitted("unserved")
@@ -101,7 +101,7 @@ def test_a_task_to_which_no_worker_of_its_queue_is_narrowed_is_named_too() -> No
     assert seen.workers[0].selection == {"tasks": {"mail": ("resize",)}}
 
 
-def test_what_was_refused_lost_and_taken_over_is_counted() -> None:
+def test_refusals_losses_and_takeovers_are_counted() -> None:
     story = Story()
     story.joined("w")
     story.joined("v")
@@ -136,7 +136,7 @@ def test_claim_after_another_return_is_no_takeover(how: str) -> None:
     assert overview(story.view, 1_010.0).totals.takeovers == 0
 
 
-def test_takeover_is_counted_once_though_the_task_is_given_back_again() -> None:
+def test_takeover_of_a_task_given_back_again_is_counted_once() -> None:
     story = Story()
     for worker in "wvu":
         story.joined(worker)

@@ -175,7 +175,7 @@ def test_relocated_tasks_can_be_requeued_and_revoked(four: str) -> None:
         assert not any(held for _, _, held in states(view).values()), "what ran has returned"
 
 
-def test_queue_of_other_partitions_is_refused_with_the_way_to_take_it() -> None:
+def test_queue_of_other_partitions_is_refused_with_a_way_out() -> None:
     async def test() -> None:
         log = await happened(random.Random(3), 1, 100)
         lines = await lines_of(log)

@@ -13,7 +13,7 @@ def succeeded(journal: jm.Journal, task: str, result: object) -> None:
     journal.append(names.SUCCEEDED, {"task": task, "worker": "w", "claim": claim, "result": result}, task)
 
 
-def test_a_result_that_is_there_is_found_however_little_time_there_is_to_wait() -> None:
+def test_existing_result_is_found_with_any_timeout() -> None:
     with jm.Journal("memory://") as journal:
         journal.append_all([("event.x", {})] * 2_000)
         succeeded(journal, "t", 5)
@@ -21,7 +21,7 @@ def test_a_result_that_is_there_is_found_however_little_time_there_is_to_wait() 
         assert jm.ResultStore(journal).get("t", timeout=1e-6, keep=True) == 5  # type: ignore[arg-type]
 
 
-def test_one_that_is_not_there_is_waited_for_and_said_to_be_missing() -> None:
+def test_missing_result_is_waited_for_and_reported() -> None:
     with jm.Journal("memory://") as journal:
         journal.append(names.SUBMITTED, {"task": "t", "task_name": "add", "queue": "default"}, "t")
         with pytest.raises(TimeoutError, match="no result of task 't' after 1 ms: waits to be run"):
@@ -30,7 +30,7 @@ def test_one_that_is_not_there_is_waited_for_and_said_to_be_missing() -> None:
 
 @pytest.mark.parametrize("reader", [jm.ResultStore, jm.StatusTracker])
 @pytest.mark.parametrize("wrong", ["sqlite:///shop.db", jm.AsyncJournal("memory://"), None])
-def test_what_is_no_journal_is_refused_with_a_sentence(reader: type, wrong: object) -> None:
+def test_value_that_is_no_journal_is_refused_with_a_sentence(reader: type, wrong: object) -> None:
     words = rf"{reader.__name__}\(\) takes a Journal, got .* {type(wrong).__name__}; pass the Journal"
     with pytest.raises(TypeError, match=words):
         reader(wrong)

@@ -62,7 +62,7 @@ async def removed(journal: jm.AsyncJournal, days: float, **options: Any) -> int:
     return planned.before[0]
 
 
-def test_what_is_old_goes_and_whoever_comes_later_starts_from_the_snapshot(url: str) -> None:
+def test_late_reader_starts_from_the_snapshot_after_compaction(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             past = Past(journal, 10)
@@ -94,7 +94,7 @@ def test_what_is_old_goes_and_whoever_comes_later_starts_from_the_snapshot(url: 
     asyncio.run(test())
 
 
-def test_a_live_task_holds_back_its_history_and_is_named(url: str) -> None:
+def test_live_task_retains_its_history_and_is_named(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             past = Past(journal, 12)
@@ -120,7 +120,7 @@ def test_a_live_task_holds_back_its_history_and_is_named(url: str) -> None:
     asyncio.run(test())
 
 
-def test_dead_letters_hold_nothing_back_and_are_counted() -> None:
+def test_dead_letters_retain_no_history_and_are_counted() -> None:
     async def test() -> None:
         async with jm.AsyncJournal("memory://") as journal:
             past = Past(journal, 8)
@@ -135,7 +135,7 @@ def test_dead_letters_hold_nothing_back_and_are_counted() -> None:
     asyncio.run(test())
 
 
-def test_a_view_of_the_users_holds_back_what_its_snapshot_does_not_cover_until_it_is_forgotten(url: str) -> None:
+def test_user_view_retains_uncovered_history_until_forgotten(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             past = Past(journal, 10)
@@ -157,7 +157,7 @@ def test_a_view_of_the_users_holds_back_what_its_snapshot_does_not_cover_until_i
     asyncio.run(test())
 
 
-def test_checkpoints_that_stand_nowhere_else_are_brought_forward(url: str) -> None:
+def test_sole_checkpoints_are_carried_forward(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             past = Past(journal, 12)
@@ -175,7 +175,7 @@ def test_checkpoints_that_stand_nowhere_else_are_brought_forward(url: str) -> No
     asyncio.run(test())
 
 
-def test_a_snapshot_that_cannot_be_read_back_stands_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_snapshot_covers_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
     async def lose(*_: object) -> None:
         return None
 
@@ -192,7 +192,7 @@ def test_a_snapshot_that_cannot_be_read_back_stands_for_nothing(monkeypatch: pyt
     asyncio.run(test())
 
 
-def test_a_partition_in_which_nothing_happened_for_long_is_told_for_all_that_time() -> None:
+def test_quiet_partition_is_answered_for_all_that_time() -> None:
     async def test() -> None:
         async with jm.AsyncJournal("memory://?partitions=2") as journal:
             for place, days in ((0, 40), (1, 40), (0, 35), (0, 20), (0, 10), (1, 5)):
@@ -224,7 +224,7 @@ steps = st.lists(
 
 @given(steps, st.lists(st.integers(0, 45), min_size=1, max_size=3))
 @settings(max_examples=60, deadline=None)
-def test_every_later_moment_is_told_as_if_nothing_had_been_removed(
+def test_later_moments_are_answered_as_without_retention(
     taken: list[tuple[str, str, str, int]], ages: list[int]
 ) -> None:
     async def test() -> None:

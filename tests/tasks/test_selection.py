@@ -72,7 +72,7 @@ def test_queues_and_tasks_are_matched_by_their_exact_names(queues: Any, queue: s
 
 
 @pytest.mark.parametrize("step", [1, 2, 10])
-def test_a_subset_is_an_order_of_preference_of_queues_and_of_the_tasks_in_them(step: int) -> None:
+def test_subset_orders_queues_and_their_tasks_by_preference(step: int) -> None:
     selection = Settings(queues={"b": ["z", "y"], "a": None}).selection
     waiting = [
         task(0, "x", "a", priority=0),
@@ -103,7 +103,7 @@ def test_a_subset_is_an_order_of_preference_of_queues_and_of_the_tasks_in_them(s
         ({"thread_processes": -1}, "thread_processes must be from 0"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], said: str) -> None:
+def test_senseless_settings_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Settings(**wrong)
 
@@ -111,26 +111,26 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], said: st
 # -- turns -----------------------------------------------------------------------------------------------------------
 
 
-def test_strict_order_empties_what_is_preferred_first() -> None:
+def test_strict_order_drains_preferred_queues_first() -> None:
     waiting = [task(n, queue="a") for n in range(3)] + [task(n, queue="b") for n in range(3, 6)]
     assert drained(ready(Selection(("b", "a")), *waiting)) == [3, 4, 5, 0, 1, 2]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 100])
-def test_fair_order_lets_the_queues_take_turns_however_many_are_claimed_at_a_time(step: int) -> None:
+def test_fair_order_alternates_queues_at_any_claim_size(step: int) -> None:
     waiting = [task(n, queue="a") for n in range(5)] + [task(n, queue="b") for n in range(5, 8)]
     selection = Selection(("a", "b"), order="fair")
     assert drained(ready(selection, *waiting), step) == [0, 5, 1, 6, 2, 7, 3, 4]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 100])
-def test_a_queue_is_good_for_as_many_as_it_weighs(step: int) -> None:
+def test_queue_is_served_by_its_weight(step: int) -> None:
     waiting = [task(n, queue="a") for n in range(6)] + [task(n, queue="b") for n in range(6, 9)]
     selection = Selection(("a", "b"), order="fair", weights={"a": 2})
     assert drained(ready(selection, *waiting), step) == [0, 1, 6, 2, 3, 7, 4, 5, 8]
 
 
-def test_without_a_list_all_queues_take_turns_and_those_that_are_empty_are_forgotten() -> None:
+def test_unlisted_queues_alternate_and_empty_ones_are_forgotten() -> None:
     tasks = ready(Selection(order="fair"))
     for round_ in range(3):
         for number in range(600):
@@ -146,14 +146,14 @@ def test_without_a_list_all_queues_take_turns_and_those_that_are_empty_are_forgo
     assert not len(tasks._turns)
 
 
-def test_within_a_queue_priority_counts_and_between_queues_it_does_not() -> None:
+def test_priority_counts_only_within_a_queue() -> None:
     waiting = [task(0, queue="a", priority=9), task(1, queue="a", priority=1), task(2, queue="b", priority=0)]
     assert drained(ready(Selection(order="fair"), *waiting)) == [1, 2, 0]
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
 @given_settings(max_examples=60, deadline=None)
-def test_while_two_queues_have_work_they_get_it_by_weight(queues: list[str], step: int, a: int, b: int) -> None:
+def test_busy_queues_are_served_by_weight(queues: list[str], step: int, a: int, b: int) -> None:
     selection = Selection(order="fair", weights={"a": a, "b": b})
     taken = drained(ready(selection, *(task(n, queue=queue) for n, queue in enumerate(queues))), step)
     assert sorted(taken) == list(range(len(queues)))
@@ -164,7 +164,7 @@ def test_while_two_queues_have_work_they_get_it_by_weight(queues: list[str], ste
         assert abs(shares[0] - shares[1]) <= 1, "neither is ahead by more than its turn"
 
 
-def test_turns_go_round() -> None:
+def test_round_robin_goes_round() -> None:
     turns = RoundRobin({"b": 2})
     turns.add("a")
     turns.add("b")
@@ -184,7 +184,7 @@ def test_turns_go_round() -> None:
 AGEING = Selection(ageing_ms=10_000)
 
 
-def test_without_ageing_priority_is_strict() -> None:
+def test_priority_is_strict_without_ageing() -> None:
     assert drained(ready(Selection(), task(0, priority=1, at=0), task(1, priority=0, at=1e5))) == [1, 0]
 
 
@@ -197,7 +197,7 @@ def test_without_ageing_priority_is_strict() -> None:
         (3, 31.0, [0, 1]),
     ],
 )
-def test_a_task_gains_a_step_for_each_period_that_it_waits(priority: int, later: float, order: list[int]) -> None:
+def test_task_gains_a_step_for_each_period_of_waiting(priority: int, later: float, order: list[int]) -> None:
     waiting = [task(0, priority=priority, at=0), task(1, priority=0, at=later)]
     assert drained(ready(AGEING, *waiting), 2) == order
     waiting = [task(0, priority=priority, at=0), task(1, priority=0, at=later)]
@@ -216,7 +216,7 @@ def test_preference_of_queues_is_not_aged() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=40), st.integers(1, 7), st.booleans())
 @given_settings(max_examples=100, deadline=None)
-def test_ageing_is_the_same_order_whenever_one_looks(items: list[tuple[int, int]], step: int, fair: bool) -> None:
+def test_ageing_order_does_not_depend_on_the_time(items: list[tuple[int, int]], step: int, fair: bool) -> None:
     moments = [0]
     for _, later in items:
         moments.append(moments[-1] + later)
@@ -231,7 +231,7 @@ def test_ageing_is_the_same_order_whenever_one_looks(items: list[tuple[int, int]
     )
 
 
-def test_a_task_of_the_lowest_priority_is_not_starved() -> None:
+def test_lowest_priority_task_is_not_starved() -> None:
     tasks, taken = ready(AGEING, task(0, priority=5)), []
     for number in range(1, 200):  # a stream of better ones, each second one, as fast as they are run
         tasks.add(task(number, priority=0, at=number))
@@ -247,7 +247,7 @@ def test_a_task_of_the_lowest_priority_is_not_starved() -> None:
 @pytest.mark.parametrize(
     "selection", [Selection(), Selection(order="fair"), AGEING, Selection(order="fair", ageing_ms=5)]
 )
-def test_nothing_of_the_others_stays_behind_and_little_is_stolen_at_a_time(selection: Selection) -> None:
+def test_stealing_leaves_nothing_and_takes_little_at_a_time(selection: Selection) -> None:
     tasks = ReadyTasks(selection=selection)
     tasks.set_workers({0: "me"}, {0: among("me", "you")})
     made = [task(number, queue="ab"[number % 2], priority=number % 3) for number in range(300)]
@@ -266,7 +266,7 @@ def test_nothing_of_the_others_stays_behind_and_little_is_stolen_at_a_time(selec
 
 
 @pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), AGEING])
-def test_what_others_have_taken_is_passed_over(selection: Selection) -> None:
+def test_tasks_taken_by_others_are_passed_over(selection: Selection) -> None:
     made = [task(number, priority=number % 2) for number in range(20)]
     tasks = ready(selection, *made)
     for each in made[::3]:
@@ -276,7 +276,7 @@ def test_what_others_have_taken_is_passed_over(selection: Selection) -> None:
 
 
 @pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), AGEING])
-def test_a_clock_that_is_put_back_loses_nothing(selection: Selection) -> None:
+def test_clock_stepping_back_loses_no_task(selection: Selection) -> None:
     tasks = ready(selection, task(0), task(1, due=NOW + 60))
     assert [each.submitted for each in tasks.take(1, NOW + 3_600, MONOTONIC)] == [0]
     assert tasks.take(1, NOW, MONOTONIC) == []
@@ -296,13 +296,13 @@ def test_a_clock_that_is_put_back_loses_nothing(selection: Selection) -> None:
         Settings(queue_order="fair", queue_weights={"a": 3}),
     ],
 )
-def test_a_worker_says_what_it_selects(settings: Settings) -> None:
+def test_worker_announces_its_selection(settings: Settings) -> None:
     fact, context = joining("w", 1_000, {"send": Accepts()}, settings.selection, 4)
     assert selection_of(fact.queues, fact.selection) == settings.selection
     assert (b"selection" in context) == (settings.selection.said() != {})
 
 
-def test_what_a_worker_has_said_survives_a_snapshot() -> None:
+def test_announced_selection_survives_a_snapshot() -> None:
     view = TaskView()
     chosen = Selection(("a",), {"a": ("send",)}, "fair", {"a": 2}, 5_000)
     fact, context = joining("w", 1_000, {"send": Accepts()}, chosen, 4)

@@ -84,7 +84,7 @@ def without_refusals(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("state", "event"), ALL_PAIRS)
-def test_every_pair(state: State, event: str) -> None:
+def test_every_pair_of_state_and_event_is_decided(state: State, event: str) -> None:
     log = brought_to(state, event)
     before = log.view.find(TASK)
     attempts = before.attempts if before is not None else 0
@@ -113,14 +113,14 @@ def test_every_pair(state: State, event: str) -> None:
             assert verdict is Verdict.REFUSED
 
 
-def test_the_table_holds_what_is_expected_and_nothing_else() -> None:
+def test_transition_table_holds_the_expected_moves_alone() -> None:
     assert {(state, event): move.to for state, moves in TRANSITIONS.items() for event, move in moves.items()} == {
         pair: to for pair, (to, _) in EXPECTED.items()
     }
 
 
 @pytest.mark.parametrize("event", TOKEN_EVENTS)
-def test_an_outcome_needs_the_current_token(event: str) -> None:
+def test_outcome_needs_the_current_token(event: str) -> None:
     log = brought_to(State.CLAIMED, event)
     first = log.task(TASK).claim
     log.expire(WORKER, by=OTHER)
@@ -138,7 +138,7 @@ def test_an_outcome_needs_the_current_token(event: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["never joined", "left", "expired"])
-def test_a_claim_needs_a_live_session(how: str) -> None:
+def test_claim_needs_a_live_session(how: str) -> None:
     log = Ledger()
     log.submit(TASK)
     if how != "never joined":
@@ -154,7 +154,7 @@ def test_a_claim_needs_a_live_session(how: str) -> None:
 
 
 @pytest.mark.parametrize("event", [*names.TASK_EVENTS[1:], *names.WORKER_EVENTS[1:]])
-def test_an_event_in_another_partition_decides_nothing(event: str) -> None:
+def test_event_in_another_partition_decides_nothing(event: str) -> None:
     log = brought_to(State.CLAIMED, event)
     before = without_refusals(picture(log.view))
     elsewhere = Ledger(log.view, partition=1, first=log.task(TASK).claim)  # so that even the token's number agrees
@@ -167,7 +167,7 @@ def test_an_event_in_another_partition_decides_nothing(event: str) -> None:
     assert TASK in session.claims
 
 
-def test_an_expiry_is_refused_after_a_sign_of_life() -> None:
+def test_expiry_is_refused_after_a_sign_of_life() -> None:
     log = brought_to(State.CLAIMED, names.SUCCEEDED)
     session = log.view.session(0, WORKER)
     assert session is not None
@@ -180,7 +180,7 @@ def test_an_expiry_is_refused_after_a_sign_of_life() -> None:
     assert log.task(TASK).state is State.READY
 
 
-def test_an_expiry_is_a_sign_of_life_of_the_watcher_and_not_of_the_watched() -> None:
+def test_expiry_is_a_sign_of_life_of_the_watcher_alone() -> None:
     log = brought_to(State.CLAIMED, names.SUCCEEDED)
     watched, watcher = log.view.session(0, WORKER), log.view.session(0, OTHER)
     assert watched is not None
@@ -193,7 +193,7 @@ def test_an_expiry_is_a_sign_of_life_of_the_watcher_and_not_of_the_watched() -> 
     assert watcher.last == log.end - 1
 
 
-def test_an_id_of_a_session_is_good_once_at_a_time() -> None:
+def test_session_id_is_open_once_at_a_time() -> None:
     log = brought_to(State.CLAIMED, names.SUCCEEDED)
     assert log.write(names.JOINED, worker=WORKER, lease_ms=5) is Verdict.REFUSED
     assert log.write(names.JOINED, worker="") is Verdict.FOREIGN, "it says of no worker"
@@ -212,7 +212,7 @@ def test_progress_by_another_session_moves_no_claim() -> None:
     assert not other.claims
 
 
-def test_a_requeued_task_runs_anew_at_once() -> None:
+def test_requeued_task_runs_anew_at_once() -> None:
     log = brought_to(State.CLAIMED, names.RETRIED)
     log.end_attempt(names.RETRIED, TASK, WORKER, due=4_000_000_000.0)
     log.claim(TASK, WORKER)
@@ -221,12 +221,12 @@ def test_a_requeued_task_runs_anew_at_once() -> None:
     assert (log.task(TASK).attempts, log.task(TASK).due) == (0, 0.0)
 
 
-def test_the_documents_diagram_is_the_tables() -> None:
+def test_documented_diagram_equals_the_table() -> None:
     drawn = re.findall(r"```mermaid\n(.*?)\n```", DOCUMENT.read_text(), re.DOTALL)
     assert drawn == [diagram()], "docs/task-states.md: paste what workers.rules.transitions.diagram() gives"
 
 
-def test_the_diagram_shows_every_move() -> None:
+def test_diagram_shows_every_move() -> None:
     lines = diagram().splitlines()
     for state, moves in TRANSITIONS.items():
         for event, move in moves.items():

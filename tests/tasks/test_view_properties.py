@@ -290,7 +290,7 @@ def test_no_row_is_fatal(rows: list[bytes]) -> None:
     assert all(session.worker for session in log.view.all_sessions())
 
 
-def test_what_cannot_be_read_is_counted_and_skipped() -> None:
+def test_unreadable_events_are_counted_and_skipped() -> None:
     log = Ledger()
     log.submit("before")
     log.view.apply_page(Page(0, [1, 2, 3], [b"not json", b'{"name":"task.submitted","context":{"task":5}}', b"[]"]))
@@ -299,7 +299,7 @@ def test_what_cannot_be_read_is_counted_and_skipped() -> None:
 
 
 @pytest.mark.parametrize("name", [*names.TASK_EVENTS, *names.WORKER_EVENTS])
-def test_event_without_subject_is_unreadable_however_it_is_read(name: str) -> None:
+def test_event_without_subject_is_unreadable_in_every_reader(name: str) -> None:
     row = b'{"timestamp":1.0,"name":"%b"}' % name.encode()
     by_page, by_event = TaskView(), TaskView()
     by_page.apply_page(Page(0, [0], [row]))
@@ -308,7 +308,7 @@ def test_event_without_subject_is_unreadable_however_it_is_read(name: str) -> No
         assert (seen.unreadable, seen.stale_outcomes, seen.lost_claims) == (1, 0, 0)
 
 
-def test_other_programs_may_use_our_words_for_something_else() -> None:
+def test_foreign_events_with_our_names_are_skipped() -> None:
     seen = TaskView()
     rows = [b'{"timestamp":1.0,"name":"order.paid","context":{"task":5,"worker":["x"]}}', b'{"timestamp":1,"name":"a"}']
     seen.apply_page(Page(0, [0, 1], rows))
@@ -316,7 +316,7 @@ def test_other_programs_may_use_our_words_for_something_else() -> None:
     assert seen.unreadable == 0
 
 
-def test_a_submission_that_leaves_things_out_has_the_defaults_of_a_message() -> None:
+def test_incomplete_submission_gets_message_defaults() -> None:
     view_ = TaskView()
     row = b'{"timestamp":1.0,"name":"task.submitted","context":{"task":"t","task_name":"work"}}'
     view_.apply_page(Page(0, [0], [row]))
@@ -324,7 +324,7 @@ def test_a_submission_that_leaves_things_out_has_the_defaults_of_a_message() -> 
     assert (task.queue, task.priority, task.max_retries, task.due) == ("default", 0, 3, 0.0)
 
 
-def test_an_id_that_can_be_no_key_is_refused() -> None:
+def test_id_that_is_no_valid_key_is_refused() -> None:
     log = Ledger()
     id_ = "x" * (TASK_ID_CHARS_MAX + 1)
     assert log.write(names.SUBMITTED, task=id_, task_name="work") is Verdict.REFUSED
@@ -334,7 +334,7 @@ def test_an_id_that_can_be_no_key_is_refused() -> None:
 # -- rooms -----------------------------------------------------------------------------------------------------------
 
 
-def test_id_is_refused_for_so_many_offsets_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_id_is_refused_for_some_offsets_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 4)
     log = Ledger()
     log.submit("a")
@@ -371,7 +371,7 @@ def test_memory_of_ended_tasks_goes_by_offsets(monkeypatch: pytest.MonkeyPatch) 
     assert (log.view.submitted, log.view.revoked) == (50, 50)
 
 
-def test_an_end_in_another_partition_refuses_nothing() -> None:
+def test_end_in_another_partition_refuses_nothing() -> None:
     log = Ledger()
     log.submit("a")
     log.write(names.REVOKED, task="a")
@@ -379,7 +379,7 @@ def test_an_end_in_another_partition_refuses_nothing() -> None:
     assert elsewhere.write(names.SUBMITTED, task="a", task_name="work") is Verdict.ACCEPTED
 
 
-def test_a_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 1)
     log = Ledger()
     log.join("w")
@@ -392,7 +392,7 @@ def test_a_late_outcome_of_a_forgotten_task_is_still_counted(monkeypatch: pytest
     assert log.view.stale_outcomes == 1
 
 
-def test_ended_tasks_are_handed_to_those_who_ask_for_them() -> None:
+def test_ended_tasks_are_passed_to_the_subscriber() -> None:
     ends: list[tuple[str, State]] = []
     log = Ledger(TaskView(on_ended=lambda task: ends.append((task.id, task.state))))
     log.join("w")
@@ -426,7 +426,7 @@ def forgotten_letter(monkeypatch: pytest.MonkeyPatch) -> tuple[Ledger, dict[str,
     return log, dead_letter_context(log.rows[1], 1)
 
 
-def test_forgotten_dead_letter_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgotten_dead_letter_is_restored_by_requeue(monkeypatch: pytest.MonkeyPatch) -> None:
     log, context = forgotten_letter(monkeypatch)
     assert log.write(names.REQUEUED, task="a") is Verdict.REFUSED, "nothing says where its submission stands"
     assert log.write(names.REQUEUED, **context) is Verdict.ACCEPTED
@@ -441,20 +441,20 @@ def test_forgotten_dead_letter_is_taken_up_again(monkeypatch: pytest.MonkeyPatch
     assert picture(by_pages(log)) == picture(log.view)
 
 
-def test_known_dead_letter_is_requeued_with_or_without_its_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_dead_letter_is_requeued_without_submission(monkeypatch: pytest.MonkeyPatch) -> None:
     log, context = forgotten_letter(monkeypatch)
     assert log.write(names.REQUEUED, task="b", submission=context["submission"]) is Verdict.ACCEPTED
     assert log.task("b").submitted == 4, "the view knows better"
 
 
 @pytest.mark.parametrize("offset", [7, 8, -1])
-def test_submission_that_stands_behind_is_refused(offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requeue_with_a_wrong_submission_offset_is_refused(offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
     log, context = forgotten_letter(monkeypatch)
     context["submission"]["offset"] = offset
     assert log.write(names.REQUEUED, **context) is Verdict.REFUSED
 
 
-def test_requeue_of_what_was_never_counted_counts_it() -> None:
+def test_requeue_of_an_uncounted_task_counts_it() -> None:
     log = Ledger(first=100)
     carried = {"offset": 3, "at": 2.0, "task_name": "work"}
     assert log.write(names.REQUEUED, task="old", submission=carried) is Verdict.ACCEPTED
@@ -462,12 +462,12 @@ def test_requeue_of_what_was_never_counted_counts_it() -> None:
 
 
 @pytest.mark.parametrize("row", [b"", b'{"timestamp":1.0,"name":"order.paid","context":{"task":"t"}}'])
-def test_dead_letter_context_wants_a_submission(row: bytes) -> None:
+def test_dead_letter_context_requires_a_submission(row: bytes) -> None:
     with pytest.raises(ValueError, match=r"at offset 5 was expected to be a task\.submitted"):
         dead_letter_context(row, 5)
 
 
-def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requeued_dead_letter_ages_from_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
     log = Ledger()
     log.join("w")
@@ -488,7 +488,7 @@ def test_a_dead_letter_that_was_requeued_is_as_young_as_its_last_death(monkeypat
 
 @given(st.lists(st.sampled_from([0, 1]), min_size=8, max_size=24), st.randoms())
 @settings(max_examples=60, deadline=None)
-def test_readers_who_see_the_partitions_in_another_order_forget_the_same(places: list[int], order: Any) -> None:
+def test_forgetting_does_not_depend_on_partition_order(places: list[int], order: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", 6)
         patch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
@@ -510,7 +510,7 @@ def test_readers_who_see_the_partitions_in_another_order_forget_the_same(places:
         assert picture(replayed) == picture(written)
 
 
-def test_rows_are_kept_for_those_who_run_them_and_only_as_long() -> None:
+def test_rows_of_live_tasks_are_kept_on_request() -> None:
     log = Ledger()
     log.submit("a")
     log.submit("b")
@@ -524,7 +524,7 @@ def test_rows_are_kept_for_those_who_run_them_and_only_as_long() -> None:
     assert "b" not in log.view.rows
 
 
-def test_whoever_watches_the_sessions_is_told_of_every_change() -> None:
+def test_session_watcher_is_notified_of_every_change() -> None:
     changes: list[set[str]] = []
     view_ = TaskView(on_sessions=lambda: changes.append({session.worker for session in view_.all_sessions()}))
     log = Ledger(view_)

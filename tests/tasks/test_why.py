@@ -401,7 +401,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_answer_follows_from_the_state(case: Case) -> None:
+def test_answer_follows_from_the_state(case: Case) -> None:
     story = Story()
     case.tell(story)
     findings = explain(story.view, "t", case.now, case.evidence)
@@ -410,7 +410,7 @@ def test_the_answer_follows_from_the_state(case: Case) -> None:
     assert all(finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings)
 
 
-def test_an_unknown_id_is_answered_with_those_it_may_stand_for() -> None:
+def test_unknown_id_is_answered_with_its_candidates() -> None:
     story = Story()
     story.submitted("0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11")
     assert explain(story.view, "nothing-like-it", 1_000.0)[0].facts == {"suggestions": []}
@@ -422,7 +422,7 @@ def test_an_unknown_id_is_answered_with_those_it_may_stand_for() -> None:
         )
 
 
-def test_refused_events_are_counted_by_what_they_were_and_whom_they_came_from() -> None:
+def test_refused_events_are_counted_by_kind_and_worker() -> None:
     story = Story()
     held(story)
     story.joined("v")
@@ -437,7 +437,7 @@ def test_refused_events_are_counted_by_what_they_were_and_whom_they_came_from() 
     assert told.facts["refused"] == 2
 
 
-def test_workers_of_another_partition_are_no_help() -> None:
+def test_workers_of_another_partition_do_not_count() -> None:
     story = Story()
     story.submitted("t")
     Story(partition=1, view=story.view).joined("w")
@@ -447,7 +447,7 @@ def test_workers_of_another_partition_are_no_help() -> None:
 @pytest.mark.parametrize(
     ("timeout", "codes"), [(500, ["claimed", "over_time", "lease"]), (60_000, ["claimed", "lease"])]
 )
-def test_what_should_have_been_stopped_is_said_to_be_over_its_time(timeout: float, codes: list[str]) -> None:
+def test_overdue_running_task_is_reported_as_over_its_time(timeout: float, codes: list[str]) -> None:
     story = Story()
     held(story)
     claimed_at = story.view.live["t"].changed_at
@@ -460,7 +460,7 @@ def test_what_should_have_been_stopped_is_said_to_be_over_its_time(timeout: floa
         )
 
 
-def test_clocks_that_differ_show_no_negative_spans() -> None:
+def test_differing_clocks_show_no_negative_spans() -> None:
     story = Story()
     held(story)
     findings = explain(story.view, "t", 990.0, SILENT)
@@ -469,7 +469,7 @@ def test_clocks_that_differ_show_no_negative_spans() -> None:
     assert " -" not in told
 
 
-def test_the_evidence_is_found_in_the_journal_as_of_the_time_that_is_asked_about(tmp_path: Path) -> None:
+def test_evidence_is_read_as_of_the_requested_time(tmp_path: Path) -> None:
     async def answers() -> tuple[list[Finding], list[Finding], list[Finding]]:
         async with AsyncJournal(f"sqlite:///{tmp_path / 'shop.db'}") as journal:
             joined = {"worker": "w", "host": "near", "pid": 7, "lease_ms": 10_000, "tasks": ["send"], "slots": 1}
