@@ -1,4 +1,4 @@
-"""Filling the index in a thread, beside what the process does."""
+"""Fill the index in a background thread."""
 
 import concurrent.futures
 import logging
@@ -20,7 +20,7 @@ _STOP_SECONDS_MAX: Final = 5.0
 
 
 class BackgroundFill:
-    """Has one thread at a time call `fill`, which fills the index of a journal and tells of each page."""
+    """Runs `fill`, which fills the index of a journal and reports each page, in one thread at a time."""
 
     def __init__(self, journal: AsyncJournal, fill: Callable[[Callable[[int, int], None]], None]) -> None:
         self._journal = journal
@@ -32,9 +32,9 @@ class BackgroundFill:
         self._pace = Pace(lambda: time.monotonic() < self._busy_until)
 
     def begin(self, *, busy: bool = False) -> None:
-        """Have what is in the log now taken in, unless a thread is at it, or the log is none to be read as text.
+        """Start a thread that indexes the present log, unless one runs or the log cannot be read as text.
 
-        Of a process that is `busy` just now the thread takes a small share of the time.
+        While the process is `busy`, the thread takes a small share of its time.
         """
         if busy:
             self._busy_until = time.monotonic() + INDEX_INTERVAL_SECONDS
@@ -52,7 +52,7 @@ class BackgroundFill:
             self._take_in(self._pace.go_on)
         except Stopped:
             pass
-        except Exception as error:  # whatever it is: the index is derived, and the next reader goes on
+        except Exception as error:  # any error: the index is derived data, and the next reader goes on
             logger.debug("the task index was not filled: %s", error)
 
     async def aclose(self) -> None:
@@ -64,7 +64,7 @@ class BackgroundFill:
             await blocking.settled(filling, _STOP_SECONDS_MAX)
 
     def after_fork_in_child(self) -> None:
-        """The thread is in the parent."""
+        """Forget the thread, which is in the parent."""
         self._mutex = threading.Lock()
         self._filling = None
         self._pace = Pace(lambda: time.monotonic() < self._busy_until)

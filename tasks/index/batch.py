@@ -1,4 +1,4 @@
-"""A stretch of one partition, as the index takes it in: which tasks and workers its events are about. Pure.
+"""Collect the events of one stretch of a partition for the index, by task and worker. Pure.
 
 The decoders are those of the fold, so a record that the fold cannot read is not in the index either.
 """
@@ -22,7 +22,7 @@ from .entries import CLAIMED, FAILED, FOREIGN, KINDS, NOWHERE, SUBMITTED, SUCCEE
 
 
 class _Other(msgspec.Struct, gc=False):
-    """What is decoded of an event that is not about a task."""
+    """The fields decoded of an event that is not about a task."""
 
     name: Name
     context: FactContext = msgspec.field(default_factory=FactContext)
@@ -36,9 +36,9 @@ _SESSION_NAMES: Final = frozenset({names.JOINED, names.LEFT, names.EXPIRED})
 class Batch:
     """The events of one partition from `base` up to, not including, `next_offset`.
 
-    Of each task it holds where it was submitted, claimed and ended here for the first time, `NOWHERE` for what has not
-    happened: `numbers` has the task's place in the three arrays, by its id. `more` holds, by that place, the offsets
-    and kinds of its other events.
+    For each task it holds the offsets of its first submission, claim and end in this stretch, `NOWHERE` if there is
+    none: `numbers` has the task's place in the three arrays, by its id. `more` holds, by that place, the offsets and
+    kinds of its other events.
     """
 
     def __init__(self, partition: int, base: int) -> None:
@@ -48,7 +48,7 @@ class Batch:
         self.numbers: dict[str, int] = {}
         self.submitted, self.claimed, self.ended = array("q"), array("q"), array("q")
         self.more: dict[int, list[tuple[int, int]]] = {}
-        self._failed: set[int] = set()  # those of them that ended so
+        self._failed: set[int] = set()  # the tasks whose first end is a failure
         # Other events that have a key: it may be a task's.
         self.keyed: dict[str, list[int]] = {}
         self._marks: dict[str, list[Mark]] = {}
@@ -66,7 +66,7 @@ class Batch:
         return fingerprint(self._last)
 
     def row(self, offset: int) -> bytes | None:
-        """The record at `offset`, if it was in the page that was taken in last: there it nearly always is."""
+        """Return the record at `offset` if it is in the page added last, where it nearly always is; else None."""
         page = self._latest
         if page is None or not page.offsets[0] <= offset < page.next_offset:
             return None
@@ -74,13 +74,13 @@ class Batch:
         return page.rows[index] if page.offsets[index] == offset else None
 
     def take(self, page: Page) -> None:
-        """Take in the page that comes next."""
+        """Add the next page."""
         self.take_rows(page.offsets, page.rows)
         self._went_on(len(page.rows), page.next_offset, page.rows[-1])
         self._latest = page
 
     def take_text(self, text: Text) -> bool:
-        """Take in the records that come next; False, with nothing taken in, if they are to be read as a page."""
+        """Add the next records; return False, with nothing added, if they have to be read as a page."""
         said = task_facts_in(text.lines) if text.longest <= SHALLOW_BYTES else None
         if said is None or len(said) != text.events:
             return False
@@ -97,13 +97,13 @@ class Batch:
         self._latest, self._last, self._submission = None, last, None
 
     def take_rows(self, offsets: Sequence[int], rows: Sequence[bytes]) -> None:
-        """Take in some records, in order, as part of a stretch."""
+        """Add some records of the stretch, in order."""
         found = dict(zip(offsets, rows, strict=True))
         for offset in self._take_facts(offsets, task_facts(rows)):
             self._take_other(found[offset], offset)
 
     def _take_facts(self, offsets: Iterable[int], facts: Iterable[TaskFact | None]) -> Iterator[int]:
-        """Take in what is about tasks, and name the offsets of the other events, each in its turn."""
+        """Add the events about tasks, and yield the offsets of the others as they come."""
         numbers, signs, kind_of = self.numbers, self._signs, KINDS.get
         submitted, claimed, ended = self.submitted, self.claimed, self.ended
         firsts = {SUBMITTED: submitted, CLAIMED: claimed, SUCCEEDED: ended, FAILED: ended}
@@ -134,7 +134,7 @@ class Batch:
                 signs[context.worker] = offset
 
     def take_submission(self, event: Event) -> None:
-        """Take in the event that comes next, the submission of the task that is its key, by its position alone."""
+        """Add the next event, which is the submission of the task in its key, without its record."""
         number = self.numbers.setdefault(str(event.key), len(self.submitted))
         if number == len(self.submitted):
             self.submitted.append(event.offset)
@@ -155,7 +155,7 @@ class Batch:
     def _take_other(self, row: bytes, offset: int) -> None:
         said = _others.read(row)
         if said is None:
-            return  # another program's event, whose context holds something else under our words
+            return  # another program's event, with fields of the same names but other types
         name, context, signs = said.name, said.context, self._signs
         worker = context.worker
         if name in _SESSION_NAMES:
@@ -176,11 +176,11 @@ class Batch:
         return number is not None and self.task_entries(task_id)[0].kind == SUBMITTED
 
     def expiries(self) -> list[tuple[str, Mark]]:
-        """Where workers are said to have been silent, each with the worker."""
+        """Return the expiries, each with its worker."""
         return [(worker, mark) for worker, marks in self._marks.items() for mark in marks if mark.name == names.EXPIRED]
 
     def correct(self, worker: str, mark: Mark, sign: int) -> None:
-        """Say which was the last sign of life before an expiry, where not all events of the worker were taken in."""
+        """Set the last sign of life before an expiry, if not all events of the worker were added."""
         self._marks[worker] = [each._replace(sign=sign) if each == mark else each for each in self._marks[worker]]
 
     def task_entries(self, task_id: str) -> list[Entry]:
@@ -206,10 +206,10 @@ class Batch:
         return sorted([*self.task_entries(task_id), *foreign])
 
     def workers(self) -> dict[str, WorkerEvents]:
-        """What it holds of each worker."""
+        """Return the events of each worker."""
         return {worker: self.events_of(worker) for worker in {*self._marks, *self._signs}}
 
     def events_of(self, worker: str) -> WorkerEvents:
-        """What it holds of one worker."""
+        """Return the events of one worker."""
         marks: Sequence[Mark] = self._marks.get(worker, ())
         return WorkerEvents(marks, self._signs.get(worker, NOWHERE))

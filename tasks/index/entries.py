@@ -1,7 +1,7 @@
-"""What the index knows: which events of a task stand where, and when a worker's session began and ended. Pure.
+"""The content of the index: the positions of each task's events, and of the beginning and end of sessions. Pure.
 
-A task has one row: where it was submitted, first claimed and ended. What more happened to it stands in rows of its own.
-A session has one row: where it began, its last event, and where an accepted event ended it.
+A task has one row: the offsets of its submission, first claim and end. Its further events have rows of their own. A
+session has one row: the offsets of its beginning, its last event, and the accepted event that ended it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """Where a task was submitted, first claimed and ended; `NOWHERE` for what has not happened."""
+    """The offsets of a task's submission, first claim and end; `NOWHERE` if there is none."""
 
     partition: int
     submitted: int
@@ -39,15 +39,15 @@ class TaskRow(NamedTuple):
     ended: int = NOWHERE
 
     def entries(self) -> list[Entry]:
-        """Its events. How it ended is in the record: the row says only that it did."""
+        """Return its events. The kind of its end is only in the record: here it is always `SUCCEEDED`."""
         places = ((self.submitted, SUBMITTED), (self.claimed, CLAIMED), (self.ended, SUCCEEDED))
         return [Entry(self.partition, offset, kind) for offset, kind in places if offset != NOWHERE]
 
 
 def merge(row: TaskRow | None, found: Iterable[Entry]) -> tuple[TaskRow | None, list[Entry]]:
-    """The task's row once these events are in, and those that need rows of their own.
+    """Return the task's row with these events added, and the events that need rows of their own.
 
-    Depends on the order of the events alone and not on how they are divided into batches.
+    The result depends on the order of the events alone, not on their division into batches.
     """
     more: list[Entry] = []
     for entry in found:
@@ -96,13 +96,13 @@ class Mark(NamedTuple):
 
 
 class WorkerEvents(NamedTuple):
-    """What a batch holds of one worker: the marks, in order, and its last sign of life after them."""
+    """The events of one worker in a batch: the marks, in order, and its last sign of life after them."""
 
     marks: Sequence[Mark]
     sign: int
 
     def since(self, offset: int) -> "WorkerEvents":
-        """Those of them from `offset` on."""
+        """Return those from `offset` on."""
         marks = [
             mark if mark.sign >= offset else mark._replace(sign=NOWHERE) for mark in self.marks if mark.offset >= offset
         ]
@@ -112,10 +112,10 @@ class WorkerEvents(NamedTuple):
 def judge(
     worker: str, partition: int, rows: Sequence[SessionRow], found: WorkerEvents, *, infers: bool
 ) -> list[SessionRow]:
-    """The worker's sessions once these events are in, decided as the fold of the log decides.
+    """Return the worker's sessions with these events added, by the rules of the fold.
 
-    With `infers` the index has not read the log from its first event: a worker that shows itself, and of whose sessions
-    nothing was read, has an older one. A worker claims only what it has read, so it would have known its own end.
+    With `infers` the index has not read the log from its first event: a worker with events but no known session then
+    has an older one. It has not ended, since a worker reads the log before it claims, and would have read its own end.
     """
     sessions = list(rows)
     for name, offset, sign, last in found.marks:

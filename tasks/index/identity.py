@@ -1,4 +1,4 @@
-"""Whether an index's file is of the log that it lies beside."""
+"""Check whether an index's file was made of the log beside it."""
 
 from ...journal.fingerprint import fingerprint
 from ...journal.log import Bounds, Log
@@ -8,7 +8,7 @@ from .rows import Covered
 
 
 def continues(known: Covered, covered: Covered, bounds: Bounds, partition: int) -> bool:
-    """Whether the file is the one that was looked at before, and has only grown, in a log that still reaches to it."""
+    """Return whether the file is the one checked before and has only grown, within the bounds of the log."""
     if known.generation != covered.generation or covered.next_offset < known.next_offset:
         return False
     if covered.next_offset == NOWHERE:
@@ -17,7 +17,7 @@ def continues(known: Covered, covered: Covered, bounds: Bounds, partition: int) 
 
 
 async def is_of(log: Log, partition: int, covered: Covered, bounds: Bounds) -> bool:
-    """Whether the file was made of this log: the event that it ends with stands there, and nothing lies between."""
+    """Return whether the file was made of this log: the log holds its last event, and no gap lies before it."""
     if covered.next_offset == NOWHERE:
         return True
     last, first = covered.next_offset - 1, bounds.first[partition]

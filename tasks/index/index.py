@@ -1,8 +1,8 @@
-"""`TaskIndex`: finds the events of a task in a journal, exact as of the end of the log.
+"""Find the events of a task in a journal, exact as of the end of the log.
 
-A look-up reads the index's file and then the few events behind what that covers. What it has read there is kept in
-memory and written to the file in batches, so the next look-up, of this process or another, goes on from there. Workers
-fill the file as well. Nothing here decides what became of a task; see `trace`.
+A look-up reads the index's file and then the few events that the file does not cover. These are kept in memory and
+written to the file in batches, so the next look-up, of this process or another, continues from there. Workers fill the
+file as well. The state of a task is not decided here; see `trace`.
 """
 
 import concurrent.futures
@@ -34,16 +34,16 @@ logger = logging.getLogger("journeyman.index")
 
 T = TypeVar("T")
 
-# Told how many events behind the file have been read, and how many there are.
+# Called with the number of events behind the file that have been read, and their total.
 Progress = Callable[[int, int], None]
 
 _NAME: Final = "task index"
-# A batch that cannot be written, as another process writes, grows by so many ordinary ones; then it is given up.
+# A batch that cannot be written, as another process writes, grows by so many ordinary ones; then it is discarded.
 _BATCHES_WAITING_MAX: Final = 4
 
 
 class Snapshot(NamedTuple):
-    """What the index and the events behind it say of one partition, as of a moment.
+    """The index and the events behind it for one partition, as of a moment.
 
     `first` is the oldest event that the log holds there, `end` the end of the log, which all of this covers.
     """
@@ -56,7 +56,7 @@ class Snapshot(NamedTuple):
     infers: bool
 
     def entries_of(self, task_id: str) -> list[Entry]:
-        """The events of a task that the log still holds, in order; perhaps also some of an id with the same key."""
+        """Return the events of a task that the log still holds, in order; possibly also those of an id with its key."""
         found = [*self.store.entries_of(task_id), *self.batch.entries_of(task_id)]
         places = {(entry.partition, entry.offset): entry for entry in found}
         return sorted(entry for entry in places.values() if self._holds(entry))
@@ -67,19 +67,19 @@ class Snapshot(NamedTuple):
     def sessions_of(self, worker: str) -> list[SessionRow]:
         """The sessions of a worker, the oldest first."""
         rows, covered = self.store.sessions_of(worker, self.partition)
-        news = self.batch.events_of(worker).since(covered)  # of the stretch, a part may have been written meanwhile
+        news = self.batch.events_of(worker).since(covered)  # the file may cover a part of the batch by now
         return judge(worker, self.partition, rows, news, infers=self.infers)
 
 
 class _Pending(NamedTuple):
-    """A batch that is not in the file yet, and what the file covered when it was begun."""
+    """A batch that is not in the file yet, and what the file covered when the batch was begun."""
 
     batch: Batch
     after: Covered
 
 
 class TaskIndex:
-    """The index of one journal in one process; `store` is where it is kept. See `task_index` for the shared one."""
+    """The index of one journal in one process, kept in `store`. See `task_index` for the shared instance."""
 
     def __init__(self, journal: AsyncJournal, store: Store) -> None:
         self._journal = journal
@@ -93,9 +93,9 @@ class TaskIndex:
         tell_of_forks(self)
 
     async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> Snapshot:
-        """What is known as of the end of `partition` at the moment of the call.
+        """Return a snapshot as of the end of `partition` at the moment of the call.
 
-        With `task_id` it need not know the events of other tasks, and comes soon, however far the index is behind.
+        With `task_id` it may lack the events of other tasks; it is then fast, however far the index is behind.
         """
         log = await self._journal.open()
         bounds = await log.bounds()
@@ -121,7 +121,7 @@ class TaskIndex:
         return self._known(batch, covered, bounds)
 
     async def _searched(self, log: Log, partition: int, task_id: str, bounds: Bounds) -> Snapshot | None:
-        """What is known of one task, if much is not in the file yet and the log can be searched for it."""
+        """Search the log for one task if many events are not in the file yet; None if not, or if that is impossible."""
         if not isinstance(log, Textual):
             return None
         batch, covered = await self._next_batch(log, partition, bounds)
@@ -135,15 +135,15 @@ class TaskIndex:
         return self._known(found.batch, covered, bounds, begins_later=found.begins_later)
 
     def count_submissions(self, count: int) -> None:
-        """Note that this process has submitted so many tasks; now and then a thread takes in what is in the log."""
+        """Count tasks submitted by this process; every `INDEX_SEARCH_EVENTS` of them a thread indexes the log."""
         self._submitted += count
         if self._submitted >= INDEX_SEARCH_EVENTS:
             self._submitted = 0
             self._background.begin(busy=True)
 
     def fill_apart(self, progress: Progress) -> None:
-        """Fill the file by a connection of its own, so that readers do not wait; a private one is left to them."""
-        self.covered_up_to(0)  # which tells whether the file can be used
+        """Fill the file through a separate connection, so that readers do not wait; a private one is left to them."""
+        self.covered_up_to(0)  # detects whether the file can be used
         if self.is_private:
             return
         store = Store(self._store.path)
@@ -161,11 +161,11 @@ class TaskIndex:
         return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers)
 
     async def catch_up(self, progress: Progress | None = None) -> None:
-        """Have the file cover all that is in the log now."""
+        """Index all events that are in the log now."""
         log = await self._journal.open()
         for partition in range(log.partitions):
             batch = None
-            while batch is None:  # another thread may have taken it to read on
+            while batch is None:  # None if another thread has taken it to read on
                 found = await self.snapshot(partition, progress)
                 batch = self._take(partition)
             if batch.events:
@@ -174,7 +174,7 @@ class TaskIndex:
             self._prune(partition, found.first, progress)
 
     def _prune(self, partition: int, first: int, progress: Progress | None) -> None:
-        """Remove the rows of what retention has removed, a few thousand tasks at a time."""
+        """Remove the rows of events that retention has removed, a few thousand tasks at a time."""
         if self._on_store(lambda store: store.pruned(partition)) >= first:
             return
         after: bytes | None = b""
@@ -183,31 +183,31 @@ class TaskIndex:
             if progress is not None:
                 progress(0, 0)
 
-    # -- what this process submits -----------------------------------------------------------------------------------
+    # -- submissions of this process ---------------------------------------------------------------------------------
 
     def end_without(self, partition: int, task_id: str) -> int | None:
-        """The offset before which the log holds no event of a task, and up to which this process knows the log.
+        """Return the offset up to which this process has read the log, if it holds no event of the task before it.
 
-        None if there may be one, or if that is not known without a look at the log.
+        None if there may be one, or if the log has to be read to know that.
         """
         pending = self._pending.get(partition)
         if pending is None:
             return None
         batch, after = pending
-        end = batch.next_offset  # first: what other threads add from now on stands behind it
+        end = batch.next_offset  # read first, as other threads may add events behind it from now on
         if batch.events >= INDEX_BATCH_EVENTS or batch.may_hold(task_id):
             return None
         return end if self._store.lacks(task_id, partition, after) else None
 
     def note_submission(self, event: Event) -> None:
-        """Take in a submission of this process, so that it is not read from the log again."""
+        """Add a submission of this process, so that it is not read from the log again."""
         with self._mutex:
             pending = self._pending.get(event.partition)
             if pending is not None and pending.batch.next_offset == event.offset:
                 pending.batch.take_submission(event)
 
     async def read_news(self, partition: int) -> None:
-        """Read the events since the last look, if there was one; the log is not asked where it begins and ends."""
+        """Read the events since the last look, if there was one, without reading the bounds of the log."""
         log = await self._journal.open()
         with self._mutex:
             pending = self._pending.pop(partition, None)
@@ -228,17 +228,17 @@ class TaskIndex:
 
     @property
     def is_private(self) -> bool:
-        """Whether no other process sees what is written to it."""
+        """Whether the index is visible to this process only."""
         return self._store.is_private
 
     def covered_up_to(self, partition: int) -> int:
-        """How far the file covers a partition, by what it says itself; 0 if it does not."""
+        """Return how far the file covers a partition, unverified; 0 if it does not."""
         return max(0, self._on_store(lambda store: store.covered(partition)).next_offset)
 
-    # -- reading what the file does not cover ------------------------------------------------------------------------
+    # -- reading the events behind the file --------------------------------------------------------------------------
 
     async def _next_batch(self, log: Log, partition: int, bounds: Bounds) -> tuple[Batch, Covered]:
-        """What was read behind the file so far, if the file still stands where that begins; or a new batch."""
+        """Return the pending batch, if it still begins where the file ends; else a new one."""
         covered = await self._covered(log, partition, bounds)
         base = covered.next_offset if covered.next_offset != NOWHERE else bounds.first[partition]
         batch = self._take(partition)
@@ -247,7 +247,7 @@ class TaskIndex:
         return batch, covered
 
     def _take(self, partition: int) -> Batch | None:
-        """The batch that was read so far, for the caller alone; None if there is none."""
+        """Remove and return the pending batch, for the caller alone; None if there is none."""
         with self._mutex:
             pending = self._pending.pop(partition, None)
         return None if pending is None else pending.batch
@@ -255,14 +255,14 @@ class TaskIndex:
     async def _read_on(
         self, log: Log, batch: Batch, covered: Covered, bounds: Bounds, progress: Progress | None
     ) -> tuple[Batch, Covered]:
-        """Read on to the end; what makes up a batch is written. Returns the last batch and what that follows on."""
+        """Read on to the end and write full batches; return the last batch, and what the file covers before it."""
         end = bounds.end[batch.partition]
         begun, everything = batch.next_offset, end - batch.next_offset
         if batch.events >= INDEX_BATCH_EVENTS:  # of this process's own submissions
             batch, covered = await self._flushed(log, batch, covered, bounds)
         while batch.next_offset < end:
             if not await _take_next(log, batch, end):
-                break  # what is left are repeats, which no reader is handed
+                break  # only repeats are left, which readers do not get
             is_far_behind = end - batch.next_offset >= INDEX_LONG_BATCH_EVENTS
             if batch.events >= (INDEX_LONG_BATCH_EVENTS if is_far_behind else INDEX_BATCH_EVENTS):
                 batch, covered = await self._flushed(log, batch, covered, bounds)
@@ -271,11 +271,11 @@ class TaskIndex:
         return batch, covered
 
     async def _flushed(self, log: Log, batch: Batch, covered: Covered, bounds: Bounds) -> tuple[Batch, Covered]:
-        """The batch that follows on `batch`, once that is written by this process or another."""
+        """Write `batch`, and return the next one; return `batch` itself if another process is writing now."""
         if not await self._write(batch, covered):
             busy = await self._covered(log, batch.partition, bounds) == covered
             if busy and batch.events < INDEX_LONG_BATCH_EVENTS + _BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
-                return batch, covered  # another process writes just now: tried again with the next page
+                return batch, covered  # another process is writing: retried with the next page
         return await self._next_batch(log, batch.partition, bounds)
 
     async def _write(self, batch: Batch, covered: Covered) -> bool:
@@ -285,27 +285,27 @@ class TaskIndex:
         await blocking.settled(written)
         return written.result()
 
-    # -- whose log the file is of ------------------------------------------------------------------------------------
+    # -- verifying that the file is of this log ----------------------------------------------------------------------
 
     async def _covered(self, log: Log, partition: int, bounds: Bounds) -> Covered:
-        """How far the file covers the partition; one that was made of another log is cleared first."""
+        """Return how far the file covers the partition; first clear a file that was made of another log."""
         covered = self._on_store(lambda store: store.covered(partition))
         known = self._verified.get(partition)
         if known is not None and continues(known, covered, bounds, partition):
             return covered
-        bounds = await log.bounds()  # another process may have covered what has come since the caller asked
+        bounds = await log.bounds()  # another process may have indexed events newer than the caller's bounds
         if not await is_of(log, partition, covered, bounds):
             url = self._journal.url
-            logger.info("the task index of %s is not of this log, or of one that held more: it is made anew", url)
+            logger.info("the task index of %s does not match this log: it is built anew", url)
             self._on_store(lambda store: store.clear(covered.generation))
             covered = self._on_store(lambda store: store.covered(partition))
             if covered.next_offset != NOWHERE:
-                return await self._covered(log, partition, bounds)  # another process was faster
+                return await self._covered(log, partition, bounds)  # another process has filled it meanwhile
         self._verified[partition] = covered
         return covered
 
     def _on_store(self, work: Callable[[Store], T]) -> T:
-        """What `work` returns; where the file cannot be used, of a private one, and of that from then on."""
+        """Return the result of `work`; if the file cannot be used, switch to a private index for good."""
         store = self._store
         try:
             return work(store)
@@ -313,9 +313,9 @@ class TaskIndex:
             if store.is_private:
                 raise
             logger.warning(
-                "the task index %s cannot be used (%s): this process reads the whole journal and keeps an index of its "
-                "own, as will each one that asks. Let them write there; for Kafka, name another directory: state= in "
-                "the URL, or JOURNEYMAN_STATE.",
+                "the task index %s cannot be used (%s): this process, and each other one that looks up tasks, reads "
+                "the whole journal and keeps an index of its own. Make the path writable; for Kafka, name another "
+                "directory: state= in the URL, or JOURNEYMAN_STATE.",
                 store.path,
                 error,
             )
@@ -326,10 +326,10 @@ class TaskIndex:
     def _use_private(self) -> None:
         self._store, self._pending, self._verified = Store(""), {}, {}
 
-    # -- one builds, the others wait ---------------------------------------------------------------------------------
+    # -- one thread builds, the others wait --------------------------------------------------------------------------
 
     async def _others_build(self) -> bool:
-        """Wait while another thread or task reads a long stretch; False if that is now the caller's to do."""
+        """Wait while another thread or task reads a long stretch; return False if the caller has to read it."""
         with self._mutex:
             building = self._building
             if building is None:
@@ -345,12 +345,12 @@ class TaskIndex:
             building.set_result(None)
 
     async def aclose(self) -> None:
-        """Let go of the file; what was read and not written is read again by the next reader."""
+        """Close the file; events that were read and not written are read again by the next reader."""
         await self._background.aclose()
         self._store.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin with locks of its own: the threads that read or waited are in the parent."""
+        """Begin with new locks: the threads that read or waited are in the parent."""
         self._mutex = threading.Lock()
         self._building = None
         self._pending = {}
@@ -360,7 +360,7 @@ class TaskIndex:
 
 
 def task_index(journal: AsyncJournal) -> TaskIndex:
-    """The index that this process keeps with `journal`, made at first use and closed with it."""
+    """Return the index that this process keeps with `journal`, made at first use and closed with it."""
     index = journal.companions.get(_NAME)
     if index is None:
         log = journal.log
@@ -371,7 +371,7 @@ def task_index(journal: AsyncJournal) -> TaskIndex:
 
 
 async def _take_next(log: Log, batch: Batch, end: int) -> bool:
-    """Take in the records that come next, before `end`; False if there are none."""
+    """Add the next records before `end` to the batch; return False if there are none."""
     limit = min(PAGE_EVENTS, end - batch.next_offset)
     if isinstance(log, Textual) and limit == PAGE_EVENTS:
         text = log.text(batch.next_offset, limit)

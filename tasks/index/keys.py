@@ -1,8 +1,8 @@
-"""The keys of the index: of each id, what stands for it in the tree.
+"""Compute the keys of ids in the index's tree.
 
-The key of a UUID is its 16 bytes; that of another id is the id itself, and of a long one a digest. So ids that are made
-one after the other stand side by side, and few pages of the file change at a time. Two ids may share a key (a UUID can
-be written in capitals), so a reader compares the id in the record.
+The key of a UUID is its 16 bytes; that of another id is the id itself, and of a long one a digest. So the keys of
+successive UUIDs are adjacent, and few pages of the file change at a time. Two ids may share a key (a UUID can be
+written in capitals), so a reader compares the id in the record.
 
 The file holds them, so a change needs another `FORMAT_VERSION`.
 """
@@ -33,7 +33,7 @@ def key_of(identifier: str) -> bytes:
 
 
 def made_at(identifier: str) -> float | None:
-    """When an id was made, in seconds since the epoch, if it is a UUID that says so (version 7)."""
+    """Return when an id was made, in seconds since the epoch, if it is a UUIDv7; else None."""
     key = key_of(identifier)
     if len(key) != _UUID_BYTES or len(identifier) != _UUID_CHARS or key[6] >> 4 != _TIME_VERSION:
         return None
@@ -41,7 +41,7 @@ def made_at(identifier: str) -> float | None:
 
 
 def keys_of(identifiers: Sequence[str]) -> list[bytes]:
-    """The keys of many ids, which takes a tenth of the time if all of them are UUIDs."""
+    """Return the keys of many ids; this takes a tenth of the time if all of them are UUIDs."""
     count, text = len(identifiers), "".join(identifiers)
     if len(text) == _UUID_CHARS * count and all(text[index::_UUID_CHARS] == "-" * count for index in _DASHES):
         digits = text.replace("-", "")

@@ -1,4 +1,4 @@
-"""How fast a thread fills the index: as it can while its process has little to do, and else in a share of the time."""
+"""Throttle the thread that fills the index: full speed while its process is idle, else a small share of the time."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ class Stopped(Exception):
 
 
 class Pace:
-    """Told after each page by the thread that fills the index; makes it rest in between while `is_busy`."""
+    """Called after each page by the thread that fills the index; makes it sleep in between while `is_busy`."""
 
     def __init__(self, is_busy: Callable[[], bool]) -> None:
         self._is_busy = is_busy
@@ -20,16 +20,16 @@ class Pace:
         self._since = time.monotonic()
 
     def begin(self) -> None:
-        """Count from here on."""
+        """Restart the measurement of the time spent."""
         self._since = time.monotonic()
 
     def go_on(self, _done: int, _all: int) -> None:
-        """Rest if that is due; `Stopped` if the thread is to end. It can be given as a `Progress`."""
+        """Sleep if that is due; raise `Stopped` if the thread is to end. Usable as a `Progress`."""
         spent = time.monotonic() - self._since
         if self._stop.is_set() or (self._is_busy() and self._stop.wait(spent / INDEX_TIME_SHARE_MAX - spent)):
             raise Stopped
         self.begin()
 
     def stop(self) -> None:
-        """Have the thread end soon."""
+        """Have the thread end at its next `go_on`, and end its sleep."""
         self._stop.set()

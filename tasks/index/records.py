@@ -1,4 +1,4 @@
-"""Reading single records of a log by their positions."""
+"""Read single records of a log by their positions."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -10,7 +10,7 @@ from ..limits import INDEX_GAP_EVENTS_MAX
 
 
 async def rows_at(log: Log, partition: int, offsets: Iterable[int]) -> dict[int, bytes]:
-    """The records at these positions, as far as they are there; those that stand close together in one reading."""
+    """Return the records at these positions that the log still holds; close ones are read together."""
     found: dict[int, bytes] = {}
     for begin, end in _runs(sorted(offsets)):
         try:

@@ -1,7 +1,7 @@
-"""The events of one task in a long stretch that the index does not cover, found without decoding the others.
+"""Find the events of one task in a long stretch that the index does not cover, without decoding the others.
 
-The task's id is looked for in the bytes of the records, and so are the events of sessions; only these are read. It
-costs a fraction of taking all of them into the index, which is left to a thread.
+The bytes of the records are searched for the task's id and the events of sessions; only matching records are decoded.
+That costs a fraction of indexing all of them, which is left to a thread.
 """
 
 from typing import Final, NamedTuple
@@ -17,26 +17,26 @@ from .entries import NOWHERE, Mark
 from .keys import made_at
 from .records import rows_at
 
-# What a record may hold that is written in other bytes than ours.
+# Records that contain this may hold the id in escaped form.
 _ESCAPE: Final = rb"\u"
 _SESSIONS: Final = b'"worker.'  # what the names of their events begin with
 
 
 class Searched(NamedTuple):
-    """What was found of a task in a stretch; `begins_later` says whether its beginning was left out."""
+    """The events of a task in a stretch; `begins_later` says whether the beginning of the stretch was left out."""
 
     batch: Batch
     begins_later: bool
 
 
 async def search(log: Log, task_id: str, base: int, end: int) -> Searched | None:
-    """A batch of the events of partition 0 from `base` up to `end` that holds those of a task, and of sessions.
+    """Return a batch with the events of a task, and of sessions, in partition 0 from `base` up to `end`.
 
-    It may begin at the submission of the task, which the time in its id leads to. A worker that claims the task has
-    read all before that, so its session had not ended there.
+    It may begin at the submission of the task, found by the time in its id. A worker that claims the task has read all
+    events before that, so its session had not ended there.
 
-    None if they are to be read one by one: the log cannot be searched, a record is damaged, or it would take long to
-    learn whether sessions ended rightly.
+    None if the records have to be read one by one: the log cannot be searched, a record is damaged, or verifying the
+    expiries of sessions would take long.
     """
     if not isinstance(log, Textual):
         return None
@@ -48,7 +48,7 @@ async def search(log: Log, task_id: str, base: int, end: int) -> Searched | None
 
 
 async def _start_position(log: Log, task_id: str, base: int, end: int) -> int:
-    """An offset before the submission of a task, `base` if none is known that is later."""
+    """Return an offset before the submission of a task; `base` if no later one is known."""
     moment = made_at(task_id)
     if moment is None:
         return base
@@ -75,7 +75,7 @@ async def _searched(log: Textual, task_id: str, begin: int, base: int, end: int)
 
 
 def _found(log: Textual, begin: int, end: int, *needles: bytes) -> list[int] | None:
-    """The offsets of the records that hold one of the needles."""
+    """Return the offsets of the records that contain one of the needles; None if the log cannot be searched."""
     offsets: list[int] = []
     while begin < end:
         text = log.text(begin, min(PAGE_EVENTS, end - begin))
@@ -92,15 +92,15 @@ def _found(log: Textual, begin: int, end: int, *needles: bytes) -> list[int] | N
 async def _take(log: Log, batch: Batch, offsets: list[int]) -> bool:
     rows = await rows_at(log, 0, offsets)
     if not rows.keys() >= set(offsets):
-        return False  # retention has removed some just now
+        return False  # retention has removed some meanwhile
     batch.take_rows(offsets, [rows[offset] for offset in offsets])
     return True
 
 
 async def _last_sign(log: Textual, worker: str, begin: int, mark: Mark) -> int | None:
-    """The last sign of life of a worker from `begin` up to its expiry, `NOWHERE` if there is none; None if unknown.
+    """Return the last sign of life of a worker from `begin` up to its expiry; `NOWHERE` for none, None if unknown.
 
-    The expiry may be one itself, if the worker says it of itself.
+    The expiry itself is one if the worker has expired its own session.
     """
     assert isinstance(log, Log)
     near = Batch(0, begin)

@@ -1,8 +1,8 @@
-"""Ids as screens show them and people give them: the end of one, with or without the dots that stand for the rest.
+"""Resolve short ids, as screens show them: the end of an id, with or without the dots for the rest.
 
-Whole ids of tasks are found in three places: in the queue's state (all that are alive, dead letters, and what has ended
-of late), in the events that the index has read and not written yet, and in the index's file. That has the keys of all
-tasks, and the key of a UUID is its digits; so of ids that are no UUIDs only those in the first two places are found.
+Whole ids of tasks are looked for in three places: in the queue's state (live tasks, dead letters, recently ended
+tasks), in the events that the index has read and not written yet, and in the index's file. The file has the keys of all
+tasks, and the key of a UUID is its digits; so ids that are no UUIDs are found in the first two places only.
 """
 
 from collections.abc import Iterable
@@ -22,19 +22,19 @@ _DOTS: Final = "…. "
 
 
 def shortened(typed: str) -> str:
-    """What is typed of an id, without the dots before it."""
+    """Return what was typed of an id, without the dots before it."""
     return typed.strip().lstrip(_DOTS)
 
 
 def stands_for(part: str, task_id: str) -> bool:
-    """Whether an id ends with `part`, whatever the case of either."""
+    """Return whether an id ends with `part`, ignoring case."""
     return task_id.lower().endswith(part.lower())
 
 
 async def ids_for(journal: AsyncJournal, part: str) -> list[str]:
-    """The ids of the tasks in `journal` that end with `part`.
+    """Return the ids of the tasks in `journal` that end with `part`.
 
-    Looks through all that the journal knows of tasks: a matter of a second where there are millions.
+    Searches all known tasks, which takes about a second for millions of them.
     """
     log = await journal.open()
     view = await as_of(journal, TaskView, (await log.bounds()).end)
@@ -49,7 +49,7 @@ async def ids_for(journal: AsyncJournal, part: str) -> list[str]:
 
 
 async def _ids_of(log: Log, partition: int, rows: Iterable[TaskRow]) -> set[str]:
-    """The ids of these tasks, as their submissions have them, as far as retention has left these."""
+    """Return the ids of these tasks from their submissions, as far as retention has not removed these."""
     submitted = [row.submitted for row in rows if row.submitted != NOWHERE]
     records = await rows_at(log, partition, submitted)
     said = [fact(records[offset]) for offset in submitted if offset in records]

@@ -1,10 +1,10 @@
 """The index's file: an SQLite database of its own, which may be deleted at any time.
 
-It says how far it covers each partition, and with which event that ends. Several processes fill it: a batch is written
-only if the file still covers exactly what the batch follows on (a compare-and-swap inside the transaction). It is in
-WAL mode with `synchronous=NORMAL`: a process killed at any moment, or a power cut, leaves a whole file that covers
+It records how far it covers each partition, and the last event covered. Several processes fill it: a batch is written
+only if the file still ends exactly where the batch begins (a compare-and-swap inside the transaction). It is in WAL
+mode with `synchronous=NORMAL`: a process killed at any moment, or a power cut, leaves a consistent file that covers
 less.
-A file that is damaged, or written by another version, is made anew.
+A file that is damaged, or written by another version, is built anew.
 
 SQLite does not survive a fork, so a fork waits for the statement under way and closes the connection.
 """
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class NotOurs(Exception):
-    """There is something at the path that is no index, and is left alone."""
+    """The file at the path is no index, and is left alone."""
 
 
 class Store:
@@ -49,14 +49,14 @@ class Store:
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
         self._cursor: apsw.Cursor | None = None  # of `lacks`
-        self._compared_at = 0.0  # monotonic time, in seconds, of its last look whether the file was replaced
+        self._compared_at = 0.0  # monotonic time, in seconds, of the last check whether the file was replaced
         self._identity: tuple[int, int] | None = None
         self._held_for_fork = False
         _stores.add(self)
 
     @property
     def is_private(self) -> bool:
-        """Whether it is no file that others can see, and ends with this process."""
+        """Whether no other process can see it, and it ends with this process."""
         return self.path in ("", ":memory:")
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -66,14 +66,14 @@ class Store:
         return self._use(lambda connection: rows.covered(connection, partition))
 
     def entries_of(self, task_id: str) -> list[Entry]:
-        """The events of a task in what it covers; among them may be those of an id that shares its key."""
+        """Return the indexed events of a task; they may include those of an id that shares its key."""
         key = key_of(task_id)
         return self._use(lambda connection: rows.entries(connection, key))
 
     def lacks(self, task_id: str, partition: int, after: Covered) -> bool:
-        """Whether it has no event of a task in what `after` covers; False if that cannot be said at once.
+        """Return whether it has no event of a task in what `after` covers; False if that cannot be determined at once.
 
-        It is on the way of each submission under a chosen id, so it keeps its cursor and asks one statement.
+        This runs for each submission under a chosen id, so it keeps its cursor and executes one statement.
         """
         key = key_of(task_id)
         with self._lock:
@@ -88,13 +88,13 @@ class Store:
                 cursor = self._cursor = self._cursor or self._connection.cursor()
                 return rows.lacks(cursor, key, partition, after)
             except BaseException as error:
-                self._cursor = None  # a statement left open would see the file as it was, for ever
+                self._cursor = None  # a statement left open would keep its read snapshot for ever
                 if isinstance(error, apsw.Error):
                     return False
                 raise
 
     def sessions_of(self, worker: str, partition: int) -> tuple[list[SessionRow], int]:
-        """The sessions of a worker in a partition, the oldest first, by its events before the offset returned."""
+        """Return the sessions of a worker in a partition, the oldest first, and the offset up to which they hold."""
 
         def read(connection: apsw.Connection) -> tuple[list[SessionRow], int]:
             covered = rows.covered(connection, partition).next_offset
@@ -109,7 +109,7 @@ class Store:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def write(self, batch: Batch, after: Covered) -> bool:
-        """Take in a batch that follows on `after`; False if the file does not stand there any more, or is busy."""
+        """Write a batch that follows on `after`; return False if the file has changed since, or is locked."""
 
         def put(connection: apsw.Connection) -> bool:
             if rows.covered(connection, batch.partition) != after:
@@ -144,7 +144,7 @@ class Store:
         return self._use(lambda connection: rows.pruned(connection, partition))
 
     def clear(self, generation: int) -> None:
-        """Let go of everything, if it is still of that generation: it was made of another log."""
+        """Clear the file, which was made of another log, if it is still of that generation."""
 
         def renew(connection: apsw.Connection) -> bool:
             if connection.execute("SELECT generation FROM meta").get == generation:
@@ -154,7 +154,7 @@ class Store:
         self._transact(renew)
 
     def _transact_reading(self, work: Callable[[apsw.Connection], T]) -> T:
-        """What `work` finds, all of it as of one moment."""
+        """Return the result of `work`, run in one read transaction."""
 
         def run(connection: apsw.Connection) -> T:
             connection.execute("BEGIN")
@@ -177,14 +177,14 @@ class Store:
     # -- the connection ----------------------------------------------------------------------------------------------
 
     def _use(self, work: Callable[[apsw.Connection], T]) -> T:
-        """What `work` returns, by a connection to a whole file; a damaged one is made anew first."""
+        """Return the result of `work` on a connection; a damaged file is built anew first."""
         with self._lock:
             try:
                 return work(self._opened())
             except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.IOError) as error:
                 self._close()
                 if not self.is_private:
-                    logger.warning("the task index %s is damaged (%s): it is made anew", self.path, error)
+                    logger.warning("the task index %s is damaged (%s): it is built anew", self.path, error)
                     _remove(self.path)
                 return work(self._opened())
 
@@ -207,18 +207,18 @@ class Store:
                 connection.close(force=True)
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         with self._lock:
             self._close()
 
     def before_fork(self) -> None:
-        """Let the statement under way end, and close what a child must not inherit."""
+        """Wait for the running statement, and close the connection, which a child must not inherit."""
         self._held_for_fork = self._lock.acquire(timeout=FORK_SECONDS_MAX)
         if self._held_for_fork and not self.is_private:
             self._close()
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Go on; a child has a lock of its own."""
+        """Continue after the fork; a child gets a new lock."""
         if in_child:
             if not self._held_for_fork or self.is_private:
                 _inherited.extend((self._connection, self._cursor))  # never closed here: it is the parent's
@@ -230,7 +230,7 @@ class Store:
 
 
 def _connect(path: str) -> apsw.Connection:
-    """A connection to the index at `path`, made if it is not there; `NotOurs` if it is another program's database."""
+    """Open the index at `path`, and create it if it is missing; `NotOurs` if it is another program's database."""
     if path and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH110, PTH116
         raise NotOurs(f"{path} is no regular file")
     is_new = bool(path) and not os.path.exists(path)  # noqa: PTH110
@@ -251,7 +251,7 @@ def _connect(path: str) -> apsw.Connection:
     except BaseException:
         connection.close(force=True)
         raise
-    if is_new and path.endswith(INDEX_SUFFIX):  # beside a journal's file, whose owner is to use it as well
+    if is_new and path.endswith(INDEX_SUFFIX):  # beside a journal's file, whose owner must be able to use it as well
         for each in (path, f"{path}-wal", f"{path}-shm"):
             share(each, path.removesuffix(INDEX_SUFFIX))
     return connection
@@ -259,7 +259,7 @@ def _connect(path: str) -> apsw.Connection:
 
 @contextlib.contextmanager
 def _finished(connection: apsw.Connection) -> Iterator[None]:
-    """Commit what has begun; or roll it back, whatever was raised."""
+    """Commit the transaction; roll it back on any exception."""
     try:
         yield
         connection.execute("COMMIT")

@@ -1,7 +1,7 @@
-"""What became of one task, by the rules of the fold: its own events, and the ends of the sessions that held it.
+"""Compute the state of one task by the rules of the fold, from its own events and the ends of its sessions.
 
-The fold of a whole partition knows which sessions live at each claim. Here the index says so, which has read all events
-of each session and judged its end as the fold does.
+The fold of a whole partition knows which sessions are live at each claim. Here the index provides that: it has read all
+events of each session and decided its end as the fold does.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,16 +26,16 @@ _ENDINGS: Final = (b'"worker.left"', b'"worker.expired"')
 _JOINING: Final = b'"worker.joined"'
 _ESCAPE: Final = b"\\u"
 
-# Called with each event that is applied, before and after: the view, the event's offset, its record, what the fold
-# reads of it, and the verdict, None before.
+# Called before and after each event is applied, with the view, the event's offset, its record, its decoded fields, and
+# the verdict, which is None before.
 Observer = Callable[[TaskView, int, bytes, Fact, Verdict | None], None]
 
 
 class Trace:
     """One task in the state after its events: `task` is None if none of them is its submission.
 
-    `rows` are the records that were applied, by offset, and `verdicts` what became of them. `unreadable` are the
-    offsets of records that the index knows as the task's, and that are damaged since.
+    `rows` are the records that were applied, and `verdicts` the verdicts on them, by offset. `unreadable` are the
+    offsets of records of the task that were damaged after they were indexed.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Trace:
 
     @property
     def task(self) -> TaskState | None:
-        """The task as it stands; None if there is none."""
+        """The task in its present state; None if there is none."""
         return self.view.find(self.id)
 
     def apply(self, offset: int, row: bytes, said: Fact) -> None:
-        """Take in the task's next event, or the end of a session that held it."""
+        """Apply the task's next event, or the end of a session that held it."""
         worker = said.context.worker
         if said.name == names.CLAIMED:
-            self._writer_mutex(worker, offset)
+            self._set_session(worker, offset)
         elif said.name == names.EXPIRED and (session := self.view.session(self.partition, worker)) is not None:
-            session.last = said.context.last  # the index has judged it: that was the last event of the session
+            session.last = said.context.last  # as the index has decided that the expiry was accepted
         if self._observer is not None:
             self._observer(self.view, offset, row, said, None)
         verdict = self.view.apply_fact(said.name, said.context, self.partition, offset, said.timestamp)
@@ -77,8 +77,8 @@ class Trace:
         if self._observer is not None:
             self._observer(self.view, offset, row, said, verdict)
 
-    def _writer_mutex(self, worker: str, offset: int) -> None:
-        """See to it that the view has a session of the worker exactly if one lives at `offset`."""
+    def _set_session(self, worker: str, offset: int) -> None:
+        """Give the view a session of the worker if one is live at `offset`; remove it otherwise."""
         sessions = self.view.sessions.setdefault(self.partition, {})
         if not any(row.lives_at(offset) for row in self._sessions_of(worker)) and worker not in self._joined:
             sessions.pop(worker, None)
@@ -86,7 +86,7 @@ class Trace:
             sessions[worker] = SessionState(worker, self.partition, 0, "", 0, 0.0, offset)
 
     def follow(self, page: Page) -> bool:
-        """Take in what of the next page is about the task; False if the index has to be asked, as a session ended."""
+        """Apply the task's events of the next page; return False if a session ended, so the index has to be read."""
         for offset, row in zip(page.offsets, page.rows, strict=True):
             if self._needle not in row and _JOINING not in row and _ESCAPE not in row:
                 if any(ending in row for ending in _ENDINGS):
@@ -114,7 +114,7 @@ async def read_trace(
     observer: Observer | None = None,
     before: TaskState | None = None,
 ) -> Trace:
-    """The task as the index and the log tell of it, up to the offset `end`; events of some kinds may be left out.
+    """Return the trace of a task from the index and the log, up to the offset `end`, without the kinds `leave_out`.
 
     `before` is the task as it was where the log begins, if retention has removed its submission.
     """
@@ -122,7 +122,7 @@ async def read_trace(
     entries = [entry for entry in snapshot.entries_of(task_id) if entry.partition == snapshot.partition]
     entries = [entry for entry in entries if entry.kind not in unwanted and (end is None or entry.offset < end)]
     submitted = next((entry.offset for entry in entries if entry.kind == SUBMITTED), NOWHERE)
-    # Of other programs' events under the task's key, those since its submission belong to it.
+    # Other programs' events under the task's key belong to it if they come after its submission.
     entries = [entry for entry in entries if entry.kind != FOREIGN or NOWHERE < submitted < entry.offset]
     trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
     if before is not None:
@@ -142,21 +142,21 @@ async def read_trace(
 
 
 async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> dict[int, bytes]:
-    """The records of these events: of those that the look-up has just read, without reading them again."""
+    """Return the records of these events, without reading again those that the look-up has just read."""
     read = {entry.offset: snapshot.batch.row(entry.offset) for entry in entries}
     rows = {offset: row for offset, row in read.items() if row is not None}
     return rows | await rows_at(log, snapshot.partition, read.keys() - rows.keys())
 
 
 async def task_where_log_begins(journal: AsyncJournal, task_id: str) -> TaskState | None:
-    """The task as it was before the oldest event that the log holds; None if no snapshot of the queue tells."""
+    """Return the task as it was before the oldest event that the log holds; None if no snapshot of the queue has it."""
     log = await journal.open()
     view = await as_of(journal, TaskView, (await log.bounds()).first)
     return view.find(task_id)
 
 
 def _said_of(task_id: str, row: bytes | None) -> Fact | None:
-    """What the fold reads of a record, if it is about this task and no other of the same key."""
+    """Decode a record, if it is about this task and not another one with the same key."""
     said = fact(row) if row is not None else None
     if said is not None and said.name in names.TASK_EVENTS and said.context.task != task_id:
         return None
@@ -164,7 +164,7 @@ def _said_of(task_id: str, row: bytes | None) -> Fact | None:
 
 
 def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before: TaskState | None) -> set[int]:
-    """Where the sessions ended that have claimed the task."""
+    """Return the offsets at which the sessions that have claimed the task ended."""
     claims: dict[str, int] = {}
     if before is not None and before.state is State.CLAIMED:
         claims[before.worker] = before.claim
