@@ -111,7 +111,7 @@ def test_as_json(run: Run, url: str) -> None:
     }
 
 
-def test_what_makes_no_sense_is_refused(run: Run, url: str) -> None:
+def test_senseless_pool_parameters_are_refused(run: Run, url: str) -> None:
     assert "there is no journal" in run("compact", "--keep", "30d", "--journal", url).stderr
     with jm.Journal(url):
         pass

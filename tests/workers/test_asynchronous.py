@@ -120,7 +120,7 @@ def test_asynchronous_code_submits_waits_and_asks_on_kafka(kafka_bootstrap: str,
     broker.journal.close()
 
 
-def test_loop_goes_on_while_a_result_is_waited_for(url: str, untold: None) -> None:
+def test_loop_runs_on_while_a_result_is_awaited(url: str, untold: None) -> None:
     async def main() -> None:
         async with jm.AsyncJournal(url) as journal:
             results = jm.AsyncResultStore(journal)
@@ -138,7 +138,7 @@ def test_loop_goes_on_while_a_result_is_waited_for(url: str, untold: None) -> No
     asyncio.run(main())
 
 
-def test_loop_goes_on_while_kafka_is_away(untold: None) -> None:
+def test_loop_runs_on_while_kafka_is_away(untold: None) -> None:
     """And what is awaited ends, however it is asked and when it is cancelled."""
 
     async def main() -> None:
@@ -159,7 +159,7 @@ def test_loop_goes_on_while_kafka_is_away(untold: None) -> None:
         asyncio.run(main())
 
 
-def test_what_is_in_doubt_is_settled_by_the_message_it_carries(tmp_path: Path, untold: None) -> None:
+def test_append_in_doubt_is_settled_by_its_message(tmp_path: Path, untold: None) -> None:
     faults: list[Fault] = []
     log = FaultyLog(
         log_from_url(f"sqlite:///{tmp_path}/doubt.db"),
@@ -193,7 +193,7 @@ def test_what_is_in_doubt_is_settled_by_the_message_it_carries(tmp_path: Path, u
 
 
 @pytest.mark.parametrize("asked", ["result", "status", "consumer"])
-def test_synchronous_wait_in_a_loop_is_told_once(url: str, asked: str, untold: None) -> None:
+def test_synchronous_wait_in_a_loop_is_logged_once(url: str, asked: str, untold: None) -> None:
     instead = {"result": "AsyncResultStore.get", "status": "AsyncStatusTracker.wait_for"}
 
     async def main(journal: jm.Journal) -> None:
@@ -248,6 +248,6 @@ def test_generate_in_a_loop_names_its_awaitable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", [jm.AsyncResultStore, jm.AsyncStatusTracker, jm.AsyncBroker])
-def test_what_is_no_journal_is_refused_by_the_asynchronous(reader: type) -> None:
+def test_async_broker_refuses_a_value_that_is_no_journal(reader: type) -> None:
     with pytest.raises(TypeError, match=rf"{reader.__name__}\(\) takes an AsyncJournal or a Journal, got .* str; pass"):
         reader("sqlite:///shop.db")

@@ -65,7 +65,7 @@ FULL, HALF, IDLE, STARTING = Member(4), Member(2), Member(0), Member(0, ready=Fa
         (0, [Member(3, retiring=True)], 0),
     ],
 )
-def test_a_crew_grows_when_all_are_full_and_jobs_wait(waiting: int, members: list[Member], added: int) -> None:
+def test_executor_grows_when_children_are_full_and_jobs_wait(waiting: int, members: list[Member], added: int) -> None:
     assert growth(waiting, members, Bounds(places=4, floor=1, ceiling=3)) == added
 
 
@@ -79,7 +79,7 @@ def test_a_crew_grows_when_all_are_full_and_jobs_wait(waiting: int, members: lis
         ([10, 59, 60], 1, [2]),
     ],
 )
-def test_a_crew_lets_go_of_those_that_were_idle_longest(idle: list[float], floor: int, gone: list[int]) -> None:
+def test_executor_ends_the_longest_idle_children(idle: list[float], floor: int, gone: list[int]) -> None:
     members = [Member(0, idle_seconds=seconds) for seconds in idle]
     assert spare(members, Bounds(4, floor, 3), 60.0) == gone
     assert spare([each._replace(ready=False) for each in members], Bounds(4, floor, 3), 60.0) == []
@@ -91,7 +91,7 @@ def test_a_crew_lets_go_of_those_that_were_idle_longest(idle: list[float], floor
     st.lists(st.builds(Member, st.integers(0, 8), st.booleans(), st.floats(0, 100), st.booleans()), max_size=6),
     st.builds(lambda places, floor, more: Bounds(places, floor, floor + more), *[st.integers(1, 4)] * 3),
 )
-def test_a_crew_stays_within_its_bounds(waiting: int, members: list[Member], bounds: Bounds) -> None:
+def test_executor_stays_within_its_bounds(waiting: int, members: list[Member], bounds: Bounds) -> None:
     members = members[: bounds.ceiling]
     after = len(members) + growth(waiting, members, bounds)
     assert min(bounds.floor, bounds.ceiling) <= after <= bounds.ceiling
@@ -188,7 +188,7 @@ def single(size: int, floor: int = 1) -> Callable[[Callable[[], None]], ChildPoo
 
 
 @pytest.mark.parametrize("make", [grouped(4), single(2)], ids=["groups", "processes"])
-def test_every_job_has_one_outcome_and_runs_elsewhere(tmp_path: Path, make: Any) -> None:
+def test_job_has_one_outcome_and_runs_in_a_child(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -229,7 +229,7 @@ def test_groups_grow_under_load_and_shrink_when_idle(tmp_path: Path, monkeypatch
     run()
 
 
-def test_the_tasks_of_a_killed_child_have_failed_and_those_it_had_not_begun_go_to_another(tmp_path: Path) -> None:
+def test_killed_child_fails_begun_jobs_and_passes_on_the_rest(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, grouped(places=2, ceiling=1)) as executor:
@@ -251,7 +251,7 @@ def test_the_tasks_of_a_killed_child_have_failed_and_those_it_had_not_begun_go_t
     run()
 
 
-def test_who_dies_with_its_process_has_failed_and_its_neighbour_too(tmp_path: Path) -> None:
+def test_task_that_ends_its_process_fails_with_its_neighbour(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, grouped(places=2, ceiling=1)) as executor:
@@ -268,7 +268,7 @@ def test_who_dies_with_its_process_has_failed_and_its_neighbour_too(tmp_path: Pa
 
 
 @pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
-def test_a_task_that_becomes_another_program_is_killed_and_has_failed(tmp_path: Path, make: Any) -> None:
+def test_task_that_execs_another_program_is_killed_and_fails(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -282,7 +282,7 @@ def test_a_task_that_becomes_another_program_is_killed_and_has_failed(tmp_path: 
     run()
 
 
-def test_a_task_that_becomes_a_program_which_ends_has_failed_with_its_exit_code(tmp_path: Path) -> None:
+def test_task_that_execs_fails_with_the_exit_code(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -295,7 +295,7 @@ def test_a_task_that_becomes_a_program_which_ends_has_failed_with_its_exit_code(
 
 
 @pytest.mark.parametrize(("make", "kept"), [(grouped(2), True), (single(1), False)], ids=["groups", "processes"])
-def test_a_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> None:
+def test_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -309,7 +309,7 @@ def test_a_timeout_stops_python_code(tmp_path: Path, make: Any, kept: bool) -> N
     run()
 
 
-def test_a_call_in_c_is_given_up_and_ends_with_its_group(tmp_path: Path) -> None:
+def test_call_in_c_is_abandoned_and_ends_with_its_group(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, grouped(places=2, ceiling=2)) as executor:
@@ -329,9 +329,7 @@ def test_a_call_in_c_is_given_up_and_ends_with_its_group(tmp_path: Path) -> None
     run()
 
 
-def test_a_group_in_which_nothing_goes_on_is_killed_and_only_the_culprit_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stuck_group_is_killed_and_fails_the_culprit_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_groups, "KILL_SECONDS", 1.0)
 
     @in_loop
@@ -351,7 +349,7 @@ def test_a_group_in_which_nothing_goes_on_is_killed_and_only_the_culprit_has_fai
     run()
 
 
-def test_a_thread_that_is_not_to_be_given_up_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thread_keeps_its_place_with_abandon_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_groups, "KILL_SECONDS", 0.0)
 
     @in_loop
@@ -372,7 +370,7 @@ def test_a_thread_that_is_not_to_be_given_up_keeps_its_place(tmp_path: Path, mon
 
 @pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
 @pytest.mark.parametrize("how", ["fork", "fork in C", "spawn"])
-def test_what_a_task_has_started_does_not_hide_its_end(tmp_path: Path, make: Any, how: str) -> None:
+def test_process_started_by_a_task_does_not_hide_its_end(tmp_path: Path, make: Any, how: str) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -387,7 +385,7 @@ def test_what_a_task_has_started_does_not_hide_its_end(tmp_path: Path, make: Any
 
 
 @pytest.mark.parametrize("how", ["fork", "fork in C", "spawn"])
-def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path, how: str) -> None:
+def test_process_started_by_a_task_does_not_hide_its_kill(tmp_path: Path, how: str) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -402,7 +400,7 @@ def test_what_a_task_has_started_does_not_hide_that_it_was_killed(tmp_path: Path
 
 
 @pytest.mark.parametrize("how", ["subprocess", "multiprocessing"])
-def test_what_a_task_has_started_is_killed_with_it_at_its_deadline(tmp_path: Path, how: str) -> None:
+def test_process_started_by_a_task_is_killed_at_the_deadline(tmp_path: Path, how: str) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -417,7 +415,7 @@ def test_what_a_task_has_started_is_killed_with_it_at_its_deadline(tmp_path: Pat
 
 
 @pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
-def test_what_a_task_has_started_is_killed_when_its_process_has_died(tmp_path: Path, make: Any) -> None:
+def test_process_started_by_a_task_is_killed_with_a_dead_child(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -431,7 +429,7 @@ def test_what_a_task_has_started_is_killed_when_its_process_has_died(tmp_path: P
 
 @pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["groups", "processes"])
 @pytest.mark.parametrize("how", ["and return", "and wait"])
-def test_what_a_task_has_started_is_killed_when_its_crew_closes(tmp_path: Path, make: Any, how: str) -> None:
+def test_process_started_by_a_task_is_killed_on_executor_close(tmp_path: Path, make: Any, how: str) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -445,9 +443,7 @@ def test_what_a_task_has_started_is_killed_when_its_crew_closes(tmp_path: Path, 
     run()
 
 
-def test_what_a_task_has_started_is_killed_when_its_child_is_let_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_process_started_by_a_task_is_killed_on_child_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "CHILD_IDLE_SECONDS_MAX", 0.3)
 
     @in_loop
@@ -462,7 +458,7 @@ def test_what_a_task_has_started_is_killed_when_its_child_is_let_go(
     run()
 
 
-def test_a_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
+def test_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
     """Ctrl-C is the foreman's to answer; in the background, a child can write to the terminal, and cannot read."""
     here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parents[1])]
     script = (
@@ -497,7 +493,7 @@ def test_a_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None
     assert '"result":"EIO"' in said
 
 
-def test_nothing_is_put_behind_a_job_that_lasts_however_short_the_others_were(tmp_path: Path) -> None:
+def test_long_job_gets_no_job_queued_behind_it(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(2)) as executor:
@@ -517,9 +513,7 @@ def test_nothing_is_put_behind_a_job_that_lasts_however_short_the_others_were(tm
 
 
 @pytest.mark.parametrize("make", [grouped(2, ceiling=2), single(2)], ids=["groups", "processes"])
-def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another_child(
-    tmp_path: Path, make: Any
-) -> None:
+def test_jobs_behind_a_held_interpreter_move_to_another_child(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -542,7 +536,7 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_is_taken_to_another
 
 
 @pytest.mark.parametrize("make", [grouped(2, ceiling=1), single(1)], ids=["group", "process"])
-def test_what_had_ended_is_reported_before_a_task_holds_the_interpreter(tmp_path: Path, make: Any) -> None:
+def test_outcome_is_reported_before_the_interpreter_is_held(tmp_path: Path, make: Any) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -559,7 +553,7 @@ def test_what_had_ended_is_reported_before_a_task_holds_the_interpreter(tmp_path
     run()
 
 
-def test_the_task_that_ends_its_process_is_blamed_and_not_one_that_had_ended_before(tmp_path: Path) -> None:
+def test_task_that_ends_its_process_is_the_only_one_blamed(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -578,7 +572,7 @@ def test_the_task_that_ends_its_process_is_blamed_and_not_one_that_had_ended_bef
     run()
 
 
-def test_a_result_does_not_wait_for_the_end_of_the_next_task(tmp_path: Path) -> None:
+def test_result_does_not_wait_for_the_next_task(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -595,7 +589,7 @@ def test_a_result_does_not_wait_for_the_end_of_the_next_task(tmp_path: Path) -> 
     run()
 
 
-def test_a_child_that_does_not_read_keeps_nobody_from_his_work(tmp_path: Path) -> None:
+def test_child_that_does_not_read_delays_no_other(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -613,7 +607,7 @@ def test_a_child_that_does_not_read_keeps_nobody_from_his_work(tmp_path: Path) -
     run()
 
 
-def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream(tmp_path: Path) -> None:
+def test_child_ends_with_its_executor_despite_a_forked_stream(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, single(1)) as executor:
@@ -639,7 +633,7 @@ def test_a_child_ends_with_its_crew_though_a_fork_of_the_worker_holds_the_stream
 
 @pytest.mark.parametrize("make", [grouped(2), single(1)], ids=["groups", "processes"])
 @pytest.mark.parametrize("how", ["starting", "stopped"])
-def test_a_crew_ends_at_once_whatever_its_idle_child_does(tmp_path: Path, make: Any, how: str) -> None:
+def test_executor_closes_at_once_with_an_idle_child(tmp_path: Path, make: Any, how: str) -> None:
     @in_loop
     async def run() -> None:
         async with hand(tmp_path, make) as executor:
@@ -655,7 +649,7 @@ def test_a_crew_ends_at_once_whatever_its_idle_child_does(tmp_path: Path, make: 
     run()
 
 
-def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
+def test_child_without_its_worker_loop_stays_silent(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     permits = Permits()
     files = theirs.fileno(), permits.theirs
@@ -674,7 +668,7 @@ def test_a_child_whose_foreman_has_gone_says_nothing(tmp_path: Path) -> None:
     assert (child.returncode, child.stdout, child.stderr) == (0, b"", b"")
 
 
-def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_of_the_main_script_are_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     @in_loop
     async def run() -> None:
         monkeypatch.setattr(executor_tasks.where.function, "__module__", "__main__")
@@ -684,7 +678,7 @@ def test_tasks_of_the_script_itself_are_refused_with_the_way_out(monkeypatch: py
     run()
 
 
-def test_children_import_tasks_from_where_they_were_found_whatever_their_functions_say(tmp_path: Path) -> None:
+def test_children_import_tasks_from_where_they_were_found(tmp_path: Path) -> None:
     tasks = collect_tasks("task_modules.wrapped_tasks")
     assert tasks["wrapped"].function.__module__ == "task_modules.loud"
 
@@ -698,7 +692,7 @@ def test_children_import_tasks_from_where_they_were_found_whatever_their_functio
     run()
 
 
-def test_a_child_says_which_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_child_names_the_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tasks = {task.name: copy.copy(task) for task in collect_tasks("task_modules.wrapped_tasks").values()}
     for task in tasks.values():
         task.home = None  # as of tasks that a program gives as a list
@@ -713,7 +707,7 @@ def test_a_child_says_which_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureF
     assert "there is no task 'wrapped' in task_modules.loud, from which it was to be imported" in capfd.readouterr().err
 
 
-def test_a_child_that_has_died_is_forgotten_with_what_it_held(tmp_path: Path) -> None:
+def test_dead_child_is_forgotten_with_its_jobs(tmp_path: Path) -> None:
     """A crew whose tasks kill their children would otherwise hold the rows of them all for minutes."""
 
     @in_loop
@@ -729,7 +723,7 @@ def test_a_child_that_has_died_is_forgotten_with_what_it_held(tmp_path: Path) ->
     run()
 
 
-def test_a_worker_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
+def test_killed_worker_leaves_no_child(tmp_path: Path) -> None:
     """Even one whose interpreter is held by a task, so that no code of ours can run in it."""
 
     @in_loop

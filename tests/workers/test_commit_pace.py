@@ -35,7 +35,7 @@ def test_first_task_is_claimed_at_once() -> None:
     assert pause(pace, 50.0, holding=False, outcomes=0) == 0.0
 
 
-def test_outcome_of_lone_task_is_written_at_once() -> None:
+def test_lone_outcome_is_written_at_once() -> None:
     pace = CommitPace()
     turn(pace, 50.0, 1, holding=False)
     assert pause(pace, 50.0 + QUICK) == 0.0
@@ -50,13 +50,13 @@ def test_caller_that_waits_for_each_result_is_no_stream() -> None:
         assert pause(pace, now + QUICK) == 0.0
 
 
-def test_turns_of_stream_keep_their_distance() -> None:
+def test_stream_passes_keep_their_distance() -> None:
     pace = streaming(4_000)
     assert pause(pace, 1.0 + QUICK) == pytest.approx(PAUSED)
     assert pause(pace, 1.0 + COMMIT_PACE_SECONDS / 2) == pytest.approx(COMMIT_PACE_SECONDS / 2)
 
 
-def test_pause_is_over_when_last_turn_is_old_enough() -> None:
+def test_pause_ends_when_the_last_pass_is_old_enough() -> None:
     pace = streaming(4_000)
     assert pause(pace, 1.0 + COMMIT_PACE_SECONDS) == 0.0
     assert pause(pace, 1.0 + 3 * COMMIT_PACE_SECONDS) == 0.0
@@ -72,7 +72,7 @@ def test_rare_tasks_are_no_stream_though_claims_are_held(per_second: float) -> N
     assert pause(pace, 2.0 + QUICK) == 0.0
 
 
-def test_tasks_that_come_while_nothing_is_held_are_no_stream() -> None:
+def test_tasks_arriving_at_an_idle_worker_are_no_stream() -> None:
     pace = CommitPace()
     for number in range(100):
         turn(pace, number * COMMIT_PACE_SECONDS, 50, holding=False)
@@ -80,7 +80,7 @@ def test_tasks_that_come_while_nothing_is_held_are_no_stream() -> None:
     assert pause(pace, 0.2 + QUICK) == 0.0
 
 
-def test_worker_that_holds_nothing_does_not_pause() -> None:
+def test_idle_worker_does_not_pause() -> None:
     assert pause(streaming(4_000), 1.0 + QUICK, holding=False, outcomes=0) == 0.0
 
 

@@ -76,7 +76,7 @@ def error(event: Event) -> str:
     "broken", [awaits_what_was_cancelled, raises, cancels_itself_and_waits, is_cancelled_from_elsewhere]
 )
 @in_loop
-async def test_a_task_that_ends_cancelled_without_our_doing_has_failed_as_with_any_error(
+async def test_task_that_cancels_itself_fails_as_with_any_error(
     broken: Callable[..., Any],
 ) -> None:
     floor, tasks = Shop(), tasks_of(broken, works, max_retries=1)
@@ -93,7 +93,7 @@ async def test_a_task_that_ends_cancelled_without_our_doing_has_failed_as_with_a
 
 @pytest.mark.parametrize("spoiling", [cancels_itself_and_returns, leaves_a_variable_behind])
 @in_loop
-async def test_what_a_task_leaves_behind_does_not_strike_the_next(spoiling: Callable[..., Any]) -> None:
+async def test_leftovers_of_a_task_do_not_hit_the_next(spoiling: Callable[..., Any]) -> None:
     floor, tasks = Shop(), tasks_of(spoiling, works)
     async with floor.worker(tasks, ONE_AT_A_TIME):
         for number in range(5):
@@ -104,7 +104,7 @@ async def test_what_a_task_leaves_behind_does_not_strike_the_next(spoiling: Call
 
 
 @in_loop
-async def test_a_timeout_is_told_from_a_cancellation() -> None:
+async def test_timeout_is_distinguished_from_a_cancellation() -> None:
     async def stays() -> None:
         await asyncio.Event().wait()
 
@@ -119,7 +119,7 @@ async def test_a_timeout_is_told_from_a_cancellation() -> None:
 
 @pytest.mark.parametrize("how", ["goes on", "cleans up"])
 @in_loop
-async def test_who_does_not_end_when_it_is_cancelled_is_given_up(
+async def test_coroutine_that_ignores_cancellation_is_abandoned(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(coroutines, "ABANDON_SECONDS", 0.1)
@@ -160,7 +160,7 @@ async def test_who_does_not_end_when_it_is_cancelled_is_given_up(
 
 
 @in_loop
-async def test_who_was_given_up_does_not_keep_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_abandoned_coroutine_does_not_keep_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coroutines, "ABANDON_SECONDS", 0.1)
     cancelled, may_end = list[float](), asyncio.Event()
 
@@ -193,7 +193,7 @@ class Slow(Task[Any, Any]):
 
 
 @in_loop
-async def test_a_hook_that_blocks_when_its_task_was_ended_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hook_blocking_after_a_timeout_delays_no_other_task(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stays() -> None:
         await asyncio.Event().wait()
 

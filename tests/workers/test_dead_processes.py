@@ -37,22 +37,22 @@ def test_idle_session_of_a_living_process_is_left_alone() -> None:
     assert list(departed([session(os.getpid(), where=machine())], frozenset())) == []
 
 
-def test_idle_session_of_another_container_with_this_host_name_is_left_alone(gone: int) -> None:
+def test_idle_session_of_another_container_is_left_alone(gone: int) -> None:
     assert list(departed([session(gone, where="another boot:4026531836")], frozenset())) == []
 
 
-def test_session_that_does_not_tell_its_machine_is_judged_by_its_host(gone: int) -> None:
+def test_session_without_machine_id_is_judged_by_its_host(gone: int) -> None:
     assert list(departed([session(gone)], frozenset())) == [Expire(0, "other", 7)]
     assert list(departed([session(gone, host="elsewhere")], frozenset())) == []
 
 
-def test_worker_tells_its_machine_when_it_joins() -> None:
+def test_worker_announces_its_machine_on_joining() -> None:
     fact, context = joining("w", 15_000, {"work": Accepts()}, EVERYTHING, 1)
     assert fact.machine == machine()
     assert machine().encode() in context
 
 
-def test_processes_of_one_machine_agree_on_it() -> None:
+def test_processes_of_one_machine_agree_on_its_id() -> None:
     code = "from journeyman.workers.loop.machine import machine; print(machine())"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == machine()

@@ -41,14 +41,14 @@ def claimed(commands: list[Command]) -> list[str]:
     return [command.task.id for command in commands if isinstance(command, Claim)]
 
 
-def test_nothing_to_do_is_an_empty_list() -> None:
+def test_idle_worker_decides_on_nothing() -> None:
     assert Desk().decide() == []
 
 
 # -- suspects --------------------------------------------------------------------------------------------------------
 
 
-def test_of_those_that_may_have_ended_their_workers_it_has_one_in_all_its_lanes_and_partitions() -> None:
+def test_worker_holds_one_suspect_over_all_lanes_and_partitions() -> None:
     desk = Desk(partitions=2)
     for log, tasks in zip(desk.logs, (["a", "b", "c"], ["d", "e"]), strict=True):
         for task in tasks:
@@ -91,7 +91,7 @@ def suspects_of(log: Ledger, *tasks: str) -> None:
         log.expire(dead, by=ME)
 
 
-def test_suspect_that_was_given_back_is_claimed_again_by_the_same_worker() -> None:
+def test_returned_suspect_is_claimed_again_by_the_same_worker() -> None:
     desk = Desk()
     suspects_of(desk.log, "a")
     for _ in range(3):
@@ -101,7 +101,7 @@ def test_suspect_that_was_given_back_is_claimed_again_by_the_same_worker() -> No
         desk.log.write(names.INTERRUPTED, task="a", worker=ME, claim=claim)
 
 
-def test_of_two_mechanisms_one_takes_a_suspect() -> None:
+def test_suspect_is_taken_by_one_of_two_mechanisms() -> None:
     desk = Desk()
     suspects_of(desk.log, "a", "b")
     lanes = [ReadyTasks(), ReadyTasks()]
@@ -115,7 +115,7 @@ def test_of_two_mechanisms_one_takes_a_suspect() -> None:
     assert claimed(decide(desk.view, offers, desk.detector, situation)) == []
 
 
-def test_view_that_was_restored_knows_of_suspects_held_and_waiting() -> None:
+def test_restored_view_knows_held_and_waiting_suspects() -> None:
     desk = Desk()
     suspects_of(desk.log, "a", "b")
     desk.log.claim("a", ME)
@@ -135,7 +135,7 @@ def test_view_that_was_restored_knows_of_suspects_held_and_waiting() -> None:
 @pytest.mark.parametrize(
     ("outcome", "still"), [(names.RETRIED, False), (names.INTERRUPTED, True), (names.FAILED, False)]
 )
-def test_who_ends_by_itself_is_no_suspect_any_more(outcome: str, still: bool) -> None:
+def test_task_that_ends_by_itself_is_no_longer_suspect(outcome: str, still: bool) -> None:
     desk = Desk()
     desk.log.submit("a")
     for dead in ("first", "second"):
@@ -153,17 +153,17 @@ def test_who_ends_by_itself_is_no_suspect_any_more(outcome: str, still: bool) ->
 # -- joining ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_joins_wherever_it_has_no_session() -> None:
+def test_worker_joins_each_partition_without_a_session() -> None:
     assert Desk(partitions=3, joined=False).decide() == [Join(0), Join(1), Join(2)]
 
 
-def test_it_joins_anew_where_it_was_expired_and_only_there() -> None:
+def test_expired_worker_rejoins_that_partition_alone() -> None:
     desk = Desk(partitions=2)
     desk.logs[1].expire(ME, by=OTHER)
     assert desk.decide() == [Join(1)]
 
 
-def test_it_claims_nothing_before_its_session_is_open_and_loses_none_of_it() -> None:
+def test_worker_claims_only_once_its_session_is_open() -> None:
     desk = Desk(joined=False)
     desk.log.submit("a")
     assert desk.decide() == [Join(0)]
@@ -171,7 +171,7 @@ def test_it_claims_nothing_before_its_session_is_open_and_loses_none_of_it() -> 
     assert claimed(desk.decide()) == ["a"]
 
 
-def test_what_lies_in_a_partition_not_joined_is_claimed_when_it_is() -> None:
+def test_tasks_of_a_partition_are_claimed_once_it_is_joined() -> None:
     desk = Desk(partitions=2)
     desk.logs[1].submit("there")
     desk.logs[0].submit("here")
@@ -186,7 +186,7 @@ def test_what_lies_in_a_partition_not_joined_is_claimed_when_it_is() -> None:
 # -- claiming --------------------------------------------------------------------------------------------------------
 
 
-def test_it_claims_as_much_as_there_is_room_for() -> None:
+def test_worker_claims_up_to_its_capacity() -> None:
     desk = Desk()
     for number in range(5):
         desk.log.submit(f"t{number}")
@@ -196,7 +196,7 @@ def test_it_claims_as_much_as_there_is_room_for() -> None:
     assert claimed(desk.decide(free=9)) == ["t2", "t3", "t4"]
 
 
-def test_each_crew_is_offered_its_own() -> None:
+def test_each_executor_is_offered_its_own_tasks() -> None:
     desk = Desk()
     second = ReadyTasks()
     second.set_workers({0: ME}, {})
@@ -215,7 +215,7 @@ def test_delays_go_by_the_wall_clock() -> None:
     assert claimed(desk.decide(now=5_000.5)) == ["later"]
 
 
-def test_who_drains_takes_on_nothing_new_and_joins_nothing() -> None:
+def test_draining_worker_claims_nothing_and_joins_nothing() -> None:
     desk = Desk(partitions=2)
     desk.log.submit("a")
     desk.logs[1].expire(ME, by=OTHER)
@@ -234,17 +234,17 @@ def holding(partitions: int = 1) -> Desk:
     return desk
 
 
-def test_a_holder_renews_after_a_third_of_its_lease() -> None:
+def test_claim_holder_renews_after_a_third_of_its_lease() -> None:
     desk = holding()
     assert desk.decide(monotonic=100 + 0.99 * RENEWAL) == []
     assert desk.decide(monotonic=100 + RENEWAL) == [Beat(0)]
 
 
-def test_a_drain_does_not_end_the_renewals() -> None:
+def test_drain_does_not_end_renewals() -> None:
     assert holding().decide(monotonic=100 + RENEWAL, draining=True) == [Beat(0)]
 
 
-def test_who_holds_nothing_says_nothing() -> None:
+def test_idle_session_sends_no_heartbeat() -> None:
     assert Desk().decide(monotonic=100 + 50 * LEASE) == []
 
 
@@ -254,7 +254,7 @@ def test_each_partition_is_renewed_by_its_own_silence() -> None:
     assert desk.decide(monotonic=100 + RENEWAL) == [Beat(0), Beat(2)]
 
 
-def test_a_claim_is_a_sign_of_life_itself() -> None:
+def test_claim_is_a_sign_of_life() -> None:
     desk = holding()
     desk.log.submit("next")
     commands = desk.decide(monotonic=100 + RENEWAL)
@@ -330,7 +330,7 @@ def test_worker_without_session_neither_probes_nor_expires() -> None:
     assert desk.decide() == [Join(0)]
 
 
-def test_a_probe_takes_the_place_of_a_renewal() -> None:
+def test_probe_replaces_a_renewal() -> None:
     desk = watching()
     desk.log.submit("mine")
     desk.log.claim("mine", ME)

@@ -21,7 +21,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_tasks_come_when_they_are_due(taken: list[tuple[str, object]]) -> None:
+def test_delayed_tasks_come_when_they_are_due(taken: list[tuple[str, object]]) -> None:
     delayed, made, waiting = Delayed(), list[TaskState](), dict[str, TaskState]()
     for kind, value in taken:
         if kind == "add" and isinstance(value, float):
@@ -61,7 +61,7 @@ def test_releases_are_in_the_order_in_which_tasks_are_due() -> None:
     assert (delayed.next_due(), delayed.entries) == (NOW + 300, 1)
 
 
-def test_tasks_that_do_not_wait_any_more_are_let_go() -> None:
+def test_tasks_no_longer_delayed_are_released() -> None:
     delayed, made = Delayed(), [waiting_task(f"t{number}", number, due=NOW + 100 * number) for number in range(5)]
     for task in made:
         delayed.add(task)

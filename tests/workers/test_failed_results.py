@@ -32,7 +32,7 @@ def refused(order: int) -> jm.Message:
     return refuse.generate([order], submit=False)
 
 
-def test_failure_tells_the_exception_with_its_traceback(journal: jm.Journal) -> None:
+def test_failure_carries_the_exception_with_its_traceback(journal: jm.Journal) -> None:
     message = refused(7)
     handed_in(journal, message)
     with pytest.raises(jm.TaskFailedError) as raised:
@@ -69,7 +69,7 @@ def test_revocation_ends_the_wait_for_a_result(journal: jm.Journal) -> None:
     assert str(error) == f"the task {message.uuid} has no result: it was revoked"
 
 
-def test_task_that_used_up_its_workers_tells_of_the_last_one() -> None:
+def test_task_that_used_up_its_workers_names_the_last_one() -> None:
     with jm.Journal("memory://") as journal:
         journal.append(names.SUBMITTED, {"task": "t", "task_name": "add", "max_retries": 0}, "t")
         journal.append(names.JOINED, {"worker": "w", "lease_ms": 60_000}, "w")
@@ -114,7 +114,7 @@ def test_pool_raises_for_failed_members_or_yields_them(journal: jm.Journal) -> N
     assert found[revoked.uuid].revoked
 
 
-def test_pool_waits_no_longer_than_it_is_told(journal: jm.Journal) -> None:
+def test_pool_wait_ends_at_its_timeout(journal: jm.Journal) -> None:
     message, fine = hold.generate(delay=3_600_000, submit=False), sum_of(1, 2)
     handed_in(journal, message, fine)
     pool = jm.ResultPool(jm.ResultStore(journal))
@@ -129,7 +129,7 @@ def test_pool_waits_no_longer_than_it_is_told(journal: jm.Journal) -> None:
         pool.stream(message, failures="ignore")  # type: ignore[arg-type]
 
 
-def test_listener_is_told_each_status_from_the_submission_on(journal: jm.Journal) -> None:
+def test_listener_gets_each_status_from_the_submission_on(journal: jm.Journal) -> None:
     message = sum_of(3, 4)
     updates: list[jm.StatusUpdate] = []
     listening = threading.Thread(
@@ -143,7 +143,7 @@ def test_listener_is_told_each_status_from_the_submission_on(journal: jm.Journal
     assert [update.status for update in jm.StatusTracker(journal).listen_to_updates(message)] == expected
 
 
-def test_listener_sees_what_comes_in_one_page_and_when_sessions_end() -> None:
+def test_listener_sees_changes_of_one_page_and_session_ends() -> None:
     with jm.Journal("memory://") as journal:
         listening = jm.StatusTracker(journal).listen_to_updates("t", auto_exit=False, timeout=1e-3)
         journal.append(names.SUBMITTED, {"task": "t", "task_name": "add"}, "t")
@@ -160,7 +160,7 @@ def test_listener_sees_what_comes_in_one_page_and_when_sessions_end() -> None:
             next(listening)
 
 
-def test_journal_is_let_go_when_an_iteration_is_left(tmp_path: Path) -> None:
+def test_abandoned_iteration_releases_the_journal(tmp_path: Path) -> None:
     with jm.Journal(f"sqlite:///{tmp_path}/left.db") as journal:
         journal.append(names.SUBMITTED, {"task": "t", "task_name": "add"}, "t")
         listening = jm.StatusTracker(journal).listen_to_updates("t")

@@ -120,7 +120,7 @@ def test_outage_pauses_the_timer(silent_before: float, how: str) -> None:
     assert took <= LEASE + 8.0 + 1.0
 
 
-def test_outages_one_after_the_other_only_add_up() -> None:
+def test_successive_outages_add_up() -> None:
     scene = Scene()
     begun, away = scene.now, 0.0
     for _ in range(4):
@@ -195,7 +195,7 @@ def test_sign_of_life_ends_the_suspicion_at_every_stage() -> None:
         assert scene.wants_probe(), stage
 
 
-def test_expiry_that_crosses_with_a_sign_of_life_is_refused() -> None:
+def test_expiry_crossing_a_sign_of_life_is_refused() -> None:
     scene = Scene()
     scene.seconds_to_expiry()
     (silent,) = scene.to_expire()
@@ -214,7 +214,7 @@ def test_failure_stops_working_time_until_it_ends() -> None:
     assert scene.wants_probe()
 
 
-def test_failures_at_the_same_time_are_counted_apart() -> None:
+def test_simultaneous_failures_are_counted_apart() -> None:
     scene = Scene()
     scene.detector.failure_began()
     scene.detector.failure_began()

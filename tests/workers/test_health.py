@@ -49,13 +49,15 @@ LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
         (HOLDING._replace(acknowledged_at=NOW - 14.9), SEEN, ""),
     ],
 )
-def test_the_judgement(health: WorkerHealth | None, seen: Progress | None, reason: str) -> None:
+def test_judgement_gives_the_reason_of_bad_health(
+    health: WorkerHealth | None, seen: Progress | None, reason: str
+) -> None:
     judgement = judge(health, seen, NOW)
     assert judgement.healthy == (reason == "")
     assert reason in " ".join(judgement.reasons)
 
 
-def test_every_reason_is_given() -> None:
+def test_health_report_gives_every_reason() -> None:
     health = HOLDING._replace(turned_at=0.0, acknowledged_at=0.0)
     assert len(judge(health, Progress(1, 0.0, 0.0), NOW).reasons) == 3
 
@@ -71,14 +73,14 @@ def test_every_reason_is_given() -> None:
         ({}, {0: 5}, {0: 5, 1: 2}, 2, NOW),  # a partition it has not come to
     ],
 )
-def test_progress(
+def test_progress_is_measured_between_two_looks(
     old: dict[int, int], applied: dict[int, int], end: dict[int, int], behind: int, moved_at: float
 ) -> None:
     before = Progress(0, NOW - 1.0, NOW - 7.0)
     assert progress(before, old, applied, end, NOW) == Progress(behind, NOW, moved_at)
 
 
-def test_the_first_look_is_progress() -> None:
+def test_first_health_check_counts_as_progress() -> None:
     assert progress(None, {}, {0: 5}, {0: 9}, NOW) == Progress(4, NOW, NOW)
 
 
@@ -95,14 +97,14 @@ def test_the_first_look_is_progress() -> None:
         ("[::1]:81", HealthTarget(host="::1", port=81)),
     ],
 )
-def test_a_target_is_a_file_or_an_address(text: str, target: HealthTarget) -> None:
+def test_health_target_is_a_file_or_an_address(text: str, target: HealthTarget) -> None:
     assert HealthTarget.parse(text) == target
 
 
 @pytest.mark.parametrize(
     "text", ["", "/tmp", "somewhere/", ":65536", ":abc", ":", "127.0.0.1:80a", "localhost:", "[::1]:x"]
 )
-def test_other_targets_are_refused(text: str) -> None:
+def test_other_health_targets_are_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="--health"):
         HealthTarget.parse(text)
 
@@ -133,7 +135,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_http_answers_from_a_thread_of_its_own_while_the_loop_is_blocked() -> None:
+def test_http_health_answers_while_the_loop_is_blocked() -> None:
     address, patient = ("127.0.0.1", _free_port()), Monitored()
 
     async def main() -> dict[str, Any]:
@@ -155,7 +157,7 @@ def test_http_answers_from_a_thread_of_its_own_while_the_loop_is_blocked() -> No
         _ask(address)
 
 
-def test_a_file_is_replaced_in_one_step_and_removed_at_the_end(tmp_path: Path) -> None:
+def test_health_file_is_replaced_atomically_and_removed_at_end(tmp_path: Path) -> None:
     path, patient = tmp_path / "health.json", Monitored()
     seen: list[dict[str, Any]] = []
 
@@ -177,7 +179,7 @@ def test_a_file_is_replaced_in_one_step_and_removed_at_the_end(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_or_a_port_that_cannot_be_had_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_unavailable_health_target_is_refused_at_the_start(tmp_path: Path) -> None:
     async def report_at(target: HealthTarget) -> None:
         async with AsyncJournal("memory://") as journal, reporting(Monitored(), journal, target):
             raise AssertionError("it began")
@@ -201,12 +203,12 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield end
 
 
-def test_the_service_manager_is_told_in_one_datagram(manager: socket.socket) -> None:
+def test_service_manager_is_notified_in_one_datagram(manager: socket.socket) -> None:
     notify("READY=1")
     assert manager.recv(100) == b"READY=1"
 
 
-def test_an_abstract_socket_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_abstract_socket_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"journeyman-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(f"\0{name}")
@@ -215,16 +217,14 @@ def test_an_abstract_socket_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         assert end.recv(100) == b"STOPPING=1"
 
 
-def test_a_manager_that_is_gone_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_service_manager_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     notify("READY=1")
     monkeypatch.delenv("NOTIFY_SOCKET")
     notify("READY=1")
 
 
-def test_the_watchdog_is_fed_only_while_the_worker_is_well(
-    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watchdog_is_fed_only_while_the_worker_is_well(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not watchdog_wanted()
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + 1))

@@ -81,7 +81,7 @@ def test_each_of_two_packages_runs_its_own_send(tmp_path: Path) -> None:
     assert logs[0].read_text().count("are left to other workers") == 1
 
 
-def test_renamed_and_moved_functions_take_what_waits(tmp_path: Path) -> None:
+def test_renamed_and_moved_functions_run_waiting_tasks(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/shop.db"
     log = tmp_path / "worker.log"
     with jm.Journal(url) as journal:
@@ -112,7 +112,7 @@ def test_renamed_and_moved_functions_take_what_waits(tmp_path: Path) -> None:
         (Accepts(("a.b:send", "c.b:send")), "c.b:send", False, True),
     ],
 )
-def test_function_is_taken_if_it_is_the_same_or_both_sides_give_the_name(
+def test_function_matches_by_identity_or_by_explicit_name(
     accepts: Accepts, function: str, named: bool, taken: bool
 ) -> None:
     assert accepts.takes(function, named=named) is taken
@@ -123,7 +123,7 @@ def test_same_function_is_symmetric() -> None:
         assert is_same(one, other) is is_same(other, one)
 
 
-def test_aliases_are_names_in_the_same_place_and_functions_elsewhere() -> None:
+def test_aliases_are_local_names_or_functions_elsewhere() -> None:
     broker = jm.Broker("memory://")
 
     class Mail:
@@ -165,7 +165,7 @@ print(send.function_name)
 """
 
 
-def test_script_names_its_functions_as_those_that_import_it(tmp_path: Path) -> None:
+def test_script_names_its_functions_as_its_importers_do(tmp_path: Path) -> None:
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -205,7 +205,7 @@ def test_kinds_of_two_functions_survive_snapshots_and_requeues() -> None:
         assert (carried["function"], carried["named"]) == ("clashing.mail:given", True)
 
 
-def test_worker_tells_its_functions_when_it_joins_within_the_limit() -> None:
+def test_worker_announces_its_functions_within_the_limit() -> None:
     accepts = {name: task.accepts[name] for name, task in by_every_name({"send": mail.send}).items()}
     fact, context = joining("w", 1_000, accepts, EVERYTHING, 1)
     assert b'"accepts":{"send":{"functions":["clashing.mail:send"]}}' in context

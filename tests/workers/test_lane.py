@@ -44,21 +44,21 @@ def lane() -> Iterator[Lane]:
 
 
 @pytest.mark.parametrize("size", [1, 8, 64])
-def test_long_tasks_are_claimed_one_for_each_place(size: int) -> None:
+def test_long_tasks_are_claimed_one_per_place(size: int) -> None:
     assert room(size, 3_600.0) == room(size, CLAIM_AHEAD_SECONDS * size * 1.01) == size
 
 
-def test_short_tasks_are_claimed_ahead_of_the_crew_within_the_limit() -> None:
+def test_short_tasks_are_claimed_ahead_within_the_limit() -> None:
     assert room(4, CLAIM_AHEAD_SECONDS / 10) == 4 + 4 * 10
     assert room(8, 0.0) == room(8, 1e-9) == CLAIMS_MAX
 
 
-def test_room_grows_with_the_pace() -> None:
+def test_lane_capacity_grows_with_the_pace() -> None:
     rooms = [room(8, seconds) for seconds in (10, 1, 0.1, 0.01, 0.001, 0.000_1)]
     assert rooms == sorted(rooms)
 
 
-def test_no_more_than_the_room_is_claimed(lane: Lane) -> None:
+def test_lane_claims_no_more_than_its_capacity(lane: Lane) -> None:
     now = time.monotonic()
     assert lane.free(now) == 2
     lane.start([job(0)])
@@ -67,7 +67,7 @@ def test_no_more_than_the_room_is_claimed(lane: Lane) -> None:
     assert lane.free(now) == 0
 
 
-def test_while_there_is_work_it_is_not_refilled_one_by_one(lane: Lane) -> None:
+def test_busy_lane_is_not_refilled_one_by_one(lane: Lane) -> None:
     lane.executor._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
     now = time.monotonic()
     hold = lane.room(now)
@@ -78,7 +78,7 @@ def test_while_there_is_work_it_is_not_refilled_one_by_one(lane: Lane) -> None:
     assert lane.free(now) == 20
 
 
-def test_no_more_is_claimed_ahead_than_has_ended_since_it_was_in_vain(lane: Lane) -> None:
+def test_claiming_ahead_restarts_small_after_a_vain_claim(lane: Lane) -> None:
     lane.executor._job_seconds = CLAIM_AHEAD_SECONDS / 50
     now = time.monotonic()
     assert lane.room(now) == 2
@@ -93,7 +93,7 @@ def test_no_more_is_claimed_ahead_than_has_ended_since_it_was_in_vain(lane: Lane
     assert lane.room(now) == 2
 
 
-def test_places_in_long_work_do_not_count_for_what_is_claimed_ahead(lane: Lane) -> None:
+def test_places_in_long_jobs_do_not_count_for_claiming_ahead(lane: Lane) -> None:
     lane.executor._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
     assert isinstance(lane.executor, ThreadExecutor)
     lane.executor._running[1] = Run(job(0))
@@ -104,7 +104,7 @@ def test_places_in_long_work_do_not_count_for_what_is_claimed_ahead(lane: Lane) 
     lane.executor._running.clear()
 
 
-def test_nothing_is_claimed_ahead_of_jobs_that_may_let_it_wait_in_vain() -> None:
+def test_jobs_too_long_to_wait_for_get_no_claims_ahead() -> None:
     assert room(100, CLAIM_IDLE_SECONDS_MAX / 2.1) > 100
     assert room(100, CLAIM_IDLE_SECONDS_MAX / 1.9) == 100
     assert room(2 * CLAIMS_MAX, 1e-6) == 2 * CLAIMS_MAX
@@ -113,7 +113,7 @@ def test_nothing_is_claimed_ahead_of_jobs_that_may_let_it_wait_in_vain() -> None
 # -- giving back -----------------------------------------------------------------------------------------------------
 
 
-def test_what_was_just_handed_to_idle_threads_is_not_taken_back_though_another_works_long(lane: Lane) -> None:
+def test_jobs_just_given_to_idle_threads_are_not_taken_back(lane: Lane) -> None:
     lane.start([job(0)])
     lane.executor._waiting.clear()  # a thread has it
     lane._progressed_at -= 10 * CLAIM_IDLE_SECONDS_MAX
@@ -125,7 +125,7 @@ def test_what_was_just_handed_to_idle_threads_is_not_taken_back_though_another_w
     assert lane.executor.waiting == 1
 
 
-def test_what_no_thread_comes_to_is_given_back(lane: Lane) -> None:
+def test_jobs_reached_by_no_thread_are_given_back(lane: Lane) -> None:
     lane.start([job(number) for number in range(3)])
     late = time.monotonic() + 2 * CLAIM_IDLE_SECONDS_MAX
     outcomes = lane.outcomes(late, draining=False)
@@ -134,7 +134,7 @@ def test_what_no_thread_comes_to_is_given_back(lane: Lane) -> None:
     assert not lane.busy
 
 
-def test_a_drain_gives_back_what_was_not_started_at_once(lane: Lane) -> None:
+def test_drain_gives_back_unstarted_jobs_at_once(lane: Lane) -> None:
     lane.start([job(0)])
     (outcome,) = lane.outcomes(time.monotonic(), draining=True)
     assert outcome.name == names.INTERRUPTED
@@ -142,7 +142,7 @@ def test_a_drain_gives_back_what_was_not_started_at_once(lane: Lane) -> None:
     assert not lane.busy
 
 
-def test_the_outcome_of_what_cannot_be_run_is_handed_on(lane: Lane) -> None:
+def test_outcome_of_an_unrunnable_job_is_passed_on(lane: Lane) -> None:
     outcome = gone(job(0))
     lane.end(outcome)
     assert lane.busy
@@ -157,17 +157,17 @@ def due_task(due: float = 0.0) -> TaskState:
     return waiting_task("due", 50, due=due)
 
 
-def test_an_idle_lane_waits_for_nothing(lane: Lane) -> None:
+def test_idle_lane_sets_no_timer(lane: Lane) -> None:
     assert lane.next_moment(time.monotonic(), time.time()) is None
 
 
-def test_it_is_woken_when_a_delay_is_over(lane: Lane) -> None:
+def test_lane_is_woken_when_a_delay_is_over(lane: Lane) -> None:
     lane.ready.add(due_task(due=1_000.5))
     assert lane.next_moment(50.0, 1_000.0) == 50.5
 
 
 @pytest.mark.parametrize("why", ["draining", "no room"])
-def test_what_it_would_not_claim_does_not_wake_it(lane: Lane, why: str) -> None:
+def test_lane_is_not_woken_by_tasks_it_would_not_claim(lane: Lane, why: str) -> None:
     now = time.monotonic()
     lane.ready.add(due_task(due=1_000.0))
     if why == "draining":

@@ -105,7 +105,7 @@ def start(place: Place) -> Iterator[Start]:
 
 
 @pytest.mark.parametrize("task", [ending_tasks.in_a_thread, ending_tasks.refuses, ending_tasks.thread])
-def test_the_drain_ends_in_time_whatever_still_runs(place: Place, start: Start, task: Task[Any, Any]) -> None:
+def test_drain_ends_in_time_with_tasks_still_running(place: Place, start: Start, task: Task[Any, Any]) -> None:
     worker = start("--drain-timeout", "0.2")
     message = place.submit(task)
     place.marked(task.name)
@@ -120,7 +120,7 @@ def test_the_drain_ends_in_time_whatever_still_runs(place: Place, start: Start, 
     assert not list(place.view().all_sessions())
 
 
-def test_a_thread_that_a_task_has_left_behind_does_not_keep_its_worker(place: Place, start: Start) -> None:
+def test_thread_left_behind_by_a_task_does_not_keep_its_worker(place: Place, start: Start) -> None:
     worker = start()
     message = ending_tasks.in_a_thread.generate(timeout_override=100, submit=False)
     with Journal(place.url) as journal:
@@ -134,9 +134,7 @@ def test_a_thread_that_a_task_has_left_behind_does_not_keep_its_worker(place: Pl
 
 
 @pytest.mark.parametrize("task", [ending_tasks.stops_the_loop, ending_tasks.stops_the_loop_and_waits])
-def test_a_worker_whose_loop_was_stopped_says_so_and_by_whom_it_may_have_been(
-    place: Place, start: Start, task: Task[Any, Any]
-) -> None:
+def test_worker_with_a_stopped_loop_names_likely_causes(place: Place, start: Start, task: Task[Any, Any]) -> None:
     worker = start()
     other = place.submit(ending_tasks.refuses)
     place.marked("refuses")
@@ -152,7 +150,7 @@ def test_a_worker_whose_loop_was_stopped_says_so_and_by_whom_it_may_have_been(
 
 @pytest.mark.parametrize("task", [ending_tasks.refuses, ending_tasks.blocks])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once_whatever_runs(
+def test_second_signal_ends_a_busy_worker_at_once(
     place: Place, start: Start, task: Task[Any, Any], number: int
 ) -> None:
     worker = start("--drain-timeout", "100")
@@ -164,7 +162,7 @@ def test_a_second_signal_ends_it_at_once_whatever_runs(
     assert worker.wait(10) == 130
 
 
-def test_a_signal_that_comes_twice_at_once_is_one(place: Place, start: Start) -> None:
+def test_signal_sent_twice_at_once_counts_once(place: Place, start: Start) -> None:
     worker = start("--drain-timeout", "100")
     message = ending_tasks.in_a_thread.generate(timeout_override=300, submit=False)
     with Journal(place.url) as journal:
@@ -184,7 +182,7 @@ def pending(pid: int, number: int) -> bool:
     return any(mask >> (number - 1) & 1 for mask in masks)
 
 
-def test_a_loop_that_is_blocked_for_ever_is_ended_when_patience_is_over(place: Place, start: Start) -> None:
+def test_blocked_loop_is_ended_after_the_grace_period(place: Place, start: Start) -> None:
     worker = start("--drain-timeout", "0.1")
     message = place.submit(ending_tasks.blocks)
     place.marked("blocks")
@@ -195,7 +193,7 @@ def test_a_loop_that_is_blocked_for_ever_is_ended_when_patience_is_over(place: P
     assert place.task(message).state is State.CLAIMED, "it returns when the lease is over"
 
 
-def test_a_journal_that_takes_nothing_keeps_a_worker_for_a_lease_at_most(place: Place, start: Start) -> None:
+def test_stuck_journal_keeps_a_worker_for_a_lease_at_most(place: Place, start: Start) -> None:
     worker = start("--drain-timeout", "0.2")
     message = place.submit(ending_tasks.thread)
     place.marked("thread")
@@ -212,7 +210,7 @@ def test_a_journal_that_takes_nothing_keeps_a_worker_for_a_lease_at_most(place: 
     assert place.task(message).attempts == 2
 
 
-def test_a_worker_that_waits_for_its_journal_to_begin_can_be_stopped(place: Place, start: Start) -> None:
+def test_worker_waiting_for_its_journal_can_be_stopped(place: Place, start: Start) -> None:
     with place.written_by_nobody():
         worker = start("--drain-timeout", "100", ready=False)
         wait_until(lambda: waits_for_lock(place.path / "place.db-lock"), "the worker to wait for the journal")
@@ -229,7 +227,7 @@ def waits_for_lock(path: Path) -> bool:
     return any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
 
 
-def test_a_program_goes_on_after_its_worker_though_a_task_refuses_to_end(tmp_path: Path, place: Place) -> None:
+def test_program_outlives_its_worker_with_a_task_still_running(tmp_path: Path, place: Place) -> None:
     script = (
         f"import sys, os; sys.path.insert(0, {str(Path(ending_tasks.__file__).parents[1])!r})\n"
         "import journeyman as jm\n"
@@ -257,7 +255,7 @@ def test_a_program_goes_on_after_its_worker_though_a_task_refuses_to_end(tmp_pat
 
 
 @pytest.mark.parametrize("task", [ending_tasks.refuses, ending_tasks.refuses_everything])
-def test_a_program_ends_without_a_word_though_a_coroutine_was_given_up(place: Place, task: Task[Any, Any]) -> None:
+def test_program_ends_silently_with_an_abandoned_coroutine(place: Place, task: Task[Any, Any]) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(ending_tasks.__file__).parents[1])!r})\n"
         "import journeyman as jm\n"

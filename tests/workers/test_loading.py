@@ -35,12 +35,12 @@ def work(name: str) -> str:
     return f"@task(broker)\ndef {name}():\n    return 1\n"
 
 
-def test_a_module_in_the_current_directory(write: Write) -> None:
+def test_module_in_the_current_directory_is_loaded(write: Write) -> None:
     write("shop_one.py", HEADER + work("a") + work("b"))
     assert sorted(collect_tasks("shop_one")) == ["a", "b"]
 
 
-def test_a_package_with_its_submodules_however_deep(write: Write) -> None:
+def test_package_is_loaded_with_all_its_submodules(write: Write) -> None:
     write("shop_two/__init__.py", HEADER + work("top"))
     write("shop_two/mail.py", HEADER + work("send"))
     write("shop_two/deep/__init__.py", "")
@@ -50,14 +50,14 @@ def test_a_package_with_its_submodules_however_deep(write: Write) -> None:
     assert sorted(collect_tasks("shop_two.deep")) == ["dig"]
 
 
-def test_a_task_imported_elsewhere_is_one_task(write: Write) -> None:
+def test_task_imported_elsewhere_is_one_task(write: Write) -> None:
     write("shop_three/__init__.py", "")
     write("shop_three/a.py", HEADER + work("send"))
     write("shop_three/b.py", "from .a import send\nalias = send\n")
     assert sorted(collect_tasks("shop_three")) == ["send"]
 
 
-def test_the_home_of_a_task_is_where_it_is_written_or_else_where_it_was_found(write: Write) -> None:
+def test_home_of_a_task_is_its_definition_or_where_it_was_found(write: Write) -> None:
     write("shop_home/__init__.py", "from .mail import send\n")
     write(
         "shop_home/mail.py", HEADER + work("send") + "@task(broker, name='post')\n@(lambda f: print)\ndef post(): ...\n"
@@ -68,12 +68,12 @@ def test_the_home_of_a_task_is_where_it_is_written_or_else_where_it_was_found(wr
     }
 
 
-def test_tasks_are_known_by_their_own_names_and_not_their_variables(write: Write) -> None:
+def test_tasks_are_known_by_name_and_not_by_variable(write: Write) -> None:
     write("shop_four.py", HEADER + "@task(broker, name='mail.send')\ndef f():\n    return 1\n")
     assert list(collect_tasks("shop_four")) == ["mail.send"]
 
 
-def test_two_tasks_of_one_name_are_refused(write: Write) -> None:
+def test_two_tasks_with_one_name_are_refused(write: Write) -> None:
     write("shop_five/__init__.py", "")
     write("shop_five/a.py", HEADER + work("send"))
     write("shop_five/b.py", HEADER + work("send"))
@@ -81,7 +81,7 @@ def test_two_tasks_of_one_name_are_refused(write: Write) -> None:
         collect_tasks("shop_five")
 
 
-def test_a_package_without_tasks(write: Write) -> None:
+def test_package_without_tasks_is_refused(write: Write) -> None:
     write("shop_six.py", "x = 1\n")
     with pytest.raises(NoTasksFoundError, match="shop_six has no tasks"):
         collect_tasks("shop_six")
@@ -100,7 +100,7 @@ def test_a_package_without_tasks(write: Write) -> None:
         (".tasks", "expected the name of a package or module"),
     ],
 )
-def test_a_name_that_is_none_gets_a_sentence(write: Write, name: str, said: str) -> None:
+def test_invalid_module_name_is_refused_with_a_sentence(write: Write, name: str, said: str) -> None:
     write("shop_seven/__init__.py", "")
     write("shop_seven/mail.py", HEADER + work("send"))
     with pytest.raises(NoTasksFoundError, match=said):
@@ -108,14 +108,14 @@ def test_a_name_that_is_none_gets_a_sentence(write: Write, name: str, said: str)
 
 
 @pytest.mark.parametrize("where", ["shop_eight/__init__.py", "shop_eight/part.py"])
-def test_what_it_needs_and_is_missing_is_named(write: Write, where: str) -> None:
+def test_missing_import_is_named(write: Write, where: str) -> None:
     write("shop_eight/__init__.py", "")
     write(where, "import no_such_dependency\n")
     with pytest.raises(NoTasksFoundError, match="cannot be imported: it needs no_such_dependency, which is missing"):
         collect_tasks("shop_eight")
 
 
-def test_a_worker_opens_its_brokers_journal_with_the_password_that_is_never_shown() -> None:
+def test_worker_opens_the_journal_with_a_password_never_shown() -> None:
     url = "kafka://ada:secret@127.0.0.1:9092/shop?sasl=PLAIN"
     broker = Broker(url)
     tasks = {"work": Task(lambda: None, broker, "work")}

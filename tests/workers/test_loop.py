@@ -72,7 +72,7 @@ class Interposed(MemoryLog):
 
 
 @in_loop
-async def test_a_claim_that_came_after_the_end_of_its_session_is_made_again() -> None:
+async def test_claim_after_the_end_of_its_session_is_repeated() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     ended: list[str] = []
 
@@ -90,7 +90,7 @@ async def test_a_claim_that_came_after_the_end_of_its_session_is_made_again() ->
 
 
 @in_loop
-async def test_an_expired_session_is_followed_by_a_new_one_and_its_outcome_refused(
+async def test_expired_session_is_replaced_and_its_outcome_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     floor, gate = Shop(), Gate()
@@ -121,7 +121,7 @@ async def test_an_expired_session_is_followed_by_a_new_one_and_its_outcome_refus
 
 
 @in_loop
-async def test_the_claims_of_one_who_vanished_are_taken_over_after_its_lease() -> None:
+async def test_claims_of_a_vanished_worker_are_taken_over() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
     _, running = await floor.start(tasks, QUICK)
@@ -140,7 +140,7 @@ async def test_the_claims_of_one_who_vanished_are_taken_over_after_its_lease() -
 
 
 @in_loop
-async def test_the_living_are_never_expired_however_long_their_task() -> None:
+async def test_live_worker_with_a_long_task_is_never_expired() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
     async with floor.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS_MIN)):
@@ -154,7 +154,7 @@ async def test_the_living_are_never_expired_however_long_their_task() -> None:
 
 
 @in_loop
-async def test_an_idle_worker_appends_nothing_and_waits_for_nothing() -> None:
+async def test_idle_worker_appends_nothing_and_sets_no_timer() -> None:
     floor, tasks = Shop(partitions=3), named(work=lambda: 1)
     async with floor.worker(tasks, QUICK) as worker:
         for _ in range(6):
@@ -167,7 +167,7 @@ async def test_an_idle_worker_appends_nothing_and_waits_for_nothing() -> None:
 
 
 @in_loop
-async def test_it_does_not_spin_after_a_theft() -> None:
+async def test_worker_does_not_spin_after_stealing() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     await floor.say(names.JOINED, worker="ghost", lease_ms=1_000)
     async with floor.worker(tasks, QUICK) as worker:
@@ -180,7 +180,7 @@ async def test_it_does_not_spin_after_a_theft() -> None:
 
 
 @in_loop
-async def test_sessions_of_the_dead_delay_nothing_for_long() -> None:
+async def test_sessions_of_dead_workers_delay_nothing_for_long() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     for number in range(30):
         await floor.say(names.JOINED, worker=f"ghost-{number}", lease_ms=1_000, host="elsewhere", pid=1)
@@ -209,7 +209,7 @@ async def test_only_partitions_with_claims_are_renewed() -> None:
 
 
 @in_loop
-async def test_it_does_not_spin_while_it_drains() -> None:
+async def test_draining_worker_does_not_spin() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
     worker, running = await floor.start(tasks, Settings(threads=2, lease_ms=60_000, drain_seconds=500))
@@ -250,7 +250,7 @@ async def passed(seconds: float) -> None:
 
 
 @in_loop
-async def test_a_journal_away_for_longer_than_the_lease_costs_the_living_nothing() -> None:
+async def test_journal_outage_beyond_the_lease_costs_no_claims() -> None:
     floor, gate, away = Shop(), Gate(), Outage("append", "page")
     tasks = named(work=gate)
     settings = Settings(threads=1, lease_ms=LEASE_MS_MIN)
@@ -275,7 +275,7 @@ async def test_a_journal_away_for_longer_than_the_lease_costs_the_living_nothing
 
 
 @in_loop
-async def test_where_appends_take_long_nothing_is_stolen_so_soon() -> None:
+async def test_slow_appends_delay_stealing() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     async with floor.worker(tasks, QUICK) as worker:
         await floor.submit(tasks["work"])
@@ -360,7 +360,7 @@ async def test_success_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> N
 
 
 @in_loop
-async def test_a_hook_that_failed_is_told_with_what_it_was_asked_about(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_hook_is_logged_with_its_argument(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "journeyman.worker")
     floor, tasks = Shop(), named(work=fail)
     tasks["work"].retry_at = lambda message: 1e300  # type: ignore[method-assign]
@@ -372,7 +372,7 @@ async def test_a_hook_that_failed_is_told_with_what_it_was_asked_about(caplog: p
 
 
 @in_loop
-async def test_a_storm_of_failures_is_counted_and_not_told_one_by_one(
+async def test_failure_storm_is_counted_and_not_logged_one_by_one(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failure_log, "FAILURE_LINES_SECONDS", 3_600.0)
@@ -390,7 +390,7 @@ async def test_a_storm_of_failures_is_counted_and_not_told_one_by_one(
 
 
 @in_loop
-async def test_how_many_were_left_out_is_told_when_the_storm_is_over_though_nothing_else_happens(
+async def test_failure_storm_summary_is_logged_when_it_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "journeyman.worker")
@@ -408,7 +408,7 @@ async def test_how_many_were_left_out_is_told_when_the_storm_is_over_though_noth
 
 
 @in_loop
-async def test_a_journal_that_cannot_be_read_for_a_while_ends_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+async def test_brief_read_outage_ends_no_worker(caplog: pytest.LogCaptureFixture) -> None:
     floor, away = Shop(), Outage("page")
     tasks = named(work=lambda: 1)
     async with floor.worker(tasks, QUICK, log=FaultyLog(MemoryLog(floor.store), away)):
@@ -421,7 +421,7 @@ async def test_a_journal_that_cannot_be_read_for_a_while_ends_no_worker(caplog: 
 
 
 @in_loop
-async def test_acknowledgements_that_are_lost_double_nothing() -> None:
+async def test_lost_acknowledgements_double_nothing() -> None:
     floor, lossy = Shop(), Outage("append", fault=Fault.LOST_ACKNOWLEDGEMENT)
     tasks = named(work=lambda: 1)
     patient = Settings(threads=4)  # on a busy machine a short lease may run out, and what was claimed is given back
@@ -448,7 +448,7 @@ def flip(outage: Outage, operation: str) -> Fault | None:
 
 
 @in_loop
-async def test_repeats_at_the_end_of_the_log_hold_nobody_up() -> None:
+async def test_repeats_at_the_end_of_the_log_delay_no_worker() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     await floor.submit(tasks["work"])
     await floor.say("repeated")
@@ -465,7 +465,7 @@ async def test_repeats_at_the_end_of_the_log_hold_nobody_up() -> None:
 
 
 @in_loop
-async def test_results_that_exceed_one_append_together_are_stored_in_several() -> None:
+async def test_results_exceeding_one_append_are_split_over_several() -> None:
     together = threading.Barrier(8)
 
     def large() -> str:
@@ -481,7 +481,7 @@ async def test_results_that_exceed_one_append_together_are_stored_in_several() -
 
 
 @in_loop
-async def test_what_no_thread_comes_to_is_given_back_and_uses_no_attempt() -> None:
+async def test_unstarted_job_is_given_back_and_uses_no_attempt() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(long=gate, short=lambda: 1)
     async with floor.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
@@ -500,7 +500,7 @@ async def test_what_no_thread_comes_to_is_given_back_and_uses_no_attempt() -> No
 
 
 @in_loop
-async def test_a_requeued_task_whose_submission_is_gone_fails_with_that_reason() -> None:
+async def test_requeued_task_without_submission_fails_with_that_reason() -> None:
     floor = Shop()
     tasks = named(bad=lambda: 1 / 0, work=lambda: 1)
     tasks["bad"].max_retries = 0
@@ -519,7 +519,7 @@ async def test_a_requeued_task_whose_submission_is_gone_fails_with_that_reason()
 
 
 @in_loop
-async def test_a_requeued_task_is_read_again_from_the_log() -> None:
+async def test_requeued_task_is_read_again_from_the_log() -> None:
     floor, outcomes = Shop(), iter([ValueError("not yet"), None])
 
     def fickle(value: int) -> int:
@@ -540,7 +540,7 @@ async def test_a_requeued_task_is_read_again_from_the_log() -> None:
 
 
 @in_loop
-async def test_a_task_nobody_knows_waits_and_harms_nobody() -> None:
+async def test_unknown_task_waits_and_harms_no_other() -> None:
     floor, tasks, strangers = Shop(), named(work=lambda: 1), named(strange=lambda: 2)
     async with floor.worker(tasks, QUICK):
         stranger = await floor.submit(strangers["strange"])
@@ -555,7 +555,7 @@ async def test_a_task_nobody_knows_waits_and_harms_nobody() -> None:
 
 
 @in_loop
-async def test_a_drain_finishes_what_runs_and_gives_back_the_rest() -> None:
+async def test_drain_finishes_running_tasks_and_gives_back_the_rest() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
     worker, running = await floor.start(tasks, Settings(threads=1, lease_ms=60_000))
@@ -579,7 +579,7 @@ async def test_a_drain_finishes_what_runs_and_gives_back_the_rest() -> None:
 
 
 @in_loop
-async def test_a_drain_is_over_as_soon_as_its_last_task_is() -> None:
+async def test_drain_is_over_as_soon_as_its_last_task_is() -> None:
     for _ in range(10):
         floor, gate = Shop(), Gate()
         tasks = named(work=gate)
@@ -592,7 +592,7 @@ async def test_a_drain_is_over_as_soon_as_its_last_task_is() -> None:
         assert floor.count(names.SUCCEEDED) == floor.count(names.LEFT) == 1
 
 
-def test_what_outlives_the_drain_is_given_back_and_ends_in_silence() -> None:
+def test_task_outliving_the_drain_is_given_back_silently() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
 
@@ -613,7 +613,7 @@ def test_what_outlives_the_drain_is_given_back_and_ends_in_silence() -> None:
 
 
 @in_loop
-async def test_a_worker_that_is_cancelled_ends_even_while_it_commits() -> None:
+async def test_cancelled_worker_ends_even_during_a_commit() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     held = asyncio.Event()
 
@@ -631,13 +631,13 @@ async def test_a_worker_that_is_cancelled_ends_even_while_it_commits() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"lease_ms": LEASE_MS_MIN - 1}, {"threads": 0}, {"drain_seconds": -1.0}])
-def test_settings_that_could_not_work_are_refused(wrong: dict[str, float]) -> None:
+def test_unworkable_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="from"):
         Settings(**wrong)  # type: ignore[arg-type]
 
 
 @in_loop
-async def test_a_worker_that_is_full_of_long_tasks_appends_nothing_but_beats() -> None:
+async def test_worker_full_of_long_tasks_appends_only_heartbeats() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate, brief=lambda: 1)
     async with floor.worker(tasks, Settings(threads=4, lease_ms=LEASE_MS_MIN)) as worker:
@@ -666,7 +666,7 @@ async def test_a_worker_that_is_full_of_long_tasks_appends_nothing_but_beats() -
 
 
 @in_loop
-async def test_a_large_crew_of_long_tasks_gives_nothing_back() -> None:
+async def test_large_executor_of_long_tasks_gives_nothing_back() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
     async with floor.worker(tasks, Settings(threads=64, lease_ms=LEASE_MS_MIN)) as worker:
@@ -683,7 +683,7 @@ async def test_a_large_crew_of_long_tasks_gives_nothing_back() -> None:
     assert floor.count(names.CLAIMED) == 200
 
 
-def test_a_lost_ring_delays_a_task_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_notification_delays_a_task_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.02)
     monkeypatch.setattr("journeyman.workers.loop.reader.NOTIFIER_POLL_SECONDS", 0.02)
     monkeypatch.setattr("journeyman.journal.sqlite.notifier.Notifier.notify", lambda *_: None)
@@ -714,7 +714,7 @@ class BreakingLog(MemoryLog):
 
 
 @in_loop
-async def test_an_outcome_that_a_thread_cannot_write_is_left_to_the_foreman_and_the_thread_lives() -> None:
+async def test_outcome_a_thread_cannot_write_is_left_to_the_loop() -> None:
     floor, tasks = Shop(), named(work=lambda number: number)
     log = BreakingLog(floor.store)
     async with floor.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS), log=log):

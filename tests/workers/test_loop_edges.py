@@ -66,7 +66,7 @@ def in_hand(worker: WorkerLoop) -> list[int]:
 
 
 @in_loop
-async def test_page_that_comes_while_an_append_lasts_is_applied() -> None:
+async def test_page_arriving_during_an_append_is_applied() -> None:
     floor, doors = Shop(), Doors()
     tasks = named(work=doors, late=lambda: 1)
     for _ in range(2):  # of two none is alone, so the loop writes the outcomes
@@ -89,7 +89,7 @@ async def test_page_that_comes_while_an_append_lasts_is_applied() -> None:
 
 
 @in_loop
-async def test_idle_worker_takes_over_on_a_log_without_a_bell() -> None:
+async def test_idle_worker_takes_over_on_a_log_without_notifier() -> None:
     floor, doors = Shop(), Doors()
     async with floor.worker(named(work=lambda: 1), Settings(threads=1, lease_ms=LEASE_MS)) as idle:
         idle._lanes["thread"].ready.steal_delay = 1_000.0  # the other takes the task first
@@ -125,7 +125,7 @@ async def test_lease_counts_from_the_beginning_of_the_append() -> None:
 
 
 @in_loop
-async def test_outcome_that_comes_as_the_drain_ends_is_written() -> None:
+async def test_outcome_arriving_as_the_drain_ends_is_written() -> None:
     floor, doors = Shop(), Doors()
     tasks = named(work=doors)
     message, _ = [await floor.submit(tasks["work"]) for _ in range(2)]
@@ -141,7 +141,7 @@ async def test_outcome_that_comes_as_the_drain_ends_is_written() -> None:
 
 
 @in_loop
-async def test_events_between_a_repeat_and_what_is_appended_with_it_are_applied() -> None:
+async def test_events_between_a_repeat_and_its_append_are_applied() -> None:
     floor, doors = Shop(), Doors()
     tasks, log, came_again = named(work=doors, quick=lambda: 1), Forgetful(floor), list[str]()
     async with floor.worker(tasks, Settings(threads=1, lease_ms=60_000), log=log) as worker:
@@ -162,7 +162,7 @@ async def test_events_between_a_repeat_and_what_is_appended_with_it_are_applied(
 
 
 @in_loop
-async def test_detector_is_told_while_the_journal_fails_and_when_it_is_back() -> None:
+async def test_detector_is_notified_of_journal_outage_and_return() -> None:
     detector = FailureDetector(3.0)
     reader = Reader(TaskView(), detector, 3.0)
     seen: list[int] = []

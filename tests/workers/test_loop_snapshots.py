@@ -17,7 +17,7 @@ EVERY = 60
 
 
 @in_loop
-async def test_workers_take_snapshots_and_the_next_ones_start_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_workers_start_from_snapshots_of_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.workers.loop.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
     floor = Shop()
     tasks = named(work=lambda: 1)

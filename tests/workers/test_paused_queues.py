@@ -26,7 +26,7 @@ SELECTIONS = [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000), 
 # -- the fold --------------------------------------------------------------------------------------------------------
 
 
-def test_queue_is_paused_from_its_event_on_until_it_is_resumed() -> None:
+def test_queue_is_paused_from_its_event_until_resumed() -> None:
     log = Ledger()
     assert log.write(names.PAUSED, queue_name="mail", by="ada@host", reason="flood") is Verdict.ACCEPTED
     assert (log.view.is_paused(0, "mail"), log.view.is_paused(0, "bulk"), log.view.is_paused(1, "mail")) == (
@@ -43,7 +43,7 @@ def test_queue_is_paused_from_its_event_on_until_it_is_resumed() -> None:
 
 
 @pytest.mark.parametrize("context", [{}, {"queue": "default"}, {"queue_name": ""}, {"queue_name": 7}])
-def test_event_of_another_program_under_that_name_pauses_nothing(context: dict[str, object]) -> None:
+def test_foreign_event_of_that_name_pauses_nothing(context: dict[str, object]) -> None:
     log = Ledger()
     assert log.write(names.PAUSED, **context) is Verdict.FOREIGN
     paged = TaskView()
@@ -62,7 +62,7 @@ def test_pause_refuses_no_claim_and_counts_as_no_sign_of_life() -> None:
     assert log.task("a").state is State.CLAIMED, "the order of the log decides who owns a task, as ever"
 
 
-def test_change_of_paused_queues_is_told_once() -> None:
+def test_change_of_paused_queues_is_reported_once() -> None:
     told: list[str] = []
     log = Ledger(TaskView(on_queues=lambda: told.append("changed")))
     for name in (names.PAUSED, names.PAUSED, names.RESUMED, names.RESUMED):
@@ -81,7 +81,7 @@ def test_snapshot_holds_paused_queues() -> None:
     assert list(restored.paused[0]) == ["mail"]
 
 
-def test_snapshot_of_the_form_before_has_no_paused_queues() -> None:
+def test_older_snapshot_has_no_paused_queues() -> None:
     log = Ledger()
     log.submit("a")
     state = view_snapshot._decoder.decode(log.view.snapshot())
@@ -118,7 +118,7 @@ def take_all(tasks: ReadyTasks, limit: int = 100) -> list[int]:
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-def test_tasks_of_a_paused_queue_are_not_taken_and_hold_up_no_others(selection: Selection) -> None:
+def test_paused_queue_yields_no_task_and_delays_no_other(selection: Selection) -> None:
     made = [task(number, ("mail", "bulk")[number % 2]) for number in range(6)]
     tasks = ready(selection, *made)
     tasks.set_paused({0: {"mail"}})
@@ -134,7 +134,7 @@ def test_pause_holds_in_its_partition_alone() -> None:
     assert take_all(tasks) == [1]
 
 
-def test_suspect_of_a_paused_queue_takes_no_turn_of_another() -> None:
+def test_suspect_of_a_paused_queue_costs_no_other_its_turn() -> None:
     made = [task(0, "mail"), task(1, "bulk")]
     for each in made:
         each.touched().suspect = True
@@ -172,7 +172,7 @@ def test_pauses_delay_tasks_and_change_nothing_else(
 
 
 @in_loop
-async def test_worker_claims_nothing_of_a_paused_queue_in_any_partition() -> None:
+async def test_worker_claims_no_task_of_a_paused_queue_anywhere() -> None:
     floor, tasks = Shop(partitions=3), named(work=lambda: None)
     assert len(await pause_queue(floor.journal, "default", {"by": "ada@host"})) == 3
     assert await pause_queue(floor.journal, "default") == []
@@ -188,7 +188,7 @@ async def test_worker_claims_nothing_of_a_paused_queue_in_any_partition() -> Non
 
 
 @in_loop
-async def test_pause_that_was_interrupted_is_completed_by_the_next() -> None:
+async def test_interrupted_pause_is_completed_by_the_next() -> None:
     floor = Shop(partitions=3)
     (first, *_) = await pause_queue(floor.journal, "mail")
     await resume_queue(floor.journal, "mail")
@@ -203,7 +203,7 @@ def test_queue_without_a_name_is_refused(call: Callable[..., bool]) -> None:
         call(jm.Broker(journal), "")
 
 
-def test_broker_says_whether_anything_has_changed() -> None:
+def test_pause_returns_whether_anything_has_changed() -> None:
     with jm.Journal("memory://") as journal:
         broker = jm.Broker(journal)
         assert not broker.resume("mail")

@@ -11,7 +11,7 @@ from journeyman.workers.executors.children.permits import Permits, Permitted
 
 
 @given(st.lists(st.sampled_from(["grant", "arrive", "begin", "withdraw"]), max_size=60))
-def test_each_job_is_begun_once_in_order_or_taken_back(steps: list[str]) -> None:
+def test_job_is_begun_once_in_order_or_taken_back(steps: list[str]) -> None:
     permits = Permits()
     queue = Permitted[int](permits.theirs, lambda number: number)
     granted, unsent, begun, back = 0, deque[int](), list[int](), list[int]()
@@ -43,7 +43,7 @@ def test_each_job_is_begun_once_in_order_or_taken_back(steps: list[str]) -> None
         permits.close()
 
 
-def test_threads_share_a_queue_and_its_permits_with_who_withdraws() -> None:
+def test_threads_share_permits_with_a_withdrawing_caller() -> None:
     permits = Permits()
     queue = Permitted[int](permits.theirs, lambda number: number)
     begun: list[int] = []
@@ -74,7 +74,7 @@ def test_threads_share_a_queue_and_its_permits_with_who_withdraws() -> None:
         permits.close()
 
 
-def test_a_job_that_has_not_arrived_is_begun_when_it_has() -> None:
+def test_permitted_job_is_begun_once_it_arrives() -> None:
     permits = Permits()
     queue = Permitted[int](permits.theirs, lambda number: number)
     permits.grant([7])

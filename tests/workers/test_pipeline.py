@@ -76,7 +76,7 @@ def said(outcome: Outcome) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("value", [None, 0, 'ü\n"', [1, [2]], {"a": {"b": None}}, 1.5, True])
-def test_a_result_is_part_of_the_success(value: object) -> None:
+def test_result_is_part_of_the_success_event(value: object) -> None:
     outcome = outcome_of(task_of(lambda given: given), value)
     assert outcome.name == names.SUCCEEDED
     context = said(outcome)
@@ -85,11 +85,11 @@ def test_a_result_is_part_of_the_success(value: object) -> None:
     assert context["ran_ms"] >= 0
 
 
-def test_arguments_by_position_and_by_name() -> None:
+def test_arguments_are_passed_by_position_and_by_name() -> None:
     assert said(outcome_of(task_of(lambda a, b=0, *, c: [a, b, c]), 1, c=3))["result"] == [1, 0, 3]
 
 
-def test_the_message_is_passed_to_who_asks_for_it() -> None:
+def test_message_is_passed_to_a_function_that_asks_for_it() -> None:
     def annotated(message: Message) -> int:
         return message.retries
 
@@ -107,7 +107,7 @@ def test_the_message_is_passed_to_who_asks_for_it() -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["thread", "async"])
-def test_the_largest_result_fits_its_event(mechanism: str) -> None:
+def test_largest_result_fits_its_event(mechanism: str) -> None:
     text = "x" * (RESULT_BYTES_MAX - 2)
     id_ = "\x01" * TASK_ID_CHARS_MAX  # each takes six bytes, in the key and in the context
 
@@ -135,7 +135,7 @@ def fails(error: BaseException) -> Callable[[], None]:
     return work
 
 
-def test_an_exception_is_told_and_tried_again_counted_from_the_failure() -> None:
+def test_exception_is_recorded_and_retried_from_the_failure() -> None:
     before = time.time()
     outcome = outcome_of(task_of(fails(KeyError("missing"))))
     context = said(outcome)
@@ -151,14 +151,14 @@ def test_an_exception_is_told_and_tried_again_counted_from_the_failure() -> None
     [(3, 3, "task.retried"), (3, 4, "task.failed"), (0, 1, "task.failed"), (-1, 1, "task.failed"),
      (None, 10_000, "task.retried")],
 )  # fmt: skip
-def test_it_is_tried_again_as_often_as_it_may_be(max_retries: int | None, attempts: int, name: str) -> None:
+def test_task_is_retried_up_to_its_limit(max_retries: int | None, attempts: int, name: str) -> None:
     task = task_of(fails(OSError()))
     task.max_retries = max_retries  # as it may stand in a journal: a task of today takes none below 0
     assert outcome_of(task, attempts=attempts).name == name
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), StopIteration(), MemoryError()])
-def test_nothing_a_task_raises_escapes(error: BaseException) -> None:
+def test_exceptions_of_a_task_never_escape(error: BaseException) -> None:
     outcome = outcome_of(task_of(fails(error), 0))
     assert outcome.name == names.FAILED
     assert said(outcome)["exception"]["name"] == type(error).__name__
@@ -178,13 +178,13 @@ class Silent(Exception):
     [Silent(), ValueError("\ud800 lone"), ValueError("x" * 1_000_000), ValueError("\x00" * 100_000)],
     ids=["its text fails", "no UTF-8", "long", "control characters"],
 )
-def test_an_exception_that_cannot_be_shown_loses_no_outcome(error: BaseException) -> None:
+def test_unprintable_exception_loses_no_outcome(error: BaseException) -> None:
     context = said(outcome_of(task_of(fails(error), 0)))
     assert len(context["exception"]["text"]) <= TEXT_CHARS_MAX
     assert len(context["exception"]["traceback"]) <= TRACEBACK_CHARS_MAX
 
 
-def test_an_exceptions_cause_is_part_of_its_traceback() -> None:
+def test_exception_cause_is_part_of_its_traceback() -> None:
     def work() -> None:
         raise RuntimeError("outer") from ValueError("inner")
 
@@ -211,7 +211,7 @@ def cycle() -> list[Any]:
     ],
     ids=["an object", "keys that are no text", "no UTF-8", "a large number", "a cycle", "not a number", "too large"],
 )
-def test_a_result_that_cannot_be_stored_fails_the_task_with_the_reason(value: object, reason: str) -> None:
+def test_unstorable_result_fails_the_task_with_the_reason(value: object, reason: str) -> None:
     outcome = outcome_of(task_of(lambda: value, 0))
     assert outcome.name == names.FAILED
     exception = said(outcome)["exception"]
@@ -228,7 +228,7 @@ def test_a_result_that_cannot_be_stored_fails_the_task_with_the_reason(value: ob
         b'{"task":"t","task_name":"work","delay":-1}',
     ],
 )
-def test_a_submission_that_is_no_message_fails_and_harms_nobody(context: bytes) -> None:
+def test_invalid_submission_fails_and_harms_no_other(context: bytes) -> None:
     _, row = record(Draft(names.SUBMITTED, context), 1.0)
     task = task_of(lambda: 1)
     job = job_of(Message(uuid="t", task_name="work"), row=row)
@@ -239,11 +239,11 @@ def test_a_submission_that_is_no_message_fails_and_harms_nobody(context: bytes) 
     assert timeout_of(row) == TASK_TIMEOUT_MS_DEFAULT / 1_000
 
 
-def test_wrong_arguments_are_the_tasks_failure() -> None:
+def test_wrong_arguments_fail_the_task() -> None:
     assert "unexpected" in said(outcome_of(task_of(lambda: 1, 0), surplus=1))["exception"]["text"]
 
 
-def test_what_was_ended_from_outside_is_tried_again_as_its_rules_say() -> None:
+def test_task_ended_from_outside_is_retried_by_its_rules() -> None:
     task = task_of(lambda: 1, 1)
     message = task.generate(submit=False)
     first, last = (failure(job_of(message, attempts), {"work": task}, OSError("died"), 2.5) for attempts in (1, 2))
@@ -251,7 +251,7 @@ def test_what_was_ended_from_outside_is_tried_again_as_its_rules_say() -> None:
     assert said(last)["ran_ms"] == 2_500
 
 
-def test_a_submission_that_is_gone_is_said_to_be() -> None:
+def test_removed_submission_is_reported_as_gone() -> None:
     outcome = gone(job_of(Message(task_name="work"), row=b""))
     assert outcome.name == names.FAILED
     assert "removed by retention" in said(outcome)["exception"]["text"]
@@ -284,7 +284,7 @@ class Stubborn(Task[Any, Any]):
         return True
 
 
-def test_a_hook_that_fails_loses_no_outcome() -> None:
+def test_failing_hook_loses_no_outcome() -> None:
     outcome = outcome_of(task_of(fails(ValueError("first")), kind=Broken))
     assert outcome.name == names.FAILED
     assert said(outcome)["exception"]["text"] == "first"
@@ -294,7 +294,7 @@ def test_a_hook_that_fails_loses_no_outcome() -> None:
 @pytest.mark.parametrize(
     "moment", [math.nan, math.inf, -math.inf, 1e300, 10**400, "soon", None], ids=lambda moment: str(moment)[:9]
 )
-def test_a_time_that_is_none_never_reaches_the_log(moment: object) -> None:
+def test_invalid_retry_time_never_reaches_the_log(moment: object) -> None:
     task = task_of(fails(ValueError("first")), kind=Timeless)
     task.moment = moment
     outcome = outcome_of(task)
@@ -302,7 +302,7 @@ def test_a_time_that_is_none_never_reaches_the_log(moment: object) -> None:
     assert "hook" in said(outcome)
 
 
-def test_a_subclass_may_know_better_when_to_give_up() -> None:
+def test_subclass_may_decide_when_to_give_up() -> None:
     assert outcome_of(task_of(fails(ValueError()), 0, Stubborn), attempts=50).name == names.RETRIED
 
 
@@ -310,7 +310,7 @@ def test_a_subclass_may_know_better_when_to_give_up() -> None:
 
 
 @pytest.mark.parametrize("why", ["the lease may have run out", "the claim is another's"])
-def test_what_may_not_be_ours_is_not_started(why: str) -> None:
+def test_job_with_a_doubtful_claim_is_not_started(why: str) -> None:
     ran: list[int] = []
     task = task_of(lambda: ran.append(1))
     job = job_of(task.generate(submit=False))
@@ -327,7 +327,7 @@ def test_what_may_not_be_ours_is_not_started(why: str) -> None:
 # -- coroutines ------------------------------------------------------------------------------------------------------
 
 
-def test_a_coroutine_has_the_same_outcomes() -> None:
+def test_coroutine_has_the_same_outcomes() -> None:
     async def work(kind: str) -> object:
         await asyncio.sleep(0)
         if kind == "fails":
@@ -342,7 +342,7 @@ def test_a_coroutine_has_the_same_outcomes() -> None:
     assert found == {"fine": names.SUCCEEDED, "fails": names.FAILED, "unserialisable": names.FAILED}
 
 
-def test_a_name_that_nobody_knows_fails_that_task_and_not_its_process() -> None:
+def test_unknown_task_name_fails_the_task_alone() -> None:
     ending = execute("unheard_of", b"{}", 0, {})
     assert ending.name == names.FAILED
     assert "no task 'unheard_of'" in msgspec.json.decode(b'{"ended":0%b}' % ending.detail)["exception"]["text"]
@@ -353,7 +353,7 @@ def test_a_name_that_nobody_knows_fails_that_task_and_not_its_process() -> None:
 LOCALE = contextvars.ContextVar("LOCALE", default="none")
 
 
-def test_context_variable_of_one_task_is_not_seen_by_the_next() -> None:
+def test_context_variables_do_not_leak_between_tasks() -> None:
     def work() -> list[object]:
         seen = [LOCALE.get(), decimal.getcontext().prec]
         LOCALE.set("de")
@@ -397,7 +397,7 @@ class Unspeakable(Exception, metaclass=Nameless):
         raise SystemExit
 
 
-def test_error_that_cannot_name_itself_is_the_tasks_failure() -> None:
+def test_unprintable_error_is_the_tasks_failure() -> None:
     def work() -> None:
         raise Unspeakable
 
@@ -406,7 +406,7 @@ def test_error_that_cannot_name_itself_is_the_tasks_failure() -> None:
     assert said(outcome)["exception"]["name"] == "(cannot be shown)"
 
 
-def test_coroutine_error_that_cannot_name_itself_is_the_tasks_failure() -> None:
+def test_unprintable_coroutine_error_is_the_tasks_failure() -> None:
     async def work() -> None:
         raise Unspeakable
 

@@ -45,7 +45,7 @@ TASKS = [make("send", "mail"), make("remind", "mail"), make("resize", "images"),
 # -- parameters ------------------------------------------------------------------------------------------------------
 
 
-def test_the_defaults_are_the_references() -> None:
+def test_pool_defaults_equal_the_reference() -> None:
     threads = jm.ThreadWorkerPool(tasks=TASKS).settings
     assert (threads.threads, threads.thread_processes, threads.process_floor) == (8, processes_default(), 1)
     assert threads.queues == ["images", "mail"], "the queues of its tasks, sorted"
@@ -54,7 +54,7 @@ def test_the_defaults_are_the_references() -> None:
     assert (processes.processes, processes.enforce_ms, processes.queues) == (processes_default(), 100, ["sums"])
 
 
-def test_each_pool_takes_the_tasks_of_its_mechanism_and_a_worker_takes_all() -> None:
+def test_pool_takes_tasks_of_its_mechanism_and_worker_takes_all() -> None:
     assert set(jm.ThreadWorkerPool(TASKS).tasks) == {"send", "remind", "resize"}
     assert set(jm.ProcessWorkerPool(TASKS).tasks) == {"count"}
     assert set(jm.Worker(TASKS).tasks) == {"send", "remind", "resize", "count"}
@@ -72,11 +72,11 @@ def test_each_pool_takes_the_tasks_of_its_mechanism_and_a_worker_takes_all() -> 
         ({"settings": Settings(queues=["images"])}, ["images"]),
     ],
 )
-def test_which_queues_a_pool_serves(options: dict[str, Any], served: object) -> None:
+def test_pool_serves_the_named_queues(options: dict[str, Any], served: object) -> None:
     assert jm.ThreadWorkerPool(TASKS, **options).settings.queues == served
 
 
-def test_parameters_reach_the_settings_and_the_rest_is_kept() -> None:
+def test_pool_parameters_override_settings() -> None:
     pool = jm.ThreadWorkerPool(
         TASKS, n_threads=3, n_processes=5, n_process_floor=2, complete_only_on_thread_exit=True,
         slot_wait_interval=10, backoff=jm.LinearBackoff(1_000), settings=Settings(lease_ms=2_000, threads=99),
@@ -129,7 +129,7 @@ def test_parameters_reach_the_settings_and_the_rest_is_kept() -> None:
         (lambda: wrongly.Worker(TASKS, mechanisms=["fork"]), jm.ValidationError, "one of async, thread, process"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(call: Callable[[], object], error: type[Exception], said: str) -> None:
+def test_senseless_pool_parameters_are_refused(call: Callable[[], object], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=re.escape(said)):
         call()
 
@@ -151,7 +151,7 @@ class Noting(jm.Worker):
         self.noted.append("shutdown")
 
 
-def test_a_worker_runs_in_a_thread_is_stopped_from_another_and_runs_again(tmp_path: Path) -> None:
+def test_worker_in_a_thread_can_be_stopped_and_run_again(tmp_path: Path) -> None:
     url, tasks = f"sqlite:///{tmp_path / 'j.db'}", named(double=lambda number: 2 * number)
     worker = Noting(tasks, url)
     with Journal(url) as journal:
@@ -182,7 +182,7 @@ def test_stop_after_a_run_leaves_the_next_run_alone(tmp_path: Path) -> None:
         pool.stop()
 
 
-def test_worker_in_a_program_leaves_its_garbage_collection_alone(tmp_path: Path) -> None:
+def test_embedded_worker_leaves_garbage_collection_alone(tmp_path: Path) -> None:
     before = gc.get_threshold(), gc.get_freeze_count()
     during: list[tuple[tuple[int, int, int], int]] = []
     pool = jm.Worker([made_of(abs)], f"sqlite:///{tmp_path / 'collected.db'}")
@@ -197,7 +197,7 @@ def test_worker_in_a_program_leaves_its_garbage_collection_alone(tmp_path: Path)
     assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
-def test_a_stop_before_it_is_ready_is_not_lost(tmp_path: Path) -> None:
+def test_stop_before_readiness_is_not_lost(tmp_path: Path) -> None:
     worker = jm.Worker(named(work=lambda: 1), f"sqlite:///{tmp_path / 'j.db'}")
     worker.stop()
     seen: list[WorkerLoop] = []
@@ -274,7 +274,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             place.close()
 
 
-def test_a_pool_of_threads_grows_drains_at_sigterm_and_leaves_other_mechanisms_alone(site: Site) -> None:
+def test_thread_pool_grows_drains_and_leaves_other_mechanisms(site: Site) -> None:
     program = site.start("thread")
     other = site.submit(pool_tasks.compute, 1)
     held = [site.submit(daemon_tasks.hold, "a") for _ in range(6)]
@@ -292,7 +292,7 @@ def test_a_pool_of_threads_grows_drains_at_sigterm_and_leaves_other_mechanisms_a
     assert program.stdout.read() == "4 succeeded\n"
 
 
-def test_a_killed_pool_leaves_no_orphan_and_its_heir_runs_the_rest(site: Site) -> None:
+def test_killed_pool_leaves_no_orphan_and_a_successor_finishes(site: Site) -> None:
     program = site.start("thread")
     held = site.submit(daemon_tasks.hold, "a")
     wait_until(lambda: len(site.pids("hold")) == 1, "the task to run")
@@ -321,7 +321,7 @@ def test_tasks_of_a_killed_group_count_an_attempt_and_run_again(site: Site) -> N
     assert ["SIGKILL" in event.context["exception"]["text"] for event in retried] == [True, True]
 
 
-def test_a_pool_of_processes_runs_its_own(site: Site) -> None:
+def test_process_pool_runs_its_own_tasks(site: Site) -> None:
     program = site.start("process")
     messages = [site.submit(pool_tasks.compute, number) for number in range(20)]
     for message in messages:
@@ -330,7 +330,7 @@ def test_a_pool_of_processes_runs_its_own(site: Site) -> None:
     assert program.pid not in site.pids("compute")
 
 
-def test_worker_runs_on_the_memory_journal_that_it_was_given(tmp_path: Path) -> None:
+def test_worker_runs_on_the_given_memory_journal(tmp_path: Path) -> None:
     with Journal("memory://") as journal:
         message = jm.Message(task_name="double", args=[21])
         jm.Broker(journal).submit(message)

@@ -151,7 +151,7 @@ def accepted_outcomes(yard: Yard) -> Counter[str]:
 # -- SIGKILL ---------------------------------------------------------------------------------------------------------
 
 
-def test_sigkill_in_the_middle_of_a_task_hands_it_to_another(yard: Yard) -> None:
+def test_sigkill_during_a_task_hands_it_to_another_worker(yard: Yard) -> None:
     victim = yard.start(threads=1)
     held = yard.submit(daemon_tasks.hold, "a")
     yard.reached(held, State.CLAIMED)
@@ -171,7 +171,7 @@ def test_sigkill_in_the_middle_of_a_task_hands_it_to_another(yard: Yard) -> None
     assert yard.marks("add") == 20
 
 
-def test_a_task_that_kills_its_workers_fails_after_its_retries(yard: Yard) -> None:
+def test_task_that_kills_its_workers_fails_after_its_retries(yard: Yard) -> None:
     workers = [yard.start(threads=1) for _ in range(3)]
     deadly = yard.submit(daemon_tasks.die, "d")
     yard.reached(deadly, State.FAILED)
@@ -183,7 +183,7 @@ def test_a_task_that_kills_its_workers_fails_after_its_retries(yard: Yard) -> No
     yard.reached(after, State.SUCCEEDED)
 
 
-def test_a_task_that_kills_its_workers_takes_no_innocent_one_with_it(yard: Yard) -> None:
+def test_task_that_kills_its_workers_fails_no_other(yard: Yard) -> None:
     def drafted(task: Task[Any, Any], *args: Any) -> Message:
         message = task.generate(args=list(args), submit=False)
         message.max_retries = 2
@@ -216,7 +216,7 @@ def test_a_task_that_kills_its_workers_takes_no_innocent_one_with_it(yard: Yard)
 # -- SIGSTOP ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_late_outcome_of_one_who_was_stopped_is_refused_and_he_carries_on(yard: Yard) -> None:
+def test_late_outcome_of_a_stopped_worker_is_refused(yard: Yard) -> None:
     sleeper = yard.start(threads=1)
     held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks(f"hold a {sleeper.pid}") == 1, "the sleeper to run the task")
@@ -255,7 +255,7 @@ def stopped(worker: "subprocess.Popen[bytes]") -> Iterator[None]:
 # -- SIGTERM ---------------------------------------------------------------------------------------------------------
 
 
-def test_sigterm_lets_end_what_runs_and_gives_back_the_rest(yard: Yard) -> None:
+def test_sigterm_ends_running_tasks_and_gives_back_the_rest(yard: Yard) -> None:
     worker = yard.start(threads=1)
     warm = [yard.submit(daemon_tasks.add, number, 0) for number in range(50)]  # so that it claims ahead
     for message in warm:
@@ -279,7 +279,7 @@ def test_sigterm_lets_end_what_runs_and_gives_back_the_rest(yard: Yard) -> None:
     assert yard.marks("hold a") == 1
 
 
-def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(yard: Yard) -> None:
+def test_second_sigterm_ends_the_worker_and_loses_nothing(yard: Yard) -> None:
     worker = yard.start(threads=1)
     held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks("hold a") == 1, "the task to run")
@@ -299,7 +299,7 @@ def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(yard: Yard) -> None:
 # -- sharing ---------------------------------------------------------------------------------------------------------
 
 
-def test_two_workers_share_and_each_task_is_done_once(yard: Yard) -> None:
+def test_two_workers_run_each_task_once(yard: Yard) -> None:
     workers = [yard.start(), yard.start()]
     messages = [daemon_tasks.add.generate(args=[number, 1], submit=False) for number in range(600)]
     for start in range(0, 600, 50):
@@ -317,7 +317,7 @@ def test_two_workers_share_and_each_task_is_done_once(yard: Yard) -> None:
     assert [yard.ended(worker) for worker in workers] == [0, 0]
 
 
-def test_a_task_nobody_knows_waits_and_harms_nobody(yard: Yard) -> None:
+def test_unknown_task_waits_and_harms_no_other(yard: Yard) -> None:
     yard.journal.append_drafts([submission(STRANGER)])
     worker = yard.start()
     known = [yard.submit(daemon_tasks.add, number, 1) for number in range(10)]
@@ -331,7 +331,7 @@ def test_a_task_nobody_knows_waits_and_harms_nobody(yard: Yard) -> None:
 # -- time ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_backoff_counts_from_the_failure(yard: Yard) -> None:
+def test_backoff_counts_from_the_failure(yard: Yard) -> None:
     yard.start()
     message = yard.submit(daemon_tasks.stumble, "s", 2)
     yard.reached(message, State.SUCCEEDED)
@@ -346,7 +346,7 @@ def test_a_backoff_counts_from_the_failure(yard: Yard) -> None:
     assert yard.events[yard.task(message).changed].context["result"] == 3
 
 
-def test_a_delayed_task_is_not_claimed_before_it_is_due(yard: Yard) -> None:
+def test_delayed_task_is_not_claimed_before_it_is_due(yard: Yard) -> None:
     yard.start()
     delayed = yard.submit(daemon_tasks.add, 1, 1, delay=1_200)
     at_once = yard.submit(daemon_tasks.add, 2, 2)
@@ -362,7 +362,7 @@ def test_a_delayed_task_is_not_claimed_before_it_is_due(yard: Yard) -> None:
 # -- a journal that is held ------------------------------------------------------------------------------------------
 
 
-def test_a_journal_held_for_longer_than_the_lease_costs_no_living_worker_its_claims(yard: Yard) -> None:
+def test_journal_locked_beyond_the_lease_costs_no_claims(yard: Yard) -> None:
     holder = yard.start(threads=1)
     held = yard.submit(daemon_tasks.hold, "a")
     wait_until(lambda: yard.marks(f"hold a {holder.pid}") == 1, "the task to run")

@@ -29,7 +29,7 @@ def test_purged_dead_letter_is_counted_as_taken_out() -> None:
     assert log.write(names.SUBMITTED, task="a", task_name="work") is Verdict.REFUSED, "its id is known for a while"
 
 
-def test_forgotten_dead_letter_is_purged_by_what_the_event_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgotten_dead_letter_is_purged_by_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 1)
     log = two_dead_letters()
     assert list(log.view.dead) == ["b"]
@@ -65,7 +65,7 @@ def journal() -> Journal:
     return journal
 
 
-def test_broker_tells_what_became_of_a_purge(journal: Journal) -> None:
+def test_purge_returns_its_outcome(journal: Journal) -> None:
     broker = jm.Broker(journal)
     purged = broker.purge("dead", by="ada@host", reason="paid by hand")
     assert purged

@@ -65,7 +65,7 @@ def suspect(number: int, priority: int = 0, queue: str = "default") -> TaskState
 
 
 @pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
-def test_a_suspect_is_let_in_alone_in_its_turn_and_holds_up_no_others(selection: Selection) -> None:
+def test_suspect_is_taken_alone_in_turn_and_delays_no_other(selection: Selection) -> None:
     tasks = ReadyTasks(selection=selection)
     tasks.set_workers({0: "me"}, {})
     made = [ready_task(0), suspect(1), ready_task(2), suspect(3), suspect(4), ready_task(5)]
@@ -91,7 +91,7 @@ def test_a_suspect_is_let_in_alone_in_its_turn_and_holds_up_no_others(selection:
     assert numbers(tasks.take(10, NOW, MONOTONIC)) == []
 
 
-def test_a_suspect_that_somebody_else_has_taken_meanwhile_is_not_offered() -> None:
+def test_suspect_taken_elsewhere_is_not_offered() -> None:
     tasks = alone()
     made = [suspect(1), suspect(2), suspect(3)]
     for task in made:
@@ -107,7 +107,7 @@ def test_a_suspect_that_somebody_else_has_taken_meanwhile_is_not_offered() -> No
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"])), max_size=40), st.integers(1, 7))
 @settings(max_examples=100, deadline=None)
-def test_queues_in_order_then_priority_then_first_come(items: list[tuple[int, str]], step: int) -> None:
+def test_tasks_are_ordered_by_queue_priority_and_arrival(items: list[tuple[int, str]], step: int) -> None:
     tasks = alone(["b", "a"])
     made = [ready_task(number, priority, queue) for number, (priority, queue) in enumerate(items)]
     for task in made:
@@ -122,14 +122,14 @@ def test_queues_in_order_then_priority_then_first_come(items: list[tuple[int, st
     assert numbers(taken) == numbers(expected)
 
 
-def test_without_a_list_of_queues_they_are_alike() -> None:
+def test_unlisted_queues_are_alike() -> None:
     tasks = alone()
     for number, queue in enumerate(["z", "a", "m"]):
         tasks.add(ready_task(number, queue=queue))
     assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 1, 2]
 
 
-def test_a_later_task_of_higher_priority_comes_first() -> None:
+def test_later_task_of_higher_priority_comes_first() -> None:
     tasks = alone()
     tasks.add(ready_task(0, priority=5))
     tasks.add(ready_task(1, priority=0))
@@ -143,7 +143,7 @@ def test_queues_are_matched_by_their_exact_names() -> None:
     assert numbers(tasks.take(9, NOW, LATER)) == [1]
 
 
-def test_a_task_nobody_here_knows_is_left_alone() -> None:
+def test_task_unknown_to_the_worker_is_left_alone() -> None:
     tasks = ReadyTasks({"work"}.__contains__)
     tasks.set_workers({0: "me"}, {})
     stranger = ready_task(0)
@@ -156,13 +156,13 @@ def test_a_task_nobody_here_knows_is_left_alone() -> None:
 # -- what has changed since it was added -----------------------------------------------------------------------------
 
 
-def test_a_task_claimed_elsewhere_is_skipped() -> None:
+def test_task_claimed_elsewhere_is_skipped() -> None:
     tasks, made = shared(3, ["me"], "me")
     claim(made[1])
     assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 2]
 
 
-def test_a_task_that_came_back_is_offered_once() -> None:
+def test_returned_task_is_offered_once() -> None:
     tasks, made = shared(3, ["me"], "me")
     claim(made[1])
     made[1].touched().state = State.READY
@@ -170,7 +170,7 @@ def test_a_task_that_came_back_is_offered_once() -> None:
     assert sorted(numbers(tasks.take(9, NOW, MONOTONIC))) == [0, 1, 2]
 
 
-def test_a_task_that_came_back_with_a_delay_is_not_offered_by_its_old_entry() -> None:
+def test_task_returned_with_a_delay_is_not_offered_early() -> None:
     tasks, made = shared(1, ["me"], "me")
     claim(made[0])
     made[0].touched().state, made[0].due = State.READY, NOW + 5
@@ -183,7 +183,7 @@ def test_a_task_that_came_back_with_a_delay_is_not_offered_by_its_old_entry() ->
 # -- delay -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_delayed_come_when_they_are_due_in_the_order_in_which_they_are() -> None:
+def test_delayed_tasks_come_in_due_order() -> None:
     tasks = alone()
     for number, seconds in enumerate([30, 10, 20]):
         tasks.add(ready_task(number, due=NOW + seconds))
@@ -193,7 +193,7 @@ def test_the_delayed_come_when_they_are_due_in_the_order_in_which_they_are() -> 
     assert tasks.next_due() == NOW + 30
 
 
-def test_a_delayed_task_that_was_revoked_is_nothing_to_wait_for() -> None:
+def test_revoked_delayed_task_is_not_waited_for() -> None:
     tasks = alone()
     task = ready_task(0, due=NOW + 10)
     tasks.add(task)
@@ -219,7 +219,7 @@ def test_shares_are_even(workers: int) -> None:
     assert all(700 < shares[worker] < 1_300 for worker in ids), shares  # nine standard deviations
 
 
-def test_only_the_tasks_of_one_who_left_move() -> None:
+def test_only_tasks_of_the_leaving_worker_move() -> None:
     ids = [new_id() for _ in range(5)]
     tasks = [new_id() for _ in range(500)]
     before = {task: rendezvous(task, ids) for task in tasks}
@@ -227,7 +227,7 @@ def test_only_the_tasks_of_one_who_left_move() -> None:
     assert all(after[task] == before[task] for task in tasks if before[task] != ids[0])
 
 
-def test_each_partition_has_its_own_workers() -> None:
+def test_shares_are_per_partition() -> None:
     tasks = ReadyTasks()
     tasks.set_workers({0: "me", 1: "me"}, {1: among("me", "x", "y", "z")})
     for number in range(40):
@@ -244,7 +244,7 @@ def rendezvous(task: str, workers: list[str]) -> str:
 # -- theft -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_others_share_is_stolen_only_after_the_delay_and_from_the_far_end() -> None:
+def test_other_share_is_stolen_after_the_delay_from_its_end() -> None:
     tasks, made = shared(200, ["me", "you"], "me")
     mine = tasks.take(200, NOW, MONOTONIC)
     theirs = [task for task in made if all(task is not each for each in mine)]
@@ -260,7 +260,7 @@ def test_the_others_share_is_stolen_only_after_the_delay_and_from_the_far_end() 
     assert numbers(stolen) == numbers(theirs)[::-1][:STEAL_TASKS_MAX]
 
 
-def test_each_task_is_left_to_the_other_for_its_own_delay() -> None:
+def test_steal_delay_runs_per_task() -> None:
     tasks, _ = shared(60, ["me", "you"], "me")
     tasks.take(60, NOW, MONOTONIC)
     theirs = next(task for task in map(ready_task, range(100, 200)) if rendezvous(task.id, ["me", "you"]) == "you")
@@ -271,7 +271,7 @@ def test_each_task_is_left_to_the_other_for_its_own_delay() -> None:
 
 
 @pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
-def test_thieves_come_one_after_the_other(selection: Selection) -> None:
+def test_stealing_workers_come_one_after_the_other(selection: Selection) -> None:
     workers = ["a", "b", "c", "d"]
     task = ready_task(1)
     first_moments = []
@@ -285,7 +285,7 @@ def test_thieves_come_one_after_the_other(selection: Selection) -> None:
     assert delays == pytest.approx([place * STEAL_DELAY_SECONDS for place in range(4)])
 
 
-def test_what_the_other_has_taken_is_nothing_to_steal() -> None:
+def test_tasks_taken_by_the_other_are_not_stolen() -> None:
     tasks, made = shared(20, ["me", "you"], "me")
     for task in tasks.take(20, NOW, MONOTONIC):
         claim(task)
@@ -296,7 +296,7 @@ def test_what_the_other_has_taken_is_nothing_to_steal() -> None:
     assert tasks.steal_at() is None
 
 
-def test_when_all_is_stolen_nothing_is_left_to_wake_for() -> None:
+def test_no_wakeup_is_set_when_all_is_stolen() -> None:
     tasks, made = shared(8, ["me", "you"], "me")
     for task in tasks.take(8, NOW, MONOTONIC):
         claim(task)
@@ -308,7 +308,7 @@ def test_when_all_is_stolen_nothing_is_left_to_wake_for() -> None:
     assert tasks.steal_at() is None
 
 
-def test_what_others_are_slow_to_claim_is_left_to_them_for_longer() -> None:
+def test_longer_steal_delay_leaves_tasks_to_others_for_longer() -> None:
     tasks, made = shared(50, ["me", "you"], "me")
     tasks.steal_delay = 5 * STEAL_DELAY_SECONDS
     own = tasks.take(50, NOW, MONOTONIC)
@@ -317,7 +317,7 @@ def test_what_others_are_slow_to_claim_is_left_to_them_for_longer() -> None:
     assert tasks.take(50, NOW, MONOTONIC + 5 * STEAL_DELAY_SECONDS) != []
 
 
-def test_who_cannot_run_a_task_or_does_not_serve_its_queue_has_no_turn_at_it() -> None:
+def test_worker_that_cannot_run_a_task_has_no_turn_at_it() -> None:
     workers = among("me", *"abcdefgh")
     for name in "abcd":
         workers[name].tasks = ("other",)
@@ -340,20 +340,20 @@ def test_who_cannot_run_a_task_or_does_not_serve_its_queue_has_no_turn_at_it() -
     assert {name for _, name in tasks._passed} == set("efgh")
 
 
-def test_the_share_of_one_who_left_is_ours_at_once() -> None:
+def test_share_of_a_left_worker_is_available_at_once() -> None:
     tasks, made = shared(50, ["me", "you"], "me")
     tasks.set_workers({0: "me"}, {})
     assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
 
 
-def test_sharing_anew_loses_nothing_and_keeps_the_order() -> None:
+def test_resharing_loses_nothing_and_keeps_the_order() -> None:
     tasks, made = shared(50, ["me"], "me")
     for others in (["me", "you"], ["me", "you", "she"], ["me", "she"], ["me"]):
         tasks.set_workers({0: "me"}, {0: among(*others)})
     assert numbers(tasks.take(50, NOW, MONOTONIC)) == numbers(made)
 
 
-def test_log_order_outlasts_workers_that_join_and_leave_while_tasks_age() -> None:
+def test_log_order_of_ageing_tasks_survives_joins_and_leaves() -> None:
     tasks, made = shared(60, ["me", "you", "she"], "me")
     taken = tasks.take(4, NOW, MONOTONIC)  # the others' before them were reached too
     tasks.take(0, NOW, MONOTONIC)
@@ -377,7 +377,7 @@ def entries(tasks: ReadyTasks) -> int:
 
 
 @pytest.mark.parametrize("delay", [0, 1_000_000])
-def test_a_reader_that_never_picks_does_not_leak(delay: int) -> None:
+def test_reader_that_never_takes_does_not_leak(delay: int) -> None:
     tasks = alone()
     for number in range(20_000):
         task = ready_task(number, due=NOW + delay + number if delay else 0)
@@ -389,7 +389,7 @@ def test_a_reader_that_never_picks_does_not_leak(delay: int) -> None:
 
 
 @pytest.mark.parametrize("delay", [0, 1_000_000])
-def test_a_sweep_loses_nothing_that_is_ready(delay: int) -> None:
+def test_sweep_loses_no_ready_task(delay: int) -> None:
     tasks = alone()
     made = [ready_task(number, due=NOW + delay + number if delay else 0) for number in range(5_000)]
     for task in made:
@@ -421,7 +421,7 @@ def turns_of(tasks: ReadyTasks, count: int, first: int) -> tuple[int, int]:
     return len(at_once), len(later)
 
 
-def test_who_lets_a_turn_pass_in_silence_has_none_until_it_shows_up() -> None:
+def test_silent_worker_has_no_turns_until_it_shows_up() -> None:
     tasks, ghosts = ReadyTasks(), [f"ghost{number}" for number in range(9)]
     tasks.set_workers({0: "me"}, {0: among("me", *ghosts)})
     seen = sessions(**dict.fromkeys(ghosts, 5))
@@ -438,7 +438,7 @@ def test_who_lets_a_turn_pass_in_silence_has_none_until_it_shows_up() -> None:
     assert turns_of(tasks, 200, first=3_000)[1] > 50, "who took part since keeps its turns"
 
 
-def test_who_is_busy_and_shows_it_keeps_its_turns() -> None:
+def test_busy_live_worker_keeps_its_turns() -> None:
     tasks = ReadyTasks()
     tasks.set_workers({0: "me"}, {0: among("me", "you")})
     assert turns_of(tasks, 100, first=100)[1] > 20
@@ -446,7 +446,7 @@ def test_who_is_busy_and_shows_it_keeps_its_turns() -> None:
     assert turns_of(tasks, 100, first=1_000)[1] > 20
 
 
-def test_who_has_left_is_not_kept_in_mind() -> None:
+def test_left_worker_is_forgotten() -> None:
     tasks = ReadyTasks()
     tasks.set_workers({0: "me"}, {0: among("me", "you")})
     turns_of(tasks, 100, first=100)

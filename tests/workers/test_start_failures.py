@@ -18,7 +18,7 @@ from task_modules import broken_tasks
 @pytest.mark.parametrize(
     ("hang", "reason"), [(False, "ended with exit code 1"), (True, "did not become ready within 0.3 s")]
 )
-def test_a_worker_whose_children_do_not_start_claims_nothing_for_them_until_they_do(
+def test_worker_claims_nothing_for_children_that_do_not_start(
     floor: int,
     hang: bool,
     reason: str,

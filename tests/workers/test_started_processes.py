@@ -55,7 +55,7 @@ def run(url: str, task: Task[Any, Any], **kwargs: Any) -> Any:
         return ResultStore(journal).get(message, timeout=40_000)
 
 
-def test_what_a_task_starts_can_be_ended(worker: tuple[str, str]) -> None:
+def test_process_started_by_a_task_can_be_ended(worker: tuple[str, str]) -> None:
     mechanism, url = worker
     in_process = mechanism == "process"
     terminates = tasks.terminates_in_process if in_process else tasks.terminates_in_thread
@@ -74,7 +74,7 @@ def test_forked_process_reports_nothing_of_its_own(worker: tuple[str, str], fail
     assert run(url, task, fails=fails) == [status]
 
 
-def test_worker_hands_its_import_path_to_no_other_program(worker: tuple[str, str]) -> None:
+def test_import_path_of_a_worker_reaches_no_other_program(worker: tuple[str, str]) -> None:
     mechanism, url = worker
     if mechanism == "process":
         assert run(url, tasks.import_path) == [os.environ.get("PYTHONPATH"), []]

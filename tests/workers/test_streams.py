@@ -75,7 +75,7 @@ def held(path: Path) -> Iterator[None]:
         lock.close()
 
 
-def test_news_do_not_keep_loop_awake_that_waits_for_its_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_news_do_not_wake_a_loop_waiting_for_its_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, door = tmp_path / "a.db", threading.Event()
     woken: list[None] = []
     wake = WorkerLoop._wake

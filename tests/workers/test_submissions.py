@@ -153,7 +153,7 @@ async def take_snapshot(floor: Shop) -> None:
 
 
 @in_loop
-async def test_worker_started_from_snapshot_reads_submissions_by_position() -> None:
+async def test_worker_from_snapshot_reads_submissions_by_position() -> None:
     floor = Shop(partitions=2)
     tasks = named(work=lambda number: number)
     for number in range(60):

@@ -81,7 +81,7 @@ def test_skipping_consumer_hands_out_every_neighbour(log: tuple[MemoryStore, lis
     assert consumer.statistics().bad_records == total(store) - len(events) > 100
 
 
-def test_callback_is_told_of_each_bad_record_once(log: tuple[MemoryStore, list[int]]) -> None:
+def test_callback_gets_each_bad_record_once(log: tuple[MemoryStore, list[int]]) -> None:
     store, good = log
     told: list[UnreadableRecord] = []
     consumer = jm.JournalConsumer(jm.Journal(MemoryLog(store)), on_bad_record=told.append)
@@ -95,7 +95,7 @@ def test_callback_is_told_of_each_bad_record_once(log: tuple[MemoryStore, list[i
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_raising_consumer_goes_on_behind_each_bad_record(partitions: int) -> None:
+def test_raising_consumer_continues_after_each_bad_record(partitions: int) -> None:
     store, good = poisoned(partitions, 1_000)  # each error costs a page
     consumer = jm.JournalConsumer(jm.Journal(MemoryLog(store)))
     consumer.start()
@@ -116,7 +116,7 @@ def test_raising_consumer_goes_on_behind_each_bad_record(partitions: int) -> Non
     assert len(events) + len(places) == total(store)
 
 
-def test_skipping_is_refused_where_nothing_is_bad() -> None:
+def test_skipping_a_good_record_is_refused() -> None:
     consumer = jm.JournalConsumer(jm.Journal("memory://")).start()
     with pytest.raises(RuntimeError, match="UnreadableRecord"):
         consumer.skip_bad_record()
@@ -157,7 +157,7 @@ def test_callbacks_and_iteration_pass_over_bad_records(log: tuple[MemoryStore, l
     assert sorted(numbers(iterated)) == good
 
 
-def test_callbacks_go_on_behind_a_bad_record_once_told_to() -> None:
+def test_callbacks_continue_after_a_skipped_bad_record() -> None:
     store = MemoryStore()
     journal = jm.Journal(MemoryLog(store))
     journal.append("good.one", {"number": 1})
@@ -248,7 +248,7 @@ async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
 
 
 @in_loop
-async def test_workers_work_before_between_and_behind_bad_records() -> None:
+async def test_workers_run_tasks_around_bad_records() -> None:
     floor = Shop()
     tasks = named(work=lambda *args: 1)
     async with floor.worker(tasks, Settings(threads=2)) as worker_loop:
@@ -272,7 +272,7 @@ async def succeeds(worker_loop: WorkerLoop, message: jm.Message) -> None:
 
 
 @in_loop
-async def test_exports_imports_history_and_compaction_pass_over_bad_records() -> None:
+async def test_maintenance_commands_pass_over_bad_records() -> None:
     store, good = poisoned()
     journal = AsyncJournal(MemoryLog(store))
     lines: list[bytes] = []

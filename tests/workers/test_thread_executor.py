@@ -63,7 +63,7 @@ def executor(size: int, **functions: Callable[..., Any]) -> Iterator[Hand]:
     wait_until(lambda: not any(thread.is_alive() for thread in mine), "the threads to end with their crew")
 
 
-def test_every_job_has_one_outcome() -> None:
+def test_job_has_one_outcome() -> None:
     with executor(4, work=lambda number: number) as hand:
         for start in range(0, 5_000, 500):
             hand.executor.start(job(number) for number in range(start, start + 500))
@@ -81,7 +81,7 @@ def test_all_places_are_used_by_long_jobs() -> None:
         wait_until(lambda: hand.has(8), "eight jobs that wait for each other to run at the same time")
 
 
-def test_all_places_are_used_though_jobs_used_to_be_short() -> None:
+def test_all_places_are_used_after_short_jobs() -> None:
     together = threading.Barrier(8)
     with executor(8, short=lambda _: None, work=lambda _: together.wait(20) >= 0) as hand:
         hand.executor.start(job(number, "short") for number in range(2_000))
@@ -90,7 +90,7 @@ def test_all_places_are_used_though_jobs_used_to_be_short() -> None:
         wait_until(lambda: hand.has(2_008), "eight jobs that wait for each other to run at the same time")
 
 
-def test_a_long_job_holds_no_short_one_behind_it() -> None:
+def test_long_job_holds_up_no_short_one() -> None:
     door = threading.Event()
     with executor(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
         hand.executor.start([job(0, "long")])
@@ -100,7 +100,7 @@ def test_a_long_job_holds_no_short_one_behind_it() -> None:
         wait_until(lambda: hand.has(500), "the long one")
 
 
-def test_a_job_that_comes_while_a_thread_is_between_token_and_job_is_not_held_behind_it(
+def test_job_arriving_between_token_and_job_is_not_held_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken, go_on, door = threading.Event(), threading.Event(), threading.Event()
@@ -127,7 +127,7 @@ def test_a_job_that_comes_while_a_thread_is_between_token_and_job_is_not_held_be
         wait_until(lambda: hand.has(2), "the long one")
 
 
-def test_what_was_not_started_can_be_taken_back_and_is_not_run() -> None:
+def test_unstarted_job_can_be_taken_back_and_does_not_run() -> None:
     door, ran = threading.Event(), []
 
     def work(number: int) -> None:
@@ -144,7 +144,7 @@ def test_what_was_not_started_can_be_taken_back_and_is_not_run() -> None:
     assert ran == [0]
 
 
-def test_jobs_and_returns_at_the_same_time_lose_and_double_nothing() -> None:
+def test_concurrent_jobs_and_returns_lose_and_double_nothing() -> None:
     with executor(4, work=lambda number: number) as hand:
         back: list[Job] = []
         for start in range(0, 3_000, 30):
@@ -156,7 +156,7 @@ def test_jobs_and_returns_at_the_same_time_lose_and_double_nothing() -> None:
         )
 
 
-def test_somebody_is_woken_for_every_outcome_that_was_not_collected() -> None:
+def test_uncollected_outcome_always_wakes_the_loop() -> None:
     with executor(3, work=lambda number: number) as hand:
         for number in range(200):
             before = hand.wakes
@@ -165,7 +165,7 @@ def test_somebody_is_woken_for_every_outcome_that_was_not_collected() -> None:
             assert len(hand.executor.collect()) == 1
 
 
-def test_what_a_thread_survives() -> None:
+def test_thread_survives_exit_and_memory_errors() -> None:
     def work(number: int) -> None:
         raise [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError][number % 4]
 
@@ -174,7 +174,7 @@ def test_what_a_thread_survives() -> None:
         wait_until(lambda: hand.has(40), "the one thread to end all of them")
 
 
-def test_a_timeout_ends_a_job_and_not_its_thread() -> None:
+def test_timeout_ends_a_job_and_not_its_thread() -> None:
     def work(number: int) -> int:
         while number == 0:
             time.sleep(0)  # Python code, which can be interrupted
@@ -188,7 +188,7 @@ def test_a_timeout_ends_a_job_and_not_its_thread() -> None:
 
 
 @pytest.mark.parametrize("kind", [Exception, TimeoutError, OSError])
-def test_a_timeout_ends_a_job_that_goes_on_after_every_error(kind: type[Exception]) -> None:
+def test_timeout_ends_a_job_that_swallows_every_error(kind: type[Exception]) -> None:
     """A library with timeouts of its own would take it for one of them, and the job would never end."""
     door, seen = threading.Event(), list[str]()
 
@@ -219,7 +219,7 @@ def test_a_timeout_ends_a_job_that_goes_on_after_every_error(kind: type[Exceptio
         door.set()
 
 
-def test_a_timeout_that_strikes_in_a_hook_is_told_as_one() -> None:
+def test_timeout_inside_a_hook_is_reported_as_a_timeout() -> None:
     class Slow(Task[Any, Any]):
         def do_retry(self, message: Message, exception: BaseException) -> bool:
             while True:
@@ -238,7 +238,7 @@ def test_a_timeout_that_strikes_in_a_hook_is_told_as_one() -> None:
         assert b'"hook":{"name":"journeyman.tasks.errors.TaskTimeoutError"' in outcome.detail
 
 
-def test_a_crew_that_is_closed_starts_nothing_more() -> None:
+def test_closed_executor_starts_nothing_more() -> None:
     door, ran = threading.Event(), []
 
     def work(number: int) -> None:
@@ -253,7 +253,7 @@ def test_a_crew_that_is_closed_starts_nothing_more() -> None:
     assert ran == [0]
 
 
-def test_who_stands_aside_goes_on_when_the_lone_job_is_written() -> None:
+def test_caller_standing_aside_resumes_when_lone_job_is_written() -> None:
     written: list[Outcome] = []
     hand = Hand()
     hand.executor = ThreadExecutor(1, named(work=lambda number: number), hand.wake, written.append)
@@ -268,7 +268,7 @@ def test_who_stands_aside_goes_on_when_the_lone_job_is_written() -> None:
     hand.executor.close()
 
 
-def test_nobody_stands_aside_for_the_whole_of_a_long_job() -> None:
+def test_caller_does_not_stand_aside_for_a_whole_long_job() -> None:
     door = threading.Event()
     with executor(1, work=lambda _: door.wait(20)) as hand:
         lone = job(1)
