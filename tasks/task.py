@@ -33,8 +33,8 @@ class Task(Generic[P, R]):
       old places of the function, as `module:qualname`.
     - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
-    - `mechanism`: "thread", "process" or "async"; None for "async" where the function is a coroutine function, which it
-      has to be there and nowhere else, and "thread" otherwise.
+    - `mechanism`: "thread", "process" or "async"; None for "async" if the function is a coroutine function, else
+      "thread". Coroutine functions require "async", other functions one of the others.
     - Calling the task calls the function, here and now.
     """
 
@@ -118,7 +118,7 @@ class Task(Generic[P, R]):
         *,
         submit: bool = True,
     ) -> Message:
-        """A message that runs this task with these arguments, submitted unless `submit` is False.
+        """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
         When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first.
         `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; `ValidationError` for arguments that
@@ -189,11 +189,11 @@ class Task(Generic[P, R]):
         return self.function(*message.args, **arguments)
 
     def do_retry(self, message: Message, exception: BaseException) -> bool:
-        """Whether a failed message gets another attempt; subclasses may know better."""
+        """Return whether a failed message gets another attempt; subclasses may override this."""
         return message.max_retries is None or message.retries < message.max_retries
 
     def retry_at(self, message: Message) -> float:
-        """When a message that failed now may run again, in seconds since the epoch."""
+        """Return when a message that failed now may run again, in seconds since the epoch."""
         return time.time() + message.backoff.get(message.retries + 1) / 1_000
 
 
@@ -263,7 +263,7 @@ def _accepted(task: Task[Any, Any]) -> dict[str, Accepts]:
 
 
 def _mark_coroutine_function(task: Task[Any, Any]) -> None:
-    """Let `inspect` and `asyncio` take a task for the coroutine function that it is."""
+    """Have `inspect` and `asyncio` recognise the task as a coroutine function."""
     if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
         inspect.markcoroutinefunction(task)
     else:
@@ -271,13 +271,13 @@ def _mark_coroutine_function(task: Task[Any, Any]) -> None:
 
 
 def _takes_message(function: Callable[..., Any]) -> bool:
-    """Whether the function has a parameter `message` that asks for the message: bare, or annotated `Message`."""
+    """Return whether the function has a parameter `message` for the message: unannotated, or annotated `Message`."""
     parameter = inspect.signature(function).parameters.get("message")
     return parameter is not None and parameter.annotation in (inspect.Parameter.empty, Message, "Message")
 
 
 def _check(function: object, name: object, timeout: object, max_retries: object, backoff: object) -> None:
-    """Refuse what no task can be made of; `ValidationError` says what was expected."""
+    """Raise `ValidationError` for arguments of which no task can be made."""
     if not callable(function):
         raise ValidationError(f"a task is made of a function, got {function!r:.80}")
     if not (name or hasattr(function, "__name__")):
@@ -303,7 +303,7 @@ def _checked_mechanism(function: Callable[..., Any], mechanism: str | None) -> s
     if (mechanism == "async") != is_coroutine:
         named = str(getattr(function, "__qualname__", function))
         raise ValidationError(
-            f"mechanism 'async' is for coroutine functions (async def), and they have no other; "
-            f"{named:.80} is {'one' if is_coroutine else 'none'}, got {mechanism!r}"
+            f"mechanism={mechanism!r} requires {'an ordinary function' if is_coroutine else 'a coroutine function'}; "
+            f"{named:.80} is {'a coroutine function (async def)' if is_coroutine else 'not one (no async def)'}"
         )
     return mechanism

@@ -1,4 +1,4 @@
-"""What an operator wants to be woken up for, by thresholds. Pure."""
+"""Compare the state of the queue with thresholds, for alerting. Pure."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from .wording import age, number
 
 
 class Thresholds(NamedTuple):
-    """What is still well: so many dead letters, a ready task that has waited so long, at least so many workers."""
+    """The thresholds: at most so many dead letters, so long a wait of a ready task, at least so many workers."""
 
     dead_max: int = 0
     oldest_seconds_max: float = 300.0
@@ -15,14 +15,14 @@ class Thresholds(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """One thing that is not well: `code` for tools, `sentence` for people."""
+    """One exceeded threshold: `code` for tools, `sentence` for people."""
 
     code: str
     sentence: str
 
 
 def alarms(seen: Overview, allowed: Thresholds) -> list[Alarm]:
-    """What is not well, the most urgent first. What waits in a paused queue waits on purpose."""
+    """Return the alarms, the most urgent first. Tasks in a paused queue raise none by their wait."""
     found: list[Alarm] = []
     if len(seen.workers) < allowed.workers_min:
         said = f"{number(len(seen.workers), 'worker is', 'workers are')} running"

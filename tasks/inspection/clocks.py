@@ -1,4 +1,4 @@
-"""What the journal tells of clocks that are or were wrong."""
+"""Find signs of wrong clocks in the journal."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _LAST_EVENTS: Final = 20
 
 
 async def clock_faults(log: Log, now: float) -> list[str]:
-    """A sentence for each sign that a clock is or was wrong, by a clock that shows `now` (seconds since the epoch)."""
+    """Return a sentence for each sign that a clock is or was wrong, given the time `now` (seconds since the epoch)."""
     found: list[str] = []
     bounds = await log.bounds()
     for partition, end in bounds.end.items():
@@ -28,7 +28,7 @@ async def clock_faults(log: Log, now: float) -> list[str]:
 
 
 async def _ahead(log: Log, partition: int, start: int, now: float) -> float:
-    """How far the latest of the events from `start` on is ahead of `now`, in seconds."""
+    """Return how far the latest of the events from `start` on is ahead of `now`, in seconds."""
     pages = await log.read({partition: start}, _LAST_EVENTS)
     times = [moment for page in pages for row in page.rows if (moment := time_in(row)) is not None]
     return max(times, default=now) - now

@@ -1,4 +1,4 @@
-"""The dead letters: which there are, by what they have in common, and what each of their attempts came to."""
+"""Find dead letters by filters, and list the attempts of a task with their outcomes."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
@@ -17,15 +17,15 @@ from .history import Step, TaskHistory
 from .wording import error_in
 
 _READ_TOGETHER: Final = 1_000
-# The last attempt of these has no exception: their worker fell silent with it.
+# The error of an attempt that ended without an exception, as its worker fell silent.
 LOST: Final = "worker lost: it was silent for the whole lease, as if the task had killed it"
 
 
 class Wanted(NamedTuple):
-    """Which dead letters: all that every part which is not None holds for.
+    """A filter for dead letters: every part that is not None must match.
 
-    `exception` is a part of the error as it is shown, whatever its case; `since` and `until` are when it failed, in
-    seconds since the epoch, both included.
+    `exception` is a part of the error as it is shown, ignoring case; `since` and `until` bound the time of the failure,
+    in seconds since the epoch, both included.
     """
 
     task: str | None = None
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
     until: float | None = None
 
     def holds(self, letter: TaskState) -> bool:
-        """Whether it is among those wanted, as far as its state tells."""
+        """Return whether the dead letter matches all parts but `exception`, which is not in its state."""
         return (
             (self.task is None or letter.name == self.task)
             and (self.queue is None or letter.queue == self.queue)
@@ -52,7 +52,7 @@ class DeadLetter(NamedTuple):
 
 
 async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Wanted) -> list[DeadLetter]:
-    """The dead letters of a standing that are wanted, the newest first."""
+    """Return the wanted dead letters of a view, the newest first."""
     letters = [letter for letter in view_as_of.view.dead.values() if wanted.holds(letter)]
     letters.sort(key=lambda letter: (letter.changed_at, letter.id), reverse=True)
     log = await journal.open()
@@ -83,10 +83,10 @@ def _error(row: bytes | None, letter: TaskState) -> str:
 
 
 class Run(NamedTuple):
-    """One attempt: who had it, from when on, and how it ended; times are seconds since the epoch.
+    """One attempt: its worker, its beginning, and how it ended; times are seconds since the epoch.
 
-    `how` is the name of the event that ended it; `exception` what that says of it: name, text and traceback. None of
-    these is there while it runs.
+    `how` is the name of the event that ended it; `exception` its exception: name, text and traceback. These are empty
+    or None while it runs.
     """
 
     number: int
@@ -101,7 +101,7 @@ class Run(NamedTuple):
 
 
 def runs(history: TaskHistory) -> list[Run]:
-    """The attempts of a task, in order: each accepted claim with what ended it."""
+    """Return the attempts of a task, in order: each accepted claim with the event that ended it."""
     found: list[Run] = []
     for step in _accepted(history):
         name, event = step.event.name, step.event
@@ -133,14 +133,14 @@ def _ended(run: Run, step: Step) -> Run:
 
 
 class Arguments(NamedTuple):
-    """What a task was submitted with."""
+    """The arguments with which a task was submitted."""
 
     args: list[Any]
     kwargs: dict[str, Any]
 
 
 def arguments(history: TaskHistory) -> Arguments | None:
-    """The arguments of a task; None if retention has removed its submission, or it cannot be read."""
+    """Return the arguments of a task; None if retention has removed its submission, or it cannot be read."""
     submitted = [step.event for step in _accepted(history) if step.event.name == names.SUBMITTED]
     if not submitted:
         return None

@@ -1,4 +1,4 @@
-"""Looking up what the state does not hold, for those who ask why: the last error, the refused, the signs of life."""
+"""Read the evidence about a task that the state does not hold: the last error, refused events, signs of life."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,10 +20,10 @@ from .history import TaskHistory, hosts_of, task_history
 
 
 async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> Evidence:
-    """The evidence about a task, as of the standing.
+    """Read the evidence about a task, as of the view.
 
-    The history of the task is read only where it is needed: something about it was refused, or the state has forgotten
-    it, as it forgets what was finished long ago.
+    The history of the task is read only if needed: if events about it were refused, or if the state has forgotten it,
+    as it forgets tasks that ended long ago.
     """
     log = await journal.open()
     view, cursor = view_as_of
@@ -43,14 +43,14 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
 
 
 async def pause_told(log: Log, view: TaskView, partition: int, queue: str) -> Mapping[str, Any]:
-    """What the event says that has paused a queue in a partition; empty if it is not paused, or the event is gone."""
+    """Read the context of the event that paused a queue in a partition; empty if there is none, or it is gone."""
     pause = view.paused.get(partition, {}).get(queue)
     event = await _event_at(log, partition, pause.since) if pause is not None else None
     return event.context if event is not None else {}
 
 
 async def last_signs(log: Log, sessions: Iterable[SessionState]) -> dict[str, float]:
-    """When each worker was last heard of, in seconds since the epoch by its own clock: the newest of its sessions."""
+    """Read each worker's last sign of life over its sessions, in seconds since the epoch by the worker's own clock."""
     signs: dict[str, float] = {}
     for session in sessions:
         event = await _event_at(log, session.partition, session.last)
@@ -67,7 +67,7 @@ async def _history(journal: AsyncJournal, task_id: str, until: Mapping[int, int]
 
 
 async def _turn(log: Log, task: TaskState) -> Turn | None:
-    """The event that brought the task into its state."""
+    """Read the event that brought the task into its state."""
     event = await _event_at(log, task.partition, task.changed)
     if event is None:
         return None
@@ -76,14 +76,14 @@ async def _turn(log: Log, task: TaskState) -> Turn | None:
 
 
 async def _timeout(log: Log, task: TaskState) -> float | None:
-    """How long the task may run, in ms, as it was submitted; None if that is not there any more, or makes no sense."""
+    """Read the task's timeout from its submission, in ms; None if that is gone, or is no number."""
     event = await _event_at(log, task.partition, task.submitted)
     timeout = event.context.get("timeout", TASK_TIMEOUT_MS_DEFAULT) if event is not None else None
     return timeout if isinstance(timeout, int | float) else None
 
 
 async def _event_at(log: Log, partition: int, offset: int) -> Event | None:
-    """The event at a position; None if it is not there any more, or no event stands there."""
+    """Read the event at a position; None if retention has removed it, or there is none."""
     try:
         pages = await log.read({partition: offset}, 1)
     except HistoryTruncated:
@@ -95,7 +95,7 @@ async def _event_at(log: Log, partition: int, offset: int) -> Event | None:
 
 
 async def _hosts(journal: AsyncJournal, view_as_of: ViewAsOf, task: TaskState, workers: set[str]) -> dict[str, str]:
-    """Where these workers run, or ran."""
+    """Read the hosts on which these workers run, or ran."""
     live = ((worker, view_as_of.view.session(task.partition, worker)) for worker in workers)
     hosts = {worker: session.host for worker, session in live if session is not None}
     if hosts.keys() >= workers:

@@ -1,4 +1,4 @@
-"""What the answers to "why?" are made of: findings, the evidence they rest on, and the words that several share."""
+"""The parts of the answers of `why`: findings, the evidence they rest on, and shared wording."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -25,18 +25,18 @@ class Refusal(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """The event that brought the task into its state: its name and what it says."""
+    """The event that brought the task into its state: its name and context."""
 
     name: str
     context: Mapping[str, Any]
 
 
 class Evidence(NamedTuple):
-    """What the journal says beyond the state; every part may be missing.
+    """Facts from the journal beyond the state; every part may be missing.
 
-    `task`: the task, where the state has forgotten it. `signs`: when each session was last heard of, by worker.
-    `hosts`: where workers run or ran, for people. `timeout`: how long the task may run, in ms, if it is claimed.
-    `pause`: what the event says that has paused the task's queue.
+    `task`: the task, if the state has forgotten it. `signs`: each session's last sign of life, by worker. `hosts`:
+    where workers run or ran, for display. `timeout`: how long the task may run, in ms, if it is claimed. `pause`: the
+    context of the event that paused the task's queue.
     """
 
     task: TaskState | None = None
@@ -53,7 +53,7 @@ _ERROR_CHARS_MAX: Final = 300
 
 
 def name_of(worker: str, session: SessionState | None, evidence: Evidence) -> str:
-    """A worker for people: host and pid where they are known, and the end of its id."""
+    """Return a worker's name for display: the end of its id, host and pid if they are known."""
     label = f"worker {short_id(worker)}"
     if session is not None:
         return f"{label} on {session.host} (pid {session.pid})"
@@ -61,18 +61,18 @@ def name_of(worker: str, session: SessionState | None, evidence: Evidence) -> st
 
 
 def attempt_of(task: TaskState) -> str:
-    """Which attempt it is, of how many."""
+    """Return the number of the attempt, and of how many."""
     return f"{task.attempts}" if task.max_retries is None else f"{task.attempts} of {task.max_retries + 1}"
 
 
 def error_of(turn: Turn | None, what: str = "exception") -> str:
-    """The exception an outcome tells of, as `error_in` has it, and in short."""
+    """Return the exception of an outcome, as `error_in` does, shortened."""
     said = error_in(turn.context, what) if turn is not None else ""
     return said if len(said) <= _ERROR_CHARS_MAX else f"{said[:_ERROR_CHARS_MAX]}…"
 
 
 def silent_for(session: SessionState, now: float, evidence: Evidence) -> float | None:
-    """How long a session that holds claims has been silent, where that is longer than its lease."""
+    """Return how long a session that holds claims has been silent, if that is longer than its lease; else None."""
     sign = evidence.signs.get(session.worker)
     if sign is None or not session.claims:
         return None
@@ -80,13 +80,13 @@ def silent_for(session: SessionState, now: float, evidence: Evidence) -> float |
 
 
 def worker_silent(session: SessionState, now: float, evidence: Evidence, *, others: bool) -> Finding:
-    """A session that has been silent for longer than its lease; `others`: whether anybody could take over."""
+    """Return the finding on a session silent for longer than its lease; `others`: whether a worker can take over."""
     silence = silent_for(session, now, evidence) or 0.0
     who = name_of(session.worker, session, evidence)
     then = (
         "Another worker takes over what it holds as soon as it is certain of that."
         if others
-        else "No other worker is running, so nobody takes over what it holds: start one, `journeyman worker PACKAGE`."
+        else "No other worker is running, so its tasks are not taken over: start one, `journeyman worker PACKAGE`."
     )
     holds = f"{capital(who)} holds {number(len(session.claims), 'task')}"
     sentence = (
@@ -98,10 +98,10 @@ def worker_silent(session: SessionState, now: float, evidence: Evidence, *, othe
 
 
 def in_seconds(seconds: float) -> str:
-    """A lease for people."""
+    """Format a lease."""
     return f"{seconds:g} s"
 
 
 def capital(words: str) -> str:
-    """Words as a sentence begins with them."""
+    """Capitalise the first letter."""
     return words[:1].upper() + words[1:]

@@ -1,8 +1,8 @@
-"""Everything that happened to one task, read off the journal: what came, when, from whom, and what became of it.
+"""Read the history of one task from the journal: its events, with their times, workers and verdicts.
 
-The task index says where the task's events stand, and where the sessions ended that held it. To tell what was accepted,
-these are folded by `TaskView`, the same rules by which the workers decided; see `workers.index.trace`. So the verdicts
-are those that every worker reached, and the reading is as long as the task's own history.
+The task index gives the positions of the task's events and of the ends of its sessions. `TaskView` folds these by the
+same rules as the workers; see `tasks.index.trace`. So the verdicts are those that every worker reached, and only the
+task's own history is read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ from ..state.view import TaskView, Verdict
 
 
 class Step(NamedTuple):
-    """One event of a task: what became of it, why, and how the task stood afterwards.
+    """One event of a task: the verdict on it, the reason, and the state of the task afterwards.
 
-    `worker` is the session it came from, or that ended; `reason` is empty where the name says it all.
+    `worker` is the session it came from, or that ended; `reason` is empty if the name of the event says enough.
     """
 
     event: Event
@@ -41,8 +41,8 @@ class Step(NamedTuple):
 class TaskHistory(NamedTuple):
     """A task and its steps, in log order; `hosts` are the hosts of its workers, where known.
 
-    With `is_truncated` retention has removed the first steps, its submission among them. The records at the positions
-    `unreadable` are the task's and damaged, so they are no steps.
+    With `is_truncated` retention has removed the first steps, the submission included. `unreadable` are the positions
+    of damaged records of the task, which are not among the steps.
     """
 
     task: TaskState
@@ -52,7 +52,7 @@ class TaskHistory(NamedTuple):
     unreadable: Sequence[Position] = ()
 
     def final(self) -> Step | None:
-        """The accepted step that brought a result or an error, the last of them; None if there is none yet."""
+        """Return the last accepted step with a result or an error; None if there is none yet."""
         wanted = (names.SUCCEEDED, names.FAILED, names.RETRIED)
         accepted = (step for step in reversed(self.steps) if step.verdict is Verdict.ACCEPTED)
         return next((step for step in accepted if step.event.name in wanted), None)
@@ -61,10 +61,10 @@ class TaskHistory(NamedTuple):
 async def task_history(
     journal: AsyncJournal, task_id: str, progress: Progress | None = None, *, until: Mapping[int, int] | None = None
 ) -> TaskHistory:
-    """All that happened to the task `task_id`, before the cursor `until` if one is given.
+    """Read the history of the task `task_id`, before the cursor `until` if one is given.
 
-    `progress(done, all)` is told how many events were read that the index did not cover yet. `UnknownTaskError` if
-    there is no such task in it.
+    `progress(done, all)` is called with the number of events read that the index did not cover yet, and their total.
+    `UnknownTaskError` if the journal holds no such task.
     """
     log = await journal.open()
     partition = log.partition_of(task_id)
@@ -119,7 +119,7 @@ class _Steps:
             return  # the end of a session that had given the task back
         event = self._event(said, row, offset)
         if name not in names.TASK_EVENTS and not moved and event.key != self._task_id:
-            return  # another program's, of an id that shares the key of the index
+            return  # another program's event, of an id that shares the key of the index
         refused = verdict is Verdict.REFUSED
         reason = _fate(name, task) if moved else self._before.refusal(name, context) if refused else ""
         if context.worker:
@@ -128,13 +128,13 @@ class _Steps:
         self.kept.append(Step(event, verdict, reason, state, attempts, context.worker))
 
     def _event(self, said: Fact, row: bytes, offset: int) -> Event:
-        """The event of a record; of one that only the fold can read, what it has read, without a context."""
+        """Return the event of a record; if only the fold can read it, an event without a context."""
         events, _ = readable([row], self._partition, [offset], contexts=True)
         return events[0] if events else place(Event(said.timestamp, said.name), self._partition, offset)
 
 
 class _Before(NamedTuple):
-    """How the task stood before an event, for saying why the event was refused."""
+    """The state of the task before an event, to explain why the event was refused."""
 
     state: State
     claim: int
@@ -147,7 +147,7 @@ class _Before(NamedTuple):
         return cls(task.state, task.claim, session is not None)
 
     def refusal(self, name: str, context: FactContext) -> str:
-        """Why an event of that name was refused."""
+        """Return why an event of that name was refused."""
         if name == names.SUBMITTED:
             return "the id was in use already"
         if self.state is State.UNKNOWN:
@@ -182,7 +182,7 @@ _WORDS: Final = {
 
 
 def _fate(name: str, task: TaskState | None) -> str:
-    """What the end of a session did to the task it held."""
+    """Describe the effect of a session's end on the task it held."""
     if name == names.LEFT:
         return "its worker left: the task returned to the queue, the attempt is not counted"
     if task is not None and task.state is State.FAILED:
@@ -191,7 +191,7 @@ def _fate(name: str, task: TaskState | None) -> str:
 
 
 async def hosts_of(log: Log, snapshot: Snapshot, workers: Iterable[str]) -> dict[str, str]:
-    """The hosts of these workers' sessions, by worker, as far as the log still holds where they began."""
+    """Return the hosts of these workers, by worker, as far as the log still holds their `joined` events."""
     joined = {row.joined: worker for worker in workers for row in snapshot.sessions_of(worker) if row.joined != NOWHERE}
     hosts: dict[str, str] = {}
     for offset, row in (await rows_at(log, snapshot.partition, joined)).items():

@@ -1,4 +1,4 @@
-"""The whole at a glance: queues, workers, dead letters, and what was refused. Pure: the caller says what time it is."""
+"""Summarise the state: queues, workers, dead letters, refused events. Pure: the caller passes the time."""
 
 import heapq
 from collections import Counter
@@ -33,9 +33,9 @@ class QueueLine(NamedTuple):
 class WorkerLine(NamedTuple):
     """One worker, all its sessions together.
 
-    `last_sign` is when it was last heard of, in seconds since the epoch, None if that is not known. `overdue`: it holds
-    claims and has been silent for longer than its lease. `tasks` is None if it did not say what it knows. `selection`
-    is what it said of narrowed queues, turns and ageing.
+    `last_sign` is its last sign of life, in seconds since the epoch, None if unknown. `overdue`: it holds claims and
+    has been silent for longer than its lease. `tasks` is None if it did not list them. `selection` has its settings of
+    narrowed queues, round-robin and ageing.
     """
 
     worker: str
@@ -55,7 +55,7 @@ class WorkerLine(NamedTuple):
 
 
 class Orphans(NamedTuple):
-    """Tasks that wait and that no live worker can run: it is not known there, or its queue is not served.
+    """Waiting tasks that no live worker can run: no worker knows them, or none serves their queue.
 
     `function` is the one for which they were made, if workers have `others` under that name; otherwise empty.
     """
@@ -77,10 +77,10 @@ class Letter(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Counts over everything that there ever was; `dead` are the dead letters there are now.
+    """Counts over the whole history; `dead` counts the present dead letters.
 
-    `counted_since` is None, or the time, in seconds since the epoch, from which on tasks that have ended are counted:
-    what ended before it was removed by retention, and a version that did not count it has written the snapshot.
+    `counted_since` is None, or the time, in seconds since the epoch, from which on ended tasks are counted: retention
+    has removed earlier ones, and an older version, which did not count them, has written the snapshot.
     """
 
     ready: int
@@ -98,7 +98,7 @@ class Totals(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """How things stand at `at`, in seconds since the epoch.
+    """The summary as of `at`, in seconds since the epoch.
 
     `dead` counts the dead letters by task, `letters` are the newest of them. `clocks` says which clocks are or were
     wrong.
@@ -115,7 +115,7 @@ class Overview(NamedTuple):
 
 
 def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -> Overview:
-    """How things stand at `now`; `signs` says when each worker was last heard of, in seconds since the epoch."""
+    """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch."""
     workers = _workers(view, now, signs)
     queues = _queues(view, now, workers)
     totals = Totals(
@@ -140,7 +140,7 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -
 
 
 class _Queue:
-    """What is counted of a queue on the way."""
+    """The running counts of a queue."""
 
     def __init__(self) -> None:
         self.ready = self.delayed = self.claimed = self.dead = 0
@@ -181,7 +181,7 @@ def _queues(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[Q
 
 
 def _workers(view: TaskView, now: float, signs: Mapping[str, float]) -> list[WorkerLine]:
-    """One line for each worker, the longest serving first."""
+    """Return one line for each worker, the longest running first."""
     sessions: dict[str, list[SessionState]] = {}
     for session in view.all_sessions():
         sessions.setdefault(session.worker, []).append(session)
@@ -225,7 +225,7 @@ def _orphans(view: TaskView) -> list[Orphans]:
 
 
 def _other_functions(kind: TaskKind, sessions: Iterable[SessionState]) -> tuple[str, ...]:
-    """The functions that live workers have under the name, if that is what keeps them from running such tasks."""
+    """Return the functions that live workers have under the name, if only these differ; else nothing."""
     named = [session for session in sessions if session.knows_name(kind.name)]
     if any(session.knows(kind) for session in named):
         return ()

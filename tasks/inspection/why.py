@@ -1,8 +1,8 @@
-"""Why is a task where it is? The answer, from the state alone, in sentences for somebody who was woken up by it.
+"""Explain the state of a task in sentences for operators.
 
-Pure: `now` is the caller's (the present, or the moment that is asked about), and what the state does not hold, such as
-the error of the last attempt, is handed in as `Evidence`. Each finding has a code, which is stable, a sentence, and the
-facts the sentence was made of, for tools.
+Pure: the caller passes `now` (the present, or the moment in question) and, as `Evidence`, facts that the state does not
+hold, such as the error of the last attempt. Each finding has a stable code, a sentence, and the facts of the sentence,
+for tools.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _SUGGESTION_CHARS_MIN: Final = 4
 
 
 def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHING) -> list[Finding]:
-    """Why the task is where it is at `now` (seconds since the epoch); the most important finding first."""
+    """Return why the task is in its state at `now` (seconds since the epoch); the most important finding first."""
     task = view.find(task_id) or evidence.task
     if task is None:
         return [_unknown(view, task_id)]
@@ -89,7 +89,7 @@ def _claimed(view: TaskView, task: TaskState, now: float, evidence: Evidence) ->
 
 
 def _over_time(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
-    """Whether it should have been stopped; counted from its claim, since when it was begun is not written down."""
+    """Report a task past its timeout; counted from its claim, since the log does not record when it was begun."""
     timeout = None if evidence.timeout is None else evidence.timeout / 1_000
     over = 0.0 if timeout is None else now - task.changed_at - timeout
     if timeout is None or over <= 0:
@@ -104,7 +104,7 @@ def _over_time(task: TaskState, now: float, evidence: Evidence) -> list[Finding]
 def _alive(session: SessionState, now: float, evidence: Evidence) -> Finding:
     lease, sign = session.lease_ms / 1_000, evidence.signs.get(session.worker)
     heard = f"last sign of life was {age(now - sign)} ago" if sign is not None else "last sign of life is not known"
-    sentence = f"The worker's {heard}; its lease is {in_seconds(lease)}, and whatever it appends renews it."
+    sentence = f"The worker's {heard}; its lease is {in_seconds(lease)}, and every event it appends renews it."
     return Finding("lease", sentence, {"lease_seconds": lease, "last_sign": sign})
 
 
@@ -126,7 +126,7 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
     facts["error"] = cause or None
     if hook := error_of(evidence.turn, "hook"):
         facts["hook_error"] = hook
-        cause += f". Whether to try again could not be asked, as that failed too ({hook})"
+        cause += f". It was not retried, as its do_retry or retry_at failed too ({hook})"
     said = f": {cause}." if cause else "."
     again = (
         f"It is a dead letter and runs again only if it is requeued: `journeyman requeue {quote(task.id)}`. "
@@ -137,7 +137,7 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
 
 
 def _taken_out(at: str, attempts: str, facts: dict[str, Any], evidence: Evidence) -> Finding:
-    """It was revoked, or purged from the dead letters."""
+    """Report a task that was revoked, or purged from the dead letters."""
     turn = evidence.turn
     signed = signature(turn.context) if turn is not None else ""
     if turn is not None and turn.name == "task.purged":
@@ -147,7 +147,7 @@ def _taken_out(at: str, attempts: str, facts: dict[str, Any], evidence: Evidence
 
 
 def _refused(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
-    """The events about it that were refused: how many, what, and from whom."""
+    """Report the refused events about it: how many, their names, and their workers."""
     if not task.refused:
         return []
     groups: dict[tuple[str, str], list[Refusal]] = {}

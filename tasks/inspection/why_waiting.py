@@ -1,7 +1,7 @@
-"""Why a task that waits is not claimed: not due, nobody who can run it, others before it, workers busy or silent.
+"""Explain why a waiting task is not claimed: not due, no worker for it, others before it, workers busy or silent.
 
-An idle worker appends nothing, so the journal cannot tell an idle worker from one that died while it was idle. What is
-said about such a worker therefore says "if".
+An idle worker appends nothing, so the journal does not distinguish it from one that died while it was idle. Findings
+about such a worker are therefore conditional.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ from ..state.view import TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
 from .wording import age, clock, listing, number, signature
 
-# A due task that an idle worker has left alone for so long, in seconds, throws doubt on the worker.
+# If an idle worker has left a due task alone for so many seconds, the worker is doubtful.
 DOUBT_SECONDS: Final = 5.0
 
 
 def why_waiting(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
-    """What keeps a task in its queue, after what brought it back there, if that was no failure."""
+    """Return why a task waits; first how it returned to the queue, unless by a failure."""
     returned = _how_it_returned(task, now, evidence)
     return [*returned, *_obstacles(view, task, now, evidence)]
 
@@ -40,12 +40,12 @@ def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) 
 
 
 def _how_it_returned(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
-    """Where it was claimed before: what brought it back to the queue, unless that was a failure."""
+    """Report how a task that was claimed before returned to the queue, unless by a failure."""
     turn = evidence.turn
     if turn is None or turn.name not in _RETURNS:
         return []
     worker = str(turn.context.get("worker", ""))
-    by = name_of(worker, None, evidence) if worker else "somebody"
+    by = name_of(worker, None, evidence) if worker else "a worker"
     reason = f" ({turn.context['reason']})" if turn.context.get("reason") else ""
     signed = signature(turn.context)
     sentence = _RETURNS[turn.name].format(by=by, ago=age(now - task.changed_at), reason=reason, signed=signed)
@@ -63,7 +63,7 @@ _RETURNS: Final = {
 
 
 def _paused(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> Finding:
-    """Its queue is paused: nothing else matters until it is resumed."""
+    """Report that its queue is paused, which outweighs all else until it is resumed."""
     at = view.paused[task.partition][task.queue].at
     said = signature(evidence.pause)
     sentence = (
@@ -89,20 +89,20 @@ def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
 
 
 def _capable(view: TaskView, task: TaskState) -> list[SessionState]:
-    """The live sessions that may claim the task; a worker that did not say what it knows may."""
+    """Return the live sessions that may claim the task; a worker that did not list its tasks may."""
     sessions = view.sessions.get(task.partition, {}).values()
     return [session for session in sessions if session.may_claim(task.kind)]
 
 
 def _served(session: SessionState) -> list[str]:
-    """The queues it serves, with the tasks to which it narrows them."""
+    """Return the queues it serves, with the tasks to which it narrows them."""
     narrowed = session.selection.tasks if session.selection is not None else {}
     only = {queue: f" (there only {listing(names)})" for queue, names in narrowed.items()}
     return [f"{queue}{only.get(queue, '')}" for queue in session.queues or ()]
 
 
 def _nobody(view: TaskView, task: TaskState) -> Finding:
-    """Nobody can run it: nobody there, nobody who knows it, or nobody who serves its queue."""
+    """Report that no worker can run it: none is running, none knows it, or none serves its queue."""
     sessions = list(view.sessions.get(task.partition, {}).values())
     if not sessions:
         sentence = "No worker is running: none has joined this journal, or all have left it."
@@ -126,7 +126,7 @@ def _nobody(view: TaskView, task: TaskState) -> Finding:
 
 
 def _other_function(task: TaskState, named: list[SessionState]) -> Finding:
-    """The workers that have a task of that name have another function under it."""
+    """Report that the workers with a task of that name have another function under it."""
     others = sorted({function for session in named for function in session.accepts[task.name].functions})
     who = "the only live worker" if len(named) == 1 else f"each of the {len(named)} live workers"
     sentence = (
@@ -139,7 +139,7 @@ def _other_function(task: TaskState, named: list[SessionState]) -> Finding:
 
 
 def _alone(view: TaskView, task: TaskState) -> Finding:
-    """It may have ended its workers, and is kept away from others of which the same is true."""
+    """Report that it is a suspect: it may have killed its workers, and does not run beside another suspect."""
     others = len(view.suspects) - 1
     ended = "a worker ended while it had it, and one attempt is left"
     if task.expiries > 1:
@@ -150,9 +150,9 @@ def _alone(view: TaskView, task: TaskState) -> Finding:
 
 
 class _Ahead(NamedTuple):
-    """What one worker would claim before the task.
+    """How many tasks one worker would claim before this one.
 
-    Of queues, or tasks in them, that it prefers; of better priority; submitted earlier; of lower priority, where ageing
+    Those in queues, or of names, that it prefers; of better priority; submitted earlier; of lower priority, if ageing
     has let them overtake.
     """
 
@@ -167,7 +167,7 @@ class _Ahead(NamedTuple):
 
 
 def _ahead(view: TaskView, task: TaskState, now: float, capable: Iterable[SessionState]) -> list[Finding]:
-    """How many tasks come first, for the worker where they are fewest."""
+    """Report how many tasks come first, for the worker with the fewest."""
     profiles = {(repr(session.claims_from), session.tasks, session.more_tasks > 0): session for session in capable}
     fewest = min((_count_ahead(view, task, now, session) for session in profiles.values()), key=lambda each: each.total)
     if not fewest.total:
@@ -195,7 +195,7 @@ def _count_ahead(view: TaskView, task: TaskState, now: float, session: SessionSt
         if not selection.serves(other.queue, other.name) or view.is_paused(other.partition, other.queue):
             continue
         if selection.order == "fair" and other.queue != task.queue:
-            continue  # that queue has turns of its own
+            continue  # other queues have their own turns
         other_rank = rank_in(ranks, other.queue, other.name)
         if other_rank != rank:
             preferred += other_rank < rank
@@ -218,7 +218,7 @@ def _place(task: TaskState) -> tuple[float, int]:
 def _busy_or_silent(
     view: TaskView, task: TaskState, now: float, capable: list[SessionState], evidence: Evidence
 ) -> list[Finding]:
-    """What keeps the workers that could claim it from doing so."""
+    """Report why the workers that could claim it do not."""
     silent = [session for session in capable if silent_for(session, now, evidence) is not None]
     rest = [session for session in capable if session not in silent]
     findings = [worker_silent(session, now, evidence, others=bool(rest)) for session in silent]
@@ -238,7 +238,7 @@ def _busy_or_silent(
 
 
 def _claims(view: TaskView) -> dict[str, int]:
-    """How many tasks each worker holds, in all partitions."""
+    """Return how many tasks each worker holds, in all partitions."""
     held: dict[str, int] = {}
     for session in view.all_sessions():
         held[session.worker] = held.get(session.worker, 0) + len(session.claims)
@@ -250,7 +250,7 @@ def _ready_for(task: TaskState, now: float) -> float:
 
 
 def _doubt(task: TaskState, now: float, idle: list[SessionState], evidence: Evidence) -> Finding:
-    """Idle workers that leave a due task alone."""
+    """Report idle workers that leave a due task alone."""
     first = idle[0]
     who = name_of(first.worker, first, evidence)
     who += f" and {number(len(idle) - 1, 'other')}" if len(idle) > 1 else ""

@@ -1,4 +1,4 @@
-"""Words for people: moments, spans, counts, lists. One place, so that every screen and sentence says them alike."""
+"""Format times, spans, counts and lists for display, in one place, so that all screens and sentences are alike."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,15 +8,15 @@ import orjson
 
 _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
-}  # what an event holds must not steer the terminal it is shown on
+}  # text from an event must not contain terminal control sequences
 _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
-# Journals of before there was a latest time can have moments that no calendar holds, and spans that nobody reads.
+# Journals from before times were limited can have moments beyond any calendar, and unreadably long spans.
 _BEYOND: Final = "a time beyond any calendar"
 _DAYS_READABLE: Final = 10_000_000
 
 
 def printable(text: str) -> str:
-    """`text` in one line, without anything that steers a terminal."""
+    """Return `text` in one line, without terminal control characters."""
     return text.translate(_CONTROL)
 
 
@@ -45,7 +45,7 @@ def clock(timestamp: float, now: float) -> str:
 
 
 def _local(timestamp: float) -> datetime | None:
-    """The moment in local time; None if no calendar holds it."""
+    """Convert to local time; None if the moment is beyond the calendar."""
     try:
         return datetime.fromtimestamp(timestamp).astimezone()
     except (ValueError, OverflowError, OSError):  # which of them depends on how far it is beyond
@@ -64,7 +64,7 @@ def span(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """A span that somebody waits: as `span`, but never negative (clocks differ) and in whole seconds from one on."""
+    """Format a waiting time: as `span`, but never negative (clocks differ) and in whole seconds from one on."""
     return span(max(0.0, seconds)) if seconds < 1 else f"{int(seconds)} s" if seconds < 60 else _coarse(seconds)
 
 
@@ -104,15 +104,15 @@ def _json(value: object) -> str:
 
 
 def signature(context: Mapping[str, Any]) -> str:
-    """Who an event comes from, and why, as far as it says so: " by ada@host (flood)"."""
+    """Return the caller and the reason of an event, as far as it has them: " by ada@host (flood)"."""
     by, reason = context.get("by"), context.get("reason")
     return (f" by {by}" if by else "") + (f" ({reason})" if reason else "")
 
 
 def error_in(context: Mapping[str, Any], what: str = "exception") -> str:
-    """The exception that an outcome's context tells of, in one line; empty if it tells of none.
+    """Return the exception in an outcome's context, in one line; empty if it has none.
 
-    `what` is "exception" for the task's own, "hook" for that of the hook that was asked about it.
+    `what` is "exception" for the task's own, "hook" for that of its `do_retry` or `retry_at`.
     """
     exception = context.get(what)
     if not isinstance(exception, Mapping):
@@ -122,5 +122,5 @@ def error_in(context: Mapping[str, Any], what: str = "exception") -> str:
 
 
 def short_id(identifier: str) -> str:
-    """An id for people: its last characters, in which ids made at one time differ."""
+    """Shorten an id for display: its last characters, in which ids made at one time differ."""
     return f"…{identifier[-8:]}" if len(identifier) > 12 else identifier

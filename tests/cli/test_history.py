@@ -104,5 +104,5 @@ def test_a_hook_that_fails_loses_no_outcome_and_is_shown(run: Run, start: Start,
     last = shown.stdout.splitlines()[-1]
     assert last == "hook  LookupError: nobody to ask: it could not be asked whether to try again"
     why = run("why", message.uuid, "--journal", url)
-    assert "ValueError: cannot wash: wool. Whether to try again could not be asked" in why.stdout
+    assert "ValueError: cannot wash: wool. It was not retried, as its do_retry or retry_at failed too" in why.stdout
     assert "(LookupError: nobody to ask)" in why.stdout

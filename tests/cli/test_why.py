@@ -127,7 +127,7 @@ def test_a_worker_that_was_killed_is_seen_and_so_is_who_took_over(
         while "worker_silent" not in _codes(said):  # until the lease is over
             assert _codes(said) == ["claimed", "lease"]
             said = answer(task)
-        assert "nobody takes over what it holds: start one" in str(said["findings"])
+        assert "its tasks are not taken over: start one" in str(said["findings"])
         with _ready(start, url), pipe.open("w"):
             said = answer(task)
             assert _codes(said) == ["claimed", "lease"]
