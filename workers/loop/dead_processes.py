@@ -1,9 +1,9 @@
-"""Workers of this machine that ended without leaving: their sessions hold nothing, so no lease ends them.
+"""Expire idle sessions of workers on this machine whose process has ended without leaving.
 
-A session that holds claims is watched by its silence, as every machine can; an idle one is silent by nature. But it can
-be asked whether a process of the own machine still exists: one that can see the same process ids. Sessions of older
-versions say only their host. Should the answer be wrong there, a living worker reads its own expiry and joins anew, and
-nothing was taken from it.
+The failure detector of any machine watches sessions with claims by their silence, but an idle session is silent by
+nature. On its own machine, among processes that share process ids, a worker can check whether the process still exists.
+Sessions of older versions name only their host. If the check is wrong there, a live worker reads its own expiry and
+joins anew; it has lost no claims.
 """
 
 import os
@@ -16,7 +16,7 @@ from .machine import machine
 
 
 def departed(sessions: Iterable[SessionState], own: frozenset[str]) -> Iterator[Expire]:
-    """The end of each session without claims whose process is gone from this machine."""
+    """Yield the expiry of each session without claims whose process on this machine has ended."""
     host, here = socket.gethostname(), machine()
     for session in sessions:
         is_here = session.machine == here if session.machine else session.host == host
@@ -28,11 +28,11 @@ def departed(sessions: Iterable[SessionState], own: frozenset[str]) -> Iterator[
 
 def _exists(pid: int) -> bool:
     if pid <= 0:
-        return True  # unknown: not ours to judge
+        return True  # unknown
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # it belongs to another user, or is no number of a process
+        return True  # it belongs to another user, or is no valid process id
     return True

@@ -17,12 +17,12 @@ from ..executors.pipeline import Job, Outcome, SessionLease
 from ..scheduling.decide import Beat, Claim, Command, Expire
 from .registration import joining
 
-# What name, key and the other fields of an event of ours take at most beside its context, in bytes.
+# The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
 _ENTRY_BYTES_MAX: Final = 2 * KIB
 
 
 class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
-    """One event to append, and the same event as the fold will see it."""
+    """One event to append, and the same event as the fold will read it."""
 
     draft: Draft
     fact: FactContext
@@ -38,7 +38,7 @@ class Written(NamedTuple):
 
 
 def outcome_entry(outcome: Outcome) -> WorkerDraft:
-    """The outcome of a job, with the token that says on whose behalf."""
+    """The outcome of a job, with its fencing token."""
     job: Job = outcome.job
     fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
     return WorkerDraft(Draft(outcome.name, outcome.context(), job.state.id, job.lease.partition), fact)
@@ -61,7 +61,7 @@ def join_entry(
 
 
 def beat_entry(command: Beat, lease: SessionLease) -> WorkerDraft:
-    """A sign of life."""
+    """A heartbeat."""
     return _worker_entry(names.BEAT, _own_name(lease), lease, FactContext(worker=lease.worker), command)
 
 
@@ -73,7 +73,7 @@ def expire_entry(command: Expire, lease: SessionLease) -> WorkerDraft:
 
 
 def leave_entry(lease: SessionLease) -> WorkerDraft:
-    """The end of a session, by its own worker: the claims it still holds return unharmed."""
+    """The end of a session by its own worker: the claims it still holds return without using up an attempt."""
     return _worker_entry(names.LEFT, _own_name(lease), lease, FactContext(worker=lease.worker))
 
 
@@ -88,7 +88,7 @@ def _worker_entry(
 
 
 def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
-    """The entries in as few appends as the limits of one allow: results can be large."""
+    """Split the entries into as few appends as the limits allow: results can be large."""
     bytes_max = sum(len(entry.draft.context) for entry in entries) + _ENTRY_BYTES_MAX * len(entries)
     if bytes_max <= BATCH_BYTES_MAX and len(entries) <= BATCH_EVENTS_MAX:
         yield entries

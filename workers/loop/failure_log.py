@@ -1,4 +1,4 @@
-"""The worker's log of failed attempts: each in a line with its traceback, but no storm of them."""
+"""Log failed attempts, each in a line with its traceback, at a limited rate."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from ..limits import FAILURE_CHARS_MAX, FAILURE_LINES_MAX, FAILURE_LINES_SECONDS
 
 logger = logging.getLogger("journeyman.worker")
 
-# What an exception's text holds must neither break the line nor steer a terminal.
+# An exception's text must neither break the line nor control a terminal.
 _CONTROL: Final = dict.fromkeys(
     (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), " "
 )
@@ -35,18 +35,18 @@ class FailureLog:
         self._retried.log(task, context)
 
     def sum_up(self, now: float) -> None:
-        """Log how many failures were left out, if any were and `now` (monotonic) it is time."""
+        """Log how many failures were left out, if there are any and their period is over at `now` (monotonic)."""
         self._failed.sum_up(now)
         self._retried.sum_up(now)
 
     @property
     def due(self) -> float | None:
-        """When (monotonic) there is something to sum up; None if there is nothing."""
+        """When (monotonic) to call `sum_up` next; None if no failures were left out."""
         return min((lines.due for lines in (self._failed, self._retried) if lines.due is not None), default=None)
 
 
 class _Lines:
-    """Lines of one kind: what `one` task did, and what so many `more` tasks did."""
+    """Lines of one kind: `one` is the text for a single task, `more` that for several."""
 
     def __init__(self, one: str, more: str) -> None:
         self._one = one
@@ -79,7 +79,7 @@ class _Lines:
 
 
 def _warn(line: str, exception: dict[str, str] | None, task: TaskState) -> None:
-    """Log a line, with the traceback where a record has one: the exception itself may have been in another process."""
+    """Log a line, with the traceback as text: the exception itself may have been raised in another process."""
     if not logger.isEnabledFor(logging.WARNING):
         return
     extra = {"task": task.name, "task_id": task.id}
@@ -89,13 +89,13 @@ def _warn(line: str, exception: dict[str, str] | None, task: TaskState) -> None:
 
 
 def _printable(traceback: str) -> str | None:
-    """The traceback line by line; None where it names no place: then it would only repeat the error."""
+    """Return the traceback, printable; None if it has one line only, which would repeat the error."""
     lines = [line.translate(_CONTROL).rstrip() for line in traceback.rstrip().split("\n")]
     return "\n".join(lines) if len(lines) > 1 else None
 
 
 def _why(task: TaskState, said: dict[str, Any]) -> str:
-    """The attempts so far and the reason, in one line."""
+    """Return the attempts so far and the reason, in one line."""
     reason = _error(said.get("exception"))
     if "hook" in said:
         reason += f"; and its do_retry or retry_at with {_error(said['hook'])}"

@@ -26,9 +26,9 @@ _JITTER: Final = 0.25
 
 
 def is_due(came: int, behind: int, *, paced: bool) -> bool:
-    """Whether to fill an index that is `behind` by so many events, when so many `came` since the last look.
+    """Return whether to fill an index that is `behind` by so many events, when so many `came` since the last look.
 
-    `paced` says whether that takes a small share of the time.
+    `paced` says whether filling takes only a small share of the time.
     """
     return behind > 0 and (paced or came <= INDEX_BUSY_EVENTS or behind > INDEX_LAG_EVENTS_MAX)
 
@@ -46,12 +46,12 @@ class IndexKeeper:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look now and then from here on. Call in the loop."""
+        """Start the background task. Call in the event loop."""
         self._seen = sum(self._position().values())
         self._task = asyncio.get_running_loop().create_task(self._keep(), name="journeyman-index")
 
     async def aclose(self) -> None:
-        """Stop; what is not written yet, a reader reads itself."""
+        """Stop the background task; readers read what is not indexed yet from the log."""
         self._pace.stop()
         task, self._task = self._task, None
         if task is not None:
@@ -66,13 +66,13 @@ class IndexKeeper:
                 await self._look()
             except Stopped:
                 return
-            except Exception as error:  # whatever it is: the index is derived, and the worker's tasks go on
+            except Exception as error:  # any error: the index is derived data, and the worker's tasks go on
                 logger.debug("the task index was not filled: %s", error)
 
     async def _look(self) -> None:
         index = task_index(self._journal)
         if index.is_private:
-            return  # its journal's readers in other processes have another one
+            return  # readers in other processes cannot see it
         position = self._position()
         came, self._seen = sum(position.values()) - self._seen, sum(position.values())
         if not came and self._seen == 0:

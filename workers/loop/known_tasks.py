@@ -1,4 +1,4 @@
-"""The tasks of a worker by all their names, and which of what waits under these names is meant for them."""
+"""Look up a worker's tasks by all their names, and decide which waiting tasks they may run."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -14,28 +14,28 @@ from ..loading import by_every_name
 
 logger = logging.getLogger("journeyman.worker")
 
-# A worker tells of so many functions of other programs under its tasks' names; of more it is silent.
-_TOLD_MAX: Final = 1_000
+# How many warnings about other functions under its tasks' names a worker logs.
+_WARNINGS_MAX: Final = 1_000
 
 
 class KnownTasks:
-    """The worker's tasks by name, aliases included; `selection` is the worker's, with the aliases of what it names.
+    """The worker's tasks by name and alias; `selection` is the worker's, with the aliases of the tasks it names.
 
-    `TaskNameCollisionError` if two tasks answer to one name.
+    `TaskNameCollisionError` if two tasks share a name or alias.
     """
 
     def __init__(self, tasks: Mapping[str, Task[Any, Any]], selection: Selection) -> None:
         self.by_name = by_every_name(tasks)
         self.selection = _widened(selection, self.by_name)
-        self._told: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     @property
     def accepts(self) -> dict[str, Accepts]:
-        """For which functions a task was made that is run, by each name."""
+        """The functions whose tasks the worker runs, by name."""
         return {name: task.accepts[name] for name, task in self.by_name.items()}
 
     def task_for(self, kind: TaskKind) -> Task[Any, Any] | None:
-        """The task that runs such messages; None if there is none. One made for another function is told of once."""
+        """Return the task that runs such messages; None if there is none. Log once if the function differs."""
         task = self.by_name.get(kind.name)
         if task is None or task.accepts[kind.name].takes(kind.function, named=kind.named):
             return task
@@ -52,7 +52,7 @@ class KnownTasks:
         return None
 
     def compare(self, sessions: Iterable[SessionState]) -> None:
-        """Tell of live workers that have other functions under the names of these tasks."""
+        """Log live workers that have other functions under the names of these tasks."""
         for session in sessions:
             for name, theirs in session.accepts.items():
                 task = self.by_name.get(name)
@@ -74,14 +74,14 @@ class KnownTasks:
                     )
 
     def _is_news(self, name: str, function: str) -> bool:
-        if (name, function) in self._told or len(self._told) >= _TOLD_MAX:
+        if (name, function) in self._warned or len(self._warned) >= _WARNINGS_MAX:
             return False
-        self._told.add((name, function))
+        self._warned.add((name, function))
         return True
 
 
 def _widened(selection: Selection, tasks: Mapping[str, Task[Any, Any]]) -> Selection:
-    """The selection in which each task to which a queue is narrowed is followed by its aliases."""
+    """Return the selection with the aliases of each task that it names behind that task."""
     if not selection.tasks:
         return selection
     names_of = {name: (name, *task.accepts) for name, task in tasks.items()}

@@ -23,7 +23,7 @@ class Lane:
         self.executor = executor
         self.ready = ready
         self._held = 0
-        self._trusted = 0  # how much may be claimed ahead: what has ended since something was claimed in vain
+        self._trusted = 0  # how much may be claimed ahead: how many have ended since claims were last given back
         self._returned: list[Outcome] = []
         self._outcomes_since: float | None = None
         self._progressed_at = time.monotonic()
@@ -35,31 +35,31 @@ class Lane:
 
     @property
     def in_hand(self) -> int:
-        """How many claimed tasks it has whose outcome was not collected yet."""
+        """How many claimed tasks have no collected outcome yet."""
         return self._held
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something to do that no record announces."""
+        """Whether there is work that no record announces: waiting jobs or outcomes."""
         return bool(self.executor.waiting or self.executor.outcomes)
 
     def room(self, monotonic: float) -> int:
-        """How many tasks it should hold now."""
+        """Return how many tasks it should hold now."""
         size = self.executor.size
         if self.executor.start_failure:
             return 0
         hold = size if self._stuck(monotonic) else room(size, self.executor.job_seconds)
         if hold == size:
             return size
-        # Places that are in long work will not come to what is claimed ahead, whatever the pace of the others.
+        # Places with long jobs will not take tasks claimed ahead, whatever the pace of the others.
         moving = size - min(size, self.executor.long_running(monotonic - CLAIM_AHEAD_SECONDS))
         return size + min((hold - size) * moving // size, self._trusted)
 
     def free(self, monotonic: float) -> int:
-        """How many tasks should be claimed now.
+        """Return how many tasks should be claimed now.
 
-        Refilling one by one would make every append a lone one: while there is work, a quarter of the room has to be
-        free.
+        Refilling one by one would need an append for each: so while there is work, a quarter of the room has to be free
+        first.
         """
         hold = self.room(monotonic)
         free = hold - self._held
@@ -74,12 +74,12 @@ class Lane:
         self.executor.start(jobs)
 
     def end(self, outcome: Outcome) -> None:
-        """Take the outcome of a claimed task that cannot be run."""
+        """Add the outcome of a claimed task that cannot be run."""
         self._held += 1
         self._returned.append(outcome)
 
     def outcomes(self, monotonic: float, *, draining: bool) -> list[Outcome]:
-        """What has ended and should be written now."""
+        """Return the outcomes that should be written now."""
         self._give_back(monotonic, draining=draining)
         outcomes, self._returned = self._returned, []
         if self.executor.outcomes and not self._linger(monotonic, draining=draining):
@@ -103,11 +103,11 @@ class Lane:
         return self.executor.lingering
 
     def _stuck(self, monotonic: float) -> bool:
-        """Whether all are in long work, so that what is claimed ahead would wait too long."""
+        """Return whether all places run long jobs, so that tasks claimed ahead would wait too long."""
         return self._held > 0 and monotonic - self._progressed_at > CLAIM_IDLE_SECONDS_MAX
 
     def _give_back(self, monotonic: float, *, draining: bool) -> None:
-        """Give back claims that will not be started soon: when draining, and when all are stuck in long work."""
+        """Give back claims that will not be started soon: when draining, and when all places run long jobs."""
         if draining:
             self.executor.draining = True
         if not self.executor.ready:

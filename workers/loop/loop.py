@@ -104,16 +104,16 @@ class WorkerLoop:
 
     @property
     def worker(self) -> str:
-        """The id of this worker's session; once it runs, and until it is expired by another and joins anew."""
+        """The id of this worker's session, once it runs; it changes if another worker expires the session."""
         return self._sessions.worker
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Work until `stop` is called and what runs has ended or the drain's time is over; then leave.
+        """Run until `stop` is called and running tasks have ended or the drain's time is over; then leave.
 
-        `started()` is called when the history is read and the sessions are open. `OutcomesUnwritten` if the journal has
-        not let it leave `patience_seconds` after `stop`.
+        `started()` is called when the history is read and the sessions are open. `OutcomesUnwritten` if the journal did
+        not take the last events within `patience_seconds` after `stop`.
         """
         return_large_blocks()
         self._loop = asyncio.get_running_loop()
@@ -158,7 +158,7 @@ class WorkerLoop:
             await self._reader.aclose()
 
     def stop(self) -> None:
-        """Begin to drain: claim nothing more, give back what was not started, let the rest end. Call in the loop."""
+        """Begin to drain: claim nothing more, give back unstarted tasks, let the others end. Call in the event loop."""
         if self._draining_since is not None:
             return
         self._draining_since = time.monotonic()
@@ -170,19 +170,19 @@ class WorkerLoop:
 
     @property
     def patience_seconds(self) -> float:
-        """How long after `stop` it tries to leave, in seconds: the drain's time, and the lease's for the journal.
+        """How long after `stop` it tries to leave, in seconds: the drain's time, then a lease's time for the journal.
 
-        What it holds returns by itself then, since nothing of it has reached the journal for a lease.
+        After that its claims return by themselves, since none of its events has reached the journal for a lease.
         """
         return self.settings.drain_seconds + self.settings.lease_seconds
 
     @property
     def gave_up(self) -> bool:
-        """Whether it has ended without having left, since it could not in time."""
+        """Whether it has ended without leaving, since it could not leave in time."""
         return self._patience.expired()
 
     def left_behind(self) -> str:
-        """What is not written yet, and what becomes of it."""
+        """Describe the outcomes that are not written yet and the tasks that still run."""
         claims, running = self._sessions.claims, self._running
         return (
             f"{max(0, claims - running):,} outcomes could not be written to the journal, and {running:,} tasks still "
@@ -190,7 +190,7 @@ class WorkerLoop:
         )
 
     def in_loop(self) -> str:
-        """Which tasks run in the loop, by name and id; empty if none does."""
+        """Return the tasks that run in the event loop, by name and id; empty if none does."""
         executors = [lane.executor for lane in self._lanes.values() if isinstance(lane.executor, CoroutineExecutor)]
         tasks = [f"{job.state.name} {job.state.id}" for executor in executors for job in executor.in_hand()]
         named = ", ".join(tasks[:_TASKS_NAMED])
@@ -202,7 +202,7 @@ class WorkerLoop:
         return sum(lane.executor.running for lane in list(self._lanes.values()))
 
     def health(self) -> WorkerHealth | None:
-        """What its health is judged by; None until it works. Call in the loop: it makes it turn."""
+        """Return the state for the health report; None until it works. Call in the event loop; causes a turn."""
         if not self._turned_at:
             return None
         self._wake()
@@ -224,7 +224,7 @@ class WorkerLoop:
         )
 
     def _open_lanes(self) -> None:
-        """A lane for each mechanism among the tasks."""
+        """Open a lane for each mechanism among the tasks."""
         settings = self.settings
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Executor]] = {
             "thread": self._threads,
@@ -237,7 +237,7 @@ class WorkerLoop:
             self._lanes[mechanism] = Lane(makers[mechanism](tasks), ready)
 
     def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        """Threads in this process, or groups of them in processes of their own."""
+        """Return the executor for threads: in this process, or in groups in child processes."""
         settings, abandon = self.settings, self.settings.abandon_threads
         if not settings.thread_processes:
             return ThreadExecutor(
@@ -275,7 +275,7 @@ class WorkerLoop:
         return not busy or time.monotonic() >= self._draining_since + self.settings.drain_seconds
 
     async def _leave(self) -> None:
-        """Give back what is left, by leaving: the claims return at once and no attempt is used."""
+        """Append the last outcomes and leave: remaining claims return at once and use up no attempt."""
         entries = await self._outcome_entries(time.monotonic())
         unfinished = self.statistics.left_running = sum(lane.in_hand for lane in self._lanes.values())
         if unfinished:
@@ -288,7 +288,7 @@ class WorkerLoop:
 
     async def _turn(self) -> None:
         paused = await self._keep_pace()
-        # With nothing to do the next thing is to wait, and waiting begins with a look.
+        # Without other work the next step is to wait, which begins with reading.
         await self._reader.read_what_came(look=paused or any(lane.has_news for lane in self._lanes.values()))
         if self._sessions.changed:
             self._share_work_anew()
@@ -302,7 +302,7 @@ class WorkerLoop:
         entries += [self._command_entry(command) for command in commands]
         if entries:
             await self._commit(entries)
-        elif not self._drained():  # which it may be since an outcome that was written already was applied
+        elif not self._drained():  # it may be by now, as outcomes that were already written were applied
             await self._wait()
 
     def _note_turn(self, monotonic: float, *, holding: bool) -> None:
@@ -310,13 +310,13 @@ class WorkerLoop:
         self._pace.turned(monotonic, arrived=arrived, holding=holding, append_seconds=self._appending.seconds)
 
     async def _keep_pace(self) -> bool:
-        """In a stream of tasks, let some come and some end before the next turn; say whether there was a pause."""
+        """In a stream of tasks, pause so that some come and some end before the next turn; return whether it paused."""
         outcomes = sum(lane.executor.outcomes for lane in self._lanes.values())
         draining = self._draining_since is not None
         pause = self._pace.pause(time.monotonic(), holding=self._holding, outcomes=outcomes, draining=draining)
         if pause <= 0.0:
             return False
-        self._pausing = True  # what ends meanwhile is collected afterwards, without a wake-up of its own
+        self._pausing = True  # outcomes of the pause are collected after it, so they need not wake the loop
         await self._reader.rest(pause)
         self._pausing = False
         return True
@@ -331,7 +331,7 @@ class WorkerLoop:
         if monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS:
             self._watched_at = monotonic
             self._holders_to_watch = self._detector.observe(self.view, self._sessions.ids, monotonic)
-            # Where appends take long, so do the claims of others: what they are about to claim is not to be stolen.
+            # If appends take long, so do the claims of others: tasks they are about to claim must not be stolen.
             delay = min(
                 max(STEAL_DELAY_SECONDS, STEAL_DELAY_APPENDS * self._appending.seconds), STEAL_DELAY_SECONDS_MAX
             )
@@ -341,9 +341,9 @@ class WorkerLoop:
                 lane.ready.look_for_absent(self.view.sessions)
 
     def _enforce(self) -> None:
-        """Compare what runs with its timeouts, now and then while anything does, however long a turn takes.
+        """Compare running tasks with their timeouts every `enforce_ms`, by a timer and not in the turns.
 
-        A turn takes as long as the journal is away.
+        During an outage of the journal a turn does not end.
         """
         busy = [lane for lane in self._lanes.values() if lane.busy]
         for lane in busy:
@@ -354,7 +354,7 @@ class WorkerLoop:
             self._wake()
 
     def _departed(self, monotonic: float) -> list[Expire]:
-        """Now and then: the idle sessions of this machine whose process is gone."""
+        """Return, every `DEAD_PROCESSES_SECONDS`, the expiries of idle sessions here whose process has ended."""
         if monotonic < self._dead_processes_at or not self._joined() or self._draining_since is not None:
             return []
         self._dead_processes_at = monotonic + DEAD_PROCESSES_SECONDS
@@ -365,7 +365,7 @@ class WorkerLoop:
         return Situation(time.time(), monotonic, self.settings.lease_seconds, self._sessions.standings, draining)
 
     async def _outcome_entries(self, monotonic: float) -> list[WorkerDraft]:
-        """What is to be written of what has ended; what was written already is applied."""
+        """Return the outcomes to append; apply those that the task's thread has appended already."""
         draining = self._draining_since is not None
         entries: list[WorkerDraft] = []
         for lane in self._lanes.values():
@@ -407,7 +407,7 @@ class WorkerLoop:
                 accepted.append(task)
                 continue
             self.statistics.lost_claims += 1
-            if task.state is State.READY:  # refused because our session was over, so no other worker has it
+            if task.state is State.READY:  # refused as our session had ended, so no other worker has the task
                 self._add_ready(task)
         if accepted:
             self.statistics.claimed += len(accepted)
@@ -416,13 +416,13 @@ class WorkerLoop:
                 self._start(jobs)
 
     async def _jobs(self, claimed: Sequence[TaskState]) -> dict[str, list[Job]]:
-        """The jobs of claimed tasks, by mechanism; a task whose submission is gone has ended instead."""
+        """Return the jobs of claimed tasks, by mechanism; a task whose submission is gone gets an outcome instead."""
         claims = [(task, task.run.claim, task.run.attempts - 1) for task in claimed]
         rows = await self._submissions.of(claimed, [lane.ready for lane in self._lanes.values()])
         jobs: dict[str, list[Job]] = {}
         kind: TaskKind | None = None
         for task, claim, prior_attempts in claims:
-            if task.kind is not kind:  # once for many tasks, as a rule
+            if task.kind is not kind:  # usually once for many tasks
                 kind = task.kind
                 lease, mechanism = self._sessions[kind.partition], self._tasks[kind.name].mechanism
             row = rows.get(task.id)
@@ -450,7 +450,7 @@ class WorkerLoop:
     # -- waiting ---------------------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
-        """Wait for whatever comes first: a record, an outcome, a timer."""
+        """Wait for the first of a record, an outcome, or a timer."""
         for lane in self._lanes.values():
             lane.executor.nudge()
         self._reader.start_waiting(self._wake)
@@ -462,7 +462,7 @@ class WorkerLoop:
             timer.cancel()
 
     def _pause(self) -> float | None:
-        """Seconds until the next thing that no record and no outcome announces; None if there is none."""
+        """Return the seconds until the next action that no record or outcome announces; None if there is none."""
         monotonic, now = time.monotonic(), time.time()
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
         renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
@@ -484,13 +484,13 @@ class WorkerLoop:
     def _wake_from_thread(self) -> None:
         if self._pausing:
             return
-        with suppress(RuntimeError):  # the loop has ended before a task that outlived the drain
+        with suppress(RuntimeError):  # the event loop is closed: the task outlived the drain
             self._loop.call_soon_threadsafe(self._wake)
 
     # -- sharing ---------------------------------------------------------------------------------------------------
 
     def _runs(self, task_name: str, queue: str) -> bool:
-        """Whether this worker claims tasks of that name in that queue."""
+        """Return whether this worker claims tasks of that name in that queue."""
         return task_name in self._tasks and self._known.selection.serves(queue, task_name)
 
     def _add_ready(self, task: TaskState) -> None:
@@ -503,7 +503,7 @@ class WorkerLoop:
             ready.add(task)
 
     def _ready_for(self, kind: TaskKind) -> ReadyTasks | None:
-        """Where such tasks wait; None for those that this worker does not run."""
+        """Return the queue of ready tasks for a kind; None if this worker does not run it."""
         if len(self._ready_of) >= _KINDS_MAX:
             self._ready_of.clear()
         task = self._known.task_for(kind)
@@ -511,7 +511,7 @@ class WorkerLoop:
         return ready
 
     def _share_work_anew(self) -> None:
-        """The set of workers, or of paused queues, has changed: what may be claimed by which is decided anew."""
+        """Update the ready queues after the set of workers or of paused queues has changed."""
         self._sessions.changed = False
         for lane in self._lanes.values():
             lane.ready.set_workers(self._sessions.workers, self.view.sessions)

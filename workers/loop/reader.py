@@ -28,7 +28,7 @@ logger = logging.getLogger("journeyman.worker")
 T = TypeVar("T")
 
 _RETRY_SECONDS_MIN: Final = 0.05
-# By how much, on average, a loop's selector makes a wait longer: it rounds up to the next millisecond.
+# By how much, on average, the event loop's selector lengthens a wait: it rounds up to the next millisecond.
 _ROUNDING_SECONDS: Final = 0.000_5
 
 
@@ -72,7 +72,7 @@ class Reader:
 
     @property
     def position(self) -> dict[int, int]:
-        """The offset in each partition up to which all is applied, or is nothing to apply."""
+        """The offset in each partition up to which all events are applied."""
         read = self._tail.cursor
         return {partition: max(offset, read.get(partition, 0)) for partition, offset in self._applied.items()}
 
@@ -84,19 +84,19 @@ class Reader:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     async def read_up_to(self, end: Mapping[int, int]) -> None:
-        """Apply all that comes before these positions."""
+        """Apply all events before these positions."""
         for partition, offset in end.items():
             while self._applied.get(partition, 0) < offset:
                 await self._advance(PAGE_EVENTS, partition)
 
     async def read_before(self, partition: int, first: int) -> int:
-        """Apply what others have appended before our event at `first`; up to where all is applied then."""
+        """Apply the events of others before our own event at `first`; return the offset up to which all is applied."""
         while self._applied[partition] < first:
             await self._advance(min(PAGE_EVENTS, first - self._applied[partition]), partition)
         return self._applied[partition]
 
     async def read_what_came(self, *, look: bool) -> None:
-        """Apply what is there now, without waiting; where a wait has ended, only what it brought."""
+        """Apply the events that are available now, without waiting; if a wait has ended, only its page."""
         if self._page_task is not None:
             if self._page_task.done():
                 task, self._page_task = self._page_task, None
@@ -112,7 +112,7 @@ class Reader:
             page = await self._next_page(PAGE_EVENTS, 0.0) if len(page.rows) >= PAGE_EVENTS else None
 
     async def _advance(self, limit: int, partition: int) -> None:
-        """Apply the next page of a partition; where all that came were repeats, there is none."""
+        """Apply the next page of a partition; there is none if only repeats have come."""
         page = await self._next_page(limit, None, partition)
         if page is not None:
             self.apply(page)
@@ -124,7 +124,7 @@ class Reader:
         return await self.available(lambda: self._tail.page(limit, timeout, partition), "cannot be read")
 
     def apply(self, page: Page) -> None:
-        """Apply a page, but for what was applied before."""
+        """Apply a page, except the events that were applied before."""
         known = self._applied.get(page.partition, 0)
         if page.next_offset <= known:
             return
@@ -139,13 +139,13 @@ class Reader:
         self._snapshots.applied(self._applied, len(page.rows))
 
     def skip(self, partition: int, end: int) -> None:
-        """All before `end` is applied: the rest of it were our own events."""
+        """Record that all events before `end` are applied, since the remaining ones are our own."""
         end = max(self._applied[partition], end)
         self._applied[partition] = end
         self._tail.skip(partition, end)
 
     def count_own(self, events: int) -> None:
-        """So many of our own events were applied."""
+        """Count our own events that were applied, for the snapshots."""
         self._snapshots.applied(self._applied, events)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Reader:
             self._page_task.add_done_callback(lambda _: wake())
 
     async def stop_waiting(self) -> None:
-        """Take the reader back from a wait; what it has read already is applied."""
+        """End a wait for a page; apply what it has read already."""
         task, self._page_task = self._page_task, None
         if task is None:
             return
@@ -206,7 +206,7 @@ class Reader:
         if page is not None:
             self.apply(page)
 
-    # -- a journal that is away --------------------------------------------------------------------------------------
+    # -- outages of the journal --------------------------------------------------------------------------------------
 
     async def available(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         """Retry `call` until the journal is available; meanwhile the failure detector counts no silence.
@@ -239,7 +239,7 @@ class Reader:
                 self._detector.failure_ended()
 
     async def page_at(self, partition: int, offset: int, limit: int) -> Page | None:
-        """Up to `limit` records that stand at `offset` and behind it, whatever is applied; None if there are none.
+        """Read up to `limit` records from `offset` on, regardless of what is applied; None if there are none.
 
         `HistoryTruncated` if retention has removed the first of them.
         """
@@ -249,5 +249,5 @@ class Reader:
 
 
 def longest_pause(lease_seconds: float) -> float:
-    """How long a worker with such a lease waits at most, in seconds, before it tries the journal again."""
+    """Return the longest pause, in seconds, before a worker with such a lease retries the journal."""
     return min(RETRY_SECONDS_MAX, lease_seconds * RETRY_LEASE_FRACTION)

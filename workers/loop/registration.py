@@ -1,4 +1,4 @@
-"""What a worker says of itself when it opens a session: where it runs, what it knows, which queues it serves."""
+"""Build the `worker.joined` event: where the worker runs, its tasks, and the queues it serves."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ from .machine import machine
 def joining(
     worker: str, lease_ms: int, accepts: Mapping[str, Accepts], selection: Selection, slots: int
 ) -> tuple[FactContext, bytes]:
-    """The context of a `worker.joined`, as the fold sees it and as it stands in the log.
+    """Return the context of a `worker.joined`, as the fold reads it and as it is encoded in the log.
 
     `accepts` are the names the worker can run, with the functions that it has under them, `selection` which of them it
-    claims, `slots` how many tasks it runs at a time. Names beyond the limit are left out, and how many is said.
+    claims, `slots` how many tasks it runs at a time. Names beyond the limit are left out and counted.
     """
     named, left_out = bounded({name: sum(map(len, each.functions)) for name, each in accepts.items()})
     told = {name: accepts[name] for name in named if accepts[name].functions}
@@ -53,9 +53,9 @@ _SAID = ("worker", "host", "pid", "machine", "lease_ms", "slots", "queues", "tas
 
 
 def bounded(tasks: Mapping[str, int]) -> tuple[tuple[str, ...], int]:
-    """The names in order as far as the limit reaches, and how many there are beyond it.
+    """Return the names in order up to the limit, and how many there are beyond it.
 
-    `tasks` are the names, each with the characters that are told beside it.
+    `tasks` are the names, each with the number of characters written beside it.
     """
     names = sorted(tasks)
     chars = 0

@@ -28,7 +28,7 @@ class OwnSessions:
         return self._leases[partition]
 
     def note_change(self) -> None:
-        """Sessions have begun or ended, queues were paused or resumed."""
+        """Record that sessions have begun or ended, or queues were paused or resumed."""
         self.changed = True
 
     @property
@@ -38,26 +38,26 @@ class OwnSessions:
 
     @property
     def workers(self) -> Mapping[int, str]:
-        """The ids by partition."""
+        """The session ids by partition."""
         return {partition: lease.worker for partition, lease in self._leases.items()}
 
     @property
     def ids(self) -> frozenset[str]:
-        """The ids, wherever."""
+        """The session ids of all partitions."""
         return frozenset(lease.worker for lease in self._leases.values())
 
     @property
     def standings(self) -> Mapping[int, OwnSession]:
-        """How each stands, as the rules want to know it."""
+        """The sessions as input for `decide`, by partition."""
         return {partition: OwnSession(lease.worker, lease.acknowledged_at) for partition, lease in self._leases.items()}
 
     def live(self) -> list[SessionState]:
-        """Those that are open, as the log has it."""
+        """Return the sessions that are open according to the log."""
         sessions = [self._view.session(place, lease.worker) for place, lease in self._leases.items()]
         return [session for session in sessions if session is not None]
 
     def all_live(self) -> bool:
-        """Whether all are open."""
+        """Return whether all sessions are open."""
         return len(self.live()) == len(self._leases)
 
     @property
@@ -66,14 +66,14 @@ class OwnSessions:
         return sum(len(session.claims) for session in self.live())
 
     def acknowledged(self) -> list[float]:
-        """When (monotonic) the last acknowledged append was begun, of each that holds tasks."""
+        """Return, for each session that holds tasks, when (monotonic) its last acknowledged append was begun."""
         return [self._leases[session.partition].acknowledged_at for session in self.live() if session.claims]
 
     def fresh(self, partition: int) -> SessionLease:
-        """A lease that was not joined yet: an id is good for one session."""
+        """Return a lease for a new session, with a new id if the old one was used: an id is good for one session."""
         lease = self._leases[partition]
         if lease.spent:
-            logger.warning("the session %s was expired by another worker: carrying on with a new one", lease.worker)
+            logger.warning("the session %s was expired by another worker: joining with a new one", lease.worker)
             lease = self._leases[partition] = SessionLease(new_id(), partition)
             self.changed = True
         lease.spent = True

@@ -23,10 +23,10 @@ class Submissions:
         self._view = view
 
     async def of(self, claimed: Sequence[TaskState], ready: Iterable[ReadyTasks]) -> Mapping[str, bytes]:
-        """The submission of each of these tasks, by its id; those that retention has removed are missing.
+        """Return the submissions of these tasks, by task id; those that retention has removed are missing.
 
-        Where any has to be read, so are those of the tasks that `ready` has next, and kept: a worker that claims its
-        tasks one by one reads them a page at a time.
+        If any has to be read, the submissions of the next tasks of `ready` are read and kept as well: a worker that
+        claims its tasks one by one reads them a page at a time.
         """
         kept = self._view.rows
         get = kept.get
@@ -47,7 +47,7 @@ class Submissions:
         return found
 
     async def _read(self, claimed: Sequence[TaskState], coming: Sequence[TaskState]) -> Mapping[tuple[int, int], bytes]:
-        """The rows at the submissions of `claimed`, and of those of `coming` that stand in the same stretches."""
+        """Read the submissions of `claimed`, and those of `coming` that are in the same stretches."""
         found: dict[tuple[int, int], bytes] = {}
         wanted: dict[int, set[int]] = {}
         for task in claimed:
@@ -62,7 +62,7 @@ class Submissions:
         return found
 
     async def _rows(self, partition: int, stretch: range) -> list[tuple[int, bytes]]:
-        """The records of a stretch with their offsets, as far as they are there."""
+        """Read the records of a stretch with their offsets, as far as the log holds them."""
         rows: list[tuple[int, bytes]] = []
         offset = stretch.start
         while offset < stretch.stop:
@@ -81,7 +81,7 @@ class Submissions:
 
 
 def stretches(offsets: Iterable[int], gap: int = _GAP_EVENTS) -> list[range]:
-    """The offsets as stretches to be read, each from its first to its last; no gap within one is longer than `gap`."""
+    """Group the offsets into stretches to be read, each from its first to its last, with no gap longer than `gap`."""
     found: list[range] = []
     for offset in sorted(offsets):
         if found and offset - found[-1].stop <= gap:
