@@ -77,7 +77,7 @@ appends = st.lists(
 
 @given(appends, st.lists(st.integers(0, 25), max_size=3), st.integers(-400, 3_000))
 @settings(max_examples=150, deadline=None)
-def test_as_of_a_time_is_the_replay_of_the_prefix_that_the_rule_names(
+def test_as_of_a_time_replays_the_prefix_of_the_rule(
     taken: list[tuple[int, str, float, float]], snapshots_after: list[int], seconds: int
 ) -> None:
     store, now, moment = MemoryStore(2), ManualClock(START), START + seconds
@@ -102,9 +102,7 @@ def test_as_of_a_time_is_the_replay_of_the_prefix_that_the_rule_names(
 
 @given(st.integers(0, 30), st.integers(0, 30), st.lists(st.integers(1, 30), max_size=3))
 @settings(max_examples=60, deadline=None)
-def test_as_of_a_cursor_is_the_replay_up_to_it_and_begins_with_the_newest_snapshot(
-    one: int, other: int, snapshots_after: list[int]
-) -> None:
+def test_as_of_a_cursor_replays_from_the_newest_snapshot(one: int, other: int, snapshots_after: list[int]) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(MemoryLog(MemoryStore(2))) as journal:
             reaches = []
@@ -123,7 +121,7 @@ def test_as_of_a_cursor_is_the_replay_up_to_it_and_begins_with_the_newest_snapsh
     asyncio.run(test())
 
 
-def test_on_the_embedded_journal_these_are_the_events_up_to_that_time(tmp_path: Path) -> None:
+def test_as_of_on_sqlite_has_the_events_up_to_that_time(tmp_path: Path) -> None:
     with jm.Journal(f"sqlite:///{tmp_path}/j.db") as journal:
         events = [journal.append(f"thing.n{number}") for number in range(20)]
         for event in events:
@@ -132,7 +130,7 @@ def test_on_the_embedded_journal_these_are_the_events_up_to_that_time(tmp_path: 
                 assert len(seen.positions.get(0, ())) == len([one for one in events if one.timestamp <= moment])
 
 
-def test_the_queue_as_it_was(tmp_path: Path) -> None:
+def test_as_of_shows_the_queue_at_that_time(tmp_path: Path) -> None:
     """Every cursor of a queue's history, with a snapshot in the middle of it."""
     with jm.Journal(f"sqlite:///{tmp_path}/j.db") as journal:
         journal.append(names.JOINED, {"worker": "w", "lease_ms": 1_000})
@@ -152,9 +150,7 @@ def test_the_queue_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
-def test_what_was_removed_is_told_by_a_snapshot_or_refused_with_the_first_moment(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_as_of_removed_history_needs_a_snapshot(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     name = uuid.uuid4()
     if kind == "kafka":
         url = f"kafka://{request.getfixturevalue('kafka_bootstrap')}/test-{name}"
@@ -182,7 +178,7 @@ def test_what_was_removed_is_told_by_a_snapshot_or_refused_with_the_first_moment
     asyncio.run(test())
 
 
-def test_a_cursor_that_is_not_in_the_past_is_refused() -> None:
+def test_cursor_that_is_not_in_the_past_is_refused() -> None:
     async def test() -> None:
         async with jm.AsyncJournal("memory://") as journal:
             await journal.append("thing.made")

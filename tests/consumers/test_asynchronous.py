@@ -50,7 +50,7 @@ class AsyncConsumerConformance:
 
         return lambda body: asyncio.run(opened(body))
 
-    def test_history_then_one_sentinel_then_what_happens_then_none(self, run: Callable[[Body], None]) -> None:
+    def test_async_poll_gives_history_sentinel_live_events_then_none(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             await fill(journal, *range(1_200))
             consumer = await AsyncJournalConsumer(journal, "order", include_sentinel=True).start()
@@ -66,7 +66,7 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_async_for_and_async_with(self, run: Callable[[Body], None]) -> None:
+    def test_async_for_and_async_with_are_supported(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             await fill(journal, 1, 6, 11)
             async with AsyncJournalConsumer(journal) as consumer:
@@ -114,7 +114,7 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_a_cancelled_poll_loses_nothing(self, run: Callable[[Body], None]) -> None:
+    def test_cancelled_poll_loses_nothing(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             async with AsyncJournalConsumer(journal) as consumer:
                 got: list[Any] = []
@@ -134,7 +134,7 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_start_again_begins_anew(self, run: Callable[[Body], None]) -> None:
+    def test_restart_begins_anew(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             await fill(journal, 1, 6)
             consumer = AsyncJournalConsumer(journal, include_sentinel=True)
@@ -150,7 +150,9 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_resume_by_cursor_and_by_checkpoint(self, run: Callable[[Body], None], tmp_path: Path) -> None:
+    def test_async_consumer_resumes_by_cursor_and_by_checkpoint(
+        self, run: Callable[[Body], None], tmp_path: Path
+    ) -> None:
         async def body(journal: AsyncJournal) -> None:
             await fill(journal, *range(30))
             async with AsyncJournalConsumer(journal, checkpoint="billing") as consumer:
@@ -170,7 +172,7 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_a_journal_that_is_closed_is_an_error_here(self, run: Callable[[Body], None]) -> None:
+    def test_closed_journal_is_an_error_for_an_async_consumer(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             consumer = await AsyncJournalConsumer(journal).start()
             await journal.aclose()
@@ -180,7 +182,7 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_several_consumers_of_one_loop_each_get_everything(self, run: Callable[[Body], None]) -> None:
+    def test_consumers_of_one_loop_each_get_everything(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             async def collect(consumer: AsyncJournalConsumer) -> list[Any]:
                 return [event async for event in consumer]
@@ -212,12 +214,12 @@ class TestOnKafka(OnKafka, AsyncConsumerConformance):
     pass
 
 
-def test_a_synchronous_journal_is_refused_with_a_sentence() -> None:
+def test_async_consumer_refuses_a_synchronous_journal() -> None:
     with Journal("memory://") as journal, pytest.raises(TypeError, match="JournalConsumer"):
         AsyncJournalConsumer(journal)  # type: ignore[arg-type]
 
 
-def test_hooks_are_those_of_the_synchronous_consumer() -> None:
+def test_async_hooks_equal_those_of_the_sync_consumer() -> None:
     class Counting(AsyncJournalConsumerBase):
         responses = 0
 
@@ -239,7 +241,7 @@ def test_hooks_are_those_of_the_synchronous_consumer() -> None:
     asyncio.run(body())
 
 
-def test_commit_needs_a_checkpoint_and_may_go_to_the_users_database(tmp_path: Path) -> None:
+def test_commit_needs_a_checkpoint_and_may_use_a_user_database(tmp_path: Path) -> None:
     async def body() -> None:
         connection = sqlite3.connect(tmp_path / "effects.db")
         checkpoint = SqliteCheckpoint(connection, "totals")

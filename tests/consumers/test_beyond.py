@@ -43,7 +43,7 @@ def all_of(journal: Journal, topic: str = "", **options: Any) -> list[Any]:
 # --- checkpoints ----------------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_of_the_journal_resumes_where_it_was_committed(journal: Journal) -> None:
+def test_journal_checkpoint_resumes_where_it_was_committed(journal: Journal) -> None:
     fill(journal, range(50))
     whole = numbers(all_of(journal))
     seen: list[Any] = []
@@ -72,7 +72,7 @@ def test_checkpoints_of_several_names_do_not_mix(journal: Journal) -> None:
     assert numbers(all_of(journal, checkpoint="c")) == whole
 
 
-def test_a_checkpoint_is_found_far_back(journal: Journal) -> None:
+def test_checkpoint_is_found_far_back(journal: Journal) -> None:
     fill(journal, range(5))
     with JournalConsumer(journal, checkpoint="billing") as consumer:
         for _ in range(5):
@@ -83,7 +83,7 @@ def test_a_checkpoint_is_found_far_back(journal: Journal) -> None:
     assert numbers(all_of(journal, "order", checkpoint="billing")) == [5]
 
 
-def test_a_commit_is_not_an_event_for_those_who_commit(journal: Journal) -> None:
+def test_commit_is_no_event_for_a_committing_consumer(journal: Journal) -> None:
     fill(journal, [1])
     with JournalConsumer(journal, checkpoint="one") as one, JournalConsumer(journal, checkpoint="two") as two:
         for consumer in (one, two):
@@ -97,7 +97,7 @@ def test_a_commit_is_not_an_event_for_those_who_commit(journal: Journal) -> None
     assert len(all_of(journal, "consumer", checkpoint="three")) == 2, "unless they ask for them"
 
 
-def test_a_commit_that_changes_nothing_appends_nothing(journal: Journal) -> None:
+def test_unchanged_commit_appends_nothing(journal: Journal) -> None:
     fill(journal, [1])
     with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
         consumer.poll(PATIENCE)
@@ -117,7 +117,7 @@ def test_commit_needs_a_checkpoint_and_a_start(journal: Journal) -> None:
         JournalCheckpoint("")
 
 
-def test_without_history_a_checkpoint_still_brings_what_was_missed(journal: Journal) -> None:
+def test_checkpoint_without_history_still_delivers_missed_events(journal: Journal) -> None:
     fill(journal, range(5))
     with JournalConsumer(journal, full=False, checkpoint="live") as consumer:
         fill(journal, [5])
@@ -128,7 +128,7 @@ def test_without_history_a_checkpoint_still_brings_what_was_missed(journal: Jour
     assert numbers(missed) == [6], "and no sentinel: none was promised without history"
 
 
-def test_a_callback_commits_the_event_it_was_called_with(journal: Journal) -> None:
+def test_callback_commits_the_event_it_was_called_with(journal: Journal) -> None:
     fill(journal, range(10))
     handed: list[Any] = []
 
@@ -145,7 +145,7 @@ def test_a_callback_commits_the_event_it_was_called_with(journal: Journal) -> No
     assert all_of(journal, "order", checkpoint="billing") == handed[4:-1]
 
 
-def test_an_event_whose_callback_failed_is_not_covered_by_the_cursor(journal: Journal) -> None:
+def test_cursor_does_not_cover_an_event_with_a_failed_callback(journal: Journal) -> None:
     fill(journal, range(10))
     handed: list[Any] = []
 
@@ -165,9 +165,7 @@ def test_an_event_whose_callback_failed_is_not_covered_by_the_cursor(journal: Jo
 
 
 @pytest.mark.parametrize("library", ["sqlite3", "apsw"])
-def test_a_checkpoint_in_the_users_transaction_lasts_with_it_or_not_at_all(
-    journal: Journal, tmp_path: Path, library: str
-) -> None:
+def test_checkpoint_commits_or_rolls_back_with_user_transaction(journal: Journal, tmp_path: Path, library: str) -> None:
     path = str(tmp_path / "effects.db")
     connection: Any = sqlite3.connect(path, isolation_level=None) if library == "sqlite3" else apsw.Connection(path)
     connection.execute("CREATE TABLE paid (n INTEGER)")
@@ -188,7 +186,7 @@ def test_a_checkpoint_in_the_users_transaction_lasts_with_it_or_not_at_all(
     connection.close()
 
 
-def test_after_a_rollback_the_same_consumer_commits_again(journal: Journal, tmp_path: Path) -> None:
+def test_consumer_commits_again_after_a_rollback(journal: Journal, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "effects.db", isolation_level=None)
     checkpoint = SqliteCheckpoint(connection, "totals")
     fill(journal, [1])
@@ -207,7 +205,7 @@ def test_after_a_rollback_the_same_consumer_commits_again(journal: Journal, tmp_
 # --- until ----------------------------------------------------------------------------------------------------------
 
 
-def test_until_a_cursor_ends_exactly_there(journal: Journal) -> None:
+def test_until_cursor_ends_exactly_there(journal: Journal) -> None:
     fill(journal, range(700))
     moment = journal.bounds().end
     fill(journal, range(700, 1_000))
@@ -217,7 +215,7 @@ def test_until_a_cursor_ends_exactly_there(journal: Journal) -> None:
         assert consumer.cursor == moment
 
 
-def test_until_a_cursor_to_come_waits_for_it(journal: Journal) -> None:
+def test_until_future_cursor_waits_for_it(journal: Journal) -> None:
     fill(journal, range(5))
     end = journal.bounds().end
     until = Cursor({partition: offset + 2 for partition, offset in end.items()})
@@ -230,28 +228,28 @@ def test_until_a_cursor_to_come_waits_for_it(journal: Journal) -> None:
         writer.join()
 
 
-def test_until_a_time_that_has_passed_leaves_out_what_is_later(journal: Journal) -> None:
+def test_until_past_time_leaves_out_later_events(journal: Journal) -> None:
     events = [journal.append("order.paid", {"n": n}, key=str(n)) for n in range(8)]
     with JournalConsumer(journal, until=events[4].timestamp, include_sentinel=True) as consumer:
         assert numbers(list(consumer)) == [0, 1, 2, 3, 4, "|"]
         assert consumer.poll() is None
 
 
-def test_until_a_time_to_come_ends_when_it_comes(journal: Journal) -> None:
+def test_until_future_time_ends_when_it_comes(journal: Journal) -> None:
     fill(journal, [1])
     with JournalConsumer(journal, until=time.time() + 0.2) as consumer:
         assert numbers(list(consumer)) == [1]
         assert consumer.poll() is None
 
 
-def test_stop_comes_before_until(journal: Journal) -> None:
+def test_stop_takes_precedence_over_until(journal: Journal) -> None:
     fill(journal, [1])
     with JournalConsumer(journal, until=time.time() + 3_600) as consumer:
         consumer.stop()
         assert numbers(list(consumer)) == [1]
 
 
-def test_stop_does_not_move_until_outwards(journal: Journal) -> None:
+def test_stop_does_not_extend_until(journal: Journal) -> None:
     fill(journal, range(20))
     moment = journal.bounds().end
     fill(journal, range(20, 40))
@@ -260,7 +258,7 @@ def test_stop_does_not_move_until_outwards(journal: Journal) -> None:
         assert sorted(numbers(list(consumer))) == list(range(20))
 
 
-def test_bad_options_are_refused(journal: Journal) -> None:
+def test_bad_consumer_options_are_refused(journal: Journal) -> None:
     with pytest.raises(ValueError, match="until is a time"):
         JournalConsumer(journal, until=float("nan"))
     with pytest.raises(ValueError, match="names no partition"):
@@ -291,7 +289,7 @@ def test_checkpoint_name_of_the_greatest_length_is_kept(journal: Journal) -> Non
 # --- batches, progress, statistics ----------------------------------------------------------------------------------
 
 
-def test_a_batch_has_what_is_there(journal: Journal) -> None:
+def test_batch_has_the_available_events(journal: Journal) -> None:
     fill(journal, range(10))
     with JournalConsumer(journal) as consumer:
         first = consumer.poll_batch(4, PATIENCE)
@@ -308,7 +306,7 @@ def test_a_batch_has_what_is_there(journal: Journal) -> None:
             consumer.poll_batch(0)
 
 
-def test_progress_and_lag(journal: Journal) -> None:
+def test_consumer_reports_progress_and_lag(journal: Journal) -> None:
     fill(journal, range(1_000))
     with JournalConsumer(journal, include_sentinel=True) as consumer:
         assert (consumer.progress, consumer.statistics().delivered) == (0.0, 0)
@@ -328,7 +326,7 @@ def test_progress_and_lag(journal: Journal) -> None:
         JournalConsumer(journal).statistics()
 
 
-def test_an_empty_history_is_all_behind(journal: Journal) -> None:
+def test_progress_of_an_empty_history_is_complete(journal: Journal) -> None:
     with JournalConsumer(journal) as consumer:
         assert consumer.progress == 1.0
 

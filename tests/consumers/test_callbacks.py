@@ -127,7 +127,7 @@ class Suite:
 
         run(body)
 
-    def test_every_kind_of_callback_is_called_and_awaited(self, run: Callable[[Body], None]) -> None:
+    def test_callback_of_every_kind_is_called_and_awaited(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             await journal.append("order.paid", {"n": 1})
             seen: list[Any] = []
@@ -177,7 +177,7 @@ class Suite:
 
         run(body)
 
-    def test_closing_waits_for_the_callback_and_cancelling_loses_nothing(self, run: Callable[[Body], None]) -> None:
+    def test_close_waits_for_the_callback_and_cancel_loses_nothing(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             await journal.append_all([("order.paid", {"n": n}, "one") for n in range(5)])
             entered, go_on, done = asyncio.Event(), asyncio.Event(), []

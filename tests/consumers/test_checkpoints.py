@@ -37,7 +37,7 @@ class Suite:
     def url(self, directory: Path) -> str:
         raise NotImplementedError
 
-    def test_consumer_that_misses_nothing_is_not_refused(self, tmp_path: Path) -> None:
+    def test_consumer_missing_nothing_is_not_refused(self, tmp_path: Path) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 1)
             for topic in ("order", "thing"):
@@ -55,9 +55,7 @@ class Suite:
             with pytest.raises(HistoryTruncated):
                 JournalConsumer(journal, "thing", checkpoint="of-thing").start()
 
-    def test_consumer_that_shares_a_checkpoint_is_told_once(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_shared_checkpoint_is_warned_of_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 6)
             with (
@@ -78,7 +76,7 @@ class Suite:
                 assert consumer.session.consumer in told[0]
             assert "'billing'" in told[0]
 
-    def test_successor_is_not_told_of_its_predecessor(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_successor_is_not_warned_of_its_predecessor(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 5)
             for _ in range(3):
@@ -110,7 +108,7 @@ class Suite:
             with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
                 assert ahead_of(consumer) == []
 
-    def test_reset_ends_the_consumer_that_runs_and_is_not_undone(self, tmp_path: Path) -> None:
+    def test_reset_ends_the_running_consumer_and_is_not_undone(self, tmp_path: Path) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 5)
             with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
@@ -131,7 +129,7 @@ class Suite:
                 consumer.start()
                 assert ahead_of(consumer) == [0, 1, 2, 3, 4]
 
-    def test_status_of_a_checkpoint_says_where_its_consumer_stands(self, tmp_path: Path) -> None:
+    def test_checkpoint_status_gives_the_position_of_its_consumer(self, tmp_path: Path) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 5)
             with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
@@ -169,7 +167,7 @@ def saved(offset: int, *, after: int | None = None, reset: bool = False) -> Save
     return Saved("billing", Cursor({0: offset}), Position(0, offset), float(offset), "c", after, reset)
 
 
-def test_save_by_a_consumer_that_missed_a_reset_does_not_count() -> None:
+def test_stale_save_after_a_reset_does_not_count() -> None:
     reset = saved(5, reset=True)
     assert standing([saved(3, after=2), reset, saved(7, after=4)]) == reset
     known = saved(8, after=5)
@@ -180,7 +178,7 @@ def test_save_by_a_consumer_that_missed_a_reset_does_not_count() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-1, 12)), max_size=12))
-def test_newest_checkpoint_that_counts_knows_of_every_reset(steps: list[tuple[bool, int]]) -> None:
+def test_newest_valid_checkpoint_knows_every_reset(steps: list[tuple[bool, int]]) -> None:
     saves = [saved(offset, after=min(after, offset - 1), reset=reset) for offset, (reset, after) in enumerate(steps)]
     found = standing(saves)
     assert (found is None) == (not saves)

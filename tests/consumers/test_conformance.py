@@ -62,7 +62,7 @@ class ConsumerConformance:
 
     # --- construction -----------------------------------------------------------------------------------------------
 
-    def test_the_constructor_has_the_references_parameters(self, journal: Journal) -> None:
+    def test_constructor_has_the_parameters_of_the_reference(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal, "order", None, True, 5.0, True)
         assert (consumer.journal, consumer.topic, consumer.cancel_topic) == (journal, "order", "order-cancel")
         assert (consumer.full, consumer.since, consumer.include_sentinel) == (True, 5.0, True)
@@ -85,7 +85,7 @@ class ConsumerConformance:
         with pytest.raises(TypeError, match="cannot be called"):
             JournalConsumer(journal).set_callback(None)  # type: ignore[arg-type]
 
-    def test_the_base_class_is_abstract(self, journal: Journal) -> None:
+    def test_base_class_is_abstract(self, journal: Journal) -> None:
         with pytest.raises(TypeError, match="abstract"):
             JournalConsumerBase(journal, "order")  # type: ignore[abstract]
 
@@ -95,7 +95,7 @@ class ConsumerConformance:
         assert consumer.start() is consumer
         consumer.close()
 
-    def test_poll_and_stop_before_start_are_errors_with_a_sentence(self, journal: Journal) -> None:
+    def test_poll_and_stop_before_start_are_errors(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal)
         with pytest.raises(RuntimeError, match="before start"):
             consumer.poll()
@@ -104,7 +104,7 @@ class ConsumerConformance:
 
     # --- history, sentinel, live ------------------------------------------------------------------------------------
 
-    def test_history_then_one_sentinel_then_what_happens(self, journal: Journal) -> None:
+    def test_poll_gives_history_then_one_sentinel_then_live_events(self, journal: Journal) -> None:
         fill(journal, *range(1_200))
         consumer = JournalConsumer(journal, "order", include_sentinel=True).start()
         history = polled(consumer, 1_200)
@@ -122,21 +122,21 @@ class ConsumerConformance:
         assert numbers(polled(consumer, 200)) == list(range(3, 1_000, 5))
         consumer.close()
 
-    def test_a_sentinel_ends_an_empty_history(self, journal: Journal) -> None:
+    def test_sentinel_ends_an_empty_history(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal, include_sentinel=True).start()
         assert numbers(polled(consumer, 1)) == ["|"]
         fill(journal, 1)
         assert numbers(polled(consumer, 1)) == [1]
         consumer.close()
 
-    def test_no_sentinel_unless_it_is_asked_for(self, journal: Journal) -> None:
+    def test_sentinel_comes_only_if_asked_for(self, journal: Journal) -> None:
         fill(journal, 1)
         consumer = JournalConsumer(journal).start()
         fill(journal, 2)
         consumer.stop()
         assert numbers(polled(consumer, 3)) == [1, 2, None]
 
-    def test_without_history_there_is_only_what_happens_and_no_sentinel(self, journal: Journal) -> None:
+    def test_consumer_without_history_gets_live_events_alone(self, journal: Journal) -> None:
         fill(journal, *range(10))
         consumer = JournalConsumer(journal, full=False, include_sentinel=True).start()
         fill(journal, 10)
@@ -153,14 +153,14 @@ class ConsumerConformance:
         assert numbers(polled(late, 1)) == ["|"]
         late.close()
 
-    def test_since_holds_for_what_happens_too(self, journal: Journal) -> None:
+    def test_since_holds_for_live_events_too(self, journal: Journal) -> None:
         event = journal.append("order.paid", {"n": 0})
         consumer = JournalConsumer(journal, since=event.timestamp + 3_600, include_sentinel=True).start()
         fill(journal, 1)
         consumer.stop()
         assert numbers(polled(consumer, 2)) == ["|", None]
 
-    def test_a_topic_is_a_dotted_prefix(self, journal: Journal) -> None:
+    def test_topic_is_a_dotted_prefix(self, journal: Journal) -> None:
         for name in ("task", "task.claimed", "tasks.added", "tas", "task.a.b", "other"):
             journal.append(name, {"n": name}, key="one")
         assert numbers(self.all_of(journal, "task")) == ["task", "task.claimed", "task.a.b"]
@@ -172,7 +172,7 @@ class ConsumerConformance:
             consumer.stop()
             return list(consumer)
 
-    def test_a_long_stretch_of_other_topics_ends_nothing(self, journal: Journal) -> None:
+    def test_long_stretch_of_other_topics_ends_nothing(self, journal: Journal) -> None:
         fill(journal, 1)
         fill(journal, *range(2_000), name="noise.made")
         fill(journal, 2)
@@ -180,14 +180,14 @@ class ConsumerConformance:
         assert numbers(polled(consumer, 3)) == [1, 2, "|"]
         consumer.close()
 
-    def test_key_and_predicate_leave_out_and_end_nothing(self, journal: Journal) -> None:
+    def test_key_and_predicate_filter_without_ending_the_stream(self, journal: Journal) -> None:
         fill(journal, *range(1_500))
         even = JournalConsumer(journal, key="4", where=lambda event: event.context["n"] % 2 == 0, include_sentinel=True)
         even.start()
         assert numbers(polled(even, 151)) == [*range(4, 1_500, 10), "|"]
         even.close()
 
-    def test_history_and_what_happens_meet_without_gap_or_repeat(self, journal: Journal) -> None:
+    def test_history_and_live_events_meet_without_gap_or_repeat(self, journal: Journal) -> None:
         over = threading.Event()
         written = 0
 
@@ -224,7 +224,7 @@ class ConsumerConformance:
         assert seen == sorted(self.all_of(journal), key=lambda event: (event.timestamp, event.position or ()))
         assert len(seen) == 300
 
-    def test_threads_share_a_consumer_and_each_event_goes_to_one(self, journal: Journal) -> None:
+    def test_threads_sharing_a_consumer_get_each_event_once(self, journal: Journal) -> None:
         fill(journal, *range(2_000))
         consumer = JournalConsumer(journal).start()
         consumer.stop()
@@ -243,7 +243,7 @@ class ConsumerConformance:
 
     # --- poll and its timeouts --------------------------------------------------------------------------------------
 
-    def test_a_timeout_is_a_total_deadline_whatever_comes_meanwhile(self, journal: Journal) -> None:
+    def test_timeout_is_a_total_deadline(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal, "order").start()
         over = threading.Event()
 
@@ -263,7 +263,7 @@ class ConsumerConformance:
         assert numbers(polled(consumer, 1)) == [7], "a timeout loses nothing"
         consumer.close()
 
-    def test_a_timeout_of_zero_takes_what_is_there(self, journal: Journal) -> None:
+    def test_timeout_of_zero_takes_available_events(self, journal: Journal) -> None:
         fill(journal, 1)
         consumer = JournalConsumer(journal).start()
         assert numbers(polled(consumer, 1)) == [1]
@@ -272,7 +272,7 @@ class ConsumerConformance:
         consumer.close()
 
     @pytest.mark.parametrize("timeout", [-1.0, -0.5, -1])
-    def test_any_negative_timeout_waits_for_the_event(self, journal: Journal, timeout: float) -> None:
+    def test_negative_timeout_waits_for_the_event(self, journal: Journal, timeout: float) -> None:
         consumer = JournalConsumer(journal).start()
         writer = threading.Timer(0.05, fill, (journal, 1))
         writer.start()
@@ -300,7 +300,7 @@ class ConsumerConformance:
         with JournalConsumer(journal) as consumer, pytest.raises(ValueError, match="got NaN"):
             consumer.poll(math.nan)
 
-    def test_partition_that_the_journal_does_not_have_is_refused(self, journal: Journal) -> None:
+    def test_unknown_partition_is_refused(self, journal: Journal) -> None:
         with pytest.raises(ValueError, match=r"cursor 99:0 is not one of this journal, which has the partition"):
             JournalConsumer(journal, cursor="99:0").start()
         with pytest.raises(ValueError, match=r"cursor 0:0,99:1 is not one of this journal, which has the partition"):
@@ -308,7 +308,7 @@ class ConsumerConformance:
 
     # --- stop -------------------------------------------------------------------------------------------------------
 
-    def test_stop_delivers_what_is_there_and_then_none_again_and_again(self, journal: Journal) -> None:
+    def test_stop_delivers_available_events_and_then_only_none(self, journal: Journal) -> None:
         fill(journal, *range(700))
         consumer = JournalConsumer(journal, include_sentinel=True).start()
         fill(journal, 700)
@@ -319,7 +319,7 @@ class ConsumerConformance:
         assert numbers(events[700:]) == ["|", 700]
         assert [consumer.poll(0), consumer.poll(0.1), consumer.poll()] == [None, None, None]
 
-    def test_stop_twice_is_stop_once(self, journal: Journal) -> None:
+    def test_stop_is_idempotent(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal).start()
         consumer.stop()
         consumer.stop()
@@ -339,7 +339,7 @@ class ConsumerConformance:
 
     # --- start again ------------------------------------------------------------------------------------------------
 
-    def test_start_again_replays_history_and_one_sentinel_and_forgets_the_old_stream(self, journal: Journal) -> None:
+    def test_restart_replays_history_and_drops_the_old_stream(self, journal: Journal) -> None:
         fill(journal, *range(600))
         consumer = JournalConsumer(journal, include_sentinel=True).start()
         polled(consumer, 3)
@@ -363,7 +363,7 @@ class ConsumerConformance:
         consumer.stop()
         assert numbers(polled(consumer, 2)) == [1, None]
 
-    def test_start_again_leaves_one_stream_to_the_callback(self, journal: Journal) -> None:
+    def test_restart_leaves_one_stream_to_the_callback(self, journal: Journal) -> None:
         fill(journal, 1)
         collector = Collector()
         consumer = JournalConsumer(journal, include_sentinel=True).set_callback(collector).start()
@@ -376,7 +376,7 @@ class ConsumerConformance:
         consumer.join(PATIENCE)
         assert numbers(collector.events) == [1, "|", 1, "|", 2, None]
 
-    def test_start_again_inside_a_callback(self, journal: Journal) -> None:
+    def test_restart_inside_a_callback_works(self, journal: Journal) -> None:
         fill(journal, 1, 2)
         collector = Collector()
 
@@ -394,7 +394,7 @@ class ConsumerConformance:
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
-    def test_a_callback_gets_history_sentinel_live_and_none_with_its_arguments(self, journal: Journal) -> None:
+    def test_callback_gets_history_sentinel_live_events_and_none(self, journal: Journal) -> None:
         fill(journal, *range(600))
         collector = Collector()
         consumer = JournalConsumer(journal, include_sentinel=True).set_callback(collector, 1, two=2).start()
@@ -408,7 +408,7 @@ class ConsumerConformance:
         assert set(map(str, collector.extra)) == {str(((1,), {"two": 2}))}
         assert consumer.poll() is None
 
-    def test_a_callback_may_come_after_start_and_gets_what_poll_left(self, journal: Journal) -> None:
+    def test_callback_set_after_start_gets_what_poll_left(self, journal: Journal) -> None:
         fill(journal, 1, 6, 11)
         consumer = JournalConsumer(journal).start()
         assert numbers(polled(consumer, 1)) == [1]
@@ -419,7 +419,7 @@ class ConsumerConformance:
         consumer.join(PATIENCE)
         assert numbers(collector.events) == [6, 11, None]
 
-    def test_another_callback_takes_over_with_the_next_event(self, journal: Journal) -> None:
+    def test_new_callback_takes_over_with_the_next_event(self, journal: Journal) -> None:
         fill(journal, 1, 6)
         second = Collector()
 
@@ -435,9 +435,7 @@ class ConsumerConformance:
 
     @pytest.mark.parametrize("kind", [ValueError, OSError])
     @pytest.mark.parametrize("call", ["poll", "stop", "join", "close"])
-    def test_an_error_in_a_callback_reaches_the_caller_once(
-        self, journal: Journal, kind: type[Exception], call: str
-    ) -> None:
+    def test_callback_error_reaches_the_caller_once(self, journal: Journal, kind: type[Exception], call: str) -> None:
         fill(journal, 1, 6)
         failed = threading.Event()
         errors: list[BaseException] = []
@@ -458,7 +456,7 @@ class ConsumerConformance:
             assert numbers(polled(consumer, 2)) == [1, 6], "the event whose callback failed is first in line"
         consumer.close()
 
-    def test_another_callback_goes_on_after_an_error(self, journal: Journal) -> None:
+    def test_new_callback_goes_on_after_an_error(self, journal: Journal) -> None:
         fill(journal, 1, 6, 11)
         collector = Collector()
 
@@ -475,7 +473,7 @@ class ConsumerConformance:
         consumer.join(PATIENCE)
         assert numbers(collector.events) == [1, 6, 11, None]
 
-    def test_a_journal_that_is_closed_reaches_both_modes(self, tmp_path: Path) -> None:
+    def test_closed_journal_is_an_error_in_both_modes(self, tmp_path: Path) -> None:
         journal = Journal(self.url(tmp_path))
         by_poll = JournalConsumer(journal).start()
         failed = threading.Event()
@@ -489,7 +487,7 @@ class ConsumerConformance:
         by_poll.close()
         by_callback.close()
 
-    def test_start_says_at_once_that_the_journal_is_closed(self, tmp_path: Path) -> None:
+    def test_start_fails_at_once_on_a_closed_journal(self, tmp_path: Path) -> None:
         journal = Journal(self.url(tmp_path))
         journal.close()
         with pytest.raises(JournalClosed, match="is closed"):
@@ -497,7 +495,7 @@ class ConsumerConformance:
 
     # --- iteration and with -----------------------------------------------------------------------------------------
 
-    def test_iteration_goes_on_where_it_was_left(self, journal: Journal) -> None:
+    def test_iteration_resumes_where_it_was_left(self, journal: Journal) -> None:
         fill(journal, 1, 6, 11)
         consumer = JournalConsumer(journal)
         for event in consumer:
@@ -508,7 +506,7 @@ class ConsumerConformance:
         assert numbers(list(consumer)) == [11]
         assert list(consumer) == []
 
-    def test_a_restart_inside_a_loop_drops_the_old_stream(self, journal: Journal) -> None:
+    def test_restart_inside_a_loop_drops_the_old_stream(self, journal: Journal) -> None:
         fill(journal, 1, 6, 11)
         got: list[Any] = []
         consumer = JournalConsumer(journal)
@@ -519,7 +517,7 @@ class ConsumerConformance:
                 consumer.stop()
         assert numbers(got) == [1, 6, 1, 6, 11]
 
-    def test_leaving_a_with_block_ends_the_consumer(self, journal: Journal) -> None:
+    def test_with_block_ends_the_consumer_on_exit(self, journal: Journal) -> None:
         fill(journal, *range(10))
         collector = Collector()
         with JournalConsumer(journal) as consumer:
@@ -532,7 +530,7 @@ class ConsumerConformance:
 
     # --- resuming ---------------------------------------------------------------------------------------------------
 
-    def test_a_cursor_resumes_exactly_after_any_event(self, journal: Journal) -> None:
+    def test_cursor_resumes_exactly_after_any_event(self, journal: Journal) -> None:
         fill(journal, *range(60))
         whole = self.all_of(journal, include_sentinel=True)
         for taken in range(0, 62, 5):
@@ -544,7 +542,7 @@ class ConsumerConformance:
             rest = self.all_of(journal, include_sentinel=True, cursor=str(cursor))
             assert head + rest == whole or (taken == 61 and rest == [consumer.SENTINEL_EVENT])
 
-    def test_a_cursor_moves_past_what_is_left_out(self, journal: Journal) -> None:
+    def test_cursor_moves_past_filtered_events(self, journal: Journal) -> None:
         fill(journal, 1)
         fill(journal, *range(1_000), name="noise.made")
         consumer = JournalConsumer(journal, "order", include_sentinel=True).start()
@@ -552,7 +550,7 @@ class ConsumerConformance:
         assert consumer.cursor == journal.bounds().end
         consumer.close()
 
-    def test_there_is_no_cursor_before_start(self, journal: Journal) -> None:
+    def test_cursor_is_missing_before_start(self, journal: Journal) -> None:
         consumer = JournalConsumer(journal)
         assert consumer.cursor is None
         consumer.start()
@@ -561,7 +559,7 @@ class ConsumerConformance:
 
     # --- subclasses -------------------------------------------------------------------------------------------------
 
-    def test_process_response_is_called_once_for_each_response(self, journal: Journal) -> None:
+    def test_process_response_is_called_once_per_response(self, journal: Journal) -> None:
         fill(journal, *range(20))
         consumer = Telling(journal, "order").start()
         consumer.stop()

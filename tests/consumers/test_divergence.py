@@ -72,7 +72,7 @@ def test_cursor_ahead_of_a_restored_journal_is_refused(restored: tuple[Path, str
             assert (refused.value.common_offset, refused.value.common_time) == (100, kept[-1].timestamp)
 
 
-def test_cursor_beside_another_event_is_refused(restored: tuple[Path, str, list[jm.Event]]) -> None:
+def test_cursor_next_to_another_event_is_refused(restored: tuple[Path, str, list[jm.Event]]) -> None:
     path, cursor, kept = restored
     append(path, range(1_000, 1_200))
     with jm.Journal(f"sqlite:///{path}") as journal:
@@ -86,7 +86,7 @@ def test_cursor_beside_another_event_is_refused(restored: tuple[Path, str, list[
 
 
 @pytest.mark.parametrize("appended", [0, 50, 80])
-def test_every_way_to_resume_refuses_a_foreign_cursor(
+def test_foreign_cursor_is_refused_by_every_way_to_resume(
     restored: tuple[Path, str, list[jm.Event]], appended: int
 ) -> None:
     path, text, _ = restored
@@ -202,7 +202,7 @@ histories = st.lists(st.integers(0, 2), max_size=12)
 
 @settings(max_examples=150, deadline=None)
 @given(common=histories, lost=histories, appended=histories, read=st.integers(0, 24))
-def test_resume_delivers_exactly_what_follows_or_raises(
+def test_resume_delivers_exactly_the_following_events_or_raises(
     common: list[int], lost: list[int], appended: list[int], read: int
 ) -> None:
     """Two logs that share a beginning; a consumer of the one resumes, by its cursor's text, on the other."""

@@ -18,7 +18,7 @@ DOCUMENT = (DOCS / "consumers.md").read_text(encoding="utf-8")
 COMPATIBILITY = (DOCS / "compatibility.md").read_text(encoding="utf-8")
 
 
-def test_the_examples_print_what_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_print_what_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "document"}
     printed, blocks = "", re.findall(r"```(python|text)\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -47,7 +47,7 @@ def test_the_examples_print_what_the_document_says(tmp_path: Path, monkeypatch: 
         assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
-def test_every_point_has_a_decision_and_its_tests_are_there() -> None:
+def test_each_point_has_a_decision_and_existing_tests() -> None:
     rows = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", COMPATIBILITY, re.MULTILINE)
     assert [int(number) for number, *_ in rows] == list(range(1, 59))
     sources = "".join(path.read_text() for path in HERE.parent.rglob("test_*.py"))

@@ -77,7 +77,7 @@ def entry(n: int, timestamp: float = 5.0) -> dict[str, Any]:
 # --- responses ------------------------------------------------------------------------------------------------------
 
 
-def test_a_response_without_events_ends_nothing_and_is_processed() -> None:
+def test_response_without_events_is_processed_and_ends_nothing() -> None:
     with Journal("memory://") as journal:
         append(journal, [0])
         responses = [{"events": []}, {"events": [entry(1)]}, {"events": []}, {"events": [entry(2)]}]
@@ -87,7 +87,7 @@ def test_a_response_without_events_ends_nothing_and_is_processed() -> None:
         consumer.close()
 
 
-def test_a_source_is_told_of_request_and_cancellation() -> None:
+def test_source_is_notified_of_request_and_cancellation() -> None:
     with Journal("memory://") as journal:
         consumer = Sourced(journal, [], cancel_topic="enough").start()
         consumer.start()
@@ -96,7 +96,7 @@ def test_a_source_is_told_of_request_and_cancellation() -> None:
         assert consumer.calls == [request, ("cancel", "enough"), request, ("cancel", "enough")]
 
 
-def test_process_response_may_return_none_and_create_event_may_leave_out() -> None:
+def test_hooks_may_return_none_and_drop_events() -> None:
     with Journal("memory://") as journal:
         append(journal, [0])
         responses = [{"events": [entry(1)], "kwargs": {"drop": True}}, {"events": [entry(2)], "kwargs": None}]
@@ -116,7 +116,7 @@ def test_since_and_until_hold_for_entries_of_a_source() -> None:
 
 
 @pytest.mark.parametrize("response", [{}, {"entries": []}, None, [1]])
-def test_a_response_without_a_list_of_events_is_an_error_with_a_sentence(response: Any) -> None:
+def test_response_without_a_list_of_events_is_an_error(response: Any) -> None:
     with Journal("memory://") as journal:
         append(journal, [0])
         consumer = Sourced(journal, [{"events": [entry(1)]}, response])
@@ -130,7 +130,7 @@ def test_a_response_without_a_list_of_events_is_an_error_with_a_sentence(respons
         consumer.close()
 
 
-def test_an_error_in_a_hook_comes_after_the_events_before_it_and_again() -> None:
+def test_hook_error_comes_after_earlier_events_and_repeats() -> None:
     with Journal("memory://") as journal:
         append(journal, [0])
         responses = [{"events": [entry(1)]}, {"events": [entry(2)], "kwargs": {"fail": True}}]
@@ -143,7 +143,7 @@ def test_an_error_in_a_hook_comes_after_the_events_before_it_and_again() -> None
         consumer.close()
 
 
-def test_entries_without_positions_move_the_cursor_with_the_last_of_their_stretch() -> None:
+def test_cursor_moves_with_the_last_unpositioned_entry() -> None:
     with Journal("memory://") as journal:
         append(journal, [0, 1])
         consumer = Sourced(journal, [{"events": [entry(1), entry(2)]}]).start()
@@ -154,7 +154,7 @@ def test_entries_without_positions_move_the_cursor_with_the_last_of_their_stretc
         consumer.close()
 
 
-def test_is_empty_response_says_what_ends_history() -> None:
+def test_is_empty_response_decides_the_end_of_history() -> None:
     class Stubborn(JournalConsumer):
         def is_empty_response(self, resp: Response) -> bool:
             return False
@@ -167,7 +167,7 @@ def test_is_empty_response_says_what_ends_history() -> None:
         assert numbers(consumer) == [1, 2], "what is not taken for the end of history has no sentinel"
 
 
-def test_a_subclass_may_have_a_sentinel_of_its_own() -> None:
+def test_subclass_may_have_its_own_sentinel() -> None:
     class Marked(JournalEventBase):
         pass
 
@@ -184,7 +184,7 @@ def test_a_subclass_may_have_a_sentinel_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_what_is_not_an_event_is_named_after_all_before_it_and_nothing_is_skipped(partitions: int) -> None:
+def test_bad_record_is_raised_after_all_earlier_events(partitions: int) -> None:
     store = MemoryStore(partitions)
     with journal_with(store) as journal:
         append(journal, range(10))
@@ -202,7 +202,7 @@ def test_what_is_not_an_event_is_named_after_all_before_it_and_nothing_is_skippe
         beyond.close()
 
 
-def test_a_callback_hears_of_a_bad_record_by_on_error() -> None:
+def test_bad_record_reaches_a_callback_by_on_error() -> None:
     store = MemoryStore()
     errors: list[BaseException] = []
     got: list[Any] = []
@@ -241,7 +241,7 @@ def test_history_that_retention_removed_is_announced() -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 40])
-def test_a_stalled_consumer_reads_no_further_than_its_limit(partitions: int) -> None:
+def test_stalled_consumer_reads_no_further_than_its_limit(partitions: int) -> None:
     with Journal(f"memory://?partitions={partitions}") as journal:
         for partition in range(partitions):
             append(journal, range(3_000), partition)
@@ -256,7 +256,7 @@ def test_a_stalled_consumer_reads_no_further_than_its_limit(partitions: int) -> 
         assert sum(1 for _ in consumer) == 3_000 * partitions - 1, "nothing is lost by being slow"
 
 
-def test_a_slow_callback_holds_the_reader_back() -> None:
+def test_slow_callback_holds_the_reader_back() -> None:
     with Journal("memory://") as journal:
         for _ in range(10):
             append(journal, range(1_000))

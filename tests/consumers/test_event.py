@@ -32,7 +32,7 @@ class Slotted(JournalEventBase):
         self.job = job
 
 
-def test_made_of_an_event_or_of_an_rfc_18_object() -> None:
+def test_event_is_made_of_an_event_or_an_rfc_18_object() -> None:
     recorded = Event(12.5, "order.paid", msgspec.Raw(b'{"order":7,"by":"ada"}'), "7", "w", 3, 1, 2, 40)
     of_event, of_entry = JournalEventBase(recorded), JournalEventBase(ENTRY)
     for event in (of_event, of_entry):
@@ -45,13 +45,13 @@ def test_made_of_an_event_or_of_an_rfc_18_object() -> None:
     assert of_entry.key is None
 
 
-def test_an_entry_keeps_what_the_journal_knows() -> None:
+def test_event_keeps_journal_metadata() -> None:
     entry = {**ENTRY, "key": "7", "writer": "w", "seq": 3, "partition": 2, "offset": 40, "colour": "red"}
     event = JournalEventBase(entry)
     assert (event.key, event.writer, event.seq, event.position) == ("7", "w", 3, Position(2, 40))
 
 
-def test_the_callers_mapping_is_left_as_it_was() -> None:
+def test_event_leaves_the_callers_mapping_unchanged() -> None:
     entry: dict[str, Any] = {"timestamp": 1.0, "name": "a"}
     JournalEventBase(entry)
     assert entry == {"timestamp": 1.0, "name": "a"}
@@ -67,7 +67,7 @@ def test_the_callers_mapping_is_left_as_it_was() -> None:
         (["a"], "mapping"),
     ],
 )
-def test_what_is_not_an_event_is_refused_with_a_sentence(entry: Any, complaint: str) -> None:
+def test_value_that_is_no_event_is_refused_with_a_sentence(entry: Any, complaint: str) -> None:
     with pytest.raises(InvalidEvent, match=complaint):
         JournalEventBase(entry)
 
@@ -90,21 +90,21 @@ def test_context_string_is_comma_separated_key_value(context: Any, text: str) ->
     assert JournalEventBase({"timestamp": 1.0, "name": "a", "context": context}).context_string == text
 
 
-def test_str_is_for_people() -> None:
+def test_str_of_an_event_is_readable() -> None:
     assert str(JournalEventBase(ENTRY)) == "12.50000 order.paid order=7,by=ada"
     assert str(JournalEventBase({"timestamp": 1.0, "name": "a"})) == "1.00000 a"
     assert str(JournalEventBase({})) == "End of historical data stream"
     assert repr(JournalEventBase(ENTRY)) == "<JournalEventBase 12.50000 order.paid order=7,by=ada>"
 
 
-def test_the_context_is_decoded_once_and_belongs_to_the_event() -> None:
+def test_context_is_decoded_once_and_belongs_to_the_event() -> None:
     event = JournalEventBase(ENTRY)
     event.context["order"] = 8
     assert event.context["order"] == 8
     assert JournalEventBase(ENTRY).context["order"] == 7
 
 
-def test_the_sentinel_is_empty_and_cannot_be_spoilt() -> None:
+def test_sentinel_is_empty_and_immutable() -> None:
     sentinel = JournalConsumerBase.SENTINEL_EVENT
     assert sentinel.is_empty()
     assert sentinel is JournalConsumer.SENTINEL_EVENT
@@ -116,7 +116,7 @@ def test_the_sentinel_is_empty_and_cannot_be_spoilt() -> None:
         sentinel.colour = "red"  # type: ignore[attr-defined]
 
 
-def test_the_sentinel_is_compared_copied_and_pickled() -> None:
+def test_sentinel_is_compared_copied_and_pickled() -> None:
     sentinel = JournalConsumerBase.SENTINEL_EVENT
     for other in (
         copy.copy(sentinel),
@@ -131,7 +131,7 @@ def test_the_sentinel_is_compared_copied_and_pickled() -> None:
     assert sentinel != {}
 
 
-def test_the_sentinel_is_the_same_in_every_process() -> None:
+def test_sentinel_is_the_same_in_every_process() -> None:
     code = (
         "import pickle, sys; from journeyman.consumers import JournalConsumer; "
         "sys.stdout.buffer.write(pickle.dumps(JournalConsumer.SENTINEL_EVENT))"
@@ -140,7 +140,7 @@ def test_the_sentinel_is_the_same_in_every_process() -> None:
     assert pickle.loads(pickled) == JournalConsumerBase.SENTINEL_EVENT
 
 
-def test_equality_takes_position_class_and_all_that_a_subclass_added() -> None:
+def test_equality_includes_position_class_and_subclass_fields() -> None:
     assert JournalEventBase(ENTRY) == JournalEventBase(dict(ENTRY))
     assert hash(JournalEventBase(ENTRY)) == hash(JournalEventBase(dict(ENTRY)))
     assert JournalEventBase({**ENTRY, "offset": 1}) != JournalEventBase({**ENTRY, "offset": 2})
@@ -153,7 +153,7 @@ def test_equality_takes_position_class_and_all_that_a_subclass_added() -> None:
 
 
 @pytest.mark.parametrize("kind", [Enriched, Slotted])
-def test_an_event_of_a_subclass_is_copied_and_pickled_whole(kind: type[Enriched] | type[Slotted]) -> None:
+def test_subclass_event_is_copied_and_pickled_whole(kind: type[Enriched] | type[Slotted]) -> None:
     event = kind(ENTRY, "a")
     for other in (copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
         assert other == event

@@ -16,7 +16,7 @@ def lines(*arguments: str) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
 
 
-def test_it_counts_per_minute_now_and_as_of_then(tmp_path: Path) -> None:
+def test_events_per_minute_counts_live_and_as_of(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/shop.db"
     with jm.Journal(url) as journal:
         for seconds, name in ((1, "order.paid"), (59.5, "order.paid"), (60, "order.sent"), (61, "order.paid")):

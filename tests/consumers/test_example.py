@@ -7,7 +7,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_a_consumer_for_a_topic_of_ones_own(tmp_path: Path) -> None:
+def test_custom_topic_consumer_works(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(EXAMPLES / "subclass_consumer.py"), f"sqlite:///{tmp_path}/jobs.db"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines() == [

@@ -60,7 +60,7 @@ async def written(taken: list[tuple[int, str | None, bytes, int, float]], partit
 
 @given(events)
 @settings(max_examples=100, deadline=None)
-def test_out_and_in_again_is_the_same_journal(taken: list[tuple[int, str | None, bytes, int, float]]) -> None:
+def test_export_and_import_give_the_same_journal(taken: list[tuple[int, str | None, bytes, int, float]]) -> None:
     async def test() -> None:
         log, copy = await written(taken), MemoryLog(MemoryStore(2))
         lines = await lines_of(log)
@@ -76,7 +76,7 @@ def test_out_and_in_again_is_the_same_journal(taken: list[tuple[int, str | None,
 
 @given(events, st.lists(st.integers(0, 30), max_size=3), st.sets(st.integers(0, 3)), st.integers(1, 4))
 @settings(max_examples=100, deadline=None)
-def test_an_import_interrupted_anywhere_is_gone_on_with(
+def test_interrupted_import_is_resumed(
     taken: list[tuple[int, str | None, bytes, int, float]], cuts: list[int], lost: set[int], batch: int
 ) -> None:
     async def test() -> None:
@@ -100,7 +100,7 @@ def test_an_import_interrupted_anywhere_is_gone_on_with(
 
 @given(events, st.lists(st.integers(0, 30), min_size=1, max_size=3))
 @settings(max_examples=60, deadline=None)
-def test_spans_one_after_the_other_share_nothing_and_miss_nothing(
+def test_successive_spans_share_and_miss_nothing(
     taken: list[tuple[int, str | None, bytes, int, float]], at: list[int]
 ) -> None:
     async def test() -> None:
@@ -115,7 +115,7 @@ def test_spans_one_after_the_other_share_nothing_and_miss_nothing(
     asyncio.run(test())
 
 
-def test_a_selection_by_topic_and_key() -> None:
+def test_export_selects_by_topic_and_key() -> None:
     async def test() -> None:
         log = MemoryLog()
         journal = jm.AsyncJournal(log)
@@ -126,7 +126,7 @@ def test_a_selection_by_topic_and_key() -> None:
     asyncio.run(test())
 
 
-def test_time_order_across_partitions_and_the_order_of_each() -> None:
+def test_export_orders_by_time_and_within_each_partition() -> None:
     async def test() -> None:
         store, clock = MemoryStore(3), ManualClock()
         early, late = MemoryLog(store, clock=clock), MemoryLog(store, clock=lambda: clock() - 1_000)
@@ -177,7 +177,7 @@ def as_json(value: object) -> bytes:
         (a_line(context=b'{"a":"%b"}' % (b"x" * 2_200_000)), "LINE_BYTES_MAX"),
     ],
 )
-def test_a_bad_line_is_named_by_number_and_what_is_before_it_is_in(line: bytes, reason: str) -> None:
+def test_bad_line_is_named_and_earlier_lines_are_imported(line: bytes, reason: str) -> None:
     async def test() -> None:
         log = MemoryLog()
         good, later = a_line(seq=7), a_line(seq=9)
@@ -193,7 +193,7 @@ def test_a_bad_line_is_named_by_number_and_what_is_before_it_is_in(line: bytes, 
     asyncio.run(test())
 
 
-def test_lines_without_a_writer_are_taken_for_the_named_ones_by_their_number() -> None:
+def test_lines_without_writer_match_named_ones_by_number() -> None:
     async def test() -> None:
         log = MemoryLog()
         lines = [b'{"timestamp":1,"name":"a"}', b"", b'{"timestamp":2,"name":"b"}']
@@ -210,7 +210,7 @@ def test_lines_without_a_writer_are_taken_for_the_named_ones_by_their_number() -
     asyncio.run(test())
 
 
-def test_an_earlier_event_of_a_writer_whose_later_one_is_in_is_refused() -> None:
+def test_import_refuses_an_event_behind_its_writers_last() -> None:
     async def test() -> None:
         log = MemoryLog()
         await imported(log, [a_line(seq=5)])
@@ -220,7 +220,7 @@ def test_an_earlier_event_of_a_writer_whose_later_one_is_in_is_refused() -> None
     asyncio.run(test())
 
 
-def test_into_a_trimmed_journal_only_what_is_later_than_its_beginning() -> None:
+def test_import_into_a_trimmed_journal_takes_later_events_only() -> None:
     async def test() -> None:
         log = MemoryLog()
         await imported(log, [a_line(seq=number, timestamp=100.0 + number) for number in range(1, 6)])
@@ -238,7 +238,7 @@ def positional(name: str) -> bool:
     return name.startswith("task")
 
 
-def test_events_that_name_positions_land_where_they_stood_or_not_at_all() -> None:
+def test_positioned_events_land_at_their_position_or_not_at_all() -> None:
     async def test() -> None:
         lines = [
             a_line(name="task.claimed", seq=1, position="0:0"),
@@ -264,7 +264,7 @@ def test_events_that_name_positions_land_where_they_stood_or_not_at_all() -> Non
     asyncio.run(test())
 
 
-def test_somebody_who_appends_meanwhile_is_noticed_where_it_matters() -> None:
+def test_concurrent_append_is_noticed_by_a_positioned_import() -> None:
     async def test() -> None:
         store = MemoryStore()
         journal = jm.AsyncJournal(MemoryLog(store))
@@ -277,7 +277,7 @@ def test_somebody_who_appends_meanwhile_is_noticed_where_it_matters() -> None:
     asyncio.run(test())
 
 
-def test_journal_with_one_clock_keeps_times_and_counts_those_it_moved(tmp_path: Path) -> None:
+def test_single_clock_import_keeps_times_and_counts_moved_ones(tmp_path: Path) -> None:
     with jm.Journal(f"sqlite:///{tmp_path}/j.db") as journal:
         last = journal.append("order.paid").timestamp
         importer = Importer(journal.asynchronous)
@@ -289,7 +289,7 @@ def test_journal_with_one_clock_keeps_times_and_counts_those_it_moved(tmp_path: 
 
 @pytest.mark.parametrize("partitions", [1, 3])
 @pytest.mark.kafka
-def test_out_of_kafka_and_in_again(kafka_bootstrap: str, partitions: int) -> None:
+def test_kafka_export_can_be_imported_again(kafka_bootstrap: str, partitions: int) -> None:
     def url() -> str:
         return f"kafka://{kafka_bootstrap}/test-{uuid.uuid4()}?partitions={partitions}"
 
@@ -315,7 +315,7 @@ def test_out_of_kafka_and_in_again(kafka_bootstrap: str, partitions: int) -> Non
     asyncio.run(test())
 
 
-def test_a_line_is_one_line_whatever_is_in_it() -> None:
+def test_exported_line_is_one_line_with_any_content() -> None:
     event = jm.Event(1.5, "a.b", msgspec.Raw(b'{ "a" :\n [1,\r\n"\\n"] }'), "k\n", "w", 3, 2, 1, 9)
     line = encode(event)
     assert line.count(b"\n") == 1

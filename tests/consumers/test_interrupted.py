@@ -88,7 +88,7 @@ def took(take: Take, alarm: Alarm, consumer: JournalConsumer, many: int) -> list
 
 @pytest.mark.parametrize("take", [one, some])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
-def test_a_consumer_hands_out_each_event_once(fresh: Fresh, take: Take, error: type[BaseException]) -> None:
+def test_consumer_hands_out_each_event_once(fresh: Fresh, take: Take, error: type[BaseException]) -> None:
     def work(journal: Journal, alarm: Alarm) -> None:
         wanted = filled(journal, 0, 20)
         with JournalConsumer(journal, include_sentinel=True) as consumer:
@@ -103,7 +103,7 @@ def test_a_consumer_hands_out_each_event_once(fresh: Fresh, take: Take, error: t
 
 
 @pytest.mark.parametrize("take", [one, some])
-def test_events_before_an_unreadable_record_are_handed_out_after_an_interrupt(take: Take) -> None:
+def test_events_before_a_bad_record_survive_an_interrupt(take: Take) -> None:
     def work(journal: Journal, alarm: Alarm) -> None:
         wanted = filled(journal, 0, 20)
         records = store.partitions[0].records
@@ -122,7 +122,7 @@ def test_events_before_an_unreadable_record_are_handed_out_after_an_interrupt(ta
             return
 
 
-def test_nor_does_one_that_follows_beside_miss_what_was_read_for_both(fresh: Fresh) -> None:
+def test_interrupted_reader_costs_its_neighbour_no_event(fresh: Fresh) -> None:
     def work(journal: Journal, alarm: Alarm) -> None:
         with JournalConsumer(journal, full=False) as consumer, JournalConsumer(journal, full=False) as other:
             for each in (consumer, other):
@@ -136,7 +136,7 @@ def test_nor_does_one_that_follows_beside_miss_what_was_read_for_both(fresh: Fre
     every_moment(fresh, work)
 
 
-def test_a_replica_that_can_renew_its_view_has_all_of_it_once(fresh: Fresh) -> None:
+def test_interrupted_replica_with_renewal_has_each_event_once(fresh: Fresh) -> None:
     def work(journal: Journal, alarm: Alarm) -> None:
         wanted = filled(journal, 0, 20)
         replica = Replica(journal.asynchronous, Numbers(), renew=Numbers)
@@ -151,7 +151,7 @@ def test_a_replica_that_can_renew_its_view_has_all_of_it_once(fresh: Fresh) -> N
     every_moment(fresh, work)
 
 
-def test_one_that_cannot_renew_it_says_so_instead_of_showing_half_a_page() -> None:
+def test_interrupted_replica_without_renewal_raises() -> None:
 
     class Struck(Numbers):
         def apply(self, event: Event) -> None:

@@ -36,10 +36,10 @@ def check(url: str, directory: Path, kills: int, kind: str) -> None:
 
 @pytest.mark.timeout(120 + 3 * KILLS)
 @pytest.mark.parametrize("kind", ["user", "journal"])
-def test_each_event_has_its_effect_exactly_once_whenever_the_consumer_is_killed(tmp_path: Path, kind: str) -> None:
+def test_killed_consumer_applies_each_event_exactly_once(tmp_path: Path, kind: str) -> None:
     check(f"sqlite:///{tmp_path}/journal.db", tmp_path, KILLS, kind)
 
 
 @pytest.mark.kafka
-def test_each_event_has_its_effect_exactly_once_on_kafka_too(tmp_path: Path, kafka_bootstrap: str) -> None:
+def test_killed_consumer_is_exactly_once_on_kafka_too(tmp_path: Path, kafka_bootstrap: str) -> None:
     check(f"kafka://{kafka_bootstrap}/killed-{uuid.uuid4().hex}?partitions=3", tmp_path, max(5, KILLS // 8), "user")

@@ -54,13 +54,13 @@ def test_moment_takes_numbers_datetimes_and_spans(given: Any, seconds: float) ->
         ("1405", r"since=1405 as seconds since the epoch is 1970-01-01T00:23:25.*a time of day as 14:05"),
     ],
 )
-def test_moment_refuses_what_cannot_be_meant(given: Any, complaint: str) -> None:
+def test_moment_refuses_implausible_values(given: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         moment(given, "since", NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns"])
-def test_moment_takes_what_people_type(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moment_takes_typed_forms(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -146,7 +146,7 @@ def test_since_and_until_take_the_same_forms() -> None:
         ("x" * 201, "Write ''"),
     ],
 )
-def test_topic_that_no_event_can_have_is_refused(topic: str, advice: str) -> None:
+def test_impossible_topic_is_refused(topic: str, advice: str) -> None:
     with pytest.raises(ValueError, match=advice) as refused:
         Topic(topic)
     assert "no event can be of the topic" in str(refused.value)

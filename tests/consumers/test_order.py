@@ -85,7 +85,7 @@ def test_history_is_in_time_order_by_the_stated_rule(events: list[tuple[int, flo
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.floats(0, 9)), max_size=60), PAGES)
-def test_where_no_clock_steps_back_history_is_simply_sorted(events: list[tuple[int, float]], page: int) -> None:
+def test_history_is_sorted_if_no_clock_steps_back(events: list[tuple[int, float]], page: int) -> None:
     events = [(partition, NOW + timestamp) for partition, timestamp in sorted(events, key=lambda each: each[1])]
     with journal_of(events, page) as journal:
         times = [event.timestamp for event in history(journal)]
@@ -95,7 +95,7 @@ def test_where_no_clock_steps_back_history_is_simply_sorted(events: list[tuple[i
 
 @settings(deadline=None)
 @given(EVENTS, PAGES, st.integers(0, 60))
-def test_a_cursor_resumes_exactly_after_any_event(events: list[tuple[int, float]], page: int, taken: int) -> None:
+def test_cursor_resumes_exactly_after_any_event(events: list[tuple[int, float]], page: int, taken: int) -> None:
     with journal_of(events, page) as journal:
         whole = positions(history(journal))
         with JournalConsumer(journal) as consumer:
@@ -113,7 +113,7 @@ def test_a_cursor_resumes_exactly_after_any_event(events: list[tuple[int, float]
     st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.floats(-30, 30), st.floats(0, 20)), max_size=40),
     PAGES,
 )
-def test_since_less_twice_the_skew_misses_nothing_that_was_appended_later(
+def test_since_minus_twice_the_skew_misses_no_later_append(
     before: list[tuple[int, float, float]], after: list[tuple[int, float, float]], page: int
 ) -> None:
     """The stated tolerance: writers' clocks at most `skew` seconds from the log's, `since` set back by twice that."""
@@ -139,7 +139,7 @@ def test_since_less_twice_the_skew_misses_nothing_that_was_appended_later(
 
 
 @pytest.mark.parametrize("ahead", [1.0, CLOCK_SKEW_SECONDS_MAX - 1.0])
-def test_since_allows_for_a_writer_whose_clock_is_ahead(ahead: float) -> None:
+def test_since_allows_for_a_writer_with_a_fast_clock(ahead: float) -> None:
     clock = ManualClock(NOW)
     with Journal(MemoryLog(store := MemoryStore(PARTITIONS), clock=clock)) as journal:
         for partition in range(PARTITIONS):
@@ -153,7 +153,7 @@ def test_since_allows_for_a_writer_whose_clock_is_ahead(ahead: float) -> None:
 
 @settings(deadline=None)
 @given(EVENTS, PAGES)
-def test_what_is_left_out_does_not_disturb_the_order_of_the_rest(events: list[tuple[int, float]], page: int) -> None:
+def test_filtered_events_do_not_disturb_the_order(events: list[tuple[int, float]], page: int) -> None:
     with journal_of(events, page) as journal:
         chosen = [event for event in journal.read(None, 10_000).events if event.offset % 2 == 0]
         got = history(journal, where=lambda event: event.position.offset % 2 == 0)

@@ -18,7 +18,7 @@ def numbers(events: list[Any]) -> list[Any]:
     return [event.context["n"] for event in events]
 
 
-def test_a_long_writer_who_locks_the_file_holds_up_writers_and_not_consumers(tmp_path: Path) -> None:
+def test_long_write_lock_delays_writers_and_not_consumers(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("order.paid", {"n": 1})
@@ -49,7 +49,7 @@ def own_cluster(kafka_can_run: None) -> Iterator[KafkaCluster]:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
-def test_a_broker_that_is_killed_and_started_again_costs_no_event(own_cluster: KafkaCluster) -> None:
+def test_broker_killed_and_restarted_costs_no_event(own_cluster: KafkaCluster) -> None:
     broker = own_cluster.brokers[0]
     url = f"kafka://{own_cluster.bootstrap}/outage?partitions=2"
     got: list[Any] = []

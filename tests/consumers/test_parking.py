@@ -79,7 +79,7 @@ class Suite:
             assert again.calls == [3, 4, None], "parking moves the checkpoint past the event, not further"
             consumer.close()
 
-    def test_replayed_event_is_handed_out_once_by_the_consumer_that_runs(self, tmp_path: Path) -> None:
+    def test_replayed_event_is_handed_out_once_by_the_live_consumer(self, tmp_path: Path) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 1, 2, 3)
             failing = Failing(2)
@@ -193,7 +193,7 @@ class Suite:
 
         asyncio.run(follow())
 
-    def test_compaction_carries_what_is_parked(self, tmp_path: Path) -> None:
+    def test_compaction_carries_parked_events(self, tmp_path: Path) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 1, 2, 3)
             consumer = JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
@@ -238,7 +238,7 @@ class TestOnKafka(OnKafka, Suite):
 # --- details, in memory ---------------------------------------------------------------------------------------------
 
 
-def test_parking_that_started_before_a_replay_does_not_revive_it() -> None:
+def test_late_parking_does_not_revive_a_replayed_event() -> None:
     with Journal("memory://") as journal:
         fill(journal, 1)
         consumer = JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
@@ -255,7 +255,7 @@ def test_parking_that_started_before_a_replay_does_not_revive_it() -> None:
         assert len(parked_in(journal)) == 1
 
 
-def test_closing_ends_the_wait_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_ends_the_wait_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.consumers.parking.PARK_BACKOFF_SECONDS", 3_600.0)
     monkeypatch.setattr("journeyman.consumers.parking.PARK_BACKOFF_SECONDS_MAX", 3_600.0)
     with Journal("memory://") as journal:
@@ -278,7 +278,7 @@ def test_closing_ends_the_wait_between_attempts(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("bad", ["sentinel", "end", "large"])
-def test_what_cannot_be_parked_ends_the_delivery(bad: str) -> None:
+def test_unparkable_event_ends_the_delivery(bad: str) -> None:
     with Journal("memory://") as journal:
         text = "x" * (PARKED_EVENT_BYTES_MAX + 1 if bad == "large" else 1)
         journal.append("order.paid", {"text": text})
@@ -299,7 +299,7 @@ def test_what_cannot_be_parked_ends_the_delivery(bad: str) -> None:
         consumer.close()
 
 
-def test_exception_that_cannot_be_shown_is_parked_within_limits() -> None:
+def test_unprintable_exception_is_parked_within_limits() -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no words")
@@ -364,7 +364,7 @@ def test_event_at_the_limit_of_depth_is_parked_and_replayed() -> None:
             assert event.context == {"n": 1, "deep": deep}
 
 
-def test_event_is_replayed_once_by_two_operators() -> None:
+def test_concurrent_replays_replay_an_event_once() -> None:
     with Journal("memory://") as journal:
         fill(journal, 1, 2)
         consumer = JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)

@@ -52,10 +52,10 @@ def check(url: str, directory: Path, kills: int) -> None:
 
 
 @pytest.mark.timeout(120 + 6 * KILLS)
-def test_each_bad_event_is_parked_once_whenever_the_consumer_is_killed(tmp_path: Path) -> None:
+def test_killed_consumer_parks_each_bad_event_once(tmp_path: Path) -> None:
     check(f"sqlite:///{tmp_path}/journal.db", tmp_path, KILLS)
 
 
 @pytest.mark.kafka
-def test_each_bad_event_is_parked_once_on_kafka_too(tmp_path: Path, kafka_bootstrap: str) -> None:
+def test_killed_consumer_parks_once_on_kafka_too(tmp_path: Path, kafka_bootstrap: str) -> None:
     check(f"kafka://{kafka_bootstrap}/parked-{uuid.uuid4().hex}?partitions=3", tmp_path, max(5, KILLS // 8))

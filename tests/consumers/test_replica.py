@@ -43,7 +43,7 @@ def journal() -> Iterator[Journal]:
         yield opened
 
 
-def test_it_catches_up_with_all_that_was_there(journal: Journal) -> None:
+def test_replica_catches_up_with_existing_history(journal: Journal) -> None:
     wanted = appended(journal, 1_234)
     replica = Replica(journal.asynchronous, Names())
     cursor = journal.run(replica.catch_up())
@@ -51,7 +51,7 @@ def test_it_catches_up_with_all_that_was_there(journal: Journal) -> None:
     assert cursor == replica.cursor == journal.bounds().end
 
 
-def test_catching_up_twice_waits_for_nothing(journal: Journal) -> None:
+def test_second_catch_up_does_not_wait(journal: Journal) -> None:
     appended(journal, 3)
     replica = Replica(journal.asynchronous, Names())
     journal.run(replica.catch_up())
@@ -60,7 +60,7 @@ def test_catching_up_twice_waits_for_nothing(journal: Journal) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_one_that_starts_at_the_end_has_caught_up_at_once(journal: Journal) -> None:
+def test_replica_starting_at_the_end_has_caught_up_at_once(journal: Journal) -> None:
     appended(journal, 3)
     replica = Replica(journal.asynchronous, Names(), cursor=journal.bounds().end)
     journal.run(replica.catch_up())
@@ -69,7 +69,7 @@ def test_one_that_starts_at_the_end_has_caught_up_at_once(journal: Journal) -> N
 
 
 @pytest.mark.timeout(20)
-def test_an_empty_journal_and_one_whose_history_was_removed_are_caught_up_with_at_once() -> None:
+def test_empty_or_trimmed_journal_is_caught_up_with_at_once() -> None:
     log = MemoryLog(MemoryStore())
     with Journal(log) as journal:
         replica = Replica(journal.asynchronous, Names())
@@ -92,7 +92,7 @@ def test_repeats_at_the_end_of_the_log_are_not_waited_for() -> None:
         assert replica.cursor == journal.bounds().end
 
 
-def test_it_reads_its_own_writes(journal: Journal) -> None:
+def test_replica_reads_its_own_writes(journal: Journal) -> None:
     replica = Replica(journal.asynchronous, Names())
     for number in range(5):
         event = journal.append(f"event.n{number}")
@@ -100,7 +100,7 @@ def test_it_reads_its_own_writes(journal: Journal) -> None:
         assert replica.view.seen[-1] == event.name
 
 
-def test_a_position_that_does_not_come_times_out_with_a_sentence(journal: Journal) -> None:
+def test_wait_for_a_missing_position_times_out_with_a_sentence(journal: Journal) -> None:
     replica = Replica(journal.asynchronous, Names())
     with pytest.raises(TimeoutError, match=r"waited 0\.01 s for the journal to be read up to"):
         journal.run(replica.wait_for(Position(0, 7), timeout=0.01))
@@ -108,13 +108,13 @@ def test_a_position_that_does_not_come_times_out_with_a_sentence(journal: Journa
         journal.run(replica.wait_until(lambda _: False, 0.01, describe="a sign"))
 
 
-def test_wait_for_a_partition_that_the_journal_does_not_have_is_refused(journal: Journal) -> None:
+def test_wait_for_an_unknown_partition_is_refused(journal: Journal) -> None:
     replica = Replica(journal.asynchronous, Names())
     with pytest.raises(ValueError, match=r"cursor 7:1 is not one of this journal, which has the partition 0 only"):
         journal.run(replica.wait_for(Position(7, 0)))
 
 
-def test_it_goes_on_from_a_cursor(journal: Journal) -> None:
+def test_replica_resumes_from_a_cursor(journal: Journal) -> None:
     appended(journal, 4)
     wanted = appended(journal, 3, first=4)
     replica = Replica(journal.asynchronous, Names(), cursor=Cursor({0: 4}))
@@ -122,7 +122,7 @@ def test_it_goes_on_from_a_cursor(journal: Journal) -> None:
     assert replica.view.seen == wanted
 
 
-def test_all_partitions_are_followed() -> None:
+def test_replica_follows_all_partitions() -> None:
     with Journal(MemoryLog(MemoryStore(partitions=3))) as journal:
         journal.append_all([("event.x", {}, str(number)) for number in range(60)])
         replica = Replica(journal.asynchronous, Names())
@@ -151,7 +151,7 @@ def test_threads_share_one_replica_and_each_is_woken(journal: Journal) -> None:
 
 
 @in_loop
-async def test_tasks_share_one_replica_and_one_that_is_cancelled_holds_nobody_up() -> None:
+async def test_cancelled_task_delays_no_other_user_of_the_replica() -> None:
     async with AsyncJournal("memory://") as journal:
         replica = Replica(journal, Names())
         reader = asyncio.ensure_future(replica.wait_until(lambda _: False))
@@ -164,7 +164,7 @@ async def test_tasks_share_one_replica_and_one_that_is_cancelled_holds_nobody_up
         assert (await other).seen == ["event.x"]
 
 
-def test_a_reader_that_fails_leaves_its_place_to_the_next() -> None:
+def test_failed_reader_passes_reading_on_to_the_next() -> None:
     faults = [Fault.UNAVAILABLE]
     faulty = FaultyLog(MemoryLog(MemoryStore()), lambda name: faults.pop() if faults and name == "page" else None)
     with Journal(faulty) as journal:
@@ -176,7 +176,7 @@ def test_a_reader_that_fails_leaves_its_place_to_the_next() -> None:
         assert len(replica.view.seen) == 1
 
 
-def test_a_failed_beginning_is_begun_again() -> None:
+def test_failed_start_of_a_replica_is_repeated() -> None:
     faults = [Fault.UNAVAILABLE]
     faulty = FaultyLog(MemoryLog(MemoryStore()))
     with Journal(faulty) as journal:
@@ -189,7 +189,7 @@ def test_a_failed_beginning_is_begun_again() -> None:
         assert len(replica.view.seen) == 1
 
 
-def test_who_waits_in_a_thread_is_woken_by_an_append_and_not_by_looking(journal: Journal) -> None:
+def test_waiting_thread_is_woken_by_an_append_without_polling(journal: Journal) -> None:
     replica = Replica(journal.asynchronous, Names())
     done = threading.Event()
 
@@ -206,7 +206,7 @@ def test_who_waits_in_a_thread_is_woken_by_an_append_and_not_by_looking(journal:
     thread.join()
 
 
-def test_in_a_forked_child_a_replica_goes_on_whoever_read_in_the_parent(tmp_path: Path) -> None:
+def test_replica_continues_in_a_forked_child(tmp_path: Path) -> None:
     """A thread of the parent is in the midst of a page, and is not there in the child."""
     program = f"""
 import os, threading

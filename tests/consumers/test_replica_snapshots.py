@@ -52,7 +52,7 @@ async def take(journal: jm.AsyncJournal) -> None:
         await SnapshotKeeper(journal.log, one.view).take(cursor)
 
 
-def test_a_replica_begins_with_the_snapshot_and_reads_only_what_came_since(url: str) -> None:
+def test_replica_starts_from_the_snapshot_and_reads_the_rest(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 30)
@@ -67,7 +67,7 @@ def test_a_replica_begins_with_the_snapshot_and_reads_only_what_came_since(url: 
     asyncio.run(test())
 
 
-def test_a_replica_that_passes_the_threshold_takes_one_and_the_others_notice(url: str) -> None:
+def test_replica_past_the_threshold_saves_one_for_all(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 1)
@@ -93,7 +93,7 @@ def test_a_replica_that_passes_the_threshold_takes_one_and_the_others_notice(url
     asyncio.run(test())
 
 
-def test_the_synchronous_journal_takes_them_beside_the_reading_too(tmp_path: Path) -> None:
+def test_synchronous_journal_saves_snapshots_while_reading(tmp_path: Path) -> None:
     with jm.Journal(f"sqlite:///{tmp_path}/j.db") as journal:
         made = Replica(journal.asynchronous, Counting(), snapshot_every=EVERY)
 
@@ -106,7 +106,7 @@ def test_the_synchronous_journal_takes_them_beside_the_reading_too(tmp_path: Pat
         journal.run(made.aclose())
 
 
-def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+def test_old_snapshots_are_pruned(tmp_path: Path) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(f"sqlite:///{tmp_path}/j.db") as journal, replica(journal) as one:
             seen: set[int] = set()
@@ -125,9 +125,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
-def test_a_snapshot_of_another_schema_or_of_a_damaged_state_is_passed_over(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_foreign_or_damaged_snapshot_is_passed_over(url: str, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 10)
@@ -150,7 +148,7 @@ def test_a_snapshot_of_another_schema_or_of_a_damaged_state_is_passed_over(
         assert len([text for text in caplog.messages if reason in text]) == 1, reason
 
 
-def test_where_the_newest_is_damaged_the_one_before_it_serves(url: str) -> None:
+def test_older_snapshot_replaces_a_damaged_newest_one(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 10)
@@ -165,7 +163,7 @@ def test_where_the_newest_is_damaged_the_one_before_it_serves(url: str) -> None:
     asyncio.run(test())
 
 
-def test_a_snapshot_of_a_journal_that_was_made_anew_in_its_place_is_not_taken_for_its_own(url: str) -> None:
+def test_snapshot_of_a_replaced_journal_is_not_used(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 20)
@@ -183,7 +181,7 @@ def test_a_snapshot_of_a_journal_that_was_made_anew_in_its_place_is_not_taken_fo
     asyncio.run(test())
 
 
-def test_a_snapshot_beyond_the_end_is_of_no_journal_that_is_here(url: str) -> None:
+def test_snapshot_beyond_the_end_is_not_used(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 3)
@@ -196,7 +194,7 @@ def test_a_snapshot_beyond_the_end_is_of_no_journal_that_is_here(url: str) -> No
     asyncio.run(test())
 
 
-def test_after_a_trim_a_replica_needs_the_snapshot_and_says_so_where_there_is_none(url: str) -> None:
+def test_replica_of_a_trimmed_journal_requires_a_snapshot(url: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(url) as journal:
             await write(journal, 30)
@@ -224,7 +222,7 @@ def test_after_a_trim_a_replica_needs_the_snapshot_and_says_so_where_there_is_no
     asyncio.run(test())
 
 
-def test_a_store_that_fails_takes_nothing_from_the_reading(
+def test_failing_snapshot_store_does_not_disturb_reading(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
@@ -253,7 +251,7 @@ def test_a_store_that_fails_takes_nothing_from_the_reading(
         asyncio.run(test())
 
 
-def test_a_view_without_snapshots_replays_what_there_is(url: str) -> None:
+def test_view_without_snapshots_replays_existing_events(url: str) -> None:
     class Plain(View):
         def __init__(self) -> None:
             self.told = 0

@@ -79,9 +79,7 @@ def everything(seen: TaskView) -> dict[str, Any]:
 
 @given(steps, st.integers(0, 60))
 @settings(max_examples=150, deadline=None)
-def test_a_restored_view_goes_on_as_the_one_that_replayed_everything(
-    taken: list[tuple[int, str, str, str, str]], cut: int
-) -> None:
+def test_restored_view_equals_a_full_replay(taken: list[tuple[int, str, str, str, str]], cut: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", 5)
         patch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
@@ -127,7 +125,7 @@ def a_queue() -> TaskView:
     return seen
 
 
-def test_what_a_session_holds_are_the_tasks_themselves() -> None:
+def test_restored_session_holds_the_same_task_objects() -> None:
     restored = TaskView()
     restored.restore(a_queue().snapshot())
     (session,) = restored.all_sessions()
@@ -144,7 +142,7 @@ def test_snapshot_leaves_submissions_in_the_log() -> None:
     assert ("b" in restored.rows, restored.rows.size) == (False, 0)
 
 
-def test_what_is_no_state_changes_nothing() -> None:
+def test_invalid_snapshot_state_changes_nothing() -> None:
     seen = a_queue()
     before = everything(seen)
     for state in (
@@ -159,7 +157,7 @@ def test_what_is_no_state_changes_nothing() -> None:
         assert everything(seen) == before
 
 
-def test_the_schema_follows_the_rules_and_the_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshot_schema_follows_rules_and_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = TaskView().snapshot_schema
     assert TaskView(keeps=lambda _name, _queue: True).snapshot_schema == schema
     monkeypatch.setattr(view, "ENDED_TASK_EVENTS", 7)

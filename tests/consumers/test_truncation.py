@@ -83,7 +83,7 @@ def refused(journal: Journal, **options: Any) -> HistoryTruncated:
     return error.value
 
 
-def test_who_names_no_place_gets_what_is_left_and_is_told_once(
+def test_start_without_position_gets_the_rest_and_one_warning(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     trim(journal)
@@ -97,7 +97,7 @@ def test_who_names_no_place_gets_what_is_left_and_is_told_once(
     assert consumer.truncated.first_time == pytest.approx(FIRST_LEFT, abs=1)
 
 
-def test_nothing_is_told_where_nothing_is_missing(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+def test_complete_history_gives_no_warning(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "journeyman"):
         whole = JournalConsumer(journal)
         assert whole.truncated is None
@@ -111,7 +111,7 @@ def test_nothing_is_told_where_nothing_is_missing(journal: Journal, caplog: pyte
     assert caplog.records == []
 
 
-def test_a_time_before_the_first_event_there_is_is_refused(journal: Journal) -> None:
+def test_time_before_the_first_remaining_event_is_refused(journal: Journal) -> None:
     assert numbers(JournalConsumer(journal, since=day(2)).start()) == [3, 4, 5, 6, 7, 8, 9], "it was there then"
     trim(journal)
     assert "Events later than 2023-11-1" in str(refused(journal, since=day(2)))
@@ -121,7 +121,7 @@ def test_a_time_before_the_first_event_there_is_is_refused(journal: Journal) -> 
         assert numbers(JournalConsumer(journal, since=since).start()) == [7, 8, 9]
 
 
-def test_a_time_is_taken_if_a_snapshot_tells_that_all_that_is_gone_was_before_it(journal: Journal) -> None:
+def test_time_is_accepted_if_a_snapshot_covers_removed_events(journal: Journal) -> None:
     async def compact() -> None:
         log = await journal.asynchronous.open()
         view = Seen()
@@ -136,9 +136,7 @@ def test_a_time_is_taken_if_a_snapshot_tells_that_all_that_is_gone_was_before_it
 
 
 @pytest.mark.parametrize("offset", [0, 3, TRIMMED - 1])
-def test_a_cursor_or_a_checkpoint_before_the_first_event_there_is_is_refused_at_the_start(
-    journal: Journal, offset: int
-) -> None:
+def test_start_from_a_removed_position_is_refused(journal: Journal, offset: int) -> None:
     class Kept:
         def load(self) -> Any:
             return {0: offset}
@@ -152,7 +150,7 @@ def test_a_cursor_or_a_checkpoint_before_the_first_event_there_is_is_refused_at_
     assert numbers(JournalConsumer(journal, cursor={0: TRIMMED}).start()) == [6, 7, 8, 9]
 
 
-def test_a_checkpoint_of_the_journal_that_fell_behind_is_refused(journal: Journal) -> None:
+def test_journal_checkpoint_that_fell_behind_is_refused(journal: Journal) -> None:
     with JournalConsumer(journal, "order", checkpoint="billing") as consumer:
         consumer.poll_batch(2, PATIENCE)
         consumer.commit()
@@ -160,7 +158,7 @@ def test_a_checkpoint_of_the_journal_that_fell_behind_is_refused(journal: Journa
     assert refused(journal, topic="order", checkpoint="billing").asked_offset == 2
 
 
-def test_after_a_refusal_the_consumer_can_be_started_where_there_is_something(journal: Journal) -> None:
+def test_refused_consumer_can_be_started_elsewhere(journal: Journal) -> None:
     trim(journal)
     consumer = JournalConsumer(journal, since=day(1))
     with pytest.raises(HistoryTruncated) as error:
@@ -179,12 +177,12 @@ async def ask_in_asyncio(journal: AsyncJournal) -> None:
         await AsyncJournalConsumer(journal, since=day(2)).start()
 
 
-def test_in_asyncio_it_is_the_same(journal: Journal) -> None:
+def test_truncation_is_handled_alike_in_asyncio(journal: Journal) -> None:
     trim(journal)
     journal.run(ask_in_asyncio(journal.asynchronous))
 
 
-def test_a_replica_or_a_past_without_its_beginning_needs_a_snapshot(journal: Journal) -> None:
+def test_replica_or_as_of_after_a_trim_needs_a_snapshot(journal: Journal) -> None:
     trim(journal)
     with pytest.raises(HistoryTruncated, match="begins at offset 6"):
         journal.run(Replica(journal.asynchronous, Seen()).catch_up())
@@ -193,9 +191,7 @@ def test_a_replica_or_a_past_without_its_beginning_needs_a_snapshot(journal: Jou
             journal.run(as_of(journal.asynchronous, Seen, moment))
 
 
-def test_a_replica_of_a_view_without_snapshots_is_made_of_what_is_left_and_says_so(
-    journal: Journal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_replica_without_snapshots_uses_the_rest_and_warns(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     class Plain(Seen):
         snapshot_name = None
 
@@ -219,7 +215,7 @@ def test_a_replica_of_a_view_without_snapshots_is_made_of_what_is_left_and_says_
     journal.run(late.aclose())
 
 
-def test_of_several_partitions_the_one_that_begins_last_is_named() -> None:
+def test_latest_beginning_of_several_partitions_is_named() -> None:
     with Journal("memory://?partitions=3") as journal:
         log = journal.asynchronous.log
         for n in range(60):
@@ -241,7 +237,7 @@ def test_of_several_partitions_the_one_that_begins_last_is_named() -> None:
 
 
 @pytest.mark.kafka
-def test_on_kafka_too(kafka_bootstrap: str) -> None:
+def test_truncation_is_handled_alike_on_kafka(kafka_bootstrap: str) -> None:
     with Journal(f"kafka://{kafka_bootstrap}/trimmed-{uuid.uuid4().hex}") as journal:
         for n in range(EVENTS):
             journal.append("order.paid", {"n": n})
@@ -259,7 +255,7 @@ def test_on_kafka_too(kafka_bootstrap: str) -> None:
         assert numbers(later) == [7, 8, 9]
 
 
-def test_trimmed_partition_that_a_checkpoint_does_not_know_is_announced() -> None:
+def test_trimmed_partition_missing_in_a_checkpoint_is_announced() -> None:
     store = MemoryStore(1)
     with Journal(MemoryLog(store)) as journal:
         journal.append("order.paid")
@@ -292,7 +288,7 @@ def intrude(journal: Journal) -> None:
             connection.execute("INSERT INTO events (event) VALUES (?)", (b"not an event",))
 
 
-def test_first_remaining_record_that_is_no_event_stops_no_start(journal: Journal) -> None:
+def test_bad_first_remaining_record_stops_no_start(journal: Journal) -> None:
     intrude(journal)
     events = [journal.append("order.paid", {"n": n}) for n in range(EVENTS + 1, EVENTS + 4)]
     trim(journal, EVENTS)
@@ -307,7 +303,7 @@ def test_first_remaining_record_that_is_no_event_stops_no_start(journal: Journal
         assert error.value.first_offset == EVENTS
 
 
-def test_history_of_which_no_event_remains_stops_no_start(journal: Journal) -> None:
+def test_history_without_remaining_events_stops_no_start(journal: Journal) -> None:
     intrude(journal)
     trim(journal, EVENTS)
     for options in ({}, {"since": day(2)}, {"since": day(20)}):

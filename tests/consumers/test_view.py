@@ -28,7 +28,7 @@ def rows_of(names: list[str]) -> list[bytes]:
 
 
 @given(st.lists(st.sampled_from(["a", "b.c", "d"]), min_size=1, max_size=20), st.integers(0, 3), st.integers(0, 50))
-def test_a_page_is_its_events_one_by_one(names: list[str], partition: int, first: int) -> None:
+def test_applied_page_equals_its_events_one_by_one(names: list[str], partition: int, first: int) -> None:
     rows = rows_of(names)
     offsets = range(first, first + len(rows))
     by_page, one_by_one = Places(), Places()
@@ -41,19 +41,19 @@ def test_a_page_is_its_events_one_by_one(names: list[str], partition: int, first
     assert by_page.names == one_by_one.names
 
 
-def test_offsets_with_gaps_stay_what_they_are() -> None:
+def test_offsets_with_gaps_are_kept() -> None:
     view = Places()
     view.apply_page(Page(2, [3, 7, 8], rows_of(["a", "b", "c"])))
     assert [offset for _, offset, _ in view.places] == [3, 7, 8]
 
 
-def test_records_that_are_no_events_are_counted_and_passed_over() -> None:
+def test_bad_records_are_counted_and_passed_over() -> None:
     view = Places()
     view.apply_page(Page(4, [11, 12, 13], [*rows_of(["a"]), b"not an event", *rows_of(["b"])]))
     assert view.places == [(4, 11, "a"), (4, 13, "b")]
     assert view.unreadable == 1
 
 
-def test_a_view_without_apply_says_so() -> None:
+def test_view_without_apply_is_an_error() -> None:
     with pytest.raises(NotImplementedError):
         View().apply(decode(rows_of(["a"])[0], 0, 0))
