@@ -1,4 +1,4 @@
-"""`journeyman revoke` and `journeyman requeue`: acting on tasks, and telling what became of it."""
+"""`journeyman revoke` and `journeyman requeue`: act on tasks and print the results."""
 
 import sys
 import time
@@ -19,17 +19,17 @@ from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable
 from .shared.task_ids import TaskIds, whole_id
 
-AsJSON = Annotated[bool, typer.Option("--json", help="A JSON object for each task, one in a line.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; append nothing.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each task.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and append nothing.")]
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--rate", min=0.001, metavar="N", help="At most so many a second, so that they do not all run at once.",
-        show_default="as fast as it goes",
+        "--rate", min=0.001, metavar="N", help="Act on at most N tasks a second, so that they do not all run at once.",
+        show_default="unlimited",
     ),
 ]  # fmt: skip
 
-# What an act on one task comes to: the broker, the task's id, who asks for it, and why.
+# An act on one task: takes the broker, the task's id, the operator and the reason.
 Act = Callable[[Broker, str, str, str | None], Effect]
 
 _WORDS: Final = {
@@ -68,8 +68,8 @@ def revoke(
 ) -> None:
     """Take tasks out of the queue, whether they wait or run.
 
-    A worker stops what runs of a revoked task by the means its timeout has; a late outcome is refused. It cannot be
-    undone, so on a terminal it asks first.
+    A worker stops a revoked task that runs in the same way as one that exceeds its timeout; a late outcome is refused.
+    A revocation cannot be undone, so on a terminal the command asks first.
 
     [bold]Examples[/bold]
 
@@ -98,7 +98,7 @@ def requeue(
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """Let dead letters run again, their attempts forgotten.
+    """Let dead letters run again, with their attempts reset.
 
     [bold]Examples[/bold]
 
@@ -144,7 +144,7 @@ def act_on(
     as_json: bool,
     rate: float | None = None,
 ) -> None:
-    """Act on each task in turn, at most `rate` a second, and tell what became of it; status 1 if one is refused."""
+    """Act on each task in turn, at most `rate` a second, and print the result; exit status 1 if one is refused."""
     broker, by, refused = Broker(journal), operator(), 0
     begun = time.monotonic()
     for done, task in enumerate(tasks):
@@ -158,7 +158,7 @@ def act_on(
 
 
 def tell_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool) -> None:
-    """Print what became of an act on a task."""
+    """Print the result of an act on a task."""
     if as_json:
         said = {"task": task, "disposition": effect.disposition.name.lower(), "position": list(effect.position)}
         sys.stdout.buffer.write(orjson.dumps(said) + b"\n")

@@ -1,4 +1,4 @@
-"""The commands, put together; and what an error becomes."""
+"""The command line: registers all commands, and maps errors to exit statuses."""
 
 import logging
 import sys
@@ -49,11 +49,11 @@ def journeyman(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """An event-sourced task queue: one journal, on a file or on Kafka, and everything else is read off it.
+    """An event-sourced task queue: one journal, on a file or on Kafka, and everything else is derived from it.
 
     Every command takes the journal's URL with --journal, or from the environment variable JOURNEYMAN_JOURNAL.
     A task's id may be given by its end, as it is shown: …d59c189e.
-    See it work first: [bold]journeyman demo[/bold]
+    To see it work: [bold]journeyman demo[/bold]
     """
 
 
@@ -70,7 +70,7 @@ app.command("restore")(restore_journal)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 done, 1 the world said no, 2 it was asked wrongly."""
+    """Run the command line and return the exit status: 0 success, 1 runtime error, 2 usage error; see `failures`."""
     logging.captureWarnings(True)
     write_anything()
     try:

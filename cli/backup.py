@@ -22,21 +22,20 @@ from .verify import as_object, extent
 def backup_journal(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the copy.")],
     journal: JournalURL = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Copy the journal's file to FILE while others work on it, and verify the copy.
 
-    The copy holds all that was acknowledged when it began, and nothing of it by halves; FILE appears when it is whole
-    and on the disk. It is a journal itself: open it by its URL, or put it back with [bold]journeyman restore[/bold].
+    The copy holds every append that was acknowledged when it began, each whole; FILE appears when it is complete and on
+    the disk. It is a journal itself: open it by its URL, or put it back with [bold]journeyman restore[/bold].
 
     [bold]Example[/bold]
 
     journeyman backup shop-monday.db --journal sqlite:///shop.db
 
-    Exit status: 0; 1 if something is wrong with the copy, as it is with the journal then, or if one of them cannot be
-    used.
+    Exit status: 0; 1 if the copy, and so the journal, is damaged, or if one of them cannot be used.
     """
     configure_logging(log_level)
     source = shared_journal(journal, create=False)
@@ -50,16 +49,16 @@ def restore_journal(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A copy that journeyman backup has made.")],
     journal: JournalURL = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a journal that is there; it is kept beside it.")
+        bool, typer.Option("--force", help="Replace an existing journal, and keep it beside the new one.")
     ] = False,
-    damaged: Annotated[bool, typer.Option("--damaged", help="Restore FILE although it is damaged.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Restore FILE even if it is damaged.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Make a copy of FILE the journal, after it was verified.
+    """Verify FILE and put a copy of it into the journal's place.
 
-    Stop workers, consumers and programs first: those that have the former journal open end with JournalGone. What was
-    appended after the backup is not in the journal then; a consumer whose checkpoint is further on is told so.
+    Stop workers, consumers and programs first: those that have the former journal open end with JournalGone. Events
+    appended after the backup are not restored; a consumer whose checkpoint is further on is refused.
 
     [bold]Example[/bold]
 

@@ -29,25 +29,27 @@ def compact_history(
         ),
     ],
     journal: JournalURL = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be removed, and remove nothing.")
+    ] = False,
     forget_view: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A view of your own that is not used any more: its snapshots hold nothing back, and are removed.",
+            help="Remove the snapshots of a view of your own that is no longer used, so that they hold nothing back.",
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Remove history that is older than it is to be kept, for good and for everybody.
+    """Remove history that is older than --keep, permanently and for all readers.
 
     Nothing is lost that is still needed: the history of a task that is not finished stays, from its submission on, and
-    a snapshot of the queue is stored first, from which workers start. What holds history back is named. Whoever asks
-    for what is gone is told where history begins.
+    a snapshot of the queue is stored first, from which workers start. The output names what holds history back. A
+    reader that asks for removed history gets an error that names where history begins.
 
-    Take it out first if you may want it again: [bold]journeyman export --until[/bold] the same moment.
+    To keep a copy, export first: [bold]journeyman export --until[/bold] the same moment.
 
     [bold]Examples[/bold]
 
@@ -75,7 +77,7 @@ def compact_history(
 
 
 def _begins(journal: Journal, planned: Plan) -> float | None:
-    """When what is left begins, by the earliest first event of a partition; None if nothing is left."""
+    """The time of the earliest event that is left; None if none is left."""
     log = journal.run(journal.asynchronous.open())
     firsts = [
         journal.run(first_moment(log, partition, offset))

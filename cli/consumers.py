@@ -1,4 +1,4 @@
-"""`journeyman consumers`: how far the consumers with a checkpoint have come; moving a checkpoint."""
+"""`journeyman consumers`: list the consumers' checkpoints with their lag, and move a checkpoint."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from .shared.table import FittedTable
 consumers = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 ConsumerName = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.", show_default=False)]
-AsJSON = Annotated[bool, typer.Option("--json", help="Say it as a JSON object.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")]
 
 # A consumer that has saved within so many seconds probably still runs.
 _RUNS_SECONDS: Final = 60.0
@@ -45,10 +45,10 @@ def list_consumers(
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Show the checkpoints of the journal's consumers: how old each is, and what its consumer has still to read.
+    """Show the checkpoints of the journal's consumers: the age of each, and the events that its consumer has to read.
 
-    Lag counts the events of the consumer's own topic that it has not been handed, exactly where at most 10,000 events
-    of any kind lie ahead; ahead counts those of any kind. Next is the time of the oldest of them.
+    Lag counts the events of the consumer's own topic that it has still to read, exactly where at most 10,000 events of
+    any kind lie ahead; ahead counts those of any kind. Next is the time of the oldest of them.
 
     [bold]Examples[/bold]
 
@@ -148,16 +148,16 @@ def reset(
     ],
     journal: JournalURL = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say how many events come again or are skipped; move nothing.")
+        bool, typer.Option("--dry-run", help="Print how many events come again or are skipped, and move nothing.")
     ] = False,
     yes: Yes = False,
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Move a checkpoint: its consumer goes on there when it is started next.
+    """Move a checkpoint: its consumer resumes there at its next start.
 
-    A consumer that runs meanwhile ends with CheckpointMoved as it reads of the reset, and what it saves behind the
-    reset does not count. Before events are skipped you are asked.
+    A consumer that runs meanwhile ends with CheckpointMoved when it reads the reset, and its later saves are ignored.
+    Before events are skipped the command asks.
 
     [bold]Examples[/bold]
 
@@ -244,6 +244,6 @@ def _say_move(move: Move, *, dry_run: bool, as_json: bool) -> None:
     since = time.time() - saved.timestamp
     if not dry_run and since < _RUNS_SECONDS and not saved.reset:
         print(
-            f"its consumer saved {age(since)} ago, so it may be running: it ends with CheckpointMoved as it reads of "
-            "this, and goes on there when it is started again"
+            f"its consumer saved {age(since)} ago, so it may be running: it ends with CheckpointMoved when it "
+            "reads this, and resumes there when it is started again"
         )

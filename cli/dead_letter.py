@@ -19,7 +19,7 @@ from .shared.screen import console_for, printable, span, when
 
 
 def print_dead_letter(journal: Journal, task_id: str, *, as_json: bool) -> None:
-    """Print a dead letter; exit status 1, with a sentence, if it is none."""
+    """Print a dead letter; exit with status 1 and an error if the task is none."""
     try:
         history = journal.run(task_history(journal.asynchronous, task_id))
     except UnknownTaskError as error:

@@ -41,38 +41,40 @@ dead_letter_commands = typer.Typer(
 )
 
 TaskName = Annotated[
-    str | None, typer.Option("--task", metavar="NAME", help="Only those of this task.", show_default=False)
+    str | None, typer.Option("--task", metavar="NAME", help="Select only those of this task.", show_default=False)
 ]
 QueueName = Annotated[
-    str | None, typer.Option("--queue", metavar="NAME", help="Only those of this queue.", show_default=False)
+    str | None, typer.Option("--queue", metavar="NAME", help="Select only those of this queue.", show_default=False)
 ]
 Exceptions = Annotated[
     str | None,
     typer.Option(
         "--exception",
         metavar="TEXT",
-        help="Only those whose error, as it is listed, holds this: the exception's name, or a part of its text.",
+        help="Select only those whose listed error contains TEXT: the exception's name, or a part of its message.",
         show_default=False,
     ),
 ]
 Since = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Only those that failed then or later: 14:05, 2026-11-21, 2h.",
+        "--since", metavar="TIME", help="Select only those that failed at TIME or later: 14:05, 2026-11-21, 2h.",
         show_default=False,
     ),
 ]  # fmt: skip
 Until = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="Only those that failed then or before.", show_default=False),
+    typer.Option(
+        "--until", metavar="TIME", help="Select only those that failed at TIME or before.", show_default=False
+    ),
 ]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[TASK…]", help="These dead letters, by their ids or the ends of these.", show_default=False
+        metavar="[TASK…]", help="The dead letters, by their ids or the ends of their ids.", show_default=False
     ),
 ]
-Everything = Annotated[bool, typer.Option("--all", help="All dead letters, whatever they are.")]
+Everything = Annotated[bool, typer.Option("--all", help="Select all dead letters.")]
 
 
 @dead_letter_commands.command("list")
@@ -88,17 +90,17 @@ def list_dead_letters(
         typer.Option(
             min=1,
             metavar="N",
-            help=f"At most so many, the newest: {_SHOWN_DEFAULT}, or with --json all of them, unless it is given.",
+            help=f"List at most N, the newest; by default {_SHOWN_DEFAULT}, or with --json all.",
             show_default=False,
         ),
     ] = None,
     as_of: AsOf = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each, one in a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each.")] = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """List the dead letters: tasks that have failed for good and run again only if they are requeued.
 
-    The newest come first. [bold]journeyman dlq show[/bold] tells all of one: its arguments, each attempt, and the
+    The newest come first. [bold]journeyman dlq show[/bold] prints one in full: its arguments, each attempt, and the
     tracebacks. [bold]journeyman dlq requeue[/bold] lets them run again, [bold]dlq purge[/bold] gives them up.
 
     [bold]Examples[/bold]
@@ -130,7 +132,7 @@ def list_dead_letters(
 def show_dead_letter(
     task: TaskId,
     journal: JournalURL = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
     """Show a dead letter: its arguments, and for each attempt when, where, how long, and the error with its traceback.
@@ -164,9 +166,9 @@ def requeue_dead_letters(
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """Let dead letters run again, their attempts forgotten; the oldest first.
+    """Let dead letters run again, with their attempts reset; the oldest first.
 
-    On a terminal it asks before it does so with more than those that are named.
+    On a terminal the command asks first, unless each task is named.
 
     [bold]Examples[/bold]
 
@@ -206,7 +208,7 @@ def purge_dead_letters(
 ) -> None:
     """Give dead letters up for good: they are listed no more and cannot be requeued. Their history stays.
 
-    It asks first. Where there is no terminal to ask on, --yes has to be given.
+    The command asks first. Without a terminal it needs --yes.
 
     [bold]Examples[/bold]
 
@@ -236,7 +238,7 @@ def _wanted(
 
 
 def _refuse_vague(command: str, tasks: Sequence[str] | None, wanted: Wanted, *, everything: bool) -> None:
-    """Refuse what could mean more than it says: nothing at all, or two things at once."""
+    """Refuse an ambiguous choice: none of ids, filters and --all, or more than one of them."""
     ways = [bool(tasks), wanted != Wanted(), everything]
     if sum(ways) != 1:
         raise BadInput(
@@ -296,7 +298,7 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
 
 def _show(letters: Sequence[DeadLetter], limit: int, now: float) -> None:
     console = console_for()
-    # Short ids are taken wherever whole ones are; so where there is little room, it is for the errors.
+    # Every command accepts short ids, so a narrow screen shows these and leaves the room to the errors.
     whole = not console.is_terminal or console.width >= _WIDE_COLUMNS
     rows = [
         (

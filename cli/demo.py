@@ -1,4 +1,4 @@
-"""`journeyman demo`: see it work."""
+"""`journeyman demo`: run a demonstration."""
 
 from typing import Annotated
 
@@ -19,22 +19,22 @@ def demo(
             "--journal",
             "-j",
             metavar="URL",
-            help="Where to run: sqlite:///demo.db, kafka://127.0.0.1:9092/demo. JOURNEYMAN_JOURNAL is left alone: "
-            "this is no work for a journal in use.",
+            help="The journal to run on, such as sqlite:///demo.db or kafka://127.0.0.1:9092/demo; "
+            "JOURNEYMAN_JOURNAL is ignored.",
             show_default="a fresh file, removed at the end",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=_WORKERS_MAX, help="How many worker processes to begin with.")] = 2,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the fresh file, and say how to look at it.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=_WORKERS_MAX, help="How many worker processes to start with.")] = 2,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the fresh file, and print commands to read it.")] = False,
     files: Annotated[int | None, typer.Option(min=1, hidden=True, help="So many files only.")] = None,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """See it work, on real input: every .py file of this Python's standard library becomes one task.
+    """Run a demonstration on real input: every .py file of this Python's standard library becomes one task.
 
     Each task counts a file's lines, tokens, functions and classes, and computes its SHA-256. Worker processes share
     the queue through the journal. When a third is done one of them is killed (SIGKILL) and another joins; its tasks are
-    taken over when its lease of 2,000 ms is over. Then a consumer replays the history, passes the sentinel and hears
-    the workers leave, and a report follows.
+    taken over when its lease of 2,000 ms is over. Then a consumer replays the history, passes the sentinel and follows
+    the workers' exit live, and a report follows.
 
     Every result is checked against a direct computation. Takes less than a minute on two cores; Ctrl-C leaves nothing
     behind.

@@ -39,7 +39,7 @@ def export_lines(
         str, typer.Option(metavar="PREFIX", help="Only events of this dotted prefix.", show_default="all")
     ] = "",
     key: Annotated[str | None, typer.Option(help="Only events of this key.", show_default=False)] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -47,7 +47,7 @@ def export_lines(
             help="Leave out records that are no events, and count them; or stop at the first.",
         ),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Write the journal's events to FILE, one JSON object a line: a backup, or something for jq and other tools.

@@ -32,7 +32,7 @@ from .shared.task_ids import TaskId, whole_id
 
 _PROGRESS_EVENTS_MIN: Final = 100_000
 _RESULT_CHARS_MAX: Final = 2_000
-_WIDE_COLUMNS: Final = 120  # a terminal with fewer has no room for what there is to say of a step beside it
+_WIDE_COLUMNS: Final = 120  # a terminal with fewer has no room for the remarks beside the steps
 _SINCE_COLUMNS: Final = 12
 _NAME_COLUMNS: Final = 16
 
@@ -46,11 +46,11 @@ def history(
     as_of: AsOf = None,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Show everything that happened to one task: when, from whom, and what became of it.
+    """Show every event of one task: its time, its worker, and whether it was accepted.
 
     Refused events are shown too, with the reason: a claim that came second, the outcome of a worker that had lost the
-    task. Times are local; the second column is the time since the event before. The task is found by the index beside
-    the journal; where there is none yet, it is made first.
+    task. Times are local; the second column is the time since the event before. The index beside the journal finds the
+    task; the first look-up builds it.
 
     [bold]Example[/bold]
 
@@ -147,7 +147,7 @@ def _print(found: TaskHistory, now: float, console: Console) -> None:
 
 
 def _print_wide(found: TaskHistory, console: Console) -> None:
-    """A line for each step."""
+    """Print one line for each step."""
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "left", "left"):
         grid.add_column(justify=justify, no_wrap=True)
@@ -160,7 +160,7 @@ def _print_wide(found: TaskHistory, console: Console) -> None:
 
 
 def _print_narrow(found: TaskHistory, console: Console) -> None:
-    """Day and zone where they change, and below each step what there is to say of it."""
+    """Print day and zone where they change, and the remark of each step below it."""
     shown_day, previous = "", None
     for step in found.steps:
         at = step.event.timestamp
@@ -259,7 +259,7 @@ def _ending(found: TaskHistory) -> Text | None:
 
 
 def _failure(context: dict[str, Any]) -> Text:
-    """The error, where it came from, and what its hook made of it if that failed too."""
+    """The error with its traceback, and the error of its retry hook if that failed too."""
     shown = Text.assemble(("error ", "bold red"), _error(context))
     exception = context.get("exception")
     trace = exception.get("traceback") if isinstance(exception, dict) else None

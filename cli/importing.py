@@ -31,38 +31,36 @@ def import_lines(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="For lines without writer and seq: take them for this writer's, numbered by line. The same name and "
-            "file again add nothing.",
+            help="Take lines without writer and seq for this writer's, numbered by line; the same name and file again "
+            "add nothing.",
             show_default=False,
         ),
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave bad lines out, and count them, instead of stopping.")
-    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping.")] = False,
     moved: Annotated[
         bool,
         typer.Option(
             "--moved",
-            help="Accept events of tasks, workers and locks at other positions than they had: for reading only. "
-            "Workers on such a journal would run its tasks again.",
+            help="Accept events of tasks, workers and locks at other positions than they had, for a journal that is "
+            "only read: workers would run its tasks again.",
         ),
     ] = False,
     by_key: Annotated[
         bool,
         typer.Option(
             "--by-key",
-            help="For an empty journal with another number of partitions: events go to the partition of their key, and "
-            "what tasks, workers and checkpoints say of positions is translated. Of a whole export.",
+            help="Import a whole export into an empty journal with another number of partitions: events go to the "
+            "partition of their key, and the positions in events of tasks, workers and checkpoints are translated.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what was done as a JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Append the events of FILE to the journal, each once: with the writer, number and time that its line has.
 
-    An import that was interrupted is gone on with by the same command again; what is in the journal already is passed
-    over. A bad line stops it, named by its number; what comes before that line is in. The journal is made if it is not
-    there.
+    The same command resumes an interrupted import: events that the journal holds already are skipped. A bad line stops
+    the import, with its number in the message; the lines before it are imported. The journal is created if it does not
+    exist.
 
     Events of tasks and workers name one another by position. They come back exactly from a whole export into an empty
     journal with as many partitions, and with --by-key into an empty journal with any number of them; elsewhere they are
@@ -74,7 +72,7 @@ def import_lines(
 
     zcat other/*.log.gz | journeyman import - --writer other
 
-    Exit status: 0; 1 if the journal cannot be used; 2 if a line or an option makes no sense.
+    Exit status: 0; 1 if the journal cannot be used; 2 if a line or an option is invalid.
     """
     configure_logging(log_level)
     if by_key and (moved or skip_bad):

@@ -1,7 +1,7 @@
-"""The duties of a first process: a worker that is one, in a container for example, leaves them to a parent of its own.
+"""Reap orphans where the worker is the first process (pid 1), in a container for example.
 
 The kernel hands every orphan to the first process, and one that is not waited for stays as a zombie. So the worker runs
-in a child, and the first process does nothing but pass signals on, wait for what ends, and end with the worker.
+in a child, and the first process only forwards signals, reaps the processes that end, and ends with the worker.
 """
 
 import os
@@ -23,7 +23,7 @@ _PASSED_ON: Final = (
 
 
 def leave_duties_of_first_process() -> None:
-    """Go on in a child if this is the first process of its system; must be called before any thread is started."""
+    """Continue in a child if this is the first process of its system; must be called before any thread is started."""
     if os.getpid() != _FIRST_PROCESS:
         return
     awaited = {*_PASSED_ON, signal.SIGCHLD}
@@ -46,11 +46,11 @@ def _attend(child: int, awaited: set[signal.Signals]) -> NoReturn:
             continue
         status = _reap(child)
         if status is not None:
-            os._exit(status if status >= 0 else 128 - status)  # as a shell tells that it was a signal
+            os._exit(status if status >= 0 else 128 - status)  # as a shell reports a signal
 
 
 def _reap(child: int) -> int | None:
-    """Wait for all that have ended; the exit status of `child`, if it is among them."""
+    """Reap all processes that have ended; return the exit status of `child` if it is among them."""
     ended: int | None = None
     with suppress(ChildProcessError):
         while True:

@@ -1,4 +1,4 @@
-"""`journeyman consumers parked`, `replay`, `drop`: the events that a consumer has put aside."""
+"""`journeyman consumers parked`, `replay`, `drop`: the events that a consumer has parked."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Annotated, Any, Final
@@ -44,9 +44,9 @@ Positions = Annotated[
 def parked(
     name: ConsumerName, journal: JournalURL = None, as_json: AsJSON = False, log_level: LevelOption = LogLevel.INFO
 ) -> None:
-    """Show the events at which the callback of a consumer failed and that it has put aside.
+    """Show the events that a consumer has parked, since its callback failed on them.
 
-    With --json all there is: the event, the error with its traceback, and the consumer that parked it.
+    --json adds the event itself, the traceback of the error, and the consumer that parked it.
 
     [bold]Examples[/bold]
 
@@ -96,13 +96,15 @@ def replay_parked(
     name: ConsumerName,
     position: Positions = None,
     journal: JournalURL = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replayed, and replay nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be replayed, and replay nothing.")
+    ] = False,
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Have parked events handed to their consumer again: to the one that runs, or to the next that is started.
+    """Hand parked events to their consumer again: to the running one, or to the next that is started.
 
-    Each is handed out once for each replay. Should the callback fail again, the event is parked again.
+    Each is handed out once for each replay. If the callback fails again, the event is parked again.
 
     [bold]Examples[/bold]
 
@@ -127,9 +129,9 @@ def replay_parked(
 def drop_parked(
     name: ConsumerName,
     position: Positions = None,
-    why: Annotated[str, typer.Option(help="Why, for those who ask later.", show_default=False)] = "",
+    why: Annotated[str, typer.Option(help="The reason, kept in the journal.", show_default=False)] = "",
     journal: JournalURL = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped, and drop nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be dropped, and drop nothing.")] = False,
     yes: Yes = False,
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.INFO,

@@ -1,4 +1,4 @@
-"""`journeyman pause` and `journeyman resume`: hold a queue back, and let it go on."""
+"""`journeyman pause` and `journeyman resume`: stop the claims of a queue, and allow them again."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from .shared.screen import printable
 Queues = Annotated[
     list[str], typer.Argument(metavar="QUEUE…", help="The queues, by their exact names.", show_default=False)
 ]
-AsJSON = Annotated[bool, typer.Option("--json", help="A JSON object for each queue, one in a line.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each queue.")]
 
 
 def pause(
@@ -28,10 +28,10 @@ def pause(
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """Pause queues: no worker claims anything of them until they are resumed. What runs goes on.
+    """Pause queues: no worker claims tasks of them until they are resumed. Running tasks go on.
 
-    The pause stands in the journal, so workers that start later keep it, too. Tasks can be submitted all the same. A
-    worker may still claim what it was about to claim at that moment.
+    The pause stands in the journal, so workers that start later obey it, too. Tasks can still be submitted. A worker
+    may still append the claims that it was about to append.
 
     [bold]Examples[/bold]
 
@@ -50,7 +50,7 @@ def resume(
     as_json: AsJSON = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """Resume queues that were paused: workers claim what waits there.
+    """Resume paused queues: workers claim their tasks again.
 
     [bold]Example[/bold]
 

@@ -1,7 +1,7 @@
-"""`journeyman worker --reload`: a worker in a process of its own, begun anew whenever its packages' files change.
+"""`journeyman worker --reload`: run the worker in a child process, and restart it when its packages' files change.
 
-The files' times and sizes are compared now and then. Notices of the system would come sooner, but not everywhere: files
-that a container or a virtual machine has from its host change without any.
+The files' times and sizes are polled. Notifications of the system would come sooner, but not everywhere: files that a
+container or a virtual machine has from its host change without any.
 """
 
 import os
@@ -22,15 +22,15 @@ _LOOK_SECONDS: Final = 0.5
 _SETTLED_SECONDS: Final = 0.1  # an editor, or a change of branch, writes several files one after the other
 _ENDING_SECONDS: Final = 10.0  # then it is killed; what it held returns by its lease
 
-# A file's time of change in ns, and its size, by its path.
+# The modification time in ns and the size of each file, by its path.
 Stamps = dict[str, tuple[int, int]]
 
 
 def run_reloading(packages: Sequence[str]) -> int:
-    """Run this command without `--reload` in a process of its own, anew after each change; its exit status at the end.
+    """Run this command without `--reload` in a child process, restarted at each change; return its last exit status.
 
     SIGTERM and SIGINT end it as they end a worker. A worker that ends by itself, since a file does not compile for
-    example, is begun anew with the next change.
+    example, is restarted at the next change.
     """
     command = [sys.executable, "-m", "journeyman", *(each for each in sys.argv[1:] if each != "--reload")]
     with _Supervised(command) as worker:
@@ -51,7 +51,7 @@ def run_reloading(packages: Sequence[str]) -> int:
 
 
 class _Supervised:
-    """One worker process after the other, and the signals that are meant for it."""
+    """Runs one worker process after the other, and forwards signals to it."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
@@ -80,7 +80,7 @@ class _Supervised:
                 self._process.send_signal(number)
 
     def begin_anew(self) -> None:
-        """End the worker as a signal does, and begin the next one."""
+        """End the worker as a signal does, and start the next one."""
         process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
@@ -93,12 +93,12 @@ class _Supervised:
             self._process = subprocess.Popen(self._command)
 
     def end(self) -> int:
-        """The exit status of the worker that is ending."""
+        """Wait for the worker to end; return its exit status."""
         return self._process.wait() if self._process is not None else 0
 
 
 def _roots(packages: Sequence[str]) -> list[Path]:
-    """Where the files of the packages are, from their topmost ones on; found without importing them."""
+    """The directories or files of the top-level packages, found without importing them."""
     roots: dict[Path, None] = {}
     for top in [package.partition(".")[0] for package in packages]:
         found = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])

@@ -1,4 +1,4 @@
-"""`journeyman status`: the whole at a glance."""
+"""`journeyman status`: print the state of queues, workers and dead letters."""
 
 import sys
 import time
@@ -40,33 +40,34 @@ def status(
     journal: JournalURL = None,
     as_of: AsOf = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object; with --watch one a line, whenever something has changed.")
+        bool, typer.Option("--json", help="Print one JSON object; with --watch one a line at each change.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing how things stand, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the state continuously, until Ctrl-C.")] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only say what is not well; exit status 3 if anything is not. For monitoring."),
+        typer.Option("--check", help="Print only problems, and exit with status 3 if there are any; for monitoring."),
     ] = False,
     max_dead: Annotated[
-        int, typer.Option(min=0, metavar="N", help="With --check: so many dead letters are well.")
+        int, typer.Option(min=0, metavar="N", help="With --check: report more than N dead letters.")
     ] = _ALLOWED.dead_max,
     max_oldest: Annotated[
-        str, typer.Option(metavar="SPAN", help="With --check: how long a ready task may have waited, such as 30s, 10m.")
+        str,
+        typer.Option(metavar="SPAN", help="With --check: report a task that is ready for longer, such as 30s, 10m."),
     ] = f"{_ALLOWED.oldest_seconds_max / 60:g}m",
     min_workers: Annotated[
-        int, typer.Option(min=0, metavar="N", help="With --check: so many live workers are wanted.")
+        int, typer.Option(min=0, metavar="N", help="With --check: report fewer than N live workers.")
     ] = _ALLOWED.workers_min,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Show how things stand: queues, workers, dead letters, and what was refused.
+    """Show the state of queues, workers, dead letters, and the number of refused events.
 
-    An idle worker appends nothing, so "heard of" may be long ago for one that is well; a worker that holds tasks
-    must be heard of within its lease, and is marked if it is not. It holds what it runs, of what it can run at a time,
-    and behind a plus what it has claimed ahead.
+    An idle worker appends nothing, so its last sign of life ("last sign") may be long ago; a worker that holds tasks
+    must append within its lease, and is marked if it does not. "holds 8 of 8 +24" means: 8 tasks run, of 8 that can run
+    at a time, and 24 are claimed ahead.
 
-    With --check it is not well that there are more dead letters than --max-dead, that a task has been ready for longer
-    than --max-oldest in a queue that is not paused, that there are fewer live workers than --min-workers, or that a
-    worker which holds tasks has been silent for longer than its lease.
+    With --check these are problems: more dead letters than --max-dead, a task that has been ready for longer than
+    --max-oldest in a queue that is not paused, fewer live workers than --min-workers, and a worker that holds tasks and
+    has been silent for longer than its lease.
 
     [bold]Examples[/bold]
 
@@ -82,9 +83,9 @@ def status(
     """
     configure_logging(log_level)
     if watch and as_of is not None:
-        raise BadInput("--watch shows how things go on, --as-of how they once were: choose one")
+        raise BadInput("--watch follows the present, and --as-of shows a moment of the past: choose one")
     if watch and check:
-        raise BadInput("--check looks once, and --watch goes on: choose one")
+        raise BadInput("--check looks once, and --watch continuously: choose one")
     moment = parse_past(as_of, time.time())
     allowed = Thresholds(max_dead, _span(max_oldest), min_workers)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
@@ -111,7 +112,7 @@ def _span(text: str) -> float:
 
 
 def _check(seen: Overview, allowed: Thresholds, url: str, *, as_json: bool) -> None:
-    """Say what is not well, a line for each thing; the exit status says whether there is any."""
+    """Print a line for each problem; exit with `EXIT_ALARM` if there is any."""
     found: Sequence[Alarm] = alarms(seen, allowed)
     if as_json:
         print(
@@ -136,7 +137,7 @@ def _look(journal: Journal, view: TaskView, now: float) -> Overview:
 
 
 def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
-    """How things stand, now and whenever something has changed; `still`: and each second if nothing has."""
+    """The state, now and after each change; with `still` also each second without a change."""
     replica = Replica(journal.asynchronous, TaskView())
     journal.run(replica.catch_up())
     try:
@@ -235,7 +236,7 @@ _WORKER_COLUMNS: Final = (
     ("host", "left"),
     ("pid", "right"),
     ("holds", "right"),
-    ("heard of", "right"),
+    ("last sign", "right"),
     ("since", "left"),
     ("queues", "left"),
     ("tasks", "left"),
@@ -243,13 +244,13 @@ _WORKER_COLUMNS: Final = (
 
 
 def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
-    heard = "not known" if worker.last_sign is None else _heard(now - worker.last_sign)
+    last_sign = "not known" if worker.last_sign is None else _ago(now - worker.last_sign)
     return [
         Text(short_id(worker.worker), "bold red" if worker.overdue else "bold"),
         Text(printable(worker.host)),
         Text(str(worker.pid)),
         Text(_holds(worker), "" if worker.claims else "dim"),
-        Text(heard, "bold red" if worker.overdue else ""),
+        Text(last_sign, "bold red" if worker.overdue else ""),
         Text(clock(worker.joined_at, now), "dim"),
         Text(printable(_served(worker))),
         Text(_known(worker)),
@@ -257,19 +258,19 @@ def _worker_row(worker: WorkerLine, now: float) -> list[Text]:
 
 
 def _holds(worker: WorkerLine) -> str:
-    """What it runs of what it can run at a time; and what it has claimed ahead, so that there is no pause between."""
+    """The running tasks, of how many it can run at a time; and how many it has claimed ahead."""
     if not worker.slots:
         return f"{worker.claims:,}"
     ahead = worker.claims - worker.slots
     return f"{min(worker.claims, worker.slots):,} of {worker.slots:,}" + (f" +{ahead:,}" if ahead > 0 else "")
 
 
-def _heard(seconds: float) -> str:
+def _ago(seconds: float) -> str:
     return f"{age(seconds)} ago" if seconds > -CLOCK_SKEW_SECONDS_MAX else f"{age(-seconds)} ahead"
 
 
 def _served(worker: WorkerLine) -> str:
-    """Its queues, with the tasks to which it narrows them."""
+    """The worker's queues, each with the tasks to which it is restricted."""
     if worker.queues is None:
         return "all"
     only = {queue: f" ({listing(names, _NAMES_SHOWN)})" for queue, names in worker.selection.get("tasks", {}).items()}
@@ -288,7 +289,7 @@ def _with_rest(rows: RenderableType, more: int, thing: str) -> RenderableType:
 
 
 def _warnings(seen: Overview) -> list[Text]:
-    """What somebody should look at."""
+    """The problems that an operator should look at."""
     overdue = [
         f"worker {short_id(worker.worker)} holds {number(worker.claims, 'task')} and has been silent for longer than "
         f"its lease of {worker.lease_ms / 1_000:g} s"

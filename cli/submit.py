@@ -1,4 +1,4 @@
-"""`journeyman submit`: hand in a task from the shell."""
+"""`journeyman submit`: submit a task from the shell."""
 
 import sys
 from collections.abc import Callable
@@ -47,9 +47,9 @@ def submit(
     ] = None,
     delay: Annotated[
         str | None,
-        typer.Option(metavar="SPAN", help="How long it waits first, such as 500ms, 30s, 10m.", show_default="none"),
+        typer.Option(metavar="SPAN", help="The delay before it may run, such as 500ms, 30s, 10m.", show_default="none"),
     ] = None,
-    priority: Annotated[int, typer.Option(min=0, metavar="N", help="Lower runs first.")] = 0,
+    priority: Annotated[int, typer.Option(min=0, metavar="N", help="The priority; lower runs first.")] = 0,
     task_id: Annotated[
         str | None,
         typer.Option(
@@ -61,15 +61,17 @@ def submit(
     ] = None,
     max_retries: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Further attempts after the first.", show_default="the task's own, or 3"),
+        typer.Option(
+            min=0, metavar="N", help="The number of attempts after the first.", show_default="the task's own, or 3"
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
-    """Submit a task: when the command ends it is in the journal and cannot be lost. Its id is printed.
+    """Submit a task and print its id: when the command ends, the task is in the journal and cannot be lost.
 
-    A journal that is not there yet is made. Given by its name alone a task is not looked for: if no worker knows it, it
-    waits; see [bold]journeyman why[/bold].
+    The journal is created if it does not exist. A task given by its name alone is not checked: if no worker knows it,
+    it waits; see [bold]journeyman why[/bold].
 
     [bold]Examples[/bold]
 
@@ -77,7 +79,7 @@ def submit(
 
     journeyman submit shop.tasks:send --kwargs '{"to": "ada@example.org"}' --delay 10m --id order-7
 
-    Exit status: 0; 1 if the journal cannot be used; 2 if the id is taken, or the arguments cannot be those of the task.
+    Exit status: 0; 1 if the journal cannot be used; 2 if the id is taken, or the arguments do not fit the task.
     """
     configure_logging(log_level)
     given: list[Any] = _json(args, "--args", list, "array", '["ada@example.org", 3]')
@@ -96,7 +98,7 @@ def submit(
 
 
 def _message(name: str, journal: Journal, args: list[Any], kwargs: dict[str, Any], delay_ms: int) -> Message:
-    """A message for the task of that name, with all that its definition says where its package is named."""
+    """A message for the task of that name; `PACKAGE:TASK` imports the package and takes the options of the task."""
     task = _task(name)
     if task is None:
         return Message(task_name=name, args=args, kwargs=kwargs, delay=delay_ms, uuid=new_id())
@@ -121,7 +123,7 @@ def _task(name: str) -> Task[Any, Any] | None:
 
 
 def _url(name: str, journal: str | None) -> str | None:
-    """The journal that is named, or that of the task's broker."""
+    """The URL given with --journal, or that of the task's broker."""
     task = _task(name) if journal is None else None
     return task.broker.opening_url if task is not None else journal
 

@@ -1,4 +1,4 @@
-"""`journeyman tail`: what has happened, and what happens."""
+"""`journeyman tail`: print history, then live events."""
 
 import select
 import sys
@@ -24,7 +24,7 @@ from .shared.options import JournalURL, LevelOption, LogLevel, checked_topic, co
 from .shared.screen import console_for, printable, when
 from .shared.unreadable import PassedOver
 
-_LOOK_SECONDS: Final = 1.0  # how often it is seen, while nothing happens, that nobody reads any more
+_LOOK_SECONDS: Final = 1.0  # while no event comes, how often stdout is checked for a reader
 
 
 def tail(
@@ -33,7 +33,7 @@ def tail(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Begin later than this: a time such as 2026-11-21T09:00 (local), seconds since the epoch, or a span "
+            help="Begin after this moment: a time such as 2026-11-21T09:00 (local), seconds since the epoch, or a span "
             "back from now such as 10m, 2h, 3d.",
             show_default="the beginning",
         ),
@@ -42,7 +42,7 @@ def tail(
         str | None,
         typer.Option(
             metavar="CURSOR",
-            help="Begin exactly there, such as at the cursor of `journeyman consumers --json`, or at 0:42.",
+            help="Begin exactly at this cursor, such as one of `journeyman consumers --json`, or 0:42.",
             show_default=False,
         ),
     ] = None,
@@ -58,14 +58,14 @@ def tail(
         str | None, typer.Option(help="Only events of this key, such as a task's id.", show_default=False)
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line: timestamp, name, context, key, position.")
+        bool, typer.Option("--json", help="Print one JSON object a line: timestamp, name, context, key, position.")
     ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Go on with what happens, or end where history ends.")
+        bool, typer.Option("--follow/--no-follow", help="Go on with live events, or end where history ends.")
     ] = True,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Show what has happened, in time order, and then what happens, until Ctrl-C.
+    """Show the events of history, in time order, and then live events, until Ctrl-C.
 
     On a terminal a line marks where history ended. Times are local; in JSON they are seconds since the epoch.
 
@@ -125,7 +125,7 @@ def _start(consumer: "_Consumer") -> None:
 
 
 class _Event(JournalEventBase):
-    """An event whose context can be handed on as it stands in the journal."""
+    """An event that gives access to the bytes of its context in the journal."""
 
     __slots__ = ()
 
@@ -159,7 +159,7 @@ def _show(consumer: _Consumer, printer: _Printer, *, follow: bool) -> None:
 
 
 def _next(consumer: _Consumer) -> _Event | None:
-    """The next event. Before waiting, what there was is sent off; while waiting, somebody must be there to read."""
+    """Return the next event. Flush stdout before waiting; while waiting, raise `BrokenPipeError` if its reader left."""
     wait = 0.0
     while True:
         try:
@@ -178,7 +178,7 @@ def _reader_is_gone() -> bool:
 
 
 class _JSONLines:
-    """RFC 18 style, for tools. The context stands as it was written."""
+    """Prints JSON lines, for tools; each context as it was written."""
 
     def event(self, event: _Event) -> None:
         line = orjson.dumps(
@@ -197,7 +197,7 @@ class _JSONLines:
 
 
 class _Lines:
-    """For people: on a terminal in colours, and no longer than the screen is wide."""
+    """Prints lines for people: on a terminal in colours, cut to the width of the screen."""
 
     def __init__(self) -> None:
         self._console = console_for()

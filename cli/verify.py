@@ -1,4 +1,4 @@
-"""`journeyman verify`: whether a journal is as it was written."""
+"""`journeyman verify`: check that a journal is as it was written."""
 
 import datetime as dt
 from typing import Annotated, Final
@@ -23,13 +23,14 @@ _ADVICE: Final = {
 
 def verify_journal(
     journal: JournalURL = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what was found as a JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as a JSON object.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Verify the journal: the file's structure, the order of its positions, and each record's checksum and content.
 
-    It reads everything once and changes nothing; others may go on working meanwhile. On Kafka the client compares the
-    checksums of the record batches, and what is verified is that each record is an event and that numbers rise.
+    The command reads everything once and changes nothing; other processes may work on the journal meanwhile. On Kafka
+    the client compares the checksums of the record batches, and the command verifies that each record is an event and
+    that numbers rise.
 
     [bold]Examples[/bold]
 
@@ -52,7 +53,7 @@ def verify_journal(
 
 
 def as_object(found: Verification, url: str) -> dict[str, object]:
-    """The verification as JSON says it."""
+    """The verification as the object for `--json`."""
     return {
         "journal": url,
         "sound": found.is_sound,
@@ -93,4 +94,4 @@ def _say(found: Verification, url: str) -> None:
         for kind in dict.fromkeys(each.kind for each in found.findings):
             print(f"{kind}: {_ADVICE[kind]}")
     if found.unchecked:
-        print(f"{found.unchecked:,} of them have no checksum: a version that wrote none has appended them")
+        print(f"{found.unchecked:,} of them have no checksum: they were appended by a version that wrote none")

@@ -1,4 +1,4 @@
-"""`journeyman why`: why a task is where it is."""
+"""`journeyman why`: explain the state of a task."""
 
 import sys
 import time
@@ -33,14 +33,15 @@ def why(
     journal: JournalURL = None,
     as_of: AsOf = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object: the task, and findings with a code, a sentence and facts.")
+        bool,
+        typer.Option("--json", help="Print one JSON object: the task, and findings with a code, a sentence and facts."),
     ] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Say why a task is where it is: what it waits for, who has it, how it ended.
+    """Explain the state of a task: the cause of its waiting, the worker that holds it, or how it ended.
 
-    What it says follows from the journal alone, so it also works when nothing else does. Spans compare this machine's
-    clock with those of the workers. For every event of a task, see [bold]journeyman history[/bold].
+    The answer follows from the journal alone, so no worker has to run. Spans compare this machine's clock with those of
+    the workers. For every event of a task, see [bold]journeyman history[/bold].
 
     [bold]Examples[/bold]
 
@@ -68,7 +69,7 @@ def why(
 
 
 def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[TaskState | None, list[Finding], int]:
-    """The task, what there is to say of it, and how many records of the journal were left out."""
+    """Return the task, the findings about it, and how many records of the journal were left out."""
     found = journal.run(view_as_of(journal.asynchronous, moment))
     evidence = journal.run(gather(journal.asynchronous, found, task))
     findings = explain(found.view, task, now if moment is None else moment, evidence)

@@ -39,11 +39,11 @@ from .shared.options import JournalURL, LevelOption, LogLevel
 
 _TASKS_NAMED = 8
 _CHOICE = "Which tasks, and which first"
-_CREW = "How they are run"
+_EXECUTION = "How they are run"
 
 
 class Mechanism(StrEnum):
-    """What runs a task."""
+    """How a task runs: as a coroutine, in a thread, or in a child process."""
 
     ASYNC = "async"
     THREAD = "thread"
@@ -51,7 +51,7 @@ class Mechanism(StrEnum):
 
 
 class QueueOrder(StrEnum):
-    """How queues share a worker."""
+    """The order in which a worker claims from its queues."""
 
     STRICT = "strict"
     FAIR = "fair"
@@ -97,7 +97,7 @@ def worker(
     queue_order: Annotated[
         QueueOrder,
         typer.Option(
-            help="strict: a queue is looked at when those before it are empty. fair: the queues take turns.",
+            help="strict: a queue is served when those before it are empty. fair: the queues take turns.",
             rich_help_panel=_CHOICE,
         ),
     ] = QueueOrder.STRICT,
@@ -105,7 +105,7 @@ def worker(
         str | None,
         typer.Option(
             metavar="A=3,B=1",
-            help="With --queue-order fair: how many tasks of a queue at a turn, if not one.",
+            help="With --queue-order fair: how many tasks of each queue are claimed at its turn, if not one.",
             show_default=False,
             rich_help_panel=_CHOICE,
         ),
@@ -116,7 +116,7 @@ def worker(
             min=1,
             max=PRIORITY_AGEING_MS_MAX,
             metavar="MS",
-            help="A waiting task gains one step of priority for each MS milliseconds, so that none waits for ever.",
+            help="Raise the priority of a waiting task by one step each MS milliseconds, so that none starves.",
             show_default="never",
             rich_help_panel=_CHOICE,
         ),
@@ -127,8 +127,8 @@ def worker(
             min=1,
             max=THREADS_MAX,
             metavar="N",
-            help="How many tasks run in threads at the same time; with --thread-processes, in each group.",
-            rich_help_panel=_CREW,
+            help="The number of tasks that run in threads at the same time; with --thread-processes, in each group.",
+            rich_help_panel=_EXECUTION,
         ),
     ] = THREADS_DEFAULT,
     thread_processes: Annotated[
@@ -137,8 +137,8 @@ def worker(
             min=0,
             max=PROCESSES_MAX,
             metavar="N",
-            help="Run the threads in groups, each in a child process, up to N groups as load asks. 0: in the worker.",
-            rich_help_panel=_CREW,
+            help="Run the threads in up to N groups, each in a child process, as load requires; 0: in the worker.",
+            rich_help_panel=_EXECUTION,
         ),
     ] = 0,
     processes: Annotated[
@@ -147,9 +147,9 @@ def worker(
             min=1,
             max=PROCESSES_MAX,
             metavar="N",
-            help="How many child processes, at most, for tasks with mechanism='process'.",
+            help="The greatest number of child processes for tasks with mechanism='process'.",
             show_default="one less than there are processors",
-            rich_help_panel=_CREW,
+            rich_help_panel=_EXECUTION,
         ),
     ] = None,
     process_floor: Annotated[
@@ -158,8 +158,8 @@ def worker(
             min=0,
             max=PROCESSES_MAX,
             metavar="N",
-            help="How many child processes, or groups of threads, are kept when there is nothing to do.",
-            rich_help_panel=_CREW,
+            help="The number of child processes, or groups of threads, that are kept when idle.",
+            rich_help_panel=_EXECUTION,
         ),
     ] = 1,
     coroutines: Annotated[
@@ -168,8 +168,8 @@ def worker(
             min=1,
             max=COROUTINES_MAX,
             metavar="N",
-            help="How many async tasks run at the same time.",
-            rich_help_panel=_CREW,
+            help="The number of async tasks that run at the same time.",
+            rich_help_panel=_EXECUTION,
         ),
     ] = COROUTINES_DEFAULT,
     lease_ms: Annotated[
@@ -178,26 +178,26 @@ def worker(
             min=LEASE_MS_MIN,
             max=LEASE_MS_MAX,
             metavar="MS",
-            help="Milliseconds of silence after which the other workers take over what this one held.",
+            help="The lease: after so many milliseconds of silence other workers take over this worker's tasks.",
         ),
     ] = LEASE_MS_DEFAULT,
     drain_timeout: Annotated[
         float,
-        typer.Option(min=0.0, metavar="SECONDS", help="How long running tasks may take to end after SIGTERM."),
+        typer.Option(min=0.0, metavar="SECONDS", help="The time that running tasks may take to end after SIGTERM."),
     ] = DRAIN_SECONDS_DEFAULT,
     health: Annotated[
         str | None,
         typer.Option(
             metavar="PATH|HOST:PORT",
-            help="Report whether the worker makes progress, in JSON: in a file, replaced every second, or over HTTP, "
-            "with 200 or 503.",
+            help="Report the worker's health in JSON, in a file that is replaced every second, or over HTTP with 200 "
+            "or 503.",
             show_default=False,
         ),
     ] = None,
     reload: Annotated[
         bool,
         typer.Option(
-            "--reload", help="For development: begin anew whenever a Python file of the packages has changed."
+            "--reload", help="For development: restart the worker when a Python file of the packages changes."
         ),
     ] = False,
     log_level: LevelOption = LogLevel.INFO,
@@ -207,8 +207,8 @@ def worker(
     Start as many workers as you like, on one machine or many: they share the queue through the journal and nothing
     else. The current directory is importable.
 
-    SIGTERM or Ctrl-C drains: nothing new is claimed, what runs may end, the rest is given back and no attempt is used.
-    A second signal ends the process at once; nothing is lost, what it held returns when its lease is over.
+    SIGTERM or Ctrl-C drains: the worker claims nothing new, running tasks may end, and the rest is given back without
+    using an attempt. A second signal ends the process at once; no task is lost: they return when the lease is over.
 
     Threads share the worker's interpreter, so work that computes belongs in processes, or in groups of threads: with
     --threads 8 --thread-processes 4 one group of 8 is started, and up to three more while all are full.
@@ -230,7 +230,7 @@ def worker(
     1: the journal, or what --health names, cannot be used. Starting it again may help. After SIGTERM or SIGINT: not
     all outcomes could be written, for longer than a lease; their tasks return.
 
-    2: A package or an option makes no sense. Starting it again does not help.
+    2: A package or an option is invalid. Starting it again does not help.
 
     130: a second signal ended it at once. Nothing is lost.
     """
@@ -262,11 +262,11 @@ def worker(
     if statistics.left_running or _held_up():
         logging.shutdown()
         sys.stderr.flush()
-        os._exit(0)  # what still runs is somebody else's by now, and must not keep this process
+        os._exit(0)  # tasks that still run belong to other workers by now, and must not keep this process
 
 
 def _held_up() -> bool:
-    """Whether a thread would keep the process from ending; those that are about to end have a moment for it."""
+    """Whether a thread would keep the process from ending, after a short wait for those that are about to end."""
     end = time.monotonic() + LET_GO_SECONDS
     here = threading.current_thread()
     others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not here]
@@ -286,7 +286,7 @@ def _tasks(packages: Sequence[str]) -> dict[str, Task[Any, Any]]:
 
 
 def _subset(queues: str | None, subset: list[str] | None) -> Subset | None:
-    """What the two options say of queues, of which there may be one."""
+    """The queues and their tasks as `--queues` or `--subset` names them; only one of the two may be given."""
     if not subset:
         return _names("--queues", "urgent,mail", queues) if queues is not None else None
     if queues is not None:

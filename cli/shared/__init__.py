@@ -1,1 +1,1 @@
-"""What several commands share: options, moments, output, failures."""
+"""Code that several commands share: options, moments, output, failures."""

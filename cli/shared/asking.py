@@ -1,4 +1,4 @@
-"""Before something is done that cannot be undone: a question; and who does it, for those who ask later."""
+"""Confirm what cannot be undone, and record the operator and the reason."""
 
 import getpass
 import os
@@ -10,10 +10,10 @@ import typer
 
 from .failures import BadInput
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what cannot be undone.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Reason = Annotated[
     str | None,
-    typer.Option("--reason", metavar="TEXT", help="Why, for later: it is kept in the journal.", show_default=False),
+    typer.Option("--reason", metavar="TEXT", help="The reason, kept in the journal.", show_default=False),
 ]
 
 
@@ -27,7 +27,7 @@ def operator() -> str:
 
 
 def confirm(question: str) -> None:
-    """Go on after a yes; without a terminal to ask on, `--yes` has to be given."""
+    """Return after a yes, else raise `typer.Abort`; `BadInput` without a terminal, where `--yes` is required."""
     if not sys.stdin.isatty():
         raise BadInput(f"{question} Say --yes to do it: there is no terminal to ask on")
     if not typer.confirm(question):
@@ -35,6 +35,6 @@ def confirm(question: str) -> None:
 
 
 def confirm_on_terminal(question: str) -> None:
-    """Go on after a yes on a terminal; a script that has none has said what it wants already."""
+    """Ask for confirmation on a terminal; without one, as in a script, return at once."""
     if sys.stdin.isatty():
         confirm(question)

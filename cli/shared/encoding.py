@@ -1,4 +1,4 @@
-"""Output in any character encoding: what it cannot hold is written in plain characters, and ends no command."""
+"""Output in any character encoding: characters that it lacks are replaced by plain ones, without an error."""
 
 import codecs
 import io
@@ -10,7 +10,7 @@ from typing import Final
 
 _ERRORS: Final = "journeyman-plain"
 
-# One character for one, so that tables stay aligned; short ids are understood with a dot in front, too.
+# One character for one, so that tables stay aligned; commands accept short ids with a dot in front, too.
 _PLAIN: Final = {
     "…": ".",
     "•": "*",
@@ -30,7 +30,7 @@ _PLAIN: Final = {
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks: plain ones of their kind, or their numbers as in Python."""
+    """Replace characters that an encoding lacks: by plain ones of their kind, or by Python's escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]
@@ -38,9 +38,9 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def typed(arguments: Sequence[str]) -> list[str]:
-    """The arguments as text: where the locale has left bytes as they were, what these are as UTF-8.
+    """The arguments as text: bytes that the locale could not decode are decoded as UTF-8.
 
-    The name of a file that is there stays as the system has it.
+    The name of an existing file stays as the system has it.
     """
     return [each if each.isascii() or Path(each).exists() else _as_utf_8(each) for each in arguments]
 

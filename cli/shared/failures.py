@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence on stderr and an exit status; a traceback only for those who ask for it."""
+"""Report an error as one sentence on stderr and an exit status; with a traceback at log level DEBUG."""
 
 import contextlib
 import logging
@@ -22,10 +22,10 @@ EXIT_CLOSED_PIPE: Final = 141  # 128 + SIGPIPE
 
 
 class BadInput(Exception):
-    """What was typed cannot be meant; the message says what was expected."""
+    """An invalid argument or option; the message says what was expected."""
 
 
-# These are mended by typing something else; all others by doing something about the world.
+# Usage errors, which another command line avoids; all others are errors of the environment.
 _USAGE: Final = (
     BadInput,
     BadJournalURL,
@@ -50,7 +50,7 @@ class _ParserError(Protocol):
 
 
 def report(error: Exception) -> int:
-    """Say on stderr what `error` means; returns the exit status."""
+    """Report `error` on stderr and return the exit status."""
     if logging.getLogger("journeyman").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
     if isinstance(error, _ParserError):
@@ -69,7 +69,7 @@ def report(error: Exception) -> int:
 
 
 def tell_problem(sentence: str) -> None:
-    """Say on stderr, in one line, what went wrong."""
+    """Print an error on stderr, in one line."""
     flush()
     print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
 
@@ -86,7 +86,7 @@ def quiet_on_broken_pipe() -> Iterator[None]:
 
 
 def tell(line: str) -> None:
-    """Print a line for whoever may read it: that nobody does, or can, ends nothing and is no error."""
+    """Print a line on stdout; a closed or failing stdout is no error."""
     try:
         print(line, flush=True)
     except OSError:
@@ -103,5 +103,5 @@ def flush() -> None:
 
 
 def _silence() -> None:
-    """Write no more to stdout; the interpreter flushes it once more at its end, which must not fail either."""
+    """Redirect stdout to the null device; the interpreter's own flush at exit must not fail either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

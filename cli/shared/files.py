@@ -18,7 +18,7 @@ _LEVEL: Final = 6
 
 
 class Source(NamedTuple):
-    """Lines to read; `read()` says how many bytes of the file were read, of `size` (0 if that is not known)."""
+    """Lines to read; `read()` returns how many bytes of the file were read, of `size` (0 if that is not known)."""
 
     lines: Iterator[bytes]
     size: int
@@ -27,7 +27,7 @@ class Source(NamedTuple):
 
 @contextmanager
 def reading(name: str) -> Iterator[Source]:
-    """The lines of the file `name`; `BadInput` says what is wrong with it, at the line where it shows."""
+    """Open the file `name` and yield its lines; `BadInput` names the error and the line where it occurs."""
     with ExitStack() as stack:
         if name == STANDARD:
             yield Source(_lines(name, sys.stdin.buffer), 0, lambda: 0)
@@ -42,7 +42,7 @@ def reading(name: str) -> Iterator[Source]:
 
 
 def _lines(name: str, stream: BinaryIO) -> Iterator[bytes]:
-    """The lines without their ends. One that is too long comes cut, so that memory is bounded and it is refused."""
+    """Yield the lines without their ends; one that is too long is cut, which bounds memory and has it refused."""
     number = 0
     while True:
         number += 1
@@ -60,7 +60,7 @@ def _lines(name: str, stream: BinaryIO) -> Iterator[bytes]:
 
 @contextmanager
 def writing(name: str, *, overwrite: bool = False) -> Iterator[Callable[[bytes], object]]:
-    """What writes to the file `name`, which appears when all is written, and not before.
+    """Yield a function that writes to the file `name`, which appears when all is written, and not before.
 
     The same bytes written give the same file, packed ones included.
     """

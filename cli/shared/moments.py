@@ -1,4 +1,4 @@
-"""Moments as people type them: the text that consumers take, and a `BadInput` where it is none."""
+"""Parse moments of the command line, as consumers take them; raise `BadInput` for invalid ones."""
 
 from ...consumers import moments
 from ...tasks.inspection.wording import span
@@ -6,9 +6,9 @@ from .failures import BadInput
 
 
 def parse_moment(text: str, now: float, option: str = "--since") -> float:
-    """A moment in seconds since the epoch: ISO 8601, epoch seconds, or a span before `now` such as `10m` or `1h30m`.
+    """Parse a moment, in seconds since the epoch: ISO 8601, epoch seconds, or a span before `now` such as `1h30m`.
 
-    A time without a zone is local. `BadInput` says what `option` takes.
+    A time without a zone is local. `BadInput` names the formats that `option` takes.
     """
     try:
         return moments.parse_moment(text, option, now)
@@ -17,10 +17,12 @@ def parse_moment(text: str, now: float, option: str = "--since") -> float:
 
 
 def parse_past(text: str | None, now: float) -> float | None:
-    """What `--as-of` names, as `parse_moment` reads it; None for None. `BadInput` for what lies in the future."""
+    """Parse the moment of `--as-of` with `parse_moment`; None for None, `BadInput` for a moment of the future."""
     if text is None:
         return None
     moment = parse_moment(text, now, "--as-of")
     if moment > now:
-        raise BadInput(f"--as-of looks back, and {text!r} lies {span(moment - now)} ahead by this machine's clock")
+        raise BadInput(
+            f"--as-of takes a moment of the past; {text!r} lies {span(moment - now)} ahead by this machine's clock"
+        )
     return moment

@@ -18,6 +18,6 @@ def shared_journal(url: str | None, *, create: bool = True) -> Journal:
 
 @contextmanager
 def existing_journal(url: str | None) -> Iterator[Journal]:
-    """The journal of that URL, open for reading. One that is not there is refused: reading must not make one."""
+    """Open the journal of that URL for reading; one that does not exist is refused, never created."""
     with shared_journal(url, create=False) as journal:
         yield journal

@@ -12,7 +12,7 @@ from .failures import BadInput
 
 
 class LogLevel(StrEnum):
-    """How much is logged on stderr."""
+    """The lowest level that is logged on stderr."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -36,8 +36,8 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="TIME",
-        help="How it was then: a time such as 14:05, 'yesterday 14:05' or 2026-11-21T14:05 (local), seconds since the "
-        "epoch, or a span back from now such as 10m, 2h, 3d.",
+        help="Show the state at this moment: a time such as 14:05, 'yesterday 14:05' or 2026-11-21T14:05 (local), "
+        "seconds since the epoch, or a span back from now such as 10m, 2h, 3d.",
         show_default="now",
     ),
 ]
@@ -46,7 +46,7 @@ LevelOption = Annotated[
     typer.Option(
         "--log-level",
         case_sensitive=False,
-        help="What is logged on stderr; DEBUG also shows where an error came from.",
+        help="The lowest level logged on stderr; DEBUG also shows the traceback of an error.",
     ),
 ]
 
@@ -58,7 +58,7 @@ def configure_logging(level: LogLevel) -> None:
 
 
 def checked_topic(prefix: str) -> str:
-    """The topic, if events can be of it; `BadInput` says how to write it."""
+    """The topic, if it is valid; `BadInput` says how to write it."""
     try:
         return Topic(prefix).prefix
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A bar on stderr for what takes a while; on a terminal only."""
+"""A progress bar on stderr; on a terminal only."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

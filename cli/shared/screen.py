@@ -1,4 +1,4 @@
-"""How things look on the screen: times, spans, ids. Colours on a terminal only."""
+"""Output for people: times, spans, ids, tables. Colours on a terminal only."""
 
 import sys
 from typing import Final

@@ -1,4 +1,4 @@
-"""The ids of tasks as people give them: whole, or as they stand on a screen, shortened."""
+"""Resolve the ids of tasks on the command line: whole ones, or shortened as they are shown."""
 
 from typing import Annotated, Final
 
@@ -29,15 +29,15 @@ TaskIds = Annotated[
 
 
 def _least(typed: str, part: str) -> int:
-    """How long what was typed has to be, to be taken for the end of an id."""
+    """The least length at which `typed` is taken for the end of an id."""
     return _CHARS_MIN if part != typed or set(part.lower()) <= _DIGITS else _BARE_CHARS_MIN
 
 
 def whole_id(journal: Journal, typed: str) -> str:
     """The whole id of the task that `typed` stands for; `typed` itself if there is none or it is a whole id.
 
-    Without dots before it only digits of a UUID, or what is as long as a short id, is taken for one: a mistyped id of
-    the caller's own must not become another's. `BadInput` names the candidates where it stands for several.
+    Without leading dots only digits of a UUID, or a text as long as a short id, is taken for the end of an id: a
+    mistyped id of the caller's own must not match another task. `BadInput` names the candidates if it matches several.
     """
     part = shortened(typed)
     if not part or len(typed) >= _UUID_CHARS or len(part) < _least(typed, part):

@@ -1,4 +1,4 @@
-"""Saying how many records a command has passed over, as they are no events."""
+"""Report how many records a command has passed over, since they are no events."""
 
 import sys
 
@@ -17,12 +17,12 @@ class PassedOver:
         self.first = first
 
     def add(self, bad: UnreadableRecord) -> None:
-        """Take note of one."""
+        """Count one."""
         self.count += 1
         self.first = self.first or bad
 
     def tell(self, *, as_json: bool = False) -> None:
-        """Say on stderr how many there were, and which was the first; nothing if there were none."""
+        """Print on stderr how many there were, and the first of them; nothing if there were none."""
         if self.first is None:
             return
         flush()
@@ -37,7 +37,7 @@ class PassedOver:
 
 
 def tell_unreadable(count: int, *, as_json: bool = False) -> None:
-    """Say on stderr how many records of the journal a command could not read; nothing if it could read all."""
+    """Print on stderr how many records of the journal a command could not read; nothing if it could read all."""
     if not count:
         return
     flush()
