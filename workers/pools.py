@@ -1,4 +1,4 @@
-"""Workers as a program starts them: one for all mechanisms, and one for each of threads and processes.
+"""The classes with which a program starts workers: one for all mechanisms, one for threads, one for processes.
 
 `ThreadWorkerPool` and `ProcessWorkerPool` take the parameters of the reference task queue, by its names, in its units
 and with its defaults. There each is an engine of its own; here both are the same worker with other settings.
@@ -42,9 +42,9 @@ class Worker:
     - `tasks`: a list of them, or the name of the package that holds them.
     - `journal`: a journal or its URL; None for the tasks' brokers' own, else the one in `JOURNEYMAN_JOURNAL`.
     - `mechanisms`: run only the tasks of these: "async", "thread", "process".
-    - `health`: where to report whether it is well: a path, HOST:PORT, or a `HealthTarget`.
+    - `health`: where to report its health: a path, HOST:PORT, or a `HealthTarget`.
 
-    `NoTasksFoundError` if there are no tasks; `ValidationError` for settings that make no sense with them.
+    `NoTasksFoundError` if there are no tasks; `ValidationError` for settings that do not fit them.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Worker:
 
     @property
     def journal_url(self) -> str | None:
-        """The URL of the journal it works on; None where the environment says which."""
+        """The URL of the journal it works on; None if the environment is to name it."""
         return journal_url(self.tasks, self._journal)
 
     def run(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> Statistics:
-        """Work until stopped, drain and leave; what it has done. `started(worker_loop)` is called when it is ready.
+        """Run until stopped, drain and leave; return the statistics. `started(worker_loop)` is called when it is ready.
 
-        In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once. Tasks that are still
-        running when the drain's time is over are given back and not waited for; the threads of such are not ended.
+        In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once. Tasks that still run
+        when the drain's time is over are given back; their threads are neither ended nor waited for.
         """
         with self._under_way():
             self.on_boot()
@@ -91,7 +91,7 @@ class Worker:
                 self.on_shutdown()
 
     async def work(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> Statistics:
-        """The same as `run` within a loop, without the hooks."""
+        """Do the same as `run`, within a running event loop and without the hooks."""
         with self._under_way(), Signals() as signals:
             return await self._work(started, signals)
 
@@ -126,9 +126,9 @@ class Worker:
         return self._worker_loop.in_loop() if self._worker_loop is not None else ""
 
     def stop(self) -> None:
-        """Let it drain and leave; from any thread, and before it is ready too, or before its first `run`.
+        """Have it drain and leave. May be called from any thread, before it is ready, and before its first `run`.
 
-        After a run has ended there is nothing to stop: the next one begins anew.
+        After a run has ended this has no effect on the next one.
         """
         with self._guard:
             self._stopping = bool(self._runs) or not self._has_run
@@ -136,24 +136,24 @@ class Worker:
                 self._loop.call_soon_threadsafe(self._worker_loop.stop)
 
     def on_boot(self) -> None:
-        """For subclasses: called before it begins."""
+        """Hook for subclasses: called before it begins."""
 
     def on_shutdown(self) -> None:
-        """For subclasses: called when it has ended, however that was."""
+        """Hook for subclasses: called when it has ended, even by an exception."""
 
 
 class ThreadWorkerPool(Worker):
     """Runs the tasks with mechanism "thread": in groups of `n_threads`, each in a child process.
 
-    - `n_processes`: how many groups at most; None for one less than there are processors. A group is added where all
-      are full and tasks wait, and let go when it has been idle for a minute.
+    - `n_processes`: how many groups at most; None for one less than there are processors. A group is added if all are
+      full and tasks wait, and ended when it has been idle for a minute.
     - `n_process_floor`: how many groups are kept whatever the load.
-    - `complete_only_on_thread_exit`: a task that is over its time ends when its thread does. Otherwise a thread that
-      does not react is given up after some seconds: the task has failed, and may run elsewhere while the call lasts.
-    - `queues`: those it serves, in order of preference; None for those of its tasks, sorted. `subset`: the same, or a
-      mapping of queues to the tasks it takes from there. `task_specific_mode`: of each queue only its own tasks.
-    - `settings`: everything else, as for `Worker`. `slot_wait_interval` and `backoff` are taken for compatibility and
-      change nothing: nothing is polled here, so there is no pause between two looks.
+    - `complete_only_on_thread_exit`: a task past its timeout ends when its thread does. Otherwise a thread that does
+      not react is abandoned after some seconds: the task has failed, and may run elsewhere while the call lasts.
+    - `queues`: the queues it serves, in order of preference; None for those of its tasks, sorted. `subset`: the same,
+      or a mapping of queues to the tasks it takes from there. `task_specific_mode`: of each queue only its own tasks.
+    - `settings`: everything else, as for `Worker`. `slot_wait_interval` and `backoff` are accepted for compatibility
+      and ignored: a worker does not poll.
 
     The children import the tasks' modules by name: tasks of the script that was started are refused with
     `ValidationError`. A `Worker` can run these, with threads of its own process.
@@ -190,10 +190,10 @@ class ThreadWorkerPool(Worker):
 
 
 class ProcessWorkerPool(Worker):
-    """Runs the tasks with mechanism "process": each in a child process, which is killed when its time is over.
+    """Runs the tasks with mechanism "process": each in a child process, which is killed at the task's timeout.
 
     - `n_processes`: how many at most; None for one less than there are processors. They are resident: started when
-      there is work, used again for the next task, let go when idle for a minute down to one.
+      there is work, used again for the next task, ended when idle for a minute, down to one.
     - `prune_interval`: how often, in ms, running tasks are compared with their timeouts.
     - The other parameters are those of `ThreadWorkerPool`.
     """
@@ -253,7 +253,7 @@ def _by_name(tasks: Tasks) -> dict[str, Task[Any, Any]]:
 
 
 def _of(tasks: Mapping[str, Task[Any, Any]], mechanisms: Collection[str]) -> dict[str, Task[Any, Any]]:
-    """The tasks of these mechanisms; it is said which are left out."""
+    """Return the tasks of these mechanisms, and log which are left out."""
     if unknown := sorted(set(mechanisms) - set(MECHANISMS)):
         raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {', '.join(unknown)}")
     wanted = {name: task for name, task in tasks.items() if task.mechanism in mechanisms}
@@ -274,7 +274,7 @@ def _subset(
     *,
     task_specific_mode: bool,
 ) -> Subset:
-    """What a pool serves: what it is given, else its tasks' own queues, in the order of their names."""
+    """Return what a pool serves: the given queues, else those of its tasks, in the order of their names."""
     given = [each for each in (queues, subset, settings.queues) if each is not None]
     if len(given) > 1:
         raise ValidationError("queues, subset and the settings' queues mean the same: give one of them")
@@ -285,7 +285,7 @@ def _subset(
 
 
 def _check_subset(queues: Subset | None, tasks: Mapping[str, Task[Any, Any]]) -> None:
-    """Refuse a subset that names tasks which are not there: it would wait for them for ever."""
+    """Raise `ValidationError` for a subset that names unknown tasks, which the worker could never run."""
     for queue, names in queues.items() if isinstance(queues, Mapping) else ():
         for name in names or ():
             if name not in tasks:

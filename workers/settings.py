@@ -1,4 +1,4 @@
-"""How a worker works, and what it has done."""
+"""The settings of a worker, and the statistics of its run."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -27,24 +27,24 @@ Subset = Sequence[str] | Mapping[str, Sequence[str] | None]
 
 
 def processes_default() -> int:
-    """One process less than there are processors, as the reference task queue has it; at least one."""
+    """Return one less than the number of processors, at least one, like the reference task queue."""
     return max(1, (os.cpu_count() or 2) - 1)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker works.
+    """The settings of a worker.
 
-    - `queues`: the queues it serves, in order of preference; None for all, alike. As a mapping,
-      `{"mail": ["remind", "send"], "bulk": None}`, it takes of a queue only the tasks of these names, in this order.
+    - `queues`: the queues it serves, in order of preference; None for all, without preference. With a mapping,
+      `{"mail": ["remind", "send"], "bulk": None}`, it takes from a queue only the tasks of these names, in this order.
       Names are matched exactly. It claims nothing else.
-    - `queue_order`: "strict" empties what is preferred first; "fair" lets the queues take turns, each for one task, or
-      as many as `queue_weights` says.
+    - `queue_order`: "strict" empties preferred queues first; "fair" serves the queues round-robin, each for one task,
+      or for as many as `queue_weights` says.
     - `priority_ageing_ms`: a waiting task gains one step of priority for each such period, in ms; None for never.
     - `threads`, `processes`, `coroutines`: how many tasks of each mechanism it runs at a time.
     - `thread_processes`: 0 to run the threads in the worker's own process; otherwise they run in groups, each of
       `threads` in a child process, up to so many and not less than `process_floor`.
     - `process_floor`: how many child processes of each mechanism that has them are kept while there is little to do.
-    - `abandon_threads`: whether a thread that ignores its timeout is given up; otherwise its task ends when it does.
+    - `abandon_threads`: whether a thread that ignores its timeout is abandoned; otherwise its task ends when it does.
     - `enforce_ms`: how often running tasks are compared with their timeouts, in ms.
     - `lease_ms`: how long, in ms, it may be silent while it holds claims.
     - `drain_seconds`: how long it lets tasks run to their end when it is stopped, in seconds.
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float = DRAIN_SECONDS_DEFAULT
 
     def __post_init__(self) -> None:
-        """Refuse what no worker can work with: `ValidationError` names the bounds."""
+        """Check the values: `ValidationError` names the bounds."""
         for name, lowest, highest in _BOUNDS:
             value = getattr(self, name)
             if value is None and name == "priority_ageing_ms":
@@ -80,7 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def selection(self) -> Selection:
-        """Which tasks it claims, and what comes first."""
+        """Which tasks it claims, and in which order."""
         queues = None if self.queues is None else tuple(self.queues)
         narrowed = self.queues.items() if isinstance(self.queues, Mapping) else ()
         tasks = {queue: tuple(names) for queue, names in narrowed if names is not None}
@@ -134,7 +134,7 @@ def _check_order(order: Any, weights: Mapping[str, int], queues: Subset | None) 
 
 
 class Statistics(msgspec.Struct):
-    """What a worker has done since it started."""
+    """The counts of a worker since it started."""
 
     claimed: int = 0
     lost_claims: int = 0

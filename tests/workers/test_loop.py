@@ -368,7 +368,7 @@ async def test_failed_hook_is_logged_with_its_argument(caplog: pytest.LogCapture
     async with floor.worker(tasks, QUICK):
         await floor.finished(names.FAILED)
     [line] = lines(caplog, "for good")
-    assert "[2J; and its do_retry or retry_at with ValueError: retry_at gives a time" in line
+    assert "[2J; and its do_retry or retry_at with ValueError: retry_at must return seconds" in line
 
 
 @in_loop

@@ -233,7 +233,7 @@ def test_late_outcome_of_a_stopped_worker_is_refused(yard: Yard) -> None:
     assert yard.task(held).refused == 1
     assert f"in {heir.pid}" in yard.events[yard.task(held).changed].context["result"]
     wait_until(lambda: "was refused" in yard.log(sleeper), "the sleeper to say so")
-    assert "carrying on with a new one" in yard.log(sleeper)
+    assert "joining with a new one" in yard.log(sleeper)
     heir.terminate()
     assert yard.ended(heir) == 0
     yard.reached(yard.submit(daemon_tasks.add, 2, 2), State.SUCCEEDED)

@@ -1,4 +1,4 @@
-"""Running one task: a flat pipeline over one value, with a closed set of outcomes."""
+"""Run one task: a flat pipeline over one value, with a closed set of outcomes."""
 
 import asyncio
 import contextvars
@@ -36,7 +36,7 @@ class SessionLease:
     """One session of this worker.
 
     `acknowledged_at` is the monotonic time at which its last acknowledged append was begun, `start_until` the one after
-    which nothing new is started. `spent` once it was opened: an id is good for one session.
+    which no job is started. `spent`: it was opened once, and an id is good for one session.
     """
 
     __slots__ = ("acknowledged_at", "encoded", "partition", "spent", "start_until", "worker")
@@ -50,16 +50,16 @@ class SessionLease:
         self.spent = False
 
     def renew(self, begun: float, seconds: float) -> None:
-        """Take note of an acknowledged append that was begun at `begun`; work may start for `seconds` from then."""
+        """Record an acknowledged append that was begun at `begun`; jobs may start for `seconds` from then."""
         self.acknowledged_at = begun
         self.start_until = begun + seconds
 
 
 class Job(msgspec.Struct, eq=False, gc=False):
-    """A task this worker has claimed: `claim` is its token, `row` its submission as it stands in the log.
+    """A task this worker has claimed: `claim` is its fencing token, `row` the record of its submission.
 
-    `over` is that of a lone job, when nothing else is in hand: its outcome is written at once, by who has run it, and
-    told there.
+    A lone job, without others in hand, has `over`: the thread that runs it appends its outcome at once, and then puts
+    None there.
     """
 
     state: TaskState
@@ -71,12 +71,12 @@ class Job(msgspec.Struct, eq=False, gc=False):
 
     @property
     def may_start(self) -> bool:
-        """Whether the claim is still ours, and the lease certain to be."""
+        """Whether the task is still claimed by this job, and its lease cannot have expired."""
         return self.state.run.claim == self.claim and time.monotonic() < self.lease.start_until
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False):
-    """How a run ended: the event's name, what is particular to it of the encoded context, and when to run again."""
+    """How a run ended: the event's name, the specific part of its encoded context, and when to run again."""
 
     name: str
     detail: bytes = b""
@@ -84,7 +84,7 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """What became of a job."""
+    """The outcome of a job."""
 
     job: Any
     name: str
@@ -93,7 +93,7 @@ class Outcome(msgspec.Struct, gc=False):
     written: Any = None
 
     def context(self) -> bytes:
-        """The event's context: whose outcome it is, by which token, and the particulars."""
+        """Return the event's context: the task, the worker, the fencing token, and the specific part."""
         job = self.job
         return b'{"task":%b,"worker":"%b","claim":%d%b}' % (
             orjson.dumps(job.state.id),
@@ -105,7 +105,7 @@ class Outcome(msgspec.Struct, gc=False):
 
 Tasks = Mapping[str, Task[Any, Any]]
 
-# How often this process, or one that it comes from, was forked off: two questions a task for its number cost more.
+# How often this process or an ancestor was forked. To compare this costs less than two calls of `getpid` for each task.
 _forks: Final = [0]
 
 
@@ -117,7 +117,7 @@ os.register_at_fork(after_in_child=_note_fork)
 
 
 def run(job: Job, tasks: Tasks) -> Outcome:
-    """Run a job to its outcome; nothing a task does escapes from here."""
+    """Run a job to its outcome; no exception of a task escapes."""
     if not job.may_start:
         return unstarted(job)
     return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks))
@@ -154,7 +154,7 @@ def _outcome(job: Job, ending: Ending) -> Outcome:
 
 
 def unstarted(job: Job) -> Outcome:
-    """The outcome of a job that came too late to be started."""
+    """The outcome of a job that could not be started in time."""
     return Outcome(job, names.INTERRUPTED, b',"reason":"the lease may have run out before the task was started"')
 
 
@@ -163,8 +163,8 @@ def execute(
 ) -> Ending:
     """Run the task `name` for the submission in `row` to its ending, in `context`: None for an empty one.
 
-    What a task sets there, the precision of `decimal` for one, the next task does not see. A process that the task has
-    forked ends where the task's function ends in it.
+    So the next task does not see context variables that this one sets, such as the precision of `decimal`. A process
+    that the task has forked ends here, when the task's function returns in it.
     """
     started = time.perf_counter()
     task = tasks.get(name)
@@ -190,7 +190,7 @@ def _run_as_current(operation: Callable[[Message], Any], message: Message) -> An
 
 
 def copied(context: contextvars.Context) -> contextvars.Context:
-    """A copy for one run, with a `decimal` context of its own: a plain copy holds the same, mutable one."""
+    """Copy a context for one run, with its own `decimal` context: a plain copy shares the mutable object."""
     copy = context.copy()
     decimal = sys.modules.get("decimal")
     if decimal is not None:
@@ -199,7 +199,7 @@ def copied(context: contextvars.Context) -> contextvars.Context:
 
 
 def end_fork(error: BaseException | None) -> NoReturn:
-    """End a process that a task has forked, as a program ends: it must not report what its parent will report.
+    """Exit a process that a task has forked: only its parent may report the outcome.
 
     Its exit status is that of `SystemExit`, 1 after any other error, else 0.
     """
@@ -217,7 +217,7 @@ def end_fork(error: BaseException | None) -> NoReturn:
 
 def _unknown(name: str) -> Ending:
     error = NoTasksFoundError(
-        f"the process that was to run it has no task {name!r}, though its worker has. Mend its module, and requeue it"
+        f"the child process has no task {name!r}, though its worker has. Correct the task's module, and requeue it"
     )
     return Ending(names.FAILED, b',"exception":%b' % orjson.dumps(_details(error)))
 
@@ -231,7 +231,7 @@ def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Out
 
 
 def unanswered(job: Job, error: BaseException, seconds: float) -> Outcome:
-    """The outcome of a job that was ended from outside, and whose task does not say whether to try it again."""
+    """The outcome of a job that was ended from outside, and whose `do_retry` and `retry_at` took too long."""
     late = TimeoutError("do_retry and retry_at have not answered in time, so it is not tried again")
     details = orjson.dumps(_details(error)), orjson.dumps(_details(late))
     return Outcome(job, names.FAILED, b',"ran_ms":%.3f,"exception":%b,"hook":%b' % (seconds * 1_000, *details))
@@ -248,7 +248,7 @@ def gone(job: Job) -> Outcome:
 
 
 def timeout_of(row: bytes) -> float:
-    """How long the submission in `row` may run, in seconds; one that cannot be read fails before that matters."""
+    """Return the timeout of the submission in `row`, in seconds; the default if it cannot be read: then it fails."""
     try:
         return _timeout_decoder.decode(row).context.timeout / 1_000
     except msgspec.MsgspecError:
@@ -266,7 +266,7 @@ def _succeeded(result: Any, started: float) -> Ending:
     return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % ((time.perf_counter() - started) * 1_000, encoded))
 
 
-# Of these `check_plain` has nothing to ask that the encoder does not refuse: a whole number of more than 64 bits.
+# For these types the encoder's own check suffices: it refuses whole numbers of more than 64 bits.
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
 _SHALLOW_BYTES: Final = 2 * (CONTEXT_DEPTH_MAX - 1)
 
@@ -297,24 +297,24 @@ def _encode_result(result: Any) -> bytes:
 
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
-    if issubclass(type(error), Overdue):  # by its type: an instance may lie about its class, or fail at the question
+    if issubclass(type(error), Overdue):  # by its type: an instance may override `__class__`, or raise there
         error = cast("Overdue", error).told()
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
             due = _due(task, message)
             return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due)
-    except BaseException as broken:  # a hook that fails must not lose the outcome
+    except BaseException as broken:  # the failure of a hook must not lose the outcome
         detail += b',"hook":%b' % orjson.dumps(_details(broken))
     return Ending(names.FAILED, detail)
 
 
 def _due(task: Task[Any, Any], message: Message) -> float:
-    """When it may run again, to the microsecond: what the fold is told here is what others read in the log."""
+    """Return when it may run again, to the microsecond, so that this worker's fold agrees with readers of the log."""
     due = round(float(task.retry_at(message)), 6)
-    if not -TIMESTAMP_SECONDS_MAX <= due <= TIMESTAMP_SECONDS_MAX:  # false for what is not a number, too
+    if not -TIMESTAMP_SECONDS_MAX <= due <= TIMESTAMP_SECONDS_MAX:  # false for NaN, too
         raise ValueError(
-            f"retry_at gives a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {due!r}"
+            f"retry_at must return seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {due!r}"
         )
     return due
 
@@ -332,7 +332,7 @@ _timeout_decoder: Final = RowDecoder(_TimeoutEvent)
 
 def _details(error: BaseException) -> dict[str, str]:
     """Name, text and traceback of an exception, within limits."""
-    if issubclass(type(error), Overdue):  # struck in a hook, which is slow as well
+    if issubclass(type(error), Overdue):  # raised in a hook that is slow as well
         error = cast("Overdue", error).told()
     return {
         "name": _shown(lambda: _class_name(type(error)))[:TEXT_CHARS_MAX],
@@ -346,7 +346,7 @@ def _class_name(kind: type) -> str:
 
 
 def _shown(text: Callable[[], str]) -> str:
-    """The text, with what UTF-8 cannot hold replaced; an exception's own code may fail in any way it likes."""
+    """Return the text, with characters that UTF-8 cannot encode replaced; an exception's own code may itself raise."""
     try:
         return str.encode(text(), "utf-8", "replace").decode()
     except BaseException:
