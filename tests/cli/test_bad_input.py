@@ -96,7 +96,7 @@ class TestTheWorldSaysNo:
         (shop / "notes.txt").write_text("Dear diary, " * 1_000)
         _assert_one_sentence(run(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
 
-    def test_a_directory(self, run: Run, command: list[str]) -> None:
+    def test_directory_is_refused(self, run: Run, command: list[str]) -> None:
         _assert_one_sentence(run(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")

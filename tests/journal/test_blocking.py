@@ -37,7 +37,7 @@ def later(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_value_and_an_error_come_out(drive: Any) -> None:
+def test_run_returns_the_value_or_raises_the_error(drive: Any) -> None:
     async def value() -> int:
         return 7
 
@@ -49,14 +49,14 @@ def test_a_value_and_an_error_come_out(drive: Any) -> None:
         drive(error())
 
 
-def test_a_future_that_is_done_is_not_waited_for(drive: Any) -> None:
+def test_finished_future_is_not_waited_for(drive: Any) -> None:
     future: Future[int] = Future()
     future.set_result(1)
     assert drive(blocking.settled(future))
     assert drive(blocking.settled(future, 0.0))
 
 
-def test_a_future_settled_by_another_thread(drive: Any) -> None:
+def test_future_settled_by_another_thread_ends_the_wait(drive: Any) -> None:
     for outcome in ("set_result", "set_exception", "cancel"):
         future: Future[int] = Future()
         work = {
@@ -69,14 +69,14 @@ def test_a_future_settled_by_another_thread(drive: Any) -> None:
         thread.join()
 
 
-def test_a_future_nobody_settles(drive: Any) -> None:
+def test_unsettled_future_times_out(drive: Any) -> None:
     future: Future[int] = Future()
     assert not drive(blocking.settled(future, 0.01))
     assert not drive(blocking.settled(future, 0.0))
     future.set_result(1)  # after its waiter, and its waiter's loop, have gone
 
 
-def test_a_future_that_fails_unobserved_is_nobodys_noise() -> None:
+def test_unobserved_future_failure_is_not_reported_twice() -> None:
     """Who looks at the future itself has seen its error; the loop must not report it a second time."""
     reports: list[Any] = []
 
@@ -95,7 +95,7 @@ def test_a_future_that_fails_unobserved_is_nobodys_noise() -> None:
     assert reports == []
 
 
-def test_a_timeout_raised_into_a_wait_is_not_the_end_of_that_wait() -> None:
+def test_timeout_raised_into_a_wait_is_not_its_own_timeout() -> None:
     """As by `signal.alarm` and a handler that raises: it belongs to who has set the alarm."""
     future: Future[int] = Future()
 
@@ -117,7 +117,7 @@ def test_a_timeout_raised_into_a_wait_is_not_the_end_of_that_wait() -> None:
 
 
 @begun_or_not
-def test_an_interrupt_reaches_the_coroutine_at_once_wherever_it_strikes(
+def test_interrupt_reaches_the_coroutine_at_once(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     """Between two waits, too: otherwise it would be closed only once nobody holds the error any more."""
@@ -142,7 +142,7 @@ def test_an_interrupt_reaches_the_coroutine_at_once_wherever_it_strikes(
             return
 
 
-def test_a_socket(drive: Any, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_blocking_run_drives_a_socket(drive: Any, pair: tuple[socket.socket, socket.socket]) -> None:
     one, other = pair
     assert not drive(blocking.readable(one, 0.0))
     assert not drive(blocking.readable(one, 0.01))
@@ -152,7 +152,7 @@ def test_a_socket(drive: Any, pair: tuple[socket.socket, socket.socket]) -> None
     assert drive(blocking.readable(one, 0.0))
 
 
-def test_a_cancelled_wait_leaves_nothing_in_the_loop(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_cancelled_wait_leaves_nothing_in_the_loop(pair: tuple[socket.socket, socket.socket]) -> None:
     one, other = pair
     future: Future[int] = Future()
 
@@ -171,7 +171,7 @@ def test_a_cancelled_wait_leaves_nothing_in_the_loop(pair: tuple[socket.socket, 
     asyncio.run(test())
 
 
-def test_who_is_driven() -> None:
+def test_is_driven_holds_only_inside_blocking_run() -> None:
     async def inside() -> bool:
         return blocking.is_driven()
 
@@ -184,7 +184,7 @@ def test_who_is_driven() -> None:
     assert not blocking.is_driven()
 
 
-def test_a_synchronous_call_inside_a_loop_waits_by_blocking() -> None:
+def test_synchronous_call_inside_a_loop_waits_by_blocking() -> None:
     future: Future[int] = Future()
 
     async def test() -> bool:
@@ -196,7 +196,7 @@ def test_a_synchronous_call_inside_a_loop_waits_by_blocking() -> None:
     assert asyncio.run(test())
 
 
-def test_turning_lets_others_go_first_and_costs_a_thread_nothing() -> None:
+def test_turn_lets_other_tasks_go_first() -> None:
     order: list[str] = []
 
     async def polite() -> None:
@@ -215,7 +215,7 @@ def test_turning_lets_others_go_first_and_costs_a_thread_nothing() -> None:
     assert order == ["quick", "polite", "polite"]
 
 
-def test_in_a_thread_of_its_own(drive: Any) -> None:
+def test_blocking_run_works_in_its_own_thread(drive: Any) -> None:
     async def call(work: Callable[[], Any]) -> Any:
         future = blocking.in_thread(work)
         assert await blocking.settled(future)
@@ -226,7 +226,7 @@ def test_in_a_thread_of_its_own(drive: Any) -> None:
         drive(call(lambda: dict[str, str]()["absent"]))
 
 
-def test_cleaning_up_may_wait_as_well(drive: Any) -> None:
+def test_cleanup_may_wait_as_well(drive: Any) -> None:
     future: Future[int] = Future()
 
     async def test() -> None:
@@ -242,7 +242,7 @@ def test_cleaning_up_may_wait_as_well(drive: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["future", "socket"])
-def test_an_interrupt_ends_the_wait_of_another_thread(what: str, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_interrupt_ends_the_wait_of_another_thread(what: str, pair: tuple[socket.socket, socket.socket]) -> None:
     future: Future[int] = Future()
     interrupt = blocking.Interrupt()
     outcomes: list[str] = []

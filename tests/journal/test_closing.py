@@ -59,7 +59,7 @@ async def opened(*companions: Companion) -> tuple[AsyncJournal, CountingLog]:
 
 
 @in_loop
-async def test_companion_that_fails_keeps_neither_the_others_nor_the_log_open() -> None:
+async def test_failing_companion_keeps_neither_others_nor_log_open() -> None:
     companions = [Companion(), Companion(ValueError("no end")), Companion()]
     journal, log = await opened(*companions)
     with pytest.raises(ValueError, match="no end"):
@@ -81,7 +81,7 @@ async def test_cancelled_close_closes_the_log() -> None:
     assert other.closed
 
 
-def test_close_that_fails_ends_the_journal_for_synchronous_code_too() -> None:
+def test_failed_close_ends_the_journal_for_sync_code_too() -> None:
     log = CountingLog(MemoryStore())
     journal = Journal(log)
     journal.append("order.paid")
@@ -133,7 +133,7 @@ DROPPED = {
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", DROPPED)
-def test_dropped_kafka_journal_is_closed_in_silence(kafka_bootstrap: str, how: str) -> None:
+def test_dropped_kafka_journal_is_closed_silently(kafka_bootstrap: str, how: str) -> None:
     url = f"kafka://{kafka_bootstrap}/dropped-{uuid.uuid4().hex}"
     program = f"import asyncio, gc, logging\nimport journeyman as jm\nurl = {url!r}\n"
     program += "logging.getLogger('journeyman').setLevel(logging.ERROR)\n" + textwrap.dedent(DROPPED[how])
@@ -161,7 +161,7 @@ async def test_reader_keeps_its_journal_open(kafka_bootstrap: str) -> None:
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
 @in_loop
-async def test_appender_that_dies_tells_those_who_wait_and_closes_the_log(
+async def test_dead_appender_fails_waiting_callers_and_closes_the_log(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = f"kafka://{kafka_bootstrap}/dying"

@@ -10,7 +10,7 @@ offsets = st.dictionaries(st.integers(0, 1_023), st.integers(0, 2**62), max_size
 
 
 @given(offsets)
-def test_a_cursor_comes_back_from_its_text(given_offsets: dict[int, int]) -> None:
+def test_cursor_round_trips_through_text(given_offsets: dict[int, int]) -> None:
     cursor = Cursor(given_offsets)
     assert Cursor.parse(str(cursor)) == cursor
     assert dict(cursor) == given_offsets
@@ -20,7 +20,7 @@ def test_a_cursor_comes_back_from_its_text(given_offsets: dict[int, int]) -> Non
 
 
 @given(offsets, st.integers(0, 1_023), st.integers(0, 2**62))
-def test_a_cursor_advances_without_changing(given_offsets: dict[int, int], partition: int, offset: int) -> None:
+def test_cursor_advances_without_mutation(given_offsets: dict[int, int], partition: int, offset: int) -> None:
     cursor = Cursor(given_offsets)
     advanced = cursor.advanced(partition, offset)
     assert advanced[partition] == offset
@@ -31,7 +31,7 @@ def test_a_cursor_advances_without_changing(given_offsets: dict[int, int], parti
 
 
 @given(offsets, offsets)
-def test_reaching_is_having_read_all_the_other_has(one: dict[int, int], other: dict[int, int]) -> None:
+def test_reaching_a_cursor_means_having_read_all_before_it(one: dict[int, int], other: dict[int, int]) -> None:
     cursor = Cursor(one)
     assert cursor.reaches(cursor)
     assert cursor.reaches({})
@@ -40,7 +40,7 @@ def test_reaching_is_having_read_all_the_other_has(one: dict[int, int], other: d
     )
 
 
-def test_covering() -> None:
+def test_cursor_covers_positions_before_it() -> None:
     cursor = Cursor({0: 5})
     assert cursor.covers(Position(0, 4))
     assert not cursor.covers(Position(0, 5))
@@ -48,13 +48,13 @@ def test_covering() -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "0", "0:", ":5", "0:5:6", "0:a", "0:-1", "-1:5", "0;5", "0:5,1"])
-def test_text_that_is_no_cursor(text: str) -> None:
+def test_invalid_cursor_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected a cursor such as '0:42'"):
         Cursor.parse(text)
 
 
 @given(offsets, st.dictionaries(st.integers(0, 1_023), st.tuples(st.integers(1, 50), st.integers(0, 2**40))))
-def test_marks_come_back_from_text(given_offsets: dict[int, int], events: dict[int, tuple[int, int]]) -> None:
+def test_marks_round_trip_through_text(given_offsets: dict[int, int], events: dict[int, tuple[int, int]]) -> None:
     marks = {
         partition: Mark(given_offsets[partition] - distance, fingerprint_of("w", 1), microseconds / 1_000_000)
         for partition, (distance, microseconds) in events.items()
@@ -74,18 +74,18 @@ def test_advanced_cursor_marks_the_event_passed() -> None:
 
 
 @pytest.mark.parametrize("text", ["0:0:0123456789ab", "0:5:0123456789ab~5", "0:5:0123456789AB", "0:5:0123456789ab."])
-def test_text_with_a_bad_mark_is_no_cursor(text: str) -> None:
+def test_cursor_text_with_a_bad_mark_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected a cursor such as '0:42'"):
         Cursor.parse(text)
 
 
-def test_numbers_below_zero_are_no_positions() -> None:
+def test_negative_numbers_are_no_positions() -> None:
     for bad in ({0: -1}, {-1: 0}):
         with pytest.raises(ValueError, match="from 0 up"):
             Cursor(bad)
 
 
-def test_a_cursor_equals_only_cursors() -> None:
+def test_cursor_equals_only_cursors() -> None:
     assert Cursor({0: 1}) != {0: 1}
     assert Cursor({0: 1}) != Cursor({0: 2})
     assert len({Cursor({0: 1}), Cursor({0: 1})}) == 1

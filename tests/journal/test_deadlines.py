@@ -22,7 +22,7 @@ def test_negative_timeout_waits_for_ever_only_where_asked(timeout: float) -> Non
     assert deadline < time.monotonic()
 
 
-def test_deadline_lies_that_far_ahead() -> None:
+def test_deadline_lies_its_timeout_ahead() -> None:
     before = time.monotonic()
     deadline = deadline_of(5.0)
     assert deadline is not None

@@ -71,13 +71,13 @@ def test_deep_arguments_are_refused_when_submitted(depth: int) -> None:
     task.generate(args=[nested(CONTEXT_DEPTH_MAX - 2)])
 
 
-def test_deep_results_are_refused_as_what_they_are() -> None:
+def test_deep_results_are_refused_as_results() -> None:
     with pytest.raises(UnserialisableResult, match="deeper"):
         _encode_result(nested(CONTEXT_DEPTH_MAX))
     encode_context("task.succeeded", {"result": json.loads(_encode_result(nested(CONTEXT_DEPTH_MAX - 1)))})
 
 
-def test_record_is_readable_by_its_bytes_and_not_by_the_callers_stack() -> None:
+def test_record_is_readable_at_any_stack_depth() -> None:
     def at(frames: int, row: bytes) -> object:
         if frames:
             return at(frames - 1, row)

@@ -36,7 +36,7 @@ if sys.argv[1] == "thread":  # it waits for what never comes
 
 
 @pytest.mark.parametrize("what", ["tail", "thread"])
-def test_a_program_that_closes_nothing_ends_and_says_nothing(what: str) -> None:
+def test_program_that_closes_nothing_ends_silently(what: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _ENDING, what], capture_output=True, text=True, timeout=60, check=False
     )

@@ -40,7 +40,7 @@ microseconds = st.integers(0, int(TIMESTAMP_SECONDS_MAX) * 1_000_000)
 
 
 @given(names, contexts, keys, microseconds, st.integers(1, 1_000), st.integers(0, 2**40))
-def test_an_event_comes_back_as_it_was_recorded(
+def test_event_round_trips_through_a_record(
     name: str, context: dict[str, Any], key: str | None, at: int, version: int, offset: int
 ) -> None:
     drafted = draft(name, context, key, version=version)
@@ -61,7 +61,7 @@ def test_an_event_comes_back_as_it_was_recorded(
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(names, contexts, keys), max_size=4), st.integers(0, 10**6), st.integers(1, 10**16))
-def test_recording_many_is_recording_each(
+def test_batch_recording_equals_recording_each(
     items: list[tuple[str, dict[str, Any], str | None]], seq: int, last: int
 ) -> None:
     drafts, again = ([draft(*item) for item in items] for _ in range(2))
@@ -75,14 +75,14 @@ def test_recording_many_is_recording_each(
     assert [each.position for each in decode_all(rows, 0, range(40, 40 + len(rows)))] == [e.position for e in events]
 
 
-def test_unknown_fields_of_a_row_are_no_obstacle_and_unknown_keys_of_a_context_survive() -> None:
+def test_unknown_fields_pass_and_context_keys_survive() -> None:
     row = b'{"timestamp":1.5,"name":"a.b","context":{"new":{"thing":1}},"colour":"blue","writer":"w","seq":1}'
     event = decode(row, 0, 9)
     assert event.context == {"new": {"thing": 1}}
     assert decode(b'{"timestamp":1.5,"name":"a.b"}', 0, 9).context == {}
 
 
-def test_a_row_that_is_no_event_is_named_by_its_position() -> None:
+def test_bad_row_is_named_by_its_position() -> None:
     for row in (b"not json", b"[1]", b'{"name":"a.b"}', b'{"timestamp":"now","name":"a.b"}', b"\xff"):
         with pytest.raises(InvalidEvent, match=r"record at 2:17 is not an event.*another program"):
             decode(row, 2, 17)
@@ -96,36 +96,36 @@ def test_a_row_that_is_no_event_is_named_by_its_position() -> None:
     "name",
     ["", "two words", "a..b", ".a", "a.", "a/b", "ä.b", "a\n", "n" * (NAME_CHARS_MAX + 1), 7, None, ["a"], {"a": 1}],
 )
-def test_names_that_are_none(name: Any) -> None:
+def test_invalid_event_names_are_refused(name: Any) -> None:
     with pytest.raises(InvalidEvent, match=r"name is dotted words.*such as 'order\.paid'"):
         check(Draft(name))
 
 
 @pytest.mark.parametrize("name", ["a", "order.paid", "n" * NAME_CHARS_MAX, "a-b_c.D9"])
-def test_names_that_are_some(name: str) -> None:
+def test_valid_event_names_are_accepted(name: str) -> None:
     check(Draft(name))
 
 
 @pytest.mark.parametrize("key", ["k" * (KEY_CHARS_MAX + 1), 7, b"bytes", "half a pair \ud800"])
-def test_keys_that_are_none(key: Any) -> None:
+def test_invalid_keys_are_refused(key: Any) -> None:
     with pytest.raises(InvalidEvent, match=f"key of .a\\.b. must be a string of at most {KEY_CHARS_MAX}"):
         draft("a.b", {}, key)
 
 
 @pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), -0.001, TIMESTAMP_SECONDS_MAX + 1])
-def test_times_that_are_none(timestamp: float) -> None:
+def test_invalid_times_are_refused(timestamp: float) -> None:
     with pytest.raises(InvalidEvent, match=r"timestamp of .a\.b. must be seconds since 1970"):
         check(Draft("a.b", timestamp=timestamp))
 
 
 @pytest.mark.parametrize("context", [[1], "text", 7, {("tuple",)}])
-def test_contexts_that_are_no_objects(context: Any) -> None:
+def test_contexts_that_are_no_objects_are_refused(context: Any) -> None:
     with pytest.raises(InvalidEvent, match=r"context of .a\.b. must be a mapping"):
         draft("a.b", context)
 
 
 @pytest.mark.parametrize("value", [object(), {1: 2}, {"a": {1, 2}}, 2**70, "half a pair \ud800"])
-def test_contexts_that_json_cannot_hold(value: Any) -> None:
+def test_contexts_that_json_cannot_hold_are_refused(value: Any) -> None:
     with pytest.raises(InvalidEvent, match=r"context of .a\.b. cannot be written as JSON"):
         draft("a.b", {"value": value})
 
@@ -144,24 +144,24 @@ class PriorityLevel(Enum):
     [math.nan, [math.inf], {"a": {"b": (-math.inf,)}}, Measured(math.nan), [None, PriorityLevel.NONE]],
     ids=repr,
 )
-def test_numbers_that_json_does_not_have_are_refused_and_not_turned_into_nothing(value: Any) -> None:
+def test_numbers_outside_json_are_refused_and_not_nulled(value: Any) -> None:
     with pytest.raises(InvalidEvent, match=r"context of .a\.b. cannot be written as JSON: it has NaN or an infinite"):
         draft("a.b", {"value": value})
 
 
-def test_nulls_and_the_word_are_no_infinite_numbers() -> None:
+def test_nulls_and_the_word_null_are_accepted() -> None:
     value = [None, "null", Measured(1.5), datetime(2026, 11, 22, tzinfo=UTC), UUID(int=7)]
     assert b"null" in draft("a.b", {"value": value}).context
 
 
-def test_any_mapping_is_a_context() -> None:
+def test_context_may_be_any_mapping() -> None:
     from types import MappingProxyType
 
     assert encode_context("a.b", MappingProxyType({"a": 1})) == b'{"a":1}'
     assert encode_context("a.b", None) == b"{}"
 
 
-def test_the_limit_of_an_event_is_exact() -> None:
+def test_event_size_limit_is_exact() -> None:
     fits = EVENT_BYTES_MAX - EVENT_OVERHEAD_BYTES_MAX - len("a.b")
     assert check(Draft("a.b", b"x" * fits)) == EVENT_BYTES_MAX
     with pytest.raises(EventTooLarge, match=r"limit is 1,048,576.*reference in the event"):
@@ -170,13 +170,13 @@ def test_the_limit_of_an_event_is_exact() -> None:
         check(Draft("a.b", b"x" * fits, "k"))
 
 
-def test_the_overhead_holds_what_a_writer_adds_at_most() -> None:
+def test_event_overhead_covers_writer_additions() -> None:
     drafted = Draft("a.b", b"{}", "", version=2**31, writer=Writer().id, seq=2**63 - 1)
     _, row = record(drafted, TIMESTAMP_SECONDS_MAX - 1e-6)
     assert len(row) - len(drafted.name) - len(drafted.context) <= EVENT_OVERHEAD_BYTES_MAX
 
 
-def test_names_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.event._KNOWN_NAMES_MAX", 10)
     from journeyman.journal.event import _known_names
 
@@ -185,7 +185,7 @@ def test_names_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(_known_names) <= 10
 
 
-def test_an_event_is_frozen() -> None:
+def test_event_is_frozen() -> None:
     event = Event(1.0, "a.b")
     with pytest.raises(AttributeError):
         event.name = "other"  # type: ignore[misc]
@@ -195,7 +195,7 @@ def test_an_event_is_frozen() -> None:
 
 @given(st.floats(1, 2**32), st.lists(st.floats(0, CLOCK_STEP_SECONDS_MAX * 0.9), min_size=1, max_size=30))
 @example(4294967291.7105, [0.0])
-def test_writers_times_rise_though_its_clock_steps_back(start: float, steps: list[float]) -> None:
+def test_writer_times_rise_when_its_clock_steps_back(start: float, steps: list[float]) -> None:
     writer = Writer()
     stamped = [writer.stamp(start)] + [writer.stamp(start - each) for each in steps]
     assert all(earlier < later for earlier, later in itertools.pairwise(stamped))
@@ -205,11 +205,11 @@ def test_writers_times_rise_though_its_clock_steps_back(start: float, steps: lis
     assert writer.stamp(start) > stamped[-1] + 0.5
 
 
-def test_a_time_of_its_own_is_kept_to_the_microsecond() -> None:
+def test_explicit_time_is_kept_to_the_microsecond() -> None:
     assert Writer().stamp(1_795_305_600.123457) == 1_795_305_600.123457
 
 
-def test_a_writer_numbers_each_draft_once() -> None:
+def test_writer_numbers_each_draft_once() -> None:
     writer = Writer("me")
     first, second = Draft("a.b"), Draft("a.b")
     for each in (first, second, first):
@@ -222,6 +222,6 @@ def test_a_writer_numbers_each_draft_once() -> None:
     assert Writer().id != Writer().id
 
 
-def test_a_draft_is_a_struct_that_compares_by_value() -> None:
+def test_draft_is_a_struct_that_compares_by_value() -> None:
     assert draft("a.b", {"a": 1}, "k", version=2) == Draft("a.b", b'{"a":1}', "k", version=2)
     assert msgspec.structs.replace(draft("a.b"), name="c.d").name == "c.d"

@@ -13,7 +13,7 @@ writers = st.text(min_size=1, max_size=40).filter(lambda text: text.isascii() an
 
 
 @given(writers, st.integers(1, 2**53), writers, st.integers(1, 2**53))
-def test_fingerprints_tell_events_apart(writer: str, seq: int, other: str, other_seq: int) -> None:
+def test_fingerprints_differ_between_events(writer: str, seq: int, other: str, other_seq: int) -> None:
     one, two = fingerprint_of(writer, seq), fingerprint_of(other, other_seq)
     assert (one == two) == ((writer, seq) == (other, other_seq))
     assert len(one) == FINGERPRINT_CHARS

@@ -46,7 +46,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
         yield journal
 
 
-def test_appending_and_reading(journal: Journal) -> None:
+def test_journal_appends_and_reads(journal: Journal) -> None:
     first = journal.append("order.paid", {"order": 7}, "7", version=2)
     assert (first.name, first.context, first.key, first.version, first.position) == (
         "order.paid",
@@ -66,7 +66,7 @@ def test_appending_and_reading(journal: Journal) -> None:
     assert journal.position_at(rest[0].timestamp - 1_000) == Cursor({0: 0})
 
 
-def test_nothing_wrong_is_appended(journal: Journal) -> None:
+def test_invalid_events_are_not_appended(journal: Journal) -> None:
     with pytest.raises(InvalidEvent):
         journal.append("two words")
     with pytest.raises(InvalidEvent):
@@ -80,7 +80,7 @@ def test_nothing_wrong_is_appended(journal: Journal) -> None:
     assert journal.bounds().end == Cursor({0: 0})
 
 
-def test_tailing_from_another_thread(journal: Journal) -> None:
+def test_tail_works_from_another_thread(journal: Journal) -> None:
     seen: list[Event] = []
     journal.append("thing.n0")
 
@@ -98,7 +98,7 @@ def test_tailing_from_another_thread(journal: Journal) -> None:
     assert [event.name for event in seen] == [f"thing.n{number}" for number in range(5)]
 
 
-def test_many_threads_share_a_journal(journal: Journal) -> None:
+def test_threads_share_a_journal(journal: Journal) -> None:
     threads = [
         threading.Thread(target=lambda n=n: [journal.append(f"thing.n{n}", {"each": each}) for each in range(20)])
         for n in range(4)
@@ -113,7 +113,7 @@ def test_many_threads_share_a_journal(journal: Journal) -> None:
         assert [event.context["each"] for event in events if event.name == f"thing.n{n}"] == list(range(20))
 
 
-def test_using_it_after_closing(journal: Journal) -> None:
+def test_closed_journal_refuses_use(journal: Journal) -> None:
     journal.close()
     journal.close()
     with pytest.raises(JournalClosed, match="open it again"):
@@ -122,7 +122,7 @@ def test_using_it_after_closing(journal: Journal) -> None:
         journal.bounds()
 
 
-def test_it_opens_at_first_use(tmp_path: Path) -> None:
+def test_journal_opens_at_first_use(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     journal = Journal(f"sqlite:///{path}")
     assert not path.exists()
@@ -136,7 +136,7 @@ def test_it_opens_at_first_use(tmp_path: Path) -> None:
         Journal("nonsense")
 
 
-def test_a_log_that_needs_a_loop_gets_one_and_only_one() -> None:
+def test_log_that_needs_a_loop_gets_exactly_one() -> None:
     log = LoopBoundLog()
     with Journal(log) as journal:
         threads = [threading.Thread(target=journal.append, args=("thing.made",)) for _ in range(8)]
@@ -149,7 +149,7 @@ def test_a_log_that_needs_a_loop_gets_one_and_only_one() -> None:
     assert log.loops.pop().is_closed()
 
 
-def test_an_append_in_doubt_brings_its_drafts() -> None:
+def test_append_in_doubt_carries_its_drafts() -> None:
     faults = iter([Fault.LOST_ACKNOWLEDGEMENT])
     with Journal(FaultyLog(MemoryLog(), lambda operation: next(faults, None))) as journal:
         with pytest.raises(AppendInDoubt) as caught:
@@ -160,7 +160,7 @@ def test_an_append_in_doubt_brings_its_drafts() -> None:
         assert journal.bounds().end == Cursor({0: 2})
 
 
-def test_in_asyncio(tmp_path: Path) -> None:
+def test_async_journal_appends_and_reads(tmp_path: Path) -> None:
     async def test() -> None:
         async with AsyncJournal(f"sqlite:///{tmp_path}/a.db") as journal:
             await journal.append("thing.n0")
@@ -184,7 +184,7 @@ def test_in_asyncio(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
-def test_a_synchronous_journal_works_inside_a_loop(tmp_path: Path) -> None:
+def test_synchronous_journal_works_inside_a_loop(tmp_path: Path) -> None:
     """Not a thing to do at length, as it blocks the loop; but it must not break it."""
 
     async def test() -> None:

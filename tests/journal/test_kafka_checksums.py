@@ -10,7 +10,7 @@ from journeyman.journal import Cursor, Journal, JournalError
 pytestmark = pytest.mark.kafka
 
 
-def test_a_changed_letter_in_a_batch_is_refused(kafka_can_run: None, tmp_path: Path) -> None:
+def test_changed_letter_in_a_batch_is_refused(kafka_can_run: None, tmp_path: Path) -> None:
     with KafkaCluster(nodes=1, directory=tmp_path) as cluster:
         topic = f"orders-{uuid.uuid4().hex}"
         url = f"kafka://{cluster.bootstrap}/{topic}?partitions=1"

@@ -70,7 +70,7 @@ _HOW_IN_ASYNCIO = ["asyncio", "asyncio dropped", "a loop that stands still"]
 
 
 @pytest.mark.parametrize("how", _HOW + _HOW_IN_ASYNCIO)
-def test_a_program_that_closes_nothing_ends_and_says_nothing(url: str, how: str) -> None:
+def test_program_that_closes_nothing_ends_silently(url: str, how: str) -> None:
     assert ran(_ENDING, url, how) == (3 if how == "exit" else 0, "", "")
 
 
@@ -123,7 +123,7 @@ print("well")
 
 @pytest.mark.parametrize("how", ["idle", "busy"])
 @pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
-def test_a_forked_child_works_anew_and_leaves_the_parents_connections_alone(url: str, how: str) -> None:
+def test_forked_child_leaves_parent_connections_alone(url: str, how: str) -> None:
     assert ran(_FORKING, url, how) == (0, "well\n", "")
 
 
@@ -150,7 +150,7 @@ print("well")
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
-def test_a_child_forked_beside_a_wait_for_a_result_asks_for_statuses(url: str) -> None:
+def test_child_forked_during_a_result_wait_reads_statuses(url: str) -> None:
     assert ran(_FORKING_BESIDE_A_WAIT, url) == (0, "well\n", "")
 
 
@@ -184,7 +184,7 @@ print("well")
 """
 
 
-def test_a_log_and_its_reader_refuse_to_be_used_in_a_forked_child(url: str) -> None:
+def test_log_and_reader_are_refused_in_a_forked_child(url: str) -> None:
     assert ran(_FORKING_A_LOG, url) == (0, "well\n", "")
 
 

@@ -158,7 +158,7 @@ def ear() -> Iterator[Ear]:
 
 
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
-def test_nothing_is_lost_or_doubled_by_a_broker_that_is(
+def test_broker_fault_loses_and_doubles_nothing(
     fault: str, shaky: KafkaCluster, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A stopped broker keeps its connections: it is left alone until requests have timed out and were repeated.
@@ -195,9 +195,7 @@ def test_nothing_is_lost_or_doubled_by_a_broker_that_is(
     assert ear.times("a reader") == 2, "once for each time that it was away, and not at each attempt"
 
 
-def test_a_reader_drops_the_connection_of_a_stopped_broker_and_reads_on(
-    shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reader_leaves_a_stopped_broker_and_reads_on(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_client, "REQUEST_MS", 60_000)  # so it is not this that ends the wait
     broker = shaky.broker(1)
 
@@ -225,7 +223,7 @@ def test_a_reader_drops_the_connection_of_a_stopped_broker_and_reads_on(
     run(test())
 
 
-def test_an_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "APPEND_SECONDS_MAX", 0.5)
     broker = shaky.broker(1)
 
@@ -251,7 +249,7 @@ def test_an_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, m
     run(test())
 
 
-def test_a_record_just_read_needs_no_broker(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recently_read_record_needs_no_broker(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_lookup, "LOOKUP_SECONDS_MAX", 0.5)
     broker = shaky.broker(1)
 
@@ -273,7 +271,7 @@ def test_a_record_just_read_needs_no_broker(shaky: KafkaCluster, monkeypatch: py
     run(test())
 
 
-def test_what_waits_for_a_broker_is_bounded(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queue_for_an_absent_broker_is_bounded(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "APPEND_QUEUE_BYTES_MAX", 10_000)
     broker = shaky.broker(1)
 
@@ -296,7 +294,7 @@ def test_what_waits_for_a_broker_is_bounded(shaky: KafkaCluster, monkeypatch: py
 
 
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
-def test_closing_does_not_wait_for_ever(
+def test_close_does_not_wait_for_ever(
     fault: str, shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(kafka, "CLOSE_SECONDS_MAX", 0.5)
@@ -337,7 +335,7 @@ def test_closing_does_not_wait_for_ever(
     assert any("6 events of unknown fate" in record.getMessage() for record in caplog.records)
 
 
-def test_three_brokers_carry_on_without_the_leader(kafka_cluster: KafkaCluster) -> None:
+def test_three_brokers_continue_without_the_leader(kafka_cluster: KafkaCluster) -> None:
     with KafkaCluster(nodes=3) as cluster:
         url = new_url(cluster, 3)
 

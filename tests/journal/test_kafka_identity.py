@@ -60,7 +60,7 @@ async def make_again(bootstrap: str, topic: str) -> None:
         await stop_admin(admin)
 
 
-def test_topic_made_again_has_another_index_file(kafka_bootstrap: str) -> None:
+def test_recreated_topic_has_another_index_file(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = f"again-{uuid.uuid4().hex[:8]}"
         url = f"kafka://{kafka_bootstrap}/{topic}?partitions=1&replication=1"
@@ -87,7 +87,7 @@ def topic() -> str:
     return f"test-{uuid.uuid4()}"
 
 
-def test_reader_of_a_topic_made_again_is_told(kafka_bootstrap: str, topic: str) -> None:
+def test_reader_of_a_recreated_topic_gets_an_error(kafka_bootstrap: str, topic: str) -> None:
     async def test() -> None:
         url = f"kafka://{kafka_bootstrap}/{topic}"
         async with jm.AsyncJournal(url) as journal:
@@ -107,7 +107,7 @@ def test_reader_of_a_topic_made_again_is_told(kafka_bootstrap: str, topic: str) 
     asyncio.run(test())
 
 
-def test_no_append_lands_in_a_topic_made_again(kafka_bootstrap: str, topic: str) -> None:
+def test_append_never_lands_in_a_recreated_topic(kafka_bootstrap: str, topic: str) -> None:
     async def test() -> None:
         url = f"kafka://{kafka_bootstrap}/{topic}"
         async with jm.AsyncJournal(url) as journal:
@@ -122,7 +122,7 @@ def test_no_append_lands_in_a_topic_made_again(kafka_bootstrap: str, topic: str)
     asyncio.run(test())
 
 
-def test_deleted_topic_is_told_to_those_who_wait(kafka_bootstrap: str, topic: str) -> None:
+def test_deleted_topic_fails_waiting_callers(kafka_bootstrap: str, topic: str) -> None:
     async def test() -> None:
         async with jm.AsyncJournal(f"kafka://{kafka_bootstrap}/{topic}") as journal:
             await journal.append("order.paid", {"number": 0})
@@ -231,7 +231,7 @@ def test_journal_of_several_partitions_opens_again(kafka_bootstrap: str, topic: 
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.lists(st.integers(0, 2**31 - 1), max_size=60))
-def test_count_by_keys_never_refuses_what_was_not_changed(written: int, added: int, keys: list[int]) -> None:
+def test_unchanged_topic_passes_the_count_by_keys(written: int, added: int, keys: list[int]) -> None:
     placed: dict[int, list[int]] = {}
     for key in keys:
         placed.setdefault(key % written, []).append(key)

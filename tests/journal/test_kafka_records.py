@@ -75,9 +75,7 @@ def succeeded(worker_loop: WorkerLoop, message: jm.Message) -> bool:
     return any(worker_loop.view.state_of(partition, message.uuid) is State.SUCCEEDED for partition in range(2))
 
 
-def test_clock_that_differs_from_the_brokers_is_warned_of(
-    kafka_bootstrap: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_clock_differing_from_the_brokers_is_warned_of(kafka_bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
     topic = f"test-{uuid.uuid4()}"
     url = f"kafka://{kafka_bootstrap}/{topic}?partitions=1"
 
@@ -114,7 +112,7 @@ class Names(jm.View):
         self.names.append(event.name)
 
 
-def test_writers_times_fall_back_once_its_clock_is_right(kafka_bootstrap: str) -> None:
+def test_writer_times_step_back_once_its_clock_is_right(kafka_bootstrap: str) -> None:
     topic = f"test-{uuid.uuid4()}"
     url = f"kafka://{kafka_bootstrap}/{topic}?partitions=1"
 

@@ -29,7 +29,7 @@ async def opened(bootstrap: str) -> AsyncIterator[KafkaLog]:
         await log.aclose()
 
 
-def test_one_that_was_only_announced_is_not_there_and_is_cleared_away_later(kafka_bootstrap: str) -> None:
+def test_incomplete_snapshot_is_ignored_and_later_removed(kafka_bootstrap: str) -> None:
     async def test() -> None:
         async with opened(kafka_bootstrap) as log:
             store = log.snapshots()
@@ -53,7 +53,7 @@ def test_one_that_was_only_announced_is_not_there_and_is_cleared_away_later(kafk
     asyncio.run(test())
 
 
-def test_two_who_save_at_the_same_time_do_not_mix_their_parts(kafka_bootstrap: str) -> None:
+def test_concurrent_saves_do_not_mix_their_parts(kafka_bootstrap: str) -> None:
     async def test() -> None:
         async with opened(kafka_bootstrap) as log:
             one, other = (seal("v", "1", {0: reach}, 1.0, os.urandom(3_500_000)) for reach in (1, 2))
@@ -65,7 +65,7 @@ def test_two_who_save_at_the_same_time_do_not_mix_their_parts(kafka_bootstrap: s
     asyncio.run(test())
 
 
-def test_a_topic_that_forgets_is_refused_with_the_command_that_mends_it(kafka_bootstrap: str) -> None:
+def test_snapshot_topic_with_retention_is_refused_with_the_fix(kafka_bootstrap: str) -> None:
     async def test() -> None:
         async with opened(kafka_bootstrap) as log:
             admin = make_admin(log._connection, 5_000)

@@ -74,7 +74,7 @@ def look(watch: StallWatch, times: int) -> None:
         watch.look()
 
 
-def test_a_connection_that_brings_nothing_of_an_answer_is_dropped(client: Client, watch: StallWatch) -> None:
+def test_connection_without_any_answer_is_dropped(client: Client, watch: StallWatch) -> None:
     wire = Wire(client)
     wire.ask()
     look(watch, LOOKS)
@@ -87,7 +87,7 @@ def test_a_connection_that_brings_nothing_of_an_answer_is_dropped(client: Client
     assert watch.dropped == 1
 
 
-def test_one_of_which_nothing_is_due_is_left_alone(client: Client, watch: StallWatch) -> None:
+def test_connection_with_nothing_due_is_left_alone(client: Client, watch: StallWatch) -> None:
     wire = Wire(client)
     look(watch, 10 * LOOKS)
     wire.ask()
@@ -97,7 +97,7 @@ def test_one_of_which_nothing_is_due_is_left_alone(client: Client, watch: StallW
     assert wire.closed is None
 
 
-def test_one_that_answers_each_time_is_left_alone(client: Client, watch: StallWatch) -> None:
+def test_answering_connection_is_left_alone(client: Client, watch: StallWatch) -> None:
     wire = Wire(client)
     for _ in range(10 * LOOKS):
         wire.ask()
@@ -106,7 +106,7 @@ def test_one_that_answers_each_time_is_left_alone(client: Client, watch: StallWa
     assert wire.closed is None
 
 
-def test_a_long_answer_over_a_slow_link_is_waited_for(client: Client, watch: StallWatch) -> None:
+def test_long_answer_over_a_slow_link_is_waited_for(client: Client, watch: StallWatch) -> None:
     wire = Wire(client)
     wire.ask()
     for _ in range(10):
@@ -117,7 +117,7 @@ def test_a_long_answer_over_a_slow_link_is_waited_for(client: Client, watch: Sta
     assert wire.closed, "until nothing more of it comes"
 
 
-def test_a_broker_that_is_only_slow_gets_more_time_until_it_answers(client: Client, watch: StallWatch) -> None:
+def test_slow_broker_gets_more_time_until_it_answers(client: Client, watch: StallWatch) -> None:
     taken = []
     for _ in range(5):
         wire = Wire(client)
@@ -139,7 +139,7 @@ def test_a_broker_that_is_only_slow_gets_more_time_until_it_answers(client: Clie
     assert answering.closed, "having answered it is trusted, and watched, as at first"
 
 
-def test_brokers_are_told_apart(client: Client, watch: StallWatch) -> None:
+def test_stall_time_is_counted_per_broker(client: Client, watch: StallWatch) -> None:
     silent, lively = Wire(client, 1), Wire(client, 2)
     silent.ask()
     for _ in range(LOOKS + 1):
@@ -150,7 +150,7 @@ def test_brokers_are_told_apart(client: Client, watch: StallWatch) -> None:
     assert lively.closed is None
 
 
-def test_one_that_was_closed_otherwise_has_not_answered(client: Client, watch: StallWatch) -> None:
+def test_connection_closed_otherwise_counts_as_unanswered(client: Client, watch: StallWatch) -> None:
     Wire(client).ask()
     look(watch, LOOKS + 1)
     assert watch.dropped == 1
@@ -163,9 +163,7 @@ def test_one_that_was_closed_otherwise_has_not_answered(client: Client, watch: S
         look(watch, 1)
 
 
-def test_connecting_is_given_up_sooner_than_a_request_but_not_for_ever(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connect_timeout_is_shorter_than_request_timeout(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stall, "KAFKA_STALL_SECONDS_MAX", 0.01)
     monkeypatch.setattr(stall, "KAFKA_REQUEST_SECONDS_MAX", 0.06)
     given: list[int] = []

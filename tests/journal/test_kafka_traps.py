@@ -210,7 +210,7 @@ async def reaches(log: Log, offset: int) -> Cursor:
 # -- the topic -----------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_topic_is_made_with_settings_that_keep_history(kafka_bootstrap: str) -> None:
+def test_missing_topic_is_created_to_keep_history(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         async with opened(f"kafka://{kafka_bootstrap}/{topic}?partitions=3") as log:
@@ -224,14 +224,14 @@ def test_a_missing_topic_is_made_with_settings_that_keep_history(kafka_bootstrap
     run(test())
 
 
-def test_three_copies_need_two_for_a_write() -> None:
+def test_three_replicas_need_two_for_a_write() -> None:
     assert {each.name: each.value for each in wanted_settings(3)}["min.insync.replicas"] == "2"
     of_one = next(each for each in wanted_settings(1) if each.name == "min.insync.replicas")
     assert of_one.accepts("1")
     assert not of_one.accepts("2"), "more copies than there are could never have a write"
 
 
-def test_an_unsafe_topic_is_refused_with_the_command_that_mends_it(kafka_bootstrap: str) -> None:
+def test_unsafe_topic_is_refused_with_the_fixing_command(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         await make_topic(kafka_bootstrap, topic, {"cleanup.policy": "compact"})
@@ -266,7 +266,7 @@ def test_partitions_that_contradict_the_topic_are_refused(kafka_bootstrap: str) 
     run(test())
 
 
-def test_more_copies_than_brokers_are_refused_with_a_sentence(kafka_bootstrap: str) -> None:
+def test_more_replicas_than_brokers_are_refused(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         with pytest.raises(JournalUnavailable, match="replication="):
@@ -281,7 +281,7 @@ def test_more_copies_than_brokers_are_refused_with_a_sentence(kafka_bootstrap: s
     run(test())
 
 
-def test_several_creators_at_once(kafka_bootstrap: str) -> None:
+def test_concurrent_creators_make_one_topic(kafka_bootstrap: str) -> None:
     async def test() -> None:
         logs = [log_from_url(f"kafka://{kafka_bootstrap}/{new_topic()}")]
         logs += [log_from_url(logs[0].url) for _ in range(4)]
@@ -294,7 +294,7 @@ def test_several_creators_at_once(kafka_bootstrap: str) -> None:
     run(test())
 
 
-def test_opening_twice_at_once_opens_once(kafka_bootstrap: str) -> None:
+def test_concurrent_opens_open_once(kafka_bootstrap: str) -> None:
     async def test() -> None:
         journal = AsyncJournal(f"kafka://{kafka_bootstrap}/{new_topic()}")
         await asyncio.gather(*[journal.append("thing.made") for _ in range(5)])
@@ -303,7 +303,7 @@ def test_opening_twice_at_once_opens_once(kafka_bootstrap: str) -> None:
     run(test())
 
 
-def test_a_single_copy_is_told_of_once(kafka_bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_single_replica_is_warned_of_once(kafka_bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         url = f"kafka://{kafka_bootstrap}/{new_topic()}"
         for _ in range(2):
@@ -316,7 +316,7 @@ def test_a_single_copy_is_told_of_once(kafka_bootstrap: str, caplog: pytest.LogC
     assert "survives a crash of the broker, but not the loss of its disk" in said[0]
 
 
-def test_pure_python_records_are_told_of_once(
+def test_pure_python_records_are_warned_of_once(
     kafka_bootstrap: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka, "has_c_extension", lambda: False)
@@ -361,7 +361,9 @@ def refusal_of(url: str) -> str:
     return run(test())
 
 
-def test_nobody_listens(closed_port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_refused_connection_is_named(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(kafka_topic, "KAFKA_OPEN_SECONDS_MAX", 1.0)
     text = refusal_of(f"kafka://ada:secret@127.0.0.1:{closed_port}/orders?sasl=PLAIN")
     assert f"127.0.0.1:{closed_port}" in text
@@ -371,12 +373,12 @@ def test_nobody_listens(closed_port: int, monkeypatch: pytest.MonkeyPatch, capfd
     assert capfd.readouterr().err == "", "the client's own complaints stay quiet"
 
 
-def test_somebody_listens_and_never_answers(deaf_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_is_named(deaf_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_topic, "KAFKA_OPEN_SECONDS_MAX", 1.0)
     assert "accepts connections and does not answer" in refusal_of(f"kafka://127.0.0.1:{deaf_port}/orders")
 
 
-def test_a_server_of_several_that_answers_is_enough(kafka_bootstrap: str, closed_port: int) -> None:
+def test_one_answering_server_of_several_is_enough(kafka_bootstrap: str, closed_port: int) -> None:
     async def test() -> None:
         async with opened(f"kafka://127.0.0.1:{closed_port},{kafka_bootstrap}/{new_topic()}") as log:
             await log.append(drafts("thing.made", 1))
@@ -384,7 +386,7 @@ def test_a_server_of_several_that_answers_is_enough(kafka_bootstrap: str, closed
     run(test())
 
 
-def test_a_broker_without_tls_is_told_apart_from_a_dead_one(
+def test_broker_without_tls_is_distinguished_from_a_dead_one(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_topic, "KAFKA_OPEN_SECONDS_MAX", 2.0)
@@ -392,7 +394,7 @@ def test_a_broker_without_tls_is_told_apart_from_a_dead_one(
     assert kafka_bootstrap in text
 
 
-def test_a_broker_that_wants_no_password_is_told_apart_from_a_dead_one(
+def test_passwordless_broker_is_distinguished_from_a_dead_one(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNEYMAN_KAFKA_PASSWORD", "s3cret")
@@ -404,7 +406,7 @@ def test_a_broker_that_wants_no_password_is_told_apart_from_a_dead_one(
 # -- appending -----------------------------------------------------------------------------------------------------
 
 
-def test_a_rejected_batch_spoils_only_itself(kafka_bootstrap: str) -> None:
+def test_rejected_batch_fails_alone(kafka_bootstrap: str) -> None:
     """A batch refused for good uses up sequence numbers: the producer that sent it could not send any more."""
 
     async def test() -> None:
@@ -425,7 +427,7 @@ def test_a_rejected_batch_spoils_only_itself(kafka_bootstrap: str) -> None:
     run(test())
 
 
-def test_appends_too_large_together_still_land_one_by_one(kafka_bootstrap: str) -> None:
+def test_appends_too_large_together_land_one_by_one(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         async with opened(f"kafka://{kafka_bootstrap}/{topic}") as log:
@@ -494,7 +496,7 @@ async def unharmed(send: Callable[[], Awaitable[Any]]) -> Any:
 
 
 @pytest.mark.parametrize("fault", [never_sent, acknowledgement_lost, offset_forgotten])
-def test_a_batch_in_doubt_is_looked_for_and_lands_once(
+def test_batch_in_doubt_is_searched_and_lands_once(
     fault: Callable[[Any], Awaitable[Any]], kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Faults(unharmed, fault, fault, unharmed, fault).install(monkeypatch)
@@ -511,9 +513,7 @@ def test_a_batch_in_doubt_is_looked_for_and_lands_once(
     run(test())
 
 
-def test_a_batch_that_lands_late_counts_where_it_stands_first(
-    kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_batch_counts_at_its_first_position(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given up, looked for in vain, sent again: and meanwhile the first attempt arrived after all."""
     topic = new_topic()
     kept: list[list[bytes]] = []
@@ -547,7 +547,7 @@ def test_a_batch_that_lands_late_counts_where_it_stands_first(
 
 
 @pytest.mark.parametrize("limit", ["APPENDS_REMEMBERED", "PLACES_REMEMBERED"])
-def test_a_repeat_is_found_when_it_is_no_longer_remembered(
+def test_repeat_is_found_beyond_the_remembered_history(
     limit: str, kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_memory, limit, 1)
@@ -565,7 +565,7 @@ def test_a_repeat_is_found_when_it_is_no_longer_remembered(
     run(test())
 
 
-def test_the_drafts_of_a_log_that_was_closed_are_found_by_the_next(kafka_bootstrap: str) -> None:
+def test_drafts_of_a_closed_log_are_found_by_the_next(kafka_bootstrap: str) -> None:
     async def test() -> None:
         url = f"kafka://{kafka_bootstrap}/{new_topic()}"
         handed_in = drafts("thing.made", 3)
@@ -583,7 +583,7 @@ def test_the_drafts_of_a_log_that_was_closed_are_found_by_the_next(kafka_bootstr
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def test_repeats_in_the_topic_are_handed_out_once(kafka_bootstrap: str) -> None:
+def test_repeats_in_the_topic_are_delivered_once(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         async with opened(f"kafka://{kafka_bootstrap}/{topic}") as log:
@@ -607,7 +607,7 @@ def test_repeats_in_the_topic_are_handed_out_once(kafka_bootstrap: str) -> None:
     run(test())
 
 
-def test_nothing_but_repeats_moves_the_cursor_and_ends_the_wait(kafka_bootstrap: str) -> None:
+def test_page_of_repeats_moves_the_cursor_and_ends_the_wait(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         async with opened(f"kafka://{kafka_bootstrap}/{topic}") as log:
@@ -622,7 +622,7 @@ def test_nothing_but_repeats_moves_the_cursor_and_ends_the_wait(kafka_bootstrap:
     run(test())
 
 
-def test_what_a_reader_skipped_counts_when_repeats_are_told(kafka_bootstrap: str) -> None:
+def test_skipped_records_count_for_finding_repeats(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         async with opened(f"kafka://{kafka_bootstrap}/{topic}?partitions=2") as log:
@@ -636,7 +636,7 @@ def test_what_a_reader_skipped_counts_when_repeats_are_told(kafka_bootstrap: str
     run(test())
 
 
-def test_the_filter_forgets_only_the_writers_silent_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeat_filter_forgets_the_longest_silent_writers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.kafka.repeats.DEDUPE_WRITERS_MAX", 2)
 
     def row(writer: str, seq: int) -> bytes:
@@ -651,7 +651,7 @@ def test_the_filter_forgets_only_the_writers_silent_for_longest(monkeypatch: pyt
     assert repeats.repeats([row("two", 9), row("two", 10)]) == [0]
 
 
-def test_other_programs_records_pass(kafka_bootstrap: str) -> None:
+def test_foreign_records_are_passed_over(kafka_bootstrap: str) -> None:
     foreign = [b"not JSON", b'{"seq": "x", "writer": 7}', b'{"name": "a.b"}', b'{"name": "a.b"}', b"[1]", b"\xff"]
 
     async def test() -> None:
@@ -673,7 +673,7 @@ def test_other_programs_records_pass(kafka_bootstrap: str) -> None:
     run(test())
 
 
-def test_other_programs_transactions_leave_gaps_and_no_reader_stuck(kafka_bootstrap: str) -> None:
+def test_foreign_transactions_leave_gaps_and_no_stuck_reader(kafka_bootstrap: str) -> None:
     async def test() -> None:
         topic = new_topic()
         async with opened(f"kafka://{kafka_bootstrap}/{topic}") as log:
@@ -709,7 +709,7 @@ def test_history_that_ends_with_a_marker_is_reached(kafka_bootstrap: str) -> Non
     run(test())
 
 
-def test_questions_do_not_wait_behind_a_tail(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_do_not_wait_behind_a_tail(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On one connection a broker answers in order: a question asked there would wait for the end of the long poll."""
     monkeypatch.setattr(kafka, "_FETCH_WAIT_MS", 30_000)
 
@@ -735,7 +735,7 @@ def test_questions_do_not_wait_behind_a_tail(kafka_bootstrap: str, monkeypatch: 
     run(test())
 
 
-def test_a_tail_of_one_partition_leaves_the_others_for_later(kafka_bootstrap: str) -> None:
+def test_tail_of_one_partition_leaves_the_others_for_later(kafka_bootstrap: str) -> None:
     async def test() -> None:
         async with opened(f"kafka://{kafka_bootstrap}/{new_topic()}?partitions=3") as log:
             for number in range(3):
@@ -756,7 +756,7 @@ def test_a_tail_of_one_partition_leaves_the_others_for_later(kafka_bootstrap: st
     run(test())
 
 
-def test_removed_history_of_one_partition_does_not_hide_the_others(kafka_bootstrap: str) -> None:
+def test_removed_history_of_a_partition_hides_no_other(kafka_bootstrap: str) -> None:
     async def test() -> None:
         async with opened(f"kafka://{kafka_bootstrap}/{new_topic()}?partitions=2") as log:
             await log.append([Draft("thing.made", partition=number % 2) for number in range(8)])
@@ -776,7 +776,7 @@ def test_removed_history_of_one_partition_does_not_hide_the_others(kafka_bootstr
 # -- the synchronous side, and the end -----------------------------------------------------------------------------
 
 
-def test_the_synchronous_journal_works_on_kafka(kafka_bootstrap: str) -> None:
+def test_synchronous_journal_works_on_kafka(kafka_bootstrap: str) -> None:
     with Journal(f"kafka://{kafka_bootstrap}/{new_topic()}") as journal:
         event = journal.append("order.paid", {"order": 7}, key="7")
         journal.append_all([("order.sent", {"order": 7}, "7"), ("order.closed", {})])
@@ -787,7 +787,7 @@ def test_the_synchronous_journal_works_on_kafka(kafka_bootstrap: str) -> None:
     gc.collect()
 
 
-def test_a_closed_log_says_so(kafka_bootstrap: str) -> None:
+def test_closed_log_refuses_use(kafka_bootstrap: str) -> None:
     async def test() -> None:
         async with opened(f"kafka://{kafka_bootstrap}/{new_topic()}") as log:
             tail = await log.tail({0: 0})
@@ -804,7 +804,7 @@ def test_a_closed_log_says_so(kafka_bootstrap: str) -> None:
     run(test())
 
 
-def test_a_log_that_is_not_open_says_so() -> None:
+def test_unopened_log_refuses_use() -> None:
     async def test() -> None:
         log = log_from_url("kafka://127.0.0.1:1/orders")
         with pytest.raises(JournalError, match="not open yet"):

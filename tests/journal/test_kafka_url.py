@@ -24,7 +24,7 @@ def options_of(url: str) -> dict[str, Any]:
     return log._connection.client_options()
 
 
-def test_several_servers_and_the_default_port() -> None:
+def test_url_takes_several_servers_and_a_default_port() -> None:
     assert options_of("kafka://one,two:19092,[::1]:29092/orders")["bootstrap_servers"] == [
         "one:9092",
         "two:19092",
@@ -32,7 +32,7 @@ def test_several_servers_and_the_default_port() -> None:
     ]
 
 
-def test_plain_by_default() -> None:
+def test_connection_is_plain_by_default() -> None:
     options = options_of("kafka://one/orders")
     assert options["security_protocol"] == "PLAINTEXT"
     assert not {"ssl_context", "sasl_mechanism", "sasl_plain_password"} & options.keys()
@@ -62,21 +62,21 @@ def test_plain_by_default() -> None:
         ("kafka://one/orders?tls=true&keyfile=key.pem", "certfile="),
     ],
 )
-def test_a_bad_url_is_refused_with_a_sentence(url: str, says: str) -> None:
+def test_bad_url_is_refused_with_a_sentence(url: str, says: str) -> None:
     with pytest.raises(BadJournalURL) as refusal:
         log_from_url(url)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_user_and_password_from_the_url() -> None:
+def test_user_and_password_are_read_from_the_url() -> None:
     options = options_of("kafka://ada:s3cret%2Fword@one/orders?sasl=SCRAM-SHA-512")
     assert options["security_protocol"] == "SASL_PLAINTEXT"
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("ada", SECRET)
 
 
-def test_user_and_password_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_and_password_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNEYMAN_KAFKA_USERNAME", "ada")
     monkeypatch.setenv("JOURNEYMAN_KAFKA_PASSWORD", SECRET)
     monkeypatch.setenv("JOURNEYMAN_KAFKA_TLS", "true")
@@ -91,7 +91,7 @@ def test_tls_checks_certificates_and_names() -> None:
     assert context.check_hostname
 
 
-def test_a_missing_or_foreign_tls_file_is_named(tmp_path: Path) -> None:
+def test_missing_or_foreign_tls_file_is_named(tmp_path: Path) -> None:
     foreign = tmp_path / "ca.pem"
     foreign.write_text("not a certificate")
     for path in (tmp_path / "missing.pem", foreign):
@@ -117,7 +117,7 @@ def test_secrets_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "s3cret" not in str(refusal.value)
 
 
-def test_the_url_opens_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_of_a_log_opens_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNEYMAN_KAFKA_PASSWORD", SECRET)
     log = log_from_url("kafka://ada:other@one,two:1/orders?sasl=PLAIN&partitions=3&replication=2")
     again = log_from_url(log.url)
@@ -126,5 +126,5 @@ def test_the_url_opens_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again._connection.security == Security(sasl="PLAIN", username="ada", password=SECRET)
 
 
-def test_a_log_made_without_a_url_has_one() -> None:
+def test_log_made_without_a_url_has_one() -> None:
     assert KafkaLog(Connection((("one", 9092), ("two", 1))), "orders").url == "kafka://one:9092,two:1/orders"

@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("memory://", None),
     ],
 )
-def test_url_says_whether_a_journal_is_made(url: str, asked: bool | None) -> None:
+def test_url_decides_whether_a_journal_is_created(url: str, asked: bool | None) -> None:
     assert asked_to_create(url) is asked
 
 
@@ -35,7 +35,7 @@ def test_other_values_of_create_are_refused(value: str) -> None:
             Journal(url)
 
 
-def test_journal_that_is_not_made_is_named_by_its_absolute_path(here: Path) -> None:
+def test_missing_journal_is_named_by_its_absolute_path(here: Path) -> None:
     for journal in (Journal("sqlite:///a.db?create=0"), Journal("sqlite:///a.db", create=False)):
         with pytest.raises(JournalNotFound) as error:
             journal.append("order.paid")
@@ -50,11 +50,11 @@ def test_journal_that_is_not_made_is_named_by_its_absolute_path(here: Path) -> N
         assert len(found.read().events) == 1
 
 
-def test_option_reaches_the_processes_that_open_the_journal_again(here: Path) -> None:
+def test_create_option_reaches_other_processes(here: Path) -> None:
     assert anchored("sqlite:///a.db?create=0") == f"sqlite:///{here}/a.db?create=0"
 
 
-def test_caller_that_waits_in_vain_is_told_where(here: Path) -> None:
+def test_caller_waiting_in_vain_gets_the_location(here: Path) -> None:
     with Journal("sqlite:///a.db") as journal:
         made = f"{here}/a.db, which this process has just made"
         assert journal.location.startswith(made)

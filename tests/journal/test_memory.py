@@ -20,7 +20,7 @@ class TestInThread(TestInLoop):
     drive = staticmethod(blocking.run)
 
 
-def test_a_tail_that_asks_often_leaves_nothing_behind() -> None:
+def test_polling_tail_leaves_no_waiter() -> None:
     async def test() -> None:
         log = MemoryLog(store := MemoryStore())
         tail = await log.tail({0: 0})

@@ -11,5 +11,5 @@ def test_ascii_digits_are_a_number(text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "²", "٣", "1_0", "+1", "-1", " 1", "1.0", "x", "9" * 19, "9" * 5_000, b"\xb2"])
-def test_anything_else_is_none(text: str | bytes) -> None:
+def test_other_text_is_no_number(text: str | bytes) -> None:
     assert not is_number(text)

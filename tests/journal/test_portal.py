@@ -33,7 +33,7 @@ async def value() -> int:
     return 7
 
 
-def test_an_interrupt_goes_on_when_the_cancelled_coroutine_has_ended(portal: Portal) -> None:
+def test_interrupt_is_raised_after_the_cancelled_coroutine_ended(portal: Portal) -> None:
     """What it still did came to pass behind the back of a program that went on."""
     did: list[str] = []
 
@@ -52,7 +52,7 @@ def test_an_interrupt_goes_on_when_the_cancelled_coroutine_has_ended(portal: Por
     assert portal.run(value()) == 7
 
 
-def test_a_value_that_is_there_when_an_interrupt_comes_is_returned(portal: Portal) -> None:
+def test_value_present_at_an_interrupt_is_returned(portal: Portal) -> None:
     """And the interrupt is not forgotten: the next wait is interrupted, once."""
 
     async def ends_all_the_same() -> str:
@@ -69,7 +69,7 @@ def test_a_value_that_is_there_when_an_interrupt_comes_is_returned(portal: Porta
     assert portal.run(value()) == 7
 
 
-def test_a_second_interrupt_does_not_wait(portal: Portal) -> None:
+def test_second_interrupt_does_not_wait(portal: Portal) -> None:
     stays, over = asyncio.Event(), threading.Event()
 
     async def does_not_end() -> None:
@@ -91,7 +91,7 @@ def test_a_second_interrupt_does_not_wait(portal: Portal) -> None:
     wait_until(over.is_set, "the coroutine ends")
 
 
-def test_who_waits_when_it_is_closed_is_not_left_waiting(portal: Portal) -> None:
+def test_closed_portal_releases_waiting_callers(portal: Portal) -> None:
     waits, told = threading.Event(), []
 
     async def for_ever() -> None:
@@ -113,7 +113,7 @@ def test_who_waits_when_it_is_closed_is_not_left_waiting(portal: Portal) -> None
         portal.run(value())
 
 
-def test_a_coroutine_that_ends_the_program_does_not_end_the_loop(portal: Portal) -> None:
+def test_system_exit_in_a_coroutine_does_not_end_the_loop(portal: Portal) -> None:
     async def leaves() -> None:
         sys.exit(3)
 

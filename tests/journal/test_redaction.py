@@ -50,7 +50,7 @@ def said_of(url: str) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("written", [str, quote, lambda secret: quote(secret, safe="")], ids=["raw", "quoted", "fully"])
-def test_no_part_of_a_password_is_shown(form: str, written: "type[str]") -> None:
+def test_password_is_never_shown_in_part(form: str, written: "type[str]") -> None:
     @given(secrets)
     def check(secret: str) -> None:
         assume(not secret.isspace())
@@ -65,7 +65,7 @@ def test_redaction_leaves_no_part_of_a_password(secret: str) -> None:
         assert not shows(redacted(form.format(secret)), secret)
 
 
-def test_unreachable_cluster_is_told_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreachable_cluster_is_named_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "S3CRET/PASS#WORD"
     url = f"kafka://ada:{quote(secret, safe='')}@127.0.0.1:1/shop?sasl=PLAIN"
@@ -87,10 +87,10 @@ def test_unreachable_cluster_is_told_without_the_password(caplog: pytest.LogCapt
         ("memory://shop", "memory://shop"),
     ],
 )
-def test_what_is_no_secret_is_shown(url: str, shown_as: str) -> None:
+def test_redaction_keeps_what_is_no_secret(url: str, shown_as: str) -> None:
     assert redacted(url) == shown_as
 
 
-def test_unescaped_password_is_refused_with_the_way_out() -> None:
+def test_unescaped_password_is_refused_with_a_way_out() -> None:
     with pytest.raises(BadJournalURL, match=r"write / as %2F.*JOURNEYMAN_KAFKA_PASSWORD"):
         log_from_url("kafka://ada:pass/word@127.0.0.1:9092/shop?sasl=PLAIN")

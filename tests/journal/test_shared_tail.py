@@ -93,9 +93,7 @@ class SharingConformance:
     def tails(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Tails:
         return Tails(journal.asynchronous, monkeypatch)
 
-    def test_all_who_follow_share_one_tail_and_each_sees_every_event_in_order(
-        self, journal: Journal, tails: Tails
-    ) -> None:
+    def test_followers_share_a_tail_and_see_all_events_in_order(self, journal: Journal, tails: Tails) -> None:
         fill(journal, range(20))
         with ExitStack() as stack:
             followers = [Follower(journal) for _ in range(FOLLOWERS)]
@@ -111,7 +109,7 @@ class SharingConformance:
             assert (len(tails.open), tails.opened) == (1, opened)
         assert tails.open == []
 
-    def test_alone_a_consumer_has_one_tail_for_history_and_what_comes(self, journal: Journal, tails: Tails) -> None:
+    def test_lone_consumer_has_one_tail_for_history_and_live(self, journal: Journal, tails: Tails) -> None:
         fill(journal, range(5))
         with JournalConsumer(journal) as consumer:
             fill(journal, range(5, 10))
@@ -122,7 +120,7 @@ class SharingConformance:
             assert tails.opened == 1
         assert tails.open == []
 
-    def test_one_closes_and_the_others_go_on_and_the_last_lets_go(self, journal: Journal, tails: Tails) -> None:
+    def test_last_closing_consumer_releases_the_tail(self, journal: Journal, tails: Tails) -> None:
         followers = [Follower(journal, full=False) for _ in range(FOLLOWERS)]
         for count in range(FOLLOWERS):
             fill(journal, range(count, count + 1))
@@ -132,7 +130,7 @@ class SharingConformance:
             followers.pop(0).consumer.close()
         assert tails.open == []
 
-    def test_one_stops_and_is_handed_all_that_was_there(self, journal: Journal) -> None:
+    def test_stopping_consumer_gets_all_available_events(self, journal: Journal) -> None:
         followers = [Follower(journal, full=False) for _ in range(3)]
         for count in range(3):
             fill(journal, range(count, count + 1))
@@ -141,7 +139,7 @@ class SharingConformance:
             stopped.consumer.join(PATIENCE)
             assert stopped.seen == list(range(count + 1))
 
-    def test_a_slow_one_falls_behind_and_catches_up_and_holds_nobody_back(
+    def test_slow_consumer_catches_up_and_delays_no_other(
         self, journal: Journal, tails: Tails, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("journeyman.journal.tails.window.SHARED_TAIL_EVENTS_MAX", 8)
@@ -171,7 +169,7 @@ class SharingConformance:
         slow.close()
         fast.consumer.close()
 
-    def test_who_does_not_wait_is_handed_what_is_there_while_another_waits(self, journal: Journal) -> None:
+    def test_nonblocking_poll_gets_events_beside_a_waiting_one(self, journal: Journal) -> None:
         waiting = Follower(journal, full=False)
         consumer = JournalConsumer(journal, full=False).start()
         for n in range(10):
@@ -185,7 +183,7 @@ class SharingConformance:
         consumer.close()
         waiting.consumer.close()
 
-    def test_a_journal_that_is_closed_reaches_all(self, tmp_path: Path) -> None:
+    def test_closed_journal_reaches_all_consumers(self, tmp_path: Path) -> None:
         journal = Journal(self.url(tmp_path))
         followers = [Follower(journal, full=False) for _ in range(3)]
         fill(journal, range(1))
@@ -220,7 +218,7 @@ class SharingConformance:
                 each.wait_for(range(150))
                 assert each.seen == list(range(150))
 
-    def test_in_asyncio_all_share_one_tail_whoever_is_cancelled(self, tmp_path: Path) -> None:
+    def test_async_consumers_share_a_tail_despite_cancellation(self, tmp_path: Path) -> None:
         asyncio.run(self._in_asyncio(tmp_path))
 
     async def _in_asyncio(self, directory: Path) -> None:
@@ -273,7 +271,7 @@ class TestOnKafka(OnKafka, SharingConformance):
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_of_the_shared_tail_reaches_all_and_all_go_on() -> None:
+def test_shared_tail_error_reaches_all_and_all_continue() -> None:
     coming: list[Fault] = []
     log = FaultyLog(MemoryLog(MemoryStore()), lambda what: coming.pop() if what == "page" and coming else None)
     with Journal(log) as journal:
@@ -296,7 +294,7 @@ def test_an_error_of_the_shared_tail_reaches_all_and_all_go_on() -> None:
             each.close()
 
 
-def test_what_is_gone_is_told_to_those_who_need_it_and_to_nobody_else() -> None:
+def test_removed_history_is_reported_to_affected_readers_only() -> None:
     with Journal("memory://") as journal:
         slow = [JournalConsumer(journal, full=False).start() for _ in range(3)]
         for each in slow:
@@ -353,7 +351,7 @@ CLOSE = st.tuples(st.just("close"), st.integers(0, 9), st.none())
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(APPEND, APPEND, JOIN, PAGE, PAGE, PAGE, GLANCE, CLOSE), max_size=60))
-def test_wherever_readers_join_each_is_handed_all_from_there_on(steps: list[tuple[str, Any, Any]]) -> None:
+def test_reader_gets_everything_from_where_it_joins(steps: list[tuple[str, Any, Any]]) -> None:
     store = MemoryStore(2)
     journal = AsyncJournal(MemoryLog(store))
     readings: list[Reading] = []
@@ -448,7 +446,7 @@ async def turns(count: int) -> None:
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-def test_a_lead_that_nobody_takes_up_is_passed_on(cancelled: bool) -> None:
+def test_untaken_lead_is_passed_on(cancelled: bool) -> None:
     async def run() -> bool:
         journal = AsyncJournal(MemoryLog(MemoryStore()))
         readers = [await journal.follow({0: 0}) for _ in range(3)]
@@ -468,7 +466,7 @@ def test_a_lead_that_nobody_takes_up_is_passed_on(cancelled: bool) -> None:
     assert asyncio.run(run())
 
 
-def test_a_page_that_comes_as_its_reader_is_cancelled_is_handed_out_all_the_same(
+def test_page_survives_the_cancellation_of_its_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def run() -> None:
@@ -499,7 +497,7 @@ def test_a_page_that_comes_as_its_reader_is_cancelled_is_handed_out_all_the_same
     asyncio.run(run())
 
 
-def test_readers_of_other_partitions_have_a_tail_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_of_other_partitions_have_their_own_tail(monkeypatch: pytest.MonkeyPatch) -> None:
     journal = AsyncJournal(MemoryLog(MemoryStore(3)))
     tails = Tails(journal, monkeypatch)
     subscribers = [blocking.run(journal.follow({each: 0})) for each in (1, 1, 2)]
@@ -515,7 +513,7 @@ def test_readers_of_other_partitions_have_a_tail_of_their_own(monkeypatch: pytes
     assert tails.open == []
 
 
-def test_readers_are_handed_the_same_page_not_copies_of_it() -> None:
+def test_readers_share_one_page_without_copies() -> None:
     journal = AsyncJournal(MemoryLog(MemoryStore()))
     subscribers = [blocking.run(journal.follow({0: 0})) for _ in range(3)]
     for each in subscribers:
@@ -528,7 +526,7 @@ def test_readers_are_handed_the_same_page_not_copies_of_it() -> None:
         blocking.run(each.aclose())
 
 
-def test_one_far_ahead_does_not_wait_until_those_who_sleep_have_been_read_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_far_ahead_does_not_wait_for_sleeping_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.tails.shared_tail.PAGE_EVENTS", 3)
     store = MemoryStore()
     journal = AsyncJournal(MemoryLog(store))
@@ -552,7 +550,7 @@ def test_one_far_ahead_does_not_wait_until_those_who_sleep_have_been_read_for(mo
     assert tails.open == []
 
 
-def test_replicas_and_consumers_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_and_consumers_share_a_tail(monkeypatch: pytest.MonkeyPatch) -> None:
     class Count:
         snapshot_name = None
 
@@ -581,7 +579,7 @@ def test_replicas_and_consumers_share(monkeypatch: pytest.MonkeyPatch) -> None:
         assert tails.open == []
 
 
-def test_in_a_forked_child_a_reader_goes_on_whoever_read_in_the_parent(tmp_path: Path) -> None:
+def test_reader_continues_in_a_forked_child(tmp_path: Path) -> None:
     """The leader is a thread of the parent, and is not there in the child."""
     program = f"""
 import os, threading
@@ -625,7 +623,7 @@ def page_of(partition: int, first: int, rows: int, size: int = 1) -> Page:
     return Page(partition, range(first, first + rows), [b"x" * size] * rows)
 
 
-def test_a_window_is_bounded_in_events_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_window_is_bounded_in_events_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.tails.window.SHARED_TAIL_EVENTS_MAX", 10)
     monkeypatch.setattr("journeyman.journal.tails.window.SHARED_TAIL_BYTES_MAX", 100)
     window = Window({0: 0})
@@ -639,7 +637,7 @@ def test_a_window_is_bounded_in_events_and_in_bytes(monkeypatch: pytest.MonkeyPa
     assert [page.offsets[0] for page in window.pages] == [151], "the newest stays however large it is"
 
 
-def test_a_place_is_lost_only_if_something_it_has_not_taken_has_gone() -> None:
+def test_place_is_lost_only_if_untaken_events_are_gone() -> None:
     window = Window({0: 0, 1: 0})
     place, other = Place(window, {0: 0, 1: 0}), Place(window, {0: 2, 1: 0})
     window.add(page_of(0, 0, 2))

@@ -59,7 +59,7 @@ def sealed(view: str = "v", reach: int = 5, state: bytes = b"state", schema: str
     return seal(view, schema, {0: reach}, 1_800_000_000.25, state, f"0:{reach - 1}:77")
 
 
-def test_what_was_saved_is_listed_and_loaded_by_whoever_opens_the_journal(place: Place) -> None:
+def test_saved_snapshot_is_listed_and_loaded_after_reopening(place: Place) -> None:
     label, stored = sealed(state=os.urandom(3_000_000))  # more than one part, where there are parts
 
     async def save(log: Log) -> None:
@@ -80,7 +80,7 @@ def test_what_was_saved_is_listed_and_loaded_by_whoever_opens_the_journal(place:
     place.run(look)
 
 
-def test_removing_removes_and_twice_is_harmless(place: Place) -> None:
+def test_snapshot_removal_is_idempotent(place: Place) -> None:
     async def test(log: Log) -> None:
         store = log.snapshots()
         await store.remove([sealed()[0]])
@@ -95,7 +95,7 @@ def test_removing_removes_and_twice_is_harmless(place: Place) -> None:
     place.run(test)
 
 
-def test_pruning_keeps_the_newest_and_what_trimmed_history_begins_with(place: Place) -> None:
+def test_pruning_keeps_newest_and_start_of_trimmed_history(place: Place) -> None:
     async def test(log: Log) -> None:
         store = log.snapshots()
         other = sealed(view="other", reach=1)
@@ -111,7 +111,7 @@ def test_pruning_keeps_the_newest_and_what_trimmed_history_begins_with(place: Pl
     place.run(test)
 
 
-def test_a_damaged_snapshot_is_told_of_once_and_not_used(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_snapshot_is_logged_once_and_not_used(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     async def test(log: Log) -> None:
         store = log.snapshots()
         label, stored = sealed()
@@ -124,7 +124,7 @@ def test_a_damaged_snapshot_is_told_of_once_and_not_used(place: Place, caplog: p
     assert len([text for text in caplog.messages if "its hash does not match" in text]) == 1
 
 
-def test_a_label_that_was_tampered_with_is_not_believed() -> None:
+def test_tampered_label_is_rejected() -> None:
     label, stored = sealed()
     assert unseal(label, stored) == b"state"
     for change in (
@@ -140,20 +140,20 @@ def test_a_label_that_was_tampered_with_is_not_believed() -> None:
             unseal(label._replace(**change), stored)
 
 
-def test_a_state_over_the_limit_is_refused_by_the_limits_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_state_is_refused_by_the_name_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.snapshots.SNAPSHOT_BYTES_MAX", 4)
     with pytest.raises(ValueError, match="SNAPSHOT_BYTES_MAX"):
         sealed(state=b"state")
 
 
-def test_a_sealed_state_that_unpacks_to_more_than_the_limit_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_unpacking_beyond_the_limit_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     label, stored = sealed(state=b"x" * 1_000)
     monkeypatch.setattr("journeyman.journal.snapshots.SNAPSHOT_BYTES_MAX", 999)
     with pytest.raises(ValueError, match="larger than 999"):
         unseal(label, stored)
 
 
-def test_only_a_snapshot_of_the_view_between_the_first_event_and_the_moment_fits() -> None:
+def test_snapshot_must_fit_view_first_event_and_moment() -> None:
     labels = [sealed(reach=reach)[0] for reach in (3, 9, 5, 7)]
     labels += [sealed(view="w", reach=6)[0], sealed(schema="2", reach=6)[0]]
     assert [label.reach for label in fitting(labels, "v", "1", first={0: 0})] == [9, 7, 5, 3]
@@ -163,7 +163,7 @@ def test_only_a_snapshot_of_the_view_between_the_first_event_and_the_moment_fits
     assert fitting([both], "v", "1", first={0: 0}, at={0: 3}) == [], "partition 1 is later than asked for"
 
 
-def test_a_file_from_before_there_were_snapshots_gets_the_table_with_the_first_one(tmp_path: Path) -> None:
+def test_older_file_gets_the_table_with_its_first_snapshot(tmp_path: Path) -> None:
     place = Place(f"sqlite:///{tmp_path}/old.db", asyncio.run)
 
     async def save(log: Log) -> None:
@@ -179,7 +179,7 @@ def test_a_file_from_before_there_were_snapshots_gets_the_table_with_the_first_o
     place.run(save)
 
 
-def test_a_row_that_says_nonsense_is_passed_over(tmp_path: Path) -> None:
+def test_nonsensical_snapshot_row_is_passed_over(tmp_path: Path) -> None:
     place = Place(f"sqlite:///{tmp_path}/j.db", asyncio.run)
 
     async def save(log: Log) -> None:

@@ -55,7 +55,7 @@ def execute(path: Path, statement: str, bindings: tuple[object, ...] = ()) -> li
         connection.close()
 
 
-def test_every_changed_byte_of_a_record_is_found(tmp_path: Path) -> None:
+def test_changed_byte_of_a_record_is_always_found(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     url = written(path, READ_AT_ONCE)
     before = rows_of(path)
@@ -76,7 +76,7 @@ def test_every_changed_byte_of_a_record_is_found(tmp_path: Path) -> None:
         assert len(journal.read().events) == READ_AT_ONCE
 
 
-def test_a_byte_changed_on_the_disk_is_found(tmp_path: Path) -> None:
+def test_byte_changed_on_disk_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     written(path, READ_AT_ONCE)
     record, content = rows_of(path)[5], bytearray(path.read_bytes())
@@ -89,7 +89,7 @@ def test_a_byte_changed_on_the_disk_is_found(tmp_path: Path) -> None:
         content[start + index] ^= 4
 
 
-def test_tail_goes_on_behind_a_damaged_record(tmp_path: Path) -> None:
+def test_tail_continues_after_a_damaged_record(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     url = written(path, 4)
     execute(path, "UPDATE events SET event = replace(event, '1', '2') WHERE position = 2")
@@ -102,7 +102,7 @@ def test_tail_goes_on_behind_a_damaged_record(tmp_path: Path) -> None:
     assert [event.context["number"] for event in events] == [2, 3]
 
 
-def test_records_that_changed_places_are_found(tmp_path: Path) -> None:
+def test_swapped_records_are_found(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     written(path, 6)
     for old, new in ((2, 99), (3, 2), (99, 3)):
@@ -112,7 +112,7 @@ def test_records_that_changed_places_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("position", [1, 3, 4])
-def test_a_changed_checksum_damages_no_record(tmp_path: Path, position: int) -> None:
+def test_changed_checksum_damages_no_record(tmp_path: Path, position: int) -> None:
     """Not even at the edge of a page; only of the last record of all it cannot be told."""
     path = tmp_path / "a.db"
     url = written(path, 6)
@@ -125,7 +125,7 @@ def test_a_changed_checksum_damages_no_record(tmp_path: Path, position: int) -> 
 
 
 @pytest.mark.parametrize("removed", [2, 6])
-def test_a_trimmed_file_is_checked_from_its_first_record(tmp_path: Path, removed: int) -> None:
+def test_trimmed_file_is_checked_from_its_first_record(tmp_path: Path, removed: int) -> None:
     path = tmp_path / "a.db"
     url = written(path, 6)
     log = SqliteLog(str(path))
@@ -141,7 +141,7 @@ def test_a_trimmed_file_is_checked_from_its_first_record(tmp_path: Path, removed
 
 
 @pytest.mark.parametrize("value", [None, 7, 1.5, "text"])
-def test_a_record_of_another_type_is_damaged(tmp_path: Path, value: object) -> None:
+def test_record_of_another_type_is_damaged(tmp_path: Path, value: object) -> None:
     path = tmp_path / "a.db"
     written(path, 4)
     execute(path, "PRAGMA writable_schema = 1")
@@ -150,7 +150,7 @@ def test_a_record_of_another_type_is_damaged(tmp_path: Path, value: object) -> N
     assert [is_damaged(row) for row in rows_of(path, limit=4)] == [False, True, False, False]
 
 
-def test_a_damaged_record_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_record_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.db"
     url = written(path, 4)
     execute(path, "UPDATE events SET event = replace(event, '2', '3') WHERE position = 3")
@@ -165,7 +165,7 @@ def test_a_damaged_record_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
-def test_appends_go_on_behind_a_damaged_last_record(tmp_path: Path) -> None:
+def test_appends_continue_after_a_damaged_last_record(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     url = written(path, 4)
     execute(path, "UPDATE events SET event = x'5a' WHERE position = 4")
@@ -182,7 +182,7 @@ def test_appends_go_on_behind_a_damaged_last_record(tmp_path: Path) -> None:
     data=st.data(),
 )
 @settings(max_examples=200)
-def test_any_two_changed_bytes_are_found(records: list[bytes], state: int, data: st.DataObject) -> None:
+def test_two_changed_bytes_are_always_found(records: list[bytes], state: int, data: st.DataObject) -> None:
     checksums, behind = chained(records, state)
     rows = [Stored(n + 1, record, checksums[4 * n : 4 * n + 4]) for n, record in enumerate(records)]
     assert is_whole(rows, state)
@@ -202,7 +202,7 @@ def test_any_two_changed_bytes_are_found(records: list[bytes], state: int, data:
 # -- older files ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_of_version_1_is_upgraded_when_opened(tmp_path: Path) -> None:
+def test_file_of_version_1_is_upgraded_when_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     write_version_1(path)
     before = execute(path, "SELECT position, event FROM events")
@@ -235,7 +235,7 @@ def test_pages_without_checksums_are_not_judged_record_by_record(
         assert judged_pages  # of one page that has both
 
 
-def test_what_a_process_of_version_1_appends_is_read(tmp_path: Path) -> None:
+def test_records_of_a_version_1_process_are_read(tmp_path: Path) -> None:
     """It has the file open since before the upgrade, and looks at the version when it opens a file only."""
     path = tmp_path / "a.db"
     write_version_1(path)
@@ -273,7 +273,7 @@ with Journal(f"sqlite:///{path}") as journal:
 """
 
 
-def test_an_upgrade_killed_at_any_statement_is_made_by_the_next(tmp_path: Path) -> None:
+def test_killed_upgrade_is_completed_by_the_next_open(tmp_path: Path) -> None:
     path, outcomes = tmp_path / "a.db", list[int]()
     while not outcomes or outcomes[-1] != 0:
         for each in tmp_path.glob("a.db*"):

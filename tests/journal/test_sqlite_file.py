@@ -40,7 +40,7 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize("content", [None, b""])
-def test_one_that_is_not_there_and_was_not_to_be_made(tmp_path: Path, content: bytes | None) -> None:
+def test_missing_file_without_create_is_refused(tmp_path: Path, content: bytes | None) -> None:
     """A file that is still empty is no journal yet: whoever makes one begins like that."""
     path = tmp_path / "a.db"
     if content is not None:
@@ -53,44 +53,44 @@ def test_one_that_is_not_there_and_was_not_to_be_made(tmp_path: Path, content: b
     assert [each.stat().st_size for each in tmp_path.iterdir()] == ([] if content is None else [0])
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_directory_is_refused(tmp_path: Path) -> None:
     assert "is a directory" in refusal(tmp_path)
 
 
-def test_no_directory_to_make_it_in(tmp_path: Path) -> None:
+def test_missing_parent_directory_is_refused(tmp_path: Path) -> None:
     assert f"there is no directory {tmp_path / 'absent'}" in refusal(tmp_path / "absent" / "a.db")
 
 
-def test_a_path_through_a_file(tmp_path: Path) -> None:
+def test_path_through_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "there is no directory" in refusal(tmp_path / "file" / "a.db")
 
 
-def test_something_that_is_no_regular_file() -> None:
+def test_irregular_file_is_refused() -> None:
     assert "not a regular file" in refusal(Path("/dev/null"))
 
 
-def test_no_permission_to_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.db"
     opened(path)
     monkeypatch.setattr("os.access", lambda *_: False)  # the superuser, as whom tests may run, is refused nothing
     assert "no permission to read and write" in refusal(path)
 
 
-def test_no_permission_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncreatable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     assert f"no permission to write in {tmp_path}" in refusal(tmp_path / "a.db")
 
 
 @pytest.mark.parametrize("content", [b"hello", b"name,size\n" * 1_000])
-def test_another_kind_of_file(tmp_path: Path, content: bytes) -> None:
+def test_foreign_file_type_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(content)
     assert "not an SQLite database" in refusal(path)
     assert path.read_bytes() == content, "it is left as it was"
 
 
-def test_the_database_of_another_program(tmp_path: Path) -> None:
+def test_foreign_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE songs (title TEXT)")
@@ -100,7 +100,7 @@ def test_the_database_of_another_program(tmp_path: Path) -> None:
     assert path.read_bytes() == before, "it is left as it was"
 
 
-def test_a_journal_of_a_newer_version(tmp_path: Path) -> None:
+def test_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     opened(path)
     connection = apsw.Connection(str(path))
@@ -109,7 +109,7 @@ def test_a_journal_of_a_newer_version(tmp_path: Path) -> None:
     assert f"schema version {SCHEMA_VERSION + 1}" in refusal(path)
 
 
-def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+def test_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.touch()
     opened(path)
@@ -120,7 +120,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_damaged_journal(tmp_path: Path) -> None:
+def test_damaged_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append_all([("thing.made", {"number": number}) for number in range(2_000)])
@@ -133,7 +133,7 @@ def test_a_damaged_journal(tmp_path: Path) -> None:
         journal.read({0: 0})
 
 
-def test_missing_events_are_damage_not_silence(tmp_path: Path) -> None:
+def test_missing_events_are_reported_as_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append_all([("thing.made", {"number": number}) for number in range(10)])
@@ -144,7 +144,7 @@ def test_missing_events_are_damage_not_silence(tmp_path: Path) -> None:
             journal.read({0: 0})
 
 
-def test_names_with_everything_a_url_quotes(tmp_path: Path) -> None:
+def test_file_names_with_quoted_characters_work(tmp_path: Path) -> None:
     path = tmp_path / "what is 100% this? #1 é.db"
     with Journal("sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")) as journal:
         journal.append("thing.made")
@@ -154,7 +154,7 @@ def test_names_with_everything_a_url_quotes(tmp_path: Path) -> None:
         assert journal.bounds().end == Cursor({0: 1})
 
 
-def test_a_relative_path_means_where_the_journal_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_is_resolved_when_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     journal = Journal("sqlite:///a.db")
     (tmp_path / "elsewhere").mkdir()
@@ -191,7 +191,7 @@ taken_away = pytest.mark.parametrize("take_away", [_remove, _replace])
         lambda journal: journal.run(journal.asynchronous.log.snapshots().listed()),
     ],
 )
-def test_a_file_removed_or_replaced_takes_no_more_appends_and_is_not_read(
+def test_removed_or_replaced_file_refuses_appends_and_reads(
     tmp_path: Path, take_away: Callable[[Path], None], use: Callable[[Journal], object]
 ) -> None:
     """What is appended to a file without a name is lost with the last process that has it open."""
@@ -206,9 +206,7 @@ def test_a_file_removed_or_replaced_takes_no_more_appends_and_is_not_read(
 
 
 @taken_away
-def test_who_waits_for_news_learns_that_the_file_was_removed_or_replaced(
-    tmp_path: Path, take_away: Callable[[Path], None]
-) -> None:
+def test_waiting_tail_learns_of_a_removed_or_replaced_file(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("thing.made")
@@ -235,7 +233,7 @@ def test_who_waits_for_news_learns_that_the_file_was_removed_or_replaced(
             each.close()
 
 
-def test_the_bell_of_a_replaced_file_brings_nothing_of_the_new_one(tmp_path: Path) -> None:
+def test_listener_of_a_replaced_file_gets_no_new_records(tmp_path: Path) -> None:
     """Bells hang at the path, so whoever appends to the new file rings those of the old one's readers too."""
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
@@ -252,7 +250,7 @@ def test_the_bell_of_a_replaced_file_brings_nothing_of_the_new_one(tmp_path: Pat
         blocking.run(tail.aclose())
 
 
-def test_no_connection_is_made_to_a_file_that_took_the_place_of_the_opened_one(tmp_path: Path) -> None:
+def test_replacing_file_is_never_connected_to(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     log = SqliteLog(str(path))
     blocking.run(log.open())
@@ -297,7 +295,7 @@ def test_append_is_in_doubt_if_the_file_is_unreadable_after_it(tmp_path: Path, m
         assert journal.bounds().end == Cursor({0: 2})
 
 
-def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
+def test_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
     for option, level in (("", 2), ("?sync=full", 2), ("?sync=normal", 1)):
         with Journal(f"sqlite:///{tmp_path}/a.db{option}") as journal:
             journal.append("thing.made")
@@ -307,7 +305,7 @@ def test_the_writer_syncs_as_the_url_says(tmp_path: Path) -> None:
             assert log._opened.inserter.connected().pragma("synchronous") == level
 
 
-def test_sqlite_is_one_without_the_wal_reset_bug() -> None:
+def test_sqlite_version_lacks_the_wal_reset_bug() -> None:
     """From 3.7.0 to 3.51.2 a commit could be lost when two connections checkpointed meanwhile: sqlite.org/wal.html."""
     assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
 

@@ -69,7 +69,7 @@ def count(log: SqliteLog) -> int:
 
 @pytest.mark.parametrize("write", [append, append_in_a_loop, trim])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
-def test_an_interrupt_as_the_lock_is_taken_gives_it_back(
+def test_interrupt_during_lock_acquisition_releases_it(
     path: str, log: SqliteLog, monkeypatch: pytest.MonkeyPatch, write: Callable[[SqliteLog], None], kind: type
 ) -> None:
 
@@ -87,7 +87,7 @@ def test_an_interrupt_as_the_lock_is_taken_gives_it_back(
     write(log)
 
 
-def test_a_timeout_as_the_file_is_looked_at_does_not_say_that_it_is_gone(
+def test_timeout_during_the_file_check_is_no_file_loss(
     log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = os.stat
@@ -104,7 +104,7 @@ def test_a_timeout_as_the_file_is_looked_at_does_not_say_that_it_is_gone(
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
-def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
+def test_interrupt_inside_a_commit_leaves_no_open_statement(
     log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch, kind: type
 ) -> None:
     """SQLite lets nobody write who still reads the log as it was before another's commit."""
@@ -126,7 +126,7 @@ def test_an_interrupt_inside_a_commit_leaves_no_statement_open(
 
 @pytest.mark.parametrize("where", [(Writer, "record_one"), (Landmarks, "add")])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
-def test_a_lone_append_that_was_interrupted_and_is_repeated_is_one_event(
+def test_interrupted_lone_append_repeated_is_one_event(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch, where: tuple[object, str], kind: type
 ) -> None:
     """On the way to its one statement, and just after it."""
@@ -172,7 +172,7 @@ def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
 )
 @pytest.mark.parametrize("many", [1, 2])
 @pytest.mark.parametrize("others_append", [False, True])
-def test_an_append_interrupted_at_any_moment_and_repeated_is_there_once_and_nobody_is_shut_out(
+def test_interrupted_append_repeated_is_one_event_and_frees_lock(
     log: SqliteLog,
     another: SqliteLog,
     write: Callable[[SqliteLog, Sequence[Draft]], None],
@@ -199,9 +199,7 @@ def test_an_append_interrupted_at_any_moment_and_repeated_is_there_once_and_nobo
 
 
 @begun_or_not
-def test_an_append_interrupted_as_it_waits_for_others_shuts_nobody_out(
-    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_append_interrupted_while_waiting_blocks_no_other(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it is struck, in the standard library's locks too, other threads go on."""
     monkeypatch.setattr("journeyman.journal.sqlite.log.QUEUE_CHECK_SECONDS", 0.02)
     assert log._opened is not None
@@ -234,7 +232,7 @@ def test_an_append_interrupted_as_it_waits_for_others_shuts_nobody_out(
 
 
 @pytest.mark.parametrize("others", [1, 2])
-def test_what_a_handler_raises_in_who_commits_for_others_too_is_told_to_nobody_else(
+def test_handler_error_in_a_group_commit_stays_with_its_caller(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
     assert log._opened is not None
@@ -257,7 +255,7 @@ def test_what_a_handler_raises_in_who_commits_for_others_too_is_told_to_nobody_e
     assert count(log) == 1 + others
 
 
-def test_a_clock_that_fails_is_told_to_each_whose_append_needs_it(path: str) -> None:
+def test_failing_clock_is_reported_to_each_affected_append(path: str) -> None:
     def clock() -> float:
         raise LookupError("no time")
 
@@ -274,7 +272,7 @@ def test_a_clock_that_fails_is_told_to_each_whose_append_needs_it(path: str) -> 
     blocking.run(log.aclose())
 
 
-def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(
+def test_first_append_after_a_trim_is_found_again(
     log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trimming has told it where the log ends, so its first append is one statement already."""
@@ -294,7 +292,7 @@ def test_the_first_append_of_a_process_after_it_has_trimmed_is_found_again(
     assert [event.name for event in Journal(log).read({0: 1}).events].count("thing.sent") == 1
 
 
-def test_an_interrupt_inside_other_writing_leaves_no_statement_open(log: SqliteLog, another: SqliteLog) -> None:
+def test_interrupt_inside_other_writes_leaves_no_open_statement(log: SqliteLog, another: SqliteLog) -> None:
     def interrupted(connection: apsw.Connection) -> None:
         opened = connection.execute("SELECT position FROM events")
         raise KeyboardInterrupt(opened)
@@ -307,7 +305,7 @@ def test_an_interrupt_inside_other_writing_leaves_no_statement_open(log: SqliteL
     assert count(log) == 3
 
 
-def test_an_interrupt_inside_a_read_leaves_no_statement_open(log: SqliteLog, another: SqliteLog) -> None:
+def test_interrupt_inside_a_read_leaves_no_open_statement(log: SqliteLog, another: SqliteLog) -> None:
     """Whoever used that connection afterwards would see the log as it was, for ever."""
 
     def interrupted(connection: apsw.Connection) -> Any:

@@ -51,7 +51,7 @@ def is_rung(listener: Listener) -> bool:
     return blocking.run(blocking.readable(listener.sock, 0.0)) and listener.drain().end > 0
 
 
-def test_every_bell_is_rung_and_only_when_somebody_rings(path: str) -> None:
+def test_listeners_are_all_notified_and_only_on_notify(path: str) -> None:
     first = hang(path)
     sender = Notifier(listener_directories(path))
     assert not is_rung(first)
@@ -69,7 +69,7 @@ def test_every_bell_is_rung_and_only_when_somebody_rings(path: str) -> None:
     sender.close()
 
 
-def test_the_bell_of_a_dead_reader_is_removed(path: str) -> None:
+def test_listener_of_a_dead_reader_is_removed(path: str) -> None:
     listener = hang(path)
     listener.sock.close()  # as SIGKILL does: the name stays, nobody listens
     assert len(listeners(path)) == 1
@@ -79,7 +79,7 @@ def test_the_bell_of_a_dead_reader_is_removed(path: str) -> None:
     sender.close()
 
 
-def test_a_bell_that_nobody_answers_stops_no_writer(path: str) -> None:
+def test_unanswered_listener_stops_no_writer(path: str) -> None:
     listener = hang(path)
     sender = Notifier(listener_directories(path))
     for _ in range(2_000):  # far more than a socket holds
@@ -89,7 +89,7 @@ def test_a_bell_that_nobody_answers_stops_no_writer(path: str) -> None:
     sender.close()
 
 
-def test_nothing_but_sockets_is_ever_removed(path: str) -> None:
+def test_only_sockets_are_ever_removed(path: str) -> None:
     listener = hang(path)
     stranger = Path(listener_directories(path)[0]) / ("f" * 12)
     stranger.write_text("mine")
@@ -101,7 +101,7 @@ def test_nothing_but_sockets_is_ever_removed(path: str) -> None:
     sender.close()
 
 
-def test_a_directory_that_was_removed_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removed_listener_directory_is_made_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier, "NOTIFIER_POLL_SECONDS", 0.0)
     directory = Path(listener_directories(path)[0])
     sender = Notifier(listener_directories(path))
@@ -115,7 +115,7 @@ def test_a_directory_that_was_removed_is_made_again(path: str, monkeypatch: pyte
     sender.close()
 
 
-def test_a_path_too_long_for_a_socket_hangs_its_bells_in_a_corner_of_the_users(tmp_path: Path) -> None:
+def test_long_path_puts_listeners_in_the_users_directory(tmp_path: Path) -> None:
     long = tmp_path / ("d" * 100) / "a.db"
     long.parent.mkdir()
     (corner,) = listener_directories(str(long))
@@ -134,7 +134,7 @@ def test_a_path_too_long_for_a_socket_hangs_its_bells_in_a_corner_of_the_users(t
     assert not Path(corner).exists(), "nothing is left in the temporary directory"
 
 
-def test_two_names_of_one_file_have_the_same_bells(tmp_path: Path) -> None:
+def test_two_names_of_one_file_share_listeners(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert listener_directories(str(tmp_path / "link" / "a.db")) == listener_directories(
@@ -142,7 +142,7 @@ def test_two_names_of_one_file_have_the_same_bells(tmp_path: Path) -> None:
     )
 
 
-def test_a_corner_that_is_a_link_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_linked_fallback_directory_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a directory where anybody may write, a link could point at files that a writer would then touch."""
     with open_directory() as temporary:  # pytest's own paths may be too long for a socket
         monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -157,7 +157,7 @@ def test_a_corner_that_is_a_link_is_not_used(tmp_path: Path, monkeypatch: pytest
         sender.close()
 
 
-def test_bells_that_cannot_hang_beside_the_file_hang_in_the_corner(tmp_path: Path) -> None:
+def test_unwritable_directory_puts_listeners_in_the_fallback(tmp_path: Path) -> None:
     beside, corner = listener_directories(str(tmp_path / "a.db"))
     Path(beside).write_text("in the way")
     listener = hang(str(tmp_path / "a.db"))
@@ -206,7 +206,7 @@ def test_mark_of_a_former_owner_is_replaced() -> None:
         assert mark.stat().st_uid == ordinary()[0]
 
 
-def test_directory_of_another_user_is_complained_of_once_and_done_without() -> None:
+def test_foreign_listener_directory_is_warned_of_once() -> None:
     with open_directory() as directory:
         path = directory / "a.db"
         path.touch()
@@ -222,7 +222,7 @@ def test_directory_of_another_user_is_complained_of_once_and_done_without() -> N
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only the superuser looks at the journals of others")
-def test_what_the_superuser_makes_belongs_to_the_owner_of_the_journal() -> None:
+def test_files_made_by_root_belong_to_the_journal_owner() -> None:
     with open_directory() as directory:
         path = directory / "a.db"
         path.touch(0o664)
@@ -273,7 +273,7 @@ def patience_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("world", ["loop", "thread"])
-def test_the_bell_alone_wakes_a_tail(path: str, monkeypatch: pytest.MonkeyPatch, world: str) -> None:
+def test_notification_alone_wakes_a_tail(path: str, monkeypatch: pytest.MonkeyPatch, world: str) -> None:
     patience_without_looking(monkeypatch)
     with Journal(f"sqlite:///{path}") as journal:
         log = journal.asynchronous.log
@@ -308,7 +308,7 @@ main(sys.argv[1:])
 """
 
 
-def test_the_bell_alone_wakes_a_tail_in_another_process(path: str) -> None:
+def test_notification_alone_wakes_a_tail_of_another_process(path: str) -> None:
     url = f"sqlite:///{path}"
     with Journal(url) as journal:
         journal.append("thing.made")
@@ -326,7 +326,7 @@ def test_the_bell_alone_wakes_a_tail_in_another_process(path: str) -> None:
             follower.communicate()
 
 
-def test_a_tail_that_was_killed_leaves_nothing_behind(path: str) -> None:
+def test_killed_tail_leaves_no_socket(path: str) -> None:
     url = f"sqlite:///{path}"
     with Journal(url) as journal:
         for _ in range(3):
@@ -340,13 +340,13 @@ def test_a_tail_that_was_killed_leaves_nothing_behind(path: str) -> None:
                 wait_until(lambda: journal.append("thing.made") and not listeners(path), "the bell is gone")
 
 
-def test_a_lost_ring_is_made_good_by_the_slow_look(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_notification_is_covered_by_slow_polling(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.02)
     monkeypatch.setattr(Notifier, "notify", lambda *_: None)
     assert tailed_from(path)
 
 
-def test_a_tail_without_a_bell_looks_by_itself(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tail_without_listener_polls(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.02)
     monkeypatch.setattr(Listener, "hang", lambda directories: None)
     assert tailed_from(path)
@@ -368,7 +368,7 @@ def tailed_from(path: str) -> bool:
     return asyncio.run(test())
 
 
-def test_closing_the_journal_ends_the_waits_of_other_threads(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_ends_the_waits_of_other_threads(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     patience_without_looking(monkeypatch)
     log = SqliteLog(path)
     blocking.run(log.open())
@@ -392,7 +392,7 @@ def test_closing_the_journal_ends_the_waits_of_other_threads(path: str, monkeypa
     assert listeners(path) == []
 
 
-def test_a_ring_says_how_far_the_log_goes_and_many_rings_say_nothing(path: str) -> None:
+def test_notification_gives_the_end_and_many_give_none(path: str) -> None:
     directories = listener_directories(path)
     listener = Listener.hang(directories)
     assert listener is not None
@@ -441,7 +441,7 @@ def tailed(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Journal
         journal.run(tail.aclose())
 
 
-def test_a_ring_brings_the_record_and_spares_the_look(tailed: tuple[Journal, Tail, list[int]]) -> None:
+def test_notification_carries_the_record_and_saves_a_read(tailed: tuple[Journal, Tail, list[int]]) -> None:
     journal, tail, looks = tailed
     for number in range(3):
         event = journal.append("thing.made", {"number": number}, "key")
@@ -456,7 +456,7 @@ def test_a_ring_brings_the_record_and_spares_the_look(tailed: tuple[Journal, Tai
     assert looks == []
 
 
-def test_what_no_ring_brought_is_looked_for(tailed: tuple[Journal, Tail, list[int]], path: str) -> None:
+def test_records_not_in_a_notification_are_read(tailed: tuple[Journal, Tail, list[int]], path: str) -> None:
     journal, tail, looks = tailed
     journal.append_all([("thing.made", {})] * 2)  # not one record
     journal.append("thing.made")  # one that does not come next
@@ -473,7 +473,7 @@ def test_what_no_ring_brought_is_looked_for(tailed: tuple[Journal, Tail, list[in
     assert looks[0] == 0
 
 
-def test_fewer_than_were_brought_may_be_asked_for(tailed: tuple[Journal, Tail, list[int]]) -> None:
+def test_page_may_be_smaller_than_the_notified_records(tailed: tuple[Journal, Tail, list[int]]) -> None:
     journal, tail, _ = tailed
     for _ in range(3):
         journal.append("thing.made")
@@ -481,7 +481,7 @@ def test_fewer_than_were_brought_may_be_asked_for(tailed: tuple[Journal, Tail, l
     assert [list(page.offsets) if page is not None else None for page in pages] == [[0], [1], [2], None]
 
 
-def test_a_ring_from_before_a_skip_brings_nothing(tailed: tuple[Journal, Tail, list[int]]) -> None:
+def test_notification_before_a_skip_brings_nothing(tailed: tuple[Journal, Tail, list[int]]) -> None:
     journal, tail, looks = tailed
     for _ in range(2):
         journal.append("thing.made")
@@ -494,7 +494,7 @@ def test_a_ring_from_before_a_skip_brings_nothing(tailed: tuple[Journal, Tail, l
     assert list(page.offsets) == [2]
 
 
-def test_a_commit_that_failed_brings_no_record(
+def test_failed_commit_sends_no_record(
     tailed: tuple[Journal, Tail, list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal, tail, looks = tailed
@@ -517,7 +517,7 @@ def test_a_commit_that_failed_brings_no_record(
 
 
 @in_loop
-async def test_who_listens_still_hears_after_the_tail_itself_has_waited(path: str) -> None:
+async def test_subscriber_is_still_notified_after_the_tail_waited(path: str) -> None:
     """A loop knows one reader of a socket: the wait of a page took the place of a worker that listened for news."""
     async with AsyncJournal(f"sqlite:///{path}") as journal:
         log = journal.log

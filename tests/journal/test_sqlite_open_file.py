@@ -154,7 +154,7 @@ def test_companions_removed_while_open_lose_nothing(
     assert len(numbers(path)) == len(found)
 
 
-def test_events_written_again_are_reported(path: str, journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+def test_rewritten_events_are_reported(path: str, journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     remove(f"{path}-wal")
     event = journal.append("thing.made", {"number": 1})
     assert event.offset == 1
@@ -198,7 +198,7 @@ def test_removal_is_noticed_at_once(path: str, quiet: bool) -> None:
     assert identity.is_current()
 
 
-def test_removal_is_noticed_where_directories_keep_no_times(path: str) -> None:
+def test_removal_is_noticed_without_directory_times(path: str) -> None:
     directory = Path(path).parent
     Path(path).touch()
     identity = FileIdentity(path)
@@ -303,7 +303,7 @@ def test_writing_to_open_journal_is_refused(path: str, journal: Journal, tmp_pat
 # Several names
 
 
-def test_symbolic_link_leads_to_lock_and_bells_of_real_file(path: str, journal: Journal, tmp_path: Path) -> None:
+def test_symbolic_link_shares_lock_and_listeners_of_its_file(path: str, journal: Journal, tmp_path: Path) -> None:
     link = tmp_path / "elsewhere" / "link.db"
     link.parent.mkdir()
     link.symlink_to(path)
@@ -321,7 +321,7 @@ def test_symbolic_link_leads_to_lock_and_bells_of_real_file(path: str, journal: 
     assert numbers(path)[:2] == [0, 1]
 
 
-def test_reader_that_was_reading_while_files_were_removed_is_answered(path: str, journal: Journal) -> None:
+def test_reader_active_during_removal_is_answered(path: str, journal: Journal) -> None:
     log = journal.asynchronous.log
     assert isinstance(log, SqliteLog)
     reads: list[int] = []

@@ -33,7 +33,7 @@ def test_file_mounted_alone_is_refused(mounted: Path) -> None:
             journal.append("thing.made")
 
 
-def test_folder_mounted_is_accepted(mounted: Path) -> None:
+def test_mounted_folder_is_accepted(mounted: Path) -> None:
     source, target = mounted.parents[1] / "host", mounted.parents[1] / "folder"
     target.mkdir()
     subprocess.run(["mount", "--bind", source, target], check=True)
@@ -63,6 +63,6 @@ def test_hard_link_is_refused(tmp_path: Path) -> None:
         assert journal.append("thing.made").offset == 1
 
 
-def test_mount_points_are_read_with_their_escapes() -> None:
+def test_escaped_mount_points_are_decoded() -> None:
     text = "36 35 98:0 /mnt1 /mnt/a\\040b\\134.db rw,noatime master:1 - ext3 /dev/root rw\nbroken\n"
     assert mount_points(text) == {"/mnt/a b\\.db"}

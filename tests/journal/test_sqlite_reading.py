@@ -33,7 +33,7 @@ def test_retention_removes_in_steps_and_other_writers_see_it(path: str) -> None:
         assert journal.append("thing.made").offset == 30_003
 
 
-def test_a_tail_that_waits_is_told_of_retention(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_tail_is_notified_of_retention(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Emptied behind its back, the log has no row that would tell; the slow look asks for the end."""
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.01)
 
@@ -58,7 +58,7 @@ def test_a_tail_that_waits_is_told_of_retention(path: str, monkeypatch: pytest.M
     asyncio.run(test())
 
 
-def test_positions_by_time_at_every_edge(path: str) -> None:
+def test_positions_by_time_are_right_at_every_edge(path: str) -> None:
     clock = ManualClock(1_000.0)
     log = SqliteLog(path, clock=clock)
     blocking.run(log.open())
@@ -74,7 +74,7 @@ def test_positions_by_time_at_every_edge(path: str) -> None:
     blocking.run(log.aclose())
 
 
-def test_a_reader_holds_no_transaction_open(path: str) -> None:
+def test_reader_holds_no_open_transaction(path: str) -> None:
     """A long read would keep the write-ahead log from being reset, and it would grow without end."""
     with Journal(f"sqlite:///{path}") as journal, Journal(f"sqlite:///{path}") as writer:
         journal.append("thing.made")
@@ -87,7 +87,7 @@ def test_a_reader_holds_no_transaction_open(path: str) -> None:
         tail.close()  # type: ignore[attr-defined]
 
 
-def test_a_reader_cannot_write(path: str) -> None:
+def test_reader_cannot_write(path: str) -> None:
     with Journal(f"sqlite:///{path}") as journal:
         log = journal.asynchronous.log
         assert isinstance(log, SqliteLog)
@@ -117,7 +117,7 @@ def test_readers_use_a_connection_each_and_then_share_them(path: str) -> None:
             connection.execute("SELECT 1")
 
 
-def test_landmarks_bound_where_a_number_can_be() -> None:
+def test_landmarks_bound_the_offset_of_a_number() -> None:
     marks = Landmarks()
     assert marks.lowest_offset(1) == 0
     for number in range(5_000):
@@ -129,7 +129,7 @@ def test_landmarks_bound_where_a_number_can_be() -> None:
     assert all(marks.lowest_offset(seq) <= (seq - 1) // 10 * 100 for seq in range(1, 50_000, 7))
 
 
-def test_a_search_is_not_misled_by_contexts(path: str) -> None:
+def test_search_is_not_misled_by_contexts(path: str) -> None:
     with Journal(f"sqlite:///{path}") as journal:
         event = journal.append("thing.made")
         journal.append("quote.made", {"text": f'"writer":"{event.writer}","seq":2', "writer": event.writer, "seq": 2})
@@ -140,7 +140,7 @@ def test_a_search_is_not_misled_by_contexts(path: str) -> None:
 
 
 @pytest.mark.parametrize("missing", [1, 3, 5, 6, 7])
-def test_a_replay_notices_an_event_that_is_missing_wherever_it_is(path: str, missing: int) -> None:
+def test_replay_notices_a_missing_event_anywhere(path: str, missing: int) -> None:
     with Journal(f"sqlite:///{path}") as journal:
         journal.append_all([("thing.made", {})] * 9)
         other = apsw.Connection(path)

@@ -82,7 +82,7 @@ def in_threads(count: int, work: Callable[[int], Any]) -> list[threading.Thread]
 # Who commits
 
 
-def test_a_lone_append_needs_no_thread(log: SqliteLog) -> None:
+def test_lone_append_needs_no_thread(log: SqliteLog) -> None:
     before = threading.active_count()
     append(log, draft("thing.made"))
     asyncio.run(log.append([draft("thing.made")]))
@@ -90,7 +90,7 @@ def test_a_lone_append_needs_no_thread(log: SqliteLog) -> None:
     assert committer(log)._helper is None
 
 
-def test_a_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.delattr(SqliteLog, "append")
         journal = Journal(log)
@@ -110,12 +110,12 @@ def test_a_lone_append_of_synchronous_code_needs_no_coroutine(log: SqliteLog, mo
         Draft("thing.made", timestamp=1.0, origin=("w", 1)),
     ],
 )
-def test_at_once_goes_only_what_is_new_and_plain(log: SqliteLog, more: Draft) -> None:
+def test_only_new_plain_drafts_are_appended_at_once(log: SqliteLog, more: Draft) -> None:
     assert log.try_append(more) is None
     assert names(log) == []
 
 
-def test_condition_at_the_end_of_the_log_goes_at_once(path: str, log: SqliteLog) -> None:
+def test_append_conditioned_on_the_end_goes_at_once(path: str, log: SqliteLog) -> None:
     assert log.try_append(Draft("thing.made", key="a", expected=-1)) is None, "the first append looks at the log"
     append(log, draft("thing.made"))
     assert log.try_append(Draft("thing.made", key="a", expected=7)) is None, "another process may have appended"
@@ -140,7 +140,7 @@ def test_condition_at_the_end_of_the_log_goes_at_once(path: str, log: SqliteLog)
     assert len(names(log)) == 6
 
 
-def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, queue_lock: WriteLock) -> None:
+def test_try_append_declines_where_it_would_wait(path: str, log: SqliteLog, queue_lock: WriteLock) -> None:
     assert log.try_append(draft("thing.made")) is None, "another process commits"
     queue_lock.release()
     assert committer(log)._writer_mutex.take(False)
@@ -154,7 +154,7 @@ def test_nothing_goes_at_once_where_one_has_to_wait(path: str, log: SqliteLog, q
     assert names(log) == []
 
 
-def test_what_is_in_doubt_after_try_append_can_be_handed_in_again(log: SqliteLog) -> None:
+def test_try_append_in_doubt_can_be_repeated(log: SqliteLog) -> None:
     journal = Journal(log)
     journal.append("first.thing")
     connection = inserter(log).connected()
@@ -199,7 +199,7 @@ def test_tasks_of_a_loop_share_one_commit(log: SqliteLog) -> None:
     assert names(log) == [f"thing.n{number}" for number in range(200)]
 
 
-def test_a_lone_task_of_a_loop_commits_at_once_and_lets_the_others_have_their_turns(log: SqliteLog) -> None:
+def test_lone_task_of_a_loop_commits_at_once_and_yields(log: SqliteLog) -> None:
     turns = 0
 
     async def count() -> None:
@@ -222,9 +222,7 @@ def test_a_lone_task_of_a_loop_commits_at_once_and_lets_the_others_have_their_tu
     assert names(log) == ["thing.made"] * 11
 
 
-def test_a_lone_append_finds_its_place_after_others_have_appended_and_retention_has_taken_all(
-    path: str, log: SqliteLog
-) -> None:
+def test_lone_append_finds_its_place_after_others_and_retention(path: str, log: SqliteLog) -> None:
     append(log, draft("thing.made"))
     other = SqliteLog(path)
     blocking.run(other.open())
@@ -241,7 +239,7 @@ def test_a_lone_append_finds_its_place_after_others_have_appended_and_retention_
     assert names(log, 7) == ["thing.kept"]
 
 
-def test_threads_and_tasks_at_once(log: SqliteLog) -> None:
+def test_threads_and_tasks_append_concurrently(log: SqliteLog) -> None:
     async def tasks() -> None:
         for round_ in range(10):
             await asyncio.gather(*[log.append([draft(f"task.n{number}-{round_}")]) for number in range(10)])
@@ -260,7 +258,7 @@ def test_threads_and_tasks_at_once(log: SqliteLog) -> None:
 # Who waits, and what he is told
 
 
-def test_who_waits_too_long_is_told_who_holds_the_file(path: str, log: SqliteLog, monkeypatch: Any) -> None:
+def test_long_lock_wait_names_the_lock_holder(path: str, log: SqliteLog, monkeypatch: Any) -> None:
     """A process stopped inside the lock stops every writer: they say so, and nothing of theirs lands afterwards."""
     monkeypatch.setattr("journeyman.journal.sqlite.log.WRITE_LOCK_SECONDS_MAX", 0.05)
     program = (
@@ -289,7 +287,7 @@ def test_who_waits_too_long_is_told_who_holds_the_file(path: str, log: SqliteLog
         holder.communicate()
 
 
-def test_a_program_that_does_not_queue_is_waited_for_and_then_named(path: str, monkeypatch: Any) -> None:
+def test_unqueued_lock_holder_is_waited_for_and_then_named(path: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
     with Journal(f"sqlite:///{path}") as journal:
         shell = apsw.Connection(path)
@@ -312,9 +310,7 @@ def shell(path: str, log: SqliteLog) -> Iterator[apsw.Connection]:
     shell.close()
 
 
-def test_a_loop_goes_on_while_a_program_that_does_not_queue_is_waited_for(
-    log: SqliteLog, shell: apsw.Connection
-) -> None:
+def test_loop_runs_on_while_an_append_waits_for_the_lock(log: SqliteLog, shell: apsw.Connection) -> None:
     async def test() -> None:
         waiting = asyncio.ensure_future(log.append([draft("thing.made")]))
         await reached(lambda: committer(log)._helper is not None, "the helping thread waits, and the loop goes on")
@@ -326,9 +322,7 @@ def test_a_loop_goes_on_while_a_program_that_does_not_queue_is_waited_for(
     assert names(log) == ["first.thing", "thing.made"]
 
 
-def test_a_loop_goes_on_while_other_writing_waits_for_a_program_that_does_not_queue(
-    log: SqliteLog, shell: apsw.Connection
-) -> None:
+def test_loop_runs_on_while_other_writes_wait_for_the_lock(log: SqliteLog, shell: apsw.Connection) -> None:
     async def test() -> None:
         written = [asyncio.ensure_future(log.trim({0: 1})), asyncio.ensure_future(log.writing(lambda _: None))]
         await asyncio.sleep(0)
@@ -339,9 +333,7 @@ def test_a_loop_goes_on_while_other_writing_waits_for_a_program_that_does_not_qu
     assert blocking.run(log.bounds()).first[0] == 1
 
 
-def test_closing_in_a_loop_commits_what_waits_for_a_program_that_does_not_queue(
-    log: SqliteLog, shell: apsw.Connection
-) -> None:
+def test_close_in_a_loop_commits_appends_waiting_for_the_lock(log: SqliteLog, shell: apsw.Connection) -> None:
     async def test() -> None:
         waiting = asyncio.ensure_future(log.append([draft("thing.made")]))
         await reached(lambda: committer(log)._helper is not None, "the helping thread waits")
@@ -353,7 +345,7 @@ def test_closing_in_a_loop_commits_what_waits_for_a_program_that_does_not_queue(
     asyncio.run(test())
 
 
-def test_time_that_is_said_is_that_of_the_whole_wait(log: SqliteLog, shell: apsw.Connection, monkeypatch: Any) -> None:
+def test_reported_time_is_that_of_the_whole_wait(log: SqliteLog, shell: apsw.Connection, monkeypatch: Any) -> None:
     """Also of an append that others were before, which waited for the same program."""
     monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
     errors: list[JournalUnavailable] = []
@@ -380,9 +372,7 @@ def test_time_that_is_said_is_that_of_the_whole_wait(log: SqliteLog, shell: apsw
     shell.execute("ROLLBACK")
 
 
-def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
-    log: SqliteLog, shell: apsw.Connection, monkeypatch: Any
-) -> None:
+def test_group_commit_waits_once_for_the_lock(log: SqliteLog, shell: apsw.Connection, monkeypatch: Any) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.file.FOREIGN_LOCK_SECONDS_MAX", 0.05)
     begun: list[str] = []
     inserter(log).connected().exec_trace = lambda _, statement, __: not begun.append(statement)  # type: ignore[func-returns-value]
@@ -405,7 +395,7 @@ def test_all_of_a_commit_wait_once_for_a_program_that_does_not_queue(
     shell.execute("ROLLBACK")
 
 
-def test_an_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lock: WriteLock) -> None:
+def test_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lock: WriteLock) -> None:
     async def test() -> None:
         cancelled, kept = draft("cancelled.thing"), draft("kept.thing")
         tasks = [asyncio.ensure_future(log.append([each])) for each in (cancelled, kept)]
@@ -422,7 +412,7 @@ def test_an_append_cancelled_in_the_queue_does_not_land(log: SqliteLog, queue_lo
     asyncio.run(test())
 
 
-def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: str) -> None:
+def test_append_cancelled_inside_its_commit_is_found_again(path: str) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def clock() -> float:  # read inside the transaction
@@ -453,9 +443,7 @@ def test_an_append_cancelled_inside_the_commit_lands_and_is_found_again(path: st
     asyncio.run(test())
 
 
-def test_append_that_another_thread_is_committing_is_in_doubt_and_not_refused(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_append_being_committed_by_another_thread_is_in_doubt(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def clock() -> float:  # read inside the transaction
@@ -500,7 +488,7 @@ def test_own_and_foreign_repeats_in_one_append_are_found(path: str) -> None:
         assert journal.bounds().end[0] == 102
 
 
-def test_closing_while_others_hold_the_file(path: str, monkeypatch: Any) -> None:
+def test_close_works_while_others_hold_the_file(path: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.log.WRITE_LOCK_SECONDS_MAX", 0.05)
     log = SqliteLog(path)
     blocking.run(log.open())
@@ -520,7 +508,7 @@ def test_closing_while_others_hold_the_file(path: str, monkeypatch: Any) -> None
 # Whose commit fails
 
 
-def test_one_append_that_cannot_land_does_not_take_the_others_with_it(log: SqliteLog, queue_lock: WriteLock) -> None:
+def test_failing_append_fails_no_other(log: SqliteLog, queue_lock: WriteLock) -> None:
     queue_lock.release()
     append(log, draft("first.thing"))
     connection = inserter(log).connected()
@@ -545,7 +533,7 @@ def test_one_append_that_cannot_land_does_not_take_the_others_with_it(log: Sqlit
     assert sorted(names(log)) == ["first.thing", *sorted(f"thing.n{number}" for number in outcomes)]
 
 
-def test_a_full_disk_is_named_and_a_refused_append_can_be_repeated(log: SqliteLog) -> None:
+def test_full_disk_is_named_and_the_append_can_be_repeated(log: SqliteLog) -> None:
     append(log, draft("first.thing"))
     connection = inserter(log).connected()
     connection.pragma("max_page_count", connection.pragma("page_count"))
@@ -562,9 +550,7 @@ def test_a_full_disk_is_named_and_a_refused_append_can_be_repeated(log: SqliteLo
 
 
 @pytest.mark.parametrize("things", [["thing.made"], ["thing.made", "thing.sent"]])
-def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it_once(
-    log: SqliteLog, things: list[str]
-) -> None:
+def test_failed_commit_not_landed_is_in_doubt_and_repeatable(log: SqliteLog, things: list[str]) -> None:
     append(log, draft("first.thing"))
     handed_in = [draft(thing) for thing in things]
     inserter(log).connected().set_commit_hook(lambda: True)  # SQLite rolls back and reports an error from COMMIT
@@ -577,7 +563,7 @@ def test_a_failed_commit_that_did_not_land_is_in_doubt_and_repeating_it_lands_it
     assert names(log) == ["first.thing", "between.thing", *things]
 
 
-def test_a_failed_commit_that_did_land_is_in_doubt_and_repeating_it_finds_it(log: SqliteLog) -> None:
+def test_failed_commit_that_landed_is_in_doubt_and_found(log: SqliteLog) -> None:
     append(log, draft("first.thing"))
     handed_in = [draft("thing.made"), draft("thing.sent")]
 
@@ -592,7 +578,7 @@ def test_a_failed_commit_that_did_land_is_in_doubt_and_repeating_it_finds_it(log
     assert names(log) == ["first.thing", "thing.made", "thing.sent"]
 
 
-def test_each_of_a_failed_commit_has_an_error_of_its_own(log: SqliteLog, queue_lock: WriteLock) -> None:
+def test_failed_commit_gives_each_append_its_own_error(log: SqliteLog, queue_lock: WriteLock) -> None:
     queue_lock.release()
     append(log, draft("first.thing"))
     inserter(log).connected().set_commit_hook(lambda: True)
@@ -621,7 +607,7 @@ def test_each_of_a_failed_commit_has_an_error_of_its_own(log: SqliteLog, queue_l
 
 
 @pytest.mark.parametrize("landed", [False, True])
-def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: bool) -> None:
+def test_interrupt_inside_a_commit_affects_no_other_append(log: SqliteLog, landed: bool) -> None:
     """Control-C in the thread that commits for all: the others' appends land, its own can be repeated."""
     append(log, draft("first.thing"))
     interrupted = draft("interrupted.thing")
@@ -651,7 +637,7 @@ def test_an_interrupt_inside_a_commit_hurts_nobody_else(log: SqliteLog, landed: 
 # Times
 
 
-def test_times_rise_when_the_clock_does_not(path: str) -> None:
+def test_times_rise_with_a_standing_clock(path: str) -> None:
     clock = ManualClock()
     log = SqliteLog(path, clock=clock)
     blocking.run(log.open())
@@ -692,7 +678,7 @@ def test_times_rise_over_an_emptied_log(path: str) -> None:
 # Repeats beyond one opening
 
 
-def test_drafts_handed_to_the_journal_opened_again_are_found(path: str) -> None:
+def test_drafts_repeated_in_a_reopened_journal_are_found(path: str) -> None:
     handed_in = [draft("thing.made"), draft("thing.sent")]
     with Journal(f"sqlite:///{path}") as journal:
         first = journal.append_drafts(handed_in)
@@ -706,7 +692,7 @@ def test_drafts_handed_to_the_journal_opened_again_are_found(path: str) -> None:
         assert (event.offset, event.writer == "f" * 32) == (102, False)
 
 
-def test_repeats_are_found_beyond_what_is_remembered(path: str, monkeypatch: Any) -> None:
+def test_repeats_are_found_beyond_the_remembered_ones(path: str, monkeypatch: Any) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.repeats._TRANSACTIONS_REMEMBERED", 4)
     monkeypatch.setattr("journeyman.journal.sqlite.repeats._POSITIONS_PER_STEP", 3)
     with Journal(f"sqlite:///{path}") as journal:
@@ -758,7 +744,7 @@ print("well")
 
 @pytest.mark.parametrize("how", ["idle", "busy"])
 @pytest.mark.skipif(sys.version_info >= (3, 12) and sys.platform == "darwin", reason="forking beside threads")
-def test_a_forked_child_appends_as_a_writer_of_its_own(path: str, how: str) -> None:
+def test_forked_child_appends_as_its_own_writer(path: str, how: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _FORKING, f"sqlite:///{path}", how],
         capture_output=True,
@@ -795,7 +781,7 @@ print("well")
 """
 
 
-def test_a_child_forked_inside_a_commit_is_told_that_it_cannot_use_the_file(path: str) -> None:
+def test_child_forked_inside_a_commit_is_refused(path: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _FORKING_TOO_EARLY, f"sqlite:///{path}"],
         capture_output=True,
@@ -806,7 +792,7 @@ def test_a_child_forked_inside_a_commit_is_told_that_it_cannot_use_the_file(path
     assert (ended.returncode, ended.stdout) == (0, "well\n"), ended.stderr
 
 
-def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(path: str) -> None:
+def test_forked_child_releases_the_lock_of_a_killed_parent(path: str) -> None:
     program = (
         "import os, sys; from journeyman.journal.sqlite.write_lock import WriteLock\n"
         "lock = WriteLock(sys.argv[1]); lock.acquire()\n"
@@ -827,7 +813,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(path: str) -> 
         parent.stdout.close()
 
 
-def test_a_draft_that_others_commit_while_it_is_handed_in_again_is_there_once(
+def test_draft_committed_by_others_during_a_repeat_is_one_event(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an interrupt its entry may still be in the hands of the helping thread."""

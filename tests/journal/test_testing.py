@@ -26,7 +26,7 @@ from journeyman.journal.testing.faults import Fault
 from journeyman.journal.testing.suite import refused
 
 
-def test_a_manual_clock_moves_by_hand() -> None:
+def test_manual_clock_moves_only_by_hand() -> None:
     clock = ManualClock(100.0)
     assert clock() == clock() == 100.0
     assert clock.advance(2.5) == clock() == 102.5
@@ -44,7 +44,7 @@ class Script:
         return next(self.faults.get(operation, iter(())), None)
 
 
-def test_a_faulty_log_without_faults_is_the_log() -> None:
+def test_faulty_log_without_faults_behaves_as_the_log() -> None:
     log = FaultyLog(log_from_url("memory://?partitions=3"))
     assert isinstance(log, Log)
     assert (log.partitions, log.url, log.needs_loop) == (3, "memory://?partitions=3", False)
@@ -59,7 +59,7 @@ def test_a_faulty_log_without_faults_is_the_log() -> None:
         assert log.snapshots() is log.inner.snapshots()
 
 
-def test_a_lost_acknowledgement_is_in_doubt_and_repeating_it_is_safe() -> None:
+def test_lost_acknowledgement_is_in_doubt_and_repeatable() -> None:
     async def test() -> None:
         async with AsyncJournal(FaultyLog(MemoryLog(), Script(append=[Fault.LOST_ACKNOWLEDGEMENT]))) as journal:
             with pytest.raises(AppendInDoubt) as caught:
@@ -71,7 +71,7 @@ def test_a_lost_acknowledgement_is_in_doubt_and_repeating_it_is_safe() -> None:
     asyncio.run(test())
 
 
-def test_an_unavailable_log_does_nothing() -> None:
+def test_unavailable_log_does_nothing() -> None:
     away: list[Fault | None] = [Fault.UNAVAILABLE]
     script = Script(append=away, read=away, bounds=away, position_at=away, page=away, trim=away)
     log = FaultyLog(MemoryLog(), script)
@@ -99,7 +99,7 @@ def test_an_unavailable_log_does_nothing() -> None:
     blocking.run(log.aclose())
 
 
-def test_truncated_history() -> None:
+def test_faulty_log_raises_history_truncated() -> None:
     log = FaultyLog(MemoryLog(), Script(read=[Fault.TRUNCATED], page=[Fault.TRUNCATED]))
     blocking.run(log.append([draft("thing.made")]))
     tail = blocking.run(log.tail({0: 0}))
@@ -111,7 +111,7 @@ def test_truncated_history() -> None:
     assert len(blocking.run(log.read({0: 0}))) == 1
 
 
-def test_delays_are_the_tests_own() -> None:
+def test_faulty_log_uses_the_given_delay() -> None:
     seen: list[str] = []
 
     async def delay(operation: str) -> None:
@@ -125,7 +125,7 @@ def test_delays_are_the_tests_own() -> None:
     assert seen == ["append", "page", "read"]
 
 
-def test_what_must_be_refused_and_is_not_fails() -> None:
+def test_refused_helper_fails_unless_properly_refused() -> None:
     with pytest.raises(AssertionError, match="nothing was refused"), refused(InvalidEvent):
         pass
     with pytest.raises(AssertionError, match="should say in a sentence"), refused(InvalidEvent):
@@ -159,7 +159,7 @@ class Torn(MemoryLog):
         (Torn, "test_a_refused_draft_takes_its_whole_append_with_it_and_nothing_else"),
     ],
 )
-def test_the_suite_finds_a_log_that_breaks_its_contract(kind: type[MemoryLog], test: str) -> None:
+def test_suite_finds_a_log_that_breaks_its_contract(kind: type[MemoryLog], test: str) -> None:
     class Suite(LogConformance):
         def url(self, partitions: int) -> str:
             return "memory://"
@@ -171,7 +171,7 @@ def test_the_suite_finds_a_log_that_breaks_its_contract(kind: type[MemoryLog], t
         getattr(Suite(), test)()
 
 
-def test_the_suite_needs_a_url() -> None:
+def test_suite_needs_a_url() -> None:
     with pytest.raises(NotImplementedError):
         LogConformance().url(1)
     assert {name for name in dir(ProcessConformance) if name.startswith("test_")}

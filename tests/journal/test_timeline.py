@@ -55,7 +55,7 @@ def falls_of(times: Sequence[float]) -> list[Fall]:
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=14), st.integers(-1, 13), st.integers(0, 13))
 @example([1, 2, 9, 3, 4], 4, 12)
-def test_split_is_the_rule(hours: list[int], timestamp: int, latest: int) -> None:
+def test_timeline_split_follows_the_rule(hours: list[int], timestamp: int, latest: int) -> None:
     times = [float(hour) for hour in hours]
 
     def search(run: Run, moment: float) -> int:
@@ -71,7 +71,7 @@ def test_split_is_the_rule(hours: list[int], timestamp: int, latest: int) -> Non
     st.integers(1, 3),
     st.sampled_from([DAY, -DAY, 20 * 365 * DAY]),
 )
-def test_few_wrong_stamps_move_no_other_place(pauses: list[int], at: int, count: int, error: float) -> None:
+def test_wrong_stamps_move_no_other_place(pauses: list[int], at: int, count: int, error: float) -> None:
     right = list(itertools.accumulate(pauses, initial=NOW))
     at = min(at, len(right))
     times = [*right[:at], *(right[at - 1] + error + 0.001 * each for each in range(count)), *right[at:]]
@@ -81,7 +81,7 @@ def test_few_wrong_stamps_move_no_other_place(pauses: list[int], at: int, count:
 
 
 @given(st.lists(st.tuples(OFTEN, st.sampled_from([0.0, DAY, -DAY, 0.9, -0.9])), min_size=1, max_size=30))
-def test_writers_times_rise_but_for_wrong_clocks(steps: list[tuple[float, float]]) -> None:
+def test_writer_times_rise_except_for_wrong_clocks(steps: list[tuple[float, float]]) -> None:
     writer, now = Writer(), NOW
     last = 0.0
     for pause, error in steps:
@@ -171,7 +171,7 @@ class Numbers(View):
 
 @pytest.mark.parametrize("error", [DAY, -DAY, 20 * 365 * DAY, 3_000.0])
 @pytest.mark.parametrize("later", [0.0, 2 * DAY])
-def test_one_wrong_append_harms_no_look_up(tmp_path: Path, error: float, later: float) -> None:
+def test_wrong_append_harms_no_lookup(tmp_path: Path, error: float, later: float) -> None:
     """Events a minute apart, the eleventh by a wrong clock: who asks for a time gets what he would get without it."""
     clock, wrong = ManualClock(NOW), ManualClock(NOW)
     path = str(tmp_path / "journal.db")
@@ -223,7 +223,7 @@ def test_wrong_clock_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCapture
         blocking.run(log.aclose())
 
 
-def test_imported_times_are_kept_and_warned_of_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_imported_times_are_kept_without_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = SqliteLog(str(tmp_path / "journal.db"), clock=ManualClock(NOW))
     blocking.run(log.open())
     blocking.run(log.append([draft("a.b")]))

@@ -19,7 +19,7 @@ def refusal(url: str | None) -> str:
     return str(caught.value)
 
 
-def test_no_url_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_defaults_to_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
     for nothing in (None, ""):
         assert "JOURNEYMAN_JOURNAL" in refusal(nothing)
@@ -38,7 +38,9 @@ def test_no_url_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
         ("memory://shop", "memory://shop"),
     ],
 )
-def test_a_url_for_another_directory(url: str, anchor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anchored_url_holds_in_another_directory(
+    url: str, anchor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     anchor = anchor.format(here=tmp_path)
     assert anchored(url) == anchored(anchor) == anchor
@@ -49,7 +51,7 @@ def test_a_url_for_another_directory(url: str, anchor: str, tmp_path: Path, monk
 @pytest.mark.parametrize(
     "url", ["shop.db", "/var/lib/shop.db", "postgres://host/db", "C:\\shop.db", "://", "?", "a b c"]
 )
-def test_what_is_no_journals_url(url: str) -> None:
+def test_foreign_url_is_refused(url: str) -> None:
     said = refusal(url)
     assert "expected a journal's URL such as sqlite:///shop.db" in said
     assert repr(url) in said
@@ -59,11 +61,11 @@ def test_what_is_no_journals_url(url: str) -> None:
     ("url", "meant"),
     [("sqlit:///a.db", "sqlite"), ("sqlite3:///a.db", "sqlite"), ("kafk://h/t", "kafka"), ("memry://", "memory")],
 )
-def test_a_scheme_that_is_nearly_one(url: str, meant: str) -> None:
+def test_misspelt_scheme_gets_a_suggestion(url: str, meant: str) -> None:
     assert f"Did you mean {meant}://?" in refusal(url)
 
 
-def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_paths_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for url, path in (
         ("sqlite:///shop.db", tmp_path / "shop.db"),
@@ -81,16 +83,16 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite://shop.db", "sqlite://host/shop.db"])
-def test_paths_with_too_few_slashes(url: str) -> None:
+def test_paths_with_too_few_slashes_are_refused(url: str) -> None:
     assert "(three or four slashes)" in refusal(url)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a\tb.db", "sqlite:///a\nb.db", "memory://a\x00"])
-def test_characters_that_would_be_dropped_are_refused(url: str) -> None:
+def test_droppable_characters_are_refused(url: str) -> None:
     assert "cannot be printed. Write them percent-encoded" in refusal(url)
 
 
-def test_options() -> None:
+def test_bad_url_options_are_refused() -> None:
     assert "sync is 'full'" in refusal("sqlite:///a.db?sync=off")
     assert "unknown option 'snyc'; known are sync. Did you mean sync?" in refusal("sqlite:///a.db?snyc=full")
     assert "unknown option 'x'; known are partitions." in refusal("memory://?x=1")
@@ -98,14 +100,14 @@ def test_options() -> None:
         assert "partitions must be a whole number from 1 to 1,024" in refusal(f"memory://?partitions={count}")
 
 
-def test_memory_logs_share_a_store_by_name_and_without_one_have_their_own() -> None:
+def test_memory_logs_share_a_store_only_by_name() -> None:
     named, again, other = (log_from_url(f"memory://{name}") for name in ("shared-here", "shared-here", "elsewhere"))
     private, private_too = log_from_url("memory://"), log_from_url("memory://")
     assert named._store is again._store is not other._store  # type: ignore[attr-defined]
     assert private._store is not private_too._store  # type: ignore[attr-defined]
 
 
-def test_kafka_without_its_client_says_what_to_install() -> None:
+def test_kafka_without_its_client_names_the_install() -> None:
     without = (
         "import sys; sys.modules['aiokafka'] = None\n"
         "from journeyman.journal import BadJournalURL, log_from_url\n"
@@ -119,7 +121,7 @@ def test_kafka_without_its_client_says_what_to_install() -> None:
 
 
 @given(st.text(max_size=60))
-def test_no_text_ends_in_anything_but_a_log_or_a_sentence(text: str) -> None:
+def test_every_text_gives_a_log_or_a_sentence(text: str) -> None:
     try:
         said = log_from_url(text).url
     except JournalError as error:
@@ -128,7 +130,7 @@ def test_no_text_ends_in_anything_but_a_log_or_a_sentence(text: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40))
-def test_the_url_of_a_log_opened_by_path_opens_the_same_file(name: str) -> None:
+def test_url_of_a_log_opened_by_path_opens_the_same_file(name: str) -> None:
     log = SqliteLog(f"/directory/{name}")
     again = log_from_url(log.url)
     assert isinstance(again, SqliteLog)

@@ -40,7 +40,7 @@ def execute(path: Path, statement: str, bindings: tuple[object, ...] = ()) -> No
         connection.execute(statement, bindings)
 
 
-def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
+def test_sound_file_has_no_findings(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     written(path)
     reports: list[tuple[int, int]] = []
@@ -54,12 +54,12 @@ def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
     assert reports == [(PAGE_EVENTS, EVENTS), (EVENTS, EVENTS)]
 
 
-def test_an_empty_file_is_sound(tmp_path: Path) -> None:
+def test_empty_file_is_sound(tmp_path: Path) -> None:
     found = verified(SqliteLog(str(tmp_path / "a.db")))
     assert (found.is_sound, found.records, found.until) == (True, 0, None)
 
 
-def test_every_changed_byte_is_found(tmp_path: Path) -> None:
+def test_changed_byte_is_always_found(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     written(path, 6)
     log = SqliteLog(str(path))
@@ -78,7 +78,7 @@ def test_every_changed_byte_is_found(tmp_path: Path) -> None:
     blocking.run(log.aclose())
 
 
-def test_records_of_both_sides_of_a_page_are_found(tmp_path: Path) -> None:
+def test_damaged_records_on_both_sides_of_a_page_are_found(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     written(path)
     for position in (PAGE_EVENTS, PAGE_EVENTS + 1):
@@ -93,7 +93,7 @@ def test_missing_positions_are_found(tmp_path: Path) -> None:
     assert said(path) == [("missing", "0:0 to 0:1"), ("missing", "0:9 to 0:11"), ("missing", "0:502")]
 
 
-def test_what_retention_removed_is_not_missing(tmp_path: Path) -> None:
+def test_records_removed_by_retention_are_not_missing(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     written(path)
     log = SqliteLog(str(path))

@@ -15,7 +15,7 @@ from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.testing.suite_processes import child, line_from
 
 
-def test_one_has_it_at_a_time(tmp_path: Path) -> None:
+def test_write_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     one, other = WriteLock(f"{tmp_path}/lock"), WriteLock(f"{tmp_path}/lock")
     assert one.try_acquire()
     assert not other.try_acquire()
@@ -30,7 +30,7 @@ def test_one_has_it_at_a_time(tmp_path: Path) -> None:
     one.close()
 
 
-def test_a_closed_lock_is_nobodys(tmp_path: Path) -> None:
+def test_closed_lock_cannot_be_acquired(tmp_path: Path) -> None:
     lock = WriteLock(f"{tmp_path}/lock")
     lock.close()
     lock.close()
@@ -39,7 +39,7 @@ def test_a_closed_lock_is_nobodys(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_a_lock_that_nobody_holds_on_to_lets_go_of_its_file(tmp_path: Path) -> None:
+def test_unreferenced_lock_releases_its_file(tmp_path: Path) -> None:
     lock = WriteLock(f"{tmp_path}/lock")
     descriptor = lock._descriptor
     os.fstat(descriptor)
@@ -49,7 +49,7 @@ def test_a_lock_that_nobody_holds_on_to_lets_go_of_its_file(tmp_path: Path) -> N
         os.fstat(descriptor)
 
 
-def test_a_lock_that_cannot_be_opened_or_taken_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_lock_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JournalUnavailable, match="cannot be opened"):
         WriteLock(f"{tmp_path}/absent/lock")
     lock = WriteLock(f"{tmp_path}/file")
@@ -65,9 +65,7 @@ def test_a_lock_that_cannot_be_opened_or_taken_says_so(tmp_path: Path, monkeypat
     lock.close()
 
 
-def test_without_the_systems_list_of_locks_the_holder_has_no_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lock_holder_is_unknown_without_the_systems_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = WriteLock(f"{tmp_path}/lock")
     assert lock.holder() == "another process", "nobody holds it"
     monkeypatch.setattr(write_lock, "_pid_holding", lambda path: 2**22 + 1)  # has ended meanwhile
@@ -75,7 +73,7 @@ def test_without_the_systems_list_of_locks_the_holder_has_no_number(
     lock.close()
 
 
-def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
+def test_concurrent_writing_processes_take_turns(tmp_path: Path) -> None:
     """SQLite alone lets one process have it all: measured, 2,234 commits of one against 1 each of three others.
 
     Who is given no processor cannot take its turn either (with four busy programs beside them the least share was
