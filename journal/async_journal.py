@@ -100,7 +100,7 @@ class AsyncJournal:
     async def open(self) -> Log:
         """Open the log if it is not open yet, and return it."""
         if self._closed:
-            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+            raise JournalClosed(f"the journal {self.url} is closed; open it again to continue")
         if not self._opened:
             if self._log.needs_loop:
                 self._loop = asyncio.get_running_loop()
@@ -230,7 +230,7 @@ class AsyncJournal:
             self._drop = weakref.finalize(self, close_dropped, self._log, loop)
             self._drop.atexit = False
 
-    def _watch_no_more(self) -> None:
+    def _stop_watching(self) -> None:
         if self._drop is not None:
             self._drop.detach()
             self._drop = None
@@ -251,7 +251,7 @@ class AsyncJournal:
                 errors.append(error)
         if self._opened:
             await self._log.aclose()
-        self._watch_no_more()
+        self._stop_watching()
         if errors:
             raise errors[0]
 
@@ -272,7 +272,7 @@ class AsyncJournal:
 
     def after_fork_in_child(self) -> None:
         """Reopen at the next use, as a new writer: loop, connections and readers belong to the parent."""
-        self._watch_no_more()
+        self._stop_watching()
         if isinstance(self._log, Renewable):
             self._log = self._log.anew()
             self._opened, self._loop = False, None

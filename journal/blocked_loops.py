@@ -6,7 +6,7 @@ import warnings
 from typing import Final
 
 _PACKAGE: Final = __name__.partition(".")[0]
-_told: Final[set[str]] = set()
+_warned: Final[set[str]] = set()
 
 
 def warn_of_blocked_loop(instead: str) -> None:
@@ -15,11 +15,11 @@ def warn_of_blocked_loop(instead: str) -> None:
     `instead` is the call that asynchronous code should await. The warning names the line of the program that called
     this package.
     """
-    if instead in _told or not _loop_runs_here():
+    if instead in _warned or not _loop_runs_here():
         return
-    _told.add(instead)
+    _warned.add(instead)
     warnings.warn(
-        f"a synchronous call waits in the thread of a running event loop, which stands still meanwhile: "
+        f"a synchronous call waits in the thread of a running event loop, which is blocked meanwhile: "
         f"use {instead} there",
         RuntimeWarning,
         stacklevel=_depth_of_caller(),

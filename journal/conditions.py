@@ -87,7 +87,7 @@ def conditions_of(drafts: Iterable[Draft]) -> Conditions | None:
 
 
 def expect(log: Partitioned, drafts: Iterable[Draft], expected: Expected, *, whole_partition: bool) -> None:
-    """Make each draft conditional; `InvalidEvent` if `expected` says nothing of the draft's partition."""
+    """Make each draft conditional; `InvalidEvent` if `expected` does not name the draft's partition."""
     for draft in drafts:
         partition = draft.partition if draft.partition is not None else log.partition_of(draft.key)
         draft.expected, draft.whole_partition = _last_offset(draft, expected, partition), whole_partition
@@ -105,8 +105,8 @@ def _last_offset(draft: Draft, expected: Expected, partition: int) -> int:
             f"got a value of type {type(expected).__name__}"
         )
     raise InvalidEvent(
-        f"the event {draft.name!r} with the key {draft.key!r:.80} belongs to partition {partition}, and {expected!r} "
-        "says nothing of it: pass the position of the last event of this key, or a cursor that has the partition"
+        f"the event {draft.name!r} with the key {draft.key!r:.80} belongs to partition {partition}, which {expected!r} "
+        "does not name: pass the position of the last event of this key, or a cursor that names the partition"
     )
 
 

@@ -21,7 +21,7 @@ class InvalidEvent(JournalError, ValueError):
 
 
 class UnreadableRecord(InvalidEvent):
-    """A record in the log is no event: the reader skips it, or the operator looks at what wrote it.
+    """A record in the log is not an event: the reader skips it, or the operator checks the program that wrote it.
 
     `partition` and `offset` are its position, `record` its bytes, `reason` says what is wrong with them.
     """
@@ -40,14 +40,14 @@ class UnreadableRecord(InvalidEvent):
 
 
 class DamagedRecord(UnreadableRecord):
-    """A record in the log is not as it was appended: the reader skips it, the operator verifies and restores.
+    """A record in the log has changed since its append: the reader skips it, the operator verifies and restores.
 
-    A cursor behind `offset` goes on.
+    A cursor behind `offset` continues.
     """
 
     _TELLS = (
-        "the record at {0}:{1} is damaged: {2}. Run `journeyman verify` to see what else is, restore a backup, or read "
-        "on from {0}:{3}."
+        "the record at {0}:{1} is damaged: {2}. Run `journeyman verify` to find other damage, restore a backup, or "
+        "continue reading at {0}:{3}."
     )
 
 
@@ -64,7 +64,7 @@ class JournalNotFound(JournalError):
 
 
 class JournalExists(JournalError):
-    """A file is in the way of a backup or of a journal to be restored: the caller names another, or replaces it."""
+    """The target of a backup or restore exists already: the caller names another one, or replaces it."""
 
 
 class UnsafeTopic(JournalError):
@@ -77,9 +77,9 @@ class PartitionsChanged(UnsafeTopic):
     def __init__(self, topic: str, written: int, found: int) -> None:
         super().__init__(
             f"the topic {topic!r} has {found} partitions, the journal in it was written with {written}. A key's events "
-            "go to a partition by its hash, so with more of them events about a task no longer reach it. Kafka can not "
-            "take partitions away: export the journal with added=ignore in its URL, which leaves the added ones out, "
-            f"and import it into a new topic with partitions={written}; programs can go on with added=ignore, too."
+            "go to a partition by its hash, so with more of them events about a task no longer reach it. Kafka cannot "
+            "remove partitions: export the journal with added=ignore in its URL, which leaves the added ones out, "
+            f"and import it into a new topic with partitions={written}; programs can also continue with added=ignore."
         )
         self.topic = topic
         self.written = written
@@ -87,15 +87,15 @@ class PartitionsChanged(UnsafeTopic):
 
 
 class JournalReadOnly(JournalError):
-    """An append to a journal that this process may only read: the operator gives it the right to write."""
+    """An append to a journal that this process may only read: the operator grants it write permission."""
 
 
 class JournalUnavailable(JournalError):
-    """The log cannot be reached or is held by others for too long: trying again later may succeed."""
+    """The log cannot be reached, or its lock is held for too long: trying again later may succeed."""
 
 
 class JournalGone(JournalUnavailable):
-    """The file that is open as the journal was removed or replaced: trying again never succeeds, opening it anew may.
+    """The open file of the journal was removed or replaced: trying again never succeeds, reopening it may.
 
     A caller that retries after `JournalUnavailable` must not retry after this error. To continue, close the journal,
     open it again, and read the new one from its beginning.
@@ -125,8 +125,8 @@ class EventConflict(JournalError):
     """A conditional append was refused: an event stands behind the position that it expected; nothing was appended.
 
     `position` is that of an event found, `expected` the offset behind which none was to stand, in the same partition,
-    and `key` the key the condition is about (None: it is about the whole partition). The caller reads on from there and
-    decides again; where several stand behind it, the position is that of any of them.
+    and `key` the key of the condition (None: it concerns the whole partition). The caller reads on from `expected` and
+    decides again; if several events stand behind it, the position is that of any of them.
     """
 
     def __init__(self, position: Position, expected: int, key: str | None) -> None:
@@ -142,10 +142,10 @@ class EventConflict(JournalError):
 
 
 class HistoryTruncated(JournalError):
-    """The asked-for events were removed by retention.
+    """The requested events were removed by retention.
 
-    `partition` and `first_offset` say where the remaining history begins, `first_time` when (seconds since the epoch by
-    the event's own time; None where nothing remains).
+    `partition` and `first_offset` are the beginning of the remaining history, `first_time` its time (seconds since the
+    epoch by the event's own time; None if no event remains).
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class HistoryTruncated(JournalError):
         moment = "" if first_time is None else f" ({datetime.fromtimestamp(first_time, UTC).isoformat()})"
         super().__init__(
             f"history of partition {partition} begins at offset {first_offset}{moment}; offset {asked_offset} was "
-            f"asked for and has been removed by retention. {advice}"
+            f"requested and has been removed by retention. {advice}"
         )
         self.partition = partition
         self.asked_offset = asked_offset
@@ -172,10 +172,10 @@ class JournalDiverged(JournalError, ValueError):
 
     Nothing was read or appended: a reader that went on would miss events, or be handed some again.
 
-    - `partition`, `asked_offset`: where reading was to go on.
-    - `end_offset`: where that partition ends now.
-    - `common_offset`, `common_time`: up to where this journal and the one that the cursor is of are the same, as far as
-      the times of the events tell, and the time of the last event before (seconds since the epoch); None if unknown.
+    - `partition`, `asked_offset`: the position from which reading was to continue.
+    - `end_offset`: the end of that partition now.
+    - `common_offset`, `common_time`: the end of the history that this journal shares with the one of the cursor, as far
+      as the times of the events show, and the time of the event before it (seconds since the epoch); None if unknown.
     """
 
     def __init__(
@@ -191,9 +191,9 @@ class JournalDiverged(JournalError, ValueError):
         super().__init__(
             f"the cursor {partition}:{asked_offset} does not belong to this journal: {found}. The journal was restored "
             "from a copy or replaced; nothing was read or appended. "
-            f"{_common_moment(partition, common_offset, common_time)} Go on from there: with cursor= or since=; "
-            "where a checkpoint says where to begin, save that cursor in it: `journeyman consumers reset`, or "
-            "save() of one in a database of your own."
+            f"{_common_moment(partition, common_offset, common_time)} Continue there with cursor= or since=; if a "
+            "checkpoint sets the start, save that cursor in it with `journeyman consumers reset`, or with save() of a "
+            "checkpoint in a database of your own."
         )
         self.partition = partition
         self.asked_offset = asked_offset
@@ -204,11 +204,11 @@ class JournalDiverged(JournalError, ValueError):
 
 def _common_moment(partition: int, offset: int | None, time: float | None) -> str:
     if offset is None:
-        return "The last moment that both have in common is not known; 0:0 is the beginning."
+        return "The last moment that both have in common is unknown; 0:0 is the beginning."
     if time is None:
-        return f"The last moment that both have in common is the cursor {partition}:{offset}, as far as the times tell."
+        return f"The last moment that both have in common is the cursor {partition}:{offset}, as far as the times show."
     moment = datetime.fromtimestamp(time, UTC).isoformat()
     return (
         f"The last moment that both have in common is {moment}, the cursor {partition}:{offset}, as far as the times "
-        "of events tell."
+        "of events show."
     )

@@ -63,13 +63,13 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     writer: str = ""
     seq: Whole = 0
     version: Whole = 1
-    # No field of a record is called so: a record does not say where it stands.
+    # No field of a record has these names: a record does not contain its position.
     partition: int = msgspec.field(name="@partition", default=0)
     offset: int = msgspec.field(name="@offset", default=-1)
 
     @property
     def context(self) -> dict[str, Any]:
-        """The context, decoded anew at each call; unknown keys are kept.
+        """The context, decoded at each call; unknown keys are kept.
 
         `UnreadableRecord` if another program has written something else there than an object of valid JSON.
         """
@@ -155,15 +155,15 @@ def encode_context(name: str, context: Mapping[str, Any] | None) -> bytes:
     return encoded
 
 
-_DEPTH_ADVICE: Final = f" Lists and objects may lie in one another up to {CONTEXT_DEPTH_MAX} deep."
+_DEPTH_ADVICE: Final = f" Lists and objects may be nested up to {CONTEXT_DEPTH_MAX} deep."
 
 
 def refuse_deep(context: bytes, what: str, most: int = CONTEXT_DEPTH_MAX) -> None:
-    """`InvalidEvent` if lists and objects in the encoded `context` of `what` lie in one another deeper than `most`."""
+    """Raise `InvalidEvent` if lists and objects in the encoded `context` of `what` are nested deeper than `most`."""
     if len(context) > 2 * most and is_deeper(context, most):
         raise InvalidEvent(
-            f"{what} has lists or objects in one another deeper than CONTEXT_DEPTH_MAX = {CONTEXT_DEPTH_MAX}, at "
-            f"{place_of_depth(context, most)}. Flatten it, or put it into a text of its own."
+            f"{what} has lists or objects nested deeper than CONTEXT_DEPTH_MAX = {CONTEXT_DEPTH_MAX}, at "
+            f"{place_of_depth(context, most)}. Flatten it, or encode that part as text."
         )
 
 
@@ -177,7 +177,7 @@ def refuse_infinite(value: Any, encoded: bytes) -> None:
             json.dumps(value, allow_nan=False, skipkeys=True, default=_parts)
         except ValueError as error:
             raise ValueError(
-                "it has NaN or an infinite number, which JSON has not; write them as None or as text"
+                "it has NaN or an infinite number, which JSON cannot represent; write them as None or as text"
             ) from error
 
 
@@ -387,7 +387,7 @@ def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) ->
     """The events in `rows`, which stand at `offsets` of `partition`; as `decode`, for a whole page at once."""
     events = _decoder.decode_all(rows)
     if events is None:
-        return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]  # says which one
+        return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]  # raises for the bad
     if partition:
         _set_all(events, "partition", repeat(partition))
     _set_all(events, "offset", offsets)

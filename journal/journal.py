@@ -81,7 +81,7 @@ class Journal:
         with self._portal_lock:
             if self._closed or _leaving.is_set():
                 coroutine.close()
-                raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+                raise JournalClosed(f"the journal {self.url} is closed; open it again to continue")
             portal = self._portal = self._portal or Portal()
         return await portal.run_async(coroutine)
 

@@ -21,7 +21,7 @@ Whole = Annotated[int, msgspec.Meta(ge=-WHOLE_MAX, le=WHOLE_MAX)]
 
 # The errors of decoders for unexpected bytes.
 _BAD: Final = (msgspec.MsgspecError, ValueError, OverflowError)
-_TOO_DEEP: Final = f"lists and objects lie in one another deeper than RECORD_DEPTH_MAX = {RECORD_DEPTH_MAX}"
+_TOO_DEEP: Final = f"lists and objects are nested deeper than RECORD_DEPTH_MAX = {RECORD_DEPTH_MAX}"
 
 
 def are_shallow(rows: Sequence[bytes]) -> bool:

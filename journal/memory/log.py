@@ -278,7 +278,7 @@ class MemoryLog:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+            raise JournalClosed(f"the journal {self.url} is closed; open it again to continue")
 
 
 class MemoryTail:

@@ -121,7 +121,7 @@ class Portal:
             await ended.wait()
             raise
         if call.cancelled:
-            raise JournalClosed("the journal was closed while a call was running; open it again to go on")
+            raise JournalClosed("the journal was closed while a call was running; open it again to continue")
         return call.outcome()
 
     def start(self, call: Call[Any]) -> None:
@@ -129,7 +129,7 @@ class Portal:
         with self._lock:  # a call that begins before the loop is stopped runs to its end there
             if self._closed:
                 call.cancel()
-                raise JournalClosed("the journal is closed; open it again to go on")
+                raise JournalClosed("the journal is closed; open it again to continue")
             self._loop.call_soon_threadsafe(call.begin)
 
     def _cancel(self, call: Call[Any]) -> None:

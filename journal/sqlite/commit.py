@@ -1,8 +1,8 @@
 """Group commit: concurrent appends of a process share one transaction.
 
-Each caller enqueues its append; the caller that acquires the writer mutex commits the whole queue in its own thread and
-completes the others' entries. So a lone caller commits without a hand-over to another thread (0.1 ms), and concurrent
-callers share one fsync. A helper thread starts at the first contention with other threads or processes.
+A lone caller commits in its own thread, without a hand-over to another one (0.1 ms). Concurrent callers enqueue their
+appends; the one that acquires the writer mutex commits the whole queue and completes the others' entries, so that they
+share one fsync. A helper thread starts at the first contention with other threads or processes.
 
 The ways of an append, in the order in which they are tried; each needs the writer mutex and the processes' lock, and
 the first two an empty queue:
@@ -69,7 +69,7 @@ class Committer:
         """Put an entry into the queue."""
         with self._mutex:
             if self._closed:
-                raise JournalClosed(f"the journal {self.path} is closed; open it again to go on")
+                raise JournalClosed(f"the journal {self.path} is closed; open it again to continue")
             self._queue.append(entry)
 
     def withdraw(self, entry: PendingAppend) -> bool:

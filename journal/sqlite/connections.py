@@ -29,7 +29,7 @@ class Readers:
 
     def __init__(self, file: OpenFile, renew: Callable[[], None]) -> None:
         self._file = file
-        self._renew = renew  # makes all connections of the process anew
+        self._renew = renew  # reopens all connections of the process
         # Taken directly, in C: an interrupt while a condition is entered, which is Python, would leave its lock taken.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)

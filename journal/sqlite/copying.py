@@ -72,7 +72,7 @@ def restore(source: str, path: str, progress: Progress, *, force: bool = False, 
     _refuse_own_files(path, source)
     if Path(path).exists() and not force:
         raise JournalExists(
-            f"there is a journal at {path} already; stop what uses it and say --force, which keeps it under another "
+            f"there is a journal at {path} already; stop its users and pass --force, which keeps it under another "
             "name, or restore to another path"
         )
     check_path(path)
@@ -83,7 +83,7 @@ def restore(source: str, path: str, progress: Progress, *, force: bool = False, 
         if not verification.is_sound and not damaged:
             raise NotAJournal(
                 f"{source} is damaged: {verification.found:,} findings, the first is "
-                f"{verification.findings[0].detail!r}. Restore an older backup, or say --damaged to take it as it is."
+                f"{verification.findings[0].detail!r}. Restore an older backup, or pass --damaged to accept it."
             )
         _grant_as(path if Path(path).exists() else source, unfinished)
         _fsync(unfinished)
@@ -200,7 +200,7 @@ def _place(unfinished: str, target: str, *, force: bool) -> None:
         try:
             os.link(unfinished, target)
         except FileExistsError:
-            raise JournalExists(f"{target} is there already; name another file, or say --force") from None
+            raise JournalExists(f"{target} exists already; name another file, or pass --force") from None
         Path(unfinished).unlink()
     _fsync(str(Path(target).absolute().parent))
 

@@ -161,14 +161,14 @@ class FileIdentity:
     def _gone(self) -> JournalGone:
         return JournalGone(
             f"the journal's file {self.path} was removed or replaced while it was open; nothing more is read from the "
-            "old one or acknowledged in it. Close the journal and open it again; a worker is started again."
+            "old one or acknowledged in it. Close the journal and open it again; restart a worker."
         )
 
     def _unreadable(self, error: OSError) -> JournalUnavailable:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return self._gone()
         return JournalUnavailable(
-            f"the journal's file {self.path} cannot be looked at: {error.strerror}. Try again later."
+            f"the journal's file {self.path} cannot be checked: {error.strerror}. Try again later."
         )
 
 

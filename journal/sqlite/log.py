@@ -187,7 +187,7 @@ class SqliteLog:
             return self._opened
         with self._opening:
             if self._closed:
-                raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
+                raise JournalClosed(f"the journal {self.url} is closed; open it again to continue")
             if self._unusable:
                 raise JournalUnavailable(
                     f"the journal {self.path} cannot be used in this process: it was forked while a statement ran for "
@@ -219,7 +219,7 @@ class SqliteLog:
     def _held(self, lock: WriteLock) -> JournalUnavailable:
         return JournalUnavailable(
             f"the journal {self.path} has been held by {lock.holder()} for {WRITE_LOCK_SECONDS_MAX:g} s; "
-            "nothing was appended. Let that process go on or end it, then try again."
+            "nothing was appended. Resume or end that process, then try again."
         )
 
     def partition_of(self, key: str | None) -> int:

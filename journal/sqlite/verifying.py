@@ -61,10 +61,10 @@ def verify_file(reading: Reading, report: Report) -> Verification:
 
 def _verify_structure(reading: Reading, findings: Findings) -> None:
     try:
-        said: list[Any] = reading(lambda connection: connection.execute(_STRUCTURE).fetchall())
+        lines: list[Any] = reading(lambda connection: connection.execute(_STRUCTURE).fetchall())
     except apsw.Error as error:
-        said = [(str(error),)]
-    for (line,) in said:
+        lines = [(str(error),)]
+    for (line,) in lines:
         if line != "ok":
             findings.add("structure", 0, -1, -1, line)
 

@@ -209,7 +209,7 @@ class WriterConnection:
             raise self._file.condemn(
                 f"the files beside the journal {self._path} were removed or replaced while it was open, and others "
                 f"have appended since: {lost} acknowledged events are no longer in it. Restore a backup, or close the "
-                "journal and open it again to go on without them; a worker is started again."
+                "journal and open it again to continue without them; restart a worker."
             )
         if written:
             logger.warning(

@@ -110,7 +110,7 @@ def test_a_backup_replaces_a_file_only_if_told_to(run: Run, shop: Path, url: str
     (shop / "copy.db").write_text("precious")
     done = run("backup", "copy.db", "--journal", url)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "journeyman: copy.db is there already; name another file, or say --force\n"
+    assert done.stderr == "journeyman: copy.db exists already; name another file, or pass --force\n"
     assert (shop / "copy.db").read_text() == "precious"
     said = json.loads(run("backup", "copy.db", "--journal", url, "--force", "--json").stdout)
     assert (said["sound"], said["records"], said["bytes"]) == (True, 20, (shop / "copy.db").stat().st_size)
@@ -159,7 +159,7 @@ def test_restore_makes_the_backup_the_journal(run: Run, shop: Path, url: str) ->
     done = run("restore", "copy.db", "--journal", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is a journal at" in done.stderr
-    assert "say --force, which keeps it under another name" in done.stderr
+    assert "pass --force, which keeps it under another name" in done.stderr
     (shop / "shop.db").chmod(0o640)
     done = run("restore", "copy.db", "--journal", url, "--force")
     assert (done.returncode, done.stderr) == (0, "")

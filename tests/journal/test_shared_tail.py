@@ -583,7 +583,8 @@ def test_reader_continues_in_a_forked_child(tmp_path: Path) -> None:
     """The leader is a thread of the parent, and is not there in the child."""
     program = f"""
 import os, threading
-from journeyman.journal import Journal, blocking
+from journeyman.journal import Journal
+from journeyman.journal.runtime import blocking
 journal = Journal("sqlite:///{tmp_path}/journal.db")
 journal.run(journal.asynchronous.open())
 readers = [journal.run(journal.asynchronous.follow({{0: 0}})) for _ in range(2)]

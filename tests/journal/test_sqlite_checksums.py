@@ -96,7 +96,7 @@ def test_tail_continues_after_a_damaged_record(tmp_path: Path) -> None:
     with Journal(url) as journal:
         tail = iter(journal.tail(Cursor({0: 0})))
         assert next(tail).offset == 0
-        with pytest.raises(DamagedRecord, match=r"0:1 is damaged.*journeyman verify.*read on from 0:2"):
+        with pytest.raises(DamagedRecord, match=r"0:1 is damaged.*journeyman verify.*continue reading at 0:2"):
             next(tail)
         events = journal.read(Cursor({0: 2})).events
     assert [event.context["number"] for event in events] == [2, 3]

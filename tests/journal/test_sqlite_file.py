@@ -276,7 +276,7 @@ def test_unreadable_file_takes_no_append_and_may_come_back(tmp_path: Path, monke
         journal.append("thing.made")
         with monkeypatch.context() as failing:
             failing.setattr("journeyman.journal.sqlite.file_identity.inode_at", _unreadable)
-            with pytest.raises(JournalUnavailable, match="cannot be looked at") as caught:
+            with pytest.raises(JournalUnavailable, match="cannot be checked") as caught:
                 journal.append("thing.made")
         assert not isinstance(caught.value, JournalGone)
         assert journal.append("thing.made").offset == 1
@@ -289,7 +289,7 @@ def test_append_is_in_doubt_if_the_file_is_unreadable_after_it(tmp_path: Path, m
         drafts = [draft("thing.sent")]
         with monkeypatch.context() as failing:
             failing.setattr("journeyman.journal.sqlite.file_identity.inode_at", _unreadable)
-            with pytest.raises(AppendInDoubt, match="cannot be looked at"):
+            with pytest.raises(AppendInDoubt, match="cannot be checked"):
                 journal.append_drafts(drafts)
         assert journal.append_drafts(drafts)[0].offset == 1
         assert journal.bounds().end == Cursor({0: 2})

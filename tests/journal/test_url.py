@@ -94,7 +94,7 @@ def test_droppable_characters_are_refused(url: str) -> None:
 
 def test_bad_url_options_are_refused() -> None:
     assert "sync is 'full'" in refusal("sqlite:///a.db?sync=off")
-    assert "unknown option 'snyc'; known are sync. Did you mean sync?" in refusal("sqlite:///a.db?snyc=full")
+    assert "unknown option 'snyc'; known are sync, create. Did you mean sync?" in refusal("sqlite:///a.db?snyc=full")
     assert "unknown option 'x'; known are partitions." in refusal("memory://?x=1")
     for count in ("0", "-1", "many", "1025", "1.5", ""):
         assert "partitions must be a whole number from 1 to 1,024" in refusal(f"memory://?partitions={count}")

@@ -34,7 +34,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was warned of yet."""
-    monkeypatch.setattr(blocked_loops, "_told", set())
+    monkeypatch.setattr(blocked_loops, "_warned", set())
 
 
 def task_on(broker: jm.Broker, task: jm.Task[..., T]) -> jm.Task[..., T]:
@@ -212,7 +212,7 @@ def test_synchronous_wait_in_a_loop_is_logged_once(url: str, asked: str, untold:
 
     with jm.Journal(url) as journal, warnings.catch_warnings(record=True, action="always") as told:
         asyncio.run(main(journal))
-    told = [warning for warning in told if "stands still meanwhile" in str(warning.message)]
+    told = [warning for warning in told if "is blocked meanwhile" in str(warning.message)]
     (warning,) = [each for each in told if instead.get(asked, "AsyncJournalConsumer") in str(each.message)]
     assert warning.category is RuntimeWarning
     assert warning.filename == __file__, "it names the line that has to change"
