@@ -8,7 +8,7 @@ _SCRIPTS: Final = ("__main__", "__mp_main__")
 
 
 def function_name(function: object) -> str:
-    """`module:qualname` of a function; empty for what has no name of its own, such as a `functools.partial`."""
+    """Return `module:qualname` of a function; empty for an object without a name, such as a `functools.partial`."""
     module, place = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(place, str):
         return ""
@@ -16,19 +16,19 @@ def function_name(function: object) -> str:
 
 
 def beside(function: str, name: str) -> str:
-    """The function called `name` in the place of another one; empty if that is not known."""
+    """Return the function called `name` in the same place as `function`; empty if the place is unknown."""
     module, colon, place = function.partition(":")
     scope, dot, _ = place.rpartition(".")
     return f"{module}:{scope}{dot}{name}" if colon else ""
 
 
 def last_name(function: str) -> str:
-    """The name of the function itself, without module and scope: what a task is called by default."""
+    """Return the name of the function, without module and scope: the default name of a task."""
     return function.partition(":")[2].rpartition(".")[2]
 
 
 def _importable(script: str) -> str:
-    """The name by which another program imports the script that was started; its own where it comes from no file."""
+    """Return the name by which another program imports the started script; its own name if it has no file."""
     module = sys.modules.get(script)
     spec = getattr(module, "__spec__", None)
     if spec is not None:

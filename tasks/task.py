@@ -29,7 +29,7 @@ class Task(Generic[P, R]):
 
     - `name`: a stable string, the function's own name if None; it is written into the journal. A worker that has
       another function under that name does not run its messages, unless both sides give the name.
-    - `aliases`: under which it was known before, for what still waits: old names of a function in the same place, and
+    - `aliases`: its former names, for tasks that still wait under them: old names of a function in the same place, and
       old places of the function, as `module:qualname`.
     - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
@@ -244,9 +244,9 @@ def _checked_aliases(aliases: object) -> tuple[str, ...]:
 
 
 def _accepted(task: Task[Any, Any]) -> dict[str, Accepts]:
-    """Under each name that the task answers to: for which functions a message may have been made.
+    """Return, for each name of the task, the functions for which a message may have been made.
 
-    An old name stands for a function in the same place, an old function for itself under its own name.
+    An old name means a function in the same place; an old function means itself, under its own name.
     """
     own = task.function_name
     functions: dict[str, list[str]] = {task.name: [own] if own else []}
@@ -255,7 +255,7 @@ def _accepted(task: Task[Any, Any]) -> dict[str, Accepts]:
         is_function = ":" in alias
         name = last_name(alias) if is_function else alias
         known = functions.setdefault(name, [])
-        if own:  # otherwise nothing is compared
+        if own:  # without a function's name, functions are not compared
             known.append(alias if is_function else beside(own, alias))
         if not is_function:
             named.add(name)

@@ -1,4 +1,4 @@
-"""The rows of the index's file: its tables, and how a batch is put into them."""
+"""The tables of the index's file, and the statements that write a batch into them."""
 
 import secrets
 from collections import Counter
@@ -13,8 +13,8 @@ from .keys import key_of, keys_of
 
 APPLICATION_ID: Final = 0x4A4D4958  # "JMIX"
 FORMAT_VERSION: Final = 3
-# The size of a task's row does not change as the task goes on, or pages that were full would be split: an offset is
-# stored with a bias, and `_UNSET`, which takes as many bytes, stands for none.
+# The size of a task's row does not change as the task progresses, or full pages would be split: an offset is stored
+# with a bias, and `_UNSET`, which takes as many bytes, means that there is none.
 _BIAS: Final = 1 << 24
 _UNSET: Final = -(1 << 31)
 _TABLES: Final = ("tasks", "more", "sessions", "covered", "pruned", "meta")
@@ -35,27 +35,27 @@ _COVERED: Final = (
     "SELECT meta.generation, ifnull(first, -1), ifnull(next, -1), ifnull(fingerprint, '') "
     "FROM meta LEFT JOIN covered ON partition = ?"
 )
-# In one statement, as it is asked before each submission under a chosen id.
+# In one statement, as it runs before each submission under a chosen id.
 _LOOK: Final = (
     "SELECT EXISTS (SELECT 1 FROM tasks WHERE key = ?1) OR EXISTS (SELECT 1 FROM more WHERE key = ?1), generation, "
     "ifnull((SELECT next FROM covered WHERE partition = ?2), -1) FROM meta"
 )
 _TASK: Final = "SELECT partition, submitted, claimed, ended FROM tasks WHERE key = ?"
-# Looks at each key: for people, who have the end of an id on their screen.
+# Scans all keys, to resolve a short id from a screen.
 _LIKE: Final = (
     "SELECT submitted FROM tasks WHERE partition = ?2 AND hex(key) LIKE '%' || ?1 ORDER BY submitted DESC LIMIT ?3"
 )
 _MORE: Final = "SELECT partition, offset, kind FROM more WHERE key = ? ORDER BY partition, offset"
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
-# What a batch holds of each task, while it is put into the rows.
+# The rows of a batch's tasks, while they are merged into the tables.
 _SCRATCH: Final = """
     CREATE TEMP TABLE IF NOT EXISTS courses (key BLOB PRIMARY KEY, submitted INTEGER, claimed INTEGER, ended INTEGER,
         submission INTEGER, claim INTEGER, ending INTEGER, new INTEGER, regular INTEGER) WITHOUT ROWID;
 """
 _COURSE_CHARS: Final = 13  # of an offset in decimal digits, as many as fit the stored integers, and its sign
-# What `merge` makes of the events of each task, unless it is strange: `regular` is 0 if they begin before its
-# submission, or if the task is one of another partition. All in one step, so that SQLite does not come back to Python,
-# and to its lock, for each row. The limit has it read each number once.
+# The same as `merge` for each task, except irregular ones: `regular` is 0 if the events begin before the submission, or
+# if the task is one of another partition. All in one statement, so that SQLite does not return to Python, and wait for
+# the GIL, for each row. The limit makes SQLite read each number once.
 _PUT_COURSES: Final = f"""
     INSERT INTO temp.courses
     SELECT found.key, ifnull(submitted, submission + {_BIAS}),
@@ -89,7 +89,7 @@ _PUT_TASK: Final = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?)"
 _PUT_MORE: Final = "INSERT OR IGNORE INTO more VALUES (?, ?, ?, ?)"
 _PUT_KEYED: Final = f"INSERT OR IGNORE INTO more SELECT key, ?2, ?3, {FOREIGN} FROM tasks WHERE key = ?1"  # noqa: S608
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
-# So many tasks are looked at in one transaction.
+# How many tasks one transaction examines.
 _PRUNE_TASKS: Final = 5_000
 _SOME_KEYS: Final = "SELECT key FROM tasks WHERE key > ? ORDER BY key LIMIT ?"
 _PRUNE_MORE: Final = """
@@ -113,7 +113,7 @@ _PUT_COVERED: Final = "INSERT OR REPLACE INTO covered VALUES (?, ?, ?, ?)"
 class Covered(NamedTuple):
     """How far the file covers a partition: from `first` up to, not including, `next_offset`; `NOWHERE` if not at all.
 
-    `fingerprint` is that of the event before `next_offset`. The file's `generation` changes when it is made anew.
+    `fingerprint` is that of the event before `next_offset`. The file's `generation` changes when it is built anew.
     """
 
     generation: int
@@ -123,7 +123,7 @@ class Covered(NamedTuple):
 
 
 def make(connection: apsw.Connection) -> None:
-    """Make all tables anew, inside the caller's transaction."""
+    """Drop and create all tables, inside the caller's transaction."""
     for table in _TABLES:
         connection.execute(f"DROP TABLE IF EXISTS {table}").fetchall()
     connection.execute(_SCHEMA).fetchall()
@@ -131,7 +131,7 @@ def make(connection: apsw.Connection) -> None:
 
 
 def prepare(connection: apsw.Connection) -> None:
-    """Make what a connection needs for itself."""
+    """Set a connection up: its temporary table."""
     connection.pragma("temp_store", "memory")
     connection.execute(_SCRATCH).fetchall()
 
@@ -145,9 +145,9 @@ def covered(connection: apsw.Connection, partition: int) -> Covered:
 
 
 def lacks(cursor: apsw.Cursor, key: bytes, partition: int, after: Covered) -> bool:
-    """Whether there is no event of any id of a key in the partition up to where `after` ends.
+    """Return whether there is no event of any id with the key in the partition up to the end of `after`.
 
-    False as well if the file no longer covers that, as it was made anew.
+    False as well if the file no longer covers that, as it was built anew.
     """
     found = cursor.execute(_LOOK, (key, partition)).get
     return found is not None and not found[0] and found[1] == after.generation and found[2] >= after.next_offset
@@ -181,16 +181,16 @@ def session_rows(connection: apsw.Connection, worker: str, partition: int) -> li
 
 
 def pruned(connection: apsw.Connection, partition: int) -> int:
-    """The offset up to which rows were removed, as retention had removed what they are about."""
+    """Return the offset up to which rows were removed, as retention had removed their events."""
     found: int = connection.execute(_PRUNED, (partition,)).get
     return found
 
 
 def prune(connection: apsw.Connection, partition: int, first: int, after: bytes) -> bytes | None:
-    """Remove the rows of tasks of which nothing stands at or behind the offset `first`, of some tasks from a key on.
+    """Remove the rows of tasks without events from the offset `first` on, for some tasks from the key `after` on.
 
-    Returns the key to go on from, None at the end. A row keeps what it says of removed events while one is left, as
-    no reader counts them.
+    Returns the key to continue from, None at the end. A row keeps the offsets of removed events as long as one event is
+    left, since readers ignore them.
     """
     keys: list[Any] = connection.execute(_SOME_KEYS, (after, _PRUNE_TASKS)).fetchall()
     last = keys[-1][0] if keys else None
@@ -210,12 +210,12 @@ def prune_rest(connection: apsw.Connection, partition: int, first: int) -> None:
 
 
 def put_covered(connection: apsw.Connection, batch: Batch, first: int) -> None:
-    """The file now covers what the batch holds as well."""
+    """Record that the file now covers the batch as well."""
     connection.execute(_PUT_COVERED, (batch.partition, first, batch.next_offset, batch.fingerprint))
 
 
 def entries(connection: apsw.Connection, key: bytes) -> list[Entry]:
-    """The events of all ids of a key."""
+    """Return the events of all ids with a key."""
     row = task_row(connection, key)
     found = row.entries() if row is not None else []
     return sorted([*found, *map(Entry._make, connection.execute(_MORE, (key,)))])
@@ -230,7 +230,7 @@ def rows_like(connection: apsw.Connection, digits: str, partition: int, limit: i
 
 
 def put_tasks(connection: apsw.Connection, batch: Batch) -> None:
-    """Take the tasks of a batch into the rows, as `merge` does, in a few steps of SQLite for all of them."""
+    """Merge the tasks of a batch into the tables, as `merge` does, in a few statements for all of them."""
     partition, keys = batch.partition, keys_of(list(batch.numbers))
     strange = _put_courses(connection, batch, keys)
     more = [
@@ -251,11 +251,11 @@ def put_tasks(connection: apsw.Connection, batch: Batch) -> None:
 
 
 def _put_courses(connection: apsw.Connection, batch: Batch, keys: list[bytes]) -> set[bytes]:
-    """Put where each task was first submitted, claimed and ended, but for those whose keys are returned."""
-    # In the order of their keys, so that each page of the tree is looked for once.
+    """Write the first submission, claim and end of each task, except for irregular ones, whose keys are returned."""
+    # In the order of their keys, so that each page of the tree is found once.
     order = sorted(range(len(keys)), key=keys.__getitem__)
     strange: set[bytes] = set()
-    if len(set(keys)) < len(keys):  # of several ids
+    if len(set(keys)) < len(keys):  # several ids share a key
         strange = {key for key, count in Counter(keys).items() if count > 1}
         order = [number for number in order if keys[number] not in strange]
     if not order:
@@ -281,12 +281,12 @@ def _put_courses(connection: apsw.Connection, batch: Batch, keys: list[bytes]) -
 
 
 def _packed(offsets: Sequence[int], order: Sequence[int]) -> bytes:
-    """These offsets in decimal digits, all of one length."""
+    """Return these offsets as decimal digits of one length."""
     return (f"%{_COURSE_CHARS}d" * len(order) % tuple(map(offsets.__getitem__, order))).encode()
 
 
 def _merge_one(connection: apsw.Connection, key: bytes, found: list[Entry]) -> None:
-    """What `put_tasks` does, for a task whose first event is not its submission, or that is in several partitions."""
+    """Merge a single task whose first event is not its submission, or that is in several partitions."""
     row, others = merge(task_row(connection, key), found)
     if row is not None:
         connection.execute(_PUT_TASK, _bindings(key, row))
@@ -294,7 +294,7 @@ def _merge_one(connection: apsw.Connection, key: bytes, found: list[Entry]) -> N
 
 
 def put_sessions(connection: apsw.Connection, batch: Batch, *, infers: bool) -> None:
-    """Take the workers of a batch into the sessions; `infers` as in `judge`."""
+    """Merge the workers of a batch into the sessions; `infers` as in `judge`."""
     for worker, found in batch.workers().items():
         rows = session_rows(connection, worker, batch.partition)
         judged = judge(worker, batch.partition, rows, found, infers=infers)

@@ -110,6 +110,6 @@ async def _last_sign(log: Textual, worker: str, begin: int, mark: Mark) -> int |
     later = NOWHERE
     for each in reversed(near.events_of(worker).marks):
         if each.offset != mark.offset and each.name != names.EXPIRED:
-            break  # what stands before it is of another session, or is outdone by it
+            break  # earlier events are of another session, or this one is the later sign
         later = max(later, each.sign)
     return later

@@ -197,7 +197,7 @@ class Store:
         return self._connection
 
     def _is_replaced(self) -> bool:
-        """Whether the file was removed, or another one stands at its path."""
+        """Return whether the file was removed or replaced."""
         return not self.is_private and _identity(self.path) != self._identity
 
     def _close(self) -> None:

@@ -95,7 +95,7 @@ class TaskFold:
         return self.live.get(task_id) or self.dead.get(task_id)
 
     def ids(self) -> Iterable[str]:
-        """The ids of all tasks that the view knows: alive, dead letters, and those that have ended of late."""
+        """Yield the ids of all tasks that the view knows: live ones, dead letters, and recently ended ones."""
         yield from self.live
         yield from self.dead
         for ended in self._ended.values():

@@ -162,7 +162,7 @@ def _in_thread(work: Callable[[], None]) -> None:
 
 
 def count_begun(runs: Iterable["Run"], before: float) -> int:
-    """How many of the runs, the oldest first, began before that monotonic time."""
+    """Count the runs, which are sorted by age, that began before that monotonic time."""
     count = 0
     for run in runs:
         if run.started >= before:

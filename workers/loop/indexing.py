@@ -91,7 +91,7 @@ class IndexKeeper:
         filled.result()
 
     def _is_busy(self) -> bool:
-        """Whether many events have come since the last time it was asked, or not much later than that."""
+        """Return whether many events have come in the last interval, or since."""
         now, position = time.monotonic(), sum(self._position().values())
         if now - self._asked >= INDEX_INTERVAL_SECONDS:
             self._came, self._counted, self._asked = position - self._counted, position, now

@@ -24,7 +24,7 @@ def joining(
     claims, `slots` how many tasks it runs at a time. Names beyond the limit are left out and counted.
     """
     named, left_out = bounded({name: sum(map(len, each.functions)) for name, each in accepts.items()})
-    told = {name: accepts[name] for name in named if accepts[name].functions}
+    listed = {name: accepts[name] for name in named if accepts[name].functions}
     said_more = selection.said()
     fact = FactContext(
         worker=worker,
@@ -37,11 +37,11 @@ def joining(
         queues=selection.queues,
         selection=replace(selection, queues=None) if said_more else None,
         slots=slots,
-        accepts=told,
+        accepts=listed,
     )
     said = {name: getattr(fact, name) for name in _SAID}
-    if told:
-        said["accepts"] = msgspec.to_builtins(told)
+    if listed:
+        said["accepts"] = msgspec.to_builtins(listed)
     if said_more:
         said["selection"] = said_more
     if left_out:

@@ -119,10 +119,10 @@ class FailureDetector:
         self._failing -= 1
 
     def to_probe(self, view: TaskView) -> bool:
-        """Whether beats of our own are now to prove that the journal works: in every partition that we have joined.
+        """Return whether to append beats of our own, in every partition we have joined, to prove the journal works.
 
-        In every one, since a worker waits for all partitions of an append: where one is away, a living holder may be
-        unable to renew its session in another.
+        In every one, since a worker waits for all partitions of an append: while one is unavailable, a live holder may
+        be unable to renew its session in another.
         """
         return any(
             sighting.wants_proof(self._working)

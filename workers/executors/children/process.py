@@ -83,7 +83,7 @@ class ChildProcess:
         self.killed_since = ""
         self.late = False
         self.taken = 0
-        self._told_revoked: set[int] = set()
+        self._sent_revoked: set[int] = set()
         self._seen = 0, 0  # how many jobs were not begun, of how many
         self._moved_at = 0.0
         self.first_peak_bytes = 0
@@ -101,9 +101,9 @@ class ChildProcess:
 
     def tell_revoked(self) -> None:
         """Send a group the numbers of its revoked jobs, once each. A child with one place is killed instead."""
-        numbers = [run.number for run in self.runs if run.revoked and run.number not in self._told_revoked]
+        numbers = [run.number for run in self.runs if run.revoked and run.number not in self._sent_revoked]
         if numbers and self.places > 1:
-            self._told_revoked.update(numbers)
+            self._sent_revoked.update(numbers)
             self._send(Orders([], revoked=numbers))
 
     def _send(self, orders: Orders) -> None:
