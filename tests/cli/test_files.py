@@ -224,7 +224,7 @@ def test_lines_of_others_under_a_name(run: Run, shop: Path, url: str) -> None:
     (shop / "old.log").write_text(
         '{"timestamp": 1.5, "name": "door.opened"}\n{"timestamp": 2, "name": "door.closed"}\n'
     )
-    assert "name a writer" in run("import", "old.log", "--journal", url).stderr
+    assert "give a writer" in run("import", "old.log", "--journal", url).stderr
     assert run("import", "old.log", "--journal", url, "--writer", "doors-2025").stdout.startswith("imported 2 events")
     assert "imported 0 events" in run("import", "old.log", "--journal", url, "--writer", "doors-2025").stdout
     assert run("import", "old.log", "--journal", url, "--writer", "no spaces").returncode == 2

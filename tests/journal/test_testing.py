@@ -126,7 +126,7 @@ def test_faulty_log_uses_the_given_delay() -> None:
 
 
 def test_refused_helper_fails_unless_properly_refused() -> None:
-    with pytest.raises(AssertionError, match="nothing was refused"), refused(InvalidEvent):
+    with pytest.raises(AssertionError, match="no error was raised"), refused(InvalidEvent):
         pass
     with pytest.raises(AssertionError, match="should say in a sentence"), refused(InvalidEvent):
         raise InvalidEvent("bad")
