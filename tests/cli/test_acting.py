@@ -30,7 +30,7 @@ def dead(start: Start, url: str) -> list[str]:
     return letters
 
 
-def test_revoke_tells_what_became_of_each_task(run: Run, url: str) -> None:
+def test_revoke_reports_the_outcome_of_each_task(run: Run, url: str) -> None:
     waits = submit(url, "add", 1, 2)
     done = run("revoke", waits, "order-8", waits, "--journal", url)
     assert done.returncode == 1
@@ -70,7 +70,7 @@ def test_requeue_lets_dead_letters_run_again(run: Run, url: str, dead: list[str]
     assert "task.requeued" in run("history", dead[0], "--journal", url).stdout
 
 
-def test_requeue_of_all_of_a_queue(run: Run, url: str, dead: list[str]) -> None:
+def test_requeue_takes_a_whole_queue(run: Run, url: str, dead: list[str]) -> None:
     trial = run("dlq", "requeue", "--queue", "default", "--dry-run", "--journal", url)
     assert trial.stdout == f"2 dead letters would be requeued: {dead[0]} and {dead[1]}\n"
     done = run("dlq", "requeue", "--queue", "default", "--journal", url)
@@ -78,7 +78,7 @@ def test_requeue_of_all_of_a_queue(run: Run, url: str, dead: list[str]) -> None:
     assert run("dlq", "requeue", "--queue", "nowhere", "--journal", url).stdout.startswith("no such dead letters")
 
 
-def test_requeue_of_everything_has_to_be_asked_for(run: Run, url: str) -> None:
+def test_requeue_of_everything_needs_an_explicit_option(run: Run, url: str) -> None:
     submit(url, "add", 1, 2)
     done = run("dlq", "requeue", "--journal", url)
     assert done.returncode == 2

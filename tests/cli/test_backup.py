@@ -76,7 +76,7 @@ def damage(path: Path, position: int) -> None:
     connection.close()
 
 
-def test_verify_says_what_is_sound_and_what_is_not(run: Run, shop: Path, url: str) -> None:
+def test_verify_reports_sound_and_damaged_parts(run: Run, shop: Path, url: str) -> None:
     fill(url)
     done = run("verify", "--journal", url)
     assert (done.returncode, done.stderr) == (0, "")
@@ -93,7 +93,7 @@ def test_verify_says_what_is_sound_and_what_is_not(run: Run, shop: Path, url: st
     ]
 
 
-def test_a_backup_is_a_journal_that_goes_on(run: Run, shop: Path, url: str) -> None:
+def test_backup_is_a_usable_journal(run: Run, shop: Path, url: str) -> None:
     fill(url)
     done = run("backup", "copy.db", "--journal", url)
     assert (done.returncode, done.stderr) == (0, "")
@@ -105,7 +105,7 @@ def test_a_backup_is_a_journal_that_goes_on(run: Run, shop: Path, url: str) -> N
     assert run("verify", "--journal", f"sqlite:///{shop / 'copy.db'}").returncode == 0
 
 
-def test_a_backup_replaces_a_file_only_if_told_to(run: Run, shop: Path, url: str) -> None:
+def test_backup_replaces_a_file_only_on_request(run: Run, shop: Path, url: str) -> None:
     fill(url)
     (shop / "copy.db").write_text("precious")
     done = run("backup", "copy.db", "--journal", url)
@@ -117,7 +117,7 @@ def test_a_backup_replaces_a_file_only_if_told_to(run: Run, shop: Path, url: str
     assert "is the journal itself" in run("backup", "shop.db", "--journal", url, "--force").stderr
 
 
-def test_a_backup_of_a_damaged_journal_says_so(run: Run, shop: Path, url: str) -> None:
+def test_backup_of_a_damaged_journal_reports_the_damage(run: Run, shop: Path, url: str) -> None:
     fill(url)
     damage(shop / "shop.db", 5)
     done = run("backup", "copy.db", "--journal", url)
@@ -172,7 +172,7 @@ def test_restore_makes_the_backup_the_journal(run: Run, shop: Path, url: str) ->
     assert not list(shop.glob("*unfinished*"))
 
 
-def test_a_process_with_the_former_journal_open_learns_of_it(run: Run, shop: Path, url: str) -> None:
+def test_process_with_the_replaced_journal_open_gets_an_error(run: Run, shop: Path, url: str) -> None:
     fill(url)
     assert run("backup", "copy.db", "--journal", url).returncode == 0
     with jm.Journal(url) as journal:
@@ -190,7 +190,7 @@ def test_a_process_with_the_former_journal_open_learns_of_it(run: Run, shop: Pat
     assert numbers(url) == list(range(20))
 
 
-def test_restore_refuses_what_is_no_backup(run: Run, shop: Path, url: str) -> None:
+def test_restore_refuses_a_file_that_is_no_backup(run: Run, shop: Path, url: str) -> None:
     (shop / "text.db").write_text("no database, and long enough to look like one" * 50)
     (shop / "empty.db").touch()
     for name, said in (("text.db", "is not an SQLite database"), ("empty.db", "is empty"), ("no.db", "no file no.db")):
@@ -204,7 +204,7 @@ def test_restore_refuses_what_is_no_backup(run: Run, shop: Path, url: str) -> No
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_a_kill_at_any_step_loses_nothing(run: Run, shop: Path, url: str, command: str) -> None:
+def test_restore_killed_at_any_step_loses_nothing(run: Run, shop: Path, url: str, command: str) -> None:
     copy = shop / "copy.db"
     fill(url)
     assert run("backup", "copy.db", "--journal", url).returncode == 0
@@ -231,7 +231,7 @@ def test_a_kill_at_any_step_loses_nothing(run: Run, shop: Path, url: str, comman
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_what_a_killed_copy_left_is_overwritten(run: Run, shop: Path, url: str, command: str) -> None:
+def test_leftovers_of_a_killed_copy_are_overwritten(run: Run, shop: Path, url: str, command: str) -> None:
     fill(url)
     assert run("backup", "copy.db", "--journal", url).returncode == 0
     target = "copy.db" if command == "backup" else "shop.db"
@@ -243,7 +243,7 @@ def test_what_a_killed_copy_left_is_overwritten(run: Run, shop: Path, url: str, 
 
 
 @pytest.mark.kafka
-def test_verify_names_what_is_no_event_on_kafka(run: Run, kafka_bootstrap: str) -> None:
+def test_verify_names_bad_records_on_kafka(run: Run, kafka_bootstrap: str) -> None:
     topic = f"verify-{uuid.uuid4().hex}"
     url = f"kafka://{kafka_bootstrap}/{topic}?partitions=2"
     fill(url)

@@ -70,7 +70,7 @@ def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, 
         (["demo", "--journal", "sqlite:///mine.db", "--keep"], "--keep"),
     ],
 )
-def test_typed_wrongly(run: Run, shop: Path, arguments: list[str], words: str) -> None:
+def test_mistyped_command_is_refused_with_a_sentence(run: Run, shop: Path, arguments: list[str], words: str) -> None:
     (shop / "empty.py").touch()
     (shop / "broken.py").write_text("1 / 0")
     (shop / "leaves.py").write_text("import sys\nsys.exit(4)")
@@ -86,13 +86,13 @@ def test_typed_wrongly(run: Run, shop: Path, arguments: list[str], words: str) -
 class TestTheWorldSaysNo:
     """Every command, and every way in which a journal can be unusable."""
 
-    def test_another_programs_database(self, run: Run, shop: Path, command: list[str]) -> None:
+    def test_foreign_database_is_named(self, run: Run, shop: Path, command: list[str]) -> None:
         with sqlite3.connect(shop / "other.db") as other:
             other.execute("CREATE TABLE accounts (id INTEGER)")
         other.close()
         _assert_one_sentence(run(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")
 
-    def test_no_database_at_all(self, run: Run, shop: Path, command: list[str]) -> None:
+    def test_file_that_is_no_database_is_named(self, run: Run, shop: Path, command: list[str]) -> None:
         (shop / "notes.txt").write_text("Dear diary, " * 1_000)
         _assert_one_sentence(run(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
 
@@ -100,13 +100,13 @@ class TestTheWorldSaysNo:
         _assert_one_sentence(run(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-    def test_a_file_we_may_not_read(self, run: Run, shop: Path, command: list[str]) -> None:
+    def test_file_without_read_permission_is_named(self, run: Run, shop: Path, command: list[str]) -> None:
         (shop / "theirs.db").touch(0)
         _assert_one_sentence(run(*command, "--journal", "sqlite:///theirs.db"), 1, "no permission")
 
 
 @pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"]])
-def test_a_broker_that_is_not_there(run: Run, command: list[str]) -> None:
+def test_missing_broker_is_named(run: Run, command: list[str]) -> None:
     with socket.socket() as nobody:  # bound and not listening: nobody else takes the port
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -115,7 +115,7 @@ def test_a_broker_that_is_not_there(run: Run, command: list[str]) -> None:
 
 
 @pytest.mark.kafka
-def test_a_topic_that_would_forget(run: Run, kafka_bootstrap: str) -> None:
+def test_topic_with_retention_is_refused(run: Run, kafka_bootstrap: str) -> None:
     async def make_topic() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
         await admin.start()
@@ -130,14 +130,14 @@ def test_a_topic_that_would_forget(run: Run, kafka_bootstrap: str) -> None:
 
 
 @pytest.mark.kafka
-def test_a_topic_that_is_not_there(run: Run, kafka_bootstrap: str) -> None:
+def test_missing_topic_is_named(run: Run, kafka_bootstrap: str) -> None:
     """Reading makes none: a name that was misspelt is told from a journal without events."""
     url = f"kafka://{kafka_bootstrap}/misspelt"
     for _ in range(2):
         _assert_one_sentence(run("tail", "--journal", url, "--no-follow"), 2, "there is no journal at", "'misspelt'")
 
 
-def test_a_task_nobody_knows(run: Run, shop: Path) -> None:
+def test_unknown_task_is_named(run: Run, shop: Path) -> None:
     import journeyman as jm
 
     with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
@@ -146,7 +146,7 @@ def test_a_task_nobody_knows(run: Run, shop: Path) -> None:
     _assert_one_sentence(run("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
 
 
-def test_those_who_ask_are_shown_where_it_came_from(run: Run, shop: Path) -> None:
+def test_traceback_is_shown_at_log_level_debug(run: Run, shop: Path) -> None:
     (shop / "broken.py").write_text("1 / 0")
     loud = run("worker", "broken", "--journal", "sqlite:///shop.db", "--log-level", "debug")
     assert loud.returncode == 2
@@ -154,7 +154,7 @@ def test_those_who_ask_are_shown_where_it_came_from(run: Run, shop: Path) -> Non
     assert "1 / 0" in loud.stderr
 
 
-def test_help_names_the_environment_variable_and_gives_an_example(run: Run) -> None:
+def test_help_names_the_environment_variable_and_an_example(run: Run) -> None:
     for command in ("worker", "tail", "history", "demo"):
         done = run(command, "--help", COLUMNS="120")
         assert done.returncode == 0

@@ -75,7 +75,7 @@ def test_commands_pass_over_bad_records_and_count_them(run: Run, url: str, task:
     assert counted in said("compact", "--keep", "1d").stderr
 
 
-def test_worker_works_in_spite_of_bad_records(start: Start, url: str, task: str, shop: Path) -> None:
+def test_worker_runs_tasks_despite_bad_records(start: Start, url: str, task: str, shop: Path) -> None:
     worker = start("worker", "shop.tasks", "--journal", url)
     with jm.Journal(url) as journal:
         results = jm.ResultStore(journal)

@@ -16,7 +16,7 @@ DAY = 86_400.0
 
 
 @pytest.mark.parametrize("ahead", [DAY, 20 * 365 * DAY])
-def test_wrong_clock_is_said_and_look_ups_stay_right(run: Run, url: str, shop: Path, ahead: float) -> None:
+def test_wrong_clock_is_reported_and_lookups_stay_right(run: Run, url: str, shop: Path, ahead: float) -> None:
     now = time.time()
     path = str(shop / "shop.db")
     with jm.Journal(SqliteLog(path, clock=ManualClock(now - 7_200))) as journal:
@@ -36,7 +36,7 @@ def test_wrong_clock_is_said_and_look_ups_stay_right(run: Run, url: str, shop: P
     assert removed["removed"] == 1
 
 
-def test_journal_of_right_clocks_says_nothing(run: Run, url: str, shop: Path) -> None:
+def test_journal_with_right_clocks_gives_no_warning(run: Run, url: str, shop: Path) -> None:
     with jm.Journal(SqliteLog(str(shop / "shop.db"), clock=ManualClock(time.time() - 7_200))) as journal:
         journal.append("early.thing", {})
     with jm.Journal(url) as journal:

@@ -38,7 +38,7 @@ def submitted_long_ago(journal: jm.Journal, days: float) -> jm.Event:
     return journal.append_drafts([Draft("task.submitted", msgspec.json.encode(context), "held", timestamp=stamp)])[0]
 
 
-def test_it_says_what_it_would_do_does_it_and_says_what_it_did(run: Run, either: str) -> None:
+def test_compact_previews_acts_and_reports(run: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         old_events(journal, 20, 40)
         kept = old_events(journal, 5, 10)
@@ -61,7 +61,7 @@ def _utc(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="microseconds")
 
 
-def test_the_task_that_holds_history_back_is_named_and_runs_afterwards(run: Run, start: Start, either: str) -> None:
+def test_task_holding_back_history_is_named_and_still_runs(run: Run, start: Start, either: str) -> None:
     with jm.Journal(either) as journal:
         old_events(journal, 20, 40)
         task = submitted_long_ago(journal, 35)
@@ -77,7 +77,7 @@ def test_the_task_that_holds_history_back_is_named_and_runs_afterwards(run: Run,
         assert jm.ResultStore(journal).get("held", keep=True) == 5
 
 
-def test_whoever_asks_for_what_is_gone_is_told_where_history_begins(run: Run, url: str) -> None:
+def test_request_for_removed_history_names_its_beginning(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         gone = old_events(journal, 20, 40)
         (first, *_) = old_events(journal, 5, 10)
@@ -88,7 +88,7 @@ def test_whoever_asks_for_what_is_gone_is_told_where_history_begins(run: Run, ur
         assert f"begins at offset 20 ({_utc(first.timestamp)})" in str(refused.value)
 
 
-def test_as_json(run: Run, url: str) -> None:
+def test_compact_reports_as_json(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         old_events(journal, 3, 40)
         submitted_long_ago(journal, 35)
@@ -111,7 +111,7 @@ def test_as_json(run: Run, url: str) -> None:
     }
 
 
-def test_senseless_pool_parameters_are_refused(run: Run, url: str) -> None:
+def test_senseless_compact_options_are_refused(run: Run, url: str) -> None:
     assert "there is no journal" in run("compact", "--keep", "30d", "--journal", url).stderr
     with jm.Journal(url):
         pass
@@ -126,7 +126,7 @@ def test_senseless_pool_parameters_are_refused(run: Run, url: str) -> None:
     assert "--keep" in run("compact", "--journal", url).stderr
 
 
-def test_workers_that_run_meanwhile_go_on(run: Run, start: Start, url: str) -> None:
+def test_running_workers_continue_during_compaction(run: Run, start: Start, url: str) -> None:
     with jm.Journal(url) as journal:
         old_events(journal, 30, 40)
         start("worker", "shop.tasks", "--journal", url)

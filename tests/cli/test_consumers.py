@@ -106,7 +106,7 @@ def test_lag_and_positions_are_whole_on_a_terminal(start: Start, url: str) -> No
     assert "…" in line
 
 
-def test_reset_says_what_it_means_before_and_after(run: Run, either: str) -> None:
+def test_reset_shows_the_position_before_and_after(run: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         fill(journal, *range(6))
         consumed(journal, 4)
@@ -145,7 +145,7 @@ def test_checkpoint_of_other_partitions_is_reset(run: Run, url: str) -> None:
         assert "," not in said["to"]
 
 
-def test_reset_to_a_time_goes_on_with_what_is_later(run: Run, either: str) -> None:
+def test_reset_to_a_time_continues_with_later_events(run: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         fill(journal, 0, 1, 2)
         last = journal.append("order.paid", {"n": 3}, key="one")
@@ -156,7 +156,7 @@ def test_reset_to_a_time_goes_on_with_what_is_later(run: Run, either: str) -> No
         assert ahead(journal) == [4, 5]
 
 
-def test_reset_refuses_what_is_not_there(run: Run, url: str) -> None:
+def test_reset_refuses_unknown_checkpoints_and_positions(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         fill(journal, 1)
         consumed(journal, 1)

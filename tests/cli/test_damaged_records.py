@@ -27,7 +27,7 @@ def damaged_url(shop: Path, url: str) -> str:
     return url
 
 
-def test_every_command_names_a_damaged_record(run: Run, shop: Path, damaged_url: str) -> None:
+def test_damaged_record_is_named_by_every_command(run: Run, shop: Path, damaged_url: str) -> None:
     assert "unreadable    1 record" in run("status", "--journal", damaged_url).stdout
     done = run("tail", "--no-follow", "--json", "--journal", damaged_url)
     assert [json.loads(line)["context"]["task"] for line in done.stdout.splitlines()] == ["t0", "t2"]
@@ -40,7 +40,7 @@ def test_every_command_names_a_damaged_record(run: Run, shop: Path, damaged_url:
     assert "is damaged at 0:1" in done.stderr
 
 
-def test_a_worker_logs_a_damaged_record_and_goes_on(run: Run, start: Start, damaged_url: str) -> None:
+def test_worker_logs_a_damaged_record_and_continues(run: Run, start: Start, damaged_url: str) -> None:
     worker = start("worker", "shop.tasks", "--journal", damaged_url)
     assert worker.stdout is not None
     assert "is ready" in worker.stdout.readline()
@@ -51,7 +51,7 @@ def test_a_worker_logs_a_damaged_record_and_goes_on(run: Run, start: Start, dama
     assert worker.returncode == 0
 
 
-def test_history_counts_what_was_damaged_since_it_was_indexed(run: Run, shop: Path, url: str) -> None:
+def test_history_counts_records_damaged_since_indexing(run: Run, shop: Path, url: str) -> None:
     def damage(position: int) -> None:
         connection = apsw.Connection(str(shop / "shop.db"))
         change = "UPDATE events SET event = replace(event, '\"t0\"', '\"t7\"') WHERE position = ?"

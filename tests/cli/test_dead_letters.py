@@ -65,7 +65,7 @@ def test_list_names_id_task_queue_attempts_and_error(call: Run, url: str, failed
     assert lines[1].endswith("ConnectionError: refused")
 
 
-def test_filters_narrow_what_is_listed_and_may_be_combined(call: Run, url: str, failed_at: list[float]) -> None:
+def test_list_filters_can_be_combined(call: Run, url: str, failed_at: list[float]) -> None:
     assert listed(call, url, "--exception", "VALUEERROR") == [SECOND, FIRST]
     assert listed(call, url, "--exception", "ochre", "--task", "paint", "--queue", "mail") == [SECOND]
     assert listed(call, url, "--since", iso(failed_at[1]), "--until", iso(failed_at[1])) == [SECOND]
@@ -74,7 +74,7 @@ def test_filters_narrow_what_is_listed_and_may_be_combined(call: Run, url: str, 
     assert (nothing.returncode, nothing.stdout) == (0, f"no such dead letters in {url}\n")
 
 
-def test_show_tells_arguments_and_each_attempt_with_its_traceback(call: Run, url: str, failed_at: list[float]) -> None:
+def test_show_prints_arguments_and_attempts_with_tracebacks(call: Run, url: str, failed_at: list[float]) -> None:
     shown = call("dlq", "show", "0abc", "--journal", url).stdout
     assert 'call send("ada", 3, deep={"x":[1]})' in shown
     assert shown.count('      File "tasks.py"') == 2
@@ -89,13 +89,15 @@ def test_show_tells_arguments_and_each_attempt_with_its_traceback(call: Run, url
 
 
 @pytest.mark.parametrize(("task", "said"), [("waits", "is no dead letter"), ("nowhere", "knows no task nowhere")])
-def test_show_of_what_is_none_is_a_sentence(call: Run, url: str, failed_at: list[float], task: str, said: str) -> None:
+def test_show_of_an_unknown_letter_is_a_sentence(
+    call: Run, url: str, failed_at: list[float], task: str, said: str
+) -> None:
     done = call("dlq", "show", task, "--journal", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
 
 
-def test_requeue_by_filter_says_who_and_why(call: Run, url: str, failed_at: list[float]) -> None:
+def test_requeue_by_filter_records_author_and_reason(call: Run, url: str, failed_at: list[float]) -> None:
     trial = call("dlq", "requeue", "--task", "paint", "--dry-run", "--journal", url)
     assert trial.stdout == f"2 dead letters would be requeued: {FIRST} and {SECOND}\n"
     assert len(listed(call, url)) == 3
@@ -110,7 +112,7 @@ def test_requeue_by_filter_says_who_and_why(call: Run, url: str, failed_at: list
     assert "(paint is there)" in call("why", FIRST, "--journal", url).stdout
 
 
-def test_purge_asks_first_and_leaves_the_others(call: Run, url: str, failed_at: list[float]) -> None:
+def test_purge_asks_first_and_leaves_other_letters(call: Run, url: str, failed_at: list[float]) -> None:
     refused = call("dlq", "purge", "…0abc", "--journal", url)
     assert refused.returncode == 2
     assert "Purge 1 dead letter? It cannot be requeued afterwards. Say --yes" in refused.stderr
@@ -123,7 +125,7 @@ def test_purge_asks_first_and_leaves_the_others(call: Run, url: str, failed_at: 
     assert call("history", THIRD, "--journal", url).stdout.splitlines()[1].startswith("purged ")
 
 
-def test_purge_on_a_terminal_is_done_after_a_yes_alone(shop: Path, call: Run, url: str, failed_at: list[float]) -> None:
+def test_purge_on_a_terminal_requires_a_yes(shop: Path, call: Run, url: str, failed_at: list[float]) -> None:
     for answer, status, left in (("n", 130, 3), ("y", 0, 0)):
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "journeyman", "dlq", "purge", "--all", "--journal", url]
@@ -137,7 +139,7 @@ def test_purge_on_a_terminal_is_done_after_a_yes_alone(shop: Path, call: Run, ur
         assert len(listed(call, url)) == left
 
 
-def test_rate_spreads_what_is_done(call: Run, url: str, failed_at: list[float]) -> None:
+def test_rate_option_spreads_requeues(call: Run, url: str, failed_at: list[float]) -> None:
     begun = time.monotonic()
     done = call("dlq", "requeue", "--all", "--rate", "4", "--journal", url)
     assert time.monotonic() - begun >= 2 / 4, "the third comes two periods after the first"

@@ -35,7 +35,7 @@ def filled(url: str) -> str:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["latin-1", "ascii", "C"])
-def test_no_command_fails_where_output_is_narrow(shop: Path, filled: str, environment: dict[str, str]) -> None:
+def test_commands_never_fail_on_a_narrow_encoding(shop: Path, filled: str, environment: dict[str, str]) -> None:
     for command in COMMANDS:
         done = subprocess.run(
             [sys.executable, "-m", "journeyman", *command],
@@ -52,7 +52,7 @@ def test_no_command_fails_where_output_is_narrow(shop: Path, filled: str, enviro
         assert done.stdout or done.stderr, command
 
 
-def test_what_an_encoding_lacks_is_written_in_plain_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unencodable_characters_are_written_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
     write_anything()
@@ -61,6 +61,6 @@ def test_what_an_encoding_lacks_is_written_in_plain_characters(monkeypatch: pyte
     assert written.getvalue() == b".d59c189e * \xe9 \\u6f22 \\udcff\n"
 
 
-def test_json_stays_utf_8(run: Run, filled: str) -> None:
+def test_json_output_stays_utf_8(run: Run, filled: str) -> None:
     done = run("why", "…0000001", "--json", "--journal", filled, PYTHONIOENCODING="ascii:strict")
     assert json.loads(done.stdout)["name"] == "naïve…→漢"

@@ -38,7 +38,7 @@ def either(request: pytest.FixtureRequest, url: str) -> str:
     return f"kafka://{request.getfixturevalue('kafka_bootstrap')}/test-{uuid.uuid4()}?partitions=2"
 
 
-def test_out_and_in_again_packed_and_plain_gives_the_same_bytes(run: Run, shop: Path, either: str) -> None:
+def test_export_import_export_gives_the_same_bytes(run: Run, shop: Path, either: str) -> None:
     fill(either)
     for name in ("one.jsonl", "one.jsonl.gz"):
         done = run("export", name, "--journal", either)
@@ -61,7 +61,7 @@ def test_out_and_in_again_packed_and_plain_gives_the_same_bytes(run: Run, shop: 
     assert gzip.decompress((shop / "two.jsonl.gz").read_bytes()) == (shop / "one.jsonl").read_bytes()
 
 
-def test_a_line_holds_what_an_event_holds(run: Run, shop: Path, url: str) -> None:
+def test_exported_line_holds_all_fields_of_an_event(run: Run, shop: Path, url: str) -> None:
     with jm.Journal(url) as journal:
         event = journal.append("order.paid", {"order": 7}, key="7")
     done = run("export", "-", "--journal", url)
@@ -78,7 +78,7 @@ def test_a_line_holds_what_an_event_holds(run: Run, shop: Path, url: str) -> Non
     assert done.stderr == f"exported 1 of 1 events of {url} to -\n"
 
 
-def test_a_selection(run: Run, shop: Path, url: str) -> None:
+def test_export_selects_by_topic_key_and_time(run: Run, shop: Path, url: str) -> None:
     fill(url)
     done = run("export", "-", "--journal", url, "--topic", "order", "--key", "k1", "--since", "1h")
     assert [json.loads(line)["context"]["order"] for line in done.stdout.splitlines()] == [1, 4, 7, 10, 13, 16, 19]
@@ -87,7 +87,7 @@ def test_a_selection(run: Run, shop: Path, url: str) -> None:
     assert json.loads(done.stderr) == {"events": 1, "looked_at": 21, "skipped": 0, "file": "-"}
 
 
-def test_through_a_pipe(run: Run, shop: Path, url: str) -> None:
+def test_export_and_import_work_through_a_pipe(run: Run, shop: Path, url: str) -> None:
     fill(url)
     copy = beside(url)
     lines = run("export", "-", "--journal", url).stdout
@@ -103,7 +103,7 @@ def test_through_a_pipe(run: Run, shop: Path, url: str) -> None:
     assert run("export", "-", "--journal", copy).stdout == lines
 
 
-def test_a_file_that_is_there_is_not_replaced_unless_asked(run: Run, shop: Path, url: str) -> None:
+def test_existing_file_is_replaced_only_on_request(run: Run, shop: Path, url: str) -> None:
     fill(url)
     (shop / "a.jsonl").write_text("precious")
     done = run("export", "a.jsonl", "--journal", url)
@@ -114,7 +114,7 @@ def test_a_file_that_is_there_is_not_replaced_unless_asked(run: Run, shop: Path,
     assert len((shop / "a.jsonl").read_text().splitlines()) == 21
 
 
-def test_an_export_that_fails_leaves_no_file(run: Run, shop: Path, url: str) -> None:
+def test_failed_export_leaves_no_file(run: Run, shop: Path, url: str) -> None:
     assert run("export", "a.jsonl", "--journal", url).returncode == 2
     fill(url)
     assert run("export", "no/such/a.jsonl", "--journal", url).returncode == 2
@@ -141,7 +141,7 @@ def test_bad_lines_are_named_or_left_out_and_counted(run: Run, shop: Path, url: 
     assert done.stderr.count("\n") == 2
 
 
-def test_what_tasks_did_is_not_taken_to_where_it_would_mean_something_else(run: Run, shop: Path, url: str) -> None:
+def test_task_events_are_imported_elsewhere_only_on_request(run: Run, shop: Path, url: str) -> None:
     fill(url)
     run("export", "tasks.jsonl", "--journal", url, "--topic", "task")
     copy = beside(url)
@@ -151,7 +151,7 @@ def test_what_tasks_did_is_not_taken_to_where_it_would_mean_something_else(run: 
     assert run("import", "tasks.jsonl", "--journal", copy, "--moved").stdout.startswith("imported 1 events")
 
 
-def test_a_copied_queue_is_the_same_queue(run: Run, start: Start, shop: Path, url: str) -> None:
+def test_copied_queue_is_the_same_queue(run: Run, start: Start, shop: Path, url: str) -> None:
     """Done tasks stay done, waiting ones run: the workers of the copy see what those of the original saw."""
     submitted = [(number, str(uuid.uuid4())) for number in range(3)]
     with jm.Journal(url) as journal:
@@ -179,7 +179,7 @@ def test_a_copied_queue_is_the_same_queue(run: Run, start: Start, shop: Path, ur
             assert results.get(task, keep=True) == 1 + number
 
 
-def test_an_import_killed_on_the_way_is_gone_on_with(run: Run, shop: Path, url: str) -> None:
+def test_killed_import_is_resumed(run: Run, shop: Path, url: str) -> None:
     fill(url, 5_000)
     run("export", "a.jsonl", "--journal", url)
     copy = beside(url)
@@ -205,7 +205,7 @@ def test_an_import_killed_on_the_way_is_gone_on_with(run: Run, shop: Path, url: 
     assert (shop / "a.jsonl").read_bytes() == (shop / "b.jsonl").read_bytes()
 
 
-def test_a_packed_file_that_is_cut_off_or_none_says_so(run: Run, shop: Path, url: str) -> None:
+def test_truncated_or_invalid_packed_file_is_named(run: Run, shop: Path, url: str) -> None:
     fill(url, 5_000)
     run("export", "a.jsonl.gz", "--journal", url)
     whole = (shop / "a.jsonl.gz").read_bytes()
@@ -220,7 +220,7 @@ def test_a_packed_file_that_is_cut_off_or_none_says_so(run: Run, shop: Path, url
     assert done.stderr == "journeyman: none.jsonl cannot be read: No such file or directory\n"
 
 
-def test_lines_of_others_under_a_name(run: Run, shop: Path, url: str) -> None:
+def test_foreign_lines_are_imported_under_a_named_writer(run: Run, shop: Path, url: str) -> None:
     (shop / "old.log").write_text(
         '{"timestamp": 1.5, "name": "door.opened"}\n{"timestamp": 2, "name": "door.closed"}\n'
     )

@@ -60,7 +60,7 @@ def _take_away(url: str, *, anew: bool) -> None:
 
 @pytest.mark.parametrize("anew", [False, True])
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_worker_whose_file_was_removed_or_replaced_ends_and_says_so(
+def test_worker_ends_with_an_error_if_its_file_is_replaced(
     start: Start, url: str, shop: Path, busy: bool, anew: bool
 ) -> None:
     pipe, health = shop / "pipe", shop / "health.json"
@@ -92,7 +92,7 @@ def test_a_worker_whose_file_was_removed_or_replaced_ends_and_says_so(
         assert again.wait(timeout=20) == 0
 
 
-def test_over_http_a_worker_is_well_with_and_without_work(start: Start, url: str, shop: Path) -> None:
+def test_http_health_is_good_with_and_without_work(start: Start, url: str, shop: Path) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     worker = start("worker", "shop.tasks", "--journal", url, "--health", "127.0.0.1:0", "--lease-ms", "1000")
@@ -110,7 +110,7 @@ def test_over_http_a_worker_is_well_with_and_without_work(start: Start, url: str
     assert worker.wait(timeout=30) == 0
 
 
-def test_a_worker_that_cannot_renew_its_lease_is_not_well(start: Start, url: str, shop: Path) -> None:
+def test_worker_that_cannot_renew_its_lease_is_unhealthy(start: Start, url: str, shop: Path) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     worker = start("worker", "shop.tasks", "--journal", url, "--health", "127.0.0.1:0", "--lease-ms", "500")
@@ -127,7 +127,7 @@ def test_a_worker_that_cannot_renew_its_lease_is_not_well(start: Start, url: str
     assert worker.wait(timeout=30) == 0
 
 
-def test_a_file_is_there_while_the_worker_is(start: Start, url: str, shop: Path) -> None:
+def test_health_file_exists_while_the_worker_runs(start: Start, url: str, shop: Path) -> None:
     worker = start("worker", "shop.tasks", "--journal", url, "--health", "health.json")
     path = shop / "health.json"
     wait_until(lambda: path.exists() and json.loads(path.read_bytes())["healthy"], "the file says that it is well")
@@ -138,7 +138,7 @@ def test_a_file_is_there_while_the_worker_is(start: Start, url: str, shop: Path)
     assert not path.exists()
 
 
-def test_systemd_is_told_when_it_is_ready_and_when_it_stops(start: Start, url: str, shop: Path) -> None:
+def test_systemd_is_notified_of_readiness_and_stop(start: Start, url: str, shop: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(shop / "notify"))
         manager.settimeout(30)
@@ -149,7 +149,7 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(start: Start, url: s
         assert worker.wait(timeout=30) == 0
 
 
-def test_a_second_signal_ends_it_at_once_with_130(start: Start, url: str, shop: Path) -> None:
+def test_second_signal_ends_the_worker_at_once_with_130(start: Start, url: str, shop: Path) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     worker = start("worker", "shop.tasks", "--journal", url)
@@ -166,7 +166,7 @@ def test_a_second_signal_ends_it_at_once_with_130(start: Start, url: str, shop: 
         assert status is jm.TaskStatus.RUNNING  # until its session expires; nothing is lost
 
 
-def test_an_address_that_cannot_be_had_is_status_1_and_a_senseless_one_2(run: Run, url: str) -> None:
+def test_unavailable_address_is_status_1_and_a_bad_one_2(run: Run, url: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -179,7 +179,7 @@ def test_an_address_that_cannot_be_had_is_status_1_and_a_senseless_one_2(run: Ru
     assert "--health" in senseless.stderr
 
 
-def test_the_exit_statuses_are_documented(run: Run) -> None:
+def test_exit_statuses_are_documented(run: Run) -> None:
     shown = run("worker", "--help").stdout
     for status in ("0: it has drained", "1: the journal", "2: PACKAGE", "130: a second signal"):
         assert status in shown

@@ -32,7 +32,7 @@ def done(start: Start, url: str) -> tuple[jm.Message, jm.Message]:
     return good, bad
 
 
-def test_shows_what_happened_and_the_result(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+def test_history_shows_events_and_the_result(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
     shown = run("history", done[0].uuid, "--journal", url)
     assert shown.returncode == 0, shown.stderr
     assert "succeeded" in shown.stdout.splitlines()[1]
@@ -45,7 +45,7 @@ def test_shows_what_happened_and_the_result(run: Run, url: str, done: tuple[jm.M
     assert shown.stdout.splitlines()[-1] == "result 5"
 
 
-def test_shows_each_failure_and_the_error(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+def test_history_shows_each_failure_and_the_error(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
     shown = run("history", done[1].uuid, "--journal", url)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("task.claimed") == 2
@@ -57,7 +57,7 @@ def test_shows_each_failure_and_the_error(run: Run, url: str, done: tuple[jm.Mes
     assert shown.stdout.splitlines()[-1] == "  ValueError: no such colour: sepia"
 
 
-def test_json_says_the_same_in_full(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+def test_history_json_has_the_same_in_full(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
     shown = run("history", done[1].uuid, "--journal", url, "--json")
     steps = [json.loads(line) for line in shown.stdout.splitlines()]
     assert [(step["name"], step["verdict"], step["attempts"], step["state"]) for step in steps] == [
@@ -90,7 +90,7 @@ LAUNDRY = """
 """
 
 
-def test_a_hook_that_fails_loses_no_outcome_and_is_shown(run: Run, start: Start, shop: Path, url: str) -> None:
+def test_failing_hook_loses_no_outcome_and_is_shown(run: Run, start: Start, shop: Path, url: str) -> None:
     (shop / "laundry.py").write_text(textwrap.dedent(LAUNDRY))
     worker = start("worker", "laundry", "--journal", url)
     with jm.Journal(url) as journal:

@@ -69,7 +69,7 @@ def _zombies(pid: int) -> list[str]:
     return [state for state in stats if state == "Z"]
 
 
-def test_orphans_are_collected(first: tuple[int, "subprocess.Popen[str]", str]) -> None:
+def test_init_process_reaps_orphans(first: tuple[int, "subprocess.Popen[str]", str]) -> None:
     pid, _, url = first
     with jm.Journal(url) as journal:
         message = jm.Message(task_name="leave_orphans", args=[20])
@@ -88,7 +88,7 @@ def test_signal_reaches_the_worker_and_its_status_comes_back(first: tuple[int, "
     assert program.wait(30) == 0
 
 
-def test_killed_worker_ends_the_first_process(first: tuple[int, "subprocess.Popen[str]", str]) -> None:
+def test_killed_worker_ends_the_init_process(first: tuple[int, "subprocess.Popen[str]", str]) -> None:
     pid, program, _ = first
     os.kill(int(_children(pid)[0]), signal.SIGKILL)
     assert program.wait(30) == 128 + signal.SIGKILL

@@ -48,14 +48,14 @@ def test_seconds_since_the_epoch_stand_as_they_are() -> None:
 
 
 @pytest.mark.usefixtures("five_hours_west")
-def test_a_time_without_a_zone_is_local() -> None:
+def test_time_without_a_zone_is_local() -> None:
     assert parse_moment("2026-11-22T09:00", NOW) - parse_moment("2026-11-22T09:00Z", NOW) == 5 * 3_600
     assert parse_moment("2026-11-22T09:00+01:00", NOW) == parse_moment("2026-11-22T08:00Z", NOW)
     assert parse_moment("2026-11-22", NOW) == parse_moment("2026-11-22T05:00Z", NOW)
 
 
 @pytest.mark.usefixtures("five_hours_west")
-def test_times_are_shown_local_with_their_zone_and_to_the_millisecond() -> None:
+def test_times_are_shown_local_with_zone_and_milliseconds() -> None:
     assert when(parse_moment("2026-11-22T09:00:00.0125Z", NOW)) == "2026-11-22 04:00:00.012-05:00"
     later = parse_moment("2026-11-22T09:30Z", NOW)
     assert clock(parse_moment("2026-11-22T09:00Z", NOW), later) == "04:00:00-05:00"
@@ -64,7 +64,7 @@ def test_times_are_shown_local_with_their_zone_and_to_the_millisecond() -> None:
 
 @pytest.mark.usefixtures("five_hours_west")
 @pytest.mark.parametrize("text", ["2026-11-22 04:00:00.012-05:00", "2026-11-22 04:00:00-05:00"])
-def test_time_that_was_shown_can_be_typed(text: str) -> None:
+def test_shown_time_can_be_typed(text: str) -> None:
     assert when(parse_moment(text, NOW), "milliseconds" if "." in text else "seconds") == text
 
 
@@ -86,7 +86,7 @@ def test_time_of_day_may_have_a_zone(text: str, utc: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "teatime", "-5m", "5 parsecs", "2026-13-01", "10mm", "1h 30"])
-def test_anything_else_is_refused_with_what_was_expected(text: str) -> None:
+def test_other_text_is_refused_with_the_expected_forms(text: str) -> None:
     with pytest.raises(BadInput, match="--since takes a time such as"):
         parse_moment(text, NOW)
 
@@ -102,9 +102,9 @@ def test_anything_else_is_refused_with_what_was_expected(text: str) -> None:
         (-0.5, "-500.0 ms"),
     ],
 )
-def test_spans_are_said_in_the_unit_a_person_would_choose(seconds: float, text: str) -> None:
+def test_spans_are_shown_in_a_natural_unit(seconds: float, text: str) -> None:
     assert span(seconds) == text
 
 
-def test_nothing_an_event_holds_steers_the_terminal() -> None:
+def test_event_content_cannot_control_the_terminal() -> None:
     assert printable("red \x1b[31m\n\x9b1m") == "red \\x1b[31m\\x0a\\x9b1m"

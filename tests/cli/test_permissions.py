@@ -66,7 +66,7 @@ def ask(url: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_journal_without_a_writer_is_read_without_a_trace(directory: Path, url: str) -> None:
+def test_unwritten_journal_is_read_without_a_trace(directory: Path, url: str) -> None:
     fill(url).close()
     take_from_ordinary(directory)
     before = trace(directory)
@@ -76,7 +76,7 @@ def test_journal_without_a_writer_is_read_without_a_trace(directory: Path, url: 
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not IS_ROOT, reason="a writer beside it has to be another user")
-def test_journal_that_is_written_is_read_without_a_trace(directory: Path, url: str) -> None:
+def test_journal_in_use_is_read_without_a_trace(directory: Path, url: str) -> None:
     with fill(url):
         before = trace(directory)
         ask(url)
@@ -116,7 +116,7 @@ def test_reader_follows_writers_that_come_and_go(directory: Path, url: str) -> N
             reader.kill()
 
 
-def test_what_may_not_be_written_is_said_when_it_is_tried(directory: Path, url: str) -> None:
+def test_missing_write_permission_is_reported_on_a_write(directory: Path, url: str) -> None:
     fill(url).close()
     take_from_ordinary(directory)
     done = run_as_ordinary("-m", "journeyman", "requeue", TASK, "--journal", url, cwd="/")
@@ -167,7 +167,7 @@ def test_journal_on_a_read_only_mount_is_read(directory: Path, url: str) -> None
 
 
 @pytest.mark.skipif(IS_ROOT, reason="the superuser may write everything")
-def test_what_stands_in_the_way_decides(directory: Path, url: str) -> None:
+def test_read_only_mode_depends_on_file_and_directory(directory: Path, url: str) -> None:
     fill(url).close()
     path = directory / "shop.db"
     assert not may_only_read(str(path))
@@ -181,7 +181,7 @@ def test_what_stands_in_the_way_decides(directory: Path, url: str) -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only the superuser looks at the journals of others")
-def test_index_that_the_superuser_makes_is_the_owners(directory: Path, url: str) -> None:
+def test_index_made_by_root_belongs_to_the_owner(directory: Path, url: str) -> None:
     with jm.Journal(url) as journal:
         journal.append("order.paid", {"order": 7})
     for each in (directory, directory / "shop.db"):

@@ -88,7 +88,7 @@ def test_reloading_worker_runs_the_new_code_after_a_change(start: Start, shop: P
 
 
 @pytest.mark.parametrize("change", ["written", "added", "removed"])
-def test_stamps_differ_when_a_python_file_was_written_added_or_removed(tmp_path: Path, change: str) -> None:
+def test_stamps_differ_after_any_change_of_python_files(tmp_path: Path, change: str) -> None:
     package = tmp_path / "package"
     package.mkdir()
     (package / "a.py").write_text("a = 1")

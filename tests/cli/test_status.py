@@ -67,7 +67,7 @@ def _on_terminal(shop: Path, columns: int, *arguments: str) -> str:
     return seen.decode()
 
 
-def test_plain_it_is_aligned_and_without_colours(shown: dict[str, str]) -> None:
+def test_status_in_a_pipe_is_aligned_and_without_colours(shown: dict[str, str]) -> None:
     lines = shown["plain"].splitlines()
     assert "\x1b" not in shown["plain"]
     assert all(line == line.rstrip() for line in lines)
@@ -88,7 +88,7 @@ def test_plain_it_is_aligned_and_without_colours(shown: dict[str, str]) -> None:
     assert "dead letters  1: 1 paint" in lines
 
 
-def test_on_a_terminal_it_fits_and_is_coloured(shown: dict[str, str]) -> None:
+def test_status_on_a_terminal_fits_and_is_coloured(shown: dict[str, str]) -> None:
     assert "\x1b[" in shown["terminal"]
     lines = [_without_colours(line) for line in shown["terminal"].splitlines()]
     assert max(len(line.rstrip()) for line in lines) <= 80
@@ -100,7 +100,7 @@ def _without_colours(line: str) -> str:
     return parts[0] + "".join(part.partition("m")[2] for part in parts[1:])
 
 
-def test_json_has_the_facts(shown: dict[str, str]) -> None:
+def test_status_json_has_the_facts(shown: dict[str, str]) -> None:
     facts = json.loads(shown["json"])
     queues = {queue["name"]: queue for queue in facts["queues"]}
     assert set(queues) == {"bulk", "default", "spare"}
@@ -122,7 +122,7 @@ def test_json_has_the_facts(shown: dict[str, str]) -> None:
     )
 
 
-def test_as_of_shows_how_it_was(run: Run, url: str) -> None:
+def test_status_as_of_shows_the_past_state(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         first = jm.Broker(journal).submit(jm.Message(task_name="add"))
         second = jm.Broker(journal).submit(jm.Message(task_name="add", queue="later"))
@@ -139,7 +139,7 @@ def test_as_of_shows_how_it_was(run: Run, url: str) -> None:
     assert "later" not in shown
 
 
-def test_watching_follows_the_journal(start: Start, url: str) -> None:
+def test_status_watch_follows_the_journal(start: Start, url: str) -> None:
     with jm.Journal(url) as journal:
         _submit(journal, "add", 1, 2)
         watching = start("status", "--journal", url, "--watch", "--json")
@@ -153,7 +153,7 @@ def test_watching_follows_the_journal(start: Start, url: str) -> None:
         assert "Traceback" not in err
 
 
-def test_watching_and_looking_back_exclude_each_other(run: Run, url: str) -> None:
+def test_status_refuses_watch_together_with_as_of(run: Run, url: str) -> None:
     asked = run("status", "--journal", url, "--watch", "--as-of", "10m")
     assert (asked.returncode, asked.stdout) == (2, "")
     assert "choose one" in asked.stderr

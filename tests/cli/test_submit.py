@@ -16,7 +16,7 @@ def submissions(url: str) -> list[dict[str, object]]:
         return [event.context for event in journal.read().events if event.name == names.SUBMITTED]
 
 
-def test_task_by_its_name_has_what_the_options_say(call: Run, url: str) -> None:
+def test_task_submitted_by_name_takes_the_options(call: Run, url: str) -> None:
     done = call(
         *("submit", "send", "--args", '["ada", 3]', "--kwargs", '{"deep": {"x": [1]}}', "--queue", "mail"),
         *("--delay", "1m30s", "--priority", "4", "--id", "order-7", "--max-retries", "0", "--journal", url),
@@ -41,7 +41,7 @@ def test_task_by_its_name_has_what_the_options_say(call: Run, url: str) -> None:
     assert len(submissions(url)) == 1
 
 
-def test_task_by_its_package_has_what_its_definition_says(run: Run, url: str) -> None:
+def test_task_submitted_by_package_takes_its_definition(run: Run, url: str) -> None:
     done = run("submit", "shop.tasks:paint", "--args", '["sepia"]', "--json", "--journal", url)
     facts = json.loads(done.stdout)
     (said,) = submissions(url)
@@ -66,7 +66,9 @@ def test_task_by_its_package_has_what_its_definition_says(run: Run, url: str) ->
         (("--id", "x" * 1_000), "a message's uuid is a string of 1 to"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_an_example(call: Run, url: str, wrong: tuple[str, str], said: str) -> None:
+def test_senseless_submission_is_refused_with_an_example(
+    call: Run, url: str, wrong: tuple[str, str], said: str
+) -> None:
     done = call("submit", "send", *wrong, "--journal", url)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr

@@ -8,7 +8,7 @@ GAP = 2
 
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=8), st.integers(1, 300), st.data())
-def test_firm_columns_are_whole_wherever_they_fit(widths: list[int], screen: int, data: st.DataObject) -> None:
+def test_firm_columns_are_whole_if_they_fit(widths: list[int], screen: int, data: st.DataObject) -> None:
     give_way = data.draw(st.integers(0, len(widths) - 1))
     made = fitted(widths, screen, give_way)
     firm = widths[: len(widths) - give_way]

@@ -57,14 +57,14 @@ def test_key_selects_one_subject(run: Run, url: str, events: list[jm.Event]) -> 
     assert [line["name"] for line in lines] == ["order.paid", "order.sent"]
 
 
-def test_since_begins_later_than_a_time(run: Run, url: str, events: list[jm.Event]) -> None:
+def test_since_begins_after_a_time(run: Run, url: str, events: list[jm.Event]) -> None:
     since = f"{events[1].timestamp:.6f}"
     lines = _lines(run("tail", "--journal", url, "--json", "--no-follow", "--since", since))
     assert [line["position"] for line in lines] == ["0:2", "0:3"]
     assert len(_lines(run("tail", "--journal", url, "--json", "--no-follow", "--since", "1h"))) == len(events)
 
 
-def test_cursor_begins_exactly_there(run: Run, url: str, events: list[jm.Event]) -> None:
+def test_cursor_option_begins_exactly_there(run: Run, url: str, events: list[jm.Event]) -> None:
     def tailed(*arguments: str) -> list[str]:
         done = run("tail", "--no-follow", "--json", "--journal", url, *arguments)
         assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_lines_for_people_are_plain_in_a_pipe(run: Run, url: str, events: list[j
     assert "\x1b" not in done.stdout
 
 
-def test_goes_on_with_what_happens_until_ctrl_c(start: Start, url: str, events: list[jm.Event]) -> None:
+def test_tail_follows_until_ctrl_c(start: Start, url: str, events: list[jm.Event]) -> None:
     tail = start("tail", "--journal", url, "--json")
     assert tail.stdout is not None
     shown = [json.loads(tail.stdout.readline()) for _ in events]
@@ -108,7 +108,7 @@ def test_goes_on_with_what_happens_until_ctrl_c(start: Start, url: str, events: 
     assert (tail.returncode, out, err) == (130, "", "")
 
 
-def test_ends_quietly_when_nobody_reads_any_more(start: Start, url: str, events: list[jm.Event]) -> None:
+def test_tail_ends_quietly_when_its_reader_is_gone(start: Start, url: str, events: list[jm.Event]) -> None:
     tail = start("tail", "--journal", url, "--json")
     assert tail.stdout is not None
     assert tail.stderr is not None
@@ -118,7 +118,7 @@ def test_ends_quietly_when_nobody_reads_any_more(start: Start, url: str, events:
     assert tail.stderr.read() == ""
 
 
-def test_ends_quietly_in_the_middle_of_a_long_history(start: Start, url: str) -> None:
+def test_tail_ends_quietly_within_a_long_history(start: Start, url: str) -> None:
     with jm.Journal(url) as journal:
         journal.append_all([("order.paid", {"order": order}, str(order)) for order in range(5_000)])
     tail = start("tail", "--journal", url, "--no-follow")
@@ -130,7 +130,7 @@ def test_ends_quietly_in_the_middle_of_a_long_history(start: Start, url: str) ->
     assert tail.stderr.read() == ""
 
 
-def test_a_terminal_is_told_where_history_ended(start: Start, url: str, events: list[jm.Event]) -> None:
+def test_end_of_history_is_marked_on_a_terminal(start: Start, url: str, events: list[jm.Event]) -> None:
     ours, theirs = pty.openpty()
     tail = start("tail", "--journal", url, stdout=theirs)
     os.close(theirs)
@@ -144,6 +144,6 @@ def test_a_terminal_is_told_where_history_ended(start: Start, url: str, events: 
     os.close(ours)
 
 
-def test_reading_makes_no_journal(run: Run, shop: Path) -> None:
+def test_reading_creates_no_journal(run: Run, shop: Path) -> None:
     assert run("tail", "--journal", "sqlite:///typo.db").returncode == 2
     assert not list(shop.glob("typo.db*"))

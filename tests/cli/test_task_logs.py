@@ -82,7 +82,7 @@ def test_task_logs_are_shown_with_task_and_id(tmp_path: Path, mechanism: str) ->
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_own_configuration_is_left_alone(tmp_path: Path, mechanism: str) -> None:
+def test_user_logging_configuration_is_left_alone(tmp_path: Path, mechanism: str) -> None:
     shown, message = logged(tmp_path, mechanism, OWN)
     assert "sending to ada" not in shown
     lines = [json.loads(line) for line in (tmp_path / "own.jsonl").read_text().splitlines()]

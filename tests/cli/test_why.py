@@ -52,7 +52,7 @@ def _ready(start: Start, url: str, *more: str) -> Iterator["subprocess.Popen[str
     assert worker.wait(timeout=30) == 0
 
 
-def test_without_a_worker_it_says_so(run: Run, url: str) -> None:
+def test_why_reports_that_no_worker_runs(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         task = _submit(journal, "add", 1, 2, queue="mail", priority=3)
     shown = run("why", task, "--journal", url)
@@ -63,7 +63,7 @@ def test_without_a_worker_it_says_so(run: Run, url: str) -> None:
     ]
 
 
-def test_what_nobody_knows_or_serves_is_said_by_what_the_workers_said(start: Start, url: str, answer: Answer) -> None:
+def test_why_names_tasks_and_queues_served_by_no_worker(start: Start, url: str, answer: Answer) -> None:
     with jm.Journal(url) as journal, _ready(start, url, "--queues", "mail,bulk"):
         unknown = _submit(journal, "resize", queue="mail")
         unserved = _submit(journal, "add", 1, 2, queue="other")
@@ -77,7 +77,7 @@ def test_what_nobody_knows_or_serves_is_said_by_what_the_workers_said(start: Sta
         assert "the worker that knows it serves bulk and mail" in str(said["findings"])
 
 
-def test_who_has_it_and_who_waits_behind_it(start: Start, url: str, shop: Path, answer: Answer) -> None:
+def test_why_names_the_holder_and_the_waiting_tasks(start: Start, url: str, shop: Path, answer: Answer) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     with jm.Journal(url) as journal, _ready(start, url, "--threads", "1") as worker:
@@ -99,7 +99,7 @@ def test_who_has_it_and_who_waits_behind_it(start: Start, url: str, shop: Path, 
         assert _codes(answer(worse)) == ["succeeded"]
 
 
-def test_backoff_and_delay(start: Start, url: str, answer: Answer) -> None:
+def test_why_explains_backoff_and_delay(start: Start, url: str, answer: Answer) -> None:
     with jm.Journal(url) as journal, _ready(start, url):
         backoff = jm.ConstantBackoff(600_000, floor=0).settings
         failing = _submit(journal, "paint", "sepia", backoff_settings=backoff)
@@ -112,9 +112,7 @@ def test_backoff_and_delay(start: Start, url: str, answer: Answer) -> None:
         assert "ValueError: no such colour: sepia" in str(said["findings"])
 
 
-def test_a_worker_that_was_killed_is_seen_and_so_is_who_took_over(
-    start: Start, url: str, shop: Path, answer: Answer
-) -> None:
+def test_why_names_the_killed_worker_and_its_successor(start: Start, url: str, shop: Path, answer: Answer) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     with jm.Journal(url) as journal:
@@ -153,7 +151,7 @@ def times(start: Start, url: str) -> dict[str, float]:
         return {event.name: event.timestamp for event in journal.read().events if event.context.get("task") == "known"}
 
 
-def test_as_of_is_what_would_have_been_said_then(answer: Answer, times: dict[str, float]) -> None:
+def test_why_as_of_gives_the_answer_of_that_time(answer: Answer, times: dict[str, float]) -> None:
     said = answer("known", "--as-of", f"{times['task.submitted']:.6f}")
     assert (said["state"], _codes(said), said["as_of"]) == ("ready", ["no_worker"], times["task.submitted"])
     said = answer("known", "--as-of", f"{times['task.claimed']:.6f}")
@@ -162,7 +160,7 @@ def test_as_of_is_what_would_have_been_said_then(answer: Answer, times: dict[str
     assert (said["state"], _codes(said)) == ("succeeded", ["succeeded"])
 
 
-def test_before_it_was_submitted_the_task_is_unknown(run: Run, url: str, times: dict[str, float]) -> None:
+def test_task_is_unknown_before_its_submission(run: Run, url: str, times: dict[str, float]) -> None:
     moment = f"{times['task.submitted'] - 0.000_001:.6f}"
     for command in ("why", "history"):
         asked = run(command, "known", "--journal", url, "--as-of", moment)
@@ -170,7 +168,7 @@ def test_before_it_was_submitted_the_task_is_unknown(run: Run, url: str, times: 
         assert "knows no task known" in asked.stdout + asked.stderr
 
 
-def test_the_history_as_of_a_time_ends_there(run: Run, url: str, times: dict[str, float]) -> None:
+def test_history_as_of_a_time_ends_there(run: Run, url: str, times: dict[str, float]) -> None:
     for count, name in enumerate(("task.submitted", "task.claimed", "task.succeeded"), 1):
         shown = run("history", "known", "--journal", url, "--json", "--as-of", f"{times[name]:.6f}")
         assert [json.loads(line)["name"] for line in shown.stdout.splitlines()] == list(times)[:count]
@@ -180,7 +178,7 @@ def test_the_history_as_of_a_time_ends_there(run: Run, url: str, times: dict[str
     "command",
     [("why", "x", "--as-of", "tomorrow"), ("status", "--as-of", "2100-01-01"), ("history", "x", "--as-of", "9e9")],
 )
-def test_a_moment_that_is_none_or_lies_ahead_is_refused(run: Run, url: str, command: tuple[str, ...]) -> None:
+def test_invalid_or_future_moment_is_refused(run: Run, url: str, command: tuple[str, ...]) -> None:
     with jm.Journal(url) as journal:
         journal.append("something.happened")
     asked = run(*command, "--journal", url)
@@ -189,7 +187,7 @@ def test_a_moment_that_is_none_or_lies_ahead_is_refused(run: Run, url: str, comm
     assert len(asked.stderr.splitlines()) == 1
 
 
-def test_an_unknown_task_is_a_sentence_and_status_1(run: Run, url: str) -> None:
+def test_unknown_task_gives_a_sentence_and_status_1(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         task = _submit(journal, "add", 1, 2)
     asked = run("why", task[-8:], "--journal", url)

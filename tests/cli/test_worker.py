@@ -30,7 +30,7 @@ def _submit(journal: jm.Journal, name: str, *args: object) -> jm.Message:
     return message
 
 
-def test_says_when_it_is_ready_runs_tasks_and_leaves_on_sigterm(start: Start, url: str) -> None:
+def test_worker_reports_ready_runs_tasks_and_ends_on_sigterm(start: Start, url: str) -> None:
     worker = start("worker", "shop.tasks", "--journal", url, "--queues", "default,other", "--threads", "3")
     ready = _line_with(worker.stdout, "is ready")
     assert "tasks add, paint, read" in ready
@@ -49,7 +49,7 @@ def test_says_when_it_is_ready_runs_tasks_and_leaves_on_sigterm(start: Start, ur
         assert names[-1] == "worker.left"
 
 
-def test_worker_goes_on_after_task_that_opened_its_file(start: Start, url: str, shop: Path) -> None:
+def test_worker_continues_after_a_task_opened_its_file(start: Start, url: str, shop: Path) -> None:
     """As a nightly backup does: by Python's own sqlite3, which is refused, and by a copy, which drops POSIX locks."""
     path = url.removeprefix("sqlite:///")
     (shop / "shop" / "tasks.py").write_text(
@@ -102,7 +102,7 @@ def test_sigterm_lets_the_running_task_end_first(start: Start, url: str, shop: P
         assert jm.ResultStore(journal).get(message, keep=True) == "written after SIGTERM"
 
 
-def test_what_does_not_end_in_time_is_given_back_and_no_attempt_is_used(start: Start, url: str, shop: Path) -> None:
+def test_unfinished_task_is_given_back_without_using_an_attempt(start: Start, url: str, shop: Path) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     worker = start("worker", "shop.tasks", "--journal", url, "--drain-timeout", "0.1")
@@ -118,7 +118,7 @@ def test_what_does_not_end_in_time_is_given_back_and_no_attempt_is_used(start: S
         assert update.details["attempts"] == 0
 
 
-def test_ctrl_c_drains_as_well(start: Start, url: str) -> None:
+def test_ctrl_c_drains_the_worker(start: Start, url: str) -> None:
     worker = start("worker", "shop.tasks", "--journal", url)
     _line_with(worker.stdout, "is ready")
     worker.send_signal(signal.SIGINT)
@@ -128,7 +128,7 @@ def test_ctrl_c_drains_as_well(start: Start, url: str) -> None:
 
 
 @pytest.mark.parametrize("reader", ["true", "head -c 5", "", ">&-", "> /dev/full"])
-def test_nobody_who_reads_what_it_says_is_nothing_to_it(shop: Path, url: str, reader: str) -> None:
+def test_closed_output_does_not_stop_a_worker(shop: Path, url: str, reader: str) -> None:
     """A pipe that is closed at once, later, after it has begun to end; no stdout at all; one that takes nothing."""
     command = f"{sys.executable} -m journeyman worker shop.tasks --journal {url}"
     reading, writing = os.pipe()
@@ -156,14 +156,14 @@ def test_nobody_who_reads_what_it_says_is_nothing_to_it(shop: Path, url: str, re
     assert "BrokenPipe" not in said
 
 
-def test_takes_the_journal_from_the_environment(start: Start, url: str) -> None:
+def test_worker_takes_the_journal_from_the_environment(start: Start, url: str) -> None:
     worker = start("worker", "shop.tasks", JOURNEYMAN_JOURNAL=url)
     assert url in _line_with(worker.stdout, "is ready")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
 
 
-def test_claims_what_its_subset_names_and_nothing_else_in_groups_of_threads(start: Start, url: str) -> None:
+def test_worker_claims_only_its_subset_in_thread_groups(start: Start, url: str) -> None:
     options = ["--subset", "default=add", "--subset", "other", "--threads", "2", "--thread-processes", "2"]
     more = [
         "--queue-order",
@@ -229,7 +229,7 @@ _CHAIN = """
         ("'sqlite:///shop.db'", "process", []),
     ],
 )
-def test_what_a_task_submits_goes_to_the_journal_of_its_worker(
+def test_task_submissions_go_to_the_worker_journal(
     start: Start, shop: Path, broker: str, mechanism: str, options: list[str]
 ) -> None:
     """Elsewhere nobody would run it: in the environment's, in one that the code names, or in another directory."""
@@ -265,7 +265,7 @@ _SEVERAL = """
 """
 
 
-def test_children_submit_where_their_worker_does_if_brokers_name_several_journals(start: Start, shop: Path) -> None:
+def test_children_submit_to_the_journal_of_their_worker(start: Start, shop: Path) -> None:
     (shop / "several.py").write_text(textwrap.dedent(_SEVERAL))
     worker = start("worker", "several", *OURS, JOURNEYMAN_JOURNAL="sqlite:///environment.db")
     _line_with(worker.stdout, "is ready")
@@ -275,9 +275,7 @@ def test_children_submit_where_their_worker_does_if_brokers_name_several_journal
             assert [Path(url).name for url in urls] == ["one.db", "other.db", "shop.db"]
 
 
-def test_a_broker_whose_journal_cannot_be_used_here_keeps_no_worker_of_another_from_starting(
-    start: Start, shop: Path
-) -> None:
+def test_unusable_journal_of_one_broker_stops_no_other_worker(start: Start, shop: Path) -> None:
     (shop / "far.py").write_text(
         textwrap.dedent(_CHAIN.format(broker="'nosuch://ada:secret@far/shop'", mechanism="thread"))
     )
