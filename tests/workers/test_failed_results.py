@@ -123,7 +123,7 @@ def test_pool_wait_ends_at_its_timeout(journal: jm.Journal) -> None:
         list(pool.istream(message, fine, timeout=1))
     with pytest.raises(KeyError, match="no such task"):
         next(pool.istream("order-8"))
-    with pytest.raises(jm.ValidationError, match="each message is named once"):
+    with pytest.raises(jm.ValidationError, match="a message was passed twice"):
         pool.stream(message, message)
     with pytest.raises(jm.ValidationError, match="failures is 'raise' or 'yield', got 'ignore'"):
         pool.stream(message, failures="ignore")  # type: ignore[arg-type]

@@ -117,7 +117,7 @@ async def test_expired_session_is_replaced_and_its_outcome_refused(
     assert floor.view().stale_outcomes == 1
     assert worker.statistics.succeeded == 1
     assert "was refused" in caplog.text
-    assert "carrying on with a new one" in caplog.text
+    assert "joining with a new one" in caplog.text
 
 
 @in_loop
