@@ -1,4 +1,4 @@
-"""The worker daemons: separate processes, started with the command a user would type, and never left behind."""
+"""Start the worker daemons as separate processes, with the command a user would type, and end all of them."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ class Daemon:
 
     @property
     def died(self) -> bool:
-        """Whether it has ended although nobody asked it to."""
+        """Whether it has ended by itself."""
         return self.killed_at is None and self.process.poll() is not None
 
     def wait(self, seconds: float) -> int | None:
@@ -44,7 +44,7 @@ class Daemon:
             return None
 
     def last_words(self) -> str:
-        """The end of what it wrote."""
+        """The last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
 
 
@@ -79,13 +79,13 @@ class Daemons:
         return self.all[-1]
 
     def kill(self, daemon: Daemon, done: int) -> None:
-        """Kill it with SIGKILL: it gets no chance to tell anybody."""
+        """Kill it with SIGKILL: it cannot append anything more."""
         daemon.killed_at = done
         daemon.process.kill()
         daemon.process.wait()
 
     def terminate(self) -> None:
-        """Ask all that run to drain and leave."""
+        """Signal all running daemons to drain and leave."""
         for daemon in self.running:
             daemon.process.terminate()
 
@@ -95,7 +95,7 @@ class Daemons:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all of them: asked first, then made to, with whatever processes they started."""
+        """End all of them, by SIGTERM, then SIGKILL, together with the processes they started."""
         with self._interruption.deferred():
             for daemon in self.all:
                 _signal_group(daemon, signal.SIGTERM if error is None else signal.SIGKILL)

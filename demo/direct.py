@@ -24,7 +24,7 @@ class DirectComputation:
         self._thread.start()
 
     def finished(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds; say whether all is known. Raises what went wrong."""
+        """Wait at most `timeout` seconds; return whether all facts are known. Raises the error of the thread."""
         over = self._over.wait(timeout)
         if self._error is not None:
             raise self._error
@@ -42,7 +42,7 @@ class DirectComputation:
                 if self._stopping:
                     return
                 self.facts[path] = examine(self._root / path)
-        except BaseException as error:  # the one who waits raises it
+        except BaseException as error:  # `finished` raises it
             self._error = error
         finally:
             self._over.set()

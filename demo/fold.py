@@ -1,4 +1,4 @@
-"""What the demonstration reads off the journal while it runs: a view, like any other."""
+"""The demonstration's view: the state that it derives from the journal while it runs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -56,14 +56,14 @@ class DemoView(View):
         return sum(len(session.claims) for session in self.tasks.all_sessions() if session.worker == worker)
 
     def apply_page(self, page: Page) -> None:
-        """Take a page into the state; what came before this run in the fast way."""
+        """Apply a page to the state; pages before this run only to the tasks, which is faster."""
         if page.next_offset <= self.begin.get(page.partition, 0):
             self.tasks.apply_page(page)
         else:
             super().apply_page(page)
 
     def apply(self, event: Event) -> Verdict:
-        """Take one event into the state."""
+        """Apply one event to the state."""
         verdict = self.tasks.apply(event)
         if event.offset >= self.begin.get(event.partition, 0):
             self.events += 1

@@ -1,4 +1,4 @@
-"""Being stopped from outside, at any moment, without leaving a process behind."""
+"""Turn signals into an exception, so that the demonstration leaves no process behind."""
 
 import contextlib
 import signal
@@ -20,7 +20,7 @@ class Stopped(KeyboardInterrupt):
 class Interruption:
     """Turns the first of SIGINT, SIGTERM and SIGHUP into `Stopped` in the main thread; later ones are only noted.
 
-    So what is cleaned up after the first is cleaned up in peace. Inside `deferred()` it waits for the block's end.
+    So the clean-up after the first is not interrupted. Inside `deferred()` the exception waits for the block's end.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let nothing interrupt the block: a process that was started is known before anything else happens."""
+        """Defer interruptions to the end of the block, so that a started process is recorded first."""
         self._deferring += 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""A consumer replays what happened, passes the sentinel, and hears the workers leave."""
+"""Replay the run through a consumer, past the sentinel, until it has read that the workers left."""
 
 import time
 from collections import Counter
@@ -14,7 +14,7 @@ _LIVE_SECONDS_MAX: Final = 15.0
 
 
 class History(NamedTuple):
-    """What came before the sentinel, in how many seconds; `cursor` is where the sentinel stood."""
+    """The events before the sentinel, in how many seconds they were read; `cursor` is where the sentinel stood."""
 
     events: int
     seconds: float
@@ -23,7 +23,7 @@ class History(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """What a consumer was given; `ended` says that its stream ended with None, and stayed ended."""
+    """The events that a consumer was given; `ended` says that its stream ended with None, and stayed ended."""
 
     history: History
     live: list[JournalEventBase]
@@ -37,7 +37,7 @@ def replay(
     leaving: set[str],
     at_live: Callable[[JournalEventBase], object],
 ) -> Replay:
-    """Replay from `begin`; at the sentinel call `at_sentinel`, then hear events until all of `leaving` have left."""
+    """Replay from `begin`; at the sentinel call `at_sentinel`, then follow until all of `leaving` have left."""
     consumer = JournalConsumer(journal, cursor=begin, include_sentinel=True)
     started = time.perf_counter()
     consumer.start()
@@ -50,7 +50,7 @@ def replay(
             by_name.total(), seconds, by_name, consumer.cursor.offsets if consumer.cursor is not None else ""
         )
         at_sentinel(history)
-        live = _hear(consumer, set(leaving), at_live)
+        live = _follow(consumer, set(leaving), at_live)
         consumer.stop()
         while (event := consumer.poll(_LIVE_SECONDS_MAX)) is not None:
             live.append(event)
@@ -59,7 +59,7 @@ def replay(
         consumer.close()
 
 
-def _hear(
+def _follow(
     consumer: JournalConsumer, leaving: set[str], at_live: Callable[[JournalEventBase], object]
 ) -> list[JournalEventBase]:
     live: list[JournalEventBase] = []

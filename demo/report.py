@@ -1,4 +1,4 @@
-"""What the demonstration says about itself: its input, the replay, the report."""
+"""Print the demonstration's input, its replay, and its report."""
 
 import platform
 import time
@@ -20,7 +20,7 @@ _PROBLEMS_SHOWN: Final = 10
 
 
 class Report(NamedTuple):
-    """All there is to report; `paths` are the files by task, `problems` what did not agree."""
+    """The data of the report; `paths` are the files by task, `problems` the disagreements."""
 
     paths: dict[str, str]
     view: DemoView
@@ -29,9 +29,9 @@ class Report(NamedTuple):
 
 
 def describe_input(console: Console, root: Path, count: int) -> None:
-    """What the work is."""
+    """Print a description of the work."""
     console.print()
-    console.print(Text.assemble(("Journeyman: one journal, and everything else is read off it", "bold")))
+    console.print(Text.assemble(("Journeyman: one journal, and everything else is derived from it", "bold")))
     console.print()
     console.print(
         f"  input    {count:,} files of the standard library of Python {platform.python_version()}, in {root}",
@@ -40,7 +40,7 @@ def describe_input(console: Console, root: Path, count: int) -> None:
 
 
 def print_replay(console: Console, history: History) -> None:
-    """What the consumer was given up to the sentinel."""
+    """Print the events that the consumer was given up to the sentinel."""
     console.print(
         Text.assemble(
             ("Replay", "bold"),
@@ -57,18 +57,18 @@ def print_replay(console: Console, history: History) -> None:
             ("  ─── sentinel ", "cyan"), f"after event {history.events:,}, cursor {history.cursor}", (" ───", "cyan")
         )
     )
-    console.print(Text("  live: the workers are asked to leave (SIGTERM), and the same consumer hears it", "dim"))
+    console.print(Text("  live: the workers drain and leave (SIGTERM), and the same consumer follows it", "dim"))
 
 
 def print_live(console: Console, event: JournalEventBase) -> None:
-    """One event that came after the sentinel."""
+    """Print one event that came after the sentinel."""
     clock = time.strftime("%H:%M:%S", time.localtime(event.timestamp))
     what = short_id(str(event.context.get("worker", event.key or "")))
     console.print(Text.assemble((f"    {clock}  ", "dim"), f"{event.name}  {what}"), soft_wrap=True)
 
 
 def print_report(console: Console, report: Report) -> None:
-    """The figures, the largest files, the verdict."""
+    """Print the figures, the largest files, the verdict."""
     console.print()
     console.print(Text("Report", "bold"))
     console.print(_figures(report))
@@ -133,7 +133,7 @@ def _print_verdict(console: Console, report: Report) -> None:
             soft_wrap=True,
         )
         return
-    console.print(Text(f"✗ {len(problems):,} things are not as they should be:", "bold red"))
+    console.print(Text(f"✗ {len(problems):,} problems:", "bold red"))
     for problem in problems[:_PROBLEMS_SHOWN]:
         console.print(f"  {problem}", soft_wrap=True)
     if len(problems) > _PROBLEMS_SHOWN:

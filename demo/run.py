@@ -1,4 +1,4 @@
-"""The main job, on real input: every file of the standard library, shared by workers one of which is killed."""
+"""Run the demonstration: workers share the files of the standard library as tasks, and one of them is killed."""
 
 import time
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ _EXIT_SECONDS_MAX: Final = 10.0
 
 
 class DemoFailed(Exception):
-    """The demonstration could not be brought to its end; the message says what stood in the way."""
+    """The demonstration could not be completed; the message says why."""
 
 
 class _Stage(NamedTuple):
-    """What the phases of one run share."""
+    """The objects that the phases of one run share."""
 
     console: Console
     journal: Journal
@@ -51,7 +51,7 @@ class _Stage(NamedTuple):
 def run_demo(
     console: Console, url: str | None = None, workers: int = 2, *, keep: bool = False, files: int | None = None
 ) -> bool:
-    """Run the demonstration and say whether everything agreed.
+    """Run the demonstration and return whether everything agreed.
 
     `url` None: a fresh file, removed at the end unless `keep`. `files`: so many only, evenly chosen; None for all.
     Raises `DemoFailed`, and `Stopped` when a signal ends it; either way no process is left behind.
@@ -81,11 +81,11 @@ def _chosen(files: int | None) -> list[str]:
 def _prepare(
     stack: ExitStack, console: Console, url: str, paths: Sequence[str], scratch: Path, interruption: Interruption
 ) -> _Stage:
-    """Open the journal, submit the tasks, and get everything ready that is to be ended again."""
+    """Open the journal, submit the tasks, and prepare everything that `stack` closes again."""
     journal = stack.enter_context(Journal(url))
     describe_input(console, library_root(), len(paths))
     begin = journal.bounds().end
-    queue = f"demo-{new_id()[-8:]}"  # of this run alone: no other worker takes its tasks, it takes nobody else's
+    queue = f"demo-{new_id()[-8:]}"  # of this run alone: no other worker takes its tasks, its workers take no others
     messages = [examine_source.generate(kwargs={"path": path}, queue=queue, submit=False) for path in paths]
     started = time.perf_counter()
     Broker(journal).submit_all(messages, new=True)
@@ -118,7 +118,7 @@ def _perform(stage: _Stage, workers: int) -> Report:
 
 
 class _Work:
-    """The time while the workers work: kills one of them, and shows what the journal tells."""
+    """Watches the workers: kills one of them, and shows the progress that the journal records."""
 
     def __init__(self, stage: _Stage, screen: Screen) -> None:
         self._stage = stage
@@ -157,7 +157,7 @@ class _Work:
 
     @property
     def _awaited(self) -> list[int]:
-        """Who was started and has not joined: the one started last may come when the work is done already."""
+        """The pids that were started and have not joined: the last one may join when the work is done already."""
         return [daemon.pid for daemon in self._stage.daemons.running if not daemon.worker]
 
     def _draw(self, *, last: bool = False) -> None:
@@ -187,7 +187,7 @@ class _Work:
         self._screen.say(
             "  expired  ",
             f"worker {short_id(victim.worker)} {time.monotonic() - self._killed_at:.1f} s later: "
-            "what it held is back in the queue",
+            "its tasks are back in the queue",
         )
 
     def _check_health(self) -> None:
@@ -195,18 +195,18 @@ class _Work:
             if daemon.died:
                 raise DemoFailed(
                     f"worker {daemon.pid} ended by itself with exit status {daemon.process.returncode}. "
-                    f"Its last words:\n{daemon.last_words()}"
+                    f"The end of its log:\n{daemon.last_words()}"
                 )
         if time.monotonic() > self._moved_at + _STALL_SECONDS_MAX:
             words = "\n".join(daemon.last_words() for daemon in self._stage.daemons.running)
             raise DemoFailed(
                 f"no task has ended for {_STALL_SECONDS_MAX:g} s, at {self._stage.view.done:,} of {self._total:,}, "
-                f"and {len(self._awaited)} workers have not joined yet. The workers' last words:\n{words}"
+                f"and {len(self._awaited)} workers have not joined yet. The ends of the workers' logs:\n{words}"
             )
 
 
 def _replay(stage: _Stage) -> Replay:
-    """Replay the run; the workers are asked to leave once the consumer is live, so that something happens then."""
+    """Replay the run; once the consumer is live, signal the workers to drain, so that live events come."""
     leaving = {daemon.worker for daemon in stage.daemons.running if daemon.worker}
 
     def at_sentinel(history: History) -> None:
@@ -217,20 +217,20 @@ def _replay(stage: _Stage) -> Replay:
 
 
 def _unreplayed(stage: _Stage, replayed: Replay) -> list[str]:
-    """What the consumer did not bring, or brought twice, of what was folded."""
+    """A problem if the consumer was given more or fewer events than the view has folded."""
     brought = replayed.history.events + len(replayed.live)
     return [] if brought == stage.view.events else [f"the consumer brought {brought:,} of {stage.view.events:,} events"]
 
 
 def _unruly(daemons: Daemons, replayed: Replay) -> list[str]:
-    """Workers that did not leave as they should when asked to."""
+    """The problems of the stream's end and of the workers' exit after SIGTERM."""
     problems = [] if replayed.ended else ["the consumer's stream did not end with None"]
-    heard = {event.context["worker"] for event in replayed.live if event.name == names.LEFT}
+    left = {event.context["worker"] for event in replayed.live if event.name == names.LEFT}
     deadline = time.monotonic() + _EXIT_SECONDS_MAX
     for daemon in daemons.running:
         status = daemon.wait(max(0.0, deadline - time.monotonic()))
-        if daemon.worker not in heard:
-            problems.append(f"the consumer did not hear worker {daemon.pid} leave")
+        if daemon.worker not in left:
+            problems.append(f"the consumer was given no worker.left of worker {daemon.pid}")
         if status != 0:
             problems.append(f"worker {daemon.pid} did not drain: exit status {status}\n{daemon.last_words()}")
     return problems

@@ -1,4 +1,4 @@
-"""What the demonstration shows while the work is done: a bar on a terminal, a line now and then elsewhere."""
+"""Show the progress of the demonstration: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ class Screen:
             self._console.print()
 
     def say(self, *parts: str | tuple[str, str]) -> None:
-        """A line that stays, above the bar."""
+        """Print a line above the bar, which stays."""
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def draw(self, view: DemoView, daemons: Sequence[Daemon], checked: int, *, last: bool = False) -> None:
-        """Show how things stand; seldom enough to cost nothing."""
+        """Show the progress, at most once in `_REDRAW_SECONDS`, which costs nothing noticeable."""
         now = time.monotonic()
         if self._live is None:
             self._say_step(view.done)

@@ -1,4 +1,4 @@
-"""What the demonstration finds out about a file of the standard library: a pure computation of real, uneven cost."""
+"""Compute facts about a file of the standard library: pure computations of real, uneven cost."""
 
 import ast
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 # What people install there is not the standard library.
 _NOT_OURS: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
-# Compiling for its syntax tree warns of things such as "\d" in a plain string: not this program's to mend.
+# Compiling for its syntax tree warns of things such as "\d" in a plain string: not this program's to fix.
 _PARSED: Final = "<file of the standard library>"
 warnings.filterwarnings("ignore", module=re.escape(_PARSED))
 

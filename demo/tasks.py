@@ -1,10 +1,10 @@
-"""The demonstration's task, as a user would write one. A worker is told this module by name."""
+"""The demonstration's task, as a user would write one. The worker's command names this module."""
 
 from ..tasks.broker import Broker
 from ..tasks.task import task
 from .source import Facts, examine, library_root
 
-broker = Broker()  # which journal, the worker and the producer say
+broker = Broker()  # the worker and the producer choose the journal
 
 
 @task(broker)

@@ -1,4 +1,4 @@
-"""Whether the work was done right: every task once, and with the result the direct computation has."""
+"""Check the work: every task completed once, with the result of the direct computation."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from .source import Facts
 
 
 def disagreements(paths: Mapping[str, str], view: DemoView, facts: Mapping[str, Facts]) -> list[str]:
-    """What was lost, failed, completed more than once, or is not what `facts` say; a sentence for each.
+    """Return a sentence for each task that was lost, failed, completed more than once, or differs from `facts`.
 
-    `paths` is the file of each task, `facts` what was found directly, by file.
+    `paths` is the file of each task, `facts` the result of the direct computation, by file.
     """
     problems: list[str] = []
     for task, path in paths.items():

@@ -15,10 +15,10 @@ EXIT_NOT_UP = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 failed, 3 (``status``) not up, 130 interrupted."""
+    """Run one command and return the exit status: 0 done, 1 failed, 3 (``status``) not up, 130 interrupted."""
     options = _parser().parse_args(arguments)
     directory: Path = options.dir.expanduser().absolute()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are not up yet are no news here
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are not up yet are expected here
     try:
         if options.command == "up":
             return _up(directory, options.nodes, options.port, throughput=options.throughput)
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--throughput", action="store_true", help="1 GiB of heap and both compilers, for measurements")
     down = commands.add_parser("down", help="stop it; the data stays")
     down.add_argument("--erase", action="store_true", help="remove the data too")
-    status = commands.add_parser("status", help=f"what runs where; exit status {EXIT_NOT_UP} unless all of it does")
+    status = commands.add_parser("status", help=f"list the brokers; exit status {EXIT_NOT_UP} unless all of them run")
     for command in (up, down, status):
         command.add_argument(
             "--dir", type=Path, default=standing.default_directory(), help="state and data (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""One broker: its directory, its process, and what can be done to it."""
+"""One broker: its directory, its process, and the ways to start, stop, kill and pause it."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ LOG_BYTES_READ: Final = 64 * 1024
 
 
 class Guard:
-    """The process that kills our brokers, and removes ``scratch``, should this process end without doing it."""
+    """The process that kills our brokers, and removes ``scratch``, if this process ends without doing it."""
 
     def __init__(self, scratch: Path | None) -> None:
         """Start the guard; it ends by itself when this process does."""
@@ -39,11 +39,11 @@ class Guard:
         self._order(f"watch {pid}\n")
 
     def forget(self, pid: int) -> None:
-        """Leave it alone from now on."""
+        """Do not kill this process group any more."""
         self._order(f"forget {pid}\n")
 
     def close(self) -> None:
-        """End the guard: what is still watched is killed."""
+        """End the guard, which kills the process groups that it still watches."""
         pipe = self._process.stdin
         assert pipe is not None
         with contextlib.suppress(BrokenPipeError):
@@ -53,7 +53,7 @@ class Guard:
     def _order(self, line: str) -> None:
         pipe = self._process.stdin
         assert pipe is not None
-        with contextlib.suppress(BrokenPipeError):  # somebody killed the guard: the brokers are still ours to stop
+        with contextlib.suppress(BrokenPipeError):  # the guard was killed: this process still stops the brokers
             pipe.write(line.encode())
             pipe.flush()
 
@@ -151,7 +151,7 @@ class Broker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                start_new_session=True,  # Ctrl-C is for the caller, who then stops the broker in order
+                start_new_session=True,  # Ctrl-C is for the caller, which then stops the broker in order
             )
         self._paused = False
         self._guard.watch(self._process.pid)
@@ -212,10 +212,10 @@ class Broker:
         self._paused = False
 
     def release(self) -> None:
-        """Let the process outlive this one; from here on it is nobody's child to wait for."""
+        """Let the process outlive this one; from here on this process does not wait for it."""
         process = self._running_process()
         self._guard.forget(process.pid)
-        process.returncode = 0  # or Popen would warn of a child left running, which is what was asked for
+        process.returncode = 0  # or Popen would warn of a child left running, which is intended here
         self._process = None
 
     def check_alive(self) -> None:

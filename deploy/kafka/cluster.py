@@ -26,7 +26,7 @@ class KafkaCluster:
     """Apache Kafka on 127.0.0.1, one or three combined brokers, with real processes to kill, pause and restart.
 
     ``port`` fixes the ports (``port``, ``port + 100``, ``port + 200``); by default free ones are chosen. ``directory``
-    keeps the data for another time; by default it is temporary and removed at the end. ``throughput`` trades start-up
+    keeps the data for later runs; by default it is temporary and removed at the end. ``throughput`` trades start-up
     and memory for speed (both compilers, 1 GiB of heap), for measurements. The brokers die with this process.
 
         with KafkaCluster(nodes=3) as cluster:
@@ -63,7 +63,7 @@ class KafkaCluster:
 
     @property
     def bootstrap(self) -> str:
-        """``127.0.0.1:port,…`` of all brokers: what a client is given."""
+        """``127.0.0.1:port,…`` of all brokers, for clients."""
         if not self._brokers:
             raise KafkaClusterError("the cluster has not been started: use it in a with statement.")
         return ",".join(broker.address for broker in self._brokers)

@@ -44,7 +44,7 @@ KAFKA_VERSION: Final = _pinned_version()
 
 @dataclass(frozen=True)
 class Distribution:
-    """What a broker is started from: the ``java`` program and the directory of jars."""
+    """The files that start a broker: the ``java`` program and the directory of jars."""
 
     java: Path
     libs: Path
@@ -108,7 +108,7 @@ def _pom_digest() -> str:
 
 
 def _fetch_once(libs: Path, report: Report) -> None:
-    """Fetch into a directory of its own and rename: ``libs`` is there whole or not at all, whoever is killed."""
+    """Fetch into a directory of its own and rename: a killed process leaves ``libs`` whole or absent."""
     libs.parent.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(libs.parent / "fetch.lock", report):
         if libs.is_dir():

@@ -1,9 +1,9 @@
-"""Kills brokers when the process that started them is gone, however it went.
+"""Kill brokers when the process that started them is gone, however it ended.
 
 Run as a script with its own session, so that neither Ctrl-C nor a kill of the parent's group reaches it.
 Standard input is a pipe from the parent: ``watch PID`` and ``forget PID`` lines, then end of file when the parent
-closes it or dies. Whatever is still watched then is killed, and the directory given as argument is removed.
-The parent's pid is looked at as well: a process forked from the parent may hold the pipe open after it.
+closes it or dies. Then the guard kills all processes that are still watched, and removes the directory given as
+argument. It also polls the parent's pid: a process forked from the parent may hold the pipe open after it.
 Uses the standard library alone and no import of ours: it is started by its path, and must start fast.
 """
 

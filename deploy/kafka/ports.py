@@ -1,4 +1,4 @@
-"""Which ports: free ones for tests, and a clear sentence when a fixed one is taken."""
+"""Choose ports: free ones for tests, and an error when a fixed one is taken."""
 
 import random
 import socket
@@ -9,7 +9,7 @@ from .errors import KafkaClusterError
 from .settings import HOST, Node, check_nodes
 
 # Below the range from which kernels take the source ports of outgoing connections (32768 up on Linux, 49152 up on
-# macOS): the port of a broker that is down for a moment must not be lent to some client in between.
+# macOS): the port of a broker that is down for a moment must not be given to a client in between.
 FREE_FIRST: Final = 20_000
 FREE_LAST: Final = 32_000
 _TRIES_MAX: Final = 1_000
@@ -19,7 +19,7 @@ _random: Final = random.SystemRandom()
 
 
 def free_nodes(nodes: int) -> tuple[Node, ...]:
-    """Nodes on ports that nobody listens on now."""
+    """Nodes on ports on which no program listens now."""
     check_nodes(nodes)
     chosen: set[int] = set()
     for _ in range(_TRIES_MAX):

@@ -1,4 +1,4 @@
-"""Proof that a cluster works: a record written to every broker, not an open port."""
+"""Check that a cluster works: by a record written to every broker, not by an open port."""
 
 import asyncio
 import importlib
@@ -63,7 +63,7 @@ def _client_module() -> _ClientModule:
 def await_ready(nodes: Sequence[Node], *, timeout: float, check_alive: Callable[[], None]) -> None:
     """Wait until every one of ``nodes`` has taken a record that was acknowledged by all of them.
 
-    ``check_alive`` is called between attempts and raises when waiting longer makes no sense.
+    ``check_alive`` is called between attempts and raises when waiting longer is useless.
     Raises ``TimeoutError`` with the last complaint after ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""What a broker is told: its addresses, its ``server.properties``, its JVM flags. Pure, no processes here."""
+"""The settings of a broker: its addresses, its ``server.properties``, its JVM flags. Pure, no processes here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ NODES_ALLOWED: Final = (1, 3)  # one for speed, three for fail-over; two would h
 
 # The same for every node; compose.yaml repeats them, and a test compares the two.
 #
-# The four timeouts: a broker killed without a goodbye is known to the controller until its session ends, and its
-# successor is refused until then. With Kafka's defaults (session 9 s) a restart takes 14 s.
+# The four timeouts: a killed broker is registered at the controller until its session ends, and its successor is
+# refused until then. With Kafka's defaults (session 9 s) a restart takes 14 s.
 # Automatic topic creation would turn a mistyped journal name into an empty journal with seven days of retention.
 # The cleaner's buffer is 128 MiB by default, allocated at the start: more than these heaps can spare.
 COMMON: Final[Mapping[str, str]] = {
@@ -59,7 +59,7 @@ class Node:
 
 
 def check_nodes(nodes: int) -> None:
-    """Refuse a cluster size that nobody needs."""
+    """Refuse cluster sizes other than `NODES_ALLOWED`."""
     if nodes not in NODES_ALLOWED:
         raise KafkaClusterError(f"expected 1 or 3 brokers, got {nodes}: one for speed, three for fail-over.")
 
@@ -75,10 +75,10 @@ def fixed_nodes(nodes: int, port: int = DEFAULT_PORT) -> tuple[Node, ...]:
 
 
 def replication(nodes: int) -> dict[str, str]:
-    """Copies of everything: as many as there are brokers; of three, two must have a write before it counts.
+    """The replication factors: as many copies as brokers; of three, two must have a write before it counts.
 
     ``min.insync.replicas`` of ordinary topics is not set here: since Kafka 4.1 it belongs to the topic or to the
-    cluster's dynamic settings, so whoever creates a topic says it there.
+    cluster's dynamic settings, so the program that creates a topic sets it there.
     """
     in_sync = "2" if nodes == 3 else "1"
     return {

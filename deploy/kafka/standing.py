@@ -25,7 +25,7 @@ POLL_SECONDS: Final = 0.02
 
 
 class Process(msgspec.Struct, frozen=True):
-    """One broker as recorded: enough to find it again, and not to mistake another process for it."""
+    """One broker as recorded, with enough fields to find it again and to recognise a reused pid."""
 
     number: int
     pid: int
@@ -44,7 +44,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What ``up`` leaves behind for ``down`` and ``status``."""
+    """The file that ``up`` leaves for ``down`` and ``status``."""
 
     version: str
     bootstrap: str
@@ -77,7 +77,7 @@ def up(
                 _check_same(record, nodes, port)
                 _check_answers(record, port)
                 return record, False
-            _end(running)  # a part of a cluster is of no use to anybody: start it whole
+            _end(running)  # a part of a cluster is of no use: start it whole
         _forget(directory)
         storage = directory / f"{KAFKA_VERSION}-nodes-{nodes}"
         cluster = KafkaCluster(nodes, port=port, directory=storage, throughput=throughput, report=report)
@@ -133,7 +133,7 @@ def _describe(cluster: KafkaCluster, storage: Path) -> Record:
 
 
 def _end(processes: Sequence[Process]) -> None:
-    """SIGTERM, then SIGKILL for what does not obey. Not our children, so they are watched, not waited for."""
+    """Send SIGTERM, then SIGKILL to those that do not end. Not our children, so they are polled, not waited for."""
     for process in processes:
         _signal(process, signal.SIGTERM)
         _signal(process, signal.SIGCONT)
@@ -186,7 +186,7 @@ def _text(data: bytes) -> str:
 
 @contextlib.contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One ``up`` or ``down`` at a time; the second waits and then finds what the first has done."""
+    """Hold the lock that lets one ``up`` or ``down`` run at a time; the second waits for the first."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
