@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 ROOT: Final = Path(__file__).parent.parent
-TABLE_COLUMNS: Final = 120  # where no terminal says how many it has
+TABLE_COLUMNS: Final = 120  # without a terminal
 RESULTS: Final = Path(__file__).parent / "results"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and report; 0 done (a missed target is a result, not an error), 2 a name that is not there."""
+    """Measure and report; return 0 (a missed target is a result, not an error), or 2 for an unknown name."""
     options = _parser().parse_args(arguments)
     console = Console()
     if not console.is_terminal:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = dt.datetime.now().astimezone()
     load_before = machine.load_average()
     begun = time.monotonic()
-    # aiokafka announces each metadata refresh that fails while a broker starts; nothing of it is a result.
+    # aiokafka logs each metadata refresh that fails while a broker starts; nothing of it is a result.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("journeyman").setLevel(logging.ERROR)
     figures, facts = _measure(measurements, size, options.scratch, options.kafka)
@@ -78,14 +78,14 @@ def _measure(
     with progress:
         bar = progress.add_task("", total=len(measurements))
 
-        def tell(text: str) -> None:
+        def show_progress(text: str) -> None:
             progress.update(bar, description=text)
             progress.refresh()
 
-        bench = Bench(size, scratch, None if kafka == "auto" else kafka, tell)
+        bench = Bench(size, scratch, None if kafka == "auto" else kafka, show_progress)
         try:
             for measurement in measurements:
-                tell(measurement.name)
+                show_progress(measurement.name)
                 figures += _figures(measurement, bench)
                 progress.advance(bar)
             return figures, machine.facts(bench.directory)
@@ -109,7 +109,7 @@ def _conclude(console: Console, figures: Sequence[Figure], path: Path, load_befo
     console.print(f"{', '.join(parts)}; all rounds in {path}", highlight=False)
     if load_before > 0.5:
         console.print(
-            f"The load was {load_before:g} before the run: others were at work. Ratios stand that better than rates.",
+            f"The load was {load_before:g} before the run: other programs ran. That affects ratios less than rates.",
             style="yellow",
             highlight=False,
         )
@@ -118,27 +118,27 @@ def _conclude(console: Console, figures: Sequence[Figure], path: Path, load_befo
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measure Journeyman beside what one would write by hand on the bare libraries.",
+        description="Measure Journeyman beside hand-written code on the bare libraries.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure, or the beginning of several names")
-    parser.add_argument("--list", action="store_true", help="say what there is to measure")
-    parser.add_argument("--quick", action="store_true", help="less work, fewer rounds: a first impression")
-    parser.add_argument("--size", choices=SIZES, default=FULL.name, help="how much work (default: %(default)s)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the measurements, or the beginnings of their names")
+    parser.add_argument("--list", action="store_true", help="list the measurements")
+    parser.add_argument("--quick", action="store_true", help="do less work and fewer rounds, for a first impression")
+    parser.add_argument("--size", choices=SIZES, default=FULL.name, help="the amount of work (default: %(default)s)")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="where to write the results (default: bench/results/)"
+        "--json", type=Path, metavar="FILE", help="the file for the results (default: in bench/results/)"
     )
     parser.add_argument(
         "--kafka",
         default="auto",
         metavar="HOST:PORT",
-        help="a broker to use; by default one is started where Java and Maven are, for the Kafka figures alone",
+        help="the broker to use; by default one is started for the Kafka figures, if Java and Maven are installed",
     )
     parser.add_argument(
         "--scratch",
         type=Path,
         default=ROOT / "build",
         metavar="DIR",
-        help="where databases are written: on the disk to be measured (default: build/)",
+        help="the directory for databases, on the disk to be measured (default: build/)",
     )
     return parser
 

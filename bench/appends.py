@@ -61,7 +61,7 @@ def in_batches(bench: Bench) -> list[Figure]:
 
 
 class Side:
-    """One of the two sides: what it does, and its rate (per second) and CPU time (µs each) in every round."""
+    """One of the two sides: its work, and its rate (per second) and CPU time (µs each) in every round."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -69,7 +69,7 @@ class Side:
         self.cpu_us: list[float] = []
 
     def round(self, part: range) -> None:
-        """Do a part of the work and note what it took."""
+        """Do a part of the work and record its time."""
         started, cpu = time.perf_counter(), time.process_time()
         self._work(part)
         self.rates.append(len(part) / (time.perf_counter() - started))
@@ -77,12 +77,12 @@ class Side:
 
 
 def alternate(bench: Bench, what: str, count: int, ours: Work, floor: Work) -> tuple[Side, Side]:
-    """Do each `count` times for every round of the run's size, cut into slices that take turns."""
+    """Run each side `count` times for every round of the run's size, in slices that take turns."""
     sides = (Side(ours), Side(floor))
     ours(range(1))
     floor(range(1))
     for number in range(bench.size.rounds):
-        bench.tell(f"{what}: round {number + 1} of {bench.size.rounds}")
+        bench.progress(f"{what}: round {number + 1} of {bench.size.rounds}")
         for each in range(SLICES):
             part = range(count * each // SLICES, count * (each + 1) // SLICES)
             for side in sides if part else ():

@@ -1,8 +1,8 @@
-"""Parts of a measurement that need a process of their own: fresh memory, its own CPU time, its own interpreter.
+"""Run parts of a measurement in processes of their own, with fresh memory, CPU time and interpreter.
 
 A part is a function ``module:name`` of this package that takes keyword arguments and returns something JSON can hold.
 It runs as ``python -m bench.child module:name ARGUMENTS`` and its answer is the last line it prints. A `partner` is a
-part that lives until it is told to end, such as the other side of a latency measurement.
+part that runs until its standard input is closed, such as the other side of a latency measurement.
 """
 
 import contextlib
@@ -56,14 +56,14 @@ class Partner:
         self.killed = False
 
     def ask(self) -> str:
-        """Send it an empty line; its answer in one line."""
+        """Send it an empty line and return its answer, one line."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return self.hear()
+        return self.read_line()
 
-    def hear(self) -> str:
-        """The next line it says, waiting for it; `PartFailed` if it has ended."""
+    def read_line(self) -> str:
+        """Wait for the next line it prints and return it; `PartFailed` if it has ended."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -90,7 +90,7 @@ def partner(part: str, **arguments: Any) -> Iterator[Partner]:
         yield other
         if other.killed:
             return
-        process.stdin.close()  # tells it to end
+        process.stdin.close()  # ends it
         if process.wait(timeout=30) != 0:
             raise PartFailed(f"{part} ended with exit status {process.returncode}")
     finally:
@@ -120,13 +120,13 @@ def wait_for_end() -> None:
 def peak_bytes() -> int:
     """The peak of this process's resident memory so far.
 
-    On Linux from ``/proc``: what `getrusage` says there begins with the memory of the process that started this one.
+    On Linux from ``/proc``: `getrusage` begins there with the memory of the process that started this one.
     """
     return _status_bytes("VmHWM:")
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process now; where the system does not tell, the peak."""
+    """The resident memory of this process now; where the system does not report it, the peak."""
     return _status_bytes("VmRSS:")
 
 
@@ -139,7 +139,7 @@ def _status_bytes(field: str) -> int:
 
 
 def cpu_seconds(*, children: bool = False) -> float:
-    """What this process has used so far, of both user and system time, all threads; of ended `children` too."""
+    """The user and system time of all threads of this process so far; with `children`, of ended children too."""
     usages = [resource.getrusage(resource.RUSAGE_SELF)]
     if children:
         usages.append(resource.getrusage(resource.RUSAGE_CHILDREN))
@@ -153,7 +153,7 @@ def _start(part: str, arguments: dict[str, Any]) -> "subprocess.Popen[str]":
 
 def main(part: str, arguments: str) -> None:
     """Run a part in this process and print its answer."""
-    logging.getLogger("journeyman").setLevel(logging.ERROR)  # that one broker keeps one copy is no news here
+    logging.getLogger("journeyman").setLevel(logging.ERROR)  # the warning that one broker keeps one copy is expected
     module, _, name = part.partition(":")
     value = getattr(importlib.import_module(f"bench.{module}"), name)(**orjson.loads(arguments))
     sys.stdout.write(orjson.dumps(value).decode() + "\n")

@@ -1,4 +1,4 @@
-"""What every measurement is given: where to write, how much to do, a Kafka if there is one, and whom to tell."""
+"""The context of every measurement: its directory, amount of work, Kafka if available, and progress callback."""
 
 import contextlib
 import shutil
@@ -11,11 +11,11 @@ from journeyman.deploy.kafka import KafkaCluster
 
 
 class Bench:
-    """The surroundings of one run; closing it stops what it started and removes what it wrote."""
+    """The context of one run; `close` stops its Kafka and removes its files."""
 
-    def __init__(self, size: Size, scratch: Path, kafka: str | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, size: Size, scratch: Path, kafka: str | None, progress: Callable[[str], None]) -> None:
         self.size = size
-        self.tell = tell
+        self.progress = progress
         self._given_kafka = kafka
         self._resources = contextlib.ExitStack()
         # On the disk the caller chose: the system's temporary directory may be memory, where fsync is free.
@@ -27,7 +27,7 @@ class Bench:
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """A path for a database, gone after the block with all that belongs to it."""
+        """Yield a path for a database, which is removed after the block with all its files."""
         directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory))
         try:
             yield directory / f"{name}.db"
@@ -40,7 +40,7 @@ class Bench:
             if self._given_kafka is not None:
                 self._bootstrap = self._given_kafka
             else:
-                self.tell("starting Kafka")
+                self.progress("starting Kafka")
                 self._bootstrap = self._resources.enter_context(KafkaCluster(throughput=True)).bootstrap
         return self._bootstrap
 

@@ -1,6 +1,6 @@
 """No-op tasks: how fast one worker process drains a backlog, and what a task costs it in CPU time.
 
-Ours is a worker as the command line starts it, with its threads. The floor does by hand what any worker that lives off
+Ours is a worker as the command line starts it, with its threads. The floor does by hand the work that any worker on
 such a log has to do: decode the submissions, and append a claim and an outcome for each, 256 tasks an append.
 """
 
@@ -28,7 +28,7 @@ from journeyman.workers import WorkerLoop, work
 
 APPEND_TASKS: Final = 256
 SUBMIT_TASKS: Final = 1_000
-# How often the worker is asked whether it is done, in seconds: only its end waits for that, not what is measured.
+# How often the worker is polled for its end, in seconds; this does not affect the measurement.
 LOOK_SECONDS: Final = 0.05
 
 
@@ -38,7 +38,7 @@ def embedded(bench: Bench) -> list[Figure]:
     floor: list[dict[str, float]] = []
     tasks = bench.size.backlog_tasks
     for number in range(bench.size.rounds):
-        bench.tell(f"no-op tasks: round {number + 1} of {bench.size.rounds}")
+        bench.progress(f"no-op tasks: round {number + 1} of {bench.size.rounds}")
         with bench.file("queue") as path:
             url = sqlite_url(path)
             submit(url, tasks)
@@ -142,13 +142,13 @@ def worker(url: str, tasks: int, mechanism: str = "thread") -> dict[str, float]:
 
 
 def known(mechanism: str) -> dict[str, Task[Any, Any]]:
-    """What a worker of this mechanism's no-op task knows."""
+    """The tasks of a worker that knows the no-op task of this mechanism."""
     task = NOOPS[mechanism]
     return {task.name: task}
 
 
 def seconds_from_join_to_last_outcome(url: str, tasks: int) -> float:
-    """By the times in the journal itself, from the first join on; every task must have its outcome there."""
+    """Compute it from the times in the journal, from the first join on; every task must have its outcome there."""
     joined, last, outcomes = 0.0, 0.0, set()
     with Journal(url) as journal:
         end = journal.bounds().end[0]

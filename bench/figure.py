@@ -1,4 +1,4 @@
-"""What a measurement gives: figures, each with its spread, its floor, their ratio, and its targets."""
+"""The results of a measurement: figures, each with its spread, its floor, their ratio, and its targets."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _SIGNS: dict[str, str] = {"at least": "≥", "at most": "≤"}
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """The values of all rounds, and what stands for them: their median, with the least and the greatest."""
+    """The values of all rounds, with their median, the least and the greatest."""
 
     median: float
     least: float
@@ -26,14 +26,14 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Floor(msgspec.Struct, frozen=True):
-    """What ours is held against: the same work written by hand on the bare library, in the same unit."""
+    """The comparison for our figure: the same work written by hand on the bare library, in the same unit."""
 
     title: str
     spread: Spread
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A bar and where we stand: `value` is compared with `bar` in the stated direction."""
+    """A target: `value` is compared with `bar` in the stated direction."""
 
     what: str
     direction: Direction
@@ -78,7 +78,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def shown(value: float) -> str:
-    """A number as people read it: three digits that count, thousands separated."""
+    """Format a number for people: three significant digits, thousands separated."""
     if value == 0 or not math.isfinite(value):
         return str(value)
     digits = max(0, 2 - math.floor(math.log10(abs(value))))

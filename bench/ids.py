@@ -1,4 +1,4 @@
-"""Ids that callers choose: what it costs to submit under one, and whether duplicates are refused among many."""
+"""Ids that callers choose: the cost of a submission under one, and whether duplicates are refused among many."""
 
 import itertools
 import random
@@ -10,7 +10,7 @@ from journeyman.bench.appends import alternate, figure
 from journeyman.bench.context import Bench, sqlite_url
 from journeyman.bench.figure import Figure
 
-# So many of the known ids are handed in again.
+# So many of the known ids are submitted again.
 DUPLICATES: Final = 1_000
 
 
@@ -20,7 +20,7 @@ def chosen(bench: Bench) -> list[Figure]:
     numbers = itertools.count()
     with bench.file("ids") as path, Journal(sqlite_url(path)) as journal:
         broker = Broker(journal)
-        bench.tell(f"chosen ids: {known:,} in advance")
+        bench.progress(f"chosen ids: {known:,} in advance")
         broker.submit_all((Message(task_name="noop", uuid=f"order-{number}") for number in range(known)), new=True)
 
         def submit(part: range) -> None:
@@ -42,7 +42,7 @@ def chosen(bench: Bench) -> list[Figure]:
 
 
 def _refuse(broker: Broker, known: int) -> float:
-    """Hand in ids of all ages again: each must be refused. Returns what a refusal takes, in µs."""
+    """Submit ids of all ages again: each must be refused. Return the time of a refusal, in µs."""
     chance = random.Random(7)
     again = [f"order-{chance.randrange(known)}" for _ in range(DUPLICATES)]
     started = time.perf_counter()

@@ -19,7 +19,7 @@ from journeyman.tasks import ResultStore
 
 
 def servers_and_topic(url: str) -> tuple[str, str]:
-    """What a raw client needs of a journal's URL."""
+    """The server addresses and the topic of a journal's URL."""
     parts = urlsplit(url)
     return parts.netloc, parts.path[1:]
 
@@ -33,7 +33,7 @@ MERGED_PARTITIONS: Final = 8
 def replay_history(bench: Bench) -> list[Figure]:
     """One history in a topic, read by fresh processes in turn: the floor, and the iteration."""
     url = bench.kafka_url("history")
-    bench.tell(f"Kafka replay: writing a history of {bench.size.kafka_history_events:,} events")
+    bench.progress(f"Kafka replay: writing a history of {bench.size.kafka_history_events:,} events")
     events = 0
     with Journal(url) as journal:
         for drafts in history(bench.size.kafka_history_events):
@@ -41,10 +41,10 @@ def replay_history(bench: Bench) -> list[Figure]:
     floor: list[Pass] = []
     iteration: list[Pass] = []
     for number in range(bench.size.rounds):
-        bench.tell(f"Kafka replay: round {number + 1} of {bench.size.rounds}")
+        bench.progress(f"Kafka replay: round {number + 1} of {bench.size.rounds}")
         floor.append(child.run("kafka:read_raw", url=url, events=events))
         iteration.append(child.run("replay:iterate", url=url, events=events))
-    bench.tell("Kafka replay: memory")
+    bench.progress("Kafka replay: memory")
     short = replay.repeated(bench, "replay:iterate", url, replay.shorter(bench, events))
     title = "raw getmany and msgspec decode into Event"
     return [
@@ -57,13 +57,13 @@ def merged_replay(bench: Bench) -> list[Figure]:
     events = bench.size.kafka_history_events // 2 // appends.BATCH_EVENTS * appends.BATCH_EVENTS
     urls = [bench.kafka_url(f"merge-{partitions}", partitions) for partitions in (MERGED_PARTITIONS, 1)]
     for url in urls:
-        bench.tell("Kafka merge: writing a history")
+        bench.progress("Kafka merge: writing a history")
         with Journal(url) as journal:
             for start in range(0, events, appends.BATCH_EVENTS):
                 journal.append_all(items(appends.BATCH_EVENTS, start))
     passes: tuple[list[Pass], list[Pass]] = ([], [])
     for number in range(bench.size.rounds):
-        bench.tell(f"Kafka merge: round {number + 1} of {bench.size.rounds}")
+        bench.progress(f"Kafka merge: round {number + 1} of {bench.size.rounds}")
         for url, side in zip(urls, passes, strict=True):
             side.append(child.run("replay:iterate", url=url, events=events))
     merged, single = ([each["rate"] for each in side] for side in passes)
@@ -161,7 +161,7 @@ def drain_backlog(bench: Bench) -> list[Figure]:
     floor: list[dict[str, float]] = []
     tasks = bench.size.kafka_backlog_tasks
     for number in range(bench.size.rounds):
-        bench.tell(f"Kafka no-op tasks: round {number + 1} of {bench.size.rounds}")
+        bench.progress(f"Kafka no-op tasks: round {number + 1} of {bench.size.rounds}")
         url, raw_url = bench.kafka_url("queue"), made(bench.kafka_url("raw-queue"))
         drain.submit(url, tasks)
         ours.append(child.run("drain:worker", url=url, tasks=tasks))

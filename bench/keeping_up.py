@@ -1,4 +1,4 @@
-"""Workers beside a submitter: whether tasks are done as fast as one process submits them, and raced for or shared."""
+"""Workers beside a submitter: whether tasks are done as fast as one process submits them, and claims are lost."""
 
 import contextlib
 import time
@@ -35,7 +35,7 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 class Stay(NamedTuple):
-    """What became of the tasks of one round: how many a second came in, and were done; how long each stayed.
+    """The results of one round: tasks submitted and done a second, and the time from submission to outcome.
 
     `lost` of all claims were lost to another worker, in percent.
     """
@@ -52,7 +52,7 @@ def embedded(bench: Bench) -> list[Figure]:
     stays: dict[str, list[Stay]] = {how: [] for how in SETTINGS}
     bulk: list[Stay] = []
     for number in range(bench.size.few_rounds):
-        bench.tell(f"keeping up: round {number + 1} of {bench.size.few_rounds}")
+        bench.progress(f"keeping up: round {number + 1} of {bench.size.few_rounds}")
         for how, setting in SETTINGS.items():
             stays[how].append(_stay(bench, tasks, setting))
         bulk.append(_stay(bench, bench.size.backlog_tasks, BULK))
@@ -94,7 +94,7 @@ def _figure(how: str, rounds: list[Stay], facts: dict[str, float]) -> Figure:
 
 
 def stays_in(url: str, tasks: int) -> Stay:
-    """By the times in the journal: from each submission to its outcome, once all have one."""
+    """Compute the results from the times in the journal, once every submission has its outcome."""
     came: dict[str | None, float] = {}
     done: dict[str | None, float] = {}
     view = TaskView()

@@ -2,7 +2,7 @@
 
 The floor is the sum of what cannot be left out if a submission, a claim and an outcome must each be on the disk: three
 commits and three wake-ups (worker, thread, submitter), by raw apsw and unix datagram sockets, in two processes as well.
-Ours and the floor take turns, one sample each, with a pause before each so that everybody is asleep.
+Ours and the floor take turns, one sample each, with a pause before each so that all threads are asleep.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ def alternate(
     mine: list[list[float]] = []
     bare: list[list[float]] = []
     for number in range(bench.size.rounds):
-        bench.tell(f"{what}: round {number + 1} of {bench.size.rounds}")
+        bench.progress(f"{what}: round {number + 1} of {bench.size.rounds}")
         pairs = [(_rested(ours), _rested(floor)) for _ in range(bench.size.latency_samples)]
         mine.append([each for each, _ in pairs])
         bare.append([each for _, each in pairs])
@@ -83,7 +83,7 @@ def _rested(side: Callable[[], float]) -> float:
 
 
 def timed(work: Callable[[], None]) -> Callable[[], float]:
-    """`work`, returning how many ms it took."""
+    """Wrap `work` in a function that returns its duration in ms."""
 
     def sample() -> float:
         started = time.perf_counter()
@@ -131,20 +131,20 @@ class RawSubmitter:
         self._resources.callback(self._connection.close)
         self._resources.callback(self._reader.close)
         self._listener = self._resources.enter_context(raw_listener.listener(path, "submitter"))
-        self._ring_worker = self._resources.enter_context(raw_listener.rope(path, "worker"))
+        self._notify_worker = self._resources.enter_context(raw_listener.notifier(path, "worker"))
         self._row = submission_rows(1)[0]
 
     def submit(self) -> None:
-        """Commit a submission, ring the worker, wait for its ring, read the outcome."""
+        """Commit a submission, notify the worker, wait for its notice, read the outcome."""
         self._connection.execute(raw_sqlite.INSERT, (self._row,))
         position = self._connection.last_insert_rowid()
-        self._ring_worker()
-        self._listener.recv(raw_listener.RING_BYTES_MAX)
+        self._notify_worker()
+        self._listener.recv(raw_listener.NOTICE_BYTES_MAX)
         rows = raw_sqlite.page(self._reader, position)
         assert b'"task.succeeded"' in rows[-1][1], "the last row is the outcome"
 
     def close(self) -> None:
-        """Let go of the database and the sockets."""
+        """Close the database and the sockets."""
         self._resources.close()
 
 
@@ -176,9 +176,9 @@ def raw_worker(path: str) -> None:
     runner.start()
     position = 0
     with raw_listener.listener(database, "worker") as sock:
-        threading.Thread(target=raw_listener.ring_at_end, args=(database, "worker"), daemon=True).start()
+        threading.Thread(target=raw_listener.notify_at_end, args=(database, "worker"), daemon=True).start()
         child.say_ready()
-        while sock.recv(raw_listener.RING_BYTES_MAX) != raw_listener.END:
+        while sock.recv(raw_listener.NOTICE_BYTES_MAX) != raw_listener.END:
             rows = raw_sqlite.page(connection, position)
             claims, outcomes = by_hand(rows[-1:], first_claim=rows[-1][0] + 1)
             connection.execute(raw_sqlite.INSERT, (claims[0],))
@@ -191,8 +191,8 @@ def raw_worker(path: str) -> None:
 
 def _run_raw(database: Path, claimed: "queue.SimpleQueue[bytes | None]") -> None:
     connection = raw_sqlite.connect(database)
-    with raw_listener.rope(database, "submitter") as ring_submitter:
+    with raw_listener.notifier(database, "submitter") as notify_submitter:
         while (outcome := claimed.get()) is not None:
             connection.execute(raw_sqlite.INSERT, (outcome,))
-            ring_submitter()
+            notify_submitter()
     connection.close()

@@ -20,7 +20,7 @@ NANOSECONDS_PER_MS = 1_000_000
 
 
 def embedded(bench: Bench) -> list[Figure]:
-    """A consumer's callback, beside a reader that is rung by a socket and reads the row."""
+    """A consumer's callback, beside a reader that is notified through a socket and reads the row."""
     events = items(1)
     (row,) = encoded(events)
     with bench.file("ours") as path, bench.file("raw") as raw, contextlib.ExitStack() as stack:
@@ -30,7 +30,7 @@ def embedded(bench: Bench) -> list[Figure]:
         connection = raw_sqlite.connect(raw)
         stack.callback(connection.close)
         floor = stack.enter_context(child.partner("live:follow_raw", path=str(raw)))
-        notify = stack.enter_context(raw_listener.rope(raw, "reader"))
+        notify = stack.enter_context(raw_listener.notifier(raw, "reader"))
 
         def append() -> float:
             journal.append(*events[0])
@@ -101,8 +101,8 @@ def _all(rounds: list[list[float]]) -> list[float]:
 
 
 def _ms_since(moment: int, reader: child.Partner) -> float:
-    """What the reader says is when it saw the event, by the clock that all processes of a machine share."""
-    return (int(reader.hear()) - moment) / NANOSECONDS_PER_MS
+    """The latency in ms; the reader reports when it saw the event, by the clock that all processes share."""
+    return (int(reader.read_line()) - moment) / NANOSECONDS_PER_MS
 
 
 # -- parts, each in a process of its own ---------------------------------------------------------------------------
@@ -129,13 +129,13 @@ def follow(url: str) -> None:
 
 
 def follow_raw(path: str) -> None:
-    """The floor: waits for a ring, reads what is new."""
+    """The floor: waits for a notice, reads the new rows."""
     connection = raw_sqlite.connect(path)
     position = 0
     with raw_listener.listener(Path(path), "reader") as sock:
-        threading.Thread(target=raw_listener.ring_at_end, args=(Path(path), "reader"), daemon=True).start()
+        threading.Thread(target=raw_listener.notify_at_end, args=(Path(path), "reader"), daemon=True).start()
         child.say_ready()
-        while sock.recv(raw_listener.RING_BYTES_MAX) != raw_listener.END:
+        while sock.recv(raw_listener.NOTICE_BYTES_MAX) != raw_listener.END:
             rows = raw_sqlite.page(connection, position)
             position = rows[-1][0]
             child.say(str(time.monotonic_ns()))

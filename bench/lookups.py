@@ -31,7 +31,7 @@ KEPT_IDS_EACH: Final = 50
 LOOKUPS: Final = 500
 QUESTIONS: Final = ("status", "result", "history")
 _ROW: Final = "SELECT * FROM tasks WHERE key = ?"
-# The peak is asked of Linux: what `getrusage` says begins with that of the process which started this one.
+# The peak comes from Linux: the figure of `getrusage` begins with that of the process which started this one.
 _ASK: Final = """
 import sys, time
 import journeyman as jm
@@ -45,14 +45,14 @@ with open("/proc/self/status") as status:
 
 
 def embedded(bench: Bench) -> list[Figure]:
-    """A history of finished tasks in a file; its index is made, and then asked."""
+    """Write a history of finished tasks into a file, make its index, then look tasks up."""
     with bench.file("lookups") as path:
-        bench.tell(f"look-ups: writing a history of {bench.size.lookup_events:,} events")
+        bench.progress(f"look-ups: writing a history of {bench.size.lookup_events:,} events")
         ids, events = write_history(f"{sqlite_url(path)}?sync=normal", bench.size.lookup_events)
-        bench.tell("look-ups: making the index")
+        bench.progress("look-ups: making the index")
         rates = [child.run("lookups:rebuild", path=str(path), events=events) for _ in range(bench.size.few_rounds)]
         size = Path(f"{path}-index").stat().st_size / (events / 3)
-        bench.tell("look-ups: asking")
+        bench.progress("look-ups: asking")
         asked = [look_up(path, ids) for _ in range(bench.size.few_rounds)]
         first = [first_answer(sqlite_url(path), ids[0]) for _ in range(bench.size.rounds)]
     return [*_lookups(asked, events), _rebuild(rates, size, events), _first(first, events)]
@@ -63,11 +63,11 @@ def kafka(bench: Bench) -> list[Figure]:
     events = bench.size.kafka_history_events
     with tempfile.TemporaryDirectory(dir=bench.directory) as state:
         url = f"{bench.kafka_url('lookups')}&state={state}"
-        bench.tell(f"look-ups on Kafka: writing a history of {events:,} events")
+        bench.progress(f"look-ups on Kafka: writing a history of {events:,} events")
         ids, events = write_history(url, events)
-        bench.tell("look-ups on Kafka: making the index")
+        bench.progress("look-ups on Kafka: making the index")
         rate = child.run("lookups:rebuild_of", url=url, events=events)
-        bench.tell("look-ups on Kafka: asking")
+        bench.progress("look-ups on Kafka: asking")
         asked = [ask(url, ids) for _ in range(bench.size.few_rounds)]
     figures = [_median(f"kafka-lookup-{name}", f"Kafka: {name}", asked, name, events, 100) for name in QUESTIONS]
     title = f"Kafka: making the task index of {events:,} events"

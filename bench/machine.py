@@ -1,4 +1,4 @@
-"""What the figures were measured on: nothing that names the machine or its owner."""
+"""Describe the machine of a run, without anything that names the machine or its owner."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ def facts(directory: Path) -> dict[str, Any]:
 
 
 def load_average() -> float:
-    """The load of the last minute: well below the number of cores means that nobody else was measured with us."""
+    """The load of the last minute: well below the number of cores means that no other program disturbed the run."""
     return round(os.getloadavg()[0], 2)
 
 
@@ -41,7 +41,7 @@ def _processor() -> str:
 
 
 def _file_system(directory: Path) -> str:
-    """The type of the innermost mount that holds `directory`, where the system tells."""
+    """The type of the innermost mount that holds `directory`, where the system reports it."""
     try:
         mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
     except OSError:

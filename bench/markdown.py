@@ -11,7 +11,7 @@ HEAD = "| figure | ours | floor | ours ÷ floor | target |\n|---|---|---|---|---
 
 
 def as_markdown(run: dict[str, Any]) -> str:
-    """What the run was made on, and a row for each figure."""
+    """A line about the machine of the run, and a row for each figure."""
     return f"{_made_on(run)}\n\n{HEAD}{''.join(map(_row, run['figures']))}"
 
 

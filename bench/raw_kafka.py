@@ -1,4 +1,4 @@
-"""The Kafka floor: aiokafka as one would write it by hand for one fixed kind of record.
+"""The Kafka floor: aiokafka, hand-written for one fixed kind of record.
 
 The same durability as the journal's (`acks=all`, idempotent), one partition, the same bytes a record, and nothing else:
 no numbers, no look-ups after a failure, no filter of repeats.
@@ -68,7 +68,7 @@ async def append(client: Any, topic: str, row: bytes) -> None:
 
 
 async def page(client: Any, limit: int = PAGE_RECORDS) -> list[Any]:
-    """The next records, at least one: waits for them."""
+    """Wait for the next records, at least one, and return them."""
     while True:
         got = await client.getmany(timeout_ms=WAIT_MS, max_records=limit)
         for records in got.values():

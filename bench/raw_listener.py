@@ -1,4 +1,4 @@
-"""Waking another process by hand: unix datagrams, one socket for each who waits."""
+"""Notify another process by hand: unix datagrams, one socket for each waiting process or thread."""
 
 import contextlib
 import hashlib
@@ -12,12 +12,12 @@ from typing import Final
 from journeyman.bench import child
 
 END: Final = b"end"
-RING_BYTES_MAX: Final = 8
+NOTICE_BYTES_MAX: Final = 8
 
 
 @contextlib.contextmanager
 def listener(database: Path, name: str) -> Iterator[socket.socket]:
-    """The socket of the one who waits under this name; `recv(RING_BYTES_MAX)` blocks until it is rung."""
+    """Yield the socket of the waiter of this name; `recv(NOTICE_BYTES_MAX)` blocks until it is notified."""
     address = _address(database, name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(address)
@@ -28,8 +28,8 @@ def listener(database: Path, name: str) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def rope(database: Path, name: str) -> Iterator[Callable[[], None]]:
-    """What rings that bell when it is called."""
+def notifier(database: Path, name: str) -> Iterator[Callable[[], None]]:
+    """Yield a function that notifies the listener of this name."""
     address = _address(database, name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
 
@@ -39,8 +39,8 @@ def rope(database: Path, name: str) -> Iterator[Callable[[], None]]:
         yield notify
 
 
-def ring_at_end(database: Path, name: str) -> None:
-    """In a partner: send `END` to that bell when the other side is done."""
+def notify_at_end(database: Path, name: str) -> None:
+    """In a partner: send `END` to that listener when the other side is done."""
     child.wait_for_end()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(END, _address(database, name))

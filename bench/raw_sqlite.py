@@ -1,7 +1,7 @@
-"""The embedded floor: SQLite through apsw, as one would write it by hand for one fixed kind of row.
+"""The embedded floor: SQLite through apsw, hand-written for one fixed kind of row.
 
 The same table, the same pragmas and the same rows as the journal's, and nothing else: no codec, no numbers, no lock
-queue, no bell.
+queue, no notifier.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PAGE_ROWS: Final = 500
 
 
 def connect(path: Path | str) -> apsw.Connection:
-    """A connection to the database at `path`: WAL, and every commit synchronised."""
+    """A connection to the database at `path`: WAL, and an fsync for every commit."""
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(10_000)
     connection.pragma("journal_mode", "wal")

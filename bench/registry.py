@@ -1,4 +1,4 @@
-"""Which measurements there are."""
+"""The list of measurements."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple

@@ -22,14 +22,14 @@ from journeyman.tasks import TaskView
 VIEW_LEVEL_SHARE: Final = 5
 GROWTH_MAX: Final = 1.1
 
-# What a pass over a history answers: `events`, `rate` in events/s, `cpu_us` an event, `peak_bytes` of memory.
+# The answer of a pass over a history: `events`, `rate` in events/s, `cpu_us` an event, `peak_bytes` of memory.
 Pass = dict[str, float]
 
 
 def embedded(bench: Bench) -> list[Figure]:
     """One history in a file, read by fresh processes in turn: the floor, the iteration, the view."""
     with bench.file("history") as path:
-        bench.tell(f"replay: writing a history of {bench.size.history_events:,} events")
+        bench.progress(f"replay: writing a history of {bench.size.history_events:,} events")
         events = write_history(path, bench.size.history_events)
         url = sqlite_url(path)
         floor: list[Pass] = []
@@ -38,18 +38,18 @@ def embedded(bench: Bench) -> list[Figure]:
         called: list[Pass] = []
         first: list[float] = []
         for number in range(bench.size.rounds):
-            bench.tell(f"replay: round {number + 1} of {bench.size.rounds}")
+            bench.progress(f"replay: round {number + 1} of {bench.size.rounds}")
             floor.append(child.run("replay:raw", path=str(path), events=events))
             iteration.append(child.run("replay:iterate", url=url, events=events))
             view.append(child.run("replay:fold", url=url, events=events))
             called.append(child.run("replay:call_back", url=url, events=events))
             first.append(child.run("replay:first_event", url=url))
-        bench.tell("replay: memory")
+        bench.progress("replay: memory")
         short = shorter(bench, events)
         short_iterations = repeated(bench, "replay:iterate", url, short)
         short_views = repeated(bench, "replay:fold", url, short)
         level_views = repeated(bench, "replay:fold", url, events // VIEW_LEVEL_SHARE)
-        bench.tell("replay: start from a snapshot")
+        bench.progress("replay: start from a snapshot")
         child.run("replay:restart", url=url)  # finds none, replays, takes them
         stale = [child.run("replay:restart", url=url) for _ in range(bench.size.rounds)]
         child.run("replay:refresh", url=url)
@@ -65,7 +65,7 @@ def embedded(bench: Bench) -> list[Figure]:
 
 
 def shorter(bench: Bench, events: int) -> int:
-    """The length of the history beside which memory must not have grown."""
+    """The length of the shorter history with which memory is compared."""
     return min(bench.size.short_history_events, events // 2)
 
 
@@ -137,7 +137,7 @@ class Start:
         self._cpu_seconds = child.cpu_seconds()
 
     def answer(self, events: int) -> Pass:
-        """What has been done since, over that many events."""
+        """The answer for the pass since then, over that many events."""
         seconds, cpu = time.perf_counter() - self._seconds, child.cpu_seconds() - self._cpu_seconds
         return {
             "events": events,
@@ -148,7 +148,7 @@ class Start:
 
 
 def write_history(path: Path, events: int) -> int:
-    """Write a history into the file, without waiting for the disk; returns how many events it has."""
+    """Write a history into the file, without waiting for the disk; return how many events it has."""
     written = 0
     with Journal(sqlite_url(path) + "?sync=normal") as journal:
         for drafts in history(events):

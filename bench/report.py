@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 def print_table(console: Console, figures: Sequence[Figure]) -> None:
-    """Each figure with its floor, their ratio, and how it stands to its targets."""
+    """Print each figure with its floor, their ratio, and its targets."""
     table = Table(
         title="median of the rounds, and under it the least to greatest", title_style="italic", show_lines=True
     )
@@ -60,7 +60,7 @@ def _verdicts(figure: Figure) -> Text:
 
 
 def as_json(figures: Sequence[Figure], run: dict[str, Any]) -> bytes:
-    """All that was measured; `run` says when, on what and how."""
+    """All figures as JSON; `run` holds the time, the machine and the options of the run."""
     entries = []
     for figure in figures:
         entry = msgspec.to_builtins(figure)
@@ -71,6 +71,6 @@ def as_json(figures: Sequence[Figure], run: dict[str, Any]) -> bytes:
 
 
 def write_json(path: Path, content: bytes) -> None:
-    """Write the results, making the directory if it is not there."""
+    """Write the results, making the directory if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content + b"\n")

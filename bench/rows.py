@@ -18,7 +18,7 @@ TASK_EVENTS: Final = 3
 
 
 def contexts(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Contexts as an application hands them over."""
+    """Contexts as an application passes them."""
     return [
         {"order": number, "customer": f"customer-{number % 997:06d}", "amount": 129.95, "currency": "EUR", "lines": 3}
         for number in range(start, start + count)
@@ -26,7 +26,7 @@ def contexts(count: int, start: int = 0) -> list[dict[str, Any]]:
 
 
 def items(count: int, start: int = 0) -> list[EventItem]:
-    """What `append_all` takes."""
+    """The items for `append_all`."""
     return [(NAME, context, f"order-{context['order']:08d}") for context in contexts(count, start)]
 
 

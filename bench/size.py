@@ -1,4 +1,4 @@
-"""How much work a run does."""
+"""The amount of work of a run."""
 
 from typing import Final
 

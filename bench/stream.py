@@ -1,4 +1,4 @@
-"""A stream of tasks handed in one by one: what a worker beside the submitter costs it, and how soon tasks are done.
+"""A stream of tasks submitted one by one: the rate that a submitter loses to a worker, and how soon tasks are done.
 
 The floor is the same submitter with no worker beside it. The sides of a round are measured one right after the other,
 each on a journal of its own, and each task is submitted in a durable append of its own.
@@ -37,7 +37,7 @@ NewJournal = Callable[[str], contextlib.AbstractContextManager[str]]
 
 
 class Run(NamedTuple):
-    """What became of the tasks of one run, and the CPU time of all its workers, in µs a task."""
+    """The times of the tasks of one run, and the CPU time of all its workers, in µs a task."""
 
     stay: Stay
     cpu_us: float
@@ -71,7 +71,7 @@ def _measured(bench: Bench, name: str, where: str, journal: NewJournal, tasks: i
     one: list[Run] = []
     several: list[Run] = []
     for number in range(rounds):
-        bench.tell(f"{name}: round {number + 1} of {rounds}")
+        bench.progress(f"{name}: round {number + 1} of {rounds}")
         with journal("alone") as url:
             bare.append(alone(url, tasks))
         with journal("one") as url:
@@ -154,9 +154,9 @@ def beside(url: str, tasks: int, submitters: int, workers: int) -> Run:
 
 
 def submitter(url: str, tasks: int) -> None:
-    """At each line: submit so many tasks one by one, and say how many seconds that took."""
+    """At each line: submit so many tasks one by one, and print how many seconds that took."""
     broker.bind(url)
-    broker.journal.bounds()  # opened before it is asked
+    broker.journal.bounds()  # opens it before the first line
     child.say_ready()
     for _ in sys.stdin:
         begun = time.perf_counter()
@@ -167,7 +167,7 @@ def submitter(url: str, tasks: int) -> None:
 
 
 def worker(url: str) -> None:
-    """A worker that says at each line how many seconds of CPU time it has used, and leaves after the last one."""
+    """A worker that prints, at each line, the seconds of CPU time it has used, and leaves after the last one."""
 
     def answer(loop: asyncio.AbstractEventLoop, worker_loop: WorkerLoop) -> None:
         for _ in sys.stdin:

@@ -22,7 +22,7 @@ async def noop_coroutine(number: int) -> int:
 
 @task(broker, max_retries=0, mechanism="process")
 def noop_process(number: int) -> int:
-    """Give the number back, in a process of the crew."""
+    """Give the number back, in a child process."""
     return number
 
 

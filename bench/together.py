@@ -1,4 +1,4 @@
-"""Many consumers that follow one journal in one process: what each of them costs for each event."""
+"""Many consumers that follow one journal in one process: the cost of each of them for each event."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def _measured(bench: Bench, name: str, where: str, shared: str, apart: str) -> l
     with contextlib.ExitStack() as stack:
         sides = [_Side(stack, shared, journals=1), _Side(stack, apart, journals=CONSUMERS)]
         for number in range(bench.size.rounds):
-            bench.tell(f"{name}: round {number + 1} of {bench.size.rounds}")
+            bench.progress(f"{name}: round {number + 1} of {bench.size.rounds}")
             for side in sides:
                 side.measure(bench.size.latency_samples)
     ours, floor = sides
@@ -81,7 +81,7 @@ class _Side:
         """Append one and wait until all have it; the CPU seconds their process has used by then."""
         appended = time.monotonic_ns()
         self._append(*self._event)
-        moment, used = self._reader.hear().split()
+        moment, used = self._reader.read_line().split()
         self.latencies.append((int(moment) - appended) / NANOSECONDS_PER_MS)
         return float(used)
 
@@ -90,7 +90,7 @@ class _Side:
 
 
 def follow(url: str, journals: int) -> None:
-    """Consumers on one journal or on several, from now on; says when all have had an event, and what that took."""
+    """Run consumers on one journal or on several; print when all have had an event, and the CPU time so far."""
     asyncio.run(_follow(url, journals))
 
 

@@ -1,4 +1,4 @@
-"""What a waiting task costs a worker that could run it: memory, and the start of a worker."""
+"""The cost of a waiting task to a worker that could run it: memory, and the start of a worker."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ def memory(bench: Bench) -> list[Figure]:
     floor: list[float] = []
     starts: list[float] = []
     for number in range(bench.size.few_rounds):
-        bench.tell(f"waiting tasks: round {number + 1} of {bench.size.few_rounds}")
+        bench.progress(f"waiting tasks: round {number + 1} of {bench.size.few_rounds}")
         with bench.file("queue") as path:
             idle = _worker(sqlite_url(path), 0)
         with bench.file("queue") as path:
@@ -57,7 +57,7 @@ def memory(bench: Bench) -> list[Figure]:
 
 
 def _worker(url: str, tasks: int) -> dict[str, float]:
-    """What a worker takes that has a single thread and naps, while so many tasks more wait behind."""
+    """The cost of a worker whose single thread naps, while so many more tasks wait."""
     broker.bind(url)
     nap.generate(args=[NAP_SECONDS])
     broker.journal.close()
@@ -71,7 +71,7 @@ def _worker(url: str, tasks: int) -> dict[str, float]:
 
 
 def busy(url: str) -> dict[str, float]:
-    """A worker that has claimed what it has room for and leaves again: its memory once it has settled."""
+    """Run a worker until it has claimed all it has room for; return its memory once that has settled."""
     begun = time.perf_counter()
     answer: dict[str, float] = {}
     beside: list[asyncio.Task[None]] = []
@@ -91,7 +91,7 @@ def busy(url: str) -> dict[str, float]:
 
 
 def dictionary(tasks: int) -> int:
-    """How much memory a dictionary takes that has the position of each task by its id."""
+    """The memory of a dictionary that holds the position of each task by its id."""
     before = child.resident_bytes()
     positions = {new_id(): position for position in range(tasks)}
     after = child.resident_bytes()

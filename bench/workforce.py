@@ -41,7 +41,7 @@ def mechanisms(bench: Bench) -> list[Figure]:
     runs: dict[str, list[dict[str, float]]] = {mechanism: [] for mechanism in MECHANISM_BARS}
     for number in range(bench.size.few_rounds):
         for mechanism, answers in runs.items():
-            bench.tell(f"mechanisms: {mechanism}, round {number + 1} of {bench.size.few_rounds}")
+            bench.progress(f"mechanisms: {mechanism}, round {number + 1} of {bench.size.few_rounds}")
             with bench.file("queue") as path:
                 url = sqlite_url(path)
                 drain.submit(url, tasks, mechanism)
@@ -72,7 +72,7 @@ def rivals(bench: Bench) -> list[Figure]:
     alone: list[float] = []
     lost, claimed = 0, 0
     for number in range(bench.size.few_rounds):
-        bench.tell(f"rivals: round {number + 1} of {bench.size.few_rounds}")
+        bench.progress(f"rivals: round {number + 1} of {bench.size.few_rounds}")
         with bench.file("queue") as path, ThreadPoolExecutor(RIVALS) as threads:
             url = sqlite_url(path)
             drain.submit(url, tasks)
@@ -109,7 +109,7 @@ def backlog(bench: Bench) -> list[Figure]:
     runs: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
     waiting: list[dict[str, float]] = []
     for number in range(bench.size.few_rounds):
-        bench.tell(f"long backlog: round {number + 1} of {bench.size.few_rounds}")
+        bench.progress(f"long backlog: round {number + 1} of {bench.size.few_rounds}")
         for tasks, answers in zip((long, short), runs, strict=True):
             with bench.file("queue") as path:
                 url = sqlite_url(path)
@@ -139,7 +139,7 @@ def backlog(bench: Bench) -> list[Figure]:
 def endurance(bench: Bench) -> list[Figure]:
     """One worker, and one backlog after the other: its memory in the second half, beside that at the end of the first.
 
-    By then it remembers the ends of as many tasks as it ever will, and has been through the allocator's rooms.
+    By then it keeps as many tombstones as it ever will, and the allocator's arenas have reached their size.
     """
     tasks = bench.size.long_backlog_tasks // 2
     resident: list[float] = []
@@ -147,7 +147,7 @@ def endurance(bench: Bench) -> list[Figure]:
         url = sqlite_url(path)
         with child.partner("workforce:enduring", url=url, tasks=tasks) as worker:
             for number in range(1, BACKLOGS + 1):
-                bench.tell(f"endurance: {number * tasks:,} of {BACKLOGS * tasks:,} tasks")
+                bench.progress(f"endurance: {number * tasks:,} of {BACKLOGS * tasks:,} tasks")
                 drain.submit(url, tasks)
                 resident.append(int(worker.ask()) / child.MIB)
     half, later = resident[BACKLOGS // 2 - 1], resident[BACKLOGS // 2 :]
@@ -167,7 +167,7 @@ def endurance(bench: Bench) -> list[Figure]:
 
 def idle(bench: Bench) -> list[Figure]:
     """A worker with nothing to do, for a while."""
-    bench.tell("idle worker")
+    bench.progress("idle worker")
     seconds = bench.size.idle_seconds
     with bench.file("queue") as path, Journal(sqlite_url(path)) as journal:
         answers = [child.run("workforce:resting", url=sqlite_url(path), seconds=seconds)]
@@ -191,7 +191,7 @@ def takeover(bench: Bench) -> list[Figure]:
     """A worker is killed while it runs a task; another one, with nothing else to do, claims it."""
     delays = []
     for number in range(bench.size.few_rounds):
-        bench.tell(f"takeover: round {number + 1} of {bench.size.few_rounds}")
+        bench.progress(f"takeover: round {number + 1} of {bench.size.few_rounds}")
         with bench.file("queue") as path, contextlib.ExitStack() as stack:
             delays.append(_takeover(sqlite_url(path), stack) - LEASE_MS / 1_000)
     ours = Spread.of(delays)
@@ -237,7 +237,7 @@ def _joined(journal: Journal) -> Any:
 
 
 def rival(url: str, tasks: int) -> dict[str, float]:
-    """A worker until all tasks of the journal are done, by whomever."""
+    """Run a worker until all tasks of the journal are done, by any worker."""
 
     async def until_done(worker_loop: WorkerLoop) -> None:
         while worker_loop.view.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
@@ -249,7 +249,7 @@ def rival(url: str, tasks: int) -> dict[str, float]:
 
 
 def enduring(url: str, tasks: int) -> int:
-    """A worker that says, when asked, how much memory it has once it has done so many tasks more."""
+    """A worker that prints, at each line, its memory once it has done so many more tasks."""
 
     def answer(loop: asyncio.AbstractEventLoop, worker_loop: WorkerLoop) -> None:
         for number, _ in enumerate(sys.stdin, start=1):
@@ -266,7 +266,7 @@ def enduring(url: str, tasks: int) -> int:
 
 
 def waiting(url: str) -> dict[str, float]:
-    """A worker that knows other tasks than those that wait: what starting takes."""
+    """Start a worker that knows other tasks than those that wait, and measure its start."""
     begun = time.perf_counter()
     answer: dict[str, float] = {}
 
@@ -300,7 +300,7 @@ def leased(url: str) -> None:
 
 
 def _started(then: Any) -> Any:
-    """What `work` calls when the worker has begun: runs `then(worker_loop)` beside it."""
+    """The function that `work` calls when the worker has started: runs `then(worker_loop)` beside it."""
     beside: set[asyncio.Task[None]] = set()
 
     def started(worker_loop: WorkerLoop) -> None:

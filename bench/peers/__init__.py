@@ -1,1 +1,1 @@
-"""A stream of tasks handed in one by one, by queues that others have made: they run in an environment of their own."""
+"""A stream of tasks submitted one by one, by other task queues, which run in an environment of their own."""

@@ -48,7 +48,7 @@ class PeerFailed(RuntimeError):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; where Redis is missing, Journeyman alone, and a sentence that says so."""
+    """Measure and print; where Redis is missing, measure Journeyman alone and print why."""
     options = _parser().parse_args(arguments)
     console = Console()
     logging.getLogger("journeyman").setLevel(logging.ERROR)
@@ -87,7 +87,7 @@ def _ours(bench: Bench, tasks: int) -> Run:
 
 
 def _installed(console: Console) -> Path:
-    """The interpreter of the peers' environment, which is made if it is not there."""
+    """The interpreter of the peers' environment, which is made if it does not exist."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         console.print("Installing the peers …", highlight=False)
@@ -99,16 +99,16 @@ def _installed(console: Console) -> Path:
 
 def _peer(python: Path, module: str, port: int, tasks: int) -> Run:
     with _side(python, module, "submit", port, tasks) as submitting:
-        told = _told(submitting)
-    alone = tasks / (told["ended"] - told["begun"])
-    # The worker's tasks include those that were handed in while it was away.
+        times = _submitted_times(submitting)
+    alone = tasks / (times["ended"] - times["begun"])
+    # The worker's tasks include those that were submitted before it started.
     with _side(python, module, "work", port, tasks) as working:
         _answer(working)
     with _side(python, module, "work", port, tasks) as working:
         with _side(python, module, "submit", port, tasks) as submitting:
-            told = _told(submitting)
+            times = _submitted_times(submitting)
         done = _answer(working)
-    return Run(alone, tasks / (done["last"] - told["begun"]), done["p50_ms"], done["p99_ms"], done["cpu_us"])
+    return Run(alone, tasks / (done["last"] - times["begun"]), done["p50_ms"], done["p99_ms"], done["cpu_us"])
 
 
 @contextlib.contextmanager
@@ -129,8 +129,8 @@ def _side(python: Path, module: str, role: str, port: int, tasks: int) -> Iterat
                 process.kill()
 
 
-def _told(submitting: "subprocess.Popen[str]") -> dict[str, float]:
-    """Let a submitter begin; its answer."""
+def _submitted_times(submitting: "subprocess.Popen[str]") -> dict[str, float]:
+    """Let a submitter begin; return its answer."""
     assert submitting.stdin is not None
     submitting.stdin.write("\n")
     submitting.stdin.flush()
@@ -151,7 +151,7 @@ def _answer(process: "subprocess.Popen[str]") -> dict[str, float]:
 
 def _table(runs: dict[str, list[Run]], tasks: int, *, fsync: bool) -> Table:
     kept = "Redis with fsync" if fsync else "Redis without fsync, Journeyman with"
-    table = Table(title=f"{tasks:,} no-op tasks handed in one by one, medians of the rounds; {kept}")
+    table = Table(title=f"{tasks:,} no-op tasks submitted one by one, medians of the rounds; {kept}")
     for head in (
         "",
         "alone, tasks/s",

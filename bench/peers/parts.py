@@ -1,4 +1,4 @@
-"""What the sides of a peer have in common: what they say to the one who has started them. Standard library only."""
+"""Shared by the sides of a peer: their reports to the process that started them. Standard library only."""
 
 import json
 import resource
@@ -16,13 +16,13 @@ def say(line: str) -> None:
 
 
 def cpu_seconds() -> float:
-    """What this process has used so far, of user and system time, all threads."""
+    """The user and system time of all threads of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 class Done:
-    """Notes when each of so many tasks was done, and calls `over()` after the last one."""
+    """Records when each of so many tasks was done, and calls `over()` after the last one."""
 
     def __init__(self, tasks: int, over: Callable[[], object]) -> None:
         self._tasks = tasks
@@ -32,7 +32,7 @@ class Done:
         self._guard = threading.Lock()
 
     def note(self, submitted_at: float) -> None:
-        """A task that was handed in at that time, in seconds since the epoch, is done now."""
+        """Record that a task submitted at that time, in seconds since the epoch, is done now."""
         now = time.time()
         with self._guard:
             self._stays.append(now - submitted_at)
@@ -47,5 +47,5 @@ class Done:
 
 
 def say_submitted(begun: float, ended: float) -> None:
-    """When the first task was about to be handed in and the last one was, in seconds since the epoch."""
+    """Print the times before the first submission and after the last one, in seconds since the epoch."""
     say(json.dumps({"begun": begun, "ended": ended}))

@@ -27,7 +27,7 @@ async def _work(saq: Any, queue: Any, tasks: int) -> None:
         done.note(submitted_at)
         return number
 
-    logging.getLogger("saq").setLevel(logging.ERROR)  # that its idle takers are cancelled at the end is no news
+    logging.getLogger("saq").setLevel(logging.ERROR)  # it warns that its idle takers are cancelled at the end
     worker = saq.Worker(queue, functions=[("noop", noop)])
     working = asyncio.create_task(worker.start())
     say("ready")
