@@ -96,7 +96,7 @@ def test_embedded_figures_have_floors_ratios_and_verdicts(tmp_path: Path) -> Non
     assert list((tmp_path / "scratch").iterdir()) == [], "nothing is left behind"
 
 
-def test_stream_is_measured_beside_lone_submitter_and_with_several(tmp_path: Path) -> None:
+def test_stream_is_measured_with_one_and_several_submitters(tmp_path: Path) -> None:
     written = tmp_path / "figures.json"
     done = bench("stream", "--size=tiny", f"--json={written}", f"--scratch={tmp_path / 'scratch'}")
     assert done.returncode == 0, done.stderr
@@ -166,7 +166,7 @@ def test_kafka_figures_have_floors_ratios_and_verdicts(tmp_path: Path, kafka_boo
         check_figure(figure)
 
 
-def test_without_java_the_kafka_figures_are_skipped_with_the_reason(tmp_path: Path) -> None:
+def test_kafka_figures_are_skipped_with_a_reason_without_java(tmp_path: Path) -> None:
     written = tmp_path / "figures.json"
     done = bench(
         "kafka-replay",
@@ -182,7 +182,7 @@ def test_without_java_the_kafka_figures_are_skipped_with_the_reason(tmp_path: Pa
     assert "skipped" in done.stdout
 
 
-def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_unknown_measurement_is_refused_with_the_known_ones() -> None:
     done = bench("apend")
     assert done.returncode == 2
     assert "apend" in done.stderr

@@ -52,7 +52,7 @@ def _assert_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("journeyman-demo-*"))
 
 
-def test_every_result_agrees_although_a_worker_was_killed(start: Start, tmp_path: Path) -> None:
+def test_results_all_agree_although_a_worker_was_killed(start: Start, tmp_path: Path) -> None:
     demo = start()
     out, err = demo.communicate(timeout=TIMEOUT_SECONDS)
     assert demo.returncode == 0, out + err
@@ -70,7 +70,7 @@ def test_every_result_agrees_although_a_worker_was_killed(start: Start, tmp_path
     _assert_nothing_is_left(tmp_path)
 
 
-def test_a_journal_in_use_is_as_good_as_a_fresh_one(start: Start, tmp_path: Path) -> None:
+def test_demo_works_on_a_journal_in_use(start: Start, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'used.db'}"
     with jm.Journal(url) as journal:
         jm.Broker(journal).submit_all(jm.Message(task_name="examine_source", args=["sixth.py"]) for _ in range(100))
@@ -94,7 +94,7 @@ def test_a_journal_in_use_is_as_good_as_a_fresh_one(start: Start, tmp_path: Path
         (signal.SIGHUP, "Replay"),
     ],
 )
-def test_a_signal_at_any_moment_leaves_nothing_behind(
+def test_signal_at_any_moment_leaves_no_process_or_file(
     start: Start, tmp_path: Path, number: signal.Signals, moment: str
 ) -> None:
     demo = start()
@@ -112,7 +112,7 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(
 
 
 @pytest.mark.kafka
-def test_the_same_on_kafka(start: Start, kafka_bootstrap: str) -> None:
+def test_demo_works_on_kafka(start: Start, kafka_bootstrap: str) -> None:
     demo = start("--journal", f"kafka://{kafka_bootstrap}/demonstration?partitions=3")
     out, err = demo.communicate(timeout=TIMEOUT_SECONDS)
     assert demo.returncode == 0, out + err

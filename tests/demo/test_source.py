@@ -31,7 +31,7 @@ match 1:
 """
 
 
-def test_counts_what_is_there(tmp_path: Path) -> None:
+def test_source_counts_definitions_and_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(SOURCE)
     facts = examine(path)
@@ -44,7 +44,7 @@ def test_counts_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ast.py", "typing.py", "asyncio/base_events.py", "dataclasses.py"])
-def test_finds_every_definition_of_a_real_file(name: str) -> None:
+def test_source_finds_every_definition_of_a_real_file(name: str) -> None:
     nodes = list(ast.walk(ast.parse((library_root() / name).read_bytes())))
     facts = examine(library_root() / name)
     assert facts["functions"] == sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes)
@@ -61,7 +61,7 @@ def test_finds_every_definition_of_a_real_file(name: str) -> None:
         (b"(\n", ["tokens: TokenError", "syntax: SyntaxError"]),
     ],
 )
-def test_says_what_a_file_does_not_allow(tmp_path: Path, data: bytes, problems: list[str]) -> None:
+def test_source_names_problems_of_a_file(tmp_path: Path, data: bytes, problems: list[str]) -> None:
     path = tmp_path / "bad.py"
     path.write_bytes(data)
     facts = examine(path)
@@ -70,12 +70,12 @@ def test_says_what_a_file_does_not_allow(tmp_path: Path, data: bytes, problems: 
     assert examine(path) == facts
 
 
-def test_a_file_that_cannot_be_read_is_a_problem_not_an_error(tmp_path: Path) -> None:
+def test_unreadable_file_is_a_problem_and_not_an_error(tmp_path: Path) -> None:
     assert examine(tmp_path / "gone.py") == {"problems": ["FileNotFoundError"]}
     assert examine(tmp_path) == {"problems": ["IsADirectoryError"]}
 
 
-def test_the_library_is_there_and_nothing_else(tmp_path: Path) -> None:
+def test_source_lists_the_library_alone(tmp_path: Path) -> None:
     files = library_files(library_root())
     assert {"ast.py", "json/decoder.py"} <= set(files)
     assert len(files) > 500

@@ -48,7 +48,7 @@ def run() -> Run:
     return made
 
 
-def test_nothing_to_say_when_all_is_well(run: Run) -> None:
+def test_verdict_is_empty_when_all_is_well(run: Run) -> None:
     run.complete("task-1", "w1", 188)
     run.complete("task-2", "w2", 1_709)
     assert disagreements(PATHS, run.view, FACTS) == []
@@ -59,20 +59,20 @@ def test_nothing_to_say_when_all_is_well(run: Run) -> None:
     assert (run.view.first_claim_at, run.view.last_success_at) == (4.0, 8.0)
 
 
-def test_a_task_without_a_result_is_lost(run: Run) -> None:
+def test_task_without_a_result_is_lost(run: Run) -> None:
     run.complete("task-1", "w1", 188)
     run.append(names.SUBMITTED, "task-2", task_name="examine_source", queue="demo")
     assert disagreements(PATHS, run.view, FACTS) == ["ast.py: lost, there is no result"]
 
 
-def test_a_wrong_result_is_seen(run: Run) -> None:
+def test_wrong_result_is_detected(run: Run) -> None:
     run.complete("task-1", "w1", 189)
     run.complete("task-2", "w2", 1_709)
     (problem,) = disagreements(PATHS, run.view, FACTS)
     assert "abc.py: a worker found {'lines': 189}" in problem
 
 
-def test_a_failure_is_seen(run: Run) -> None:
+def test_failure_is_detected(run: Run) -> None:
     run.complete("task-1", "w1", 188)
     run.append(names.SUBMITTED, "task-2", task_name="examine_source", queue="demo")
     claim = run.append(names.CLAIMED, "task-2", worker="w2")
@@ -80,14 +80,14 @@ def test_a_failure_is_seen(run: Run) -> None:
     assert disagreements(PATHS, run.view, FACTS) == ["ast.py: failed: disk on fire"]
 
 
-def test_a_second_success_would_be_seen(run: Run) -> None:
+def test_second_success_is_detected(run: Run) -> None:
     run.complete("task-1", "w1", 188)
     run.complete("task-2", "w2", 1_709)
     run.view.successes["task-2"] += 1  # the fold refuses it; the count is kept apart so that it could be seen
     assert disagreements(PATHS, run.view, FACTS) == ["ast.py: completed 2 times"]
 
 
-def test_a_takeover_and_the_late_outcome_are_counted(run: Run) -> None:
+def test_takeover_and_the_late_outcome_are_counted(run: Run) -> None:
     run.complete("task-1", "w1", 188)
     run.append(names.SUBMITTED, "task-2", task_name="examine_source", queue="demo")
     first = run.append(names.CLAIMED, "task-2", worker="w1")
@@ -103,7 +103,7 @@ def test_a_takeover_and_the_late_outcome_are_counted(run: Run) -> None:
     assert disagreements(PATHS, run.view, FACTS) == []
 
 
-def test_what_was_there_before_is_folded_and_not_counted() -> None:
+def test_earlier_events_are_folded_and_not_counted() -> None:
     run = Run(begin=3)
     run.append(names.JOINED, worker="w1", host="here", pid=11, lease_ms=2_000)
     run.append(names.SUBMITTED, "other", task_name="mail", queue="default")

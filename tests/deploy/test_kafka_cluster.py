@@ -86,7 +86,7 @@ def consume(bootstrap: str, topic: str) -> list[bytes]:
     return asyncio.run(asyncio.wait_for(run(), 60.0))
 
 
-def test_an_acknowledged_record_survives_sigkill(one: KafkaCluster) -> None:
+def test_acknowledged_record_survives_sigkill(one: KafkaCluster) -> None:
     create(one.bootstrap, "kept")
     produce(one.bootstrap, "kept", b"before")
     broker = one.broker(1)
@@ -99,7 +99,7 @@ def test_an_acknowledged_record_survives_sigkill(one: KafkaCluster) -> None:
     assert consume(one.bootstrap, "kept") == [b"before", b"after"]
 
 
-def test_a_restart_in_order_keeps_records_too(one: KafkaCluster) -> None:
+def test_orderly_restart_keeps_records(one: KafkaCluster) -> None:
     create(one.bootstrap, "ordered")
     produce(one.bootstrap, "ordered", b"before")
     former = one.broker(1).pid
@@ -108,7 +108,7 @@ def test_a_restart_in_order_keeps_records_too(one: KafkaCluster) -> None:
     assert consume(one.bootstrap, "ordered") == [b"before"]
 
 
-def test_a_paused_broker_keeps_its_writer_waiting(one: KafkaCluster) -> None:
+def test_paused_broker_keeps_its_writer_waiting(one: KafkaCluster) -> None:
     create(one.bootstrap, "paused")
 
     async def run() -> None:
@@ -132,7 +132,7 @@ def test_a_paused_broker_keeps_its_writer_waiting(one: KafkaCluster) -> None:
     assert consume(one.bootstrap, "paused") == [b"before", b"during"]
 
 
-def test_the_cluster_can_be_asked_from_inside_an_event_loop(one: KafkaCluster) -> None:
+def test_cluster_can_be_queried_inside_an_event_loop(one: KafkaCluster) -> None:
     create(one.bootstrap, "asked")
 
     async def ask() -> Broker:
@@ -141,7 +141,7 @@ def test_the_cluster_can_be_asked_from_inside_an_event_loop(one: KafkaCluster) -
     assert asyncio.run(ask()) is one.broker(1)
 
 
-def test_topics_are_not_made_by_a_slip_of_the_pen(one: KafkaCluster) -> None:
+def test_misspelt_topics_are_not_created(one: KafkaCluster) -> None:
     async def topics() -> list[str]:
         admin = AIOKafkaAdminClient(bootstrap_servers=one.bootstrap)
         await admin.start()
@@ -157,14 +157,14 @@ def test_topics_are_not_made_by_a_slip_of_the_pen(one: KafkaCluster) -> None:
     assert not [name for name in names if "probe" in name]
 
 
-def test_an_operation_on_a_broker_that_is_not_there_says_so(one: KafkaCluster) -> None:
+def test_operation_on_a_missing_broker_is_an_error(one: KafkaCluster) -> None:
     with pytest.raises(KafkaClusterError, match="expected a broker from 1 to 1, got 2"):
         one.broker(2)
     with pytest.raises(KafkaClusterError, match=r"running already \(process \d+\)"):
         one.broker(1).launch()
 
 
-def test_nothing_is_left_after_the_with_block() -> None:
+def test_with_block_leaves_nothing_behind() -> None:
     with KafkaCluster() as cluster:
         broker = cluster.broker(1)
         pid, port, directory = broker.pid, broker.node.port, broker.directory
@@ -183,7 +183,7 @@ input()
 """
 
 
-def test_brokers_die_with_an_owner_that_is_killed() -> None:
+def test_brokers_die_with_their_killed_owner() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
@@ -195,7 +195,7 @@ def test_brokers_die_with_an_owner_that_is_killed() -> None:
     eventually("its directory is gone", lambda: not Path(directory).exists())
 
 
-def test_a_broker_that_dies_at_the_start_shows_why(tmp_path: Path) -> None:
+def test_broker_dying_at_the_start_shows_the_cause(tmp_path: Path) -> None:
     node = tmp_path / "node-1" / "data"
     node.mkdir(parents=True)
     (node / "meta.properties").write_text("version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\nnode.id=7\n")
@@ -203,7 +203,7 @@ def test_a_broker_that_dies_at_the_start_shows_why(tmp_path: Path) -> None:
         KafkaCluster(directory=tmp_path).start()
 
 
-def test_three_brokers_outlive_the_loss_of_a_leader() -> None:
+def test_three_brokers_survive_the_loss_of_a_leader() -> None:
     with KafkaCluster(nodes=3) as cluster:
         assert cluster.bootstrap.count(",") == 2
         create(cluster.bootstrap, "led", copies=3)
@@ -256,7 +256,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
     made("down", "--erase")
 
 
-def test_up_status_down_from_separate_shells(command: Command) -> None:
+def test_up_status_and_down_work_from_separate_shells(command: Command) -> None:
     bootstrap = f"127.0.0.1:{command.port}"
     assert command("status").returncode == 3
     up = command("up")
@@ -290,7 +290,7 @@ def test_up_status_down_from_separate_shells(command: Command) -> None:
     assert command("down").stdout == "Kafka was not up.\n"
 
 
-def test_a_process_that_took_over_the_pid_is_left_alone(command: Command) -> None:
+def test_process_with_a_reused_pid_is_left_alone(command: Command) -> None:
     command.directory.mkdir()
     stranger = {
         "number": 1,
@@ -305,7 +305,7 @@ def test_a_process_that_took_over_the_pid_is_left_alone(command: Command) -> Non
     assert command("down").stdout == "Kafka was not up.\n"
 
 
-def test_a_record_that_cannot_be_read_is_named(command: Command) -> None:
+def test_unreadable_cluster_record_is_named(command: Command) -> None:
     command.directory.mkdir()
     (command.directory / "cluster.json").write_text("{")
     status = command("status")

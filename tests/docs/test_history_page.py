@@ -14,7 +14,7 @@ from journeyman.journal.event import Draft
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"
 
 
-def test_the_commands_work_as_they_stand(tmp_path: Path) -> None:
+def test_history_page_commands_work_as_shown(tmp_path: Path) -> None:
     long_ago = time.time() - 40 * 86_400
     with jm.Journal(f"sqlite:///{tmp_path}/shop.db") as journal:
         journal.append_drafts([Draft("order.paid", timestamp=long_ago), Draft("order.sent", timestamp=long_ago + 1)])
@@ -45,7 +45,7 @@ def test_the_commands_work_as_they_stand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["timestamp", "name", "context", "key", "writer", "seq", "version", "position"])
-def test_the_line_it_shows_is_one(name: str) -> None:
+def test_history_page_shows_a_real_line(name: str) -> None:
     (shown,) = re.findall(r"```json\n(.*?)\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert name in shown
     assert parse(1, shown.encode()).seq == 3

@@ -62,7 +62,7 @@ def _started(arguments: list[str], shop: Path, **environment: str) -> Iterator["
             worker.kill()
 
 
-def test_the_unit_starts_a_worker_that_says_ready_feeds_the_watchdog_and_stops(shop: Path) -> None:
+def test_unit_runs_a_worker_with_readiness_and_watchdog(shop: Path) -> None:
     unit = _unit()
     assert unit["Type"] == "notify"
     _, *arguments = shlex.split(unit["ExecStart"].replace("/var/lib/shop/shop.db", str(shop / "shop.db")))
@@ -78,7 +78,7 @@ def test_the_unit_starts_a_worker_that_says_ready_feeds_the_watchdog_and_stops(s
         assert said == b"STOPPING=1"
 
 
-def test_whoever_stops_a_worker_has_more_patience_than_it_needs() -> None:
+def test_stop_timeouts_exceed_the_drain_of_a_worker() -> None:
     unit = _unit()
     drain = int(re.findall(r"--drain-timeout (\d+)", unit["ExecStart"])[0])
     assert int(unit["TimeoutStopSec"]) > drain
@@ -91,7 +91,7 @@ def test_whoever_stops_a_worker_has_more_patience_than_it_needs() -> None:
     assert unit["RestartPreventExitStatus"] == "2"
 
 
-def test_the_unit_is_one_that_systemd_understands(shop: Path) -> None:
+def test_unit_is_valid_for_systemd(shop: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed here")
@@ -105,7 +105,7 @@ def test_the_unit_is_one_that_systemd_understands(shop: Path) -> None:
     assert (done.returncode, unit.name in done.stderr) == (0, False), done.stderr
 
 
-def test_the_container_starts_a_worker_that_its_probe_finds_well(shop: Path) -> None:
+def test_container_starts_a_worker_healthy_to_its_probe(shop: Path) -> None:
     (pod,) = _blocks("yaml")
     (command,) = re.findall(r"command: \[(.*)\]", pod)
     _, *arguments = [each.strip().strip('"') for each in command.split(",")]
@@ -124,7 +124,7 @@ def _succeeds(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
 
 
-def test_the_probe_of_the_file_looks_at_what_it_says_and_at_its_age(shop: Path) -> None:
+def test_file_probe_checks_content_and_age(shop: Path) -> None:
     path = shop / "health.json"
     probe = ["sh", "-c", _blocks("sh")[1].replace("/run/shop/health.json", str(path))]
     assert not _succeeds(probe)
@@ -141,7 +141,7 @@ def test_the_probe_of_the_file_looks_at_what_it_says_and_at_its_age(shop: Path) 
     assert not _succeeds(probe)
 
 
-def test_every_command_and_option_it_names_exists(shop: Path) -> None:
+def test_operations_page_names_existing_commands_and_options(shop: Path) -> None:
     named = {words.split()[1] for words in re.findall(r"`(journeyman [a-z][^`]*)`", PAGE)}
     assert named == {
         "worker",
@@ -183,7 +183,7 @@ def test_every_command_and_option_it_names_exists(shop: Path) -> None:
     assert "--watch" in help_of["status"]
 
 
-def test_commands_that_act_run_as_shown(shop: Path) -> None:
+def test_acting_commands_run_as_shown(shop: Path) -> None:
     url = f"sqlite:///{shop / 'shop.db'}"
     with jm.Journal(url) as journal:
         jm.Broker(journal).submit(jm.Message(task_name="send", queue="mail"))
@@ -207,7 +207,7 @@ def test_commands_that_act_run_as_shown(shop: Path) -> None:
     ]
 
 
-def test_the_commands_for_copies_run_in_their_order(shop: Path) -> None:
+def test_commands_for_copies_run_in_their_order(shop: Path) -> None:
     with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
         journal.append_all([("order.paid", {"order": number}, None) for number in range(9)])
     for block in _blocks("bash"):

@@ -13,7 +13,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
+def test_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", blocks("python")[0]],
         cwd=tmp_path,
@@ -25,7 +25,7 @@ def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
     assert done.stdout == blocks("text")[0]
 
 
-def test_the_task_example_runs_with_a_worker_started_as_the_readme_says(tmp_path: Path) -> None:
+def test_task_example_runs_with_the_worker_of_the_readme(tmp_path: Path) -> None:
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -50,7 +50,7 @@ def test_the_task_example_runs_with_a_worker_started_as_the_readme_says(tmp_path
         worker.stdout.close()
 
 
-def test_the_readme_is_short_and_names_both_commands() -> None:
+def test_readme_is_short_and_names_both_commands() -> None:
     assert len(README.splitlines()) <= 110
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for command in ("demo", "test"):

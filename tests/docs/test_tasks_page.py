@@ -74,7 +74,7 @@ def test_page_prints_what_it_says(shop: Path) -> None:
     assert "greet" in next(line for line in log.splitlines() if "hello, ada" in line), "the record names its task"
 
 
-def test_urls_of_the_page_are_understood_and_the_table_has_each_option(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_of_the_page_are_valid_and_all_options_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     (urls,) = re.findall(r"```urls\n(.*?)```", TEXT, re.DOTALL)
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([a-z, ]+) \|", TEXT, re.MULTILINE)
     table = {(scheme, name) for names, of in rows for name in re.findall(r"\w+", names) for scheme in of.split(", ")}
@@ -106,7 +106,7 @@ def test_environment_variables_of_the_page_are_read() -> None:
     }
 
 
-def test_awaitables_of_the_page_are_there() -> None:
+def test_awaitables_of_the_page_exist() -> None:
     for name in ("AsyncBroker", "AsyncResultStore", "AsyncResultPool", "AsyncStatusTracker"):
         assert name in TEXT
         assert hasattr(jm, name)

@@ -21,7 +21,7 @@ def work(a, b):
 """
 
 
-def test_each_mutant_is_one_change_of_the_module(tmp_path: Path) -> None:
+def test_mutant_is_one_change_of_the_module(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text(TEXT, encoding="utf-8")
     mutants = mutants_of(path, tmp_path)
@@ -36,13 +36,13 @@ def test_each_mutant_is_one_change_of_the_module(tmp_path: Path) -> None:
     } <= changes  # fmt: skip
 
 
-def test_every_module_has_tests_that_concern_it() -> None:
+def test_modules_all_have_tests_that_concern_them() -> None:
     for concern in CONCERNS:
         assert modules_of(concern, ROOT), concern.modules
         assert all((TESTS / test).exists() for test in concern.tests), concern.tests
 
 
-def test_every_accepted_bug_is_one_that_can_be_planted() -> None:
+def test_accepted_bugs_can_all_be_planted() -> None:
     paths = {name.partition(":")[0] for name in accepted()}
     known = {mutant.name for path in paths for mutant in mutants_of(ROOT / path, ROOT)}
     assert accepted().keys() <= known
