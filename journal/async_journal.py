@@ -84,7 +84,7 @@ class AsyncJournal:
 
     @property
     def location(self) -> str:
-        """Where the journal is, for messages: for a file its absolute path, and whether opening it has created it."""
+        """The location of the journal, for messages: of a file its absolute path, and whether opening created it."""
         return self._log.location if isinstance(self._log, Located) else self.url
 
     @property

@@ -25,7 +25,7 @@ class Position(NamedTuple):
 
 
 class Cursor(Mapping[int, int]):
-    """How far a reader has come: for each partition the offset it reads next.
+    """The progress of a reader: for each partition the offset it reads next.
 
     Immutable. `str(cursor)` is opaque to users and stable across versions; `Cursor.parse` reads it back. A cursor may
     name only some of a log's partitions; a reader then follows only those.

@@ -82,7 +82,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def position(self) -> Position:
-        """Where the event is in the log."""
+        """The position of the event in the log."""
         return Position(self.partition, self.offset)
 
 

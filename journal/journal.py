@@ -92,7 +92,7 @@ class Journal:
 
     @property
     def location(self) -> str:
-        """Where the journal is, for messages: for a file its absolute path, and whether opening it has created it."""
+        """The location of the journal, for messages: of a file its absolute path, and whether opening created it."""
         return self.asynchronous.location
 
     def append(

@@ -117,7 +117,7 @@ class Located(Protocol):
 
     @property
     def location(self) -> str:
-        """Where it is, and, once opened, whether opening created it: for messages about missing events."""
+        """Its location and, once opened, whether opening created it: for messages about missing events."""
         ...
 
 
