@@ -120,7 +120,7 @@ class KafkaCluster:
     def close(self) -> None:
         """Stop every broker, all at once; remove the temporary directory.
 
-        A cluster with a directory of its own is stopped in order. A temporary one is killed: nobody will read its
+        A cluster with a directory of its own is stopped in order. A temporary one is killed: no process will read its
         data, and three brokers take seconds to hand their roles to one another.
         """
         if self._temporary:
