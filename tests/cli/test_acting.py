@@ -85,7 +85,7 @@ def test_requeue_of_everything_needs_an_explicit_option(run: Run, url: str) -> N
     assert "--task NAME, --queue NAME" in done.stderr
 
 
-def test_journal_without_dead_letters_says_so(run: Run, url: str) -> None:
+def test_list_of_no_dead_letters_is_a_sentence(run: Run, url: str) -> None:
     submit(url, "add", 1, 2)
     done = run("dlq", "list", "--journal", url)
     assert (done.returncode, done.stdout) == (0, f"no dead letters in {url}\n")

@@ -134,7 +134,7 @@ class AsyncConsumerConformance:
 
         run(body)
 
-    def test_restart_begins_anew(self, run: Callable[[Body], None]) -> None:
+    def test_restart_begins_from_the_start_position(self, run: Callable[[Body], None]) -> None:
         async def body(journal: AsyncJournal) -> None:
             await fill(journal, 1, 6)
             consumer = AsyncJournalConsumer(journal, include_sentinel=True)

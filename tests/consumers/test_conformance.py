@@ -456,7 +456,7 @@ class ConsumerConformance:
             assert numbers(polled(consumer, 2)) == [1, 6], "the event whose callback failed is first in line"
         consumer.close()
 
-    def test_new_callback_goes_on_after_an_error(self, journal: Journal) -> None:
+    def test_new_callback_continues_after_an_error(self, journal: Journal) -> None:
         fill(journal, 1, 6, 11)
         collector = Collector()
 

@@ -53,7 +53,7 @@ class Suite:
     def url(self, directory: Path) -> str:
         raise NotImplementedError
 
-    def test_failing_event_is_parked_and_the_consumer_goes_on(self, tmp_path: Path) -> None:
+    def test_failing_event_is_parked_and_the_consumer_continues(self, tmp_path: Path) -> None:
         with Journal(self.url(tmp_path)) as journal:
             fill(journal, 1, 2, 3)
             failing = Failing(2)

@@ -170,7 +170,7 @@ def test_threads_and_journals_submit_each_id_once(url: str, journal: jm.Journal)
     assert sorted(map(str, submissions(journal))) == sorted(f"order-{number}" for number in range(60))
 
 
-def test_child_goes_on_from_the_log_after_a_fork(journal: jm.Journal) -> None:
+def test_forked_child_continues_from_the_log(journal: jm.Journal) -> None:
     broker = jm.Broker(journal)
     assert not refused(broker, 0)
     assert not refused(broker, 1)

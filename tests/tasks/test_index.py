@@ -187,7 +187,7 @@ def test_index_covers_what_was_written_and_reads_the_rest(journal: jm.Journal, p
     assert Store(f"{path}-index").covered(0).next_offset == 1
 
 
-def test_index_tells_apart_ids_that_share_a_key(journal: jm.Journal) -> None:
+def test_index_distinguishes_ids_that_share_a_key(journal: jm.Journal) -> None:
     lower = "0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11"
     assert key_of(lower) == key_of(lower.upper())
     join(journal)
@@ -201,7 +201,7 @@ def test_index_tells_apart_ids_that_share_a_key(journal: jm.Journal) -> None:
     assert (first.state, second.state) == (State.READY, State.SUCCEEDED)
 
 
-def test_index_of_another_log_is_made_anew(path: Path) -> None:
+def test_index_of_another_log_is_rebuilt(path: Path) -> None:
     with jm.Journal(f"sqlite:///{path}") as journal:
         for number in range(10):
             submit(journal, f"old-{number}")
@@ -217,7 +217,7 @@ def test_index_of_another_log_is_made_anew(path: Path) -> None:
         assert found.submitted == 3
 
 
-def test_index_ahead_of_a_restored_log_is_made_anew(journal: jm.Journal, path: Path) -> None:
+def test_index_ahead_of_a_restored_log_is_rebuilt(journal: jm.Journal, path: Path) -> None:
     submit(journal, "a")
     with jm.Journal("memory://") as longer:
         for number in range(9):
@@ -230,7 +230,7 @@ def test_index_ahead_of_a_restored_log_is_made_anew(journal: jm.Journal, path: P
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database" * 500, b"SQLite format 3\0" + b"\7" * 9_000])
-def test_damaged_index_is_made_anew(journal: jm.Journal, path: Path, damage: bytes) -> None:
+def test_damaged_index_is_rebuilt(journal: jm.Journal, path: Path, damage: bytes) -> None:
     for number in range(50):
         submit(journal, f"t-{number}")
     index = task_index(journal.asynchronous)
@@ -246,7 +246,7 @@ def test_damaged_index_is_made_anew(journal: jm.Journal, path: Path, damage: byt
     assert Store(f"{path}-index").covered(0).next_offset == 50
 
 
-def test_index_deleted_while_it_is_open_is_made_anew(journal: jm.Journal, path: Path) -> None:
+def test_index_deleted_while_open_is_rebuilt(journal: jm.Journal, path: Path) -> None:
     submit(journal, "a")
     run(task_index(journal.asynchronous).catch_up())
     for ending in ("", "-wal", "-shm"):

@@ -117,7 +117,7 @@ def test_relocated_queue_is_in_the_same_state(seed: int) -> None:
     asyncio.run(test())
 
 
-def test_interrupted_relocation_goes_on() -> None:
+def test_interrupted_relocation_is_resumed() -> None:
     async def test() -> None:
         log = await happened(random.Random(7), 1, 400)
         expected, lines = states(await folded(log)), await lines_of(log)

@@ -212,7 +212,7 @@ def test_progress_by_another_session_moves_no_claim() -> None:
     assert not other.claims
 
 
-def test_requeued_task_runs_anew_at_once() -> None:
+def test_requeued_task_runs_again_at_once() -> None:
     log = brought_to(State.CLAIMED, names.RETRIED)
     log.end_attempt(names.RETRIED, TASK, WORKER, due=4_000_000_000.0)
     log.claim(TASK, WORKER)

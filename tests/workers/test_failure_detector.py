@@ -143,7 +143,7 @@ def test_unnoticed_outage_leaves_half_a_lease_after_the_probe() -> None:
     assert scene.seconds_to_expiry() >= LEASE / 2 - STEP - TICK
 
 
-def test_short_lease_begins_anew_after_an_outage() -> None:
+def test_short_lease_restarts_after_an_outage() -> None:
     """A holder with a lease as short as reaching the journal takes would otherwise be expired alive."""
     lease = LEASE_RECOVERY_SECONDS
     scene = Scene(lease)
