@@ -1,4 +1,4 @@
-"""`journeyman history`: what happened to one task."""
+"""`journeyman history`: print every event of one task."""
 
 import sys
 import time

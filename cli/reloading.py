@@ -20,7 +20,7 @@ from .shared.failures import tell
 
 _LOOK_SECONDS: Final = 0.5
 _SETTLED_SECONDS: Final = 0.1  # an editor, or a change of branch, writes several files one after the other
-_ENDING_SECONDS: Final = 10.0  # then it is killed; what it held returns by its lease
+_ENDING_SECONDS: Final = 10.0  # then it is killed; its tasks return when its lease is over
 
 # The modification time in ns and the size of each file, by its path.
 Stamps = dict[str, tuple[int, int]]
