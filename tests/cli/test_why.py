@@ -59,7 +59,7 @@ def test_why_reports_that_no_worker_runs(run: Run, url: str) -> None:
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines() == [
         f"add  {task}  queue mail, priority 3",
-        "- No worker is running: none has joined this journal, or all have left it.",
+        "- No worker is running: none has joined this journal, or all have left it. `journeyman worker PACKAGE` starts one.",
     ]
 
 
@@ -71,7 +71,10 @@ def test_why_names_tasks_and_queues_served_by_no_worker(start: Start, url: str, 
         assert _codes(said) == ["no_worker_knows"]
         finding = said["findings"][0]  # type: ignore[index]
         assert finding["facts"] == {"task": "resize", "workers": 1, "known": ["add", "paint", "read"]}
-        assert finding["sentence"].endswith("1 worker is running, and it knows add, paint and read.")
+        assert finding["sentence"] == (
+            "No live worker knows the task resize: 1 worker is running, and it knows add, paint and read. "
+            "Start one with the package that holds it: `journeyman worker PACKAGE`."
+        )
         said = answer(unserved)
         assert _codes(said) == ["queue_unserved"]
         assert "the worker that knows it serves bulk and mail" in str(said["findings"])
@@ -191,8 +194,11 @@ def test_unknown_task_gives_a_sentence_and_status_1(run: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         task = _submit(journal, "add", 1, 2)
     asked = run("why", task[-8:], "--journal", url)
+    assert asked.returncode == 0, "its last characters are enough"
+    assert asked.stdout.startswith(f"add  {task}  queue default")
+    asked = run("why", task[:20], "--journal", url)
     assert asked.returncode == 1
-    assert asked.stdout == f"- The journal knows no task {task[-8:]}. Did you mean {task}?\n"
+    assert asked.stdout == f"- The journal knows no task {task[:20]}. Did you mean {task}?\n"
     asked = run("why", "no-such-task", "--journal", url, "--json")
     assert asked.returncode == 1
     assert json.loads(asked.stdout)["state"] == "unknown"
