@@ -114,7 +114,7 @@ def test_complete_history_gives_no_warning(journal: Journal, caplog: pytest.LogC
 def test_time_before_the_first_remaining_event_is_refused(journal: Journal) -> None:
     assert numbers(JournalConsumer(journal, since=day(2)).start()) == [3, 4, 5, 6, 7, 8, 9], "it was there then"
     trim(journal)
-    assert "Events later than 2023-11-1" in str(refused(journal, since=day(2)))
+    assert "Events later than the requested 2023-11-1" in str(refused(journal, since=day(2)))
     refused(journal, since=1.0)
     refused(journal, since=FIRST_LEFT - 1)
     for since in (FIRST_LEFT + 1, day(7) - 1):
