@@ -59,7 +59,10 @@ def test_why_reports_that_no_worker_runs(run: Run, url: str) -> None:
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines() == [
         f"add  {task}  queue mail, priority 3",
-        "- No worker is running: none has joined this journal, or all have left it. `journeyman worker PACKAGE` starts one.",
+        (
+            "- No worker is running: none has joined this journal, or all have left it. "
+            "`journeyman worker PACKAGE` starts one."
+        ),
     ]
 
 

@@ -199,7 +199,7 @@ async def test_interrupted_pause_is_completed_by_the_next() -> None:
 
 @pytest.mark.parametrize("call", [jm.Broker.pause, jm.Broker.resume])
 def test_queue_without_a_name_is_refused(call: Callable[..., bool]) -> None:
-    with jm.Journal("memory://") as journal, pytest.raises(ValidationError, match="must be text that is not empty, got ''"):
+    with jm.Journal("memory://") as journal, pytest.raises(ValidationError, match="text that is not empty, got ''"):
         call(jm.Broker(journal), "")
 
 
