@@ -181,5 +181,5 @@ def test_unavailable_address_is_status_1_and_a_bad_one_2(run: Run, url: str) -> 
 
 def test_exit_statuses_are_documented(run: Run) -> None:
     shown = run("worker", "--help").stdout
-    for status in ("0: it has drained", "1: the journal", "2: PACKAGE", "130: a second signal"):
+    for status in ("0: it has drained", "1: the journal", "2: A package or an option", "130: a second signal"):
         assert status in shown
