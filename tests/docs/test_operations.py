@@ -156,6 +156,8 @@ def test_operations_page_names_existing_commands_and_options(shop: Path) -> None
         "import",
         "consumers",
         "revoke",
+        "requeue",
+        "demo",
         "pause",
         "resume",
         "dlq",
@@ -224,4 +226,4 @@ def test_commands_for_copies_run_in_their_order(shop: Path) -> None:
             nine = len(done.stdout.splitlines()) == 9 if " tail " in line else re.search(r"\b9\b", done.stdout)
             assert nine, done.stdout
     kinds = set(typing.get_args(Kind))
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE.partition("| found |")[2], re.MULTILINE)) == kinds
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE.partition("| finding |")[2], re.MULTILINE)) == kinds
