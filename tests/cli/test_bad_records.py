@@ -20,7 +20,8 @@ def task(url: str, shop: Path) -> str:
     """A task's id, in a journal of bad records."""
     with jm.Journal(url) as journal:
         journal.append("good.one", {"number": 1})
-        message = jm.Task(lambda a, b: a + b, jm.Broker(journal), "add").generate(args=[1, 2], uuid="good-task")
+        message = jm.Message(task_name="add", args=[1, 2], uuid="good-task")
+        jm.Broker(journal).submit(message)
         bad(shop)
         journal.append("good.one", {"number": 2})
     return message.uuid
@@ -81,7 +82,8 @@ def test_worker_runs_tasks_despite_bad_records(start: Start, url: str, task: str
         results = jm.ResultStore(journal)
         assert results.get(task, timeout=50_000) == 3
         bad(shop)
-        later = jm.Task(lambda a, b: a + b, jm.Broker(journal), "add").generate(args=[3, 4])
+        later = jm.Message(task_name="add", args=[3, 4])
+        jm.Broker(journal).submit(later)
         assert results.get(later, timeout=50_000) == 7
     assert worker.poll() is None
     worker.terminate()
