@@ -71,7 +71,7 @@ def test_listeners_are_all_notified_and_only_on_notify(path: str) -> None:
 
 def test_listener_of_a_dead_reader_is_removed(path: str) -> None:
     listener = hang(path)
-    listener.sock.close()  # as SIGKILL does: the name stays, nobody listens
+    listener.sock.close()  # as SIGKILL does: the name stays, no process listens
     assert len(listeners(path)) == 1
     sender = Notifier(listener_directories(path))
     sender.notify()
@@ -143,7 +143,7 @@ def test_two_names_of_one_file_share_listeners(tmp_path: Path) -> None:
 
 
 def test_linked_fallback_directory_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a directory where anybody may write, a link could point at files that a writer would then touch."""
+    """In a directory where any user may write, a link could point at files that a writer would then touch."""
     with open_directory() as temporary:  # pytest's own paths may be too long for a socket
         monkeypatch.setattr(tempfile, "tempdir", str(temporary))
         (corner,) = listener_directories(str(tmp_path / ("d" * 100) / "a.db"))

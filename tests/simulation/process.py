@@ -183,6 +183,6 @@ class ProcessLoop:
         return self.ended
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """What nobody has caught is a fault of the worker."""
+        """Report an exception that no code has caught as a fault of the worker."""
         if not self.ended:
             self.worker.failed(f"{context.get('message')}: {context.get('exception')!r}")
