@@ -44,6 +44,7 @@ class Guard:
 
     def close(self) -> None:
         """End the guard, which kills the process groups that it still watches."""
+        self._order("end\n")
         pipe = self._process.stdin
         assert pipe is not None
         with contextlib.suppress(BrokenPipeError):

@@ -1,9 +1,10 @@
 """Kill brokers when the process that started them is gone, however it ended.
 
 Run as a script with its own session, so that neither Ctrl-C nor a kill of the parent's group reaches it.
-Standard input is a pipe from the parent: ``watch PID`` and ``forget PID`` lines, then end of file when the parent
-closes it or dies. Then the guard kills all processes that are still watched, and removes the directory given as
-argument. It also polls the parent's pid: a process forked from the parent may hold the pipe open after it.
+Standard input is a pipe from the parent: ``watch PID`` and ``forget PID`` lines, then ``end`` when the parent closes
+the guard, or end of file when the parent dies. Then the guard kills all processes that are still watched, and removes
+the directory given as argument. A process forked from the parent may hold the pipe open: therefore the parent does not
+rely on end of file, and the guard also polls the parent's pid.
 Uses the standard library alone and no import of ours: it is started by its path, and must start fast.
 """
 
@@ -13,27 +14,20 @@ import select
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 
 PARENT_CHECK_SECONDS = 1.0
 
 
 def main() -> None:
-    """Follow the orders on standard input until the parent is gone, then clean up after it."""
-    parent = os.getppid()
+    """Follow the orders of the parent until it is gone, then clean up after it."""
     watched: set[int] = set()
-    rest = b""
-    while True:
-        readable, _, _ = select.select([0], [], [], PARENT_CHECK_SECONDS)
-        if not readable:
-            if os.getppid() != parent:
-                break
-            continue
-        data = os.read(0, 4096)
-        if not data:
-            break
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            obey(line.decode(), watched)
+    for order in orders():
+        verb, pid = order.split()
+        if verb == "watch":
+            watched.add(int(pid))
+        else:
+            watched.discard(int(pid))
     for pid in watched:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
@@ -41,13 +35,24 @@ def main() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def obey(order: str, watched: set[int]) -> None:
-    """Apply one ``watch PID`` or ``forget PID``."""
-    verb, pid = order.split()
-    if verb == "watch":
-        watched.add(int(pid))
-    else:
-        watched.discard(int(pid))
+def orders() -> Iterator[str]:
+    """Yield each ``watch PID`` or ``forget PID`` until the parent sends ``end``, closes the pipe or dies."""
+    parent = os.getppid()
+    rest = b""
+    while True:
+        readable, _, _ = select.select([0], [], [], PARENT_CHECK_SECONDS)
+        if not readable:
+            if os.getppid() != parent:
+                return
+            continue
+        data = os.read(0, 4096)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            if line == b"end":
+                return
+            yield line.decode()
 
 
 if __name__ == "__main__":

@@ -165,6 +165,10 @@ def test_kafka_figures_have_floors_ratios_and_verdicts(tmp_path: Path, kafka_boo
         "kafka-stream-4-2",
         "kafka-live",
         "kafka-together",
+        "kafka-lookup-status",
+        "kafka-lookup-result",
+        "kafka-lookup-history",
+        "kafka-index-rebuild",
         "kafka-merge",
     ]
     for figure in figures:

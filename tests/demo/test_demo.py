@@ -59,7 +59,7 @@ def test_results_all_agree_although_a_worker_was_killed(start: Start, tmp_path: 
     assert f"All {FILES} results agree" in out
     assert "nothing was lost, nothing completed twice" in out
     assert "kill -9" in out
-    assert "what it held is back in the queue" in out
+    assert "its tasks are back in the queue" in out
     assert out.count("worker.left") == 2, "the consumer hears both remaining workers leave"
     assert "sentinel" in out
     assert _figure("tasks", out) == int(FILES)

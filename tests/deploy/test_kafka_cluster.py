@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from journeyman.deploy.kafka import Broker, KafkaCluster, KafkaClusterError
+from journeyman.deploy.kafka.broker import Guard
 from journeyman.deploy.kafka.ports import free_nodes, is_free
 from support.waiting import alive
 
@@ -172,6 +173,20 @@ def test_with_block_leaves_nothing_behind() -> None:
     assert not alive(pid)
     assert is_free(port)
     assert not directory.exists()
+
+
+def test_guard_ends_while_a_forked_child_holds_its_pipe() -> None:
+    guard = Guard(None)
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(write)
+        os.read(read, 1)  # until the parent closes its end
+        os._exit(0)
+    guard.close()
+    os.close(write)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(read)
 
 
 OWNER = """

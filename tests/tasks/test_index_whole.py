@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,38 +158,31 @@ def test_forked_children_and_parent_fill_one_index(
     check_against_fold(journal)
 
 
-def test_fill_that_is_killed_at_any_step_leaves_a_right_index(
-    journal: jm.Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The process ends itself before the first, second … call into C while it fills the index."""
-    monkeypatch.setattr(index_module, "INDEX_BATCH_EVENTS", 40)
+def test_fill_that_is_killed_at_any_step_leaves_a_right_index(journal: jm.Journal, tmp_path: Path) -> None:
+    """A process kills itself before the first, second … call into C while it fills the index."""
     fill(journal, 200)
     expected = made(journal, tmp_path / "whole-index")
-    killed = 0
-    for step in range(1, 100_000, 23):
-        child = os.fork()
-        if not child:
-            left = [step]
-
-            def count(_frame: object, event: str, _argument: object, left: list[int] = left) -> None:
-                left[0] -= event == "c_call"
-                if not left[0]:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            index = TaskIndex(journal.asynchronous, Store(f"{tmp_path}/killed-index"))
-            sys.setprofile(count)
-            run(index.catch_up())
-            sys.setprofile(None)
-            os._exit(0)
-        if os.waitpid(child, 0)[1] == 0:
-            break
-        killed += 1
-        store = Store(f"{tmp_path}/killed-index")
-        assert store.covered(0).next_offset <= 200
-        store.close()
-        if killed % 5 == 0:
-            assert made(journal, tmp_path / "killed-index") == expected
-            for ending in ("", "-wal", "-shm"):
-                Path(f"{tmp_path}/killed-index{ending}").unlink(missing_ok=True)
+    path = tmp_path / "killed-index"
+    command = [sys.executable, "-m", "support.killed_fill", f"sqlite:///{tmp_path}/shop.db", str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        killed = 0
+        for step in range(1, 100_000, 23):
+            print(step, file=parent.stdin, flush=True)
+            status = int(parent.stdout.readline())
+            if status == 0:
+                break
+            assert os.WTERMSIG(status) == signal.SIGKILL
+            killed += 1
+            store = Store(str(path))
+            assert store.covered(0).next_offset <= 200
+            store.close()
+            if killed % 5 == 0:
+                assert made(journal, path) == expected
+                for ending in ("", "-wal", "-shm"):
+                    Path(f"{path}{ending}").unlink(missing_ok=True)
     assert killed > 20
-    assert made(journal, tmp_path / "killed-index") == expected
+    assert made(journal, path) == expected
