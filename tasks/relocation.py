@@ -18,7 +18,8 @@ from ..consumers.files.importing import Placed
 from ..consumers.files.lines import Line
 from ..journal.cursor import Position
 from .state import names
-from .state.decoding import FactContext, read_context
+from .state.decoding import EventContext, FactContext
+from .state.part_facts import read_context
 from .state.view import TaskView, Verdict
 
 _FOREIGN: Final = FactContext()
@@ -50,9 +51,10 @@ class Relocation:
         if origin is None:
             raise ValueError(f"the event {line.name!r} lacks its position")
         self._origin = origin
-        said = _read(line)
-        verdict = self._view.apply_fact(line.name, said, origin.partition, origin.offset, line.timestamp)
+        context = _decode(line)
+        verdict = self._view.apply_fact(line.name, context, origin.partition, origin.offset, line.timestamp)
         accepted = verdict is Verdict.ACCEPTED
+        said = _fact_of(context)
         if line.name in names.TASK_EVENTS:
             yield from self._place_task(line, said, origin, accepted=accepted)
         elif line.name in names.WORKER_EVENTS:
@@ -115,7 +117,7 @@ class Relocation:
         """Join a session in one more partition before the claim in `line`, unless it is open there."""
         joined = self._joined.get((source, worker))
         if joined is not None and (partition, _renamed(worker, source)) not in self._last:
-            yield self._put(_copied(joined, partition, line), partition, _read(joined), source)
+            yield self._put(_copied(joined, partition, line), partition, _fact_of(_decode(joined)), source)
 
     def _place_worker(self, line: Line, said: FactContext, origin: Position, *, accepted: bool) -> Iterator[Placed]:
         source, home = origin.partition, self._home(origin.partition)
@@ -171,11 +173,18 @@ class Relocation:
             self._last[partition, shown] = offset
 
 
-def _read(line: Line) -> FactContext:
+def _fact_of(context: EventContext) -> FactContext:
+    """Return the context of an event about a task or a session; an empty one for any other event."""
+    return context if isinstance(context, FactContext) else _FOREIGN
+
+
+def _decode(line: Line) -> EventContext:
+    """Decode the context of an event for the fold; an empty one if it is unreadable."""
     try:
-        return read_context(line.name, line.context)
+        context: EventContext = read_context(line.name, line.context)
     except msgspec.MsgspecError:
         return _FOREIGN
+    return context
 
 
 def _renamed(worker: str, source: int) -> str:

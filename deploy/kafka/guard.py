@@ -28,9 +28,9 @@ def main() -> None:
             watched.add(int(pid))
         else:
             watched.discard(int(pid))
-    for pid in watched:
+    for group in watched:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)
     for directory in sys.argv[1:]:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -32,14 +32,19 @@ class Carried(msgspec.Struct, gc=False):
     named: bool = False
 
 
-class TaskContext(msgspec.Struct, gc=False):
+class EventContext(msgspec.Struct, gc=False):
+    """The field that the fold needs of any context: an event of a worker is a sign of life of its session."""
+
+    worker: str = ""
+
+
+class TaskContext(EventContext, gc=False):
     """The fields that the fold needs of the context of an event about a task; the rest is not decoded.
 
     Fields that a submission omits have the defaults of `Message`.
     """
 
     task: str = ""
-    worker: str = ""
     claim: Whole = -1
     due: Due = 0.0
     task_name: str = ""
@@ -52,7 +57,7 @@ class TaskContext(msgspec.Struct, gc=False):
 
 
 class FactContext(TaskContext, gc=False):
-    """The fields that the fold needs of any context: of tasks, of workers that join or expire others, of queues."""
+    """The fields that the fold needs of the context of an event about a task or a session."""
 
     by: str = ""
     last: Whole = -1
@@ -66,7 +71,6 @@ class FactContext(TaskContext, gc=False):
     selection: Selection | None = None
     slots: Whole = 0
     accepts: dict[str, Accepts] = {}
-    queue_name: str = ""
 
 
 class TaskFact(msgspec.Struct, gc=False):
@@ -78,7 +82,7 @@ class TaskFact(msgspec.Struct, gc=False):
 
 
 class Fact(msgspec.Struct, gc=False):
-    """The fields that the fold needs of any event."""
+    """The fields that the fold needs of an event about a task or a session, or of a foreign one."""
 
     timestamp: Moment
     name: Name

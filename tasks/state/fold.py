@@ -1,31 +1,27 @@
-"""Fold events into the state of the queue: the rules by which tasks and sessions move. Pure.
+"""Fold events into the state of the queue: the rules by which tasks move, and the parts beside them. Pure.
 
 The order of one partition alone decides. A session lives in one partition, and so does a task, so two replicas that
 read the same log cannot disagree about the owner of a task.
+
+The rules of the tasks stand here, since nearly all events are about them. Every other event is applied by the part that
+names it; another feature is another part in `_parts`.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
-from ...journal.limits import KEY_CHARS_MAX
-from ..limits import DEAD_LETTERS_KEPT, TASK_ID_CHARS_MAX
+from ..limits import TASK_ID_CHARS_MAX
 from . import names
-from .decoding import Carried, FactContext, TaskContext
+from .dead_letters import DeadLetters
+from .decoding import Carried, EventContext, TaskContext
 from .ended import EndedTasks
+from .part import Part
+from .pauses import PausedQueues
 from .rows import ROW_OVERHEAD_BYTES, KeptRows
-from .state import UNTOUCHED, KindKey, PausedQueue, RunState, SessionState, TaskKind, TaskState
+from .sessions import Sessions
+from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
-
-
-class Verdict(IntEnum):
-    """The effect of an event."""
-
-    ACCEPTED = 0
-    REFUSED = 1  # breaks a rule at its position: a second claim, an outcome of a former owner
-    FOREIGN = 2  # not about tasks or workers, or not readable as such
-
+from .verdict import Verdict
 
 # The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
 # The moves as plain tuples: others are unpacked by way of an iterator.
@@ -37,8 +33,6 @@ _SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
 _SUBMITTED: Final = names.SUBMITTED
 _RETRIED: Final = names.RETRIED
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
-_WORKER_NAMES: Final = frozenset(names.WORKER_EVENTS)
-_QUEUE_NAMES: Final = frozenset(names.QUEUE_EVENTS)
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
 _KINDS_MAX: Final = 4_096
@@ -52,7 +46,6 @@ class TaskFold:
       `KeptRows`; None for none. The view of a worker keeps those of the tasks that it runs.
     - `on_ready(task)` is called whenever a task becomes ready, for the queue of ready tasks.
     - `on_ended(task)` is called whenever a task has succeeded or was revoked: the view itself keeps only its end.
-    - `on_sessions()` is called whenever the set of sessions changes, `on_queues()` whenever that of paused queues does.
     """
 
     def __init__(
@@ -60,19 +53,18 @@ class TaskFold:
         *,
         keeps: Callable[[str, str], bool] | None = None,
         on_ready: Callable[[TaskState], None] | None = None,
-        on_sessions: Callable[[], None] | None = None,
         on_ended: Callable[[TaskState], None] | None = None,
-        on_queues: Callable[[], None] | None = None,
     ) -> None:
         self.live: dict[str, TaskState] = {}
-        self.dead: dict[str, TaskState] = {}
-        self.sessions: dict[int, dict[str, SessionState]] = {}
-        self.paused: dict[int, dict[str, PausedQueue]] = {}  # by partition and queue
+        self.dead = DeadLetters()
+        self.sessions = Sessions(self._return_claims)
+        self.paused = PausedQueues()
+        self._parts: tuple[Part[Any, Any, Any], ...] = (self.sessions, self.paused)
+        self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
-        # Of all tasks that there ever were, or that have ended since `counted_since`; `failed` are those dead now.
+        # Of all tasks that there ever were, or that have ended since `counted_since`.
         self.submitted = 0
         self.succeeded = 0
-        self.failed = 0
         self.revoked = 0
         self.counted_since: float | None = None
         self.stale_outcomes = 0
@@ -81,14 +73,16 @@ class TaskFold:
         self.unreadable = 0
         # By partition, since the oldest task is defined within one only: readers interleave partitions differently.
         self._ended: dict[int, EndedTasks] = {}
-        self._dead_order: dict[int, OrderedDict[str, None]] = {}
         self._kinds: dict[KindKey, TaskKind] = {}
         self._keeps = keeps
         self.rows = KeptRows()
         self.on_ready = on_ready
-        self.on_sessions = on_sessions
         self.on_ended = on_ended
-        self.on_queues = on_queues
+
+    @property
+    def failed(self) -> int:
+        """How many tasks are dead letters now, those included that the view has forgotten."""
+        return self.dead.total
 
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, if it is alive or a known dead letter."""
@@ -121,28 +115,39 @@ class TaskFold:
 
     def session(self, partition: int, worker: str) -> SessionState | None:
         """The live session of a worker in a partition."""
-        return self.sessions.get(partition, {}).get(worker)
+        return self.sessions.of(partition, worker)
 
     def all_sessions(self) -> Iterable[SessionState]:
         """All live sessions, partition by partition."""
-        for sessions in self.sessions.values():
-            yield from sessions.values()
+        return self.sessions.all()
 
     def apply_fact(
         self,
         name: str,
-        context: FactContext,
+        context: Any,
         partition: int,
         offset: int,
         timestamp: float,
         row: bytes | None = None,
     ) -> Verdict:
-        """Apply one event, already decoded, to the state; `row` is its record, kept if it is a submission."""
+        """Apply one event, its context decoded as `read_context` does; `row` is its record, kept if a submission."""
         if name == _SUBMITTED:
             return self._submit(context, partition, offset, timestamp, row)
         if name in _MOVING:
             return self._move_task(name, context, partition, offset, timestamp)
-        return self._move_session(name, context, partition, offset, timestamp)
+        return self._apply_to_part(name, context, partition, offset, timestamp)
+
+    def _apply_to_part(
+        self, name: str, context: EventContext, partition: int, offset: int, timestamp: float
+    ) -> Verdict:
+        """Apply an event that is not about a task to its part; any event of a worker is a sign of life."""
+        if name != names.EXPIRED:
+            self.sessions.sign(partition, context.worker, offset)
+        part = self._part_of.get(name)
+        if part is None:
+            return _FOREIGN
+        verdict = part.apply(name, context, partition, offset, timestamp)
+        return self._unreadable() if verdict is _FOREIGN and part is self.sessions else verdict
 
     def _submit(
         self, context: TaskContext, partition: int, offset: int, timestamp: float, row: bytes | None
@@ -255,9 +260,7 @@ class TaskFold:
             carried.named,
         )
         run = RunState(_READY, offset, timestamp)
-        if self.failed > len(self.dead):
-            self.failed -= 1
-        else:
+        if not self.dead.remove_forgotten():
             self.submitted += 1  # it was not counted when it was submitted and failed
         return TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
 
@@ -316,8 +319,7 @@ class TaskFold:
         if to is run.state:
             return
         if run.state is _FAILED:
-            del self.dead[task.id], self._dead_order[task.kind.partition][task.id]
-            self.failed -= 1
+            self.dead.remove(task)
         run.state, run.changed, run.changed_at = to, offset, timestamp
         if to is _READY:
             run.claim = -1
@@ -328,7 +330,7 @@ class TaskFold:
             self._finish(task)
 
     def _finish(self, task: TaskState) -> None:
-        """Remove a task from the live ones; beyond a limit the oldest is forgotten, the same one on every replica."""
+        """Remove a task from the live ones, to the dead letters or the ended ones."""
         task_id, partition, run = task.id, task.kind.partition, task.run
         self.live.pop(task_id, None)
         if run.suspect:
@@ -337,12 +339,7 @@ class TaskFold:
         if task.kind.kept and (row := self.rows.rows.pop(task_id, None)) is not None:
             self.rows.release(task_id, len(row) + ROW_OVERHEAD_BYTES)
         if run.state is _FAILED:
-            self.failed += 1
-            self.dead[task_id] = task
-            letters = self._dead_order.setdefault(partition, OrderedDict())
-            letters[task_id] = None
-            if len(letters) > DEAD_LETTERS_KEPT:
-                del self.dead[letters.popitem(last=False)[0]]
+            self.dead.add(task)
             return
         if run.state is _SUCCEEDED:
             self.succeeded += 1
@@ -359,56 +356,8 @@ class TaskFold:
         if self.on_ended is not None:
             self.on_ended(task)
 
-    def _move_session(self, name: str, context: FactContext, partition: int, offset: int, timestamp: float) -> Verdict:
-        session = self.session(partition, context.worker)
-        if session is not None and name != names.EXPIRED:
-            session.last = offset  # any event of a session is a sign of life, even a foreign one
-        if name not in _WORKER_NAMES:
-            return self._move_queue(name, context.queue_name, partition, offset, timestamp)
-        if not context.worker:
-            return self._unreadable()
-        if name == names.JOINED:
-            return self._join(context, session, partition, offset, timestamp)
-        if name == names.EXPIRED:
-            observer = self.session(partition, context.by)
-            if observer is not None:
-                observer.last = offset
-            if session is not None and session.last != context.last:
-                return _REFUSED  # the session has shown a sign of life that the observer had not seen
-        if session is None:
-            return _REFUSED
-        if name != names.BEAT:
-            self._end_session(session, name, offset, timestamp)
-        return _ACCEPTED
-
-    def _join(
-        self, context: FactContext, session: SessionState | None, partition: int, offset: int, timestamp: float
-    ) -> Verdict:
-        if session is not None or not 0 < len(context.worker) <= KEY_CHARS_MAX:
-            return _REFUSED
-        self.sessions.setdefault(partition, {})[context.worker] = SessionState(
-            context.worker,
-            partition,
-            context.lease_ms,
-            context.host,
-            context.pid,
-            timestamp,
-            offset,
-            context.tasks,
-            context.more_tasks,
-            context.queues,
-            context.slots,
-            context.selection,
-            context.machine,
-            context.accepts,
-        )
-        self._sessions_changed()
-        return _ACCEPTED
-
-    def _end_session(self, session: SessionState, name: str, offset: int, timestamp: float) -> None:
-        """Return the claims of a session: unharmed if it left, the attempts counted if it expired."""
-        del self.sessions[session.partition][session.worker]
-        self._sessions_changed()
+    def _return_claims(self, session: SessionState, name: str, offset: int, timestamp: float) -> None:
+        """Return the claims of a session that has ended: unharmed if it left, the attempts counted if it expired."""
         moves = _MOVES[_CLAIMED]
         left = name == names.LEFT
         for task in session.claims.values():
@@ -433,28 +382,6 @@ class TaskFold:
         run.expiries, run.suspect = 0, False
         self.suspects.pop(task.id, None)
 
-    def _move_queue(self, name: str, queue: str, partition: int, offset: int, timestamp: float) -> Verdict:
-        """Pause or resume a queue in the event's partition.
-
-        Claims are accepted all the same: it is the workers that stop claiming once they have read the event.
-        """
-        if name not in _QUEUE_NAMES or not queue:
-            return _FOREIGN
-        paused = self.paused.setdefault(partition, {})
-        if (name == names.PAUSED) == (queue in paused):
-            return _REFUSED
-        if name == names.PAUSED:
-            paused[queue] = PausedQueue(offset, timestamp)
-        else:
-            del paused[queue]
-        if self.on_queues is not None:
-            self.on_queues()
-        return _ACCEPTED
-
     def is_paused(self, partition: int, queue: str) -> bool:
         """Return whether the queue is paused in that partition."""
         return queue in self.paused.get(partition, ())
-
-    def _sessions_changed(self) -> None:
-        if self.on_sessions is not None:
-            self.on_sessions()

@@ -1,24 +1,39 @@
-"""Read snapshots of the task view in an older form, which are needed if retention has removed the history before them.
+"""Read snapshots of the task view in older forms, which are needed if retention has removed the history before them.
 
-They hold each task in full, but of the ended ones only the newest 50,000 of each partition. If there were more, ended
-tasks are counted only from the time of the oldest of these on.
+- The form before this one has the sessions in a field of their own, and no other part.
+- The first form holds each task in full, but of the ended ones only the newest 50,000 of each partition. If there were
+  more, ended tasks are counted only from the time of the oldest of these on.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from .ended import EndedTasks
+from .sessions import Sessions
 from .state import UNTOUCHED, KindKey, RunState, TaskKind, TaskState
 from .transitions import State
-from .view_snapshot import Rooms, sessions_of
+from .view_snapshot import Kind, Rooms, Tasks, ended_of, kinds_of, tasks_of
 
-SCHEMA: Final = "195b528e62ca7f36"
-# How many of the ended tasks, and of the dead letters, such a snapshot holds of a partition.
+SCHEMAS: Final = ("d532b3c040914987", "195b528e62ca7f36")
+# How many of the ended tasks, and of the dead letters, a snapshot of the first form holds of a partition.
 _FINISHED_KEPT: Final = 50_000
 _DEAD_KEPT: Final = 100_000
+
+
+class _Columns(msgspec.Struct, array_like=True):
+    """The form before this one."""
+
+    fold: int
+    kinds: list[Kind]
+    live: Tasks
+    dead: Tasks
+    ended: list[tuple[int, int, list[str], list[int]]]
+    sessions: msgspec.Raw
+    counters: dict[str, int]
+    counted_since: float | None
 
 
 class _Task(msgspec.Struct, array_like=True):
@@ -44,20 +59,34 @@ class _Task(msgspec.Struct, array_like=True):
     suspect: bool
 
 
-class _State(msgspec.Struct, array_like=True):
+class _Full(msgspec.Struct, array_like=True):
+    """The first form."""
+
     live: list[_Task]
     finished: list[_Task]
     dead: list[_Task]
-    sessions: list[dict[str, Any]]
+    sessions: msgspec.Raw
     counters: dict[str, int]
 
 
-_decoder: Final = msgspec.msgpack.Decoder(_State)
+_columns: Final = msgspec.msgpack.Decoder(_Columns)
+_full: Final = msgspec.msgpack.Decoder(_Full)
 
 
 def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
-    """Decode a state; `msgspec.MsgspecError` or `KeyError` if it is not valid."""
-    read = _decoder.decode(state)
+    """Decode a state; `msgspec.MsgspecError`, `ValueError` or `KeyError` if it is not valid."""
+    try:
+        read = _columns.decode(state)
+    except msgspec.ValidationError:
+        return _load_full(state, kind_of)
+    kinds = kinds_of(read.kinds, kind_of)
+    live, dead = (tasks_of(columns, kinds) for columns in (read.live, read.dead))
+    parts = {Sessions.name: read.sessions}
+    return Rooms(live, dead, ended_of(read.ended), parts, read.counters, read.counted_since)
+
+
+def _load_full(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
+    read = _full.decode(state)
     live, dead = ({task.id: _task(task, kind_of) for task in tasks} for tasks in (read.live, read.dead))
     ended = Counter(task.state for task in read.finished)
     totals = {
@@ -67,11 +96,11 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
         "failed": len(dead),
     }
     since = max(_known_since(read.finished, _FINISHED_KEPT), _known_since(read.dead, _DEAD_KEPT))
-    sessions = sessions_of(read.sessions, live)
-    return Rooms(live, dead, _ended(read), sessions, {}, {**read.counters, **totals}, since or None)
+    parts = {Sessions.name: read.sessions}
+    return Rooms(live, dead, _ended(read), parts, {**read.counters, **totals}, since or None)
 
 
-def _ended(read: _State) -> dict[int, EndedTasks]:
+def _ended(read: _Full) -> dict[int, EndedTasks]:
     """Return the ended tasks by partition, the oldest first."""
     rooms: dict[int, EndedTasks] = {}
     for task in read.finished:

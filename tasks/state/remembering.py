@@ -1,13 +1,12 @@
 """A view that remembers how tasks have ended: for readers of a few tasks. Pure."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from . import names
-from .fold import Verdict
 from .state import SessionState, TaskState
 from .transitions import State
+from .verdict import Verdict
 from .view import TaskView
 
 
@@ -29,8 +28,7 @@ class RememberingView(TaskView):
         """Add a task as it was before the first event that this view reads: live, or a dead letter."""
         place = task.partition
         if task.state is State.FAILED:
-            self.dead[task.id] = task
-            self._dead_order.setdefault(place, OrderedDict())[task.id] = None
+            self.dead.keep(task)
             return
         self.live[task.id] = task
         if task.state is State.CLAIMED:

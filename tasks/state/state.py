@@ -1,4 +1,4 @@
-"""The structs of the fold's state: a task, a worker's session with its claims, and a paused queue."""
+"""The structs of the fold's state: a task, and a worker's session with its claims."""
 
 from typing import Final
 
@@ -160,13 +160,6 @@ class TaskState(msgspec.Struct, gc=False):
         if self.run is UNTOUCHED:
             self.run = RunState(State.READY, self.submitted, self.submitted_at)
         return self.run
-
-
-class PausedQueue(msgspec.Struct, frozen=True, array_like=True):
-    """A queue that is paused in one partition since the event at the offset `since`, at the time `at`."""
-
-    since: int
-    at: float
 
 
 class SessionState(msgspec.Struct):

@@ -10,9 +10,12 @@ from ...journal.event import Event
 from ...journal.log import Page
 from ..limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
 from . import names, older_snapshots, view_snapshot
-from .decoding import fact, read_context, task_facts
-from .fold import TaskFold, Verdict
+from .dead_letters import DeadLetters
+from .decoding import task_facts
+from .fold import TaskFold
+from .part_facts import part_fact, read_context
 from .rows import KeptRows
+from .verdict import Verdict
 
 __all__ = ["TaskView", "Verdict"]
 
@@ -21,7 +24,6 @@ _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _COUNTERS: Final = (
     "submitted",
     "succeeded",
-    "failed",
     "revoked",
     "stale_outcomes",
     "lost_claims",
@@ -43,15 +45,14 @@ class TaskView(TaskFold, View):
     @property
     def older_snapshot_schemas(self) -> Sequence[str]:
         """See `View.older_snapshot_schemas`."""
-        return (view_snapshot.SCHEMA_BEFORE, older_snapshots.SCHEMA)
+        return older_snapshots.SCHEMAS
 
     def snapshot(self) -> bytes:
         """See `View.snapshot`. Without the waiting tasks' submissions: they are in the log."""
-        counters = {name: getattr(self, name) for name in _COUNTERS}
+        counters = {name: getattr(self, name) for name in _COUNTERS} | {"failed": self.failed}
+        parts = {part.name: part.dump() for part in self._parts}
         return view_snapshot.dump(
-            view_snapshot.Rooms(
-                self.live, self.dead, self._ended, self.sessions, self.paused, counters, self.counted_since
-            )
+            view_snapshot.Rooms(self.live, self.dead, self._ended, parts, counters, self.counted_since)
         )
 
     def restore(self, state: bytes) -> None:
@@ -60,14 +61,17 @@ class TaskView(TaskFold, View):
             rooms = view_snapshot.load(state, self._kind_of)
         except msgspec.ValidationError:
             rooms = older_snapshots.load(state, self._kind_of)
-        for name, value in rooms.counters.items():
-            setattr(self, name, value)
+        shares = [(part, rooms.parts.get(part.name)) for part in self._parts]
+        contents = [(part, {} if share is None else part.load(share, rooms.live)) for part, share in shares]
+        for part, content in contents:
+            part.replace(content)
+        for name in _COUNTERS:
+            setattr(self, name, rooms.counters[name])
         self.counted_since, self.rows = rooms.counted_since, KeptRows()
-        self.live, self.dead, self.sessions = rooms.live, rooms.dead, rooms.sessions
-        self.paused = rooms.paused
+        self.live = rooms.live
+        self.dead = DeadLetters(rooms.dead.values(), rooms.counters["failed"])
         self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
         self._ended = rooms.ended
-        self._dead_order = view_snapshot.dead_order(self.dead.values())
 
     def apply(self, event: Event) -> Verdict:
         """Apply one event to the state, and return the verdict on it."""
@@ -95,8 +99,8 @@ class TaskView(TaskFold, View):
                 self._apply_other(row, partition, offset)
 
     def _apply_other(self, row: bytes, partition: int, offset: int) -> None:
-        said = fact(row)
+        said = part_fact(row)
         if said is None:
             self.unreadable += 1
             return
-        self._move_session(said.name, said.context, partition, offset, said.timestamp)
+        self._apply_to_part(said.name, said.context, partition, offset, said.timestamp)

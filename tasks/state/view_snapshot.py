@@ -9,40 +9,34 @@ when it is read.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from .ended import EndedTasks
-from .state import UNTOUCHED, KindKey, PausedQueue, RunState, SessionState, TaskKind, TaskState
+from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
 from .transitions import TRANSITIONS
 
 # To be raised with every change of the fold that the schema's inputs do not show: the table, the fields, the limits.
 _FOLD: Final = 7
-# Without paused queues, otherwise in the same form: read where retention has removed the history before them.
-_FOLD_BEFORE: Final = 6
-SCHEMA_BEFORE: Final = "d532b3c040914987"
 
 
 class Rooms(NamedTuple):
-    """The state of a task view, by its dictionaries; sessions by partition and worker.
+    """The state of a task view, by its dictionaries; `parts` are the dumps of its parts, by name.
 
-    `paused` are the paused queues, by partition and name.
     `counted_since` is the time, in seconds since the epoch, from which on ended tasks are counted; None for all.
     """
 
     live: dict[str, TaskState]
     dead: dict[str, TaskState]
     ended: dict[int, EndedTasks]
-    sessions: dict[int, dict[str, SessionState]]
-    paused: dict[int, dict[str, PausedQueue]]
+    parts: dict[str, Any]
     counters: dict[str, int]
     counted_since: float | None
 
 
-class _Tasks(msgspec.Struct, array_like=True):
+class Tasks(msgspec.Struct, array_like=True):
     """Tasks in columns; `delayed` and `dues` are of those that are due at a time, `runs` of those not untouched."""
 
     ids: list[str]
@@ -54,8 +48,8 @@ class _Tasks(msgspec.Struct, array_like=True):
     runs: list[tuple[int, RunState]]
 
 
-class _Kind(msgspec.Struct, array_like=True):
-    """A kind; forms before this one end with the partition."""
+class Kind(msgspec.Struct, array_like=True):
+    """A kind; older forms end with the partition."""
 
     name: str
     queue: str
@@ -68,14 +62,13 @@ class _Kind(msgspec.Struct, array_like=True):
 
 class _State(msgspec.Struct, array_like=True):
     fold: int
-    kinds: list[_Kind]
-    live: _Tasks
-    dead: _Tasks
+    kinds: list[Kind]
+    live: Tasks
+    dead: Tasks
     ended: list[tuple[int, int, list[str], list[int]]]
-    sessions: list[dict[str, Any]]
+    parts: dict[str, msgspec.Raw]
     counters: dict[str, int]
     counted_since: float | None
-    paused: dict[int, dict[str, PausedQueue]] = {}
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -89,7 +82,7 @@ def schema_of(*sizes: int) -> str:
         for state, events in TRANSITIONS.items()
         for event, move in events.items()
     ]
-    structs = (TaskKind, RunState, TaskState, SessionState, PausedQueue)
+    structs = (TaskKind, RunState, TaskState, SessionState)
     fields = [f"{struct.__name__}.{name}" for struct in structs for name in struct.__struct_fields__]
     rules = "\n".join([str(_FOLD), *map(str, sizes), *fields, *moves])
     return hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
@@ -100,22 +93,17 @@ def dump(rooms: Rooms) -> bytes:
     places: dict[TaskKind, int] = {}
     live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
     kinds = [
-        _Kind(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition, kind.function, kind.named)
+        Kind(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition, kind.function, kind.named)
         for kind in places
     ]
     ended = [(place, each.prune_at, list(each.ends), list(each.ends.values())) for place, each in rooms.ended.items()]
-    sessions = [
-        {**msgspec.structs.asdict(session), "claims": list(session.claims)}
-        for sessions in rooms.sessions.values()
-        for session in sessions.values()
-    ]
-    counted = rooms.counters, rooms.counted_since
-    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, sessions, *counted, rooms.paused))
+    parts = {name: msgspec.Raw(_encoder.encode(part)) for name, part in rooms.parts.items()}
+    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, parts, rooms.counters, rooms.counted_since))
 
 
-def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> _Tasks:
+def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> Tasks:
     delayed = [(index, task.due) for index, task in enumerate(tasks) if task.due]
-    return _Tasks(
+    return Tasks(
         [task.id for task in tasks],
         [places.setdefault(task.kind, len(places)) for task in tasks],
         [task.submitted for task in tasks],
@@ -132,16 +120,25 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     `kind_of` makes the kinds.
     """
     read = _decoder.decode(state)
-    if read.fold not in (_FOLD, _FOLD_BEFORE):
+    if read.fold != _FOLD:
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
-    kinds = [kind_of(msgspec.structs.astuple(kind)) for kind in read.kinds]
-    live, dead = (_tasks(columns, kinds) for columns in (read.live, read.dead))
-    ended = {place: EndedTasks(zip(ids, ends, strict=True), at) for place, at, ids, ends in read.ended}
-    sessions = sessions_of(read.sessions, live)
-    return Rooms(live, dead, ended, sessions, read.paused, read.counters, read.counted_since)
+    kinds = kinds_of(read.kinds, kind_of)
+    live, dead = (tasks_of(columns, kinds) for columns in (read.live, read.dead))
+    return Rooms(live, dead, ended_of(read.ended), read.parts, read.counters, read.counted_since)
 
 
-def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:
+def kinds_of(read: Iterable[Kind], kind_of: Callable[[KindKey], TaskKind]) -> list[TaskKind]:
+    """Return the kinds of a snapshot, each made by `kind_of`."""
+    return [kind_of(msgspec.structs.astuple(kind)) for kind in read]
+
+
+def ended_of(read: Iterable[tuple[int, int, list[str], list[int]]]) -> dict[int, EndedTasks]:
+    """Return the ended tasks by partition."""
+    return {partition: EndedTasks(zip(ids, ends, strict=True), at) for partition, at, ids, ends in read}
+
+
+def tasks_of(read: Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:
+    """Return the tasks of a snapshot by id, in its order."""
     columns = zip(read.ids, read.kinds, read.submitted, read.submitted_at, strict=True)
     tasks = [TaskState(id_, kinds[kind], submitted, at, 0.0, UNTOUCHED) for id_, kind, submitted, at in columns]
     for index, due in zip(read.delayed, read.dues, strict=True):
@@ -151,21 +148,3 @@ def _tasks(read: _Tasks, kinds: list[TaskKind]) -> dict[str, TaskState]:
         run.worker = workers.setdefault(run.worker, run.worker)
         tasks[index].run = run
     return dict(zip(read.ids, tasks, strict=True))
-
-
-def sessions_of(read: Iterable[dict[str, Any]], live: dict[str, TaskState]) -> dict[int, dict[str, SessionState]]:
-    """Rebuild the sessions, each with its claims from `live`."""
-    sessions: dict[int, dict[str, SessionState]] = {}
-    for said in read:
-        session = msgspec.convert({**said, "claims": {}}, SessionState)
-        session.claims = {id_: live[id_] for id_ in said["claims"]}
-        sessions.setdefault(session.partition, {})[session.worker] = session
-    return sessions
-
-
-def dead_order(dead: Iterable[TaskState]) -> dict[int, OrderedDict[str, None]]:
-    """Return the dead letters of each partition, the oldest first, in the order of `dead`."""
-    order: dict[int, OrderedDict[str, None]] = {}
-    for task in dead:
-        order.setdefault(task.partition, OrderedDict())[task.id] = None
-    return order

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal.log import Page
 from journeyman.tasks import State, TaskView
-from journeyman.tasks.state import ended, fold, names, view, view_snapshot
+from journeyman.tasks.state import dead_letters, ended, names, view, view_snapshot
 from support.ledger import Ledger, picture
 
 TASKS = [f"task-{number}" for number in range(5)]
@@ -70,7 +70,7 @@ def everything(seen: TaskView) -> dict[str, Any]:
     return {
         **picture(seen),
         "orders": [list(room) for room in (seen.live, seen.dead)],
-        "forgetting": {partition: list(order) for partition, order in seen._dead_order.items() if order},
+        "forgetting": seen.dead.orders(),
         "ended": {partition: list(ended_.ends.items()) for partition, ended_ in seen._ended.items()},
         "claims": {(one.partition, one.worker): list(one.claims) for one in seen.all_sessions()},
         "attributes": sorted(vars(seen)),
@@ -82,7 +82,7 @@ def everything(seen: TaskView) -> dict[str, Any]:
 def test_restored_view_equals_a_full_replay(taken: list[tuple[int, str, str, str, str]], cut: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", 5)
-        patch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
+        patch.setattr(dead_letters, "DEAD_LETTERS_KEPT", 2)
         written = TaskView()
         logs = [Ledger(written, partition) for partition in (0, 1)]
         order = []
@@ -145,12 +145,15 @@ def test_snapshot_leaves_submissions_in_the_log() -> None:
 def test_invalid_snapshot_state_changes_nothing() -> None:
     seen = a_queue()
     before = everything(seen)
+    encoded = msgspec.msgpack.encode
     for state in (
         b"",
         b"nonsense",
         seen.snapshot()[:-1],
-        msgspec.msgpack.encode([view_snapshot._FOLD, [], *[[[]] * 7] * 2, [], [{"claims": ["x"]}], {}, None]),
-        msgspec.msgpack.encode([view_snapshot._FOLD + 1, [], *[[[]] * 7] * 2, [], [], {}, None]),
+        msgspec.msgpack.encode(
+            [view_snapshot._FOLD, [], *[[[]] * 7] * 2, [], {"sessions": [{"claims": ["x"]}]}, {}, None]
+        ),
+        encoded([view_snapshot._FOLD + 1, [], *[[[]] * 7] * 2, [], {}, {}, None]),
     ):
         with pytest.raises((msgspec.MsgspecError, KeyError, ValueError)):
             seen.restore(state)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from journeyman.tasks import State, TaskView
-from journeyman.tasks.state import fold, names
+from journeyman.tasks.state import dead_letters, fold, names
 from journeyman.tasks.state.ended import EndedTasks
 from journeyman.tasks.state.selection import Selection
+from journeyman.tasks.state.sessions import Sessions
 from journeyman.tasks.state.state import SessionState
 from journeyman.tasks.state.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
 from journeyman.workers import WorkerLoop
@@ -83,15 +84,15 @@ def a_claimed_task_can_be_claimed_again(patch: MonkeyPatch) -> None:
 
 @mutation
 def an_expiry_needs_not_name_the_last_event(patch: MonkeyPatch) -> None:
-    real = TaskView._move_session
+    real = Sessions.apply
 
-    def believe(self: TaskView, name: str, context: Any, place: int, *where: Any) -> Any:
-        session = self.session(place, context.worker)
+    def believe(self: Sessions, name: str, context: Any, place: int, *where: Any) -> Any:
+        session = self.of(place, context.worker)
         if name == names.EXPIRED and session is not None:
             context.last = session.last
         return real(self, name, context, place, *where)
 
-    patch.setattr(TaskView, "_move_session", believe)
+    patch.setattr(Sessions, "apply", believe)
 
 
 @mutation
@@ -122,7 +123,7 @@ def an_expiry_is_a_sign_of_life_of_the_expired(patch: MonkeyPatch) -> None:
 
 
 def _ends_without_returning(name: str) -> Plant:
-    real = TaskView._end_session
+    real = TaskView._return_claims
 
     def plant(patch: MonkeyPatch) -> None:
         def end(self: TaskView, session: SessionState, ended_by: str, *where: Any) -> None:
@@ -130,7 +131,7 @@ def _ends_without_returning(name: str) -> Plant:
                 session.claims.clear()
             real(self, session, ended_by, *where)
 
-        patch.setattr(TaskView, "_end_session", end)
+        patch.setattr(TaskView, "_return_claims", end)
 
     return plant
 
@@ -218,7 +219,7 @@ def dead_letters_are_forgotten_newest_first(patch: MonkeyPatch) -> None:
         def popitem(self, last: bool = True) -> Any:
             return real(self, last=True)
 
-    patch.setattr(fold, "OrderedDict", Newest)
+    patch.setattr(dead_letters, "OrderedDict", Newest)
 
 
 @mutation

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from journeyman.consumers.views import snapshots
-from journeyman.tasks.state import ended, fold
+from journeyman.tasks.state import dead_letters, ended
 from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, sessions
 from journeyman.workers.scheduling import failure_detector
 
@@ -69,7 +69,7 @@ def surroundings_of(world: "World") -> Iterator[None]:
         _give_identity(patch, world)
         _stretch_periods(patch, world)
         patch.setattr(ended, "ENDED_TASK_EVENTS", world.forgets_after)
-        patch.setattr(fold, "DEAD_LETTERS_KEPT", world.letters_kept)
+        patch.setattr(dead_letters, "DEAD_LETTERS_KEPT", world.letters_kept)
         patch.setattr(loop, "IndexKeeper", NoIndex)
         patch.setattr(loop, "return_large_blocks", lambda: None)
         patch.setattr(loop, "decide", _decides(world))

@@ -26,7 +26,7 @@ def fill(url: str, path: str, calls: int) -> None:
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    index_module.INDEX_BATCH_EVENTS = BATCH_EVENTS
+    setattr(index_module, "INDEX_BATCH_EVENTS", BATCH_EVENTS)  # noqa: B010 - the module does not export it
     index = TaskIndex(jm.Journal(url).asynchronous, Store(path))
     sys.setprofile(count)
     run(index.catch_up())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from journeyman.tasks import TaskView
-from journeyman.tasks.state.decoding import FactContext
+from journeyman.tasks.state.part_facts import context_type
 from journeyman.tasks.state.remembering import RememberingView
 from journeyman.tasks.state.view import Verdict
 
@@ -22,7 +22,8 @@ class Story:
     def tell(self, name: str, at: float = 1_000.0, **context: Any) -> int:
         """One event; returns its offset."""
         self.offset += 1
-        self.verdict = self.view.apply_fact(name, FactContext(**context), self.partition, self.offset, at)
+        said = context_type(name)(**context)
+        self.verdict = self.view.apply_fact(name, said, self.partition, self.offset, at)
         return self.offset
 
     def submitted(self, task: str, at: float = 1_000.0, **context: Any) -> int:

@@ -62,7 +62,7 @@ async def test_events_after_the_older_snapshot_are_folded(url: str) -> None:
     async with AsyncJournal(url) as journal:
         log = await journal.open()
         oldest, newest = sorted(await log.snapshots().listed(), key=lambda label: label.reach)
-        assert {oldest.schema, newest.schema} == {older_snapshots.SCHEMA}
+        assert {oldest.schema, newest.schema} == {older_snapshots.SCHEMAS[-1]}
         await log.snapshots().remove([newest])
         check(await as_of(journal, TaskView, (await journal.bounds()).end))
 
@@ -77,7 +77,7 @@ async def test_totals_survive_the_next_compaction(url: str) -> None:
         await compact(journal, planned)
         log = await journal.open()
         await log.snapshots().remove(
-            [label for label in await log.snapshots().listed() if label.schema == older_snapshots.SCHEMA]
+            [label for label in await log.snapshots().listed() if label.schema in older_snapshots.SCHEMAS]
         )
         left = await as_of(journal, TaskView, (await journal.bounds()).end)
         assert picture(left) == picture(whole)
@@ -92,7 +92,7 @@ async def test_complete_history_is_preferred_to_an_older_snapshot() -> None:
         log, end = await journal.open(), (await journal.bounds()).end
 
         class Older(TaskView):
-            snapshot_schema = older_snapshots.SCHEMA
+            snapshot_schema = older_snapshots.SCHEMAS[-1]
 
             def snapshot(self) -> bytes:
                 return written_before()

@@ -3,7 +3,7 @@
 import pytest
 from journeyman.tasks import TaskView
 from journeyman.tasks.inspection.overview import Orphans, QueueLine, overview
-from journeyman.tasks.state import ended, fold
+from journeyman.tasks.state import dead_letters, ended
 from journeyman.tasks.state.selection import Selection
 from support.story import LEASE_MS, Story
 
@@ -150,7 +150,7 @@ def test_takeover_of_a_task_given_back_again_is_counted_once() -> None:
 
 def test_totals_count_tasks_that_the_view_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ended, "ENDED_TASK_EVENTS", 2)
-    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
+    monkeypatch.setattr(dead_letters, "DEAD_LETTERS_KEPT", 2)
     story = Story()
     story.joined("w")
     for number in range(5):

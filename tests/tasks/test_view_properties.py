@@ -11,8 +11,9 @@ from journeyman.journal.event import decode
 from journeyman.journal.log import Page
 from journeyman.tasks import State, TaskState, TaskView, Verdict
 from journeyman.tasks.limits import TASK_ID_CHARS_MAX
-from journeyman.tasks.state import ended, fold, names
-from journeyman.tasks.state.decoding import FactContext, dead_letter_context, read_context
+from journeyman.tasks.state import dead_letters, ended, names
+from journeyman.tasks.state.decoding import FactContext, dead_letter_context
+from journeyman.tasks.state.part_facts import read_context
 from journeyman.tasks.state.remembering import RememberingView
 from support.ledger import Ledger, picture
 
@@ -32,7 +33,7 @@ class Queue(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(ended, "ENDED_TASK_EVENTS", self.REFUSED)
-        self.patch.setattr(fold, "DEAD_LETTERS_KEPT", self.KEPT)
+        self.patch.setattr(dead_letters, "DEAD_LETTERS_KEPT", self.KEPT)
         self.ready: list[TaskState] = []
         self.log = Ledger(RememberingView(on_ready=self.ready.append))
         self.tokens: list[tuple[str, str, int]] = []
@@ -415,7 +416,7 @@ def test_ended_tasks_are_passed_to_the_subscriber() -> None:
 
 def forgotten_letter(monkeypatch: pytest.MonkeyPatch) -> tuple[Ledger, dict[str, Any]]:
     """A log with a dead letter `a` that its view has forgotten, and what its `task.requeued` says."""
-    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 1)
+    monkeypatch.setattr(dead_letters, "DEAD_LETTERS_KEPT", 1)
     log = Ledger()
     log.join("w")
     for task in ("a", "b"):
@@ -468,7 +469,7 @@ def test_dead_letter_context_requires_a_submission(row: bytes) -> None:
 
 
 def test_requeued_dead_letter_ages_from_its_last_death(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
+    monkeypatch.setattr(dead_letters, "DEAD_LETTERS_KEPT", 2)
     log = Ledger()
     log.join("w")
 
@@ -491,7 +492,7 @@ def test_requeued_dead_letter_ages_from_its_last_death(monkeypatch: pytest.Monke
 def test_forgetting_does_not_depend_on_partition_order(places: list[int], order: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ended, "ENDED_TASK_EVENTS", 6)
-        patch.setattr(fold, "DEAD_LETTERS_KEPT", 2)
+        patch.setattr(dead_letters, "DEAD_LETTERS_KEPT", 2)
         written = TaskView()
         logs = [Ledger(written, partition) for partition in (0, 1)]
         for log in logs:
@@ -526,12 +527,12 @@ def test_rows_of_live_tasks_are_kept_on_request() -> None:
 
 def test_session_watcher_is_notified_of_every_change() -> None:
     changes: list[set[str]] = []
-    view_ = TaskView(on_sessions=lambda: changes.append({session.worker for session in view_.all_sessions()}))
-    log = Ledger(view_)
+    log = Ledger()
+    log.view.sessions.on_change = lambda: changes.append({session.worker for session in log.view.all_sessions()})
     log.join("a")
     log.join("b")
     log.write(names.BEAT, worker="a")
     log.expire("a", by="b")
     log.write(names.LEFT, worker="b")
     assert changes == [{"a"}, {"a", "b"}, {"b"}, set()]
-    assert not list(view_.all_sessions())
+    assert not list(log.view.all_sessions())

@@ -5,7 +5,7 @@ import pytest
 from journeyman.journal.journal import Journal
 from journeyman.tasks import State, Verdict
 from journeyman.tasks.disposition import Disposition
-from journeyman.tasks.state import fold, names
+from journeyman.tasks.state import dead_letters, names
 from journeyman.tasks.state.decoding import dead_letter_context
 from support.ledger import Ledger, picture
 
@@ -30,7 +30,7 @@ def test_purged_dead_letter_is_counted_as_taken_out() -> None:
 
 
 def test_forgotten_dead_letter_is_purged_by_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fold, "DEAD_LETTERS_KEPT", 1)
+    monkeypatch.setattr(dead_letters, "DEAD_LETTERS_KEPT", 1)
     log = two_dead_letters()
     assert list(log.view.dead) == ["b"]
     assert log.write(names.PURGED, task="a") is Verdict.REFUSED

@@ -263,7 +263,7 @@ class WorkerLoop:
             if task.run.state is State.READY:
                 self._add_ready(task)
         self.view.on_ready = self._add_ready
-        self.view.on_sessions = self.view.on_queues = self._sessions.note_change
+        self.view.sessions.on_change = self.view.paused.on_change = self._sessions.note_change
 
     def _joined(self) -> bool:
         return self._draining_since is not None or self._sessions.all_live()
