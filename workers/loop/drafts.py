@@ -1,7 +1,7 @@
 """Build the events to append from a worker's commands and from the outcomes of its jobs."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -10,12 +10,11 @@ from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
-from ...tasks.state.identity import Accepts
-from ...tasks.state.selection import Selection
-from ...tasks.state.state import TaskState
 from ..executors.pipeline import Job, Outcome, SessionLease
-from ..scheduling.decide import Beat, Claim, Command, Expire
+from ..scheduling.decide import Beat, Claim, Command, Expire, Join
+from .known_tasks import KnownTasks
 from .registration import joining
+from .sessions import OwnSessions
 
 # The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
 _ENTRY_BYTES_MAX: Final = 2 * KIB
@@ -37,6 +36,15 @@ class Written(NamedTuple):
     begun: float
 
 
+class Desk(NamedTuple):
+    """What the drafts of commands need of the worker."""
+
+    sessions: OwnSessions
+    known: KnownTasks
+    lease_ms: int
+    slots: int
+
+
 def outcome_entry(outcome: Outcome) -> WorkerDraft:
     """The outcome of a job, with its fencing token."""
     job: Job = outcome.job
@@ -44,32 +52,44 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     return WorkerDraft(Draft(outcome.name, outcome.context(), job.state.id, job.lease.partition), fact)
 
 
-def claim_entry(command: Claim, lease: SessionLease) -> WorkerDraft:
-    """The claim of a task."""
-    task: TaskState = command.task
+def _claim(command: Claim, desk: Desk) -> WorkerDraft:
+    task = command.task
+    lease = desk.sessions[task.kind.partition]
     context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task.id), lease.encoded)
     draft = Draft(names.CLAIMED, context, task.id, task.kind.partition)
     return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
 
 
-def join_entry(
-    command: Command, lease: SessionLease, lease_ms: int, tasks: Mapping[str, Accepts], selection: Selection, slots: int
-) -> WorkerDraft:
-    """The beginning of a session of a worker that knows `tasks` and runs `slots` of them at a time."""
-    fact, context = joining(lease.worker, lease_ms, tasks, selection, slots)
+def _join(command: Join, desk: Desk) -> WorkerDraft:
+    lease, known = desk.sessions.fresh(command.partition), desk.known
+    fact, context = joining(lease.worker, desk.lease_ms, known.accepts, known.selection, desk.slots)
     return _worker_entry(names.JOINED, context, lease, fact, command)
 
 
-def beat_entry(command: Beat, lease: SessionLease) -> WorkerDraft:
-    """A heartbeat."""
+def _beat(command: Beat, desk: Desk) -> WorkerDraft:
+    lease = desk.sessions[command.partition]
     return _worker_entry(names.BEAT, _own_name(lease), lease, FactContext(worker=lease.worker), command)
 
 
-def expire_entry(command: Expire, lease: SessionLease) -> WorkerDraft:
-    """The end of another worker's session."""
+def _expire(command: Expire, desk: Desk) -> WorkerDraft:
+    lease = desk.sessions[command.partition]
     context = orjson.dumps({"worker": command.worker, "last": command.last, "by": lease.worker})
     fact = FactContext(worker=command.worker, last=command.last, by=lease.worker)
     return _worker_entry(names.EXPIRED, context, lease, fact, command)
+
+
+# The draft of each type of command.
+_DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
+    Claim: _claim,
+    Join: _join,
+    Beat: _beat,
+    Expire: _expire,
+}
+
+
+def entries_of(commands: Sequence[Command], desk: Desk) -> list[WorkerDraft]:
+    """Return the events to append for the commands."""
+    return [_DRAFTS[type(command)](command, desk) for command in commands]
 
 
 def leave_entry(lease: SessionLease) -> WorkerDraft:

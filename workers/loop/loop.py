@@ -37,22 +37,13 @@ from ..limits import (
     WATCH_INTERVAL_SECONDS,
 )
 from ..scheduling.commit_pace import CommitPace
-from ..scheduling.decide import Beat, Claim, Command, Expire, Join, Situation, decide
+from ..scheduling.decide import Claim, Command, Expire, Situation, decide
 from ..scheduling.failure_detector import FailureDetector
 from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
 from .appender import Appender
 from .dead_processes import departed
-from .drafts import (
-    WorkerDraft,
-    beat_entry,
-    claim_entry,
-    expire_entry,
-    join_entry,
-    leave_entry,
-    outcome_entry,
-    within_limits,
-)
+from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entry, within_limits
 from .indexing import IndexKeeper
 from .known_tasks import KnownTasks
 from .lane import Lane
@@ -299,7 +290,7 @@ class WorkerLoop:
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
         commands = decide(self.view, offers, self._detector, self._situation(monotonic))
         commands += self._departed(monotonic)
-        entries += [self._command_entry(command) for command in commands]
+        entries += self._command_entries(commands)
         if entries:
             await self._commit(entries)
         elif not self._drained():  # it may be by now, as outcomes that were already written were applied
@@ -376,20 +367,17 @@ class WorkerLoop:
                     entries.append(entry)
         return entries
 
-    def _command_entry(self, command: Command) -> WorkerDraft:
-        match command:
-            case Claim(task):
-                return claim_entry(command, self._sessions[task.kind.partition])
-            case Join(partition):
-                slots = sum(lane.executor.size for lane in self._lanes.values())
-                known, lease = self._known, self._sessions.fresh(partition)
-                return join_entry(command, lease, self.settings.lease_ms, known.accepts, known.selection, slots)
-            case Beat(partition):
-                return beat_entry(command, self._sessions[partition])
-            case Expire(partition, worker):
-                logger.warning("worker %s has been silent for its lease: its claims return", worker)
+    def _command_entries(self, commands: Sequence[Command]) -> list[WorkerDraft]:
+        """Return the events to append for the commands."""
+        if not commands:
+            return []
+        for command in commands:
+            if isinstance(command, Expire):
+                logger.warning("worker %s has been silent for its lease: its claims return", command.worker)
                 self.statistics.expired_sessions += 1
-                return expire_entry(command, self._sessions[partition])
+        slots = sum(lane.executor.size for lane in self._lanes.values())
+        desk = Desk(self._sessions, self._known, self.settings.lease_ms, slots)
+        return entries_of(commands, desk)
 
     # -- appending -------------------------------------------------------------------------------------------------
 

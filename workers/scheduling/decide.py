@@ -1,7 +1,10 @@
-"""Decide what a worker does next: a pure function from its view and situation to the commands to append."""
+"""Decide what a worker does next: pure functions from its view and situation to the commands to append.
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+Each decider has one subject; another feature of the worker is another decider in `DECIDERS`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -63,31 +66,62 @@ class Situation(NamedTuple):
     draining: bool = False
 
 
+class Outlook(NamedTuple):
+    """What every decider sees: the state of the queue, this worker's situation, and where it has joined.
+
+    `offers` are, for each executor, the tasks that are ready for it and how many of them it has room for.
+    """
+
+    view: TaskView
+    offers: Sequence[tuple[ReadyTasks, int]]
+    detector: FailureDetector
+    situation: Situation
+    joined: frozenset[int]
+
+
+# A decider adds to the commands of those before it.
+Decider = Callable[[Outlook, Sequence[Command]], Iterable[Command]]
+
+
 def decide(
     view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], detector: FailureDetector, situation: Situation
 ) -> list[Command]:
     """Return the commands to append now; an empty list means that there is nothing to do but wait.
 
-    `offers` are, for each executor, the tasks that are ready for it and how many of them it has room for.
+    Each of `DECIDERS` is asked in turn.
     """
-    commands: list[Command] = []
-    joined = {
+    joined = frozenset(
         partition
         for partition, standing in situation.standings.items()
         if view.session(partition, standing.worker) is not None
-    }
-    claims: list[Claim] = []
-    if not situation.draining:
-        commands += [Join(partition) for partition in situation.standings if partition not in joined]
-        has_suspect = bool(view.suspects) and _has_suspect(view, situation)
-        for ready, free in offers:
-            if free > 0 and joined:
-                ready.lets_suspect_in = not has_suspect
-                claims += _claims(ready, free, situation, joined)
-                has_suspect = has_suspect or not ready.lets_suspect_in
-    commands += claims
-    commands += _beats(view, detector, situation, joined, {claim.task.partition for claim in claims})
-    commands += [Expire(*session) for session in detector.to_expire(view) if session.partition in joined]
+    )
+    outlook = Outlook(view, offers, detector, situation, joined)
+    commands: list[Command] = []
+    for decider in DECIDERS:
+        commands += decider(outlook, commands)
+    return commands
+
+
+def joins(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
+    """Open a session in each partition that has none."""
+    situation = outlook.situation
+    if situation.draining:
+        return []
+    return [Join(partition) for partition in situation.standings if partition not in outlook.joined]
+
+
+def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
+    """Claim as many ready tasks as the executors have room for, and at most one suspect."""
+    view, situation, joined = outlook.view, outlook.situation, outlook.joined
+    commands: list[Command] = []
+    if situation.draining or not joined:
+        return commands
+    has_suspect = bool(view.suspects) and _has_suspect(view, situation)
+    for ready, free in outlook.offers:
+        if free > 0:
+            ready.lets_suspect_in = not has_suspect
+            commands += _claims(ready, free, situation, joined)
+            has_suspect = has_suspect or not ready.lets_suspect_in
     return commands
 
 
@@ -99,7 +133,7 @@ def _has_suspect(view: TaskView, situation: Situation) -> bool:
     )
 
 
-def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]) -> list[Claim]:
+def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: Collection[int]) -> list[Claim]:
     tasks = ready.take(free, situation.now, situation.monotonic)
     for task in tasks:
         if task.kind.partition not in joined:
@@ -107,16 +141,26 @@ def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: set[int]
     return [Claim(task) for task in tasks if task.kind.partition in joined and task.run.state is State.READY]
 
 
-def _beats(
-    view: TaskView, detector: FailureDetector, situation: Situation, joined: set[int], claiming: set[int]
-) -> list[Beat]:
-    """Return the heartbeats that are due: probes, and renewals of claims after a third of the lease in silence."""
-    probes = joined if detector.to_probe(view) else set()
-    beats = [Beat(partition, probe=True) for partition in sorted(probes)]
+def beats(outlook: Outlook, decided: Sequence[Command]) -> Iterable[Command]:
+    """Append the heartbeats that are due: probes, and renewals of claims after a third of the lease in silence."""
+    view, situation, joined = outlook.view, outlook.situation, outlook.joined
+    claiming = {command.task.partition for command in decided if isinstance(command, Claim)}
+    probes = joined if outlook.detector.to_probe(view) else frozenset()
+    commands = [Beat(partition, probe=True) for partition in sorted(probes)]
     for partition in sorted(joined - probes - claiming):
         standing = situation.standings[partition]
         session = view.session(partition, standing.worker)
         silent = situation.monotonic - standing.acknowledged_at
         if session is not None and session.claims and silent >= situation.lease_seconds * LEASE_RENEWAL_FRACTION:
-            beats.append(Beat(partition))
-    return beats
+            commands.append(Beat(partition))
+    return commands
+
+
+def expiries(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
+    """Expire the sessions of workers that have failed."""
+    return [
+        Expire(*session) for session in outlook.detector.to_expire(outlook.view) if session.partition in outlook.joined
+    ]
+
+
+DECIDERS: Final[tuple[Decider, ...]] = (joins, claims, beats, expiries)
