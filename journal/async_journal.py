@@ -1,7 +1,6 @@
 """`AsyncJournal`: a journal for asyncio."""
 
 import asyncio
-import atexit
 import contextlib
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -16,7 +15,8 @@ from .errors import AppendInDoubt, JournalClosed
 from .event import Distinct, Draft, Event, Plain, decode, encode_context, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Located, Log
-from .runtime.forking import tell_of_forks
+from .runtime.exits import at_exit
+from .runtime.forks import reset_after_fork
 from .tails.shared_tail import SharedTails, Subscriber
 from .url import anchored, asked_to_create, log_from_url
 
@@ -75,7 +75,7 @@ class AsyncJournal:
         self._drop: weakref.finalize[..., AsyncJournal] | None = None
         if self._log.needs_loop:
             _all.add(self)
-            tell_of_forks(self)
+            reset_after_fork(self)
 
     @property
     def url(self) -> str:
@@ -292,4 +292,4 @@ def _leave() -> None:
             journal.leave()
 
 
-atexit.register(_leave)
+at_exit(_leave)

@@ -1,6 +1,5 @@
 """`Journal`: runs the asynchronous journal from synchronous code, and contains no logic of its own."""
 
-import atexit
 import contextlib
 import threading
 import time
@@ -18,7 +17,8 @@ from .event import Draft, Event, encode_context
 from .limits import EXIT_SECONDS_MAX, LET_GO_SECONDS, PAGE_EVENTS
 from .log import Bounds, Log
 from .runtime import blocking
-from .runtime.forking import tell_of_forks
+from .runtime.exits import at_exit
+from .runtime.forks import reset_after_fork
 from .runtime.portal import Call, Portal
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Journal:
         self._closed = False
         if self.asynchronous.log.needs_loop:
             _all.add(self)
-            tell_of_forks(self)
+            reset_after_fork(self)
 
     def run(self, coroutine: Coroutine[Any, Any, T], *, instead: str = "AsyncJournal") -> T:
         """Drive a coroutine of this journal, or of something built on it, and return its value.
@@ -214,4 +214,4 @@ def _leave() -> None:
             portal.close(LET_GO_SECONDS)
 
 
-atexit.register(_leave)
+at_exit(_leave)

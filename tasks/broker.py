@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ..journal.async_journal import AsyncJournal
 from ..journal.event import Event
 from ..journal.journal import Journal
-from ..journal.runtime.forking import tell_of_forks
+from ..journal.runtime.forks import reset_after_fork
 from ..journal.url import anchored
 from .access import JournalAccess
 from .acting import purge, requeue, revoke, signed
@@ -31,7 +31,7 @@ class Broker:
         self._journal, self._url = _named(journal)
         self._doubts = Doubts()
         self._made = _Made()
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     @property
     def has_journal(self) -> bool:

@@ -13,7 +13,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.deadlines import deadline_of
 from ..journal.journal import Journal
-from ..journal.runtime.forking import tell_of_forks
+from ..journal.runtime.forks import reset_after_fork
 from ..journal.tails.shared_tail import Subscriber
 from .index.entries import FOREIGN, PROGRESSED
 from .index.index import Snapshot, task_index
@@ -52,7 +52,7 @@ class TaskLookup:
         # A follower that no caller uses: it keeps the log's notifier open, so that the next wait begins at once.
         self._spare: Subscriber | None = None
         self._closed = False
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     async def find(self, task_id: str) -> Found:
         """Return the task by all events that are in the log at the moment of the call."""

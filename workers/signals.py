@@ -17,6 +17,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Self
 
+from ..journal.runtime.forks import at_fork
 from .limits import SIGNAL_ECHO_SECONDS
 
 logger = logging.getLogger("journeyman.worker")
@@ -71,7 +72,7 @@ def _after_fork_in_child() -> None:
         _after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 class Signals:

@@ -14,7 +14,7 @@ from ...journal.divergence import refuse_diverged
 from ...journal.errors import HistoryTruncated, JournalError
 from ...journal.log import Log, Page, Tail, check_cursor
 from ...journal.runtime import blocking
-from ...journal.runtime.forking import tell_of_forks
+from ...journal.runtime.forks import reset_after_fork
 from ..limits import SNAPSHOT_EVENTS
 from ..truncation import told
 from .snapshots import SnapshotKeeper
@@ -66,7 +66,7 @@ class Replica(Generic[V]):
         self._mutex = threading.Lock()
         self._reading = False
         self._waiting: list[concurrent.futures.Future[None]] = []
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     @property
     def cursor(self) -> Cursor:

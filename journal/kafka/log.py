@@ -31,7 +31,7 @@ from ..event import Draft, Event, check, decode, record
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOSE_SECONDS_MAX, PAGE_EVENTS, PARTITIONS_MAX
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
 from ..redaction import redacted
-from ..runtime.forking import tell_of_forks
+from ..runtime.forks import reset_after_fork
 from ..runtime.portal import keep_for_ever
 from ..snapshots import SnapshotStore
 from ..url_options import CREATE, options, whole_number
@@ -173,7 +173,7 @@ class KafkaLog:
         self._is_parents = False
         self._broken: JournalGone | None = None
         self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     @property
     def partitions(self) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ..errors import UnsafeAccess
+from ..runtime.forks import at_fork
 
 logger = logging.getLogger("journeyman")
 
@@ -165,4 +166,4 @@ def _text(path: object) -> str | None:
     return None
 
 
-os.register_at_fork(after_in_child=_watch.clear)
+at_fork(after_in_child=_watch.clear)

@@ -5,9 +5,7 @@ its `-wal`. Connections that are merely garbage-collected do not: they cannot kn
 at its path. Without a checkpoint a copy of the file alone would lack the last acknowledged events.
 """
 
-import atexit
 import contextlib
-import os
 import threading
 import weakref
 from functools import partial
@@ -18,6 +16,8 @@ import apsw
 
 from ..errors import JournalError
 from ..limits import FORK_SECONDS_MAX
+from ..runtime.exits import at_exit
+from ..runtime.forks import at_fork
 from .file import connect
 from .file_identity import WAL
 from .open_file import dropped_files, leave_file, open_file
@@ -92,5 +92,5 @@ def _checkpoint(path: str) -> None:
         leave_file(file, path)
 
 
-atexit.register(_at_exit)
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+at_exit(_at_exit)
+at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

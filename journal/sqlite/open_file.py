@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 import apsw
 
 from ..errors import JournalError, JournalGone, JournalUnavailable
+from ..runtime.forks import at_fork
 from . import foreign_access
 from .file_guard import FileGuard
 from .file_identity import SHARED_MEMORY, Companions, FileIdentity, Inode, inode_at
@@ -305,4 +306,4 @@ def dropped_files() -> set[str]:
     return set(_files.dropped)
 
 
-os.register_at_fork(after_in_child=_files.clear)
+at_fork(after_in_child=_files.clear)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import JournalUnavailable
-from ..runtime.forking import tell_of_forks
+from ..runtime.forks import reset_after_fork
 
 # The C function: `fcntl.flock` raises an audit event, so Python code runs inside it where a program has an audit hook,
 # as an open journal has (`foreign_access`). That costs more than the lock, and an interrupt there would prevent the
@@ -42,7 +42,7 @@ class WriteLock:
         self._close_file.atexit = False  # a commit may still run then, and the system closes the file anyway
         # One call in C, which no interrupt can split. A second release is harmless.
         self.release: Callable[[], object] = partial(_flock, self._descriptor, fcntl.LOCK_UN)
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     def try_acquire(self) -> bool:
         """Acquire the lock if it is free; return whether it was acquired."""

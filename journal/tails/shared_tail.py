@@ -24,7 +24,7 @@ from ..errors import HistoryTruncated, JournalClosed
 from ..limits import GAP_SECONDS, PAGE_EVENTS
 from ..log import Log, Page, Tail
 from ..runtime import blocking
-from ..runtime.forking import tell_of_forks
+from ..runtime.forks import reset_after_fork
 from .window import Place, Window
 
 Turn = concurrent.futures.Future[None]
@@ -64,7 +64,7 @@ class SharedTail:
         self._is_urgent = False
         self._reading: asyncio.Task[Page | None] | None = None
         self._waiting: list[Turn] = []
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     # --- with the lock held -----------------------------------------------------------------------------------------
 

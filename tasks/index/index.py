@@ -20,7 +20,7 @@ from ...journal.event import Event
 from ...journal.limits import PAGE_EVENTS
 from ...journal.log import Bounds, Log, Sited, Textual
 from ...journal.runtime import blocking
-from ...journal.runtime.forking import tell_of_forks
+from ...journal.runtime.forks import reset_after_fork
 from ..limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, INDEX_SEARCH_EVENTS
 from .background import BackgroundFill
 from .batch import Batch
@@ -90,7 +90,7 @@ class TaskIndex:
         self._building: concurrent.futures.Future[None] | None = None
         self._submitted = 0  # since a thread was last asked to fill it
         self._background = BackgroundFill(journal, self.fill_apart)
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> Snapshot:
         """Return a snapshot as of the end of `partition` at the moment of the call.

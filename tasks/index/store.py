@@ -25,6 +25,7 @@ import apsw
 from ...journal.limits import FILE_CHECK_SECONDS, FORK_SECONDS_MAX
 from ...journal.log import INDEX_SUFFIX
 from ...journal.ownership import share
+from ...journal.runtime.forks import at_fork
 from ..limits import INDEX_BUSY_SECONDS_MAX
 from . import rows
 from .batch import Batch
@@ -301,4 +302,4 @@ def _after_fork_in_child() -> None:
         store.after_fork(in_child=True)
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

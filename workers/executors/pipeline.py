@@ -18,6 +18,7 @@ from ...journal.errors import HistoryTruncated
 from ...journal.event import refuse_deep, refuse_infinite
 from ...journal.limits import CONTEXT_DEPTH_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
+from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.json_values import check_plain
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
@@ -113,7 +114,7 @@ def _note_fork() -> None:
     _forks[0] += 1
 
 
-os.register_at_fork(after_in_child=_note_fork)
+at_fork(after_in_child=_note_fork)
 
 
 def run(job: Job, tasks: Tasks) -> Outcome:

@@ -20,6 +20,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Final, cast
 
+from .....journal.runtime.forks import at_fork
 from .....tasks.task import Task
 from ....loading import tasks_at
 from ....logs import configure, name_tasks_in_records
@@ -98,7 +99,7 @@ def main(arguments: list[str]) -> None:
     sock = socket.socket(fileno=int(arguments[0]))
     # The worker detects the child's end by the end of the stream: no process that a task starts may hold it open.
     sock.set_inheritable(False)
-    os.register_at_fork(after_in_child=sock.close)
+    at_fork(after_in_child=sock.close)
     permits, places = int(arguments[1]), int(arguments[2])
     os.set_inheritable(permits, False)
     frames = Frames(Orders)
