@@ -10,6 +10,7 @@ from .disposition import Disposition, Effect
 from .lookup import task_lookup
 from .state import names
 from .state.decoding import dead_letter_context
+from .state.routing import routing_key
 from .state.transitions import State
 from .state.view import Verdict
 
@@ -21,7 +22,7 @@ def signed(by: str | None, reason: str | None) -> dict[str, str]:
 
 async def revoke(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
     """Append a revocation with the fields of `signature`, and return its effect."""
-    event = await journal.append(names.REVOKED, {"task": task_id, **signature}, key=task_id)
+    event = await journal.append(names.REVOKED, {"task": task_id, **signature}, key=routing_key(task_id))
     return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
 
@@ -47,10 +48,10 @@ async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, sig
         task, trace, end = await task_lookup(journal).find(task_id)
         row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
         if task is None or row is None:
-            return await journal.append(name, {"task": task_id, **signature}, key=task_id)
+            return await journal.append(name, {"task": task_id, **signature}, key=routing_key(task_id))
         with suppress(EventConflict):
             context = {**dead_letter_context(row, task.submitted), **signature}
-            return await journal.append(name, context, key=task_id, expected=end)
+            return await journal.append(name, context, key=routing_key(task_id), expected=end)
 
 
 async def _effect(

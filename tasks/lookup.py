@@ -19,6 +19,7 @@ from .index.entries import FOREIGN, PROGRESSED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at
 from .index.trace import Observer, Trace, read_trace, task_where_log_begins
+from .state.routing import routing_key
 from .state.state import TaskState
 from .state.transitions import State
 from .state.view import Verdict
@@ -65,7 +66,7 @@ class TaskLookup:
         """
         log = await self._journal.open()
         index = task_index(self._journal)
-        snapshot = await index.snapshot(log.partition_of(task_id), task_id=task_id)
+        snapshot = await index.snapshot(log.partition_of(routing_key(task_id)), task_id=task_id)
         trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer)
         if trace.is_truncated:
             before = await task_where_log_begins(self._journal, task_id)

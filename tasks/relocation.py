@@ -20,6 +20,7 @@ from ..journal.cursor import Position
 from .state import names
 from .state.decoding import EventContext, FactContext
 from .state.part_facts import read_context
+from .state.routing import routing_key
 from .state.view import TaskView, Verdict
 
 _FOREIGN: Final = FactContext()
@@ -87,7 +88,7 @@ class Relocation:
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     def _place_task(self, line: Line, said: FactContext, origin: Position, *, accepted: bool) -> Iterator[Placed]:
-        partition = self._partition_of(line.key if line.key is not None else said.task)
+        partition = self._partition_of(line.key if line.key is not None else routing_key(said.task))
         changes: dict[str, Any] = {}
         if said.claim >= 0:
             old, new = self._claims.get(said.task, (-1, _NO_CLAIM))

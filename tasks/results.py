@@ -13,6 +13,7 @@ from .failure import failed
 from .lookup import Found, checked, in_words, task_lookup
 from .message import Message, id_of
 from .state import names
+from .state.routing import routing_key
 from .state.state import TaskState
 from .state.transitions import FINAL_STATES, State
 
@@ -112,7 +113,7 @@ class Results:
             raise KeyError(f"no result of task {task_id!r}: retention has removed it from {self._journal.location}")
         event = _decoded(task, row)
         if not keep:
-            await self._journal.append(names.COLLECTED, {"task": task_id}, key=task_id)
+            await self._journal.append(names.COLLECTED, {"task": task_id}, key=routing_key(task_id))
         if with_metadata:
             return {"result": event.context.result, "timestamp": event.timestamp, "uuid": task_id}
         return event.context.result

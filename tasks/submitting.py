@@ -8,10 +8,11 @@ from ..journal.event import Draft, Event, check
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
 from .admission import Admission, several_refused, submit_unknown
 from .doubts import Doubts, SubmissionInDoubt
-from .errors import MessageAlreadyExistsError
+from .errors import MessageAlreadyExistsError, ValidationError
 from .index.index import task_index
 from .message import Message, encode_message
 from .state import names
+from .state.routing import routing_key
 
 # Messages with their drafts, which share an append.
 Batch = Sequence[tuple[Message, Draft]]
@@ -19,11 +20,19 @@ Batch = Sequence[tuple[Message, Draft]]
 
 def submission(message: Message) -> Draft:
     """The draft of a message's `task.submitted`."""
-    return Draft(names.SUBMITTED, encode_message(message), message.uuid)
+    return Draft(names.SUBMITTED, encode_message(message), routing_key(message.uuid))
 
 
 def draft_for(doubts: Doubts, message: Message) -> Draft:
-    """Return the draft in doubt of an earlier submission of the message, else a new one."""
+    """Return the draft in doubt of an earlier submission of the message, else a new one.
+
+    `ValidationError` for the id of a link or a tick: these are submitted with the events that cause them.
+    """
+    if "@" in message.uuid and routing_key(message.uuid) != message.uuid:
+        raise ValidationError(
+            f"an id that ends with '@' and a number or a time is that of a link of a chain or of a tick, got "
+            f"{message.uuid!r}. Choose another one, such as {message.uuid.replace('@', '-')!r}"
+        )
     return doubts.draft_of(message) or submission(message)
 
 

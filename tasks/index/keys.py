@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
+from ..state.routing import routing_key
+
 RAW_KEY_BYTES_MAX: Final = 48
 _DIGEST_BYTES: Final = 16
 _UUID_BYTES: Final = 16
@@ -33,7 +35,8 @@ def key_of(identifier: str) -> bytes:
 
 
 def made_at(identifier: str) -> float | None:
-    """Return when an id was made, in seconds since the epoch, if it is a UUIDv7; else None."""
+    """Return when an id was made, in seconds since the epoch, if it begins with a UUIDv7; else None."""
+    identifier = routing_key(identifier)
     key = key_of(identifier)
     if len(key) != _UUID_BYTES or len(identifier) != _UUID_CHARS or key[6] >> 4 != _TIME_VERSION:
         return None

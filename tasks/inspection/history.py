@@ -19,6 +19,7 @@ from ..index.records import rows_at
 from ..index.trace import Trace, read_trace, task_where_log_begins
 from ..state import names
 from ..state.decoding import Fact, FactContext, fact
+from ..state.routing import routing_key
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView, Verdict
@@ -67,7 +68,7 @@ async def task_history(
     `UnknownTaskError` if the journal holds no such task.
     """
     log = await journal.open()
-    partition = log.partition_of(task_id)
+    partition = log.partition_of(routing_key(task_id))
     snapshot = await task_index(journal).snapshot(partition, progress, task_id=task_id)
     steps = _Steps(task_id, partition)
     end = None if until is None else until.get(partition)

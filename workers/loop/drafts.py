@@ -10,6 +10,7 @@ from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
+from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
 from ..scheduling.decide import Beat, Claim, Command, Expire, Join
 from .known_tasks import KnownTasks
@@ -49,14 +50,14 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     """The outcome of a job, with its fencing token."""
     job: Job = outcome.job
     fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
-    return WorkerDraft(Draft(outcome.name, outcome.context(), job.state.id, job.lease.partition), fact)
+    return WorkerDraft(Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition), fact)
 
 
 def _claim(command: Claim, desk: Desk) -> WorkerDraft:
     task = command.task
     lease = desk.sessions[task.kind.partition]
     context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task.id), lease.encoded)
-    draft = Draft(names.CLAIMED, context, task.id, task.kind.partition)
+    draft = Draft(names.CLAIMED, context, routing_key(task.id), task.kind.partition)
     return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
 
 
