@@ -1,79 +1,87 @@
 """Journeyman: an event-sourced task queue and journal service.
 
 One log holds everything that happened; everything else is read off it. These are the public names; the rooms are
-`journal` (the log), `consumers` (following it), `workers` (living off it).
+`journal` (the log), `consumers` (following it), `tasks` (submitting and asking), `workers` (running tasks).
+
+A room is imported when one of its names is first used: a program that submits imports no worker.
 """
 
-from .consumers import (
-    AsyncJournalConsumer,
-    AsyncJournalConsumerBase,
-    CheckpointMoved,
-    JournalConsumer,
-    JournalConsumerBase,
-    JournalEventBase,
-    Replica,
-    SqliteCheckpoint,
-    View,
-)
-from .journal import (
-    AppendInDoubt,
-    AsyncJournal,
-    BadJournalURL,
-    Bounds,
-    Cursor,
-    DamagedRecord,
-    Draft,
-    Event,
-    EventConflict,
-    EventTooLarge,
-    HistoryTruncated,
-    InvalidEvent,
-    Journal,
-    JournalClosed,
-    JournalDiverged,
-    JournalError,
-    JournalExists,
-    JournalGone,
-    JournalNotFound,
-    JournalReadOnly,
-    JournalUnavailable,
-    NotAJournal,
-    PartitionsChanged,
-    Position,
-    UnreadableRecord,
-    UnsafeAccess,
-    UnsafeTopic,
-)
-from .tasks import (
-    AsyncBroker,
-    AsyncResultPool,
-    AsyncResultStore,
-    AsyncStatusTracker,
-    Backoff,
-    Broker,
-    ConstantBackoff,
-    Disposition,
-    Effect,
-    ExponentialBackoff,
-    LinearBackoff,
-    Message,
-    MessageAlreadyExistsError,
-    MultipleBrokersError,
-    NoTasksFoundError,
-    ResultPool,
-    ResultStore,
-    StatusTracker,
-    StatusUpdate,
-    SubmissionInDoubt,
-    Task,
-    TaskError,
-    TaskFailedError,
-    TaskNameCollisionError,
-    TaskStatus,
-    ValidationError,
-    task,
-)
-from .workers import ProcessWorkerPool, Settings, ThreadWorkerPool, Worker
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+_ROOMS: Final = ("journal", "consumers", "tasks", "workers")
+
+if TYPE_CHECKING:
+    from .consumers import (
+        AsyncJournalConsumer,
+        AsyncJournalConsumerBase,
+        CheckpointMoved,
+        JournalConsumer,
+        JournalConsumerBase,
+        JournalEventBase,
+        Replica,
+        SqliteCheckpoint,
+        View,
+    )
+    from .journal import (
+        AppendInDoubt,
+        AsyncJournal,
+        BadJournalURL,
+        Bounds,
+        Cursor,
+        DamagedRecord,
+        Draft,
+        Event,
+        EventConflict,
+        EventTooLarge,
+        HistoryTruncated,
+        InvalidEvent,
+        Journal,
+        JournalClosed,
+        JournalDiverged,
+        JournalError,
+        JournalExists,
+        JournalGone,
+        JournalNotFound,
+        JournalReadOnly,
+        JournalUnavailable,
+        NotAJournal,
+        PartitionsChanged,
+        Position,
+        UnreadableRecord,
+        UnsafeAccess,
+        UnsafeTopic,
+    )
+    from .tasks import (
+        AsyncBroker,
+        AsyncResultPool,
+        AsyncResultStore,
+        AsyncStatusTracker,
+        Backoff,
+        Broker,
+        ConstantBackoff,
+        Disposition,
+        Effect,
+        ExponentialBackoff,
+        LinearBackoff,
+        Message,
+        MessageAlreadyExistsError,
+        MultipleBrokersError,
+        NoTasksFoundError,
+        ResultPool,
+        ResultStore,
+        StatusTracker,
+        StatusUpdate,
+        SubmissionInDoubt,
+        Task,
+        TaskError,
+        TaskFailedError,
+        TaskNameCollisionError,
+        TaskStatus,
+        ValidationError,
+        task,
+    )
+    from .workers import ProcessWorkerPool, Settings, ThreadWorkerPool, Worker
 
 __all__ = [
     # the log
@@ -148,3 +156,18 @@ __all__ = [
     "UnsafeAccess",
     "ValidationError",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the room of a public name when the name is first used."""
+    if name in __all__:
+        for room in _ROOMS:
+            module = import_module(f".{room}", __name__)
+            if name in module.__all__:
+                globals()[name] = found = getattr(module, name)
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -67,7 +67,7 @@ LONG: Final = msgspec.structs.replace(FULL, name="long", lookup_events=10_000_00
 # Shows that every figure can be measured; its numbers mean nothing.
 TINY: Final = Size(
     name="tiny",
-    rounds=2,
+    rounds=1,
     few_rounds=1,
     lone_appends=5,
     batches=2,

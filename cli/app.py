@@ -1,49 +1,72 @@
-"""The command line: registers all commands, and maps errors to exit statuses."""
+"""The command line: the table of commands, and the exit statuses of errors."""
 
 import logging
+import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
-from . import parked as _parked  # noqa: F401 - it adds its commands to `consumers`
-from .acting import requeue, revoke
-from .backup import backup_journal, restore_journal
-from .compact import compact_history
-from .consumers import consumers
-from .dead_letters import dead_letter_commands
-from .demo import demo
-from .export import export_lines
-from .history import history
-from .importing import import_lines
-from .queues import pause, resume
 from .shared.encoding import typed, write_anything
 from .shared.failures import EXIT_INTERRUPTED, report
-from .status import status
-from .submit import submit
-from .tail import tail
-from .verify import verify_journal
-from .why import why
-from .worker import worker
 
-app = typer.Typer(
-    name="journeyman",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+# Each command or group, in the order of the help, with the module and name of its function.
+COMMANDS: Final = {
+    "worker": "worker:worker",
+    "submit": "submit:submit",
+    "status": "status:status",
+    "why": "why:why",
+    "history": "history:history",
+    "tail": "tail:tail",
+    "revoke": "acting:revoke",
+    "requeue": "acting:requeue",
+    "pause": "queues:pause",
+    "resume": "queues:resume",
+    "demo": "demo:demo",
+    "dlq": "dead_letters:dead_letter_commands",
+    "export": "export:export_lines",
+    "import": "importing:import_lines",
+    "compact": "compact:compact_history",
+    "consumers": "parked:consumers",
+    "verify": "verify:verify_journal",
+    "backup": "backup:backup_journal",
+    "restore": "backup:restore_journal",
+}
+
+
+_COMPLETION: Final = "_JOURNEYMAN_COMPLETE"  # set by the shell that asks for completions
+
+
+def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Return the command line with these commands; only their modules are imported."""
+    app = typer.Typer(
+        name="journeyman",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(journeyman)
+    for name in names:
+        module, _, function = COMMANDS[name].partition(":")
+        command = getattr(import_module(f".{module}", __package__), function)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         print(f"journeyman {version('journeyman')}")
         raise typer.Exit
 
 
-@app.callback()
 def journeyman(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -57,16 +80,12 @@ def journeyman(
     """
 
 
-for command in (worker, submit, status, why, history, tail, revoke, requeue, pause, resume, demo):
-    app.command()(command)
-app.add_typer(dead_letter_commands, name="dlq")
-app.command("export")(export_lines)
-app.command("import")(import_lines)
-app.command("compact")(compact_history)
-app.add_typer(consumers, name="consumers")
-app.command("verify")(verify_journal)
-app.command("backup")(backup_journal)
-app.command("restore")(restore_journal)
+def _needed(arguments: Sequence[str]) -> Iterable[str]:
+    """Return the commands to import: the one that is called; all for the help, a completion or a misspelt one."""
+    if arguments[:1] == ["--version"]:
+        return ()
+    called = next((each for each in arguments if not each.startswith("-")), "")
+    return (called,) if called in COMMANDS and _COMPLETION not in os.environ else COMMANDS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_anything()
     try:
         given = typed(sys.argv[1:] if arguments is None else arguments)
-        status = app(args=given, prog_name="journeyman", standalone_mode=False)
+        status = application(_needed(given))(args=given, prog_name="journeyman", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
