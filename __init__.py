@@ -158,15 +158,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import the room of a public name when the name is first used."""
-    if name in __all__:
-        for room in _ROOMS:
-            module = import_module(f".{room}", __name__)
-            if name in module.__all__:
-                globals()[name] = found = getattr(module, name)
-                return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take every name for a public one
+
+    def __getattr__(name: str) -> object:
+        """Import the room of a public name when the name is first used."""
+        if name in __all__:
+            for room in _ROOMS:
+                module = import_module(f".{room}", __name__)
+                if name in module.__all__:
+                    globals()[name] = found = getattr(module, name)
+                    return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
