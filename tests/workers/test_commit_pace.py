@@ -141,3 +141,10 @@ def test_pause_is_never_longer_than_maximum_and_never_repeated(
         assert 0.0 <= waited <= COMMIT_PACE_SECONDS_MAX + ROUNDING
         now += waited + ROUNDING
         assert pause(pace, now, holding=holding, outcomes=outcomes) == 0.0
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_of_a_stream_share_the_journal(workers: int) -> None:
+    pace = streaming(4_000)
+    pace.turned(1.0, arrived=0, holding=True, append_seconds=QUICK, workers=workers)
+    assert pause(pace, 1.0) == pytest.approx(workers * COMMIT_PACE_SECONDS)

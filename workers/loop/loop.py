@@ -298,7 +298,10 @@ class WorkerLoop:
 
     def _note_turn(self, monotonic: float, *, holding: bool) -> None:
         arrived, self._arrived = self._arrived, 0
-        self._pace.turned(monotonic, arrived=arrived, holding=holding, append_seconds=self._appending.seconds)
+        workers = sum(bool(session.claims) for session in self.view.all_sessions())
+        self._pace.turned(
+            monotonic, arrived=arrived, holding=holding, append_seconds=self._appending.seconds, workers=workers
+        )
 
     async def _keep_pace(self) -> bool:
         """In a stream of tasks, pause so that some come and some end before the next turn; return whether it paused."""

@@ -9,7 +9,8 @@ that has come and ended since the last one.
    a period. A caller that submits a task, waits for its result and submits the next is none, however quick it is: its
    tasks come when the worker holds nothing.
 2. A period is `COMMIT_PACE_SECONDS`. Where appends take long, since the disk is slow or many wait for it, it is twice
-   as long as an append, so that the worker takes up the journal for half of the time at most.
+   as long as an append, so that the worker takes up the journal for half of the time at most. Workers that hold claims
+   at the same time share that half: each turns the more rarely, the more of them there are.
 3. Outcomes that are many enough to be worth a commit of their own end the pause, and so does a drain. A worker that
    holds nothing does not pause: the first claim is never late.
 
@@ -35,15 +36,16 @@ class CommitPace:
         self._turned_at = -math.inf
         self._period = COMMIT_PACE_SECONDS
 
-    def turned(self, monotonic: float, *, arrived: int, holding: bool, append_seconds: float) -> None:
+    def turned(self, monotonic: float, *, arrived: int, holding: bool, append_seconds: float, workers: int = 1) -> None:
         """Record a turn at `monotonic`, in which the worker reads and commits.
 
         `arrived` tasks have become ready since the turn before; `holding`: whether the worker held claims meanwhile.
-        `append_seconds` is the recent average duration of an append.
+        `append_seconds` is the recent average duration of an append, `workers` how many hold claims.
         """
         self._rate = self._rate_at(monotonic)
         self._turned_at = monotonic
-        self._period = min(max(COMMIT_PACE_SECONDS, append_seconds / _APPENDING_SHARE_MAX), COMMIT_PACE_SECONDS_MAX)
+        own = max(COMMIT_PACE_SECONDS, append_seconds / _APPENDING_SHARE_MAX)
+        self._period = min(own * max(1, workers), COMMIT_PACE_SECONDS_MAX)
         if holding:
             self._rate += arrived / (_MEMORY_PERIODS * self._period)
 
