@@ -14,6 +14,7 @@ from .errors import (
     TaskNameCollisionError,
     ValidationError,
 )
+from .exception_details import ExceptionDetails, get_exception_name, parse_exception
 from .message import Message
 from .result_pool import AsyncResultPool, ResultPool
 from .results import AsyncResultStore, ResultStore
@@ -57,5 +58,8 @@ __all__ = [
     "MultipleBrokersError",
     "TaskFailedError",
     "RevokedError",
+    "ExceptionDetails",
+    "get_exception_name",
+    "parse_exception",
     "SubmissionInDoubt",
 ]

@@ -2,7 +2,8 @@
 
 import copy
 import time
-from typing import Any, Final, Self, TypeGuard
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import msgspec
 import uuid_utils
@@ -12,8 +13,10 @@ from ..journal.limits import TIMESTAMP_SECONDS_MAX
 from ..journal.row_decoder import WHOLE_MAX, RowDecoder
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
+from .exception_details import ExceptionDetails
 from .json_values import check_plain
 from .limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
+from .message_fields import check_fields
 from .state.names import QUEUE_DEFAULT
 
 _UNSAID: Final = -(2**31)
@@ -29,55 +32,133 @@ def now_ms() -> int:
     return int(time.time() * 1_000)
 
 
-class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One task to be run. Times and durations in ms, except `due`, in seconds since the epoch, the log's own unit.
+class Message(msgspec.Struct, omit_defaults=True, dict=True):
+    """One task to be run. Times and durations in ms, except `due` and `expires`, in seconds since the epoch.
+
+    None stands for the default of each field. A message is hashed by its `uuid`, and equal by its content.
 
     - `uuid`: the id of the task; in events it is called `task`.
     - `priority`: lower runs first; FIFO within one priority.
     - `retries`: attempts that have failed so far; `max_retries` None means without end.
-    - `delay`: how long after its creation it may first run; `due` is that moment.
+    - `delay`: how long after its creation it may first run; `due` is that moment. `expires`: from then on no worker
+      begins it; 0 for never.
+    - `updated_at`: when it was last counted up or changed in the journal; its creation if never.
+    - `exception_details`: of its last failed attempt; `previous_result`, `previous_message_uuid`, `progenitor_uuid` and
+      `callback_message_data`: its place in a chain. `result_ttl`: how long its result is wanted.
     - `function`: for which function it was made, as `module:qualname`: workers compare it and never import it. Empty:
       any that has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
     - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
     """
 
-    uuid: str = msgspec.field(default_factory=new_id, name="task")
     task_name: str
     queue: str = QUEUE_DEFAULT
-    args: list[Any] = msgspec.field(default_factory=list)
+    args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
     priority: int = 0
     metadata: dict[str, Any] | None = None
+    if TYPE_CHECKING:
+
+        @property
+        def exception_details(self) -> ExceptionDetails | None:
+            """The exception of its last failed attempt."""
+
+        @exception_details.setter
+        def exception_details(self, value: ExceptionDetails | dict[str, Any] | None) -> None: ...
+
+    else:
+        exception_details: dict[str, Any] | None = None
+    result_ttl: int | None = None
+    uuid: str = msgspec.field(default_factory=new_id, name="task")
+    progenitor_uuid: str | None = None
     retries: int = 0
-    max_retries: int | None = _UNSAID
     timeout: int = TASK_TIMEOUT_MS_DEFAULT
     created_at: int = msgspec.field(default_factory=now_ms)
+    updated_at: int = cast("int", None)  # read as `created_at` while it is unset
     delay: int = 0
-    due: float = 0.0
+    previous_result: Any = None
+    previous_message_uuid: str | None = None
+    callback_message_data: dict[str, Any] | None = None
     backoff_settings: dict[str, Any] | None = None
     mechanism: str = "thread"
+    linked_lock: dict[str, Any] | None = None
+    max_retries: int | None = _UNSAID
+    due: float = 0.0
+    expires: float = 0.0
     function: str = ""
     named: bool = False
+
+    if TYPE_CHECKING:
+        # Declared for type checkers: `_wrap_fields` adds them.
+        stored_updated_at = property(lambda self: cast("int | None", None), lambda self, value: None)
+        stored_exception = property(lambda self: cast("Any", None), lambda self, value: None)
+
+        def __init__(  # noqa: PLR0917 - the reference's signature
+            self,
+            task_name: str,
+            queue: str | None = None,
+            args: Sequence[Any] | None = None,
+            kwargs: dict[str, Any] | None = None,
+            priority: int | None = 0,
+            metadata: dict[str, Any] | None = None,
+            exception_details: ExceptionDetails | dict[str, Any] | None = None,
+            result_ttl: int | None = None,
+            uuid: str | None = None,
+            progenitor_uuid: str | None = None,
+            retries: int | None = 0,
+            timeout: int | None = TASK_TIMEOUT_MS_DEFAULT,
+            created_at: int | None = None,
+            updated_at: int | None = None,
+            delay: int | None = 0,
+            previous_result: Any = None,
+            previous_message_uuid: str | None = None,
+            callback_message_data: dict[str, Any] | None = None,
+            backoff_settings: dict[str, Any] | None = None,
+            mechanism: str | None = "thread",
+            linked_lock: dict[str, Any] | None = None,
+            max_retries: int | None = MAX_RETRIES_DEFAULT,
+            due: float | None = 0.0,
+            expires: float | None = 0.0,
+            function: str | None = "",
+            named: bool | None = False,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         """Check the fields on which the queue's order and the log's keys depend."""
         if self.max_retries == _UNSAID:
             self.max_retries = MAX_RETRIES_DEFAULT
+        args: object = self.args
+        if type(args) is list:
+            self.args = tuple(args)
         # A single test for the usual case first: a worker decodes a message for each task it runs.
         if not (
-            type(self.priority) is type(self.delay) is type(self.timeout) is int
+            type(self.priority)
+            is type(self.delay)
+            is type(self.timeout)
+            is type(self.retries)
+            is type(self.created_at)
+            is int
             and 0 <= self.priority <= WHOLE_MAX
             and self.delay >= 0 < self.timeout <= WHOLE_MAX
-            and type(self.uuid) is type(self.task_name) is type(self.queue) is str
+            and type(self.uuid) is type(self.task_name) is type(self.queue) is type(self.mechanism) is str
             and 0 < len(self.uuid) <= TASK_ID_CHARS_MAX
             and self.task_name
             and (self.max_retries is None or (type(self.max_retries) is int and abs(self.max_retries) <= WHOLE_MAX))
+            and type(self.args) is tuple
             and type(self.kwargs) is dict
             and self.metadata is None
-            and type(self.due) is float
+            and self.result_ttl is None
+            and self.progenitor_uuid is None
+            and self.previous_message_uuid is None
+            and self.callback_message_data is None
+            and self.linked_lock is None
+            and type(self.due) is type(self.expires) is float
             and -TIMESTAMP_SECONDS_MAX <= self.due <= TIMESTAMP_SECONDS_MAX
+            and not self.expires
+            and self.stored_updated_at is None
+            and self.stored_exception is None
         ):
-            self._check()
+            self._set_defaults()
+            check_fields(self.data)
         if self.delay and not self.due:
             if self.created_at + self.delay > TIMESTAMP_SECONDS_MAX * 1_000:
                 raise ValidationError(
@@ -86,46 +167,69 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
                 )
             self.due = (self.created_at + self.delay) / 1_000
 
-    def _check(self) -> None:
-        """Raise `ValidationError` if a field breaks a rule, naming it."""
-        if not is_whole(self.priority) or self.priority < 0:
-            raise ValidationError(f"a priority is a whole number from 0 up (lower runs first), got {self.priority!r}")
-        if not isinstance(self.uuid, str) or not 0 < len(self.uuid) <= TASK_ID_CHARS_MAX:
-            raise ValidationError(
-                f"a message's uuid is a string of 1 to {TASK_ID_CHARS_MAX} characters, got {self.uuid!r:.80}"
-            )
-        if not (isinstance(self.task_name, str) and self.task_name and isinstance(self.queue, str)):
-            raise ValidationError(
-                f"a message names its task and its queue, got {self.task_name!r:.80} and {self.queue!r:.80}"
-            )
-        if self.max_retries is not None and not is_whole(self.max_retries):
-            raise ValidationError(f"max_retries is a whole number, or None for no end, got {self.max_retries!r}")
-        if not (is_whole(self.delay) and is_whole(self.timeout) and self.delay >= 0 and self.timeout > 0):
-            raise ValidationError(
-                f"delay is 0 ms or more and timeout more than 0 ms, whole numbers, got {self.delay!r} and "
-                f"{self.timeout!r}"
-            )
-        if not (isinstance(self.kwargs, dict) and (self.metadata is None or isinstance(self.metadata, dict))):
-            raise ValidationError(
-                f"kwargs and metadata are dictionaries, got {self.kwargs!r:.80} and {self.metadata!r:.80}"
-            )
-        is_number = isinstance(self.due, int | float) and not isinstance(self.due, bool)
-        if not (
-            is_number and -TIMESTAMP_SECONDS_MAX <= self.due <= TIMESTAMP_SECONDS_MAX
-        ):  # false for what is not a number, too
-            raise ValidationError(
-                f"due is a time in seconds since the epoch, up to {TIMESTAMP_SECONDS_MAX:,.0f}, got {self.due!r:.80}"
-            )
+    def _set_defaults(self) -> None:
+        """Put the defaults in place of None, and plain data in place of an `ExceptionDetails`."""
+        for name, default in _DEFAULTS.items():
+            if getattr(self, name) is None:
+                setattr(self, name, default() if callable(default) else default)
+        if isinstance(self.stored_exception, ExceptionDetails):
+            self.exception_details = self.stored_exception
+        self.updated_at = cast("int", self.stored_updated_at)
+
+    def __hash__(self) -> int:
+        return hash(self.uuid)
+
+    def __repr__(self) -> str:
+        return f"Message({', '.join(f'{name}={value!r}' for name, value in self.data.items())})"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All fields by name, of which `Message(**data)` makes an equal message."""
+        data = {name: getattr(self, name) for name in self.__struct_fields__}
+        data["exception_details"] = self.stored_exception
+        return data
+
+    @property
+    def ephemeral_state(self) -> dict[str, Any]:
+        """What hooks and the task's function tell each other during one attempt; it is never written anywhere."""
+        state: dict[str, Any] = self.__dict__.setdefault("ephemeral_state", {})
+        return state
+
+    def add_to_ephemeral_state(self, **data: Any) -> Self:
+        """Add to the ephemeral state; errors as in `add_to_metadata`."""
+        self.__dict__["ephemeral_state"] = _added(self.ephemeral_state, data, "ephemeral state")
+        return self
+
+    @property
+    def descendant_uuids(self) -> list[str] | None:
+        """The ids of the messages that are to follow this one, the next one first; None if there are none."""
+        found: list[str] = []
+        data = self.callback_message_data
+        while data is not None:
+            found.append(data["uuid"])
+            data = data.get("callback_message_data")
+        return found or None
 
     @property
     def backoff(self) -> Backoff:
         """The backoff between this message's attempts."""
         return settings2backoff(self.backoff_settings) if self.backoff_settings else ExponentialBackoff()
 
+    def get_backoff_duration(self) -> int:
+        """Return how long it waits before its next attempt, in ms, counted from the failure of the last one."""
+        return self.backoff.get(self.retries)
+
+    def increment_retries(self) -> Self:
+        """Count one more failed attempt, of now."""
+        self.retries += 1
+        self.updated_at = now_ms()
+        return self
+
     @property
     def ready_at(self) -> int:
-        """When it may first run, in ms since the epoch."""
-        return self.created_at + self.delay
+        """When it may run next, in ms since the epoch: after its delay, or the backoff that follows a failure."""
+        begin = round(self.due * 1_000) if self.due else self.created_at
+        return max(begin, self.updated_at + self.get_backoff_duration()) if self.retries else begin
 
     @property
     def ttr(self) -> int:
@@ -134,7 +238,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def ready(self) -> bool:
-        """Whether its delay is over."""
+        """Whether its delay or backoff is over."""
         return self.ttr == 0
 
     @property
@@ -175,23 +279,72 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def add_to_metadata(self, **data: Any) -> Self:
         """Add to the metadata; `KeyError` for a key that is there already, `ValueError` for nothing to add."""
-        if not data:
-            raise ValueError("nothing to add: pass the metadata as keyword arguments")
-        present = set(data) & set(self.metadata or {})
-        if present:
-            raise KeyError(f"already in the metadata: {', '.join(sorted(present))}")
-        self.metadata = {**(self.metadata or {}), **data}
+        self.metadata = _added(self.metadata or {}, data, "metadata")
         return self
+
+
+def _added(present: dict[str, Any], data: dict[str, Any], where: str) -> dict[str, Any]:
+    if not data:
+        raise ValueError(f"nothing to add: pass the {where} as keyword arguments")
+    known = set(data) & set(present)
+    if known:
+        raise KeyError(f"already in the {where}: {', '.join(sorted(known))}")
+    return {**present, **data}
+
+
+# The fields whose None stands for a default; a function makes it.
+_DEFAULTS: Final[dict[str, Any]] = {
+    "queue": QUEUE_DEFAULT,
+    "args": tuple,
+    "kwargs": dict,
+    "priority": 0,
+    "uuid": new_id,
+    "retries": 0,
+    "timeout": TASK_TIMEOUT_MS_DEFAULT,
+    "created_at": now_ms,
+    "delay": 0,
+    "mechanism": "thread",
+    "due": 0.0,
+    "expires": 0.0,
+    "function": "",
+    "named": False,
+}
+
+
+def _read_updated_at(message: Message) -> int:
+    stored = message.stored_updated_at
+    return message.created_at if stored is None else stored
+
+
+def _write_updated_at(message: Message, value: int) -> None:
+    message.stored_updated_at = None if value == message.created_at else value
+
+
+def _read_exception(message: Message) -> ExceptionDetails | None:
+    stored = message.stored_exception
+    return ExceptionDetails.of(stored) if isinstance(stored, dict) else stored
+
+
+def _write_exception(message: Message, value: ExceptionDetails | dict[str, Any] | None) -> None:
+    message.stored_exception = value.as_dict() if isinstance(value, ExceptionDetails) else value
+
+
+def _wrap_fields() -> None:
+    """Have two fields read as more than what is stored in them: an event omits what is unset."""
+    for name, slot, read, write in (
+        ("updated_at", "stored_updated_at", _read_updated_at, _write_updated_at),
+        ("exception_details", "stored_exception", _read_exception, _write_exception),
+    ):
+        setattr(Message, slot, vars(Message)[name])
+        setattr(Message, name, property(read, write))
+
+
+_wrap_fields()
 
 
 def id_of(message: Message | str) -> str:
     """The task's id, of a message or given as it is."""
     return message if isinstance(message, str) else message.uuid
-
-
-def is_whole(number: object) -> TypeGuard[int]:
-    """Whether it is a whole number, of at most 63 bits; True and False are none."""
-    return isinstance(number, int) and not isinstance(number, bool) and abs(number) <= WHOLE_MAX
 
 
 class _Submission(msgspec.Struct):
@@ -213,9 +366,15 @@ def encode_message(message: Message) -> bytes:
             check_plain(message.kwargs, "kwargs")
         if message.metadata:
             check_plain(message.metadata, "metadata")
+        if message.previous_result is not None:
+            check_plain(message.previous_result, "previous_result")
+        if message.callback_message_data is not None:
+            check_plain(message.callback_message_data, "callback_message_data")
         encoded = _encoder.encode(message)
         refuse_deep(encoded, "it")
-        refuse_infinite((message.args, message.kwargs, message.metadata, message.backoff_settings), encoded)
+        refuse_infinite(
+            (message.args, message.kwargs, message.metadata, message.backoff_settings, message.previous_result), encoded
+        )
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ValidationError(
             f"the arguments of {message.task_name} cannot be written as JSON: {error}. "

@@ -14,7 +14,8 @@ from .broker import Broker
 from .errors import ValidationError
 from .function_names import beside, function_name, last_name
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
-from .message import Message, is_whole
+from .message import Message
+from .message_fields import is_whole
 from .state.identity import Accepts
 from .state.names import QUEUE_DEFAULT
 

@@ -19,7 +19,7 @@ from ..tasks.backoff import Backoff
 from ..tasks.broker import check_journal
 from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
 from ..tasks.limits import THREADS_DEFAULT
-from ..tasks.message import is_whole
+from ..tasks.message_fields import is_whole
 from ..tasks.task import MECHANISMS, Task
 from .health.report import HealthTarget
 from .limits import ENFORCE_MS_DEFAULT

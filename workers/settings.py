@@ -8,7 +8,7 @@ import msgspec
 
 from ..tasks.errors import ValidationError
 from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
-from ..tasks.message import is_whole
+from ..tasks.message_fields import is_whole
 from ..tasks.state.selection import QUEUE_ORDERS, QueueOrder, Selection
 from .limits import (
     COROUTINES_DEFAULT,

@@ -65,7 +65,7 @@ def test_message_parameter_is_supplied_by_the_worker() -> None:
 
 
 def test_message_without_arguments_may_get_them_later() -> None:
-    assert send.generate(submit=False).update(args=["ada"]).args == ["ada"]
+    assert send.generate(submit=False).update(args=["ada"]).args == ("ada",)
 
 
 class OwnOp(jm.Task[..., Any]):
@@ -75,7 +75,7 @@ class OwnOp(jm.Task[..., Any]):
 
 def test_own_op_takes_any_arguments() -> None:
     summed = jm.task(broker, base_task=OwnOp)(sum)
-    assert summed.generate(args=[1, 2, 3], submit=False).args == [1, 2, 3]
+    assert summed.generate(args=[1, 2, 3], submit=False).args == (1, 2, 3)
 
 
 def _variadic(first: int, /, *rest: int, last: int = 0, **more: int) -> None: ...

@@ -73,7 +73,9 @@ def test_number_outside_json_is_refused_anywhere(number: float) -> None:
         {"delay": -1}, {"delay": 1.5}, {"timeout": 0}, {"timeout": "soon"}, {"timeout": 2.5},
         {"max_retries": 2.5}, {"max_retries": "3"}, {"max_retries": True},
         {"due": math.inf}, {"due": math.nan}, {"due": "soon"}, {"due": 1e300}, {"due": 10**20},
-        {"queue": 5}, {"queue": None}, {"task_name": ""}, {"task_name": None}, {"metadata": []}, {"kwargs": []},
+        {"queue": 5}, {"result_ttl": 0}, {"expires": math.nan}, {"args": "ab"}, {"previous_message_uuid": 5},
+        {"created_at": "now"}, {"updated_at": 1.5}, {"exception_details": "E"}, {"linked_lock": "x"},
+        {"task_name": ""}, {"task_name": None}, {"metadata": []}, {"kwargs": []},
     ],
     ids=repr,
 )  # fmt: skip
