@@ -26,7 +26,6 @@ from journeyman.journal.sqlite.notifier import FARTHEST, SILENCE, Listener, Noti
 from journeyman.journal.sqlite.tail import SqliteTail
 from journeyman.journal.testing.suite_processes import child, line_from
 from ordinary import IS_ROOT, open_directory, ordinary, run_as_ordinary
-from support.shop import in_loop
 from support.waiting import wait_until
 
 
@@ -516,7 +515,7 @@ def test_failed_commit_sends_no_record(
     assert looks == [1], "it was rung, and it looked"
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_subscriber_is_still_notified_after_the_tail_waited(path: str) -> None:
     """A loop knows one reader of a socket: the wait of a page took the place of a worker that listened for news."""
     async with AsyncJournal(f"sqlite:///{path}") as journal:

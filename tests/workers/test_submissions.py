@@ -19,7 +19,7 @@ from journeyman.tasks.state.rows import KeptRows
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop.submissions import stretches
-from support.shop import LEASE_MS, Shop, in_loop, named
+from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)
@@ -95,7 +95,7 @@ def test_stretches_hold_all_and_bridge_only_short_gaps(offsets: set[int], gap: i
 # -- a worker --------------------------------------------------------------------------------------------------------
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_drain_reads_no_submission_twice() -> None:
     floor = Shop()
     tasks = named(work=lambda number: number)
@@ -110,7 +110,7 @@ async def test_drain_reads_no_submission_twice() -> None:
     assert not log.reads
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 10, 2)
     floor = Shop()
@@ -124,7 +124,7 @@ async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pyte
     assert 0 < len(log.reads) <= 120, "each reading brings the tasks that are claimed together and some of the next"
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
     floor, gate = Shop(), threading.Event()
 
@@ -152,7 +152,7 @@ async def take_snapshot(floor: Shop) -> None:
     await SnapshotKeeper(floor.log, floor.view()).take(end)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_worker_from_snapshot_reads_submissions_by_position() -> None:
     floor = Shop(partitions=2)
     tasks = named(work=lambda number: number)
@@ -166,7 +166,7 @@ async def test_worker_from_snapshot_reads_submissions_by_position() -> None:
     assert sorted(event.context["result"] for event in floor.events(names.SUCCEEDED)) == list(range(80))
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_submission_behind_a_trimmed_one_is_found() -> None:
     floor = Shop()
     tasks = named(bad=lambda: 1 / 0, work=lambda number: number)
@@ -187,7 +187,7 @@ async def test_submission_behind_a_trimmed_one_is_found() -> None:
 
 
 @pytest.mark.kafka
-@in_loop
+@pytest.mark.anyio
 async def test_submissions_are_read_by_position_from_kafka(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
