@@ -15,6 +15,7 @@ from . import names
 from .dead_letters import DeadLetters
 from .decoding import Carried, EventContext, TaskContext
 from .ended import EndedTasks
+from .locks import Locks
 from .part import Part
 from .pauses import PausedQueues
 from .rows import ROW_OVERHEAD_BYTES, KeptRows
@@ -40,7 +41,7 @@ _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREI
 
 
 class TaskFold:
-    """The live tasks, the dead letters, the live sessions, the paused queues, and where tasks have ended recently.
+    """The live tasks, the dead letters, the live sessions, the other parts, and where tasks have ended recently.
 
     - `keeps(task_name, queue)` says whether the submissions of such waiting tasks are kept, within the limits of
       `KeptRows`; None for none. The view of a worker keeps those of the tasks that it runs.
@@ -59,7 +60,8 @@ class TaskFold:
         self.dead = DeadLetters()
         self.sessions = Sessions(self._return_claims)
         self.paused = PausedQueues()
-        self._parts: tuple[Part[Any, Any, Any], ...] = (self.sessions, self.paused)
+        self.locks = Locks()
+        self._parts: tuple[Part[Any, Any, Any], ...] = (self.sessions, self.paused, self.locks)
         self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`.

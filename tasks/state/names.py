@@ -22,6 +22,12 @@ EXPIRED: Final = "worker.expired"
 PAUSED: Final = "queue.paused"
 RESUMED: Final = "queue.resumed"
 
+LOCK_REQUESTED: Final = "lock.requested"
+LOCK_RENEWED: Final = "lock.renewed"
+LOCK_RELEASED: Final = "lock.released"
+LOCK_WITHDRAWN: Final = "lock.withdrawn"
+LOCK_EXPIRED: Final = "lock.expired"
+
 TASK_EVENTS: Final = (
     SUBMITTED,
     CLAIMED,
@@ -37,6 +43,7 @@ TASK_EVENTS: Final = (
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
 QUEUE_EVENTS: Final = (PAUSED, RESUMED)
+LOCK_EVENTS: Final = (LOCK_REQUESTED, LOCK_RENEWED, LOCK_RELEASED, LOCK_WITHDRAWN, LOCK_EXPIRED)
 
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"
