@@ -5,6 +5,8 @@ from .broker import AsyncBroker, Broker
 from .disposition import Disposition, Effect
 from .doubts import SubmissionInDoubt
 from .errors import (
+    LockAlreadyAcquiredError,
+    LockNotAcquiredError,
     MessageAlreadyExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
@@ -15,6 +17,7 @@ from .errors import (
     ValidationError,
 )
 from .exception_details import ExceptionDetails, get_exception_name, parse_exception
+from .locks import AsyncLock, AsyncSemaphore, Lock, ProcessLock, Semaphore, ThreadLock
 from .message import Message
 from .result_pool import AsyncResultPool, ResultPool
 from .results import AsyncResultStore, ResultStore
@@ -40,6 +43,14 @@ __all__ = [
     "AsyncResultStore",
     "ResultPool",
     "ResultStore",
+    "AsyncLock",
+    "AsyncSemaphore",
+    "Lock",
+    "ProcessLock",
+    "Semaphore",
+    "ThreadLock",
+    "LockAlreadyAcquiredError",
+    "LockNotAcquiredError",
     "Backoff",
     "ConstantBackoff",
     "LinearBackoff",

@@ -93,3 +93,11 @@ class Overdue(BaseException):
 
 class ProcessDiedError(TaskError):
     """The process that ran the task has died."""
+
+
+class LockAlreadyAcquiredError(TaskError):
+    """The owner that asks for a lock holds it already: the caller releases it first, or accepts that it holds it."""
+
+
+class LockNotAcquiredError(TaskError):
+    """The owner that releases a lock does not hold it: it never did, or its hold was expired or released."""

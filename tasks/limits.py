@@ -47,3 +47,27 @@ INDEX_TIME_SHARE_MAX: Final = 0.03
 INDEX_LAG_EVENTS_MAX: Final = 500_000
 # Records of one task that stand so close together are read in one go, in positions between them.
 INDEX_GAP_EVENTS_MAX: Final = 16
+
+# How long the owner of a lock may be silent, in seconds, before another process may expire its request; and the least
+# that may be asked for.
+LOCK_LEASE_SECONDS: Final = 15.0
+LOCK_LEASE_SECONDS_MIN: Final = 0.05
+# A lease of a lock is renewed when this part of it has passed since the last renewal.
+LOCK_RENEWAL_FRACTION: Final = 1 / 3
+# By how much the silence of an owner grows at most from one observation to the next, as a fraction of its lease: so an
+# outage of the journal, in which no owner can renew its lease, expires no lock by itself.
+LOCK_SILENCE_STEP_FRACTION: Final = 0.5
+# How long a lock may be held, in ms, unless its user says otherwise.
+LOCK_TTL_MS_DEFAULT: Final = 3_600_000
+LOCK_NAME_CHARS_MAX: Final = 200
+LOCK_OWNER_CHARS_MAX: Final = 500
+LOCK_CAPACITY_MAX: Final = 1_000_000
+# The thread that renews leases ends when there was nothing to renew for so many seconds.
+LOCK_KEEPER_IDLE_SECONDS: Final = 5.0
+# How many leases are renewed in one append.
+LOCK_RENEWALS_MAX: Final = 500
+
+assert LOCK_NAME_CHARS_MAX <= KEY_CHARS_MAX, "a lock's name is the key of its events"
+assert 2 * LOCK_RENEWAL_FRACTION < 1, "a renewal may be missed once"
+assert LOCK_RENEWAL_FRACTION < LOCK_SILENCE_STEP_FRACTION, "the silence between two renewals counts in full"
+assert LOCK_RENEWAL_FRACTION + LOCK_SILENCE_STEP_FRACTION < 1, "after an outage a living owner has time to renew"

@@ -46,6 +46,7 @@ class SnapshotKeeper:
         self._since = 0
         self._due = math.inf
         self._may_take = False
+        self._wait_for_more(0)
         self._job: concurrent.futures.Future[None] | asyncio.Task[None] | None = None
 
     async def start(self) -> Cursor:
@@ -54,7 +55,6 @@ class SnapshotKeeper:
         `HistoryTruncated` if the beginning of history was removed and no snapshot replaces it.
         """
         bounds = await self._log.bounds()
-        self._wait_for_more(0)
         if self._view.snapshot_name is None:
             return bounds.first
         restored = await self.restore(bounds.first, bounds.end)
