@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "resume": "queues:resume",
     "demo": "demo:demo",
     "dlq": "dead_letters:dead_letter_commands",
+    "lock": "locks:lock_commands",
     "export": "export:export_lines",
     "import": "importing:import_lines",
     "compact": "compact:compact_history",

@@ -16,6 +16,7 @@ from typing import Any
 
 import journeyman as jm
 import pytest
+from journeyman.tasks import TaskView
 from journeyman.tasks.limits import LOCK_NAME_CHARS_MAX
 from journeyman.tasks.locking.requests import lock_requests
 from journeyman.tasks.state import names
@@ -346,7 +347,7 @@ def test_new_process_starts_from_the_snapshot_of_the_queue(file: jm.Journal) -> 
             from journeyman.consumers.views.snapshots import SnapshotKeeper
 
             log = await other.asynchronous.open()
-            replica = jm.Replica(other.asynchronous, jm.tasks.TaskView())
+            replica = jm.Replica(other.asynchronous, TaskView())
             await SnapshotKeeper(log, replica.view).take(await replica.catch_up())
             await replica.aclose()
             await log.trim((await log.bounds()).end)
