@@ -11,7 +11,7 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.deadlines import deadline_of
 from ...journal.errors import AppendInDoubt, JournalError
 from ...journal.event import Draft, Event, encode_context
-from ...journal.runtime.forking import tell_of_forks
+from ...journal.runtime.forks import reset_after_fork
 from ..limits import LOCK_RENEWAL_FRACTION
 from ..state import names
 from ..state.locks import Requests, capacity_of, holders
@@ -65,7 +65,7 @@ class LockRequests:
         self._endings: Endings = {}
         self._keeper = Keeper(journal, self._ended)
         self.after_fork_in_child()
-        tell_of_forks(self)
+        reset_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """Hold none of the parent's locks, and read the log anew."""

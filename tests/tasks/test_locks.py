@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -85,7 +85,7 @@ def test_token_is_the_position_of_the_request_and_rises(journal: jm.Journal) -> 
     lock, tokens = jm.Lock("door", journal), []
     for _ in range(3):
         assert lock.acquire()
-        tokens.append(lock.token)
+        tokens.append(lock.token or 0)
         lock.release()
     requested = [e for e in journal.read(limit=100).events if e.name == names.LOCK_REQUESTED]
     assert tokens == [event.offset for event in requested]
@@ -185,11 +185,14 @@ def test_callers_that_wait_are_served_in_their_order(journal: jm.Journal) -> Non
         served.append(owner)
         lock.release()
 
-    requests = lock_requests(journal.asynchronous)
+    def in_line(count: int) -> Callable[[], bool]:
+        requests = lock_requests(journal.asynchronous)
+        return lambda: len(journal.run(requests.look("door"))) == count
+
     with ThreadPoolExecutor(3) as pool:
         for number, owner in enumerate("abc", start=2):
             pool.submit(visit, owner)
-            wait_until(lambda n=number: len(journal.run(requests.look("door"))) == n, f"{owner} to be in line")
+            wait_until(in_line(number), f"{owner} to be in line")
         first.release()
     assert served == ["a", "b", "c"]
 
