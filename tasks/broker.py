@@ -1,7 +1,10 @@
 """The broker: submits messages to the journal; revokes, requeues and purges tasks; pauses queues."""
 
 import threading
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from ..journal.async_journal import AsyncJournal
 from ..journal.event import Event
@@ -32,6 +35,9 @@ class Broker:
         self._doubts = Doubts()
         self._made = _Made()
         reset_after_fork(self)
+        _brokers.add(self)
+        for lend in _lenders:
+            lend(self)
 
     @property
     def has_journal(self) -> bool:
@@ -61,6 +67,20 @@ class Broker:
         self._doubts = Doubts()
         with self._opening:
             self._journal, self._url = _named(journal)
+
+    def lend(self, journal: Journal) -> Callable[[], None]:
+        """Use `journal` until the function that this returns is called; then the present one, with its doubts, again.
+
+        A journal that was not opened yet is not opened by this.
+        """
+        before = self._journal, self._url, self._doubts
+        self.bind(journal)
+
+        def give_back() -> None:
+            with self._opening:
+                self._journal, self._url, self._doubts = before
+
+        return give_back
 
     @property
     def asynchronous(self) -> "AsyncBroker":
@@ -244,6 +264,29 @@ def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
             if own is not None:
                 given_up.add(own)
     return given_up
+
+
+_brokers: Final["weakref.WeakSet[Broker]"] = weakref.WeakSet()
+_lenders: Final[list[Callable[[Broker], None]]] = []
+
+
+@contextmanager
+def all_lent(journal: Journal) -> Iterator[None]:
+    """Have all brokers of this process use `journal`, also those that are made meanwhile; then their own ones again."""
+    lent: list[Callable[[], None]] = []
+
+    def lend(broker: Broker) -> None:
+        lent.append(broker.lend(journal))
+
+    _lenders.append(lend)
+    try:
+        for broker in list(_brokers):
+            lend(broker)
+        yield
+    finally:
+        _lenders.remove(lend)
+        for give_back in lent:
+            give_back()
 
 
 def _named(journal: Journal | str | None) -> tuple[Journal | None, str | None]:

@@ -13,7 +13,7 @@ from journeyman.cli.app import COMMANDS
 from journeyman.tasks.state import names
 
 ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("journal", "consumers", "tasks", "workers", "cli", "demo", "deploy")
+ROOMS: Final = ("journal", "consumers", "tasks", "workers", "testing", "cli", "demo", "deploy")
 
 FUNCTION_LINES_MAX: Final = 60
 MODULE_LINES_MAX: Final = 400

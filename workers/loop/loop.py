@@ -216,11 +216,10 @@ class WorkerLoop:
 
     def _open_lanes(self) -> None:
         """Open a lane for each mechanism among the tasks."""
-        settings = self.settings
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Executor]] = {
             "thread": self._threads,
             "process": self._processes,
-            "async": lambda tasks: CoroutineExecutor(settings.coroutines, tasks, self._wake),
+            "async": self._coroutines,
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
@@ -238,6 +237,9 @@ class WorkerLoop:
         return ThreadGroupExecutor(
             bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms, journals=self._journals()
         )
+
+    def _coroutines(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+        return CoroutineExecutor(self.settings.coroutines, tasks, self._wake)
 
     def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
         floor = self.settings.process_floor
@@ -458,7 +460,7 @@ class WorkerLoop:
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
         renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
         moments += [acknowledged + renewal for acknowledged in self._sessions.acknowledged()]
-        if self._holders_to_watch or any(session.claims for session in self.view.all_sessions()):
+        if self._watches():
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:
             moments.append(self._draining_since + self.settings.drain_seconds)
@@ -467,6 +469,10 @@ class WorkerLoop:
         moments.append(self._appending.failures.due)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
+
+    def _watches(self) -> bool:
+        """Return whether any session holds tasks, its silence thus to be observed."""
+        return self._holders_to_watch or any(session.claims for session in self.view.all_sessions())
 
     def _wake(self) -> None:
         if not self._woken.done():
