@@ -122,32 +122,32 @@ class Workbench:
 
     def attempts(self, message: Message | str) -> int:
         """Return how many attempts a task has used, the present one included."""
-        return self._account.history(message).task.attempts
+        return self._asked.history(message).task.attempts
 
     def submitted(self, task: Task[Any, Any] | str | None = None) -> list[Message]:
         """Return what was submitted, in order: all of it, or the messages of one task, given or by its name."""
         name = task.name if isinstance(task, Task) else task
-        return self._account.messages(lambda message: name is None or message.task_name == name)
+        return self._asked.messages(lambda message: name is None or message.task_name == name)
 
     @property
     def dead_letters(self) -> list[Message]:
         """The messages whose attempts are used up, in the order of their submission."""
-        return self._account.dead_letters()
+        return self._asked.dead_letters()
 
     @property
     def unfinished(self) -> list[Message]:
         """The messages that wait or run, in the order of their submission."""
-        return self._account.unfinished()
+        return self._asked.unfinished()
 
     # -- assertions ----------------------------------------------------------------------------------------------------
 
     def assert_succeeded(self, message: Message | str) -> Any:
         """Return the result of a task that has succeeded; otherwise the error tells its exception and its history."""
         __tracebackhide__ = True
-        history = self._account.history(message)
+        history = self._asked.history(message)
         if history.task.state is not State.SUCCEEDED:
-            self._account.disappoint(history, "to have succeeded", self._hint(history.task.state, message))
-        return self._account.result(history)
+            self._asked.disappoint(history, "to have succeeded", self._hint(history.task.state, message))
+        return self._asked.result(history)
 
     def assert_failed(self, message: Message | str, match: str | None = None) -> ExceptionFacts:
         """Return the exception of a task that has failed for good.
@@ -155,12 +155,12 @@ class Workbench:
         `match` is a regular expression that is searched in the exception as Python prints it: "ValueError: too late".
         """
         __tracebackhide__ = True
-        history = self._account.history(message)
-        exception = self._account.exception(history)
+        history = self._asked.history(message)
+        exception = self._asked.exception(history)
         if history.task.state is not State.FAILED:
-            self._account.disappoint(history, "to have failed", self._hint(history.task.state, message))
+            self._asked.disappoint(history, "to have failed", self._hint(history.task.state, message))
         if match is not None and re.search(match, exception.in_short) is None:
-            self._account.disappoint(history, f"to have failed with {match!r}, not with {exception.in_short!r}")
+            self._asked.disappoint(history, f"to have failed with {match!r}, not with {exception.in_short!r}")
         return exception
 
     def assert_waiting(self, message: Message | str) -> None:
@@ -198,7 +198,7 @@ class Workbench:
         name = task.name if isinstance(task, Task) else task
         raise AssertionError(
             f"no message of the task {name}{f' with {wanted}' if wanted else ''} was submitted. Submitted was:\n"
-            f"{self._account.describe(self.submitted())}"
+            f"{self._asked.describe(self.submitted())}"
         )
 
     # -- inside --------------------------------------------------------------------------------------------------------
@@ -208,6 +208,11 @@ class Workbench:
         if self not in _open:
             raise RuntimeError("the workbench is not open: use it within its `with` block")
         return self._machinery
+
+    @property
+    def _asked(self) -> Account:
+        self._opened  # noqa: B018 - raises if it is not open
+        return self._account
 
     def _log(self) -> MemoryLog:
         return MemoryLog(self._store, clock=self._clock.time)
@@ -226,7 +231,7 @@ class Workbench:
 
     def _meet(self) -> bool:
         """Look for the tasks of the messages that have come; return whether some were found."""
-        unknown = [message for message in self._account.read() if not self._known.knows(message)]
+        unknown = [message for message in self._asked.read() if not self._known.knows(message)]
         for message in unknown:
             self._known.find(message)
         return any(self._known.knows(message) for message in unknown)
@@ -236,16 +241,16 @@ class Workbench:
 
     def _assert_state(self, message: Message | str, state: State, expected: str) -> None:
         __tracebackhide__ = True
-        history = self._account.history(message)
+        history = self._asked.history(message)
         if history.task.state is not state:
-            self._account.disappoint(history, expected, self._hint(history.task.state, message))
+            self._asked.disappoint(history, expected, self._hint(history.task.state, message))
 
     def _hint(self, state: State, message: Message | str) -> str:
         """Return what a test may have left out, if its task still waits."""
         if state is not State.READY:
             return ""
         uuid = message if isinstance(message, str) else message.uuid
-        (submission,) = self._account.messages(lambda each: each.uuid == uuid)
+        (submission,) = self._asked.messages(lambda each: each.uuid == uuid)
         if not self._known.knows(submission):
             self._known.find(submission)
         if not self._known.knows(submission):
