@@ -25,13 +25,13 @@ from .limits import (
     PARK_BACKOFF_SECONDS,
     PARK_BACKOFF_SECONDS_MAX,
     PARKED_EVENT_BYTES_MAX,
+    PARKED_LINE_CHARS_MAX,
     PARKED_TEXT_CHARS_MAX,
     PARKED_TRACEBACK_CHARS_MAX,
 )
 
 logger = logging.getLogger("journeyman")
 
-_LOGGED_CHARS: Final = 200
 
 PARK: Final = "park"
 RAISE: Final = "raise"
@@ -153,7 +153,7 @@ def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, att
         position_text(event.position),
         f"{attempts:,} failed attempt{'' if attempts == 1 else 's'}",
         type(error).__name__,
-        _in_one_line(_shown(lambda: str(error)))[:_LOGGED_CHARS],
+        _in_one_line(_shown(lambda: str(error)))[:PARKED_LINE_CHARS_MAX],
     )
 
 

@@ -6,12 +6,11 @@ import msgspec
 
 from ..journal.row_decoder import RowDecoder
 from .errors import TaskFailedError
+from .limits import FAILURE_TEXT_CHARS_MAX
 from .lookup import in_words
 from .state import names
 from .state.state import TaskState
 from .state.transitions import State
-
-_TEXT_CHARS_MAX: Final = 500
 
 
 class ExceptionFacts(msgspec.Struct, frozen=True):
@@ -25,7 +24,7 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
     def in_short(self) -> str:
         """Name and message, shortened; empty if there was none."""
         said = ": ".join(part for part in (self.name, self.text) if part)
-        return said if len(said) <= _TEXT_CHARS_MAX else f"{said[:_TEXT_CHARS_MAX]}…"
+        return said if len(said) <= FAILURE_TEXT_CHARS_MAX else f"{said[:FAILURE_TEXT_CHARS_MAX]}…"
 
 
 NO_EXCEPTION: Final = ExceptionFacts()

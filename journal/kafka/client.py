@@ -25,15 +25,18 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from .connection import Connection
-from .limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
+from .limits import (
+    CLIENT_RETRY_MS,
+    CLIENT_STOP_SECONDS_MAX,
+    KAFKA_APPEND_REQUEST_SECONDS_MAX,
+    KAFKA_REQUEST_SECONDS_MAX,
+)
 from .stall import StallWatch, connect_soon
 from .wire import Bound, DescribeTopic, translate, unbound
 
 LOGGER: Final = logging.getLogger("journeyman")
 REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
 APPEND_REQUEST_MS: Final = int(KAFKA_APPEND_REQUEST_SECONDS_MAX * 1_000)
-RETRY_BACKOFF_MS: Final = 50
-STOP_SECONDS: Final = 5.0
 
 KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
 OffsetOutOfRange: Final[type[Exception]] = kafka_errors.OffsetOutOfRangeError
@@ -228,7 +231,7 @@ def make_producer(connection: Connection, batch_bytes: int, bound: Bound = unbou
         max_batch_size=batch_bytes,
         max_request_size=batch_bytes,
         request_timeout_ms=APPEND_REQUEST_MS,
-        retry_backoff_ms=RETRY_BACKOFF_MS,
+        retry_backoff_ms=CLIENT_RETRY_MS,
     )
     _remember_requests(producer)
     translate(producer.client, bound)
@@ -250,7 +253,7 @@ def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound:
         max_partition_fetch_bytes=fetch_bytes,
         fetch_max_bytes=4 * fetch_bytes,
         request_timeout_ms=REQUEST_MS,
-        retry_backoff_ms=RETRY_BACKOFF_MS,
+        retry_backoff_ms=CLIENT_RETRY_MS,
     )
     translate(consumer._client, bound)  # noqa: SLF001
     return cast("Consumer", consumer)
@@ -259,7 +262,7 @@ def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound:
 def make_admin(connection: Connection, request_ms: int) -> Admin:
     """Return an administration client, not started."""
     admin = aiokafka.admin.AIOKafkaAdminClient(
-        **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
+        **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=CLIENT_RETRY_MS
     )
     translate(admin._client, unbound)  # noqa: SLF001
     return cast("Admin", admin)
@@ -428,7 +431,7 @@ async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        await asyncio.wait(tasks, timeout=CLIENT_STOP_SECONDS_MAX)
     for task in tasks:
         if task.done() and not task.cancelled():
             task.exception()
@@ -437,7 +440,7 @@ async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
 async def _finish(stop: Coroutine[Any, Any, None], client: Any) -> None:
     _abort_connections(client, only_stuck=True)
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(CLIENT_STOP_SECONDS_MAX):
             await stop
 
 

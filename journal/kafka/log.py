@@ -60,9 +60,11 @@ from .limits import (
     APPEND_SECONDS_MAX,
     CONDITION_EVENTS_MAX,
     DEDUPE_PRIMING_EVENTS,
+    DEDUPE_PRIMING_EVENTS_MIN,
     KAFKA_FETCH_WAIT_SECONDS,
     KAFKA_OPEN_SECONDS_MAX,
     KAFKA_REQUEST_SECONDS_MAX,
+    KEYS_REMEMBERED,
     READINGS_REMEMBERED,
     TOPIC_MESSAGE_BYTES_MIN,
 )
@@ -77,10 +79,8 @@ from .tail import KafkaTail
 from .topic import TopicFacts, ensure_topic
 from .verdicts import Verdicts
 
-PRIMING_EVENTS_MIN: Final = 100
 PRIMING_RATIO: Final = DEDUPE_PRIMING_EVENTS // PAGE_EVENTS
 REPLICATION_MAX: Final = 32_767
-KEYS_REMEMBERED: Final = 65_536
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _FETCH_WAIT_MS: Final = int(KAFKA_FETCH_WAIT_SECONDS * 1_000)
 _warned_of_slow_records: list[bool] = []
@@ -489,7 +489,7 @@ class KafkaLog:
         repeats = self._filters.pop((partition, offset), None)
         if repeats is None:
             # In proportion to the limit: reading one record stays cheap.
-            stretch = min(max(PRIMING_RATIO * limit, PRIMING_EVENTS_MIN), DEDUPE_PRIMING_EVENTS)
+            stretch = min(max(PRIMING_RATIO * limit, DEDUPE_PRIMING_EVENTS_MIN), DEDUPE_PRIMING_EVENTS)
             repeats = await self._reader.primed(partition, offset, stretch)
         offsets: list[int] = []
         rows: list[bytes] = []

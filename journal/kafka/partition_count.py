@@ -12,11 +12,8 @@ import msgspec
 
 from ..errors import HistoryTruncated
 from ..row_decoder import RowDecoder
+from .limits import EXAMINED_EVENTS, PARTITIONS_EXAMINED_MAX
 from .lookup import Lookup
-
-# How many partitions are examined, and how many of the last events in each.
-PARTITIONS_ASKED: Final = 8
-EVENTS_ASKED: Final = 200
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -35,18 +32,20 @@ async def written_partitions(lookup: Lookup, ends: Mapping[int, int], hashed: Ca
         return None
     firsts = await lookup.firsts(ends)
     holding = [each for each, end in ends.items() if end > firsts[each]]
-    asked = holding[:PARTITIONS_ASKED]
+    asked = holding[:PARTITIONS_EXAMINED_MAX]
     for partition in asked:
         count = await lookup.partitions_said(partition, ends[partition] - 1)
         if count is not None:
             return count
-    keys = {each: await _keys(lookup, each, max(firsts[each], ends[each] - EVENTS_ASKED), ends[each]) for each in asked}
+    keys = {
+        each: await _keys(lookup, each, max(firsts[each], ends[each] - EXAMINED_EVENTS), ends[each]) for each in asked
+    }
     return count_by_keys({each: [hashed(key) for key in found] for each, found in keys.items()}, holding, len(ends))
 
 
 async def _keys(lookup: Lookup, partition: int, start: int, end: int) -> list[str]:
     try:
-        rows = (await lookup.read(partition, start, end, EVENTS_ASKED)).rows
+        rows = (await lookup.read(partition, start, end, EXAMINED_EVENTS)).rows
     except HistoryTruncated:  # removed meanwhile
         return []
     return [found.key for row in rows if (found := _decoder.read(row)) is not None and found.key is not None]

@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from shlex import quote
 from typing import Final, NamedTuple
 
+from ..limits import DOUBT_SECONDS
 from ..state.selection import Selection, rank_in, waiting_since
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
 from .wording import age, clock, listing, number, signature
-
-# If an idle worker has left a due task alone for so many seconds, the worker is doubtful.
-DOUBT_SECONDS: Final = 5.0
 
 
 def why_waiting(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:

@@ -10,7 +10,7 @@ names it; another feature is another part in `_parts`.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from ..limits import TASK_ID_CHARS_MAX
+from ..limits import ROW_OVERHEAD_BYTES, TASK_ID_CHARS_MAX, TASK_KINDS_REMEMBERED
 from . import names
 from .dead_letters import DeadLetters
 from .decoding import Carried, EventContext, TaskContext
@@ -18,7 +18,7 @@ from .ended import EndedTasks
 from .locks import Locks
 from .part import Part
 from .pauses import PausedQueues
-from .rows import ROW_OVERHEAD_BYTES, KeptRows
+from .rows import KeptRows
 from .sessions import Sessions
 from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
@@ -36,7 +36,6 @@ _RETRIED: Final = names.RETRIED
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
-_KINDS_MAX: Final = 4_096
 _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
 
 
@@ -191,7 +190,7 @@ class TaskFold:
         """The kind of that key, one object for all its tasks."""
         kind = self._kinds.get(key)
         if kind is None:
-            if len(self._kinds) >= _KINDS_MAX:
+            if len(self._kinds) >= TASK_KINDS_REMEMBERED:
                 self._kinds.clear()
             kept = self._keeps is not None and self._keeps(key[0], key[1])
             kind = self._kinds[key] = TaskKind(*key, kept)

@@ -177,7 +177,7 @@ def test_event_overhead_covers_writer_additions() -> None:
 
 
 def test_name_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.journal.event._KNOWN_NAMES_MAX", 10)
+    monkeypatch.setattr("journeyman.journal.event.KNOWN_NAMES_MAX", 10)
     from journeyman.journal.event import _known_names
 
     for number in range(100):

@@ -693,8 +693,8 @@ def test_drafts_repeated_in_a_reopened_journal_are_found(path: str) -> None:
 
 
 def test_repeats_are_found_beyond_the_remembered_ones(path: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite.repeats._TRANSACTIONS_REMEMBERED", 4)
-    monkeypatch.setattr("journeyman.journal.sqlite.repeats._POSITIONS_PER_STEP", 3)
+    monkeypatch.setattr("journeyman.journal.sqlite.repeats.TRANSACTIONS_REMEMBERED", 4)
+    monkeypatch.setattr("journeyman.journal.sqlite.repeats.SEARCH_STEP_POSITIONS", 3)
     with Journal(f"sqlite:///{path}") as journal:
         handed_in = [draft(f"thing.n{number}") for number in range(40)]
         events = [journal.append_drafts([each])[0] for each in handed_in]

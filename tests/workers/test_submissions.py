@@ -13,6 +13,7 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.tasks.limits import ROW_OVERHEAD_BYTES
 from journeyman.tasks.message import new_id
 from journeyman.tasks.state import names, rows
 from journeyman.tasks.state.rows import KeptRows
@@ -42,8 +43,8 @@ class CountingLog(MemoryLog):
 
 def sized(patch: pytest.MonkeyPatch, oldest: int, newest: int) -> None:
     """Leave room for so many submissions of no bytes."""
-    patch.setattr(rows, "KEPT_ROWS_BYTES_MAX", oldest * rows.ROW_OVERHEAD_BYTES)
-    patch.setattr(rows, "NEWEST_ROWS_BYTES_MAX", newest * rows.ROW_OVERHEAD_BYTES)
+    patch.setattr(rows, "KEPT_ROWS_BYTES_MAX", oldest * ROW_OVERHEAD_BYTES)
+    patch.setattr(rows, "NEWEST_ROWS_BYTES_MAX", newest * ROW_OVERHEAD_BYTES)
 
 
 def test_oldest_and_newest_submissions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,9 +72,9 @@ def test_kept_submissions_stay_within_their_bytes(steps: list[tuple[bool, int, i
                 kept.drop(task)
             elif task not in kept:
                 kept.keep(task, b"x" * size)
-                sizes[task] = size + rows.ROW_OVERHEAD_BYTES
+                sizes[task] = size + ROW_OVERHEAD_BYTES
             assert kept.size == sum(size for task, size in sizes.items() if task in kept)
-            assert kept.size <= 7 * rows.ROW_OVERHEAD_BYTES + 60, "the limits of `sized`, and one submission"
+            assert kept.size <= 7 * ROW_OVERHEAD_BYTES + 60, "the limits of `sized`, and one submission"
 
 
 # -- stretches -------------------------------------------------------------------------------------------------------
