@@ -16,7 +16,7 @@ import orjson
 
 from ...journal.errors import HistoryTruncated
 from ...journal.event import refuse_deep, refuse_infinite
-from ...journal.limits import CONTEXT_DEPTH_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TIMESTAMP_SECONDS_MAX
+from ...journal.limits import CONTEXT_DEPTH_MAX, TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
 from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
@@ -26,11 +26,8 @@ from ...tasks.message import Message, decode_message
 from ...tasks.state import names
 from ...tasks.state.state import TaskState
 from ...tasks.task import Task
+from ..limits import RESULT_BYTES_MAX, TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
-
-RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
-TRACEBACK_CHARS_MAX: Final = 8 * KIB
-TEXT_CHARS_MAX: Final = 2 * KIB
 
 
 class SessionLease:

@@ -7,18 +7,16 @@ import msgspec
 import orjson
 
 from ...journal.event import Draft, Event, check
-from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
+from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
+from ..limits import ENTRY_BYTES_MAX
 from ..scheduling.decide import Beat, Claim, Command, Expire, Join
 from .known_tasks import KnownTasks
 from .registration import joining
 from .sessions import OwnSessions
-
-# The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
-_ENTRY_BYTES_MAX: Final = 2 * KIB
 
 
 class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
@@ -110,7 +108,7 @@ def _worker_entry(
 
 def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
     """Split the entries into as few appends as the limits allow: results can be large."""
-    bytes_max = sum(len(entry.draft.context) for entry in entries) + _ENTRY_BYTES_MAX * len(entries)
+    bytes_max = sum(len(entry.draft.context) for entry in entries) + ENTRY_BYTES_MAX * len(entries)
     if bytes_max <= BATCH_BYTES_MAX and len(entries) <= BATCH_EVENTS_MAX:
         yield entries
         return

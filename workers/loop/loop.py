@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Event
@@ -30,10 +30,12 @@ from ..health.progress import WorkerHealth
 from ..limits import (
     DEAD_PROCESSES_SECONDS,
     LEASE_RENEWAL_FRACTION,
+    READY_KINDS_REMEMBERED,
     STEAL_DELAY_APPENDS,
     STEAL_DELAY_SECONDS,
     STEAL_DELAY_SECONDS_MAX,
     STOP_UNSTARTED_SECONDS,
+    TASK_NAMES_SHOWN,
     WATCH_INTERVAL_SECONDS,
 )
 from ..scheduling.commit_pace import CommitPace
@@ -52,9 +54,6 @@ from .sessions import OwnSessions
 from .submissions import Submissions
 
 logger = logging.getLogger("journeyman.worker")
-
-_TASKS_NAMED: Final = 8
-_KINDS_MAX: Final = 4_096  # of tasks, of which it is remembered where they wait
 
 
 class WorkerLoop:
@@ -184,8 +183,8 @@ class WorkerLoop:
         """Return the tasks that run in the event loop, by name and id; empty if none does."""
         executors = [lane.executor for lane in self._lanes.values() if isinstance(lane.executor, CoroutineExecutor)]
         tasks = [f"{job.state.name} {job.state.id}" for executor in executors for job in executor.in_hand()]
-        named = ", ".join(tasks[:_TASKS_NAMED])
-        more = f" and {len(tasks) - _TASKS_NAMED:,} more" if len(tasks) > _TASKS_NAMED else ""
+        named = ", ".join(tasks[:TASK_NAMES_SHOWN])
+        more = f" and {len(tasks) - TASK_NAMES_SHOWN:,} more" if len(tasks) > TASK_NAMES_SHOWN else ""
         return f"{named}{more}"
 
     @property
@@ -501,7 +500,7 @@ class WorkerLoop:
 
     def _ready_for(self, kind: TaskKind) -> ReadyTasks | None:
         """Return the queue of ready tasks for a kind; None if this worker does not run it."""
-        if len(self._ready_of) >= _KINDS_MAX:
+        if len(self._ready_of) >= READY_KINDS_REMEMBERED:
             self._ready_of.clear()
         task = self._known.task_for(kind)
         ready = self._ready_of[kind] = None if task is None else self._lanes[task.mechanism].ready
