@@ -23,18 +23,19 @@ from ..tasks.inspection.wording import call, clock, day_and_time, error_in, numb
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict
+from .limits import (
+    HISTORY_NAME_COLUMNS,
+    HISTORY_SINCE_COLUMNS,
+    PROGRESS_EVENTS_MIN,
+    RESULT_CHARS_SHOWN,
+    WIDE_COLUMNS_MIN,
+)
 from .shared.failures import flush, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, span, when
 from .shared.task_ids import TaskId, whole_id
-
-_PROGRESS_EVENTS_MIN: Final = 100_000
-_RESULT_CHARS_MAX: Final = 2_000
-_WIDE_COLUMNS: Final = 120  # a terminal with fewer has no room for the remarks beside the steps
-_SINCE_COLUMNS: Final = 12
-_NAME_COLUMNS: Final = 16
 
 
 def history(
@@ -92,7 +93,7 @@ def _read(journal: Journal, task: str, moment: float | None) -> TaskHistory:
         bar: list[Progress] = []
 
         def progress(done: int, everything: int) -> None:
-            if everything < _PROGRESS_EVENTS_MIN or not console.is_terminal:
+            if everything < PROGRESS_EVENTS_MIN or not console.is_terminal:
                 return
             if not bar:
                 columns = TextColumn("reading {task.completed:,.0f} of {task.total:,.0f} events"), BarColumn()
@@ -136,7 +137,7 @@ def _print(found: TaskHistory, now: float, console: Console) -> None:
         submitted = when(found.task.submitted_at)
         _line(console, Text(f"retention has removed the beginning: it was submitted at {submitted}", "yellow"))
     _line(console, Text())
-    if console.is_terminal and console.width < _WIDE_COLUMNS:
+    if console.is_terminal and console.width < WIDE_COLUMNS_MIN:
         _print_narrow(found, console)
     else:
         _print_wide(found, console)
@@ -168,12 +169,12 @@ def _print_narrow(found: TaskHistory, console: Console) -> None:
         if day != shown_day:
             _line(console, Text(day, "dim"))
         _, since, name, by, remark = _row(step, previous, found.hosts)
-        since.align("right", _SINCE_COLUMNS)
-        name.align("left", max(_NAME_COLUMNS, name.cell_len))
+        since.align("right", HISTORY_SINCE_COLUMNS)
+        name.align("left", max(HISTORY_NAME_COLUMNS, name.cell_len))
         gap = Text("  ")
         _line(console, Text().join([Text(clock_time, "dim"), gap, since, gap, name, gap, by]))
         if remark:
-            console.print(Padding(remark, (0, 0, 0, len(clock_time) + _SINCE_COLUMNS + 4)))
+            console.print(Padding(remark, (0, 0, 0, len(clock_time) + HISTORY_SINCE_COLUMNS + 4)))
         shown_day, previous = day, at
 
 
@@ -254,7 +255,7 @@ def _ending(found: TaskHistory) -> Text | None:
     if final.event.name != names.SUCCEEDED:
         return _failure(context)
     result = orjson.dumps(context.get("result")).decode()
-    shortened = result if len(result) <= _RESULT_CHARS_MAX else f"{result[:_RESULT_CHARS_MAX]}… (whole with --json)"
+    shortened = result if len(result) <= RESULT_CHARS_SHOWN else f"{result[:RESULT_CHARS_SHOWN]}… (whole with --json)"
     return Text.assemble(("result ", "bold green"), printable(shortened))
 
 

@@ -6,12 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from ...journal.limits import LET_GO_SECONDS
 from ...tasks.errors import TaskError
 from ...tasks.state.selection import Selection
 from ...tasks.task import Task
+from ...workers.limits import TASK_NAMES_SHOWN
 from ...workers.loading import collect_tasks
 from ...workers.logs import configure, name_tasks_in_records, set_level
 from ...workers.loop.loop import WorkerLoop
@@ -21,8 +22,6 @@ from ..init_process import leave_duties_of_first_process
 from .failures import BadInput, tell
 from .opening import shared_journal
 from .options import LogLevel
-
-_TASKS_NAMED: Final = 8
 
 
 def run_worker(
@@ -78,7 +77,8 @@ def _tasks(packages: Sequence[str]) -> dict[str, Task[Any, Any]]:
 
 def _announce(worker_loop: WorkerLoop, made: Worker, journal: str) -> None:
     names = sorted(made.tasks)
-    shown = ", ".join(names[:_TASKS_NAMED]) + (f" and {len(names) - _TASKS_NAMED} more" * (len(names) > _TASKS_NAMED))
+    more = f" and {len(names) - TASK_NAMES_SHOWN} more" if len(names) > TASK_NAMES_SHOWN else ""
+    shown = ", ".join(names[:TASK_NAMES_SHOWN]) + more
     selection, settings = made.settings.selection, made.settings
     tell(
         f"worker {worker_loop.worker} is ready: journal {journal}, tasks {shown}, "

@@ -32,7 +32,12 @@ from journeyman.workers.executors.children.permits import Permits
 from journeyman.workers.executors.children.pool import ChildPool
 from journeyman.workers.executors.children.sizing import Member, growth, spare
 from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
-from journeyman.workers.limits import ABANDON_SECONDS, CHILD_STALL_SECONDS_MAX, ENFORCE_MS_DEFAULT
+from journeyman.workers.limits import (
+    ABANDON_SECONDS,
+    CHILD_RESPAWN_SECONDS_MAX,
+    CHILD_STALL_SECONDS_MAX,
+    ENFORCE_MS_DEFAULT,
+)
 from support.states import claimed_task
 from support.waiting import alive, reached, wait_until
 from task_modules import executor_tasks
@@ -551,7 +556,7 @@ async def test_child_ends_with_its_executor_despite_a_forked_stream(tmp_path: Pa
             started = time.monotonic()
             executor.executor.close()
             assert not alive(pid)
-            assert time.monotonic() - started < pool._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
+            assert time.monotonic() - started < CHILD_RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
         finally:
             os.kill(fork, signal.SIGKILL)
             os.waitpid(fork, 0)  # noqa: ASYNC222 - it is killed
@@ -569,7 +574,7 @@ async def test_executor_closes_at_once_with_an_idle_child(tmp_path: Path, make: 
         started = time.monotonic()
         executor.executor.close()
         assert not alive(pid)
-        assert time.monotonic() - started < pool._RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
+        assert time.monotonic() - started < CHILD_RESPAWN_SECONDS_MAX / 2, "it was not waited for in vain"
 
 
 def test_child_without_its_worker_loop_stays_silent(tmp_path: Path) -> None:

@@ -19,9 +19,6 @@ from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import Fact
 from journeyman.tasks.submitting import submission
 from journeyman.workers.executors.pipeline import (
-    RESULT_BYTES_MAX,
-    TEXT_CHARS_MAX,
-    TRACEBACK_CHARS_MAX,
     Job,
     Outcome,
     SessionLease,
@@ -33,6 +30,7 @@ from journeyman.workers.executors.pipeline import (
     run_coroutine,
     timeout_of,
 )
+from journeyman.workers.limits import RESULT_BYTES_MAX, TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from journeyman.workers.loop.drafts import outcome_entry
 from support.states import claimed_task
 
