@@ -68,10 +68,10 @@ def history(
             _print_json(found)
         else:
             _print(found, now if moment is None else moment, console_for())
-        _tell_unreadable(found, as_json=as_json)
+        _print_unreadable(found, as_json=as_json)
 
 
-def _tell_unreadable(found: TaskHistory, *, as_json: bool) -> None:
+def _print_unreadable(found: TaskHistory, *, as_json: bool) -> None:
     if not found.unreadable:
         return
     flush()

@@ -8,6 +8,8 @@ CONSUMER_RUNS_SECONDS: Final = 60.0
 DEAD_LETTERS_SHOWN_DEFAULT: Final = 100
 DEAD_LETTER_ERROR_CHARS_MAX: Final = 200
 PARKED_ERROR_CHARS_MAX: Final = 120
+# How many of the last events of a lock its history shows by default.
+LOCK_STEPS_SHOWN_DEFAULT: Final = 100
 # A terminal with fewer columns has no room for remarks beside the lines of a list.
 WIDE_COLUMNS_MIN: Final = 120
 # The widths of the two columns before the remarks of a task's history, on a narrow terminal.

@@ -21,6 +21,7 @@ from ..tasks.locking.requests import lock_requests
 from ..tasks.state import names
 from ..tasks.state.locks import Requests, capacity_of, holders
 from ..tasks.state.verdict import Verdict
+from .limits import LOCK_STEPS_SHOWN_DEFAULT
 from .shared.asking import Reason, Yes, confirm, operator
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.moments import parse_past
@@ -29,7 +30,6 @@ from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_l
 from .shared.screen import console_for, printable, show, span
 from .shared.table import FittedTable
 
-_STEPS_DEFAULT: Final = 100
 _COLUMNS: Final = (("lock", "left"), ("held", "right"), ("waiting", "right"), ("for", "left"), ("holder", "left"))
 _STYLES: Final = {"silent": "bold red", "capacities_differ": "yellow", "free": "green"}
 
@@ -95,7 +95,7 @@ def show_lock(
     journal: JournalURL = None,
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="Show at most N events of its history, the newest.")
-    ] = _STEPS_DEFAULT,
+    ] = LOCK_STEPS_SHOWN_DEFAULT,
     as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with the whole history.")] = False,
     log_level: LevelOption = LogLevel.WARNING,

@@ -6,8 +6,8 @@ import typer
 
 from ..tasks.backoff import Backoff, LinearBackoff
 from ..tasks.limits import THREADS_DEFAULT, THREADS_MAX
-from ..workers.limits import ENFORCE_MS_DEFAULT, PROCESSES_MAX
-from ..workers.pools import SLOT_WAIT_MS_DEFAULT, ProcessWorkerPool, ThreadWorkerPool
+from ..workers.limits import ENFORCE_MS_DEFAULT, PROCESSES_MAX, SLOT_WAIT_MS_DEFAULT
+from ..workers.pools import ProcessWorkerPool, ThreadWorkerPool
 from .shared.failures import BadInput
 from .shared.options import JournalURL, LevelOption, LogLevel
 from .shared.running import names, run_worker

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Self
 
 from .limits import RELOAD_END_SECONDS_MAX, RELOAD_LOOK_SECONDS, RELOAD_SETTLED_SECONDS
-from .shared.failures import tell
+from .shared.failures import print_line
 
 # The modification time in ns and the size of each file, by its path.
 Stamps = dict[str, tuple[int, int]]
@@ -33,7 +33,7 @@ def run_reloading(packages: Sequence[str]) -> int:
     with _Supervised(command) as worker:
         roots = _roots(packages)
         seen = stamps(roots)
-        tell(f"reloading at changes in {', '.join(map(str, roots)) or 'nothing that could be found'}")
+        print_line(f"reloading at changes in {', '.join(map(str, roots)) or 'nothing that could be found'}")
         while not worker.stopping:
             time.sleep(RELOAD_LOOK_SECONDS)
             now = stamps(roots)
@@ -41,7 +41,7 @@ def run_reloading(packages: Sequence[str]) -> int:
                 continue
             while (later := _after(RELOAD_SETTLED_SECONDS, roots)) != now:
                 now = later
-            tell(f"changed: {_named(seen, now)}; the worker begins anew")
+            print_line(f"changed: {_named(seen, now)}; the worker begins anew")
             seen = now
             worker.begin_anew()
         return worker.end()

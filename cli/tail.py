@@ -101,7 +101,7 @@ def tail(
             _show(consumer, printer, follow=follow)
         finally:
             consumer.close()
-            passed_over.tell(as_json=as_json)
+            passed_over.print(as_json=as_json)
 
 
 def _parsed(text: str) -> Cursor:

@@ -24,7 +24,7 @@ from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, when
 from .shared.task_ids import TaskId, whole_id
-from .shared.unreadable import tell_unreadable
+from .shared.unreadable import print_unreadable
 
 
 def why(
@@ -60,7 +60,7 @@ def why(
             _print_json(task, found, findings, moment or now)
         else:
             _print(found, findings, moment, console_for())
-        tell_unreadable(unreadable, as_json=as_json)
+        print_unreadable(unreadable, as_json=as_json)
     if found is None:
         if not as_json:
             print(f"journeyman: looked in the journal {printable(opened.location)}", file=sys.stderr)

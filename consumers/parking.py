@@ -143,7 +143,7 @@ def _in_one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
 
 
-def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
+def log_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
     """Log that an event was parked."""
     assert event.position is not None
     logger.warning(

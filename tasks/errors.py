@@ -86,7 +86,7 @@ class Overdue(BaseException):
     which the task is calling at that moment, would handle it as a failure of its own call, and the task would go on.
     """
 
-    def told(self) -> TaskTimeoutError:
+    def as_timeout_error(self) -> TaskTimeoutError:
         """Return the error that `do_retry` and the readers of the outcome get, with the place of the interruption."""
         return TaskTimeoutError().with_traceback(self.__traceback__)
 

@@ -1,7 +1,7 @@
 """The worker loop of a workbench: the product's own, in virtual time, with executors in the calling thread."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,9 +14,7 @@ from ..workers.loop.lane import Lane
 from ..workers.loop.loop import WorkerLoop
 from ..workers.settings import Settings
 from .executors import CallingThreadExecutor, Turns, VirtualCoroutineExecutor
-
-# Timers that serve real processes only would be steps of the virtual clock: they are as rare as the settings allow.
-_ENFORCE_MS: Final = 60_000
+from .limits import TIMER_MS
 
 
 class NoIndex(IndexKeeper):
@@ -35,7 +33,7 @@ class VirtualWorkerLoop(WorkerLoop):
     def __init__(
         self, journal: AsyncJournal, tasks: Mapping[str, Task[Any, Any]], settings: Settings, turns: Turns
     ) -> None:
-        fitting = {"lease_ms": LEASE_MS_MAX, "enforce_ms": _ENFORCE_MS, "drain_seconds": 0.0}
+        fitting = {"lease_ms": LEASE_MS_MAX, "enforce_ms": TIMER_MS, "drain_seconds": 0.0}
         super().__init__(journal, tasks, msgspec.structs.replace(settings, **fitting))
         self._turns = turns
         self._index = NoIndex(journal, dict)

@@ -23,7 +23,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def kafka_can_run() -> None:
-    """Who asks for it is skipped with a sentence where there is no Java or Maven; in CI that is a failure."""
+    """Skip the test, with a sentence, where there is no Java or Maven; in CI that is a failure."""
     try:
         require_kafka()
     except KafkaUnavailable as error:

@@ -19,7 +19,7 @@ from ...workers.loop.loop import WorkerLoop
 from ...workers.pools import Worker
 from ...workers.settings import Settings, Statistics
 from ..init_process import leave_duties_of_first_process
-from .failures import BadInput, tell
+from .failures import BadInput, print_line
 from .opening import shared_journal
 from .options import LogLevel
 
@@ -40,7 +40,7 @@ def run_worker(
     made = make(tasks)
     shown = shared_journal(made.journal_url).url
     statistics = made.run(lambda worker_loop: _announce(worker_loop, made, shown))
-    tell(_summary(statistics))
+    print_line(_summary(statistics))
     if statistics.left_running or _held_up():
         logging.shutdown()
         sys.stderr.flush()
@@ -80,7 +80,7 @@ def _announce(worker_loop: WorkerLoop, made: Worker, journal: str) -> None:
     more = f" and {len(names) - TASK_NAMES_SHOWN} more" if len(names) > TASK_NAMES_SHOWN else ""
     shown = ", ".join(names[:TASK_NAMES_SHOWN]) + more
     selection, settings = made.settings.selection, made.settings
-    tell(
+    print_line(
         f"worker {worker_loop.worker} is ready: journal {journal}, tasks {shown}, "
         f"queues {_queues(selection)}, {_places(settings, made.tasks)}"
     )

@@ -26,7 +26,7 @@ from ...journal.event import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log, OneClock, check_cursor
 from ..limits import SCAN_STEP_EVENTS
-from ..truncation import is_told_of
+from ..truncation import removed_history_is_before
 from .snapshots import SnapshotKeeper, refuse_gap
 from .view import View
 
@@ -91,13 +91,13 @@ async def _first_later(log: Log, partition: int, offsets: range, stop: int, time
 async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:
     """Refuse a time before a partition's first remaining event, unless all removed events were before it.
 
-    See `is_told_of`.
+    See `removed_history_is_before`.
     """
     bounds = await log.bounds()
     unknown = [place for place, first in bounds.first.items() if first and goal[place] == first < bounds.end[place]]
     if not unknown:
         return
-    if await is_told_of(log, unknown, bounds.first, timestamp):
+    if await removed_history_is_before(log, unknown, bounds.first, timestamp):
         return
     gone = {place: bounds.first[place] for place in unknown}
     await refuse_gap(log, gone, await _advice(log, view, bounds.first))

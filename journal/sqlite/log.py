@@ -493,7 +493,7 @@ class SqliteLog:
     def open_listener(self) -> Listener | None:
         """A listener, notified after each commit to this file and when this log is closed; None if impossible."""
         state = self._state()
-        listener = Listener.hang(state.listener_directories)
+        listener = Listener.bind(state.listener_directories)
         if listener is not None:
             state.listeners.add(listener)
         return listener

@@ -10,7 +10,7 @@ from ..state.state import SessionState, TaskKind, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 
-_NOBODY: Final[Mapping[str, float]] = {}
+_NO_SIGNS: Final[Mapping[str, float]] = {}
 
 
 class QueueLine(NamedTuple):
@@ -114,7 +114,7 @@ class Overview(NamedTuple):
     letters: tuple[Letter, ...] = ()
 
 
-def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -> Overview:
+def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
     """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch."""
     workers = _workers(view, now, signs)
     queues = _queues(view, now, workers)

@@ -29,7 +29,7 @@ def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) 
         return [_paused(view, task, now, evidence), *due]
     capable = _capable(view, task)
     if not capable:
-        return [*due, _nobody(view, task)]
+        return [*due, _no_worker(view, task)]
     if due:
         return due
     alone = [_alone(view, task)] if task.suspect else []
@@ -99,7 +99,7 @@ def _served(session: SessionState) -> list[str]:
     return [f"{queue}{only.get(queue, '')}" for queue in session.queues or ()]
 
 
-def _nobody(view: TaskView, task: TaskState) -> Finding:
+def _no_worker(view: TaskView, task: TaskState) -> Finding:
     """Report that no worker can run it: none is running, none knows it, or none serves its queue."""
     sessions = list(view.sessions.get(task.partition, {}).values())
     if not sessions:

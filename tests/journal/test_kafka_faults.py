@@ -1,4 +1,4 @@
-"""Brokers that are killed, stopped and away: nothing is lost, nothing doubled, order kept, nobody waits for ever."""
+"""Brokers that are killed, stopped and away: nothing is lost, nothing doubled, order kept, no caller waits for ever."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Many writers of one file: who commits, who waits, who is told what, and that nothing is lost or doubled."""
+"""Many writers of one file: which commits, which wait, what they are told; nothing is lost or doubled."""
 
 import asyncio
 import re
@@ -255,7 +255,7 @@ def test_threads_and_tasks_append_concurrently(log: SqliteLog) -> None:
         assert own == [f"thread.n{number}-{each}" for each in range(40)]
 
 
-# Who waits, and what he is told
+# Which writers wait, and what their callers are told
 
 
 def test_long_lock_wait_names_the_lock_holder(path: str, log: SqliteLog, monkeypatch: Any) -> None:

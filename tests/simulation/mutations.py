@@ -46,7 +46,7 @@ def _wrong(state: State, event: str, **wrong: Any) -> Plant:
     return plant
 
 
-def _let_nobody_take_his_place(patch: MonkeyPatch) -> None:
+def _pause_instead_of_crashing(patch: MonkeyPatch) -> None:
     patch.setattr(worker.SimulatedWorker, "crash", lambda self: self.pause(10 * self.world.lease))
 
 
@@ -200,7 +200,7 @@ def an_ended_task_is_requeued_like_a_forgotten_one(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_is_told_of_a_dead_letter_that_was_taken_up(patch: MonkeyPatch) -> None:
+def no_reader_learns_of_a_requeued_dead_letter(patch: MonkeyPatch) -> None:
     real = TaskView._take_up
 
     def silent(self: TaskView, *carried: Any) -> None:
@@ -235,7 +235,7 @@ def a_backoff_is_forgotten(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_is_told_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
+def no_reader_learns_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
     real = TaskView._settle
 
     def silent(self: TaskView, *move: Any) -> None:
@@ -321,7 +321,7 @@ def the_lease_is_taken_for_a_third(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_renews_his_lease(patch: MonkeyPatch) -> None:
+def no_worker_renews_its_lease(patch: MonkeyPatch) -> None:
     for module in (decide, loop):  # the one renews, the other wakes for it
         patch.setattr(module, "LEASE_RENEWAL_FRACTION", math.inf)
 
@@ -341,7 +341,7 @@ def a_drain_claims_on(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
+def an_expired_worker_believes_itself_joined(patch: MonkeyPatch) -> None:
     real, joined = decide.decide, set[tuple[int, str]]()
 
     def stubborn(seen: TaskView, offers: Any, eyes: FailureDetector, now: decide.Situation) -> list[decide.Command]:
@@ -356,13 +356,13 @@ def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
         return commands
 
     patch.setattr(worker, "decide", stubborn)
-    _let_nobody_take_his_place(patch)
+    _pause_instead_of_crashing(patch)
 
 
 @mutation
 def a_refused_claim_is_forgotten(patch: MonkeyPatch) -> None:
     rewritten(WorkerLoop, "_start_accepted", "self._add_ready(task)", "pass")(patch)
-    _let_nobody_take_his_place(patch)
+    _pause_instead_of_crashing(patch)
 
 
 @mutation
@@ -432,7 +432,7 @@ def suspects_are_let_in_together(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_asks_whether_there_is_a_suspect_already(patch: MonkeyPatch) -> None:
+def a_suspect_in_hand_does_not_count(patch: MonkeyPatch) -> None:
     patch.setattr(decide, "_has_suspect", lambda view, situation: False)
 
 
@@ -442,7 +442,7 @@ def suspects_that_were_set_aside_are_lost(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def who_dies_twice_with_its_worker_is_no_suspect(patch: MonkeyPatch) -> None:
+def a_task_that_lost_two_sessions_is_no_suspect(patch: MonkeyPatch) -> None:
     patch.setattr(TaskView, "_suspect", lambda self, task: None)
 
 

@@ -77,6 +77,7 @@ NO_CHOICE: Final = {
     "tasks/index/rows.py _COURSE_CHARS": "the format of the index",
     "tasks/json_values.py _WHOLE_MAX": "64 bits, as orjson encodes them",
     "tasks/json_values.py _WHOLE_MIN": "64 bits, as orjson encodes them",
+    "tasks/locking/owners.py _NONCE_CHARS": "the format of an owner's id",
     "tasks/state/older_snapshots.py _DEAD_KEPT": "the limit of an earlier version",
     "tasks/state/older_snapshots.py _FINISHED_KEPT": "the limit of an earlier version",
     "workers/executors/pipeline.py _SHALLOW_BYTES": "follows from the depth limit",
@@ -160,6 +161,11 @@ def test_words_name_their_subject() -> None:
     documents = [(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in ROOT.glob("*.md")]
     documents += [
         (path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in (ROOT / "docs").glob("*.md")
+    ]
+    documents += [
+        (path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+        for path in (ROOT / "tests").rglob("*.py")
+        if path not in (Path(__file__), ROOT / "tests" / "ordinary.py")  # the user `nobody`
     ]
     pattern = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
     found = [

@@ -48,7 +48,7 @@ class Shop:
         return message
 
     async def say(self, name: str, key: str | None = None, **context: Any) -> Event:
-        """Append an event as anybody might."""
+        """Append an event, as any program might."""
         return await self.journal.append(name, context, key)
 
     def events(self, name: str | None = None) -> list[Event]:

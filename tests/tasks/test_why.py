@@ -28,7 +28,7 @@ class Case(NamedTuple):
     evidence: Evidence = NOTHING
 
 
-def nobody(story: Story) -> None:
+def no_worker(story: Story) -> None:
     story.submitted("t")
 
 
@@ -252,10 +252,12 @@ ERROR = {"exception": {"name": "ValueError", "text": "no\nmail"}}
 SILENT = Evidence(signs={"w": 1_001.0, "v": 1_001.0})
 
 CASES = [
-    Case("nobody is there", nobody, ["no_worker"], "No worker is running"),
-    Case("nobody knows it", ignorant, ["no_worker_knows"], "2 workers are running, and they know resize and thumb."),
+    Case("no worker is there", no_worker, ["no_worker"], "No worker is running"),
+    Case("no worker knows it", ignorant, ["no_worker_knows"], "2 workers are running, and they know resize and thumb."),
     Case("the only one does not", ignorant_one, ["no_worker_knows"], "1 worker is running, and it knows resize."),
-    Case("nobody serves the queue", unserved, ["queue_unserved"], "the worker that knows it serves bulk and urgent."),
+    Case(
+        "no worker serves the queue", unserved, ["queue_unserved"], "the worker that knows it serves bulk and urgent."
+    ),
     Case("the queue is served for other tasks", narrowed, ["queue_unserved"], "bulk and mail (there only resize)."),
     Case("queues take turns", behind_none_as_queues_take_turns, ["next"], "Nothing is in its way"),
     Case("aged", behind_one_that_has_aged, ["behind"], "1 task comes first: of lower priority, waiting for longer."),
@@ -374,7 +376,7 @@ CASES = [
     ),
     Case("revoked", revoked, ["revoked"], "It was revoked"),
     Case(
-        "revoked, by whom and why",
+        "revoked: who did it and why",
         revoked,
         ["revoked"],
         "ago by ada@host (order 7 was cancelled), after 1 attempt: it does not run any more.",

@@ -108,7 +108,7 @@ def test_executor_stays_within_its_bounds(waiting: int, members: list[Member], b
 
 
 class Hand:
-    """Gives jobs to a crew and collects outcomes, as a lane does."""
+    """Gives jobs to an executor and collects outcomes, as a lane does."""
 
     def __init__(self, path: Path, make: Callable[[Callable[[], None]], ChildPool]) -> None:
         self.path = path
@@ -413,17 +413,17 @@ async def test_process_started_by_a_task_is_killed_on_child_release(
 
 
 def test_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
-    """Ctrl-C is the foreman's to answer; in the background, a child can write to the terminal, and cannot read."""
+    """The worker answers Ctrl-C; in the background, a child can write to the terminal, and cannot read."""
     here = [str(Path(__file__).parent), str(Path(executor_tasks.__file__).parents[1])]
     script = (
         f"import asyncio, os, pathlib, pty, signal, sys; sys.path[:0] = {here!r}\n"
         f"path = pathlib.Path({str(tmp_path)!r})\n"
         "import test_children as t\n"
         "async def main():\n"
-        "    async with t.hand(path, t.single(1)) as crew:\n"
-        "        signal.signal(signal.SIGINT, lambda *_: crew.let('interrupted'))\n"
-        "        crew.give('use_a_terminal')\n"
-        "        (outcome,) = await crew.has(1)\n"
+        "    async with t.hand(path, t.single(1)) as hand:\n"
+        "        signal.signal(signal.SIGINT, lambda *_: hand.let('interrupted'))\n"
+        "        hand.give('use_a_terminal')\n"
+        "        (outcome,) = await hand.has(1)\n"
         "        (path / 'said').write_text(outcome.name + str(outcome.detail))\n"
         "asyncio.run(main())\n"
     )
@@ -435,9 +435,9 @@ def test_terminal_neither_interrupts_nor_stops_a_child(tmp_path: Path) -> None:
     try:
         wait_until((tmp_path / "marks").exists, "the task to have used its terminal")
         os.write(terminal, b"\x03")
-        wait_until((tmp_path / "interrupted").exists, "Ctrl-C to reach the foreman")
+        wait_until((tmp_path / "interrupted").exists, "Ctrl-C to reach the worker")
         (tmp_path / "go").touch()
-        wait_until(lambda: process.poll() is not None, "the crew to end")
+        wait_until(lambda: process.poll() is not None, "the executor to end")
     finally:
         process.kill()
         process.wait()
@@ -626,14 +626,14 @@ async def test_child_names_the_task_it_lacks(tmp_path: Path, capfd: pytest.Captu
 
 @pytest.mark.anyio
 async def test_dead_child_is_forgotten_with_its_jobs(tmp_path: Path) -> None:
-    """A crew whose tasks kill their children would otherwise hold the rows of them all for minutes."""
+    """An executor whose tasks kill their children would otherwise hold the rows of them all for minutes."""
     async with hand(tmp_path, single(1)) as executor:
         await executor.ready(1)
         child = weakref.ref(executor.executor._children[0])
         executor.let("die")
         executor.give("die")
         await executor.has(1)
-        await reached(lambda: gc.collect() >= 0 and child() is None, "nobody to hold the dead child")
+        await reached(lambda: gc.collect() >= 0 and child() is None, "no reference to hold the dead child")
 
 
 @pytest.mark.anyio
@@ -645,12 +645,12 @@ async def test_killed_worker_leaves_no_child(tmp_path: Path) -> None:
         f"import asyncio, sys; sys.path[:0] = {here!r}\n"
         "import test_children as t, pathlib\n"
         "async def main():\n"
-        f"    async with t.hand(pathlib.Path({str(tmp_path)!r}), t.grouped(places=2, floor=2)) as crew:\n"
-        "        crew.give('hog')\n"
-        "        await crew.started('hog', 1)\n"
-        "        await crew.ready(2)\n"
-        "        crew.let()\n"
-        f"        pathlib.Path({str(pids)!r}).write_text(' '.join(map(str, crew.pids)))\n"
+        f"    async with t.hand(pathlib.Path({str(tmp_path)!r}), t.grouped(places=2, floor=2)) as hand:\n"
+        "        hand.give('hog')\n"
+        "        await hand.started('hog', 1)\n"
+        "        await hand.ready(2)\n"
+        "        hand.let()\n"
+        f"        pathlib.Path({str(pids)!r}).write_text(' '.join(map(str, hand.pids)))\n"
         "        await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )

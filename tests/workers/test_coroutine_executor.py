@@ -1,4 +1,4 @@
-"""A crew of coroutines: whatever a task does to its own cancellation, it has an outcome and its place is free again."""
+"""Coroutines: whatever a task does to its own cancellation, it has an outcome and its place is free again."""
 
 import asyncio
 import contextvars
@@ -176,7 +176,7 @@ async def test_abandoned_coroutine_does_not_keep_its_worker(monkeypatch: pytest.
         await floor.submit(tasks["refuses"], timeout_override=50)
         await floor.finished(names.FAILED)
     assert worker_loop.statistics.left_running == 0
-    await reached(lambda: len(cancelled) == 2, "the crew to cancel it once more as it is closed")
+    await reached(lambda: len(cancelled) == 2, "the executor to cancel it once more as it is closed")
     assert len(coroutines._ending) == 1, "it is kept as long as it goes on"
     may_end.set()
     await reached(lambda: not coroutines._ending, "it to end")

@@ -1,4 +1,4 @@
-"""The foreman on a journal in memory: sessions end, journals fail, results are large, work is long."""
+"""The worker loop on a journal in memory: sessions end, journals fail, results are large, work is long."""
 
 import asyncio
 import logging
@@ -80,7 +80,7 @@ async def test_claim_after_the_end_of_its_session_is_repeated() -> None:
         if not ended and any(draft.name == names.CLAIMED for draft in drafts):
             (session,) = floor.view().all_sessions()
             ended.append(session.worker)
-            await floor.say(names.EXPIRED, worker=session.worker, last=session.last, by="somebody")
+            await floor.say(names.EXPIRED, worker=session.worker, last=session.last, by="another")
 
     async with floor.worker(tasks, QUICK, log=Interposed(floor, end_the_session)) as worker:
         message = await floor.submit(tasks["work"])
@@ -101,7 +101,7 @@ async def test_expired_session_is_replaced_and_its_outcome_refused(
             await reached(lambda: gate.entered == 1, "the task to run")
             old = worker.worker
             session = next(iter(floor.view().all_sessions()))
-            await floor.say(names.EXPIRED, worker=old, last=session.last, by="somebody")
+            await floor.say(names.EXPIRED, worker=old, last=session.last, by="another")
             await reached(lambda: gate.entered == 2, "the task to run again, under the new session")
             assert worker.worker != old
 
@@ -702,7 +702,7 @@ def test_lost_notification_delays_a_task_and_loses_nothing(tmp_path: Path, monke
 
 
 class BreakingLog(MemoryLog):
-    """Fails in an unforeseen way wherever a crew's thread writes by itself."""
+    """Fails in an unforeseen way wherever an executor's thread appends by itself."""
 
     broken = 0
 

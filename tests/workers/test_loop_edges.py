@@ -1,4 +1,4 @@
-"""What happens at the edges of a worker's waits: on a log without a bell, as an append lasts, as a drain ends."""
+"""What happens at the edges of a worker's waits: on a log without notices, as an append lasts, as a drain ends."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Running one task: whatever it does ends in one of the outcomes, readable by everybody, within the limits."""
+"""Running one task: whatever it does ends in one of the outcomes, readable by every reader, within the limits."""
 
 import asyncio
 import contextvars
@@ -56,7 +56,7 @@ def outcome_of(task: Task[Any, Any], *args: Any, attempts: int = 1, **kwargs: An
 
 
 def said(outcome: Outcome) -> dict[str, Any]:
-    """The context of the event, as everybody reads it; the fold must agree with it."""
+    """The context of the event, as every reader reads it; the fold must agree with it."""
     entry = outcome_entry(outcome)
     _, row = record(entry.draft, 1.0)
     fact = msgspec.json.decode(row, type=Fact)

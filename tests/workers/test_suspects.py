@@ -132,7 +132,7 @@ def test_error_of_the_policy_is_raised_where_the_record_stands() -> None:
     journal.append("good.one", {"number": 2})
 
     def refuse(bad: UnreadableRecord) -> None:
-        raise LookupError(f"nobody knows {bad.record!r}")
+        raise LookupError(f"no seed has {bad.record!r}")
 
     consumer = jm.JournalConsumer(journal, on_bad_record=refuse).start()
     event = consumer.poll(5.0)

@@ -296,7 +296,7 @@ def _encode_result(result: Any) -> bytes:
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
     if issubclass(type(error), Overdue):  # by its type: an instance may override `__class__`, or raise there
-        error = cast("Overdue", error).told()
+        error = cast("Overdue", error).as_timeout_error()
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
@@ -331,7 +331,7 @@ _timeout_decoder: Final = RowDecoder(_TimeoutEvent)
 def _details(error: BaseException) -> dict[str, str]:
     """Name, text and traceback of an exception, within limits."""
     if issubclass(type(error), Overdue):  # raised in a hook that is slow as well
-        error = cast("Overdue", error).told()
+        error = cast("Overdue", error).as_timeout_error()
     return {
         "name": _shown(lambda: _class_name(type(error)))[:TEXT_CHARS_MAX],
         "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],
