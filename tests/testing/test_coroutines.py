@@ -140,6 +140,30 @@ def test_workbench_is_called_by_a_coroutine_as_by_any_test(bench: Workbench) -> 
     assert asyncio.run(main()) == (1, "1 × rye")
 
 
+def test_task_is_served_by_the_loop_of_its_test(bench: Workbench) -> None:
+    @jm.task(bakery.broker)
+    async def ask(port: int) -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        line = (await reader.readline()).decode()
+        writer.close()
+        await writer.wait_closed()
+        return line
+
+    bench.add(ask)
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        writer.close()
+
+    async def main() -> object:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            message = await ask.generate_async([server.sockets[0].getsockname()[1]])
+            await asyncio.to_thread(bench.run_until_idle)
+        return bench.result(message)
+
+    assert asyncio.run(main()) == "hello\n"
+
+
 def test_synchronous_task_runs_a_loop_of_its_own(bench: Workbench) -> None:
     @jm.task(bakery.broker)
     def run() -> int:

@@ -30,6 +30,7 @@ import asyncio
 import unittest
 
 import journeyman as jm
+import pytest
 from shop.tasks import greet, nap
 
 def test_sync(journeyman_workbench):
@@ -40,12 +41,17 @@ def test_sync(journeyman_workbench):
     journeyman_workbench.advance(hours=1)
     journeyman_workbench.assert_succeeded(later)
 
-def test_async(journeyman_workbench):
-    async def main():
-        message = await nap.generate_async([0.5])
-        journeyman_workbench.run_until_idle()
-        return journeyman_workbench.result(message)
-    assert asyncio.run(main()) == 0.5
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+async def test_async(journeyman_workbench):
+    message, other = await nap.generate_async([0.5]), greet.generate(["ada"])
+    journeyman_workbench.run_until_idle()
+    await asyncio.sleep(0.001)
+    assert journeyman_workbench.result(message) == 0.5
+    assert journeyman_workbench.result(other) == "hello, ada"
 
 def test_task_by_name(journeyman_workbench):
     message = jm.Message(task_name="greet", args=["eve"])

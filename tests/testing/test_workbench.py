@@ -189,6 +189,30 @@ def test_synchronous_tasks_run_in_the_thread_of_the_test(bench: Workbench) -> No
     assert threads == [threading.current_thread()] * 2
 
 
+def test_tasks_take_locks_as_in_a_worker(bench: Workbench) -> None:
+    @jm.task(bakery.broker)
+    def guard() -> list[bool]:
+        lock = jm.Lock("oven", bakery.broker.journal)
+        with lock:
+            return [lock.acquire(), lock.held]
+
+    bench.add(guard)
+    messages = [guard.generate() for _ in range(3)]
+    bench.run_until_idle()
+    assert [bench.result(message) for message in messages] == [[True, True]] * 3
+
+
+def test_submissions_of_other_threads_run_too(bench: Workbench) -> None:
+    threads = [threading.Thread(target=bakery.bake.generate, args=([bread],)) for bread in ("rye", "oat")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bench.run_until_idle()
+    assert sorted(bakery.baked) == ["oat", "rye"]
+    bench.assert_all_succeeded()
+
+
 def test_slow_call_of_a_task_meets_its_timeout(bench: Workbench) -> None:
     ended: list[datetime] = []
 
