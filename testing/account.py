@@ -59,6 +59,11 @@ class Account:
         """Return the messages that wait or run, in the order of their submission."""
         return self.messages(lambda message: message.uuid in self._view.live)
 
+    def other_than(self, state: State) -> list[Message]:
+        """Return the messages whose tasks are in another state, in the order of their submission."""
+        partition_of = self._journal.asynchronous.log.partition_of
+        return self.messages(lambda message: self._view.state_of(partition_of(message.uuid), message.uuid) is not state)
+
     def history(self, message: Message | str) -> TaskHistory:
         """Return the history of a task; `UnknownTaskError` if the journal holds no such task."""
         return self._journal.run(task_history(self._journal.asynchronous, id_of(message)))

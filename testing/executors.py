@@ -125,6 +125,10 @@ def _watched(seconds: float) -> Iterator[None]:
 class VirtualCoroutineExecutor(CoroutineExecutor):
     """Runs coroutines in the virtual loop, and compares each with its timeout at that very moment."""
 
+    def _ended(self, run: Run, error: BaseException, seconds: float, pace: float) -> None:
+        """Deliver the outcome at once: the hooks of the task run here, and not in a thread beside the clock."""
+        self._finished(failure(run.job, self._tasks, error, seconds), pace)
+
     async def _run(self, me: "asyncio.Task[None]", running: Run) -> bool:
         loop, end = asyncio.get_running_loop(), running.deadline
         timers = [loop.call_at(moment, self.enforce, moment) for moment in (end, end + ABANDON_SECONDS)]

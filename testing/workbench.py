@@ -181,7 +181,7 @@ class Workbench:
     def assert_all_succeeded(self) -> None:
         """Check that whatever was submitted has succeeded."""
         __tracebackhide__ = True
-        for message in self.submitted():
+        for message in self._asked.other_than(State.SUCCEEDED):
             self.assert_succeeded(message)
 
     def assert_submitted(
@@ -247,6 +247,8 @@ class Workbench:
 
     def _hint(self, state: State, message: Message | str) -> str:
         """Return what a test may have left out, if its task still waits."""
+        if state is State.CLAIMED:
+            return "run_until_idle() lets it run to its end, advance(…) for so long"
         if state is not State.READY:
             return ""
         uuid = message if isinstance(message, str) else message.uuid

@@ -63,6 +63,9 @@ class VirtualWorkerLoop(WorkerLoop):
     def _watches(self) -> bool:
         return False  # no worker of a workbench falls silent
 
+    def _enforce(self) -> None:
+        self._enforcing = None  # each run has a timer of its own
+
     def _look_around(self, monotonic: float) -> None:
         super()._look_around(monotonic)
         for lane in self._lanes.values():

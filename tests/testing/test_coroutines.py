@@ -127,6 +127,45 @@ def test_coroutine_that_ignores_its_timeout_is_abandoned(bench: Workbench) -> No
     bench.assert_failed(message, match="cannot be stopped")
 
 
+def test_hooks_of_a_task_decide_after_its_timeout(bench: Workbench) -> None:
+    class Once(jm.Task[..., object]):
+        def do_retry(self, message: jm.Message, exception: BaseException) -> bool:
+            return isinstance(exception, TimeoutError) and message.retries < 1
+
+        def retry_at(self, message: jm.Message) -> float:
+            return bench.now.timestamp() + 100
+
+    @jm.task(bakery.broker, timeout=1_000, base_task=Once)
+    async def sleep() -> None:
+        await asyncio.sleep(60)
+
+    bench.add(sleep)
+    message = sleep.generate()
+    bench.run_until_idle()
+    bench.assert_waiting(message)
+    assert bench.attempts(message) == 1
+    bench.advance(seconds=100)
+    bench.assert_running(message)
+    with pytest.raises(AssertionError, match=r"it is running\nrun_until_idle\(\) lets it run"):
+        bench.assert_succeeded(message)
+    bench.run_until_idle()
+    bench.assert_failed(message, match="TaskTimeoutError")
+
+
+def test_sleep_of_months_takes_few_steps(bench: Workbench) -> None:
+    @jm.task(bakery.broker, timeout=365 * 86_400_000)
+    async def hibernate() -> None:
+        await asyncio.sleep(100 * 86_400)
+
+    bench.add(hibernate)
+    message = hibernate.generate()
+    bench.advance(days=99)
+    bench.assert_running(message)
+    bench.advance(days=1)
+    bench.assert_succeeded(message)
+    assert len(bench.journal.read().events) < 500
+
+
 def test_workbench_is_called_by_a_coroutine_as_by_any_test(bench: Workbench) -> None:
     async def main() -> tuple[object, object]:
         task = asyncio.current_task()
