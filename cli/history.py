@@ -192,8 +192,7 @@ def _standing(found: TaskHistory, now: float) -> Text:
     attempts = f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
     word, style = _STANDINGS[task.state]
     accepted = [step.event.name for step in found.steps if step.verdict is Verdict.ACCEPTED]
-    if accepted[-1:] == [names.PURGED]:
-        word = "purged"
+    word = _LAST_WORDS.get(accepted[-1] if accepted else "", word)
     if task.state in (State.SUCCEEDED, State.FAILED, State.REVOKED):
         return Text.assemble(
             (word, style), f" {span(task.changed_at - task.submitted_at)} after its submission, {attempts}"
@@ -205,6 +204,10 @@ def _standing(found: TaskHistory, now: float) -> Text:
             else (f"is delayed until {clock(task.due, now)}")
         )
     return Text.assemble((word, style), f", {attempts} so far")
+
+
+# Ends that the state does not tell.
+_LAST_WORDS: Final = {names.PURGED: "purged", names.LAPSED: "lapsed"}
 
 
 def _row(step: Step, previous: float | None, hosts: dict[str, str]) -> tuple[Text, ...]:
@@ -226,7 +229,7 @@ def _remark(step: Step) -> Text:
     context = step.event.context
     if step.event.name == names.CLAIMED:
         return Text(f"attempt {step.attempts}")
-    if step.event.name in (names.SUCCEEDED, names.FAILED, names.RETRIED):
+    if step.event.name in (names.SUCCEEDED, names.FAILED, names.RETRIED, names.RESCHEDULED):
         ran = context.get("ran_ms")
         took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
         return Text(", ".join(part for part in (took, _again(step, context)) if part))
@@ -237,7 +240,7 @@ def _remark(step: Step) -> Text:
 
 def _again(step: Step, context: dict[str, Any]) -> str:
     due = context.get("due")
-    if step.event.name != names.RETRIED or not isinstance(due, int | float):
+    if step.event.name not in (names.RETRIED, names.RESCHEDULED) or not isinstance(due, int | float):
         return ""
     return f"runs again {span(max(0.0, due - step.event.timestamp))} later: {_error(context)}"
 
@@ -287,4 +290,8 @@ _STYLES: Final = {
     names.LEFT: "yellow",
     names.REVOKED: "yellow",
     names.PURGED: "yellow",
+    names.LAPSED: "yellow",
+    names.ACKNOWLEDGED: "yellow",
+    names.REJECTED: "yellow",
+    names.RESCHEDULED: "yellow",
 }

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.journal import Journal
-from ..tasks.acting import signed
+from ..tasks.acting import Signature
 from ..tasks.inspection.as_of import cursor_at, view_as_of
 from ..tasks.inspection.lock_findings import explain_lock, facts_of, is_silent, named
 from ..tasks.inspection.lock_history import LockHistory, LockStep, lock_history, said_of
@@ -172,7 +172,7 @@ def release_lock(
 
 
 def _release(journal: Journal, name: str, token: int, reason: str | None) -> bool:
-    return journal.run(lock_requests(journal.asynchronous).end(name, token, signed(operator(), reason)))
+    return journal.run(lock_requests(journal.asynchronous).end(name, token, Signature(operator(), reason).fields()))
 
 
 def _print_json(said: dict[str, Any]) -> None:

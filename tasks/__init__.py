@@ -8,12 +8,14 @@ from .errors import (
     LockAlreadyAcquiredError,
     LockNotAcquiredError,
     MessageAlreadyExistsError,
+    MessageDoesNotExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
     RevokedError,
     TaskError,
     TaskFailedError,
     TaskNameCollisionError,
+    TerminationError,
     ValidationError,
 )
 from .exception_details import ExceptionDetails, get_exception_name, parse_exception
@@ -24,7 +26,7 @@ from .results import AsyncResultStore, ResultStore
 from .state.state import SessionState, TaskState
 from .state.transitions import State
 from .state.view import TaskView, Verdict
-from .status import AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
+from .status import TERMINAL_TASK_STATUSES, AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
 from .task import Task, task
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "StatusTracker",
     "StatusUpdate",
     "TaskStatus",
+    "TERMINAL_TASK_STATUSES",
     "AsyncResultPool",
     "AsyncResultStore",
     "ResultPool",
@@ -66,6 +69,8 @@ __all__ = [
     "NoTasksFoundError",
     "TaskNameCollisionError",
     "MessageAlreadyExistsError",
+    "MessageDoesNotExistsError",
+    "TerminationError",
     "MultipleBrokersError",
     "TaskFailedError",
     "RevokedError",

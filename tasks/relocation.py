@@ -27,9 +27,8 @@ from .state.view import TaskView, Verdict
 _FOREIGN: Final = FactContext()
 # A claim that no task has: an outcome that was refused in the original is refused again.
 _NO_CLAIM: Final = -2
-_ENDED: Final = frozenset(
-    {names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED, names.PURGED}
-)
+_ENDED: Final = frozenset({*names.OUTCOMES, *names.BY_HAND, names.REVOKED, names.PURGED, names.LAPSED})
+_OVER: Final = frozenset({names.SUCCEEDED, names.ACKNOWLEDGED, names.REVOKED, names.PURGED, names.LAPSED})
 _OWN: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
 
 
@@ -114,7 +113,7 @@ class Relocation:
             self._claims[task] = (old, new)
         elif name in _ENDED:
             self._claims.pop(task, None)
-            if name in (names.SUCCEEDED, names.REVOKED, names.PURGED):
+            if name in _OVER:
                 self._submitted.pop(task, None)
 
     # -- locks -------------------------------------------------------------------------------------------------------

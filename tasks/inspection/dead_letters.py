@@ -117,7 +117,7 @@ def _accepted(history: TaskHistory) -> Iterator[Step]:
     return (step for step in history.steps if step.verdict is Verdict.ACCEPTED)
 
 
-_ENDS: Final = frozenset((*names.OUTCOMES, names.REVOKED, names.EXPIRED, names.LEFT))
+_ENDS: Final = frozenset((*names.OUTCOMES, *names.BY_HAND, names.REVOKED, names.EXPIRED, names.LEFT))
 
 
 def _ended(run: Run, step: Step) -> Run:

@@ -141,6 +141,9 @@ def _taken_out(at: str, attempts: str, facts: dict[str, Any], evidence: Evidence
     if turn is not None and turn.name == "task.purged":
         sentence = f"It was purged from the dead letters {at}{signed}: it does not run any more."
         return Finding("purged", sentence, facts)
+    if turn is not None and turn.name == "task.lapsed":
+        sentence = f"It lapsed {at}, {attempts}: no worker began it within its time to live. It does not run any more."
+        return Finding("lapsed", sentence, facts)
     return Finding("revoked", f"It was revoked {at}{signed}, {attempts}: it does not run any more.", facts)
 
 

@@ -13,6 +13,11 @@ REVOKED: Final = "task.revoked"
 REQUEUED: Final = "task.requeued"
 COLLECTED: Final = "task.collected"
 PURGED: Final = "task.purged"
+LAPSED: Final = "task.lapsed"
+ACKNOWLEDGED: Final = "task.acknowledged"
+REJECTED: Final = "task.rejected"
+RESCHEDULED: Final = "task.rescheduled"
+NOTED: Final = "task.noted"
 
 JOINED: Final = "worker.joined"
 BEAT: Final = "worker.beat"
@@ -40,6 +45,11 @@ TASK_EVENTS: Final = (
     REQUEUED,
     COLLECTED,
     PURGED,
+    LAPSED,
+    ACKNOWLEDGED,
+    REJECTED,
+    RESCHEDULED,
+    NOTED,
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
 QUEUE_EVENTS: Final = (PAUSED, RESUMED)
@@ -48,5 +58,10 @@ LOCK_EVENTS: Final = (LOCK_REQUESTED, LOCK_RENEWED, LOCK_RELEASED, LOCK_WITHDRAW
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"
 
+# What `task.lapsed` says as its reason.
+EXPIRED_REASON: Final = "expired"
+
 # The events with which a worker may end an attempt.
 OUTCOMES: Final = frozenset({SUCCEEDED, FAILED, RETRIED, INTERRUPTED})
+# The events with which a program that is no worker ends or returns a task, whether it waits or runs.
+BY_HAND: Final = frozenset({ACKNOWLEDGED, REJECTED, RESCHEDULED})

@@ -11,7 +11,16 @@ from journeyman.tasks.state.ended import EndedTasks
 from journeyman.tasks.state.selection import Selection
 from journeyman.tasks.state.sessions import Sessions
 from journeyman.tasks.state.state import SessionState
-from journeyman.tasks.state.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
+from journeyman.tasks.state.transitions import (
+    EXHAUSTED,
+    HANDED_BACK,
+    RETURNED,
+    TRANSITIONS,
+    Attempt,
+    Move,
+    Token,
+    plain_moves,
+)
 from journeyman.workers import WorkerLoop
 from journeyman.workers.loop import appender, loop
 from journeyman.workers.scheduling import decide, failure_detector, ready_queue
@@ -35,8 +44,7 @@ def mutation(plant: Plant) -> Plant:
 def _table(patch: MonkeyPatch, change: Callable[[dict[State, dict[str, Move]]], None]) -> None:
     table = {state: dict(moves) for state, moves in TRANSITIONS.items()}
     change(table)
-    moves = [{name: move[:4] for name, move in table[state].items()} for state in sorted(table)]
-    patch.setattr(fold, "_MOVES", moves)
+    patch.setattr(fold, "PLAIN_MOVES", plain_moves(table))
 
 
 def _wrong(state: State, event: str, **wrong: Any) -> Plant:
@@ -53,7 +61,7 @@ def _pause_instead_of_crashing(patch: MonkeyPatch) -> None:
 # -- the table -------------------------------------------------------------------------------------------------------
 
 for _event in (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED):
-    MUTATIONS[f"{_event} needs no token"] = _wrong(State.CLAIMED, _event, token=False)
+    MUTATIONS[f"{_event} needs no token"] = _wrong(State.CLAIMED, _event, token=Token.UNUSED)
 MUTATIONS["a claim needs no session"] = _wrong(State.READY, names.CLAIMED, session=False)
 MUTATIONS["a claim is not counted"] = _wrong(State.READY, names.CLAIMED, attempt=Attempt.KEPT)
 MUTATIONS["an interruption uses an attempt"] = _wrong(State.CLAIMED, names.INTERRUPTED, attempt=Attempt.KEPT)

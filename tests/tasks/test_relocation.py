@@ -61,6 +61,9 @@ def states(view: TaskView) -> dict[str, tuple[State, int, bool]]:
     return found
 
 
+BY_HAND = sorted(names.BY_HAND)
+
+
 async def happened(generator: random.Random, partitions: int, events: int) -> MemoryLog:
     """A log of tasks and workers who do likely and unlikely things."""
     log = MemoryLog(MemoryStore(partitions))
@@ -74,7 +77,11 @@ async def happened(generator: random.Random, partitions: int, events: int) -> Me
         holder = task.worker if task is not None and task.worker else worker
         about: dict[str, Any] = {"task": task_id, "worker": holder, "claim": claim}
         likely: list[tuple[str, dict[str, Any], str]] = [
-            (names.SUBMITTED, {"task": task_id, "task_name": "work", "max_retries": 2}, task_id),
+            (
+                names.SUBMITTED,
+                {"task": task_id, "task_name": "work", "max_retries": 2, "expires": 2.0 * (number % 2)},
+                task_id,
+            ),
             (names.CLAIMED, {"task": task_id, "worker": worker}, task_id),
             (names.CLAIMED, {"task": task_id, "worker": worker}, task_id),
             (names.SUCCEEDED, {**about, "result": 1}, task_id),
@@ -83,6 +90,8 @@ async def happened(generator: random.Random, partitions: int, events: int) -> Me
             (names.INTERRUPTED, about, task_id),
             (names.REVOKED, {"task": task_id}, task_id),
             (names.REQUEUED, {"task": task_id}, task_id),
+            (generator.choice(BY_HAND), generator.choice([{"task": task_id}, about]), task_id),
+            (names.LAPSED, {"task": task_id}, task_id),
             (names.JOINED, {"worker": worker, "lease_ms": 1_000}, worker),
             (names.JOINED, {"worker": worker, "lease_ms": 1_000}, worker),
             (names.BEAT, {"worker": worker}, worker),

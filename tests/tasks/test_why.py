@@ -84,6 +84,11 @@ def purged(story: Story) -> None:
     story.tell("task.purged", task="t")
 
 
+def lapsed(story: Story) -> None:
+    story.submitted("t", expires=1_001.0)
+    story.tell("task.lapsed", task="t")
+
+
 def behind_none_as_queues_take_turns(story: Story) -> None:
     story.joined("w", queues=("urgent", "mail"), selection=Selection(order="fair"))
     story.submitted("in-urgent", queue="urgent")
@@ -388,6 +393,13 @@ CASES = [
         ["purged"],
         "It was purged from the dead letters",
         evidence=Evidence(turn=Turn("task.purged", {"by": "ada@host"})),
+    ),
+    Case(
+        "lapsed",
+        lapsed,
+        ["lapsed"],
+        "no worker began it within its time to live",
+        evidence=Evidence(turn=Turn("task.lapsed", {"reason": "expired"})),
     ),
     Case(
         "paused",

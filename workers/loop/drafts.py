@@ -13,7 +13,7 @@ from ...tasks.state.decoding import FactContext
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
 from ..limits import ENTRY_BYTES_MAX
-from ..scheduling.decide import Beat, Claim, Command, Expire, Join
+from ..scheduling.decide import Beat, Claim, Command, Expire, Join, Lapse
 from .known_tasks import KnownTasks
 from .registration import joining
 from .sessions import OwnSessions
@@ -59,6 +59,14 @@ def _claim(command: Claim, desk: Desk) -> WorkerDraft:
     return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
 
 
+def _lapse(command: Lapse, desk: Desk) -> WorkerDraft:
+    task = command.task
+    lease = desk.sessions[task.kind.partition]
+    context = orjson.dumps({"task": task.id, "worker": lease.worker, "reason": names.EXPIRED_REASON})
+    draft = Draft(names.LAPSED, context, routing_key(task.id), task.kind.partition)
+    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
+
+
 def _join(command: Join, desk: Desk) -> WorkerDraft:
     lease, known = desk.sessions.fresh(command.partition), desk.known
     fact, context = joining(lease.worker, desk.lease_ms, known.accepts, known.selection, desk.slots)
@@ -80,6 +88,7 @@ def _expire(command: Expire, desk: Desk) -> WorkerDraft:
 # The draft of each type of command.
 _DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
     Claim: _claim,
+    Lapse: _lapse,
     Join: _join,
     Beat: _beat,
     Expire: _expire,

@@ -39,7 +39,7 @@ from ..limits import (
     WATCH_INTERVAL_SECONDS,
 )
 from ..scheduling.commit_pace import CommitPace
-from ..scheduling.decide import Claim, Command, Expire, Situation, decide
+from ..scheduling.decide import Claim, Command, Expire, Lapse, Situation, decide
 from ..scheduling.failure_detector import FailureDetector
 from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
@@ -393,6 +393,8 @@ class WorkerLoop:
         accepted: list[TaskState] = []
         for entry, event in zip(entries, events, strict=True):
             if not isinstance(entry.command, Claim):
+                if isinstance(entry.command, Lapse) and entry.command.task.state is State.READY:
+                    self._add_ready(entry.command.task)  # it was refused: the task was requeued, and lapses no more
                 continue
             task = entry.command.task
             if task.run.claim == event.offset:
