@@ -1,6 +1,6 @@
-"""Wrap the aiokafka clients: typed protocols of the parts used, constructors, and a reliable stop for each client.
+"""Wrap the aiokafka clients: constructors, and a reliable stop for each client.
 
-aiokafka has no type annotations and some defects (read in its 0.14 source) that this module works around:
+aiokafka has some defects (read in its 0.14 source) that this module works around:
 
 - an idempotent producer never gives up a batch, so its own ``stop`` waits for ever when the broker is gone;
 - a consumer stopped during back-off raises ``CancelledError`` from its ``stop`` and leaves its connections open;
@@ -8,13 +8,12 @@ aiokafka has no type annotations and some defects (read in its 0.14 source) that
 - a client that is garbage-collected without being stopped logs an error.
 """
 
-# ruff: noqa: D102 - the protocols' methods are aiokafka's
 import asyncio
 import contextlib
 import logging
 import warnings
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, cast
 
 import aiokafka
 import aiokafka.admin
@@ -24,6 +23,7 @@ import aiokafka.partitioner
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from .client_types import Admin, Consumer, Producer, Refusal, TopicPartition
 from .connection import Connection
 from .limits import (
     CLIENT_RETRY_MS,
@@ -72,107 +72,6 @@ NOT_AUTHORIZED: Final = 29
 UNKNOWN_TOPIC: Final = 3
 
 
-class TopicPartition(NamedTuple):
-    """A partition of a topic; compares equal to aiokafka's own type and is accepted in its place."""
-
-    topic: str
-    partition: int
-
-
-class Record(Protocol):
-    """A record as a consumer returns it."""
-
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-
-
-class Sent(Protocol):
-    """The acknowledgement of a delivered batch; `offset` is -1 if the broker no longer knows it.
-
-    `timestamp` is the time that the broker assigned, in ms; None or -1 if the broker did not report it.
-    """
-
-    offset: int
-    timestamp: int | None
-
-
-class Batch(Protocol):
-    """A record batch being filled."""
-
-    def append(
-        self,
-        *,
-        timestamp: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-    ) -> object | None: ...
-    def close(self) -> None: ...
-
-
-class Producer(Protocol):
-    """The part of AIOKafkaProducer used here."""
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def create_batch(self) -> Batch: ...
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Sent]": ...
-
-
-class Consumer(Protocol):
-    """The part of AIOKafkaConsumer used here."""
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def assign(self, partitions: Sequence[TopicPartition]) -> None: ...
-    def seek(self, partition: TopicPartition, offset: int) -> None: ...
-    def pause(self, *partitions: TopicPartition) -> None: ...
-    def resume(self, *partitions: TopicPartition) -> None: ...
-    async def position(self, partition: TopicPartition) -> int: ...
-    def highwater(self, partition: TopicPartition) -> int | None: ...
-    def last_poll_timestamp(self, partition: TopicPartition) -> int | None: ...
-    async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int, max_records: int
-    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
-    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]: ...
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]: ...
-    async def offsets_for_times(
-        self, timestamps: Mapping[TopicPartition, int]
-    ) -> Mapping[TopicPartition, "OffsetAtTime | None"]: ...
-
-
-class OffsetAtTime(Protocol):
-    """The first record at or after a time."""
-
-    offset: int
-
-
-class Refusal(NamedTuple):
-    """The error with which the cluster refused to create a topic."""
-
-    code: int
-    message: str
-
-
-class Admin(Protocol):
-    """The part of AIOKafkaAdminClient used here."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def describe_topics(self, topics: list[str]) -> Sequence[Mapping[str, Any]]: ...
-    async def describe_cluster(self) -> Mapping[str, Any]: ...
-    async def describe_configs(self, config_resources: list[object]) -> Sequence[Any]: ...
-    async def create_topics(self, new_topics: list[object]) -> Any: ...
-    async def delete_records(self, records_to_delete: Mapping[object, object]) -> Mapping[object, int]: ...
-
-
-def topic_partition(topic: str, partition: int) -> TopicPartition:
-    """Return aiokafka's own `TopicPartition`: `getmany` asserts that exact type."""
-    return cast("TopicPartition", aiokafka.TopicPartition(topic, partition))
-
-
 def murmur2(key: bytes) -> int:
     """Return the hash of Kafka's default partitioner, made positive as Kafka does."""
     return cast("int", aiokafka.partitioner.murmur2(key)) & 0x7FFFFFFF
@@ -191,6 +90,19 @@ def quiet_client_logging() -> None:
 def has_c_extension() -> bool:
     """Whether aiokafka encodes and decodes records in C; in pure Python this is many times slower."""
     return cast("str", DefaultRecordBatchBuilder.__module__).startswith("aiokafka.record._crecords")
+
+
+_warned_of_slow_records: list[bool] = []
+
+
+def warn_of_slow_records() -> None:
+    """Log once if records are encoded in pure Python."""
+    if not _warned_of_slow_records and not has_c_extension():
+        _warned_of_slow_records.append(True)
+        LOGGER.warning(
+            "aiokafka runs without its C extension and is many times slower: install a wheel, and unset "
+            "AIOKAFKA_NO_EXTENSIONS"
+        )
 
 
 def _warn_if_unclosed(client: Any) -> None:

@@ -11,7 +11,7 @@ from ..errors import HistoryTruncated, JournalUnavailable
 from ..event import Draft, Event
 from ..limits import CURSOR_AHEAD_SECONDS_MAX
 from .appender import Part
-from .client import Record
+from .client_types import Record
 from .condition import Condition
 from .limits import (
     APPEND_SECONDS_MAX,

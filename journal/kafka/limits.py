@@ -52,6 +52,8 @@ CONDITION_RECORDS_KEPT: Final = 128
 # How many writers' last numbers a reader keeps per partition, and how many bounded reads can be continued.
 DEDUPE_WRITERS_MAX: Final = 10_000
 READINGS_REMEMBERED: Final = 64
+# How many replicas of a topic can be asked for: Kafka's number has two bytes.
+REPLICATION_MAX: Final = 32_767
 # How many of the pages last returned to its readers a log caches, in bytes of rows and in pages.
 RECENT_BYTES_MAX: Final = 1 * MIB
 RECENT_PAGES_MAX: Final = 64

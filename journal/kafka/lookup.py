@@ -15,17 +15,14 @@ from ..numbers import is_number
 from .client import (
     CHECKSUM_ADVICE,
     CHECKSUM_FAILED,
-    Consumer,
     ConsumerStopped,
     KafkaError,
     OffsetOutOfRange,
-    Record,
-    TopicPartition,
     make_consumer,
     stop_consumer,
-    topic_partition,
     topic_seen,
 )
+from .client_types import Consumer, Record, TopicPartition, topic_partition
 from .connection import Connection
 from .identity import TopicSeen
 from .limits import (

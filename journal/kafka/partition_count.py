@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import HistoryTruncated
+from ..errors import BadJournalURL, HistoryTruncated, PartitionsChanged
 from ..row_decoder import RowDecoder
 from .limits import EXAMINED_EVENTS, PARTITIONS_EXAMINED_MAX
 from .lookup import Lookup
@@ -41,6 +41,26 @@ async def written_partitions(lookup: Lookup, ends: Mapping[int, int], hashed: Ca
         each: await _keys(lookup, each, max(firsts[each], ends[each] - EXAMINED_EVENTS), ends[each]) for each in asked
     }
     return count_by_keys({each: [hashed(key) for key in found] for each, found in keys.items()}, holding, len(ends))
+
+
+def journal_partitions(
+    topic: str, url: str, found: int, written: int | None, asked: int | None, *, ignore_added: bool
+) -> int:
+    """Return the journal's number of partitions, of `found` in the topic, `written` in its records, `asked` in its URL.
+
+    Raises `PartitionsChanged` if the topic has more than were written, `BadJournalURL` if the URL gives another number;
+    neither with `ignore_added`.
+    """
+    if written is not None and written < found:
+        if not ignore_added:
+            raise PartitionsChanged(topic, written, found)
+        found = written
+    if asked not in (None, found) and not ignore_added:
+        raise BadJournalURL(
+            f"{url!r}: the topic {topic!r} has {found} partition(s), the URL says {asked}. A journal's partitions "
+            f"never change, or its keys would move: use partitions={found} or omit it."
+        )
+    return found
 
 
 async def _keys(lookup: Lookup, partition: int, start: int, end: int) -> list[str]:

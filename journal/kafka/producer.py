@@ -8,7 +8,8 @@ batches, its batches in flight to other partitions may finish, and the next batc
 import asyncio
 import logging
 
-from .client import LOGGER, NOT_ALLOWED, KafkaError, Producer, make_producer, stop_producer
+from .client import LOGGER, NOT_ALLOWED, KafkaError, make_producer, stop_producer
+from .client_types import Producer
 from .connection import Connection
 from .limits import (
     APPEND_BACKOFF_SECONDS,

@@ -23,12 +23,8 @@ from ..snapshots import SnapshotLabel
 from .client import (
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
-    Admin,
-    Consumer,
     KafkaError,
     OffsetOutOfRange,
-    Producer,
-    Record,
     create_topic,
     describe_settings,
     make_admin,
@@ -37,8 +33,8 @@ from .client import (
     stop_admin,
     stop_consumer,
     stop_producer,
-    topic_partition,
 )
+from .client_types import Admin, Consumer, Producer, Record, topic_partition
 from .connection import Connection
 from .limits import (
     KAFKA_REQUEST_SECONDS_MAX,

@@ -18,16 +18,14 @@ from .client import (
     CHECKSUM_FAILED,
     LOGGER,
     NOT_ALLOWED,
-    Consumer,
     ConsumerStopped,
     KafkaError,
     OffsetOutOfRange,
-    Record,
     prefetch,
     served,
     stop_consumer,
-    topic_partition,
 )
+from .client_types import Consumer, Record, topic_partition
 from .condition import has_conditions
 from .limits import AHEAD_RETRY_SECONDS, ARRIVAL_SECONDS_MAX, KAFKA_SILENCE_SECONDS_MAX, READ_SLICE_SECONDS
 from .lookup import Lookup

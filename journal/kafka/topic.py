@@ -18,7 +18,6 @@ from .client import (
     NOT_AUTHORIZED,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
-    Admin,
     KafkaError,
     create_topic,
     describe_settings,
@@ -27,6 +26,7 @@ from .client import (
     unreachable_advertised,
     why_unreachable,
 )
+from .client_types import Admin
 from .connection import Connection
 from .limits import (
     KAFKA_OPEN_SECONDS_MAX,
