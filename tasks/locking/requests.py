@@ -82,7 +82,7 @@ class LockRequests:
             requests = await self.look(wanted.lock, expires=True)
             if any(each.owner == wanted.owner for each in holders(requests)):
                 return Answer(None, already=True)
-            if not wait and not _has_room(requests, wanted.capacity):
+            if not wait and not _has_room(requests, wanted.capacity) and not self._wants_proof(wanted.lock):
                 return _REFUSED
         while True:
             answer = await self._request(wanted, deadline)
@@ -97,6 +97,11 @@ class LockRequests:
             return False
         replica = self._replicas.get(self._journal.log.partition_of(wanted.lock))
         return replica is not None and not _has_room(replica.view.requests(wanted.lock), wanted.capacity)
+
+    def _wants_proof(self, lock: str) -> bool:
+        """Whether a request is needed to prove that the owner of another one could have renewed its lease."""
+        silence = self._silence.get(self._journal.log.partition_of(lock))
+        return silence is not None and silence.wants_proof(lock, time.monotonic())
 
     async def _is_new(self, lock: str) -> bool:
         """Whether this process has not read the lock's partition yet."""
@@ -141,10 +146,10 @@ class LockRequests:
                 hold.grant(now)
                 self._keeper.changed(hold)
                 return Answer(hold.token)
-            if deadline is not None and now >= deadline:
-                return _REFUSED
             if await self._expire_overdue(replica, lock):
                 continue
+            if deadline is not None and now >= deadline:
+                return _REFUSED
             remaining = None if deadline is None else deadline - now
             with suppress(TimeoutError):
                 await replica.wait_until(_changes(lock, requests), remaining)
@@ -160,7 +165,8 @@ class LockRequests:
         silence = self._silence[replica.view.partition]
         requests = replica.view.requests(lock)
         with self._mutex:
-            overdue = silence.observe(lock, requests, self._keeper.tokens(lock), time.monotonic())
+            end = replica.cursor.get(replica.view.partition, 0)
+            overdue = silence.observe(lock, requests, self._keeper.tokens(lock), end, time.monotonic())
         for request, reason in overdue:
             context = {"lock": lock, "token": request.token, "last": request.last, "reason": reason}
             event = await self._append(names.LOCK_EXPIRED, lock, context)

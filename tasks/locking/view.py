@@ -124,6 +124,12 @@ class LockReplica(Replica[LockView]):
         super().__init__(journal, LockView(partition, endings), renew=lambda: LockView(partition, endings))
         self._partition = partition
 
+    async def catch_up(self) -> Cursor:
+        """Apply all events of the partition that are in the log at the time of the call."""
+        end = (await self._journal.bounds()).end
+        await self.wait_for({self._partition: end[self._partition]})
+        return self.cursor
+
     async def _start_position(self, log: Log) -> Cursor:
         """Restore the view from the newest snapshot that holds the locks; return where to read on."""
         bounds = await log.bounds()

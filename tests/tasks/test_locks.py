@@ -92,6 +92,14 @@ def test_token_is_the_position_of_the_request_and_rises(journal: jm.Journal) -> 
     assert tokens == sorted(set(tokens))
 
 
+def test_locks_of_all_partitions_are_independent(journal: jm.Journal) -> None:
+    locks = [jm.Lock(f"door-{number}", journal, owner_id="a") for number in range(8)]
+    assert all(lock.acquire() for lock in locks)
+    assert [lock.held for lock in locks] == [True] * 8
+    assert not any(jm.Lock(lock.name, journal, owner_id="b").acquire() for lock in locks)
+    assert all(lock.release() for lock in locks)
+
+
 def test_attempt_at_a_lock_that_is_held_appends_nothing(journal: jm.Journal) -> None:
     assert jm.Lock("door", journal, owner_id="a").acquire()
     before = len(said(journal, "door"))
