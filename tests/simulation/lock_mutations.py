@@ -17,7 +17,6 @@ from .loop_mutations import Plant, rewritten
 LOCK_MUTATIONS: Final[dict[str, Plant]] = {
     "a request is granted without being read": rewritten(LockRequests, "_granted", "if own.holds:", "if True:"),
     "a request is granted before its turn": rewritten(locks, "granted", "room > 0 and not", "not"),
-    "a hold may be released while it waits": rewritten(locks, "_moved", "and not request.holds", "and False"),
     "a sign of life changes nothing": rewritten(silence._Sighting, "observe", "!= self.last", "!= self.last == -1"),
     "leases are renewed too late": lambda patch: patch.setattr(keeper, "LOCK_RENEWAL_FRACTION", 1.5),
     "silence counts while the journal is away": lambda patch: patch.setattr(

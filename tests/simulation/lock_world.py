@@ -127,6 +127,8 @@ class LockWorld:
 
     def _trouble(self) -> None:
         """One misfortune, and the next one later."""
+        if not self.faults:
+            return
         kind = self.random.choice(["pause", "crash", "away", "away", "slow"])
         worker = self.random.choice(self.workers)
         if kind == "pause":
@@ -138,8 +140,7 @@ class LockWorld:
         elif kind == "slow" and self.now > self.log.slow_until:
             self.log.slow_until = self.now + self.random.uniform(0.5, 2.0) * self.lease
             self.log.slow_seconds = (0.1 * self.lease, 0.4 * self.lease)
-        if self.now < self.peace_at:
-            self.after(self.random.uniform(0.3, 2) * self.lease, self._trouble)
+        self.after(self.random.uniform(0.3, 2) * self.lease, self._trouble)
 
     def _go_away(self) -> None:
         """The journal is away, perhaps for longer than a lease."""

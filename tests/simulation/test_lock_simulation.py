@@ -5,8 +5,16 @@ from simulation.lock_mutations import LOCK_MUTATIONS
 from simulation.lock_world import LockWorld, tell
 from simulation.referee import Violation
 
-SEEDS = 40
+SEEDS = 30
 SEEDS_MAX = 1_000
+# Where bugs that need a rare coincidence were noticed last: only where to look first, all other seeds are tried after.
+LOOK_FIRST = {
+    "an expiry needs not name the last event": 14,
+    "capacity is the largest that is named": 13,
+    "each release is told to have taken effect": 23,
+    "leases are renewed too late": 102,
+    "silent owners are left alone": 58,
+}
 
 
 def test_many_worlds_of_locks_break_no_invariant() -> None:
@@ -26,7 +34,7 @@ def test_a_seed_tells_the_same_story_of_locks_again() -> None:
 @pytest.mark.parametrize("bug", sorted(LOCK_MUTATIONS))
 def test_a_bug_in_a_rule_of_locks_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     LOCK_MUTATIONS[bug](monkeypatch)
-    for seed in range(SEEDS_MAX):
+    for seed in (LOOK_FIRST.get(bug, 0), *range(SEEDS_MAX)):
         try:
             tell(seed)
         except (Violation, AssertionError):
