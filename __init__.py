@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 _ROOMS: Final = ("journal", "consumers", "tasks", "workers")
 
+# apscheduler's triggers, by the module that is imported when one of them is first used.
+_TRIGGERS: Final = {
+    "CronTrigger": "apscheduler.triggers.cron",
+    "DateTrigger": "apscheduler.triggers.date",
+    "IntervalTrigger": "apscheduler.triggers.interval",
+}
+
 if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
+    from apscheduler.triggers.date import DateTrigger
+    from apscheduler.triggers.interval import IntervalTrigger
+
     from .consumers import (
         AsyncJournalConsumer,
         AsyncJournalConsumerBase,
@@ -54,10 +65,8 @@ if TYPE_CHECKING:
     )
     from .tasks import (
         AsyncBroker,
-        AsyncLock,
         AsyncResultPool,
         AsyncResultStore,
-        AsyncSemaphore,
         AsyncStatusTracker,
         Backoff,
         Broker,
@@ -66,17 +75,13 @@ if TYPE_CHECKING:
         Effect,
         ExponentialBackoff,
         LinearBackoff,
-        Lock,
-        LockAlreadyAcquiredError,
-        LockNotAcquiredError,
         Message,
         MessageAlreadyExistsError,
         MultipleBrokersError,
         NoTasksFoundError,
-        ProcessLock,
         ResultPool,
         ResultStore,
-        Semaphore,
+        SchedulingError,
         StatusTracker,
         StatusUpdate,
         SubmissionInDoubt,
@@ -85,7 +90,7 @@ if TYPE_CHECKING:
         TaskFailedError,
         TaskNameCollisionError,
         TaskStatus,
-        ThreadLock,
+        TriggerTask,
         ValidationError,
         task,
     )
@@ -112,10 +117,8 @@ __all__ = [
     "View",
     # living off it
     "AsyncBroker",
-    "AsyncLock",
     "AsyncResultPool",
     "AsyncResultStore",
-    "AsyncSemaphore",
     "AsyncStatusTracker",
     "Backoff",
     "Broker",
@@ -124,22 +127,23 @@ __all__ = [
     "Effect",
     "ExponentialBackoff",
     "LinearBackoff",
-    "Lock",
     "Message",
-    "ProcessLock",
     "ProcessWorkerPool",
     "ResultPool",
     "ResultStore",
-    "Semaphore",
     "Settings",
     "StatusTracker",
     "StatusUpdate",
     "Task",
     "TaskStatus",
-    "ThreadLock",
     "ThreadWorkerPool",
+    "TriggerTask",
     "Worker",
     "task",
+    # when schedules tick
+    "CronTrigger",
+    "DateTrigger",
+    "IntervalTrigger",
     # errors
     "AppendInDoubt",
     "BadJournalURL",
@@ -157,13 +161,12 @@ __all__ = [
     "JournalReadOnly",
     "JournalUnavailable",
     "JournalGone",
-    "LockAlreadyAcquiredError",
-    "LockNotAcquiredError",
     "MessageAlreadyExistsError",
     "MultipleBrokersError",
     "NoTasksFoundError",
     "NotAJournal",
     "JournalNotFound",
+    "SchedulingError",
     "SubmissionInDoubt",
     "TaskError",
     "TaskFailedError",
@@ -178,6 +181,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for a public one
 
     def __getattr__(name: str) -> object:
         """Import the room of a public name when the name is first used."""
+        if name in _TRIGGERS:
+            return getattr(import_module(_TRIGGERS[name]), name)
         if name in __all__:
             for room in _ROOMS:
                 module = import_module(f".{room}", __name__)

@@ -25,13 +25,13 @@ from .limits import (
     PARK_BACKOFF_SECONDS,
     PARK_BACKOFF_SECONDS_MAX,
     PARKED_EVENT_BYTES_MAX,
-    PARKED_LINE_CHARS_MAX,
     PARKED_TEXT_CHARS_MAX,
     PARKED_TRACEBACK_CHARS_MAX,
 )
 
 logger = logging.getLogger("journeyman")
 
+_LOGGED_CHARS: Final = 200
 
 PARK: Final = "park"
 RAISE: Final = "raise"
@@ -143,7 +143,7 @@ def _in_one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
 
 
-def log_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
+def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
     """Log that an event was parked."""
     assert event.position is not None
     logger.warning(
@@ -153,7 +153,7 @@ def log_parked(name: str, event: JournalEventBase, error: BaseException, attempt
         position_text(event.position),
         f"{attempts:,} failed attempt{'' if attempts == 1 else 's'}",
         type(error).__name__,
-        _in_one_line(_shown(lambda: str(error)))[:PARKED_LINE_CHARS_MAX],
+        _in_one_line(_shown(lambda: str(error)))[:_LOGGED_CHARS],
     )
 
 

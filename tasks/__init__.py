@@ -5,29 +5,26 @@ from .broker import AsyncBroker, Broker
 from .disposition import Disposition, Effect
 from .doubts import SubmissionInDoubt
 from .errors import (
-    LockAlreadyAcquiredError,
-    LockNotAcquiredError,
     MessageAlreadyExistsError,
-    MessageDoesNotExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
     RevokedError,
+    SchedulingError,
     TaskError,
     TaskFailedError,
     TaskNameCollisionError,
-    TerminationError,
     ValidationError,
 )
 from .exception_details import ExceptionDetails, get_exception_name, parse_exception
-from .locks import AsyncLock, AsyncSemaphore, Lock, ProcessLock, Semaphore, ThreadLock
 from .message import Message
 from .result_pool import AsyncResultPool, ResultPool
 from .results import AsyncResultStore, ResultStore
 from .state.state import SessionState, TaskState
 from .state.transitions import State
 from .state.view import TaskView, Verdict
-from .status import TERMINAL_TASK_STATUSES, AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
+from .status import AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
 from .task import Task, task
+from .trigger_task import TriggerTask
 
 __all__ = [
     "AsyncBroker",
@@ -36,24 +33,16 @@ __all__ = [
     "Effect",
     "Message",
     "Task",
+    "TriggerTask",
     "task",
     "AsyncStatusTracker",
     "StatusTracker",
     "StatusUpdate",
     "TaskStatus",
-    "TERMINAL_TASK_STATUSES",
     "AsyncResultPool",
     "AsyncResultStore",
     "ResultPool",
     "ResultStore",
-    "AsyncLock",
-    "AsyncSemaphore",
-    "Lock",
-    "ProcessLock",
-    "Semaphore",
-    "ThreadLock",
-    "LockAlreadyAcquiredError",
-    "LockNotAcquiredError",
     "Backoff",
     "ConstantBackoff",
     "LinearBackoff",
@@ -69,13 +58,12 @@ __all__ = [
     "NoTasksFoundError",
     "TaskNameCollisionError",
     "MessageAlreadyExistsError",
-    "MessageDoesNotExistsError",
-    "TerminationError",
     "MultipleBrokersError",
     "TaskFailedError",
     "RevokedError",
     "ExceptionDetails",
     "get_exception_name",
     "parse_exception",
+    "SchedulingError",
     "SubmissionInDoubt",
 ]

@@ -4,7 +4,8 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from types import MethodType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -210,17 +211,30 @@ def task(
     no_positional_args: bool = False,
     aliases: Sequence[str] = (),
     base_task: type[Task[Any, Any]] | None = None,
+    trigger: Any = None,
+    misfire: str | None = None,
+    grace_ms: int | timedelta | None = None,
+    overlap: str | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it."""
+    """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it.
+
+    With a `trigger` it is a `TriggerTask`, and `misfire`, `grace_ms` and `overlap` are its parameters.
+    """
     if not isinstance(broker, Broker):
         raise ValidationError(
             f"@task takes the broker that submits the task's messages, got {broker!r:.80}. Write @task(broker) above "
             "the function, with a Broker(…) made before"
         )
 
+    scheduling = {
+        name: value for name, value in (("misfire", misfire), ("grace_ms", grace_ms), ("overlap", overlap)) if value
+    }
+    base, more = _base_for(trigger, base_task, scheduling)
+
     def wrapper(function: Callable[P, R]) -> Task[P, R]:
-        return (base_task or Task)(
+        return base(
             function,
+            *more,
             broker,
             name,
             queue,
@@ -230,9 +244,28 @@ def task(
             mechanism,
             no_positional_args=no_positional_args,
             **({"aliases": aliases} if aliases else {}),  # a subclass may not take them
+            **scheduling,
         )
 
     return wrapper
+
+
+def _base_for(
+    trigger: Any, base_task: type[Task[Any, Any]] | None, scheduling: Collection[str]
+) -> tuple[Callable[..., Task[Any, Any]], tuple[Any, ...]]:
+    """Return the class of a task, and its arguments between the function and the broker: the trigger if there is one.
+
+    `ValueError` if the class takes no trigger.
+    """
+    if trigger is None:
+        if scheduling:
+            raise ValidationError(f"{', '.join(scheduling)} are settings of a schedule: give the task a trigger, too")
+        return base_task or Task, ()
+    if base_task is not None and "trigger" not in inspect.signature(base_task.__init__).parameters:
+        raise ValueError(f"base_task takes no trigger: make it a subclass of TriggerTask, got {base_task.__name__}")
+    from .trigger_task import TriggerTask
+
+    return base_task or TriggerTask, (trigger,)
 
 
 def _checked_aliases(aliases: object) -> tuple[str, ...]:

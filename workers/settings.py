@@ -48,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     - `enforce_ms`: how often running tasks are compared with their timeouts, in ms.
     - `lease_ms`: how long, in ms, it may be silent while it holds claims.
     - `drain_seconds`: how long it lets tasks run to their end when it is stopped, in seconds.
+    - `fires_schedules`: whether it fires the ticks of the journal's schedules, of tasks that it does not run as well.
     """
 
     queues: Subset | None = None
@@ -63,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     coroutines: int = COROUTINES_DEFAULT
     lease_ms: int = LEASE_MS_DEFAULT
     drain_seconds: float = DRAIN_SECONDS_DEFAULT
+    fires_schedules: bool = True
 
     def __post_init__(self) -> None:
         """Check the values: `ValidationError` names the bounds."""

@@ -12,16 +12,12 @@ from .failures import BadInput
 
 
 class LogLevel(StrEnum):
-    """The lowest level that is logged on stderr: all names of the `logging` module."""
+    """The lowest level that is logged on stderr."""
 
-    NOTSET = "NOTSET"
     DEBUG = "DEBUG"
     INFO = "INFO"
-    WARN = "WARN"
     WARNING = "WARNING"
     ERROR = "ERROR"
-    FATAL = "FATAL"
-    CRITICAL = "CRITICAL"
 
 
 JournalURL = Annotated[
@@ -50,8 +46,7 @@ LevelOption = Annotated[
     typer.Option(
         "--log-level",
         case_sensitive=False,
-        help="The lowest level logged on stderr; DEBUG also shows the traceback of an error, NOTSET follows the root "
-        "logger.",
+        help="The lowest level logged on stderr; DEBUG also shows the traceback of an error.",
     ),
 ]
 

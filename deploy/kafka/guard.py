@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from .limits import PARENT_CHECK_SECONDS
+PARENT_CHECK_SECONDS = 1.0
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from journeyman.journal import AppendInDoubt, AsyncJournal, Journal, JournalGone, draft
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
+from support.shop import in_loop
 from support.waiting import reached
 
 
@@ -57,7 +58,7 @@ async def opened(*companions: Companion) -> tuple[AsyncJournal, CountingLog]:
     return journal, log
 
 
-@pytest.mark.anyio
+@in_loop
 async def test_failing_companion_keeps_neither_others_nor_log_open() -> None:
     companions = [Companion(), Companion(ValueError("no end")), Companion()]
     journal, log = await opened(*companions)
@@ -67,7 +68,7 @@ async def test_failing_companion_keeps_neither_others_nor_log_open() -> None:
     assert [each.closed for each in companions] == [True, False, True]
 
 
-@pytest.mark.anyio
+@in_loop
 async def test_cancelled_close_closes_the_log() -> None:
     endless, other = Endless(), Companion()
     journal, log = await opened(other, endless)
@@ -142,7 +143,7 @@ def test_dropped_kafka_journal_is_closed_silently(kafka_bootstrap: str, how: str
 
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
-@pytest.mark.anyio
+@in_loop
 async def test_reader_keeps_its_journal_open(kafka_bootstrap: str) -> None:
     async def follower() -> Any:
         journal = AsyncJournal(f"kafka://{kafka_bootstrap}/kept-by-its-reader")
@@ -159,7 +160,7 @@ async def test_reader_keeps_its_journal_open(kafka_bootstrap: str) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
-@pytest.mark.anyio
+@in_loop
 async def test_dead_appender_fails_waiting_callers_and_closes_the_log(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -86,7 +86,7 @@ class LogPort:
 
     async def tail(self, cursor: Mapping[int, int]) -> "SimulatedTail":
         """See `Log`."""
-        tail = NotifiedTail(self, cursor) if self.notices else SimulatedTail(self, cursor)
+        tail = RingingTail(self, cursor) if self.notices else SimulatedTail(self, cursor)
         self.tails.append(tail)
         return tail
 
@@ -107,14 +107,14 @@ class LogPort:
         """See `Log`."""
         return self.log.snapshots
 
-    def notify(self, seconds: float) -> None:
+    def tell(self, seconds: float) -> None:
         """In so many seconds the process learns that there is news, or that the log is back."""
         for tail in self.tails:
             self.world.after(seconds, tail.news)
 
 
 class SimulatedTail:
-    """A reader without notices: it waits for pages."""
+    """A reader without a bell: it waits for pages."""
 
     def __init__(self, port: LogPort, cursor: Mapping[int, int]) -> None:
         self._port, self._world, self._loop = port, port.world, port.worker.loop
@@ -146,7 +146,7 @@ class SimulatedTail:
         """What is to be seen now: of the newest there may be some that is to be seen a little later only."""
         world, log = self._world, self._port.log
         if world.now < self._port.blind_until:
-            self._port.notify(self._port.blind_until - world.now)
+            self._port.tell(self._port.blind_until - world.now)
             return None
         away = [place for place in places if log.away(place)]
         if away and log.refuses:
@@ -179,25 +179,25 @@ class SimulatedTail:
         """Nothing to let go of."""
 
 
-class NoticeSocket:
-    """Where a process receives the notices of the log."""
+class Ear:
+    """Where a process hears the bell of the log."""
 
     def close(self) -> None:
-        """Receive nothing more."""
+        """Hear nothing more."""
 
 
-class NotifiedTail(SimulatedTail):
-    """A reader with notices, which may be lost."""
+class RingingTail(SimulatedTail):
+    """A reader with a bell that may be lost."""
 
-    _socket: NoticeSocket | None = None
+    _ear: Ear | None = None
 
     def wakeup_socket(self) -> Any:
         """See `Selectable`."""
-        self._socket = NoticeSocket()
-        return self._socket
+        self._ear = Ear()
+        return self._ear
 
     def news(self) -> None:
-        """Send a notice, as a rule."""
+        """Ring, as a rule."""
         super().news()
-        if self._socket is not None and not (self._world.faults and self._world.random.random() < 0.05):
-            self._loop.readable(self._socket)
+        if self._ear is not None and not (self._world.faults and self._world.random.random() < 0.05):
+            self._loop.heard(self._ear)

@@ -1,4 +1,4 @@
-"""Retention removes only what no worker needs: the queue goes on as before."""
+"""What retention removes, nobody misses: the queue goes on as if nothing had happened."""
 
 import asyncio
 import uuid

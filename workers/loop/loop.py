@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Event
@@ -30,30 +30,33 @@ from ..health.progress import WorkerHealth
 from ..limits import (
     DEAD_PROCESSES_SECONDS,
     LEASE_RENEWAL_FRACTION,
-    READY_KINDS_REMEMBERED,
     STEAL_DELAY_APPENDS,
     STEAL_DELAY_SECONDS,
     STEAL_DELAY_SECONDS_MAX,
     STOP_UNSTARTED_SECONDS,
-    TASK_NAMES_SHOWN,
     WATCH_INTERVAL_SECONDS,
 )
 from ..scheduling.commit_pace import CommitPace
-from ..scheduling.decide import Claim, Command, Expire, Lapse, Situation, decide
+from ..scheduling.decide import Claim, Command, Expire, Situation, decide
 from ..scheduling.failure_detector import FailureDetector
 from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
 from .appender import Appender
 from .dead_processes import departed
 from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entry, within_limits
+from .firing import Firing
 from .indexing import IndexKeeper
 from .known_tasks import KnownTasks
 from .lane import Lane
 from .reader import Reader
 from .sessions import OwnSessions
 from .submissions import Submissions
+from .timetable import Timetable
 
 logger = logging.getLogger("journeyman.worker")
+
+_TASKS_NAMED: Final = 8
+_KINDS_MAX: Final = 4_096  # of tasks, of which it is remembered where they wait
 
 
 class WorkerLoop:
@@ -76,6 +79,7 @@ class WorkerLoop:
         self._appending = Appender(journal, self._reader, self.view, self._detector, lease_seconds, self.statistics)
         self._submissions = Submissions(self._reader, self.view)
         self._index = IndexKeeper(journal, lambda: self._reader.position)
+        self._firing = Firing(journal, Timetable(self.view.schedules) if self.settings.fires_schedules else None)
         self._sessions = OwnSessions(self.view, ())
         self._draining_since: float | None = None
         self._pace = CommitPace()
@@ -183,8 +187,8 @@ class WorkerLoop:
         """Return the tasks that run in the event loop, by name and id; empty if none does."""
         executors = [lane.executor for lane in self._lanes.values() if isinstance(lane.executor, CoroutineExecutor)]
         tasks = [f"{job.state.name} {job.state.id}" for executor in executors for job in executor.in_hand()]
-        named = ", ".join(tasks[:TASK_NAMES_SHOWN])
-        more = f" and {len(tasks) - TASK_NAMES_SHOWN:,} more" if len(tasks) > TASK_NAMES_SHOWN else ""
+        named = ", ".join(tasks[:_TASKS_NAMED])
+        more = f" and {len(tasks) - _TASKS_NAMED:,} more" if len(tasks) > _TASKS_NAMED else ""
         return f"{named}{more}"
 
     @property
@@ -215,10 +219,11 @@ class WorkerLoop:
 
     def _open_lanes(self) -> None:
         """Open a lane for each mechanism among the tasks."""
+        settings = self.settings
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Executor]] = {
             "thread": self._threads,
             "process": self._processes,
-            "async": self._coroutines,
+            "async": lambda tasks: CoroutineExecutor(settings.coroutines, tasks, self._wake),
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
@@ -236,9 +241,6 @@ class WorkerLoop:
         return ThreadGroupExecutor(
             bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms, journals=self._journals()
         )
-
-    def _coroutines(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        return CoroutineExecutor(self.settings.coroutines, tasks, self._wake)
 
     def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
         floor = self.settings.process_floor
@@ -291,10 +293,15 @@ class WorkerLoop:
         offers = [(lane.ready, lane.free(monotonic)) for lane in self._lanes.values()]
         commands = decide(self.view, offers, self._detector, self._situation(monotonic))
         commands += self._departed(monotonic)
+        ticks, commands = self._firing.take(commands, lambda: self._reader.position)
         entries += self._command_entries(commands)
         if entries:
             await self._commit(entries)
-        elif not self._drained():  # it may be by now, as outcomes that were already written were applied
+        if ticks:
+            await self._firing.fire(ticks, self._reader)
+        elif (
+            not entries and not self._drained()
+        ):  # it may be by now, as outcomes that were already written were applied
             await self._wait()
 
     def _note_turn(self, monotonic: float, *, holding: bool) -> None:
@@ -356,8 +363,9 @@ class WorkerLoop:
         return list(departed(self.view.all_sessions(), self._sessions.ids))
 
     def _situation(self, monotonic: float) -> Situation:
-        draining = self._draining_since is not None
-        return Situation(time.time(), monotonic, self.settings.lease_seconds, self._sessions.standings, draining)
+        draining, now = self._draining_since is not None, time.time()
+        due = [] if draining else self._firing.due(now)
+        return Situation(now, monotonic, self.settings.lease_seconds, self._sessions.standings, draining, due)
 
     async def _outcome_entries(self, monotonic: float) -> list[WorkerDraft]:
         """Return the outcomes to append; apply those that the task's thread has appended already."""
@@ -393,8 +401,6 @@ class WorkerLoop:
         accepted: list[TaskState] = []
         for entry, event in zip(entries, events, strict=True):
             if not isinstance(entry.command, Claim):
-                if isinstance(entry.command, Lapse) and entry.command.task.state is State.READY:
-                    self._add_ready(entry.command.task)  # it was refused: the task was requeued, and lapses no more
                 continue
             task = entry.command.task
             if task.run.claim == event.offset:
@@ -461,19 +467,17 @@ class WorkerLoop:
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
         renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
         moments += [acknowledged + renewal for acknowledged in self._sessions.acknowledged()]
-        if self._watches():
+        if self._holders_to_watch or any(session.claims for session in self.view.all_sessions()):
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:
             moments.append(self._draining_since + self.settings.drain_seconds)
+        elif (wait := self._firing.wait(now)) is not None:
+            moments.append(monotonic + wait)
         if self._reader.patience is not None:
             moments.append(monotonic + self._reader.patience)
         moments.append(self._appending.failures.due)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
-
-    def _watches(self) -> bool:
-        """Return whether any session holds tasks, its silence thus to be observed."""
-        return self._holders_to_watch or any(session.claims for session in self.view.all_sessions())
 
     def _wake(self) -> None:
         if not self._woken.done():
@@ -502,7 +506,7 @@ class WorkerLoop:
 
     def _ready_for(self, kind: TaskKind) -> ReadyTasks | None:
         """Return the queue of ready tasks for a kind; None if this worker does not run it."""
-        if len(self._ready_of) >= READY_KINDS_REMEMBERED:
+        if len(self._ready_of) >= _KINDS_MAX:
             self._ready_of.clear()
         task = self._known.task_for(kind)
         ready = self._ready_of[kind] = None if task is None else self._lanes[task.mechanism].ready

@@ -3,12 +3,12 @@
 Each decider has one subject; another feature of the worker is another decider in `DECIDERS`.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
+from ...tasks.state.schedules import Schedule
 from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
@@ -36,12 +36,6 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     task: TaskState
 
 
-class Lapse(msgspec.Struct, frozen=True, gc=False):
-    """End a task whose time to live is over before a worker has begun it."""
-
-    task: TaskState
-
-
 class Expire(NamedTuple):
     """Expire the session of a worker that has failed, as of its event at `last`."""
 
@@ -50,7 +44,15 @@ class Expire(NamedTuple):
     last: int
 
 
-Command = Join | Beat | Claim | Lapse | Expire
+class Fire(NamedTuple):
+    """Fire a tick of a schedule: submit its task, or note that it is `skipped`."""
+
+    schedule: Schedule
+    tick: int
+    skipped: bool = False
+
+
+Command = Join | Beat | Claim | Expire | Fire
 
 
 class OwnSession(NamedTuple):
@@ -60,10 +62,18 @@ class OwnSession(NamedTuple):
     acknowledged_at: float
 
 
+class DueTicks(NamedTuple):
+    """A schedule and its ticks that are to be fired now, in ms since the epoch, the first one first."""
+
+    schedule: Schedule
+    ticks: Sequence[int]
+
+
 class Situation(NamedTuple):
     """The inputs of the decision other than the view.
 
     `now` is the wall clock, by which delays are due; `monotonic` measures silence. `draining`: it claims nothing more.
+    `due` are the schedules with due ticks, by the timetable.
     """
 
     now: float
@@ -71,6 +81,7 @@ class Situation(NamedTuple):
     lease_seconds: float
     standings: Mapping[int, OwnSession]
     draining: bool = False
+    due: Sequence[DueTicks] = ()
 
 
 class Outlook(NamedTuple):
@@ -118,7 +129,7 @@ def joins(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
 
 
 def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
-    """Claim as many ready tasks as the executors have room for, at most one suspect; end those that have lapsed."""
+    """Claim as many ready tasks as the executors have room for, and at most one suspect."""
     view, situation, joined = outlook.view, outlook.situation, outlook.joined
     commands: list[Command] = []
     if situation.draining or not joined:
@@ -129,17 +140,7 @@ def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
             ready.lets_suspect_in = not has_suspect
             commands += _claims(ready, free, situation, joined)
             has_suspect = has_suspect or not ready.lets_suspect_in
-    return _without_lapsed(commands, view.expiries, situation.now) if view.expiries else commands
-
-
-def _without_lapsed(commands: Iterable[Command], expiries: Mapping[str, float], now: float) -> list[Command]:
-    """Return the commands with a `Lapse` in place of each claim of a task whose time to live is over."""
-    return [
-        Lapse(command.task)
-        if isinstance(command, Claim) and expiries.get(command.task.id, math.inf) <= now
-        else command
-        for command in commands
-    ]
+    return commands
 
 
 def _has_suspect(view: TaskView, situation: Situation) -> bool:
@@ -180,4 +181,25 @@ def expiries(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]
     ]
 
 
-DECIDERS: Final[tuple[Decider, ...]] = (joins, claims, beats, expiries)
+def fires(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
+    """Fire the ticks that are due; a draining worker leaves them to others."""
+    situation = outlook.situation
+    if not situation.due or situation.draining:
+        return []
+    return [fire for due in situation.due for fire in firing(outlook.view, due)]
+
+
+def firing(view: TaskView, due: DueTicks) -> list[Fire]:
+    """Return how to fire the due ticks of a schedule.
+
+    Where runs must not overlap, one tick is fired if the last run has ended; the others are skipped together.
+    """
+    schedule, ticks = due
+    if schedule.policy.overlap == "queue":
+        return [Fire(schedule, tick) for tick in ticks]
+    fired = [] if schedule.task in view.live else [Fire(schedule, ticks[0])]
+    left_out = [Fire(schedule, ticks[-1], skipped=True)] if len(fired) < len(ticks) else []
+    return fired + left_out
+
+
+DECIDERS: Final[tuple[Decider, ...]] = (joins, claims, beats, expiries, fires)

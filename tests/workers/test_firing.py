@@ -1,0 +1,255 @@
+"""Workers fire schedules: one run a tick, in one append, by the policy; and a timetable that costs little."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import journeyman as jm
+import msgspec
+import pytest
+from journeyman.journal.event import Draft, encode_context
+from journeyman.tasks import Message, TaskView
+from journeyman.tasks.scheduling import Plan, change_schedule, create_schedule, pausing, resuming
+from journeyman.tasks.state import names
+from journeyman.tasks.state.schedules import Date, Interval, Policy, Schedule
+from journeyman.tasks.state.ticks import tick_id
+from journeyman.tasks.tick_messages import template_of
+from journeyman.workers import Settings
+from journeyman.workers.loop.firing import Firing, drafts_of
+from journeyman.workers.loop.timetable import Timetable
+from journeyman.workers.scheduling.decide import DueTicks, Fire, firing
+from support.ledger import Ledger
+from support.shop import LEASE_MS, Shop, in_loop, named
+from support.waiting import reached
+
+
+def now_ms() -> int:
+    return int(time.time() * 1_000)
+
+
+def plan(trigger: Any, name: str = "report", policy: Policy | None = None, **options: Any) -> Plan:
+    return Plan(name, trigger, policy or Policy(), template_of(Message(task_name=name, **options)))
+
+
+def settings(**options: Any) -> Settings:
+    return Settings(threads=4, lease_ms=LEASE_MS, **options)
+
+
+def ticks_of(shop: Shop, name: str = names.SCHEDULE_FIRED) -> list[int]:
+    return [event.context["tick"] for event in shop.events(name)]
+
+
+@in_loop
+async def test_worker_submits_and_runs_each_tick_once() -> None:
+    shop, seen = Shop(), list[dict[str, Any]]()
+
+    def report(message: Message) -> None:
+        assert message.metadata is not None
+        seen.append({"id": message.uuid, **message.metadata["schedule"]})
+
+    start = now_ms() + 100
+    async with shop.worker(named(report=report), settings()), shop.worker(named(report=report), settings()):
+        await create_schedule(shop.journal, plan(Interval(100, start), args=[]))
+        await shop.succeeded(3)
+    ticks = ticks_of(shop)
+    assert ticks == [start + 100 * number for number in range(len(ticks))]
+    submitted = [event.context["task"] for event in shop.events(names.SUBMITTED)]
+    assert submitted == [tick_id("report", tick) for tick in ticks]
+    assert {each["id"] for each in seen} <= set(submitted)
+    assert all(each["id"] == f"{each['name']}@{each['tick']}" for each in seen)
+    for fired, submission in zip(shop.events(names.SCHEDULE_FIRED), shop.events(names.SUBMITTED), strict=True):
+        assert (submission.partition, submission.offset) == (fired.partition, fired.offset + 1)
+
+
+@in_loop
+async def test_tick_is_found_by_its_id_in_any_partition() -> None:
+    shop = Shop(partitions=4)
+    plans = [plan(Date(now_ms()), name) for name in ("alpha", "beta", "gamma", "delta")]
+    for each in plans:
+        await create_schedule(shop.journal, each)
+    functions = {each.name: (lambda: 7) for each in plans}
+    async with shop.worker(named(**functions), settings()):
+        await shop.succeeded(len(plans))
+    for event in shop.events(names.SCHEDULE_FIRED):
+        found = await jm.AsyncStatusTracker(shop.journal).get(event.context["task"])
+        assert found.status is jm.TaskStatus.SUCCEEDED
+    assert len({event.partition for event in shop.events(names.SCHEDULE_FIRED)}) > 1
+
+
+@in_loop
+async def test_worker_without_schedules_leaves_them_to_others() -> None:
+    shop = Shop()
+    await create_schedule(shop.journal, plan(Date(now_ms())))
+    async with shop.worker(named(report=lambda: None), settings(fires_schedules=False)) as idle:
+        assert not idle._firing.is_on
+        message = await shop.submit(named(report=lambda: None)["report"])
+        await shop.succeeded(1)
+        assert (shop.count(names.SCHEDULE_FIRED), shop.task(message).state.name) == (0, "SUCCEEDED")
+        async with shop.worker(named(other=lambda: None), settings()):  # fires what it does not run
+            await shop.succeeded(2)
+
+
+@in_loop
+async def test_paused_schedule_ticks_again_from_its_resumption_on() -> None:
+    shop = Shop()
+    async with shop.worker(named(report=lambda: None), settings()):
+        await create_schedule(shop.journal, plan(Interval(100, now_ms()), policy=Policy("run_all")))
+        await shop.finished(names.SCHEDULE_FIRED, 2)
+        await change_schedule(shop.journal, "report", lambda known: pausing(known, {}))
+        fired = shop.count(names.SCHEDULE_FIRED)
+        since = now_ms() + 400
+        await reached(lambda: now_ms() >= since, "several ticks to pass")
+        assert shop.count(names.SCHEDULE_FIRED) == fired
+        await change_schedule(shop.journal, "report", lambda known: resuming(known, now_ms(), {}))
+        await shop.finished(names.SCHEDULE_FIRED, fired + 2)
+    assert not [tick for tick in ticks_of(shop)[fired:] if tick < since]
+
+
+@pytest.mark.parametrize(("misfire", "count"), [("run_all", 8), ("run_once", 1), ("skip", 0)])
+@in_loop
+async def test_ticks_missed_by_all_are_made_up_by_the_policy(misfire: Any, count: int) -> None:
+    shop, hour = Shop(), 3_600_000
+    begin = now_ms() - 8 * hour + hour // 2  # eight ticks, the newest one half an hour ago
+    await create_past(shop, plan(Interval(hour, begin), policy=Policy(misfire, 1_000)), begin)
+    soon = now_ms()
+    await create_schedule(shop.journal, plan(Date(soon), "marker"))
+    async with shop.worker(named(report=lambda: None, marker=lambda: None), settings()):
+        await reached(lambda: soon in ticks_of(shop), "the marker to be fired")
+        await shop.finished(names.SUBMITTED, count + 1)
+    fired = [tick for tick in ticks_of(shop) if tick != soon]
+    assert fired == [begin + hour * number for number in range(8)][8 - count :]
+
+
+async def create_past(shop: Shop, given: Plan, first: int) -> None:
+    """A schedule that was created in the past, and that no process has fired since."""
+    changes = {**given.creation(0)[0][1], "first": first, "schedule": given.name}
+    await shop.journal.append(names.SCHEDULE_CREATED, changes, given.name)
+
+
+@in_loop
+async def test_overlapping_ticks_are_skipped_and_told_of() -> None:
+    shop, release = Shop(), asyncio.Event()
+
+    async def report() -> None:
+        await release.wait()
+
+    async with shop.worker(named(report=report), settings()):
+        await create_schedule(
+            shop.journal, plan(Interval(100, now_ms()), policy=Policy(overlap="skip"), mechanism="async")
+        )
+        await shop.finished(names.SCHEDULE_SKIPPED, 2)
+        assert shop.count(names.SCHEDULE_FIRED) == 1
+        release.set()
+        await shop.finished(names.SCHEDULE_FIRED, 2)
+    behind = {event.context["behind"] for event in shop.events(names.SCHEDULE_SKIPPED)[:2]}
+    assert behind == {shop.events(names.SUBMITTED)[0].context["task"]}
+
+
+@in_loop
+async def test_append_of_a_tick_is_refused_behind_news_of_its_schedule() -> None:
+    shop = Shop()
+    schedule = await create_schedule(shop.journal, plan(Interval(100, now_ms())))
+    log = await shop.journal.open()
+    position = dict((await log.bounds()).end)
+    first, second = Firing(shop.journal, None), Firing(shop.journal, None)
+    fire = [Fire(schedule, schedule.first)]
+    won = [await first.append(drafts) for drafts in drafts_of(fire, position)]
+    lost = [await second.append(drafts) for drafts in drafts_of(fire, position)]
+    assert (won[0].offset, shop.count(names.SCHEDULE_FIRED), shop.count(names.SUBMITTED)) == (2, 1, 1)
+    assert lost[0].offset in (1, 2), "the position of the event that was faster"
+
+
+@in_loop
+async def test_schedule_of_another_program_harms_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop()
+    bad = {"trigger": {"type": "cron", "fields": {"hour": "99"}, "timezone": "UTC"}, "first": 1, "message": {}}
+    async with shop.worker(named(report=lambda: None), settings()):
+        for name in ("bad", "worse"):
+            await shop.journal.append(names.SCHEDULE_CREATED, {"schedule": name, **bad}, name)
+        await create_schedule(shop.journal, plan(Date(now_ms())))
+        await shop.succeeded(1)
+    assert [record.args[0] for record in caplog.records if "cannot be fired" in record.message] == ["bad", "worse"]  # type: ignore[index]
+
+
+# -- the timetable ---------------------------------------------------------------------------------------------------
+
+
+def timetable(*schedules: tuple[str, int]) -> tuple[Ledger, Timetable]:
+    log = Ledger(TaskView())
+    for name, every in schedules:
+        trigger = msgspec.to_builtins(Interval(every, every))
+        message = {"task_name": name}
+        log.write(names.SCHEDULE_CREATED, schedule=name, trigger=trigger, first=every, message=message)
+    return log, Timetable(log.view.schedules)
+
+
+def test_timetable_returns_due_schedules_until_they_are_fired() -> None:
+    log, table = timetable(("a", 1_000), ("b", 1_500))
+    assert (table.next_moment(0), table.due(999)) == (1_000, [])
+    for _ in range(2):  # an append that failed is tried again
+        assert [(due.schedule.name, list(due.ticks)) for due in table.due(1_700)] == [("a", [1_000]), ("b", [1_500])]
+    log.write(names.SCHEDULE_FIRED, schedule="a", tick=1_000, task="a@1")
+    assert [due.schedule.name for due in table.due(1_700)] == ["b"]
+    log.write(names.SCHEDULE_PAUSED, schedule="b")
+    assert (table.due(1_700), table.next_moment(1_700)) == ([], 2_000)
+    log.write(names.SCHEDULE_CLEARED, schedule="a")
+    assert table.next_moment(1_700) is None
+
+
+def test_timetable_asks_no_calendar_while_nothing_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, table = timetable(*((f"s{number}", 1_000 + number) for number in range(50)))
+    assert table.next_moment(0) == 1_000
+
+    def refuse(*_args: object) -> None:
+        raise AssertionError("the calendar was asked")
+
+    monkeypatch.setattr(Timetable, "_calendar", refuse)
+    assert (table.due(999), table.next_moment(999)) == ([], 1_000)
+    assert log.view.schedules.touched == set()
+
+
+def test_overlap_skips_all_but_the_first_of_several_ticks() -> None:
+    log, _ = timetable(("a", 1_000))
+    schedule = log.view.schedules["a"]
+    skips = msgspec.structs.replace(schedule, policy=Policy(overlap="skip"), task="a@1")
+    assert firing(log.view, DueTicks(schedule, [1, 2, 3])) == [Fire(schedule, tick) for tick in (1, 2, 3)]
+    assert firing(log.view, DueTicks(skips, [1, 2, 3])) == [Fire(skips, 1), Fire(skips, 3, skipped=True)]
+    assert firing(log.view, DueTicks(skips, [1])) == [Fire(skips, 1)]
+    log.submit("a@1")
+    assert firing(log.view, DueTicks(skips, [1, 2])) == [Fire(skips, 2, skipped=True)]
+
+
+def test_ticks_are_divided_into_appends_that_fit() -> None:
+    log, _ = timetable(("a", 1_000))
+    schedule = log.view.schedules["a"]
+    large = msgspec.structs.replace(schedule, message=encode_context("x", {"task_name": "a", "args": ["x" * 60_000]}))
+    drafts = drafts_of([Fire(large, tick) for tick in range(100)], {0: 5})
+    assert len(drafts) > 1
+    events = [draft for part in drafts for draft in part]
+    assert [draft.name for draft in events] == [names.SCHEDULE_FIRED, names.SUBMITTED] * 100
+    assert all(draft.expected == 4 for draft in events if draft.name == names.SCHEDULE_FIRED)
+    assert all(isinstance(draft, Draft) and draft.key == "a" and draft.partition == 0 for draft in events)
+
+
+def test_message_of_a_tick_is_the_same_in_each_process() -> None:
+    log, _ = timetable(("a", 1_000))
+    template = template_of(Message(task_name="a", delay=250, metadata={"who": "ada"}, priority=3))
+    given = msgspec.structs.replace(log.view.schedules["a"], message=encode_context("x", template))
+    made = [message_of(given, 2_000) for _ in range(2)]
+    assert made[0] == made[1]
+    assert (made[0].uuid, made[0].created_at, made[0].due) == ("a@1970-01-01T00:00:02Z", 2_000, 2.25)
+    assert made[0].metadata == {"who": "ada", "schedule": {"name": "a", "tick": "1970-01-01T00:00:02Z"}}
+    assert (made[0].priority, made[0].progenitor_uuid) == (3, "a@1970-01-01T00:00:01Z")
+    assert message_of(given, 1_000).progenitor_uuid is None
+
+
+def message_of(schedule: Schedule, tick: int) -> Message:
+    from journeyman.tasks.tick_messages import tick_message
+
+    return msgspec.json.decode(tick_message(schedule, tick), type=Message)
+
+
+def test_date_in_the_past_is_a_late_tick() -> None:
+    past = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1_000)
+    assert plan(Date(past)).creation(now_ms())[0][1]["first"] == past

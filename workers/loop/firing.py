@@ -1,0 +1,103 @@
+"""Fire the ticks of schedules: each with its submission in one append, which lands only if no process was faster.
+
+The append is conditional: it is refused if any event of one of its schedules has come since the state from which the
+ticks were decided. So of all processes that fire a tick one succeeds, and a pause or a clearing that comes first wins.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.cursor import Position
+from ...journal.errors import EventConflict
+from ...journal.event import Distinct, Draft, check, encode_context
+from ...journal.limits import BATCH_BYTES_MAX
+from ...tasks.state import names
+from ...tasks.state.ticks import tick_id
+from ...tasks.tick_messages import tick_message
+from ..limits import SCHEDULES_FIRED_MAX
+from ..scheduling.decide import Command, DueTicks, Fire
+from .reader import Reader
+from .timetable import Timetable
+
+
+class Firing:
+    """Fires the ticks of a timetable; of none without one."""
+
+    def __init__(self, journal: AsyncJournal, timetable: Timetable | None) -> None:
+        self._journal = journal
+        self._timetable = timetable
+        self._has_due = False  # whether the commands of this turn may contain ticks
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it fires anything."""
+        return self._timetable is not None
+
+    def due(self, now: float) -> list[DueTicks]:
+        """Return what is to be fired at the time `now`, in seconds since the epoch."""
+        due = [] if self._timetable is None else self._timetable.due(int(now * 1_000))
+        self._has_due = bool(due)
+        return due
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until the next tick; None if there is none."""
+        tick = None if self._timetable is None else self._timetable.next_moment(int(now * 1_000))
+        return None if tick is None else tick / 1_000 - now
+
+    def take(
+        self, commands: list[Command], position: Callable[[], Mapping[int, int]]
+    ) -> tuple[list[Sequence[Draft]], list[Command]]:
+        """Return the drafts of each append for the ticks among the commands, and the other commands.
+
+        `position()` is how far the state is read by which they were decided.
+        """
+        if not self._has_due:
+            return [], commands
+        fires = [command for command in commands if isinstance(command, Fire)]
+        return drafts_of(fires, position()), [command for command in commands if not isinstance(command, Fire)]
+
+    async def append(self, drafts: Sequence[Draft]) -> Position:
+        """Append the drafts; return the position up to which the state has to be read before the next decision."""
+        try:
+            return (await self._journal.append_drafts(drafts))[-1].position
+        except EventConflict as conflict:
+            return conflict.position
+
+    async def fire(self, appends: Iterable[Sequence[Draft]], reader: Reader) -> None:
+        """Append the ticks, and read them, or those of the process that was faster, as any event."""
+        for drafts in appends:
+            append = functools.partial(self.append, drafts)
+            position = await reader.available(append, "does not take appends")
+            await reader.stop_waiting()
+            await reader.read_up_to({position.partition: position.offset + 1})
+
+
+def drafts_of(fires: Iterable[Fire], position: Mapping[int, int]) -> list[Sequence[Draft]]:
+    """Return the drafts of each append for the ticks; `position` is how far the state is read that decided them."""
+    appends: list[Sequence[Draft]] = []
+    parts: dict[int, tuple[Distinct, int]] = {}
+    for fire in fires:
+        partition = fire.schedule.partition
+        drafts = list(_drafts(fire, partition, position.get(partition, 0) - 1))
+        size = sum(map(check, drafts))
+        part, taken = parts.get(partition, (Distinct(), 0))
+        if part and (len(part) >= 2 * SCHEDULES_FIRED_MAX or taken + size > BATCH_BYTES_MAX):
+            appends.append(part)
+            part, taken = Distinct(), 0
+        part += drafts
+        parts[partition] = part, taken + size
+    return [*appends, *(part for part, _ in parts.values())]
+
+
+def _drafts(fire: Fire, partition: int, expected: int) -> Iterator[Draft]:
+    """Yield the event about the schedule and, if the tick is not skipped, the submission of its task."""
+    schedule, tick = fire.schedule, fire.tick
+    context = {"schedule": schedule.name, "tick": tick}
+    if fire.skipped:
+        skipped = encode_context(names.SCHEDULE_SKIPPED, {**context, "reason": "overlap", "behind": schedule.task})
+        yield Draft(names.SCHEDULE_SKIPPED, skipped, schedule.name, partition, expected=expected)
+        return
+    fired = encode_context(names.SCHEDULE_FIRED, {**context, "task": tick_id(schedule.name, tick)})
+    yield Draft(names.SCHEDULE_FIRED, fired, schedule.name, partition, expected=expected)
+    yield Draft(names.SUBMITTED, tick_message(schedule, tick), schedule.name, partition)
