@@ -11,7 +11,7 @@ import orjson
 from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor, Position
 from ..journal.errors import AppendInDoubt, HistoryTruncated, InvalidEvent
-from ..journal.event import Draft, draft
+from ..journal.event import Draft, check, draft
 from ..journal.fingerprint import fingerprint, fingerprint_of
 from ..journal.log import Log
 from .checkpoint import JournalCheckpoint
@@ -78,7 +78,8 @@ class Parking:
             "event": orjson.Fragment(row),
         }
         try:
-            parked = draft(PARKED, context, session.name)
+            parked = Draft(PARKED, orjson.dumps(context), session.name)
+            check(parked)
         except InvalidEvent:  # its context is nested to the limit and cannot be nested deeper: store it as text
             parked = draft(PARKED, {**context, "event": row.decode()}, session.name)
         await _append(journal, [parked, session.draft(cursor)])

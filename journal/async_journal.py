@@ -12,7 +12,7 @@ from .cursor import Cursor
 from .divergence import refuse_diverged
 from .dropped import close_dropped
 from .errors import AppendInDoubt, JournalClosed
-from .event import Distinct, Draft, Event, Plain, decode, encode_context, readable
+from .event import Distinct, Draft, Event, Plain, are_flat, decode, encode_context, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Located, Log
 from .runtime.exits import at_exit
@@ -141,9 +141,13 @@ class AsyncJournal:
         Items of one partition land all or none. `expected` is a condition on each, as in `append`; they must then
         share a partition.
         """
-        encode = encode_context
+        encode, items = encode_context, list(items)
+        flat = are_flat([item[1] for item in items])
         drafts: Distinct = Plain(
-            [Draft(item[0], encode(item[0], item[1]), item[2] if len(item) > 2 else None) for item in items]
+            [
+                Draft(item[0], encode(item[0], item[1], checked=flat), item[2] if len(item) > 2 else None)
+                for item in items
+            ]
         )
         if expected is not None:
             drafts = Distinct(drafts)

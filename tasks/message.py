@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import msgspec
 import uuid_utils
 
-from ..journal.event import refuse_deep, refuse_infinite
+from ..journal.event import refuse_deep
+from ..journal.json_values import check_plain, explain, refuse_infinite
 from ..journal.limits import TIMESTAMP_SECONDS_MAX
 from ..journal.row_decoder import WHOLE_MAX, RowDecoder
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
 from .exception_details import ExceptionDetails
-from .json_values import check_plain
 from .limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .message_fields import check_fields
 from .state.names import QUEUE_DEFAULT
@@ -361,26 +361,36 @@ def encode_message(message: Message) -> bytes:
     """Encode a message as the context of its `task.submitted`; `ValidationError` names a value JSON cannot hold."""
     try:
         if message.args:
-            check_plain(message.args, "args")
+            check_plain(message.args, "args", ranged=True)
         if message.kwargs:
-            check_plain(message.kwargs, "kwargs")
+            check_plain(message.kwargs, "kwargs", ranged=True)
         if message.metadata:
-            check_plain(message.metadata, "metadata")
+            check_plain(message.metadata, "metadata", ranged=True)
         if message.previous_result is not None:
-            check_plain(message.previous_result, "previous_result")
+            check_plain(message.previous_result, "previous_result", ranged=True)
         if message.callback_message_data is not None:
-            check_plain(message.callback_message_data, "callback_message_data")
+            check_plain(message.callback_message_data, "callback_message_data", ranged=True)
         encoded = _encoder.encode(message)
         refuse_deep(encoded, "it")
         refuse_infinite(
             (message.args, message.kwargs, message.metadata, message.backoff_settings, message.previous_result), encoded
         )
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
         raise ValidationError(
-            f"the arguments of {message.task_name} cannot be written as JSON: {error}. "
+            f"the arguments of {message.task_name} cannot be written as JSON: {_cause(message, error)}. "
             "Pass plain data (text, numbers, lists, objects), or a reference to data stored elsewhere."
         ) from error
     return encoded
+
+
+def _cause(message: Message, error: Exception) -> Exception:
+    """Return the error that names the place of the value, if one can be found."""
+    try:
+        for place in ("args", "kwargs", "metadata", "previous_result", "callback_message_data"):
+            explain(getattr(message, place), place)
+    except ValueError as placed:
+        return placed
+    return error
 
 
 def decode_message(row: bytes) -> Message:

@@ -3,9 +3,10 @@
 import itertools
 import json
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from journeyman.journal import Draft, Event, EventTooLarge, InvalidEvent, Position, draft
+from journeyman.journal import Draft, Event, EventTooLarge, InvalidEvent, Journal, Position, draft
 from journeyman.journal.event import check, decode, decode_all, encode_context, place, record, record_with
 from journeyman.journal.limits import (
     CLOCK_STEP_SECONDS_MAX,
@@ -135,23 +136,53 @@ class Measured:
     value: float
 
 
-class PriorityLevel(Enum):
-    NONE = math.nan
-
-
 @pytest.mark.parametrize(
-    "value",
-    [math.nan, [math.inf], {"a": {"b": (-math.inf,)}}, Measured(math.nan), [None, PriorityLevel.NONE]],
+    ("value", "place"),
+    [
+        (math.nan, ""),
+        ([math.inf], r"\[0\]"),
+        ({"a": {"b": (-math.inf,)}}, r"\.a\.b\[0\]"),
+        ([None, math.nan], r"\[1\]"),
+    ],
     ids=repr,
 )
-def test_numbers_outside_json_are_refused_and_not_nulled(value: Any) -> None:
-    with pytest.raises(InvalidEvent, match=r"context of .a\.b. cannot be written as JSON: it has NaN or an infinite"):
+def test_numbers_outside_json_are_refused_and_not_nulled(value: Any, place: str) -> None:
+    said = rf"context of .a\.b. cannot be written as JSON: context\.value{place} is -?(nan|inf), .* pass None or text"
+    with pytest.raises(InvalidEvent, match=said):
         draft("a.b", {"value": value})
 
 
 def test_nulls_and_the_word_null_are_accepted() -> None:
-    value = [None, "null", Measured(1.5), datetime(2026, 11, 22, tzinfo=UTC), UUID(int=7)]
-    assert b"null" in draft("a.b", {"value": value}).context
+    assert b"null" in draft("a.b", {"value": [None, "null", (1, 2)]}).context
+
+
+class Level(StrEnum):
+    HIGH = "high"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (datetime(2026, 11, 22, tzinfo=UTC), r"datetime.datetime, .*value.isoformat\(\)"),
+        (UUID(int=7), r"uuid.UUID, .*str\(value\)"),
+        (Measured(1.5), r"Measured, .*dataclasses.asdict\(value\)"),
+        (Level.HIGH, r"Level, .*value.value"),
+        (OrderedDict(a=1), r"OrderedDict, .*dict\(value\)"),
+        (b"raw", r"bytes, .*value.decode\(\)"),
+        ({1, 2}, r"set, .*sorted\(value\)"),
+        ({1: "a"}, r"has the key 1 of type int; write keys as text"),
+        (2**64, "more than 64 bits"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_values_that_json_would_change_are_refused_with_place(value: Any, said: str, *, is_nested: bool) -> None:
+    place = r"context.value\[0\].in " if is_nested else "context.value "
+    given = [{"in": value}] if is_nested else value
+    with pytest.raises(InvalidEvent, match=place + ".*" + said), Journal("memory://") as journal:
+        journal.append_all([("a.b", {"plain": 1}), ("a.b", {"value": given})])
+    with pytest.raises(InvalidEvent, match=place + ".*" + said):
+        draft("a.b", {"value": given})
 
 
 def test_context_may_be_any_mapping() -> None:

@@ -16,8 +16,8 @@ import journeyman as jm
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journeyman.journal.json_values import NotPlain, check_plain
 from journeyman.tasks.arguments import Signature
-from journeyman.tasks.json_values import NotPlain, check_plain
 
 broker = jm.Broker("memory://")
 

@@ -60,7 +60,7 @@ def test_accepted_message_round_trips(given_fields: dict[str, Any], args: list[A
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_number_outside_json_is_refused_anywhere(number: float) -> None:
     for wrong in ({"args": [[number]]}, {"kwargs": {"a": {"b": (1, number)}}}, {"metadata": {"n": number, "m": None}}):
-        with pytest.raises(ValidationError, match="NaN or an infinite number"):
+        with pytest.raises(ValidationError, match="JSON has neither NaN nor an infinite number"):
             row_of(Message(task_name="work", **wrong))
     row_of(Message(task_name="work", args=[None, "null"]))
 

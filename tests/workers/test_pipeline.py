@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import datetime as dt
 import decimal
 import json
 import math
@@ -205,11 +206,21 @@ def cycle() -> list[Any]:
         ({1: 2}, "cannot be written as JSON"),
         ("\ud800", "cannot be written as JSON"),
         (2**70, "cannot be written as JSON"),
+        ({"when": [dt.date(2026, 1, 1)]}, "the result.when[0] is a value of type datetime.date"),
         (cycle(), "cannot be written as JSON"),
-        ({"loss": float("nan")}, "NaN or an infinite number"),
+        ({"loss": float("nan")}, "the result.loss is nan, and JSON has neither NaN nor an infinite number"),
         ("x" * RESULT_BYTES_MAX, "the limit is"),
     ],
-    ids=["an object", "keys that are no text", "no UTF-8", "a large number", "a cycle", "not a number", "too large"],
+    ids=[
+        "an object",
+        "keys that are no text",
+        "no UTF-8",
+        "a large number",
+        "a date",
+        "a cycle",
+        "not a number",
+        "too large",
+    ],
 )
 def test_unstorable_result_fails_the_task_with_the_reason(value: object, reason: str) -> None:
     outcome = outcome_of(task_of(lambda: value, 0))

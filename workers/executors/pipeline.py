@@ -15,12 +15,12 @@ import msgspec
 import orjson
 
 from ...journal.errors import HistoryTruncated
-from ...journal.event import refuse_deep, refuse_infinite
+from ...journal.event import refuse_deep
+from ...journal.json_values import explain, refuse_changed, refuse_infinite
 from ...journal.limits import CONTEXT_DEPTH_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
 from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
-from ...tasks.json_values import check_plain
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message, decode_message
 from ...tasks.state import names
@@ -279,7 +279,7 @@ class UnserialisableResult(TypeError):
 def _encode_result(result: Any) -> bytes:
     try:
         if type(result) not in _PLAIN:
-            check_plain(result, "the result")
+            refuse_changed(result, "the result")
         encoded = orjson.dumps(result)
         if len(encoded) > _SHALLOW_BYTES:
             refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)  # the outcome's context lies around it
@@ -287,7 +287,8 @@ def _encode_result(result: Any) -> bytes:
             refuse_infinite(result, encoded)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserialisableResult(
-            f"the result cannot be written as JSON: {error}. Return plain data (text, numbers, lists, objects)."
+            f"the result cannot be written as JSON: {_cause(result, error)}. Return plain data (text, numbers, lists, "
+            "objects)."
         ) from error
     if len(encoded) > RESULT_BYTES_MAX:
         raise UnserialisableResult(
@@ -295,6 +296,15 @@ def _encode_result(result: Any) -> bytes:
             "Store it elsewhere and return a reference."
         )
     return encoded
+
+
+def _cause(result: Any, error: Exception) -> Exception:
+    """Return the error that names the place of the value, if one can be found."""
+    try:
+        explain(result, "the result")
+    except ValueError as placed:
+        return placed
+    return error
 
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
