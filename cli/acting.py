@@ -83,7 +83,7 @@ def revoke(
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _whole(opened, tasks)
         if dry_run:
-            _tell_would(found, "revoked", as_json=as_json)
+            _print_would(found, "revoked", as_json=as_json)
             return
         if not yes:
             confirm_on_terminal(f"Revoke {_named(found)}?")
@@ -112,7 +112,7 @@ def requeue(
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _whole(opened, tasks)
         if dry_run:
-            _tell_would(found, "requeued", as_json=as_json)
+            _print_would(found, "requeued", as_json=as_json)
             return
         act_on(opened, found, requeue_one, reason=reason, as_json=as_json)
 
@@ -126,7 +126,7 @@ def _named(tasks: Sequence[str]) -> str:
     return f"the task {printable(tasks[0])}" if len(tasks) == 1 else number(len(tasks), "task")
 
 
-def _tell_would(tasks: Iterable[str], done: str, *, as_json: bool) -> None:
+def _print_would(tasks: Iterable[str], done: str, *, as_json: bool) -> None:
     for task in tasks:
         print(
             orjson.dumps({"task": task, "dry_run": True}).decode()
@@ -152,12 +152,12 @@ def act_on(
             time.sleep(early)
         effect = act(broker, task, by, reason)
         refused += not effect
-        tell_effect(journal, task, effect, as_json=as_json)
+        print_effect(journal, task, effect, as_json=as_json)
     if refused:
         raise typer.Exit(EXIT_ENVIRONMENT)
 
 
-def tell_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool) -> None:
+def print_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool) -> None:
     """Print the result of an act on a task."""
     if as_json:
         said = {"task": task, "disposition": effect.disposition.name.lower(), "position": list(effect.position)}

@@ -15,6 +15,8 @@ from .shared.failures import EXIT_INTERRUPTED, report
 # Each command or group, in the order of the help, with the module and name of its function.
 COMMANDS: Final = {
     "worker": "worker:worker",
+    "thread-pool": "pools:thread_pool",
+    "process-pool": "pools:process_pool",
     "submit": "submit:submit",
     "status": "status:status",
     "why": "why:why",
@@ -26,6 +28,7 @@ COMMANDS: Final = {
     "resume": "queues:resume",
     "demo": "demo:demo",
     "dlq": "dead_letters:dead_letter_commands",
+    "lock": "locks:lock_commands",
     "export": "export:export_lines",
     "import": "importing:import_lines",
     "compact": "compact:compact_history",
@@ -46,7 +49,7 @@ def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["--help", "-h"]},
+        context_settings={"help_option_names": ["--help", "-h"], "token_normalize_func": _dashed},
     )
     app.callback()(journeyman)
     for name in names:
@@ -57,6 +60,11 @@ def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
         else:
             app.command(name)(command)
     return app
+
+
+def _dashed(token: str) -> str:
+    """Return the name of an option or command with dashes: `--n_threads` and `--n-threads` are the same."""
+    return token.replace("_", "-")
 
 
 def _show_version(asked: bool) -> None:

@@ -17,7 +17,7 @@ from .shared.moments import parse_moment
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable, when
-from .shared.unreadable import tell_unreadable
+from .shared.unreadable import print_unreadable
 
 
 def compact_history(
@@ -73,7 +73,7 @@ def compact_history(
         begins = _begins(opened, planned)
         say = _print_json if as_json else _print
         say(opened.url, planned, done, begins)
-        tell_unreadable(planned.unreadable, as_json=as_json)
+        print_unreadable(planned.unreadable, as_json=as_json)
 
 
 def _begins(journal: Journal, planned: Plan) -> float | None:

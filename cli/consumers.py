@@ -21,6 +21,7 @@ from ..consumers.views.as_of import cursor_at
 from ..journal.cursor import Cursor
 from ..journal.journal import Journal
 from ..tasks.inspection.wording import age, listing, number
+from .limits import CONSUMER_RUNS_SECONDS
 from .shared.asking import Yes, confirm, operator
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_moment
@@ -33,9 +34,6 @@ consumers = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 ConsumerName = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.", show_default=False)]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")]
-
-# A consumer that has saved within so many seconds probably still runs.
-_RUNS_SECONDS: Final = 60.0
 
 
 @consumers.callback()
@@ -242,7 +240,7 @@ def _say_move(move: Move, *, dry_run: bool, as_json: bool) -> None:
     again, skipped = ("comes" if move.again == 1 else "come"), ("is" if move.skipped == 1 else "are")
     print(f"{_events(move, move.again)} {again} again, {_events(move, move.skipped)} {skipped} skipped")
     since = time.time() - saved.timestamp
-    if not dry_run and since < _RUNS_SECONDS and not saved.reset:
+    if not dry_run and since < CONSUMER_RUNS_SECONDS and not saved.reset:
         print(
             f"its consumer saved {age(since)} ago, so it may be running: it ends with CheckpointMoved when it "
             "reads this, and resumes there when it is started again"

@@ -14,7 +14,7 @@ from ..tasks.inspection.dead_letters import Arguments, Run, arguments, runs
 from ..tasks.inspection.history import TaskHistory, task_history
 from ..tasks.inspection.wording import call, number, short_id
 from ..tasks.state.transitions import State
-from .shared.failures import EXIT_ENVIRONMENT, tell_problem
+from .shared.failures import EXIT_ENVIRONMENT, print_problem
 from .shared.screen import console_for, printable, span, when
 
 
@@ -23,10 +23,10 @@ def print_dead_letter(journal: Journal, task_id: str, *, as_json: bool) -> None:
     try:
         history = journal.run(task_history(journal.asynchronous, task_id))
     except UnknownTaskError as error:
-        tell_problem(str(error))
+        print_problem(str(error))
         raise typer.Exit(EXIT_ENVIRONMENT) from None
     if history.task.state is not State.FAILED:
-        tell_problem(f"the task {task_id} is no dead letter: see `journeyman why {task_id}`")
+        print_problem(f"the task {task_id} is no dead letter: see `journeyman why {task_id}`")
         raise typer.Exit(EXIT_ENVIRONMENT)
     found, given = runs(history), arguments(history)
     if as_json:

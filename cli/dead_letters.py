@@ -15,6 +15,7 @@ from ..tasks.inspection.dead_letters import DeadLetter, Wanted, dead_letters
 from ..tasks.inspection.wording import age, listing, number, short_id
 from .acting import Act, AsJSON, DryRun, Rate, act_on, purge_one, requeue_one
 from .dead_letter import print_dead_letter
+from .limits import DEAD_LETTER_ERROR_CHARS_MAX, DEAD_LETTERS_SHOWN_DEFAULT, WIDE_COLUMNS_MIN
 from .shared.asking import Reason, Yes, confirm, confirm_on_terminal
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_moment, parse_past
@@ -24,9 +25,6 @@ from .shared.screen import console_for, printable, show
 from .shared.table import FittedTable
 from .shared.task_ids import TaskId, whole_id
 
-_SHOWN_DEFAULT: Final = 100
-_ERROR_CHARS: Final = 200
-_WIDE_COLUMNS: Final = 120
 _COLUMNS: Final = (
     ("id", "left"),
     ("task", "left"),
@@ -90,7 +88,7 @@ def list_dead_letters(
         typer.Option(
             min=1,
             metavar="N",
-            help=f"List at most N, the newest; by default {_SHOWN_DEFAULT}, or with --json all.",
+            help=f"List at most N, the newest; by default {DEAD_LETTERS_SHOWN_DEFAULT}, or with --json all.",
             show_default=False,
         ),
     ] = None,
@@ -123,7 +121,7 @@ def list_dead_letters(
             for letter in letters[:limit]:
                 sys.stdout.buffer.write(orjson.dumps(_as_json(letter)) + b"\n")
         elif letters:
-            _show(letters, limit or _SHOWN_DEFAULT, now if moment is None else moment)
+            _show(letters, limit or DEAD_LETTERS_SHOWN_DEFAULT, now if moment is None else moment)
         else:
             print(f"no {'such ' if wanted != Wanted() else ''}dead letters in {opened.url}")
 
@@ -296,10 +294,15 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def _shortened(error: str) -> str:
+    most = DEAD_LETTER_ERROR_CHARS_MAX
+    return error if len(error) <= most else f"{error[:most]}…"
+
+
 def _show(letters: Sequence[DeadLetter], limit: int, now: float) -> None:
     console = console_for()
     # Every command accepts short ids, so a narrow screen shows these and leaves the room to the errors.
-    whole = not console.is_terminal or console.width >= _WIDE_COLUMNS
+    whole = not console.is_terminal or console.width >= WIDE_COLUMNS_MIN
     rows = [
         (
             Text(printable(task.id if whole else short_id(task.id)), "bold"),
@@ -307,7 +310,7 @@ def _show(letters: Sequence[DeadLetter], limit: int, now: float) -> None:
             Text(printable(task.queue)),
             Text(f"{task.attempts:,}"),
             Text(f"{age(now - task.changed_at)} ago"),
-            Text(printable(error if len(error) <= _ERROR_CHARS else f"{error[:_ERROR_CHARS]}…"), "red"),
+            Text(printable(_shortened(error)), "red"),
         )
         for task, error in letters[:limit]
     ]

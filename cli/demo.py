@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
+from .limits import DEMO_WORKERS_MAX
 from .shared.failures import EXIT_ENVIRONMENT, BadInput
 from .shared.opening import shared_journal
 from .shared.options import LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for
-
-_WORKERS_MAX = 16
 
 
 def demo(
@@ -24,7 +23,9 @@ def demo(
             show_default="a fresh file, removed at the end",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=_WORKERS_MAX, help="How many worker processes to start with.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, max=DEMO_WORKERS_MAX, help="How many worker processes to start with.")
+    ] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the fresh file, and print commands to read it.")] = False,
     files: Annotated[int | None, typer.Option(min=1, hidden=True, help="So many files only.")] = None,
     log_level: LevelOption = LogLevel.WARNING,

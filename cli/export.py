@@ -86,4 +86,4 @@ def _say(done: Exported, file: str, url: str, *, as_json: bool) -> None:
         print(orjson.dumps(said).decode(), file=stream)
         return
     print(f"exported {done.events:,} of {done.looked_at:,} events of {url} to {file}", file=stream)
-    passed_over.tell()
+    passed_over.print()

@@ -23,18 +23,19 @@ from ..tasks.inspection.wording import call, clock, day_and_time, error_in, numb
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict
+from .limits import (
+    HISTORY_NAME_COLUMNS,
+    HISTORY_SINCE_COLUMNS,
+    PROGRESS_EVENTS_MIN,
+    RESULT_CHARS_SHOWN,
+    WIDE_COLUMNS_MIN,
+)
 from .shared.failures import flush, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, span, when
 from .shared.task_ids import TaskId, whole_id
-
-_PROGRESS_EVENTS_MIN: Final = 100_000
-_RESULT_CHARS_MAX: Final = 2_000
-_WIDE_COLUMNS: Final = 120  # a terminal with fewer has no room for the remarks beside the steps
-_SINCE_COLUMNS: Final = 12
-_NAME_COLUMNS: Final = 16
 
 
 def history(
@@ -67,10 +68,10 @@ def history(
             _print_json(found)
         else:
             _print(found, now if moment is None else moment, console_for())
-        _tell_unreadable(found, as_json=as_json)
+        _print_unreadable(found, as_json=as_json)
 
 
-def _tell_unreadable(found: TaskHistory, *, as_json: bool) -> None:
+def _print_unreadable(found: TaskHistory, *, as_json: bool) -> None:
     if not found.unreadable:
         return
     flush()
@@ -92,7 +93,7 @@ def _read(journal: Journal, task: str, moment: float | None) -> TaskHistory:
         bar: list[Progress] = []
 
         def progress(done: int, everything: int) -> None:
-            if everything < _PROGRESS_EVENTS_MIN or not console.is_terminal:
+            if everything < PROGRESS_EVENTS_MIN or not console.is_terminal:
                 return
             if not bar:
                 columns = TextColumn("reading {task.completed:,.0f} of {task.total:,.0f} events"), BarColumn()
@@ -136,7 +137,7 @@ def _print(found: TaskHistory, now: float, console: Console) -> None:
         submitted = when(found.task.submitted_at)
         _line(console, Text(f"retention has removed the beginning: it was submitted at {submitted}", "yellow"))
     _line(console, Text())
-    if console.is_terminal and console.width < _WIDE_COLUMNS:
+    if console.is_terminal and console.width < WIDE_COLUMNS_MIN:
         _print_narrow(found, console)
     else:
         _print_wide(found, console)
@@ -168,12 +169,12 @@ def _print_narrow(found: TaskHistory, console: Console) -> None:
         if day != shown_day:
             _line(console, Text(day, "dim"))
         _, since, name, by, remark = _row(step, previous, found.hosts)
-        since.align("right", _SINCE_COLUMNS)
-        name.align("left", max(_NAME_COLUMNS, name.cell_len))
+        since.align("right", HISTORY_SINCE_COLUMNS)
+        name.align("left", max(HISTORY_NAME_COLUMNS, name.cell_len))
         gap = Text("  ")
         _line(console, Text().join([Text(clock_time, "dim"), gap, since, gap, name, gap, by]))
         if remark:
-            console.print(Padding(remark, (0, 0, 0, len(clock_time) + _SINCE_COLUMNS + 4)))
+            console.print(Padding(remark, (0, 0, 0, len(clock_time) + HISTORY_SINCE_COLUMNS + 4)))
         shown_day, previous = day, at
 
 
@@ -191,8 +192,7 @@ def _standing(found: TaskHistory, now: float) -> Text:
     attempts = f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
     word, style = _STANDINGS[task.state]
     accepted = [step.event.name for step in found.steps if step.verdict is Verdict.ACCEPTED]
-    if accepted[-1:] == [names.PURGED]:
-        word = "purged"
+    word = _LAST_WORDS.get(accepted[-1] if accepted else "", word)
     if task.state in (State.SUCCEEDED, State.FAILED, State.REVOKED):
         return Text.assemble(
             (word, style), f" {span(task.changed_at - task.submitted_at)} after its submission, {attempts}"
@@ -204,6 +204,10 @@ def _standing(found: TaskHistory, now: float) -> Text:
             else (f"is delayed until {clock(task.due, now)}")
         )
     return Text.assemble((word, style), f", {attempts} so far")
+
+
+# Ends that the state does not tell.
+_LAST_WORDS: Final = {names.PURGED: "purged", names.LAPSED: "lapsed"}
 
 
 def _row(step: Step, previous: float | None, hosts: dict[str, str]) -> tuple[Text, ...]:
@@ -225,7 +229,7 @@ def _remark(step: Step) -> Text:
     context = step.event.context
     if step.event.name == names.CLAIMED:
         return Text(f"attempt {step.attempts}")
-    if step.event.name in (names.SUCCEEDED, names.FAILED, names.RETRIED):
+    if step.event.name in (names.SUCCEEDED, names.FAILED, names.RETRIED, names.RESCHEDULED):
         ran = context.get("ran_ms")
         took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
         return Text(", ".join(part for part in (took, _again(step, context)) if part))
@@ -236,7 +240,7 @@ def _remark(step: Step) -> Text:
 
 def _again(step: Step, context: dict[str, Any]) -> str:
     due = context.get("due")
-    if step.event.name != names.RETRIED or not isinstance(due, int | float):
+    if step.event.name not in (names.RETRIED, names.RESCHEDULED) or not isinstance(due, int | float):
         return ""
     return f"runs again {span(max(0.0, due - step.event.timestamp))} later: {_error(context)}"
 
@@ -254,7 +258,7 @@ def _ending(found: TaskHistory) -> Text | None:
     if final.event.name != names.SUCCEEDED:
         return _failure(context)
     result = orjson.dumps(context.get("result")).decode()
-    shortened = result if len(result) <= _RESULT_CHARS_MAX else f"{result[:_RESULT_CHARS_MAX]}… (whole with --json)"
+    shortened = result if len(result) <= RESULT_CHARS_SHOWN else f"{result[:RESULT_CHARS_SHOWN]}… (whole with --json)"
     return Text.assemble(("result ", "bold green"), printable(shortened))
 
 
@@ -286,4 +290,8 @@ _STYLES: Final = {
     names.LEFT: "yellow",
     names.REVOKED: "yellow",
     names.PURGED: "yellow",
+    names.LAPSED: "yellow",
+    names.ACKNOWLEDGED: "yellow",
+    names.REJECTED: "yellow",
+    names.RESCHEDULED: "yellow",
 }

@@ -10,6 +10,7 @@ import typer
 from ..consumers.files.importing import Imported, Importer
 from ..tasks.inspection.wording import number
 from ..tasks.relocation import Relocation
+from .limits import PROGRESS_BYTES_MIN, PROGRESS_STEP_LINES
 from .shared.failures import BadInput
 from .shared.files import STANDARD, Source, reading
 from .shared.opening import shared_journal
@@ -18,8 +19,6 @@ from .shared.progress import Report, bar
 
 # Their claims, tokens and last signs of life are positions.
 _POSITIONAL: Final = frozenset({"task", "worker", "lock"})
-_REPORT_LINES: Final = 1_000
-_REPORT_BYTES_MIN: Final = 10_000_000
 
 
 def import_lines(
@@ -91,7 +90,7 @@ def import_lines(
         try:
             with bar("looking at", "events of the journal") as report:
                 opened.run(importer.prepare(report))
-            with bar("importing", "bytes", _REPORT_BYTES_MIN) as report:
+            with bar("importing", "bytes", PROGRESS_BYTES_MIN) as report:
                 opened.run(importer.take(_reported(source, report)))
         finally:
             _say(importer.done, file, opened.url, as_json=as_json)
@@ -99,7 +98,7 @@ def import_lines(
 
 def _reported(source: Source, report: Report) -> Iterator[bytes]:
     for at, line in enumerate(source.lines):
-        if not at % _REPORT_LINES:
+        if not at % PROGRESS_STEP_LINES:
             report(source.read(), source.size)
         yield line
 

@@ -12,6 +12,7 @@ from ..consumers.checkpoints.records import Parked, parse_position, position_tex
 from ..journal.journal import Journal
 from ..tasks.inspection.wording import number
 from .consumers import AsJSON, ConsumerName, consumers
+from .limits import PARKED_ERROR_CHARS_MAX
 from .shared.asking import Yes, confirm, operator
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.opening import existing_journal
@@ -19,7 +20,6 @@ from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, when
 from .shared.table import FittedTable
 
-_ERROR_CHARS: Final = 120
 _COLUMNS: Final = (
     ("position", "left"),
     ("event", "left"),
@@ -86,7 +86,7 @@ def _row(one: Parked) -> list[Text]:
         str(one.event.get("key") or "-"),
         when(one.timestamp),
         f"{one.attempts:,}",
-        text if len(text) <= _ERROR_CHARS else f"{text[:_ERROR_CHARS]}…",
+        text if len(text) <= PARKED_ERROR_CHARS_MAX else f"{text[:PARKED_ERROR_CHARS_MAX]}…",
     )
     return [Text(printable(cell)) for cell in cells]
 

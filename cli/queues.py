@@ -68,10 +68,10 @@ def _each(
     with existing_journal(url) as opened, quiet_on_broken_pipe():
         broker = Broker(opened)
         for queue in dict.fromkeys(queues):
-            _tell(opened, queue, done, changed=change(broker, queue), as_json=as_json)
+            _print_change(opened, queue, done, changed=change(broker, queue), as_json=as_json)
 
 
-def _tell(journal: Journal, queue: str, done: str, *, changed: bool, as_json: bool) -> None:
+def _print_change(journal: Journal, queue: str, done: str, *, changed: bool, as_json: bool) -> None:
     if as_json:
         said = {"queue": queue, "paused": done == "paused", "changed": changed, "journal": journal.url}
         sys.stdout.buffer.write(orjson.dumps(said) + b"\n")

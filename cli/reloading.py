@@ -14,13 +14,10 @@ from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import FrameType
-from typing import Final, Self
+from typing import Self
 
-from .shared.failures import tell
-
-_LOOK_SECONDS: Final = 0.5
-_SETTLED_SECONDS: Final = 0.1  # an editor, or a change of branch, writes several files one after the other
-_ENDING_SECONDS: Final = 10.0  # then it is killed; its tasks return when its lease is over
+from .limits import RELOAD_END_SECONDS_MAX, RELOAD_LOOK_SECONDS, RELOAD_SETTLED_SECONDS
+from .shared.failures import print_line
 
 # The modification time in ns and the size of each file, by its path.
 Stamps = dict[str, tuple[int, int]]
@@ -36,15 +33,15 @@ def run_reloading(packages: Sequence[str]) -> int:
     with _Supervised(command) as worker:
         roots = _roots(packages)
         seen = stamps(roots)
-        tell(f"reloading at changes in {', '.join(map(str, roots)) or 'nothing that could be found'}")
+        print_line(f"reloading at changes in {', '.join(map(str, roots)) or 'nothing that could be found'}")
         while not worker.stopping:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(RELOAD_LOOK_SECONDS)
             now = stamps(roots)
             if now == seen:
                 continue
-            while (later := _after(_SETTLED_SECONDS, roots)) != now:
+            while (later := _after(RELOAD_SETTLED_SECONDS, roots)) != now:
                 now = later
-            tell(f"changed: {_named(seen, now)}; the worker begins anew")
+            print_line(f"changed: {_named(seen, now)}; the worker begins anew")
             seen = now
             worker.begin_anew()
         return worker.end()
@@ -85,7 +82,7 @@ class _Supervised:
         if process is not None and process.poll() is None:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_ENDING_SECONDS)
+                process.wait(RELOAD_END_SECONDS_MAX)
             if process.poll() is None:
                 process.kill()
                 process.wait()

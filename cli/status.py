@@ -23,6 +23,7 @@ from ..tasks.inspection.evidence import last_signs
 from ..tasks.inspection.overview import Letter, Orphans, Overview, QueueLine, Totals, WorkerLine, overview
 from ..tasks.inspection.wording import age, clock, listing, number, short_id
 from ..tasks.state.view import TaskView
+from .limits import STATUS_NAMES_SHOWN, STATUS_REFRESH_SECONDS, STATUS_ROWS_SHOWN
 from .shared.failures import EXIT_ALARM, BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
@@ -30,9 +31,6 @@ from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_l
 from .shared.screen import console_for, printable, show, when
 from .shared.table import FittedTable
 
-_REFRESH_SECONDS: Final = 1.0
-_NAMES_SHOWN: Final = 3
-_ROWS_SHOWN: Final = 50  # of a kind; the rest is counted
 _ALLOWED: Final = Thresholds()
 
 
@@ -144,10 +142,10 @@ def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
         while True:
             shown_at = time.monotonic()
             yield _look(journal, replica.view, time.time())
-            while not journal.run(replica.advance(_REFRESH_SECONDS)) and not still:
+            while not journal.run(replica.advance(STATUS_REFRESH_SECONDS)) and not still:
                 pass
             # Not more often than people can read, however fast the journal grows.
-            while (rest := shown_at + _REFRESH_SECONDS - time.monotonic()) > 0:
+            while (rest := shown_at + STATUS_REFRESH_SECONDS - time.monotonic()) > 0:
                 journal.run(replica.advance(rest))
     finally:
         journal.run(replica.aclose())
@@ -192,8 +190,8 @@ def _screen(seen: Overview, url: str, moment: float | None) -> RenderableType:
 def _queues(seen: Overview) -> RenderableType:
     if not seen.queues:
         return Text("no task waits or runs", "dim")
-    rows = [_queue_row(queue) for queue in seen.queues[:_ROWS_SHOWN]]
-    return _with_rest(FittedTable(_QUEUE_COLUMNS, rows), len(seen.queues) - _ROWS_SHOWN, "queue")
+    rows = [_queue_row(queue) for queue in seen.queues[:STATUS_ROWS_SHOWN]]
+    return _with_rest(FittedTable(_QUEUE_COLUMNS, rows), len(seen.queues) - STATUS_ROWS_SHOWN, "queue")
 
 
 _QUEUE_COLUMNS: Final = (
@@ -227,8 +225,8 @@ def _count(count: int, style: str = "") -> Text:
 def _workers(seen: Overview) -> RenderableType:
     if not seen.workers:
         return Text("no worker is running", "yellow")
-    rows = [_worker_row(worker, seen.at) for worker in seen.workers[:_ROWS_SHOWN]]
-    return _with_rest(FittedTable(_WORKER_COLUMNS, rows, give_way=2), len(seen.workers) - _ROWS_SHOWN, "worker")
+    rows = [_worker_row(worker, seen.at) for worker in seen.workers[:STATUS_ROWS_SHOWN]]
+    return _with_rest(FittedTable(_WORKER_COLUMNS, rows, give_way=2), len(seen.workers) - STATUS_ROWS_SHOWN, "worker")
 
 
 _WORKER_COLUMNS: Final = (
@@ -273,14 +271,16 @@ def _served(worker: WorkerLine) -> str:
     """The worker's queues, each with the tasks to which it is restricted."""
     if worker.queues is None:
         return "all"
-    only = {queue: f" ({listing(names, _NAMES_SHOWN)})" for queue, names in worker.selection.get("tasks", {}).items()}
-    return listing([f"{queue}{only.get(queue, '')}" for queue in worker.queues], _NAMES_SHOWN)
+    only = {
+        queue: f" ({listing(names, STATUS_NAMES_SHOWN)})" for queue, names in worker.selection.get("tasks", {}).items()
+    }
+    return listing([f"{queue}{only.get(queue, '')}" for queue in worker.queues], STATUS_NAMES_SHOWN)
 
 
 def _known(worker: WorkerLine) -> str:
     if worker.tasks is None:
         return "not said"
-    names, more = list(worker.tasks[:_NAMES_SHOWN]), len(worker.tasks) - _NAMES_SHOWN + worker.more_tasks
+    names, more = list(worker.tasks[:STATUS_NAMES_SHOWN]), len(worker.tasks) - STATUS_NAMES_SHOWN + worker.more_tasks
     return printable(", ".join(names) + (f" and {more:,} more" if more > 0 else ""))
 
 
@@ -299,7 +299,7 @@ def _warnings(seen: Overview) -> list[Text]:
     orphans = [
         f"{number(each.waiting, 'task')} {each.task} in queue {each.queue}: no live worker can run "
         f"{'it' if each.waiting == 1 else 'them'}{_other_functions(each)}"
-        for each in seen.orphans[:_ROWS_SHOWN]
+        for each in seen.orphans[:STATUS_ROWS_SHOWN]
         if seen.workers  # without any the whole table says so
     ]
     paused = [
@@ -310,7 +310,7 @@ def _warnings(seen: Overview) -> list[Text]:
     ]
     everything = (*overdue, *paused, *orphans, *seen.clocks)
     lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in everything]
-    more = len(seen.orphans) - _ROWS_SHOWN if seen.workers else 0
+    more = len(seen.orphans) - STATUS_ROWS_SHOWN if seen.workers else 0
     return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines
 
 
@@ -323,7 +323,7 @@ def _other_functions(orphans: Orphans) -> str:
 
 def _totals(seen: Overview) -> list[Text]:
     totals = seen.totals
-    dead = listing([f"{count:,} {name}" for name, count in seen.dead], _NAMES_SHOWN)
+    dead = listing([f"{count:,} {name}" for name, count in seen.dead], STATUS_NAMES_SHOWN)
     lines = [
         ("submitted", f"{totals.submitted:,}"),
         ("alive", f"{totals.ready:,} ready, {totals.delayed:,} delayed, {totals.claimed:,} claimed"),

@@ -94,7 +94,7 @@ def submit(
             **({"max_retries": max_retries} if max_retries is not None else {}),
         )
         event = Broker(opened).submit(message, new=task_id is None)
-        _tell(opened, message, event, as_json=as_json)
+        _print_submitted(opened, message, event, as_json=as_json)
 
 
 def _message(name: str, journal: Journal, args: list[Any], kwargs: dict[str, Any], delay_ms: int) -> Message:
@@ -147,7 +147,7 @@ def _span(text: str) -> float:
         raise BadInput(str(error)) from None
 
 
-def _tell(journal: Journal, message: Message, event: Event, *, as_json: bool) -> None:
+def _print_submitted(journal: Journal, message: Message, event: Event, *, as_json: bool) -> None:
     if as_json:
         said = {
             "task": message.uuid,

@@ -17,14 +17,13 @@ from ..consumers.event import JournalEventBase
 from ..consumers.files.lines import in_one_line
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
+from .limits import TAIL_LOOK_SECONDS
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, checked_topic, configure_logging
 from .shared.screen import console_for, printable, when
 from .shared.unreadable import PassedOver
-
-_LOOK_SECONDS: Final = 1.0  # while no event comes, how often stdout is checked for a reader
 
 
 def tail(
@@ -102,7 +101,7 @@ def tail(
             _show(consumer, printer, follow=follow)
         finally:
             consumer.close()
-            passed_over.tell(as_json=as_json)
+            passed_over.print(as_json=as_json)
 
 
 def _parsed(text: str) -> Cursor:
@@ -168,7 +167,7 @@ def _next(consumer: _Consumer) -> _Event | None:
             sys.stdout.flush()
             if _reader_is_gone():
                 raise BrokenPipeError from None
-            wait = _LOOK_SECONDS
+            wait = TAIL_LOOK_SECONDS
 
 
 def _reader_is_gone() -> bool:

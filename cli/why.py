@@ -17,15 +17,14 @@ from ..tasks.inspection.evidence import gather
 from ..tasks.inspection.findings import Finding
 from ..tasks.inspection.why import explain
 from ..tasks.state.state import TaskState
+from .limits import PROSE_COLUMNS_MAX
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, when
 from .shared.task_ids import TaskId, whole_id
-from .shared.unreadable import tell_unreadable
-
-_COLUMNS_MAX: Final = 100  # longer lines of prose are tiring
+from .shared.unreadable import print_unreadable
 
 
 def why(
@@ -61,7 +60,7 @@ def why(
             _print_json(task, found, findings, moment or now)
         else:
             _print(found, findings, moment, console_for())
-        tell_unreadable(unreadable, as_json=as_json)
+        print_unreadable(unreadable, as_json=as_json)
     if found is None:
         if not as_json:
             print(f"journeyman: looked in the journal {printable(opened.location)}", file=sys.stderr)
@@ -105,7 +104,7 @@ def _print(task: TaskState | None, findings: Sequence[Finding], moment: float | 
     for finding in findings:
         style = _STYLES.get(finding.code, "")
         grid.add_row(Text("•", style or "dim"), Text(printable(finding.sentence), style))
-    console.print(grid, width=min(console.width, _COLUMNS_MAX))
+    console.print(grid, width=min(console.width, PROSE_COLUMNS_MAX))
 
 
 _STYLES: Final = {

@@ -1,22 +1,13 @@
 """`journeyman worker`: run the tasks of packages."""
 
-import logging
-import os
-import sys
-import threading
-import time
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..journal.limits import LET_GO_SECONDS
 from ..journal.numbers import is_number
-from ..tasks.errors import TaskError
 from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
-from ..tasks.state.selection import Selection
-from ..tasks.task import MECHANISMS, Task
+from ..tasks.task import MECHANISMS
 from ..workers.limits import (
     COROUTINES_DEFAULT,
     COROUTINES_MAX,
@@ -26,18 +17,13 @@ from ..workers.limits import (
     PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
 )
-from ..workers.loading import collect_tasks
-from ..workers.logs import configure, name_tasks_in_records, set_level
-from ..workers.loop.loop import WorkerLoop
 from ..workers.pools import Worker
-from ..workers.settings import Settings, Statistics, Subset, processes_default
-from .init_process import leave_duties_of_first_process
+from ..workers.settings import Settings, Subset, processes_default
 from .reloading import run_reloading
-from .shared.failures import BadInput, tell
-from .shared.opening import shared_journal
+from .shared.failures import BadInput
 from .shared.options import JournalURL, LevelOption, LogLevel
+from .shared.running import names, run_worker
 
-_TASKS_NAMED = 8
 _CHOICE = "Which tasks, and which first"
 _EXECUTION = "How they are run"
 
@@ -236,11 +222,6 @@ def worker(
     """
     if reload:
         raise typer.Exit(run_reloading(packages))
-    leave_duties_of_first_process()
-    set_level(log_level.value)
-    tasks = _tasks(packages)
-    configure(log_level.value)  # only now, since the tasks' modules may have configured logging
-    name_tasks_in_records()
     settings = Settings(
         queues=_subset(queues, subset),
         queue_order=queue_order.value,
@@ -255,48 +236,23 @@ def worker(
         drain_seconds=drain_timeout,
     )
     mechanisms = [each.value for each in mechanism or ()] or MECHANISMS
-    made = Worker(tasks, journal, settings, mechanisms=mechanisms, health=health)
-    shown = shared_journal(made.journal_url).url
-    statistics = made.run(lambda worker_loop: _announce(worker_loop, made, shown))
-    tell(_summary(statistics))
-    if statistics.left_running or _held_up():
-        logging.shutdown()
-        sys.stderr.flush()
-        os._exit(0)  # tasks that still run belong to other workers by now, and must not keep this process
-
-
-def _held_up() -> bool:
-    """Whether a thread would keep the process from ending, after a short wait for those that are about to end."""
-    end = time.monotonic() + LET_GO_SECONDS
-    here = threading.current_thread()
-    others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not here]
-    for thread in others:
-        thread.join(max(0.0, end - time.monotonic()))
-    return any(thread.is_alive() for thread in others)
-
-
-def _tasks(packages: Sequence[str]) -> dict[str, Task[Any, Any]]:
-    try:
-        return collect_tasks(*packages)
-    except TaskError:
-        raise
-    except Exception as error:
-        named = " and ".join(packages)
-        raise BadInput(f"{named} cannot be imported: {type(error).__name__}: {error}") from error
+    run_worker(
+        packages, log_level, lambda tasks: Worker(tasks, journal, settings, mechanisms=mechanisms, health=health)
+    )
 
 
 def _subset(queues: str | None, subset: list[str] | None) -> Subset | None:
     """The queues and their tasks as `--queues` or `--subset` names them; only one of the two may be given."""
     if not subset:
-        return _names("--queues", "urgent,mail", queues) if queues is not None else None
+        return names("--queues", "urgent,mail", queues) if queues is not None else None
     if queues is not None:
         raise BadInput("--queues and --subset both say which queues: give one of them; --subset NAME is a whole queue")
     narrowed: dict[str, tuple[str, ...] | None] = {}
     for each in subset:
-        queue, equals, names = (part.strip() for part in each.partition("="))
+        queue, equals, named = (part.strip() for part in each.partition("="))
         if queue in narrowed or not queue:
             raise BadInput(f"--subset takes each queue once, as QUEUE or QUEUE=TASK,TASK; got {' and '.join(subset)}")
-        narrowed[queue] = _names("--subset", "mail=send,remind", names) if equals else None
+        narrowed[queue] = names("--subset", "mail=send,remind", named) if equals else None
     return narrowed
 
 
@@ -308,38 +264,3 @@ def _weights(weights: str | None) -> dict[str, int]:
             raise BadInput(f"--queue-weights takes queues and whole numbers, such as urgent=3,mail=1; got {weights!r}")
         found[queue] = int(count)
     return found
-
-
-def _names(option: str, example: str, names: str) -> tuple[str, ...]:
-    named = tuple(name.strip() for name in names.split(","))
-    if not all(named):
-        raise BadInput(f"{option} takes names, separated by commas, such as {example}; got {names!r}")
-    return named
-
-
-def _announce(worker_loop: WorkerLoop, made: Worker, journal: str) -> None:
-    names = sorted(made.tasks)
-    shown = ", ".join(names[:_TASKS_NAMED]) + (f" and {len(names) - _TASKS_NAMED} more" * (len(names) > _TASKS_NAMED))
-    selection, settings = made.settings.selection, made.settings
-    groups = f" in each of up to {settings.thread_processes} processes" if settings.thread_processes else ""
-    tell(
-        f"worker {worker_loop.worker} is ready: journal {journal}, tasks {shown}, "
-        f"queues {_queues(selection)}, {settings.threads} threads{groups}"
-    )
-
-
-def _queues(selection: Selection) -> str:
-    if selection.queues is None:
-        return "all"
-    narrowed = selection.tasks
-    said = [
-        f"{queue} ({', '.join(narrowed[queue])} only)" if queue in narrowed else queue for queue in selection.queues
-    ]
-    return ", ".join(said)
-
-
-def _summary(done: Statistics) -> str:
-    return (
-        f"left: {done.succeeded:,} succeeded, {done.failed:,} failed, {done.retried:,} to be retried, "
-        f"{done.interrupted + done.left_running:,} given back"
-    )

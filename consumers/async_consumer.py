@@ -20,7 +20,7 @@ from .engine.stream import Stream
 from .event import JournalEventBase
 from .moments import Moment
 from .options import ConsumerOptions, PlainEvents
-from .parking import OnError, Parking, checked_parking, tell_of_parked
+from .parking import OnError, Parking, checked_parking, log_parked
 from .statistics import Statistics
 
 
@@ -284,7 +284,7 @@ class AsyncJournalConsumerBase(ConsumerState):
         except Exception as cause:
             raise error from cause
         self._committed = cursor
-        tell_of_parked(session.name, event, error, parking.attempts)
+        log_parked(session.name, event, error, parking.attempts)
 
     async def _call(self, event: JournalEventBase | None) -> None:
         assert self._callback is not None, "it is set before the task starts"

@@ -21,7 +21,7 @@ from .engine.stream import Stream
 from .event import JournalEventBase
 from .moments import Moment
 from .options import ConsumerOptions, PlainEvents
-from .parking import OnError, Parking, checked_parking, tell_of_parked
+from .parking import OnError, Parking, checked_parking, log_parked
 from .statistics import Statistics
 
 T = TypeVar("T")
@@ -342,7 +342,7 @@ class JournalConsumerBase(ConsumerState):
         except Exception as cause:
             raise error from cause
         self._committed = cursor
-        tell_of_parked(session.name, event, error, parking.attempts)
+        log_parked(session.name, event, error, parking.attempts)
 
     def _call(self, event: JournalEventBase | None) -> None:
         assert self._callback is not None, "it is set before the thread starts"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import EVENT_BYTES_MAX, KEY_CHARS_MAX, KIB, PARTITIONS_MAX
+from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, KEY_CHARS_MAX, KIB, PARTITIONS_MAX
 
 # How many records that are not events a worker, a consumer or a command logs one by one.
 BAD_RECORDS_TOLD_MAX: Final = 10
@@ -43,3 +43,23 @@ LAG_EVENTS_MAX: Final = 10_000
 assert 6 * (2 * PARKED_TEXT_CHARS_MAX + PARKED_TRACEBACK_CHARS_MAX + 3 * KEY_CHARS_MAX) < 128 * KIB, (
     "a parked event fits"
 )
+
+# How many events of a partition a view's past state, a search for checkpoints, an import or an export reads at a time.
+SCAN_STEP_EVENTS: Final = 2_000
+EXPORT_STEP_EVENTS: Final = 1_000
+# How many of the last events a search for checkpoints examines first; then twice as many, and so on.
+CHECKPOINT_WINDOW_EVENTS: Final = 500
+# How many events an import appends at a time.
+IMPORT_BATCH_EVENTS: Final = 1_000
+# A time that lies farther ahead than this, in seconds, is refused, as it is nearly always in finer units.
+FUTURE_SECONDS_MAX: Final = 100 * 365.25 * 86_400
+# How much of an error's text the log line about a parked event contains, in characters.
+PARKED_LINE_CHARS_MAX: Final = 200
+# For how many names of events a topic remembers whether it covers them; beyond that it forgets them all.
+TOPIC_NAMES_REMEMBERED: Final = 4_096
+# By how much of `SNAPSHOT_EVENTS` a reader waits longer at random, so that the readers of a log do not all take the
+# same snapshot.
+SNAPSHOT_SPREAD_SHARE: Final = 0.25
+
+assert IMPORT_BATCH_EVENTS <= BATCH_EVENTS_MAX, "a batch of an import is one append"
+assert PARKED_LINE_CHARS_MAX <= PARKED_TEXT_CHARS_MAX, "a log line has no more than the event"

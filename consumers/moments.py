@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from datetime import time as datetime_time
 from typing import Final
 
+from .limits import FUTURE_SECONDS_MAX
+
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])", re.ASCII)
 _SPAN: Final = re.compile(rf"(?:{_PART.pattern}\s*)+", re.ASCII)
@@ -15,7 +17,6 @@ _DATE: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)  # read as a date, not as
 _CLOCK: Final = re.compile(
     r"(?:(today|yesterday)\s*)?(?:(\d{1,2}):(\d{2})(?::(\d{2}))?(?:(z)|([+-]\d{2}):?(\d{2}))?)?", re.ASCII
 )
-_CENTURY_SECONDS: Final = 100 * 365.25 * 86_400
 _YEAR_1990: Final = 631_152_000.0  # an earlier time, in finer units, is more probably a mistyped number
 _FINER_UNITS: Final = (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
 
@@ -133,12 +134,12 @@ def _time_of_day(clock: re.Match[str], now: float) -> float:
 
 def refuse_far_future(seconds: float, given: str, option: str, now: float) -> None:
     """Raise `ValueError`, with the likely cause, for a time more than a century after `now`."""
-    if seconds - now <= _CENTURY_SECONDS:
+    if seconds - now <= FUTURE_SECONDS_MAX:
         return
     if math.isinf(seconds):
         raise ValueError(f"{option}={given} never comes: leave {option} out")
     for unit, per_second in _FINER_UNITS:
-        if _YEAR_1990 <= seconds / per_second <= now + _CENTURY_SECONDS:
+        if _YEAR_1990 <= seconds / per_second <= now + FUTURE_SECONDS_MAX:
             meant = datetime.fromtimestamp(seconds / per_second, UTC).isoformat(timespec="seconds")
             cause = f"It looks like {unit}: divided by {per_second:,} it is {meant}."
             break

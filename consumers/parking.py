@@ -25,13 +25,13 @@ from .limits import (
     PARK_BACKOFF_SECONDS,
     PARK_BACKOFF_SECONDS_MAX,
     PARKED_EVENT_BYTES_MAX,
+    PARKED_LINE_CHARS_MAX,
     PARKED_TEXT_CHARS_MAX,
     PARKED_TRACEBACK_CHARS_MAX,
 )
 
 logger = logging.getLogger("journeyman")
 
-_LOGGED_CHARS: Final = 200
 
 PARK: Final = "park"
 RAISE: Final = "raise"
@@ -144,7 +144,7 @@ def _in_one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
 
 
-def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
+def log_parked(name: str, event: JournalEventBase, error: BaseException, attempts: int) -> None:
     """Log that an event was parked."""
     assert event.position is not None
     logger.warning(
@@ -154,7 +154,7 @@ def tell_of_parked(name: str, event: JournalEventBase, error: BaseException, att
         position_text(event.position),
         f"{attempts:,} failed attempt{'' if attempts == 1 else 's'}",
         type(error).__name__,
-        _in_one_line(_shown(lambda: str(error)))[:_LOGGED_CHARS],
+        _in_one_line(_shown(lambda: str(error)))[:PARKED_LINE_CHARS_MAX],
     )
 
 

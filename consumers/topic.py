@@ -4,8 +4,8 @@ import re
 from typing import Final
 
 from ..journal.limits import NAME_CHARS_MAX
+from .limits import TOPIC_NAMES_REMEMBERED
 
-_NAMES_MAX: Final = 4_096
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _SEPARATORS: Final = re.compile(r"[,;|\s]+")
 _WILDCARDS: Final = frozenset("*?#>%+[]{}")
@@ -26,7 +26,7 @@ class Topic(dict[str, bool]):
 
     def __missing__(self, name: str) -> bool:
         covered = not self.prefix or name == self.prefix or name.startswith(self.prefix + ".")
-        if len(self) >= _NAMES_MAX:
+        if len(self) >= TOPIC_NAMES_REMEMBERED:
             self.clear()
         self[name] = covered
         return covered

@@ -23,7 +23,9 @@ async def first_moment(log: Log, partition: int, offset: int) -> float | None:
     return None
 
 
-async def is_told_of(log: Log, partitions: Iterable[int], first: Mapping[int, int], timestamp: float) -> bool:
+async def removed_history_is_before(
+    log: Log, partitions: Iterable[int], first: Mapping[int, int], timestamp: float
+) -> bool:
     """Whether all removed events of these partitions are known to have happened up to `timestamp`.
 
     This holds from the creation time of a snapshot on that ends exactly where the remaining history begins; `compact`
@@ -36,7 +38,7 @@ async def is_told_of(log: Log, partitions: Iterable[int], first: Mapping[int, in
     )
 
 
-async def notice(log: Log, first: Mapping[int, int], advice: str) -> HistoryTruncated | None:
+async def truncation_of(log: Log, first: Mapping[int, int], advice: str) -> HistoryTruncated | None:
     """Return the `HistoryTruncated` for a history that begins at `first`; None if it is complete.
 
     Of several partitions it names the one whose remaining history begins last: from there on nothing is missing.
@@ -55,9 +57,9 @@ async def notice(log: Log, first: Mapping[int, int], advice: str) -> HistoryTrun
     return HistoryTruncated(partition, 0, first[partition], moment if moment > float("-inf") else None, advice)
 
 
-async def told(log: Log, first: Mapping[int, int], who: str, advice: str) -> HistoryTruncated | None:
-    """Return `notice` and log it once: the reader described by `who` continues with the remaining history."""
-    truncated = await notice(log, first, advice)
+async def log_truncation(log: Log, first: Mapping[int, int], who: str, advice: str) -> HistoryTruncated | None:
+    """Log the result of `truncation_of` once and return it: the reader `who` continues with the remaining history."""
+    truncated = await truncation_of(log, first, advice)
     if truncated is not None:
         logger.warning("%s: %s", who, truncated)
     return truncated
@@ -83,9 +85,9 @@ async def refuse_time(log: Log, bounds: Bounds, sought: Mapping[int, int], since
             moment = await first_moment(log, partition, first)
             if moment is not None and moment > since:
                 unknown[partition] = first
-    if unknown and not await is_told_of(log, unknown, bounds.first, since):
+    if unknown and not await removed_history_is_before(log, unknown, bounds.first, since):
         asked = datetime.fromtimestamp(since, UTC).isoformat()
-        error = await notice(
+        error = await truncation_of(
             log,
             unknown,
             f"Events later than the requested {asked} may be among them. Use a time later than the first remaining "

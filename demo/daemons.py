@@ -9,12 +9,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from .interruption import Interruption
+from .limits import LEASE_MS, LOG_LINES_SHOWN, THREADS, WORKER_END_SECONDS_MAX
 
-LEASE_MS: Final = 2_000
-THREADS: Final = 2
 _TASKS: Final = "journeyman.demo.tasks"
-_END_SECONDS_MAX: Final = 3.0
-_LOG_LINES_SHOWN: Final = 12
 
 
 class Daemon:
@@ -45,7 +42,7 @@ class Daemon:
 
     def last_words(self) -> str:
         """The last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
 
 
 class Daemons:
@@ -100,7 +97,7 @@ class Daemons:
             for daemon in self.all:
                 _signal_group(daemon, signal.SIGTERM if error is None else signal.SIGKILL)
             for daemon in self.all:
-                if daemon.wait(_END_SECONDS_MAX) is None:
+                if daemon.wait(WORKER_END_SECONDS_MAX) is None:
                     _signal_group(daemon, signal.SIGKILL)
                     daemon.process.wait()
 

@@ -3,14 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ..consumers.consumer import JournalConsumer
 from ..consumers.event import JournalEventBase
 from ..journal.journal import Journal
 from ..tasks.state import names
-
-_LIVE_SECONDS_MAX: Final = 15.0
+from .limits import REPLAY_WAIT_SECONDS_MAX
 
 
 class History(NamedTuple):
@@ -43,7 +42,7 @@ def replay(
     consumer.start()
     try:
         by_name: Counter[str] = Counter()
-        while (event := consumer.poll(_LIVE_SECONDS_MAX)) is not None and not event.is_empty():
+        while (event := consumer.poll(REPLAY_WAIT_SECONDS_MAX)) is not None and not event.is_empty():
             by_name[event.name] += 1
         seconds = time.perf_counter() - started
         history = History(
@@ -52,7 +51,7 @@ def replay(
         at_sentinel(history)
         live = _follow(consumer, set(leaving), at_live)
         consumer.stop()
-        while (event := consumer.poll(_LIVE_SECONDS_MAX)) is not None:
+        while (event := consumer.poll(REPLAY_WAIT_SECONDS_MAX)) is not None:
             live.append(event)
         return Replay(history, live, ended=consumer.poll(0) is None)
     finally:
@@ -63,7 +62,7 @@ def _follow(
     consumer: JournalConsumer, leaving: set[str], at_live: Callable[[JournalEventBase], object]
 ) -> list[JournalEventBase]:
     live: list[JournalEventBase] = []
-    deadline = time.monotonic() + _LIVE_SECONDS_MAX
+    deadline = time.monotonic() + REPLAY_WAIT_SECONDS_MAX
     while leaving:
         try:
             event = consumer.poll(max(0.0, deadline - time.monotonic()))

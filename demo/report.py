@@ -3,7 +3,7 @@
 import platform
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -12,11 +12,8 @@ from rich.text import Text
 from ..consumers.event import JournalEventBase
 from ..tasks.inspection.wording import short_id
 from .fold import DemoView
+from .limits import LARGEST_FILES_SHOWN, PROBLEMS_SHOWN, SHA_CHARS_SHOWN
 from .replay import History, Replay
-
-_LARGEST_FILES: Final = 5
-_SHA_CHARS: Final = 12
-_PROBLEMS_SHOWN: Final = 10
 
 
 class Report(NamedTuple):
@@ -111,9 +108,9 @@ def _largest(report: Report) -> Table:
         table.add_column(justify="right")
     table.add_column(style="dim")
     table.add_row("  largest files", "lines", "tokens", "functions", "classes", "SHA-256", style="dim")
-    for path, facts in sorted(results, key=lines, reverse=True)[:_LARGEST_FILES]:
+    for path, facts in sorted(results, key=lines, reverse=True)[:LARGEST_FILES_SHOWN]:
         counts = [_number(facts.get(name)) for name in ("lines", "tokens", "functions", "classes")]
-        table.add_row(f"  {path}", *counts, f"{str(facts.get('sha256'))[:_SHA_CHARS]}…")
+        table.add_row(f"  {path}", *counts, f"{str(facts.get('sha256'))[:SHA_CHARS_SHOWN]}…")
     return table
 
 
@@ -134,7 +131,7 @@ def _print_verdict(console: Console, report: Report) -> None:
         )
         return
     console.print(Text(f"✗ {len(problems):,} problems:", "bold red"))
-    for problem in problems[:_PROBLEMS_SHOWN]:
+    for problem in problems[:PROBLEMS_SHOWN]:
         console.print(f"  {problem}", soft_wrap=True)
-    if len(problems) > _PROBLEMS_SHOWN:
-        console.print(f"  and {len(problems) - _PROBLEMS_SHOWN:,} more")
+    if len(problems) > PROBLEMS_SHOWN:
+        console.print(f"  and {len(problems) - PROBLEMS_SHOWN:,} more")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from rich.console import Console
@@ -20,16 +20,13 @@ from .daemons import Daemon, Daemons
 from .direct import DirectComputation
 from .fold import DemoView
 from .interruption import Interruption
+from .limits import EXIT_SECONDS_MAX, STALL_SECONDS_MAX, STEP_SECONDS
 from .replay import History, Replay, replay
 from .report import Report, describe_input, print_live, print_replay, print_report
 from .screen import Screen
 from .source import library_files, library_root
 from .tasks import examine_source
 from .verdict import disagreements
-
-_STALL_SECONDS_MAX: Final = 60.0
-_TURN_SECONDS: Final = 0.1
-_EXIT_SECONDS_MAX: Final = 10.0
 
 
 class DemoFailed(Exception):
@@ -134,7 +131,7 @@ class _Work:
         view, direct = self._stage.view, self._stage.direct
         while view.done < self._total or self._awaited:
             self._turn()
-        while not direct.finished(_TURN_SECONDS):
+        while not direct.finished(STEP_SECONDS):
             self._draw()
         self._draw(last=True)
         if self._victim is None:
@@ -143,7 +140,7 @@ class _Work:
     def _turn(self) -> None:
         stage = self._stage
         done = stage.view.done
-        stage.journal.run(stage.replica.advance(_TURN_SECONDS))
+        stage.journal.run(stage.replica.advance(STEP_SECONDS))
         if stage.view.done > done:
             self._moved_at = time.monotonic()
         for daemon in stage.daemons.all:
@@ -197,10 +194,10 @@ class _Work:
                     f"worker {daemon.pid} ended by itself with exit status {daemon.process.returncode}. "
                     f"The end of its log:\n{daemon.last_words()}"
                 )
-        if time.monotonic() > self._moved_at + _STALL_SECONDS_MAX:
+        if time.monotonic() > self._moved_at + STALL_SECONDS_MAX:
             words = "\n".join(daemon.last_words() for daemon in self._stage.daemons.running)
             raise DemoFailed(
-                f"no task has ended for {_STALL_SECONDS_MAX:g} s, at {self._stage.view.done:,} of {self._total:,}, "
+                f"no task has ended for {STALL_SECONDS_MAX:g} s, at {self._stage.view.done:,} of {self._total:,}, "
                 f"and {len(self._awaited)} workers have not joined yet. The ends of the workers' logs:\n{words}"
             )
 
@@ -226,7 +223,7 @@ def _unruly(daemons: Daemons, replayed: Replay) -> list[str]:
     """The problems of the stream's end and of the workers' exit after SIGTERM."""
     problems = [] if replayed.ended else ["the consumer's stream did not end with None"]
     left = {event.context["worker"] for event in replayed.live if event.name == names.LEFT}
-    deadline = time.monotonic() + _EXIT_SECONDS_MAX
+    deadline = time.monotonic() + EXIT_SECONDS_MAX
     for daemon in daemons.running:
         status = daemon.wait(max(0.0, deadline - time.monotonic()))
         if daemon.worker not in left:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,10 +14,7 @@ from rich.text import Text
 from ..tasks.inspection.wording import short_id
 from .daemons import Daemon
 from .fold import DemoView
-
-_REDRAW_SECONDS: Final = 0.1
-_PLAIN_STEPS: Final = 10
-_BAR_COLUMNS: Final = 40
+from .limits import BAR_COLUMNS, PLAIN_STEPS, REDRAW_SECONDS
 
 
 class Screen:
@@ -49,16 +46,16 @@ class Screen:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def draw(self, view: DemoView, daemons: Sequence[Daemon], checked: int, *, last: bool = False) -> None:
-        """Show the progress, at most once in `_REDRAW_SECONDS`, which costs nothing noticeable."""
+        """Show the progress, at most once in `REDRAW_SECONDS`, which costs nothing noticeable."""
         now = time.monotonic()
         if self._live is None:
             self._say_step(view.done)
-        elif last or now >= self._drawn_at + _REDRAW_SECONDS:
+        elif last or now >= self._drawn_at + REDRAW_SECONDS:
             self._drawn_at = now
             self._live.update(self._picture(view, daemons, checked), refresh=True)
 
     def _say_step(self, done: int) -> None:
-        step = done * _PLAIN_STEPS // self._total
+        step = done * PLAIN_STEPS // self._total
         if step > self._steps_said:
             self._steps_said = step
             self.say(f"  {done:,} of {self._total:,} tasks done")
@@ -74,7 +71,7 @@ class Screen:
         return Group(Text(), bars, Text(), workers, Text())
 
     def _bar(self, done: int, style: str = "cyan") -> ProgressBar:
-        return ProgressBar(self._total, done, width=_BAR_COLUMNS, complete_style=style, finished_style="green")
+        return ProgressBar(self._total, done, width=BAR_COLUMNS, complete_style=style, finished_style="green")
 
     def _count(self, done: int) -> Text:
         return Text(f"{done:>{len(f'{self._total:,}')},} of {self._total:,}")

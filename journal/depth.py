@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Final, TypeVar
 
-from .limits import RECORD_DEPTH_MAX
+from .limits import DEPTH_PLACE_PARTS_SHOWN, RECORD_DEPTH_MAX
 
 T = TypeVar("T")
 
@@ -24,7 +24,6 @@ _ALIKE: Final = bytes.maketrans(b"{}", b"[]")
 _PASSES: Final = 8
 _STEPS: Final = {ord("["): 1, ord("]"): -1}
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}:,]', re.DOTALL)
-_PLACE_PARTS_MAX: Final = 6
 
 
 def is_deeper(text: bytes, most: int) -> bool:
@@ -53,7 +52,7 @@ def place_of_depth(text: bytes, most: int) -> str:
     for token in _TOKEN.findall(text):
         if token in b"[{":
             if len(path) == most:
-                parts = path[:_PLACE_PARTS_MAX]
+                parts = path[:DEPTH_PLACE_PARTS_SHOWN]
                 return "".join(parts).lstrip(".") + ("…" if len(path) > len(parts) else "")
             index.append(0 if token == b"[" else -1)
             path.append("[0]" if token == b"[" else "")

@@ -7,15 +7,12 @@ mark of the event that its reader has just passed; this module compares it with 
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Final
 
 from .cursor import Behind, Cursor
 from .errors import HistoryTruncated, JournalDiverged
 from .fingerprint import Mark, mark
-from .limits import CURSOR_AHEAD_SECONDS_MAX
+from .limits import CURSOR_AHEAD_SECONDS_MAX, CURSOR_LOOK_SECONDS
 from .log import Bounds, Log
-
-_LOOK_SECONDS: Final = 0.25
 
 
 async def refuse_diverged(log: Log, cursor: Mapping[int, int], bounds: Bounds | None = None) -> None:
@@ -51,7 +48,7 @@ async def _bounds_up_to(log: Log, cursor: Mapping[int, int], bounds: Bounds | No
     while any(offset > bounds.end.get(partition, offset) for partition, offset in cursor.items()):
         if time.monotonic() >= deadline:
             break
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(CURSOR_LOOK_SECONDS)
         bounds = await log.bounds()
     return bounds
 

@@ -7,9 +7,11 @@ these messages are suppressed for our tasks.
 
 import asyncio
 import contextlib
+import inspect
 from typing import Any, Final
 
 from .log import Log
+from .runtime.exits import at_exit
 
 _OURS: Final = ("journeyman", "aiokafka")
 _closing: Final[set["asyncio.Task[None]"]] = set()
@@ -24,15 +26,28 @@ def close_dropped(log: Log, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _begin(log: Log, loop: asyncio.AbstractEventLoop) -> None:
+    """Close the log in a task; this may be the last thing that the loop does, so the tasks may never end."""
     task = loop.create_task(log.aclose(), name="journeyman-close-dropped")
     _closing.add(task)
     task.add_done_callback(_ended)
+    _silence_tasks(loop)
 
 
 def _ended(task: "asyncio.Task[None]") -> None:
     _closing.discard(task)
     if not task.cancelled():
         task.exception()  # retrieved, as there is no caller: asyncio would log it
+
+
+def _leave() -> None:
+    """Close the coroutines that no loop has begun: Python would warn of each that was never awaited."""
+    for task in list(_closing):
+        coroutine = task.get_coro()
+        if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+            coroutine.close()
+
+
+at_exit(_leave)
 
 
 def _silence_tasks(loop: asyncio.AbstractEventLoop) -> None:

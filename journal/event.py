@@ -26,6 +26,7 @@ from .limits import (
     EVENT_BYTES_MAX,
     EVENT_OVERHEAD_BYTES_MAX,
     KEY_CHARS_MAX,
+    KNOWN_NAMES_MAX,
     NAME_CHARS_MAX,
     TIMESTAMP_SECONDS_MAX,
 )
@@ -35,7 +36,6 @@ _dumps: Final = orjson.dumps
 EMPTY_CONTEXT: Final = msgspec.Raw(b"{}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _known_names: dict[str, None] = {}
-_KNOWN_NAMES_MAX: Final = 4_096
 # A shorter context cannot be too deep: each list or object opens and closes.
 _SHALLOW_BYTES: Final = 2 * CONTEXT_DEPTH_MAX
 
@@ -299,7 +299,7 @@ def _check_name(name: str) -> None:
             f"an event's name is dotted words of letters, digits, '_' and '-', at most {NAME_CHARS_MAX} characters, "
             f"such as 'order.paid'; got {name!r:.80}"
         )
-    if len(_known_names) >= _KNOWN_NAMES_MAX:
+    if len(_known_names) >= KNOWN_NAMES_MAX:
         _known_names.clear()
     _known_names[name] = None
 

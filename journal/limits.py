@@ -88,3 +88,13 @@ assert SHARED_TAIL_EVENTS_MAX >= 4 * PAGE_EVENTS, "a reader that reads by pages 
 # Verifying a journal lists this many findings and counts the others, and compares the numbers of the last writers.
 FINDINGS_MAX: Final = 100
 VERIFY_WRITERS_MAX: Final = 100_000
+
+# How often the end of a log is read while a cursor is ahead of it, in seconds.
+CURSOR_LOOK_SECONDS: Final = 0.25
+
+assert CURSOR_LOOK_SECONDS * 4 <= CURSOR_AHEAD_SECONDS_MAX, "the end is read several times before it counts"
+
+# How many names of events a process remembers as valid; beyond that it forgets them all and checks them again.
+KNOWN_NAMES_MAX: Final = 4_096
+# How many parts of the path to a value that is nested too deep an error shows.
+DEPTH_PLACE_PARTS_SHOWN: Final = 6

@@ -108,7 +108,7 @@ def _open_sqlite(url: str, parts: SplitResult) -> Log:
 
 def _open_kafka(url: str, parts: SplitResult) -> Log:
     try:
-        from .kafka.log import kafka_log_from_url
+        from .kafka.url import kafka_log_from_url
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a defect of this package, which no installation repairs

@@ -5,7 +5,10 @@ from .broker import AsyncBroker, Broker
 from .disposition import Disposition, Effect
 from .doubts import SubmissionInDoubt
 from .errors import (
+    LockAlreadyAcquiredError,
+    LockNotAcquiredError,
     MessageAlreadyExistsError,
+    MessageDoesNotExistsError,
     MultipleBrokersError,
     NoTasksFoundError,
     RevokedError,
@@ -13,16 +16,18 @@ from .errors import (
     TaskError,
     TaskFailedError,
     TaskNameCollisionError,
+    TerminationError,
     ValidationError,
 )
 from .exception_details import ExceptionDetails, get_exception_name, parse_exception
+from .locks import AsyncLock, AsyncSemaphore, Lock, ProcessLock, Semaphore, ThreadLock
 from .message import Message
 from .result_pool import AsyncResultPool, ResultPool
 from .results import AsyncResultStore, ResultStore
 from .state.state import SessionState, TaskState
 from .state.transitions import State
 from .state.view import TaskView, Verdict
-from .status import AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
+from .status import TERMINAL_TASK_STATUSES, AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
 from .task import Task, task
 from .trigger_task import TriggerTask
 
@@ -39,10 +44,19 @@ __all__ = [
     "StatusTracker",
     "StatusUpdate",
     "TaskStatus",
+    "TERMINAL_TASK_STATUSES",
     "AsyncResultPool",
     "AsyncResultStore",
     "ResultPool",
     "ResultStore",
+    "AsyncLock",
+    "AsyncSemaphore",
+    "Lock",
+    "ProcessLock",
+    "Semaphore",
+    "ThreadLock",
+    "LockAlreadyAcquiredError",
+    "LockNotAcquiredError",
     "Backoff",
     "ConstantBackoff",
     "LinearBackoff",
@@ -58,6 +72,8 @@ __all__ = [
     "NoTasksFoundError",
     "TaskNameCollisionError",
     "MessageAlreadyExistsError",
+    "MessageDoesNotExistsError",
+    "TerminationError",
     "MultipleBrokersError",
     "TaskFailedError",
     "RevokedError",

@@ -1,57 +1,181 @@
-"""Revoke, requeue and purge tasks on the journal's own loop, for both brokers."""
+"""Act on tasks by hand, on the journal's own loop, for both brokers: each call says what became of the task."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 from ..journal.async_journal import AsyncJournal
 from ..journal.errors import EventConflict
 from ..journal.event import Event
 from .disposition import Disposition, Effect
-from .lookup import task_lookup
+from .errors import MessageDoesNotExistsError
+from .lookup import Found, in_words, task_lookup
+from .message import Message, id_of, now_ms
 from .state import names
 from .state.decoding import dead_letter_context
 from .state.routing import routing_key
+from .state.state import TaskState
 from .state.transitions import State
 from .state.view import Verdict
+from .stored_message import stored_message
 
 
-def signed(by: str | None, reason: str | None) -> dict[str, str]:
-    """Return the fields of an event that name the caller and its reason, as far as they are given."""
-    return {name: said for name, said in (("by", by), ("reason", reason)) if said}
+class Signature(NamedTuple):
+    """Who acts and why, written into the event; `claim` is the token of a claim, for a caller that holds the task."""
+
+    by: str | None = None
+    reason: str | None = None
+    claim: int | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the event, as far as they are given."""
+        claim = {} if self.claim is None else {"claim": self.claim}
+        return {**{name: said for name, said in (("by", self.by), ("reason", self.reason)) if said}, **claim}
 
 
-async def revoke(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
-    """Append a revocation with the fields of `signature`, and return its effect."""
-    event = await journal.append(names.REVOKED, {"task": task_id, **signature}, key=routing_key(task_id))
+async def revoke(journal: AsyncJournal, task_id: str, signature: Signature, *, hooks: bool = True) -> Effect:
+    """Append a revocation, and return its effect; without `hooks` it says that none are to be called."""
+    quiet = {} if hooks else {"hooks": False}
+    event = await _append(journal, names.REVOKED, task_id, signature, quiet)
     return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
 
-async def requeue(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
-    """Append a requeue with the fields of `signature`, and return its effect."""
+async def requeue(
+    journal: AsyncJournal, task_id: str, signature: Signature, *, letters_ttl: int | None = None
+) -> Effect:
+    """Append a requeue, and return its effect; a dead letter older than `letters_ttl` ms is purged instead."""
+    await _purge_old(journal, task_id, letters_ttl)
     event = await _append_about_dead(journal, names.REQUEUED, task_id, signature)
     return await _effect(journal, task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
 
 
-async def purge(journal: AsyncJournal, task_id: str, signature: Mapping[str, str]) -> Effect:
-    """Append a purge with the fields of `signature`, and return its effect."""
+async def purge(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
+    """Append a purge, and return its effect."""
     event = await _append_about_dead(journal, names.PURGED, task_id, signature)
     return await _effect(journal, task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
 
 
-async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, signature: Mapping[str, str]) -> Event:
+async def acknowledge(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
+    """Append the end of a task that waits or runs, as done without a result, and return the effect."""
+    event = await _append(journal, names.ACKNOWLEDGED, task_id, signature)
+    return await _effect(journal, task_id, event, Disposition.ACKNOWLEDGED, Disposition.ALREADY_ENDED)
+
+
+async def reject(journal: AsyncJournal, message: Message | str, signature: Signature) -> Effect:
+    """Append the end of a task that waits or runs, as a dead letter, and return the effect."""
+    event = await _append(journal, names.REJECTED, id_of(message), signature, _exception_of(message))
+    return await _effect(journal, id_of(message), event, Disposition.DEAD_LETTERED, Disposition.ALREADY_ENDED)
+
+
+async def reschedule(journal: AsyncJournal, message: Message | str, signature: Signature) -> Effect:
+    """Count an attempt of a task that waits or runs, have it wait for its backoff, and return the effect.
+
+    The message that was passed is counted up as well. `MessageDoesNotExistsError` if the task has ended or is unknown.
+    """
+    task_id = id_of(message)
+    while True:
+        found = await task_lookup(journal).current(task_id)
+        task = _alive(journal, task_id, found)
+        attempts = task.attempts + (task.state is State.READY)
+        own = message if isinstance(message, Message) else stored_message(found)
+        wait = 0 if own is None else own.backoff.get(attempts)
+        context = {"due": time.time() + wait / 1_000, **_exception_of(message)}
+        with suppress(EventConflict):
+            event = await _append(journal, names.RESCHEDULED, task_id, signature, context, expected=found)
+            break
+    effect = await _effect(journal, task_id, event, Disposition.RESCHEDULED, Disposition.NOT_HELD)
+    if effect and isinstance(message, Message):
+        message.update(retries=attempts, updated_at=now_ms())
+    return effect
+
+
+def _alive(journal: AsyncJournal, task_id: str, found: Found) -> TaskState:
+    task = found.task
+    if task is None or task.state not in (State.READY, State.CLAIMED):
+        what = "no such task is known there" if task is None else f"it {in_words(task.state)}"
+        again = "; a dead letter runs again by broker.requeue" if task and task.state is State.FAILED else ""
+        raise MessageDoesNotExistsError(
+            f"the task {task_id!r} does not wait or run in the journal {journal.location}: {what}{again}"
+        )
+    return task
+
+
+def _exception_of(message: Message | str) -> dict[str, Any]:
+    """Return the fields of an event that describe the exception of a message, if it has one."""
+    details = message.exception_details if isinstance(message, Message) else None
+    if details is None:
+        return {}
+    return {"exception": {"name": details.name, "text": details.text or "", "traceback": details.traceback or ""}}
+
+
+async def is_alive(journal: AsyncJournal, task_id: str) -> bool:
+    """Return whether a task waits or runs."""
+    task = (await task_lookup(journal).current(task_id)).task
+    return task is not None and task.state in (State.READY, State.CLAIMED)
+
+
+async def is_dead_letter(journal: AsyncJournal, task_id: str, letters_ttl: int | None) -> bool:
+    """Return whether a task is a dead letter; one that is older than `letters_ttl` ms is purged, and is none."""
+    task = (await task_lookup(journal).find(task_id)).task
+    if task is None or task.state is not State.FAILED:
+        return False
+    return not await _purge_old(journal, task_id, letters_ttl, task)
+
+
+async def _purge_old(
+    journal: AsyncJournal, task_id: str, letters_ttl: int | None, task: TaskState | None = None
+) -> bool:
+    """Purge a dead letter that is older than `letters_ttl` ms; return whether it was."""
+    if letters_ttl is None:
+        return False
+    task = task or (await task_lookup(journal).find(task_id)).task
+    if task is None or task.state is not State.FAILED or task.changed_at + letters_ttl / 1_000 > time.time():
+        return False
+    await purge(journal, task_id, Signature(reason=names.EXPIRED_REASON))
+    return True
+
+
+async def stored(journal: AsyncJournal, task_id: str) -> Message:
+    """Return a new message of a task as the journal has it now; `KeyError` if the journal does not hold its message."""
+    found = await task_lookup(journal).current(task_id)
+    message = stored_message(found)
+    if message is None:
+        known = "no such task is known there" if found.task is None else "retention has removed its submission"
+        raise KeyError(f"no message {task_id!r} in the journal {journal.location}: {known}")
+    return message
+
+
+async def _append(
+    journal: AsyncJournal,
+    name: str,
+    task_id: str,
+    signature: Signature,
+    more: Mapping[str, Any] | None = None,
+    expected: Found | None = None,
+) -> Event:
+    """Append an event about a task; with `expected` only if no event of the task has come since that look-up."""
+    context = {"task": task_id, **(more or {}), **signature.fields()}
+    if expected is None:
+        return await journal.append(name, context, key=routing_key(task_id))
+    return await journal.append(name, context, key=routing_key(task_id), expected=expected.end)
+
+
+async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, signature: Signature) -> Event:
     """Append an event with the fields that workers need if they have forgotten the dead letter.
 
     Such workers cannot distinguish a dead letter from a task that has succeeded since. So the append is conditional: no
     event of the task may have come since the look-up.
     """
     while True:
-        task, trace, end = await task_lookup(journal).find(task_id)
-        row = trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
+        found = await task_lookup(journal).find(task_id)
+        task = found.task
+        row = found.trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
         if task is None or row is None:
-            return await journal.append(name, {"task": task_id, **signature}, key=routing_key(task_id))
+            return await _append(journal, name, task_id, signature)
         with suppress(EventConflict):
-            context = {**dead_letter_context(row, task.submitted), **signature}
-            return await journal.append(name, context, key=routing_key(task_id), expected=end)
+            carried = dead_letter_context(row, task.submitted)
+            return await _append(journal, name, task_id, signature, carried, expected=found)
 
 
 async def _effect(
@@ -62,4 +186,6 @@ async def _effect(
     task = found.task
     if found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset):
         return Effect(taken, event)
+    if task is not None and task.state in (State.READY, State.CLAIMED) and refused is Disposition.ALREADY_ENDED:
+        refused = Disposition.NOT_HELD
     return Effect(Disposition.UNKNOWN if task is None else refused, event)

@@ -8,18 +8,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final
 
-MINUTE_MS: Final = 60 * 1_000
-HOUR_MS: Final = 60 * MINUTE_MS
+from .limits import (
+    BACKOFF_CEILING_MS_DEFAULT,
+    BACKOFF_FLOOR_MS_DEFAULT,
+    CONSTANT_WAIT_MS_DEFAULT,
+    EXPONENTIAL_WAIT_MS_DEFAULT,
+    LINEAR_FACTOR_MS_DEFAULT,
+)
 
 
 class _Default(int):
     """A default bound: it gives way to a wait that the caller has passed."""
 
 
-FLOOR_DEFAULT_MS: Final = _Default(MINUTE_MS)
-CEILING_DEFAULT_MS: Final = _Default(HOUR_MS)
-LINEAR_FACTOR_DEFAULT_MS: Final = 30 * 1_000
-_FIRST_WAIT_DEFAULT_MS: Final = 40 * 1_000  # of an exponential one
+FLOOR_DEFAULT_MS: Final = _Default(BACKOFF_FLOOR_MS_DEFAULT)
+CEILING_DEFAULT_MS: Final = _Default(BACKOFF_CEILING_MS_DEFAULT)
 
 
 class Backoff(ABC):
@@ -102,7 +105,7 @@ class ConstantBackoff(Backoff):
 
     def __init__(
         self,
-        constant: int = MINUTE_MS,
+        constant: int = CONSTANT_WAIT_MS_DEFAULT,
         floor: int | None = FLOOR_DEFAULT_MS,
         ceiling: int | None = CEILING_DEFAULT_MS,
         *,
@@ -135,7 +138,7 @@ class LinearBackoff(Backoff):
 
     def __init__(
         self,
-        factor: int = LINEAR_FACTOR_DEFAULT_MS,
+        factor: int = LINEAR_FACTOR_MS_DEFAULT,
         floor: int | None = FLOOR_DEFAULT_MS,
         ceiling: int | None = CEILING_DEFAULT_MS,
         *,
@@ -143,7 +146,7 @@ class LinearBackoff(Backoff):
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
         self.factor = factor
-        if factor < LINEAR_FACTOR_DEFAULT_MS:
+        if factor < LINEAR_FACTOR_MS_DEFAULT:
             self._make_room_for(self.formula(1))
 
     @property
@@ -174,7 +177,7 @@ class ExponentialBackoff(Backoff):
         super().__init__(floor, ceiling, zero_override=zero_override)
         self.base = base
         self.factor = factor
-        if self.formula(1) < _FIRST_WAIT_DEFAULT_MS:
+        if self.formula(1) < EXPONENTIAL_WAIT_MS_DEFAULT:
             self._make_room_for(self.formula(1))
 
     @property

@@ -1,7 +1,10 @@
 """The broker: submits messages to the journal; revokes, requeues and purges tasks; pauses queues."""
 
 import threading
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 from ..journal.async_journal import AsyncJournal
 from ..journal.event import Event
@@ -9,29 +12,35 @@ from ..journal.journal import Journal
 from ..journal.runtime.forks import reset_after_fork
 from ..journal.url import anchored
 from .access import JournalAccess
-from .acting import purge, requeue, revoke, signed
 from .admission import submit_next
-from .disposition import Effect
+from .broker_calls import AsyncBrokerCalls, BrokerCalls
 from .doubts import Doubts
-from .message import Message, id_of
-from .pausing import pause_queue, resume_queue
+from .message import Message
 from .submitting import Tally, batches, draft_for, hand_in, keep_in_doubt, only_one
+from .time_to_live import checked_ttl, set_ttl
+
+T = TypeVar("T")
 
 
-class Broker:
+class Broker(BrokerCalls):
     """Submits messages to `journal`: a `Journal`, its URL, or None for the one in `JOURNEYMAN_JOURNAL`.
 
     A journal given by URL, or not at all, is opened at first use, so that a module of tasks can be imported anywhere.
+    `dlq_ttl`: after so many ms a dead letter is purged, once this broker is asked about it; None keeps dead letters.
     """
 
-    def __init__(self, journal: Journal | str | None = None) -> None:
+    def __init__(self, journal: Journal | str | None = None, dlq_ttl: int | None = None) -> None:
         if journal is not None:
             check_journal(journal, "Broker")
+        self.dlq_ttl = checked_ttl(dlq_ttl, "dlq_ttl")
         self._opening = threading.Lock()
         self._journal, self._url = _named(journal)
         self._doubts = Doubts()
         self._made = _Made()
         reset_after_fork(self)
+        _brokers.add(self)
+        for lend in _lenders:
+            lend(self)
 
     @property
     def has_journal(self) -> bool:
@@ -62,6 +71,20 @@ class Broker:
         with self._opening:
             self._journal, self._url = _named(journal)
 
+    def lend(self, journal: Journal) -> Callable[[], None]:
+        """Use `journal` until the function that this returns is called; then the present one, with its doubts, again.
+
+        A journal that was not opened yet is not opened by this.
+        """
+        before = self._journal, self._url, self._doubts
+        self.bind(journal)
+
+        def give_back() -> None:
+            with self._opening:
+                self._journal, self._url, self._doubts = before
+
+        return give_back
+
     @property
     def asynchronous(self) -> "AsyncBroker":
         """The same broker for asyncio, with the same journal and the same submissions in doubt."""
@@ -72,14 +95,17 @@ class Broker:
         """The submissions in doubt: those of which it is unknown whether they landed."""
         return self._doubts
 
-    def submit(self, message: Message, *, new: bool = False) -> Event:
+    def submit(self, message: Message, ttl: int | None = None, *, new: bool = False) -> Event:
         """Append a message to the journal; when this returns, it is durable.
 
+        If no worker has begun the task `ttl` ms from now, it lapses: it ends as failed, with the reason "expired".
         `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` the caller states that the id was
         just made for this message and was never submitted, as with an id that `Message` made itself; then it is not
         looked up. After a `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt, submitting the same
         message again is safe.
         """
+        if ttl is not None:
+            set_ttl(message, ttl)
         journal, doubts = self.journal, self._doubts
         new = new or self._made.message is message
         draft = draft_for(doubts, message)
@@ -119,57 +145,20 @@ class Broker:
             tally.add(journal.run(hand_in(journal.asynchronous, self._doubts, batch, new=new), instead=instead))
         return tally.accepted()
 
-    def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
-
-        Returns the effect: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task. `by`, the name
-        of the caller, and `reason` are written into the event, here and in the other calls that take them.
-        """
-        revoking = revoke(self.journal.asynchronous, id_of(message), signed(by, reason))
-        return self.journal.run(revoking, instead="AsyncBroker.revoke")
-
-    def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """Let a dead letter run again, its attempts forgotten.
-
-        Returns the effect: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
-        """
-        requeueing = requeue(self.journal.asynchronous, id_of(message), signed(by, reason))
-        return self.journal.run(requeueing, instead="AsyncBroker.requeue")
-
-    def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """Remove a task from the dead letters for good: it cannot be requeued any more. Its history stays.
-
-        Returns the effect: `PURGED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
-        """
-        purging = purge(self.journal.asynchronous, id_of(message), signed(by, reason))
-        return self.journal.run(purging, instead="AsyncBroker.purge")
-
-    def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
-        """Have no worker claim tasks of that queue until it is resumed; what runs goes on. Durable.
-
-        A claim that a worker makes before it has read of the pause counts. False if the queue was paused already.
-        """
-        pausing = pause_queue(self.journal.asynchronous, queue, signed(by, reason))
-        return bool(self.journal.run(pausing, instead="AsyncBroker.pause"))
-
-    def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
-        """Let workers claim tasks of that queue again; False if it was not paused."""
-        resuming = resume_queue(self.journal.asynchronous, queue, signed(by, reason))
-        return bool(self.journal.run(resuming, instead="AsyncBroker.resume"))
-
     def after_fork_in_child(self) -> None:
         """Start with a new lock: a thread of the parent may have held the inherited one."""
         self._opening = threading.Lock()
         self._doubts = Doubts()
 
 
-class AsyncBroker:
+class AsyncBroker(AsyncBrokerCalls):
     """`Broker` for asyncio: submits to `journal`, an `AsyncJournal`, a `Journal`, or that of a `Broker`.
 
     `broker.asynchronous` is the one of a task's broker; `await task.generate_async(…)` submits by it.
     """
 
-    def __init__(self, journal: AsyncJournal | Journal | Broker) -> None:
+    def __init__(self, journal: AsyncJournal | Journal | Broker, dlq_ttl: int | None = None) -> None:
+        self._dlq_ttl = checked_ttl(dlq_ttl, "dlq_ttl")
         self._broker = journal if isinstance(journal, Broker) else None
         self._access = None if isinstance(journal, Broker) else JournalAccess(journal, "AsyncBroker")
         self._own_doubts = Doubts()
@@ -181,8 +170,18 @@ class AsyncBroker:
         assert self._access is not None, "one of the two was given"
         return self._access, self._own_doubts
 
-    async def submit(self, message: Message, *, new: bool = False) -> Event:
+    def _access_now(self) -> JournalAccess:
+        return self._there()[0]
+
+    @property
+    def dlq_ttl(self) -> int | None:
+        """See `Broker`; that of the broker that it belongs to, if it belongs to one."""
+        return self._dlq_ttl if self._broker is None else self._broker.dlq_ttl
+
+    async def submit(self, message: Message, ttl: int | None = None, *, new: bool = False) -> Event:
         """See `Broker.submit`. If it is cancelled, submitting the same message again is safe as well."""
+        if ttl is not None:
+            set_ttl(message, ttl)
         access, doubts = self._there()
         batch = ((message, draft_for(doubts, message)),)
         return only_one(await access.run(hand_in(access.journal, doubts, batch, new=new)))
@@ -195,31 +194,6 @@ class AsyncBroker:
         for batch in batches(drafts, None if new else lambda draft: log.partition_of(draft.key)):
             tally.add(await access.run(hand_in(access.journal, doubts, batch, new=new)))
         return tally.accepted()
-
-    async def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """See `Broker.revoke`."""
-        access, _ = self._there()
-        return await access.run(revoke(access.journal, id_of(message), signed(by, reason)))
-
-    async def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """See `Broker.requeue`."""
-        access, _ = self._there()
-        return await access.run(requeue(access.journal, id_of(message), signed(by, reason)))
-
-    async def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
-        """See `Broker.purge`."""
-        access, _ = self._there()
-        return await access.run(purge(access.journal, id_of(message), signed(by, reason)))
-
-    async def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
-        """See `Broker.pause`."""
-        access, _ = self._there()
-        return bool(await access.run(pause_queue(access.journal, queue, signed(by, reason))))
-
-    async def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
-        """See `Broker.resume`."""
-        access, _ = self._there()
-        return bool(await access.run(resume_queue(access.journal, queue, signed(by, reason))))
 
 
 class _Made(threading.local):
@@ -244,6 +218,29 @@ def bind_all(brokers: Iterable[Broker], url: str) -> set[str]:
             if own is not None:
                 given_up.add(own)
     return given_up
+
+
+_brokers: Final["weakref.WeakSet[Broker]"] = weakref.WeakSet()
+_lenders: Final[list[Callable[[Broker], None]]] = []
+
+
+@contextmanager
+def all_lent(journal: Journal) -> Iterator[None]:
+    """Have all brokers of this process use `journal`, also those that are made meanwhile; then their own ones again."""
+    lent: list[Callable[[], None]] = []
+
+    def lend(broker: Broker) -> None:
+        lent.append(broker.lend(journal))
+
+    _lenders.append(lend)
+    try:
+        for broker in list(_brokers):
+            lend(broker)
+        yield
+    finally:
+        _lenders.remove(lend)
+        for give_back in lent:
+            give_back()
 
 
 def _named(journal: Journal | str | None) -> tuple[Journal | None, str | None]:

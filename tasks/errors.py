@@ -21,6 +21,14 @@ class MessageAlreadyExistsError(ValidationError):
         self.accepted = accepted
 
 
+class MessageDoesNotExistsError(TaskError):
+    """The task of a message has ended, or is unknown, so it cannot be tried again."""
+
+
+class TerminationError(TaskError):
+    """The process or thread that ran the task was stopped."""
+
+
 class NoTasksFoundError(TaskError):
     """A package was loaded and holds no task: the operator names another."""
 
@@ -36,9 +44,9 @@ class MultipleBrokersError(TaskError):
 class TaskFailedError(TaskError, KeyError):
     """A task has no result because it has failed or was revoked; a `KeyError` too, as for any missing result.
 
-    `task` is its id and `revoked` whether it was revoked. `name`, `text` and `traceback` describe the exception of its
-    last attempt: the class with its module, the message, and the lines as Python prints them. All three are empty if
-    there was none, or if retention has removed it.
+    `task` is its id and `revoked` whether it was revoked; `reason` is "expired" if it has lapsed, else empty. `name`,
+    `text` and `traceback` describe the exception of its last attempt: the class with its module, the message, and the
+    lines as Python prints them. All three are empty if there was none, or if retention has removed it.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class TaskFailedError(TaskError, KeyError):
         text: str = "",
         traceback: str = "",
         revoked: bool = False,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.task = task
@@ -57,6 +66,7 @@ class TaskFailedError(TaskError, KeyError):
         self.text = text
         self.traceback = traceback
         self.revoked = revoked
+        self.reason = reason
 
     def __str__(self) -> str:
         """The message; that of a `KeyError` would be shown in quotes."""
@@ -86,13 +96,21 @@ class Overdue(BaseException):
     which the task is calling at that moment, would handle it as a failure of its own call, and the task would go on.
     """
 
-    def told(self) -> TaskTimeoutError:
+    def as_timeout_error(self) -> TaskTimeoutError:
         """Return the error that `do_retry` and the readers of the outcome get, with the place of the interruption."""
         return TaskTimeoutError().with_traceback(self.__traceback__)
 
 
 class ProcessDiedError(TaskError):
     """The process that ran the task has died."""
+
+
+class LockAlreadyAcquiredError(TaskError):
+    """The owner that asks for a lock holds it already: the caller releases it first, or accepts that it holds it."""
+
+
+class LockNotAcquiredError(TaskError):
+    """The owner that releases a lock does not hold it: it never did, or its hold was expired or released."""
 
 
 class SchedulingError(TaskError):

@@ -6,12 +6,11 @@ import msgspec
 
 from ..journal.row_decoder import RowDecoder
 from .errors import TaskFailedError
+from .limits import FAILURE_TEXT_CHARS_MAX
 from .lookup import in_words
 from .state import names
 from .state.state import TaskState
 from .state.transitions import State
-
-_TEXT_CHARS_MAX: Final = 500
 
 
 class ExceptionFacts(msgspec.Struct, frozen=True):
@@ -25,7 +24,7 @@ class ExceptionFacts(msgspec.Struct, frozen=True):
     def in_short(self) -> str:
         """Name and message, shortened; empty if there was none."""
         said = ": ".join(part for part in (self.name, self.text) if part)
-        return said if len(said) <= _TEXT_CHARS_MAX else f"{said[:_TEXT_CHARS_MAX]}…"
+        return said if len(said) <= FAILURE_TEXT_CHARS_MAX else f"{said[:FAILURE_TEXT_CHARS_MAX]}…"
 
 
 NO_EXCEPTION: Final = ExceptionFacts()
@@ -55,9 +54,12 @@ def failed(task: TaskState, row: bytes | None) -> TaskFailedError:
 
     `row` is the record of the event that ended it; None if retention has removed it.
     """
-    facts, revoked = exception_in(row), task.state is State.REVOKED
     read = _decoder.read(row) if row is not None else None
-    if facts.in_short:
+    lapsed = read is not None and read.name == names.LAPSED
+    facts, revoked = exception_in(row), task.state is State.REVOKED and not lapsed
+    if lapsed:
+        why = ": no worker began it within its time to live"
+    elif facts.in_short:
         why = f" with {facts.in_short}"
     elif read is not None and read.name == names.EXPIRED:
         why = f": the worker {read.context.worker} fell silent while it ran its last attempt"
@@ -66,10 +68,11 @@ def failed(task: TaskState, row: bytes | None) -> TaskFailedError:
     else:
         why = ""
     return TaskFailedError(
-        f"the task {task.id} has no result: it {in_words(task.state)}{why}",
+        f"the task {task.id} has no result: it {'has lapsed' if lapsed else in_words(task.state)}{why}",
         task=task.id,
         name=facts.name,
         text=facts.text,
         traceback=facts.traceback,
         revoked=revoked,
+        reason=names.EXPIRED_REASON if lapsed else "",
     )

@@ -58,3 +58,75 @@ INDEX_TIME_SHARE_MAX: Final = 0.03
 INDEX_LAG_EVENTS_MAX: Final = 500_000
 # Records of one task that stand so close together are read in one go, in positions between them.
 INDEX_GAP_EVENTS_MAX: Final = 16
+
+# How long the owner of a lock may be silent, in seconds, before another process may expire its request; and the least
+# that may be asked for.
+LOCK_LEASE_SECONDS: Final = 15.0
+LOCK_LEASE_SECONDS_MIN: Final = 0.05
+# A lease of a lock is renewed when this part of it has passed since the last renewal.
+LOCK_RENEWAL_FRACTION: Final = 1 / 3
+# By how much the silence of an owner grows at most from one observation to the next, as a fraction of its lease: so an
+# outage of the journal, in which no owner can renew its lease, expires no lock by itself.
+LOCK_SILENCE_STEP_FRACTION: Final = 0.5
+# How long a lock may be held, in ms, unless its user says otherwise.
+LOCK_TTL_MS_DEFAULT: Final = 3_600_000
+LOCK_NAME_CHARS_MAX: Final = 200
+LOCK_OWNER_CHARS_MAX: Final = 500
+LOCK_CAPACITY_MAX: Final = 1_000_000
+# The thread that renews leases ends when there was nothing to renew for so many seconds.
+LOCK_KEEPER_IDLE_SECONDS: Final = 5.0
+# How many leases are renewed in one append.
+LOCK_RENEWALS_MAX: Final = 500
+
+assert LOCK_NAME_CHARS_MAX <= KEY_CHARS_MAX, "a lock's name is the key of its events"
+assert 2 * LOCK_RENEWAL_FRACTION < 1, "a renewal may be missed once"
+assert LOCK_RENEWAL_FRACTION < LOCK_SILENCE_STEP_FRACTION, "the silence between two renewals counts in full"
+assert LOCK_RENEWAL_FRACTION + LOCK_SILENCE_STEP_FRACTION < 1, "after an outage a living owner has time to renew"
+
+# How long a task waits between its attempts, in ms: the defaults of the reference task queue.
+BACKOFF_FLOOR_MS_DEFAULT: Final = 60_000
+BACKOFF_CEILING_MS_DEFAULT: Final = 3_600_000
+CONSTANT_WAIT_MS_DEFAULT: Final = 60_000
+LINEAR_FACTOR_MS_DEFAULT: Final = 30_000
+EXPONENTIAL_WAIT_MS_DEFAULT: Final = 40_000
+
+assert BACKOFF_FLOOR_MS_DEFAULT <= CONSTANT_WAIT_MS_DEFAULT <= BACKOFF_CEILING_MS_DEFAULT, "a default within the bounds"
+
+# How much of an error's text a raised `TaskFailedError`, and a finding of `why`, contains, in characters.
+FAILURE_TEXT_CHARS_MAX: Final = 500
+FINDING_TEXT_CHARS_MAX: Final = 300
+# How long the end of a journal waits for the page that is being indexed, in seconds.
+INDEX_STOP_SECONDS_MAX: Final = 5.0
+# A batch that cannot be written, as another process writes, grows by so many ordinary ones; then it is discarded.
+INDEX_BATCHES_WAITING_MAX: Final = 4
+# How many tasks one transaction examines when retention has removed history.
+INDEX_PRUNE_TASKS: Final = 5_000
+# How many tasks a part of an id may stand for before the index stops looking.
+SHORT_ID_TASKS_MAX: Final = 1_000
+# How many of the last events of a partition are examined for a clock that is ahead.
+CLOCK_SAMPLE_EVENTS: Final = 20
+# How many dead letters are read together with their errors.
+DEAD_LETTERS_STEP_TASKS: Final = 1_000
+# How many dead letters a summary names.
+DEAD_LETTERS_SHOWN: Final = 3
+# How many ids `why` suggests for an unknown one, and how many characters of it must have been given.
+SUGGESTED_IDS_SHOWN: Final = 3
+SUGGESTION_CHARS_MIN: Final = 4
+# If an idle worker has left a due task alone for so many seconds, `why` says that the worker is doubtful.
+DOUBT_SECONDS: Final = 5.0
+# A span of so many days or more is shown as a power of ten.
+READABLE_DAYS_MAX: Final = 10_000_000
+# How long a pool of results waits at a time, in ms, by default.
+RESULT_WAIT_MS_DEFAULT: Final = 5_000
+# How many events retention reads at a time.
+RETENTION_STEP_EVENTS: Final = 2_000
+# The tombstones of ended tasks are pruned every so many offsets.
+ENDED_PRUNE_EVENTS: Final = 4_096
+# For how many kinds of tasks (name, queue, priority and so on) a fold shares one object.
+TASK_KINDS_REMEMBERED: Final = 4_096
+# The memory that a waiting task's submission takes beside its own bytes: the object's header, the allocator's rounding,
+# and its entry.
+ROW_OVERHEAD_BYTES: Final = 80
+
+assert ENDED_PRUNE_EVENTS < ENDED_TASK_EVENTS, "the tombstones kept too long are few"
+assert INDEX_BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS <= INDEX_LONG_BATCH_EVENTS, "a batch that waits stays bounded"

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.deadlines import deadline_of
+from ..journal.errors import JournalReadOnly
 from ..journal.journal import Journal
 from ..journal.runtime.forks import reset_after_fork
 from ..journal.tails.shared_tail import Subscriber
@@ -19,6 +20,7 @@ from .index.entries import FOREIGN, PROGRESSED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at
 from .index.trace import Observer, Trace, read_trace, task_where_log_begins
+from .state import names
 from .state.routing import routing_key
 from .state.state import TaskState
 from .state.transitions import State
@@ -43,6 +45,17 @@ class Found(NamedTuple):
         """Return the verdict on the event at `offset`; None if it is not about the task."""
         return self.trace.verdicts.get(offset)
 
+    @property
+    def expiry(self) -> float | None:
+        """When the task lapses, in seconds since the epoch; None if it does not, or does not wait."""
+        return expiry_in(self.trace)
+
+
+def expiry_in(trace: Trace) -> float | None:
+    """Return when the task of a trace lapses, in seconds since the epoch; None if it does not, or does not wait."""
+    expiry = trace.view.expiries.get(trace.id) if trace.view.expiries else None
+    return None if expiry is None or (task := trace.task) is None or task.state is not State.READY else expiry
+
 
 class TaskLookup:
     """Finds tasks in `journal`; safe for concurrent use by threads and by tasks of its loop."""
@@ -58,6 +71,27 @@ class TaskLookup:
     async def find(self, task_id: str) -> Found:
         """Return the task by all events that are in the log at the moment of the call."""
         return (await self.look(task_id))[0]
+
+    async def current(self, task_id: str) -> Found:
+        """Return the task as `find` does; if its time to live is over by the clock here, it is ended first."""
+        found = await self.find(task_id)
+        return await self.find(task_id) if await self.lapse(found) else found
+
+    async def lapse(self, found: Found) -> bool:
+        """End a task that waits although its time to live is over; return whether that was to be done, and could be.
+
+        A worker that would claim it does the same; it need not come to that.
+        """
+        if (expiry := found.expiry) is None or expiry > time.time():
+            return False
+        task_id = found.trace.id
+        try:
+            await self._journal.append(
+                names.LAPSED, {"task": task_id, "reason": names.EXPIRED_REASON}, key=routing_key(task_id)
+            )
+        except JournalReadOnly:
+            return False
+        return True
 
     async def look(self, task_id: str, observer: Observer | None = None) -> tuple[Found, Snapshot]:
         """Return the task, as `find` does, and the index's snapshot.
@@ -78,29 +112,39 @@ class TaskLookup:
 
         However short the timeout, all events that were in the log at the moment of the call are read.
         """
-        deadline = deadline_of(timeout)
+        deadline, lapses = deadline_of(timeout), True
         while True:
             found, snapshot = await self.look(task_id)
+            if lapses and found.expiry is not None and found.expiry <= time.time():
+                lapses = await self.lapse(found)
+                continue
             if is_over(found.task) or _is_past(deadline):
                 return found
             if found.trace.is_truncated:
                 found = found._replace(trace=Trace(task_id, snapshot.partition, snapshot.sessions_of))
-            followed = await self._follow(found.trace, snapshot, is_over, deadline)
+            followed = await self._follow(found.trace, snapshot, is_over, deadline, lapses=lapses)
             if followed is not None:
                 return followed
 
     async def _follow(
-        self, trace: Trace, snapshot: Snapshot, is_over: Callable[[TaskState | None], bool], deadline: float | None
+        self,
+        trace: Trace,
+        snapshot: Snapshot,
+        is_over: Callable[[TaskState | None], bool],
+        deadline: float | None,
+        *,
+        lapses: bool,
     ) -> Found | None:
-        """Follow the log until the wait is over; return None if the index has to be read again."""
+        """Follow the log until the wait is over; return None if the index has to be read again, or the task lapses."""
         follower = await self.follower(snapshot.end)
         try:
             while True:
                 remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-                page = await follower.page(timeout=remaining, partition=snapshot.partition)
+                expiry = expiry_in(trace) if lapses else None
+                page = await follower.page(timeout=until(expiry, remaining), partition=snapshot.partition)
                 if page is not None and not trace.follow(page):
                     return None
-                if page is None and _is_past(deadline):
+                if page is None and (_is_past(deadline) or (expiry is not None and expiry <= time.time())):
                     return None
                 if is_over(trace.task):
                     return Found(trace.task, trace, snapshot.end)
@@ -179,6 +223,14 @@ _WORDS: Final = {
     State.FAILED: "has failed",
     State.REVOKED: "was revoked",
 }
+
+
+def until(expiry: float | None, remaining: float | None) -> float | None:
+    """Return for how many seconds to wait: `remaining`, but not beyond `expiry` (seconds since the epoch)."""
+    if expiry is None:
+        return remaining
+    left = max(0.0, expiry - time.time())
+    return left if remaining is None else min(left, remaining)
 
 
 def _is_past(deadline: float | None) -> bool:

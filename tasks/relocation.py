@@ -19,6 +19,7 @@ from ..consumers.files.lines import Line
 from ..journal.cursor import Position
 from .state import names
 from .state.decoding import EventContext, FactContext
+from .state.locks import LockContext
 from .state.part_facts import read_context
 from .state.routing import routing_key
 from .state.view import TaskView, Verdict
@@ -26,9 +27,8 @@ from .state.view import TaskView, Verdict
 _FOREIGN: Final = FactContext()
 # A claim that no task has: an outcome that was refused in the original is refused again.
 _NO_CLAIM: Final = -2
-_ENDED: Final = frozenset(
-    {names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED, names.PURGED}
-)
+_ENDED: Final = frozenset({*names.OUTCOMES, *names.BY_HAND, names.REVOKED, names.PURGED, names.LAPSED})
+_OVER: Final = frozenset({names.SUCCEEDED, names.ACKNOWLEDGED, names.REVOKED, names.PURGED, names.LAPSED})
 _OWN: Final = frozenset((*names.TASK_EVENTS, *names.WORKER_EVENTS))
 
 
@@ -43,6 +43,8 @@ class Relocation:
         self._origin = Position(0, 0)  # of the line that is being placed
         self._claims: dict[str, tuple[int, int]] = {}  # of running tasks: where the claim stood, and where it stands
         self._submitted: dict[str, int] = {}  # of tasks that may be requeued: where the submission stands
+        # Of live requests of locks, by partition, lock and token of the original: the token and the last event.
+        self._requests: dict[tuple[int, str, int], tuple[int, int]] = {}
         self._joined: dict[tuple[int, str], Line] = {}  # the live sessions, by partition and worker of the original
         self._last: dict[tuple[int, str], int] = {}  # their last event, by partition and worker of the copy
 
@@ -60,6 +62,8 @@ class Relocation:
             yield from self._place_task(line, said, origin, accepted=accepted)
         elif line.name in names.WORKER_EVENTS:
             yield from self._place_worker(line, said, origin, accepted=accepted)
+        elif isinstance(context, LockContext) and context.lock:
+            yield self._place_lock(line, context, origin, accepted=accepted)
         elif line.name in names.QUEUE_EVENTS and accepted:
             yield from self._place_everywhere(line, said, origin.partition)
         else:
@@ -109,8 +113,28 @@ class Relocation:
             self._claims[task] = (old, new)
         elif name in _ENDED:
             self._claims.pop(task, None)
-            if name in (names.SUCCEEDED, names.REVOKED, names.PURGED):
+            if name in _OVER:
                 self._submitted.pop(task, None)
+
+    # -- locks -------------------------------------------------------------------------------------------------------
+
+    def _place_lock(self, line: Line, said: LockContext, origin: Position, *, accepted: bool) -> Placed:
+        """Place an event about a lock, with the positions in it translated to those of the same request."""
+        partition = self._partition_of(line.key if line.key is not None else said.lock)
+        offset, asks = self._ends[partition], line.name == names.LOCK_REQUESTED
+        request = (origin.partition, said.lock, origin.offset if asks else said.token)
+        known = self._requests.get(request) if accepted else None
+        token, last = known or (_NO_CLAIM, _NO_CLAIM)
+        changes: dict[str, Any] = {} if asks else {"token": token}
+        if line.name == names.LOCK_EXPIRED:
+            changes["last"] = last
+        if accepted and asks:
+            self._requests[request] = (offset, offset)
+        elif accepted and line.name == names.LOCK_RENEWED:
+            self._requests[request] = (token, offset)
+        elif accepted:
+            self._requests.pop(request, None)
+        return self._put(line, partition, _FOREIGN, origin.partition, changes)
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 

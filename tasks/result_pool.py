@@ -12,6 +12,7 @@ from ..journal.errors import JournalClosed
 from ..journal.log import Page
 from ..journal.tails.shared_tail import Subscriber
 from .errors import TaskFailedError, ValidationError
+from .limits import RESULT_WAIT_MS_DEFAULT
 from .lookup import Found, task_lookup
 from .message import Message, id_of
 from .results import AsyncResultStore, Results, ResultStore, is_over
@@ -22,7 +23,6 @@ from .state.decoding import fact
 Member = Message | str
 Failures = Literal["raise", "yield"]
 
-_WAIT_MS_DEFAULT: Final = 5_000
 _ENDS: Final = frozenset({names.SUCCEEDED, names.FAILED, names.REVOKED})
 
 
@@ -45,7 +45,7 @@ class ResultPool:
     def istream(
         self,
         *messages: Member,
-        wait: int = _WAIT_MS_DEFAULT,
+        wait: int = RESULT_WAIT_MS_DEFAULT,
         timeout: int | None = None,
         failures: Failures = "raise",
         keep: bool = False,
@@ -67,7 +67,7 @@ class ResultPool:
     def stream(
         self,
         *messages: Member,
-        wait: int = _WAIT_MS_DEFAULT,
+        wait: int = RESULT_WAIT_MS_DEFAULT,
         timeout: int | None = None,
         failures: Failures = "raise",
         keep: bool = False,
@@ -104,7 +104,7 @@ class AsyncResultPool:
     def istream(
         self,
         *messages: Member,
-        wait: int = _WAIT_MS_DEFAULT,
+        wait: int = RESULT_WAIT_MS_DEFAULT,
         timeout: int | None = None,
         failures: Failures = "raise",
         keep: bool = False,
@@ -126,7 +126,7 @@ class AsyncResultPool:
     def stream(
         self,
         *messages: Member,
-        wait: int = _WAIT_MS_DEFAULT,
+        wait: int = RESULT_WAIT_MS_DEFAULT,
         timeout: int | None = None,
         failures: Failures = "raise",
         keep: bool = False,

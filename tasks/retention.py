@@ -29,14 +29,12 @@ from ..journal.event import time_in
 from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ..journal.log import Log, OneClock
 from ..journal.snapshots import SnapshotLabel, load, prune
+from .limits import RETENTION_STEP_EVENTS
 from .state.state import TaskState
 from .state.view import TaskView
 
 # The product's own views: a snapshot of each must cover the removed events. They hold nothing back.
 KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (TaskView,)
-
-
-_STEP_EVENTS: Final = 2_000
 
 
 class Hold(NamedTuple):
@@ -113,7 +111,7 @@ async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) ->
     for partition, end in old.items():
         offset = first[partition]
         while offset < kept[partition]:
-            pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+            pages = await log.read({partition: offset}, min(RETENTION_STEP_EVENTS, end - offset))
             if not pages:
                 break
             for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from ..journal.async_journal import AsyncJournal
 from .access import JournalAccess
-from .acting import signed
+from .acting import Signature
 from .backoff import Backoff
 from .broker import Broker
 from .errors import SchedulingError, ValidationError
@@ -149,7 +149,7 @@ class TriggerTask(Task[P, R]):
 
         `AttributeError` if the journal holds no such schedule.
         """
-        if not self._run(lambda journal: clear_schedule(journal, self.name, signed(by, reason))):
+        if not self._run(lambda journal: clear_schedule(journal, self.name, Signature(by, reason).fields())):
             raise AttributeError(f"the task {self.name} was not generated: the journal holds no schedule of that name")
         self._is_generated = False
 
@@ -159,11 +159,15 @@ class TriggerTask(Task[P, R]):
         `SchedulingError` if the journal holds no such schedule. `by`, the name of the caller, and `reason` are written
         into the event.
         """
-        return self._known(self._run(lambda journal: pause_schedule(journal, self.name, signed(by, reason))))
+        return self._known(
+            self._run(lambda journal: pause_schedule(journal, self.name, Signature(by, reason).fields()))
+        )
 
     def resume(self, *, by: str | None = None, reason: str | None = None) -> bool:
         """Let the schedule tick again, from now on; False if it was not paused. Otherwise as `pause`."""
-        return self._known(self._run(lambda journal: resume_schedule(journal, self.name, signed(by, reason))))
+        return self._known(
+            self._run(lambda journal: resume_schedule(journal, self.name, Signature(by, reason).fields()))
+        )
 
     def shutdown(self) -> None:
         """End this object's part in the schedule, which goes on: `generate` may be called again, and joins it."""

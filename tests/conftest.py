@@ -16,8 +16,14 @@ def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The loop of asynchronous tests: asyncio's, the one that Journeyman runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def kafka_can_run() -> None:
-    """Who asks for it is skipped with a sentence where there is no Java or Maven; in CI that is a failure."""
+    """Skip the test, with a sentence, where there is no Java or Maven; in CI that is a failure."""
     try:
         require_kafka()
     except KafkaUnavailable as error:

@@ -8,7 +8,7 @@ import gc
 import threading
 from typing import Final
 
-_THRESHOLD: Final = 50_000
+from .limits import GARBAGE_ALLOCATIONS
 
 _guard: Final = threading.Lock()
 _running: Final[list["RareCollection"]] = []  # of this process: the first one changes the settings, the last restores
@@ -24,7 +24,7 @@ class RareCollection:
             if not _running and not gc.get_freeze_count():  # objects that the program has frozen itself stay frozen
                 gc.freeze()
                 _before.append(gc.get_threshold())
-                gc.set_threshold(_THRESHOLD)
+                gc.set_threshold(GARBAGE_ALLOCATIONS)
             _running.append(self)
 
     def end(self) -> None:

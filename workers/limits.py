@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, KIB, MIB
+from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, MIB
 
 # How many claimed tasks one executor holds at most, running and waiting; or one for each place, if it has more places.
 CLAIMS_MAX: Final = 512
@@ -108,3 +108,73 @@ assert COMMIT_PACE_SECONDS_MAX * 1_000 < LEASE_MS_MIN * LEASE_RENEWAL_FRACTION /
 assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
 assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
 assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"
+
+# How much of an error a failed task's event stores, in characters, and the largest result, in bytes.
+TEXT_CHARS_MAX: Final = 2 * KIB
+TRACEBACK_CHARS_MAX: Final = 8 * KIB
+RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
+# The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
+ENTRY_BYTES_MAX: Final = 2 * KIB
+# How much the newest job, and the newest append, counts in the average duration.
+NEWEST_WEIGHT: Final = 0.1
+# Jobs shorter than this, in seconds, are taken by few threads, each so many of them: waking a thread costs more than
+# running them. A child process is handed several at a time if they are short for it, since a message costs more.
+THREAD_SHORT_SECONDS: Final = 0.000_5
+THREAD_SHORT_JOBS: Final = 64
+CHILD_SHORT_SECONDS: Final = 0.001
+# After so many jobs in a row that never waited, a runner of coroutines lets the rest of the event loop have its turn.
+COROUTINE_ROW_JOBS_MAX: Final = 64
+# A child process reports together what has ended, up to so many jobs or after so many seconds.
+CHILD_REPORTS_MAX: Final = 64
+CHILD_REPORT_SECONDS_MAX: Final = 0.005
+# It does so only while each running task took less than this, in seconds, when it last ran.
+CHILD_BRIEF_SECONDS: Final = 0.001
+# How long to wait before another child is started after a failed start, in seconds: the first time and at most.
+CHILD_RESPAWN_SECONDS_MIN: Final = 0.1
+CHILD_RESPAWN_SECONDS_MAX: Final = 10.0
+# How long to wait between two looks whether a child has ended, in seconds: the first time and at most. It may be about
+# to end, or be held up by the system.
+CHILD_LOOK_SECONDS_MIN: Final = 0.001
+CHILD_LOOK_SECONDS_MAX: Final = 0.1
+# How many bytes the sockets between a worker and its children hold, and how many one read takes.
+CHILD_SOCKET_BYTES: Final = 1 * MIB
+CHILD_READ_BYTES: Final = 256 * KIB
+# How long after a deadline a silent group of threads is killed, in seconds: before that it can abandon the thread.
+KILL_SECONDS: Final = 2 * ABANDON_SECONDS
+# How many allocations a worker makes between two collections of garbage.
+GARBAGE_ALLOCATIONS: Final = 50_000
+# By how much of `INDEX_INTERVAL_SECONDS` workers of one file look at different moments: so one finds that another one
+# has filled the index.
+INDEX_SPREAD_SHARE: Final = 0.25
+# How many warnings about other functions under its tasks' names a worker logs.
+FUNCTION_WARNINGS_MAX: Final = 1_000
+# How many names of tasks a line about them lists.
+TASK_NAMES_SHOWN: Final = 8
+# For how many kinds of tasks a worker remembers where they wait, and which workers claim them.
+READY_KINDS_REMEMBERED: Final = 4_096
+# How long the first pause after a failed call to the journal is, in seconds.
+RETRY_SECONDS_MIN: Final = 0.05
+# By how much, on average, the event loop's selector lengthens a wait, in seconds: it rounds up to the next millisecond.
+WAIT_ROUNDING_SECONDS: Final = 0.000_5
+# Two submissions no further apart than so many events are read together.
+SUBMISSION_GAP_EVENTS: Final = 64
+# How often the reference's pools look for a free slot, in ms; ours are notified, and ignore it.
+SLOT_WAIT_MS_DEFAULT: Final = 50
+# Over how many periods of the commit pace the rate of a stream is averaged, and which part of the time a worker spends
+# in appends at most.
+COMMIT_MEMORY_PERIODS: Final = 10
+COMMIT_TIME_SHARE_MAX: Final = 0.5
+# Tasks that are delayed are kept by spans of so many seconds, and sorted when their span begins.
+DELAY_SPAN_SECONDS: Final = 60.0
+# How many entries of tasks that wait no more the ready queue keeps beside as many as tasks wait, before it drops them.
+READY_SWEEP_ENTRIES: Final = 1_024
+
+# A character of a text takes at most six bytes in JSON.
+assert 6 * (2 * TEXT_CHARS_MAX + TRACEBACK_CHARS_MAX) < EVENT_BYTES_MAX // 2, "an error fits its event"
+assert RESULT_BYTES_MAX + ENTRY_BYTES_MAX < EVENT_BYTES_MAX, "a result fits the event of its success"
+assert CHILD_BRIEF_SECONDS < CHILD_REPORT_SECONDS_MAX < CHILD_STALL_SECONDS_MAX, "reports delay no other job"
+assert CHILD_RESPAWN_SECONDS_MIN <= CHILD_RESPAWN_SECONDS_MAX, "the first pause is not longer than the longest"
+assert CHILD_LOOK_SECONDS_MIN <= CHILD_LOOK_SECONDS_MAX <= CHILD_END_SECONDS_MAX, "an ended child is noticed in time"
+assert CHILD_READ_BYTES <= CHILD_SOCKET_BYTES, "one read takes no more than a socket holds"
+assert RETRY_SECONDS_MIN <= RETRY_SECONDS_MAX, "the first pause is not longer than the longest"
+assert KILL_SECONDS > ABANDON_SECONDS, "a group can abandon a thread before it is killed"

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -22,7 +22,7 @@ from ..tasks.limits import THREADS_DEFAULT
 from ..tasks.message_fields import is_whole
 from ..tasks.task import MECHANISMS, Task
 from .health.report import HealthTarget
-from .limits import ENFORCE_MS_DEFAULT
+from .limits import ENFORCE_MS_DEFAULT, SLOT_WAIT_MS_DEFAULT
 from .loading import by_every_name, collect_tasks
 from .loop.loop import WorkerLoop
 from .settings import Settings, Statistics, Subset, processes_default
@@ -32,8 +32,6 @@ from .worker import journal_url, run_to_its_end, work
 logger = logging.getLogger("journeyman.worker")
 
 Tasks = str | Iterable[Task[Any, Any]] | Mapping[str, Task[Any, Any]]
-
-SLOT_WAIT_MS_DEFAULT: Final = 50
 
 
 class Worker:

@@ -55,20 +55,20 @@ def report(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, _ParserError):
         command = getattr(getattr(error, "ctx", None), "command_path", "journeyman")
-        tell_problem(f"{error.format_message()} See '{command} --help'.")
+        print_problem(f"{error.format_message()} See '{command} --help'.")
         return error.exit_code
     if isinstance(error, (*_USAGE, JournalError, TaskError)):
-        tell_problem(str(error))
+        print_problem(str(error))
         return EXIT_USAGE if isinstance(error, _USAGE) else EXIT_ENVIRONMENT
     if isinstance(error, typer.Abort):
         return EXIT_INTERRUPTED
-    tell_problem(
+    print_problem(
         f"unexpected {type(error).__name__}: {error}. Run it again with --log-level DEBUG to see where it came from."
     )
     return EXIT_ENVIRONMENT
 
 
-def tell_problem(sentence: str) -> None:
+def print_problem(sentence: str) -> None:
     """Print an error on stderr, in one line."""
     flush()
     print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
@@ -85,7 +85,7 @@ def quiet_on_broken_pipe() -> Iterator[None]:
         raise typer.Exit(EXIT_CLOSED_PIPE) from None
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line on stdout; a closed or failing stdout is no error."""
     try:
         print(line, flush=True)

@@ -12,12 +12,16 @@ from .failures import BadInput
 
 
 class LogLevel(StrEnum):
-    """The lowest level that is logged on stderr."""
+    """The lowest level that is logged on stderr: all names of the `logging` module."""
 
+    NOTSET = "NOTSET"
     DEBUG = "DEBUG"
     INFO = "INFO"
+    WARN = "WARN"
     WARNING = "WARNING"
     ERROR = "ERROR"
+    FATAL = "FATAL"
+    CRITICAL = "CRITICAL"
 
 
 JournalURL = Annotated[
@@ -46,7 +50,8 @@ LevelOption = Annotated[
     typer.Option(
         "--log-level",
         case_sensitive=False,
-        help="The lowest level logged on stderr; DEBUG also shows the traceback of an error.",
+        help="The lowest level logged on stderr; DEBUG also shows the traceback of an error, NOTSET follows the root "
+        "logger.",
     ),
 ]
 

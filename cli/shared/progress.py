@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..limits import PROGRESS_EVENTS_MIN
 from .screen import console_for
 
 Report = Callable[[int, int], None]
 
-_WHOLE_MIN: Final = 100_000
-
 
 @contextmanager
-def bar(what: str, unit: str, whole_min: int = _WHOLE_MIN) -> Iterator[Report]:
+def bar(what: str, unit: str, whole_min: int = PROGRESS_EVENTS_MIN) -> Iterator[Report]:
     """`report(done, all)`: shows `what` with a bar, from `whole_min` of `unit` on; gone at the end."""
     console = console_for(stream_is_stderr=True)
     with ExitStack() as stack:

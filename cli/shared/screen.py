@@ -1,21 +1,19 @@
 """Output for people: times, spans, ids, tables. Colours on a terminal only."""
 
 import sys
-from typing import Final
 
 from rich.console import Console, RenderableType
 
 from ...tasks.inspection.wording import printable, span, when
+from ..limits import PLAIN_COLUMNS
 
 __all__ = ["console_for", "printable", "show", "span", "when"]
-
-_PLAIN_COLUMNS: Final = 4_096
 
 
 def console_for(stream_is_stderr: bool = False) -> Console:
     """A console that colours on a terminal only and never breaks a line elsewhere."""
     stream = sys.stderr if stream_is_stderr else sys.stdout
-    width = None if stream.isatty() else _PLAIN_COLUMNS
+    width = None if stream.isatty() else PLAIN_COLUMNS
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 

@@ -7,8 +7,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from ..limits import CELL_COLUMNS_MIN
+
 _GAP: Final = 2
-_READABLE_COLUMNS: Final = 4  # of a cell that is cut further nothing can be read
 
 
 class FittedTable:
@@ -54,13 +55,13 @@ def fitted(widths: Sequence[int], screen: int, give_way: int) -> list[int]:
     for index in range(firm, len(made)):
         room -= _GAP
         left = len(made) - index
-        made[index] = min(made[index], max(room - (left - 1) * (_READABLE_COLUMNS + _GAP), room // left))
-        if made[index] < min(widths[index], _READABLE_COLUMNS):
+        made[index] = min(made[index], max(room - (left - 1) * (CELL_COLUMNS_MIN + _GAP), room // left))
+        if made[index] < min(widths[index], CELL_COLUMNS_MIN):
             made[index:] = [0] * left
             break
         room -= made[index]
     over = sum(made) + _GAP * (sum(map(bool, made)) - 1) - screen
     if over > 0:
         widest = made.index(max(made))
-        made[widest] = min(made[widest], max(_READABLE_COLUMNS, made[widest] - over))
+        made[widest] = min(made[widest], max(CELL_COLUMNS_MIN, made[widest] - over))
     return made

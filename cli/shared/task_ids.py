@@ -8,13 +8,11 @@ from ...journal.journal import Journal
 from ...tasks.index.short_ids import ids_for, shortened
 from ...tasks.inspection.wording import listing
 from ...tasks.lookup import task_lookup
+from ..limits import BARE_ID_CHARS_MIN, SHORT_ID_CHARS_MIN, SHORT_ID_TASKS_SHOWN
 from .failures import BadInput
 
 _UUID_CHARS: Final = 36
-_BARE_CHARS_MIN: Final = 8  # as long as `short_id` shows them
-_CHARS_MIN: Final = 4
 _DIGITS: Final = frozenset("0123456789abcdef-")
-_CANDIDATES_SHOWN: Final = 8
 _HELP: Final = "The id of a task: the uuid of its message, or the end of it as it is shown, such as …d59c189e."
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help=_HELP, show_default=False)]
@@ -30,7 +28,7 @@ TaskIds = Annotated[
 
 def _least(typed: str, part: str) -> int:
     """The least length at which `typed` is taken for the end of an id."""
-    return _CHARS_MIN if part != typed or set(part.lower()) <= _DIGITS else _BARE_CHARS_MIN
+    return SHORT_ID_CHARS_MIN if part != typed or set(part.lower()) <= _DIGITS else BARE_ID_CHARS_MIN
 
 
 def whole_id(journal: Journal, typed: str) -> str:
@@ -47,6 +45,6 @@ def whole_id(journal: Journal, typed: str) -> str:
     found = journal.run(ids_for(journal.asynchronous, part))
     if len(found) > 1:
         raise BadInput(
-            f"{typed!r} stands for {len(found):,} tasks: {listing(found, _CANDIDATES_SHOWN)}; give more of the id"
+            f"{typed!r} stands for {len(found):,} tasks: {listing(found, SHORT_ID_TASKS_SHOWN)}; give more of the id"
         )
     return found[0] if found else typed

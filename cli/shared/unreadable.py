@@ -21,7 +21,7 @@ class PassedOver:
         self.count += 1
         self.first = self.first or bad
 
-    def tell(self, *, as_json: bool = False) -> None:
+    def print(self, *, as_json: bool = False) -> None:
         """Print on stderr how many there were, and the first of them; nothing if there were none."""
         if self.first is None:
             return
@@ -36,7 +36,7 @@ class PassedOver:
         print(f"journeyman: {printable(' '.join(sentence.split()))}", file=sys.stderr)
 
 
-def tell_unreadable(count: int, *, as_json: bool = False) -> None:
+def print_unreadable(count: int, *, as_json: bool = False) -> None:
     """Print on stderr how many records of the journal a command could not read; nothing if it could read all."""
     if not count:
         return

@@ -8,18 +8,17 @@ import msgspec
 from ...journal.event import Event, readable
 from ...journal.log import Log
 from ...journal.row_decoder import RowDecoder
+from ..limits import CHECKPOINT_WINDOW_EVENTS, SCAN_STEP_EVENTS
 from ..topic import Topic
 from .records import CONTROL_NAMES, REPLAYED, Saved, saved_of, standing
 
 _MARK: Final = b'"consumer.'
-_STEP_EVENTS: Final = 2_000
-_FIRST_WINDOW_EVENTS: Final = 500
 
 
 async def control_events(log: Log, partition: int, start: int, end: int) -> AsyncIterator[Event]:
     """Yield the events about checkpoints in a range of a partition, in log order; skip bad records."""
     while start < end:
-        pages = await log.read({partition: start}, min(_STEP_EVENTS, end - start))
+        pages = await log.read({partition: start}, min(SCAN_STEP_EVENTS, end - start))
         if not pages:
             return
         marked = [
@@ -41,7 +40,7 @@ async def standing_checkpoint(log: Log, name: str, first: int, end: int) -> Save
     """
     partition = log.partition_of(name)
     saves: list[Saved] = []
-    upper, width = end, _FIRST_WINDOW_EVENTS
+    upper, width = end, CHECKPOINT_WINDOW_EVENTS
     while upper > first:
         lower = max(first, upper - width)
         found = [saved_of(event) async for event in control_events(log, partition, lower, upper) if event.key == name]
@@ -81,7 +80,7 @@ async def count_ahead(
     for partition, start in cursor.items():
         offset, stop = start, end.get(partition, 0)
         while offset < stop:
-            pages = await log.read({partition: offset}, min(_STEP_EVENTS, stop - offset))
+            pages = await log.read({partition: offset}, min(SCAN_STEP_EVENTS, stop - offset))
             if not pages:
                 break
             page = pages[0]
@@ -109,7 +108,7 @@ async def concerns(log: Log, saved: Saved, partition: int, end: int) -> bool:
         return True
     topic, offset = Topic(saved.topic), saved.cursor[partition]
     while offset < end:
-        pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+        pages = await log.read({partition: offset}, min(SCAN_STEP_EVENTS, end - offset))
         if not pages:
             return False
         page = pages[0]

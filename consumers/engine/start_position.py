@@ -14,7 +14,7 @@ from ...journal.errors import HistoryTruncated
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Bounds, Log
 from ..options import ConsumerDefinition
-from ..truncation import refuse_cursor, refuse_time, told
+from ..truncation import log_truncation, refuse_cursor, refuse_time
 
 _ADVICE: Final = "The remaining history is delivered, as no start position was given."
 
@@ -49,14 +49,14 @@ async def _start_position(
         behind = resume.marks if isinstance(resume, Cursor) else {}
         begin = Cursor({each: resume.get(each, offset) for each, offset in first.items()}, behind)
         added = {partition: offset for partition, offset in first.items() if partition not in resume}
-        return StartPosition(begin, await told(log, added, who, _ADVICE))
+        return StartPosition(begin, await log_truncation(log, added, who, _ADVICE))
     if not definition.full:
         return StartPosition(bounds.end)
     if definition.start_cursor is not None:
         await _refuse_foreign(log, definition.start_cursor, bounds)
         return StartPosition(definition.start_cursor)
     if definition.since <= 0:
-        return StartPosition(first, await told(log, first, who, _ADVICE))
+        return StartPosition(first, await log_truncation(log, first, who, _ADVICE))
     since, sought = definition.since, first
     if since > CLOCK_SKEW_SECONDS_MAX:
         sought = await log.position_at(since - CLOCK_SKEW_SECONDS_MAX)

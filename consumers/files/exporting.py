@@ -2,20 +2,18 @@
 
 import heapq
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import UnreadableRecord
 from ...journal.event import Event, readable
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log
-from ..limits import BAD_RECORDS_TOLD_MAX
+from ..limits import BAD_RECORDS_TOLD_MAX, EXPORT_STEP_EVENTS
 from ..topic import Topic
 from .lines import encode
 
 Progress = Callable[[int, int], None]
-
-_STEP_EVENTS: Final = 1_000
 
 
 class Selection(NamedTuple):
@@ -116,7 +114,7 @@ class _Reader:
     ) -> None:
         """Ensure that the next event of a partition has been read, unless there is none."""
         while not waiting[partition] and offsets[partition] < self._end[partition]:
-            limit = min(_STEP_EVENTS, self._end[partition] - offsets[partition])
+            limit = min(EXPORT_STEP_EVENTS, self._end[partition] - offsets[partition])
             pages = await self._log.read({partition: offsets[partition]}, limit)
             if not pages:
                 break  # the last ones are repeats, which a read leaves out

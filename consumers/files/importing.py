@@ -26,6 +26,7 @@ from ...journal.event import Draft, Event, time_in
 from ...journal.limits import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
 from ...journal.log import Log
 from ...journal.row_decoder import RowDecoder, Whole
+from ..limits import IMPORT_BATCH_EVENTS, SCAN_STEP_EVENTS
 from .lines import BadLine, Line, parse
 
 Progress = Callable[[int, int], None]
@@ -46,8 +47,6 @@ class Relocator(Protocol):
         ...
 
 
-_BATCH_EVENTS: Final = 1_000
-_STEP_EVENTS: Final = 2_000
 _OVERHEAD: Final = EVENT_OVERHEAD_BYTES_MAX + NAME_CHARS_MAX + 6 * KEY_CHARS_MAX
 
 
@@ -118,7 +117,7 @@ class Importer:
         for partition, first in bounds.first.items():
             offset = first
             while offset < bounds.end[partition]:
-                limit = min(_STEP_EVENTS, bounds.end[partition] - offset)
+                limit = min(SCAN_STEP_EVENTS, bounds.end[partition] - offset)
                 pages = await self._log.read({partition: offset}, limit)
                 if not pages:
                     break
@@ -142,7 +141,7 @@ class Importer:
                 self._take(number, parse(number, text))
             except BadLine as error:
                 await self._note_bad(error)
-            if len(self._drafts) >= _BATCH_EVENTS or self._size >= BATCH_BYTES_MAX // 2:
+            if len(self._drafts) >= IMPORT_BATCH_EVENTS or self._size >= BATCH_BYTES_MAX // 2:
                 await self._append()
         await self._append()
         return self.done

@@ -17,7 +17,7 @@ left out are always at the end, never in the middle.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
@@ -25,13 +25,12 @@ from ...journal.divergence import refuse_diverged
 from ...journal.event import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log, OneClock, check_cursor
-from ..truncation import is_told_of
+from ..limits import SCAN_STEP_EVENTS
+from ..truncation import removed_history_is_before
 from .snapshots import SnapshotKeeper, refuse_gap
 from .view import View
 
 V = TypeVar("V", bound=View)
-
-_STEP_EVENTS: Final = 2_000
 
 
 async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Mapping[int, int]) -> V:
@@ -78,7 +77,7 @@ async def _first_later(log: Log, partition: int, offsets: range, stop: int, time
     """
     offset, latest = offsets.start, timestamp + 2 * CLOCK_SKEW_SECONDS_MAX
     while offset < offsets.stop:
-        pages = await log.read({partition: offset}, min(_STEP_EVENTS, offsets.stop - offset))
+        pages = await log.read({partition: offset}, min(SCAN_STEP_EVENTS, offsets.stop - offset))
         if not pages:
             break  # the last ones are repeats, which a read leaves out
         for at, row in zip(pages[0].offsets, pages[0].rows, strict=True):
@@ -92,13 +91,13 @@ async def _first_later(log: Log, partition: int, offsets: range, stop: int, time
 async def _refuse_unknown(log: Log, view: View, timestamp: float, goal: Cursor) -> None:
     """Refuse a time before a partition's first remaining event, unless all removed events were before it.
 
-    See `is_told_of`.
+    See `removed_history_is_before`.
     """
     bounds = await log.bounds()
     unknown = [place for place, first in bounds.first.items() if first and goal[place] == first < bounds.end[place]]
     if not unknown:
         return
-    if await is_told_of(log, unknown, bounds.first, timestamp):
+    if await removed_history_is_before(log, unknown, bounds.first, timestamp):
         return
     gone = {place: bounds.first[place] for place in unknown}
     await refuse_gap(log, gone, await _advice(log, view, bounds.first))
@@ -125,7 +124,7 @@ async def _replay(log: Log, view: View, start: Cursor, goal: Cursor) -> None:
     for partition, end in goal.items():
         offset = start[partition]
         while offset < end:
-            pages = await log.read({partition: offset}, min(_STEP_EVENTS, end - offset))
+            pages = await log.read({partition: offset}, min(SCAN_STEP_EVENTS, end - offset))
             if not pages:
                 break
             view.apply_page(pages[0])

@@ -16,7 +16,7 @@ from ...journal.log import Log, Page, Tail, check_cursor
 from ...journal.runtime import blocking
 from ...journal.runtime.forks import reset_after_fork
 from ..limits import SNAPSHOT_EVENTS
-from ..truncation import told
+from ..truncation import log_truncation
 from .snapshots import SnapshotKeeper
 from .view import View
 
@@ -205,7 +205,9 @@ class Replica(Generic[V]):
         self._snapshots = SnapshotKeeper(log, self.view, self._snapshot_every)
         start = await self._snapshots.start()
         if self.view.snapshot_name is None:
-            self.truncated = await told(log, start, f"a replica of the view {type(self.view).__name__}", _ADVICE)
+            self.truncated = await log_truncation(
+                log, start, f"a replica of the view {type(self.view).__name__}", _ADVICE
+            )
         return start
 
     def _apply(self, page: Page) -> None:

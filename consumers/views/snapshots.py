@@ -14,7 +14,7 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from ...journal.cursor import Behind, Cursor
 from ...journal.divergence import marked, refuse_diverged
@@ -22,13 +22,12 @@ from ...journal.errors import HistoryTruncated, JournalDiverged, JournalError
 from ...journal.log import Log
 from ...journal.runtime import blocking
 from ...journal.snapshots import SnapshotLabel, distrust, fitting, load, prune, seal
-from ..limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS
+from ..limits import SNAPSHOT_BYTES_PER_EVENT, SNAPSHOT_EVENTS, SNAPSHOT_SPREAD_SHARE
 from ..truncation import first_moment
 from .view import View
 
 logger = logging.getLogger("journeyman")
 
-_SPREAD: Final = 0.25
 # Background work. A factory, because a task cancelled before its first step would leave its coroutine unawaited.
 _Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -46,6 +45,7 @@ class SnapshotKeeper:
         self._since = 0
         self._due = math.inf
         self._may_take = False
+        self._wait_for_more(0)
         self._job: concurrent.futures.Future[None] | asyncio.Task[None] | None = None
 
     async def start(self) -> Cursor:
@@ -54,7 +54,6 @@ class SnapshotKeeper:
         `HistoryTruncated` if the beginning of history was removed and no snapshot replaces it.
         """
         bounds = await self._log.bounds()
-        self._wait_for_more(0)
         if self._view.snapshot_name is None:
             return bounds.first
         restored = await self.restore(bounds.first, bounds.end)
@@ -134,7 +133,9 @@ class SnapshotKeeper:
         """Restart the count of events, after a snapshot of `size` bytes was restored or taken."""
         self._since, self._may_take = 0, False
         events = max(self._every, size // SNAPSHOT_BYTES_PER_EVENT)
-        self._due = events * (1 + random.random() * _SPREAD) if self._view.snapshot_name is not None else math.inf
+        self._due = (
+            events * (1 + random.random() * SNAPSHOT_SPREAD_SHARE) if self._view.snapshot_name is not None else math.inf
+        )
 
     def applied(self, cursor: Mapping[int, int], events: int, behind: Mapping[int, Behind] | None = None) -> None:
         """Count `events` more that were applied, up to `cursor`, and take a snapshot when due; otherwise cheap.

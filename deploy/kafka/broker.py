@@ -8,16 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from .distribution import LOGGING, Distribution
 from .errors import KafkaClusterError
+from .limits import FORMAT_SECONDS_MAX, LOG_BYTES_READ, LOG_LINES_SHOWN, STOP_SECONDS_MAX
 from .settings import EVERY_JVM, SMALL_JVM, Node, properties_text, server_properties
-
-STOP_SECONDS: Final = 20.0
-FORMAT_SECONDS: Final = 120.0
-LOG_LINES_SHOWN: Final = 20
-LOG_BYTES_READ: Final = 64 * 1024
 
 
 class Guard:
@@ -135,7 +131,7 @@ class Broker:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=FORMAT_SECONDS,
+            timeout=FORMAT_SECONDS_MAX,
             check=False,
         )
         if done.returncode != 0:
@@ -173,7 +169,7 @@ class Broker:
         os.killpg(process.pid, signal.SIGKILL)
         self._reap(process)
 
-    def stop(self, timeout: float = STOP_SECONDS) -> None:
+    def stop(self, timeout: float = STOP_SECONDS_MAX) -> None:
         """SIGTERM if it runs, and wait; SIGKILL if it has not ended after ``timeout`` seconds."""
         self.ask_to_stop()
         self.await_stopped(timeout)

@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-from .broker import STOP_SECONDS, Broker, Guard
+from .broker import Broker, Guard
 from .distribution import Report, ensure_distribution
 from .errors import KafkaClusterError
+from .limits import LEADER_SECONDS_MAX, READY_SECONDS_MAX, STOP_SECONDS_MAX
 from .ports import check_free, free_nodes
 from .readiness import await_ready, find_leader
 from .settings import FAST_JVM, SMALL_JVM, check_nodes, fixed_nodes
-
-READY_SECONDS: Final = 90.0
-LEADER_SECONDS: Final = 30.0
 
 
 class KafkaCluster:
@@ -78,7 +76,7 @@ class KafkaCluster:
     def leader_of(self, topic: str, partition: int = 0) -> Broker:
         """The running broker that leads this partition; waits out an election."""
         serving = self._serving()
-        number = find_leader([broker.node for broker in serving], topic, partition, timeout=LEADER_SECONDS)
+        number = find_leader([broker.node for broker in serving], topic, partition, timeout=LEADER_SECONDS_MAX)
         return self.broker(number)
 
     def start(self) -> None:
@@ -113,7 +111,7 @@ class KafkaCluster:
         """Wait until every broker that runs, and is not paused, has acknowledged a record with all the others."""
         serving = self._serving()
         try:
-            await_ready([each.node for each in serving], timeout=READY_SECONDS, check_alive=lambda: _check(serving))
+            await_ready([each.node for each in serving], timeout=READY_SECONDS_MAX, check_alive=lambda: _check(serving))
         except TimeoutError as error:
             raise KafkaClusterError("\n".join([str(error), *(each.log_tail() for each in serving)])) from error
 
@@ -186,7 +184,7 @@ def _kill_all(brokers: Sequence[Broker]) -> None:
 def _stop_all(brokers: Sequence[Broker]) -> None:
     for broker in brokers:
         broker.ask_to_stop()
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + STOP_SECONDS_MAX
     for broker in brokers:
         broker.await_stopped(max(0.0, deadline - time.monotonic()))
 

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from .errors import KafkaUnavailable
+from .limits import FETCH_SECONDS_MAX, JAVA_ANSWER_SECONDS_MAX
 
 HERE: Final = Path(__file__).parent
 POM: Final = HERE / "pom.xml"
 LOGGING: Final = HERE / "log4j2.properties"
 COPY_JARS: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVA_MAJOR_MIN: Final = 17
-JAVA_ANSWER_SECONDS: Final = 60.0
-FETCH_SECONDS_MAX: Final = 900.0
 
 _JAVA_VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 _DOWNLOADED: Final = re.compile(r"Downloaded from .*\(([\d.]+) (B|kB|MB) at ")
@@ -86,7 +85,7 @@ def _find_java() -> Path:
         raise KafkaUnavailable(f"Kafka needs Java and there is no java {where}: {advice}.")
     try:
         answer = subprocess.run(
-            [found, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_ANSWER_SECONDS
+            [found, "-version"], capture_output=True, text=True, check=False, timeout=JAVA_ANSWER_SECONDS_MAX
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise KafkaUnavailable(f"Kafka needs Java and {found} -version does not answer ({error}): {advice}.") from error

@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-PARENT_CHECK_SECONDS = 1.0
+from .limits import PARENT_CHECK_SECONDS
 
 
 def main() -> None:

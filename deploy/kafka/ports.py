@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from .errors import KafkaClusterError
+from .limits import PORT_TRIES_MAX
 from .settings import HOST, Node, check_nodes
 
 # Below the range from which kernels take the source ports of outgoing connections (32768 up on Linux, 49152 up on
 # macOS): the port of a broker that is down for a moment must not be given to a client in between.
 FREE_FIRST: Final = 20_000
 FREE_LAST: Final = 32_000
-_TRIES_MAX: Final = 1_000
 
 # Not the shared generator: a test runner seeds that one, and two runs would then choose the same ports.
 _random: Final = random.SystemRandom()
@@ -22,7 +22,7 @@ def free_nodes(nodes: int) -> tuple[Node, ...]:
     """Nodes on ports on which no program listens now."""
     check_nodes(nodes)
     chosen: set[int] = set()
-    for _ in range(_TRIES_MAX):
+    for _ in range(PORT_TRIES_MAX):
         if len(chosen) == 2 * nodes:
             break
         port = _random.randrange(FREE_FIRST, FREE_LAST)

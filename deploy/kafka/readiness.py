@@ -7,13 +7,11 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from .errors import KafkaClusterError
+from .limits import ATTEMPT_RETRY_SECONDS, ATTEMPT_SECONDS_MAX
 from .settings import HOST, Node
-
-ATTEMPT_SECONDS: Final = 10.0
-RETRY_SECONDS: Final = 0.1
 
 T = TypeVar("T")
 
@@ -98,7 +96,7 @@ async def _await_ready(nodes: Sequence[Node], deadline: float, check_alive: Call
     while True:
         check_alive()
         try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(ATTEMPT_SECONDS_MAX):
                 return await _prove(nodes)
         except _passing_errors() as error:
             last = str(error) or type(error).__name__
@@ -108,7 +106,7 @@ async def _await_ready(nodes: Sequence[Node], deadline: float, check_alive: Call
 async def _pause(deadline: float, complaint: str) -> None:
     if time.monotonic() > deadline:
         raise TimeoutError(f"Kafka was not ready in time: {complaint}.")
-    await asyncio.sleep(RETRY_SECONDS)
+    await asyncio.sleep(ATTEMPT_RETRY_SECONDS)
 
 
 def _accepts_connections(port: int) -> bool:
@@ -171,13 +169,13 @@ async def _write_probe(admin: _Admin, bootstrap: str, replicas: list[int]) -> No
 async def _find_leader(nodes: Sequence[Node], topic: str, partition: int, deadline: float) -> int:
     while True:
         try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(ATTEMPT_SECONDS_MAX):
                 return await _ask_leader(nodes, topic, partition)
         except _passing_errors() as error:
             complaint = str(error) or type(error).__name__
         if time.monotonic() > deadline:
             raise KafkaClusterError(f"no leader for partition {partition} of topic {topic!r} found: {complaint}.")
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(ATTEMPT_RETRY_SECONDS)
 
 
 async def _ask_leader(nodes: Sequence[Node], topic: str, partition: int) -> int:

@@ -9,19 +9,15 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from .broker import STOP_SECONDS
-from .cluster import READY_SECONDS, KafkaCluster
+from .cluster import KafkaCluster
 from .distribution import KAFKA_VERSION, Report
 from .errors import KafkaClusterError
+from .limits import GONE_LOOK_SECONDS, KILL_SECONDS_MAX, READY_SECONDS_MAX, STOP_SECONDS_MAX
 from .readiness import await_ready
 from .settings import DEFAULT_PORT, fixed_nodes
-
-KILL_SECONDS: Final = 10.0
-POLL_SECONDS: Final = 0.02
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -119,7 +115,7 @@ def _check_answers(record: Record, port: int) -> None:
             raise KafkaClusterError(f"a broker of {record.bootstrap} ended just now: see {record.directory}.")
 
     try:
-        await_ready(fixed_nodes(len(record.processes), port), timeout=READY_SECONDS, check_alive=check_alive)
+        await_ready(fixed_nodes(len(record.processes), port), timeout=READY_SECONDS_MAX, check_alive=check_alive)
     except TimeoutError as error:
         raise KafkaClusterError(f"Kafka runs at {record.bootstrap} but does not work, take it down: {error}") from error
 
@@ -137,11 +133,11 @@ def _end(processes: Sequence[Process]) -> None:
     for process in processes:
         _signal(process, signal.SIGTERM)
         _signal(process, signal.SIGCONT)
-    if _await_gone(processes, STOP_SECONDS):
+    if _await_gone(processes, STOP_SECONDS_MAX):
         return
     for process in processes:
         _signal(process, signal.SIGKILL)
-    if not _await_gone(processes, KILL_SECONDS):
+    if not _await_gone(processes, KILL_SECONDS_MAX):
         pids = ", ".join(str(process.pid) for process in processes)
         raise KafkaClusterError(f"the brokers (processes {pids}) did not end even after SIGKILL.")
 
@@ -157,7 +153,7 @@ def _await_gone(processes: Sequence[Process], seconds: float) -> bool:
     while not all(process.ended() for process in processes):
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(GONE_LOOK_SECONDS)
     return True
 
 

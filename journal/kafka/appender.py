@@ -169,7 +169,7 @@ class Appender:
     async def _run(self) -> None:
         try:
             await self._serve()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the second where the event loop was dropped as it stood
             raise
         except BaseException as error:
             self._break(error)

@@ -1,6 +1,6 @@
-"""Wrap the aiokafka clients: typed protocols of the parts used, constructors, and a reliable stop for each client.
+"""Wrap the aiokafka clients: constructors, and a reliable stop for each client.
 
-aiokafka has no type annotations and some defects (read in its 0.14 source) that this module works around:
+aiokafka has some defects (read in its 0.14 source) that this module works around:
 
 - an idempotent producer never gives up a batch, so its own ``stop`` waits for ever when the broker is gone;
 - a consumer stopped during back-off raises ``CancelledError`` from its ``stop`` and leaves its connections open;
@@ -8,13 +8,12 @@ aiokafka has no type annotations and some defects (read in its 0.14 source) that
 - a client that is garbage-collected without being stopped logs an error.
 """
 
-# ruff: noqa: D102 - the protocols' methods are aiokafka's
 import asyncio
 import contextlib
 import logging
 import warnings
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, cast
 
 import aiokafka
 import aiokafka.admin
@@ -24,16 +23,20 @@ import aiokafka.partitioner
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from .client_types import Admin, Consumer, Producer, Refusal, TopicPartition
 from .connection import Connection
-from .limits import KAFKA_APPEND_REQUEST_SECONDS_MAX, KAFKA_REQUEST_SECONDS_MAX
+from .limits import (
+    CLIENT_RETRY_MS,
+    CLIENT_STOP_SECONDS_MAX,
+    KAFKA_APPEND_REQUEST_SECONDS_MAX,
+    KAFKA_REQUEST_SECONDS_MAX,
+)
 from .stall import StallWatch, connect_soon
 from .wire import Bound, DescribeTopic, translate, unbound
 
 LOGGER: Final = logging.getLogger("journeyman")
 REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
 APPEND_REQUEST_MS: Final = int(KAFKA_APPEND_REQUEST_SECONDS_MAX * 1_000)
-RETRY_BACKOFF_MS: Final = 50
-STOP_SECONDS: Final = 5.0
 
 KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
 OffsetOutOfRange: Final[type[Exception]] = kafka_errors.OffsetOutOfRangeError
@@ -69,107 +72,6 @@ NOT_AUTHORIZED: Final = 29
 UNKNOWN_TOPIC: Final = 3
 
 
-class TopicPartition(NamedTuple):
-    """A partition of a topic; compares equal to aiokafka's own type and is accepted in its place."""
-
-    topic: str
-    partition: int
-
-
-class Record(Protocol):
-    """A record as a consumer returns it."""
-
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-
-
-class Sent(Protocol):
-    """The acknowledgement of a delivered batch; `offset` is -1 if the broker no longer knows it.
-
-    `timestamp` is the time that the broker assigned, in ms; None or -1 if the broker did not report it.
-    """
-
-    offset: int
-    timestamp: int | None
-
-
-class Batch(Protocol):
-    """A record batch being filled."""
-
-    def append(
-        self,
-        *,
-        timestamp: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-    ) -> object | None: ...
-    def close(self) -> None: ...
-
-
-class Producer(Protocol):
-    """The part of AIOKafkaProducer used here."""
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def create_batch(self) -> Batch: ...
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Sent]": ...
-
-
-class Consumer(Protocol):
-    """The part of AIOKafkaConsumer used here."""
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def assign(self, partitions: Sequence[TopicPartition]) -> None: ...
-    def seek(self, partition: TopicPartition, offset: int) -> None: ...
-    def pause(self, *partitions: TopicPartition) -> None: ...
-    def resume(self, *partitions: TopicPartition) -> None: ...
-    async def position(self, partition: TopicPartition) -> int: ...
-    def highwater(self, partition: TopicPartition) -> int | None: ...
-    def last_poll_timestamp(self, partition: TopicPartition) -> int | None: ...
-    async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int, max_records: int
-    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
-    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]: ...
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]: ...
-    async def offsets_for_times(
-        self, timestamps: Mapping[TopicPartition, int]
-    ) -> Mapping[TopicPartition, "OffsetAtTime | None"]: ...
-
-
-class OffsetAtTime(Protocol):
-    """The first record at or after a time."""
-
-    offset: int
-
-
-class Refusal(NamedTuple):
-    """The error with which the cluster refused to create a topic."""
-
-    code: int
-    message: str
-
-
-class Admin(Protocol):
-    """The part of AIOKafkaAdminClient used here."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def describe_topics(self, topics: list[str]) -> Sequence[Mapping[str, Any]]: ...
-    async def describe_cluster(self) -> Mapping[str, Any]: ...
-    async def describe_configs(self, config_resources: list[object]) -> Sequence[Any]: ...
-    async def create_topics(self, new_topics: list[object]) -> Any: ...
-    async def delete_records(self, records_to_delete: Mapping[object, object]) -> Mapping[object, int]: ...
-
-
-def topic_partition(topic: str, partition: int) -> TopicPartition:
-    """Return aiokafka's own `TopicPartition`: `getmany` asserts that exact type."""
-    return cast("TopicPartition", aiokafka.TopicPartition(topic, partition))
-
-
 def murmur2(key: bytes) -> int:
     """Return the hash of Kafka's default partitioner, made positive as Kafka does."""
     return cast("int", aiokafka.partitioner.murmur2(key)) & 0x7FFFFFFF
@@ -188,6 +90,19 @@ def quiet_client_logging() -> None:
 def has_c_extension() -> bool:
     """Whether aiokafka encodes and decodes records in C; in pure Python this is many times slower."""
     return cast("str", DefaultRecordBatchBuilder.__module__).startswith("aiokafka.record._crecords")
+
+
+_warned_of_slow_records: list[bool] = []
+
+
+def warn_of_slow_records() -> None:
+    """Log once if records are encoded in pure Python."""
+    if not _warned_of_slow_records and not has_c_extension():
+        _warned_of_slow_records.append(True)
+        LOGGER.warning(
+            "aiokafka runs without its C extension and is many times slower: install a wheel, and unset "
+            "AIOKAFKA_NO_EXTENSIONS"
+        )
 
 
 def _warn_if_unclosed(client: Any) -> None:
@@ -228,7 +143,7 @@ def make_producer(connection: Connection, batch_bytes: int, bound: Bound = unbou
         max_batch_size=batch_bytes,
         max_request_size=batch_bytes,
         request_timeout_ms=APPEND_REQUEST_MS,
-        retry_backoff_ms=RETRY_BACKOFF_MS,
+        retry_backoff_ms=CLIENT_RETRY_MS,
     )
     _remember_requests(producer)
     translate(producer.client, bound)
@@ -250,7 +165,7 @@ def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound:
         max_partition_fetch_bytes=fetch_bytes,
         fetch_max_bytes=4 * fetch_bytes,
         request_timeout_ms=REQUEST_MS,
-        retry_backoff_ms=RETRY_BACKOFF_MS,
+        retry_backoff_ms=CLIENT_RETRY_MS,
     )
     translate(consumer._client, bound)  # noqa: SLF001
     return cast("Consumer", consumer)
@@ -259,7 +174,7 @@ def make_consumer(connection: Connection, fetch_bytes: int, wait_ms: int, bound:
 def make_admin(connection: Connection, request_ms: int) -> Admin:
     """Return an administration client, not started."""
     admin = aiokafka.admin.AIOKafkaAdminClient(
-        **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=RETRY_BACKOFF_MS
+        **connection.client_options(), request_timeout_ms=request_ms, retry_backoff_ms=CLIENT_RETRY_MS
     )
     translate(admin._client, unbound)  # noqa: SLF001
     return cast("Admin", admin)
@@ -428,7 +343,7 @@ async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        await asyncio.wait(tasks, timeout=CLIENT_STOP_SECONDS_MAX)
     for task in tasks:
         if task.done() and not task.cancelled():
             task.exception()
@@ -437,7 +352,7 @@ async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
 async def _finish(stop: Coroutine[Any, Any, None], client: Any) -> None:
     _abort_connections(client, only_stuck=True)
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(CLIENT_STOP_SECONDS_MAX):
             await stop
 
 

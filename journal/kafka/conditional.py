@@ -4,24 +4,28 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from ..conditions import Conditions, conditions_of, key_of, only_partition
 from ..errors import HistoryTruncated, JournalUnavailable
 from ..event import Draft, Event
 from ..limits import CURSOR_AHEAD_SECONDS_MAX
 from .appender import Part
-from .client import Record
+from .client_types import Record
 from .condition import Condition
-from .limits import APPEND_SECONDS_MAX, DEDUPE_PRIMING_EVENTS
-from .lookup import SCAN_EVENTS, Lookup
+from .limits import (
+    APPEND_SECONDS_MAX,
+    CONDITION_LOOK_SECONDS,
+    CONFLICT_BACKOFF_SHARE,
+    DEDUPE_PRIMING_EVENTS,
+    LOOKUP_STEP_EVENTS,
+)
+from .lookup import Lookup
 from .producer import backoff
 from .repeats import RepeatFilter
 from .verdicts import Verdicts
 
 Identity = tuple[str, int]
-_LOOK_SECONDS: Final = 0.25
-_RETRY_SHARE: Final = 0.1  # of the usual backoff: the log is available, another append only came first
 
 
 class AppendingLog(Protocol):
@@ -127,7 +131,7 @@ class ConditionalAppends:
                 )
             start, attempt = checked + 1, attempt + 1
             last = await self._standing(partition, conditions.keys)
-            await asyncio.sleep(random.uniform(0, _RETRY_SHARE * backoff(attempt)))
+            await asyncio.sleep(random.uniform(0, CONFLICT_BACKOFF_SHARE * backoff(attempt)))
 
     async def _check(self, partition: int, conditions: Conditions, start: int) -> int:
         """Check the records from `start` on; raise `EventConflict` or return the last offset free of conflict."""
@@ -135,7 +139,7 @@ class ConditionalAppends:
         at = start
         while at < end:
             try:
-                got = await self._lookup.read(partition, at, end, SCAN_EVENTS)
+                got = await self._lookup.read(partition, at, end, LOOKUP_STEP_EVENTS)
             except HistoryTruncated as error:
                 at = error.first_offset
                 continue
@@ -161,7 +165,7 @@ class ConditionalAppends:
                 return end
             if time.monotonic() >= deadline:
                 raise diverged
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(CONDITION_LOOK_SECONDS)
 
     async def _standing(self, partition: int, keys: Mapping[str, int]) -> dict[str, int]:
         """Return the keys that have a visible event at the offset expected to be their last, with that offset."""

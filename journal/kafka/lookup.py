@@ -10,34 +10,34 @@ from typing import Final, NamedTuple, TypeVar
 
 from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
 from ..event import time_in
-from ..limits import KIB, PAGE_EVENTS
+from ..limits import PAGE_EVENTS
 from ..numbers import is_number
 from .client import (
     CHECKSUM_ADVICE,
     CHECKSUM_FAILED,
-    Consumer,
     ConsumerStopped,
     KafkaError,
     OffsetOutOfRange,
-    Record,
-    TopicPartition,
     make_consumer,
     stop_consumer,
-    topic_partition,
     topic_seen,
 )
+from .client_types import Consumer, Record, TopicPartition, topic_partition
 from .connection import Connection
 from .identity import TopicSeen
-from .limits import DEDUPE_PRIMING_BYTES, DEDUPE_PRIMING_EVENTS, LOOKUP_SECONDS_MAX
+from .limits import (
+    DEDUPE_PRIMING_BYTES,
+    DEDUPE_PRIMING_EVENTS,
+    LOOKUP_FETCH_BYTES,
+    LOOKUP_SECONDS_MAX,
+    LOOKUP_STEP_EVENTS,
+    LOOKUP_WAIT_MS,
+)
 from .repeats import RepeatFilter, identity
 from .wire import Binding
 
 T = TypeVar("T")
 
-WAIT_MS: Final = 10
-# Most queries need few records. A larger batch still arrives whole: Kafka guarantees it since 0.10.1.
-FETCH_BYTES: Final = 512 * KIB
-SCAN_EVENTS: Final = 5_000
 # In the last record of each batch: how many partitions the journal has.
 PARTITIONS_HEADER: Final = "partitions"
 _TIMES_MAX: Final = 2**63 - 1
@@ -70,7 +70,7 @@ class Lookup:
 
     async def start(self) -> None:
         """Connect."""
-        consumer = make_consumer(self._connection, FETCH_BYTES, WAIT_MS, lambda: self.binding)
+        consumer = make_consumer(self._connection, LOOKUP_FETCH_BYTES, LOOKUP_WAIT_MS, lambda: self.binding)
         try:
             await consumer.start()
         except BaseException:
@@ -178,7 +178,7 @@ class Lookup:
         at = start
         while at < end:
             try:
-                got = await self.read(partition, at, end, SCAN_EVENTS)
+                got = await self.read(partition, at, end, LOOKUP_STEP_EVENTS)
             except HistoryTruncated as error:
                 at = error.first_offset
                 continue
@@ -218,7 +218,7 @@ class Lookup:
         at = start
         while at < end and len(found) < len(wanted):
             try:
-                got = await self.read(partition, at, end, SCAN_EVENTS)
+                got = await self.read(partition, at, end, LOOKUP_STEP_EVENTS)
             except HistoryTruncated as error:
                 at = error.first_offset
                 continue
@@ -253,7 +253,7 @@ class Lookup:
     async def _prime(self, repeats: RepeatFilter, partition: int, low: int, high: int) -> int:
         size, at = 0, low
         while at < high:
-            got = await self.read(partition, at, high, SCAN_EVENTS)
+            got = await self.read(partition, at, high, LOOKUP_STEP_EVENTS)
             if got.next_offset == at:
                 break
             repeats.prime(got.rows)

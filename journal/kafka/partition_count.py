@@ -10,13 +10,10 @@ from typing import Final
 
 import msgspec
 
-from ..errors import HistoryTruncated
+from ..errors import BadJournalURL, HistoryTruncated, PartitionsChanged
 from ..row_decoder import RowDecoder
+from .limits import EXAMINED_EVENTS, PARTITIONS_EXAMINED_MAX
 from .lookup import Lookup
-
-# How many partitions are examined, and how many of the last events in each.
-PARTITIONS_ASKED: Final = 8
-EVENTS_ASKED: Final = 200
 
 
 class _Keyed(msgspec.Struct, gc=False):
@@ -35,18 +32,40 @@ async def written_partitions(lookup: Lookup, ends: Mapping[int, int], hashed: Ca
         return None
     firsts = await lookup.firsts(ends)
     holding = [each for each, end in ends.items() if end > firsts[each]]
-    asked = holding[:PARTITIONS_ASKED]
+    asked = holding[:PARTITIONS_EXAMINED_MAX]
     for partition in asked:
         count = await lookup.partitions_said(partition, ends[partition] - 1)
         if count is not None:
             return count
-    keys = {each: await _keys(lookup, each, max(firsts[each], ends[each] - EVENTS_ASKED), ends[each]) for each in asked}
+    keys = {
+        each: await _keys(lookup, each, max(firsts[each], ends[each] - EXAMINED_EVENTS), ends[each]) for each in asked
+    }
     return count_by_keys({each: [hashed(key) for key in found] for each, found in keys.items()}, holding, len(ends))
+
+
+def journal_partitions(
+    topic: str, url: str, found: int, written: int | None, asked: int | None, *, ignore_added: bool
+) -> int:
+    """Return the journal's number of partitions, of `found` in the topic, `written` in its records, `asked` in its URL.
+
+    Raises `PartitionsChanged` if the topic has more than were written, `BadJournalURL` if the URL gives another number;
+    neither with `ignore_added`.
+    """
+    if written is not None and written < found:
+        if not ignore_added:
+            raise PartitionsChanged(topic, written, found)
+        found = written
+    if asked not in (None, found) and not ignore_added:
+        raise BadJournalURL(
+            f"{url!r}: the topic {topic!r} has {found} partition(s), the URL says {asked}. A journal's partitions "
+            f"never change, or its keys would move: use partitions={found} or omit it."
+        )
+    return found
 
 
 async def _keys(lookup: Lookup, partition: int, start: int, end: int) -> list[str]:
     try:
-        rows = (await lookup.read(partition, start, end, EVENTS_ASKED)).rows
+        rows = (await lookup.read(partition, start, end, EXAMINED_EVENTS)).rows
     except HistoryTruncated:  # removed meanwhile
         return []
     return [found.key for row in rows if (found := _decoder.read(row)) is not None and found.key is not None]

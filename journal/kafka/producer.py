@@ -7,20 +7,22 @@ batches, its batches in flight to other partitions may finish, and the next batc
 
 import asyncio
 import logging
-from typing import Final
 
-from .client import LOGGER, NOT_ALLOWED, KafkaError, Producer, make_producer, stop_producer
+from .client import LOGGER, NOT_ALLOWED, KafkaError, make_producer, stop_producer
+from .client_types import Producer
 from .connection import Connection
-from .limits import KAFKA_REQUEST_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
+from .limits import (
+    APPEND_BACKOFF_SECONDS,
+    APPEND_BACKOFF_SECONDS_MAX,
+    KAFKA_REQUEST_SECONDS_MAX,
+    TOPIC_MESSAGE_BYTES_MIN,
+)
 from .wire import Binding
-
-BACKOFF_SECONDS: Final = 0.1
-BACKOFF_SECONDS_MAX: Final = 1.0
 
 
 def backoff(attempt: int) -> float:
     """Return how long to wait before attempt number `attempt` (from 1), in seconds."""
-    return min(BACKOFF_SECONDS * float(1 << min(attempt - 1, 10)), BACKOFF_SECONDS_MAX)
+    return min(APPEND_BACKOFF_SECONDS * float(1 << min(attempt - 1, 10)), APPEND_BACKOFF_SECONDS_MAX)
 
 
 class ProducerUse:

@@ -23,12 +23,8 @@ from ..snapshots import SnapshotLabel
 from .client import (
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
-    Admin,
-    Consumer,
     KafkaError,
     OffsetOutOfRange,
-    Producer,
-    Record,
     create_topic,
     describe_settings,
     make_admin,
@@ -37,10 +33,18 @@ from .client import (
     stop_admin,
     stop_consumer,
     stop_producer,
-    topic_partition,
 )
+from .client_types import Admin, Consumer, Producer, Record, topic_partition
 from .connection import Connection
-from .limits import KAFKA_REQUEST_SECONDS_MAX, LOOKUP_SECONDS_MAX, SNAPSHOT_PART_BYTES, TOPIC_MESSAGE_BYTES_MIN
+from .limits import (
+    KAFKA_REQUEST_SECONDS_MAX,
+    LOOKUP_SECONDS_MAX,
+    SNAPSHOT_ABANDONED_SECONDS,
+    SNAPSHOT_LOOK_SECONDS,
+    SNAPSHOT_PART_BYTES,
+    SNAPSHOT_WAIT_MS,
+    TOPIC_MESSAGE_BYTES_MIN,
+)
 
 logger = logging.getLogger("journeyman")
 
@@ -48,11 +52,8 @@ SUFFIX: Final = ".snapshots"
 LABELS: Final = 0
 PARTS: Final = 1
 _TOPIC_CHARS_MAX: Final = 249
-_WAIT_MS: Final = 10
 _REQUEST_MS: Final = int(KAFKA_REQUEST_SECONDS_MAX * 1_000)
-_POLL_SECONDS: Final = 0.1
 # A snapshot still incomplete after this long, in seconds, counts as abandoned.
-_LEFT_BEHIND_SECONDS: Final = 3_600.0
 _SETTINGS: Final = {
     "cleanup.policy": "compact",
     "max.message.bytes": str(TOPIC_MESSAGE_BYTES_MIN),
@@ -118,7 +119,7 @@ class KafkaSnapshots:
         left_behind = [
             stored
             for stored in (await self._stored()).values()
-            if stored.parts is None and stored.created < time.time() - _LEFT_BEHIND_SECONDS
+            if stored.parts is None and stored.created < time.time() - SNAPSHOT_ABANDONED_SECONDS
         ]
         async with _writer(self._connection, self.topic) as writer:
             await self._write_tombstones(writer, left_behind)
@@ -164,7 +165,7 @@ class KafkaSnapshots:
             if await _leaders(admin, self.topic) is None:
                 await self._create(admin)
             while not await _leaders(admin, self.topic):  # noqa: ASYNC110 - Kafka does not notify of a new leader
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(SNAPSHOT_LOOK_SECONDS)
             found = await describe_settings(admin, "topic", self.topic, ["cleanup.policy"])
         if found is None or found["cleanup.policy"] != "compact":
             raise UnsafeTopic(
@@ -232,7 +233,7 @@ class _Reader:
         records: list[Record] = []
         try:
             while await self._consumer.position(name) < end:
-                got = await self._consumer.getmany(name, timeout_ms=_WAIT_MS, max_records=PAGE_EVENTS)
+                got = await self._consumer.getmany(name, timeout_ms=SNAPSHOT_WAIT_MS, max_records=PAGE_EVENTS)
                 records += got.get(name, ())
         except OffsetOutOfRange:
             return []
@@ -286,7 +287,7 @@ async def _admin(connection: Connection, topic: str) -> AsyncIterator[Admin]:
 @asynccontextmanager
 async def _reader(connection: Connection, topic: str) -> AsyncIterator[_Reader]:
     async with _operation(connection, topic):
-        consumer = make_consumer(connection, TOPIC_MESSAGE_BYTES_MIN, _WAIT_MS)
+        consumer = make_consumer(connection, TOPIC_MESSAGE_BYTES_MIN, SNAPSHOT_WAIT_MS)
         try:
             await consumer.start()
             yield _Reader(consumer, topic)

@@ -10,14 +10,11 @@ It reads aiokafka's private fields: the unanswered requests of a connection and 
 import asyncio
 import time
 from collections.abc import Hashable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.conn import CloseReason
 
-from .limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
-
-# The interval of the checks, in seconds. A blocked event loop adds at most one interval of silence.
-LOOK_SECONDS: Final = 0.25
+from .limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX, STALL_LOOK_SECONDS
 
 
 class _Due(NamedTuple):
@@ -45,7 +42,7 @@ class StallWatch:
 
     def start(self) -> None:
         """Start the periodic checks; call in the loop."""
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
+        self._timer = asyncio.get_running_loop().call_later(STALL_LOOK_SECONDS, self._look_again)
 
     def stop(self) -> None:
         """Stop the checks; stopping twice is harmless."""
@@ -58,13 +55,13 @@ class StallWatch:
         self.look()
 
     def look(self) -> None:
-        """Compare each connection with the previous check, `LOOK_SECONDS` ago."""
+        """Compare each connection with the previous check, `STALL_LOOK_SECONDS` ago."""
         for broker, connection in list(self._client._conns.items()):  # noqa: SLF001
             before, due = self._due.pop(broker, None), _due(connection)
             if due is not None:
                 self._due[broker] = due
             if before is not None and before == due:
-                self._silent_seconds[broker] = self._silent_seconds.get(broker, 0.0) + LOOK_SECONDS
+                self._silent_seconds[broker] = self._silent_seconds.get(broker, 0.0) + STALL_LOOK_SECONDS
                 self._drop_if_stalled(broker, connection)
                 continue
             self._silent_seconds.pop(broker, None)

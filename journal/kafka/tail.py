@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from ..cursor import Cursor
 from ..errors import HistoryTruncated, JournalClosed, JournalError, JournalUnavailable
@@ -18,28 +18,19 @@ from .client import (
     CHECKSUM_FAILED,
     LOGGER,
     NOT_ALLOWED,
-    Consumer,
     ConsumerStopped,
     KafkaError,
     OffsetOutOfRange,
-    Record,
     prefetch,
     served,
     stop_consumer,
-    topic_partition,
 )
+from .client_types import Consumer, Record, topic_partition
 from .condition import has_conditions
-from .limits import KAFKA_SILENCE_SECONDS_MAX
+from .limits import AHEAD_RETRY_SECONDS, ARRIVAL_SECONDS_MAX, KAFKA_SILENCE_SECONDS_MAX, READ_SLICE_SECONDS
 from .lookup import Lookup
 from .repeats import RepeatFilter
 from .verdicts import Verdicts
-
-# A wait is split into slices of this length, in seconds, so that a silent broker and a closed log are detected.
-SLICE_SECONDS: Final = 0.5
-# How long a call whose timeout has passed still waits for records known to exist, in seconds.
-ARRIVAL_SECONDS_MAX: Final = 2.0
-# How often a position beyond the end is retried, in seconds.
-AHEAD_SECONDS: Final = 0.25
 
 
 class TailOwner(Protocol):
@@ -124,7 +115,7 @@ class KafkaTail:
                 await asyncio.sleep(0)  # a caller that never waits must not starve the fetch tasks
                 return None
             if chosen is not None:  # records needed to judge a condition could not be read
-                await asyncio.sleep(min(wait, AHEAD_SECONDS))
+                await asyncio.sleep(min(wait, AHEAD_RETRY_SECONDS))
                 continue
             await self._fetch(limit, wait, partition)
             self._watch_silence(started)
@@ -157,11 +148,11 @@ class KafkaTail:
         """Return how long to wait now, in seconds; None if the timeout has passed and no more records are known."""
         passed = time.monotonic() - started
         if timeout is None:
-            return SLICE_SECONDS
+            return READ_SLICE_SECONDS
         if passed < timeout:
-            return min(SLICE_SECONDS, timeout - passed)
+            return min(READ_SLICE_SECONDS, timeout - passed)
         if passed < ARRIVAL_SECONDS_MAX and self._knows_of_more(partition):
-            return min(SLICE_SECONDS, ARRIVAL_SECONDS_MAX - passed)
+            return min(READ_SLICE_SECONDS, ARRIVAL_SECONDS_MAX - passed)
         return None
 
     def _knows_of_more(self, partition: int | None) -> bool:
@@ -180,7 +171,7 @@ class KafkaTail:
         self._focus(partition)
         names = [self._names[partition]] if partition is not None else []
         if self._ahead:
-            wait = min(wait, AHEAD_SECONDS)
+            wait = min(wait, AHEAD_RETRY_SECONDS)
         try:
             got = await self._consumer.getmany(*names, timeout_ms=max(1, int(wait * 1_000)), max_records=limit)
         except OffsetOutOfRange as error:
@@ -266,7 +257,7 @@ class KafkaTail:
         ends = await self._lookup.ends(asked)
         for each in asked:
             if self._offsets[each] > ends[each]:
-                self._ahead[each] = time.monotonic() + AHEAD_SECONDS
+                self._ahead[each] = time.monotonic() + AHEAD_RETRY_SECONDS
                 self._consumer.pause(self._names[each])
 
     def _focus(self, partition: int | None) -> None:
@@ -332,7 +323,7 @@ class KafkaTail:
             LOGGER.warning(
                 "Kafka has not answered a reader of %r for %g s; it waits", self._topic, KAFKA_SILENCE_SECONDS_MAX
             )
-        elif self._silent and time.time() - heard / 1_000 < SLICE_SECONDS:
+        elif self._silent and time.time() - heard / 1_000 < READ_SLICE_SECONDS:
             self._silent = False
             LOGGER.warning("Kafka answers the reader of %r again", self._topic)
 

@@ -18,7 +18,6 @@ from .client import (
     NOT_AUTHORIZED,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
-    Admin,
     KafkaError,
     create_topic,
     describe_settings,
@@ -27,12 +26,16 @@ from .client import (
     unreachable_advertised,
     why_unreachable,
 )
+from .client_types import Admin
 from .connection import Connection
-from .limits import KAFKA_OPEN_SECONDS_MAX, TOPIC_MESSAGE_BYTES_MIN
+from .limits import (
+    KAFKA_OPEN_SECONDS_MAX,
+    SAFE_REPLICATION_MIN,
+    TOPIC_LOOK_SECONDS,
+    TOPIC_MESSAGE_BYTES_MIN,
+    TOPIC_RETRY_SECONDS,
+)
 
-SAFE_REPLICATION: Final = 3
-POLL_SECONDS: Final = 0.1
-RETRY_SECONDS: Final = 0.25
 _REQUEST_MS: Final = int(KAFKA_OPEN_SECONDS_MAX * 1_000 / 3)
 
 _warned_of: set[tuple[str, str]] = set()
@@ -68,7 +71,7 @@ def wanted_settings(replication: int) -> tuple[Wanted, ...]:
     expires; a whole append fits one record batch; of three replicas two must store a write before it is acknowledged
     (more than there are replicas could never be reached); a replica that is not in sync never becomes the leader.
     """
-    in_sync = 2 if replication >= SAFE_REPLICATION else 1
+    in_sync = 2 if replication >= SAFE_REPLICATION_MIN else 1
     return (
         Wanted("message.timestamp.type", "LogAppendTime"),
         Wanted("retention.ms", "-1"),
@@ -100,7 +103,7 @@ async def ensure_topic(
                 except (KafkaError, OSError, TimeoutError, _NotYetError) as error:
                     last[:] = [await why_unreachable(connection, _REQUEST_MS) or error]
                 _refuse_if_final(connection, topic, last[0])
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(TOPIC_RETRY_SECONDS)
     except TimeoutError as error:
         if last and isinstance(last[0], _WrongAddressError):
             raise JournalUnavailable(str(last[0])) from last[0].__cause__
@@ -152,7 +155,7 @@ async def _ensure_once(
         await admin.start()
         described = await _describe(admin, topic)
         if described is None and not create:
-            await asyncio.sleep(RETRY_SECONDS)  # another process may just have created it, unknown to this broker
+            await asyncio.sleep(TOPIC_RETRY_SECONDS)  # another process may just have created it, unknown to this broker
             described = await _describe(admin, topic)
             if described is None:
                 raise JournalNotFound(
@@ -197,7 +200,7 @@ async def _described(admin: Admin, topic: str) -> Sequence[Mapping[str, Any]]:
         described = await _describe(admin, topic)
         if described and all(each["leader"] >= 0 for each in described):
             return described
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(TOPIC_LOOK_SECONDS)
 
 
 async def _create(admin: Admin, topic: str, partitions: int, replication: int | None) -> None:

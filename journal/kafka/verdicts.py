@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..conditions import key_of
-from .client import Record
+from .client_types import Record
 from .condition import Condition, Standing, condition_in, is_refused, is_stale
 from .limits import CONDITION_RECORDS_KEPT
 from .lookup import Lookup

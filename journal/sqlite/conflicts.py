@@ -7,12 +7,10 @@ import apsw
 import msgspec
 
 from ..conditions import Conditions, conflicts
+from .limits import KEYS_SEARCHED_MAX, SEARCH_STEP_POSITIONS
 
-_POSITIONS_PER_STEP: Final = 50_000  # a long read would prevent checkpoints of the write-ahead log
 _ROWS: Final = "SELECT position - 1, event FROM events WHERE position > ? AND position <= ?"
 _ROWS_WITH: Final = f"{_ROWS} AND instr(event, ?)"
-# With more keys than these, each row is decoded once instead of being searched for each key.
-_KEYS_SEARCHED_MAX: Final = 4
 
 
 def find_conflict(
@@ -20,8 +18,8 @@ def find_conflict(
 ) -> tuple[int, str | None] | None:
     """Offset and key of an event that breaks a condition, from offset `start` up to, not including, `end`."""
     start = max(start, conditions.lowest + 1)
-    for low in range(start, end, _POSITIONS_PER_STEP):
-        high = min(low + _POSITIONS_PER_STEP, end)
+    for low in range(start, end, SEARCH_STEP_POSITIONS):
+        high = min(low + SEARCH_STEP_POSITIONS, end)
         for rows in _candidates(connection, conditions, low, high):
             for found in conflicts(conditions, rows):
                 return found
@@ -37,7 +35,7 @@ def _candidates(
     bytes, so the rows found are decoded. If an encoder may write a key in several ways, all rows are decoded.
     """
     needles = [b'"key":' + msgspec.json.encode(key) for key in conditions.keys if _is_plain(key)]
-    if conditions.whole is not None or len(needles) < len(conditions.keys) or len(needles) > _KEYS_SEARCHED_MAX:
+    if conditions.whole is not None or len(needles) < len(conditions.keys) or len(needles) > KEYS_SEARCHED_MAX:
         rows: list[Any] = connection.execute(_ROWS, (low, high)).fetchall()
         yield rows
         return

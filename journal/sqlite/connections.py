@@ -4,7 +4,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import apsw
 
@@ -14,14 +14,12 @@ from ..writer import Writer
 from .commit import Committer
 from .file import Synchronous, connect_reader
 from .insert import Inserter
-from .limits import FOREIGN_LOCK_SECONDS_MAX, RENEWALS_MAX
+from .limits import FOREIGN_LOCK_SECONDS_MAX, OPEN_RETRY_SECONDS, RENEWALS_MAX
 from .notifier import Listener, Notifier, listener_directories
 from .open_file import OpenFile, Outdated, drop_file, leave_file, open_file
 from .permission import connect_to_read
 
 T = TypeVar("T")
-
-_RETRY_SECONDS: Final = 0.001
 
 
 class Readers:
@@ -176,7 +174,7 @@ class Connections:
                     f"{self.committer.lock.holder()} has been writing for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they "
                     "cannot be reopened. Try again later."
                 )
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(OPEN_RETRY_SECONDS)
 
     def pause(self) -> None:
         """Before a fork: wait until the connections are unused, close them and allow no others."""

@@ -21,7 +21,7 @@ from typing import Final
 from ..errors import JournalUnavailable
 from .file_identity import SHARED_MEMORY
 from .foreign_access import unwatched
-from .limits import FOREIGN_LOCK_SECONDS_MAX
+from .limits import FOREIGN_LOCK_SECONDS_MAX, GUARD_RETRY_SECONDS
 
 # The bytes that SQLite locks, fixed by its file format and `os_unix.c`.
 _SHARED_FIRST: Final = 0x40000002
@@ -29,7 +29,6 @@ _SHARED_BYTES: Final = 510
 _SHARED_MEMORY_USED: Final = 128
 
 _SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
-_POLL_SECONDS: Final = 0.002
 
 
 class FileGuard:
@@ -64,7 +63,7 @@ class FileGuard:
                     f"the journal {self._path} is locked by another program, and has been for {waited:.1f} s. "
                     "Close that program, then try again."
                 )
-            time.sleep(_POLL_SECONDS)
+            time.sleep(GUARD_RETRY_SECONDS)
 
     def release(self) -> None:
         """Release the locks but keep the descriptors, so that the last connection can remove the `-wal`."""

@@ -37,3 +37,20 @@ assert BATCH_EVENTS_MAX <= COMMIT_EVENTS_MAX, "one append must fit one commit"
 
 # The number of SQLite pages that a backup copies between two progress reports.
 COPY_PAGES: Final = 1_000
+
+# How many positions one search, or one removal, covers in a transaction: a long read would prevent checkpoints of the
+# write-ahead log, and a long write would hold up the other writers.
+SEARCH_STEP_POSITIONS: Final = 50_000
+TRIM_STEP_POSITIONS: Final = 10_000
+# For how many of its own transactions a process remembers the end of the log: a repeated append is searched from there.
+TRANSACTIONS_REMEMBERED: Final = 1_024
+# With more expected keys than these, each row is decoded once instead of being searched for each key.
+KEYS_SEARCHED_MAX: Final = 4
+# How often a file that another program locks for a moment is tried again, in seconds, and how often the locks of the
+# open file are.
+OPEN_RETRY_SECONDS: Final = 0.001
+GUARD_RETRY_SECONDS: Final = 0.002
+# How often a file is opened anew if another one took its place meanwhile.
+OPENINGS_MAX: Final = 10
+
+assert OPEN_RETRY_SECONDS < GUARD_RETRY_SECONDS < FOREIGN_LOCK_SECONDS_MAX, "a locked file is tried more than once"

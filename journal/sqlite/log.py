@@ -48,7 +48,7 @@ from .connections import Connections
 from .file import Synchronous, check_readable, connect, create, damaged, explained, is_journal, is_ready
 from .group_commit import GroupCommit
 from .insert import Inserter
-from .limits import QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
+from .limits import QUEUE_CHECK_SECONDS, TRIM_STEP_POSITIONS, WRITE_LOCK_SECONDS_MAX
 from .notifier import Listener
 from .pages import note_state, page, whole_page, whole_text
 from .pending_append import PendingAppend
@@ -70,7 +70,6 @@ _BOUNDS: Final = (
 )
 _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 _TRIM: Final = "DELETE FROM events WHERE position <= ?"
-_TRIM_STEP_POSITIONS: Final = 10_000  # removed per transaction: other writers commit in between
 
 
 class SqliteLog:
@@ -439,7 +438,7 @@ class SqliteLog:
         bounds = self._bounds(state)
         step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
         while step < end:
-            step = min(step + _TRIM_STEP_POSITIONS, end)
+            step = min(step + TRIM_STEP_POSITIONS, end)
             await self._exclusively(state, functools.partial(self._remove, state.inserter, step))
 
     def _remove(self, inserter: Inserter, below: int, patient: bool) -> None:
@@ -494,7 +493,7 @@ class SqliteLog:
     def open_listener(self) -> Listener | None:
         """A listener, notified after each commit to this file and when this log is closed; None if impossible."""
         state = self._state()
-        listener = Listener.hang(state.listener_directories)
+        listener = Listener.bind(state.listener_directories)
         if listener is not None:
             state.listeners.add(listener)
         return listener

@@ -88,7 +88,7 @@ class Listener:
         self._path = path
 
     @classmethod
-    def hang(cls, directories: list[str]) -> "Listener | None":
+    def bind(cls, directories: list[str]) -> "Listener | None":
         """Bind a new listener in the first directory where it is possible; None if it is possible in none."""
         for directory in directories:
             path = f"{directory}/{uuid.uuid4().hex[:_LISTENER_NAME_CHARS]}"

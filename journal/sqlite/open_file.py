@@ -21,13 +21,10 @@ from ..runtime.forks import at_fork
 from . import foreign_access
 from .file_guard import FileGuard
 from .file_identity import SHARED_MEMORY, Companions, FileIdentity, Inode, inode_at
-from .limits import FOREIGN_LOCK_SECONDS_MAX
+from .limits import FOREIGN_LOCK_SECONDS_MAX, OPEN_RETRY_SECONDS, OPENINGS_MAX
 from .permission import Stamp, stamp_of
 
 T = TypeVar("T")
-
-_RETRY_SECONDS: Final = 0.001
-_OPENINGS_MAX: Final = 10
 
 
 class Outdated(Exception):
@@ -83,7 +80,7 @@ class OpenFile(FileIdentity):
         That is certain if they were the same before and after the connection opened them. A connection that has created
         them is closed.
         """
-        for _ in range(_OPENINGS_MAX):
+        for _ in range(OPENINGS_MAX):
             before = self.found_companions()
             connection = make()
             try:
@@ -227,7 +224,7 @@ class OpenFile(FileIdentity):
                         f"process has been in use for {FOREIGN_LOCK_SECONDS_MAX:g} s, so they cannot be reopened. "
                         "Try again later."
                     )
-                time.sleep(_RETRY_SECONDS)
+                time.sleep(OPEN_RETRY_SECONDS)
             if not self.reads_only:
                 self._remove_orphan(before)
             use(found)

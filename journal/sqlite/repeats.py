@@ -7,9 +7,8 @@ from typing import Any, Final
 import apsw
 
 from ..event import Draft, Event, readable
+from .limits import SEARCH_STEP_POSITIONS, TRANSACTIONS_REMEMBERED
 
-_TRANSACTIONS_REMEMBERED: Final = 1_024
-_POSITIONS_PER_STEP: Final = 50_000  # a search reads in steps: a long read would prevent checkpoints of the `-wal`
 _SEARCH: Final = "SELECT position, event FROM events WHERE position > ? AND position <= ? AND instr(event, ?)"
 
 Identity = tuple[str, int]
@@ -29,8 +28,8 @@ class Landmarks:
         """Note that a transaction began with number `seq` at `offset`."""
         self._marks.append((seq, offset))
         # The oldest mark stays: no event of this writer is before it.
-        if len(self._marks) > 2 * _TRANSACTIONS_REMEMBERED:
-            del self._marks[1 : _TRANSACTIONS_REMEMBERED + 1]
+        if len(self._marks) > 2 * TRANSACTIONS_REMEMBERED:
+            del self._marks[1 : TRANSACTIONS_REMEMBERED + 1]
 
     def lowest_offset(self, seq: int) -> int:
         """The offset below which there is no event with that number or a higher one."""
@@ -48,8 +47,8 @@ def search(connection: apsw.Connection, wanted: set[Identity], start: int, end: 
     found: dict[Identity, Event] = {}
     for writer in {writer for writer, _ in wanted}:
         needle = b'"writer":"' + writer.encode() + b'","seq":'
-        for low in range(start, end, _POSITIONS_PER_STEP):
-            high = min(low + _POSITIONS_PER_STEP, end)
+        for low in range(start, end, SEARCH_STEP_POSITIONS):
+            high = min(low + SEARCH_STEP_POSITIONS, end)
             rows: list[Any] = connection.execute(_SEARCH, (low, high, needle)).fetchall()
             events, _ = readable([row for _, row in rows], 0, [position - 1 for position, _ in rows])
             for event in events:

@@ -19,7 +19,7 @@ def _large(size: int) -> Draft:
 class AppendingConformance(Suite):
     """The behaviour of appends."""
 
-    def test_an_append_returns_what_readers_read(self) -> None:
+    def test_append_returns_what_readers_read(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 handed_in = [
@@ -36,7 +36,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_an_empty_append_appends_nothing(self) -> None:
+    def test_empty_append_appends_nothing(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 assert await log.append([]) == []
@@ -58,7 +58,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_key_has_the_same_partition_for_every_writer(self) -> None:
+    def test_key_has_the_same_partition_for_every_writer(self) -> None:
         async def test() -> None:
             url = self.url(self.partitions)
             async with self.opened(url) as one, self.opened(url) as other:
@@ -68,7 +68,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_draft_can_name_its_partition(self) -> None:
+    def test_draft_can_name_its_partition(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 for partition in range(log.partitions):
@@ -80,7 +80,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_an_append_is_contiguous_among_concurrent_ones(self) -> None:
+    def test_append_is_contiguous_among_concurrent_ones(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 batches = await asyncio.gather(
@@ -108,7 +108,7 @@ class AppendingConformance(Suite):
 
         asyncio.run(test())
 
-    def test_a_refused_draft_takes_its_whole_append_with_it_and_nothing_else(self) -> None:
+    def test_refused_draft_refuses_its_whole_append_and_no_other(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 before = await log.append(drafts("thing.made", 2))
@@ -127,7 +127,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_too_large_an_event_is_refused_and_poisons_nothing(self) -> None:
+    def test_oversized_event_is_refused_and_the_log_goes_on(self) -> None:
         """A Kafka producer is unusable after sending a record that its topic refuses, so sizes are checked first."""
 
         async def test() -> None:
@@ -142,7 +142,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_too_large_an_append_is_refused_and_poisons_nothing(self) -> None:
+    def test_oversized_append_is_refused_and_the_log_goes_on(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 with refused(EventTooLarge):
@@ -155,7 +155,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_the_largest_event_and_the_largest_appends_land(self) -> None:
+    def test_largest_event_and_largest_appends_land(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 largest = _large(EVENT_BYTES_MAX)
@@ -176,7 +176,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_the_numbers_and_times_of_a_writer_rise_with_the_offsets(self) -> None:
+    def test_numbers_and_times_of_a_writer_rise_with_offsets(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 await asyncio.gather(*[log.append(drafts("thing.made", 5, f"key-{n}")) for n in range(40)])
@@ -191,7 +191,7 @@ class AppendingConformance(Suite):
             assert _rises([event.seq for event in here])
             assert _rises([event.timestamp for event in here])
 
-    def test_the_times_of_two_writers(self) -> None:
+    def test_times_of_two_writers_rise_on_a_file(self) -> None:
         """On the embedded log times ascend across all writers, so a time is an exact position."""
 
         async def test() -> None:
@@ -209,7 +209,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_an_event_can_carry_a_time_of_its_own(self) -> None:
+    def test_event_can_carry_a_time_of_its_own(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 own = 1_234_567_890.123457
@@ -219,7 +219,7 @@ class AppendingConformance(Suite):
 
         self.drive(test())
 
-    def test_an_event_taken_over_keeps_its_writer_its_number_and_its_time(self) -> None:
+    def test_imported_event_keeps_its_writer_number_and_time(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 first = 1_234_567_890.0

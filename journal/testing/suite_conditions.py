@@ -29,7 +29,7 @@ def alone(name: str, expected: int, key: str | None = None) -> Draft:
 class ConditionsConformance(Suite):
     """The behaviour of an append with an expected position."""
 
-    def test_conditional_append_lands_where_nothing_stands_behind(self) -> None:
+    def test_conditional_append_lands_if_no_event_has_come_since(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 (first,) = await log.append([conditional("account.opened", "ada", -1)])
@@ -180,7 +180,7 @@ class ConditionsConformance(Suite):
 
         self.drive(test())
 
-    def test_position_far_behind_is_looked_at_up_to_the_end(self) -> None:
+    def test_condition_far_behind_is_checked_up_to_the_end(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 (first,) = await log.append(drafts("account.opened", 1, "ada"))
@@ -195,7 +195,7 @@ class ConditionsConformance(Suite):
 
         self.drive(test())
 
-    def test_condition_holds_for_what_retention_has_left(self) -> None:
+    def test_condition_holds_for_the_events_that_retention_left(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 await log.append(drafts("money.paid", 3, "ada"))

@@ -35,7 +35,7 @@ class CursorsConformance(Suite):
 
         self.drive(test())
 
-    def test_cursor_kept_as_text_goes_on_exactly_there(self) -> None:
+    def test_cursor_kept_as_text_resumes_exactly(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 await log.append(drafts("number.counted", 5, "one"))
@@ -48,7 +48,7 @@ class CursorsConformance(Suite):
 
         self.drive(test())
 
-    def test_cursor_is_of_the_log_after_it_was_opened_again(self) -> None:
+    def test_cursor_fits_the_log_after_it_was_reopened(self) -> None:
         async def test() -> None:
             url = self.url(self.partitions)
             async with self.opened(url) as log:

@@ -10,7 +10,7 @@ from .suite_reading import tail_is_waiting
 class LifetimeConformance(Suite):
     """The life of a log from `open` to `aclose`."""
 
-    def test_a_log_opened_again_has_everything(self) -> None:
+    def test_reopened_log_has_all_events(self) -> None:
         async def test() -> None:
             url = self.url(self.partitions)
             async with self.opened(url) as log:
@@ -25,7 +25,7 @@ class LifetimeConformance(Suite):
 
         self.drive(test())
 
-    def test_a_log_that_is_not_there_is_made_only_where_it_may_be(self) -> None:
+    def test_missing_log_is_created_only_if_allowed(self) -> None:
         async def test() -> None:
             url = self.url(1)
             if not self.always_there:
@@ -41,7 +41,7 @@ class LifetimeConformance(Suite):
 
         self.drive(test())
 
-    def test_closing_twice_is_harmless_and_using_it_afterwards_is_refused(self) -> None:
+    def test_closed_log_can_be_closed_again_and_refuses_calls(self) -> None:
         async def test() -> None:
             log = self.log(self.url(self.partitions))
             await log.open()
@@ -62,7 +62,7 @@ class LifetimeConformance(Suite):
 
         self.drive(test())
 
-    def test_closing_finishes_what_was_accepted(self) -> None:
+    def test_closing_finishes_accepted_appends(self) -> None:
         async def test() -> None:
             url = self.url(1)
             log = self.log(url)

@@ -85,7 +85,7 @@ class ProcessConformance(Suite):
         self._check_counter(self.drive(self._history(url)), said)
         assert len(said) == _COUNTED
 
-    def test_counter_survives_sigkill_of_those_who_count(self) -> None:
+    def test_counter_survives_sigkill_of_its_writers(self) -> None:
         url = self.url(1)
         generator = random.Random(20_261_130)
         said: list[list[str]] = []
@@ -114,7 +114,7 @@ class ProcessConformance(Suite):
             assert at[int(offset)].context["number"] == int(number), "acknowledged events are in the log"
         assert len({offset for _, _, offset in said}) == len(said)
 
-    def test_what_was_acknowledged_survives_sigkill(self) -> None:
+    def test_acknowledged_appends_survive_sigkill(self) -> None:
         """A writer killed at any moment leaves all acknowledged appends, and the one in flight whole or not at all."""
         url = self.url(1)
         generator = random.Random(20_261_122)
@@ -145,7 +145,7 @@ class ProcessConformance(Suite):
             (event,) = await log.append(drafts("thing.made", 1))
             assert event.offset == end[0]
 
-    def test_a_tail_in_another_process_is_woken(self) -> None:
+    def test_tail_in_another_process_is_woken(self) -> None:
         url = self.url(1)
         self.drive(self._one_more(url))
         with child("follow", url, 3) as follower:
@@ -154,7 +154,7 @@ class ProcessConformance(Suite):
                 self.drive(self._one_more(url))
                 assert line_from(follower) == ["0", str(offset), "thing.made"]
 
-    def test_a_tail_here_is_woken_by_another_process(self) -> None:
+    def test_tail_is_woken_by_another_process(self) -> None:
         url = self.url(1)
 
         async def test() -> None:

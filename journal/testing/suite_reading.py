@@ -22,7 +22,7 @@ def _by_position(events: list[Event]) -> list[Event]:
 class ReadingConformance(Suite):
     """The events that readers receive."""
 
-    def test_bounds_of_a_new_log(self) -> None:
+    def test_new_log_has_empty_bounds(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 bounds = await log.bounds()
@@ -35,7 +35,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_reading_in_bounded_steps(self) -> None:
+    def test_reader_continues_in_bounded_steps(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 appended = await _fill(log, 25)
@@ -53,7 +53,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_reading_some_partitions_only(self) -> None:
+    def test_reader_reads_only_the_named_partitions(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 appended = await _fill(log, 20)
@@ -63,7 +63,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_gives_history_and_then_what_comes(self) -> None:
+    def test_tail_gives_history_and_then_live_events(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 appended = await _fill(log, 10)
@@ -78,7 +78,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_waits_and_is_woken(self) -> None:
+    def test_tail_waits_and_is_woken(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 tail = await log.tail((await log.bounds()).end)
@@ -92,7 +92,7 @@ class ReadingConformance(Suite):
 
         asyncio.run(test())
 
-    def test_two_tails_do_not_take_from_each_other(self) -> None:
+    def test_two_tails_each_get_all_events(self) -> None:
         async def test() -> None:
             url = self.url(self.partitions)
             async with self.opened(url) as log, self.opened(url) as other:
@@ -105,7 +105,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_keeps_to_its_limit_and_goes_on_at_its_cursor(self) -> None:
+    def test_tail_keeps_to_its_limit_and_resumes_at_its_cursor(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 appended = await _fill(log, 12)
@@ -122,7 +122,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_of_one_partition_at_a_time(self) -> None:
+    def test_tail_can_be_read_one_partition_at_a_time(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 appended = await _fill(log, 20)
@@ -135,7 +135,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_follows_only_the_partitions_of_its_cursor(self) -> None:
+    def test_tail_follows_only_the_partitions_of_its_cursor(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 await _fill(log, 20)
@@ -148,7 +148,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_of_no_partition_waits(self) -> None:
+    def test_tail_of_no_partition_waits(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 await _fill(log, 3)
@@ -159,7 +159,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_cursor_of_another_journal_is_refused(self) -> None:
+    def test_cursor_of_another_journal_is_refused(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 foreign = Cursor({0: 0, log.partitions: 0})
@@ -187,7 +187,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_tail_can_skip_what_its_reader_knows(self) -> None:
+    def test_tail_can_skip_what_its_reader_has_applied(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 tail = await log.tail(Cursor({0: 0}))
@@ -200,7 +200,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_cancelled_wait_loses_nothing(self) -> None:
+    def test_cancelled_wait_loses_no_event(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 tail = await log.tail((await log.bounds()).first)
@@ -223,7 +223,7 @@ class ReadingConformance(Suite):
 
         asyncio.run(test())
 
-    def test_a_tail_returns_none_when_its_time_is_over(self) -> None:
+    def test_tail_returns_none_after_its_timeout(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 tail = await log.tail((await log.bounds()).end)
@@ -235,7 +235,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_a_cursor_beyond_the_end_waits_for_it(self) -> None:
+    def test_cursor_beyond_the_end_waits_for_it(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 await log.append(drafts("thing.made", 2))
@@ -248,7 +248,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_positions_by_time(self) -> None:
+    def test_position_at_returns_the_first_event_from_a_time(self) -> None:
         async def test() -> None:
             async with self.opened(self.url(1)) as log:
                 (early,) = await log.append(drafts("early.thing", 1))
@@ -263,7 +263,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_positions_by_time_of_an_empty_log(self) -> None:
+    def test_position_at_of_an_empty_log_is_its_end(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 assert await log.position_at(time.time()) == (await log.bounds()).end
@@ -293,7 +293,7 @@ class ReadingConformance(Suite):
 
         self.drive(test())
 
-    def test_an_emptied_log_goes_on_where_it_ended(self) -> None:
+    def test_emptied_log_continues_its_offsets(self) -> None:
         async def test() -> None:
             url = self.url(1)
             async with self.opened(url) as log:

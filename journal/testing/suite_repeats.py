@@ -9,7 +9,7 @@ from .suite import Suite, drafts, history, numbers, same_history
 class RepeatsConformance(Suite):
     """A draft becomes one event, however often it is appended."""
 
-    def test_an_append_repeated_at_once_is_one_append(self) -> None:
+    def test_append_repeated_at_once_is_one_append(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 handed_in = drafts("thing.made", 5, "key")
@@ -19,7 +19,7 @@ class RepeatsConformance(Suite):
 
         self.drive(test())
 
-    def test_an_append_repeated_after_many_others_is_one_append(self) -> None:
+    def test_append_repeated_after_many_others_is_one_append(self) -> None:
         async def test() -> None:
             url = self.url(self.partitions)
             async with self.opened(url) as log, self.opened(url) as other:
@@ -46,7 +46,7 @@ class RepeatsConformance(Suite):
 
         self.drive(test())
 
-    def test_a_draft_that_stands_twice_in_an_append_is_one_event(self) -> None:
+    def test_draft_given_twice_in_an_append_is_one_event(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 (one, two) = drafts("thing.made", 2, "key")
@@ -57,7 +57,7 @@ class RepeatsConformance(Suite):
 
         self.drive(test())
 
-    def test_a_cancelled_append_repeated_lands_once(self) -> None:
+    def test_cancelled_append_repeated_lands_once(self) -> None:
         """Cancelling may come before or after the write, unknown to the caller: repeating is always safe."""
 
         async def test() -> None:
@@ -93,7 +93,7 @@ class RepeatsConformance(Suite):
 
         asyncio.run(test())
 
-    def test_the_same_drafts_handed_in_twice_at_the_same_time_land_once(self) -> None:
+    def test_same_drafts_appended_twice_at_once_land_once(self) -> None:
         async def test() -> None:
             async with self.opened() as log:
                 handed_in = drafts("thing.made", 3, "key")
@@ -103,7 +103,7 @@ class RepeatsConformance(Suite):
 
         asyncio.run(test())
 
-    def test_an_append_cancelled_while_another_is_repeated(self) -> None:
+    def test_append_cancelled_while_it_is_repeated_lands_once(self) -> None:
         """If an older append is written after a newer one, numbers still ascend, so no reader drops it as a repeat."""
 
         async def test() -> None:

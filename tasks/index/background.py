@@ -5,18 +5,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.log import Textual
 from ...journal.runtime import blocking
-from ..limits import INDEX_INTERVAL_SECONDS
+from ..limits import INDEX_INTERVAL_SECONDS, INDEX_STOP_SECONDS_MAX
 from .pace import Pace, Stopped
 
 logger = logging.getLogger("journeyman.index")
-
-# How long the end of a journal waits for the page under way, in seconds.
-_STOP_SECONDS_MAX: Final = 5.0
 
 
 class BackgroundFill:
@@ -61,7 +57,7 @@ class BackgroundFill:
             self._stopped, filling = True, self._filling
         self._pace.stop()
         if filling is not None:
-            await blocking.settled(filling, _STOP_SECONDS_MAX)
+            await blocking.settled(filling, INDEX_STOP_SECONDS_MAX)
 
     def after_fork_in_child(self) -> None:
         """Forget the thread, which is in the parent."""

@@ -21,7 +21,13 @@ from ...journal.limits import PAGE_EVENTS
 from ...journal.log import Bounds, Log, Sited, Textual
 from ...journal.runtime import blocking
 from ...journal.runtime.forks import reset_after_fork
-from ..limits import INDEX_BATCH_EVENTS, INDEX_LONG_BATCH_EVENTS, INDEX_NEWS_EVENTS, INDEX_SEARCH_EVENTS
+from ..limits import (
+    INDEX_BATCH_EVENTS,
+    INDEX_BATCHES_WAITING_MAX,
+    INDEX_LONG_BATCH_EVENTS,
+    INDEX_NEWS_EVENTS,
+    INDEX_SEARCH_EVENTS,
+)
 from .background import BackgroundFill
 from .batch import Batch
 from .entries import NOWHERE, Entry, SessionRow, judge
@@ -38,8 +44,6 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 _NAME: Final = "task index"
-# A batch that cannot be written, as another process writes, grows by so many ordinary ones; then it is discarded.
-_BATCHES_WAITING_MAX: Final = 4
 
 
 class Snapshot(NamedTuple):
@@ -274,7 +278,7 @@ class TaskIndex:
         """Write `batch`, and return the next one; return `batch` itself if another process is writing now."""
         if not await self._write(batch, covered):
             busy = await self._covered(log, batch.partition, bounds) == covered
-            if busy and batch.events < INDEX_LONG_BATCH_EVENTS + _BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
+            if busy and batch.events < INDEX_LONG_BATCH_EVENTS + INDEX_BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS:
                 return batch, covered  # another process is writing: retried with the next page
         return await self._next_batch(log, batch.partition, bounds)
 

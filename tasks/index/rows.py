@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
+from ..limits import INDEX_PRUNE_TASKS
 from .batch import Batch
 from .entries import CLAIMED, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, TaskRow, judge, merge
 from .keys import key_of, keys_of
@@ -90,7 +91,6 @@ _PUT_MORE: Final = "INSERT OR IGNORE INTO more VALUES (?, ?, ?, ?)"
 _PUT_KEYED: Final = f"INSERT OR IGNORE INTO more SELECT key, ?2, ?3, {FOREIGN} FROM tasks WHERE key = ?1"  # noqa: S608
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)"
 # How many tasks one transaction examines.
-_PRUNE_TASKS: Final = 5_000
 _SOME_KEYS: Final = "SELECT key FROM tasks WHERE key > ? ORDER BY key LIMIT ?"
 _PRUNE_MORE: Final = """
     DELETE FROM more WHERE key > :after AND key <= :last AND partition = :partition AND offset < :first
@@ -192,13 +192,13 @@ def prune(connection: apsw.Connection, partition: int, first: int, after: bytes)
     Returns the key to continue from, None at the end. A row keeps the offsets of removed events as long as one event is
     left, since readers ignore them.
     """
-    keys: list[Any] = connection.execute(_SOME_KEYS, (after, _PRUNE_TASKS)).fetchall()
+    keys: list[Any] = connection.execute(_SOME_KEYS, (after, INDEX_PRUNE_TASKS)).fetchall()
     last = keys[-1][0] if keys else None
     bindings = {"partition": partition, "first": first, "stored": first + _BIAS, "after": after, "last": last}
     if last is not None:
         connection.execute(_PRUNE_MORE, bindings).fetchall()
         connection.execute(_PRUNE, bindings).fetchall()
-    return last if len(keys) == _PRUNE_TASKS else None
+    return last if len(keys) == INDEX_PRUNE_TASKS else None
 
 
 def prune_rest(connection: apsw.Connection, partition: int, first: int) -> None:

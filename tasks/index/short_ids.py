@@ -11,13 +11,13 @@ from typing import Final
 from ...consumers.views.as_of import as_of
 from ...journal.async_journal import AsyncJournal
 from ...journal.log import Log
+from ..limits import SHORT_ID_TASKS_MAX
 from ..state.decoding import fact
 from ..state.view import TaskView
 from .entries import NOWHERE, TaskRow
 from .index import task_index
 from .records import rows_at
 
-_FOUND_MAX: Final = 1_000
 _DOTS: Final = "…. "
 
 
@@ -43,7 +43,7 @@ async def ids_for(journal: AsyncJournal, part: str) -> list[str]:
     for partition in range(log.partitions):
         snapshot = await index.snapshot(partition)
         found |= {task_id for task_id in snapshot.batch.numbers if stands_for(part, task_id)}
-        rows = snapshot.store.task_rows_like(part.replace("-", "").lower(), partition, _FOUND_MAX)
+        rows = snapshot.store.task_rows_like(part.replace("-", "").lower(), partition, SHORT_ID_TASKS_MAX)
         found |= {task_id for task_id in await _ids_of(log, partition, rows) if stands_for(part, task_id)}
     return sorted(found)
 

@@ -1,13 +1,10 @@
 """Find signs of wrong clocks in the journal."""
 
-from typing import Final
-
 from ...journal.event import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log, OneClock
+from ..limits import CLOCK_SAMPLE_EVENTS
 from .wording import number, span
-
-_LAST_EVENTS: Final = 20
 
 
 async def clock_faults(log: Log, now: float) -> list[str]:
@@ -15,7 +12,7 @@ async def clock_faults(log: Log, now: float) -> list[str]:
     found: list[str] = []
     bounds = await log.bounds()
     for partition, end in bounds.end.items():
-        ahead = await _ahead(log, partition, max(bounds.first[partition], end - _LAST_EVENTS), now)
+        ahead = await _ahead(log, partition, max(bounds.first[partition], end - CLOCK_SAMPLE_EVENTS), now)
         if ahead > CLOCK_SKEW_SECONDS_MAX:
             found.append(
                 f"one of the newest events of partition {partition} is stamped {span(ahead)} ahead of the clock of "
@@ -29,6 +26,6 @@ async def clock_faults(log: Log, now: float) -> list[str]:
 
 async def _ahead(log: Log, partition: int, start: int, now: float) -> float:
     """Return how far the latest of the events from `start` on is ahead of `now`, in seconds."""
-    pages = await log.read({partition: start}, _LAST_EVENTS)
+    pages = await log.read({partition: start}, CLOCK_SAMPLE_EVENTS)
     times = [moment for page in pages for row in page.rows if (moment := time_in(row)) is not None]
     return max(times, default=now) - now

@@ -9,6 +9,7 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.event import readable
 from ...journal.log import Log
 from ..index.records import rows_at
+from ..limits import DEAD_LETTERS_STEP_TASKS
 from ..state import names
 from ..state.state import TaskState
 from ..state.view import Verdict
@@ -16,7 +17,6 @@ from .as_of import ViewAsOf
 from .history import Step, TaskHistory
 from .wording import error_in
 
-_READ_TOGETHER: Final = 1_000
 # The error of an attempt that ended without an exception, as its worker fell silent.
 LOST: Final = "worker lost: it was silent for the whole lease, as if the task had killed it"
 
@@ -57,8 +57,8 @@ async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Want
     letters.sort(key=lambda letter: (letter.changed_at, letter.id), reverse=True)
     log = await journal.open()
     found: list[DeadLetter] = []
-    for begin in range(0, len(letters), _READ_TOGETHER):
-        found += await _with_errors(log, letters[begin : begin + _READ_TOGETHER])
+    for begin in range(0, len(letters), DEAD_LETTERS_STEP_TASKS):
+        found += await _with_errors(log, letters[begin : begin + DEAD_LETTERS_STEP_TASKS])
     if wanted.exception is None:
         return found
     part = wanted.exception.casefold()
@@ -117,7 +117,7 @@ def _accepted(history: TaskHistory) -> Iterator[Step]:
     return (step for step in history.steps if step.verdict is Verdict.ACCEPTED)
 
 
-_ENDS: Final = frozenset((*names.OUTCOMES, names.REVOKED, names.EXPIRED, names.LEFT))
+_ENDS: Final = frozenset((*names.OUTCOMES, *names.BY_HAND, names.REVOKED, names.EXPIRED, names.LEFT))
 
 
 def _ended(run: Run, step: Step) -> Run:

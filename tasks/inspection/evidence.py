@@ -38,11 +38,11 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     hosts |= await _hosts(journal, view_as_of, task, workers)
     signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
     timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
-    pause = await pause_told(log, view, task.partition, task.queue) if task.state is State.READY else {}
+    pause = await pause_context(log, view, task.partition, task.queue) if task.state is State.READY else {}
     return Evidence(task, turn, _refusals(history), signs, hosts, timeout, pause)
 
 
-async def pause_told(log: Log, view: TaskView, partition: int, queue: str) -> Mapping[str, Any]:
+async def pause_context(log: Log, view: TaskView, partition: int, queue: str) -> Mapping[str, Any]:
     """Read the context of the event that paused a queue in a partition; empty if there is none, or it is gone."""
     pause = view.paused.get(partition, {}).get(queue)
     event = await _event_at(log, partition, pause.since) if pause is not None else None

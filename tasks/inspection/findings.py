@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from ..limits import FINDING_TEXT_CHARS_MAX
 from ..state.state import SessionState, TaskState
 from .wording import age, error_in, number, short_id
 
@@ -49,7 +50,6 @@ class Evidence(NamedTuple):
 
 
 NOTHING: Final = Evidence()
-_ERROR_CHARS_MAX: Final = 300
 
 
 def name_of(worker: str, session: SessionState | None, evidence: Evidence) -> str:
@@ -68,7 +68,7 @@ def attempt_of(task: TaskState) -> str:
 def error_of(turn: Turn | None, what: str = "exception") -> str:
     """Return the exception of an outcome, as `error_in` does, shortened."""
     said = error_in(turn.context, what) if turn is not None else ""
-    return said if len(said) <= _ERROR_CHARS_MAX else f"{said[:_ERROR_CHARS_MAX]}…"
+    return said if len(said) <= FINDING_TEXT_CHARS_MAX else f"{said[:FINDING_TEXT_CHARS_MAX]}…"
 
 
 def silent_for(session: SessionState, now: float, evidence: Evidence) -> float | None:

@@ -54,7 +54,7 @@ class TaskHistory(NamedTuple):
 
     def final(self) -> Step | None:
         """Return the last accepted step with a result or an error; None if there is none yet."""
-        wanted = (names.SUCCEEDED, names.FAILED, names.RETRIED)
+        wanted = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.REJECTED, names.RESCHEDULED)
         accepted = (step for step in reversed(self.steps) if step.verdict is Verdict.ACCEPTED)
         return next((step for step in accepted if step.event.name in wanted), None)
 
@@ -155,8 +155,10 @@ class _Before(NamedTuple):
             return "nothing was submitted under this id before"
         if name == names.CLAIMED:
             return self._claim_refusal()
-        if name in _TOO_LATE:
-            return f"{_TOO_LATE[name]}: the task {_WORDS[self.state]}"
+        if name == names.LAPSED and self.state is State.READY:
+            return "the task has no time to live"
+        if name in _TOO_LATE or (name in names.BY_HAND and context.claim == -1):
+            return f"{_TOO_LATE.get(name, _LATE)}: the task {_WORDS[self.state]}"
         owned = f"was owned by the one at {self.claim}" if self.state is State.CLAIMED else _WORDS[self.state]
         return f"stale outcome: of the claim at {context.claim}, when the task {owned}"
 
@@ -168,8 +170,10 @@ class _Before(NamedTuple):
         return f"came too late: the task {_WORDS[self.state]}"
 
 
+_LATE: Final = "came too late"
 _TOO_LATE: Final = {
-    names.REVOKED: "came too late",
+    names.REVOKED: _LATE,
+    names.LAPSED: _LATE,
     names.REQUEUED: "only a failed task can be requeued",
     names.COLLECTED: "no result to collect",
 }

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from ..limits import DEAD_LETTERS_SHOWN
 from ..state.state import SessionState, TaskKind, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 
-_NOBODY: Final[Mapping[str, float]] = {}
-_LETTERS: Final = 3  # of the dead letters so many are named
+_NO_SIGNS: Final[Mapping[str, float]] = {}
 
 
 class QueueLine(NamedTuple):
@@ -114,7 +114,7 @@ class Overview(NamedTuple):
     letters: tuple[Letter, ...] = ()
 
 
-def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -> Overview:
+def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
     """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch."""
     workers = _workers(view, now, signs)
     queues = _queues(view, now, workers)
@@ -133,7 +133,7 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NOBODY) -
         view.counted_since,
     )
     dead = Counter(task.name for task in view.dead.values())
-    newest = heapq.nlargest(_LETTERS, view.dead.values(), key=lambda task: (task.changed_at, task.id))
+    newest = heapq.nlargest(DEAD_LETTERS_SHOWN, view.dead.values(), key=lambda task: (task.changed_at, task.id))
     letters = tuple(Letter(task.id, task.name, task.queue, task.changed_at) for task in newest)
     orphans = _orphans(view)
     return Overview(now, queues, workers, orphans, dead.most_common(), totals, letters=letters)

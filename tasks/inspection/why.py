@@ -7,8 +7,9 @@ for tools.
 
 from collections.abc import Mapping
 from shlex import quote
-from typing import Any, Final
+from typing import Any
 
+from ..limits import SUGGESTED_IDS_SHOWN, SUGGESTION_CHARS_MIN
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
@@ -28,9 +29,6 @@ from .findings import (
 from .why_waiting import why_waiting
 from .wording import age, clock, number, signature, span
 
-_SUGGESTED_IDS: Final = 3
-_SUGGESTION_CHARS_MIN: Final = 4
-
 
 def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHING) -> list[Finding]:
     """Return why the task is in its state at `now` (seconds since the epoch); the most important finding first."""
@@ -48,7 +46,7 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
 
 def _unknown(view: TaskView, task_id: str) -> Finding:
     rooms: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead)
-    close = [known for room in rooms for known in room if _is_part(task_id, known)][:_SUGGESTED_IDS]
+    close = [known for room in rooms for known in room if _is_part(task_id, known)][:SUGGESTED_IDS_SHOWN]
     sentence = f"The journal knows no task {task_id}."
     if close:
         return Finding("unknown", f"{sentence} Did you mean {' or '.join(close)}?", {"suggestions": close})
@@ -61,7 +59,7 @@ def _unknown(view: TaskView, task_id: str) -> Finding:
 
 def _is_part(typed: str, known: str) -> bool:
     typed = typed.strip("…. ").lower()
-    return len(typed) >= _SUGGESTION_CHARS_MIN and (known.lower().endswith(typed) or known.lower().startswith(typed))
+    return len(typed) >= SUGGESTION_CHARS_MIN and (known.lower().endswith(typed) or known.lower().startswith(typed))
 
 
 def _claimed(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
@@ -143,6 +141,9 @@ def _taken_out(at: str, attempts: str, facts: dict[str, Any], evidence: Evidence
     if turn is not None and turn.name == "task.purged":
         sentence = f"It was purged from the dead letters {at}{signed}: it does not run any more."
         return Finding("purged", sentence, facts)
+    if turn is not None and turn.name == "task.lapsed":
+        sentence = f"It lapsed {at}, {attempts}: no worker began it within its time to live. It does not run any more."
+        return Finding("lapsed", sentence, facts)
     return Finding("revoked", f"It was revoked {at}{signed}, {attempts}: it does not run any more.", facts)
 
 

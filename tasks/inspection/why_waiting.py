@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from shlex import quote
 from typing import Final, NamedTuple
 
+from ..limits import DOUBT_SECONDS
 from ..state.selection import Selection, rank_in, waiting_since
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
 from .wording import age, clock, listing, number, signature
-
-# If an idle worker has left a due task alone for so many seconds, the worker is doubtful.
-DOUBT_SECONDS: Final = 5.0
 
 
 def why_waiting(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
@@ -31,7 +29,7 @@ def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) 
         return [_paused(view, task, now, evidence), *due]
     capable = _capable(view, task)
     if not capable:
-        return [*due, _nobody(view, task)]
+        return [*due, _no_worker(view, task)]
     if due:
         return due
     alone = [_alone(view, task)] if task.suspect else []
@@ -101,7 +99,7 @@ def _served(session: SessionState) -> list[str]:
     return [f"{queue}{only.get(queue, '')}" for queue in session.queues or ()]
 
 
-def _nobody(view: TaskView, task: TaskState) -> Finding:
+def _no_worker(view: TaskView, task: TaskState) -> Finding:
     """Report that no worker can run it: none is running, none knows it, or none serves its queue."""
     sessions = list(view.sessions.get(task.partition, {}).values())
     if not sessions:

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import orjson
 
+from ..limits import READABLE_DAYS_MAX
+
 _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
 }  # text from an event must not contain terminal control sequences
 _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 # Journals from before times were limited can have moments beyond any calendar, and unreadably long spans.
 _BEYOND: Final = "a time beyond any calendar"
-_DAYS_READABLE: Final = 10_000_000
 
 
 def printable(text: str) -> str:
@@ -72,7 +73,7 @@ def _coarse(seconds: float) -> str:
     finer, finer_name = 1.0, "s"
     for unit, name in reversed(_STEPS):
         if seconds < 60 * unit or unit == _STEPS[0][0]:
-            if seconds >= _DAYS_READABLE * unit:
+            if seconds >= READABLE_DAYS_MAX * unit:
                 return f"{seconds / unit:.1e} {name}"
             coarse = int(seconds // unit)
             return f"{coarse} {name} {int((seconds - coarse * unit) // finer)} {finer_name}"

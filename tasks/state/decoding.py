@@ -54,6 +54,7 @@ class TaskContext(EventContext, gc=False):
     submission: Carried | None = None
     function: str = ""
     named: bool = False
+    expires: Due = 0.0
 
 
 class FactContext(TaskContext, gc=False):

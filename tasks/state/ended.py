@@ -8,11 +8,10 @@ single task.
 from collections.abc import Iterable
 from typing import Final
 
-from ..limits import ENDED_TASK_EVENTS
+from ..limits import ENDED_PRUNE_EVENTS, ENDED_TASK_EVENTS
 from .transitions import State
 
 # Expired entries are pruned every so many offsets.
-_PRUNE_EVENTS: Final = 4_096
 _SUCCEEDED: Final = State.SUCCEEDED
 
 
@@ -43,7 +42,7 @@ class EndedTasks:
             old.append(task_id)
         for task_id in old:
             del self.ends[task_id]
-        self.prune_at = offset + min(_PRUNE_EVENTS, ENDED_TASK_EVENTS // 8)
+        self.prune_at = offset + min(ENDED_PRUNE_EVENTS, ENDED_TASK_EVENTS // 8)
 
     def refuse(self, task_id: str, offset: int) -> bool:
         """Return whether the id is refused at `offset`; drop its entry if not."""

@@ -10,38 +10,33 @@ names it; another feature is another part in `_parts`.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from ..limits import TASK_ID_CHARS_MAX
+from ..limits import ROW_OVERHEAD_BYTES, TASK_ID_CHARS_MAX, TASK_KINDS_REMEMBERED
 from . import names
 from .dead_letters import DeadLetters
 from .decoding import Carried, EventContext, TaskContext
 from .ended import EndedTasks
+from .expiries import Expiries
+from .locks import Locks
 from .part import Part
 from .pauses import PausedQueues
-from .rows import ROW_OVERHEAD_BYTES, KeptRows
+from .rows import KeptRows
 from .schedules import Schedules
 from .sessions import Sessions
 from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
-from .transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, State
+from .transitions import EXHAUSTED, HANDED_BACK, PLAIN_MOVES, RETURNED, Attempt, State
 from .verdict import Verdict
 
-# The table by the state's number, and the members by name: a look-up through the enumeration costs as much as the rest.
-# The moves as plain tuples: others are unpacked by way of an iterator.
-_MOVES: Final[list[dict[str, tuple[State, bool, bool, Attempt]]]] = [
-    {name: (move.to, move.session, move.token, move.attempt) for name, move in TRANSITIONS[state].items()}
-    for state in sorted(TRANSITIONS)
-]
-_SUBMISSION: Final = TRANSITIONS[State.UNKNOWN][names.SUBMITTED]
 _SUBMITTED: Final = names.SUBMITTED
-_RETRIED: Final = names.RETRIED
+_UNUSUAL: Final = names.BY_HAND | {names.RETRIED, names.LAPSED}
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
-_COUNTED, _TAKEN_OFF, _FORGOTTEN = Attempt.COUNTED, Attempt.TAKEN_OFF, Attempt.FORGOTTEN
-_KINDS_MAX: Final = 4_096
+_COUNTED, _TAKEN_OFF = Attempt.COUNTED, Attempt.TAKEN_OFF
+_FORGOTTEN, _ADDED = Attempt.FORGOTTEN, Attempt.ADDED
 _ACCEPTED, _REFUSED, _FOREIGN = Verdict.ACCEPTED, Verdict.REFUSED, Verdict.FOREIGN
 
 
 class TaskFold:
-    """The live tasks, the dead letters, the live sessions, where tasks have ended recently, and the other parts.
+    """The live tasks, the dead letters, the live sessions, the other parts, and where tasks have ended recently.
 
     - `keeps(task_name, queue)` says whether the submissions of such waiting tasks are kept, within the limits of
       `KeptRows`; None for none. The view of a worker keeps those of the tasks that it runs.
@@ -60,8 +55,11 @@ class TaskFold:
         self.dead = DeadLetters()
         self.sessions = Sessions(self._return_claims)
         self.paused = PausedQueues()
+        self.locks = Locks()
         self.schedules = Schedules()
-        self._parts: tuple[Part[Any, Any, Any], ...] = (self.sessions, self.paused, self.schedules)
+        self.expiries = Expiries()
+        parts = (self.sessions, self.paused, self.locks, self.schedules, self.expiries)
+        self._parts: tuple[Part[Any, Any, Any], ...] = parts
         self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`.
@@ -176,6 +174,8 @@ class TaskFold:
         kind = self._kinds.get(key) or self._kind_of(key)
         self.live[task_id] = task = TaskState(task_id, kind, offset, timestamp, context.due or 0.0, UNTOUCHED)
         self.submitted += 1
+        if context.expires:
+            self.expiries[task_id] = context.expires
         if kind.kept and row is not None:
             kept = self.rows
             if kept.room > 0:
@@ -191,7 +191,7 @@ class TaskFold:
         """The kind of that key, one object for all its tasks."""
         kind = self._kinds.get(key)
         if kind is None:
-            if len(self._kinds) >= _KINDS_MAX:
+            if len(self._kinds) >= TASK_KINDS_REMEMBERED:
                 self._kinds.clear()
             kept = self._keeps is not None and self._keeps(key[0], key[1])
             kind = self._kinds[key] = TaskKind(*key, kept)
@@ -209,7 +209,7 @@ class TaskFold:
         task = self.live.get(context.task) or self.dead.get(context.task)
         if task is None:
             return self._move_unknown(name, context, partition, offset, timestamp)
-        move = _MOVES[task.run.state].get(name)
+        move = PLAIN_MOVES[task.run.state].get(name)
         if move is None or partition != task.kind.partition:
             return self._refuse(name, task)
         to, needs_session, needs_token, attempt = move
@@ -219,13 +219,24 @@ class TaskFold:
             assert session is not None, "a move that counts an attempt requires a session"
             self._hold(task, session, offset, timestamp)
             return _ACCEPTED
-        if name == _RETRIED:
-            task.due = context.due
-            self._clear(task)
+        if name in _UNUSUAL and not self._prepare(name, context, task):
+            return self._refuse(name, task)
         if task.run.state is _CLAIMED and to is not _CLAIMED:
             self._release(task, session if worker == task.run.worker else self.session(partition, task.run.worker))
         self._settle(task, to, attempt, offset, timestamp)
         return _ACCEPTED
+
+    def _prepare(self, name: str, context: TaskContext, task: TaskState) -> bool:
+        """Return whether the task fulfils what only this event requires; then its due time is set."""
+        if name == names.LAPSED:
+            return task.id in self.expiries
+        if context.claim not in (-1, task.run.claim):
+            return False
+        if name in (names.RETRIED, names.RESCHEDULED):
+            task.due = context.due
+        if name == names.RETRIED:
+            self._clear(task)
+        return True
 
     def _move_unknown(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
         """Apply an event about a task that is neither live nor a known dead letter."""
@@ -233,7 +244,8 @@ class TaskFold:
         if not task_id:
             return self._unreadable()
         ended = self._ended.get(partition)
-        if name == names.COLLECTED and ended is not None and ended.ends.get(task_id, -1) >= 0:
+        end = ended.ends.get(task_id) if ended is not None else None
+        if end is not None and (name == names.NOTED or (name == names.COLLECTED and end >= 0)):
             return _ACCEPTED
         carried = context.submission
         if carried is None or name not in (names.REQUEUED, names.PURGED):
@@ -247,7 +259,9 @@ class TaskFold:
             task.run.state = State.REVOKED
             self._finish(task)
         else:
-            self._take_up(task)
+            self.live[task.id] = task
+            if self.on_ready is not None:
+                self.on_ready(task)
         return _ACCEPTED
 
     def _forgotten(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> TaskState:
@@ -265,12 +279,6 @@ class TaskFold:
         if not self.dead.remove_forgotten():
             self.submitted += 1  # it was not counted when it was submitted and failed
         return TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
-
-    def _take_up(self, task: TaskState) -> None:
-        """Add a requeued dead letter, which the view had forgotten, to the live tasks."""
-        self.live[task.id] = task
-        if self.on_ready is not None:
-            self.on_ready(task)
 
     def _unreadable(self) -> Verdict:
         """Count an event of a known name that names no task or worker."""
@@ -318,7 +326,9 @@ class TaskFold:
             run.attempts = 0
             task.due = 0.0
             self._clear(task)
-        if to is run.state:
+        elif attempt is _ADDED:
+            run.attempts += 1
+        if to is run.state and attempt is not _ADDED:
             return
         if run.state is _FAILED:
             self.dead.remove(task)
@@ -338,6 +348,8 @@ class TaskFold:
         if run.suspect:
             self.suspects.pop(task_id, None)
         run.claim = -1
+        if self.expiries:
+            self.expiries.pop(task_id, None)
         if task.kind.kept and (row := self.rows.rows.pop(task_id, None)) is not None:
             self.rows.release(task_id, len(row) + ROW_OVERHEAD_BYTES)
         if run.state is _FAILED:
@@ -360,7 +372,7 @@ class TaskFold:
 
     def _return_claims(self, session: SessionState, name: str, offset: int, timestamp: float) -> None:
         """Return the claims of a session that has ended: unharmed if it left, the attempts counted if it expired."""
-        moves = _MOVES[_CLAIMED]
+        moves = PLAIN_MOVES[_CLAIMED]
         left = name == names.LEFT
         for task in session.claims.values():
             to, _, _, attempt = moves[HANDED_BACK] if left else moves[EXHAUSTED if task.exhausted else RETURNED]

@@ -13,6 +13,11 @@ REVOKED: Final = "task.revoked"
 REQUEUED: Final = "task.requeued"
 COLLECTED: Final = "task.collected"
 PURGED: Final = "task.purged"
+LAPSED: Final = "task.lapsed"
+ACKNOWLEDGED: Final = "task.acknowledged"
+REJECTED: Final = "task.rejected"
+RESCHEDULED: Final = "task.rescheduled"
+NOTED: Final = "task.noted"
 
 JOINED: Final = "worker.joined"
 BEAT: Final = "worker.beat"
@@ -21,6 +26,12 @@ EXPIRED: Final = "worker.expired"
 
 PAUSED: Final = "queue.paused"
 RESUMED: Final = "queue.resumed"
+
+LOCK_REQUESTED: Final = "lock.requested"
+LOCK_RENEWED: Final = "lock.renewed"
+LOCK_RELEASED: Final = "lock.released"
+LOCK_WITHDRAWN: Final = "lock.withdrawn"
+LOCK_EXPIRED: Final = "lock.expired"
 
 SCHEDULE_CREATED: Final = "schedule.created"
 SCHEDULE_FIRED: Final = "schedule.fired"
@@ -41,9 +52,15 @@ TASK_EVENTS: Final = (
     REQUEUED,
     COLLECTED,
     PURGED,
+    LAPSED,
+    ACKNOWLEDGED,
+    REJECTED,
+    RESCHEDULED,
+    NOTED,
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
 QUEUE_EVENTS: Final = (PAUSED, RESUMED)
+LOCK_EVENTS: Final = (LOCK_REQUESTED, LOCK_RENEWED, LOCK_RELEASED, LOCK_WITHDRAWN, LOCK_EXPIRED)
 SCHEDULE_EVENTS: Final = (
     SCHEDULE_CREATED,
     SCHEDULE_FIRED,
@@ -56,5 +73,10 @@ SCHEDULE_EVENTS: Final = (
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"
 
+# What `task.lapsed` says as its reason.
+EXPIRED_REASON: Final = "expired"
+
 # The events with which a worker may end an attempt.
 OUTCOMES: Final = frozenset({SUCCEEDED, FAILED, RETRIED, INTERRUPTED})
+# The events with which a program that is no worker ends or returns a task, whether it waits or runs.
+BY_HAND: Final = frozenset({ACKNOWLEDGED, REJECTED, RESCHEDULED})

@@ -7,12 +7,13 @@ import msgspec
 from ...journal.row_decoder import Moment, Name, RowDecoder
 from . import decoding
 from .decoding import EventContext, Fact, FactContext
+from .locks import Locks
 from .part import Part
 from .pauses import PausedQueues
 from .schedules import Schedules
 
 # The parts whose contexts are not those of tasks and sessions.
-PARTS: Final[tuple[type[Part[Any, Any, Any]], ...]] = (PausedQueues, Schedules)
+PARTS: Final[tuple[type[Part[Any, Any, Any]], ...]] = (PausedQueues, Locks, Schedules)
 
 Context = TypeVar("Context", bound=EventContext)
 

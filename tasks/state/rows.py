@@ -1,11 +1,6 @@
 """Keep in memory the submissions of the tasks that are likely to be claimed next. Pure."""
 
-from typing import Final
-
-from ..limits import KEPT_ROWS_BYTES_MAX, NEWEST_ROWS_BYTES_MAX
-
-# The memory that a submission takes beside its own bytes: the object header, the allocator's rounding, the entry here.
-ROW_OVERHEAD_BYTES: Final = 80
+from ..limits import KEPT_ROWS_BYTES_MAX, NEWEST_ROWS_BYTES_MAX, ROW_OVERHEAD_BYTES
 
 
 class KeptRows:

@@ -6,10 +6,12 @@ The rules, in the order in which they are checked:
    `UNKNOWN`: an ended one `ENDED_TASK_EVENTS` offsets after its end, a dead letter behind `DEAD_LETTERS_KEPT` others.
 2. A move that requires a *session* is refused unless the event's worker has a live session in the task's partition.
 3. A move that requires the *token* is refused unless the event's `claim` is the position of the task's current claim:
-   the claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives.
+   the claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives. An event by
+   hand (`task.acknowledged`, `task.rejected`, `task.rescheduled`) need not name one; if it does, the same holds.
 4. A move that *carries* the submission is refused unless the event contains the fields of it that the fold needs. It is
    for a task that the fold has forgotten, while the log holds it.
-5. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
+5. `task.lapsed` is refused unless the task was submitted with a time to live.
+6. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
    kills its worker uses them up too; a claim that is given back is not counted.
 
 `RETURNED` and `EXHAUSTED` are no events of their own: they are the effect of an accepted `worker.expired` on each claim
@@ -42,6 +44,15 @@ class Attempt(IntEnum):
     COUNTED = 1
     TAKEN_OFF = -1
     FORGOTTEN = 2
+    ADDED = 3
+
+
+class Token(IntEnum):
+    """Whether an event must name the current claim of the task."""
+
+    UNUSED = 0
+    REQUIRED = 1
+    IF_NAMED = 2
 
 
 class Move(NamedTuple):
@@ -49,7 +60,7 @@ class Move(NamedTuple):
 
     to: State
     session: bool = False
-    token: bool = False
+    token: Token = Token.UNUSED
     attempt: Attempt = Attempt.KEPT
     carries: bool = False
 
@@ -70,27 +81,57 @@ TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
     State.READY: {
         names.CLAIMED: Move(State.CLAIMED, session=True, attempt=Attempt.COUNTED),
         names.REVOKED: Move(State.REVOKED),
+        names.LAPSED: Move(State.REVOKED),
+        names.ACKNOWLEDGED: Move(State.SUCCEEDED, token=Token.IF_NAMED),
+        names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),
+        names.RESCHEDULED: Move(State.READY, token=Token.IF_NAMED, attempt=Attempt.ADDED),
+        names.NOTED: Move(State.READY),
     },
     State.CLAIMED: {
-        names.SUCCEEDED: Move(State.SUCCEEDED, token=True),
-        names.FAILED: Move(State.FAILED, token=True),
-        names.RETRIED: Move(State.READY, token=True),
-        names.INTERRUPTED: Move(State.READY, token=True, attempt=Attempt.TAKEN_OFF),
-        names.PROGRESSED: Move(State.CLAIMED, token=True),
+        names.SUCCEEDED: Move(State.SUCCEEDED, token=Token.REQUIRED),
+        names.FAILED: Move(State.FAILED, token=Token.REQUIRED),
+        names.RETRIED: Move(State.READY, token=Token.REQUIRED),
+        names.INTERRUPTED: Move(State.READY, token=Token.REQUIRED, attempt=Attempt.TAKEN_OFF),
+        names.PROGRESSED: Move(State.CLAIMED, token=Token.REQUIRED),
         names.REVOKED: Move(State.REVOKED),
+        names.ACKNOWLEDGED: Move(State.SUCCEEDED, token=Token.IF_NAMED),
+        names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),
+        names.RESCHEDULED: Move(State.READY, token=Token.IF_NAMED),
+        names.NOTED: Move(State.CLAIMED),
         RETURNED: Move(State.READY),
         EXHAUSTED: Move(State.FAILED),
         HANDED_BACK: Move(State.READY, attempt=Attempt.TAKEN_OFF),
     },
     State.SUCCEEDED: {
         names.COLLECTED: Move(State.SUCCEEDED),
+        names.NOTED: Move(State.SUCCEEDED),
     },
     State.FAILED: {
         names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN),
         names.PURGED: Move(State.REVOKED),
+        names.NOTED: Move(State.FAILED),
     },
-    State.REVOKED: {},
+    State.REVOKED: {
+        names.NOTED: Move(State.REVOKED),
+    },
 }
+
+
+def plain_moves(table: dict[State, dict[str, Move]]) -> list[dict[str, tuple[State, bool, bool, Attempt]]]:
+    """Return a table by the state's number, for the fold: a look-up through the enumeration would double its cost.
+
+    The moves are plain tuples, as others are unpacked by way of an iterator.
+    """
+    return [
+        {
+            name: (move.to, move.session, move.token is Token.REQUIRED, move.attempt)
+            for name, move in table[state].items()
+        }
+        for state in sorted(table)
+    ]
+
+
+PLAIN_MOVES: Final = plain_moves(TRANSITIONS)
 
 
 def diagram() -> str:

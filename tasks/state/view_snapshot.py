@@ -71,7 +71,19 @@ class _State(msgspec.Struct, array_like=True):
     counted_since: float | None
 
 
+class _Shares(msgspec.Struct, array_like=True):
+    """A state of which only the shares of the parts are decoded."""
+
+    fold: int
+    kinds: msgspec.Raw
+    live: msgspec.Raw
+    dead: msgspec.Raw
+    ended: msgspec.Raw
+    parts: dict[str, msgspec.Raw]
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
+_shares: Final = msgspec.msgpack.Decoder(_Shares)
 _decoder: Final = msgspec.msgpack.Decoder(_State)
 
 
@@ -125,6 +137,14 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     kinds = kinds_of(read.kinds, kind_of)
     live, dead = (tasks_of(columns, kinds) for columns in (read.live, read.dead))
     return Rooms(live, dead, ended_of(read.ended), read.parts, read.counters, read.counted_since)
+
+
+def share_of(state: bytes, part: str) -> msgspec.Raw | None:
+    """Return the share of one part, without decoding the rest; None if the state, perhaps an older one, has none."""
+    try:
+        return _shares.decode(state).parts.get(part)
+    except msgspec.ValidationError:
+        return None
 
 
 def kinds_of(read: Iterable[Kind], kind_of: Callable[[KindKey], TaskKind]) -> list[TaskKind]:

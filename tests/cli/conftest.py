@@ -31,7 +31,7 @@ TASKS = """
 
 
     @jm.task(broker)
-    def read(path):  # blocks until somebody writes to the pipe at `path`
+    def read(path):  # blocks until a process writes to the pipe at `path`
         with open(path) as pipe:
             return pipe.read()
 """

@@ -113,9 +113,9 @@ class TestTheWorldSaysNo:
 
 @pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"]])
 def test_missing_broker_is_named(run: Run, command: list[str]) -> None:
-    with socket.socket() as nobody:  # bound and not listening: nobody else takes the port
-        nobody.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as silent:  # bound and not listening: no other program takes the port
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
         done = run(*command, "--journal", f"kafka://{address}/shop")
     _assert_one_sentence(done, 1, "no usable Kafka at", address)
 

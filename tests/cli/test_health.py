@@ -40,7 +40,7 @@ def _address(worker: "subprocess.Popen[str]") -> str:
 
 @contextmanager
 def _holding_the_file(path: Path) -> Iterator[None]:
-    """Nobody can append meanwhile: a program that stands in no queue has locked the file."""
+    """No writer can append meanwhile: a program that does not use the write lock has locked the file."""
     with closing(apsw.Connection(str(path))) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         yield

@@ -81,7 +81,7 @@ LAUNDRY = """
 
     class Undecided(jm.Task):
         def do_retry(self, message, exception):
-            raise LookupError("nobody to ask")
+            raise LookupError("no oracle to ask")
 
 
     @jm.task(broker, base_task=Undecided)
@@ -102,7 +102,7 @@ def test_failing_hook_loses_no_outcome_and_is_shown(run: Run, start: Start, shop
     shown = run("history", message.uuid, "--journal", url)
     assert "\nerror ValueError: cannot wash: wool\n" in shown.stdout
     last = shown.stdout.splitlines()[-1]
-    assert last == "hook  LookupError: nobody to ask: it could not be asked whether to try again"
+    assert last == "hook  LookupError: no oracle to ask: it could not be asked whether to try again"
     why = run("why", message.uuid, "--journal", url)
     assert "ValueError: cannot wash: wool. It was not retried, as its do_retry or retry_at failed too" in why.stdout
-    assert "(LookupError: nobody to ask)" in why.stdout
+    assert "(LookupError: no oracle to ask)" in why.stdout

@@ -25,7 +25,7 @@ def _submit(journal: jm.Journal, name: str, *args: object, **more: object) -> st
 
 @pytest.fixture
 def shown(start: Start, run: Run, url: str, shop: Path) -> dict[str, str]:
-    """What status shows while one task runs, one is delayed, one is dead, and nobody knows a fourth."""
+    """What status shows while one task runs, one is delayed, one is dead, and no worker knows a fourth."""
     pipe = shop / "pipe"
     os.mkfifo(pipe)
     with jm.Journal(url) as journal:
@@ -112,8 +112,8 @@ def test_status_json_has_the_facts(shown: dict[str, str]) -> None:
     assert worker["queues"] == ["default", "spare"]
     assert (worker["claims"], worker["slots"], worker["overdue"]) == (1, 3, False)
     assert worker["last_sign"] >= worker["joined_at"]
-    nobody = {"task": "resize", "queue": "bulk", "waiting": 1, "function": "", "others": []}
-    assert facts["waiting_for_nobody"] == [nobody]
+    orphans = {"task": "resize", "queue": "bulk", "waiting": 1, "function": "", "others": []}
+    assert facts["waiting_for_nobody"] == [orphans]
     assert facts["dead_letters"] == {"paint": 1}
     assert facts["totals"]["delayed"] == 1
     assert facts["totals"]["counted_since"] is None

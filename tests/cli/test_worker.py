@@ -232,7 +232,7 @@ _CHAIN = """
 def test_task_submissions_go_to_the_worker_journal(
     start: Start, shop: Path, broker: str, mechanism: str, options: list[str]
 ) -> None:
-    """Elsewhere nobody would run it: in the environment's, in one that the code names, or in another directory."""
+    """No worker would run it elsewhere: in the environment's, in one that the code names, or in another directory."""
     (shop / "chain.py").write_text(textwrap.dedent(_CHAIN.format(broker=broker, mechanism=mechanism)))
     (shop / "elsewhere").mkdir()
     worker = start("worker", "chain", *options, JOURNEYMAN_JOURNAL="sqlite:///environment.db")

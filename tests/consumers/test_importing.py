@@ -94,7 +94,7 @@ def test_interrupted_import_is_resumed(
         assert await lines_of(copy) == lines
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("journeyman.consumers.files.importing._BATCH_EVENTS", batch)
+        patch.setattr("journeyman.consumers.files.importing.IMPORT_BATCH_EVENTS", batch)
         asyncio.run(test())
 
 

@@ -17,7 +17,7 @@ from journeyman.journal.errors import JournalUnavailable
 from journeyman.journal.event import Event
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.testing.faults import Fault, FaultyLog
-from support.shop import RepeatingLog, in_loop
+from support.shop import RepeatingLog
 from support.waiting import reached, wait_until
 
 
@@ -150,7 +150,7 @@ def test_threads_share_one_replica_and_each_is_woken(journal: Journal) -> None:
     assert replica.view.seen == wanted
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_cancelled_task_delays_no_other_user_of_the_replica() -> None:
     async with AsyncJournal("memory://") as journal:
         replica = Replica(journal, Names())

@@ -216,7 +216,7 @@ def test_replica_of_a_trimmed_journal_requires_a_snapshot(url: str) -> None:
                 assert (one.view.counts, one.view.told) == ({"thing.made": 34}, 4)
             here = Replica(journal, Counting(), kept)
             await here.catch_up()
-            assert here.view.counts == {"thing.made": 4}, "whoever says from where to read gets that"
+            assert here.view.counts == {"thing.made": 4}, "a caller that names a place to read from gets that"
             await here.aclose()
 
     asyncio.run(test())

@@ -102,7 +102,7 @@ def test_restored_view_equals_a_full_replay(taken: list[tuple[int, str, str, str
             replayed.apply_page(page)
             before.apply_page(page)
         restored.restore(before.snapshot())
-        assert not ready[1], "restoring calls nobody"
+        assert not ready[1], "restoring calls no listener"
         assert everything(restored) == everything(before), "restored, it is what it was"
         replayed.on_ready = lambda task: ready[0].append(task.id)
         for page in rows[cut:]:

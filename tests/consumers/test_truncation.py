@@ -1,4 +1,4 @@
-"""Who asks for what retention has removed is told: by an error, or, who names no place to begin at, by a notice."""
+"""A reader of removed history gets an error, or, if it named no place to begin at, a notice."""
 
 import contextlib
 import itertools

@@ -145,6 +145,8 @@ def test_operations_page_names_existing_commands_and_options(shop: Path) -> None
     named = {words.split()[1] for words in re.findall(r"`(journeyman [a-z][^`]*)`", PAGE)}
     assert named == {
         "worker",
+        "thread-pool",
+        "process-pool",
         "status",
         "why",
         "history",

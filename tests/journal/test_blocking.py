@@ -120,7 +120,7 @@ def test_timeout_raised_into_a_wait_is_not_its_own_timeout() -> None:
 def test_interrupt_reaches_the_coroutine_at_once(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """Between two waits, too: otherwise it would be closed only once nobody holds the error any more."""
+    """Between two waits, too: otherwise it would be closed only once no reference to the error is left."""
     for moment in count(1):
         reached: list[type[BaseException]] = []
 
@@ -166,7 +166,7 @@ def test_cancelled_wait_leaves_nothing_in_the_loop(pair: tuple[socket.socket, so
         assert not asyncio.get_running_loop().remove_reader(one), "no reader is left"
         other.send(b"!")
         assert await blocking.readable(one)
-        assert not future.cancelled(), "whoever settles it does not see that one of its waiters left"
+        assert not future.cancelled(), "the thread that settles it does not see that a waiter has left"
 
     asyncio.run(test())
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from journeyman.journal import AppendInDoubt, AsyncJournal, Journal, JournalGone, draft
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
-from support.shop import in_loop
 from support.waiting import reached
 
 
@@ -58,7 +57,7 @@ async def opened(*companions: Companion) -> tuple[AsyncJournal, CountingLog]:
     return journal, log
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_failing_companion_keeps_neither_others_nor_log_open() -> None:
     companions = [Companion(), Companion(ValueError("no end")), Companion()]
     journal, log = await opened(*companions)
@@ -68,7 +67,7 @@ async def test_failing_companion_keeps_neither_others_nor_log_open() -> None:
     assert [each.closed for each in companions] == [True, False, True]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_cancelled_close_closes_the_log() -> None:
     endless, other = Endless(), Companion()
     journal, log = await opened(other, endless)
@@ -143,7 +142,7 @@ def test_dropped_kafka_journal_is_closed_silently(kafka_bootstrap: str, how: str
 
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
-@in_loop
+@pytest.mark.anyio
 async def test_reader_keeps_its_journal_open(kafka_bootstrap: str) -> None:
     async def follower() -> Any:
         journal = AsyncJournal(f"kafka://{kafka_bootstrap}/kept-by-its-reader")
@@ -160,7 +159,7 @@ async def test_reader_keeps_its_journal_open(kafka_bootstrap: str) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
-@in_loop
+@pytest.mark.anyio
 async def test_dead_appender_fails_waiting_callers_and_closes_the_log(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

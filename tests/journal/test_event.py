@@ -208,7 +208,7 @@ def test_event_overhead_covers_writer_additions() -> None:
 
 
 def test_name_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.journal.event._KNOWN_NAMES_MAX", 10)
+    monkeypatch.setattr("journeyman.journal.event.KNOWN_NAMES_MAX", 10)
     from journeyman.journal.event import _known_names
 
     for number in range(100):
@@ -221,7 +221,7 @@ def test_event_is_frozen() -> None:
     with pytest.raises(AttributeError):
         event.name = "other"  # type: ignore[misc]
     assert event.context == {}
-    assert event.context is not event.context, "decoded anew: nobody changes another's"
+    assert event.context is not event.context, "decoded anew: no reader changes another's"
 
 
 @given(st.floats(1, 2**32), st.lists(st.floats(0, CLOCK_STEP_SECONDS_MAX * 0.9), min_size=1, max_size=30))

@@ -1,4 +1,4 @@
-"""Brokers that are killed, stopped and away: nothing is lost, nothing doubled, order kept, nobody waits for ever."""
+"""Brokers that are killed, stopped and away: nothing is lost, nothing doubled, order kept, no caller waits for ever."""
 
 import asyncio
 import gc
@@ -13,8 +13,8 @@ from journeyman.deploy.kafka import KafkaCluster
 from journeyman.journal import AppendInDoubt, Draft, Event, JournalUnavailable, Log, Tail, draft, log_from_url
 from journeyman.journal.event import decode_all
 from journeyman.journal.kafka import appender as kafka_appender
+from journeyman.journal.kafka import appends
 from journeyman.journal.kafka import client as kafka_client
-from journeyman.journal.kafka import log as kafka
 from journeyman.journal.kafka import lookup as kafka_lookup
 from journeyman.journal.kafka import tail as kafka_tail
 from support.waiting import reached
@@ -224,7 +224,7 @@ def test_reader_leaves_a_stopped_broker_and_reads_on(shaky: KafkaCluster, monkey
 
 
 def test_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "APPEND_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(appends, "APPEND_SECONDS_MAX", 0.5)
     broker = shaky.broker(1)
 
     async def test() -> None:
@@ -238,7 +238,7 @@ def test_append_in_doubt_stays_queued_and_is_one_event(shaky: KafkaCluster, monk
                 await log.append(handed_in)
             assert doubt.value.drafts == tuple(handed_in)
         later = asyncio.ensure_future(log.append(drafts("later.thing", 1)))
-        monkeypatch.setattr(kafka, "APPEND_SECONDS_MAX", PATIENCE_SECONDS)
+        monkeypatch.setattr(appends, "APPEND_SECONDS_MAX", PATIENCE_SECONDS)
         await asyncio.to_thread(broker.resume)
         assert [event.offset for event in await log.append(handed_in)] == [1, 2]
         (outcome,) = await asyncio.gather(later, return_exceptions=True)
@@ -272,7 +272,7 @@ def test_recently_read_record_needs_no_broker(shaky: KafkaCluster, monkeypatch: 
 
 
 def test_queue_for_an_absent_broker_is_bounded(shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "APPEND_QUEUE_BYTES_MAX", 10_000)
+    monkeypatch.setattr(appends, "APPEND_QUEUE_BYTES_MAX", 10_000)
     broker = shaky.broker(1)
 
     async def test() -> None:
@@ -297,7 +297,7 @@ def test_queue_for_an_absent_broker_is_bounded(shaky: KafkaCluster, monkeypatch:
 def test_close_does_not_wait_for_ever(
     fault: str, shaky: KafkaCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kafka, "CLOSE_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(appends, "CLOSE_SECONDS_MAX", 0.5)
     broker = shaky.broker(1)
     url = new_url(shaky)
     handed_in = [drafts(f"thing.n{number}", 2) for number in range(3)]
@@ -342,7 +342,7 @@ def test_three_brokers_continue_without_the_leader(kafka_cluster: KafkaCluster) 
         async def test() -> None:
             log = log_from_url(url)
             await log.open()
-            facts = log._facts  # type: ignore[attr-defined]
+            facts = log._opened.facts  # type: ignore[attr-defined]
             assert facts.replication == 3, "the cluster's default"
             seen: list[Event] = []
             grown = asyncio.Event()

@@ -6,10 +6,10 @@ from collections import deque
 import pytest
 from aiokafka.conn import CloseReason
 from journeyman.journal.kafka import stall
-from journeyman.journal.kafka.limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX
-from journeyman.journal.kafka.stall import LOOK_SECONDS, StallWatch, connect_soon
+from journeyman.journal.kafka.limits import KAFKA_REQUEST_SECONDS_MAX, KAFKA_STALL_SECONDS_MAX, STALL_LOOK_SECONDS
+from journeyman.journal.kafka.stall import StallWatch, connect_soon
 
-LOOKS = int(KAFKA_STALL_SECONDS_MAX / LOOK_SECONDS)
+LOOKS = int(KAFKA_STALL_SECONDS_MAX / STALL_LOOK_SECONDS)
 
 
 class Wire:
@@ -126,7 +126,7 @@ def test_slow_broker_gets_more_time_until_it_answers(client: Client, watch: Stal
         while wire.closed is None:
             look(watch, 1)
             looks += 1
-        taken.append((looks - 1) * LOOK_SECONDS)
+        taken.append((looks - 1) * STALL_LOOK_SECONDS)
     most = KAFKA_REQUEST_SECONDS_MAX
     assert taken == [min(KAFKA_STALL_SECONDS_MAX * 2**number, most) for number in range(5)]
     answering = Wire(client)

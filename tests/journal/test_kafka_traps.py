@@ -35,6 +35,7 @@ from journeyman.journal import (
 )
 from journeyman.journal.event import decode, decode_all
 from journeyman.journal.kafka import append_history as kafka_memory
+from journeyman.journal.kafka import client
 from journeyman.journal.kafka import client as kafka_client
 from journeyman.journal.kafka import log as kafka
 from journeyman.journal.kafka import producer as kafka_producer
@@ -319,8 +320,8 @@ def test_single_replica_is_warned_of_once(kafka_bootstrap: str, caplog: pytest.L
 def test_pure_python_records_are_warned_of_once(
     kafka_bootstrap: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka, "has_c_extension", lambda: False)
-    monkeypatch.setattr(kafka, "_warned_of_slow_records", [])
+    monkeypatch.setattr(client, "has_c_extension", lambda: False)
+    monkeypatch.setattr(client, "_warned_of_slow_records", [])
 
     async def test() -> None:
         for _ in range(2):
@@ -523,7 +524,7 @@ def test_late_batch_counts_at_its_first_position(kafka_bootstrap: str, monkeypat
             await log.append(drafts("early.thing", 1))
 
             async def lose(*_: object, **__: object) -> Any:
-                kept.append(list(log._appenders[0]._in_flight[0].rows))
+                kept.append(list(log._opened.appends._appenders[0]._in_flight[0].rows))
                 raise aiokafka.errors.OutOfOrderSequenceNumber
 
             async def overtaken(send: Callable[[], Awaitable[Any]]) -> Any:

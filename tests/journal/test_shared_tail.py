@@ -155,7 +155,7 @@ class SharingConformance:
         for n in range(1, 30):
             fill(journal, range(n, n + 1))
             fast.wait_for(range(n + 1))
-        assert fast.seen == list(range(30)), "the slow one holds nobody back"
+        assert fast.seen == list(range(30)), "the slow one delays no other"
         events = [slow.poll(PATIENCE) for _ in range(29)]
         assert [event.context["n"] for event in events if event is not None] == list(range(1, 30))
         assert tails.opened > opened, "it read by itself what the others had let go of"

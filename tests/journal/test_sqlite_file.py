@@ -41,7 +41,7 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize("content", [None, b""])
 def test_missing_file_without_create_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    """A file that is still empty is no journal yet: whoever makes one begins like that."""
+    """A file that is still empty is no journal yet: each new journal begins like that."""
     path = tmp_path / "a.db"
     if content is not None:
         path.write_bytes(content)
@@ -73,7 +73,7 @@ def test_irregular_file_is_refused() -> None:
 def test_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.db"
     opened(path)
-    monkeypatch.setattr("os.access", lambda *_: False)  # the superuser, as whom tests may run, is refused nothing
+    monkeypatch.setattr("os.access", lambda *_: False)  # tests may run as the superuser, who is refused nothing
     assert "no permission to read and write" in refusal(path)
 
 
@@ -224,7 +224,7 @@ def test_waiting_tail_learns_of_a_removed_or_replaced_file(tmp_path: Path, take_
         waiting = [threading.Thread(target=wait, args=[each]) for each in consumers]
         for thread in waiting:
             thread.start()
-        wait_until(lambda: list(Path(f"{path}-bells").glob("[!m]*")), "a reader has hung its bell")
+        wait_until(lambda: list(Path(f"{path}-bells").glob("[!m]*")), "a reader to bind its listener")
         take_away(path)
         for thread in waiting:
             thread.join()
@@ -234,14 +234,14 @@ def test_waiting_tail_learns_of_a_removed_or_replaced_file(tmp_path: Path, take_
 
 
 def test_listener_of_a_replaced_file_gets_no_new_records(tmp_path: Path) -> None:
-    """Bells hang at the path, so whoever appends to the new file rings those of the old one's readers too."""
+    """Listeners belong to the path, so a writer of the new file notifies the readers of the old one too."""
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         journal.append("thing.made")
         tail = journal.run(journal.asynchronous.log.tail({0: 0}))
         assert blocking.run(tail.page(timeout=20.0))
         while blocking.run(tail.page(timeout=0.001)):
-            pass  # its bell hangs now, and it has looked once more
+            pass  # its listener is bound now, and it has polled once more
         _replace(path)
         with Journal(f"sqlite:///{path}") as new:
             new.append("thing.made", {"in": "the new file"})  # at the offset that comes next in the old one

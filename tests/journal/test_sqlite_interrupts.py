@@ -107,7 +107,7 @@ def test_timeout_during_the_file_check_is_no_file_loss(
 def test_interrupt_inside_a_commit_leaves_no_open_statement(
     log: SqliteLog, another: SqliteLog, monkeypatch: pytest.MonkeyPatch, kind: type
 ) -> None:
-    """SQLite lets nobody write who still reads the log as it was before another's commit."""
+    """SQLite refuses a write to a connection that still reads the log as it was before another's commit."""
 
     def interrupted(_: Inserter, cursor: apsw.Cursor) -> None:
         cursor.execute("SELECT position FROM events")
@@ -306,7 +306,7 @@ def test_interrupt_inside_other_writes_leaves_no_open_statement(log: SqliteLog, 
 
 
 def test_interrupt_inside_a_read_leaves_no_open_statement(log: SqliteLog, another: SqliteLog) -> None:
-    """Whoever used that connection afterwards would see the log as it was, for ever."""
+    """That connection would go on to show the log as it was then."""
 
     def interrupted(connection: apsw.Connection) -> Any:
         opened = connection.execute("SELECT position FROM events")

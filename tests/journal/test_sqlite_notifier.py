@@ -1,4 +1,4 @@
-"""Bells: rung after the commit, by whichever process; never waited for, never piling up, never trusted alone."""
+"""Notices: sent after the commit by the writer; never waited for, never piling up, never relied on alone."""
 
 import asyncio
 import os
@@ -26,7 +26,6 @@ from journeyman.journal.sqlite.notifier import FARTHEST, SILENCE, Listener, Noti
 from journeyman.journal.sqlite.tail import SqliteTail
 from journeyman.journal.testing.suite_processes import child, line_from
 from ordinary import IS_ROOT, open_directory, ordinary, run_as_ordinary
-from support.shop import in_loop
 from support.waiting import wait_until
 
 
@@ -35,8 +34,8 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "a.db")
 
 
-def hang(path: str) -> Listener:
-    listener = Listener.hang(listener_directories(path))
+def listening(path: str) -> Listener:
+    listener = Listener.bind(listener_directories(path))
     assert listener is not None
     return listener
 
@@ -52,13 +51,13 @@ def is_rung(listener: Listener) -> bool:
 
 
 def test_listeners_are_all_notified_and_only_on_notify(path: str) -> None:
-    first = hang(path)
+    first = listening(path)
     sender = Notifier(listener_directories(path))
     assert not is_rung(first)
     sender.notify()
     assert is_rung(first)
     assert not is_rung(first)
-    second = hang(path)  # hung when the ringer had listed the bells already
+    second = listening(path)  # bound when the notifier had listed the listeners already
     sender.notify()
     assert is_rung(first)
     assert is_rung(second)
@@ -70,7 +69,7 @@ def test_listeners_are_all_notified_and_only_on_notify(path: str) -> None:
 
 
 def test_listener_of_a_dead_reader_is_removed(path: str) -> None:
-    listener = hang(path)
+    listener = listening(path)
     listener.sock.close()  # as SIGKILL does: the name stays, no process listens
     assert len(listeners(path)) == 1
     sender = Notifier(listener_directories(path))
@@ -80,7 +79,7 @@ def test_listener_of_a_dead_reader_is_removed(path: str) -> None:
 
 
 def test_unanswered_listener_stops_no_writer(path: str) -> None:
-    listener = hang(path)
+    listener = listening(path)
     sender = Notifier(listener_directories(path))
     for _ in range(2_000):  # far more than a socket holds
         sender.notify()
@@ -90,7 +89,7 @@ def test_unanswered_listener_stops_no_writer(path: str) -> None:
 
 
 def test_only_sockets_are_ever_removed(path: str) -> None:
-    listener = hang(path)
+    listener = listening(path)
     stranger = Path(listener_directories(path)[0]) / ("f" * 12)
     stranger.write_text("mine")
     sender = Notifier(listener_directories(path))
@@ -108,7 +107,7 @@ def test_removed_listener_directory_is_made_again(path: str, monkeypatch: pytest
     sender.notify()
     (directory / "mark").unlink()
     directory.rmdir()
-    listener = hang(path)
+    listener = listening(path)
     sender.notify()
     assert is_rung(listener)
     listener.take_down()
@@ -120,13 +119,13 @@ def test_long_path_puts_listeners_in_the_users_directory(tmp_path: Path) -> None
     long.parent.mkdir()
     (corner,) = listener_directories(str(long))
     assert Path(corner).parent == Path(tempfile.gettempdir())
-    listener = hang(str(long))
+    listener = listening(str(long))
     try:
         assert stat.S_IMODE(Path(corner).stat().st_mode) == 0o700
         with Journal(f"sqlite:///{long}") as journal:
             journal.append("thing.made")
         assert is_rung(listener)
-        assert Path(corner).is_dir(), "a bell hangs there still"
+        assert Path(corner).is_dir(), "a listener is still bound there"
     finally:
         listener.take_down()
     with Journal(f"sqlite:///{long}") as journal:
@@ -150,7 +149,7 @@ def test_linked_fallback_directory_is_not_used(tmp_path: Path, monkeypatch: pyte
         victim = tmp_path / "victim"
         victim.mkdir()
         Path(corner).symlink_to(victim)
-        assert Listener.hang([corner]) is None
+        assert Listener.bind([corner]) is None
         sender = Notifier([corner])
         sender.notify()
         assert list(victim.iterdir()) == []
@@ -160,7 +159,7 @@ def test_linked_fallback_directory_is_not_used(tmp_path: Path, monkeypatch: pyte
 def test_unwritable_directory_puts_listeners_in_the_fallback(tmp_path: Path) -> None:
     beside, corner = listener_directories(str(tmp_path / "a.db"))
     Path(beside).write_text("in the way")
-    listener = hang(str(tmp_path / "a.db"))
+    listener = listening(str(tmp_path / "a.db"))
     try:
         sender = Notifier([beside, corner])
         sender.notify()
@@ -178,7 +177,7 @@ _HANGS = """
 import sys
 from journeyman.journal.sqlite.notifier import Listener, Notifier, listener_directories
 directories = listener_directories(sys.argv[1])
-listener = Listener.hang(directories)
+listener = Listener.bind(directories)
 notifier = Notifier(directories)
 notifier.notify()
 print(listener.drain().end > 0)
@@ -228,7 +227,7 @@ def test_files_made_by_root_belong_to_the_journal_owner() -> None:
         path.touch(0o664)
         path.chmod(0o664)
         os.chown(path, 12_345, 54_321)
-        listener = hang(str(path))
+        listener = listening(str(path))
         sender = Notifier(listener_directories(str(path)))
         sender.notify()
         assert is_rung(listener)
@@ -268,7 +267,7 @@ def test_journal_needs_no_temporary_directory(path: str, monkeypatch: pytest.Mon
 
 
 def patience_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on only a bell wakes a tail in this process: it looks by itself once an hour."""
+    """From here on only a notice wakes a tail in this process: it looks by itself once an hour."""
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 3_600.0)
 
 
@@ -296,7 +295,7 @@ def test_notification_alone_wakes_a_tail(path: str, monkeypatch: pytest.MonkeyPa
             wait_until(lambda: len(seen) > number, "the tail has seen it")  # noqa: B023 - called at once
         follower.join(30)
         assert not follower.is_alive()
-        assert listeners(path) == [], "a closed tail has taken its bell down"
+        assert listeners(path) == [], "a closed tail has removed its listener"
 
 
 _PATIENT_FOLLOWER = """
@@ -332,12 +331,12 @@ def test_killed_tail_leaves_no_socket(path: str) -> None:
         for _ in range(3):
             with child("follow", url, 1) as follower:
                 assert line_from(follower) == ["waiting"]
-                wait_until(lambda: len(listeners(path)) == 1, "it hangs its bell")
+                wait_until(lambda: len(listeners(path)) == 1, "the reader to bind its listener")
                 follower.send_signal(signal.SIGKILL)
                 follower.wait()
                 assert len(listeners(path)) == 1
-                # It may have been killed before it told of its bell: then that is found by the slow look.
-                wait_until(lambda: journal.append("thing.made") and not listeners(path), "the bell is gone")
+                # It may have been killed before it changed the mark; then the slow poll finds its listener.
+                wait_until(lambda: journal.append("thing.made") and not listeners(path), "the listener to be removed")
 
 
 def test_lost_notification_is_covered_by_slow_polling(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +347,7 @@ def test_lost_notification_is_covered_by_slow_polling(path: str, monkeypatch: py
 
 def test_tail_without_listener_polls(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.journal.sqlite.tail.NOTIFIER_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(Listener, "hang", lambda directories: None)
+    monkeypatch.setattr(Listener, "bind", lambda directories: None)
     assert tailed_from(path)
 
 
@@ -394,7 +393,7 @@ def test_close_ends_the_waits_of_other_threads(path: str, monkeypatch: pytest.Mo
 
 def test_notification_gives_the_end_and_many_give_none(path: str) -> None:
     directories = listener_directories(path)
-    listener = Listener.hang(directories)
+    listener = Listener.bind(directories)
     assert listener is not None
     sender = Notifier(directories)
     assert listener.drain() == SILENCE
@@ -426,7 +425,7 @@ def looks_of(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def tailed(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Journal, Tail, list[int]]]:
-    """A journal, a tail at its end that has hung its bell, and the looks at the file from here on."""
+    """A journal, a tail at its end whose listener is bound, and the polls of the file from here on."""
     patience_without_looking(monkeypatch)
     with Journal(f"sqlite:///{path}") as journal:
         log = journal.asynchronous.log
@@ -516,7 +515,7 @@ def test_failed_commit_sends_no_record(
     assert looks == [1], "it was rung, and it looked"
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_subscriber_is_still_notified_after_the_tail_waited(path: str) -> None:
     """A loop knows one reader of a socket: the wait of a page took the place of a worker that listened for news."""
     async with AsyncJournal(f"sqlite:///{path}") as journal:

@@ -1,4 +1,4 @@
-"""Many writers of one file: who commits, who waits, who is told what, and that nothing is lost or doubled."""
+"""Many writers of one file: which commits, which wait, what they are told; nothing is lost or doubled."""
 
 import asyncio
 import re
@@ -255,7 +255,7 @@ def test_threads_and_tasks_append_concurrently(log: SqliteLog) -> None:
         assert own == [f"thread.n{number}-{each}" for each in range(40)]
 
 
-# Who waits, and what he is told
+# Which writers wait, and what their callers are told
 
 
 def test_long_lock_wait_names_the_lock_holder(path: str, log: SqliteLog, monkeypatch: Any) -> None:
@@ -693,8 +693,8 @@ def test_drafts_repeated_in_a_reopened_journal_are_found(path: str) -> None:
 
 
 def test_repeats_are_found_beyond_the_remembered_ones(path: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("journeyman.journal.sqlite.repeats._TRANSACTIONS_REMEMBERED", 4)
-    monkeypatch.setattr("journeyman.journal.sqlite.repeats._POSITIONS_PER_STEP", 3)
+    monkeypatch.setattr("journeyman.journal.sqlite.repeats.TRANSACTIONS_REMEMBERED", 4)
+    monkeypatch.setattr("journeyman.journal.sqlite.repeats.SEARCH_STEP_POSITIONS", 3)
     with Journal(f"sqlite:///{path}") as journal:
         handed_in = [draft(f"thing.n{number}") for number in range(40)]
         events = [journal.append_drafts([each])[0] for each in handed_in]

@@ -153,10 +153,10 @@ class Torn(MemoryLog):
 @pytest.mark.parametrize(
     ("kind", "test"),
     [
-        (Forgetful, "test_an_append_repeated_at_once_is_one_append"),
+        (Forgetful, "test_append_repeated_at_once_is_one_append"),
         (Forgetful, "test_repeated_and_new_drafts_in_one_append"),
-        (Torn, "test_too_large_an_event_is_refused_and_poisons_nothing"),
-        (Torn, "test_a_refused_draft_takes_its_whole_append_with_it_and_nothing_else"),
+        (Torn, "test_oversized_event_is_refused_and_the_log_goes_on"),
+        (Torn, "test_refused_draft_refuses_its_whole_append_and_no_other"),
     ],
 )
 def test_suite_finds_a_log_that_breaks_its_contract(kind: type[MemoryLog], test: str) -> None:

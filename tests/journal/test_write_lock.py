@@ -67,7 +67,7 @@ def test_unusable_lock_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_lock_holder_is_unknown_without_the_systems_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = WriteLock(f"{tmp_path}/lock")
-    assert lock.holder() == "another process", "nobody holds it"
+    assert lock.holder() == "another process", "no thread here holds it"
     monkeypatch.setattr(write_lock, "_pid_holding", lambda path: 2**22 + 1)  # has ended meanwhile
     assert lock.holder() == f"process {2**22 + 1}"
     lock.close()
@@ -76,7 +76,7 @@ def test_lock_holder_is_unknown_without_the_systems_list(tmp_path: Path, monkeyp
 def test_concurrent_writing_processes_take_turns(tmp_path: Path) -> None:
     """SQLite alone lets one process have it all: measured, 2,234 commits of one against 1 each of three others.
 
-    Who is given no processor cannot take its turn either (with four busy programs beside them the least share was
+    A process without a processor cannot take its turn either (with four busy programs beside them the least share was
     between 0.006 and 0.26), so the majority of five times decides.
     """
     shares = [_least_share_of_three(tmp_path / f"{number}.db") for number in range(5)]

@@ -7,7 +7,7 @@ import time
 import pytest
 from simulation.mutations import MUTATIONS
 from simulation.referee import Violation
-from simulation.world import tell
+from simulation.world import simulate
 
 
 def plant(seeds: int) -> int:
@@ -24,7 +24,7 @@ def plant(seeds: int) -> int:
 
 def _is_noticed(seed: int) -> bool:
     try:
-        tell(seed)
+        simulate(seed)
     except (Violation, AssertionError):
         return True
     return False
@@ -43,7 +43,7 @@ def main() -> int:
     seconds = tasks = records = refused = expiries = 0.0
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         try:
-            story = tell(seed)
+            story = simulate(seed)
         except Violation as violation:
             print(f"{violation}\nagain: python -m simulation --seeds 1 --first {seed}", file=sys.stderr)
             return 1

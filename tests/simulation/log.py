@@ -81,7 +81,7 @@ class SimulatedLog:
             nonlocal missing
             for draft in part:
                 self._record(draft)
-            self.world.tell_of_news()
+            self.world.notify_readers()
             missing -= 1
             if not missing:
                 done([self.events[draft.writer, draft.seq] for draft in drafts])

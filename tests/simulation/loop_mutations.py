@@ -35,7 +35,7 @@ _ENDED: Final = "await self._outcome_entries(time.monotonic())"
 _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
     ("a lane does not ask whether another has a suspect", worker, "decide", "has_suspect or not", "False and not"),
-    ("nobody looks after silent workers while idle", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
+    ("an idle worker observes no sessions", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
     ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
     ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),

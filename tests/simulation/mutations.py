@@ -11,7 +11,16 @@ from journeyman.tasks.state.ended import EndedTasks
 from journeyman.tasks.state.selection import Selection
 from journeyman.tasks.state.sessions import Sessions
 from journeyman.tasks.state.state import SessionState
-from journeyman.tasks.state.transitions import EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, Attempt, Move
+from journeyman.tasks.state.transitions import (
+    EXHAUSTED,
+    HANDED_BACK,
+    RETURNED,
+    TRANSITIONS,
+    Attempt,
+    Move,
+    Token,
+    plain_moves,
+)
 from journeyman.workers import WorkerLoop
 from journeyman.workers.loop import appender, loop
 from journeyman.workers.scheduling import decide, failure_detector, ready_queue
@@ -35,8 +44,7 @@ def mutation(plant: Plant) -> Plant:
 def _table(patch: MonkeyPatch, change: Callable[[dict[State, dict[str, Move]]], None]) -> None:
     table = {state: dict(moves) for state, moves in TRANSITIONS.items()}
     change(table)
-    moves = [{name: move[:4] for name, move in table[state].items()} for state in sorted(table)]
-    patch.setattr(fold, "_MOVES", moves)
+    patch.setattr(fold, "PLAIN_MOVES", plain_moves(table))
 
 
 def _wrong(state: State, event: str, **wrong: Any) -> Plant:
@@ -46,14 +54,14 @@ def _wrong(state: State, event: str, **wrong: Any) -> Plant:
     return plant
 
 
-def _let_nobody_take_his_place(patch: MonkeyPatch) -> None:
+def _pause_instead_of_crashing(patch: MonkeyPatch) -> None:
     patch.setattr(worker.SimulatedWorker, "crash", lambda self: self.pause(10 * self.world.lease))
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
 
 for _event in (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED):
-    MUTATIONS[f"{_event} needs no token"] = _wrong(State.CLAIMED, _event, token=False)
+    MUTATIONS[f"{_event} needs no token"] = _wrong(State.CLAIMED, _event, token=Token.UNUSED)
 MUTATIONS["a claim needs no session"] = _wrong(State.READY, names.CLAIMED, session=False)
 MUTATIONS["a claim is not counted"] = _wrong(State.READY, names.CLAIMED, attempt=Attempt.KEPT)
 MUTATIONS["an interruption uses an attempt"] = _wrong(State.CLAIMED, names.INTERRUPTED, attempt=Attempt.KEPT)
@@ -200,7 +208,7 @@ def an_ended_task_is_requeued_like_a_forgotten_one(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_is_told_of_a_dead_letter_that_was_taken_up(patch: MonkeyPatch) -> None:
+def no_reader_learns_of_a_requeued_dead_letter(patch: MonkeyPatch) -> None:
     real = TaskView._take_up
 
     def silent(self: TaskView, *carried: Any) -> None:
@@ -235,7 +243,7 @@ def a_backoff_is_forgotten(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_is_told_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
+def no_reader_learns_that_a_task_is_ready_again(patch: MonkeyPatch) -> None:
     real = TaskView._settle
 
     def silent(self: TaskView, *move: Any) -> None:
@@ -321,7 +329,7 @@ def the_lease_is_taken_for_a_third(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_renews_his_lease(patch: MonkeyPatch) -> None:
+def no_worker_renews_its_lease(patch: MonkeyPatch) -> None:
     for module in (decide, loop):  # the one renews, the other wakes for it
         patch.setattr(module, "LEASE_RENEWAL_FRACTION", math.inf)
 
@@ -341,7 +349,7 @@ def a_drain_claims_on(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
+def an_expired_worker_believes_itself_joined(patch: MonkeyPatch) -> None:
     real, joined = decide.decide, set[tuple[int, str]]()
 
     def stubborn(seen: TaskView, offers: Any, eyes: FailureDetector, now: decide.Situation) -> list[decide.Command]:
@@ -356,13 +364,13 @@ def who_was_expired_believes_himself_joined(patch: MonkeyPatch) -> None:
         return commands
 
     patch.setattr(worker, "decide", stubborn)
-    _let_nobody_take_his_place(patch)
+    _pause_instead_of_crashing(patch)
 
 
 @mutation
 def a_refused_claim_is_forgotten(patch: MonkeyPatch) -> None:
     rewritten(WorkerLoop, "_start_accepted", "self._add_ready(task)", "pass")(patch)
-    _let_nobody_take_his_place(patch)
+    _pause_instead_of_crashing(patch)
 
 
 @mutation
@@ -432,7 +440,7 @@ def suspects_are_let_in_together(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def nobody_asks_whether_there_is_a_suspect_already(patch: MonkeyPatch) -> None:
+def a_suspect_in_hand_does_not_count(patch: MonkeyPatch) -> None:
     patch.setattr(decide, "_has_suspect", lambda view, situation: False)
 
 
@@ -442,7 +450,7 @@ def suspects_that_were_set_aside_are_lost(patch: MonkeyPatch) -> None:
 
 
 @mutation
-def who_dies_twice_with_its_worker_is_no_suspect(patch: MonkeyPatch) -> None:
+def a_task_that_lost_two_sessions_is_no_suspect(patch: MonkeyPatch) -> None:
     patch.setattr(TaskView, "_suspect", lambda self, task: None)
 
 

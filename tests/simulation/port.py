@@ -86,7 +86,7 @@ class LogPort:
 
     async def tail(self, cursor: Mapping[int, int]) -> "SimulatedTail":
         """See `Log`."""
-        tail = RingingTail(self, cursor) if self.notices else SimulatedTail(self, cursor)
+        tail = NotifiedTail(self, cursor) if self.notices else SimulatedTail(self, cursor)
         self.tails.append(tail)
         return tail
 
@@ -107,14 +107,14 @@ class LogPort:
         """See `Log`."""
         return self.log.snapshots
 
-    def tell(self, seconds: float) -> None:
+    def notify(self, seconds: float) -> None:
         """In so many seconds the process learns that there is news, or that the log is back."""
         for tail in self.tails:
             self.world.after(seconds, tail.news)
 
 
 class SimulatedTail:
-    """A reader without a bell: it waits for pages."""
+    """A reader without notices: it waits for pages."""
 
     def __init__(self, port: LogPort, cursor: Mapping[int, int]) -> None:
         self._port, self._world, self._loop = port, port.world, port.worker.loop
@@ -146,7 +146,7 @@ class SimulatedTail:
         """What is to be seen now: of the newest there may be some that is to be seen a little later only."""
         world, log = self._world, self._port.log
         if world.now < self._port.blind_until:
-            self._port.tell(self._port.blind_until - world.now)
+            self._port.notify(self._port.blind_until - world.now)
             return None
         away = [place for place in places if log.away(place)]
         if away and log.refuses:
@@ -179,25 +179,25 @@ class SimulatedTail:
         """Nothing to let go of."""
 
 
-class Ear:
-    """Where a process hears the bell of the log."""
+class NoticeSocket:
+    """Where a process receives the notices of the log."""
 
     def close(self) -> None:
-        """Hear nothing more."""
+        """Receive nothing more."""
 
 
-class RingingTail(SimulatedTail):
-    """A reader with a bell that may be lost."""
+class NotifiedTail(SimulatedTail):
+    """A reader with notices, which may be lost."""
 
-    _ear: Ear | None = None
+    _socket: NoticeSocket | None = None
 
     def wakeup_socket(self) -> Any:
         """See `Selectable`."""
-        self._ear = Ear()
-        return self._ear
+        self._socket = NoticeSocket()
+        return self._socket
 
     def news(self) -> None:
-        """Ring, as a rule."""
+        """Send a notice, as a rule."""
         super().news()
-        if self._ear is not None and not (self._world.faults and self._world.random.random() < 0.05):
-            self._loop.heard(self._ear)
+        if self._socket is not None and not (self._world.faults and self._world.random.random() < 0.05):
+            self._loop.readable(self._socket)

@@ -31,7 +31,7 @@ class ProcessLoop:
         self._ready: deque[asyncio.Handle] = deque()
         self._run_due = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._heard: dict[Any, Callable[[], object]] = {}
+        self._readers: dict[Any, Callable[[], object]] = {}
         self._self = cast("asyncio.AbstractEventLoop", self)  # as much of one as the product's loop asks for
 
     # -- the process -------------------------------------------------------------------------------------------------
@@ -158,17 +158,17 @@ class ProcessLoop:
         return future
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        """Call it whenever `heard` is told of that object."""
-        self._heard[fd] = lambda: callback(*args)
+        """Call it whenever `readable` is called with that object."""
+        self._readers[fd] = lambda: callback(*args)
 
     def remove_reader(self, fd: Any) -> bool:
         """See `asyncio`."""
-        return self._heard.pop(fd, None) is not None
+        return self._readers.pop(fd, None) is not None
 
-    def heard(self, fd: "socket.socket | object") -> None:
+    def readable(self, fd: "socket.socket | object") -> None:
         """There is something to be read there."""
-        if fd in self._heard:
-            self.happen(self._heard[fd])
+        if fd in self._readers:
+            self.happen(self._readers[fd])
 
     def get_debug(self) -> bool:
         """See `asyncio`."""

@@ -282,7 +282,7 @@ class Referee:
         self.suspects += taken
 
     def started(self, job: Job) -> None:
-        """A task is begun: nobody else may be allowed to, unless it was revoked a moment ago."""
+        """A task is begun: no other worker may begin it, unless it was revoked a moment ago."""
         book = self.books[job.state.id]
         self.check(
             book.token == job.claim or job.claim in book.revoked,

@@ -7,7 +7,6 @@ with the lease where that is long, so that a day of simulated time costs no more
 
 import logging
 import random
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from journeyman.consumers.views import snapshots
 from journeyman.tasks.state import dead_letters, ended
+from journeyman.testing.clock import stand_in
+from journeyman.testing.worker import NoIndex
 from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, sessions
 from journeyman.workers.scheduling import failure_detector
 
@@ -27,19 +28,6 @@ if TYPE_CHECKING:
 _LEASE_SECONDS: Final = 4.0
 _LOOP_MODULES: Final = ("journeyman.workers.loop.", "journeyman.workers.executors.", "journeyman.consumers.views.")
 _SNAPSHOT_EVENTS: Final = 60
-
-
-class NoIndex:
-    """In place of what keeps the task index, which no task waits for."""
-
-    def __init__(self, *_: Any) -> None:
-        """Nothing to keep."""
-
-    def start(self) -> None:
-        """Nothing to keep."""
-
-    async def aclose(self) -> None:
-        """Nothing was kept."""
 
 
 class Clock:
@@ -64,8 +52,12 @@ class Clock:
 @contextmanager
 def surroundings_of(world: "World") -> Iterator[None]:
     """Let the product live in that world."""
-    with pytest.MonkeyPatch.context() as patch:
-        _give_time(patch, world)
+    chance = random.Random(f"what the workers of world {world.seed} draw at random")
+    with (
+        stand_in(time, Clock(world), _LOOP_MODULES),
+        stand_in(random, chance, _LOOP_MODULES),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         _give_identity(patch, world)
         _stretch_periods(patch, world)
         patch.setattr(ended, "ENDED_TASK_EVENTS", world.forgets_after)
@@ -75,17 +67,6 @@ def surroundings_of(world: "World") -> Iterator[None]:
         patch.setattr(loop, "decide", _decides(world))
         patch.setattr(logging.getLogger("journeyman.worker"), "disabled", True)
         yield
-
-
-def _give_time(patch: pytest.MonkeyPatch, world: "World") -> None:
-    clock = Clock(world)
-    chance = random.Random(f"what the workers of world {world.seed} draw at random")
-    for name, module in list(sys.modules.items()):
-        if name.startswith(_LOOP_MODULES):
-            if getattr(module, "time", None) is time:
-                patch.setattr(module, "time", clock)
-            if getattr(module, "random", None) is random:
-                patch.setattr(module, "random", chance)
 
 
 def _give_identity(patch: pytest.MonkeyPatch, world: "World") -> None:

@@ -1,9 +1,9 @@
-"""Whole worlds in virtual time: nothing is lost, nothing done twice, nobody alive expired, and every bug is noticed."""
+"""Whole systems in virtual time: nothing is lost or done twice, no living session expires, every bug is noticed."""
 
 import pytest
 from simulation.mutations import MUTATIONS
 from simulation.referee import Violation
-from simulation.world import World, tell
+from simulation.world import World, simulate
 
 SEEDS = 24
 SEEDS_MAX = 2_000
@@ -18,16 +18,16 @@ LOOK_FIRST = {
     "an ended task is requeued like a forgotten one": 3,
     "an expiry needs not name the last event": 8,
     "ids of ended tasks are refused for ever": 8,
-    "nobody asks whether there is a suspect already": 13,
-    "nobody is told of a dead letter that was taken up": 39,
-    "nobody looks after silent workers while idle": 5,
+    "a suspect in hand does not count": 13,
+    "no reader learns of a requeued dead letter": 39,
+    "an idle worker observes no sessions": 5,
     "one probe at the end of the lease is enough": 20,
     "silence counts while the journal is away": 20,
     "suspects are let in together": 13,
     "suspects that were set aside are lost": 13,
     "the share of the dead is left to them": 23,
     "what has ended as the drain ends is not written": 1,
-    "who dies twice with its worker is no suspect": 13,
+    "a task that lost two sessions is no suspect": 13,
     "work is begun however old the lease": 7,
     "working time stops after the first outage": 22,
 }
@@ -35,7 +35,7 @@ LOOK_FIRST = {
 
 @pytest.mark.timeout(600)  # it works all the time, and a busy machine gives it little
 def test_many_worlds_break_no_invariant() -> None:
-    stories = [tell(seed) for seed in range(SEEDS)]
+    stories = [simulate(seed) for seed in range(SEEDS)]
     assert sum(story.seconds for story in stories) / 3_600 > HOURS_MIN
     assert sum(story.tasks for story in stories) > 20 * SEEDS
     assert sum(story.expiries for story in stories) > SEEDS, "workers are lost and their claims taken over"
@@ -46,37 +46,37 @@ def test_many_worlds_break_no_invariant() -> None:
 
 
 @pytest.mark.parametrize("seed", [3, 14])
-def test_a_seed_tells_the_same_story_again(seed: int) -> None:
+def test_seed_gives_the_same_story_again(seed: int) -> None:
     worlds = [World(seed), World(seed)]
     stories = [world.run() for world in worlds]
     assert stories[0] == stories[1]
     assert worlds[0].log.partitions == worlds[1].log.partitions
 
 
-def test_a_violation_names_the_seed_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    MUTATIONS["nobody renews his lease"](monkeypatch)
-    seed, said = first_noticed("nobody renews his lease")
+def test_violation_names_its_seed_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTATIONS["no worker renews its lease"](monkeypatch)
+    seed, said = first_noticed("no worker renews its lease")
     with pytest.raises(Violation) as again:
-        tell(seed)
+        simulate(seed)
     assert said == str(again.value)
     assert said.startswith(f"seed {seed}, at ")
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("bug", sorted(MUTATIONS))
-def test_a_bug_in_this_rule_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_in_this_rule_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTATIONS[bug](monkeypatch)
     seed, _ = first_noticed(bug)
     monkeypatch.undo()
-    if seed >= SEEDS:  # the others are told by the test of many worlds
-        tell(seed)  # and without the bug that world is in order
+    if seed >= SEEDS:  # the other seeds are run by the test of many worlds
+        simulate(seed)  # and without the bug that world is in order
 
 
 def first_noticed(bug: str) -> tuple[int, str]:
     """The first seed in whose world the bug is noticed, and what is said."""
     for seed in (LOOK_FIRST.get(bug, 0), *range(SEEDS_MAX)):
         try:
-            tell(seed)
+            simulate(seed)
         except (Violation, AssertionError) as error:
             return seed, str(error)
     pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")

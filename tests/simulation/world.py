@@ -62,7 +62,7 @@ class World:
         self.forgetful = self.memory.random() < 0.35
         self.forgets_after = self.memory.choice([15, 40, 100]) if self.forgetful else ENDED_TASK_EVENTS
         self.letters_kept = self.memory.choice([1, 2]) if self.forgetful else DEAD_LETTERS_KEPT
-        # And what came later: which logs have a bell, which outcomes are written alone, how the end of a drain falls.
+        # And what came later: which logs send notices, which outcomes are written alone, how the end of a drain falls.
         self.listeners = random.Random(f"what the workers of world {seed} hear")
         self.ringing = self.listeners.choice([0.0, 0.0, 0.5, 1.0])
         self.alone_at_once = self.listeners.random() < 0.5
@@ -89,11 +89,11 @@ class World:
         """Let it happen in so many seconds."""
         heapq.heappush(self._heap, (self.now + seconds, next(self._order), call))
 
-    def tell_of_news(self) -> None:
+    def notify_readers(self) -> None:
         """Something has landed, or the log is back: each process learns of it soon."""
         for worker in self.workers:
             if not worker.gone:
-                worker.port.tell(self.random.uniform(0.0, 0.02))
+                worker.port.notify(self.random.uniform(0.0, 0.02))
 
     def run(self) -> Story:
         """The whole story: a time of faults, then one without, at whose end everything must be done."""
@@ -234,7 +234,7 @@ class World:
         self._say(draft, lambda: self.referee.accepted_submission(message.uuid))
 
     def _say_later(self, name: str, task: str, leases: float) -> None:
-        """Somebody revokes or requeues a task, whether or not there is any sense in it."""
+        """An operator revokes or requeues a task, whether or not that makes sense."""
 
         def say() -> None:
             if task in self.referee.books:
@@ -292,7 +292,7 @@ class World:
             self.log.away_places = frozenset(self.taste.choice([places, places, [self.taste.choice(places)]]))
             # Longer than this, and trying again would be all there is to tell.
             self.log.refuses = seconds < 20 and self.random.random() < 0.5
-            self.after(seconds, self.tell_of_news)
+            self.after(seconds, self.notify_readers)
 
     def _slow_down(self) -> None:
         """For a while every append takes longer than a third of a lease, and some as long as most of one."""
@@ -325,7 +325,7 @@ class World:
             self._begin_another()
 
     def _compare_views(self) -> None:
-        """Who has read everything knows what the referee knows."""
+        """A reader that has read everything knows what the referee knows."""
         expected = self._states(self.referee.view)
         for worker in self.workers:
             if worker.knows_tasks:
@@ -349,6 +349,6 @@ def _work() -> None:
     """Nothing: how long it takes and how it ends is in the script."""
 
 
-def tell(seed: int) -> Story:
+def simulate(seed: int) -> Story:
     """Run the world of a seed to its end; `Violation` names the seed and the moment."""
     return World(seed).run()

@@ -13,7 +13,7 @@ from journeyman.cli.app import COMMANDS
 from journeyman.tasks.state import names
 
 ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("journal", "consumers", "tasks", "workers", "cli", "demo", "deploy")
+ROOMS: Final = ("journal", "consumers", "tasks", "workers", "testing", "cli", "demo", "deploy")
 
 FUNCTION_LINES_MAX: Final = 60
 MODULE_LINES_MAX: Final = 400
@@ -22,8 +22,6 @@ SUBJECT_CHARS_MAX: Final = 60
 # Modules that are longer, each with the length that it may have until it is divided.
 LONGER: Final = {
     "journal/event.py": 432,
-    "journal/kafka/client.py": 460,
-    "journal/kafka/log.py": 750,
     "journal/sqlite/log.py": 560,
     "journal/tails/shared_tail.py": 470,
     "workers/loop/loop.py": 530,
@@ -40,6 +38,52 @@ WORDS: Final = {
     "foreman": "worker loop",
     "crew": "executor",
     "doorbell": "notifier",
+}
+
+# A constant is a limit if a part of its name is one of these, and its value a number.
+UNIT: Final = re.compile(
+    "(?:^|_)(SECONDS|NANOSECONDS|MS|BYTES|CHARS|EVENTS|ROWS|RECORDS|POSITIONS|TASKS|JOBS|LINES|COLUMNS"
+    "|MAX|MIN|DEFAULT|SHOWN|KEPT|REMEMBERED)(?:_|$)"
+)
+
+# Limits that stand elsewhere: they are no choice of ours, but follow from a format, a system or another limit.
+NO_CHOICE: Final = {
+    "journal/depth.py SHALLOW_BYTES": "follows from the depth limit: each level opens and closes",
+    "journal/event.py _SHALLOW_BYTES": "follows from the depth limit",
+    "journal/fingerprint.py FINGERPRINT_CHARS": "the format of cursors",
+    "journal/kafka/log.py REPLICATION_MAX": "Kafka's protocol: 16 bits",
+    "journal/kafka/lookup.py _TIMES_MAX": "Kafka's protocol: 64 bits",
+    "journal/kafka/snapshots.py _TOPIC_CHARS_MAX": "Kafka's limit",
+    "journal/kafka/state.py _DIGEST_BYTES": "the format of a file's name",
+    "journal/numbers.py _DIGITS_MAX": "64 bits",
+    "journal/row_decoder.py WHOLE_MAX": "64 bits",
+    "journal/snapshots.py _HASH_BYTES": "the format of snapshots",
+    "journal/sqlite/checksum.py CHECKSUM_BYTES": "the format of a file",
+    "journal/sqlite/file_guard.py _SHARED_BYTES": "SQLite's file format",
+    "journal/sqlite/file_identity.py _COARSE_NANOSECONDS": "the steps of FAT's times",
+    "journal/sqlite/file_identity.py _STATUS_BYTES": "the system's `struct stat`",
+    "journal/sqlite/notifier.py _SOCKET_PATH_BYTES_MAX": "the system's sockets",
+    "journal/sqlite/notifier.py _LISTENER_NAME_CHARS": "the format of a listener's name",
+    "journal/sqlite/notifier.py _MARK_BYTES": "the format of a notice",
+    "journal/sqlite/notifier.py _NOTICE_BYTES": "the format of a notice",
+    "journal/sqlite/notifier.py _NOTICES_COMPLETE_MAX": "the system's sockets",
+    "journal/testing/suite.py PATIENCE_SECONDS": "the conformance suite's, and no limit of a log",
+    "tasks/index/keys.py RAW_KEY_BYTES_MAX": "the format of the index",
+    "tasks/index/keys.py _DIGEST_BYTES": "the format of the index",
+    "tasks/index/keys.py _UUID_BYTES": "the format of UUIDs",
+    "tasks/index/keys.py _UUID_CHARS": "the format of UUIDs",
+    "tasks/index/rows.py _COURSE_CHARS": "the format of the index",
+    "journal/json_values.py _WHOLE_MAX": "64 bits, as orjson encodes them",
+    "journal/json_values.py _WHOLE_MIN": "64 bits, as orjson encodes them",
+    "tasks/locking/owners.py _NONCE_CHARS": "the format of an owner's id",
+    "tasks/state/older_snapshots.py _DEAD_KEPT": "the limit of an earlier version",
+    "tasks/state/older_snapshots.py _FINISHED_KEPT": "the limit of an earlier version",
+    "workers/executors/pipeline.py _SHALLOW_BYTES": "follows from the depth limit",
+    "workers/health/report.py _PORT_MAX": "16 bits",
+    "cli/shared/task_ids.py _UUID_CHARS": "the format of UUIDs",
+    "journal/kafka/connection.py DEFAULT_PORT": "Kafka's usual port",
+    "deploy/kafka/distribution.py JAVA_MAJOR_MIN": "what Kafka needs",
+    "deploy/kafka/settings.py DEFAULT_PORT": "Kafka's usual port",
 }
 
 # The first commit whose subject is held to the limit is the one after this.
@@ -83,10 +127,43 @@ def test_no_module_imports_a_private_name() -> None:
     assert not found, f"make public in its module what another one needs: {found}"
 
 
+def test_limits_stand_in_the_limits_of_their_room() -> None:
+    found = [
+        f"{path} {name}"
+        for path, text in modules()
+        if not path.endswith("/limits.py")
+        for node in ast.parse(text).body
+        if (name := limit_named(node))
+    ]
+    outside = [place for place in found if place not in NO_CHOICE]
+    assert not outside, f"a limit that stands outside its room's limits.py; move it there, with its meaning: {outside}"
+    gone = [place for place in NO_CHOICE if place not in found]
+    assert not gone, f"these are gone; take them from NO_CHOICE: {gone}"
+
+
+def limit_named(node: ast.stmt) -> str:
+    """The constant with a unit in its name to which this statement gives a number; otherwise empty."""
+    if not isinstance(node, ast.AnnAssign | ast.Assign) or node.value is None:
+        return ""
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+    if not isinstance(target, ast.Name) or not target.id.isupper() or not UNIT.search(target.id):
+        return ""
+    parts = list(ast.walk(node.value))
+    computed = (ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Name, ast.expr_context, ast.Constant)
+    numbers = [part.value for part in parts if isinstance(part, ast.Constant)]
+    is_number = all(isinstance(part, computed) for part in parts) and all(isinstance(n, int | float) for n in numbers)
+    return target.id if is_number else ""
+
+
 def test_words_name_their_subject() -> None:
     documents = [(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in ROOT.glob("*.md")]
     documents += [
         (path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in (ROOT / "docs").glob("*.md")
+    ]
+    documents += [
+        (path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+        for path in (ROOT / "tests").rglob("*.py")
+        if path not in (Path(__file__), ROOT / "tests" / "ordinary.py")  # the user `nobody`
     ]
     pattern = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
     found = [
@@ -119,6 +196,6 @@ def test_documents_name_every_command() -> None:
 
 def test_documents_name_every_event() -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
-    events = (*names.TASK_EVENTS, *names.WORKER_EVENTS, *names.QUEUE_EVENTS)
+    events = (*names.TASK_EVENTS, *names.WORKER_EVENTS, *names.QUEUE_EVENTS, *names.LOCK_EVENTS)
     missing = [name for name in events if name not in pages]
     assert not missing, f"no page says what these events mean: {missing}"

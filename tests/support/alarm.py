@@ -18,7 +18,7 @@ import pytest
 
 T = TypeVar("T")
 
-# What is interrupted as it is called has not begun; nobody hears what is raised as a weak reference goes.
+# What is interrupted as it is called has not begun; what is raised as a weak reference goes is lost.
 begun_or_not = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -45,11 +45,11 @@ class Alarm:
     """Signals to the process once, just before the given one of the moments at which the interpreter looks for signals.
 
     The handler, which raises `error`, then runs where a handler does: nothing is raised in the tracing itself, which
-    costs CPython 3.11 a reference now and then, nor as a traced function returns to another, where nobody looks. That
+    costs CPython 3.11 a reference now and then, nor as a traced function returns to another, where no code looks. That
     is why the signal must wait until the tracing function has returned, which is when `burning` goes, and why nothing
     is traced from then on. Only moments in the files below `within` count: an event loop for one does not go on from
-    everywhere. `twice`: two signals at once, as may have come during one long call; the second strikes whoever cleans
-    up after the first.
+    everywhere. `twice`: two signals at once, as may have come during one long call; the second strikes the code that
+    cleans up after the first.
     """
 
     def __init__(

@@ -53,6 +53,12 @@ _CONTEXTS: dict[str, dict[str, Any]] = {
     names.REVOKED: {"task": "poison"},
     names.REQUEUED: {"task": "poison"},
     names.COLLECTED: {"task": "poison"},
+    names.PURGED: {"task": "poison"},
+    names.LAPSED: {"task": "poison", "worker": "ghost", "reason": "expired"},
+    names.ACKNOWLEDGED: {"task": "poison", "claim": 3},
+    names.REJECTED: {"task": "poison", "claim": 3, "exception": {"name": "E", "text": "t"}},
+    names.RESCHEDULED: {"task": "poison", "claim": 3, "due": 1.0},
+    names.NOTED: {"task": "poison", "status": "RUNNING", "details": {"step": 1}},
     names.JOINED: {
         "worker": "ghost",
         "lease_ms": 1_000,

@@ -1,8 +1,7 @@
 """A shop floor for tests: a journal in memory, tasks, and workers in this event loop."""
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,16 +20,6 @@ from support.waiting import reached
 
 Tasks = Mapping[str, Task[Any, Any]]
 LEASE_MS = 600
-
-
-def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a coroutine test in a loop of its own."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))
-
-    return run
 
 
 def named(**functions: Callable[..., Any]) -> dict[str, Task[Any, Any]]:
@@ -59,7 +48,7 @@ class Shop:
         return message
 
     async def say(self, name: str, key: str | None = None, **context: Any) -> Event:
-        """Append an event as anybody might."""
+        """Append an event, as any program might."""
         return await self.journal.append(name, context, key)
 
     def events(self, name: str | None = None) -> list[Event]:

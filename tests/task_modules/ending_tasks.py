@@ -21,7 +21,7 @@ async def in_a_thread() -> None:
 
 @jm.task(broker)
 async def refuses() -> None:
-    """Goes on whoever cancels it."""
+    """Goes on in spite of each cancellation."""
     mark("refuses")
     while not (YARD / "go").exists():
         try:

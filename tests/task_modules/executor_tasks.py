@@ -43,7 +43,7 @@ def die(number: int) -> None:
 
 @jm.task(broker)
 def become(number: int, how: str) -> None:
-    """Makes of its process another program, one that runs for so many seconds and reports to nobody."""
+    """Makes of its process another program, one that runs for so many seconds and reports nothing."""
     mark(f"become {number} {os.getpid()}")
     os.execv("/bin/sleep", ["sleep", how])
 
@@ -85,7 +85,7 @@ def start_a_process(number: int, how: str) -> None:
         os._exit(7)
     if how != "and return":
         (started.join if how == "multiprocessing" else started.wait)()
-    started.returncode = 0  # so that nobody says that it still runs
+    started.returncode = 0  # so that no warning says that it still runs
 
 
 @jm.task(broker)
@@ -111,7 +111,7 @@ def use_a_terminal(number: int) -> str:
 def leave_a_process(number: int, how: str, *, stay: bool) -> None:
     """Starts a process that is to outlive this one, in one of several ways, and then dies or spins.
 
-    It has a session of its own, as whoever means to stay: otherwise it is killed with the group.
+    It has a session of its own, as a daemon has: otherwise it is killed with the group.
     """
     if how == "fork":
         left = os.fork()

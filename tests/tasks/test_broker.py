@@ -16,7 +16,7 @@ THREADS = 8
 
 
 def test_threads_racing_for_first_use_open_one_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the others was a writer of its own that nobody closed."""
+    """Each of the others would be a writer of its own that stays open."""
     made: list[Journal] = []
     together = threading.Barrier(THREADS, timeout=10.0)
 

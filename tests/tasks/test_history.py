@@ -175,7 +175,7 @@ def test_remaining_refusals_are_shown(journal: jm.Journal) -> None:
         (names.REVOKED, ""),
         (names.REVOKED, "had been revoked"),
     ]:
-        _append(journal, name, task, worker="nobody", claim=99)
+        _append(journal, name, task, worker="unknown", claim=99)
         step = _history(journal, task).steps[-1]
         assert step.event.name == name
         assert words in step.reason

@@ -21,6 +21,8 @@ def loaded_by(script: str) -> set[str]:
         ("import journeyman as jm; jm.Journal", {"journal"}, {"consumers", "tasks", "workers"}),
         ("import journeyman as jm; jm.Broker", {"tasks"}, {"workers"}),
         ("from journeyman import JournalConsumer", {"consumers"}, {"tasks", "workers"}),
+        ("import journeyman.testing.plugin", {"testing"}, {"journal", "consumers", "tasks", "workers"}),
+        ("from journeyman.testing import Workbench", {"workers"}, {"cli", "demo"}),
         ("import journeyman.cli.status", {"tasks"}, {"workers"}),
     ],
 )

@@ -78,7 +78,7 @@ def check_against_fold(journal: jm.Journal) -> None:
 def test_rows_of_removed_tasks_are_removed(
     journal: jm.Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows_module, "_PRUNE_TASKS", 3)
+    monkeypatch.setattr(rows_module, "INDEX_PRUNE_TASKS", 3)
     joined = journal.append(names.JOINED, {"worker": "gone", "lease_ms": 1}, "gone")
     journal.append(names.LEFT, {"worker": "gone"}, "gone")
     journal.append(names.JOINED, {"worker": "w", "lease_ms": 1}, "w")

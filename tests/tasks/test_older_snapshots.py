@@ -19,7 +19,6 @@ from journeyman.tasks.inspection.overview import overview
 from journeyman.tasks.retention import compact, plan
 from journeyman.tasks.state import names, older_snapshots
 from support.ledger import picture
-from support.shop import in_loop
 
 WRITTEN = Path(__file__).parent / "compacted_before.db.gz"
 BEGAN = 1_700_000_000.0
@@ -47,7 +46,7 @@ def check(view: TaskView) -> None:
     assert session.claims == {"claimed": claimed}
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_snapshot_of_the_version_before_is_read(url: str) -> None:
     async with AsyncJournal(url) as journal:
         assert (await journal.bounds()).first[0] == 12
@@ -57,7 +56,7 @@ async def test_snapshot_of_the_version_before_is_read(url: str) -> None:
         await replica.aclose()
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_events_after_the_older_snapshot_are_folded(url: str) -> None:
     async with AsyncJournal(url) as journal:
         log = await journal.open()
@@ -67,7 +66,7 @@ async def test_events_after_the_older_snapshot_are_folded(url: str) -> None:
         check(await as_of(journal, TaskView, (await journal.bounds()).end))
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_totals_survive_the_next_compaction(url: str) -> None:
     async with AsyncJournal(url) as journal:
         await journal.append(names.REVOKED, {"task": "claimed"}, key="claimed")
@@ -84,7 +83,7 @@ async def test_totals_survive_the_next_compaction(url: str) -> None:
         assert (left.submitted, left.succeeded, left.failed, left.revoked) == (8, 3, 1, 2)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_complete_history_is_preferred_to_an_older_snapshot() -> None:
     async with AsyncJournal("memory://") as journal:
         for task in ("a", "b"):

@@ -1,4 +1,4 @@
-"""The whole at a glance: what is counted, of whom, and as of when."""
+"""The overview of a queue: which tasks and workers it counts, and as of when."""
 
 import pytest
 from journeyman.tasks import TaskView

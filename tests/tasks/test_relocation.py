@@ -61,6 +61,9 @@ def states(view: TaskView) -> dict[str, tuple[State, int, bool]]:
     return found
 
 
+BY_HAND = sorted(names.BY_HAND)
+
+
 async def happened(generator: random.Random, partitions: int, events: int) -> MemoryLog:
     """A log of tasks and workers who do likely and unlikely things."""
     log = MemoryLog(MemoryStore(partitions))
@@ -74,7 +77,11 @@ async def happened(generator: random.Random, partitions: int, events: int) -> Me
         holder = task.worker if task is not None and task.worker else worker
         about: dict[str, Any] = {"task": task_id, "worker": holder, "claim": claim}
         likely: list[tuple[str, dict[str, Any], str]] = [
-            (names.SUBMITTED, {"task": task_id, "task_name": "work", "max_retries": 2}, task_id),
+            (
+                names.SUBMITTED,
+                {"task": task_id, "task_name": "work", "max_retries": 2, "expires": 2.0 * (number % 2)},
+                task_id,
+            ),
             (names.CLAIMED, {"task": task_id, "worker": worker}, task_id),
             (names.CLAIMED, {"task": task_id, "worker": worker}, task_id),
             (names.SUCCEEDED, {**about, "result": 1}, task_id),
@@ -83,6 +90,8 @@ async def happened(generator: random.Random, partitions: int, events: int) -> Me
             (names.INTERRUPTED, about, task_id),
             (names.REVOKED, {"task": task_id}, task_id),
             (names.REQUEUED, {"task": task_id}, task_id),
+            (generator.choice(BY_HAND), generator.choice([{"task": task_id}, about]), task_id),
+            (names.LAPSED, {"task": task_id}, task_id),
             (names.JOINED, {"worker": worker, "lease_ms": 1_000}, worker),
             (names.JOINED, {"worker": worker, "lease_ms": 1_000}, worker),
             (names.BEAT, {"worker": worker}, worker),
@@ -239,3 +248,61 @@ def test_parked_event_replayed_in_a_copy_is_parked_as_itself(tmp_path: Path) -> 
         for one in copy.run(parked_events(copy.asynchronous, "billing")):
             copy.run(replay(copy.asynchronous, one, "ada@shop"))
         assert sorted(consume(copy)) == [7, 17, 27, 37]
+
+
+LOCKS = ["door", "gate", "press"]
+Held = dict[str, list[tuple[str, bool]]]
+
+
+async def fought_over(generator: random.Random, partitions: int, events: int) -> MemoryLog:
+    """A log of locks, with likely and unlikely events."""
+    log = MemoryLog(MemoryStore(partitions))
+    view = TaskView()
+    for number in range(events):
+        lock = generator.choice(LOCKS)
+        requests = view.locks.requests(log.partition_of(lock), lock)
+        known = generator.choice(requests) if requests else None
+        about: dict[str, Any] = {"lock": lock, "token": number}
+        if known is not None and generator.random() < 0.8:
+            about["token"] = known.token
+        last = known.last if known is not None and generator.random() < 0.8 else number
+        asked = {"lock": lock, "owner": f"o{number}", "capacity": generator.choice((1, 2)), "lease_ms": 1_000}
+        likely = [
+            *[(names.LOCK_REQUESTED, asked)] * 4,
+            *[(names.LOCK_RENEWED, about)] * 2,
+            (names.LOCK_RELEASED, about),
+            (names.LOCK_WITHDRAWN, about),
+            (names.LOCK_EXPIRED, {**about, "last": last}),
+            ("order.paid", about),
+        ]
+        name, context = generator.choice(likely)
+        (event,) = await log.append([Draft(name, encode_context(name, context), lock)])
+        view.apply(event)
+    return log
+
+
+def held(view: TaskView, log: Log) -> Held:
+    """The requests of each lock, in their order: the owner, and whether it holds the lock."""
+    requests = {lock: view.locks.requests(log.partition_of(lock), lock) for lock in LOCKS}
+    return {lock: [(each.owner, each.holds) for each in found] for lock, found in requests.items()}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_relocated_locks_are_held_by_the_same_owners(seed: int) -> None:
+    async def test() -> None:
+        generator = random.Random(seed)
+        log = await fought_over(generator, generator.choice((1, 2, 4)), 150)
+        expected, lines = held(await folded(log), log), await lines_of(log)
+        assert any(expected.values())
+        for partitions in (1, 3, 4):
+            copy = MemoryLog(MemoryStore(partitions))
+            await relocated(copy, lines)
+            view = await folded(copy)
+            assert held(view, copy) == expected
+            for lock in LOCKS:  # each is still released by its token in the copy
+                place = copy.partition_of(lock)
+                for request in view.locks.requests(place, lock):
+                    (row,) = (await copy.read({place: request.token}, 1))[0].rows
+                    assert names.LOCK_REQUESTED.encode() in row
+
+    asyncio.run(test())

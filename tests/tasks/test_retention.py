@@ -1,4 +1,4 @@
-"""What retention removes, nobody misses: the queue goes on as if nothing had happened."""
+"""Retention removes only what no worker needs: the queue goes on as before."""
 
 import asyncio
 import uuid

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from journeyman.tasks import State, Verdict
 from journeyman.tasks.state import names
+from journeyman.tasks.state.remembering import RememberingView
 from journeyman.tasks.state.transitions import EVENTS, EXHAUSTED, HANDED_BACK, RETURNED, TRANSITIONS, diagram
 from support.ledger import Ledger, picture
 
@@ -36,6 +37,14 @@ EXPECTED: dict[tuple[State, str], tuple[State, Callable[[int], int]]] = {
     (F, "task.requeued"): (R, lambda attempts: 0),
     (U, "task.purged"): (X, lambda attempts: attempts),
     (F, "task.purged"): (X, lambda attempts: attempts),
+    (R, "task.lapsed"): (X, lambda attempts: attempts),
+    (R, "task.acknowledged"): (S, lambda attempts: attempts),
+    (R, "task.rejected"): (F, lambda attempts: attempts),
+    (R, "task.rescheduled"): (R, lambda attempts: attempts + 1),
+    (C, "task.acknowledged"): (S, lambda attempts: attempts),
+    (C, "task.rejected"): (F, lambda attempts: attempts),
+    (C, "task.rescheduled"): (R, lambda attempts: attempts),
+    **{(state, "task.noted"): (state, lambda attempts: attempts) for state in (R, C, S, F, X)},
 }
 TOKEN_EVENTS = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.PROGRESSED)
 ALL_PAIRS = [pytest.param(state, event, id=f"{state.name}-{event}") for state in State for event in EVENTS]
@@ -48,7 +57,9 @@ def brought_to(state: State, event: str) -> Ledger:
     log.join(OTHER)
     if state is State.UNKNOWN:
         return log
-    log.submit(TASK, max_retries=0 if event == EXHAUSTED else RETRIES)
+    log.submit(
+        TASK, max_retries=0 if event == EXHAUSTED else RETRIES, **({"expires": 9.0} if event == names.LAPSED else {})
+    )
     if state is State.REVOKED:
         log.write(names.REVOKED, task=TASK)
     elif state is not State.READY:
@@ -105,8 +116,9 @@ def test_every_pair_of_state_and_event_is_decided(state: State, event: str) -> N
         assert (TASK in log.view.dead) == (to is State.FAILED)
         session = log.view.session(0, WORKER)
         assert (session is not None and TASK in session.claims) == (to is State.CLAIMED)
-        if to is not state:
+        if to is not state or event == names.RESCHEDULED:
             assert task.changed == log.end - 1
+        assert bool(log.view.expiries) == (event == names.LAPSED and to in (State.READY, State.CLAIMED))
     else:
         assert without_refusals(picture(log.view)) == seen
         if event not in (RETURNED, EXHAUSTED, HANDED_BACK):  # there it is the session that ends, which is legal
@@ -135,6 +147,51 @@ def test_outcome_needs_the_current_token(event: str) -> None:
     assert after == before
     assert log.view.stale_outcomes == (0 if event == names.PROGRESSED else 3)
     assert log.end_attempt(event, TASK, OTHER) is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("event", sorted(names.BY_HAND))
+def test_event_by_hand_needs_no_token_but_refuses_a_former_one(event: str) -> None:
+    log = brought_to(State.CLAIMED, event)
+    first = log.task(TASK).claim
+    log.expire(WORKER, by=OTHER)
+    assert log.write(event, task=TASK, claim=first) is Verdict.REFUSED, "the task waits, without a claim"
+    log.claim(TASK, OTHER)
+    for wrong in (first, -2, log.task(TASK).claim + 1):
+        assert log.write(event, task=TASK, claim=wrong) is Verdict.REFUSED
+    assert log.task(TASK).state is State.CLAIMED
+    assert log.view.stale_outcomes == 0
+    assert log.write(event, task=TASK, due=12.5) is Verdict.ACCEPTED
+    session = log.view.session(0, OTHER)
+    assert session is not None
+    assert not session.claims
+    assert log.end_attempt(names.SUCCEEDED, TASK, OTHER) is Verdict.REFUSED
+
+
+def test_task_without_a_time_to_live_does_not_lapse() -> None:
+    log = Ledger()
+    log.submit(TASK)
+    assert log.write(names.LAPSED, task=TASK) is Verdict.REFUSED
+    assert log.task(TASK).state is State.READY
+
+
+def test_time_to_live_ends_with_the_task_and_with_a_requeue() -> None:
+    log = Ledger()
+    log.join(WORKER)
+    for task, end in (("a", names.SUCCEEDED), ("b", names.FAILED), ("c", names.REVOKED), ("d", names.ACKNOWLEDGED)):
+        log.submit(task, expires=5.0)
+        log.claim(task, WORKER)
+        log.end_attempt(end, task, WORKER)
+    assert not log.view.expiries
+    log.write(names.REQUEUED, task="b")
+    assert log.write(names.LAPSED, task="b") is Verdict.REFUSED
+
+
+def test_rescheduled_task_waits_for_its_new_time() -> None:
+    ready: list[str] = []
+    log = Ledger(RememberingView(on_ready=lambda task: ready.append(task.id)))
+    log.submit(TASK)
+    log.write(names.RESCHEDULED, task=TASK, due=12.5)
+    assert (log.task(TASK).attempts, log.task(TASK).due, ready) == (1, 12.5, [TASK, TASK])
 
 
 @pytest.mark.parametrize("how", ["never joined", "left", "expired"])

@@ -40,6 +40,7 @@ class Queue(RuleBasedStateMachine):
         self.accepted: dict[tuple[str, int], str] = {}
         self.successes: dict[tuple[int, int], int] = {}
         self.lives: dict[str, int] = {}
+        self.added: dict[str, int] = {}  # attempts that a program that is no worker has counted
         self.alive: set[str] = set()
         self.ends: dict[str, int] = {}
 
@@ -56,11 +57,23 @@ class Queue(RuleBasedStateMachine):
         for worker in WORKERS[:2]:
             self.log.join(worker)
 
-    @rule(task=tasks, retries=st.none() | st.integers(-1, 2), priority=st.integers(0, 2), due=st.sampled_from([0, 9.5]))
-    def submit(self, task: str, retries: int | None, priority: int, due: float) -> None:
+    @rule(
+        task=tasks,
+        retries=st.none() | st.integers(-1, 2),
+        priority=st.integers(0, 2),
+        due=st.sampled_from([0, 9.5]),
+        expires=st.sampled_from([0, 0, 11.5]),
+    )
+    def submit(self, task: str, retries: int | None, priority: int, due: float, expires: float) -> None:
         known = self.knows(task)
         verdict = self.log.write(
-            names.SUBMITTED, task=task, task_name="work", max_retries=retries, priority=priority, due=due
+            names.SUBMITTED,
+            task=task,
+            task_name="work",
+            max_retries=retries,
+            priority=priority,
+            due=due,
+            expires=expires,
         )
         assert (verdict is Verdict.REFUSED) == known
 
@@ -155,9 +168,31 @@ class Queue(RuleBasedStateMachine):
         verdict = self.log.write(names.EXPIRED, worker=worker, last=last, by=by)
         assert (verdict is Verdict.ACCEPTED) == (session is not None and behind == 0 and worker != by)
 
-    @rule(task=tasks, name=st.sampled_from([names.REVOKED, names.REQUEUED, names.COLLECTED]))
+    @rule(task=tasks, name=st.sampled_from([names.REVOKED, names.REQUEUED, names.COLLECTED, names.LAPSED, names.NOTED]))
     def by_hand(self, task: str, name: str) -> None:
         self.log.write(name, task=task)
+
+    @rule(data=st.data(), name=st.sampled_from(sorted(names.BY_HAND)), due=st.sampled_from([0, 7.25]))
+    def outcome_by_hand(self, data: st.DataObject, name: str, due: float) -> None:
+        """By a program that is no worker: if it names a claim that is not the current one, it is refused."""
+        task = data.draw(tasks)
+        before = self.log.view.find(task)
+        state = before.state if before is not None else State.UNKNOWN
+        token = data.draw(st.sampled_from([-1, *(token for of, _, token in self.tokens if of == task)]))
+        current = before.claim if before is not None else -1
+        verdict = self.log.write(name, task=task, due=due, claim=token)
+        legal = state in (State.READY, State.CLAIMED) and token in (-1, current)
+        assert (verdict is Verdict.ACCEPTED) == legal
+        if legal and name == names.ACKNOWLEDGED:
+            life = (self.submission_before(before), self.lives.get(task, 0))
+            self.successes[life] = self.successes.get(life, 0) + 1
+        if legal and name == names.RESCHEDULED and state is State.READY:
+            self.added[task] = self.added.get(task, 0) + 1
+
+    @staticmethod
+    def submission_before(state: TaskState | None) -> int:
+        assert state is not None
+        return state.submitted
 
     @rule(
         name=st.sampled_from([*names.TASK_EVENTS, *names.WORKER_EVENTS, "order.paid"]),
@@ -200,8 +235,13 @@ class Queue(RuleBasedStateMachine):
         for room in (self.log.view.live, self.log.view.dead):
             for task in room.values():
                 assert task.attempts >= 0
-                assert task.max_retries is None or task.attempts <= max(task.max_retries, 0) + 1
+                bound = max(task.max_retries or 0, 0) + 1 + self.added.get(task.id, 0)
+                assert task.max_retries is None or task.attempts <= bound
                 assert task.state is not State.CLAIMED or task.attempts >= 1
+
+    @invariant()
+    def only_live_tasks_may_lapse(self) -> None:
+        assert self.log.view.expiries.keys() <= self.log.view.live.keys()
 
     @invariant()
     def at_most_one_final_success(self) -> None:

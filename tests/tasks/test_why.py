@@ -28,7 +28,7 @@ class Case(NamedTuple):
     evidence: Evidence = NOTHING
 
 
-def nobody(story: Story) -> None:
+def no_worker(story: Story) -> None:
     story.submitted("t")
 
 
@@ -82,6 +82,11 @@ def behind_a_paused_queue(story: Story) -> None:
 def purged(story: Story) -> None:
     failed(story)
     story.tell("task.purged", task="t")
+
+
+def lapsed(story: Story) -> None:
+    story.submitted("t", expires=1_001.0)
+    story.tell("task.lapsed", task="t")
 
 
 def behind_none_as_queues_take_turns(story: Story) -> None:
@@ -252,10 +257,12 @@ ERROR = {"exception": {"name": "ValueError", "text": "no\nmail"}}
 SILENT = Evidence(signs={"w": 1_001.0, "v": 1_001.0})
 
 CASES = [
-    Case("nobody is there", nobody, ["no_worker"], "No worker is running"),
-    Case("nobody knows it", ignorant, ["no_worker_knows"], "2 workers are running, and they know resize and thumb."),
+    Case("no worker is there", no_worker, ["no_worker"], "No worker is running"),
+    Case("no worker knows it", ignorant, ["no_worker_knows"], "2 workers are running, and they know resize and thumb."),
     Case("the only one does not", ignorant_one, ["no_worker_knows"], "1 worker is running, and it knows resize."),
-    Case("nobody serves the queue", unserved, ["queue_unserved"], "the worker that knows it serves bulk and urgent."),
+    Case(
+        "no worker serves the queue", unserved, ["queue_unserved"], "the worker that knows it serves bulk and urgent."
+    ),
     Case("the queue is served for other tasks", narrowed, ["queue_unserved"], "bulk and mail (there only resize)."),
     Case("queues take turns", behind_none_as_queues_take_turns, ["next"], "Nothing is in its way"),
     Case("aged", behind_one_that_has_aged, ["behind"], "1 task comes first: of lower priority, waiting for longer."),
@@ -374,7 +381,7 @@ CASES = [
     ),
     Case("revoked", revoked, ["revoked"], "It was revoked"),
     Case(
-        "revoked, by whom and why",
+        "revoked: who did it and why",
         revoked,
         ["revoked"],
         "ago by ada@host (order 7 was cancelled), after 1 attempt: it does not run any more.",
@@ -386,6 +393,13 @@ CASES = [
         ["purged"],
         "It was purged from the dead letters",
         evidence=Evidence(turn=Turn("task.purged", {"by": "ada@host"})),
+    ),
+    Case(
+        "lapsed",
+        lapsed,
+        ["lapsed"],
+        "no worker began it within its time to live",
+        evidence=Evidence(turn=Turn("task.lapsed", {"reason": "expired"})),
     ),
     Case(
         "paused",

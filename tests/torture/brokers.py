@@ -203,5 +203,5 @@ def _run(work: Callable[[], Awaitable[Any]], pauses: Pauses) -> None:
 
     try:
         asyncio.run(main())
-    except Exception as error:  # of a thread nobody hears otherwise
+    except Exception as error:  # of a thread, where it would be lost
         pauses.broken.append(f"a probe ended before its time: {error!r}")

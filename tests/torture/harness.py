@@ -1,4 +1,4 @@
-"""Six workers, a stream of tasks, and somebody who kills, stops and terminates workers at random."""
+"""Six workers and a stream of tasks, while workers are killed, stopped and terminated at random."""
 
 import math
 import os

@@ -81,7 +81,7 @@ def test_a_probe_that_breaks_is_a_violation() -> None:
 
 
 @pytest.mark.parametrize(("retries", "ending"), [(0, "failed"), (1, "ready")])
-def test_a_task_that_dies_with_its_worker_on_its_last_attempt_has_failed(retries: int, ending: str) -> None:
+def test_task_whose_worker_dies_in_the_last_attempt_has_failed(retries: int, ending: str) -> None:
     with jm.Journal("memory://") as journal:
         journal.append("task.submitted", {"task": "t", "task_name": "broken", "max_retries": retries}, key="t")
         journal.append("worker.joined", {"worker": "w", "pid": 7}, key="w")

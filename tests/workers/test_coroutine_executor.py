@@ -1,4 +1,4 @@
-"""A crew of coroutines: whatever a task does to its own cancellation, it has an outcome and its place is free again."""
+"""Coroutines: whatever a task does to its own cancellation, it has an outcome and its place is free again."""
 
 import asyncio
 import contextvars
@@ -13,7 +13,7 @@ from journeyman.tasks import Message, Task
 from journeyman.tasks.state import names
 from journeyman.workers import Settings
 from journeyman.workers.executors import base, coroutines
-from support.shop import LEASE_MS, Shop, in_loop, named
+from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached
 
 ONE_AT_A_TIME = Settings(coroutines=1, lease_ms=LEASE_MS)
@@ -75,7 +75,7 @@ def error(event: Event) -> str:
 @pytest.mark.parametrize(
     "broken", [awaits_what_was_cancelled, raises, cancels_itself_and_waits, is_cancelled_from_elsewhere]
 )
-@in_loop
+@pytest.mark.anyio
 async def test_task_that_cancels_itself_fails_as_with_any_error(
     broken: Callable[..., Any],
 ) -> None:
@@ -92,7 +92,7 @@ async def test_task_that_cancels_itself_fails_as_with_any_error(
 
 
 @pytest.mark.parametrize("spoiling", [cancels_itself_and_returns, leaves_a_variable_behind])
-@in_loop
+@pytest.mark.anyio
 async def test_leftovers_of_a_task_do_not_hit_the_next(spoiling: Callable[..., Any]) -> None:
     floor, tasks = Shop(), tasks_of(spoiling, works)
     async with floor.worker(tasks, ONE_AT_A_TIME):
@@ -103,7 +103,7 @@ async def test_leftovers_of_a_task_do_not_hit_the_next(spoiling: Callable[..., A
     assert floor.count(names.FAILED) == floor.count(names.INTERRUPTED) == 0
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_timeout_is_distinguished_from_a_cancellation() -> None:
     async def stays() -> None:
         await asyncio.Event().wait()
@@ -118,7 +118,7 @@ async def test_timeout_is_distinguished_from_a_cancellation() -> None:
 
 
 @pytest.mark.parametrize("how", ["goes on", "cleans up"])
-@in_loop
+@pytest.mark.anyio
 async def test_coroutine_that_ignores_cancellation_is_abandoned(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,7 +159,7 @@ async def test_coroutine_that_ignores_cancellation_is_abandoned(
     assert message.uuid in warning
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_abandoned_coroutine_does_not_keep_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coroutines, "ABANDON_SECONDS", 0.1)
     cancelled, may_end = list[float](), asyncio.Event()
@@ -176,7 +176,7 @@ async def test_abandoned_coroutine_does_not_keep_its_worker(monkeypatch: pytest.
         await floor.submit(tasks["refuses"], timeout_override=50)
         await floor.finished(names.FAILED)
     assert worker_loop.statistics.left_running == 0
-    await reached(lambda: len(cancelled) == 2, "the crew to cancel it once more as it is closed")
+    await reached(lambda: len(cancelled) == 2, "the executor to cancel it once more as it is closed")
     assert len(coroutines._ending) == 1, "it is kept as long as it goes on"
     may_end.set()
     await reached(lambda: not coroutines._ending, "it to end")
@@ -192,7 +192,7 @@ class Slow(Task[Any, Any]):
         return False
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_hook_blocking_after_a_timeout_delays_no_other_task(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stays() -> None:
         await asyncio.Event().wait()

@@ -17,7 +17,7 @@ from support.states import claimed_task, waiting_task
 
 
 class Unhurried(ThreadExecutor):
-    """A crew whose threads come when the test says so: as long as the system is busy elsewhere."""
+    """An executor whose threads come when the test says so: as long as the system is busy elsewhere."""
 
     hurried = False
 

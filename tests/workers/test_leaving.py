@@ -222,7 +222,7 @@ def test_worker_waiting_for_its_journal_can_be_stopped(place: Place, start: Star
 
 
 def waits_for_lock(path: Path) -> bool:
-    """Whether somebody waits in the queue for the lock on a file."""
+    """Whether a process waits in the queue for the lock on a file."""
     inode = f":{path.stat().st_ino} "
     return any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
 

@@ -1,4 +1,4 @@
-"""The foreman on a journal in memory: sessions end, journals fail, results are large, work is long."""
+"""The worker loop on a journal in memory: sessions end, journals fail, results are large, work is long."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ from journeyman.workers.limits import (
 )
 from journeyman.workers.loop import failure_log, lane
 from journeyman.workers.scheduling.rendezvous import Rendezvous
-from support.shop import LEASE_MS, RepeatingLog, Shop, in_loop, named
+from support.shop import LEASE_MS, RepeatingLog, Shop, named
 from support.waiting import reached, wait_until
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)
@@ -71,7 +71,7 @@ class Interposed(MemoryLog):
 # -- sessions --------------------------------------------------------------------------------------------------------
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_claim_after_the_end_of_its_session_is_repeated() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     ended: list[str] = []
@@ -80,7 +80,7 @@ async def test_claim_after_the_end_of_its_session_is_repeated() -> None:
         if not ended and any(draft.name == names.CLAIMED for draft in drafts):
             (session,) = floor.view().all_sessions()
             ended.append(session.worker)
-            await floor.say(names.EXPIRED, worker=session.worker, last=session.last, by="somebody")
+            await floor.say(names.EXPIRED, worker=session.worker, last=session.last, by="another")
 
     async with floor.worker(tasks, QUICK, log=Interposed(floor, end_the_session)) as worker:
         message = await floor.submit(tasks["work"])
@@ -89,7 +89,7 @@ async def test_claim_after_the_end_of_its_session_is_repeated() -> None:
     assert floor.task(message).attempts == 1
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_expired_session_is_replaced_and_its_outcome_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -101,7 +101,7 @@ async def test_expired_session_is_replaced_and_its_outcome_refused(
             await reached(lambda: gate.entered == 1, "the task to run")
             old = worker.worker
             session = next(iter(floor.view().all_sessions()))
-            await floor.say(names.EXPIRED, worker=old, last=session.last, by="somebody")
+            await floor.say(names.EXPIRED, worker=old, last=session.last, by="another")
             await reached(lambda: gate.entered == 2, "the task to run again, under the new session")
             assert worker.worker != old
 
@@ -120,7 +120,7 @@ async def test_expired_session_is_replaced_and_its_outcome_refused(
     assert "joining with a new one" in caplog.text
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_claims_of_a_vanished_worker_are_taken_over() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
@@ -139,7 +139,7 @@ async def test_claims_of_a_vanished_worker_are_taken_over() -> None:
     gate.open()
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_live_worker_with_a_long_task_is_never_expired() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
@@ -153,7 +153,7 @@ async def test_live_worker_with_a_long_task_is_never_expired() -> None:
         await floor.succeeded(1)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_idle_worker_appends_nothing_and_sets_no_timer() -> None:
     floor, tasks = Shop(partitions=3), named(work=lambda: 1)
     async with floor.worker(tasks, QUICK) as worker:
@@ -166,7 +166,7 @@ async def test_idle_worker_appends_nothing_and_sets_no_timer() -> None:
         assert len(floor.events()) == before
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_worker_does_not_spin_after_stealing() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     await floor.say(names.JOINED, worker="ghost", lease_ms=1_000)
@@ -179,7 +179,7 @@ async def test_worker_does_not_spin_after_stealing() -> None:
         await reached(lambda: worker._reader.waits and worker._pause() is None, "the worker to sleep")
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_sessions_of_dead_workers_delay_nothing_for_long() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     for number in range(30):
@@ -192,7 +192,7 @@ async def test_sessions_of_dead_workers_delay_nothing_for_long() -> None:
         assert ready._workers == {0: (worker.worker,)}
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_only_partitions_with_claims_are_renewed() -> None:
     floor, gate = Shop(partitions=4), Gate()
     tasks = named(work=gate)
@@ -208,7 +208,7 @@ async def test_only_partitions_with_claims_are_renewed() -> None:
     assert {event.partition for event in floor.events(names.BEAT)} <= {floor.task(message).partition}
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_draining_worker_does_not_spin() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
@@ -249,7 +249,7 @@ async def passed(seconds: float) -> None:
     await reached(lambda: time.monotonic() > end, f"{seconds} s to pass without a journal")
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_journal_outage_beyond_the_lease_costs_no_claims() -> None:
     floor, gate, away = Shop(), Gate(), Outage("append", "page")
     tasks = named(work=gate)
@@ -274,7 +274,7 @@ async def test_journal_outage_beyond_the_lease_costs_no_claims() -> None:
     assert floor.task(message).attempts == 1
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_slow_appends_delay_stealing() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     async with floor.worker(tasks, QUICK) as worker:
@@ -292,7 +292,7 @@ async def test_slow_appends_delay_stealing() -> None:
             await reached(followed, "the delay to follow")
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_timeouts_are_kept_while_the_journal_is_away() -> None:
     floor, gate, away = Shop(), Gate(), Outage("append")
     stopped = asyncio.Event()
@@ -327,7 +327,7 @@ def lines(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
     return [record.getMessage() for record in caplog.records if words in record.getMessage()]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_failure_and_retry_are_logged_with_their_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -348,7 +348,7 @@ async def test_failure_and_retry_are_logged_with_their_traceback(
         assert "\x1b" not in (record.exc_text or "")
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_success_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "journeyman.worker")
     floor, tasks = Shop(), named(work=abs)
@@ -359,7 +359,7 @@ async def test_success_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> N
     assert all(record.levelno == logging.DEBUG for record in caplog.records if "succeeded" in record.getMessage())
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_failed_hook_is_logged_with_its_argument(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "journeyman.worker")
     floor, tasks = Shop(), named(work=fail)
@@ -371,7 +371,7 @@ async def test_failed_hook_is_logged_with_its_argument(caplog: pytest.LogCapture
     assert "[2J; and its do_retry or retry_at with ValueError: retry_at must return seconds" in line
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_failure_storm_is_counted_and_not_logged_one_by_one(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,7 +389,7 @@ async def test_failure_storm_is_counted_and_not_logged_one_by_one(
     ]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_failure_storm_summary_is_logged_when_it_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -407,7 +407,7 @@ async def test_failure_storm_summary_is_logged_when_it_is_over(
         await reached(lambda: told() == 3 * FAILURE_LINES_MAX, "each to be told of or counted")
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_brief_read_outage_ends_no_worker(caplog: pytest.LogCaptureFixture) -> None:
     floor, away = Shop(), Outage("page")
     tasks = named(work=lambda: 1)
@@ -420,7 +420,7 @@ async def test_brief_read_outage_ends_no_worker(caplog: pytest.LogCaptureFixture
     assert "cannot be read, trying again" in caplog.text
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_lost_acknowledgements_double_nothing() -> None:
     floor, lossy = Shop(), Outage("append", fault=Fault.LOST_ACKNOWLEDGEMENT)
     tasks = named(work=lambda: 1)
@@ -447,7 +447,7 @@ def flip(outage: Outage, operation: str) -> Fault | None:
     return fault if outage.faults % 2 else None
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_repeats_at_the_end_of_the_log_delay_no_worker() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     await floor.submit(tasks["work"])
@@ -464,7 +464,7 @@ async def test_repeats_at_the_end_of_the_log_delay_no_worker() -> None:
 # -- what is large, long, or gone ------------------------------------------------------------------------------------
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_results_exceeding_one_append_are_split_over_several() -> None:
     together = threading.Barrier(8)
 
@@ -480,7 +480,7 @@ async def test_results_exceeding_one_append_are_split_over_several() -> None:
         await reached(lambda: worker.statistics.succeeded == 8, "the worker to know")
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_unstarted_job_is_given_back_and_uses_no_attempt() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(long=gate, short=lambda: 1)
@@ -499,7 +499,7 @@ async def test_unstarted_job_is_given_back_and_uses_no_attempt() -> None:
         gate.open()
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_requeued_task_without_submission_fails_with_that_reason() -> None:
     floor = Shop()
     tasks = named(bad=lambda: 1 / 0, work=lambda: 1)
@@ -518,7 +518,7 @@ async def test_requeued_task_without_submission_fails_with_that_reason() -> None
     assert "removed by retention" in failed.context["exception"]["text"]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_requeued_task_is_read_again_from_the_log() -> None:
     floor, outcomes = Shop(), iter([ValueError("not yet"), None])
 
@@ -539,7 +539,7 @@ async def test_requeued_task_is_read_again_from_the_log() -> None:
     assert floor.task(message).attempts == 1
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_unknown_task_waits_and_harms_no_other() -> None:
     floor, tasks, strangers = Shop(), named(work=lambda: 1), named(strange=lambda: 2)
     async with floor.worker(tasks, QUICK):
@@ -554,7 +554,7 @@ async def test_unknown_task_waits_and_harms_no_other() -> None:
 # -- the end ---------------------------------------------------------------------------------------------------------
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_drain_finishes_running_tasks_and_gives_back_the_rest() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
@@ -578,7 +578,7 @@ async def test_drain_finishes_running_tasks_and_gives_back_the_rest() -> None:
     assert not list(floor.view().all_sessions())
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_drain_is_over_as_soon_as_its_last_task_is() -> None:
     for _ in range(10):
         floor, gate = Shop(), Gate()
@@ -612,7 +612,7 @@ def test_task_outliving_the_drain_is_given_back_silently() -> None:
     )
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_cancelled_worker_ends_even_during_a_commit() -> None:
     floor, tasks = Shop(), named(work=lambda: 1)
     held = asyncio.Event()
@@ -636,7 +636,7 @@ def test_unworkable_settings_are_refused(wrong: dict[str, float]) -> None:
         Settings(**wrong)  # type: ignore[arg-type]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_worker_full_of_long_tasks_appends_only_heartbeats() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate, brief=lambda: 1)
@@ -665,7 +665,7 @@ async def test_worker_full_of_long_tasks_appends_only_heartbeats() -> None:
         gate.open()
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_large_executor_of_long_tasks_gives_nothing_back() -> None:
     floor, gate = Shop(), Gate()
     tasks = named(work=gate)
@@ -702,7 +702,7 @@ def test_lost_notification_delays_a_task_and_loses_nothing(tmp_path: Path, monke
 
 
 class BreakingLog(MemoryLog):
-    """Fails in an unforeseen way wherever a crew's thread writes by itself."""
+    """Fails in an unforeseen way wherever an executor's thread appends by itself."""
 
     broken = 0
 
@@ -713,7 +713,7 @@ class BreakingLog(MemoryLog):
         return await super().append(drafts)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_outcome_a_thread_cannot_write_is_left_to_the_loop() -> None:
     floor, tasks = Shop(), named(work=lambda number: number)
     log = BreakingLog(floor.store)

@@ -1,4 +1,4 @@
-"""What happens at the edges of a worker's waits: on a log without a bell, as an append lasts, as a drain ends."""
+"""What happens at the edges of a worker's waits: on a log without notices, as an append lasts, as a drain ends."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop.reader import Reader
 from journeyman.workers.scheduling.failure_detector import FailureDetector
-from support.shop import LEASE_MS, Shop, in_loop, named
+from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached, wait_until
 
 QUICK = Settings(threads=2, lease_ms=LEASE_MS)
@@ -65,7 +65,7 @@ def in_hand(worker: WorkerLoop) -> list[int]:
     return [executor.running, executor.outcomes]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_page_arriving_during_an_append_is_applied() -> None:
     floor, doors = Shop(), Doors()
     tasks = named(work=doors, late=lambda: 1)
@@ -88,7 +88,7 @@ async def test_page_arriving_during_an_append_is_applied() -> None:
         await floor.succeeded(3)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_idle_worker_takes_over_on_a_log_without_notifier() -> None:
     floor, doors = Shop(), Doors()
     async with floor.worker(named(work=lambda: 1), Settings(threads=1, lease_ms=LEASE_MS)) as idle:
@@ -107,7 +107,7 @@ async def test_idle_worker_takes_over_on_a_log_without_notifier() -> None:
         assert idle.statistics.expired_sessions == 1
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_lease_counts_from_the_beginning_of_the_append() -> None:
     floor, begun = Shop(), list[float]()
     tasks, log = named(work=lambda: 1), Watched(floor)
@@ -124,7 +124,7 @@ async def test_lease_counts_from_the_beginning_of_the_append() -> None:
         assert worker._sessions[0].start_until <= begun[0] + QUICK.lease_seconds
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_outcome_arriving_as_the_drain_ends_is_written() -> None:
     floor, doors = Shop(), Doors()
     tasks = named(work=doors)
@@ -140,7 +140,7 @@ async def test_outcome_arriving_as_the_drain_ends_is_written() -> None:
     assert floor.task(message).state is State.SUCCEEDED
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_events_between_a_repeat_and_its_append_are_applied() -> None:
     floor, doors = Shop(), Doors()
     tasks, log, came_again = named(work=doors, quick=lambda: 1), Forgetful(floor), list[str]()
@@ -161,7 +161,7 @@ async def test_events_between_a_repeat_and_its_append_are_applied() -> None:
     assert worker.statistics.refused == 0
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_detector_is_notified_of_journal_outage_and_return() -> None:
     detector = FailureDetector(3.0)
     reader = Reader(TaskView(), detector, 3.0)

@@ -10,13 +10,13 @@ from journeyman.tasks import TaskView
 from journeyman.tasks.state import names
 from journeyman.workers import Settings
 from support.ledger import picture
-from support.shop import Shop, in_loop, named
+from support.shop import Shop, named
 from support.waiting import reached
 
 EVERY = 60
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_workers_start_from_snapshots_of_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.workers.loop.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
     floor = Shop()

@@ -18,7 +18,7 @@ from journeyman.tasks.state.state import TaskKind
 from journeyman.tasks.state.transitions import State
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from support.ledger import Ledger, picture
-from support.shop import Shop, in_loop, named
+from support.shop import Shop, named
 from support.waiting import reached
 
 NOW, MONOTONIC = 1_800_000_000.0, 50.0
@@ -174,7 +174,7 @@ def test_pauses_delay_tasks_and_change_nothing_else(
 # -- real workers ----------------------------------------------------------------------------------------------------
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_worker_claims_no_task_of_a_paused_queue_anywhere() -> None:
     floor, tasks = Shop(partitions=3), named(work=lambda: None)
     assert len(await pause_queue(floor.journal, "default", {"by": "ada@host"})) == 3
@@ -190,7 +190,7 @@ async def test_worker_claims_no_task_of_a_paused_queue_anywhere() -> None:
         await floor.finished(names.SUCCEEDED, 13)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_interrupted_pause_is_completed_by_the_next() -> None:
     floor = Shop(partitions=3)
     (first, *_) = await pause_queue(floor.journal, "mail")

@@ -1,4 +1,4 @@
-"""Permits: what a child may begin, and what its foreman takes back; each number goes to one of the two."""
+"""Permits: what a child may begin, and what its worker takes back; each number goes to one of the two."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""Running one task: whatever it does ends in one of the outcomes, readable by everybody, within the limits."""
+"""Running one task: whatever it does ends in one of the outcomes, readable by every reader, within the limits."""
 
 import asyncio
 import contextvars
@@ -20,9 +20,6 @@ from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import Fact
 from journeyman.tasks.submitting import submission
 from journeyman.workers.executors.pipeline import (
-    RESULT_BYTES_MAX,
-    TEXT_CHARS_MAX,
-    TRACEBACK_CHARS_MAX,
     Job,
     Outcome,
     SessionLease,
@@ -34,6 +31,7 @@ from journeyman.workers.executors.pipeline import (
     run_coroutine,
     timeout_of,
 )
+from journeyman.workers.limits import RESULT_BYTES_MAX, TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from journeyman.workers.loop.drafts import outcome_entry
 from support.states import claimed_task
 
@@ -59,7 +57,7 @@ def outcome_of(task: Task[Any, Any], *args: Any, attempts: int = 1, **kwargs: An
 
 
 def said(outcome: Outcome) -> dict[str, Any]:
-    """The context of the event, as everybody reads it; the fold must agree with it."""
+    """The context of the event, as every reader reads it; the fold must agree with it."""
     entry = outcome_entry(outcome)
     _, row = record(entry.draft, 1.0)
     fact = msgspec.json.decode(row, type=Fact)

@@ -299,7 +299,7 @@ def test_killed_pool_leaves_no_orphan_and_a_successor_finishes(site: Site) -> No
     (child,) = site.pids("hold")
     program.kill()
     program.wait()
-    wait_until(lambda: not alive(child), "the child to end with its foreman")
+    wait_until(lambda: not alive(child), "the child to end with its worker")
     (site.path / "a.go").touch()
     site.start("worker")
     site.reached(held, State.SUCCEEDED)

@@ -27,7 +27,7 @@ from task_modules import daemon_tasks
 
 LEASE_MS = 1_000
 LEASE = LEASE_MS / 1_000
-STRANGER = Message(task_name="nobody.knows.this")
+STRANGER = Message(task_name="unknown.to.workers")
 
 
 class Yard:

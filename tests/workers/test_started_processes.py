@@ -64,7 +64,7 @@ def test_process_started_by_a_task_can_be_ended(worker: tuple[str, str]) -> None
     assert run(url, terminates) == {"program": by_term, "process": by_term, "at once": by_term}
     assert run(url, interrupts) == {"program": -signal.SIGINT, "process": 1}  # 1: KeyboardInterrupt, as multiprocessing
     if in_process:
-        assert run(url, tasks.waits_in_c_in_process) == 1, "a child leaves signals to its foreman"
+        assert run(url, tasks.waits_in_c_in_process) == 1, "a child leaves signals to its worker"
 
 
 @pytest.mark.parametrize(("fails", "status"), [(False, 0), (True, 1)])

@@ -16,7 +16,7 @@ from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.scheduling import commit_pace
-from support.shop import Shop, in_loop, named
+from support.shop import Shop, named
 from support.waiting import reached
 
 STREAM = 30
@@ -32,7 +32,7 @@ def long_periods(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("long_periods")
-@in_loop
+@pytest.mark.anyio
 async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
     floor, door = Shop(), threading.Event()
     tasks = named(wait=lambda: door.wait(30), work=lambda number: number)
@@ -52,7 +52,7 @@ async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
 
 
 @pytest.mark.usefixtures("long_periods")
-@in_loop
+@pytest.mark.anyio
 async def test_lone_tasks_are_claimed_and_written_one_by_one() -> None:
     floor, tasks = Shop(), named(work=lambda number: number)
     async with floor.worker(tasks, Settings(threads=2)) as worker:

@@ -13,13 +13,14 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.tasks.limits import ROW_OVERHEAD_BYTES
 from journeyman.tasks.message import new_id
 from journeyman.tasks.state import names, rows
 from journeyman.tasks.state.rows import KeptRows
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop.submissions import stretches
-from support.shop import LEASE_MS, Shop, in_loop, named
+from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached
 
 QUICK = Settings(threads=4, lease_ms=LEASE_MS)
@@ -42,8 +43,8 @@ class CountingLog(MemoryLog):
 
 def sized(patch: pytest.MonkeyPatch, oldest: int, newest: int) -> None:
     """Leave room for so many submissions of no bytes."""
-    patch.setattr(rows, "KEPT_ROWS_BYTES_MAX", oldest * rows.ROW_OVERHEAD_BYTES)
-    patch.setattr(rows, "NEWEST_ROWS_BYTES_MAX", newest * rows.ROW_OVERHEAD_BYTES)
+    patch.setattr(rows, "KEPT_ROWS_BYTES_MAX", oldest * ROW_OVERHEAD_BYTES)
+    patch.setattr(rows, "NEWEST_ROWS_BYTES_MAX", newest * ROW_OVERHEAD_BYTES)
 
 
 def test_oldest_and_newest_submissions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,9 +72,9 @@ def test_kept_submissions_stay_within_their_bytes(steps: list[tuple[bool, int, i
                 kept.drop(task)
             elif task not in kept:
                 kept.keep(task, b"x" * size)
-                sizes[task] = size + rows.ROW_OVERHEAD_BYTES
+                sizes[task] = size + ROW_OVERHEAD_BYTES
             assert kept.size == sum(size for task, size in sizes.items() if task in kept)
-            assert kept.size <= 7 * rows.ROW_OVERHEAD_BYTES + 60, "the limits of `sized`, and one submission"
+            assert kept.size <= 7 * ROW_OVERHEAD_BYTES + 60, "the limits of `sized`, and one submission"
 
 
 # -- stretches -------------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def test_stretches_hold_all_and_bridge_only_short_gaps(offsets: set[int], gap: i
 # -- a worker --------------------------------------------------------------------------------------------------------
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_drain_reads_no_submission_twice() -> None:
     floor = Shop()
     tasks = named(work=lambda number: number)
@@ -110,7 +111,7 @@ async def test_drain_reads_no_submission_twice() -> None:
     assert not log.reads
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 10, 2)
     floor = Shop()
@@ -124,7 +125,7 @@ async def test_submissions_that_are_not_kept_are_read_in_pages(monkeypatch: pyte
     assert 0 < len(log.reads) <= 120, "each reading brings the tasks that are claimed together and some of the next"
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
     floor, gate = Shop(), threading.Event()
 
@@ -152,7 +153,7 @@ async def take_snapshot(floor: Shop) -> None:
     await SnapshotKeeper(floor.log, floor.view()).take(end)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_worker_from_snapshot_reads_submissions_by_position() -> None:
     floor = Shop(partitions=2)
     tasks = named(work=lambda number: number)
@@ -166,7 +167,7 @@ async def test_worker_from_snapshot_reads_submissions_by_position() -> None:
     assert sorted(event.context["result"] for event in floor.events(names.SUCCEEDED)) == list(range(80))
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_submission_behind_a_trimmed_one_is_found() -> None:
     floor = Shop()
     tasks = named(bad=lambda: 1 / 0, work=lambda number: number)
@@ -187,7 +188,7 @@ async def test_submission_behind_a_trimmed_one_is_found() -> None:
 
 
 @pytest.mark.kafka
-@in_loop
+@pytest.mark.anyio
 async def test_submissions_are_read_by_position_from_kafka(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

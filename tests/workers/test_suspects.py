@@ -21,7 +21,7 @@ from journeyman.tasks.retention import compact, plan
 from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
 from support.malformed import records
-from support.shop import Shop, in_loop, named
+from support.shop import Shop, named
 from support.waiting import reached
 
 EVERY = 7  # a good event after so many bad ones
@@ -132,7 +132,7 @@ def test_error_of_the_policy_is_raised_where_the_record_stands() -> None:
     journal.append("good.one", {"number": 2})
 
     def refuse(bad: UnreadableRecord) -> None:
-        raise LookupError(f"nobody knows {bad.record!r}")
+        raise LookupError(f"no seed has {bad.record!r}")
 
     consumer = jm.JournalConsumer(journal, on_bad_record=refuse).start()
     event = consumer.poll(5.0)
@@ -179,7 +179,7 @@ def test_callbacks_continue_after_a_skipped_bad_record() -> None:
     assert seen == [1, 2]
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_asynchronous_consumers_pass_over_bad_records() -> None:
     store, good = poisoned(3, 1_000)
     journal = AsyncJournal(MemoryLog(store))
@@ -224,7 +224,7 @@ def test_checkpoints_are_found_among_bad_ones(log: tuple[MemoryStore, list[int]]
     assert sorted(numbers([*filter(None, taken), *again])) == good
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
     store, good = poisoned()
     journal = AsyncJournal(MemoryLog(store))
@@ -247,7 +247,7 @@ async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
     await as_of(journal, TaskView, 1_795_305_600.0)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_workers_run_tasks_around_bad_records() -> None:
     floor = Shop()
     tasks = named(work=lambda *args: 1)
@@ -271,7 +271,7 @@ async def succeeds(worker_loop: WorkerLoop, message: jm.Message) -> None:
     await reached(succeeded, "the task to succeed", 60.0)
 
 
-@in_loop
+@pytest.mark.anyio
 async def test_maintenance_commands_pass_over_bad_records() -> None:
     store, good = poisoned()
     journal = AsyncJournal(MemoryLog(store))

@@ -1,4 +1,4 @@
-"""A crew of threads: every place used, no job behind another, no outcome lost, whatever the order of things."""
+"""The executor of threads: every place used, no job behind another, no outcome lost, whatever the order of things."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ def job(number: int, task: str = "work", **message_fields: Any) -> Job:
 
 
 class Hand:
-    """Collects outcomes, as the foreman does when it is woken."""
+    """Collects outcomes, as the worker loop does when it is woken."""
 
     def __init__(self) -> None:
         self.executor: ThreadExecutor
@@ -60,7 +60,7 @@ def executor(size: int, **functions: Callable[..., Any]) -> Iterator[Hand]:
     yield hand
     mine = list(hand.executor._threads.values())
     hand.executor.close()
-    wait_until(lambda: not any(thread.is_alive() for thread in mine), "the threads to end with their crew")
+    wait_until(lambda: not any(thread.is_alive() for thread in mine), "the threads to end with their executor")
 
 
 def test_job_has_one_outcome() -> None:

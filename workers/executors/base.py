@@ -9,16 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Final
 
 from ...tasks.errors import RevokedError, TaskTimeoutError
 from ...tasks.state.transitions import State
 from ...tasks.task import Task
-from ..limits import HOOK_SECONDS_MAX
+from ..limits import HOOK_SECONDS_MAX, NEWEST_WEIGHT
 from .pipeline import Job, Outcome, Tasks, failure, timeout_of, unanswered
-
-# How much the newest job counts in the average duration.
-_NEWEST_WEIGHT: Final = 0.1
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -115,7 +111,7 @@ class Executor(ABC):
 
     def _finished(self, outcome: Outcome, seconds: float) -> None:
         self._done.append(outcome)
-        self._job_seconds += (seconds - self._job_seconds) * (_NEWEST_WEIGHT if self._job_seconds else 1.0)
+        self._job_seconds += (seconds - self._job_seconds) * (NEWEST_WEIGHT if self._job_seconds else 1.0)
         if not self._signalled:
             self._signalled = True
             self._wake()

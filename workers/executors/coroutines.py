@@ -15,12 +15,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from ..limits import ABANDON_SECONDS
+from ..limits import ABANDON_SECONDS, COROUTINE_ROW_JOBS_MAX
 from .base import Executor, Run, count_begun
 from .pipeline import Job, Outcome, Tasks, run_coroutine
-
-# After so many jobs in a row that never waited, a runner lets the rest of the loop have its turn.
-_JOBS_IN_A_ROW_MAX: Final = 64
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -133,7 +130,7 @@ class CoroutineExecutor(Executor):
             if not await self._run(me, running):
                 return  # abandoned meanwhile, and replaced
             in_a_row += 1
-            if in_a_row >= _JOBS_IN_A_ROW_MAX:
+            if in_a_row >= COROUTINE_ROW_JOBS_MAX:
                 in_a_row = 0
                 await asyncio.sleep(0)
 

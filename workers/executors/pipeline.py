@@ -17,7 +17,7 @@ import orjson
 from ...journal.errors import HistoryTruncated
 from ...journal.event import refuse_deep
 from ...journal.json_values import explain, refuse_changed, refuse_infinite
-from ...journal.limits import CONTEXT_DEPTH_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, TIMESTAMP_SECONDS_MAX
+from ...journal.limits import CONTEXT_DEPTH_MAX, TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
 from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
@@ -26,11 +26,8 @@ from ...tasks.message import Message, decode_message
 from ...tasks.state import names
 from ...tasks.state.state import TaskState
 from ...tasks.task import Task
+from ..limits import RESULT_BYTES_MAX, TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
-
-RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
-TRACEBACK_CHARS_MAX: Final = 8 * KIB
-TEXT_CHARS_MAX: Final = 2 * KIB
 
 
 class SessionLease:
@@ -309,7 +306,7 @@ def _cause(result: Any, error: Exception) -> Exception:
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
     if issubclass(type(error), Overdue):  # by its type: an instance may override `__class__`, or raise there
-        error = cast("Overdue", error).told()
+        error = cast("Overdue", error).as_timeout_error()
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
     try:
         if message is not None and task.do_retry(message, error):
@@ -344,7 +341,7 @@ _timeout_decoder: Final = RowDecoder(_TimeoutEvent)
 def _details(error: BaseException) -> dict[str, str]:
     """Name, text and traceback of an exception, within limits."""
     if issubclass(type(error), Overdue):  # raised in a hook that is slow as well
-        error = cast("Overdue", error).told()
+        error = cast("Overdue", error).as_timeout_error()
     return {
         "name": _shown(lambda: _class_name(type(error)))[:TEXT_CHARS_MAX],
         "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],

@@ -15,16 +15,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Final
 
 from ...tasks.errors import Overdue
-from ..limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS
+from ..limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS, THREAD_SHORT_JOBS, THREAD_SHORT_SECONDS
 from .base import Executor, Run, count_begun
 from .pipeline import Job, Outcome, Tasks, failure, run
-
-# Jobs shorter than this, in seconds, are taken by few threads: waking a thread costs more than running them.
-_SHORT_SECONDS: Final = 0.000_5
-_SHORT_JOBS_PER_THREAD: Final = 64
 
 
 class ThreadExecutor(Executor):
@@ -79,8 +74,8 @@ class ThreadExecutor(Executor):
         waiting = len(self._waiting)
         if not waiting:
             return
-        if self.job_seconds < _SHORT_SECONDS and not self._running:
-            waiting = -(-waiting // _SHORT_JOBS_PER_THREAD)
+        if self.job_seconds < THREAD_SHORT_SECONDS and not self._running:
+            waiting = -(-waiting // THREAD_SHORT_JOBS)
         running = len(self._running)
         wanted = min(waiting, self.size - running)
         # A thread that has taken its token and not yet its job shows as idle, so threads and tokens are counted apart.

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import JournalError
@@ -13,7 +12,7 @@ from ...tasks.state import names
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
-from ..limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION
+from ..limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, NEWEST_WEIGHT
 from ..scheduling.decide import Beat
 from ..scheduling.failure_detector import FailureDetector
 from ..settings import Statistics
@@ -23,10 +22,6 @@ from .reader import Reader
 from .sessions import OwnSessions
 
 logger = logging.getLogger("journeyman.worker")
-
-
-# How much the newest append counts in the average duration.
-_NEWEST_WEIGHT: Final = 0.1
 
 
 class Appender:
@@ -60,7 +55,7 @@ class Appender:
         # An outcome must not be lost, and appending is idempotent: repeating a draft never doubles it.
         events = await self._reader.available(lambda: self._journal.append_drafts(drafts), "does not take appends")
         took = time.monotonic() - begun
-        self.seconds += (took - self.seconds) * _NEWEST_WEIGHT
+        self.seconds += (took - self.seconds) * NEWEST_WEIGHT
         if took > self._lease_seconds * LEASE_RENEWAL_FRACTION:
             logger.warning("an append took %.1f s: that time does not count as silence of other workers", took)
         await self._apply(entries, events, begun, sessions)

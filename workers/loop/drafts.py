@@ -7,18 +7,16 @@ import msgspec
 import orjson
 
 from ...journal.event import Draft, Event, check
-from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB
+from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
-from ..scheduling.decide import Beat, Claim, Command, Expire, Join
+from ..limits import ENTRY_BYTES_MAX
+from ..scheduling.decide import Beat, Claim, Command, Expire, Join, Lapse
 from .known_tasks import KnownTasks
 from .registration import joining
 from .sessions import OwnSessions
-
-# The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
-_ENTRY_BYTES_MAX: Final = 2 * KIB
 
 
 class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +59,14 @@ def _claim(command: Claim, desk: Desk) -> WorkerDraft:
     return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
 
 
+def _lapse(command: Lapse, desk: Desk) -> WorkerDraft:
+    task = command.task
+    lease = desk.sessions[task.kind.partition]
+    context = orjson.dumps({"task": task.id, "worker": lease.worker, "reason": names.EXPIRED_REASON})
+    draft = Draft(names.LAPSED, context, routing_key(task.id), task.kind.partition)
+    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
+
+
 def _join(command: Join, desk: Desk) -> WorkerDraft:
     lease, known = desk.sessions.fresh(command.partition), desk.known
     fact, context = joining(lease.worker, desk.lease_ms, known.accepts, known.selection, desk.slots)
@@ -82,6 +88,7 @@ def _expire(command: Expire, desk: Desk) -> WorkerDraft:
 # The draft of each type of command.
 _DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
     Claim: _claim,
+    Lapse: _lapse,
     Join: _join,
     Beat: _beat,
     Expire: _expire,
@@ -110,7 +117,7 @@ def _worker_entry(
 
 def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
     """Split the entries into as few appends as the limits allow: results can be large."""
-    bytes_max = sum(len(entry.draft.context) for entry in entries) + _ENTRY_BYTES_MAX * len(entries)
+    bytes_max = sum(len(entry.draft.context) for entry in entries) + ENTRY_BYTES_MAX * len(entries)
     if bytes_max <= BATCH_BYTES_MAX and len(entries) <= BATCH_EVENTS_MAX:
         yield entries
         return

@@ -11,18 +11,15 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.runtime import blocking
 from ...tasks.index.index import TaskIndex, task_index
 from ...tasks.index.pace import Pace, Stopped
 from ...tasks.limits import INDEX_BUSY_EVENTS, INDEX_INTERVAL_SECONDS, INDEX_LAG_EVENTS_MAX
+from ..limits import INDEX_SPREAD_SHARE
 
 logger = logging.getLogger("journeyman.worker")
-
-# Workers of one file look at different moments, so that one of them finds that another has filled it.
-_JITTER: Final = 0.25
 
 
 def is_due(came: int, behind: int, *, paced: bool) -> bool:
@@ -61,7 +58,7 @@ class IndexKeeper:
 
     async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(INDEX_INTERVAL_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER))
+            await asyncio.sleep(INDEX_INTERVAL_SECONDS * random.uniform(1 - INDEX_SPREAD_SHARE, 1 + INDEX_SPREAD_SHARE))
             try:
                 await self._look()
             except Stopped:

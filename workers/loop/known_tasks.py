@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -10,12 +10,10 @@ from ...tasks.state.identity import Accepts
 from ...tasks.state.selection import Selection
 from ...tasks.state.state import SessionState, TaskKind
 from ...tasks.task import Task
+from ..limits import FUNCTION_WARNINGS_MAX
 from ..loading import by_every_name
 
 logger = logging.getLogger("journeyman.worker")
-
-# How many warnings about other functions under its tasks' names a worker logs.
-_WARNINGS_MAX: Final = 1_000
 
 
 class KnownTasks:
@@ -74,7 +72,7 @@ class KnownTasks:
                     )
 
     def _is_news(self, name: str, function: str) -> bool:
-        if (name, function) in self._warned or len(self._warned) >= _WARNINGS_MAX:
+        if (name, function) in self._warned or len(self._warned) >= FUNCTION_WARNINGS_MAX:
             return False
         self._warned.add((name, function))
         return True

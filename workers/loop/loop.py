@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Event
@@ -30,14 +30,16 @@ from ..health.progress import WorkerHealth
 from ..limits import (
     DEAD_PROCESSES_SECONDS,
     LEASE_RENEWAL_FRACTION,
+    READY_KINDS_REMEMBERED,
     STEAL_DELAY_APPENDS,
     STEAL_DELAY_SECONDS,
     STEAL_DELAY_SECONDS_MAX,
     STOP_UNSTARTED_SECONDS,
+    TASK_NAMES_SHOWN,
     WATCH_INTERVAL_SECONDS,
 )
 from ..scheduling.commit_pace import CommitPace
-from ..scheduling.decide import Claim, Command, Expire, Situation, decide
+from ..scheduling.decide import Claim, Command, Expire, Lapse, Situation, decide
 from ..scheduling.failure_detector import FailureDetector
 from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
@@ -54,9 +56,6 @@ from .submissions import Submissions
 from .timetable import Timetable
 
 logger = logging.getLogger("journeyman.worker")
-
-_TASKS_NAMED: Final = 8
-_KINDS_MAX: Final = 4_096  # of tasks, of which it is remembered where they wait
 
 
 class WorkerLoop:
@@ -187,8 +186,8 @@ class WorkerLoop:
         """Return the tasks that run in the event loop, by name and id; empty if none does."""
         executors = [lane.executor for lane in self._lanes.values() if isinstance(lane.executor, CoroutineExecutor)]
         tasks = [f"{job.state.name} {job.state.id}" for executor in executors for job in executor.in_hand()]
-        named = ", ".join(tasks[:_TASKS_NAMED])
-        more = f" and {len(tasks) - _TASKS_NAMED:,} more" if len(tasks) > _TASKS_NAMED else ""
+        named = ", ".join(tasks[:TASK_NAMES_SHOWN])
+        more = f" and {len(tasks) - TASK_NAMES_SHOWN:,} more" if len(tasks) > TASK_NAMES_SHOWN else ""
         return f"{named}{more}"
 
     @property
@@ -219,11 +218,10 @@ class WorkerLoop:
 
     def _open_lanes(self) -> None:
         """Open a lane for each mechanism among the tasks."""
-        settings = self.settings
         makers: dict[str, Callable[[Mapping[str, Task[Any, Any]]], Executor]] = {
             "thread": self._threads,
             "process": self._processes,
-            "async": lambda tasks: CoroutineExecutor(settings.coroutines, tasks, self._wake),
+            "async": self._coroutines,
         }
         for mechanism in sorted({task.mechanism for task in self._tasks.values()}):
             tasks = {name: task for name, task in self._tasks.items() if task.mechanism == mechanism}
@@ -241,6 +239,9 @@ class WorkerLoop:
         return ThreadGroupExecutor(
             bounds, tasks, self._wake, abandon=abandon, enforce_ms=settings.enforce_ms, journals=self._journals()
         )
+
+    def _coroutines(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+        return CoroutineExecutor(self.settings.coroutines, tasks, self._wake)
 
     def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
         floor = self.settings.process_floor
@@ -401,6 +402,8 @@ class WorkerLoop:
         accepted: list[TaskState] = []
         for entry, event in zip(entries, events, strict=True):
             if not isinstance(entry.command, Claim):
+                if isinstance(entry.command, Lapse) and entry.command.task.state is State.READY:
+                    self._add_ready(entry.command.task)  # it was refused: the task was requeued, and lapses no more
                 continue
             task = entry.command.task
             if task.run.claim == event.offset:
@@ -467,7 +470,7 @@ class WorkerLoop:
         moments = [lane.next_moment(monotonic, now) for lane in self._lanes.values()]
         renewal = self.settings.lease_seconds * LEASE_RENEWAL_FRACTION
         moments += [acknowledged + renewal for acknowledged in self._sessions.acknowledged()]
-        if self._holders_to_watch or any(session.claims for session in self.view.all_sessions()):
+        if self._watches():
             moments.append(monotonic + WATCH_INTERVAL_SECONDS)
         if self._draining_since is not None:
             moments.append(self._draining_since + self.settings.drain_seconds)
@@ -478,6 +481,10 @@ class WorkerLoop:
         moments.append(self._appending.failures.due)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
+
+    def _watches(self) -> bool:
+        """Return whether any session holds tasks, its silence thus to be observed."""
+        return self._holders_to_watch or any(session.claims for session in self.view.all_sessions())
 
     def _wake(self) -> None:
         if not self._woken.done():
@@ -506,7 +513,7 @@ class WorkerLoop:
 
     def _ready_for(self, kind: TaskKind) -> ReadyTasks | None:
         """Return the queue of ready tasks for a kind; None if this worker does not run it."""
-        if len(self._ready_of) >= _KINDS_MAX:
+        if len(self._ready_of) >= READY_KINDS_REMEMBERED:
             self._ready_of.clear()
         task = self._known.task_for(kind)
         ready = self._ready_of[kind] = None if task is None else self._lanes[task.mechanism].ready

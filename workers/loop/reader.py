@@ -10,7 +10,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from ...consumers.views.snapshots import SnapshotKeeper
 from ...journal.async_journal import AsyncJournal
@@ -19,17 +19,13 @@ from ...journal.limits import NOTIFIER_POLL_SECONDS, PAGE_EVENTS
 from ...journal.log import Log, Page, Tail
 from ...journal.tails.selectable import Selectable
 from ...tasks.state.view import TaskView
-from ..limits import RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX
+from ..limits import RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN, WAIT_ROUNDING_SECONDS
 from ..scheduling.failure_detector import FailureDetector
 from .unreadable import UnreadableRecords
 
 logger = logging.getLogger("journeyman.worker")
 
 T = TypeVar("T")
-
-_RETRY_SECONDS_MIN: Final = 0.05
-# By how much, on average, the event loop's selector lengthens a wait: it rounds up to the next millisecond.
-_ROUNDING_SECONDS: Final = 0.000_5
 
 
 class Reader:
@@ -176,7 +172,7 @@ class Reader:
     async def rest(self, seconds: float) -> None:
         """Sleep without being woken by notifications, since a wake-up costs the worker and the writer."""
         self._stop_listening()
-        await asyncio.sleep(seconds - _ROUNDING_SECONDS)
+        await asyncio.sleep(seconds - WAIT_ROUNDING_SECONDS)
 
     @property
     def patience(self) -> float | None:
@@ -215,7 +211,7 @@ class Reader:
         which no retry mends, is raised and ends the worker. This is the only place that distinguishes the two.
         """
         longest = longest_pause(self._lease_seconds)
-        pause = min(_RETRY_SECONDS_MIN, longest)
+        pause = min(RETRY_SECONDS_MIN, longest)
         since: float | None = None
         try:
             while True:

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final
 
 from ...journal.errors import HistoryTruncated
 from ...journal.limits import PAGE_EVENTS
 from ...tasks.state.state import TaskState
 from ...tasks.state.view import TaskView
+from ..limits import SUBMISSION_GAP_EVENTS
 from ..scheduling.ready_queue import ReadyTasks
 from .reader import Reader
-
-# Two submissions no further apart than so many events are read together.
-_GAP_EVENTS: Final = 64
 
 
 class Submissions:
@@ -80,7 +77,7 @@ class Submissions:
         return rows
 
 
-def stretches(offsets: Iterable[int], gap: int = _GAP_EVENTS) -> list[range]:
+def stretches(offsets: Iterable[int], gap: int = SUBMISSION_GAP_EVENTS) -> list[range]:
     """Group the offsets into stretches to be read, each from its first to its last, with no gap longer than `gap`."""
     found: list[range] = []
     for offset in sorted(offsets):

@@ -18,14 +18,14 @@ Nothing waits for longer than `COMMIT_PACE_SECONDS_MAX`, which is a small part o
 """
 
 import math
-from typing import Final
 
-from ..limits import COMMIT_OUTCOMES_ENOUGH, COMMIT_PACE_SECONDS, COMMIT_PACE_SECONDS_MAX
-
-# Over how many periods the rate is averaged.
-_MEMORY_PERIODS: Final = 10
-# Which part of the time a worker is in appends at most.
-_APPENDING_SHARE_MAX: Final = 0.5
+from ..limits import (
+    COMMIT_MEMORY_PERIODS,
+    COMMIT_OUTCOMES_ENOUGH,
+    COMMIT_PACE_SECONDS,
+    COMMIT_PACE_SECONDS_MAX,
+    COMMIT_TIME_SHARE_MAX,
+)
 
 
 class CommitPace:
@@ -44,10 +44,10 @@ class CommitPace:
         """
         self._rate = self._rate_at(monotonic)
         self._turned_at = monotonic
-        own = max(COMMIT_PACE_SECONDS, append_seconds / _APPENDING_SHARE_MAX)
+        own = max(COMMIT_PACE_SECONDS, append_seconds / COMMIT_TIME_SHARE_MAX)
         self._period = min(own * max(1, workers), COMMIT_PACE_SECONDS_MAX)
         if holding:
-            self._rate += arrived / (_MEMORY_PERIODS * self._period)
+            self._rate += arrived / (COMMIT_MEMORY_PERIODS * self._period)
 
     def is_stream(self, monotonic: float) -> bool:
         """Return whether one more task is to be expected within a period."""
@@ -65,4 +65,4 @@ class CommitPace:
     def _rate_at(self, monotonic: float) -> float:
         if not self._rate:
             return 0.0
-        return self._rate * math.exp((self._turned_at - monotonic) / (_MEMORY_PERIODS * self._period))
+        return self._rate * math.exp((self._turned_at - monotonic) / (COMMIT_MEMORY_PERIODS * self._period))

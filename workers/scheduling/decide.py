@@ -3,6 +3,7 @@
 Each decider has one subject; another feature of the worker is another decider in `DECIDERS`.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -36,6 +37,12 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     task: TaskState
 
 
+class Lapse(msgspec.Struct, frozen=True, gc=False):
+    """End a task whose time to live is over before a worker has begun it."""
+
+    task: TaskState
+
+
 class Expire(NamedTuple):
     """Expire the session of a worker that has failed, as of its event at `last`."""
 
@@ -52,7 +59,7 @@ class Fire(NamedTuple):
     skipped: bool = False
 
 
-Command = Join | Beat | Claim | Expire | Fire
+Command = Join | Beat | Claim | Lapse | Expire | Fire
 
 
 class OwnSession(NamedTuple):
@@ -129,7 +136,7 @@ def joins(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
 
 
 def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
-    """Claim as many ready tasks as the executors have room for, and at most one suspect."""
+    """Claim as many ready tasks as the executors have room for, at most one suspect; end those that have lapsed."""
     view, situation, joined = outlook.view, outlook.situation, outlook.joined
     commands: list[Command] = []
     if situation.draining or not joined:
@@ -140,7 +147,17 @@ def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
             ready.lets_suspect_in = not has_suspect
             commands += _claims(ready, free, situation, joined)
             has_suspect = has_suspect or not ready.lets_suspect_in
-    return commands
+    return _without_lapsed(commands, view.expiries, situation.now) if view.expiries else commands
+
+
+def _without_lapsed(commands: Iterable[Command], expiries: Mapping[str, float], now: float) -> list[Command]:
+    """Return the commands with a `Lapse` in place of each claim of a task whose time to live is over."""
+    return [
+        Lapse(command.task)
+        if isinstance(command, Claim) and expiries.get(command.task.id, math.inf) <= now
+        else command
+        for command in commands
+    ]
 
 
 def _has_suspect(view: TaskView, situation: Situation) -> bool:

@@ -12,9 +12,9 @@ from typing import Final
 
 from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
+from ..limits import DELAY_SPAN_SECONDS
 
 _READY: Final = State.READY
-_SPAN_SECONDS: Final = 60.0
 
 
 class Delayed:
@@ -36,7 +36,7 @@ class Delayed:
         """Add a task that is due later."""
         self.entries += 1
         due = task.due
-        span = math.floor(due / _SPAN_SECONDS)
+        span = math.floor(due / DELAY_SPAN_SECONDS)
         if span <= self._reached:
             heapq.heappush(self._soon, (due, next(self._count), task))
             return
@@ -97,7 +97,7 @@ class Delayed:
 
     def _reach(self, now: float) -> None:
         """Move the tasks of the spans that have begun by `now` into the heap."""
-        while self._spans and self._spans[0] * _SPAN_SECONDS <= now:
+        while self._spans and self._spans[0] * DELAY_SPAN_SECONDS <= now:
             span = heapq.heappop(self._spans)
             del self._first[span]
             self._reached = max(self._reached, span)
@@ -114,4 +114,4 @@ class Delayed:
 
 def _is_filed(task: TaskState, span: int) -> bool:
     """Return whether a task waits for that span: one that came back after a claim is filed again under its new time."""
-    return task.run.state is _READY and math.floor(task.due / _SPAN_SECONDS) == span
+    return task.run.state is _READY and math.floor(task.due / DELAY_SPAN_SECONDS) == span

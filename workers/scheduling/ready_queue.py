@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ...tasks.state.selection import EVERYTHING, Ranks, Selection, aged, waiting_since
 from ...tasks.state.state import UNTOUCHED, SessionState, TaskKind, TaskState
 from ...tasks.state.transitions import State
-from ..limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from ..limits import READY_KINDS_REMEMBERED, READY_SWEEP_ENTRIES, STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from .delayed import Delayed
 from .priority_level import PriorityLevel
 from .rendezvous import Rendezvous
@@ -33,8 +33,6 @@ from .round_robin import RoundRobin
 
 LevelKey = tuple[int, int]
 _READY = State.READY
-_SWEEP_SLACK = 1_024
-_KINDS_MAX = 4_096  # of tasks, of which it is remembered which workers claim them
 
 
 class ReadyTasks:
@@ -148,7 +146,7 @@ class ReadyTasks:
                 for worker in self._workers.get(task.partition, ())
                 if worker == own or worker not in sessions or sessions[worker].may_claim(kind)
             )
-            if len(self._sharing) >= _KINDS_MAX:
+            if len(self._sharing) >= READY_KINDS_REMEMBERED:
                 self._sharing.clear()
             self._sharing[kind] = sharers
         return sharers
@@ -216,15 +214,15 @@ class ReadyTasks:
 
     def sweep(self, living: int) -> None:
         """Drop the entries of tasks that are no longer ready, if they outnumber the `living` tasks."""
-        if self._entries > 2 * living + _SWEEP_SLACK:
+        if self._entries > 2 * living + READY_SWEEP_ENTRIES:
             self._place_anew()
-        if len(self._aside) > 2 * living + _SWEEP_SLACK:
+        if len(self._aside) > 2 * living + READY_SWEEP_ENTRIES:
             waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].run.state is State.READY}
             self._aside = list(waiting_aside.values())
             heapq.heapify(self._aside)
-        if len(self._on_hold) > 2 * living + _SWEEP_SLACK:
+        if len(self._on_hold) > 2 * living + READY_SWEEP_ENTRIES:
             self._on_hold = list({task.id: task for task in self._on_hold if task.run.state is _READY}.values())
-        if self._delayed.entries > 2 * living + _SWEEP_SLACK:
+        if self._delayed.entries > 2 * living + READY_SWEEP_ENTRIES:
             self._delayed.sweep()
 
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:

@@ -22,7 +22,12 @@ from ...limits import (
     CHILD_END_SECONDS_MAX,
     CHILD_GROWTH_BYTES_MAX,
     CHILD_IDLE_SECONDS_MAX,
+    CHILD_LOOK_SECONDS_MAX,
+    CHILD_LOOK_SECONDS_MIN,
     CHILD_READY_SECONDS_MAX,
+    CHILD_RESPAWN_SECONDS_MAX,
+    CHILD_RESPAWN_SECONDS_MIN,
+    CHILD_SHORT_SECONDS,
     CHILD_STALL_SECONDS_MAX,
     CHILD_TASKS_MAX,
 )
@@ -34,12 +39,6 @@ from .sizing import Bounds, Member, growth, spare
 
 logger = logging.getLogger("journeyman.worker")
 
-_SHORT_SECONDS: Final = 0.001
-_RESPAWN_SECONDS_MIN: Final = 0.1
-_RESPAWN_SECONDS_MAX: Final = 10.0
-# How long to wait between two looks whether a child has ended: it may be about to, or be held up by the system.
-_LOOK_SECONDS_MIN: Final = 0.001
-_LOOK_SECONDS_MAX: Final = 0.1
 _WENT_ON: Final = "closed its stream to the worker and went on, as after os.exec*, and was killed"
 _UNREPORTED: Final = b',"reason":"its process died in another task, before it could report the outcome of this one"'
 _KILLED_ALONG: Final = b',"reason":"its process was killed because of another task that could not be stopped"'
@@ -96,7 +95,7 @@ class ChildPool(Executor):
         """Hand waiting jobs to the children that have room, and add children if all are full."""
         if self.draining:
             return
-        short = self.job_seconds < _SHORT_SECONDS
+        short = self.job_seconds < CHILD_SHORT_SECONDS
         places = self._bounds.places
         # A child gets some short jobs ahead, so that it need not wait for the next, but only as many others as it runs.
         most = places - 1 + CHILD_CHUNK_TASKS_MAX if short else places
@@ -268,7 +267,7 @@ class ChildPool(Executor):
         """Stop reading from a child and retire it; reap it when it has ended, kill it at `kill_at` (monotonic)."""
         asyncio.get_running_loop().remove_reader(child.sock)
         child.retiring = True
-        self._bury_later(child, kill_at, _LOOK_SECONDS_MIN)
+        self._bury_later(child, kill_at, CHILD_LOOK_SECONDS_MIN)
 
     def _bury_later(self, child: ChildProcess, kill_at: float, pause: float) -> None:
         """Poll for the end of the process: to wait for it would block the loop, for an unknown time."""
@@ -279,7 +278,7 @@ class ChildPool(Executor):
             return
         if time.monotonic() >= kill_at:
             child.kill(_WENT_ON)
-        longer = min(2 * pause, _LOOK_SECONDS_MAX)
+        longer = min(2 * pause, CHILD_LOOK_SECONDS_MAX)
         asyncio.get_running_loop().call_later(pause, self._bury_later, child, kill_at, longer)
 
     def _bury(self, child: ChildProcess) -> None:
@@ -307,7 +306,9 @@ class ChildPool(Executor):
         """Handle a child that failed to start: log it and back off. Failures detected together are logged once."""
         if time.monotonic() < self._respawn_at:
             return
-        self._respawn_seconds = min(max(2 * self._respawn_seconds, _RESPAWN_SECONDS_MIN), _RESPAWN_SECONDS_MAX)
+        self._respawn_seconds = min(
+            max(2 * self._respawn_seconds, CHILD_RESPAWN_SECONDS_MIN), CHILD_RESPAWN_SECONDS_MAX
+        )
         self._respawn_at = time.monotonic() + self._respawn_seconds
         self._start_failure = f"its child processes do not start: the last one {reason}"
         logger.error(

@@ -19,13 +19,12 @@ from typing import Final, NamedTuple
 
 from ....journal.url import ENVIRONMENT_VARIABLE
 from ....tasks.errors import ValidationError
+from ...limits import CHILD_SOCKET_BYTES
 from ...logs import configured_level
 from ..base import Run
 from ..pipeline import Tasks
 from .permits import Permits
 from .protocol import Assignment, Frames, Orders, Reports, frame
-
-_SOCKET_BYTES: Final = 1 << 20
 
 
 class Journals(NamedTuple):
@@ -59,7 +58,7 @@ class ChildProcess:
     def __init__(self, arguments: Sequence[str], places: int, homes: dict[str, str], journals: Journals) -> None:
         self.sock, theirs = socket.socketpair()
         for end in (self.sock, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHILD_SOCKET_BYTES)
         self._permits = Permits()
         files = theirs.fileno(), self._permits.theirs
         with theirs:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ...limits import CHILD_READ_BYTES
+
 _LENGTH: Final = struct.Struct("!I")
-_READ_BYTES: Final = 256 * 1_024
 
 
 class Assignment(msgspec.Struct, array_like=True, gc=False):
@@ -92,7 +93,7 @@ class Frames:
 
     def receive(self, sock: socket.socket) -> list[Any] | None:
         """The messages that are complete after one read; None at the end of the stream."""
-        piece = sock.recv(_READ_BYTES)
+        piece = sock.recv(CHILD_READ_BYTES)
         if not piece:
             return None
         self._buffer += piece

@@ -12,17 +12,13 @@ If a group dies by itself, all tasks it ran have failed: which of them was the c
 """
 
 from collections.abc import Callable
-from typing import Final
 
-from ...limits import ABANDON_SECONDS, ENFORCE_MS_DEFAULT
+from ...limits import ENFORCE_MS_DEFAULT, KILL_SECONDS
 from ..base import Run
 from ..pipeline import Tasks
 from .pool import ChildPool
 from .process import NO_JOURNALS, Journals
 from .sizing import Bounds
-
-# How long after the deadline a silent group is killed, in seconds: before that it can abandon the thread by itself.
-KILL_SECONDS: Final = 2 * ABANDON_SECONDS
 
 
 class ThreadGroupExecutor(ChildPool):

@@ -22,6 +22,7 @@ from typing import Any, Final, cast
 
 from .....journal.runtime.forks import at_fork
 from .....tasks.task import Task
+from ....limits import CHILD_REPORT_SECONDS_MAX, CHILD_REPORTS_MAX
 from ....loading import tasks_at
 from ....logs import configure, name_tasks_in_records
 from ....signals import ignore_signals
@@ -31,8 +32,6 @@ from ..protocol import Assignment, Frames, Orders, Report, Reports, peak_bytes, 
 from .reports import Reporter
 from .thread_group import Group
 
-_REPORTS_MAX: Final = 64
-_REPORT_SECONDS_MAX: Final = 0.005
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -69,7 +68,7 @@ class Child:
                 since = started
             ended.append(Report(number, ending.name, ending.detail, ending.due, now - started))
             reporter.end(number, name, now - started)
-            if len(ended) >= _REPORTS_MAX or now - since > _REPORT_SECONDS_MAX:
+            if len(ended) >= CHILD_REPORTS_MAX or now - since > CHILD_REPORT_SECONDS_MAX:
                 reporter.flush()
 
     def _collect(self) -> list[Report]:

@@ -8,11 +8,9 @@ any other task begins all waiting reports are sent, and while it runs each new o
 import socket
 import threading
 from collections.abc import Callable
-from typing import Final
 
+from ....limits import CHILD_BRIEF_SECONDS
 from ..protocol import Report, Reports, peak_bytes, report
-
-_BRIEF_SECONDS: Final = 0.001
 
 
 class Reporter:
@@ -37,7 +35,7 @@ class Reporter:
 
     def end(self, number: int, name: str, seconds: float) -> None:
         """Note that the job has ended, after so many seconds, and that `collect` returns its report."""
-        if seconds < _BRIEF_SECONDS:
+        if seconds < CHILD_BRIEF_SECONDS:
             self._brief.add(name)
         else:
             self._brief.discard(name)

@@ -1,0 +1,73 @@
+"""Observe the silence of the owners of locks: which requests to expire. No clocks of two machines are compared.
+
+A request is silent from the moment its last event was seen here. Silence grows from one observation to the next, and
+only if the log has grown as well: its owner could have renewed its lease. It grows by the time in between, at most by
+`LOCK_SILENCE_STEP_FRACTION` of the lease. So a journal that is away expires no owner, and after it has come back a
+living owner has time to renew its lease.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from ..limits import LOCK_SILENCE_STEP_FRACTION
+from ..state.locks import LockRequest
+
+
+class _Sighting:
+    """What was seen of one request; `at` is when its silence last grew (the observer's monotonic clock, seconds)."""
+
+    __slots__ = ("at", "end", "held_since", "last", "silence", "step")
+
+    def __init__(self) -> None:
+        self.last = self.end = -1
+        self.at = self.silence = self.step = 0.0
+        self.held_since: float | None = None
+
+    def observe(self, request: LockRequest, end: int, now: float) -> str:
+        """Note the request as it is where the log ends now; return why it is to be expired, empty if it is not."""
+        lease = request.lease_ms / 1_000
+        self.step = lease * LOCK_SILENCE_STEP_FRACTION
+        if request.last != self.last:
+            self.last, self.end, self.at, self.silence = request.last, end, now, 0.0
+        elif end != self.end:
+            self.silence += min(now - self.at, self.step)
+            self.end, self.at = end, now
+        if self.held_since is None and request.holds:
+            self.held_since = now
+        if self.silence >= lease:
+            return "silent"
+        held = 0.0 if self.held_since is None else now - self.held_since
+        return "ttl" if request.ttl_ms is not None and held >= request.ttl_ms / 1_000 else ""
+
+
+class Silence:
+    """The observations of the requests of the locks of one partition."""
+
+    def __init__(self) -> None:
+        self._sightings: dict[str, dict[int, _Sighting]] = {}
+
+    def observe(
+        self, lock: str, requests: Sequence[LockRequest], own: Iterable[int], end: int, now: float
+    ) -> list[tuple[LockRequest, str]]:
+        """Note the live requests of a lock as of the offset `end`, up to which the log was read.
+
+        Return those to be expired, each with the reason: "silent" for its lease, or its "ttl" is over; none of `own`.
+        """
+        before, current = self._sightings.get(lock, {}), {}
+        overdue: list[tuple[LockRequest, str]] = []
+        spared = frozenset(own)
+        for request in requests:
+            if request.token in spared:
+                continue
+            sighting = current[request.token] = before.get(request.token) or _Sighting()
+            reason = sighting.observe(request, end, now)
+            if reason:
+                overdue.append((request, reason))
+        if current:
+            self._sightings[lock] = current
+        else:
+            self._sightings.pop(lock, None)
+        return overdue
+
+    def wants_proof(self, lock: str, now: float) -> bool:
+        """Return whether a request has shown no sign of life for so long that the log should be made to grow."""
+        return any(now - each.at >= each.step for each in self._sightings.get(lock, {}).values())

@@ -1,0 +1,139 @@
+"""How the tasks of a workbench are run: synchronous ones in the calling thread, one by one, coroutines in the loop."""
+
+import asyncio
+import ctypes
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..tasks.errors import Overdue
+from ..workers.executors import CoroutineExecutor, Executor
+from ..workers.executors.base import Run
+from ..workers.executors.pipeline import Outcome, Tasks, failure, run
+from ..workers.limits import ABANDON_SECONDS
+from .limits import WATCHED_TIMEOUT_MS_MAX
+
+
+class Turns:
+    """The executors of synchronous tasks that have a job, in the order in which their jobs came."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._waiting: deque[CallingThreadExecutor] = deque()
+        self.running: Run | None = None
+
+    def ask(self, executor: "CallingThreadExecutor") -> None:
+        """Have a job of that executor run as soon as the loop has stopped."""
+        if executor not in self._waiting:
+            self._waiting.append(executor)
+        self._stop()
+
+    def take(self) -> bool:
+        """Run the next job to its outcome; return whether there was one. Call while no loop runs."""
+        if not self._waiting:
+            return False
+        self._waiting.popleft().run_one()
+        return True
+
+
+class CallingThreadExecutor(Executor):
+    """Runs one job at a time, in the thread that has called the workbench, and outside of its loop."""
+
+    def __init__(self, tasks: Tasks, wake: Callable[[], None], turns: Turns) -> None:
+        super().__init__(1, tasks, wake)
+        self._turns = turns
+
+    @property
+    def running(self) -> int:
+        """See `Executor`: while the loop runs, none of them does."""
+        return 0
+
+    def long_running(self, begun_before: float) -> int:
+        """See `Executor`."""
+        return 0
+
+    @property
+    def job_seconds(self) -> float:
+        """See `Executor`: as of long jobs, so that one is claimed at a time and the priority of each counts."""
+        return 1.0
+
+    def nudge(self) -> None:
+        """Ask for a turn."""
+        if self._waiting:
+            self._turns.ask(self)
+
+    def run_one(self) -> None:
+        """Run a job that waits, if it was not taken back."""
+        if self._waiting:
+            running = self._turns.running = Run(self._waiting.popleft())
+            try:
+                outcome = self._run(running)
+            finally:
+                self._turns.running = None
+            self._finished(outcome, 0.0)
+        if self._waiting:
+            self.nudge()
+
+    def _run(self, running: Run) -> Outcome:
+        outcome: Outcome | None = None
+        while True:  # `Overdue` may come anywhere in here
+            try:
+                if outcome is None:
+                    with _watched(running.deadline - running.started):
+                        outcome = run(running.job, self._tasks)
+            except Overdue:
+                if outcome is None:
+                    outcome = failure(running.job, self._tasks, running.ending_error(), running.seconds)
+            else:
+                return outcome
+
+    def enforce(self, monotonic: float) -> None:
+        """See `Executor`: what runs is stopped by its own watch."""
+
+    def close(self) -> None:
+        """See `Executor`."""
+        self._waiting.clear()
+
+
+@contextmanager
+def _watched(seconds: float) -> Iterator[None]:
+    """Raise `Overdue` in this thread when so many real seconds are over, as a worker does in a task's thread."""
+    if seconds * 1_000 > WATCHED_TIMEOUT_MS_MAX:
+        yield
+        return
+    thread, guard, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), False
+
+    def interrupt() -> None:
+        with guard:
+            if not over:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Overdue))
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with guard:
+            over = True
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
+        timer.cancel()
+        timer.join()
+
+
+class VirtualCoroutineExecutor(CoroutineExecutor):
+    """Runs coroutines in the virtual loop, and compares each with its timeout at that very moment."""
+
+    def _ended(self, run: Run, error: BaseException, seconds: float, pace: float) -> None:
+        """Deliver the outcome at once: the hooks of the task run here, and not in a thread beside the clock."""
+        self._finished(failure(run.job, self._tasks, error, seconds), pace)
+
+    async def _run(self, me: "asyncio.Task[None]", running: Run) -> bool:
+        loop, end = asyncio.get_running_loop(), running.deadline
+        timers = [loop.call_at(moment, self.enforce, moment) for moment in (end, end + ABANDON_SECONDS)]
+        try:
+            return await super()._run(me, running)
+        finally:
+            for timer in timers:
+                timer.cancel()

@@ -1,0 +1,18 @@
+"""The limits of the workbench, with their units."""
+
+from typing import Final
+
+# A moment that lies this little, in seconds, behind the one to which the clock was advanced counts as reached: a due
+# time is rounded to the microsecond, and delays are whole milliseconds.
+ROUNDING_SECONDS: Final = 0.000_5
+# How long, in real seconds, the clock stands still for a coroutine that waits for the outside (a socket, a thread that
+# is none of the event loop's) and gets nothing from there. After that time goes on, up to its timeout.
+OUTSIDE_SECONDS_MAX: Final = 1.0
+# A synchronous task with a timeout up to so many ms is also stopped if it runs for so long by the real clock.
+WATCHED_TIMEOUT_MS_MAX: Final = 60_000
+# How long a coroutine that ignores its cancellation may delay the end of a workbench, in real seconds.
+CLOSING_SECONDS_MAX: Final = 5.0
+# So many steps of the history of a task, the last ones, are part of an assertion's message.
+SHOWN_STEPS_MAX: Final = 30
+# How often timers that serve real processes only run, in ms: rarely, since each would be a step of the virtual clock.
+TIMER_MS: Final = 60_000

@@ -1,0 +1,73 @@
+"""The worker loop of a workbench: the product's own, in virtual time, with executors in the calling thread."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..journal.async_journal import AsyncJournal
+from ..tasks.task import Task
+from ..workers.executors import CoroutineExecutor, Executor
+from ..workers.limits import LEASE_MS_MAX
+from ..workers.loop.indexing import IndexKeeper
+from ..workers.loop.lane import Lane
+from ..workers.loop.loop import WorkerLoop
+from ..workers.settings import Settings
+from .executors import CallingThreadExecutor, Turns, VirtualCoroutineExecutor
+from .limits import TIMER_MS
+
+
+class NoIndex(IndexKeeper):
+    """In place of what keeps the task index of other processes, for which no task waits."""
+
+    def start(self) -> None:
+        """Nothing to keep."""
+
+    async def aclose(self) -> None:
+        """Nothing was kept."""
+
+
+class VirtualWorkerLoop(WorkerLoop):
+    """Runs `tasks` until it is stopped; jobs of synchronous ones wait in `turns`."""
+
+    def __init__(
+        self, journal: AsyncJournal, tasks: Mapping[str, Task[Any, Any]], settings: Settings, turns: Turns
+    ) -> None:
+        fitting = {"lease_ms": LEASE_MS_MAX, "enforce_ms": TIMER_MS, "drain_seconds": 0.0}
+        super().__init__(journal, tasks, msgspec.structs.replace(settings, **fitting))
+        self._turns = turns
+        self._index = NoIndex(journal, dict)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether coroutines of tasks run."""
+        executors = (lane.executor for lane in self._lanes.values())
+        return any(isinstance(each, CoroutineExecutor) and each.running for each in executors)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Its lanes."""
+        return list(self._lanes.values())
+
+    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+        return CallingThreadExecutor(tasks, self._wake, self._turns)
+
+    _processes = _threads
+
+    def _coroutines(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+        return VirtualCoroutineExecutor(self.settings.coroutines, tasks, self._wake)
+
+    async def _keep_pace(self) -> bool:
+        return False  # a pause would only move the clock
+
+    def _watches(self) -> bool:
+        return False  # no worker of a workbench falls silent
+
+    def _enforce(self) -> None:
+        self._enforcing = None  # each run has a timer of its own
+
+    def _look_around(self, monotonic: float) -> None:
+        super()._look_around(monotonic)
+        for lane in self._lanes.values():
+            if lane.busy:
+                lane.executor.enforce(monotonic)  # so that what was revoked ends at once
