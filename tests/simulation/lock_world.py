@@ -78,11 +78,11 @@ class LockWorld:
         """Let it happen in so many seconds."""
         heapq.heappush(self._heap, (self.now + seconds, next(self._order), call))
 
-    def tell_of_news(self) -> None:
+    def notify_readers(self) -> None:
         """Something has landed, or the log is back: each process learns of it soon."""
         for worker in self.workers:
             if not worker.gone:
-                worker.port.tell(self.random.uniform(0.0, 0.02))
+                worker.port.notify(self.random.uniform(0.0, 0.02))
 
     def run(self) -> LockStory:
         """The whole story: a time of faults, then one without, at whose end all visits are over."""
@@ -104,7 +104,7 @@ class LockWorld:
         self.faults = False
         self.log.away_until = min(self.log.away_until, self.now)
         self.log.slow_until = min(self.log.slow_until, self.now)
-        self.tell_of_news()
+        self.notify_readers()
         for worker in self.workers:
             worker.rouse()
         self.workers.append(Visitor(self, len(self.workers)))  # in the end there is one that finds the dead
@@ -150,7 +150,7 @@ class LockWorld:
             self.log.away_until = self.now + seconds
             self.log.away_places = frozenset(range(len(self.log.partitions)))
             self.log.refuses = self.random.random() < 0.5
-            self.after(seconds, self.tell_of_news)
+            self.after(seconds, self.notify_readers)
 
 
 class Visitor:
@@ -293,6 +293,6 @@ def _surroundings(world: LockWorld) -> Iterator[None]:
         yield
 
 
-def tell(seed: int) -> LockStory:
+def simulate(seed: int) -> LockStory:
     """The story of the world of that seed."""
     return LockWorld(seed).run()

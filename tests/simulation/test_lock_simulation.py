@@ -2,7 +2,7 @@
 
 import pytest
 from simulation.lock_mutations import LOCK_MUTATIONS
-from simulation.lock_world import LockWorld, tell
+from simulation.lock_world import LockWorld, simulate
 from simulation.referee import Violation
 
 SEEDS = 30
@@ -18,29 +18,29 @@ LOOK_FIRST = {
 
 
 def test_many_worlds_of_locks_break_no_invariant() -> None:
-    stories = [tell(seed) for seed in range(SEEDS)]
+    stories = [simulate(seed) for seed in range(SEEDS)]
     assert sum(story.grants for story in stories) > 5 * SEEDS
     assert sum(story.expiries for story in stories) > SEEDS, "holders die, stop or are cut off, and lose their locks"
     assert sum(story.refused for story in stories) > SEEDS // 4, "events cross, and the later one is refused"
     assert sum(story.crashes for story in stories) > SEEDS // 4
 
 
-def test_a_seed_tells_the_same_story_of_locks_again() -> None:
+def test_seed_gives_the_same_story_of_locks_again() -> None:
     worlds = [LockWorld(3), LockWorld(3)]
     stories = [world.run() for world in worlds]
     assert stories[0] == stories[1]
 
 
 @pytest.mark.parametrize("bug", sorted(LOCK_MUTATIONS))
-def test_a_bug_in_a_rule_of_locks_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_in_a_rule_of_locks_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     LOCK_MUTATIONS[bug](monkeypatch)
     for seed in (LOOK_FIRST.get(bug, 0), *range(SEEDS_MAX)):
         try:
-            tell(seed)
+            simulate(seed)
         except (Violation, AssertionError):
             break
     else:
         pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")
     monkeypatch.undo()
     if seed >= SEEDS:
-        tell(seed)  # and without the bug that world is in order
+        simulate(seed)  # and without the bug that world is in order
