@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..workers.logs import CURRENT
 from .clock import VirtualClock
-from .limits import OUTSIDE_SECONDS_MAX, ROUNDING_SECONDS
+from .limits import OUTSIDE_SECONDS_MAX, ROUNDING_SECONDS, SOCKET_SECONDS_MAX
 
 Ready = list[tuple[selectors.SelectorKey, int]]
 
@@ -125,9 +125,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return 0.0
         now = self.time()
         self._timers = [timer for timer in self._timers if timer.when() > now and not timer.cancelled()]
-        if self._timers and len(self._outside.get_map()) <= _OWN_SOCKETS:
+        sockets = len(self._outside.get_map()) > _OWN_SOCKETS
+        if self._timers and not sockets:
             return 0.0  # they sleep
-        return self._heard_at + OUTSIDE_SECONDS_MAX - time.monotonic()
+        seconds = SOCKET_SECONDS_MAX if sockets and not self._timers else OUTSIDE_SECONDS_MAX
+        return self._heard_at + seconds - time.monotonic()
 
 
 @contextmanager

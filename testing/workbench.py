@@ -45,13 +45,13 @@ class Workbench:
         self._clock = VirtualClock(_seconds(begin))
         self._store = MemoryStore()
         self.journal = Journal(self._log())
-        self._entered = ExitStack()
+        self._entered: ExitStack | None = None
         self._account: Account
         self._machinery: Machinery
 
     def __enter__(self) -> Self:
-        if self in _open:
-            raise RuntimeError("this workbench is open already; make another one")
+        if self._entered is not None:
+            raise RuntimeError("a workbench is opened once; make another one")
         with ExitStack() as entering:
             entering.enter_context(counting(self._clock))
             entering.enter_context(self.journal)
@@ -70,6 +70,7 @@ class Workbench:
             raise RuntimeError(
                 "leave the workbench that was opened last first: it has borrowed the brokers of this one"
             )
+        assert self._entered is not None, "it is among the open ones"
         self._entered.close()
 
     def add(self, *tasks: Given) -> None:

@@ -1,11 +1,12 @@
 """Coroutines of tasks run in virtual time: they sleep without a wait, and meet their timeouts at the very moment."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import journeyman as jm
 import pytest
-from journeyman.testing import Workbench
+from journeyman.testing import Workbench, event_loop
 from task_modules import bakery
 
 
@@ -101,7 +102,9 @@ def test_coroutine_awaits_threads_and_sockets_for_real(bench: Workbench) -> None
     assert bench.result(message) == ["HELLO\n", "THERE"]
 
 
-def test_coroutine_that_waits_for_nothing_meets_its_timeout(bench: Workbench) -> None:
+def test_coroutine_that_waits_for_nothing_meets_its_timeout(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_loop, "OUTSIDE_SECONDS_MAX", 0.01)
+
     @jm.task(bakery.broker, timeout=1_000, max_retries=0)
     async def wait() -> None:
         await asyncio.Event().wait()
@@ -110,6 +113,47 @@ def test_coroutine_that_waits_for_nothing_meets_its_timeout(bench: Workbench) ->
     message = wait.generate()
     bench.run_until_idle()
     bench.assert_failed(message, match="TaskTimeoutError")
+
+
+def test_coroutine_hears_from_a_thread_of_its_own(bench: Workbench) -> None:
+    @jm.task(bakery.broker)
+    async def listen() -> str:
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        threading.Thread(target=loop.call_soon_threadsafe, args=[heard.set]).start()
+        await heard.wait()
+        return "heard"
+
+    bench.add(listen)
+    message = listen.generate()
+    bench.run_until_idle()
+    assert bench.result(message) == "heard"
+
+
+def test_coroutine_reads_from_a_child_process(bench: Workbench) -> None:
+    @jm.task(bakery.broker)
+    async def read() -> str:
+        child = await asyncio.create_subprocess_exec("echo", "hello", stdout=asyncio.subprocess.PIPE)
+        out, _ = await child.communicate()
+        return out.decode()
+
+    bench.add(read)
+    message = read.generate()
+    bench.run_until_idle()
+    assert bench.result(message) == "hello\n"
+
+
+def test_idle_connection_does_not_stop_the_clock(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_loop, "OUTSIDE_SECONDS_MAX", 0.01)
+
+    @jm.task(bakery.broker)
+    async def sleep() -> None:
+        async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0):
+            await asyncio.sleep(600)
+
+    bench.add(sleep)
+    message = sleep.generate()
+    bench.run_until_idle()
+    bench.assert_succeeded(message)
 
 
 def test_coroutine_that_ignores_its_timeout_is_abandoned(bench: Workbench) -> None:

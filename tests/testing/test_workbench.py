@@ -308,7 +308,7 @@ def test_workbench_refuses_use_out_of_place(bench: Workbench) -> None:
         bench.elapse(seconds=1)
     with pytest.raises(RuntimeError, match="not open"):
         Workbench().run_until_idle()
-    with pytest.raises(RuntimeError, match="open already"):
+    with pytest.raises(RuntimeError, match="opened once"):
         bench.__enter__()
 
     @jm.task(bakery.broker, max_retries=0)
