@@ -17,7 +17,7 @@ from .decoding import Carried, EventContext, TaskContext
 from .ended import EndedTasks
 from .expiries import Expiries
 from .locks import Locks
-from .part import Part
+from .part import Part, Parts
 from .pauses import PausedQueues
 from .rows import KeptRows
 from .schedules import Schedules
@@ -58,8 +58,7 @@ class TaskFold:
         self.locks = Locks()
         self.schedules = Schedules()
         self.expiries = Expiries()
-        parts = (self.sessions, self.paused, self.locks, self.schedules, self.expiries)
-        self._parts: tuple[Part[Any, Any, Any], ...] = parts
+        self._parts: Parts = (self.sessions, self.paused, self.locks, self.schedules, self.expiries)
         self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`.

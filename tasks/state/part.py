@@ -57,3 +57,7 @@ class Part(dict[Key, Value], ABC, Generic[Key, Value, Context]):
         if self.on_change is not None:
             self.on_change()
         return Verdict.ACCEPTED
+
+
+# Parts of any kinds.
+Parts = tuple[Part[Any, Any, Any], ...]
