@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from ..consumers.files.exporting import Exported, Selection, export
+from ..consumers.files.exporting import Exported, ExportSelection, export
 from .shared.failures import quiet_on_broken_pipe
 from .shared.files import STANDARD, writing
 from .shared.moments import parse_moment
@@ -66,7 +66,7 @@ def export_lines(
     """
     configure_logging(log_level)
     now = time.time()
-    selection = Selection(
+    selection = ExportSelection(
         parse_moment(since, now) if since is not None else None,
         parse_moment(until, now, "--until") if until is not None else None,
         checked_topic(topic),

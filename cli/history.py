@@ -130,7 +130,7 @@ def _print_json(found: TaskHistory) -> None:
 def _print(found: TaskHistory, now: float, console: Console) -> None:
     task = found.task
     _line(console, Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (_place(found), "dim")))
-    _line(console, _standing(found, now))
+    _line(console, _state_line(found, now))
     if (given := arguments(found)) is not None and (given.args or given.kwargs):
         _line(console, Text(printable(call(task.name, given.args, given.kwargs)), "dim"))
     if found.is_truncated:
@@ -187,7 +187,7 @@ def _place(found: TaskHistory) -> str:
     return f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
 
 
-def _standing(found: TaskHistory, now: float) -> Text:
+def _state_line(found: TaskHistory, now: float) -> Text:
     task = found.task
     attempts = f"{task.attempts} attempt{'' if task.attempts == 1 else 's'}"
     word, style = _STANDINGS[task.state]

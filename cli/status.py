@@ -89,16 +89,16 @@ def status(
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         console = console_for()
         if check:
-            _check(_standing(opened, moment), allowed, opened.url, as_json=as_json)
+            _check(_overview(opened, moment), allowed, opened.url, as_json=as_json)
             return
         if watch and not as_json and console.is_terminal:
             _live(opened, console)
             return
-        for standing_now in _standings(opened) if watch else [_standing(opened, moment)]:
+        for seen in _overviews(opened) if watch else [_overview(opened, moment)]:
             if as_json:
-                _print_json(standing_now)
+                _print_json(seen)
             else:
-                show(console, _screen(standing_now, opened.url, moment))
+                show(console, _screen(seen, opened.url, moment))
             sys.stdout.flush()
 
 
@@ -123,7 +123,7 @@ def _check(seen: Overview, allowed: Thresholds, url: str, *, as_json: bool) -> N
         raise typer.Exit(EXIT_ALARM)
 
 
-def _standing(journal: Journal, moment: float | None) -> Overview:
+def _overview(journal: Journal, moment: float | None) -> Overview:
     view, _ = journal.run(view_as_of(journal.asynchronous, moment))
     return _look(journal, view, time.time() if moment is None else moment)
 
@@ -134,7 +134,7 @@ def _look(journal: Journal, view: TaskView, now: float) -> Overview:
     return seen._replace(clocks=tuple(journal.run(clock_faults(log, time.time()))))
 
 
-def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
+def _overviews(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
     """The state, now and after each change; with `still` also each second without a change."""
     replica = Replica(journal.asynchronous, TaskView())
     journal.run(replica.catch_up())
@@ -153,8 +153,8 @@ def _standings(journal: Journal, *, still: bool = False) -> Iterator[Overview]:
 
 def _live(journal: Journal, console: Console) -> None:
     with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
-        for standing_now in _standings(journal, still=True):
-            live.update(_screen(standing_now, journal.url, None), refresh=True)
+        for seen in _overviews(journal, still=True):
+            live.update(_screen(seen, journal.url, None), refresh=True)
 
 
 # -- for tools -----------------------------------------------------------------------------------------------------

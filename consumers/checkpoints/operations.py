@@ -11,8 +11,18 @@ from ...journal.event import Event, time_in
 from ...journal.log import Bounds, Log
 from ..limits import CONFLICTS_MAX, LAG_EVENTS_MAX
 from ..topic import Topic
-from .records import CHECKPOINTED, DROPPED, REPLAYED, Parked, ParkedEvents, Saved, Standing, position_text, saved_of
-from .scan import control_events, count_ahead, standing_checkpoint
+from .records import (
+    CHECKPOINTED,
+    DROPPED,
+    REPLAYED,
+    Parked,
+    ParkedEvents,
+    Saved,
+    ValidCheckpoint,
+    position_text,
+    saved_of,
+)
+from .scan import control_events, count_ahead, newest_checkpoint
 from .session import reset_context
 
 
@@ -47,13 +57,13 @@ async def read_consumers(journal: AsyncJournal) -> Consumers:
     """Search the whole journal for checkpoints and parked events."""
     log = await journal.open()
     bounds = await log.bounds()
-    folds: dict[str, Standing] = {}
+    folds: dict[str, ValidCheckpoint] = {}
     parked = ParkedEvents()
     for partition, first in bounds.first.items():
         async for event in control_events(log, partition, first, bounds.end[partition]):
             saved = saved_of(event)
             if saved is not None:
-                folds.setdefault(saved.name, Standing()).apply(saved)
+                folds.setdefault(saved.name, ValidCheckpoint()).apply(saved)
             parked.apply(event)
     return Consumers(
         {name: fold.newest for name, fold in sorted(folds.items()) if fold.newest is not None},
@@ -116,7 +126,7 @@ async def find_checkpoint(journal: AsyncJournal, name: str) -> Saved | None:
     log = await journal.open()
     bounds = await log.bounds()
     partition = log.partition_of(name)
-    return await standing_checkpoint(log, name, bounds.first[partition], bounds.end[partition])
+    return await newest_checkpoint(log, name, bounds.first[partition], bounds.end[partition])
 
 
 async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) -> Move:

@@ -73,7 +73,7 @@ def saved_of(event: Event) -> Saved | None:
     )
 
 
-class Standing:
+class ValidCheckpoint:
     """Folds the checkpoints of one name in log order; `newest` is the valid one.
 
     The newest one is valid, except that a consumer that has not yet read a reset cannot undo it: checkpoints that it
@@ -92,9 +92,9 @@ class Standing:
             self.newest = saved
 
 
-def standing(saves: Iterable[Saved]) -> Saved | None:
+def valid_checkpoint(saves: Iterable[Saved]) -> Saved | None:
     """Return the valid one of the checkpoints of one name, given in log order; None if there is none."""
-    fold = Standing()
+    fold = ValidCheckpoint()
     for saved in saves:
         fold.apply(saved)
     return fold.newest

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.log import Log
-from .records import CHECKPOINTED, PARKED, Parked, ParkedEvents, Saved, Standing, saved_of
+from .records import CHECKPOINTED, PARKED, Parked, ParkedEvents, Saved, ValidCheckpoint, saved_of
 from .scan import concerns, control_events
 
 
@@ -37,8 +37,8 @@ async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
         first, end = bounds.first[partition], bounds.end[partition]
         if limit <= first:
             continue
-        standing, held = await _control_state(log, partition, first, end)
-        for saved in standing.values():
+        valid, held = await _control_state(log, partition, first, end)
+        for saved in valid.values():
             if log.partition_of(saved.name) != partition:
                 continue
             moved = await _moved_on(log, saved, before, bounds.first)
@@ -54,15 +54,15 @@ async def carry(journal: AsyncJournal, before: Mapping[int, int]) -> Carried:
 
 async def _control_state(log: Log, partition: int, start: int, end: int) -> tuple[dict[str, Saved], list[Parked]]:
     """Return the valid checkpoint of each name and all parked events, folded from a range of a partition."""
-    folds: dict[str, Standing] = {}
+    folds: dict[str, ValidCheckpoint] = {}
     parked = ParkedEvents()
     async for event in control_events(log, partition, start, end):
         saved = saved_of(event)
         if saved is not None:
-            folds.setdefault(saved.name, Standing()).apply(saved)
+            folds.setdefault(saved.name, ValidCheckpoint()).apply(saved)
         parked.apply(event)
-    standing = {name: fold.newest for name, fold in folds.items() if fold.newest is not None}
-    return standing, [one for held in parked.parked.values() for one in held.values()]
+    valid = {name: fold.newest for name, fold in folds.items() if fold.newest is not None}
+    return valid, [one for held in parked.parked.values() for one in held.values()]
 
 
 async def _moved_on(log: Log, saved: Saved, before: Mapping[int, int], first: Mapping[int, int]) -> Cursor:

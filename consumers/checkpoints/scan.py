@@ -10,7 +10,7 @@ from ...journal.log import Log
 from ...journal.row_decoder import RowDecoder
 from ..limits import CHECKPOINT_WINDOW_EVENTS, SCAN_STEP_EVENTS
 from ..topic import Topic
-from .records import CONTROL_NAMES, REPLAYED, Saved, saved_of, standing
+from .records import CONTROL_NAMES, REPLAYED, Saved, saved_of, valid_checkpoint
 
 _MARK: Final = b'"consumer.'
 
@@ -33,7 +33,7 @@ async def control_events(log: Log, partition: int, start: int, end: int) -> Asyn
         start = pages[0].next_offset
 
 
-async def standing_checkpoint(log: Log, name: str, first: int, end: int) -> Saved | None:
+async def newest_checkpoint(log: Log, name: str, first: int, end: int) -> Saved | None:
     """Return the valid checkpoint of that name; None if there is none.
 
     It searches its partition backwards from the end, so the cost is about that of the events the consumer has not read.
@@ -48,7 +48,7 @@ async def standing_checkpoint(log: Log, name: str, first: int, end: int) -> Save
         if saves and (saves[-1].reset or saves[-1].after is None or saves[-1].after >= lower):
             break  # a reset unknown to the newest checkpoint would be in this range
         upper, width = lower, 2 * width
-    return standing(saves)
+    return valid_checkpoint(saves)
 
 
 class _Head(msgspec.Struct, gc=False):

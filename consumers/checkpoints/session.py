@@ -12,7 +12,7 @@ from ...journal.cursor import Cursor
 from ...journal.event import Draft, Event, draft
 from ..errors import CheckpointMoved
 from .records import CHECKPOINTED, REPLAYED, Saved, position_text, replayed_event, saved_of
-from .scan import standing_checkpoint
+from .scan import newest_checkpoint
 
 logger = logging.getLogger("journeyman")
 
@@ -47,7 +47,7 @@ class CheckpointSession:
         bounds = await log.bounds()
         self.partition = log.partition_of(self.name)
         self._known = bounds.end[self.partition]
-        saved = await standing_checkpoint(log, self.name, bounds.first[self.partition], self._known)
+        saved = await newest_checkpoint(log, self.name, bounds.first[self.partition], self._known)
         self._loaded = "" if saved is None else saved.cursor.offsets
         return None if saved is None else saved.cursor
 

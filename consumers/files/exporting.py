@@ -16,7 +16,7 @@ from .lines import encode
 Progress = Callable[[int, int], None]
 
 
-class Selection(NamedTuple):
+class ExportSelection(NamedTuple):
     """Selects events later than `since` and up to `until` (seconds since the epoch), below `topic`, of `key`."""
 
     since: float | None = None
@@ -37,7 +37,7 @@ class Exported(NamedTuple):
 async def export(
     journal: AsyncJournal,
     write: Callable[[bytes], object],
-    selection: Selection | None = None,
+    selection: ExportSelection | None = None,
     *,
     skip_bad: bool = False,
     progress: Progress = lambda _done, _all: None,
@@ -47,7 +47,7 @@ async def export(
     `progress(done, all)` is called with the number of events examined. A record that is not an event raises
     `UnreadableRecord` with its position; with `skip_bad` it is skipped and counted. The output is deterministic.
     """
-    selection = selection or Selection()
+    selection = selection or ExportSelection()
     log = await journal.open()
     begin, end = await _stretch(log, selection)
     everything = sum(end[partition] - offset for partition, offset in begin.items())
@@ -64,7 +64,7 @@ async def export(
     return Exported(written, done + reader.skipped, reader.skipped, tuple(reader.bad))
 
 
-def _is_meant(event: Event, selection: Selection) -> bool:
+def _is_meant(event: Event, selection: ExportSelection) -> bool:
     since, until, _, key = selection
     return (
         (since is None or event.timestamp > since)
@@ -73,7 +73,7 @@ def _is_meant(event: Event, selection: Selection) -> bool:
     )
 
 
-async def _stretch(log: Log, selection: Selection) -> tuple[Mapping[int, int], Mapping[int, int]]:
+async def _stretch(log: Log, selection: ExportSelection) -> tuple[Mapping[int, int], Mapping[int, int]]:
     bounds = await log.bounds()
     if selection.since is None or selection.since <= CLOCK_SKEW_SECONDS_MAX:
         return bounds.first, bounds.end

@@ -10,7 +10,7 @@ from .appender import UNKNOWN_OFFSET, Part
 from .limits import APPENDS_REMEMBERED, PLACES_REMEMBERED
 
 
-class Place(NamedTuple):
+class LandedEvent(NamedTuple):
     """An event of this log: its part, and its index among the part's events."""
 
     part: Part
@@ -23,16 +23,16 @@ class Place(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """The events of one append, numbered consecutively from `first_seq` on: in one `part`, or each with its `Place`."""
+    """The events of one append, numbered consecutively from `first_seq` on: in one `part`, or each at its place."""
 
     first_seq: int
     events: int
     part: Part | None
-    places: Sequence[Place]
+    places: Sequence[LandedEvent]
 
-    def place(self, seq: int) -> Place:
+    def place(self, seq: int) -> LandedEvent:
         index = seq - self.first_seq
-        return Place(self.part, index) if self.part is not None else self.places[index]
+        return LandedEvent(self.part, index) if self.part is not None else self.places[index]
 
     @property
     def settled(self) -> bool:
@@ -47,7 +47,7 @@ class AppendHistory:
         self._runs: deque[_Run] = deque()
         self._places = 0
 
-    def remember(self, first_seq: int, places: Sequence[Place] | Part) -> None:
+    def remember(self, first_seq: int, places: Sequence[LandedEvent] | Part) -> None:
         """Remember an append just numbered, in order of its numbers: one part, or the place of each event."""
         if isinstance(places, Part):
             self._runs.append(_Run(first_seq, len(places.events), places, ()))
@@ -80,7 +80,7 @@ class AppendHistory:
                 return run.first_seq + min(run.events, offset - part.base) - 1
         return 0
 
-    def _find(self, writer: str, seq: int) -> Place | None:
+    def _find(self, writer: str, seq: int) -> LandedEvent | None:
         if writer != self._writer:
             return None
         index = bisect.bisect_right(self._runs, seq, key=lambda run: run.first_seq) - 1

@@ -12,7 +12,7 @@ from ..event import Draft, Event, check, decode, record
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOSE_SECONDS_MAX
 from ..log import check_batch, check_partitions
 from ..writer import Writer
-from .append_history import AppendHistory, Place
+from .append_history import AppendHistory, LandedEvent
 from .appender import Appender, Part
 from .client import murmur2
 from .clocks import ClockComparison
@@ -218,7 +218,7 @@ class Appends:
         """Number and encode the fresh drafts in the order given, grouped into one part per partition."""
         number, stamp, now = self._writer.number, self._writer.time_of, self._clock()
         parts: dict[int, Part] = {}
-        places: list[Place] = []
+        places: list[LandedEvent] = []
         for index in fresh:
             draft = drafts[index]
             partition = self.partition_for(draft)
@@ -228,7 +228,7 @@ class Appends:
             number(draft)
             event, row = record(draft, stamp(draft, now))
             chosen[index] = event
-            places.append(Place(part, len(part.rows)))
+            places.append(LandedEvent(part, len(part.rows)))
             part.add(draft, event, row, sizes[index])
         single = len(parts) == 1
         self._history.remember(drafts[fresh[0]].seq, places[0].part if single else places)

@@ -23,7 +23,7 @@ import aiokafka.partitioner
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from .client_types import Admin, Consumer, Producer, Refusal, TopicPartition
+from .client_types import Admin, Consumer, Producer, TopicPartition, TopicRefusal
 from .connection import Connection
 from .limits import (
     CLIENT_RETRY_MS,
@@ -255,7 +255,7 @@ async def _connection_error(connection: Connection, host: str, port: int, reques
 
 async def create_topic(
     admin: Admin, name: str, partitions: int, replication: int, settings: Mapping[str, str]
-) -> Refusal | None:
+) -> TopicRefusal | None:
     """Create a topic; `replication` -1 is the cluster's default. Returns the cluster's refusal, None if created."""
     order = aiokafka.admin.NewTopic(
         name,
@@ -266,7 +266,7 @@ async def create_topic(
     )
     answer = await admin.create_topics([order])
     code, *rest = answer.topic_errors[0][1:]
-    return Refusal(code, str(rest[0]) if rest and rest[0] else "") if code else None
+    return TopicRefusal(code, str(rest[0]) if rest and rest[0] else "") if code else None
 
 
 async def describe_settings(admin: Admin, kind: str, name: str, settings: Sequence[str]) -> dict[str, str] | None:

@@ -85,7 +85,7 @@ class OffsetAtTime(Protocol):
     offset: int
 
 
-class Refusal(NamedTuple):
+class TopicRefusal(NamedTuple):
     """The error with which the cluster refused to create a topic."""
 
     code: int

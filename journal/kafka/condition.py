@@ -37,7 +37,7 @@ class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     whole: bool = False
 
 
-class Standing(NamedTuple):
+class RecordBetween(NamedTuple):
     """A record in the range checked: its offset, its key, and its own condition."""
 
     offset: int
@@ -78,7 +78,7 @@ def is_stale(condition: Condition, base: int) -> bool:
     return base - condition.checked - 1 >= CONDITION_EVENTS_MAX
 
 
-def is_refused(condition: Condition, base: int, between: Iterable[Standing]) -> bool:
+def is_refused(condition: Condition, base: int, between: Iterable[RecordBetween]) -> bool:
     """Whether the append whose first record is at `base` is refused; `between`: the records since `checked`."""
     if is_stale(condition, base):
         return True

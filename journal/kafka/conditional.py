@@ -130,7 +130,7 @@ class ConditionalAppends:
                     f"{APPEND_SECONDS_MAX:g} s; nothing was appended. Try again."
                 )
             start, attempt = checked + 1, attempt + 1
-            last = await self._standing(partition, conditions.keys)
+            last = await self._last_offsets(partition, conditions.keys)
             await asyncio.sleep(random.uniform(0, CONFLICT_BACKOFF_SHARE * backoff(attempt)))
 
     async def _check(self, partition: int, conditions: Conditions, start: int) -> int:
@@ -167,7 +167,7 @@ class ConditionalAppends:
                 raise diverged
             await asyncio.sleep(CONDITION_LOOK_SECONDS)
 
-    async def _standing(self, partition: int, keys: Mapping[str, int]) -> dict[str, int]:
+    async def _last_offsets(self, partition: int, keys: Mapping[str, int]) -> dict[str, int]:
         """Return the keys that have a visible event at the offset expected to be their last, with that offset."""
         found: dict[str, int] = {}
         for key, offset in keys.items():

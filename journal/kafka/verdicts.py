@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..conditions import key_of
 from .client_types import Record
-from .condition import Condition, Standing, condition_in, is_refused, is_stale
+from .condition import Condition, RecordBetween, condition_in, is_refused, is_stale
 from .limits import CONDITION_RECORDS_KEPT
 from .lookup import Lookup
 
@@ -54,7 +54,7 @@ class Verdicts:
         if condition.checked + 1 >= base:
             return False
         between = await self._between(condition.checked + 1, base, before)
-        return is_refused(condition, base, map(_standing, between))
+        return is_refused(condition, base, map(_between, between))
 
     async def _first(self, base: int) -> Condition | None:
         """Return the condition of the append at `base`; None if retention has removed its first record."""
@@ -68,7 +68,7 @@ class Verdicts:
         return await self._lookup.stretch(self._partition, low, high)
 
 
-def _standing(record: Record) -> Standing:
-    return Standing(
+def _between(record: Record) -> RecordBetween:
+    return RecordBetween(
         record.offset, key_of(record.value or b""), condition_in(record.headers) if record.headers else None
     )

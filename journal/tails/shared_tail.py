@@ -25,7 +25,7 @@ from ..limits import GAP_SECONDS, PAGE_EVENTS
 from ..log import Log, Page, Tail
 from ..runtime import blocking
 from ..runtime.forks import reset_after_fork
-from .window import Place, Window
+from .window import Window, WindowPlace
 
 Turn = concurrent.futures.Future[None]
 
@@ -59,7 +59,7 @@ class SharedTail:
         self.moves = 0
         self._tail: Tail | None = None
         # The place of the leader; between two leaders, the turn of the reader that is to lead next.
-        self._leader: Place | Turn | None = None
+        self._leader: WindowPlace | Turn | None = None
         self._leads_briefly = False
         self._is_urgent = False
         self._reading: asyncio.Task[Page | None] | None = None
@@ -88,7 +88,7 @@ class SharedTail:
         self.window = Window(cursor)
         return replaced
 
-    def try_to_lead(self, place: Place) -> bool:
+    def try_to_lead(self, place: WindowPlace) -> bool:
         """Become the leader if there is none; return whether it succeeded."""
         if self._leader is not None:
             return False
@@ -108,7 +108,7 @@ class SharedTail:
         elif not self._leads_briefly:
             self._reading.cancel()
 
-    def leave(self, place: Place | None) -> tuple[Tail | None, list[Turn]]:
+    def leave(self, place: WindowPlace | None) -> tuple[Tail | None, list[Turn]]:
         """Remove the reader at `place`; return the tail if it has to be closed, and the turns to be woken."""
         self.readers -= 1
         if self.readers and (place is None or self._leader is not place):
@@ -135,7 +135,7 @@ class SharedTail:
 
     # --- without it -------------------------------------------------------------------------------------------------
 
-    async def lead(self, place: Place, limit: int, timeout: float | None, partition: int | None) -> Page | None:
+    async def lead(self, place: WindowPlace, limit: int, timeout: float | None, partition: int | None) -> Page | None:
         """Read for all readers, as the leader at `place`; return the leader's own page."""
         tail, window = self._tail, self.window
         timeout, self._is_urgent = 0 if self._is_urgent else timeout, False
@@ -213,7 +213,7 @@ class SharedTail:
             return None
         return reading.result()
 
-    async def wait(self, turn: Turn, place: Place, timeout: float | None) -> bool:
+    async def wait(self, turn: Turn, place: WindowPlace, timeout: float | None) -> bool:
         """Wait for a turn, at most `timeout` seconds; return whether this reader, at `place`, leads now."""
         try:
             await blocking.settled(turn, timeout)
@@ -251,7 +251,7 @@ class Subscriber:
         self._begin = Cursor(cursor)
         self._own: Tail | None = None
         self._window: Window | None = None
-        self._place: Place | None = None
+        self._place: WindowPlace | None = None
         self._latest = -1
         self._closed = False
 
@@ -356,12 +356,12 @@ class Subscriber:
     def _join(self, cursor: Mapping[int, int]) -> None:
         window = self._shared.window
         assert window is not None, "the caller has checked that there is a shared tail"
-        self._window, self._place = window, Place(window, cursor)
+        self._window, self._place = window, WindowPlace(window, cursor)
 
     # --- with the others --------------------------------------------------------------------------------------------
 
     async def _follow(
-        self, place: Place, limit: int, deadline: float | None, partition: int | None, moves: int
+        self, place: WindowPlace, limit: int, deadline: float | None, partition: int | None, moves: int
     ) -> tuple[Page | None, bool]:
         """Take the next shared page, or wait for it once. Also returns whether `page` is over."""
         shared, remaining = self._shared, _remaining(deadline)
@@ -385,7 +385,7 @@ class Subscriber:
         page = await shared.lead(place, limit, _remaining(deadline), partition)
         return page, last or page is not None
 
-    def _take(self, place: Place, limit: int, partition: int | None) -> Page | None:
+    def _take(self, place: WindowPlace, limit: int, partition: int | None) -> Page | None:
         if not place.window.pages:
             return None
         page = place.take(limit, partition)
@@ -393,7 +393,7 @@ class Subscriber:
             place.window.forget(place.done())  # there is no other reader
         return page
 
-    async def _look(self, place: Place, limit: int, partition: int | None) -> Page | None:
+    async def _look(self, place: WindowPlace, limit: int, partition: int | None) -> Page | None:
         """Read the available records from the log, for a reader that cannot wait for the leader."""
         offsets = place.offsets
         # The partition handed out last comes last, or one with many records would starve the others.
@@ -407,7 +407,7 @@ class Subscriber:
             offsets[page.partition] = page.next_offset
         return page
 
-    def _left(self, place: Place) -> bool:
+    def _left(self, place: WindowPlace) -> bool:
         """Leave the shared tail if this reader was too slow or the tail has ended; return whether. Raises its error."""
         window = self._window
         if window is self._shared.window and not place.is_lost():

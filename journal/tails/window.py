@@ -55,7 +55,7 @@ class Window:
         return sum(max(0, cursor[partition] - offset) for partition, offset in self.head.items())
 
 
-class Place:
+class WindowPlace:
     """One reader's offsets in a window, one for each partition. A lost place yields no pages."""
 
     __slots__ = ("_number", "offsets", "window")

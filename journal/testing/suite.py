@@ -57,16 +57,16 @@ class Suite:
             await log.aclose()
 
 
-class Refusal(Generic[E]):
+class Caught(Generic[E]):
     """Holds the error that a `refused` block ended with."""
 
     error: E
 
 
 @contextmanager
-def refused(kind: type[E]) -> Iterator[Refusal[E]]:
+def refused(kind: type[E]) -> Iterator[Caught[E]]:
     """Check that the block raises an error of this kind; an error of the journal must explain itself in a sentence."""
-    refusal: Refusal[E] = Refusal()
+    refusal: Caught[E] = Caught()
     try:
         yield refusal
     except kind as error:

@@ -15,7 +15,7 @@ from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView, Verdict
 from .as_of import ViewAsOf
-from .findings import Evidence, Refusal, Turn
+from .findings import Evidence, LastChange, RefusedEvent
 from .history import TaskHistory, hosts_of, task_history
 
 
@@ -32,14 +32,14 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     task = task or (history.task if history is not None else None)
     if task is None:
         return Evidence()
-    turn = await _turn(log, task)
+    change = await _last_change(log, task)
     hosts = dict(history.hosts) if history is not None else {}
-    workers = {task.worker, str(turn.context.get("worker", "")) if turn is not None else ""} - hosts.keys() - {""}
+    workers = {task.worker, str(change.context.get("worker", "")) if change is not None else ""} - hosts.keys() - {""}
     hosts |= await _hosts(journal, view_as_of, task, workers)
     signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
     timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
     pause = await pause_context(log, view, task.partition, task.queue) if task.state is State.READY else {}
-    return Evidence(task, turn, _refusals(history), signs, hosts, timeout, pause)
+    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause)
 
 
 async def pause_context(log: Log, view: TaskView, partition: int, queue: str) -> Mapping[str, Any]:
@@ -66,13 +66,13 @@ async def _history(journal: AsyncJournal, task_id: str, until: Mapping[int, int]
         return None
 
 
-async def _turn(log: Log, task: TaskState) -> Turn | None:
+async def _last_change(log: Log, task: TaskState) -> LastChange | None:
     """Read the event that brought the task into its state."""
     event = await _event_at(log, task.partition, task.changed)
     if event is None:
         return None
     context = event.context
-    return Turn(event.name, context if event.name != names.SUBMITTED else {})
+    return LastChange(event.name, context if event.name != names.SUBMITTED else {})
 
 
 async def _timeout(log: Log, task: TaskState) -> float | None:
@@ -104,11 +104,11 @@ async def _hosts(journal: AsyncJournal, view_as_of: ViewAsOf, task: TaskState, w
     return hosts | await hosts_of(await journal.open(), snapshot, workers - hosts.keys())
 
 
-def _refusals(history: TaskHistory | None) -> tuple[Refusal, ...]:
+def _refusals(history: TaskHistory | None) -> tuple[RefusedEvent, ...]:
     if history is None:
         return ()
     return tuple(
-        Refusal(step.event.name, step.worker, step.event.timestamp, step.reason)
+        RefusedEvent(step.event.name, step.worker, step.event.timestamp, step.reason)
         for step in history.steps
         if step.verdict is Verdict.REFUSED
     )

@@ -16,7 +16,7 @@ class Finding(NamedTuple):
     facts: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
-class Refusal(NamedTuple):
+class RefusedEvent(NamedTuple):
     """An event about the task that was refused: its name, the worker it came from, and when."""
 
     name: str
@@ -25,7 +25,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-class Turn(NamedTuple):
+class LastChange(NamedTuple):
     """The event that brought the task into its state: its name and context."""
 
     name: str
@@ -41,8 +41,8 @@ class Evidence(NamedTuple):
     """
 
     task: TaskState | None = None
-    turn: Turn | None = None
-    refusals: tuple[Refusal, ...] = ()
+    change: LastChange | None = None
+    refusals: tuple[RefusedEvent, ...] = ()
     signs: Mapping[str, float] = {}
     hosts: Mapping[str, str] = {}
     timeout: float | None = None
@@ -65,9 +65,9 @@ def attempt_of(task: TaskState) -> str:
     return f"{task.attempts}" if task.max_retries is None else f"{task.attempts} of {task.max_retries + 1}"
 
 
-def error_of(turn: Turn | None, what: str = "exception") -> str:
+def error_of(change: LastChange | None, what: str = "exception") -> str:
     """Return the exception of an outcome, as `error_in` does, shortened."""
-    said = error_in(turn.context, what) if turn is not None else ""
+    said = error_in(change.context, what) if change is not None else ""
     return said if len(said) <= FINDING_TEXT_CHARS_MAX else f"{said[:FINDING_TEXT_CHARS_MAX]}…"
 
 

@@ -17,7 +17,7 @@ from .findings import (
     NOTHING,
     Evidence,
     Finding,
-    Refusal,
+    RefusedEvent,
     attempt_of,
     capital,
     error_of,
@@ -112,17 +112,17 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
     facts: dict[str, Any] = {"at": task.changed_at, "attempts": task.attempts, "worker": task.worker or None}
     by = f" on {name_of(task.worker, None, evidence)}" if task.worker else ""
     if task.state is State.SUCCEEDED:
-        ran = evidence.turn.context.get("ran_ms") if evidence.turn is not None else None
+        ran = evidence.change.context.get("ran_ms") if evidence.change is not None else None
         took = f"; the last one ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
         collected = " Its result was collected." if task.collected else ""
         return Finding("succeeded", f"It succeeded {at}, {attempts}{by}{took}.{collected}", facts)
     if task.state is State.REVOKED:
         return _taken_out(at, attempts, facts, evidence)
-    error = error_of(evidence.turn)
-    lost = evidence.turn is not None and evidence.turn.name == "worker.expired"
+    error = error_of(evidence.change)
+    lost = evidence.change is not None and evidence.change.name == "worker.expired"
     cause = "its worker was silent for the whole lease, as if the task had killed it" if lost else error
     facts["error"] = cause or None
-    if hook := error_of(evidence.turn, "hook"):
+    if hook := error_of(evidence.change, "hook"):
         facts["hook_error"] = hook
         cause += f". It was not retried, as its do_retry or retry_at failed too ({hook})"
     said = f": {cause}." if cause else "."
@@ -136,12 +136,12 @@ def _over(task: TaskState, now: float, evidence: Evidence) -> Finding:
 
 def _taken_out(at: str, attempts: str, facts: dict[str, Any], evidence: Evidence) -> Finding:
     """Report a task that was revoked, or purged from the dead letters."""
-    turn = evidence.turn
-    signed = signature(turn.context) if turn is not None else ""
-    if turn is not None and turn.name == "task.purged":
+    change = evidence.change
+    signed = signature(change.context) if change is not None else ""
+    if change is not None and change.name == "task.purged":
         sentence = f"It was purged from the dead letters {at}{signed}: it does not run any more."
         return Finding("purged", sentence, facts)
-    if turn is not None and turn.name == "task.lapsed":
+    if change is not None and change.name == "task.lapsed":
         sentence = f"It lapsed {at}, {attempts}: no worker began it within its time to live. It does not run any more."
         return Finding("lapsed", sentence, facts)
     return Finding("revoked", f"It was revoked {at}{signed}, {attempts}: it does not run any more.", facts)
@@ -151,7 +151,7 @@ def _refused(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
     """Report the refused events about it: how many, their names, and their workers."""
     if not task.refused:
         return []
-    groups: dict[tuple[str, str], list[Refusal]] = {}
+    groups: dict[tuple[str, str], list[RefusedEvent]] = {}
     for refusal in evidence.refusals:
         groups.setdefault((refusal.name, refusal.worker), []).append(refusal)
     parts = [_group(name, worker, refusals, now, evidence) for (name, worker), refusals in groups.items()]
@@ -161,7 +161,7 @@ def _refused(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
     return [Finding("refused", sentence, facts)]
 
 
-def _group(name: str, worker: str, refusals: list[Refusal], now: float, evidence: Evidence) -> str:
+def _group(name: str, worker: str, refusals: list[RefusedEvent], now: float, evidence: Evidence) -> str:
     who = f" from {name_of(worker, None, evidence)}" if worker else ""
     last = refusals[-1]
     times = f"{len(refusals)} times " if len(refusals) > 1 else ""

@@ -39,15 +39,15 @@ def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) 
 
 def _how_it_returned(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
     """Report how a task that was claimed before returned to the queue, unless by a failure."""
-    turn = evidence.turn
-    if turn is None or turn.name not in _RETURNS:
+    change = evidence.change
+    if change is None or change.name not in _RETURNS:
         return []
-    worker = str(turn.context.get("worker", ""))
+    worker = str(change.context.get("worker", ""))
     by = name_of(worker, None, evidence) if worker else "a worker"
-    reason = f" ({turn.context['reason']})" if turn.context.get("reason") else ""
-    signed = signature(turn.context)
-    sentence = _RETURNS[turn.name].format(by=by, ago=age(now - task.changed_at), reason=reason, signed=signed)
-    facts = {"event": turn.name, "worker": worker or None, "at": task.changed_at}
+    reason = f" ({change.context['reason']})" if change.context.get("reason") else ""
+    signed = signature(change.context)
+    sentence = _RETURNS[change.name].format(by=by, ago=age(now - task.changed_at), reason=reason, signed=signed)
+    facts = {"event": change.name, "worker": worker or None, "at": task.changed_at}
     return [Finding("returned", sentence, facts)]
 
 
@@ -75,11 +75,11 @@ def _paused(view: TaskView, task: TaskState, now: float, evidence: Evidence) -> 
 def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
     until = f"until {clock(task.due, now)}, in {age(task.due - now)}"
     facts = {"due": task.due, "seconds": task.due - now, "attempts": task.attempts}
-    turn = evidence.turn
-    retried = turn is not None and turn.name == "task.retried"
+    change = evidence.change
+    retried = change is not None and change.name == "task.retried"
     if not retried and not task.attempts:
         return Finding("delayed", f"It was submitted with a delay and is not due {until}.", facts)
-    error = error_of(turn) if retried else ""
+    error = error_of(change) if retried else ""
     failed = f"Attempt {attempt_of(task)} failed {age(now - task.changed_at)} ago" + (f" ({error})" if error else "")
     more = f"`journeyman history {quote(task.id)}` shows each attempt."
     sentence = f"{failed}; the next one is not due {until}. {more}"

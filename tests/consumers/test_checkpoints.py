@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers import CheckpointMoved, JournalConsumer
 from journeyman.consumers.checkpoints.operations import checkpoint_statuses, find_checkpoint, move_checkpoint, plan_move
-from journeyman.consumers.checkpoints.records import Saved, standing
+from journeyman.consumers.checkpoints.records import Saved, valid_checkpoint
 from journeyman.consumers.checkpoints.retention import carry
 from journeyman.journal import Cursor, HistoryTruncated, Journal, Position
 from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
@@ -169,18 +169,18 @@ def saved(offset: int, *, after: int | None = None, reset: bool = False) -> Save
 
 def test_stale_save_after_a_reset_does_not_count() -> None:
     reset = saved(5, reset=True)
-    assert standing([saved(3, after=2), reset, saved(7, after=4)]) == reset
+    assert valid_checkpoint([saved(3, after=2), reset, saved(7, after=4)]) == reset
     known = saved(8, after=5)
-    assert standing([saved(3, after=2), reset, known, saved(9, after=4)]) == known
+    assert valid_checkpoint([saved(3, after=2), reset, known, saved(9, after=4)]) == known
     older_version = saved(9)
-    assert standing([reset, older_version]) == older_version
-    assert standing([]) is None
+    assert valid_checkpoint([reset, older_version]) == older_version
+    assert valid_checkpoint([]) is None
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-1, 12)), max_size=12))
 def test_newest_valid_checkpoint_knows_every_reset(steps: list[tuple[bool, int]]) -> None:
     saves = [saved(offset, after=min(after, offset - 1), reset=reset) for offset, (reset, after) in enumerate(steps)]
-    found = standing(saves)
+    found = valid_checkpoint(saves)
     assert (found is None) == (not saves)
     if found is not None:
         resets = [each for each in saves if each.reset]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journeyman.consumers.files.exporting import Selection, export
+from journeyman.consumers.files.exporting import ExportSelection, export
 from journeyman.consumers.files.importing import Importer
 from journeyman.consumers.files.lines import BadLine, encode, parse
 from journeyman.journal.event import Draft
@@ -34,7 +34,7 @@ events = st.lists(
 )
 
 
-async def lines_of(log: Log, selection: Selection | None = None) -> list[bytes]:
+async def lines_of(log: Log, selection: ExportSelection | None = None) -> list[bytes]:
     out: list[bytes] = []
     done = await export(jm.AsyncJournal(log), out.append, selection)
     lines = b"".join(out).splitlines(keepends=True)
@@ -109,7 +109,7 @@ def test_successive_spans_share_and_miss_nothing(
         stamps = [parse(1, line).timestamp for line in everything]
         moments = sorted({stamps[index] for index in at if index < len(stamps)})
         edges = [None, *moments, None]
-        parts = [await lines_of(log, Selection(since, until)) for since, until in itertools.pairwise(edges)]
+        parts = [await lines_of(log, ExportSelection(since, until)) for since, until in itertools.pairwise(edges)]
         assert sorted(itertools.chain(*parts)) == sorted(everything)
 
     asyncio.run(test())
@@ -120,8 +120,8 @@ def test_export_selects_by_topic_and_key() -> None:
         log = MemoryLog()
         journal = jm.AsyncJournal(log)
         await journal.append_all([("task.claimed", {}, "a"), ("tasks.added", {}, "a"), ("task.claimed", {}, "b")])
-        assert len(await lines_of(log, Selection(topic="task"))) == 2
-        assert len(await lines_of(log, Selection(topic="task", key="b"))) == 1
+        assert len(await lines_of(log, ExportSelection(topic="task"))) == 2
+        assert len(await lines_of(log, ExportSelection(topic="task", key="b"))) == 1
 
     asyncio.run(test())
 

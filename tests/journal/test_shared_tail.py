@@ -18,7 +18,7 @@ from journeyman.journal.log import Page, Tail
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
 from journeyman.journal.runtime import blocking
 from journeyman.journal.tails.shared_tail import Subscriber
-from journeyman.journal.tails.window import Place, Window
+from journeyman.journal.tails.window import Window, WindowPlace
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from support.waiting import reached, wait_until
@@ -640,7 +640,7 @@ def test_window_is_bounded_in_events_and_bytes(monkeypatch: pytest.MonkeyPatch) 
 
 def test_place_is_lost_only_if_untaken_events_are_gone() -> None:
     window = Window({0: 0, 1: 0})
-    place, other = Place(window, {0: 0, 1: 0}), Place(window, {0: 2, 1: 0})
+    place, other = WindowPlace(window, {0: 0, 1: 0}), WindowPlace(window, {0: 2, 1: 0})
     window.add(page_of(0, 0, 2))
     window.add(page_of(1, 0, 2))
     window.forget(1)

@@ -51,7 +51,6 @@ NO_CHOICE: Final = {
     "journal/depth.py SHALLOW_BYTES": "follows from the depth limit: each level opens and closes",
     "journal/event.py _SHALLOW_BYTES": "follows from the depth limit",
     "journal/fingerprint.py FINGERPRINT_CHARS": "the format of cursors",
-    "journal/kafka/log.py REPLICATION_MAX": "Kafka's protocol: 16 bits",
     "journal/kafka/lookup.py _TIMES_MAX": "Kafka's protocol: 64 bits",
     "journal/kafka/snapshots.py _TOPIC_CHARS_MAX": "Kafka's limit",
     "journal/kafka/state.py _DIGEST_BYTES": "the format of a file's name",

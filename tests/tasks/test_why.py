@@ -9,7 +9,7 @@ import pytest
 from journeyman import AsyncJournal
 from journeyman.tasks.inspection.as_of import view_as_of
 from journeyman.tasks.inspection.evidence import gather
-from journeyman.tasks.inspection.findings import NOTHING, Evidence, Finding, Refusal, Turn
+from journeyman.tasks.inspection.findings import NOTHING, Evidence, Finding, LastChange, RefusedEvent
 from journeyman.tasks.inspection.why import explain
 from journeyman.tasks.state.selection import Selection
 from support.story import Story
@@ -308,21 +308,21 @@ CASES = [
         failed_once,
         ["backing_off"],
         "(ValueError: no mail); the next one",
-        evidence=Evidence(turn=Turn("task.retried", ERROR)),
+        evidence=Evidence(change=LastChange("task.retried", ERROR)),
     ),
     Case(
         "returned by an expiry",
         lost_by_expiry,
         ["returned", "next"],
         "1 s ago: worker w on far held it and was silent for its whole lease",
-        evidence=Evidence(turn=Turn("worker.expired", {"worker": "w"}), hosts={"w": "far"}),
+        evidence=Evidence(change=LastChange("worker.expired", {"worker": "w"}), hosts={"w": "far"}),
     ),
     Case(
         "given back",
         given_back,
         ["returned", "next"],
         "given back 1 s ago by worker w (draining). That attempt does not count.",
-        evidence=Evidence(turn=Turn("task.interrupted", {"worker": "w", "reason": "draining"})),
+        evidence=Evidence(change=LastChange("task.interrupted", {"worker": "w", "reason": "draining"})),
     ),
     Case(
         "two workers ended with it",
@@ -362,7 +362,7 @@ CASES = [
         succeeded,
         ["succeeded"],
         "the last one ran 20.0 ms",
-        evidence=Evidence(turn=Turn("task.succeeded", {"ran_ms": 20})),
+        evidence=Evidence(change=LastChange("task.succeeded", {"ran_ms": 20})),
     ),
     Case("collected", collected, ["succeeded"], "Its result was collected."),
     Case(
@@ -370,14 +370,14 @@ CASES = [
         failed,
         ["failed"],
         "ValueError: no mail. It is a dead letter",
-        evidence=Evidence(turn=Turn("task.failed", ERROR)),
+        evidence=Evidence(change=LastChange("task.failed", ERROR)),
     ),
     Case(
         "killed its worker",
         killed_its_worker,
         ["failed"],
         "as if the task had killed it",
-        evidence=Evidence(turn=Turn("worker.expired", {"worker": "w"})),
+        evidence=Evidence(change=LastChange("worker.expired", {"worker": "w"})),
     ),
     Case("revoked", revoked, ["revoked"], "It was revoked"),
     Case(
@@ -385,21 +385,21 @@ CASES = [
         revoked,
         ["revoked"],
         "ago by ada@host (order 7 was cancelled), after 1 attempt: it does not run any more.",
-        evidence=Evidence(turn=Turn("task.revoked", {"by": "ada@host", "reason": "order 7 was cancelled"})),
+        evidence=Evidence(change=LastChange("task.revoked", {"by": "ada@host", "reason": "order 7 was cancelled"})),
     ),
     Case(
         "purged",
         purged,
         ["purged"],
         "It was purged from the dead letters",
-        evidence=Evidence(turn=Turn("task.purged", {"by": "ada@host"})),
+        evidence=Evidence(change=LastChange("task.purged", {"by": "ada@host"})),
     ),
     Case(
         "lapsed",
         lapsed,
         ["lapsed"],
         "no worker began it within its time to live",
-        evidence=Evidence(turn=Turn("task.lapsed", {"reason": "expired"})),
+        evidence=Evidence(change=LastChange("task.lapsed", {"reason": "expired"})),
     ),
     Case(
         "paused",
@@ -442,7 +442,7 @@ def test_refused_events_are_counted_by_kind_and_worker() -> None:
     story.joined("v")
     for _ in range(2):
         story.tell("task.succeeded", 1_001.0, task="t", worker="v", claim=0)
-    refusals = tuple(Refusal("task.succeeded", "v", 1_001.0, "stale outcome") for _ in range(2))
+    refusals = tuple(RefusedEvent("task.succeeded", "v", 1_001.0, "stale outcome") for _ in range(2))
     told = explain(story.view, "t", 1_002.0, Evidence(refusals=refusals, hosts={"v": "far"}))[-1]
     assert told.code == "refused"
     assert told.sentence == (
