@@ -1,4 +1,4 @@
-"""What every test shares: a real Kafka, started once when the first test asks for it."""
+"""Fixtures of all tests: a real Kafka, started once when the first test asks for it."""
 
 import os
 from collections.abc import Iterator

@@ -13,7 +13,10 @@ Report = Callable[[int, int], None]
 
 @contextmanager
 def bar(what: str, unit: str, whole_min: int = PROGRESS_EVENTS_MIN) -> Iterator[Report]:
-    """`report(done, all)`: shows `what` with a bar, from `whole_min` of `unit` on; gone at the end."""
+    """Yield `report(done, all)`, which draws a bar labelled `what`.
+
+    It draws only if there are at least `whole_min` of `unit`, and removes the bar at the end.
+    """
     console = console_for(stream_is_stderr=True)
     with ExitStack() as stack:
         shown: list[Progress] = []

@@ -1,4 +1,4 @@
-"""Define batches: events, and for each event the cursor that applies once it is delivered."""
+"""Batches of events to deliver, each with the cursor from which a reader resumes after any of its events."""
 
 from collections.abc import Mapping, Sequence
 
@@ -98,7 +98,7 @@ class MergedBatch(Batch):
 
 
 class HandedBackBatch(Batch):
-    """Events put back, originally from `source` at `index`, followed by the rest of the batch `rest_of`."""
+    """Events handed back after a failed callback: from `source` at `index`, then the rest of the batch `rest_of`."""
 
     __slots__ = ("_again", "_index", "_rest_of", "_skipped", "_source")
 

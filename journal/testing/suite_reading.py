@@ -20,7 +20,7 @@ def _by_position(events: list[Event]) -> list[Event]:
 
 
 class ReadingConformance(Suite):
-    """The events that readers receive."""
+    """Tests of the events that readers and tails receive."""
 
     def test_new_log_has_empty_bounds(self) -> None:
         async def test() -> None:
@@ -314,7 +314,7 @@ class ReadingConformance(Suite):
 
 
 async def tail_is_waiting(waiting: "asyncio.Future[Page | None]") -> bool:
-    """Let the loop run until a tail just asked for a page is waiting; whether it has not returned."""
+    """Let the loop run until a tail that was asked for a page waits; return False if the tail has returned one."""
     for _ in range(100):
         await asyncio.sleep(0)
     return not waiting.done()

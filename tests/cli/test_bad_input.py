@@ -1,4 +1,4 @@
-"""Whatever is typed wrongly, or is wrong with the world, gets one sentence and a status, never a traceback."""
+"""Bad arguments and failing surroundings give one sentence and an exit status, never a traceback."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`journeyman compact`, as it is used: it says what it does, and workers go on."""
+"""`journeyman compact` on a queue in use: it prints what it removes, and workers go on."""
 
 import json
 import subprocess

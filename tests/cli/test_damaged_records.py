@@ -1,4 +1,4 @@
-"""A damaged record in the life of a task: every command and worker says so, and none takes it for what happened."""
+"""A damaged record among a task's events: every command and worker reports it, and none interprets it."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A terminal whose encoding knows few characters: all is printed all the same."""
+"""A terminal whose encoding knows few characters: commands print all the same."""
 
 import os
 import subprocess

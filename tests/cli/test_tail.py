@@ -1,4 +1,4 @@
-"""`journeyman tail`, as a process: history, then what happens, for people and for tools."""
+"""`journeyman tail` as a process: history, then live events, for people and for tools."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What tasks log: shown by the worker with task and id, in every mechanism, or by the program's own handlers."""
+"""The log records of tasks, with task and id: shown by the worker, in every mechanism, or by the program's handlers."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`journeyman why`, and what was true at an earlier time, as processes beside real workers."""
+"""`journeyman why`, now and as of an earlier time, as processes beside real workers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What was, is what a replay of the journal up to that moment tells; by the rule that `as_of` states."""
+"""A past state equals a replay of the journal up to that moment, by the rule that `as_of` states."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""What every asynchronous consumer promises, on every journal."""
+"""The contract of every asynchronous consumer, on every journal."""
 
 import asyncio
 import contextlib

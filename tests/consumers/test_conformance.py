@@ -1,4 +1,4 @@
-"""What every consumer promises, on every journal."""
+"""The contract of every consumer, on every journal."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""What a consumer does where things go wrong or come slowly; on the log in memory, where all can be arranged."""
+"""A consumer under faults and delays, on the log in memory, where a test can arrange them."""
 
 import threading
 import time

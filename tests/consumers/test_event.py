@@ -1,4 +1,4 @@
-"""`JournalEventBase`: what an event is to those who are handed it."""
+"""`JournalEventBase`: the event as a consumer's caller gets it."""
 
 import copy
 import pickle

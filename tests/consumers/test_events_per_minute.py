@@ -1,4 +1,4 @@
-"""The example of a view of one's own counts what is there, and what was there."""
+"""The example of a user's own view counts the events of now and of a past moment."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The example of a consumer for a topic of one's own does what it says."""
+"""The example of a consumer for a user's own topic works as it says."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Out and in again: the same events, each once, whatever interrupts it; and what cannot be exact is refused."""
+"""Export and import: the same events, each once, in spite of interruptions; inexact imports are refused."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Who catches what a signal handler raised, wherever that was, and goes on misses nothing."""
+"""A caller that catches the exception of a signal handler, wherever it was raised, and continues, misses no event."""
 
 from collections.abc import Callable
 from itertools import count

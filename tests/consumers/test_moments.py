@@ -1,4 +1,4 @@
-"""`since` and `until` in every form, and what they refuse; topics that no event can be of."""
+"""`since` and `until` in every form and with bad values; topics that no event can have."""
 
 import time
 from datetime import UTC, datetime, timedelta, timezone

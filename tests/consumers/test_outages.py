@@ -1,4 +1,4 @@
-"""A journal that goes away and comes back: the consumer waits, says nothing wrong, and misses nothing."""
+"""A journal that is unavailable for a while: the consumer waits, raises no false error, and misses no event."""
 
 import threading
 from collections.abc import Iterator

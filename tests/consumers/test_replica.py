@@ -1,4 +1,4 @@
-"""A replica: current, patient, shared by threads and by tasks, and never waiting for what is there already."""
+"""A replica stays current, can be shared by threads and asyncio tasks, and waits for nothing that is there already."""
 
 import asyncio
 import subprocess

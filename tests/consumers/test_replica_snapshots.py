@@ -1,4 +1,4 @@
-"""A replica starts from the newest snapshot that can be trusted, and takes new ones; nothing depends on them."""
+"""A replica starts from the newest valid snapshot and takes new ones; its state never depends on them."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The task view's snapshots are exact: restored, and told what came since, it is the view that replayed everything."""
+"""The task view's snapshots are exact: a restored view that reads on equals one that replayed everything."""
 
 from typing import Any
 

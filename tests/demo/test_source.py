@@ -1,4 +1,4 @@
-"""What the demonstration finds out about a file."""
+"""The facts that the demonstration finds in a source file."""
 
 import ast
 import hashlib

@@ -1,4 +1,4 @@
-"""The demonstration's own eyes: it must see what is lost, done twice or wrong."""
+"""The demonstration's checks notice results that are lost, doubled or wrong."""
 
 from typing import Any
 

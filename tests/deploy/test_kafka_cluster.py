@@ -1,4 +1,4 @@
-"""A real Kafka: records survive what is done to its brokers, and nothing of it is left behind."""
+"""A real Kafka: records survive killed and stopped brokers, and no process or file is left behind."""
 
 import asyncio
 import json

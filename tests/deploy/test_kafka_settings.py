@@ -1,4 +1,4 @@
-"""What can be known of the Kafka tool without a broker: settings, ports, and the sentences for what is missing."""
+"""The Kafka tool without a broker: its settings, its ports, and its errors for missing programs."""
 
 import re
 import socket

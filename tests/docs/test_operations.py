@@ -1,4 +1,4 @@
-"""What the page on operations shows is true: its commands run, its unit starts a worker, its times fit each other."""
+"""The page on operations is true: its commands run, its unit starts a worker, its times fit each other."""
 
 import os
 import re

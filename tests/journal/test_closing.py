@@ -1,4 +1,4 @@
-"""The end of a journal that does not go as it should: what fails, is cancelled, or is dropped."""
+"""Closing a journal under faults: failing, cancelled and garbage-collected ones."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""How deep JSON is, told from its bytes: what is too deep is refused where it is handed in, by its place."""
+"""The depth of JSON, computed from its bytes: an append that is nested too deep is refused, with its place."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Programs that end with a journal open whose log needs a loop: they end, and say nothing."""
+"""Programs that end with an open journal whose log needs a loop: they end, without a warning."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The event and its one encoding: what goes in comes out, what cannot is refused with a sentence."""
+"""The event and its encoding: a round trip keeps every field, and an invalid draft is refused with a sentence."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""`Journal` and `AsyncJournal`: thin shells that say the same things in both worlds."""
+"""`Journal` and `AsyncJournal` are thin shells with the same behaviour."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A record batch that the broker's disk has changed is refused with its reason, and no letter of it is handed out."""
+"""A record batch that changed on the broker's disk is refused with its reason; no byte of it is handed out."""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is particular to snapshots on Kafka: parts, announcements, a topic that keeps what it is given."""
+"""Snapshots on Kafka: their parts, their labels, and the compacted topic that keeps them."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What a Kafka URL says, what it refuses, and what it never shows. No broker is needed."""
+"""Kafka URLs: what they set, which values are refused, and that no secret is shown. No broker is needed."""
 
 import ssl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which journal is meant: relative URLs, and whether one is made that is not there."""
+"""The location of a journal: relative URLs, and whether a missing journal is created."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The loop in a thread: what an interrupt does to who waits for it, and what becomes of them when it is closed."""
+"""The loop in a thread: an interrupt of its waiting callers, and the end of its coroutines when it is closed."""
 
 import asyncio
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""No password is shown: in no error, traceback, text of an object or line of a log, whatever it is made of."""
+"""No password is shown in an error, a traceback, a representation or a log record."""
 
 import logging
 import string

@@ -1,4 +1,4 @@
-"""All who follow a journal in one process share one tail of its log."""
+"""All readers of a journal in one process share one tail of its log."""
 
 import asyncio
 import subprocess

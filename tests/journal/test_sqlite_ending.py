@@ -1,4 +1,4 @@
-"""Programs that end with a journal's file open: what they appended is in the file itself, where a copy finds it."""
+"""Programs that end with a journal's file open: all their events are in the database file, where a copy has them."""
 
 import shutil
 import subprocess

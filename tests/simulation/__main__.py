@@ -1,4 +1,4 @@
-"""`python -m simulation --seeds 1000`: tell so many stories, and stop at the first that goes wrong."""
+"""`python -m simulation --seeds 1000`: simulate so many seeds, and stop at the first violation."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Who runs the tasks of a simulated worker: each takes as long as its script says, and ends as that says."""
+"""The executor of a simulated worker: each task takes the time, and has the end, that its script says."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any

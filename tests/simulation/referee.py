@@ -1,4 +1,4 @@
-"""The referee: sees every record in the moment in which it lands, and knows by other means what should become of it.
+"""The referee: sees every record as it lands, and computes its verdict by other code than the product's.
 
 It keeps books of its own, written straight from the rules and without the product's table, and compares after each
 record what the product's fold made of it.

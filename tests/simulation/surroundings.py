@@ -1,4 +1,4 @@
-"""What the product asks of the machine that it runs on, answered by the world: time, chance, ids, hosts, processes.
+"""The simulated surroundings of the product: time, chance, ids, hosts, processes.
 
 The modules of the worker's loop get the world's clock in place of `time` and the world's chance in place of `random`.
 Whatever of them asks is answered for the process that runs at that moment. Periods that are fixed in the product grow

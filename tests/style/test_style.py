@@ -1,4 +1,4 @@
-"""Sizes, words, names and subjects: what a reader relies on, and a reviewer should not have to count."""
+"""Sizes, words, names, limits and commit subjects, checked so that no reviewer has to count."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""A small view with snapshots, which knows what it was told and what it was spared."""
+"""A small view with snapshots, which counts the events that it applied and those that a snapshot spared it."""
 
 from typing import Any
 

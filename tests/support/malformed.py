@@ -1,4 +1,4 @@
-"""Records that no writer of ours makes: bytes, other JSON, depth, and each field of our own events in a wrong type."""
+"""Records that our writers never make: bytes, other JSON, depth, and each field of our events in a wrong type."""
 
 import json
 import random

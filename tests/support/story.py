@@ -1,4 +1,4 @@
-"""A story told to the fold: events one after the other, each at the next position, at a time that is named."""
+"""Events of one partition for the fold, one after the other, each at the next offset, at a time that is named."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tasks for workers in processes of their own. They say what they do, and wait to be told, by files in a directory."""
+"""Tasks for workers in processes of their own. Files in a directory show their progress and let them go on."""
 
 import os
 import time

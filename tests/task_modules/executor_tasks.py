@@ -1,4 +1,4 @@
-"""Tasks for child processes that crews start in tests: each says in a file which process ran it."""
+"""Tasks for child processes that tests start: each writes into a file which process ran it."""
 
 import ctypes
 import errno

@@ -1,4 +1,4 @@
-"""Tasks that start programs and fork processes, and end them by a signal."""
+"""Tasks that start programs and fork processes, which end by a signal."""
 
 import ctypes
 import multiprocessing

@@ -1,4 +1,4 @@
-"""What a broker does to one message: each call says what became of it, for synchronous code and for asyncio alike."""
+"""A broker's actions on one message: each returns its disposition, for synchronous code and for asyncio alike."""
 
 import time
 from collections.abc import Iterator

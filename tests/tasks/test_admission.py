@@ -1,4 +1,4 @@
-"""Submissions under chosen ids, one after the other: cheap, and right whatever others do to the log and the index."""
+"""Submissions under chosen ids: each is cheap and exact, whatever other writers do to the log and the index."""
 
 import os
 import sqlite3

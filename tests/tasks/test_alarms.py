@@ -1,4 +1,4 @@
-"""What `status --check` calls an alarm, by thresholds."""
+"""The alarms of `status --check`, by thresholds."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How long a failed task waits. The values are those of the reference task queue, `alsek.core.backoff`."""
+"""The wait before a failed task runs again. The values are those of the reference task queue, `alsek.core.backoff`."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The broker as many threads use it at once, as those of a web application do."""
+"""A broker that many threads use at once, as in a web application."""
 
 import subprocess
 import sys

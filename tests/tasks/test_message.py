@@ -1,4 +1,4 @@
-"""Messages: what is accepted can be read by every reader; what cannot is refused before it is submitted."""
+"""Messages: an accepted one can be read by every reader, and an invalid one is refused before it is submitted."""
 
 import math
 from typing import Any

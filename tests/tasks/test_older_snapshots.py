@@ -1,4 +1,4 @@
-"""A queue that the version before has written and compacted: its snapshots are read, and its tasks are counted on.
+"""A queue that an older version has written and compacted: its snapshots are read, and its totals continue.
 
 `compacted_before.db.gz` is a journal of that version, whose retention has removed the beginning. Two snapshots tell of
 it: one of where history begins, one of the end.

@@ -1,4 +1,4 @@
-"""Results, read off the journal."""
+"""Results, derived from the journal."""
 
 import journeyman as jm
 import pytest

@@ -1,4 +1,4 @@
-"""What a worker claims and in which order: queues, tasks in them, turns, ageing."""
+"""The tasks that a worker claims, and their order: queues, tasks in them, turns, ageing."""
 
 from itertools import pairwise
 from typing import Any

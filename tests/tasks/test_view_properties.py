@@ -1,4 +1,4 @@
-"""What holds for the task view whatever the order in which producers, workers and watchers write."""
+"""Invariants of the task view for any order of the events of producers, workers and failure detectors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Why a task is where it is, by tables: a story, the moment it is asked at, and what is answered."""
+"""`why`, by tables: a state, the moment of the question, and the expected findings."""
 
 import asyncio
 from collections.abc import Callable

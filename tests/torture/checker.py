@@ -1,4 +1,4 @@
-"""Reads nothing but the journal and says whether the promises were kept.
+"""Reads nothing but the journal and decides whether the promises were kept.
 
 The rules are written here a second time, as plainly as possible and without the product's own fold, so that a mistake
 in one is not excused by the same mistake in the other.

@@ -1,4 +1,4 @@
-"""When the journal was away, as a client sees it: a probe appends all the time, and its pauses are the outages."""
+"""The outages of a journal as a client sees them: the pauses of a probe that appends all the time."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What the workers under torture run: short work, long work, work that fails, work that fails at first."""
+"""The tasks of the torture test: short work, long work, work that fails, work that fails at first."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Asynchronous code submits, waits and asks, and its event loop goes on meanwhile."""
+"""Asynchronous code submits, waits and reads results, and its event loop goes on meanwhile."""
 
 import asyncio
 import subprocess

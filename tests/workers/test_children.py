@@ -1,4 +1,4 @@
-"""Crews of child processes, real ones: shared out, grown, shrunk, killed, timed out. And when to grow, as a table."""
+"""Pools of real child processes: grown, shrunk, killed, timed out; and the rule for their number, as a table."""
 
 import asyncio
 import copy

@@ -1,4 +1,4 @@
-"""How long a worker waits before its next turn, in each situation. Time is whatever the test says."""
+"""How long a worker waits before its next turn, in each situation. The test moves the clock."""
 
 import pytest
 from hypothesis import given

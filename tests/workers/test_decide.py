@@ -1,4 +1,4 @@
-"""What a worker does next, rule by rule."""
+"""The worker's deciders, rule by rule."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tasks that wait for their time: each comes when it is due, in order, once, whatever else becomes of it meanwhile."""
+"""Delayed tasks: each is released when it is due, in order, once, whatever else happens to it meanwhile."""
 
 from hypothesis import given
 from hypothesis import strategies as st

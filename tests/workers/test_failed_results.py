@@ -1,4 +1,4 @@
-"""Results that will never come: why, at once, from one message and from many; real workers."""
+"""Results of failed tasks: the error is raised at once, for one message and for many; real workers."""
 
 import pickle
 import threading

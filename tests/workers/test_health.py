@@ -1,4 +1,4 @@
-"""Whether a worker is well: the judgement by tables, and what the file, HTTP and systemd are told, for real."""
+"""The health of a worker: the judgement by tables, and the reports by file, HTTP and systemd, for real."""
 
 import asyncio
 import http.client

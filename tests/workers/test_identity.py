@@ -1,4 +1,4 @@
-"""Whose function a task is: two packages with one name on one journal, and functions that were renamed or moved."""
+"""The function behind a task: two packages with one name on one journal; functions that were renamed or moved."""
 
 import os
 import subprocess

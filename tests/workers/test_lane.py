@@ -1,4 +1,4 @@
-"""A lane: how much it claims, what it gives back, when it has to be woken. Time is whatever the test says."""
+"""A lane: how much it claims, what it gives back, when it has to be woken. The test moves the clock."""
 
 import time
 from collections.abc import Iterator

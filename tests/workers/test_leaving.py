@@ -1,4 +1,4 @@
-"""How a worker's process ends, whatever its tasks and its journal do: real processes, and what they leave behind."""
+"""The end of a worker's process, whatever its tasks and its journal do: real processes, and what they leave behind."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Finding the tasks of a package, and saying in one sentence why there are none."""
+"""Finding the tasks of a package, and the error if there are none."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What happens at the edges of a worker's waits: on a log without notices, as an append lasts, as a drain ends."""
+"""The worker loop at the edges of its waits: on a log without notices, during an append, at the end of a drain."""
 
 import asyncio
 import threading

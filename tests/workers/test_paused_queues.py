@@ -1,4 +1,4 @@
-"""Paused queues: what the fold keeps of them, partition by partition, and that workers claim nothing of them."""
+"""Paused queues: the fold's state of them, partition by partition; workers claim no task of them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Running one task: whatever it does ends in one of the outcomes, readable by every reader, within the limits."""
+"""Running one task: it always ends in one of the outcomes, which every reader can read, within the limits."""
 
 import asyncio
 import contextvars

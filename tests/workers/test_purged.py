@@ -1,4 +1,4 @@
-"""Purging dead letters: they are dead letters no more, and cannot be requeued; the journal decides which."""
+"""Purged dead letters are dead letters no more and cannot be requeued; the journal's order decides."""
 
 import journeyman as jm
 import pytest

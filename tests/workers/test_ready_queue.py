@@ -1,4 +1,4 @@
-"""Which task a worker claims next: order, shares, theft, delay, memory. Time is whatever the test says."""
+"""The order in which a worker claims ready tasks: priority, shares, stealing, delays. The test moves the clock."""
 
 from collections import Counter
 from functools import cache

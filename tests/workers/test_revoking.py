@@ -1,4 +1,4 @@
-"""Revoking a task that runs stops it, by the means its timeout has, and frees its place; real workers."""
+"""Revoking a running task stops it by the means of its timeout, and frees its place; real workers."""
 
 import os
 import subprocess

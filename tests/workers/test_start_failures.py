@@ -1,4 +1,4 @@
-"""Children that do not start: their worker claims nothing for them, says why, once, and goes on when they do."""
+"""Children that fail to start: their worker claims nothing for them, logs the reason once, and goes on later."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a task starts is ended by SIGTERM and SIGINT as any process is, wherever the task runs; real workers."""
+"""Processes that a task starts end by SIGTERM and SIGINT as usual, wherever the task runs; real workers."""
 
 import os
 import signal

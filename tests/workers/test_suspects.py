@@ -1,4 +1,4 @@
-"""A log with records that no writer of ours makes: every reader passes over them, and every neighbour is seen."""
+"""A log with records that our writers never make: every reader passes over them and applies their neighbours."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The executor of threads: every place used, no job behind another, no outcome lost, whatever the order of things."""
+"""The executor of threads: it uses every place, delays no job behind another, and loses no outcome."""
 
 import threading
 import time
