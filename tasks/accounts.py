@@ -38,7 +38,7 @@ _MOVES: Final = frozenset(names.TASK_EVENTS) - {names.NOTED, names.COLLECTED, na
 
 
 class Account:
-    """What the accepted events of one task have said so far.
+    """The facts in the accepted events of one task so far.
 
     - `details` were reported of its present status, and `is_deleted` says whether that status was deleted.
     - `reason` is "expired" if the task has lapsed, else empty.

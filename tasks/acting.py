@@ -22,7 +22,7 @@ from .stored_message import stored_message
 
 
 class Signature(NamedTuple):
-    """Who acts and why, written into the event; `claim` is the token of a claim, for a caller that holds the task."""
+    """The actor and the reason, written into the event; `claim` is the token, if the caller holds the task."""
 
     by: str | None = None
     reason: str | None = None

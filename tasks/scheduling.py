@@ -32,7 +32,7 @@ class Changed(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a program wants to be scheduled: the name, the ticks, the policy, and the template of the messages."""
+    """A schedule as a program wants it: the name, the ticks, the policy, and the template of the messages."""
 
     name: str
     trigger: Trigger

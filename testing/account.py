@@ -1,4 +1,4 @@
-"""What the journal of a workbench says, folded by the product's own rules, and said in the words of assertions."""
+"""Fold the journal of a workbench by the product's own rules, and describe a task's state in assertions."""
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta

@@ -62,7 +62,7 @@ _FETCH_WAIT_MS: Final = int(KAFKA_FETCH_WAIT_SECONDS * 1_000)
 
 
 class _Opened(NamedTuple):
-    """What an open log has."""
+    """The parts of an open log."""
 
     facts: TopicFacts
     reader: Lookup

@@ -23,7 +23,7 @@ _NAME: Final = "locks"
 
 
 class Wanted(NamedTuple):
-    """What is asked for: the fields of a request; `lives()` says whether its owner still lives."""
+    """The fields of a request for a lock; `lives()` says whether its owner still lives."""
 
     lock: str
     owner: str

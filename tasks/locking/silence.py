@@ -13,7 +13,7 @@ from ..state.locks import LockRequest
 
 
 class _Sighting:
-    """What was seen of one request; `at` is when its silence last grew (the observer's monotonic clock, seconds)."""
+    """The observations of one request; `at` is when its silence last grew (the observer's monotonic clock, seconds)."""
 
     __slots__ = ("at", "end", "held_since", "last", "silence", "step")
 

@@ -49,7 +49,7 @@ def shown(start: Start, run: Run, url: str, shop: Path) -> dict[str, str]:
 
 
 def _on_terminal(shop: Path, columns: int, *arguments: str) -> str:
-    """What a command shows on a terminal of so many columns."""
+    """The output of a command on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40"}
     command = [sys.executable, "-m", "journeyman", *arguments]

@@ -51,7 +51,7 @@ MECHANISMS = {"thread": (), "process": (), "coroutine": (), "group": ("--thread-
 
 
 def logged(tmp_path: Path, mechanism: str, configuration: str) -> tuple[str, jm.Message]:
-    """What a worker shows on stderr that runs one task, and the message."""
+    """The stderr of a worker that runs one task, and the message."""
     (tmp_path / "mail.py").write_text(TASKS.replace("{configuration}", configuration))
     url = f"sqlite:///{tmp_path}/mail.db"
     options = ["--journal", url, *MECHANISMS[mechanism]]

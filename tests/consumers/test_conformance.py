@@ -16,7 +16,7 @@ PATIENCE = 30.0  # seconds; a test that waits so long has failed
 
 
 def numbers(events: list[Any]) -> list[Any]:
-    """What a consumer delivered, short: the number in the context, "|" for the sentinel, None for the end."""
+    """The delivered events in short: the number in the context, "|" for the sentinel, None for the end."""
     return [None if event is None else "|" if event.is_empty() else event.context["n"] for event in events]
 
 

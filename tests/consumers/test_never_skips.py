@@ -167,7 +167,7 @@ class Following(RuleBasedStateMachine):
         self._go_on_at(first)
 
     def _go_on_at(self, first: Mapping[int, int]) -> None:
-        """What an operator does who has been told."""
+        """Resume as an operator does after the error: by the checkpoint."""
         self.by_checkpoint = True
         saved = self.journal.run(find_checkpoint(self.journal.asynchronous, NAME))
         self.next = dict(self.committed)

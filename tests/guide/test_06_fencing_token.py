@@ -44,12 +44,12 @@ def test_outcome_of_a_former_claim_is_refused(journal: jm.Journal) -> None:
     task = submit(journal)
 
     claim = journal.append("task.claimed", {"task": task, "worker": "ada"}, key=task)
-    # Ada falls silent for her whole lease. Bob expires her session, naming the last event he saw of it: her claim.
+    # The worker ada is silent for its whole lease; bob expires ada's session, naming the last event it saw of it.
     expiry = {"worker": "ada", "by": "bob", "last": claim.offset}
     journal.append("worker.expired", expiry, key="ada")
     newer = journal.append("task.claimed", {"task": task, "worker": "bob"}, key=task)
 
-    # Ada was only slow. Her outcome comes late and changes nothing; Bob's counts.
+    # ada was only slow. Its outcome comes late and changes nothing; that of bob counts.
     for worker, token, result in (("ada", claim.offset, "burnt"), ("bob", newer.offset, "bread")):
         journal.append("task.succeeded", {"task": task, "worker": worker, "claim": token, "result": result}, key=task)
 

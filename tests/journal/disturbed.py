@@ -20,7 +20,7 @@ COUNT = "SELECT count(*) FROM events"
 
 
 def count_by_second_library(path: str) -> None:
-    """What a program's nightly backup may do, by a way that the audit hook does not see."""
+    """Open and close the file as a nightly backup may, in a way that the audit hook does not see."""
     with unwatched():
         connection = sqlite3.connect(path, timeout=20.0)
     connection.execute(COUNT).fetchall()
@@ -28,7 +28,7 @@ def count_by_second_library(path: str) -> None:
 
 
 def close_descriptors(path: str) -> None:
-    """What a library written in C may do; then another program opens and closes the file, as the last one if it can."""
+    """Open and close the file as a C library may; then another program does, as the last one if it can."""
     libc = ctypes.CDLL(None)
     for suffix in ("", "-wal", "-shm"):
         descriptor = libc.open(os.fsencode(path + suffix), os.O_RDONLY)

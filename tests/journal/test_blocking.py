@@ -77,7 +77,7 @@ def test_unsettled_future_times_out(drive: Any) -> None:
 
 
 def test_unobserved_future_failure_is_not_reported_twice() -> None:
-    """Who looks at the future itself has seen its error; the loop must not report it a second time."""
+    """Code that reads the future itself has seen its error; the loop must not report it again."""
     reports: list[Any] = []
 
     async def test() -> None:

@@ -181,7 +181,7 @@ def drafts(name: str, count: int, size: int = 0) -> list[Draft]:
 
 
 async def everything(log: Log, partition: int = 0) -> list[Event]:
-    """What a new reader sees of a partition from its start to its present end."""
+    """The events that a new reader gets of a partition, from its start to its present end."""
     end = (await log.bounds()).end[partition]
     tail = await log.tail({partition: (await log.bounds()).first[partition]})
     try:

@@ -34,7 +34,7 @@ async def value() -> int:
 
 
 def test_interrupt_is_raised_after_the_cancelled_coroutine_ended(portal: Portal) -> None:
-    """What it still did came to pass behind the back of a program that went on."""
+    """Otherwise the coroutine would act while the program goes on."""
     did: list[str] = []
 
     async def waits() -> None:

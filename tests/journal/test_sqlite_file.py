@@ -1,4 +1,4 @@
-"""What stands at a path and is no journal is named in one sentence; what a crash or a stranger left is dealt with."""
+"""A path that holds no journal gets an error in one sentence; files that a crash left are recovered or replaced."""
 
 import errno
 import os
@@ -194,7 +194,7 @@ taken_away = pytest.mark.parametrize("take_away", [_remove, _replace])
 def test_removed_or_replaced_file_refuses_appends_and_reads(
     tmp_path: Path, take_away: Callable[[Path], None], use: Callable[[Journal], object]
 ) -> None:
-    """What is appended to a file without a name is lost with the last process that has it open."""
+    """Events appended to a file without a name are lost with the last process that has it open."""
     path = tmp_path / "a.db"
     with Journal(f"sqlite:///{path}") as journal:
         use(journal)

@@ -47,7 +47,7 @@ def remove(*paths: str) -> None:
 
 
 def elsewhere(program: str, *arguments: str) -> str:
-    """What a program prints in a process of its own."""
+    """The output of a program in a process of its own."""
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -123,7 +123,7 @@ def test_last_close_removes_wal(path: str) -> None:
     assert not Path(f"{path}-shm").exists()
 
 
-# What was removed while it was open
+# Files removed while they were open
 
 
 @pytest.mark.parametrize("suffixes", [["-wal"], ["-shm"], ["-wal", "-shm"]])

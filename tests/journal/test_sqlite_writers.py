@@ -79,7 +79,7 @@ def in_threads(count: int, work: Callable[[int], Any]) -> list[threading.Thread]
     return threads
 
 
-# Who commits
+# Which writer commits
 
 
 def test_lone_append_needs_no_thread(log: SqliteLog) -> None:

@@ -1,4 +1,4 @@
-"""What the package ships for tests is tested itself: the clock, the faulty log, the suite's own checks."""
+"""Tests of the shipped test tools: the clock, the faulty log, the suite's own checks."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator

@@ -172,7 +172,7 @@ class Numbers(View):
 @pytest.mark.parametrize("error", [DAY, -DAY, 20 * 365 * DAY, 3_000.0])
 @pytest.mark.parametrize("later", [0.0, 2 * DAY])
 def test_wrong_append_harms_no_lookup(tmp_path: Path, error: float, later: float) -> None:
-    """Events a minute apart, the eleventh by a wrong clock: who asks for a time gets what he would get without it."""
+    """Events a minute apart, the eleventh by a wrong clock: a look-up by time gives the same as without it."""
     clock, wrong = ManualClock(NOW), ManualClock(NOW)
     path = str(tmp_path / "journal.db")
     log, other = SqliteLog(path, clock=clock), SqliteLog(path, clock=wrong)

@@ -19,7 +19,7 @@ _MARGIN: Final = 0.01
 
 @dataclass
 class Request:
-    """What the referee knows of a live request; times are those of the world."""
+    """The referee's state of a live request; times are those of the world."""
 
     token: int
     owner: str

@@ -143,7 +143,7 @@ class SimulatedTail:
             await self._waiting
 
     async def _look(self, limit: int, places: Sequence[int]) -> Page | None:
-        """What is to be seen now: of the newest there may be some that is to be seen a little later only."""
+        """Return a page of the visible records; the newest may become visible a little later."""
         world, log = self._world, self._port.log
         if world.now < self._port.blind_until:
             self._port.notify(self._port.blind_until - world.now)

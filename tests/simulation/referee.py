@@ -27,7 +27,7 @@ class Violation(AssertionError):
 
 @dataclass
 class Book:
-    """What the referee knows of a task."""
+    """The referee's state of a task."""
 
     partition: int
     max_retries: int | None
@@ -46,7 +46,7 @@ class Book:
 
 @dataclass
 class Session:
-    """What the referee knows of a session."""
+    """The referee's state of a session."""
 
     last: int
     shown_at: float
@@ -274,7 +274,7 @@ class Referee:
             self.check(book.due <= wall, f"{task.id} is to be claimed {book.due - wall:.1f} s before it is due")
 
     def claims_suspects(self, claims: list[TaskState], view: TaskView, sessions: set[str]) -> None:
-        """Who takes a task that may have ended its workers has no other one, by all that it knows."""
+        """A worker that claims a suspect holds no other one, by all that it has read."""
         taken = sum(task.suspect for task in claims)
         held = [task for task in view.live.values() if task.state is State.CLAIMED and task.worker in sessions]
         had = sum(task.suspect for task in held)

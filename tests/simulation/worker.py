@@ -91,7 +91,7 @@ class SimulatedWorker:
 
     @property
     def wall(self) -> float:
-        """What its clock on the wall shows."""
+        """The time of its wall clock."""
         return EPOCH + self.world.now + self.clock_offset
 
     @property
@@ -130,7 +130,7 @@ class SimulatedWorker:
         self.world.after(self.world.random.uniform(0, 2 * self.world.lease), self.world.hire)
 
     def executors(self) -> list[SimulatedExecutor]:
-        """Those who run its tasks."""
+        """The executors that run its tasks."""
         executors = [lane.executor for lane in self.worker_loop._lanes.values()]
         return [executor for executor in executors if isinstance(executor, SimulatedExecutor)]
 
@@ -179,7 +179,7 @@ class SimulatedWorker:
     def decides(
         self, view: TaskView, offers: Sequence[tuple[ReadyTasks, int]], detector: FailureDetector, now: Situation
     ) -> list[Command]:
-        """What the product decides, and whether it may."""
+        """Check the product's decision."""
         commands = decide(view, offers, detector, now)
         claims = [command.task for command in commands if isinstance(command, Claim)]
         check = self.world.referee.check
@@ -198,7 +198,7 @@ class SimulatedWorker:
         return commands
 
     def _check_order(self, claims: list[TaskState]) -> None:
-        """What it prefers comes first, and within that the better priority; with turns, within each queue."""
+        """Check that preferred queues come first, then lower priorities; with round-robin, within each queue."""
         if self.selection.ageing_ms:
             return
         ranks = self.selection.ranks()

@@ -122,7 +122,7 @@ class World:
         self._compare_views()
 
     def _close(self) -> None:
-        """Those who are there read what there is; then they are asked to end, and do."""
+        """Let the workers read all records; then stop them, and check that they end."""
         self.closing = True
         staying = [worker for worker in self.workers if not (worker.gone or worker.draining)]
         self._until(self.now + 5 * self.lease, lambda: all(worker.knows_all for worker in staying if not worker.gone))
@@ -157,7 +157,7 @@ class World:
         return kinds
 
     def selection(self, number: int) -> Selection:
-        """What the worker of that number chooses; all of them together choose everything, once there is peace."""
+        """The selection of the worker of that number; without faults all workers together select everything."""
         return self.selections[number % len(self.selections) if self.faults else 0]
 
     # -- who there is ------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ class World:
 
 
 def _tasks(two_mechanisms: bool) -> dict[str, Task[Any, Any]]:
-    """What the workers can run: in threads, and in some worlds in processes too."""
+    """The tasks of the workers: for threads, and in some worlds for processes too."""
     broker = Broker("memory://")
     tasks: list[Task[Any, Any]] = [Task(_work, broker, "work")]
     if two_mechanisms:

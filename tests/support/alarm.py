@@ -18,7 +18,7 @@ import pytest
 
 T = TypeVar("T")
 
-# What is interrupted as it is called has not begun; what is raised as a weak reference goes is lost.
+# A call that is interrupted as it is made has not begun; what is raised as a weak reference goes is lost.
 begun_or_not = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )

@@ -34,7 +34,7 @@ def among(*workers: str) -> dict[str, SessionState]:
 
 
 class Shop:
-    """What the workers of one test share."""
+    """The journal that the workers of one test share."""
 
     def __init__(self, partitions: int = 1) -> None:
         self.store = MemoryStore(partitions)
@@ -52,7 +52,7 @@ class Shop:
         return await self.journal.append(name, context, key)
 
     def events(self, name: str | None = None) -> list[Event]:
-        """What stands in the log, all partitions one after the other."""
+        """The events of the log, one partition after the other."""
         found: list[Event] = []
         for partition, records in enumerate(self.store.partitions):
             page = self.log.slice(partition, records.first, len(records.records))

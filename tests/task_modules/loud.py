@@ -5,7 +5,7 @@ from typing import Any
 
 
 def loud(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What it returns says that it is of this module."""
+    """Return a wrapper whose module is this one."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs).upper()

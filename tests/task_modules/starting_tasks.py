@@ -115,5 +115,5 @@ async def forks_in_loop(*, fails: bool) -> list[int]:
 
 @jm.task(broker, mechanism="process")
 def import_path() -> tuple[str | None, list[str]]:
-    """What a program that the task starts is given, and whether another program of ours has been left something."""
+    """The import path that a started program gets, and our variables that it should not get."""
     return os.environ.get("PYTHONPATH"), [name for name in os.environ if "CHILD_PATH" in name]

@@ -65,7 +65,7 @@ def run_others(journal: jm.Journal, count: int) -> None:
 
 
 def check_answers(journal: jm.Journal) -> None:
-    """What is asked about a task that ended before all others."""
+    """Questions about a task that ended before all others."""
     status = jm.StatusTracker(journal).get("order-7")
     assert status.status is jm.TaskStatus.SUCCEEDED
     assert jm.ResultStore(journal).get("order-7", keep=True) == 42

@@ -18,7 +18,7 @@ Tell = Callable[[Story], Any]
 
 
 class Case(NamedTuple):
-    """What was told, what is asked, and the codes and words of the answer."""
+    """The events, the question, and the codes and words of the answer."""
 
     name: str
     tell: Tell

@@ -62,7 +62,7 @@ class Life:
 
 @dataclass
 class Verdicts:
-    """What the checker has found; `violations` is empty if every promise was kept."""
+    """The result of a check; `violations` is empty if every promise was kept."""
 
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

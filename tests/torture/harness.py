@@ -39,7 +39,7 @@ class Plan:
 
 @dataclass
 class Hurt:
-    """Who was hurt, when, and how often in which way."""
+    """The faults so far: when, on which process, and how many of each kind."""
 
     wounds: list[Wound] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

@@ -43,7 +43,7 @@ def task_on(broker: jm.Broker, task: jm.Task[..., T]) -> jm.Task[..., T]:
 
 
 async def turns_while(awaited: Awaitable[T]) -> tuple[T, int]:
-    """What comes of it, and how many turns the loop has made meanwhile."""
+    """The result, and how many turns the event loop has made meanwhile."""
     turns, over = 0, False
 
     async def turn() -> None:

@@ -109,7 +109,7 @@ class Yard:
         return worker
 
     def log(self, worker: "subprocess.Popen[bytes]") -> str:
-        """What a worker has said."""
+        """The output of a worker."""
         return (self.path / f"worker-{self.workers.index(worker)}.log").read_text()
 
     def let(self, name: str) -> None:

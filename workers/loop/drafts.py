@@ -36,7 +36,7 @@ class Written(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """What the drafts of commands need of the worker."""
+    """The facts about the worker that the drafts of commands contain."""
 
     sessions: OwnSessions
     known: KnownTasks
