@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "demo": "demo:demo",
     "dlq": "dead_letters:dead_letter_commands",
     "lock": "locks:lock_commands",
+    "schedule": "schedules:schedule_commands",
+    "scheduler": "scheduler:scheduler",
     "export": "export:export_lines",
     "import": "importing:import_lines",
     "compact": "compact:compact_history",

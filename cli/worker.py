@@ -180,6 +180,9 @@ def worker(
             show_default=False,
         ),
     ] = None,
+    no_schedules: Annotated[
+        bool, typer.Option("--no-schedules", help="Fire no schedules: other workers do, or `journeyman scheduler`.")
+    ] = False,
     reload: Annotated[
         bool,
         typer.Option(
@@ -234,6 +237,7 @@ def worker(
         coroutines=coroutines,
         lease_ms=lease_ms,
         drain_seconds=drain_timeout,
+        fires_schedules=not no_schedules,
     )
     mechanisms = [each.value for each in mechanism or ()] or MECHANISMS
     run_worker(

@@ -15,7 +15,7 @@ from ...journal.limits import BATCH_BYTES_MAX
 from ...tasks.state import names
 from ...tasks.state.ticks import tick_id
 from ...tasks.tick_messages import tick_message
-from ..limits import SCHEDULES_FIRED_MAX
+from ..limits import SCHEDULE_WAIT_SECONDS_MAX, SCHEDULES_FIRED_MAX
 from ..scheduling.decide import Command, DueTicks, Fire
 from .reader import Reader
 from .timetable import Timetable
@@ -27,6 +27,7 @@ class Firing:
     def __init__(self, journal: AsyncJournal, timetable: Timetable | None) -> None:
         self._journal = journal
         self._timetable = timetable
+        self.fired = 0  # ticks
         self._has_due = False  # whether the commands of this turn may contain ticks
 
     @property
@@ -41,9 +42,9 @@ class Firing:
         return due
 
     def wait(self, now: float) -> float | None:
-        """Return the seconds until the next tick; None if there is none."""
+        """Return the seconds until the next tick, or until the clock is to be compared again; None without any tick."""
         tick = None if self._timetable is None else self._timetable.next_moment(int(now * 1_000))
-        return None if tick is None else tick / 1_000 - now
+        return None if tick is None else min(max(0.0, tick / 1_000 - now), SCHEDULE_WAIT_SECONDS_MAX)
 
     def take(
         self, commands: list[Command], position: Callable[[], Mapping[int, int]]
@@ -60,9 +61,11 @@ class Firing:
     async def append(self, drafts: Sequence[Draft]) -> Position:
         """Append the drafts; return the position up to which the state has to be read before the next decision."""
         try:
-            return (await self._journal.append_drafts(drafts))[-1].position
+            events = await self._journal.append_drafts(drafts)
         except EventConflict as conflict:
             return conflict.position
+        self.fired += sum(event.name == names.SCHEDULE_FIRED for event in events)
+        return events[-1].position
 
     async def fire(self, appends: Iterable[Sequence[Draft]], reader: Reader) -> None:
         """Append the ticks, and read them, or those of the process that was faster, as any event."""

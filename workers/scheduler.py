@@ -1,0 +1,123 @@
+"""Run a process that fires schedules and does nothing else, until SIGTERM or SIGINT."""
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from ..consumers.views.replica import Replica
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
+from ..tasks.state.view import TaskView
+from .limits import FORCED_EXIT_SECONDS, RETRY_SECONDS_MAX, STOP_UNSTARTED_SECONDS
+from .loop.firing import Firing, drafts_of
+from .loop.timetable import Timetable
+from .scheduling.decide import firing
+from .signals import Signals
+
+logger = logging.getLogger("journeyman.worker")
+
+T = TypeVar("T")
+
+
+class Scheduler:
+    """Follows the state of the queue in `journal` and fires the ticks that are due.
+
+    Any number of them, and of workers, may fire the same schedules: one of them succeeds.
+    """
+
+    def __init__(self, journal: AsyncJournal) -> None:
+        self._replica = Replica(journal, TaskView())
+        self._firing = Firing(journal, Timetable(self._replica.view.schedules))
+        self._stopped = asyncio.Event()
+
+    @property
+    def fired(self) -> int:
+        """How many ticks this process has fired."""
+        return self._firing.fired
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Fire until `stop` is called; `started()` is called when the history is read.
+
+        It waits through outages of the journal; `JournalGone` if the journal was deleted.
+        """
+        try:
+            if await self._unless_stopped(self._available(self._replica.catch_up)):
+                started()
+            while not self._stopped.is_set():
+                await self._turn()
+        finally:
+            await self._replica.aclose()
+
+    def stop(self) -> None:
+        """Fire nothing more. Call in the event loop."""
+        self._stopped.set()
+
+    async def _turn(self) -> None:
+        view, now = self._replica.view, time.time()
+        fires = [fire for due in self._firing.due(now) for fire in firing(view, due)]
+        for drafts in drafts_of(fires, self._replica.cursor):
+            position = await self._available(functools.partial(self._firing.append, drafts))
+            await self._available(functools.partial(self._replica.wait_for, position))
+        if not fires:
+            wait = self._firing.wait(time.time())
+            await self._unless_stopped(self._available(functools.partial(self._replica.advance, wait)))
+
+    async def _unless_stopped(self, work: Awaitable[Any]) -> bool:
+        """Await `work`, or cancel it when the scheduler is stopped; return whether it has ended by itself."""
+        running, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not running.done():
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+        if running.cancelled():
+            return False
+        running.result()
+        return True
+
+    async def _available(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call until the journal is available; a repeated append is never doubled."""
+        is_away = False
+        while True:
+            try:
+                answer = await call()
+            except JournalGone:
+                raise
+            except (AppendInDoubt, JournalUnavailable) as error:
+                if not is_away:
+                    logger.warning("the journal does not answer, trying again until it is back: %s", error)
+                is_away = True
+                await asyncio.sleep(RETRY_SECONDS_MAX)
+            else:
+                if is_away:
+                    logger.warning("the journal is back")
+                return answer
+
+
+async def fire_schedules(url: str | None, started: Callable[[Scheduler], None] = lambda _: None) -> int:
+    """Fire the schedules of the journal until SIGTERM or SIGINT; return how many ticks were fired."""
+    loop = asyncio.get_running_loop()
+    with Signals() as signals:
+        journal = AsyncJournal(url)
+        scheduler = Scheduler(journal)
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(scheduler.stop)
+
+        signals.answer(
+            stop,
+            STOP_UNSTARTED_SECONDS + FORCED_EXIT_SECONDS,
+            lambda: "the journal does not answer. Other processes fire what is due",
+        )
+        try:
+            await scheduler.run(lambda: started(scheduler))
+        finally:
+            await journal.aclose()
+    return scheduler.fired
