@@ -33,18 +33,20 @@ class Account:
         self.raised: dict[str, BaseException] = {}  # the last exception of each task, as the object that it was
 
     def read(self) -> list[Message]:
-        """Apply what has come to the journal; return the messages that were submitted by it."""
-        submitted: list[Message] = []
+        """Apply what has come to the journal; return the messages that were submitted by it, or scheduled."""
+        came: list[Message] = []
         while True:
             events, self._cursor = self._journal.read(self._cursor)
             if not events:
-                return submitted
+                return came
             for event in events:
                 verdict = self._view.apply(event)
                 if event.name == names.SUBMITTED and verdict is Verdict.ACCEPTED:
                     message = msgspec.convert(event.context, Message)
                     self._messages[message.uuid] = message
-                    submitted.append(message)
+                    came.append(message)
+                elif event.name == names.SCHEDULE_CREATED and verdict is Verdict.ACCEPTED:
+                    came.append(msgspec.convert(event.context["message"], Message))
 
     def messages(self, where: Callable[[Message], bool] = lambda _: True) -> list[Message]:
         """Return the accepted submissions, in log order."""

@@ -10,13 +10,10 @@ from typing import Any, Final
 # Far from 0, which the worker loop takes for "never".
 _MONOTONIC_BEGIN: Final = 1_000.0
 
-# The modules in which a worker or a message asks for the time. Those that wait for other threads keep the real clock.
-_TIMED: Final = (
-    "journeyman.workers.loop.",
-    "journeyman.workers.executors.",
-    "journeyman.tasks.message",
-    "journeyman.tasks.task",
-)
+# A worker lives by the virtual clock. What submits and asks reads the time on the wall from it, since a worker compares
+# that with its own; but it waits for other threads, by the real one.
+_WORKERS: Final = ("journeyman.workers.loop.", "journeyman.workers.executors.")
+_TASKS: Final = ("journeyman.tasks.",)
 
 
 class VirtualClock:
@@ -46,12 +43,19 @@ class VirtualClock:
         self.passed += max(0.0, seconds)
 
 
-class _Times:
-    """In place of the module `time`: the clock that counts at the moment; all else is that of the module."""
+class _WallTime:
+    """In place of the module `time`: `time()` is that of the clock that counts at the moment, all else the module's."""
 
     @staticmethod
     def time() -> float:
         return _clocks[-1].time()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+class _Times(_WallTime):
+    """The other clocks of the module as well."""
 
     @staticmethod
     def monotonic() -> float:
@@ -59,11 +63,9 @@ class _Times:
 
     perf_counter = monotonic
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
-
 
 _clocks: Final[list[VirtualClock]] = []
+_wall_time: Final = _WallTime()
 _times: Final = _Times()
 
 
@@ -72,7 +74,7 @@ def counting(clock: VirtualClock) -> Iterator[None]:
     """Have the modules that ask for the time see `clock`; the clock of the innermost such block counts."""
     _clocks.append(clock)
     try:
-        with stand_in(time, _times, _TIMED):
+        with stand_in(time, _times, _WORKERS), stand_in(time, _wall_time, _TASKS):
             yield
     finally:
         _clocks.pop()

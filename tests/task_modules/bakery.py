@@ -31,3 +31,8 @@ def order(breads: list[str]) -> list[str]:
 async def rise(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds
+
+
+@jm.task(broker, trigger=jm.CronTrigger(minute=0, timezone="UTC"))
+def heat() -> None:
+    baked.append("heat")
