@@ -79,7 +79,7 @@ class LockRequests:
         """Request a lock, and wait for its grant at most `wait` seconds; None: only if it is free now."""
         deadline = deadline_of(wait or 0.0)
         if self._looks_taken(wanted) or (not wait and await self._is_new(wanted.lock)):
-            requests = await self.look(wanted.lock, expires=True)
+            requests = await self._watch(wanted.lock)
             if any(each.owner == wanted.owner for each in holders(requests)):
                 return Answer(None, already=True)
             if not wait and not _has_room(requests, wanted.capacity) and not self._wants_proof(wanted.lock):
@@ -133,7 +133,7 @@ class LockRequests:
 
     async def _granted(self, replica: LockReplica, hold: Hold, deadline: float | None) -> Answer | None:
         """Wait until the request is granted; the answer is None if it has ended otherwise."""
-        lock = hold.lock
+        lock, landed = hold.lock, True
         while True:
             requests = replica.view.requests(lock)
             own = next((each for each in requests if each.token == hold.token), None)
@@ -146,13 +146,15 @@ class LockRequests:
                 hold.grant(now)
                 self._keeper.changed(hold)
                 return Answer(hold.token)
-            if await self._expire_overdue(replica, lock):
+            if await self._expire_overdue(replica, lock, landed=landed):
                 continue
             if deadline is not None and now >= deadline:
                 return _REFUSED
             remaining = None if deadline is None else deadline - now
+            landed = False
             with suppress(TimeoutError):
                 await replica.wait_until(_changes(lock, requests), remaining)
+                landed = True
 
     async def _give_up(self, hold: Hold) -> None:
         """Withdraw a request; if that fails, it ends with its lease."""
@@ -160,13 +162,12 @@ class LockRequests:
         with suppress(JournalError):
             await self._append(names.LOCK_WITHDRAWN, hold.lock, {"lock": hold.lock, "token": hold.token})
 
-    async def _expire_overdue(self, replica: LockReplica, lock: str) -> bool:
+    async def _expire_overdue(self, replica: LockReplica, lock: str, *, landed: bool) -> bool:
         """Expire the requests of other owners that are silent or hold the lock for too long; return whether any was."""
         silence = self._silence[replica.view.partition]
         requests = replica.view.requests(lock)
         with self._mutex:
-            end = replica.cursor.get(replica.view.partition, 0)
-            overdue = silence.observe(lock, requests, self._keeper.tokens(lock), end, time.monotonic())
+            overdue = silence.observe(lock, requests, self._keeper.tokens(lock), time.monotonic(), landed=landed)
         for request, reason in overdue:
             context = {"lock": lock, "token": request.token, "last": request.last, "reason": reason}
             event = await self._append(names.LOCK_EXPIRED, lock, context)
@@ -194,12 +195,17 @@ class LockRequests:
         finally:
             self._endings.pop((lock, token), None)
 
-    async def look(self, lock: str, *, expires: bool = False) -> Requests:
-        """Return the live requests of a lock now; with `expires` the overdue ones are expired first."""
+    async def look(self, lock: str) -> Requests:
+        """Return the live requests of a lock now."""
         replica = await self._replica(lock)
         await replica.catch_up()
-        if expires:
-            await self._expire_overdue(replica, lock)
+        return replica.view.requests(lock)
+
+    async def _watch(self, lock: str) -> Requests:
+        """Return the live requests of a lock now, after those were expired that hold it for too long."""
+        replica = await self._replica(lock)
+        await replica.catch_up()
+        await self._expire_overdue(replica, lock, landed=False)  # what was read may have landed long ago
         return replica.view.requests(lock)
 
     def token(self, lock: str, owner: str) -> int | None:

@@ -1,9 +1,9 @@
 """Observe the silence of the owners of locks: which requests to expire. No clocks of two machines are compared.
 
 A request is silent from the moment its last event was seen here. Silence grows from one observation to the next, and
-only if the log has grown as well: its owner could have renewed its lease. It grows by the time in between, at most by
-`LOCK_SILENCE_STEP_FRACTION` of the lease. So a journal that is away expires no owner, and after it has come back a
-living owner has time to renew its lease.
+only if an event has just landed: then its owner could have renewed its lease, too. It grows by the time in between,
+at most by `LOCK_SILENCE_STEP_FRACTION` of the lease. So a journal that is away expires no owner, and after it has come
+back a living owner has time to renew its lease.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,22 +15,22 @@ from ..state.locks import LockRequest
 class _Sighting:
     """The observations of one request; `at` is when its silence last grew (the observer's monotonic clock, seconds)."""
 
-    __slots__ = ("at", "end", "held_since", "last", "silence", "step")
+    __slots__ = ("at", "held_since", "last", "silence", "step")
 
     def __init__(self) -> None:
-        self.last = self.end = -1
+        self.last = -1
         self.at = self.silence = self.step = 0.0
         self.held_since: float | None = None
 
-    def observe(self, request: LockRequest, end: int, now: float) -> str:
-        """Note the request as it is where the log ends now; return why it is to be expired, empty if it is not."""
+    def observe(self, request: LockRequest, now: float, *, landed: bool) -> str:
+        """Note the request as it is now; return why it is to be expired, empty if it is not."""
         lease = request.lease_ms / 1_000
         self.step = lease * LOCK_SILENCE_STEP_FRACTION
         if request.last != self.last:
-            self.last, self.end, self.at, self.silence = request.last, end, now, 0.0
-        elif end != self.end:
+            self.last, self.at, self.silence = request.last, now, 0.0
+        elif landed:
             self.silence += min(now - self.at, self.step)
-            self.end, self.at = end, now
+            self.at = now
         if self.held_since is None and request.holds:
             self.held_since = now
         if self.silence >= lease:
@@ -46,9 +46,9 @@ class Silence:
         self._sightings: dict[str, dict[int, _Sighting]] = {}
 
     def observe(
-        self, lock: str, requests: Sequence[LockRequest], own: Iterable[int], end: int, now: float
+        self, lock: str, requests: Sequence[LockRequest], own: Iterable[int], now: float, *, landed: bool
     ) -> list[tuple[LockRequest, str]]:
-        """Note the live requests of a lock as of the offset `end`, up to which the log was read.
+        """Note the live requests of a lock; `landed` says whether an event has just landed in the log.
 
         Return those to be expired, each with the reason: "silent" for its lease, or its "ttl" is over; none of `own`.
         """
@@ -59,7 +59,7 @@ class Silence:
             if request.token in spared:
                 continue
             sighting = current[request.token] = before.get(request.token) or _Sighting()
-            reason = sighting.observe(request, end, now)
+            reason = sighting.observe(request, now, landed=landed)
             if reason:
                 overdue.append((request, reason))
         if current:
@@ -69,5 +69,5 @@ class Silence:
         return overdue
 
     def wants_proof(self, lock: str, now: float) -> bool:
-        """Return whether a request has shown no sign of life for so long that the log should be made to grow."""
+        """Return whether a request has shown no sign of life for so long that an event should land."""
         return any(now - each.at >= each.step for each in self._sightings.get(lock, {}).values())
