@@ -40,6 +40,7 @@ def ticks_of(shop: Shop, name: str = names.SCHEDULE_FIRED) -> list[int]:
     return [event.context["tick"] for event in shop.events(name)]
 
 
+@pytest.mark.anyio
 async def test_worker_submits_and_runs_each_tick_once() -> None:
     shop, seen = Shop(), list[dict[str, Any]]()
 
@@ -61,6 +62,7 @@ async def test_worker_submits_and_runs_each_tick_once() -> None:
         assert (submission.partition, submission.offset) == (fired.partition, fired.offset + 1)
 
 
+@pytest.mark.anyio
 async def test_tick_is_found_by_its_id_in_any_partition() -> None:
     shop = Shop(partitions=4)
     plans = [plan(Date(now_ms()), name) for name in ("alpha", "beta", "gamma", "delta")]
@@ -75,6 +77,7 @@ async def test_tick_is_found_by_its_id_in_any_partition() -> None:
     assert len({event.partition for event in shop.events(names.SCHEDULE_FIRED)}) > 1
 
 
+@pytest.mark.anyio
 async def test_worker_without_schedules_leaves_them_to_others() -> None:
     shop = Shop()
     await create_schedule(shop.journal, plan(Date(now_ms())))
@@ -87,6 +90,7 @@ async def test_worker_without_schedules_leaves_them_to_others() -> None:
             await shop.succeeded(2)
 
 
+@pytest.mark.anyio
 async def test_paused_schedule_ticks_again_from_its_resumption_on() -> None:
     shop = Shop()
     async with shop.worker(named(report=lambda: None), settings()):
@@ -103,6 +107,7 @@ async def test_paused_schedule_ticks_again_from_its_resumption_on() -> None:
 
 
 @pytest.mark.parametrize(("misfire", "count"), [("run_all", 8), ("run_once", 1), ("skip", 0)])
+@pytest.mark.anyio
 async def test_ticks_missed_by_all_are_made_up_by_the_policy(misfire: Any, count: int) -> None:
     shop, hour = Shop(), 3_600_000
     begin = now_ms() - 8 * hour + hour // 2  # eight ticks, the newest one half an hour ago
@@ -122,6 +127,7 @@ async def create_past(shop: Shop, given: Plan, first: int) -> None:
     await shop.journal.append(names.SCHEDULE_CREATED, changes, given.name)
 
 
+@pytest.mark.anyio
 async def test_overlapping_ticks_are_skipped_and_told_of() -> None:
     shop, release = Shop(), asyncio.Event()
 
@@ -140,6 +146,7 @@ async def test_overlapping_ticks_are_skipped_and_told_of() -> None:
     assert behind == {shop.events(names.SUBMITTED)[0].context["task"]}
 
 
+@pytest.mark.anyio
 async def test_append_of_a_tick_is_refused_behind_news_of_its_schedule() -> None:
     shop = Shop()
     schedule = await create_schedule(shop.journal, plan(Interval(100, now_ms())))
@@ -153,6 +160,7 @@ async def test_append_of_a_tick_is_refused_behind_news_of_its_schedule() -> None
     assert lost[0].offset in (1, 2), "the position of the event that was faster"
 
 
+@pytest.mark.anyio
 async def test_schedule_of_another_program_harms_no_worker(caplog: pytest.LogCaptureFixture) -> None:
     shop = Shop()
     bad = {"trigger": {"type": "cron", "fields": {"hour": "99"}, "timezone": "UTC"}, "first": 1, "message": {}}
