@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from ..journal.errors import HistoryTruncated
-from ..journal.event import time_in
+from ..journal.event_decoding import time_in
 from ..journal.limits import PAGE_EVENTS
 from ..journal.log import Bounds, Log
 

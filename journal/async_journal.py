@@ -12,12 +12,13 @@ from .cursor import Cursor
 from .divergence import refuse_diverged
 from .dropped import close_dropped
 from .errors import AppendInDoubt, JournalClosed
-from .event import Distinct, Draft, Event, Plain, are_flat, decode, encode_context, readable
+from .event import Distinct, Draft, Event, Plain, are_flat, encode_context
+from .event_decoding import decode, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Located, Log
 from .runtime.exits import at_exit
 from .runtime.forks import reset_after_fork
-from .tails.shared_tail import SharedTails, Subscriber
+from .tails.subscriber import SharedTails, Subscriber
 from .url import anchored, asked_to_create, log_from_url
 
 # What `append_all` takes for one event: its name, its context and, where it has one, its key.

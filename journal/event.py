@@ -16,9 +16,8 @@ import orjson
 from msgspec.structs import force_setattr
 
 from .cursor import Position
-from .damage import DAMAGE, is_damaged, unmarked
 from .depth import is_deeper, place_of_depth
-from .errors import DamagedRecord, EventTooLarge, InvalidEvent, UnreadableRecord
+from .errors import EventTooLarge, InvalidEvent, UnreadableRecord
 from .json_values import NULL, explain, is_atoms, refuse_changed, refuse_infinite
 from .limits import (
     CONDITION_BYTES_MAX,
@@ -72,7 +71,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         `UnreadableRecord` if another program has written something else there than an object of valid JSON.
         """
         try:
-            return _context_decoder.decode(self.context_json)
+            return context_decoder.decode(self.context_json)
         except msgspec.MsgspecError as error:
             raise UnreadableRecord(
                 self.partition, self.offset, bytes(self.context_json), f"its context is not readable ({error})"
@@ -305,8 +304,7 @@ def _check_name(name: str) -> None:
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = RowDecoder(Event)
-_context_decoder: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
+context_decoder: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
 
 
 def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
@@ -342,9 +340,9 @@ def place(event: Event, partition: int, offset: int) -> Event:
     return event
 
 
-def place_all(events: Sequence[Event], partition: int, first_offset: int) -> None:
-    """Set the positions of consecutive events, as `place` does for one."""
-    _set_all(events, "offset", range(first_offset, first_offset + len(events)))
+def place_all(events: Sequence[Event], partition: int, offsets: Iterable[int]) -> None:
+    """Set the positions of events, as `place` does for one."""
+    _set_all(events, "offset", offsets)
     if partition:
         _set_all(events, "partition", repeat(partition))
 
@@ -352,71 +350,3 @@ def place_all(events: Sequence[Event], partition: int, first_offset: int) -> Non
 def _set_all(events: Sequence[Event], field: str, values: Iterable[int]) -> None:
     """Set a field of each event, in a loop of C."""
     deque(map(force_setattr, events, repeat(field), values), maxlen=0)
-
-
-def unreadable(partition: int, offset: int, row: bytes, reason: str) -> UnreadableRecord:
-    """The error for a record that cannot be decoded, which its log may have marked as damaged."""
-    if is_damaged(row):
-        return DamagedRecord(partition, offset, unmarked(row), DAMAGE)
-    return UnreadableRecord(partition, offset, row, reason)
-
-
-def decode(row: bytes, partition: int, offset: int) -> Event:
-    """The event in `row`, at its position; `UnreadableRecord` names the position if the row is not an event."""
-    try:
-        event = _decoder.decode(row)
-    except msgspec.MsgspecError as error:
-        raise unreadable(partition, offset, row, str(error)) from error
-    if partition:
-        force_setattr(event, "partition", partition)
-    force_setattr(event, "offset", offset)
-    return event
-
-
-def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) -> list[Event]:
-    """The events in `rows`, which stand at `offsets` of `partition`; as `decode`, for a whole page at once."""
-    events = _decoder.decode_all(rows)
-    if events is None:
-        return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]  # raises for the bad
-    if partition:
-        _set_all(events, "partition", repeat(partition))
-    _set_all(events, "offset", offsets)
-    return events
-
-
-def readable(
-    rows: Sequence[bytes], partition: int, offsets: Sequence[int], *, contexts: bool = False
-) -> tuple[list[Event], list[UnreadableRecord]]:
-    """The events in the rows of a page, and an error for each of the others.
-
-    With `contexts` the contexts are decoded as well, so that none of the events fails where its context is asked for.
-    """
-    try:
-        events = decode_all(rows, partition, offsets)
-        if not contexts or _context_decoder.decode_all([bytes(event.context_json) for event in events]) is not None:
-            return events, []
-    except UnreadableRecord:
-        pass
-    events, bad = [], []
-    for offset, row in zip(offsets, rows, strict=True):
-        try:
-            event = decode(row, partition, offset)
-            if contexts:
-                _ = event.context
-            events.append(event)
-        except UnreadableRecord as error:
-            bad.append(unreadable(partition, offset, row, error.reason))
-    return events, bad
-
-
-class _Stamp(msgspec.Struct, gc=False):
-    timestamp: Moment
-
-
-stamps: Final = RowDecoder(_Stamp)
-
-
-def time_in(row: bytes) -> float | None:
-    """The time of the event in `row`, in seconds since the epoch; None if it has none."""
-    stamp = stamps.read(row)
-    return None if stamp is None else stamp.timestamp

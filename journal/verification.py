@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from .cursor import Cursor
 from .errors import DamagedRecord
-from .event import readable
+from .event_decoding import readable
 from .limits import FINDINGS_MAX, PAGE_EVENTS, VERIFY_WRITERS_MAX
 from .log import Log
 

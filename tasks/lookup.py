@@ -15,7 +15,7 @@ from ..journal.deadlines import deadline_of
 from ..journal.errors import JournalReadOnly
 from ..journal.journal import Journal
 from ..journal.runtime.forks import reset_after_fork
-from ..journal.tails.shared_tail import Subscriber
+from ..journal.tails.subscriber import Subscriber
 from .index.entries import FOREIGN, PROGRESSED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at

@@ -10,7 +10,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.deadlines import deadline_of
 from ..journal.errors import JournalClosed
 from ..journal.log import Page
-from ..journal.tails.shared_tail import Subscriber
+from ..journal.tails.subscriber import Subscriber
 from .errors import TaskFailedError, ValidationError
 from .limits import RESULT_WAIT_MS_DEFAULT
 from .lookup import Found, task_lookup

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from ..journal.async_journal import AsyncJournal
-from ..journal.event import unreadable
+from ..journal.event_decoding import unreadable
 from ..journal.journal import Journal
 from ..journal.row_decoder import Moment, RowDecoder
 from .access import JournalAccess

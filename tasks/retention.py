@@ -25,7 +25,7 @@ from ..consumers.views.view import View
 from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
-from ..journal.event import time_in
+from ..journal.event_decoding import time_in
 from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ..journal.log import Log, OneClock
 from ..journal.snapshots import SnapshotLabel, load, prune

@@ -10,7 +10,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.deadlines import deadline_of
 from ..journal.errors import EventConflict
 from ..journal.json_values import check_plain
-from ..journal.tails.shared_tail import Subscriber
+from ..journal.tails.subscriber import Subscriber
 from .accounts import Account, account_of
 from .errors import ValidationError
 from .index.trace import Trace

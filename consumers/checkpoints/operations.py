@@ -7,7 +7,8 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor, Position
 from ...journal.divergence import marked
 from ...journal.errors import EventConflict, JournalUnavailable
-from ...journal.event import Event, time_in
+from ...journal.event import Event
+from ...journal.event_decoding import time_in
 from ...journal.log import Bounds, Log
 from ..limits import CONFLICTS_MAX, LAG_EVENTS_MAX
 from ..topic import Topic

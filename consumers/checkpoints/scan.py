@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ...journal.row_decoder import RowDecoder
 from ..limits import CHECKPOINT_WINDOW_EVENTS, SCAN_STEP_EVENTS

@@ -9,7 +9,7 @@ from ...journal.cursor import Cursor
 from ...journal.limits import GAP_SECONDS
 from ...journal.log import Log, Page
 from ...journal.runtime.blocking import Interrupt
-from ...journal.tails.shared_tail import Subscriber
+from ...journal.tails.subscriber import Subscriber
 
 
 class OutOfTime(TimeoutError):

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ...journal.errors import InvalidEvent
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.log import Page
 from ..bad_records import BadRecords
 from ..checkpoints.records import CONTROL_NAMES

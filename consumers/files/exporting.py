@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import UnreadableRecord
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log
 from ..limits import BAD_RECORDS_TOLD_MAX, EXPORT_STEP_EVENTS

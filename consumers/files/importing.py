@@ -22,7 +22,8 @@ import msgspec
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Position
 from ...journal.errors import JournalError
-from ...journal.event import Draft, Event, time_in
+from ...journal.event import Draft, Event
+from ...journal.event_decoding import time_in
 from ...journal.limits import BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX
 from ...journal.log import Log
 from ...journal.row_decoder import RowDecoder, Whole

@@ -22,7 +22,7 @@ from typing import TypeVar
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.divergence import refuse_diverged
-from ...journal.event import time_in
+from ...journal.event_decoding import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log, OneClock, check_cursor
 from ..limits import SCAN_STEP_EVENTS

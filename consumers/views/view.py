@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ...journal.errors import UnreadableRecord
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.log import Page
 
 

@@ -344,7 +344,7 @@ class Appender:
         partition, offset = self._partition, base
         for part in parts:
             part.base = offset
-            place_all(part.events, partition, offset)
+            place_all(part.events, partition, range(offset, offset + len(part.events)))
             offset += len(part.events)
             part.settle()
         self.acknowledged = max(self.acknowledged, offset)

@@ -8,7 +8,8 @@ from typing import Final, cast
 
 from ..conditions import is_conditional
 from ..errors import AppendInDoubt, JournalError, JournalGone, JournalUnavailable
-from ..event import Draft, Event, check, decode, record
+from ..event import Draft, Event, check, record
+from ..event_decoding import decode
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOSE_SECONDS_MAX
 from ..log import check_batch, check_partitions
 from ..writer import Writer

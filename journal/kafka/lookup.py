@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from ..errors import HistoryTruncated, JournalClosed, JournalUnavailable
-from ..event import time_in
+from ..event_decoding import time_in
 from ..limits import PAGE_EVENTS
 from ..numbers import is_number
 from .client import (

@@ -16,7 +16,8 @@ from ..conditions import conditions_of, conflicts, is_conditional, only_partitio
 from ..cursor import Cursor
 from ..deadlines import deadline_of
 from ..errors import HistoryTruncated, JournalClosed
-from ..event import Draft, Event, check, place, record, time_in
+from ..event import Draft, Event, check, place, record
+from ..event_decoding import time_in
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX, PAGE_EVENTS
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
 from ..runtime import blocking

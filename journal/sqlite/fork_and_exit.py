@@ -1,8 +1,12 @@
 """Closes the connections of a process's embedded logs before it forks and when it ends.
 
-SQLite does not survive a fork: see `sqlite.log`. At the program's end, the last process that closes a file checkpoints
-its `-wal`. Connections that are merely garbage-collected do not: they cannot know whether the `-wal` is still the one
-at its path. Without a checkpoint a copy of the file alone would lack the last acknowledged events.
+SQLite does not survive a fork: a child that inherits an open connection assumes locks that it does not hold. So a fork
+waits for the running statements and closes the connections first; parent and child reopen the file at the next use, and
+the child appends under a writer id of its own.
+
+At the program's end, the last process that closes a file checkpoints its `-wal`. Connections that are merely
+garbage-collected do not: they cannot know whether the `-wal` is still the one at its path. Without a checkpoint a copy
+of the file alone would lack the last acknowledged events.
 """
 
 import contextlib

@@ -11,7 +11,8 @@ import apsw
 
 from ..conditions import Conditions, conditions_of, conflicts
 from ..errors import AppendInDoubt, EventConflict, JournalDiverged
-from ..event import Draft, Event, place, record, time_in
+from ..event import Draft, Event, place, record
+from ..event_decoding import time_in
 from ..timeline import Fall
 from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times

@@ -2,12 +2,7 @@
 
 An append is durable when it returns (`synchronous="full"`: each commit is fsynced); with `"normal"` it survives the end
 of the process, and the last appends before a power cut may be lost. The file must be on a local disk: SQLite's locks do
-not work over NFS. A process that is stopped while it commits blocks every writer of the file until it continues; see
-`journal/sqlite/write_lock.py`.
-
-SQLite does not survive a fork: a child that inherits an open connection assumes locks that it does not hold. So a fork
-waits for the running statements and closes the connections first; parent and child reopen the file at the next use, and
-the child appends under a writer id of its own.
+not work over NFS. Where a stopped process leaves the writers, see `write_lock`; what a fork does, `fork_and_exit`.
 """
 
 import contextlib
@@ -17,24 +12,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import apsw
 
-from ..conditions import conditions_of
 from ..cursor import Cursor
-from ..damage import is_damaged
 from ..errors import (
     AppendInDoubt,
-    HistoryTruncated,
     JournalClosed,
     JournalNotFound,
     JournalReadOnly,
     JournalUnavailable,
 )
-from ..event import Draft, Event, check, check_all, time_in
-from ..limits import CLOCK_SKEW_SECONDS_MAX, CONDITION_LOCKED_EVENTS, FORK_SECONDS_MAX, PAGE_EVENTS
+from ..event import Draft, Event, check, check_all
+from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS
 from ..log import INDEX_SUFFIX, Bounds, Page, Tail, Text, check_batch, check_cursor, check_partitions
 from ..runtime import blocking
 from ..snapshots import SnapshotStore
@@ -42,19 +34,20 @@ from ..timeline import Fall
 from ..verification import Report, Verification
 from ..writer import Writer
 from . import fork_and_exit, times
+from .append_checks import check_before, search_before
 from .commit import Committer
-from .conflicts import find_conflict
 from .connections import Connections
-from .file import Synchronous, check_readable, connect, create, damaged, explained, is_journal, is_ready
+from .file import Synchronous, explained
 from .group_commit import GroupCommit
 from .insert import Inserter
 from .limits import QUEUE_CHECK_SECONDS, TRIM_STEP_POSITIONS, WRITE_LOCK_SECONDS_MAX
 from .notifier import Listener
-from .pages import note_state, page, whole_page, whole_text
+from .pages import note_state
 from .pending_append import PendingAppend
-from .permission import check_path, connect_to_read, may_only_read
+from .permission import check_path, may_only_read
 from .placement import check_placement
-from .repeats import identities, search
+from .preparation import check_readable_at, is_journal_at, prepare
+from .reads import Reads
 from .snapshots import SqliteSnapshots
 from .tail import SqliteTail
 from .verifying import Reading, verify_file
@@ -64,10 +57,6 @@ T = TypeVar("T")
 
 logger = logging.getLogger("journeyman")
 
-_BOUNDS: Final = (
-    "SELECT (SELECT min(position) FROM events), (SELECT max(position) FROM events), "
-    "(SELECT value FROM kept WHERE name = 'end')"
-)
 _KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
 _TRIM: Final = "DELETE FROM events WHERE position <= ?"
 
@@ -99,11 +88,11 @@ class SqliteLog:
         self._forking: Connections | None = None
         self._unusable = False
         self._closed = False
-        self._made = False  # whether `open` created the file
+        self._made = False  # whether `open` created the file, once it has returned
         self.reads_only = False  # known once opened: whether this process has no permission to write the file
         self._opening = threading.Lock()
         self._group_commit = GroupCommit()
-        self._damaged_offsets: set[int] = set()  # the damaged records that were logged
+        self._reads = Reads(self.path, self._state, clock)
         fork_and_exit.look_after(self)
 
     async def open(self, *, create: bool = True) -> None:
@@ -113,20 +102,19 @@ class SqliteLog:
         check_path(self.path, reads_only=self.reads_only)
         check_placement(self.path)
         if self.reads_only:
-            self._check_readable()
+            check_readable_at(self.path)
             self._state()
             return
-        if not (create or self._is_there()):
+        if not (create or is_journal_at(self.path, self._synchronous)):
             raise JournalNotFound(
                 f"there is no journal at {self.path}: expected a file that a worker or a producer has written to. A "
                 "relative URL is meant from the directory in which the program runs; with create=1 in it a journal is "
                 "made"
             )
-        self._note_whether_made()
         lock = WriteLock(f"{self.path}-lock")
         try:
-            if not self._prepare(lock, wait=False):
-                prepared = blocking.in_thread(lambda: self._prepare(lock, wait=True))
+            if not prepare(self.path, self._synchronous, lock, wait=False):
+                prepared = blocking.in_thread(lambda: prepare(self.path, self._synchronous, lock, wait=True))
                 if not await blocking.settled(prepared, WRITE_LOCK_SECONDS_MAX):
                     raise self._held(lock)
                 prepared.result()
@@ -134,51 +122,16 @@ class SqliteLog:
             lock.close()
         self._state()
 
-    def _note_whether_made(self) -> None:
-        self._made = not os.path.exists(self.path)  # noqa: PTH110 - the path is a string
-
     def _resolve(self) -> None:
         self.path = os.path.realpath(self._named)
+        self._reads = Reads(self.path, self._state, self._clock)
+        self._made = not os.path.exists(self.path)  # noqa: PTH110 - the path is a string
 
     @property
     def location(self) -> str:
         """See `Located.location`."""
         made = ", which this process has just made: is its URL relative to another directory?" if self._made else ""
         return f"{self.path}{made}"
-
-    def _check_readable(self) -> None:
-        with fork_and_exit.preparing:
-            try:
-                with contextlib.closing(connect_to_read(self.path)) as connection:
-                    check_readable(connection, self.path)
-            except apsw.Error as error:
-                raise explained(error, self.path) from error
-
-    def _is_there(self) -> bool:
-        return os.path.exists(self.path) and self._with_connection(is_journal)  # noqa: PTH110 - the path is a string
-
-    def _prepare(self, lock: WriteLock, *, wait: bool) -> bool:
-        """Make the file a journal of the current schema, with a write-ahead log; returns whether it is one now.
-
-        Without `wait`, False if the lock is held.
-        """
-        if self._with_connection(is_ready):
-            return True
-        if not (lock.acquire() if wait else lock.try_acquire()):
-            return False
-        try:
-            self._with_connection(create)
-        finally:
-            lock.release()
-        return True
-
-    def _with_connection(self, work: Callable[[apsw.Connection, str], T]) -> T:
-        with fork_and_exit.preparing:
-            try:
-                with contextlib.closing(connect(self.path, self._synchronous, create=True)) as connection:
-                    return work(connection, self.path)
-            except apsw.Error as error:
-                raise explained(error, self.path) from error
 
     def _state(self) -> Connections:
         """The open connections of this process; reopens them after a fork."""
@@ -256,9 +209,9 @@ class SqliteLog:
         if not plain:
             check_partitions(drafts, self.partitions)
             if any(draft.seq for draft in drafts):
-                await self._search_before(state, entry)
+                await search_before(self._reads, self._writer, state.inserter.landmarks, entry)
             if entry.conditional:
-                await self._check_before(state, entry)
+                await check_before(self._reads, self._writer, entry)
         # A caller in a plain thread waits for no one else's append; in a loop other tasks may be about to append too.
         driven = blocking.is_driven()
         alone = driven or not self._group_commit.is_expected()
@@ -306,101 +259,19 @@ class SqliteLog:
             committer.combine(patient=False)
         return True
 
-    async def _search_before(self, state: Connections, entry: PendingAppend) -> None:
-        """Search the log, without blocking the writers, for drafts handed in before; its last part under the lock."""
-        wanted = identities(entry.drafts)
-        bounds = self._bounds(state)
-        own = [seq for writer, seq in wanted if writer == self._writer.id]
-        start = state.inserter.landmarks.lowest_offset(min(own)) if len(own) == len(wanted) else 0
-        start, end = max(start, bounds.first[0]), bounds.end[0]
-        looking = blocking.in_thread(
-            lambda: self._reading(state, lambda connection: search(connection, wanted, start, end))
-        )
-        await blocking.settled(looking)
-        entry.known, entry.searched_to = looking.result(), end
-
-    async def _check_before(self, state: Connections, entry: PendingAppend) -> None:
-        """Check the conditions on all but the last events without blocking the writers; `EventConflict` if broken."""
-        drafts = [draft for draft in entry.drafts if not draft.seq or (draft.writer, draft.seq) not in entry.known]
-        conditions = conditions_of(drafts)
-        if conditions is None:
-            return
-        # Not beyond the end of the search for drafts handed in before: behind it they could stand themselves.
-        end = entry.searched_to if any(draft.seq for draft in drafts) else self._bounds(state).end[0]
-        if end - conditions.lowest <= CONDITION_LOCKED_EVENTS:
-            return
-        looking = blocking.in_thread(
-            lambda: self._reading(state, lambda connection: find_conflict(connection, conditions, 0, end))
-        )
-        await blocking.settled(looking)
-        found = looking.result()
-        if found is not None:
-            for draft in drafts:
-                self._writer.forget(draft)
-            raise conditions.conflict(0, *found)
-        entry.checked_to = end
-
-    def _rows(self, state: Connections, statement: str, bindings: tuple[int, ...] = ()) -> list[Any]:
-        """The rows of a short query, through a connection that no other thread uses meanwhile."""
-        return self._reading(state, lambda connection: connection.execute(statement, bindings).fetchall())
-
-    def _reading(self, state: Connections, read: Callable[[apsw.Connection], T]) -> T:
-        began = time.monotonic()
-        try:
-            return state.readers.use(read)
-        except apsw.Error as error:
-            raise explained(error, self.path, began) from error
-
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
         """See `Log.read`."""
         check_cursor(cursor, self.partitions)
-        page = self.page(cursor[0], limit) if cursor else None
+        page = self._reads.page(cursor[0], limit) if cursor else None
         return [page] if page is not None else []
 
     def page(self, offset: int, limit: int, *, suspicious: bool = True) -> Page | None:
-        """Return up to `limit` available rows from `offset` on, or None.
-
-        `suspicious`: if there are none, also check whether retention has removed all rows.
-        """
-        state = self._state()
-        whole = self._reading(state, lambda connection: whole_page(connection, offset, limit))
-        if whole is not None:
-            return Page(0, range(offset, offset + len(whole)), whole)
-        positions, rows = self._reading(state, lambda connection: page(connection, offset, limit))
-        if positions and positions[0] == offset + 1:
-            if positions[-1] != offset + len(positions):
-                raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[-1]}")
-            self._log_damaged(positions[0] - 1, rows)
-            return Page(0, range(offset, offset + len(rows)), rows)
-        if not positions and not suspicious:
-            return None
-        first = self._bounds(state).first[0]
-        if offset < first:
-            raise HistoryTruncated(0, offset, first, self._time_at(state, first))
-        if positions:
-            raise damaged(self.path, f"events are missing between the offsets {offset} and {positions[0]}")
-        return None
+        """See `Reads.page`."""
+        return self._reads.page(offset, limit, suspicious=suspicious)
 
     def text(self, offset: int, limit: int) -> Text | None:
         """See `Textual.text`."""
-        return self._reading(self._state(), lambda connection: whole_text(connection, offset, limit))
-
-    def _log_damaged(self, first: int, rows: Sequence[bytes]) -> None:
-        """Log each damaged record among the rows from offset `first` on, once."""
-        offsets = {offset for offset, row in enumerate(rows, first) if is_damaged(row)} - self._damaged_offsets
-        if offsets:
-            self._damaged_offsets |= offsets
-            logger.error(
-                "the journal %s is damaged at %s: the checksum does not match. The other records can still be read; "
-                "run `journeyman verify`",
-                self.path,
-                ", ".join(f"0:{offset}" for offset in sorted(offsets)),
-            )
-
-    def _time_at(self, state: Connections, offset: int) -> float | None:
-        """The time of the record at `offset`; None if there is no record, or no readable time in it."""
-        positions, rows = self._reading(state, lambda connection: page(connection, offset, 1))
-        return time_in(rows[0]) if positions == [offset + 1] else None
+        return self._reads.text(offset, limit)
 
     async def tail(self, cursor: Mapping[int, int]) -> Tail:
         """See `Log.tail`."""
@@ -410,32 +281,21 @@ class SqliteLog:
 
     async def bounds(self) -> Bounds:
         """See `Log.bounds`."""
-        return self._bounds(self._state())
-
-    def _bounds(self, state: Connections) -> Bounds:
-        low, high, kept = self._rows(state, _BOUNDS)[0]
-        if low is None:
-            return Bounds(Cursor({0: kept or 0}), Cursor({0: kept or 0}))
-        return Bounds(Cursor({0: low - 1}), Cursor({0: high}))
+        return self._reads.bounds()
 
     async def position_at(self, timestamp: float) -> Cursor:
         """See `Log.position_at`: by the events' own times."""
-        state = self._state()
-        bounds, latest = self._bounds(state), self._clock() + CLOCK_SKEW_SECONDS_MAX
-        first, end = bounds.first[0], bounds.end[0]
-        return Cursor({0: self._reading(state, lambda each: times.place_of(each, first, end, timestamp, latest))})
+        return self._reads.position_at(timestamp)
 
     async def falls(self) -> Sequence[Fall]:
         """See `OneClock.falls`."""
-        state = self._state()
-        first = self._bounds(state).first[0]
-        return self._reading(state, lambda connection: times.falls_from(connection, first))
+        return self._reads.falls()
 
     async def trim(self, before: Mapping[int, int]) -> None:
         """Remove the events below the given offset, as retention does; the offsets of the others stay."""
         state = self._state_to_write()
         check_cursor(before, self.partitions)
-        bounds = self._bounds(state)
+        bounds = self._reads.bounds()
         step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
         while step < end:
             step = min(step + TRIM_STEP_POSITIONS, end)
@@ -462,7 +322,7 @@ class SqliteLog:
 
     def reading(self, read: Callable[[apsw.Connection], T]) -> T:
         """Return what `read` returns, called with a connection that no other thread uses meanwhile."""
-        return self._reading(self._state(), read)
+        return self._reads.reading(read)
 
     async def writing(self, write: Callable[[apsw.Connection], None]) -> None:
         """Run `write` in a transaction, queued with all writers of the file; it must not touch the events."""

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import apsw
 
-from ..event import Draft, Event, readable
+from ..event import Draft, Event
+from ..event_decoding import readable
 from .limits import SEARCH_STEP_POSITIONS, TRANSACTIONS_REMEMBERED
 
 _SEARCH: Final = "SELECT position, event FROM events WHERE position > ? AND position <= ? AND instr(event, ?)"

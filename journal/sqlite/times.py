@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from ..event import time_in
+from ..event_decoding import time_in
 from ..limits import PAGE_EVENTS
 from ..timeline import Fall, Run, runs_between, split
 from .pages import page

@@ -6,7 +6,8 @@ It prints one line per observation, unbuffered, so that its parent can wait for 
 import sys
 
 from ..errors import EventConflict
-from ..event import decode, draft
+from ..event import draft
+from ..event_decoding import decode
 from ..journal import Journal
 
 

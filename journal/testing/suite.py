@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import JournalError
-from ..event import Draft, Event, decode, draft
+from ..event import Draft, Event, draft
+from ..event_decoding import decode
 from ..log import Log, Page, Tail
 from ..url import log_from_url
 

@@ -1,6 +1,6 @@
 """Find signs of wrong clocks in the journal."""
 
-from ...journal.event import time_in
+from ...journal.event_decoding import time_in
 from ...journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ...journal.log import Log, OneClock
 from ..limits import CLOCK_SAMPLE_EVENTS

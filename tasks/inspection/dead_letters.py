@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ...journal.async_journal import AsyncJournal
-from ...journal.event import readable
+from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..index.records import rows_at
 from ..limits import DEAD_LETTERS_STEP_TASKS

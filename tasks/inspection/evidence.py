@@ -5,7 +5,8 @@ from typing import Any
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import HistoryTruncated
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..index.index import task_index

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Position
-from ...journal.event import Event, place, readable
+from ...journal.event import Event, place
+from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..index.entries import NOWHERE

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from ...consumers.views.as_of import as_of
 from ...journal.async_journal import AsyncJournal
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.limits import PAGE_EVENTS
 from ...journal.log import Log, Page
 from ..state import names

@@ -13,7 +13,8 @@ from journeyman.consumers.views.as_of import as_of, cursor_at
 from journeyman.consumers.views.replica import Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.consumers.views.view import View
-from journeyman.journal.event import Event, decode, draft
+from journeyman.journal.event import Event, draft
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.runtime import blocking

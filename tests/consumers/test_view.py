@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers.views.view import View
-from journeyman.journal.event import Draft, Event, decode, record
+from journeyman.journal.event import Draft, Event, record
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.log import Page
 
 

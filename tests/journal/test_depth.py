@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.journal.depth import is_deeper, on_empty_stack, place_of_depth
-from journeyman.journal.event import Draft, decode, encode_context
+from journeyman.journal.event import Draft, encode_context
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.limits import CONTEXT_DEPTH_MAX, RECORD_DEPTH_MAX
 from journeyman.workers.executors.pipeline import UnserialisableResult, _encode_result
 

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from journeyman.journal import Draft, Event, EventTooLarge, InvalidEvent, Journal, Position, draft
-from journeyman.journal.event import check, decode, decode_all, encode_context, place, record, record_with
+from journeyman.journal.event import check, encode_context, place, record, record_with
+from journeyman.journal.event_decoding import decode, decode_all
 from journeyman.journal.limits import (
     CLOCK_STEP_SECONDS_MAX,
     EVENT_BYTES_MAX,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import pytest
 from journeyman.deploy.kafka import KafkaCluster
 from journeyman.journal import AppendInDoubt, Draft, Event, JournalUnavailable, Log, Tail, draft, log_from_url
-from journeyman.journal.event import decode_all
+from journeyman.journal.event_decoding import decode_all
 from journeyman.journal.kafka import appender as kafka_appender
 from journeyman.journal.kafka import appends
 from journeyman.journal.kafka import client as kafka_client

@@ -33,7 +33,7 @@ from journeyman.journal import (
     draft,
     log_from_url,
 )
-from journeyman.journal.event import decode, decode_all
+from journeyman.journal.event_decoding import decode, decode_all
 from journeyman.journal.kafka import append_history as kafka_memory
 from journeyman.journal.kafka import client
 from journeyman.journal.kafka import client as kafka_client

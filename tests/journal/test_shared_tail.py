@@ -17,7 +17,7 @@ from journeyman.journal import AsyncJournal, Draft, HistoryTruncated, Journal, J
 from journeyman.journal.log import Page, Tail
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail
 from journeyman.journal.runtime import blocking
-from journeyman.journal.tails.shared_tail import Subscriber
+from journeyman.journal.tails.subscriber import Subscriber
 from journeyman.journal.tails.window import Window, WindowPlace
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite

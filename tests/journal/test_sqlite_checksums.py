@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.journal import Cursor, DamagedRecord, Journal
 from journeyman.journal.damage import is_damaged
-from journeyman.journal.event import decode
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite import pages

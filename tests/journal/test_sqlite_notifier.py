@@ -16,7 +16,7 @@ import apsw
 import pytest
 from journeyman.consumers import JournalConsumer
 from journeyman.journal import AsyncJournal, Cursor, Journal, JournalClosed, JournalUnavailable, draft
-from journeyman.journal.event import decode_all
+from journeyman.journal.event_decoding import decode_all
 from journeyman.journal.log import Page, Tail
 from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite import notifier

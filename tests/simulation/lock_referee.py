@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from journeyman.journal.event import decode
+from journeyman.journal.event_decoding import decode
 from journeyman.tasks import TaskView, Verdict
 from journeyman.tasks.state import names
 

@@ -21,9 +21,6 @@ SUBJECT_CHARS_MAX: Final = 60
 
 # Modules that are longer, each with the length that it may have until it is divided.
 LONGER: Final = {
-    "journal/event.py": 432,
-    "journal/sqlite/log.py": 560,
-    "journal/tails/shared_tail.py": 470,
     "workers/loop/loop.py": 530,
 }
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 from journeyman.journal import AsyncJournal
-from journeyman.journal.event import Event, decode
+from journeyman.journal.event import Event
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Log, Page
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, MemoryTail

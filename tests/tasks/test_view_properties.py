@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from journeyman.journal.event import decode
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.log import Page
 from journeyman.tasks import State, TaskState, TaskView, Verdict
 from journeyman.tasks.limits import TASK_ID_CHARS_MAX

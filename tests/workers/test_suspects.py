@@ -14,6 +14,7 @@ from journeyman.consumers.files.importing import Importer
 from journeyman.consumers.views.as_of import as_of
 from journeyman.consumers.views.replica import Replica
 from journeyman.journal import AsyncJournal, UnreadableRecord
+from journeyman.journal.event_decoding import decode
 from journeyman.journal.memory.log import MemoryLog, MemoryStore, _Record
 from journeyman.tasks import State, TaskView
 from journeyman.tasks.inspection.history import task_history
@@ -239,7 +240,7 @@ async def test_replicas_and_snapshots_and_as_of_pass_over_bad_records() -> None:
     by_event = TaskView()
     for offset, record in enumerate(store.partitions[0].records):
         try:
-            by_event.apply(jm.journal.event.decode(record.row, 0, offset))
+            by_event.apply(decode(record.row, 0, offset))
         except UnreadableRecord:
             continue
     assert set(by_event.live) <= set(by_page.live) | set(by_page._ended[0].ends) | set(by_page.dead)

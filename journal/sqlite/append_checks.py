@@ -1,0 +1,47 @@
+"""Look before an append: for drafts that were handed in before, and for events that break its conditions.
+
+All but the last stretch of the log is read without blocking the writers; the rest under the lock, by the commit.
+"""
+
+from ..conditions import conditions_of
+from ..limits import CONDITION_LOCKED_EVENTS
+from ..runtime import blocking
+from ..writer import Writer
+from .conflicts import find_conflict
+from .pending_append import PendingAppend
+from .reads import Reads
+from .repeats import Landmarks, identities, search
+
+
+async def search_before(reads: Reads, writer: Writer, landmarks: Landmarks, entry: PendingAppend) -> None:
+    """Search the log for drafts handed in before."""
+    wanted = identities(entry.drafts)
+    bounds = reads.bounds()
+    own = [seq for identity, seq in wanted if identity == writer.id]
+    start = landmarks.lowest_offset(min(own)) if len(own) == len(wanted) else 0
+    start, end = max(start, bounds.first[0]), bounds.end[0]
+    looking = blocking.in_thread(lambda: reads.reading(lambda connection: search(connection, wanted, start, end)))
+    await blocking.settled(looking)
+    entry.known, entry.searched_to = looking.result(), end
+
+
+async def check_before(reads: Reads, writer: Writer, entry: PendingAppend) -> None:
+    """Check the conditions of an append; `EventConflict` if an event breaks one."""
+    drafts = [draft for draft in entry.drafts if not draft.seq or (draft.writer, draft.seq) not in entry.known]
+    conditions = conditions_of(drafts)
+    if conditions is None:
+        return
+    # Not beyond the end of the search for drafts handed in before: behind it they could stand themselves.
+    end = entry.searched_to if any(draft.seq for draft in drafts) else reads.bounds().end[0]
+    if end - conditions.lowest <= CONDITION_LOCKED_EVENTS:
+        return
+    looking = blocking.in_thread(
+        lambda: reads.reading(lambda connection: find_conflict(connection, conditions, 0, end))
+    )
+    await blocking.settled(looking)
+    found = looking.result()
+    if found is not None:
+        for draft in drafts:
+            writer.forget(draft)
+        raise conditions.conflict(0, *found)
+    entry.checked_to = end
