@@ -49,7 +49,7 @@ CONCERNS: Final = (
     Concern("workers/loop/*.py", _LOOP, worlds=6),
     Concern("workers/executors/**/*.py", _EXECUTORS),
     Concern("journal/sqlite/*.py", _SQLITE),
-    Concern("journal/tails/shared_tail.py", ("journal/test_shared_tail.py", "journal/test_journal.py")),
+    Concern("journal/tails/s*.py", ("journal/test_shared_tail.py", "journal/test_journal.py")),
     Concern("consumers/*.py", _CONSUMERS),
     Concern("consumers/engine/*.py", _CONSUMERS),
 )
