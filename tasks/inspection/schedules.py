@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ...journal.async_journal import AsyncJournal
-from ...journal.event import Event, readable
+from ...journal.event import Event
+from ...journal.event_decoding import readable
 from ...journal.limits import PAGE_EVENTS
 from ..state import names
 from ..state.schedules import Schedule, Schedules
