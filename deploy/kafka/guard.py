@@ -16,7 +16,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from .limits import PARENT_CHECK_SECONDS
+# How often it checks that its parent lives, in seconds.
+PARENT_CHECK_SECONDS = 1.0
 
 
 def main() -> None:

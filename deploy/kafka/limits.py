@@ -15,8 +15,6 @@ ATTEMPT_RETRY_SECONDS: Final = 0.1
 STOP_SECONDS_MAX: Final = 20.0
 KILL_SECONDS_MAX: Final = 10.0
 GONE_LOOK_SECONDS: Final = 0.02
-# How often a broker's guard checks that its parent lives, in seconds.
-PARENT_CHECK_SECONDS: Final = 1.0
 # How many of the last lines of a broker's log an error shows, and in how many of its last bytes they are looked for.
 LOG_LINES_SHOWN: Final = 20
 LOG_BYTES_READ: Final = 64 * 1024
