@@ -45,8 +45,8 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
 
 
 def _unknown(view: TaskView, task_id: str) -> Finding:
-    rooms: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead)
-    close = [known for room in rooms for known in room if _is_part(task_id, known)][:SUGGESTED_IDS_SHOWN]
+    states: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead)
+    close = [known for tasks in states for known in tasks if _is_part(task_id, known)][:SUGGESTED_IDS_SHOWN]
     sentence = f"The journal knows no task {task_id}."
     if close:
         return Finding("unknown", f"{sentence} Did you mean {' or '.join(close)}?", {"suggestions": close})

@@ -15,7 +15,7 @@ from .ended import EndedTasks
 from .sessions import Sessions
 from .state import UNTOUCHED, KindKey, RunState, TaskKind, TaskState
 from .transitions import State
-from .view_snapshot import Kind, Rooms, Tasks, ended_of, kinds_of, tasks_of
+from .view_snapshot import Kind, SavedState, Tasks, ended_of, kinds_of, tasks_of
 
 SCHEMAS: Final = ("d532b3c040914987", "195b528e62ca7f36")
 # How many of the ended tasks, and of the dead letters, a snapshot of the first form holds of a partition.
@@ -73,7 +73,7 @@ _columns: Final = msgspec.msgpack.Decoder(_Columns)
 _full: Final = msgspec.msgpack.Decoder(_Full)
 
 
-def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
+def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> SavedState:
     """Decode a state; `msgspec.MsgspecError`, `ValueError` or `KeyError` if it is not valid."""
     try:
         read = _columns.decode(state)
@@ -82,10 +82,10 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     kinds = kinds_of(read.kinds, kind_of)
     live, dead = (tasks_of(columns, kinds) for columns in (read.live, read.dead))
     parts = {Sessions.name: read.sessions}
-    return Rooms(live, dead, ended_of(read.ended), parts, read.counters, read.counted_since)
+    return SavedState(live, dead, ended_of(read.ended), parts, read.counters, read.counted_since)
 
 
-def _load_full(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
+def _load_full(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> SavedState:
     read = _full.decode(state)
     live, dead = ({task.id: _task(task, kind_of) for task in tasks} for tasks in (read.live, read.dead))
     ended = Counter(task.state for task in read.finished)
@@ -97,15 +97,15 @@ def _load_full(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
     }
     since = max(_known_since(read.finished, _FINISHED_KEPT), _known_since(read.dead, _DEAD_KEPT))
     parts = {Sessions.name: read.sessions}
-    return Rooms(live, dead, _ended(read), parts, {**read.counters, **totals}, since or None)
+    return SavedState(live, dead, _ended(read), parts, {**read.counters, **totals}, since or None)
 
 
 def _ended(read: _Full) -> dict[int, EndedTasks]:
     """Return the ended tasks by partition, the oldest first."""
-    rooms: dict[int, EndedTasks] = {}
+    ended: dict[int, EndedTasks] = {}
     for task in read.finished:
-        rooms.setdefault(task.partition, EndedTasks()).add(task.id, task.changed, task.state)
-    return rooms
+        ended.setdefault(task.partition, EndedTasks()).add(task.id, task.changed, task.state)
+    return ended
 
 
 def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:

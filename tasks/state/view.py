@@ -52,26 +52,26 @@ class TaskView(TaskFold, View):
         counters = {name: getattr(self, name) for name in _COUNTERS} | {"failed": self.failed}
         parts = {part.name: part.dump() for part in self._parts}
         return view_snapshot.dump(
-            view_snapshot.Rooms(self.live, self.dead, self._ended, parts, counters, self.counted_since)
+            view_snapshot.SavedState(self.live, self.dead, self._ended, parts, counters, self.counted_since)
         )
 
     def restore(self, state: bytes) -> None:
         """See `View.restore`. None of the callbacks is called."""
         try:
-            rooms = view_snapshot.load(state, self._kind_of)
+            saved = view_snapshot.load(state, self._kind_of)
         except msgspec.ValidationError:
-            rooms = older_snapshots.load(state, self._kind_of)
-        shares = [(part, rooms.parts.get(part.name)) for part in self._parts]
-        contents = [(part, {} if share is None else part.load(share, rooms.live)) for part, share in shares]
+            saved = older_snapshots.load(state, self._kind_of)
+        shares = [(part, saved.parts.get(part.name)) for part in self._parts]
+        contents = [(part, {} if share is None else part.load(share, saved.live)) for part, share in shares]
         for part, content in contents:
             part.replace(content)
         for name in _COUNTERS:
-            setattr(self, name, rooms.counters[name])
-        self.counted_since, self.rows = rooms.counted_since, KeptRows()
-        self.live = rooms.live
-        self.dead = DeadLetters(rooms.dead.values(), rooms.counters["failed"])
+            setattr(self, name, saved.counters[name])
+        self.counted_since, self.rows = saved.counted_since, KeptRows()
+        self.live = saved.live
+        self.dead = DeadLetters(saved.dead.values(), saved.counters["failed"])
         self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
-        self._ended = rooms.ended
+        self._ended = saved.ended
 
     def apply(self, event: Event) -> Verdict:
         """Apply one event to the state, and return the verdict on it."""

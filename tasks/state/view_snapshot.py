@@ -22,7 +22,7 @@ from .transitions import TRANSITIONS
 _FOLD: Final = 8
 
 
-class Rooms(NamedTuple):
+class SavedState(NamedTuple):
     """The state of a task view, by its dictionaries; `parts` are the dumps of its parts, by name.
 
     `counted_since` is the time, in seconds since the epoch, from which on ended tasks are counted; None for all.
@@ -100,7 +100,7 @@ def schema_of(*sizes: int) -> str:
     return hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
 
 
-def dump(rooms: Rooms) -> bytes:
+def dump(rooms: SavedState) -> bytes:
     """Encode the state."""
     places: dict[TaskKind, int] = {}
     live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
@@ -126,7 +126,7 @@ def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> Tasks
     )
 
 
-def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
+def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> SavedState:
     """Decode a state; `msgspec.MsgspecError`, `ValueError` or `KeyError` if it is not valid.
 
     `kind_of` makes the kinds.
@@ -136,7 +136,7 @@ def load(state: bytes, kind_of: Callable[[KindKey], TaskKind]) -> Rooms:
         raise ValueError(f"a snapshot of the tasks in form {_FOLD} was expected, this one has form {read.fold}")
     kinds = kinds_of(read.kinds, kind_of)
     live, dead = (tasks_of(columns, kinds) for columns in (read.live, read.dead))
-    return Rooms(live, dead, ended_of(read.ended), read.parts, read.counters, read.counted_since)
+    return SavedState(live, dead, ended_of(read.ended), read.parts, read.counters, read.counted_since)
 
 
 def share_of(state: bytes, part: str) -> msgspec.Raw | None:
