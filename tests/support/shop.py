@@ -45,8 +45,12 @@ class Shop:
     async def submit(self, task: Task[Any, Any], *args: Any, **options: Any) -> Message:
         """Submit one message."""
         message = task.generate(args=list(args), submit=False, **options)
-        await self.journal.append_drafts([submission(message)])
+        await self.submit_message(message)
         return message
+
+    async def submit_message(self, message: Message) -> None:
+        """Submit a message that was made before."""
+        await self.journal.append_drafts([submission(message)])
 
     async def say(self, name: str, key: str | None = None, **context: Any) -> Event:
         """Append an event, as any program might."""

@@ -6,7 +6,17 @@ import pytest
 from journeyman.tasks import TaskView
 from journeyman.tasks.state import names
 from journeyman.workers.limits import LEASE_RENEWAL_FRACTION
-from journeyman.workers.scheduling.decide import Beat, Claim, Command, Expire, Join, OwnSession, Situation, decide
+from journeyman.workers.scheduling.decide import (
+    Beat,
+    Claim,
+    Command,
+    Expire,
+    Join,
+    Lapse,
+    OwnSession,
+    Situation,
+    decide,
+)
 from journeyman.workers.scheduling.failure_detector import FailureDetector
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from support.ledger import Ledger
@@ -344,4 +354,24 @@ def test_any_event_of_the_holder_is_a_sign_of_life(name: str) -> None:
     observe_until(desk, 101)
     assert desk.decide() == [Beat(0, probe=True)]
     desk.log.write(name, task="theirs", worker=OTHER, claim=-5)  # even one that is refused
+    assert desk.decide() == []
+
+
+# -- time to live ----------------------------------------------------------------------------------------------------
+
+
+def test_worker_ends_what_lapses_in_place_of_claiming_it() -> None:
+    desk = Desk()
+    for task, expires in (("over", 4_999.0), ("now", 5_000.0), ("later", 5_001.0), ("never", 0.0)):
+        desk.log.submit(task, expires=expires)
+    commands = desk.decide()
+    assert [command.task.id for command in commands if isinstance(command, Lapse)] == ["over", "now"]
+    assert claimed(commands) == ["later", "never"]
+
+
+def test_task_that_is_not_taken_does_not_lapse() -> None:
+    desk = Desk()
+    desk.log.submit("over", expires=1.0, due=9_000.0)
+    desk.log.submit("paused", queue="mail", expires=1.0)
+    desk.ready.set_paused({0: {"mail"}})
     assert desk.decide() == []

@@ -1,0 +1,45 @@
+"""Tasks with a time to live, beside workers."""
+
+import time
+
+import pytest
+from journeyman.tasks import State
+from journeyman.tasks.state import names
+from support.shop import Shop, named
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@pytest.mark.anyio
+async def test_worker_ends_a_lapsed_task_and_runs_the_others() -> None:
+    shop, tasks = Shop(), named(add=add)
+    late = tasks["add"].generate([1, 2], submit=False).update(expires=time.time() - 1)
+    timely = tasks["add"].generate([3, 4], submit=False).update(expires=time.time() + 3_600)
+    for message in (late, timely):
+        await shop.submit_message(message)
+    async with shop.worker(tasks):
+        await shop.succeeded(1)
+        await shop.finished(names.LAPSED)
+    assert (shop.task(late).state, shop.task(timely).state) == (State.REVOKED, State.SUCCEEDED)
+    assert shop.events(names.LAPSED)[0].context["reason"] == "expired"
+    assert shop.count(names.CLAIMED) == 1
+
+
+@pytest.mark.parametrize("how", ["requeued", "rescheduled"])
+@pytest.mark.anyio
+async def test_task_that_lapses_no_more_runs(how: str) -> None:
+    """By hand it failed and was requeued, or was tried again in time."""
+    shop, tasks = Shop(), named(add=add)
+    message = tasks["add"].generate([1, 2], submit=False)
+    message.update(expires=time.time() + (3_600 if how == "rescheduled" else -1))
+    await shop.submit_message(message)
+    if how == "requeued":
+        await shop.say(names.REJECTED, message.uuid, task=message.uuid)
+        await shop.say(names.REQUEUED, message.uuid, task=message.uuid)
+    else:
+        await shop.say(names.RESCHEDULED, message.uuid, task=message.uuid, due=time.time() - 1)
+    async with shop.worker(tasks):
+        await shop.succeeded(1)
+    assert shop.task(message).attempts == (1 if how == "requeued" else 2)
