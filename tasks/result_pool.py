@@ -1,10 +1,11 @@
 """Iterate over the results of many messages, as they come or in order, by the names of the reference task queue."""
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
 from ..journal.async_journal import AsyncJournal
 from ..journal.deadlines import deadline_of
@@ -12,10 +13,9 @@ from ..journal.errors import JournalClosed
 from ..journal.log import Page
 from ..journal.tails.subscriber import Subscriber
 from .errors import TaskFailedError, ValidationError
-from .limits import RESULT_WAIT_MS_DEFAULT
-from .lookup import Found, task_lookup
+from .lookup import Found, task_lookup, until
 from .message import Message, id_of
-from .results import AsyncResultStore, Results, ResultStore, is_over
+from .results import AsyncResultStore, Options, Results, ResultStore, is_there
 from .state import names
 from .state.decoding import fact
 
@@ -23,16 +23,49 @@ from .state.decoding import fact
 Member = Message | str
 Failures = Literal["raise", "yield"]
 
-_ENDS: Final = frozenset({names.SUCCEEDED, names.FAILED, names.REVOKED})
+# After these a member may have ended, or have a result.
+_NEWS: Final = frozenset(
+    {names.SUCCEEDED, names.FAILED, names.REVOKED, names.LAPSED, names.ACKNOWLEDGED, names.REJECTED, names.NOTED}
+)
 
 
-class ResultPool:
+class PoolOptions(TypedDict, total=False):
+    """The options of an iteration; see `ResultPool`."""
+
+    wait: int
+    timeout: int | None
+    failures: Failures
+    keep: bool
+    with_metadata: bool
+    descendants: bool
+
+
+Iteration = TypeVar("Iteration")
+
+
+class _Pool(ABC, Generic[Iteration]):
+    """What both pools share: they differ in how a gathering is iterated over."""
+
+    @abstractmethod
+    def _iterate(self, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool) -> Iteration: ...
+
+    def istream(self, *messages: Member, **options: Unpack[PoolOptions]) -> Iteration:
+        """Each message with its result, as the results come."""
+        return self._iterate(messages, options, in_order=False)
+
+    def stream(self, *messages: Member, **options: Unpack[PoolOptions]) -> Iteration:
+        """Each message with its result, in the order of the messages."""
+        return self._iterate(messages, options, in_order=True)
+
+
+class ResultPool(_Pool[Iterator[tuple[Member, Any]]]):
     """Iterates over the results of several messages.
 
     - `timeout`: how long, in ms, the iteration may wait in all; then `TimeoutError`. None waits as long as members run.
-    - `failures`: how a member that has failed or was revoked is handled. "raise": the iteration ends with its
-      `TaskFailedError`. "yield": the error is yielded in place of the result, and the iteration goes on.
-    - `keep` and `with_metadata` as in `ResultStore.get`. Results that were yielded are collected, unless kept.
+    - `failures`: how a member that has failed, was revoked or has lapsed is handled. "raise": the iteration ends with
+      its `TaskFailedError`. "yield": the error is yielded in place of the result, and the iteration goes on.
+    - `keep`, `with_metadata` and `descendants` as in `ResultStore.get`. Results that were yielded are collected, unless
+      kept.
     - `wait` is accepted for compatibility and ignored: the log notifies of new events.
 
     A member whose result was collected already, or of which the journal knows nothing, is a `KeyError` at once.
@@ -42,51 +75,12 @@ class ResultPool:
     def __init__(self, result_store: ResultStore) -> None:
         self._journal = result_store.journal
 
-    def istream(
-        self,
-        *messages: Member,
-        wait: int = RESULT_WAIT_MS_DEFAULT,
-        timeout: int | None = None,
-        failures: Failures = "raise",
-        keep: bool = False,
-        with_metadata: bool = False,
+    def _iterate(
+        self, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool
     ) -> Iterator[tuple[Member, Any]]:
-        """Each message with its result, as the results come."""
-        return self._iterate(
-            Gathering(
-                self._journal.asynchronous,
-                messages,
-                timeout,
-                failures,
-                keep=keep,
-                with_metadata=with_metadata,
-                in_order=False,
-            )
-        )
+        return self._results(Gathering(self._journal.asynchronous, messages, options, in_order=in_order))
 
-    def stream(
-        self,
-        *messages: Member,
-        wait: int = RESULT_WAIT_MS_DEFAULT,
-        timeout: int | None = None,
-        failures: Failures = "raise",
-        keep: bool = False,
-        with_metadata: bool = False,
-    ) -> Iterator[tuple[Member, Any]]:
-        """Each message with its result, in the order of the messages."""
-        return self._iterate(
-            Gathering(
-                self._journal.asynchronous,
-                messages,
-                timeout,
-                failures,
-                keep=keep,
-                with_metadata=with_metadata,
-                in_order=True,
-            )
-        )
-
-    def _iterate(self, gathering: "Gathering") -> Iterator[tuple[Member, Any]]:
+    def _results(self, gathering: "Gathering") -> Iterator[tuple[Member, Any]]:
         try:
             while (found := self._journal.run(gathering.next(), instead="AsyncResultPool")) is not None:
                 yield found
@@ -95,51 +89,18 @@ class ResultPool:
                 self._journal.run(gathering.aclose())
 
 
-class AsyncResultPool:
-    """`ResultPool` for asyncio."""
+class AsyncResultPool(_Pool[AsyncGenerator[tuple[Member, Any]]]):
+    """`ResultPool` for asyncio; the loop goes on while it waits."""
 
     def __init__(self, result_store: AsyncResultStore) -> None:
         self._access = result_store.access
 
-    def istream(
-        self,
-        *messages: Member,
-        wait: int = RESULT_WAIT_MS_DEFAULT,
-        timeout: int | None = None,
-        failures: Failures = "raise",
-        keep: bool = False,
-        with_metadata: bool = False,
+    def _iterate(
+        self, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool
     ) -> AsyncGenerator[tuple[Member, Any]]:
-        """See `ResultPool.istream`; the loop goes on while it waits."""
-        return self._iterate(
-            Gathering(
-                self._access.journal,
-                messages,
-                timeout,
-                failures,
-                keep=keep,
-                with_metadata=with_metadata,
-                in_order=False,
-            )
-        )
+        return self._results(Gathering(self._access.journal, messages, options, in_order=in_order))
 
-    def stream(
-        self,
-        *messages: Member,
-        wait: int = RESULT_WAIT_MS_DEFAULT,
-        timeout: int | None = None,
-        failures: Failures = "raise",
-        keep: bool = False,
-        with_metadata: bool = False,
-    ) -> AsyncGenerator[tuple[Member, Any]]:
-        """See `ResultPool.stream`; the loop goes on while it waits."""
-        return self._iterate(
-            Gathering(
-                self._access.journal, messages, timeout, failures, keep=keep, with_metadata=with_metadata, in_order=True
-            )
-        )
-
-    async def _iterate(self, gathering: "Gathering") -> AsyncGenerator[tuple[Member, Any]]:
+    async def _results(self, gathering: "Gathering") -> AsyncGenerator[tuple[Member, Any]]:
         try:
             while (found := await self._access.run(gathering.next())) is not None:
                 yield found
@@ -155,32 +116,31 @@ class Gathering:
     """
 
     def __init__(
-        self,
-        journal: AsyncJournal,
-        messages: tuple[Member, ...],
-        timeout: int | None,
-        failures: Failures,
-        *,
-        keep: bool,
-        with_metadata: bool,
-        in_order: bool,
+        self, journal: AsyncJournal, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool
     ) -> None:
+        unknown = set(options) - PoolOptions.__annotations__.keys()
+        if unknown:
+            known = ", ".join(PoolOptions.__annotations__)
+            raise TypeError(f"a ResultPool takes no argument {min(unknown)!r}; it takes {known}")
         self._members = {id_of(message): message for message in messages}
         if len(self._members) < len(messages):
             raise ValidationError("a message was passed twice, but has one result: pass each message once")
-        if failures not in ("raise", "yield"):
-            raise ValidationError(f"failures is 'raise' or 'yield', got {failures!r:.80}")
+        self._failures = options.get("failures", "raise")
+        if self._failures not in ("raise", "yield"):
+            raise ValidationError(f"failures is 'raise' or 'yield', got {self._failures!r:.80}")
         self._journal = journal
         self._lookup = task_lookup(journal)
         self._results = Results(journal)
-        self._timeout = timeout
-        self._deadline = deadline_of(None if timeout is None else timeout / 1_000)
-        self._failures = failures
-        self._keep, self._with_metadata = keep, with_metadata
+        self._timeout = options.get("timeout")
+        self._deadline = deadline_of(None if self._timeout is None else self._timeout / 1_000)
+        self._options = Options(
+            options.get("keep", False), options.get("with_metadata", False), options.get("descendants", False)
+        )
         self._in_order = in_order
         self._left = dict(self._members)  # those whose results were not handed out
         self._unseen = deque(self._members)  # those to be looked up
         self._ended: dict[str, Found] = {}  # as they were when their end was seen
+        self._expiries: dict[str, float] = {}  # when those that wait lapse, in seconds since the epoch
         self._follower: Subscriber | None = None
 
     async def next(self) -> tuple[Member, Any] | None:
@@ -200,28 +160,36 @@ class Gathering:
 
     async def _result(self, task_id: str, found: Found) -> Any:
         try:
-            return await self._results.of(task_id, found, keep=self._keep, with_metadata=self._with_metadata)
+            if self._options.descendants:
+                return await self._results.with_descendants(self._members[task_id], self._deadline, self._options)
+            return await self._results.of(task_id, found, self._options)
         except TaskFailedError as error:
             if self._failures == "raise":
                 raise
             return error
 
     async def _look(self, task_id: str) -> None:
-        found = await self._lookup.find(task_id)
-        if found.task is None or is_over(found.task):
+        self._expiries.pop(task_id, None)
+        found = await self._lookup.current(task_id)
+        if found.task is None or is_there(found):
             self._ended[task_id] = found
+        elif found.expiry is not None and found.expiry > time.time():
+            self._expiries[task_id] = found.expiry
 
     async def _read(self) -> None:
         """Read the next page of the log, and schedule a look-up of the members that may have ended."""
         assert self._follower is not None, "it is opened before anything is looked up"
         remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        page = await self._follower.page(timeout=remaining)
-        if page is None and remaining == 0.0:
+        expiry = min(self._expiries.values(), default=None)
+        page = await self._follower.page(timeout=until(expiry, remaining))
+        if page is not None:
+            self._unseen.extend(self._ended_by(page))
+        elif expiry is not None and expiry <= time.time():
+            self._unseen.extend(task_id for task_id, at in self._expiries.items() if at <= expiry)
+        elif remaining == 0.0:
             raise TimeoutError(
                 f"{len(self._left):,} of {len(self._members):,} results have not come in {self._timeout:,} ms"
             )
-        if page is not None:
-            self._unseen.extend(self._ended_by(page))
 
     def _ended_by(self, page: Page) -> list[str]:
         """Return the members that these events may have ended; an expired session may have ended any that it held."""
@@ -231,7 +199,7 @@ class Gathering:
             said = fact(row)
             if said is not None and said.name == names.EXPIRED:
                 return waiting
-            if said is not None and said.name in _ENDS and said.context.task in self._left:
+            if said is not None and said.name in _NEWS and said.context.task in self._left:
                 found[said.context.task] = None
         return [task_id for task_id in found if task_id not in self._ended]
 
