@@ -100,17 +100,17 @@ def schema_of(*sizes: int) -> str:
     return hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
 
 
-def dump(rooms: SavedState) -> bytes:
+def dump(saved: SavedState) -> bytes:
     """Encode the state."""
     places: dict[TaskKind, int] = {}
-    live, dead = (_columns(room.values(), places) for room in (rooms.live, rooms.dead))
+    live, dead = (_columns(each.values(), places) for each in (saved.live, saved.dead))
     kinds = [
         Kind(kind.name, kind.queue, kind.priority, kind.max_retries, kind.partition, kind.function, kind.named)
         for kind in places
     ]
-    ended = [(place, each.prune_at, list(each.ends), list(each.ends.values())) for place, each in rooms.ended.items()]
-    parts = {name: msgspec.Raw(_encoder.encode(part)) for name, part in rooms.parts.items()}
-    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, parts, rooms.counters, rooms.counted_since))
+    ended = [(place, each.prune_at, list(each.ends), list(each.ends.values())) for place, each in saved.ended.items()]
+    parts = {name: msgspec.Raw(_encoder.encode(part)) for name, part in saved.parts.items()}
+    return _encoder.encode(_State(_FOLD, kinds, live, dead, ended, parts, saved.counters, saved.counted_since))
 
 
 def _columns(tasks: Collection[TaskState], places: dict[TaskKind, int]) -> Tasks:

@@ -302,7 +302,7 @@ _PATIENT_FOLLOWER = """
 import sys
 from journeyman.journal.sqlite import tail
 from journeyman.journal.testing.child import main
-tail.DOORBELL_POLL_SECONDS = 3600.0
+tail.NOTIFIER_POLL_SECONDS = 3600.0
 main(sys.argv[1:])
 """
 
