@@ -102,7 +102,7 @@ if TYPE_CHECKING:
         ValidationError,
         task,
     )
-    from .workers import ProcessWorkerPool, Settings, ThreadWorkerPool, Worker
+    from .workers import AsyncConsumer, Consumer, ProcessWorkerPool, Settings, ThreadWorkerPool, Worker
 
 __all__ = [
     # the log
@@ -125,6 +125,7 @@ __all__ = [
     "View",
     # living off it
     "AsyncBroker",
+    "AsyncConsumer",
     "AsyncLock",
     "AsyncResultPool",
     "AsyncResultStore",
@@ -133,6 +134,7 @@ __all__ = [
     "Backoff",
     "Broker",
     "ConstantBackoff",
+    "Consumer",
     "Disposition",
     "Effect",
     "ExponentialBackoff",

@@ -34,6 +34,13 @@ class Signature(NamedTuple):
         return {**{name: said for name, said in (("by", self.by), ("reason", self.reason)) if said}, **claim}
 
 
+def by_holder(message: Message | str, by: str | None, reason: str | None, claim: int | None) -> Signature:
+    """Return the signature of a caller that ends a message: without `claim`, by the one that a `Consumer` gave it."""
+    if claim is None and isinstance(message, Message):
+        claim = message.claim
+    return Signature(by, reason, claim)
+
+
 async def revoke(journal: AsyncJournal, task_id: str, signature: Signature, *, hooks: bool = True) -> Effect:
     """Append a revocation, and return its effect; without `hooks` it says that none are to be called."""
     quiet = {} if hooks else {"hooks": False}

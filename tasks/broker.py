@@ -170,6 +170,11 @@ class AsyncBroker(AsyncBrokerCalls):
         assert self._access is not None, "one of the two was given"
         return self._access, self._own_doubts
 
+    @property
+    def opening_url(self) -> str:
+        """The URL of the journal, secrets included: never to be shown."""
+        return self._there()[0].journal.opening_url
+
     def _access_now(self) -> JournalAccess:
         return self._there()[0]
 

@@ -6,7 +6,19 @@ from typing import Any, TypeVar
 
 from ..journal.journal import Journal
 from .access import JournalAccess
-from .acting import Signature, acknowledge, is_alive, is_dead_letter, purge, reject, requeue, reschedule, revoke, stored
+from .acting import (
+    Signature,
+    acknowledge,
+    by_holder,
+    is_alive,
+    is_dead_letter,
+    purge,
+    reject,
+    requeue,
+    reschedule,
+    revoke,
+    stored,
+)
 from .disposition import Effect
 from .message import Message, id_of
 from .pausing import pause_queue, resume_queue
@@ -38,12 +50,13 @@ class BrokerCalls(ABC):
         """End a task that waits or runs as done, without a result; a late outcome of it is refused.
 
         `by`, the name of the caller, and `reason` are written into the event, here and in the calls below. With `claim`
-        the call has an effect only while the claim at that offset is the task's.
+        the call has an effect only while the claim at that offset is the task's; a message of a `Consumer` brings its
+        own, so that a caller which has lost it ends nothing.
 
         Returns the effect: `ACKNOWLEDGED`, `ALREADY_ENDED`, `NOT_HELD` if the task has another claim or none, or
         `UNKNOWN` if the journal holds no such task.
         """
-        signature = Signature(by, reason, claim)
+        signature = by_holder(message, by, reason, claim)
         return self._run(acknowledge(self.journal.asynchronous, id_of(message), signature), "ack")
 
     def fail(
@@ -53,7 +66,7 @@ class BrokerCalls(ABC):
 
         Returns the effect: `DEAD_LETTERED`, or one of those of `ack`.
         """
-        return self._run(reject(self.journal.asynchronous, message, Signature(by, reason, claim)), "fail")
+        return self._run(reject(self.journal.asynchronous, message, by_holder(message, by, reason, claim)), "fail")
 
     def retry(
         self, message: Message | str, *, claim: int | None = None, by: str | None = None, reason: str | None = None
@@ -63,7 +76,7 @@ class BrokerCalls(ABC):
         The `retries` and `updated_at` of the message are renewed. Returns the effect: `RESCHEDULED`, or `NOT_HELD`.
         `MessageDoesNotExistsError` if the task has ended, or the journal holds none.
         """
-        return self._run(reschedule(self.journal.asynchronous, message, Signature(by, reason, claim)), "retry")
+        return self._run(reschedule(self.journal.asynchronous, message, by_holder(message, by, reason, claim)), "retry")
 
     def remove(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Take a task out of the queue, as `revoke` does, and have no hook called for it."""
@@ -146,21 +159,21 @@ class AsyncBrokerCalls(ABC):
     ) -> Effect:
         """See `Broker.ack`."""
         access = self._access_now()
-        return await access.run(acknowledge(access.journal, id_of(message), Signature(by, reason, claim)))
+        return await access.run(acknowledge(access.journal, id_of(message), by_holder(message, by, reason, claim)))
 
     async def fail(
         self, message: Message | str, *, claim: int | None = None, by: str | None = None, reason: str | None = None
     ) -> Effect:
         """See `Broker.fail`."""
         access = self._access_now()
-        return await access.run(reject(access.journal, message, Signature(by, reason, claim)))
+        return await access.run(reject(access.journal, message, by_holder(message, by, reason, claim)))
 
     async def retry(
         self, message: Message | str, *, claim: int | None = None, by: str | None = None, reason: str | None = None
     ) -> Effect:
         """See `Broker.retry`."""
         access = self._access_now()
-        return await access.run(reschedule(access.journal, message, Signature(by, reason, claim)))
+        return await access.run(reschedule(access.journal, message, by_holder(message, by, reason, claim)))
 
     async def remove(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """See `Broker.remove`."""

@@ -87,8 +87,7 @@ class Message(msgspec.Struct, omit_defaults=True, dict=True):
     function: str = ""
     named: bool = False
 
-    if TYPE_CHECKING:
-        # Declared for type checkers: `_wrap_fields` adds them.
+    if TYPE_CHECKING:  # `_wrap_fields` adds these
         stored_updated_at = property(lambda self: cast("int | None", None), lambda self, value: None)
         stored_exception = property(lambda self: cast("Any", None), lambda self, value: None)
 
@@ -192,13 +191,17 @@ class Message(msgspec.Struct, omit_defaults=True, dict=True):
     @property
     def ephemeral_state(self) -> dict[str, Any]:
         """What hooks and the task's function tell each other during one attempt; it is never written anywhere."""
-        state: dict[str, Any] = self.__dict__.setdefault("ephemeral_state", {})
-        return state
+        return cast("dict[str, Any]", self.__dict__.setdefault("ephemeral_state", {}))
 
     def add_to_ephemeral_state(self, **data: Any) -> Self:
         """Add to the ephemeral state; errors as in `add_to_metadata`."""
         self.__dict__["ephemeral_state"] = _added(self.ephemeral_state, data, "ephemeral state")
         return self
+
+    @property
+    def claim(self) -> int | None:
+        """The fencing token by which a `Consumer` holds it, the offset of its claim; not copied with the message."""
+        return cast("int | None", self.__dict__.get("claim"))
 
     @property
     def descendant_uuids(self) -> list[str] | None:
@@ -286,8 +289,7 @@ class Message(msgspec.Struct, omit_defaults=True, dict=True):
 def _added(present: dict[str, Any], data: dict[str, Any], where: str) -> dict[str, Any]:
     if not data:
         raise ValueError(f"nothing to add: pass the {where} as keyword arguments")
-    known = set(data) & set(present)
-    if known:
+    if known := set(data) & set(present):
         raise KeyError(f"already in the {where}: {', '.join(sorted(known))}")
     return {**present, **data}
 

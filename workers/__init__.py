@@ -1,5 +1,6 @@
 """The worker process: deciding, claiming, running."""
 
+from .consumer import AsyncConsumer, Consumer
 from .loading import collect_tasks
 from .loop.loop import WorkerLoop
 from .pools import ProcessWorkerPool, ThreadWorkerPool, Worker
@@ -14,5 +15,7 @@ __all__ = [
     "Worker",
     "ThreadWorkerPool",
     "ProcessWorkerPool",
+    "Consumer",
+    "AsyncConsumer",
     "collect_tasks",
 ]

@@ -73,6 +73,8 @@ HEALTH_PROGRESS_SECONDS_MAX: Final = 10.0
 HEALTH_REQUEST_SECONDS_MAX: Final = 5.0
 # How often running tasks are compared with their timeouts, in ms.
 ENFORCE_MS_DEFAULT: Final = 100
+# How often the session of a Consumer looks, without other cause, which of its claims have ended, in ms.
+CONSUMER_LOOK_MS: Final = 1_000
 # A thread or coroutine that does not react to its timeout for so many seconds is abandoned and replaced.
 ABANDON_SECONDS: Final = 5.0
 # How long a task's own do_retry and retry_at may take, in seconds, where a timeout or a death has ended its job.

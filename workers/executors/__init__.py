@@ -5,6 +5,15 @@ from .children.processes import ProcessExecutor
 from .children.sizing import Bounds
 from .children.thread_groups import ThreadGroupExecutor
 from .coroutines import CoroutineExecutor
+from .hand_over import HandOver
 from .threads import ThreadExecutor
 
-__all__ = ["Executor", "ThreadExecutor", "CoroutineExecutor", "ProcessExecutor", "ThreadGroupExecutor", "Bounds"]
+__all__ = [
+    "Executor",
+    "ThreadExecutor",
+    "CoroutineExecutor",
+    "ProcessExecutor",
+    "ThreadGroupExecutor",
+    "HandOver",
+    "Bounds",
+]

@@ -245,6 +245,11 @@ def gone(job: Job) -> Outcome:
     return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(detail))
 
 
+def undecodable(job: Job, error: Exception) -> Outcome:
+    """The outcome of a job whose submission cannot be decoded: it would fail each time."""
+    return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(_details(error)))
+
+
 def timeout_of(row: bytes) -> float:
     """Return the timeout of the submission in `row`, in seconds; the default if it cannot be read: then it fails."""
     try:

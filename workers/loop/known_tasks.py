@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -14,6 +14,9 @@ from ..limits import FUNCTION_WARNINGS_MAX
 from ..loading import by_every_name
 
 logger = logging.getLogger("journeyman.worker")
+
+# The lane of tasks that are held for a caller, in the place of a mechanism.
+HELD: Final = "held"
 
 
 class KnownTasks:
@@ -28,9 +31,21 @@ class KnownTasks:
         self._warned: set[tuple[str, str]] = set()
 
     @property
-    def accepts(self) -> dict[str, Accepts]:
-        """The functions whose tasks the worker runs, by name."""
+    def accepts(self) -> dict[str, Accepts] | None:
+        """The functions whose tasks the worker runs, by name; None if it takes any."""
         return {name: task.accepts[name] for name, task in self.by_name.items()}
+
+    def knows(self, name: str) -> bool:
+        """Return whether it runs tasks of that name, if their function is the same."""
+        return name in self.by_name
+
+    def lane_of(self, name: str) -> str:
+        """Return the lane for tasks of a known name: their mechanism."""
+        return self.by_name[name].mechanism
+
+    def runs(self, kind: TaskKind) -> bool:
+        """Return whether it runs such tasks; log once if it has another function under their name."""
+        return self.task_for(kind) is not None
 
     def task_for(self, kind: TaskKind) -> Task[Any, Any] | None:
         """Return the task that runs such messages; None if there is none. Log once if the function differs."""
@@ -75,6 +90,30 @@ class KnownTasks:
         if (name, function) in self._warned or len(self._warned) >= FUNCTION_WARNINGS_MAX:
             return False
         self._warned.add((name, function))
+        return True
+
+
+class AnyTask(KnownTasks):
+    """All tasks of a selection, whatever their functions: for a session whose holder runs them by itself."""
+
+    def __init__(self, selection: Selection) -> None:
+        super().__init__({}, selection)
+
+    @property
+    def accepts(self) -> None:
+        """Any."""
+        return
+
+    def knows(self, name: str) -> bool:
+        """True for every name."""
+        return True
+
+    def lane_of(self, name: str) -> str:
+        """The only lane."""
+        return HELD
+
+    def runs(self, kind: TaskKind) -> bool:
+        """True for every kind."""
         return True
 
 

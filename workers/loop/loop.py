@@ -427,7 +427,7 @@ class WorkerLoop:
         for task, claim, prior_attempts in claims:
             if task.kind is not kind:  # usually once for many tasks
                 kind = task.kind
-                lease, mechanism = self._sessions[kind.partition], self._tasks[kind.name].mechanism
+                lease, mechanism = self._sessions[kind.partition], self._known.lane_of(kind.name)
             row = rows.get(task.id)
             if row is None:
                 self._lanes[mechanism].end(gone(Job(task, lease, claim, b"", prior_attempts)))
@@ -500,7 +500,7 @@ class WorkerLoop:
 
     def _runs(self, task_name: str, queue: str) -> bool:
         """Return whether this worker claims tasks of that name in that queue."""
-        return task_name in self._tasks and self._known.selection.serves(queue, task_name)
+        return self._known.knows(task_name) and self._known.selection.serves(queue, task_name)
 
     def _add_ready(self, task: TaskState) -> None:
         self._arrived += 1
@@ -515,8 +515,8 @@ class WorkerLoop:
         """Return the queue of ready tasks for a kind; None if this worker does not run it."""
         if len(self._ready_of) >= READY_KINDS_REMEMBERED:
             self._ready_of.clear()
-        task = self._known.task_for(kind)
-        ready = self._ready_of[kind] = None if task is None else self._lanes[task.mechanism].ready
+        ready = self._lanes[self._known.lane_of(kind.name)].ready if self._known.runs(kind) else None
+        self._ready_of[kind] = ready
         return ready
 
     def _share_work_anew(self) -> None:

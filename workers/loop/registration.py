@@ -16,15 +16,16 @@ from .machine import machine
 
 
 def joining(
-    worker: str, lease_ms: int, accepts: Mapping[str, Accepts], selection: Selection, slots: int
+    worker: str, lease_ms: int, accepts: Mapping[str, Accepts] | None, selection: Selection, slots: int
 ) -> tuple[FactContext, bytes]:
     """Return the context of a `worker.joined`, as the fold reads it and as it is encoded in the log.
 
-    `accepts` are the names the worker can run, with the functions that it has under them, `selection` which of them it
-    claims, `slots` how many tasks it runs at a time. Names beyond the limit are left out and counted.
+    `accepts` are the names the worker can run, with the functions that it has under them, None for any; `selection`
+    which of them it claims, `slots` how many tasks it runs at a time. Names beyond the limit are left out and counted.
     """
-    named, left_out = bounded({name: sum(map(len, each.functions)) for name, each in accepts.items()})
-    listed = {name: accepts[name] for name in named if accepts[name].functions}
+    known = accepts or {}
+    named, left_out = bounded({name: sum(map(len, each.functions)) for name, each in known.items()})
+    listed = {name: known[name] for name in named if known[name].functions}
     said_more = selection.said()
     fact = FactContext(
         worker=worker,
@@ -32,7 +33,7 @@ def joining(
         pid=os.getpid(),
         machine=machine(),
         lease_ms=lease_ms,
-        tasks=named,
+        tasks=named if accepts is not None else None,
         more_tasks=left_out,
         queues=selection.queues,
         selection=replace(selection, queues=None) if said_more else None,
@@ -40,6 +41,8 @@ def joining(
         accepts=listed,
     )
     said = {name: getattr(fact, name) for name in _SAID}
+    if accepts is None:
+        del said["tasks"]
     if listed:
         said["accepts"] = msgspec.to_builtins(listed)
     if said_more:
