@@ -23,7 +23,7 @@ def test_submitted_task_runs_and_has_a_result(journal: jm.Journal, url: str) -> 
         assert jm.ResultStore(journal).get(message, timeout=20_000) == "12 loaves"
 
 
-def test_what_happened_stands_in_the_journal(journal: jm.Journal, url: str) -> None:
+def test_life_of_a_task_is_its_events(journal: jm.Journal, url: str) -> None:
     @jm.task(jm.Broker(journal))
     def bake(loaves: int) -> str:
         return f"{loaves} loaves"

@@ -206,7 +206,7 @@ def test_requeue_spares_a_task_that_has_succeeded_meanwhile(
 
 
 def test_requeue_of_a_forgotten_dead_letter_is_taken_up(journal: jm.Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journeyman.tasks.state.view.DEAD_LETTERS_KEPT", 1)
+    monkeypatch.setattr("journeyman.tasks.state.dead_letters.DEAD_LETTERS_KEPT", 1)
     join(journal)
     for task in ("first", "second"):
         submit(journal, task, max_retries=0)

@@ -21,7 +21,7 @@ def test_ten_seconds_of_torture_break_no_promise(tmp_path: Path) -> None:
     assert sum(hurt.counts.values()) >= 3
 
 
-def test_the_checker_finds_what_is_lost_doubled_or_left_behind() -> None:
+def test_checker_finds_lost_doubled_and_leftover_tasks() -> None:
     with jm.Journal("memory://") as journal:
         journal.append("worker.joined", {"worker": "w", "pid": 1}, key="w")
         for task in ("done", "left", "twice"):
@@ -54,7 +54,7 @@ def test_only_what_hurt_a_worker_in_that_moment_excuses_its_expiry(begun: float,
     assert (found.violations == []) == excused
 
 
-def test_a_probe_that_falls_silent_for_ever_has_paused() -> None:
+def test_probe_silent_to_the_end_has_paused() -> None:
     seconds = count()
     pauses = Pauses(lambda: float(next(seconds)))
     for probe in ("raw write", "our write", "raw read", "our read"):
@@ -70,7 +70,7 @@ def test_a_probe_that_falls_silent_for_ever_has_paused() -> None:
     assert verdicts.violations[0].startswith("our write paused")
 
 
-def test_a_probe_that_breaks_is_a_violation() -> None:
+def test_broken_probe_is_a_violation() -> None:
     pauses = Pauses(lambda: 0.0)
     for probe in ("raw write", "our write", "raw read", "our read"):
         pauses.success(probe)
