@@ -15,7 +15,7 @@ from ..tasks.errors import TaskError
 from ..tasks.limits import TASK_ID_CHARS_MAX
 from ..tasks.message import Message, new_id
 from ..tasks.task import Task
-from ..workers.loading import collect_tasks
+from ..workers.loading import tasks_by_name
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.opening import shared_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
@@ -112,7 +112,7 @@ def _task(name: str) -> Task[Any, Any] | None:
     if not colon or not package or "/" in package:
         return None
     try:
-        tasks = collect_tasks(package)
+        tasks = tasks_by_name(package)
     except TaskError:
         raise
     except Exception as error:

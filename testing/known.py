@@ -8,7 +8,7 @@ from typing import Any
 from ..tasks.errors import ValidationError
 from ..tasks.message import Message
 from ..tasks.task import Task
-from ..workers.loading import collect_tasks
+from ..workers.loading import tasks_by_name
 
 Given = Task[Any, Any] | ModuleType | str
 
@@ -29,9 +29,9 @@ class KnownTasks:
             if isinstance(each, Task):
                 self._take(each)
             elif isinstance(each, str):
-                self._take(*collect_tasks(each).values())
+                self._take(*tasks_by_name(each).values())
             elif isinstance(each, ModuleType):
-                self._take(*collect_tasks(each.__name__).values())
+                self._take(*tasks_by_name(each.__name__).values())
             else:
                 raise ValidationError(
                     f"a workbench takes tasks, and modules or names of packages that have tasks, got {each!r:.80}. "

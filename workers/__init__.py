@@ -1,10 +1,10 @@
 """The worker process: deciding, claiming, running."""
 
 from .consumer import AsyncConsumer, Consumer
-from .loading import collect_tasks
 from .loop.loop import WorkerLoop
 from .pools import ProcessWorkerPool, ThreadWorkerPool, Worker
 from .settings import Settings, Statistics
+from .tools import StopSignalListener, collect_tasks, get_logger, setup_logging, smart_cpu_count
 from .worker import work
 
 __all__ = [
@@ -17,5 +17,9 @@ __all__ = [
     "ProcessWorkerPool",
     "Consumer",
     "AsyncConsumer",
+    "StopSignalListener",
     "collect_tasks",
+    "get_logger",
+    "setup_logging",
+    "smart_cpu_count",
 ]

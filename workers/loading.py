@@ -13,7 +13,7 @@ from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError
 from ..tasks.task import Task
 
 
-def collect_tasks(*packages: str) -> dict[str, Task[Any, Any]]:
+def tasks_by_name(*packages: str) -> dict[str, Task[Any, Any]]:
     """Import modules or packages with their submodules, and return their tasks by name.
 
     The current directory is importable. Raises `NoTasksFoundError` if a package does not exist or has no tasks,
@@ -26,6 +26,16 @@ def collect_tasks(*packages: str) -> dict[str, Task[Any, Any]]:
                 f"{package} has no tasks: expected functions decorated with @task(broker) in it or in its submodules"
             )
     return _found_in(module for own in modules.values() for module in own)
+
+
+def tasks_of_module(module: ModuleType) -> dict[str, Task[Any, Any]]:
+    """Return the tasks of one module by name, without its submodules; `NoTasksFoundError` if it has none."""
+    tasks = _found_in([module])
+    if not tasks:
+        raise NoTasksFoundError(
+            f"{module.__name__} has no tasks: expected functions decorated with @task(broker) in it"
+        )
+    return tasks
 
 
 def by_every_name(tasks: Mapping[str, Task[Any, Any]]) -> dict[str, Task[Any, Any]]:

@@ -23,7 +23,7 @@ from ..tasks.message_fields import is_whole
 from ..tasks.task import MECHANISMS, Task
 from .health.report import HealthTarget
 from .limits import ENFORCE_MS_DEFAULT, SLOT_WAIT_MS_DEFAULT
-from .loading import by_every_name, collect_tasks
+from .loading import by_every_name, tasks_by_name
 from .loop.loop import WorkerLoop
 from .settings import Settings, Statistics, Subset, processes_default
 from .signals import Signals
@@ -238,7 +238,7 @@ def _positive(name: str, count: int | None) -> int:
 
 def _by_name(tasks: Tasks) -> dict[str, Task[Any, Any]]:
     if isinstance(tasks, str):
-        return collect_tasks(tasks)
+        return tasks_by_name(tasks)
     if not isinstance(tasks, Iterable):
         raise ValidationError(f"tasks are given in a list, or as the name of their package, got {tasks!r:.80}")
     named: dict[str, Task[Any, Any]] = {}

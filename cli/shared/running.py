@@ -13,7 +13,7 @@ from ...tasks.errors import TaskError
 from ...tasks.state.selection import Selection
 from ...tasks.task import Task
 from ...workers.limits import TASK_NAMES_SHOWN
-from ...workers.loading import collect_tasks
+from ...workers.loading import tasks_by_name
 from ...workers.logs import configure, name_tasks_in_records, set_level
 from ...workers.loop.loop import WorkerLoop
 from ...workers.pools import Worker
@@ -67,7 +67,7 @@ def _held_up() -> bool:
 
 def _tasks(packages: Sequence[str]) -> dict[str, Task[Any, Any]]:
     try:
-        return collect_tasks(*packages)
+        return tasks_by_name(*packages)
     except TaskError:
         raise
     except Exception as error:

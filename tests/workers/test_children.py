@@ -25,7 +25,6 @@ from journeyman.journal.event import record
 from journeyman.tasks import Message, Task, ValidationError
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
-from journeyman.workers import collect_tasks
 from journeyman.workers.executors import Bounds, ProcessExecutor, ThreadGroupExecutor
 from journeyman.workers.executors.children import pool, process, thread_groups
 from journeyman.workers.executors.children.permits import Permits
@@ -38,6 +37,7 @@ from journeyman.workers.limits import (
     CHILD_STALL_SECONDS_MAX,
     ENFORCE_MS_DEFAULT,
 )
+from journeyman.workers.loading import tasks_by_name
 from support.states import claimed_task
 from support.waiting import alive, reached, wait_until
 from task_modules import executor_tasks
@@ -605,7 +605,7 @@ async def test_tasks_of_the_main_script_are_refused_with_a_way_out(monkeypatch: 
 
 @pytest.mark.anyio
 async def test_children_import_tasks_from_where_they_were_found(tmp_path: Path) -> None:
-    tasks = collect_tasks("task_modules.wrapped_tasks")
+    tasks = tasks_by_name("task_modules.wrapped_tasks")
     assert tasks["wrapped"].function.__module__ == "task_modules.loud"
     async with hand(tmp_path, lambda wake: ProcessExecutor(1, tasks, wake)) as executor:
         executor.give("wrapped")
@@ -615,7 +615,7 @@ async def test_children_import_tasks_from_where_they_were_found(tmp_path: Path) 
 
 @pytest.mark.anyio
 async def test_child_names_the_task_it_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    tasks = {task.name: copy.copy(task) for task in collect_tasks("task_modules.wrapped_tasks").values()}
+    tasks = {task.name: copy.copy(task) for task in tasks_by_name("task_modules.wrapped_tasks").values()}
     for task in tasks.values():
         task.home = None  # as of tasks that a program gives as a list
     async with hand(tmp_path, lambda wake: ProcessExecutor(1, tasks, wake)) as executor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from journeyman.tasks import Broker, NoTasksFoundError, Task, TaskNameCollisionError
-from journeyman.workers import collect_tasks
+from journeyman.workers.loading import tasks_by_name
 from journeyman.workers.worker import journal_url
 
 HEADER = "from journeyman.tasks import Broker, task\nbroker = Broker('memory://')\n"
@@ -37,7 +37,7 @@ def work(name: str) -> str:
 
 def test_module_in_the_current_directory_is_loaded(write: Write) -> None:
     write("shop_one.py", HEADER + work("a") + work("b"))
-    assert sorted(collect_tasks("shop_one")) == ["a", "b"]
+    assert sorted(tasks_by_name("shop_one")) == ["a", "b"]
 
 
 def test_package_is_loaded_with_all_its_submodules(write: Write) -> None:
@@ -46,15 +46,15 @@ def test_package_is_loaded_with_all_its_submodules(write: Write) -> None:
     write("shop_two/deep/__init__.py", "")
     write("shop_two/deep/er.py", HEADER + work("dig"))
     write("shop_two/__main__.py", "raise SystemExit('must not be run')")
-    assert sorted(collect_tasks("shop_two")) == ["dig", "send", "top"]
-    assert sorted(collect_tasks("shop_two.deep")) == ["dig"]
+    assert sorted(tasks_by_name("shop_two")) == ["dig", "send", "top"]
+    assert sorted(tasks_by_name("shop_two.deep")) == ["dig"]
 
 
 def test_task_imported_elsewhere_is_one_task(write: Write) -> None:
     write("shop_three/__init__.py", "")
     write("shop_three/a.py", HEADER + work("send"))
     write("shop_three/b.py", "from .a import send\nalias = send\n")
-    assert sorted(collect_tasks("shop_three")) == ["send"]
+    assert sorted(tasks_by_name("shop_three")) == ["send"]
 
 
 def test_home_of_a_task_is_its_definition_or_where_it_was_found(write: Write) -> None:
@@ -62,7 +62,7 @@ def test_home_of_a_task_is_its_definition_or_where_it_was_found(write: Write) ->
     write(
         "shop_home/mail.py", HEADER + work("send") + "@task(broker, name='post')\n@(lambda f: print)\ndef post(): ...\n"
     )
-    assert {name: task.home for name, task in collect_tasks("shop_home").items()} == {
+    assert {name: task.home for name, task in tasks_by_name("shop_home").items()} == {
         "send": "shop_home.mail",
         "post": "shop_home.mail",
     }
@@ -70,7 +70,7 @@ def test_home_of_a_task_is_its_definition_or_where_it_was_found(write: Write) ->
 
 def test_tasks_are_known_by_name_and_not_by_variable(write: Write) -> None:
     write("shop_four.py", HEADER + "@task(broker, name='mail.send')\ndef f():\n    return 1\n")
-    assert list(collect_tasks("shop_four")) == ["mail.send"]
+    assert list(tasks_by_name("shop_four")) == ["mail.send"]
 
 
 def test_two_tasks_with_one_name_are_refused(write: Write) -> None:
@@ -78,13 +78,13 @@ def test_two_tasks_with_one_name_are_refused(write: Write) -> None:
     write("shop_five/a.py", HEADER + work("send"))
     write("shop_five/b.py", HEADER + work("send"))
     with pytest.raises(TaskNameCollisionError, match=r"two tasks are called 'send', in shop_five\.a and shop_five\.b"):
-        collect_tasks("shop_five")
+        tasks_by_name("shop_five")
 
 
 def test_package_without_tasks_is_refused(write: Write) -> None:
     write("shop_six.py", "x = 1\n")
     with pytest.raises(NoTasksFoundError, match="shop_six has no tasks"):
-        collect_tasks("shop_six")
+        tasks_by_name("shop_six")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_invalid_module_name_is_refused_with_a_sentence(write: Write, name: str,
     write("shop_seven/__init__.py", "")
     write("shop_seven/mail.py", HEADER + work("send"))
     with pytest.raises(NoTasksFoundError, match=said):
-        collect_tasks(name)
+        tasks_by_name(name)
 
 
 @pytest.mark.parametrize("where", ["shop_eight/__init__.py", "shop_eight/part.py"])
@@ -112,7 +112,7 @@ def test_missing_import_is_named(write: Write, where: str) -> None:
     write("shop_eight/__init__.py", "")
     write(where, "import no_such_dependency\n")
     with pytest.raises(NoTasksFoundError, match="cannot be imported: it needs no_such_dependency, which is missing"):
-        collect_tasks("shop_eight")
+        tasks_by_name("shop_eight")
 
 
 def test_worker_opens_the_journal_with_a_password_never_shown() -> None:
