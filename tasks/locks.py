@@ -166,6 +166,14 @@ class Lock(_Terms):
             _not_acquired(self)
         return released
 
+    def hand_over(self) -> bool:
+        """Let the hold outlive this process, until `release` by its owner id, or for its ttl; one hour without one.
+
+        Returns whether the owner holds the lock. `Message.link_lock` does so for the task that is to release it.
+        """
+        handing = self._requests.hand_over(self.name, self.owner_id, self.ttl or LOCK_TTL_MS_DEFAULT)
+        return self._journal.run(handing, instead="a thread")
+
     def __enter__(self) -> Self:
         return self
 

@@ -16,6 +16,7 @@ from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
 from .exception_details import ExceptionDetails
 from .limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
+from .linked_lock import LinkedLock
 from .message_fields import check_fields
 from .state.names import QUEUE_DEFAULT
 
@@ -32,7 +33,7 @@ def now_ms() -> int:
     return int(time.time() * 1_000)
 
 
-class Message(msgspec.Struct, omit_defaults=True, dict=True):
+class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     """One task to be run. Times and durations in ms, except `due` and `expires`, in seconds since the epoch.
 
     None stands for the default of each field. A message is hashed by its `uuid`, and equal by its content.

@@ -195,6 +195,18 @@ class LockRequests:
         finally:
             self._endings.pop((lock, token), None)
 
+    async def hand_over(self, lock: str, owner: str, lease_ms: int) -> bool:
+        """Give the hold of `owner` that lease, and renew it no more; return whether it holds the lock."""
+        hold = self._keeper.find(lock, owner)
+        if hold is None:
+            return False
+        replica = await self._replica(lock)
+        context = {"lock": lock, "token": hold.token, "lease_ms": lease_ms}
+        event = await self._append(names.LOCK_RENEWED, lock, context)
+        self._keeper.remove(hold)
+        await replica.wait_for(event.position)
+        return replica.view.find(lock, hold.token) is not None
+
     async def look(self, lock: str) -> Requests:
         """Return the live requests of a lock now."""
         replica = await self._replica(lock)

@@ -44,7 +44,8 @@ class LockRequest(msgspec.Struct, frozen=True, array_like=True):
     - `token`: the offset of the request, the fencing token of its grant; `at`: its time, in seconds since the epoch.
     - `last`, `last_at`: the offset and the time of its last event, its last sign of life.
     - `granted`: the offset of the event that granted it, -1 while it waits; `granted_at`: the time of that event.
-    - `lease_ms`: how long its owner may be silent; `ttl_ms`: how long it may hold the lock at most, None for ever.
+    - `lease_ms`: how long its owner may be silent, by the request or a renewal; `ttl_ms`: how long it may hold the lock
+      at most, None for ever.
     """
 
     token: int
@@ -147,7 +148,9 @@ def _moved(name: str, requests: Requests, context: LockContext, offset: int, tim
         return None
     request, before, after = requests[place], requests[:place], requests[place + 1 :]
     if name == names.LOCK_RENEWED:
-        return (*before, msgspec.structs.replace(request, last=offset, last_at=timestamp), *after)
+        lease_ms = context.lease_ms if context.lease_ms > 0 else request.lease_ms
+        renewed = msgspec.structs.replace(request, last=offset, last_at=timestamp, lease_ms=lease_ms)
+        return (*before, renewed, *after)
     if name == names.LOCK_RELEASED and not request.holds:
         return None
     if name == names.LOCK_EXPIRED and context.last != request.last:

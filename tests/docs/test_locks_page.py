@@ -25,4 +25,4 @@ def test_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             exec(compile(text, str(PAGE), "exec"), names)
         printed = out.getvalue()
     assert not printed
-    assert compared == 5
+    assert compared == 6

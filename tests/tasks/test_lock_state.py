@@ -96,6 +96,16 @@ def test_expiry_names_the_last_event_of_the_request() -> None:
     assert log.view.locks == {}
 
 
+def test_renewal_that_names_a_lease_changes_it() -> None:
+    log = Ledger()
+    token = requested(log)
+    for lease_ms, expected in ((60_000, 60_000), (0, 60_000), (-5, 60_000), (500, 500)):
+        log.write(names.LOCK_RENEWED, lock="door", token=token, lease_ms=lease_ms)
+        renewed = request(log, token)
+        assert renewed is not None
+        assert (renewed.lease_ms, renewed.last) == (expected, last_offset(log))
+
+
 def test_locks_of_two_names_are_independent() -> None:
     log = Ledger()
     first = requested(log, "a", "door")

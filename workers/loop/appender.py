@@ -8,6 +8,7 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.errors import JournalError
 from ...journal.event import Distinct, Event
 from ...journal.runtime import blocking
+from ...tasks.linked_lock import Link, release_link
 from ...tasks.state import names
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
@@ -47,6 +48,7 @@ class Appender:
         self._statistics = statistics
         self.failures = FailureLog()
         self.seconds = 0.0
+        self._links: list[tuple[Link, str]] = []  # the locks of tasks that have ended, to be released
 
     async def append(self, entries: Sequence[WorkerDraft], sessions: OwnSessions) -> Sequence[Event]:
         """Append `entries`, which fit one append, and apply them, after the records of other writers before them."""
@@ -90,6 +92,8 @@ class Appender:
             await self._apply_own(partition, entries, events)
             sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
         self._reader.count_own(len(events))
+        while self._links:
+            await release_link(self._journal, *self._links.pop())
 
     async def _apply_own(self, partition: int, entries: Sequence[WorkerDraft], events: Sequence[Event]) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
@@ -106,6 +110,8 @@ class Appender:
                 applied = event.offset + 1
             else:  # it was read before its acknowledgement came
                 accepted = self._view.last_change(partition, entry.fact.task) == event.offset
+            if entry.link is not None and accepted:
+                self._links.append((entry.link, entry.fact.task))
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
                 if logs_successes:

@@ -8,6 +8,7 @@ import orjson
 
 from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from ...tasks.linked_lock import LINKED_MARK, Link, link_in
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
 from ...tasks.state.routing import routing_key
@@ -18,6 +19,8 @@ from .known_tasks import KnownTasks
 from .registration import joining
 from .sessions import OwnSessions
 
+_FINAL: Final = frozenset({names.SUCCEEDED, names.FAILED})
+
 
 class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
     """One event to append, and the same event as the fold will read it."""
@@ -25,6 +28,7 @@ class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
     draft: Draft
     fact: FactContext
     command: Command | None = None
+    link: Link | None = None  # the lock to be released if the event is accepted and ends its task
 
 
 class Written(NamedTuple):
@@ -48,7 +52,10 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     """The outcome of a job, with its fencing token."""
     job: Job = outcome.job
     fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
-    return WorkerDraft(Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition), fact)
+    draft = Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition)
+    if LINKED_MARK in job.row and outcome.name in _FINAL:
+        return WorkerDraft(draft, fact, None, link_in(job.row))
+    return WorkerDraft(draft, fact)
 
 
 def _claim(command: Claim, desk: Desk) -> WorkerDraft:

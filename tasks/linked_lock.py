@@ -1,0 +1,125 @@
+"""Link a lock to a message, so that the worker releases the lock when the task has ended."""
+
+import logging
+from typing import Any, Final, NamedTuple, Protocol, Self
+
+import msgspec
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import JournalError
+from ..journal.event import Draft, encode_context
+from ..journal.journal import Journal
+from ..journal.row_decoder import RowDecoder, Whole
+from .locking.requests import lock_requests
+from .state import names
+
+logger = logging.getLogger("journeyman")
+
+# What the record of a message with a linked lock contains: so others need not be decoded for it.
+LINKED_MARK: Final = b'"linked_lock":{'
+
+
+class Linkable(Protocol):
+    """A lock whose hold can outlive the process that has acquired it: a `Lock`."""
+
+    name: str
+
+    @property
+    def owner_id(self) -> str:
+        """The owner for which it is acquired."""
+        ...
+
+    @property
+    def token(self) -> int | None:
+        """The token of its grant to that owner."""
+        ...
+
+    def hand_over(self) -> bool:
+        """Let its hold outlive this process."""
+        ...
+
+
+class LinkedLock:
+    """What a message has for the lock that is linked to it."""
+
+    linked_lock: dict[str, Any] | None
+
+    def link_lock(self, lock: Linkable, override: bool = False) -> Self:
+        """Link a lock, to be released when the task has succeeded or failed for good; return the message.
+
+        A lock that is held is handed over: it outlives this process, and its `ttl` ends it if the task never ends.
+        `AttributeError` if one is linked already, unless `override`.
+        """
+        if self.linked_lock is not None and not override:
+            raise AttributeError(
+                f"the lock {self.linked_lock.get('name')!r} is linked to this message already; release it first, or "
+                "pass override=True"
+            )
+        token = lock.token
+        if token is not None:
+            lock.hand_over()
+        linked = {"name": lock.name, "owner_id": lock.owner_id}
+        self.linked_lock = linked if token is None else {**linked, "token": token}
+        return self
+
+    def release_lock(self, not_linked_ok: bool = False, target_journal: Journal | None = None) -> bool:
+        """Release the linked lock in that journal, and unlink it; return whether it was held until then.
+
+        If it was not, an error is logged and the lock stays linked. Without a linked lock the call returns False with
+        `not_linked_ok`, and raises `AttributeError` otherwise. `TypeError` without a journal.
+        """
+        linked = self.linked_lock
+        if linked is None:
+            if not_linked_ok:
+                return False
+            raise AttributeError("no lock is linked to this message; pass not_linked_ok=True if there need not be one")
+        if not isinstance(target_journal, Journal):
+            raise TypeError(
+                f"target_journal is the Journal of the lock, such as broker.journal, got {target_journal!r:.80}"
+            )
+        requests = lock_requests(target_journal.asynchronous)
+        if not target_journal.run(requests.release(linked["name"], linked["owner_id"])):
+            logger.critical("the linked lock %r is not held by %s any more", linked["name"], linked["owner_id"])
+            return False
+        self.linked_lock = None
+        return True
+
+
+class Link(NamedTuple):
+    """The lock that is linked to a task, and the token of its hold."""
+
+    name: str
+    token: int
+
+
+class _Linked(msgspec.Struct):
+    name: str
+    token: Whole = -1
+
+
+class _Context(msgspec.Struct):
+    linked_lock: _Linked
+
+
+class _Submission(msgspec.Struct):
+    context: _Context
+
+
+_decoder: Final = RowDecoder(_Submission)
+
+
+def link_in(row: bytes) -> Link | None:
+    """Return the lock linked to the message in the record of a submission; None if none was held when it was linked."""
+    read = _decoder.read(row) if LINKED_MARK in row else None
+    linked = None if read is None else read.context.linked_lock
+    return None if linked is None or linked.token < 0 else Link(linked.name, linked.token)
+
+
+async def release_link(journal: AsyncJournal, link: Link, task: str) -> None:
+    """Release the lock linked to a task that has ended. If that fails, the lock's ttl ends the hold."""
+    context = {"lock": link.name, "token": link.token, "task": task}
+    try:
+        draft = Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
+        await journal.append_drafts([draft])
+    except JournalError as error:
+        logger.warning("the lock %r of task %s could not be released, its ttl ends it: %s", link.name, task, error)
