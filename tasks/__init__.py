@@ -28,6 +28,7 @@ from .state.state import SessionState, TaskState
 from .state.transitions import State
 from .state.view import TaskView, Verdict
 from .status import TERMINAL_TASK_STATUSES, AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
+from .status_scanner import StatusTrackerIntegrityScanner, StatusTrackerIntegryScanner
 from .task import Task, task
 from .trigger_task import TriggerTask
 
@@ -45,6 +46,8 @@ __all__ = [
     "StatusUpdate",
     "TaskStatus",
     "TERMINAL_TASK_STATUSES",
+    "StatusTrackerIntegrityScanner",
+    "StatusTrackerIntegryScanner",
     "AsyncResultPool",
     "AsyncResultStore",
     "ResultPool",
