@@ -22,7 +22,7 @@ from journeyman.bench.tasks import NOOPS, broker, noop
 from journeyman.journal import Draft, Event, Journal
 from journeyman.journal.event import record
 from journeyman.tasks import Task
-from journeyman.tasks.message import decode_message
+from journeyman.tasks.message_encoding import decode_message
 from journeyman.tasks.submitting import submission
 from journeyman.workers import WorkerLoop, work
 

@@ -7,7 +7,7 @@ from journeyman.journal import Draft
 from journeyman.journal.async_journal import EventItem
 from journeyman.journal.event import draft, record
 from journeyman.tasks import Message
-from journeyman.tasks.message import encode_message
+from journeyman.tasks.message_encoding import encode_message
 
 NAME: Final = "order.paid"
 WRITER: Final = "0" * 32

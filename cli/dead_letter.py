@@ -12,7 +12,7 @@ from ..journal.journal import Journal
 from ..tasks.errors import UnknownTaskError
 from ..tasks.inspection.dead_letters import Arguments, Run, arguments, runs
 from ..tasks.inspection.history import TaskHistory, task_history
-from ..tasks.inspection.wording import call, number, short_id
+from ..tasks.inspection.wording import number, short_id
 from ..tasks.state.transitions import State
 from .shared.failures import EXIT_ENVIRONMENT, print_problem
 from .shared.screen import console_for, printable, span, when
@@ -45,8 +45,7 @@ def _as_json(history: TaskHistory, found: Sequence[Run], given: Arguments | None
         "max_retries": task.max_retries,
         "submitted_at": task.submitted_at,
         "failed_at": task.changed_at,
-        "args": given.args if given is not None else None,
-        "kwargs": given.kwargs if given is not None else None,
+        **(given.fields() if given is not None else {"args": None, "kwargs": None}),
         "attempts": [run._asdict() for run in found],
     }
 
@@ -55,7 +54,7 @@ def _print(history: TaskHistory, found: Sequence[Run], given: Arguments | None) 
     task, console = history.task, console_for()
     place = f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
     whole = sys.maxsize
-    called = "not known any more" if given is None else call(task.name, given.args, given.kwargs, whole)
+    called = "not known any more" if given is None else given.call(task.name, whole)
     lines = [
         Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (place, "dim")),
         Text.assemble(("failed", "bold red"), f" {when(task.changed_at)}, after {number(task.attempts, 'attempt')}"),

@@ -19,7 +19,8 @@ from ..journal.journal import Journal
 from ..tasks.inspection.as_of import cursor_at
 from ..tasks.inspection.dead_letters import arguments
 from ..tasks.inspection.history import Step, TaskHistory, task_history
-from ..tasks.inspection.wording import call, clock, day_and_time, error_in, number, short_id, signature
+from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id, signature
+from ..tasks.serializers import shown
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict
@@ -131,8 +132,8 @@ def _print(found: TaskHistory, now: float, console: Console) -> None:
     task = found.task
     _line(console, Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (_place(found), "dim")))
     _line(console, _state_line(found, now))
-    if (given := arguments(found)) is not None and (given.args or given.kwargs):
-        _line(console, Text(printable(call(task.name, given.args, given.kwargs)), "dim"))
+    if given := arguments(found):
+        _line(console, Text(printable(given.call(task.name)), "dim"))
     if found.is_truncated:
         submitted = when(found.task.submitted_at)
         _line(console, Text(f"retention has removed the beginning: it was submitted at {submitted}", "yellow"))
@@ -257,7 +258,10 @@ def _ending(found: TaskHistory) -> Text | None:
     context = final.event.context
     if final.event.name != names.SUCCEEDED:
         return _failure(context)
+    encoded = context.get("encoded")
     result = orjson.dumps(context.get("result")).decode()
+    if encoded is not None:  # written by a serializer that writes no JSON: nothing is decoded to show it
+        result = shown(str(context.get("serializer")), encoded)
     shortened = result if len(result) <= RESULT_CHARS_SHOWN else f"{result[:RESULT_CHARS_SHOWN]}… (whole with --json)"
     return Text.assemble(("result ", "bold green"), printable(shortened))
 

@@ -113,7 +113,7 @@ def _is_plain(value: Any, depth: int, *, ranged: bool) -> bool:
     elif kind in _LISTS:
         parts = value
     else:
-        return kind in _ATOMS
+        return kind in _ATOMS and not (ranged and kind is int and not _WHOLE_MIN <= value <= _WHOLE_MAX)
     kinds = set(map(type, parts))
     if ranged and int in kinds and not all(_WHOLE_MIN <= each <= _WHOLE_MAX for each in parts if type(each) is int):
         return False

@@ -13,6 +13,7 @@ from .errors import (
     NoTasksFoundError,
     RevokedError,
     SchedulingError,
+    SerializationError,
     TaskError,
     TaskFailedError,
     TaskNameCollisionError,
@@ -24,6 +25,7 @@ from .locks import AsyncLock, AsyncSemaphore, Lock, ProcessLock, Semaphore, Thre
 from .message import Message
 from .result_pool import AsyncResultPool, ResultPool
 from .results import AsyncResultStore, ResultStore
+from .serializers import BinarySerializer, JsonSerializer, MsgspecSerializer, Serializer
 from .state.state import SessionState, TaskState
 from .state.transitions import State
 from .state.view import TaskView, Verdict
@@ -85,4 +87,9 @@ __all__ = [
     "parse_exception",
     "SchedulingError",
     "SubmissionInDoubt",
+    "SerializationError",
+    "Serializer",
+    "JsonSerializer",
+    "MsgspecSerializer",
+    "BinarySerializer",
 ]

@@ -16,6 +16,7 @@ from .admission import submit_next
 from .broker_calls import AsyncBrokerCalls, BrokerCalls
 from .doubts import Doubts
 from .message import Message
+from .serializers import AnySerializer, checked_serializer
 from .submitting import Tally, batches, draft_for, hand_in, keep_in_doubt, only_one
 from .time_to_live import checked_ttl, set_ttl
 
@@ -27,12 +28,20 @@ class Broker(BrokerCalls):
 
     A journal given by URL, or not at all, is opened at first use, so that a module of tasks can be imported anywhere.
     `dlq_ttl`: after so many ms a dead letter is purged, once this broker is asked about it; None keeps dead letters.
+    `serializer` writes the arguments and results of its tasks that have none of their own; None for JSON.
     """
 
-    def __init__(self, journal: Journal | str | None = None, dlq_ttl: int | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal | str | None = None,
+        dlq_ttl: int | None = None,
+        *,
+        serializer: AnySerializer | None = None,
+    ) -> None:
         if journal is not None:
             check_journal(journal, "Broker")
         self.dlq_ttl = checked_ttl(dlq_ttl, "dlq_ttl")
+        self.serializer = checked_serializer(serializer)
         self._opening = threading.Lock()
         self._journal, self._url = _named(journal)
         self._doubts = Doubts()

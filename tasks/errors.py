@@ -29,6 +29,10 @@ class TerminationError(TaskError):
     """The process or thread that ran the task was stopped."""
 
 
+class SerializationError(ValidationError):
+    """A serializer cannot write or read a value, or is not among those that were given to the reader."""
+
+
 class NoTasksFoundError(TaskError):
     """A package was loaded and holds no task: the operator names another."""
 

@@ -15,6 +15,7 @@ DEAD_LETTERS_KEPT: Final = 100_000
 # How many submissions in doubt a broker keeps, so that submitting the same message again repeats the same task.
 SUBMISSIONS_IN_DOUBT_MAX: Final = 10_000
 TASK_ID_CHARS_MAX: Final = 200
+SERIALIZER_NAME_CHARS_MAX: Final = 40
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000
 MAX_RETRIES_DEFAULT: Final = 3
 DRAIN_SECONDS_DEFAULT: Final = 30.0

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import msgspec
 import uuid_utils
 
-from ..journal.event import refuse_deep
-from ..journal.json_values import check_plain, explain, refuse_infinite
 from ..journal.limits import TIMESTAMP_SECONDS_MAX
-from ..journal.row_decoder import WHOLE_MAX, RowDecoder
+from ..journal.row_decoder import WHOLE_MAX
 from .backoff import Backoff, ExponentialBackoff, settings2backoff
 from .errors import ValidationError
 from .exception_details import ExceptionDetails
@@ -49,6 +47,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     - `function`: for which function it was made, as `module:qualname`: workers compare it and never import it. Empty:
       any that has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
     - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
+    - `serializer`: the name of the one by which `args` and `kwargs` are written; empty for JSON. `encoded`: what it has
+      written, if that is no JSON and was not read yet.
     """
 
     task_name: str
@@ -87,6 +87,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     expires: float = 0.0
     function: str = ""
     named: bool = False
+    serializer: str = ""
+    encoded: str | None = None
 
     if TYPE_CHECKING:  # `_wrap_fields` adds these
         stored_updated_at = property(lambda self: cast("int | None", None), lambda self, value: None)
@@ -120,6 +122,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
             expires: float | None = 0.0,
             function: str | None = "",
             named: bool | None = False,
+            serializer: str | None = "",
+            encoded: str | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -154,6 +158,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
             and type(self.due) is type(self.expires) is float
             and -TIMESTAMP_SECONDS_MAX <= self.due <= TIMESTAMP_SECONDS_MAX
             and not self.expires
+            and type(self.serializer) is str
+            and self.encoded is None
             and self.stored_updated_at is None
             and self.stored_exception is None
         ):
@@ -307,6 +313,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "created_at": now_ms,
     "delay": 0,
     "mechanism": "thread",
+    "serializer": "",
     "due": 0.0,
     "expires": 0.0,
     "function": "",
@@ -348,54 +355,3 @@ _wrap_fields()
 def id_of(message: Message | str) -> str:
     """The task's id, of a message or given as it is."""
     return message if isinstance(message, str) else message.uuid
-
-
-class _Submission(msgspec.Struct):
-    """The part of a `task.submitted` record that is a message."""
-
-    context: Message
-
-
-_decoder: Final = RowDecoder(_Submission)
-_encoder: Final = msgspec.json.Encoder()
-
-
-def encode_message(message: Message) -> bytes:
-    """Encode a message as the context of its `task.submitted`; `ValidationError` names a value JSON cannot hold."""
-    try:
-        if message.args:
-            check_plain(message.args, "args", ranged=True)
-        if message.kwargs:
-            check_plain(message.kwargs, "kwargs", ranged=True)
-        if message.metadata:
-            check_plain(message.metadata, "metadata", ranged=True)
-        if message.previous_result is not None:
-            check_plain(message.previous_result, "previous_result", ranged=True)
-        if message.callback_message_data is not None:
-            check_plain(message.callback_message_data, "callback_message_data", ranged=True)
-        encoded = _encoder.encode(message)
-        refuse_deep(encoded, "it")
-        refuse_infinite(
-            (message.args, message.kwargs, message.metadata, message.backoff_settings, message.previous_result), encoded
-        )
-    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
-        raise ValidationError(
-            f"the arguments of {message.task_name} cannot be written as JSON: {_cause(message, error)}. "
-            "Pass plain data (text, numbers, lists, objects), or a reference to data stored elsewhere."
-        ) from error
-    return encoded
-
-
-def _cause(message: Message, error: Exception) -> Exception:
-    """Return the error that names the place of the value, if one can be found."""
-    try:
-        for place in ("args", "kwargs", "metadata", "previous_result", "callback_message_data"):
-            explain(getattr(message, place), place)
-    except ValueError as placed:
-        return placed
-    return error
-
-
-def decode_message(row: bytes) -> Message:
-    """Decode the message in the record of a `task.submitted`."""
-    return _decoder.decode(row).context

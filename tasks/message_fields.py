@@ -51,7 +51,10 @@ _RULES: Final = (
         f"a message's uuid is a string of 1 to {TASK_ID_CHARS_MAX} characters",
     ),
     _Rule(("task_name",), _is_name, "a message names its task"),
-    _Rule(("queue", "mechanism"), _is_of(str), "a queue and a mechanism are names"),
+    _Rule(
+        ("queue", "mechanism", "serializer"), _is_of(str), "a queue, a mechanism and a serializer are names, as text"
+    ),
+    _Rule(("encoded",), _or_none(_is_of(str)), "encoded is what the serializer has written, as text"),
     _Rule(("max_retries",), _or_none(is_whole), "max_retries is a whole number, or None for no end"),
     _Rule(("retries",), is_whole, "retries is a whole number"),
     _Rule(("delay",), _is_count, "a delay is 0 ms or more, a whole number"),

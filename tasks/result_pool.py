@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
@@ -16,6 +16,7 @@ from .errors import TaskFailedError, ValidationError
 from .lookup import Found, task_lookup, until
 from .message import Message, id_of
 from .results import AsyncResultStore, Options, Results, ResultStore, is_there
+from .serializers import AnySerializer
 from .state import names
 from .state.decoding import fact
 
@@ -74,11 +75,13 @@ class ResultPool(_Pool[Iterator[tuple[Member, Any]]]):
 
     def __init__(self, result_store: ResultStore) -> None:
         self._journal = result_store.journal
+        self._serializers = result_store.serializers
 
     def _iterate(
         self, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool
     ) -> Iterator[tuple[Member, Any]]:
-        return self._results(Gathering(self._journal.asynchronous, messages, options, in_order=in_order))
+        journal, serializers = self._journal.asynchronous, self._serializers
+        return self._results(Gathering(journal, messages, options, serializers, in_order=in_order))
 
     def _results(self, gathering: "Gathering") -> Iterator[tuple[Member, Any]]:
         try:
@@ -94,11 +97,12 @@ class AsyncResultPool(_Pool[AsyncGenerator[tuple[Member, Any]]]):
 
     def __init__(self, result_store: AsyncResultStore) -> None:
         self._access = result_store.access
+        self._serializers = result_store.serializers
 
     def _iterate(
         self, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool
     ) -> AsyncGenerator[tuple[Member, Any]]:
-        return self._results(Gathering(self._access.journal, messages, options, in_order=in_order))
+        return self._results(Gathering(self._access.journal, messages, options, self._serializers, in_order=in_order))
 
     async def _results(self, gathering: "Gathering") -> AsyncGenerator[tuple[Member, Any]]:
         try:
@@ -116,7 +120,13 @@ class Gathering:
     """
 
     def __init__(
-        self, journal: AsyncJournal, messages: tuple[Member, ...], options: PoolOptions, *, in_order: bool
+        self,
+        journal: AsyncJournal,
+        messages: tuple[Member, ...],
+        options: PoolOptions,
+        serializers: Sequence[AnySerializer] = (),
+        *,
+        in_order: bool,
     ) -> None:
         unknown = set(options) - PoolOptions.__annotations__.keys()
         if unknown:
@@ -130,7 +140,7 @@ class Gathering:
             raise ValidationError(f"failures is 'raise' or 'yield', got {self._failures!r:.80}")
         self._journal = journal
         self._lookup = task_lookup(journal)
-        self._results = Results(journal)
+        self._results = Results(journal, serializers)
         self._timeout = options.get("timeout")
         self._deadline = deadline_of(None if self._timeout is None else self._timeout / 1_000)
         self._options = Options(

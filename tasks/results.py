@@ -1,7 +1,7 @@
 """Read results, and store them by hand. A result is stored with the outcome, so a task that succeeded always has it."""
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from .errors import ValidationError
 from .failure import failed
 from .lookup import Found, checked, in_words, task_lookup
 from .message import Message, id_of
+from .serializers import AnySerializer, checked_serializer, typed_result
 from .state import names
 from .state.decoding import fact
 from .state.routing import routing_key
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 class _Succeeded(msgspec.Struct):
     result: Any = None
+    serializer: str = ""
+    encoded: str | None = None
 
 
 class _SucceededEvent(msgspec.Struct):
@@ -39,6 +42,10 @@ class _SucceededEvent(msgspec.Struct):
 
 
 _decoder: Final = RowDecoder(_SucceededEvent)
+
+
+# A serializer, or several.
+Readers = AnySerializer | Sequence[AnySerializer] | None
 
 
 class StoreNames:
@@ -56,11 +63,13 @@ class ResultStore(StoreNames):
     """Reads results from `journal`. They live as long as its history; collecting one only hides it.
 
     With `descendants` a call is about the message and all that follow it in its chain, in the order of their results.
+    `serializer`, one or several: those of the tasks whose results are read, besides JSON and `MsgspecSerializer`.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, serializer: Readers = None) -> None:
         self._journal = checked(journal, "ResultStore")
-        self._results = Results(journal.asynchronous)
+        self.serializers = _checked_readers(serializer)
+        self._results = Results(journal.asynchronous, self.serializers)
 
     @property
     def journal(self) -> Journal:
@@ -78,15 +87,20 @@ class ResultStore(StoreNames):
         keep: bool = False,
         with_metadata: bool = False,
         descendants: bool = False,
+        *,
+        type: Any = None,  # noqa: A002 - the caller writes type=…
     ) -> Any:
         """Return the result of a message, waiting for it at most `timeout` ms; with `descendants` a list of results.
+
+        With `type` it is made a value of that type, as `MsgspecSerializer` does; given a task, by that task's
+        annotation of its return and its serializer. `SerializationError` if it cannot be read.
 
         Without `keep` the result is collected: a later call does not find it. With `with_metadata` a mapping of
         `result`, `timestamp` (ms since the epoch) and `uuid`. Raises `KeyError` if there is none and no time to wait,
         or if its `result_ttl` is over; `TimeoutError` when the time is over; and at once `TaskFailedError`, which is
         also a `KeyError`, when the task has failed, was revoked, or has lapsed.
         """
-        options = Options(keep, with_metadata, descendants)
+        options = Options(keep, with_metadata, descendants, type)
         return self._run(self._results.get(message, timeout, options), "get")
 
     def set(self, message: Message | str, result: Any, nx: bool = True) -> None:
@@ -112,9 +126,10 @@ class ResultStore(StoreNames):
 class AsyncResultStore(StoreNames):
     """`ResultStore` for asyncio, on an `AsyncJournal` or on a `Journal` such as `broker.journal`."""
 
-    def __init__(self, journal: AsyncJournal | Journal) -> None:
+    def __init__(self, journal: AsyncJournal | Journal, *, serializer: Readers = None) -> None:
         self._access = JournalAccess(journal, "AsyncResultStore")
-        self._results = Results(self._access.journal)
+        self.serializers = _checked_readers(serializer)
+        self._results = Results(self._access.journal, self.serializers)
 
     @property
     def access(self) -> JournalAccess:
@@ -132,9 +147,11 @@ class AsyncResultStore(StoreNames):
         keep: bool = False,
         with_metadata: bool = False,
         descendants: bool = False,
+        *,
+        type: Any = None,  # noqa: A002 - the caller writes type=…
     ) -> Any:
         """See `ResultStore.get`; the loop goes on while it waits."""
-        options = Options(keep, with_metadata, descendants)
+        options = Options(keep, with_metadata, descendants, type)
         return await self._access.run(self._results.get(message, timeout, options))
 
     async def set(self, message: Message | str, result: Any, nx: bool = True) -> None:
@@ -153,6 +170,7 @@ class Options(NamedTuple):
     keep: bool = False
     with_metadata: bool = False
     descendants: bool = False
+    type: Any = None
 
 
 class Result(NamedTuple):
@@ -165,9 +183,10 @@ class Result(NamedTuple):
 class Results:
     """The implementation of both stores, on the journal's own loop."""
 
-    def __init__(self, journal: AsyncJournal) -> None:
+    def __init__(self, journal: AsyncJournal, serializers: Sequence[AnySerializer] = ()) -> None:
         self._journal = journal
         self._lookup = task_lookup(journal)
+        self._serializers = serializers
 
     async def exists(self, message: Message | str, *, descendants: bool) -> bool:
         """See `ResultStore.exists`."""
@@ -200,7 +219,7 @@ class Results:
         """
         ids = await self._ids(message, descendants=True)
         founds = [await self._wait(task_id, timeout, deadline) for task_id in ids]
-        results = [await self._result(task_id, found) for task_id, found in zip(ids, founds, strict=True)]
+        results = [await self._result(task_id, found, options) for task_id, found in zip(ids, founds, strict=True)]
         for task_id, found in zip(ids, founds, strict=True):
             await self._collect(task_id, found, options)
         ordered = sorted(zip(ids, results, strict=True), key=lambda each: each[1].timestamp)
@@ -220,16 +239,26 @@ class Results:
 
     async def of(self, task_id: str, found: Found, options: Options) -> Any:
         """Return the result of a task that was looked up; errors as in `ResultStore.get` without a timeout."""
-        result = await self._result(task_id, found)
+        result = await self._result(task_id, found, options)
         await self._collect(task_id, found, options)
         return _shown(task_id, result, options)
 
-    async def _result(self, task_id: str, found: Found) -> Result:
+    async def _result(self, task_id: str, found: Found, options: Options) -> Result:
+        """Return a task's result, read by its serializer."""
+        task, row = await self._result_row(task_id, found)
+        event = _decoded(task, row)
+        said = event.context
+        stored = said.result if said.encoded is None else said.encoded
+        value = typed_result(stored, said.serializer, self._serializers, options.type, task_id)
+        return Result(value, event.timestamp)
+
+    async def _result_row(self, task_id: str, found: Found) -> tuple[TaskState, bytes]:
+        """Return the task, and the record that holds its result."""
         task, account = found.task, account_of(found.trace)
         if task is not None and account.result_row is not None:
             if self._is_old(found):
                 raise KeyError(f"no result of task {task_id!r}: its result_ttl is over")
-            return _decoded(task, account.result_row)
+            return task, account.result_row
         if task is None or task.state not in FINAL_STATES or task.collected:
             raise KeyError(f"no result of task {task_id!r}: {self._state(task)}")
         row = await self._lookup.row(task, found.trace)
@@ -238,7 +267,7 @@ class Results:
         if row is None:
             raise KeyError(f"no result of task {task_id!r}: retention has removed it from {self._journal.location}")
         if (said := fact(row)) is not None and said.name == names.SUCCEEDED:  # the trace did not hold it
-            return _decoded(task, row)
+            return task, row
         raise KeyError(f"no result of task {task_id!r}: it was acknowledged by hand, or its result was deleted")
 
     def _is_old(self, found: Found) -> bool:
@@ -316,9 +345,13 @@ def _shown(task_id: str, result: Result, options: Options) -> Any:
     return result.value
 
 
-def _decoded(task: TaskState, row: bytes) -> Result:
+def _decoded(task: TaskState, row: bytes) -> _SucceededEvent:
     try:
-        event = _decoder.decode(row)
+        return _decoder.decode(row)
     except msgspec.MsgspecError as error:
         raise unreadable(task.partition, task.changed, row, str(error)) from error
-    return Result(event.context.result, event.timestamp)
+
+
+def _checked_readers(given: Readers) -> tuple[AnySerializer, ...]:
+    several = given if isinstance(given, list | tuple) else () if given is None else (given,)
+    return tuple(each for each in map(checked_serializer, several) if each is not None)

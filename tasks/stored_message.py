@@ -3,7 +3,8 @@
 from .exception_details import ExceptionDetails
 from .failure import exception_in
 from .lookup import Found
-from .message import Message, decode_message
+from .message import Message
+from .message_encoding import decode_message
 from .state.state import UNTOUCHED
 from .state.transitions import State
 from .state.view import Verdict

@@ -10,7 +10,8 @@ from .admission import Admission, several_refused, submit_unknown
 from .doubts import Doubts, SubmissionInDoubt
 from .errors import MessageAlreadyExistsError, ValidationError
 from .index.index import task_index
-from .message import Message, encode_message
+from .message import Message
+from .message_encoding import encode_message
 from .state import names
 from .state.routing import routing_key
 

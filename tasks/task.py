@@ -16,9 +16,12 @@ from .errors import ValidationError
 from .function_names import beside, function_name, last_name
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .message import Message
+from .message_encoding import read_arguments
 from .message_fields import is_whole
+from .serializers import AnySerializer, checked_serializer, reader_named
 from .state.identity import Accepts
 from .state.names import QUEUE_DEFAULT
+from .typed_arguments import ArgumentTypes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +40,7 @@ class Task(Generic[P, R]):
     - `backoff`: the wait between attempts, from the failure; None for no wait.
     - `mechanism`: "thread", "process" or "async"; None for "async" if the function is a coroutine function, else
       "thread". Coroutine functions require "async", other functions one of the others.
+    - `serializer`: writes its arguments and results; None for that of the broker, which is JSON unless given.
     - Calling the task calls the function, here and now.
     """
 
@@ -57,6 +61,7 @@ class Task(Generic[P, R]):
         *,
         no_positional_args: bool = False,
         aliases: Sequence[str] = (),
+        serializer: AnySerializer | None = None,
     ) -> None:
         _check(function, name, timeout, max_retries, backoff)
         mechanism = _checked_mechanism(function, mechanism)
@@ -65,6 +70,7 @@ class Task(Generic[P, R]):
             _mark_coroutine_function(self)
         self.function = function
         self.broker = broker
+        self.serializer = broker.serializer if serializer is None else checked_serializer(serializer)
         self._name = name or function.__name__
         self.function_name = function_name(function)
         self.named = name is not None
@@ -79,6 +85,7 @@ class Task(Generic[P, R]):
         self.home: str | None = None  # the module in which it was found, where it was looked for
         self.takes_message = _takes_message(function)
         self._signature = Signature(function, "message" if self.takes_message else None)
+        self._types = ArgumentTypes(function if type(self).op is Task.op else None, self._name)
         self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
 
     @property
@@ -143,6 +150,7 @@ class Task(Generic[P, R]):
             mechanism=self.mechanism,
             function=self.function_name,
             named=self.named,
+            serializer="" if self.serializer is None else self.serializer.name,
         )
         if uuid is not None:
             message.uuid = uuid
@@ -179,6 +187,20 @@ class Task(Generic[P, R]):
             raise ValidationError(f"{self._name} takes keyword arguments only, got {len(args)} positional ones")
         if type(self).op is Task.op:
             self._signature.check(args, kwargs)
+        if self.serializer is not None and self.serializer.is_typed:
+            self._types.check(self.serializer, args, kwargs)
+
+    def restore(self, message: Message) -> None:
+        """Read the arguments of a message that a serializer has written.
+
+        `SerializationError` if this task does not have that serializer, or the arguments cannot be read.
+        """
+        allowed = (self.serializer, self.broker.serializer)
+        serializer = reader_named(message.serializer, allowed, f"the message of {self._name}")
+        read_arguments(message, serializer)
+        if serializer.is_typed:
+            args, kwargs = self._types.restored(serializer, message.args, message.kwargs)
+            message.args, message.kwargs = tuple(args), kwargs
 
     def op(self, message: Message) -> Any:
         """Run the function for a message; the message itself is passed where the function has a parameter for it.
@@ -210,6 +232,7 @@ def task(
     *,
     no_positional_args: bool = False,
     aliases: Sequence[str] = (),
+    serializer: AnySerializer | None = None,
     base_task: type[Task[Any, Any]] | None = None,
     trigger: Any = None,
     misfire: str | None = None,
@@ -244,6 +267,7 @@ def task(
             mechanism,
             no_positional_args=no_positional_args,
             **({"aliases": aliases} if aliases else {}),  # a subclass may not take them
+            **({"serializer": serializer} if serializer is not None else {}),
             **scheduling,
         )
 

@@ -10,7 +10,8 @@ import orjson
 
 from .errors import SchedulingError, ValidationError
 from .limits import SCHEDULE_MESSAGE_BYTES_MAX
-from .message import Message, encode_message
+from .message import Message
+from .message_encoding import encode_message
 from .state.schedules import Schedule
 from .state.ticks import tick_id, tick_text
 

@@ -32,6 +32,7 @@ from .scheduling import (
     resume_schedule,
     schedules_of,
 )
+from .serializers import AnySerializer
 from .state.routing import routing_key
 from .state.schedules import MISFIRES, OVERLAPS, Misfire, Overlap, Policy
 from .task import Task
@@ -72,6 +73,7 @@ class TriggerTask(Task[P, R]):
         *,
         no_positional_args: bool = False,
         aliases: Sequence[str] = (),
+        serializer: AnySerializer | None = None,
         misfire: Misfire = "run_once",
         grace_ms: int | timedelta = SCHEDULE_GRACE_MS_DEFAULT,
         overlap: Overlap = "queue",
@@ -87,6 +89,7 @@ class TriggerTask(Task[P, R]):
             mechanism,
             no_positional_args=no_positional_args,
             aliases=aliases,
+            serializer=serializer,
         )
         _check(self, function)
         self.trigger = trigger

@@ -10,12 +10,13 @@ from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..index.records import rows_at
 from ..limits import DEAD_LETTERS_STEP_TASKS
+from ..serializers import shown
 from ..state import names
 from ..state.state import TaskState
 from ..state.view import Verdict
 from .as_of import ViewAsOf
 from .history import Step, TaskHistory
-from .wording import error_in
+from .wording import call, error_in
 
 # The error of an attempt that ended without an exception, as its worker fell silent.
 LOST: Final = "worker lost: it was silent for the whole lease, as if the task had killed it"
@@ -133,10 +134,31 @@ def _ended(run: Run, step: Step) -> Run:
 
 
 class Arguments(NamedTuple):
-    """The arguments with which a task was submitted."""
+    """The arguments with which a task was submitted, as they stand in the journal: nothing is decoded to show them.
+
+    `serializer` is the name of the one that has written them; empty for JSON. If it writes no JSON, `encoded` is what
+    it has written.
+    """
 
     args: list[Any]
     kwargs: dict[str, Any]
+    serializer: str = ""
+    encoded: str = ""
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+        return bool(self.args or self.kwargs or self.encoded)
+
+    def call(self, task_name: str, chars_max: int = 200) -> str:
+        """Return the task's call as Python would have it, shortened; of what is no JSON, only the size."""
+        if self.encoded:
+            return f"{task_name}({shown(self.serializer, self.encoded)})"
+        return call(task_name, self.args, self.kwargs, chars_max)
+
+    def fields(self) -> dict[str, Any]:
+        """Return them for JSON output; `serializer` and `encoded` only where there are such."""
+        further = {"serializer": self.serializer, "encoded": self.encoded}
+        return {"args": self.args, "kwargs": self.kwargs} | {name: value for name, value in further.items() if value}
 
 
 def arguments(history: TaskHistory) -> Arguments | None:
@@ -146,6 +168,7 @@ def arguments(history: TaskHistory) -> Arguments | None:
         return None
     try:
         context = submitted[-1].context
-        return msgspec.convert([context.get("args") or [], context.get("kwargs") or {}], Arguments)
+        said: list[Any] = [context.get(name) or empty for name, empty in (("args", []), ("kwargs", {}))]
+        return msgspec.convert([*said, context.get("serializer", ""), context.get("encoded", "")], Arguments)
     except msgspec.ValidationError:
         return None

@@ -14,7 +14,7 @@ from journeyman.journal.log import Page, check_batch
 from journeyman.tasks import Broker, ConstantBackoff, ExponentialBackoff, Message, Task, TaskView, ValidationError, task
 from journeyman.tasks.errors import MessageAlreadyExistsError
 from journeyman.tasks.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX
-from journeyman.tasks.message import decode_message
+from journeyman.tasks.message_encoding import decode_message
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import batches, submission
 

@@ -14,7 +14,7 @@ from journeyman.tasks import (
     message,
     parse_exception,
 )
-from journeyman.tasks.message import decode_message
+from journeyman.tasks.message_encoding import decode_message
 from journeyman.tasks.submitting import submission
 
 REFERENCE_ORDER = (

@@ -9,7 +9,7 @@ import pytest
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks.linked_lock import Link, link_in
 from journeyman.tasks.locking.requests import lock_requests
-from journeyman.tasks.message import encode_message
+from journeyman.tasks.message_encoding import encode_message
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings

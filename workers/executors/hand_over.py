@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import NamedTuple
 
-from ...tasks.message import Message, decode_message
+from ...tasks.message import Message
+from ...tasks.message_encoding import decode_message
 from .base import Executor
 from .pipeline import Job, undecodable, unstarted
 

@@ -22,7 +22,9 @@ from ...journal.row_decoder import RowDecoder, Whole
 from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
-from ...tasks.message import Message, decode_message
+from ...tasks.message import Message
+from ...tasks.message_encoding import decode_message
+from ...tasks.serializers import AnySerializer, stored
 from ...tasks.state import names
 from ...tasks.state.state import TaskState
 from ...tasks.task import Task
@@ -130,7 +132,7 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     message: Message | None = None
     forks = _forks[0]
     try:
-        message = _message(job.row, job.prior_attempts)
+        message = _message(job.row, job.prior_attempts, task)
         current = CURRENT.set(message)
         try:
             result = await task.op(message)
@@ -138,7 +140,7 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
             CURRENT.reset(current)
         if _forks[0] != forks:
             end_fork(None)
-        return _outcome(job, _succeeded(result, started))
+        return _outcome(job, _succeeded(task, result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
@@ -171,11 +173,11 @@ def execute(
     message: Message | None = None
     forks = _forks[0]
     try:
-        message = _message(row, prior_attempts)
+        message = _message(row, prior_attempts, task)
         result = (context or contextvars.Context()).run(_run_as_current, task.op, message)
         if _forks[0] != forks:
             end_fork(None)
-        return _succeeded(result, started)
+        return _succeeded(task, result, started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
         if _forks[0] != forks:
             end_fork(error)
@@ -258,15 +260,27 @@ def timeout_of(row: bytes) -> float:
         return TASK_TIMEOUT_MS_DEFAULT / 1_000
 
 
-def _message(row: bytes, prior_attempts: int) -> Message:
+def _message(row: bytes, prior_attempts: int, task: Task[Any, Any] | None = None) -> Message:
+    """Decode a message; with `task` also the arguments that a serializer has written: otherwise they stay as they are.
+
+    If the arguments cannot be read the task has failed, and is not tried again.
+    """
     message = decode_message(row)
     message.retries = prior_attempts
+    if message.serializer and task is not None:
+        task.restore(message)
     return message
 
 
-def _succeeded(result: Any, started: float) -> Ending:
-    encoded = _encode_result(result)
-    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % ((time.perf_counter() - started) * 1_000, encoded))
+def _succeeded(task: Task[Any, Any], result: Any, started: float) -> Ending:
+    serializer = task.serializer
+    encoded = _encode_result(result) if serializer is None else _result_by(serializer, result)
+    ran_ms = (time.perf_counter() - started) * 1_000
+    if serializer is None:
+        return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (ran_ms, encoded))
+    by = serializer.name.encode()
+    field = b"result" if serializer.is_json else b"encoded"
+    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"serializer":"%b","%b":%b' % (ran_ms, by, field, encoded))
 
 
 # For these types the encoder's own check suffices: it refuses whole numbers of more than 64 bits.
@@ -290,14 +304,28 @@ def _encode_result(result: Any) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserialisableResult(
             f"the result cannot be written as JSON: {_cause(result, error)}. Return plain data (text, numbers, lists, "
-            "objects)."
+            "objects), or give the task or its broker a serializer=, such as MsgspecSerializer."
         ) from error
+    _check_size(encoded)
+    return encoded
+
+
+def _result_by(serializer: AnySerializer, result: Any) -> bytes:
+    try:
+        encoded = stored(serializer, result, "the result")
+        refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)
+    except ValueError as error:
+        raise UnserialisableResult(str(error)) from error
+    _check_size(encoded)
+    return encoded
+
+
+def _check_size(encoded: bytes) -> None:
     if len(encoded) > RESULT_BYTES_MAX:
         raise UnserialisableResult(
             f"the result takes {len(encoded):,} bytes, the limit is {RESULT_BYTES_MAX:,}. "
             "Store it elsewhere and return a reference."
         )
-    return encoded
 
 
 def _cause(result: Any, error: Exception) -> Exception:
