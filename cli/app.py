@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "history": "history:history",
     "tail": "tail:tail",
     "revoke": "acting:revoke",
-    "requeue": "acting:requeue",
+    "requeue": "dead_letters:requeue_dead_letters",
     "pause": "queues:pause",
     "resume": "queues:resume",
     "demo": "demo:demo",

@@ -12,18 +12,29 @@ from rich.text import Text
 from ..journal.journal import Journal
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.dead_letters import DeadLetter, Wanted, dead_letters
-from ..tasks.inspection.wording import age, listing, number, short_id
-from .acting import Act, AsJSON, DryRun, Rate, act_on, purge_one, requeue_one
+from ..tasks.inspection.wording import age, number, short_id
 from .dead_letter import print_dead_letter
 from .limits import DEAD_LETTER_ERROR_CHARS_MAX, DEAD_LETTERS_SHOWN_DEFAULT, WIDE_COLUMNS_MIN
+from .shared.acts import (
+    PURGING,
+    REQUEUEING,
+    AsJSON,
+    DryRun,
+    QueueName,
+    Rate,
+    TaskName,
+    act_on,
+    refuse_vague,
+    whole_ids,
+)
 from .shared.asking import Reason, Yes, confirm, confirm_on_terminal
-from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.failures import quiet_on_broken_pipe
 from .shared.moments import parse_moment, parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show
 from .shared.table import FittedTable
-from .shared.task_ids import TaskId, whole_id
+from .shared.task_ids import SomeTaskIds, TaskId, whole_id
 
 _COLUMNS: Final = (
     ("id", "left"),
@@ -38,12 +49,6 @@ dead_letter_commands = typer.Typer(
     no_args_is_help=True, help="List the dead letters, show one, let them run again, or purge them."
 )
 
-TaskName = Annotated[
-    str | None, typer.Option("--task", metavar="NAME", help="Select only those of this task.", show_default=False)
-]
-QueueName = Annotated[
-    str | None, typer.Option("--queue", metavar="NAME", help="Select only those of this queue.", show_default=False)
-]
 Exceptions = Annotated[
     str | None,
     typer.Option(
@@ -64,12 +69,6 @@ Until = Annotated[
     str | None,
     typer.Option(
         "--until", metavar="TIME", help="Select only those that failed at TIME or before.", show_default=False
-    ),
-]
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[TASK…]", help="The dead letters, by their ids or the ends of their ids.", show_default=False
     ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Select all dead letters.")]
@@ -148,7 +147,7 @@ def show_dead_letter(
 
 @dead_letter_commands.command("requeue")
 def requeue_dead_letters(
-    tasks: Ids = None,
+    tasks: SomeTaskIds = None,
     journal: JournalURL = None,
     *,
     task: TaskName = None,
@@ -166,7 +165,7 @@ def requeue_dead_letters(
 ) -> None:
     """Let dead letters run again, with their attempts reset; the oldest first.
 
-    On a terminal the command asks first, unless each task is named.
+    On a terminal the command asks first, unless each task is named. [bold]journeyman requeue[/bold] is the same.
 
     [bold]Examples[/bold]
 
@@ -177,18 +176,17 @@ def requeue_dead_letters(
     Exit status: 0; 1 if the journal cannot be used, or one of them was requeued or purged by another program meanwhile.
     """
     configure_logging(log_level)
-    wanted = _wanted(task, queue, exception, since, until, time.time())
-    _refuse_vague("requeue", tasks, wanted, everything=everything)
+    wanted = _clear(tasks, _wanted(task, queue, exception, since, until, time.time()), everything=everything)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _chosen(opened, tasks, wanted)
         if found and not (dry_run or yes or tasks):
             confirm_on_terminal(f"Let {number(len(found), 'dead letter')} run again?")
-        _act(opened, found, requeue_one, "requeued", rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
+        act_on(opened, found, REQUEUEING, rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
 @dead_letter_commands.command("purge")
 def purge_dead_letters(
-    tasks: Ids = None,
+    tasks: SomeTaskIds = None,
     journal: JournalURL = None,
     *,
     task: TaskName = None,
@@ -217,14 +215,13 @@ def purge_dead_letters(
     Exit status: 0; 1 if the journal cannot be used, or one of them was requeued or purged by another program meanwhile.
     """
     configure_logging(log_level)
-    wanted = _wanted(task, queue, exception, since, until, time.time())
-    _refuse_vague("purge", tasks, wanted, everything=everything)
+    wanted = _clear(tasks, _wanted(task, queue, exception, since, until, time.time()), everything=everything)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _chosen(opened, tasks, wanted)
         if found and not (dry_run or yes):
             they = "It" if len(found) == 1 else "They"
             confirm(f"Purge {number(len(found), 'dead letter')}? {they} cannot be requeued afterwards.")
-        _act(opened, found, purge_one, "purged", rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
+        act_on(opened, found, PURGING, rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
 def _wanted(
@@ -235,44 +232,18 @@ def _wanted(
     return Wanted(task, queue, exception, begin, end)
 
 
-def _refuse_vague(command: str, tasks: Sequence[str] | None, wanted: Wanted, *, everything: bool) -> None:
-    """Refuse an ambiguous choice: none of ids, filters and --all, or more than one of them."""
-    ways = [bool(tasks), wanted != Wanted(), everything]
-    if sum(ways) != 1:
-        raise BadInput(
-            f"dlq {command} takes the ids of dead letters, or what they have in common (--task NAME, --queue NAME, "
-            "--exception TEXT, --since TIME, --until TIME), or --all for all dead letters: one of the three"
-        )
+def _clear(tasks: Sequence[str] | None, wanted: Wanted, *, everything: bool) -> Wanted:
+    """Return `wanted`; `BadInput` if the choice is ambiguous."""
+    filters = "--task NAME, --queue NAME, --exception TEXT, --since TIME, --until TIME"
+    refuse_vague("dead letters", filters, tasks, filtered=wanted != Wanted(), everything=everything)
+    return wanted
 
 
 def _chosen(journal: Journal, tasks: Sequence[str] | None, wanted: Wanted) -> list[str]:
     """The ids of the dead letters that are meant, the oldest first."""
     if tasks:
-        return list(dict.fromkeys(whole_id(journal, each) for each in tasks))
+        return whole_ids(journal, tasks)
     return [letter.task.id for letter in reversed(_letters(journal, None, wanted))]
-
-
-def _act(
-    journal: Journal,
-    tasks: list[str],
-    act: Act,
-    done: str,
-    *,
-    rate: float | None,
-    reason: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    if not dry_run:
-        act_on(journal, tasks, act, reason=reason, as_json=as_json, rate=rate)
-        if not tasks and not as_json:
-            print(f"no such dead letters in {journal.url}")
-    elif as_json:
-        for task in tasks:
-            print(orjson.dumps({"task": task, "dry_run": True}).decode())
-    else:
-        shown = f": {printable(listing(tasks))}" if tasks else ""
-        print(f"{number(len(tasks), 'dead letter')} would be {done}{shown}")
 
 
 def _letters(journal: Journal, moment: float | None, wanted: Wanted) -> list[DeadLetter]:

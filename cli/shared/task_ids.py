@@ -16,10 +16,10 @@ _DIGITS: Final = frozenset("0123456789abcdef-")
 _HELP: Final = "The id of a task: the uuid of its message, or the end of it as it is shown, such as …d59c189e."
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help=_HELP, show_default=False)]
-TaskIds = Annotated[
-    list[str],
+SomeTaskIds = Annotated[
+    list[str] | None,
     typer.Argument(
-        metavar="TASK…",
+        metavar="[TASK…]",
         help="The ids of tasks: the uuids of their messages, or their ends as they are shown, such as …d59c189e.",
         show_default=False,
     ),

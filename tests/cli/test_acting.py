@@ -49,6 +49,27 @@ def test_revoke_of_waiting_tasks_succeeds(run: Run, url: str) -> None:
     assert (done.returncode, done.stdout.splitlines()) == (0, [f"{task} revoked" for task in waits])
 
 
+def test_revoke_takes_tasks_by_name_and_queue(call: Run, url: str) -> None:
+    mail = [submit(url, "add", 1, 2, queue="mail") for _ in range(2)]
+    other = submit(url, "add", 1, 2)
+    paint = submit(url, "paint", "red", queue="mail")
+    trial = call("revoke", "--task", "add", "--queue", "mail", "--dry-run", "--journal", url)
+    assert trial.stdout == f"2 tasks would be revoked: {mail[0]} and {mail[1]}\n"
+    done = call("revoke", "--task", "add", "--queue", "mail", "--rate", "1000", "--journal", url)
+    assert done.stdout.splitlines() == [f"{task} revoked" for task in mail]
+    assert call("revoke", "--queue", "nowhere", "--journal", url).stdout == f"no such tasks in {url}\n"
+    rest = call("revoke", "--all", "--json", "--journal", url).stdout.splitlines()
+    assert [json.loads(line)["task"] for line in rest] == [other, paint]
+
+
+def test_revoke_of_everything_needs_an_explicit_option(call: Run, url: str) -> None:
+    task = submit(url, "add", 1, 2)
+    for vague in ((), ("--all", "--queue", "default"), (task, "--all")):
+        refused = call("revoke", *vague, "--journal", url)
+        assert refused.returncode == 2
+        assert "--all for all tasks: one of the three" in refused.stderr
+
+
 def test_dead_letters_are_listed_newest_first(run: Run, url: str, dead: list[str]) -> None:
     listed = run("dlq", "list", "--journal", url, "--json").stdout.splitlines()
     assert [json.loads(line)["id"] for line in listed] == dead[::-1]

@@ -1,0 +1,122 @@
+"""Acts on many tasks, one after the other: the options by which tasks are chosen, the pace, and what is printed."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Final, NamedTuple
+
+import orjson
+import typer
+
+from ...journal.journal import Journal
+from ...tasks.broker import Broker
+from ...tasks.disposition import Disposition, Effect
+from ...tasks.inspection.wording import listing, number
+from .asking import operator
+from .failures import EXIT_ENVIRONMENT, BadInput
+from .screen import printable
+from .task_ids import whole_id
+
+AsJSON = Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each task.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and append nothing.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate", min=0.001, metavar="N", help="Act on at most N tasks a second, so that they do not all run at once.",
+        show_default="unlimited",
+    ),
+]  # fmt: skip
+
+TaskName = Annotated[
+    str | None, typer.Option("--task", metavar="NAME", help="Select only those of this task.", show_default=False)
+]
+QueueName = Annotated[
+    str | None, typer.Option("--queue", metavar="NAME", help="Select only those of this queue.", show_default=False)
+]
+
+
+class Act(NamedTuple):
+    """An act on tasks: the call for one, by broker, id, operator and reason; the word for it, and for its objects."""
+
+    call: Callable[[Broker, str, str, str | None], Effect]
+    done: str
+    subject: str
+
+
+REVOKING: Final = Act(lambda broker, task, by, reason: broker.revoke(task, by=by, reason=reason), "revoked", "task")
+REQUEUEING: Final = Act(
+    lambda broker, task, by, reason: broker.requeue(task, by=by, reason=reason), "requeued", "dead letter"
+)
+PURGING: Final = Act(lambda broker, task, by, reason: broker.purge(task, by=by, reason=reason), "purged", "dead letter")
+
+_WORDS: Final = {
+    Disposition.REVOKED: "revoked",
+    Disposition.ALREADY_ENDED: "has ended already; nothing was changed",
+    Disposition.NOT_HELD: "was requeued meanwhile; nothing was changed",
+    Disposition.REQUEUED: "requeued",
+    Disposition.PURGED: "purged",
+    Disposition.NOT_A_DEAD_LETTER: "is no dead letter; nothing was changed",
+    Disposition.UNKNOWN: "is not known to the journal",
+}
+
+
+def refuse_vague(subject: str, filters: str, tasks: Sequence[str] | None, *, filtered: bool, everything: bool) -> None:
+    """Raise `BadInput` for an ambiguous choice: none of ids, `filters` and --all, or more than one of them."""
+    if bool(tasks) + filtered + everything != 1:
+        raise BadInput(
+            f"the command takes the ids of {subject}, or what they have in common ({filters}), or --all for all "
+            f"{subject}: one of the three"
+        )
+
+
+def whole_ids(journal: Journal, typed: Iterable[str]) -> list[str]:
+    """Return the whole ids, each once."""
+    return list(dict.fromkeys(whole_id(journal, each) for each in typed))
+
+
+def act_on(
+    journal: Journal,
+    tasks: Sequence[str],
+    act: Act,
+    *,
+    rate: float | None,
+    reason: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Act on each task in turn, at most `rate` a second, and print the result; exit status 1 if one is refused."""
+    if dry_run:
+        _print_would(tasks, act, as_json=as_json)
+        return
+    broker, by, refused = Broker(journal), operator(), 0
+    begun = time.monotonic()
+    for done, task in enumerate(tasks):
+        if rate is not None and (early := begun + done / rate - time.monotonic()) > 0:
+            time.sleep(early)
+        effect = act.call(broker, task, by, reason)
+        refused += not effect
+        _print_effect(journal, task, effect, as_json=as_json)
+    if not tasks and not as_json:
+        print(f"no such {act.subject}s in {journal.url}")
+    if refused:
+        raise typer.Exit(EXIT_ENVIRONMENT)
+
+
+def _print_would(tasks: Sequence[str], act: Act, *, as_json: bool) -> None:
+    if as_json:
+        for task in tasks:
+            print(orjson.dumps({"task": task, "dry_run": True}).decode())
+        return
+    shown = f": {printable(listing(tasks))}" if tasks else ""
+    print(f"{number(len(tasks), act.subject)} would be {act.done}{shown}")
+
+
+def _print_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool) -> None:
+    if as_json:
+        said = {"task": task, "disposition": effect.disposition.name.lower(), "position": list(effect.position)}
+        sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
+        sys.stdout.flush()
+        return
+    words = _WORDS[effect.disposition]
+    where = f" {journal.location}" if effect.disposition is Disposition.UNKNOWN else ""
+    print(f"{printable(task)} {words}{where}", flush=True)
