@@ -1,7 +1,9 @@
 """Link a lock to a message, so that the worker releases the lock when the task has ended."""
 
+import inspect
 import logging
-from typing import Any, Final, NamedTuple, Protocol, Self
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
@@ -20,7 +22,7 @@ LINKED_MARK: Final = b'"linked_lock":{'
 
 
 class Linkable(Protocol):
-    """A lock whose hold can outlive the process that has acquired it: a `Lock`."""
+    """A lock whose hold can outlive the process that has acquired it: a `Lock`, or an `AsyncLock`."""
 
     name: str
 
@@ -34,7 +36,7 @@ class Linkable(Protocol):
         """The token of its grant to that owner."""
         ...
 
-    def hand_over(self) -> bool:
+    def hand_over(self) -> bool | Awaitable[bool]:
         """Let its hold outlive this process."""
         ...
 
@@ -48,16 +50,19 @@ class LinkedLock:
         """Link a lock, to be released when the task has succeeded or failed for good; return the message.
 
         A lock that is held is handed over: it outlives this process, and its `ttl` ends it if the task never ends.
-        `AttributeError` if one is linked already, unless `override`.
+        `AttributeError` if one is linked already, unless `override`. `TypeError` for an `AsyncLock` that is held: await
+        its `hand_over()` before.
         """
         if self.linked_lock is not None and not override:
             raise AttributeError(
                 f"the lock {self.linked_lock.get('name')!r} is linked to this message already; release it first, or "
                 "pass override=True"
             )
+        if inspect.iscoroutinefunction(lock.hand_over) and lock.token is not None:
+            raise TypeError(f"the lock {lock.name!r} is an AsyncLock: await its hand_over() before it is linked")
         token = lock.token
-        if token is not None:
-            lock.hand_over()
+        if token is not None and not lock.hand_over():
+            logger.warning("the lock %r is linked to a message, and its hold has ended", lock.name)
         linked = {"name": lock.name, "owner_id": lock.owner_id}
         self.linked_lock = linked if token is None else {**linked, "token": token}
         return self
@@ -85,20 +90,16 @@ class LinkedLock:
         return True
 
 
-class Link(NamedTuple):
-    """The lock that is linked to a task, and the token of its hold."""
+class Link(msgspec.Struct, frozen=True):
+    """The lock that is linked to a task, its owner, and the token of its hold; -1 if that is unknown."""
 
     name: str
-    token: int
-
-
-class _Linked(msgspec.Struct):
-    name: str
+    owner_id: str
     token: Whole = -1
 
 
 class _Context(msgspec.Struct):
-    linked_lock: _Linked
+    linked_lock: Link
 
 
 class _Submission(msgspec.Struct):
@@ -109,16 +110,18 @@ _decoder: Final = RowDecoder(_Submission)
 
 
 def link_in(row: bytes) -> Link | None:
-    """Return the lock linked to the message in the record of a submission; None if none was held when it was linked."""
+    """Return the lock linked to the message in the record of a submission; None without one."""
     read = _decoder.read(row) if LINKED_MARK in row else None
-    linked = None if read is None else read.context.linked_lock
-    return None if linked is None or linked.token < 0 else Link(linked.name, linked.token)
+    return None if read is None else read.context.linked_lock
 
 
 async def release_link(journal: AsyncJournal, link: Link, task: str) -> None:
     """Release the lock linked to a task that has ended. If that fails, the lock's ttl ends the hold."""
-    context = {"lock": link.name, "token": link.token, "task": task}
     try:
+        if link.token < 0:
+            await lock_requests(journal).release(link.name, link.owner_id, {"task": task})
+            return
+        context = {"lock": link.name, "token": link.token, "task": task}
         draft = Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
         await journal.append_drafts([draft])
     except JournalError as error:

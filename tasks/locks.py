@@ -172,7 +172,7 @@ class Lock(_Terms):
         Returns whether the owner holds the lock. `Message.link_lock` does so for the task that is to release it.
         """
         handing = self._requests.hand_over(self.name, self.owner_id, self.ttl or LOCK_TTL_MS_DEFAULT)
-        return self._journal.run(handing, instead="a thread")
+        return self._journal.run(handing, instead="AsyncLock.hand_over")
 
     def __enter__(self) -> Self:
         return self
@@ -283,6 +283,11 @@ class AsyncLock(_Terms):
         if not released and raise_if_not_acquired:
             _not_acquired(self)
         return released
+
+    async def hand_over(self) -> bool:
+        """See `Lock.hand_over`."""
+        handing = self._requests.hand_over(self.name, self.owner_id, self.ttl or LOCK_TTL_MS_DEFAULT)
+        return await self._access.run(handing)
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import JournalClosed, JournalError
@@ -93,7 +94,7 @@ class Keeper:
     def after_fork_in_child(self) -> None:
         """Hold nothing: the requests are the parent's."""
         self._mutex = threading.Lock()
-        self._holds: dict[Hold, None] = {}
+        self._holds: dict[str, list[Hold]] = {}  # by lock, in the order of their requests
         self._runs = False
         self._wakes_at = 0.0
         self._signal: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -103,7 +104,7 @@ class Keeper:
     def add(self, hold: Hold) -> None:
         """Renew the lease of `hold` from now on."""
         with self._mutex:
-            self._holds[hold] = None
+            self._holds.setdefault(hold.lock, []).append(hold)
         self.changed(hold)
 
     def changed(self, hold: Hold) -> None:
@@ -123,18 +124,24 @@ class Keeper:
     def remove(self, hold: Hold) -> bool:
         """Renew the lease of `hold` no more; return whether it was being renewed."""
         with self._mutex:
-            return self._holds.pop(hold, hold) is None
+            found = self._holds.get(hold.lock, [])
+            if hold not in found:
+                return False
+            found.remove(hold)
+            if not found:
+                del self._holds[hold.lock]
+            return True
 
     def find(self, lock: str, owner: str) -> Hold | None:
         """Return the hold by which `owner` was granted the lock last; None if this process has none."""
         with self._mutex:
-            found = [each for each in self._holds if each.lock == lock and each.owner == owner]
+            found = [each for each in self._holds.get(lock, ()) if each.owner == owner]
         return next((each for each in reversed(found) if each.granted_at is not None), None)
 
     def tokens(self, lock: str) -> list[int]:
         """Return the tokens of this process's own requests for a lock."""
         with self._mutex:
-            return [each.token for each in self._holds if each.lock == lock]
+            return [each.token for each in self._holds.get(lock, ())]
 
     async def aclose(self) -> None:
         """Stop; what is held stays held until its lease is over."""
@@ -164,13 +171,14 @@ class Keeper:
             while True:
                 now = time.monotonic()
                 with self._mutex:
-                    due = [each for each in self._holds if each.due_at <= now]
+                    kept = list(chain.from_iterable(self._holds.values()))
+                    due = [each for each in kept if each.due_at <= now]
                     idle_since = now if self._holds else idle_since
                     idles_until = idle_since + LOCK_KEEPER_IDLE_SECONDS
                     if self._closed or (not self._holds and now >= idles_until):
                         self._runs = False  # with the mutex held: the next request starts another run
                         return
-                    wakes_at = min((each.due_at for each in self._holds), default=idles_until)
+                    wakes_at = min((each.due_at for each in kept), default=idles_until)
                     self._wakes_at = wakes_at
                     signal = self._signal = concurrent.futures.Future()
                 if due:
@@ -180,7 +188,7 @@ class Keeper:
                     await blocking.settled(signal, wakes_at - now)
         finally:
             with self._mutex:
-                self._runs = False
+                self._runs = self._runs and self._ended is not ended  # another run may have begun since
             if ended is not None:
                 _set(ended)
 

@@ -1,13 +1,14 @@
 """A lock that is linked to a message outlives its producer, and is released when the task has ended."""
 
 import asyncio
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import journeyman as jm
 import pytest
 from journeyman.journal.memory.log import MemoryLog
-from journeyman.tasks.linked_lock import Link, link_in
+from journeyman.tasks.linked_lock import Link, link_in, release_link
 from journeyman.tasks.locking.requests import lock_requests
 from journeyman.tasks.message_encoding import encode_message
 from journeyman.tasks.state import names
@@ -86,8 +87,24 @@ def test_message_links_and_releases_one_lock(journal: jm.Journal) -> None:
 
 def test_link_is_found_in_the_record_of_a_submission(journal: jm.Journal) -> None:
     lock = jm.Lock("door", journal, owner_id="a")
+    free, plain = jm.Message("work").link_lock(lock), jm.Message("work", kwargs={"linked_lock": {"name": "x"}})
     assert lock.acquire()
     token = lock.token
-    linked, plain = jm.Message("work").link_lock(lock), jm.Message("work", kwargs={"linked_lock": {"name": "x"}})
-    rows = [b'{"context":%b}' % encode_message(each) for each in (linked, plain)]
-    assert [link_in(row) for row in rows] == [Link("door", token or 0), None]
+    linked = jm.Message("work").link_lock(lock)
+    rows = [b'{"context":%b}' % encode_message(each) for each in (linked, free, plain)]
+    assert [link_in(row) for row in rows] == [Link("door", "a", token or 0), Link("door", "a"), None]
+
+
+@pytest.mark.anyio
+async def test_link_without_a_token_is_released_by_its_owner() -> None:
+    journal = jm.AsyncJournal(f"memory://{uuid.uuid4().hex}")
+    async with journal, jm.AsyncLock("door", journal) as lock:
+        assert await lock.acquire()
+        message = jm.Message("work")
+        with pytest.raises(TypeError, match=r"await its hand_over\(\) before"):
+            message.link_lock(lock)
+        assert await lock.hand_over()
+        link = link_in(b'{"context":%b}' % encode_message(message.link_lock(lock)))
+        assert link == Link("door", lock.owner_id)
+        await release_link(journal, link, message.uuid)
+        assert not await lock.held()
