@@ -59,10 +59,10 @@ class Scheduler:
     async def _turn(self) -> None:
         view, now = self._replica.view, time.time()
         fires = [fire for due in self._firing.due(now) for fire in firing(view, due)]
-        for drafts in drafts_of(fires, self._replica.cursor):
-            position = await self._available(functools.partial(self._firing.append, drafts))
-            await self._available(functools.partial(self._replica.wait_for, position))
-        if not fires:
+        if fires:
+            ends = await self._firing.fire(drafts_of(fires, self._replica.cursor), self._available)
+            await self._available(functools.partial(self._replica.wait_for, ends))
+        else:
             wait = self._firing.wait(time.time())
             await self._unless_stopped(self._available(functools.partial(self._replica.advance, wait)))
 

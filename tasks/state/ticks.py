@@ -6,6 +6,7 @@ tick behind a moment, None if there is none.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 NextTick = Callable[[int], int | None]
@@ -53,6 +54,7 @@ def _newest(first: int, now: int, next_tick: NextTick) -> int:
     return newest
 
 
+@lru_cache(maxsize=256)  # many schedules tick at the same moment
 def tick_text(tick: int) -> str:
     """Return a moment as text, in UTC: `2026-11-30T03:00:00Z`, with milliseconds only if there are any."""
     moment = datetime.fromtimestamp(tick // 1_000, UTC)

@@ -16,7 +16,7 @@ from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
 from .loop_mutations import Plant, rewritten
 
-_READ: Final = "await self._available(functools.partial(self._replica.wait_for, position))"
+_READ: Final = "await self._available(functools.partial(self._replica.wait_for, ends))"
 SCHEDULE_MUTATIONS: Final[dict[str, Plant]] = {
     "a schedule is created without a condition": rewritten(
         scheduling, "change_schedule", "drafts[0].expected = end[partition] - 1", "pass"

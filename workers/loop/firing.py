@@ -5,20 +5,23 @@ ticks were decided. So of all processes that fire a tick one succeeds, and a pau
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Position
 from ...journal.errors import EventConflict
-from ...journal.event import Distinct, Draft, check, encode_context
-from ...journal.limits import BATCH_BYTES_MAX
+from ...journal.event import Distinct, Draft, encode_context
+from ...journal.limits import BATCH_BYTES_MAX, KIB
 from ...tasks.state import names
 from ...tasks.state.ticks import tick_id
 from ...tasks.tick_messages import tick_message
 from ..limits import SCHEDULE_WAIT_SECONDS_MAX, SCHEDULES_FIRED_MAX
 from ..scheduling.decide import Command, DueTicks, Fire
-from .reader import Reader
 from .timetable import Timetable
+
+# The largest size of the two events of a tick beside the message of its schedule, in bytes.
+_ENTRY_BYTES_MAX: Final = 8 * KIB
 
 
 class Firing:
@@ -48,13 +51,13 @@ class Firing:
 
     def take(
         self, commands: list[Command], position: Callable[[], Mapping[int, int]]
-    ) -> tuple[list[Sequence[Draft]], list[Command]]:
-        """Return the drafts of each append for the ticks among the commands, and the other commands.
+    ) -> tuple[Iterator[Sequence[Draft]] | None, list[Command]]:
+        """Return the drafts of each append for the ticks among the commands, None for none, and the other commands.
 
         `position()` is how far the state is read by which they were decided.
         """
         if not self._has_due:
-            return [], commands
+            return None, commands
         fires = [command for command in commands if isinstance(command, Fire)]
         return drafts_of(fires, position()), [command for command in commands if not isinstance(command, Fire)]
 
@@ -67,30 +70,35 @@ class Firing:
         self.fired += sum(event.name == names.SCHEDULE_FIRED for event in events)
         return events[-1].position
 
-    async def fire(self, appends: Iterable[Sequence[Draft]], reader: Reader) -> None:
-        """Append the ticks, and read them, or those of the process that was faster, as any event."""
+    async def fire(
+        self,
+        appends: Iterable[Sequence[Draft]],
+        available: Callable[[Callable[[], Awaitable[Position]]], Awaitable[Position]],
+    ) -> dict[int, int]:
+        """Append the ticks; return up to where the state is to be read, before the next decision, by partition.
+
+        `available(call)` repeats a call of the journal until it is available.
+        """
+        ends: dict[int, int] = {}
         for drafts in appends:
-            append = functools.partial(self.append, drafts)
-            position = await reader.available(append, "does not take appends")
-            await reader.stop_waiting()
-            await reader.read_up_to({position.partition: position.offset + 1})
+            position = await available(functools.partial(self.append, drafts))
+            ends[position.partition] = max(position.offset + 1, ends.get(position.partition, 0))
+        return ends
 
 
-def drafts_of(fires: Iterable[Fire], position: Mapping[int, int]) -> list[Sequence[Draft]]:
-    """Return the drafts of each append for the ticks; `position` is how far the state is read that decided them."""
-    appends: list[Sequence[Draft]] = []
+def drafts_of(fires: Iterable[Fire], position: Mapping[int, int]) -> Iterator[Sequence[Draft]]:
+    """Yield the drafts of each append for the ticks; `position` is how far the state is read that decided them."""
     parts: dict[int, tuple[Distinct, int]] = {}
     for fire in fires:
         partition = fire.schedule.partition
-        drafts = list(_drafts(fire, partition, position.get(partition, 0) - 1))
-        size = sum(map(check, drafts))
-        part, taken = parts.get(partition, (Distinct(), 0))
-        if part and (len(part) >= 2 * SCHEDULES_FIRED_MAX or taken + size > BATCH_BYTES_MAX):
-            appends.append(part)
-            part, taken = Distinct(), 0
-        part += drafts
-        parts[partition] = part, taken + size
-    return [*appends, *(part for part, _ in parts.values())]
+        part, size = parts.get(partition, (Distinct(), 0))
+        bytes_max = len(fire.schedule.message) + _ENTRY_BYTES_MAX
+        if part and (len(part) >= 2 * SCHEDULES_FIRED_MAX or size + bytes_max > BATCH_BYTES_MAX):
+            yield part
+            part, size = Distinct(), 0
+        part += _drafts(fire, partition, position.get(partition, 0) - 1)
+        parts[partition] = part, size + bytes_max
+    yield from (part for part, _ in parts.values())
 
 
 def _drafts(fire: Fire, partition: int, expected: int) -> Iterator[Draft]:

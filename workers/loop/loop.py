@@ -298,8 +298,8 @@ class WorkerLoop:
         entries += self._command_entries(commands)
         if entries:
             await self._commit(entries)
-        if ticks:
-            await self._firing.fire(ticks, self._reader)
+        if ticks is not None:
+            await self._reader.read_again(await self._firing.fire(ticks, self._reader.taking_appends))
         elif (
             not entries and not self._drained()
         ):  # it may be by now, as outcomes that were already written were applied

@@ -85,6 +85,11 @@ class Reader:
             while self._applied.get(partition, 0) < offset:
                 await self._advance(PAGE_EVENTS, partition)
 
+    async def read_again(self, end: Mapping[int, int]) -> None:
+        """Apply all events before these positions, also while the loop waits for a page."""
+        await self.stop_waiting()
+        await self.read_up_to(end)
+
     async def read_before(self, partition: int, first: int) -> int:
         """Apply the events of others before our own event at `first`; return the offset up to which all is applied."""
         while self._applied[partition] < first:
@@ -233,6 +238,10 @@ class Reader:
         finally:
             if since is not None:
                 self._detector.failure_ended()
+
+    async def taking_appends(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Retry an append until the journal is available; see `available`."""
+        return await self.available(call, "does not take appends")
 
     async def page_at(self, partition: int, offset: int, limit: int) -> Page | None:
         """Read up to `limit` records from `offset` on, regardless of what is applied; None if there are none.
