@@ -131,3 +131,5 @@ ROW_OVERHEAD_BYTES: Final = 80
 
 assert ENDED_PRUNE_EVENTS < ENDED_TASK_EVENTS, "the tombstones kept too long are few"
 assert INDEX_BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS <= INDEX_LONG_BATCH_EVENTS, "a batch that waits stays bounded"
+# How often a scanner looks for the tasks of silent workers, in hours, if no trigger is given.
+SCAN_HOURS_DEFAULT: Final = 1

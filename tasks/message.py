@@ -15,7 +15,7 @@ from .errors import ValidationError
 from .exception_details import ExceptionDetails
 from .limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .linked_lock import LinkedLock
-from .message_fields import check_fields
+from .message_fields import added, check_fields
 from .state.names import QUEUE_DEFAULT
 
 _UNSAID: Final = -(2**31)
@@ -202,7 +202,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
 
     def add_to_ephemeral_state(self, **data: Any) -> Self:
         """Add to the ephemeral state; errors as in `add_to_metadata`."""
-        self.__dict__["ephemeral_state"] = _added(self.ephemeral_state, data, "ephemeral state")
+        self.__dict__["ephemeral_state"] = added(self.ephemeral_state, data, "ephemeral state")
         return self
 
     @property
@@ -289,16 +289,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
 
     def add_to_metadata(self, **data: Any) -> Self:
         """Add to the metadata; `KeyError` for a key that is there already, `ValueError` for nothing to add."""
-        self.metadata = _added(self.metadata or {}, data, "metadata")
+        self.metadata = added(self.metadata or {}, data, "metadata")
         return self
-
-
-def _added(present: dict[str, Any], data: dict[str, Any], where: str) -> dict[str, Any]:
-    if not data:
-        raise ValueError(f"nothing to add: pass the {where} as keyword arguments")
-    if known := set(data) & set(present):
-        raise KeyError(f"already in the {where}: {', '.join(sorted(known))}")
-    return {**present, **data}
 
 
 # The fields whose None stands for a default; a function makes it.

@@ -91,3 +91,12 @@ def check_fields(data: Mapping[str, Any]) -> None:
         for name in rule.fields:
             if not rule.is_valid(data[name]):
                 raise ValidationError(f"{rule.expected}, got {name}={data[name]!r:.80}")
+
+
+def added(present: dict[str, Any], data: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return both, `data` in addition; `KeyError` for a key that is there already, `ValueError` for nothing to add."""
+    if not data:
+        raise ValueError(f"nothing to add: pass the {where} as keyword arguments")
+    if known := set(data) & set(present):
+        raise KeyError(f"already in the {where}: {', '.join(sorted(known))}")
+    return {**present, **data}

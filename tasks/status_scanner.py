@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 import uuid_utils
 
@@ -18,14 +18,13 @@ from ..journal.errors import JournalError
 from ..journal.event import Draft, encode_context
 from .broker import Broker
 from .errors import ValidationError
+from .limits import SCAN_HOURS_DEFAULT
 from .state import names
 from .state.state import SessionState
 from .state.view import TaskView
 from .status import StatusTracker
 
 logger = logging.getLogger("journeyman.scanner")
-
-_SCANS_HOURS_DEFAULT: Final = 1
 
 
 class Trigger(Protocol):
@@ -99,7 +98,7 @@ StatusTrackerIntegryScanner = StatusTrackerIntegrityScanner
 def _hourly() -> Trigger:
     from apscheduler.triggers.interval import IntervalTrigger
 
-    trigger: Trigger = IntervalTrigger(hours=_SCANS_HOURS_DEFAULT)
+    trigger: Trigger = IntervalTrigger(hours=SCAN_HOURS_DEFAULT)
     return trigger
 
 
