@@ -114,6 +114,7 @@ if TYPE_CHECKING:
         ValidationError,
         get_exception_name,
         parse_exception,
+        settings2backoff,
         task,
     )
     from .workers import (
@@ -200,6 +201,7 @@ __all__ = [
     "get_exception_name",
     "get_logger",
     "parse_exception",
+    "settings2backoff",
     "setup_logging",
     "smart_cpu_count",
     # errors
