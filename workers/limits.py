@@ -84,6 +84,8 @@ PRIORITY_AGEING_MS_MAX: Final = 365 * 24 * 60 * 60 * 1_000
 QUEUE_WEIGHT_MAX: Final = 1_000
 # How many ticks are fired in one append, so that a thousand schedules due at once take few.
 SCHEDULES_FIRED_MAX: Final = 250
+# The largest size of the two events of a tick beside the message of its schedule, in bytes.
+TICK_BYTES_MAX: Final = 8 * KIB
 # How long a process waits for the next tick at most, in seconds, before it compares the clock again, which may be set.
 SCHEDULE_WAIT_SECONDS_MAX: Final = 5.0
 COROUTINES_DEFAULT: Final = 100

@@ -225,7 +225,7 @@ def test_ticks_are_divided_into_appends_that_fit() -> None:
     log, _ = timetable(("a", 1_000))
     schedule = log.view.schedules["a"]
     large = msgspec.structs.replace(schedule, message=encode_context("x", {"task_name": "a", "args": ["x" * 60_000]}))
-    drafts = drafts_of([Fire(large, tick) for tick in range(100)], {0: 5})
+    drafts = list(drafts_of([Fire(large, tick) for tick in range(100)], {0: 5}))
     assert len(drafts) > 1
     events = [draft for part in drafts for draft in part]
     assert [draft.name for draft in events] == [names.SCHEDULE_FIRED, names.SUBMITTED] * 100

@@ -6,22 +6,18 @@ ticks were decided. So of all processes that fire a tick one succeeds, and a pau
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Position
 from ...journal.errors import EventConflict
 from ...journal.event import Distinct, Draft, encode_context
-from ...journal.limits import BATCH_BYTES_MAX, KIB
+from ...journal.limits import BATCH_BYTES_MAX
 from ...tasks.state import names
 from ...tasks.state.ticks import tick_id
 from ...tasks.tick_messages import tick_message
-from ..limits import SCHEDULE_WAIT_SECONDS_MAX, SCHEDULES_FIRED_MAX
+from ..limits import SCHEDULE_WAIT_SECONDS_MAX, SCHEDULES_FIRED_MAX, TICK_BYTES_MAX
 from ..scheduling.decide import Command, DueTicks, Fire
 from .timetable import Timetable
-
-# The largest size of the two events of a tick beside the message of its schedule, in bytes.
-_ENTRY_BYTES_MAX: Final = 8 * KIB
 
 
 class Firing:
@@ -92,7 +88,7 @@ def drafts_of(fires: Iterable[Fire], position: Mapping[int, int]) -> Iterator[Se
     for fire in fires:
         partition = fire.schedule.partition
         part, size = parts.get(partition, (Distinct(), 0))
-        bytes_max = len(fire.schedule.message) + _ENTRY_BYTES_MAX
+        bytes_max = len(fire.schedule.message) + TICK_BYTES_MAX
         if part and (len(part) >= 2 * SCHEDULES_FIRED_MAX or size + bytes_max > BATCH_BYTES_MAX):
             yield part
             part, size = Distinct(), 0
