@@ -15,6 +15,7 @@ KEEPING_UP = ["keeping-up-1-1", "keeping-up-8-1", "keeping-up-64-1", "keeping-up
 SIDE_BY_SIDE = [
     "append-one",
     "append-batch",
+    "lock",
     "drain",
     "latency",
     "live",
