@@ -266,13 +266,13 @@ def test_attempts_without_a_wait_expire_a_killed_holder(file: jm.Journal) -> Non
 
 
 def test_lease_of_a_living_holder_is_renewed(file: jm.Journal) -> None:
-    lock, other = jm.Lock("door", file, lease_seconds=LEASE), jm.Lock("door", file, owner_id="b", lease_seconds=LEASE)
+    lock, other = jm.Lock("door", file, lease_seconds=1), jm.Lock("door", file, owner_id="b", lease_seconds=1)
     assert lock.acquire()
 
     def renewals() -> int:
         return sum(name == names.LOCK_RENEWED for name, _ in said(file, "door"))
 
-    wait_until(lambda: other.acquire() or renewals() >= 6, "the lease to be renewed six times")
+    wait_until(lambda: other.acquire() or renewals() >= 4, "the lease to be renewed four times")
     assert lock.held
     assert lock.release()
     assert not any(name == names.LOCK_EXPIRED for name, _ in said(file, "door"))
