@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 from .arguments import Signature, named, positional
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
+from .chosen_ids import IfExists, check_way, submit_chosen, submit_chosen_async
 from .errors import ValidationError
 from .function_names import beside, function_name, last_name
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
@@ -126,13 +127,16 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         *,
         submit: bool = True,
+        if_exists: IfExists = "raise",
     ) -> Message:
         """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
         When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first.
-        `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; `ValidationError` for arguments that
-        the function cannot be called with, or that JSON cannot hold.
+        `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
+        submitted then, and with "return" the message of the known task is returned. `ValidationError` for arguments
+        that the function cannot be called with, or that JSON cannot hold.
         """
+        check_way(if_exists, uuid)
         given, named_given = positional(self._name, args), named(self._name, kwargs)
         if submit or given or named_given:  # a message that is not submitted may get its arguments later
             self.check_arguments(given, named_given)
@@ -156,7 +160,10 @@ class Task(Generic[P, R]):
             message.uuid = uuid
             message.__post_init__()
         if submit:
-            (self.broker.submit_made if uuid is None else self.broker.submit)(message)
+            if uuid is None:
+                self.broker.submit_made(message)
+            elif (known := submit_chosen(self.broker, message, if_exists)) is not None:
+                return known
         return message
 
     async def generate_async(
@@ -169,17 +176,22 @@ class Task(Generic[P, R]):
         timeout_override: int | None = None,
         delay: int | None = None,
         queue: str | None = None,
+        *,
+        if_exists: IfExists = "raise",
     ) -> Message:
         """`generate` for asyncio: the loop goes on while the message becomes durable.
 
         If it is cancelled the message may have been submitted. Where that matters make it by `generate(submit=False)`
         and await `broker.asynchronous.submit(message)`, which can be repeated.
         """
+        check_way(if_exists, uuid)
         if not args and not kwargs:
             self.check_arguments([], {})  # `generate` checks no arguments of a message that may get them later
         message = self.generate(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue, submit=False)
-        await self.broker.asynchronous.submit(message, new=uuid is None)
-        return message
+        if uuid is None:
+            await self.broker.asynchronous.submit(message, new=True)
+            return message
+        return await submit_chosen_async(self.broker, message, if_exists) or message
 
     def check_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """`ValidationError` if the function cannot be called with these; another `op` may use them in other ways."""

@@ -12,6 +12,7 @@ from .access import JournalAccess
 from .acting import Signature
 from .backoff import Backoff
 from .broker import Broker
+from .chosen_ids import IfExists, check_way
 from .errors import SchedulingError, ValidationError
 from .limits import (
     MAX_RETRIES_DEFAULT,
@@ -109,6 +110,7 @@ class TriggerTask(Task[P, R]):
         queue: str | None = None,
         *,
         submit: bool = True,
+        if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
         """Create the schedule, or join the one that the journal has under this task's name; durable.
@@ -117,8 +119,10 @@ class TriggerTask(Task[P, R]):
         arguments and options; `delay`, in ms, counts from the tick. With `submit=False` nothing is scheduled.
 
         `SchedulingError` if this task has been generated here already, or if the journal has another schedule under its
-        name, with other ticks, policy or message; `replace=True` puts this one in its place.
+        name, with other ticks, policy or message; `replace=True` puts this one in its place. The ids of ticks are made,
+        so `uuid` and `if_exists` have no use here.
         """
+        check_way(if_exists, uuid)
         message = self._template(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue)
         if not submit:
             return message
@@ -135,9 +139,11 @@ class TriggerTask(Task[P, R]):
         delay: int | None = None,
         queue: str | None = None,
         *,
+        if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
         """`generate` for asyncio. If it is cancelled the schedule may have been created; it can be repeated."""
+        check_way(if_exists, uuid)
         message = self._template(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue)
         access = JournalAccess(self.broker.journal, "TriggerTask")
         return await access.run(self._create(access.journal, message, replace=replace))

@@ -1,10 +1,12 @@
 """Ids that callers chose are refused for as long as the journal holds their tasks."""
 
+import asyncio
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import journeyman as jm
 import pytest
@@ -189,3 +191,37 @@ def test_one_of_two_processes_submits_an_id(url: str) -> None:
             program.communicate()
     with jm.Journal(url) as journal:
         assert sorted(map(str, submissions(journal))) == sorted(f"order-{number}" for number in range(rounds))
+
+
+# -- what becomes of a second submission -----------------------------------------------------------------------------
+
+
+def generated(work: jm.Task[..., Any], awaited: bool, **options: Any) -> jm.Message:
+    """A message made by `generate`, or by its sibling for asyncio."""
+    if awaited:
+        return asyncio.run(work.generate_async(**options))
+    return work.generate(**options)
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_known_id_is_ignored_or_its_message_returned(awaited: bool) -> None:
+    with jm.Journal("memory://") as journal:
+        work = jm.Task(lambda number: number, jm.Broker(journal), "work")
+        first = generated(work, awaited, args=[1], uuid="mine")
+        ignored = generated(work, awaited, args=[2], uuid="mine", if_exists="ignore")
+        assert (ignored.uuid, ignored.args) == ("mine", (2,))
+        known = generated(work, awaited, args=[2], uuid="mine", if_exists="return")
+        assert known == first
+        with pytest.raises(jm.MessageAlreadyExistsError):
+            generated(work, awaited, args=[2], uuid="mine")
+        assert [event.context["args"] for event in journal.read().events] == [[1]]
+        assert generated(work, awaited, args=[3], uuid="new", if_exists="return").args == (3,)
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_way_to_take_a_known_id_is_checked(awaited: bool) -> None:
+    work = jm.Task(lambda number: number, jm.Broker("memory://"), "work")
+    with pytest.raises(jm.ValidationError, match="if_exists is 'raise', 'ignore' or 'return'"):
+        generated(work, awaited, args=[1], uuid="mine", if_exists="skip")
+    with pytest.raises(jm.ValidationError, match="an id of your own"):
+        generated(work, awaited, args=[1], if_exists="ignore")
