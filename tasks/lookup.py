@@ -107,8 +107,8 @@ class TaskLookup:
             trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, before=before)
         return Found(trace.task, trace, snapshot.end), snapshot
 
-    async def wait(self, task_id: str, is_over: Callable[[TaskState | None], bool], timeout: float | None) -> Found:
-        """Wait until `is_over` holds of the task, at most `timeout` seconds (None: for ever); return it as it is then.
+    async def wait(self, task_id: str, is_over: Callable[[Found], bool], timeout: float | None) -> Found:
+        """Wait until `is_over` holds of what is found, at most `timeout` seconds (None: for ever), and return that.
 
         However short the timeout, all events that were in the log at the moment of the call are read.
         """
@@ -118,7 +118,7 @@ class TaskLookup:
             if lapses and found.expiry is not None and found.expiry <= time.time():
                 lapses = await self.lapse(found)
                 continue
-            if is_over(found.task) or _is_past(deadline):
+            if is_over(found) or _is_past(deadline):
                 return found
             if found.trace.is_truncated:
                 found = found._replace(trace=Trace(task_id, snapshot.partition, snapshot.sessions_of))
@@ -130,7 +130,7 @@ class TaskLookup:
         self,
         trace: Trace,
         snapshot: Snapshot,
-        is_over: Callable[[TaskState | None], bool],
+        is_over: Callable[[Found], bool],
         deadline: float | None,
         *,
         lapses: bool,
@@ -146,8 +146,9 @@ class TaskLookup:
                     return None
                 if page is None and (_is_past(deadline) or (expiry is not None and expiry <= time.time())):
                     return None
-                if is_over(trace.task):
-                    return Found(trace.task, trace, snapshot.end)
+                found = Found(trace.task, trace, snapshot.end)
+                if is_over(found):
+                    return found
         finally:
             await self.give_back(follower)
 

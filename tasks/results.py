@@ -227,11 +227,8 @@ class Results:
 
     async def _wait(self, task_id: str, timeout: int | None, deadline: float | None) -> Found:
         """Return a task when it has ended or has a result; `TimeoutError` if there was time, and it is over."""
-        found = await self._lookup.current(task_id)
-        if is_there(found):
-            return found
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        found = await self._lookup.wait(task_id, is_over, remaining)
+        found = await self._lookup.wait(task_id, is_there, remaining)
         if timeout != 0 and not is_there(found):
             when = "in time" if timeout is None else f"after {timeout:,} ms"
             raise TimeoutError(f"no result of task {task_id!r} {when}: {self._state(found.task)}")

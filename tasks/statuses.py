@@ -130,8 +130,8 @@ class Statuses:
     ) -> TaskStatus:
         """See `StatusTracker.wait_for`."""
 
-        def is_reached(task: TaskState | None) -> bool:
-            now = status_of(task)
+        def is_reached(found: Found) -> bool:
+            now = status_of(found.task)
             return now in wanted or now in TERMINAL_TASK_STATUSES
 
         task = (await self._lookup.wait(task_id, is_reached, timeout)).task

@@ -58,6 +58,7 @@ class Snapshot(NamedTuple):
     first: int
     end: Cursor
     infers: bool
+    sessions: dict[str, list[SessionRow]]  # those that were looked up, by worker
 
     def entries_of(self, task_id: str) -> list[Entry]:
         """Return the events of a task that the log still holds, in order; possibly also those of an id with its key."""
@@ -70,9 +71,12 @@ class Snapshot(NamedTuple):
 
     def sessions_of(self, worker: str) -> list[SessionRow]:
         """The sessions of a worker, the oldest first."""
-        rows, covered = self.store.sessions_of(worker, self.partition)
-        news = self.batch.events_of(worker).since(covered)  # the file may cover a part of the batch by now
-        return judge(worker, self.partition, rows, news, infers=self.infers)
+        found = self.sessions.get(worker)
+        if found is None:
+            rows, covered = self.store.sessions_of(worker, self.partition)
+            news = self.batch.events_of(worker).since(covered)  # the file may cover a part of the batch by now
+            found = self.sessions[worker] = judge(worker, self.partition, rows, news, infers=self.infers)
+        return found
 
 
 class _Pending(NamedTuple):
@@ -103,13 +107,16 @@ class TaskIndex:
         """
         log = await self._journal.open()
         bounds = await log.bounds()
-        if task_id:
-            found = await self._searched(log, partition, task_id, bounds)
-            if found is not None:
-                return found
         while True:
             batch, covered = await self._next_batch(log, partition, bounds)
             behind = bounds.end[partition] - batch.next_offset
+            if task_id and behind > INDEX_SEARCH_EVENTS and not self.is_private:
+                self._keep(batch, covered)
+                found = await self._searched(log, task_id, batch, covered, bounds)
+                if found is not None:
+                    return found
+                task_id = ""
+                continue
             if behind <= INDEX_NEWS_EVENTS:
                 batch, covered = await self._read_on(log, batch, covered, bounds, progress)
                 break
@@ -124,15 +131,13 @@ class TaskIndex:
         self._keep(batch, covered)
         return self._known(batch, covered, bounds)
 
-    async def _searched(self, log: Log, partition: int, task_id: str, bounds: Bounds) -> Snapshot | None:
-        """Search the log for one task if many events are not in the file yet; None if not, or if that is impossible."""
+    async def _searched(
+        self, log: Log, task_id: str, batch: Batch, covered: Covered, bounds: Bounds
+    ) -> Snapshot | None:
+        """Search the many events that are not in the file yet for those of one task; None if that is impossible."""
         if not isinstance(log, Textual):
             return None
-        batch, covered = await self._next_batch(log, partition, bounds)
-        self._keep(batch, covered)
-        if self.is_private or bounds.end[partition] - batch.next_offset <= INDEX_SEARCH_EVENTS:
-            return None
-        found = await search(log, task_id, batch.base, bounds.end[partition])
+        found = await search(log, task_id, batch.base, bounds.end[batch.partition])
         if found is None:
             return None
         self._background.begin()
@@ -162,7 +167,7 @@ class TaskIndex:
 
     def _known(self, batch: Batch, covered: Covered, bounds: Bounds, *, begins_later: bool = False) -> Snapshot:
         infers = begins_later or (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
-        return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers)
+        return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers, {})
 
     async def catch_up(self, progress: Progress | None = None) -> None:
         """Index all events that are in the log now."""

@@ -47,6 +47,11 @@ _LIKE: Final = (
     "SELECT submitted FROM tasks WHERE partition = ?2 AND hex(key) LIKE '%' || ?1 ORDER BY submitted DESC LIMIT ?3"
 )
 _MORE: Final = "SELECT partition, offset, kind FROM more WHERE key = ? ORDER BY partition, offset"
+# With the offset up to which they hold, in one statement, so both are of one moment.
+_SESSIONS_COVERED: Final = (
+    "SELECT ifnull((SELECT next FROM covered WHERE partition = ?2), -1), joined, last, ended "
+    "FROM meta LEFT JOIN sessions ON worker = ?1 AND partition = ?2 ORDER BY joined"
+)
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
 # The rows of a batch's tasks, while they are merged into the tables.
 _SCRATCH: Final = """
@@ -178,6 +183,15 @@ def session_rows(connection: apsw.Connection, worker: str, partition: int) -> li
     """The sessions of a worker in a partition, the oldest first."""
     rows = connection.execute(_SESSIONS, (key_of(worker), partition))
     return [SessionRow(worker, partition, joined, last, ended) for joined, last, ended in rows]
+
+
+def sessions(connection: apsw.Connection, worker: str, partition: int) -> tuple[list[SessionRow], int]:
+    """Return the sessions as `session_rows` does, and the offset up to which the file covers the partition."""
+    found: list[Any] = connection.execute(_SESSIONS_COVERED, (key_of(worker), partition)).fetchall()
+    if not found:
+        raise apsw.CorruptError("it has lost its generation")
+    rows = [SessionRow(worker, partition, *row) for _, *row in found if row[0] is not None]
+    return rows, found[0][0]
 
 
 def pruned(connection: apsw.Connection, partition: int) -> int:

@@ -96,12 +96,7 @@ class Store:
 
     def sessions_of(self, worker: str, partition: int) -> tuple[list[SessionRow], int]:
         """Return the sessions of a worker in a partition, the oldest first, and the offset up to which they hold."""
-
-        def read(connection: apsw.Connection) -> tuple[list[SessionRow], int]:
-            covered = rows.covered(connection, partition).next_offset
-            return rows.session_rows(connection, worker, partition), covered
-
-        return self._transact_reading(read)
+        return self._use(lambda connection: rows.sessions(connection, worker, partition))
 
     def task_rows_like(self, digits: str, partition: int, limit: int) -> list[TaskRow]:
         """Rows of tasks of a partition whose key, in hexadecimal digits, ends with `digits`; the newest ones."""
@@ -153,16 +148,6 @@ class Store:
             return True
 
         self._transact(renew)
-
-    def _transact_reading(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Return the result of `work`, run in one read transaction."""
-
-        def run(connection: apsw.Connection) -> T:
-            connection.execute("BEGIN")
-            with _finished(connection):
-                return work(connection)
-
-        return self._use(run)
 
     def _transact(self, work: Callable[[apsw.Connection], bool]) -> bool:
         def run(connection: apsw.Connection) -> bool:
