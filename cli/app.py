@@ -102,6 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 success, 1 runtime error, 2 usage error; see `failures`."""
     logging.captureWarnings(True)
     write_anything()
+    if os.environ.get(_COMPLETION, "").endswith("_bash"):
+        from .shared.completing import join_words
+
+        join_words(os.environ)
     try:
         given = typed(sys.argv[1:] if arguments is None else arguments)
         status = application(_needed(given))(args=given, prog_name="journeyman", standalone_mode=False)

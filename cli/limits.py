@@ -47,5 +47,9 @@ BARE_ID_CHARS_MIN: Final = 8
 # How many tasks an error names for which a part of an id stands.
 SHORT_ID_TASKS_SHOWN: Final = 8
 
+# How long the shell waits for completions from the journal, in seconds, and how many it gets.
+COMPLETION_SECONDS_MAX: Final = 2.0
+COMPLETIONS_MAX: Final = 100
+
 assert SHORT_ID_CHARS_MIN <= BARE_ID_CHARS_MIN, "a part that may be a word is longer"
 assert RELOAD_SETTLED_SECONDS < RELOAD_LOOK_SECONDS, "files settle between two looks"

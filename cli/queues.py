@@ -10,13 +10,17 @@ import typer
 from ..journal.journal import Journal
 from ..tasks.broker import Broker
 from .shared.asking import Reason, operator
+from .shared.completing import queues as queues_known
 from .shared.failures import quiet_on_broken_pipe
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable
 
 Queues = Annotated[
-    list[str], typer.Argument(metavar="QUEUE…", help="The queues, by their exact names.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="QUEUE…", help="The queues, by their exact names.", show_default=False, autocompletion=queues_known
+    ),
 ]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each queue.")]
 

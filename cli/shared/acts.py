@@ -13,6 +13,7 @@ from ...tasks.broker import Broker
 from ...tasks.disposition import Disposition, Effect
 from ...tasks.inspection.wording import listing, number
 from .asking import operator
+from .completing import queues
 from .failures import EXIT_ENVIRONMENT, BadInput
 from .screen import printable
 from .task_ids import whole_id
@@ -31,7 +32,10 @@ TaskName = Annotated[
     str | None, typer.Option("--task", metavar="NAME", help="Select only those of this task.", show_default=False)
 ]
 QueueName = Annotated[
-    str | None, typer.Option("--queue", metavar="NAME", help="Select only those of this queue.", show_default=False)
+    str | None,
+    typer.Option(
+        "--queue", metavar="NAME", help="Select only those of this queue.", show_default=False, autocompletion=queues
+    ),
 ]
 
 

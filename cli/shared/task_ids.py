@@ -9,19 +9,21 @@ from ...tasks.index.short_ids import ids_for, shortened
 from ...tasks.inspection.wording import listing
 from ...tasks.lookup import task_lookup
 from ..limits import BARE_ID_CHARS_MIN, SHORT_ID_CHARS_MIN, SHORT_ID_TASKS_SHOWN
+from .completing import acted_on, kept_tasks
 from .failures import BadInput
 
 _UUID_CHARS: Final = 36
 _DIGITS: Final = frozenset("0123456789abcdef-")
 _HELP: Final = "The id of a task: the uuid of its message, or the end of it as it is shown, such as …d59c189e."
 
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help=_HELP, show_default=False)]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help=_HELP, show_default=False, autocompletion=kept_tasks)]
 SomeTaskIds = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TASK…]",
         help="The ids of tasks: the uuids of their messages, or their ends as they are shown, such as …d59c189e.",
         show_default=False,
+        autocompletion=acted_on,
     ),
 ]
 
