@@ -8,7 +8,7 @@ from journeyman.tasks import scheduling
 from journeyman.tasks.state import schedules, ticks
 from journeyman.workers import scheduler
 from journeyman.workers.loop import firing, timetable
-from journeyman.workers.loop.firing import Firing
+from journeyman.workers.loop.firing import Firing, drafts_of
 from journeyman.workers.loop.timetable import Timetable
 from journeyman.workers.scheduler import Scheduler
 from journeyman.workers.scheduling import decide
@@ -53,7 +53,7 @@ def a_tick_is_appended_without_a_condition(patch: MonkeyPatch) -> None:
 
 @mutation
 def a_tick_and_its_task_are_appended_apart(patch: MonkeyPatch) -> None:
-    real = scheduler.drafts_of
+    real = drafts_of
 
     def apart(*what: Any) -> list[Sequence[Draft]]:
         return [[draft] for drafts in real(*what) for draft in drafts]

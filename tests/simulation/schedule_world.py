@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -333,7 +334,7 @@ class ScheduleWorld:
         for name in ("alpha", "beta"):
             plan = self._plan(name)
             for worker in self.workers[:2]:  # both create it, and one of them joins
-                worker.operate(lambda journal, plan=plan: create_schedule(journal, plan))
+                worker.operate(partial(create_schedule, plan=plan))
         self.after(self.random.uniform(5, 20), self._trouble)
         self._until(self.peace_at)
         self.faults = False
@@ -345,7 +346,7 @@ class ScheduleWorld:
         self.hire()  # in the end there is one
         self.workers[-1].skew = 0.0
         for name in self.referee.books:
-            self.workers[-1].operate(lambda journal, name=name: self._resume(journal, name))
+            self.workers[-1].operate(partial(self._resume, name=name))
         self._until(self.peace_at + QUIET_TICKS * EVERY_MS / 1_000)
         self.referee.close()
 

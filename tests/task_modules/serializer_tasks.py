@@ -97,4 +97,4 @@ def tomorrow(day: Any) -> Any:
     return [day + dt.timedelta(days=1)]
 
 
-TASKS = [ship, ship_in_child, later, loose, plain, move, tomorrow]
+TASKS: list[jm.Task[Any, Any]] = [ship, ship_in_child, later, loose, plain, move, tomorrow]

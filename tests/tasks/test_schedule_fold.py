@@ -53,6 +53,10 @@ def test_tick_is_accepted_once_and_only_behind_the_last_one() -> None:
     assert (schedule.last, schedule.fired, schedule.skipped, schedule.task) == (40, 2, 1, "report@30")
 
 
+def paused_at(log: Ledger) -> float | None:
+    return log.view.schedules["report"].paused_at
+
+
 def test_paused_schedule_refuses_ticks_and_leaves_out_those_of_the_pause() -> None:
     log = Ledger()
     created(log)
@@ -60,9 +64,9 @@ def test_paused_schedule_refuses_ticks_and_leaves_out_those_of_the_pause() -> No
     assert log.write(names.SCHEDULE_PAUSED, schedule="report", by="ada") is Verdict.ACCEPTED
     assert log.write(names.SCHEDULE_PAUSED, schedule="report") is Verdict.REFUSED
     assert fired(log, 10) is Verdict.REFUSED
-    assert log.view.schedules["report"].paused_at == log.events[2].timestamp
+    assert paused_at(log) == log.events[2].timestamp
     assert log.write(names.SCHEDULE_RESUMED, schedule="report", since=55) is Verdict.ACCEPTED
-    assert log.view.schedules["report"].paused_at is None
+    assert paused_at(log) is None
     assert [fired(log, tick) for tick in (50, 54, 55)] == [Verdict.REFUSED, Verdict.REFUSED, Verdict.ACCEPTED]
 
 

@@ -138,11 +138,17 @@ def test_leaving_the_iteration_gives_claims_back_unharmed(journal: jm.Journal) -
         assert again.claim != message.claim
 
 
+def held_and_ended(consumer: Consumer, journal: jm.Journal, message: jm.Message) -> bool:
+    held = consumer.holds(message)
+    end(journal, message)
+    return held
+
+
 def test_with_block_holds_claims_until_its_end(journal: jm.Journal) -> None:
     task = submit(journal)
     with Consumer(jm.Broker(journal)) as consumer, ThreadPoolExecutor(1) as pool:
         for message in consumer.stream():
-            handled = pool.submit(lambda each=message: (consumer.holds(each), end(journal, each))[0])
+            handled = pool.submit(held_and_ended, consumer, journal, message)
             break
         assert handled.result()
         wait_until(lambda: not consumer.holds(message), "the consumer to see the end")

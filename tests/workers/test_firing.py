@@ -169,7 +169,7 @@ async def test_schedule_of_another_program_harms_no_worker(caplog: pytest.LogCap
             await shop.journal.append(names.SCHEDULE_CREATED, {"schedule": name, **bad}, name)
         await create_schedule(shop.journal, plan(Date(now_ms())))
         await shop.succeeded(1)
-    told = sorted(record.args[0] for record in caplog.records if "cannot be fired" in record.message)  # type: ignore[index, type-var, misc]
+    told = sorted(record.args[0] for record in caplog.records if "cannot be fired" in record.message)  # type: ignore[index, type-var]
     assert told == ["bad", "worse"]
 
 
