@@ -34,7 +34,7 @@ _notes: Final = RowDecoder(_NotedEvent)
 
 
 # The events that change what a task is doing.
-_MOVES: Final = frozenset(names.TASK_EVENTS) - {names.NOTED, names.COLLECTED, names.PROGRESSED}
+_MOVES: Final = frozenset(names.TASK_EVENTS) - {names.NOTED, names.COLLECTED, names.PROGRESSED, names.RESULT_STORED}
 
 
 class Account:

@@ -15,6 +15,7 @@ from .access import JournalAccess
 from .admission import submit_next
 from .broker_calls import AsyncBrokerCalls, BrokerCalls
 from .doubts import Doubts
+from .large_results import LargeResults, checked_large_results
 from .message import Message
 from .serializers import AnySerializer, checked_serializer
 from .submitting import Tally, batches, draft_for, hand_in, keep_in_doubt, only_one
@@ -28,7 +29,7 @@ class Broker(BrokerCalls):
 
     A journal given by URL, or not at all, is opened at first use, so that a module of tasks can be imported anywhere.
     `dlq_ttl`: after so many ms a dead letter is purged, once this broker is asked about it; None keeps dead letters.
-    `serializer` writes the arguments and results of its tasks that have none of their own; None for JSON.
+    `serializer` and `large_results` hold for its tasks that have none of their own, see `Task`.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Broker(BrokerCalls):
         dlq_ttl: int | None = None,
         *,
         serializer: AnySerializer | None = None,
+        large_results: LargeResults = "refuse",
     ) -> None:
         if journal is not None:
             check_journal(journal, "Broker")
         self.dlq_ttl = checked_ttl(dlq_ttl, "dlq_ttl")
         self.serializer = checked_serializer(serializer)
+        self.large_results = checked_large_results(large_results)
         self._opening = threading.Lock()
         self._journal, self._url = _named(journal)
         self._doubts = Doubts()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import KEY_CHARS_MAX, KIB, MIB
+from ..journal.limits import EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KEY_CHARS_MAX, KIB, MIB
 
 # The bytes of waiting tasks' submissions that a worker keeps: of the oldest tasks, and beyond these of the newest ones.
 # The others are read again by position when the tasks are claimed.
@@ -16,6 +16,12 @@ DEAD_LETTERS_KEPT: Final = 100_000
 SUBMISSIONS_IN_DOUBT_MAX: Final = 10_000
 TASK_ID_CHARS_MAX: Final = 200
 SERIALIZER_NAME_CHARS_MAX: Final = 40
+# The largest encoded result that stands in the event of its success; a larger one is refused, or split.
+RESULT_EVENT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
+# The largest encoded result of all, split over events of its own, and what each of these holds of it. Such a piece can
+# take twice as much in its event, since JSON writes a quotation mark in two characters.
+RESULT_BYTES_MAX: Final = 64 * MIB
+RESULT_PART_BYTES: Final = 480 * KIB
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000
 MAX_RETRIES_DEFAULT: Final = 3
 DRAIN_SECONDS_DEFAULT: Final = 30.0
@@ -33,6 +39,7 @@ SCHEDULE_INTERVAL_MS_MIN: Final = 100
 SCHEDULE_TICKS_MAX: Final = 100
 
 assert ENDED_TASK_EVENTS <= 2 * DEAD_LETTERS_KEPT, "a dead letter is known for as long as its id is to be refused"
+assert 2 * RESULT_PART_BYTES <= RESULT_EVENT_BYTES_MAX, "a part of a result fits its event"
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
 assert SCHEDULE_NAME_CHARS_MAX + 40 <= TASK_ID_CHARS_MAX, "a tick's id has room for the moment behind the name"
 

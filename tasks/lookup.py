@@ -16,7 +16,7 @@ from ..journal.errors import JournalReadOnly
 from ..journal.journal import Journal
 from ..journal.runtime.forks import reset_after_fork
 from ..journal.tails.subscriber import Subscriber
-from .index.entries import FOREIGN, PROGRESSED
+from .index.entries import FOREIGN, PROGRESSED, RESULT_STORED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at
 from .index.trace import Observer, Trace, read_trace, task_where_log_begins
@@ -28,7 +28,7 @@ from .state.view import Verdict
 
 _NAME: Final = "task lookup"
 # These events never change what is asked for, and there may be many of them.
-_LEFT_OUT: Final = (PROGRESSED, FOREIGN)
+_LEFT_OUT: Final = (PROGRESSED, RESULT_STORED, FOREIGN)
 
 
 class Found(NamedTuple):
@@ -178,6 +178,21 @@ class TaskLookup:
             log = await self._journal.open()
             row = (await rows_at(log, task.partition, [task.changed])).get(task.changed)
         return row
+
+    async def rows_of(self, task: TaskState, kind: int) -> list[bytes]:
+        """Return the records of that kind about a task that the log still holds, one read at a time: they may be large.
+
+        Look-ups leave out some kinds; this is for those.
+        """
+        log = await self._journal.open()
+        snapshot = await task_index(self._journal).snapshot(task.partition, task_id=task.id)
+        rows: list[bytes] = []
+        for entry in snapshot.entries_of(task.id):
+            if entry.partition == task.partition and entry.kind == kind:
+                row = snapshot.batch.row(entry.offset)
+                found = {} if row is not None else await rows_at(log, task.partition, [entry.offset])
+                rows += [row] if row is not None else found.values()
+        return rows
 
     async def aclose(self) -> None:
         """Close the spare follower."""

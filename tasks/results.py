@@ -12,11 +12,13 @@ from ..journal.errors import EventConflict
 from ..journal.event_decoding import unreadable
 from ..journal.journal import Journal
 from ..journal.json_values import check_plain
-from ..journal.row_decoder import Moment, RowDecoder
+from ..journal.row_decoder import Moment, RowDecoder, Whole
 from .access import JournalAccess
 from .accounts import account_of
 from .errors import ValidationError
 from .failure import failed
+from .index.entries import RESULT_STORED
+from .large_results import joined
 from .lookup import Found, checked, in_words, task_lookup
 from .message import Message, id_of
 from .serializers import AnySerializer, checked_serializer, typed_result
@@ -31,9 +33,16 @@ T = TypeVar("T")
 
 
 class _Succeeded(msgspec.Struct):
+    """What is read of the context of a `task.succeeded`, or of a `task.noted` with a result.
+
+    A result that was split stands in as many `parts` of the claim `claim`.
+    """
+
     result: Any = None
     serializer: str = ""
     encoded: str | None = None
+    parts: Whole = 0
+    claim: Whole = -1
 
 
 class _SucceededEvent(msgspec.Struct):
@@ -245,9 +254,22 @@ class Results:
         task, row = await self._result_row(task_id, found)
         event = _decoded(task, row)
         said = event.context
-        stored = said.result if said.encoded is None else said.encoded
+        stored: Any = said.result if said.encoded is None else said.encoded
+        if said.parts:
+            stored = await self._joined(task, said)
         value = typed_result(stored, said.serializer, self._serializers, options.type, task_id)
         return Result(value, event.timestamp)
+
+    async def _joined(self, task: TaskState, said: _Succeeded) -> Any:
+        """Return a result that was split, decoded as JSON."""
+        rows = await self._lookup.rows_of(task, RESULT_STORED)
+        text = joined(rows, task.id, said.claim, said.parts)
+        if text is None:
+            raise KeyError(
+                f"no result of task {task.id!r}: of its {said.parts:,} parts the journal {self._journal.location} no "
+                "longer holds all; retention has removed them, or a record is damaged"
+            )
+        return msgspec.json.decode(text)
 
     async def _result_row(self, task_id: str, found: Found) -> tuple[TaskState, bytes]:
         """Return the task, and the record that holds its result."""

@@ -15,6 +15,7 @@ from .broker import Broker
 from .chosen_ids import IfExists, check_way, submit_chosen, submit_chosen_async
 from .errors import ValidationError
 from .function_names import beside, function_name, last_name
+from .large_results import LargeResults, checked_large_results
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .message import Message
 from .message_encoding import read_arguments
@@ -42,6 +43,8 @@ class Task(Generic[P, R]):
     - `mechanism`: "thread", "process" or "async"; None for "async" if the function is a coroutine function, else
       "thread". Coroutine functions require "async", other functions one of the others.
     - `serializer`: writes its arguments and results; None for that of the broker, which is JSON unless given.
+    - `large_results`: a result that does not fit an event fails the task ("refuse"), or is "split" over several, up to
+      `RESULT_BYTES_MAX` bytes; None for what the broker says, which is "refuse" unless given.
     - Calling the task calls the function, here and now.
     """
 
@@ -63,6 +66,7 @@ class Task(Generic[P, R]):
         no_positional_args: bool = False,
         aliases: Sequence[str] = (),
         serializer: AnySerializer | None = None,
+        large_results: LargeResults | None = None,
     ) -> None:
         _check(function, name, timeout, max_retries, backoff)
         mechanism = _checked_mechanism(function, mechanism)
@@ -72,6 +76,7 @@ class Task(Generic[P, R]):
         self.function = function
         self.broker = broker
         self.serializer = broker.serializer if serializer is None else checked_serializer(serializer)
+        self.large_results = checked_large_results(large_results or broker.large_results)
         self._name = name or function.__name__
         self.function_name = function_name(function)
         self.named = name is not None
@@ -245,6 +250,7 @@ def task(
     no_positional_args: bool = False,
     aliases: Sequence[str] = (),
     serializer: AnySerializer | None = None,
+    large_results: LargeResults | None = None,
     base_task: type[Task[Any, Any]] | None = None,
     trigger: Any = None,
     misfire: str | None = None,
@@ -280,6 +286,7 @@ def task(
             no_positional_args=no_positional_args,
             **({"aliases": aliases} if aliases else {}),  # a subclass may not take them
             **({"serializer": serializer} if serializer is not None else {}),
+            **({"large_results": large_results} if large_results is not None else {}),
             **scheduling,
         )
 

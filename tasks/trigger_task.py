@@ -14,6 +14,7 @@ from .backoff import Backoff
 from .broker import Broker
 from .chosen_ids import IfExists, check_way
 from .errors import SchedulingError, ValidationError
+from .large_results import LargeResults
 from .limits import (
     MAX_RETRIES_DEFAULT,
     SCHEDULE_GRACE_MS_DEFAULT,
@@ -75,6 +76,7 @@ class TriggerTask(Task[P, R]):
         no_positional_args: bool = False,
         aliases: Sequence[str] = (),
         serializer: AnySerializer | None = None,
+        large_results: LargeResults | None = None,
         misfire: Misfire = "run_once",
         grace_ms: int | timedelta = SCHEDULE_GRACE_MS_DEFAULT,
         overlap: Overlap = "queue",
@@ -91,6 +93,7 @@ class TriggerTask(Task[P, R]):
             no_positional_args=no_positional_args,
             aliases=aliases,
             serializer=serializer,
+            large_results=large_results,
         )
         _check(self, function)
         self.trigger = trigger

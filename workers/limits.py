@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, MIB
+from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, KIB, MIB
+from ..tasks.limits import RESULT_EVENT_BYTES_MAX
 
 # How many claimed tasks one executor holds at most, running and waiting; or one for each place, if it has more places.
 CLAIMS_MAX: Final = 512
@@ -118,7 +119,6 @@ assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as
 # How much of an error a failed task's event stores, in characters, and the largest result, in bytes.
 TEXT_CHARS_MAX: Final = 2 * KIB
 TRACEBACK_CHARS_MAX: Final = 8 * KIB
-RESULT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES_MAX
 # The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
 ENTRY_BYTES_MAX: Final = 2 * KIB
 # How much the newest job, and the newest append, counts in the average duration.
@@ -177,7 +177,7 @@ READY_SWEEP_ENTRIES: Final = 1_024
 
 # A character of a text takes at most six bytes in JSON.
 assert 6 * (2 * TEXT_CHARS_MAX + TRACEBACK_CHARS_MAX) < EVENT_BYTES_MAX // 2, "an error fits its event"
-assert RESULT_BYTES_MAX + ENTRY_BYTES_MAX < EVENT_BYTES_MAX, "a result fits the event of its success"
+assert RESULT_EVENT_BYTES_MAX + ENTRY_BYTES_MAX < EVENT_BYTES_MAX, "a result fits the event of its success"
 assert CHILD_BRIEF_SECONDS < CHILD_REPORT_SECONDS_MAX < CHILD_STALL_SECONDS_MAX, "reports delay no other job"
 assert CHILD_RESPAWN_SECONDS_MIN <= CHILD_RESPAWN_SECONDS_MAX, "the first pause is not longer than the longest"
 assert CHILD_LOOK_SECONDS_MIN <= CHILD_LOOK_SECONDS_MAX <= CHILD_END_SECONDS_MAX, "an ended child is noticed in time"

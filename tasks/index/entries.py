@@ -15,6 +15,7 @@ KINDS: Final = {name: number for number, name in enumerate(names.TASK_EVENTS, st
 SUBMITTED: Final = KINDS[names.SUBMITTED]
 CLAIMED: Final = KINDS[names.CLAIMED]
 PROGRESSED: Final = KINDS[names.PROGRESSED]
+RESULT_STORED: Final = KINDS[names.RESULT_STORED]
 SUCCEEDED: Final = KINDS[names.SUCCEEDED]
 FAILED: Final = KINDS[names.FAILED]
 ENDS: Final = frozenset({SUCCEEDED, FAILED})

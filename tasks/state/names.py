@@ -18,6 +18,7 @@ ACKNOWLEDGED: Final = "task.acknowledged"
 REJECTED: Final = "task.rejected"
 RESCHEDULED: Final = "task.rescheduled"
 NOTED: Final = "task.noted"
+RESULT_STORED: Final = "task.result_stored"
 
 JOINED: Final = "worker.joined"
 BEAT: Final = "worker.beat"
@@ -57,6 +58,7 @@ TASK_EVENTS: Final = (
     REJECTED,
     RESCHEDULED,
     NOTED,
+    RESULT_STORED,
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
 QUEUE_EVENTS: Final = (PAUSED, RESUMED)

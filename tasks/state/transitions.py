@@ -93,6 +93,7 @@ TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
         names.RETRIED: Move(State.READY, token=Token.REQUIRED),
         names.INTERRUPTED: Move(State.READY, token=Token.REQUIRED, attempt=Attempt.TAKEN_OFF),
         names.PROGRESSED: Move(State.CLAIMED, token=Token.REQUIRED),
+        names.RESULT_STORED: Move(State.CLAIMED, token=Token.REQUIRED),
         names.REVOKED: Move(State.REVOKED),
         names.ACKNOWLEDGED: Move(State.SUCCEEDED, token=Token.IF_NAMED),
         names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),

@@ -11,7 +11,7 @@ from journeyman.journal.depth import is_deeper, on_empty_stack, place_of_depth
 from journeyman.journal.event import Draft, encode_context
 from journeyman.journal.event_decoding import decode
 from journeyman.journal.limits import CONTEXT_DEPTH_MAX, RECORD_DEPTH_MAX
-from journeyman.workers.executors.pipeline import UnserialisableResult, _encode_result
+from journeyman.workers.executors.result_encoding import UnserialisableResult, _encode_result
 
 _TEXTS = st.text('"\\[]{}:,aé', max_size=6)
 _VALUES = st.recursive(

@@ -76,7 +76,7 @@ NO_CHOICE: Final = {
     "tasks/state/older_snapshots.py _FINISHED_KEPT": "the limit of an earlier version",
     "tasks/triggers.py _CHANGE_MS": "how time zones change",
     "tasks/triggers.py _DAY_MS": "the calendar's",
-    "workers/executors/pipeline.py _SHALLOW_BYTES": "follows from the depth limit",
+    "workers/executors/result_encoding.py _SHALLOW_BYTES": "follows from the depth limit",
     "workers/health/report.py _PORT_MAX": "16 bits",
     "cli/shared/task_ids.py _UUID_CHARS": "the format of UUIDs",
     "journal/kafka/connection.py DEFAULT_PORT": "Kafka's usual port",

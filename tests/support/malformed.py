@@ -50,6 +50,7 @@ _CONTEXTS: dict[str, dict[str, Any]] = {
     names.RETRIED: {"task": "poison", "worker": "ghost", "claim": 3, "due": 1.0, "exception": {"name": "E"}},
     names.INTERRUPTED: {"task": "poison", "worker": "ghost", "claim": 3, "reason": "r"},
     names.PROGRESSED: {"task": "poison", "worker": "ghost", "claim": 3},
+    names.RESULT_STORED: {"task": "poison", "worker": "ghost", "claim": 3, "part": 0, "text": "1"},
     names.REVOKED: {"task": "poison"},
     names.REQUEUED: {"task": "poison"},
     names.COLLECTED: {"task": "poison"},

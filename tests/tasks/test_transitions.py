@@ -29,6 +29,7 @@ EXPECTED: dict[tuple[State, str], tuple[State, Callable[[int], int]]] = {
     (C, "task.retried"): (R, lambda attempts: attempts),
     (C, "task.interrupted"): (R, lambda attempts: attempts - 1),
     (C, "task.progressed"): (C, lambda attempts: attempts),
+    (C, "task.result_stored"): (C, lambda attempts: attempts),
     (C, "task.revoked"): (X, lambda attempts: attempts),
     (C, "returned"): (R, lambda attempts: attempts),
     (C, "exhausted"): (F, lambda attempts: attempts),
@@ -46,7 +47,7 @@ EXPECTED: dict[tuple[State, str], tuple[State, Callable[[int], int]]] = {
     (C, "task.rescheduled"): (R, lambda attempts: attempts),
     **{(state, "task.noted"): (state, lambda attempts: attempts) for state in (R, C, S, F, X)},
 }
-TOKEN_EVENTS = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.PROGRESSED)
+TOKEN_EVENTS = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.PROGRESSED, names.RESULT_STORED)
 ALL_PAIRS = [pytest.param(state, event, id=f"{state.name}-{event}") for state in State for event in EVENTS]
 
 
@@ -145,7 +146,7 @@ def test_outcome_needs_the_current_token(event: str) -> None:
     after = picture(log.view, counters=False)
     assert after["live"][TASK].pop("refused") == before["live"][TASK].pop("refused") + 3
     assert after == before
-    assert log.view.stale_outcomes == (0 if event == names.PROGRESSED else 3)
+    assert log.view.stale_outcomes == (0 if event in (names.PROGRESSED, names.RESULT_STORED) else 3)
     assert log.end_attempt(event, TASK, OTHER) is Verdict.ACCEPTED
 
 

@@ -15,7 +15,7 @@ import pytest
 from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import EVENT_BYTES_MAX
 from journeyman.tasks import Broker, ConstantBackoff, Message, Task
-from journeyman.tasks.limits import TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
+from journeyman.tasks.limits import RESULT_EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import Fact
 from journeyman.tasks.submitting import submission
@@ -31,7 +31,7 @@ from journeyman.workers.executors.pipeline import (
     run_coroutine,
     timeout_of,
 )
-from journeyman.workers.limits import RESULT_BYTES_MAX, TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
+from journeyman.workers.limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from journeyman.workers.loop.drafts import outcome_entry
 from support.states import claimed_task
 
@@ -107,7 +107,7 @@ def test_message_is_passed_to_a_function_that_asks_for_it() -> None:
 
 @pytest.mark.parametrize("mechanism", ["thread", "async"])
 def test_largest_result_fits_its_event(mechanism: str) -> None:
-    text = "x" * (RESULT_BYTES_MAX - 2)
+    text = "x" * (RESULT_EVENT_BYTES_MAX - 2)
     id_ = "\x01" * TASK_ID_CHARS_MAX  # each takes six bytes, in the key and in the context
 
     def work() -> str:
@@ -207,7 +207,7 @@ def cycle() -> list[Any]:
         ({"when": [dt.date(2026, 1, 1)]}, "the result.when[0] is a value of type datetime.date"),
         (cycle(), "cannot be written as JSON"),
         ({"loss": float("nan")}, "the result.loss is nan, and JSON has neither NaN nor an infinite number"),
-        ("x" * RESULT_BYTES_MAX, "the limit is"),
+        ("x" * RESULT_EVENT_BYTES_MAX, "the limit is"),
     ],
     ids=[
         "an object",

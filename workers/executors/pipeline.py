@@ -15,21 +15,19 @@ import msgspec
 import orjson
 
 from ...journal.errors import HistoryTruncated
-from ...journal.event import refuse_deep
-from ...journal.json_values import explain, refuse_changed, refuse_infinite
-from ...journal.limits import CONTEXT_DEPTH_MAX, TIMESTAMP_SECONDS_MAX
+from ...journal.limits import TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
 from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
-from ...tasks.serializers import AnySerializer, stored
 from ...tasks.state import names
 from ...tasks.state.state import TaskState
 from ...tasks.task import Task
-from ..limits import RESULT_BYTES_MAX, TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
+from ..limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
+from .result_encoding import encode_result
 
 
 class SessionLease:
@@ -76,21 +74,26 @@ class Job(msgspec.Struct, eq=False, gc=False):
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False):
-    """How a run ended: the event's name, the specific part of its encoded context, and when to run again."""
+    """How a run ended: the event's name, the specific part of its encoded context, and when to run again.
+
+    `large` is the encoded result if it is to be split over events of its own.
+    """
 
     name: str
     detail: bytes = b""
     due: float = 0.0
+    large: bytes = b""
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """The outcome of a job."""
+    """The outcome of a job; `large` is its encoded result if it is to be split over events of its own."""
 
     job: Any
     name: str
     detail: bytes = b""
     due: float = 0.0
     written: Any = None
+    large: bytes = b""
 
     def context(self) -> bytes:
         """Return the event's context: the task, the worker, the fencing token, and the specific part."""
@@ -150,7 +153,7 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
 
 
 def _outcome(job: Job, ending: Ending) -> Outcome:
-    return Outcome(job, ending.name, ending.detail, ending.due)
+    return Outcome(job, ending.name, ending.detail, ending.due, None, ending.large)
 
 
 def unstarted(job: Job) -> Outcome:
@@ -273,68 +276,8 @@ def _message(row: bytes, prior_attempts: int, task: Task[Any, Any] | None = None
 
 
 def _succeeded(task: Task[Any, Any], result: Any, started: float) -> Ending:
-    serializer = task.serializer
-    encoded = _encode_result(result) if serializer is None else _result_by(serializer, result)
-    ran_ms = (time.perf_counter() - started) * 1_000
-    if serializer is None:
-        return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"result":%b' % (ran_ms, encoded))
-    by = serializer.name.encode()
-    field = b"result" if serializer.is_json else b"encoded"
-    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f,"serializer":"%b","%b":%b' % (ran_ms, by, field, encoded))
-
-
-# For these types the encoder's own check suffices: it refuses whole numbers of more than 64 bits.
-_PLAIN: Final = frozenset({type(None), bool, int, float, str})
-_SHALLOW_BYTES: Final = 2 * (CONTEXT_DEPTH_MAX - 1)
-
-
-class UnserialisableResult(TypeError):
-    """The task has run, but what it returned cannot be stored."""
-
-
-def _encode_result(result: Any) -> bytes:
-    try:
-        if type(result) not in _PLAIN:
-            refuse_changed(result, "the result")
-        encoded = orjson.dumps(result)
-        if len(encoded) > _SHALLOW_BYTES:
-            refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)  # the outcome's context lies around it
-        if result is not None and encoded.find(b"null") >= 0:
-            refuse_infinite(result, encoded)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UnserialisableResult(
-            f"the result cannot be written as JSON: {_cause(result, error)}. Return plain data (text, numbers, lists, "
-            "objects), or give the task or its broker a serializer=, such as MsgspecSerializer."
-        ) from error
-    _check_size(encoded)
-    return encoded
-
-
-def _result_by(serializer: AnySerializer, result: Any) -> bytes:
-    try:
-        encoded = stored(serializer, result, "the result")
-        refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)
-    except ValueError as error:
-        raise UnserialisableResult(str(error)) from error
-    _check_size(encoded)
-    return encoded
-
-
-def _check_size(encoded: bytes) -> None:
-    if len(encoded) > RESULT_BYTES_MAX:
-        raise UnserialisableResult(
-            f"the result takes {len(encoded):,} bytes, the limit is {RESULT_BYTES_MAX:,}. "
-            "Store it elsewhere and return a reference."
-        )
-
-
-def _cause(result: Any, error: Exception) -> Exception:
-    """Return the error that names the place of the value, if one can be found."""
-    try:
-        explain(result, "the result")
-    except ValueError as placed:
-        return placed
-    return error
+    detail, large = encode_result(task, result)
+    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f%b' % (_milliseconds_since(started), detail), 0.0, large)
 
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:

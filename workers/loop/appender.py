@@ -64,7 +64,12 @@ class Appender:
         return events
 
     def write_alone(self, outcome: Outcome) -> None:
-        """Write the outcome of a lone job in the thread that ran it: its reader waits for one thread switch less."""
+        """Write the outcome of a lone job in the thread that ran it: its reader waits for one thread switch less.
+
+        One with a large result, which takes several events, is left to the worker loop.
+        """
+        if outcome.large:
+            return
         entry, begun, event = outcome_entry(outcome), time.monotonic(), None
         try:
             event = blocking.run(self._journal.append_drafts([entry.draft]))[0]

@@ -8,6 +8,7 @@ import orjson
 
 from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from ...tasks.large_results import pieces
 from ...tasks.linked_lock import LINKED_MARK, Link, link_in
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext
@@ -56,6 +57,22 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     if LINKED_MARK in job.row and outcome.name in _FINAL:
         return WorkerDraft(draft, fact, None, link_in(job.row))
     return WorkerDraft(draft, fact)
+
+
+def part_entries(outcome: Outcome) -> Iterator[WorkerDraft]:
+    """The events that hold the large result of an outcome, which stand before it, with the same fencing token."""
+    job: Job = outcome.job
+    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim)
+    for number, piece in enumerate(pieces(outcome.large)):
+        context = b'{"task":%b,"worker":"%b","claim":%d,"part":%d,"text":%b}' % (
+            orjson.dumps(job.state.id),
+            job.lease.encoded,
+            job.claim,
+            number,
+            orjson.dumps(piece),
+        )
+        draft = Draft(names.RESULT_STORED, context, routing_key(job.state.id), job.lease.partition)
+        yield WorkerDraft(draft, fact)
 
 
 def _claim(command: Claim, desk: Desk) -> WorkerDraft:

@@ -45,7 +45,7 @@ from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
 from .appender import Appender
 from .dead_processes import departed
-from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entry, within_limits
+from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entry, part_entries, within_limits
 from .firing import Firing
 from .indexing import IndexKeeper
 from .known_tasks import KnownTasks
@@ -375,6 +375,8 @@ class WorkerLoop:
         for lane in self._lanes.values():
             for outcome in lane.outcomes(monotonic, draining=draining):
                 if outcome.written is None:
+                    if outcome.large:
+                        entries += part_entries(outcome)
                     entries.append(outcome_entry(outcome))
                 elif (entry := await self._appending.still_to_write(outcome.written, self._sessions)) is not None:
                     entries.append(entry)

@@ -216,7 +216,7 @@ class ChildPool(Executor):
         for report in message.reports:
             run = self._numbers.pop(report.number)
             child.runs.remove(run)
-            self._finished(Outcome(run.job, report.name, report.detail, report.due), report.seconds)
+            self._finished(Outcome(run.job, report.name, report.detail, report.due, None, report.large), report.seconds)
         if message.reports:
             child.stalled = False
             child.note_begun()

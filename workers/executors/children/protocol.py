@@ -24,13 +24,14 @@ class Assignment(msgspec.Struct, array_like=True, gc=False):
 
 
 class Report(msgspec.Struct, array_like=True, gc=False):
-    """How the assignment of that number ended, and how long it took, in seconds."""
+    """How the assignment of that number ended, and how long it took, in seconds; `large` as in `Outcome`."""
 
     number: int
     name: str
     detail: bytes
     due: float
     seconds: float
+    large: bytes = b""
 
 
 class Orders(msgspec.Struct, array_like=True):

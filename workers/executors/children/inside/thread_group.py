@@ -114,4 +114,4 @@ def _job(assignment: Assignment) -> Job:
 
 
 def _report(outcome: Outcome) -> Report:
-    return Report(outcome.job.claim, outcome.name, outcome.detail, outcome.due, outcome.written)
+    return Report(outcome.job.claim, outcome.name, outcome.detail, outcome.due, outcome.written, outcome.large)
