@@ -156,6 +156,15 @@ def test_with_block_holds_claims_until_its_end(journal: jm.Journal) -> None:
     assert not events(journal, names.INTERRUPTED)
 
 
+def test_holder_can_store_a_result_before_the_end(journal: jm.Journal) -> None:
+    task, results = submit(journal), jm.ResultStore(journal)
+    with Consumer(jm.Broker(journal)) as consumer:
+        message = next(consumer.stream())
+        results.set(message, 42)
+        assert end(journal, message) is jm.Disposition.ACKNOWLEDGED
+    assert results.get(task, timeout=30_000) == 42
+
+
 def test_former_holder_cannot_end_a_message_of_another(journal: jm.Journal) -> None:
     task = submit(journal)
     with Consumer(jm.Broker(journal)) as consumer:
