@@ -103,6 +103,7 @@ def _message(name: str, journal: Journal, args: list[Any], kwargs: dict[str, Any
     if task is None:
         return Message(task_name=name, args=args, kwargs=kwargs, delay=delay_ms, uuid=new_id())
     task.broker.bind(journal)
+    args, kwargs = task.typed(args, kwargs)
     task.check_arguments(args, kwargs)
     return task.generate(args, kwargs, delay=delay_ms, submit=False)
 

@@ -207,6 +207,15 @@ class Task(Generic[P, R]):
         if self.serializer is not None and self.serializer.is_typed:
             self._types.check(self.serializer, args, kwargs)
 
+    def typed(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments in JSON's types as values of the parameters' types, if the serializer goes by these.
+
+        `ValidationError` names an argument that is none of its type.
+        """
+        if self.serializer is None or not self.serializer.is_typed:
+            return list(args), dict(kwargs)
+        return self._types.restored(self.serializer, args, kwargs)
+
     def restore(self, message: Message) -> None:
         """Read the arguments of a message that a serializer has written.
 

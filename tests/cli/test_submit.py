@@ -1,11 +1,13 @@
 """`journeyman submit`: tasks from the shell."""
 
+import datetime as dt
 import json
 import subprocess
 from collections.abc import Callable
 
 import journeyman as jm
 import pytest
+from journeyman.cli.submit import _message
 from journeyman.tasks.state import names
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -54,6 +56,16 @@ def test_task_submitted_by_package_takes_its_definition(run: Run, url: str) -> N
     assert none.returncode == 2
     missing = run("submit", "shop.tasks:print", "--journal", url)
     assert (missing.returncode, "it has add, paint, read" in missing.stderr) == (2, True)
+
+
+def test_json_arguments_become_what_a_typed_serializer_expects() -> None:
+    with jm.Journal("memory://typed-submission") as journal:
+        made = _message("task_modules.serializer_tasks:later", journal, ["2026-11-30T12:00:00Z"], {}, 0)
+        assert (made.args, made.serializer) == ((dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC),), "msgspec")
+        plain = _message("task_modules.serializer_tasks:plain", journal, [], {"number": 7}, 0)
+        assert (plain.kwargs, plain.serializer) == ({"number": 7}, "")
+        with pytest.raises(jm.ValidationError, match=r"args\[0\] of later is 'soon' and cannot be read as datetime"):
+            _message("task_modules.serializer_tasks:later", journal, ["soon"], {}, 0)
 
 
 @pytest.mark.parametrize(
