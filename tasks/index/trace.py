@@ -5,7 +5,7 @@ events of each session and decided its end as the fold does.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -112,7 +112,7 @@ async def read_trace(
     end: int | None = None,
     leave_out: Iterable[int] = (),
     observer: Observer | None = None,
-    before: TaskState | None = None,
+    before: "Beginning | None" = None,
 ) -> Trace:
     """Return the trace of a task from the index and the log, up to the offset `end`, without the kinds `leave_out`.
 
@@ -126,7 +126,7 @@ async def read_trace(
     entries = [entry for entry in entries if entry.kind != FOREIGN or NOWHERE < submitted < entry.offset]
     trace = Trace(task_id, snapshot.partition, snapshot.sessions_of, observer)
     if before is not None:
-        trace.view.begin_with(before)
+        trace.view.begin_with(before.task, before.expiry)
     rows = await _rows_of(log, snapshot, entries)
     said = {entry.offset: _said_of(task_id, rows.get(entry.offset)) for entry in entries}
     found = {offset: each for offset, each in said.items() if each is not None}
@@ -148,11 +148,19 @@ async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> di
     return rows | await rows_at(log, snapshot.partition, read.keys() - rows.keys())
 
 
-async def task_where_log_begins(journal: AsyncJournal, task_id: str) -> TaskState | None:
+class Beginning(NamedTuple):
+    """A task as it was where the log begins, and when it lapses, in seconds since the epoch; 0 for never."""
+
+    task: TaskState
+    expiry: float = 0.0
+
+
+async def task_where_log_begins(journal: AsyncJournal, task_id: str) -> Beginning | None:
     """Return the task as it was before the oldest event that the log holds; None if no snapshot of the queue has it."""
     log = await journal.open()
     view = await as_of(journal, TaskView, (await log.bounds()).first)
-    return view.find(task_id)
+    task = view.find(task_id)
+    return None if task is None else Beginning(task, view.expiries.get(task_id, 0.0))
 
 
 def _said_of(task_id: str, row: bytes | None) -> Fact | None:
@@ -163,11 +171,11 @@ def _said_of(task_id: str, row: bytes | None) -> Fact | None:
     return said
 
 
-def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before: TaskState | None) -> set[int]:
+def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before: Beginning | None) -> set[int]:
     """Return the offsets at which the sessions that have claimed the task ended."""
     claims: dict[str, int] = {}
-    if before is not None and before.state is State.CLAIMED:
-        claims[before.worker] = before.claim
+    if before is not None and before.task.state is State.CLAIMED:
+        claims[before.task.worker] = before.task.claim
     for offset, said in sorted(found.items()):
         if said.name == names.CLAIMED:
             claims.setdefault(said.context.worker, offset)

@@ -24,13 +24,18 @@ class RememberingView(TaskView):
         """The task of that id, alive or ended."""
         return super().find(task_id) or self.finished.get(task_id)
 
-    def begin_with(self, task: TaskState) -> None:
-        """Add a task as it was before the first event that this view reads: live, or a dead letter."""
+    def begin_with(self, task: TaskState, expiry: float = 0.0) -> None:
+        """Add a task as it was before the first event that this view reads: live, or a dead letter.
+
+        `expiry` is when it lapses, in seconds since the epoch; 0 for never.
+        """
         place = task.partition
         if task.state is State.FAILED:
             self.dead.keep(task)
             return
         self.live[task.id] = task
+        if expiry:
+            self.expiries[task.id] = expiry
         if task.state is State.CLAIMED:
             session = SessionState(task.worker, place, 0, "", 0, 0.0, task.claim)
             session.claims[task.id] = task

@@ -248,6 +248,20 @@ def test_claim_before_the_beginning_of_the_log_is_handed_back(journal: jm.Journa
     assert (update.status, update.details and update.details["attempts"]) == (jm.TaskStatus.SUCCEEDED, 1)
 
 
+def test_lapse_is_known_when_retention_has_removed_the_submission(journal: jm.Journal) -> None:
+    from journeyman.tasks.retention import compact, plan
+
+    submit(journal, "t", expires=5.0)
+    submit(journal, "other")
+    lapsed = journal.append(names.LAPSED, {"task": "t", "reason": "expired"}, "t")
+    jm.Broker(journal).revoke("other")
+    planned = run(plan(journal.asynchronous, lapsed.timestamp - 5e-7))
+    assert dict(planned.before) == {0: lapsed.offset}
+    run(compact(journal.asynchronous, planned))
+    update = jm.StatusTracker(journal).get("t")
+    assert (update.status, update.details and update.details["reason"]) == (jm.TaskStatus.FAILED, "expired")
+
+
 FORK = """
 import os, sys
 import journeyman as jm
