@@ -305,7 +305,7 @@ async def test_async_consumer_yields_and_cancelled_waits_lose_nothing(journal: j
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            submit(journal, number)
+            await broker.submit(jm.Message(task_name="send", args=[number]), new=True)
             message = await anext(stream)
             assert message.args == (number,)
             assert (await broker.ack(message)).disposition is jm.Disposition.ACKNOWLEDGED
