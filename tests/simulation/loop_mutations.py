@@ -8,9 +8,8 @@ from typing import Any, Final
 from journeyman.workers import WorkerLoop
 from journeyman.workers.loop import loop
 from journeyman.workers.loop.reader import Reader
+from journeyman.workers.scheduling import decide
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
-
-from . import worker
 
 Plant = Callable[[MonkeyPatch], None]
 
@@ -30,11 +29,22 @@ def rewritten(owner: Any, name: str, old: str, new: str) -> Plant:
     return plant
 
 
+def in_decider(name: str, old: str, new: str) -> Plant:
+    """The decider of that name with one stretch of its text replaced."""
+
+    def plant(patch: MonkeyPatch) -> None:
+        real = getattr(decide, name)
+        rewritten(decide, name, old, new)(patch)
+        wrong = getattr(decide, name)
+        patch.setattr(decide, "DECIDERS", tuple(wrong if each is real else each for each in decide.DECIDERS))
+
+    return plant
+
+
 LOOP_MUTATIONS: Final[dict[str, Plant]] = {}
 _ENDED: Final = "await self._outcome_entries(time.monotonic())"
 _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
-    ("a lane does not ask whether another has a suspect", worker, "decide", "has_suspect or not", "False and not"),
     ("an idle worker observes no sessions", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
     ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
@@ -43,3 +53,6 @@ _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
 )
 for _what, _owner, _name, _old, _new in _BUGS:
     LOOP_MUTATIONS[_what] = rewritten(_owner, _name, _old, _new)
+LOOP_MUTATIONS["a lane does not ask whether another has a suspect"] = in_decider(
+    "claims", "has_suspect or not", "False and not"
+)
