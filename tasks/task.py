@@ -4,10 +4,10 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import MethodType
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from .arguments import Signature, named, positional
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
@@ -23,7 +23,11 @@ from .message_fields import is_whole
 from .serializers import AnySerializer, checked_serializer, reader_named
 from .state.identity import Accepts
 from .state.names import QUEUE_DEFAULT
+from .state.schedules import Misfire, Overlap
 from .typed_arguments import ArgumentTypes
+
+if TYPE_CHECKING:
+    from .trigger_task import TriggerTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -247,6 +251,44 @@ class Task(Generic[P, R]):
         return time.time() + message.backoff.get(message.retries + 1) / 1_000
 
 
+@overload
+def task(
+    broker: Broker,
+    name: str | None = ...,
+    queue: str | None = ...,
+    timeout: int = ...,
+    max_retries: int | None = ...,
+    backoff: Backoff | None = ...,
+    mechanism: str | None = ...,
+    *,
+    no_positional_args: bool = ...,
+    aliases: Sequence[str] = ...,
+    serializer: AnySerializer | None = ...,
+    base_task: type[Task[Any, Any]] | None = ...,
+    trigger: Any,
+    misfire: Misfire = ...,
+    grace_ms: int | timedelta = ...,
+    overlap: Overlap = ...,
+) -> "Callable[[Callable[P, R]], TriggerTask[P, R]]": ...
+
+
+@overload
+def task(
+    broker: Broker,
+    name: str | None = ...,
+    queue: str | None = ...,
+    timeout: int = ...,
+    max_retries: int | None = ...,
+    backoff: Backoff | None = ...,
+    mechanism: str | None = ...,
+    *,
+    no_positional_args: bool = ...,
+    aliases: Sequence[str] = ...,
+    serializer: AnySerializer | None = ...,
+    base_task: type[Task[Any, Any]] | None = ...,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
 def task(
     broker: Broker,
     name: str | None = None,
@@ -279,12 +321,17 @@ def task(
     scheduling = {
         name: value for name, value in (("misfire", misfire), ("grace_ms", grace_ms), ("overlap", overlap)) if value
     }
-    base, more = _base_for(trigger, base_task, scheduling)
+    base: Callable[..., Task[Any, Any]] = base_task or Task
+    if trigger is not None:
+        from .trigger_task import with_trigger
+
+        base = with_trigger(trigger, base_task)
+    elif scheduling:
+        raise ValidationError(f"{', '.join(scheduling)} are settings of a schedule: give the task a trigger, too")
 
     def wrapper(function: Callable[P, R]) -> Task[P, R]:
         return base(
             function,
-            *more,
             broker,
             name,
             queue,
@@ -300,24 +347,6 @@ def task(
         )
 
     return wrapper
-
-
-def _base_for(
-    trigger: Any, base_task: type[Task[Any, Any]] | None, scheduling: Collection[str]
-) -> tuple[Callable[..., Task[Any, Any]], tuple[Any, ...]]:
-    """Return the class of a task, and its arguments between the function and the broker: the trigger if there is one.
-
-    `ValueError` if the class takes no trigger.
-    """
-    if trigger is None:
-        if scheduling:
-            raise ValidationError(f"{', '.join(scheduling)} are settings of a schedule: give the task a trigger, too")
-        return base_task or Task, ()
-    if base_task is not None and "trigger" not in inspect.signature(base_task.__init__).parameters:
-        raise ValueError(f"base_task takes no trigger: make it a subclass of TriggerTask, got {base_task.__name__}")
-    from .trigger_task import TriggerTask
-
-    return base_task or TriggerTask, (trigger,)
 
 
 def _checked_aliases(aliases: object) -> tuple[str, ...]:

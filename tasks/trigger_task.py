@@ -230,6 +230,14 @@ class TriggerTask(Task[P, R]):
         return done.changed
 
 
+def with_trigger(trigger: Any, base_task: type[Task[Any, Any]] | None) -> Callable[..., Task[Any, Any]]:
+    """Return the maker of tasks with that trigger, of the class `base_task`; `ValueError` if it takes no trigger."""
+    if base_task is not None and "trigger" not in inspect.signature(base_task.__init__).parameters:
+        raise ValueError(f"base_task takes no trigger: make it a subclass of TriggerTask, got {base_task.__name__}")
+    made: Any = base_task or TriggerTask
+    return lambda function, *given, **options: made(function, trigger, *given, **options)
+
+
 def policy_of(misfire: object, grace_ms: object, overlap: object) -> Policy:
     """Return the policy; `ValidationError` names what breaks a rule."""
     if misfire not in MISFIRES:

@@ -1,5 +1,6 @@
 """The worker loop of a workbench: the product's own, in virtual time, with executors in the calling thread."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ class VirtualWorkerLoop(WorkerLoop):
         super().__init__(journal, tasks, msgspec.structs.replace(settings, **fitting))
         self._turns = turns
         self._index = NoIndex(journal, dict)
+        self._firing.wait_seconds_max = math.inf  # a virtual clock is never set
 
     @property
     def awaits(self) -> bool:

@@ -27,6 +27,7 @@ class Firing:
         self._journal = journal
         self._timetable = timetable
         self.fired = 0  # ticks
+        self.wait_seconds_max = SCHEDULE_WAIT_SECONDS_MAX
         self._has_due = False  # whether the commands of this turn may contain ticks
 
     @property
@@ -43,7 +44,7 @@ class Firing:
     def wait(self, now: float) -> float | None:
         """Return the seconds until the next tick, or until the clock is to be compared again; None without any tick."""
         tick = None if self._timetable is None else self._timetable.next_moment(int(now * 1_000))
-        return None if tick is None else min(max(0.0, tick / 1_000 - now), SCHEDULE_WAIT_SECONDS_MAX)
+        return None if tick is None else min(max(0.0, tick / 1_000 - now), self.wait_seconds_max)
 
     def take(
         self, commands: list[Command], position: Callable[[], Mapping[int, int]]
