@@ -1,5 +1,7 @@
 """Name a function for the log: `module:qualname`, the same in each process that imports it."""
 
+import asyncio
+import inspect
 import sys
 from pathlib import Path
 from typing import Final
@@ -43,3 +45,11 @@ def _importable(script: str) -> str:
             break
         names.insert(0, directory.name)
     return ".".join(names)
+
+
+def mark_coroutine_function(task: object) -> None:
+    """Have `inspect` and `asyncio` recognise a callable object as a coroutine function."""
+    if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
+        inspect.markcoroutinefunction(task)
+    else:
+        vars(task)["_is_coroutine"] = getattr(asyncio.coroutines, "_is_coroutine", None)

@@ -1,29 +1,28 @@
 """A task: a function that workers run, and how it is run. `@task` makes one."""
 
-import asyncio
 import functools
 import inspect
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
+from .aliases import accepted_functions, checked_aliases
 from .arguments import Signature, named, positional
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
 from .chosen_ids import IfExists, check_way, submit_chosen, submit_chosen_async
 from .errors import ValidationError
-from .function_names import beside, function_name, last_name
+from .function_names import function_name, mark_coroutine_function
 from .large_results import LargeResults, checked_large_results
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .message import Message
 from .message_encoding import read_arguments
 from .message_fields import is_whole
 from .serializers import AnySerializer, checked_serializer, reader_named
-from .state.identity import Accepts
 from .state.names import QUEUE_DEFAULT
-from .state.schedules import Misfire, Overlap
+from .task_options import ScheduleOptions, TaskOptions
 from .typed_arguments import ArgumentTypes
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Task(Generic[P, R]):
         mechanism = _checked_mechanism(function, mechanism)
         functools.update_wrapper(self, function)  # so that Sphinx, inspect and frameworks see the function
         if mechanism == "async":
-            _mark_coroutine_function(self)
+            mark_coroutine_function(self)
         self.function = function
         self.broker = broker
         self.serializer = broker.serializer if serializer is None else checked_serializer(serializer)
@@ -84,8 +83,8 @@ class Task(Generic[P, R]):
         self._name = name or function.__name__
         self.function_name = function_name(function)
         self.named = name is not None
-        self.aliases = _checked_aliases(aliases)
-        self.accepts = _accepted(self)
+        self.aliases = checked_aliases(aliases)
+        self.accepts = accepted_functions(self._name, self.function_name, self.aliases, named=self.named)
         self.queue = queue or QUEUE_DEFAULT
         self.timeout = timeout
         self.max_retries = max_retries
@@ -261,14 +260,8 @@ def task(
     backoff: Backoff | None = ...,
     mechanism: str | None = ...,
     *,
-    no_positional_args: bool = ...,
-    aliases: Sequence[str] = ...,
-    serializer: AnySerializer | None = ...,
-    base_task: type[Task[Any, Any]] | None = ...,
     trigger: Any,
-    misfire: Misfire = ...,
-    grace_ms: int | timedelta = ...,
-    overlap: Overlap = ...,
+    **options: Unpack[ScheduleOptions],
 ) -> "Callable[[Callable[P, R]], TriggerTask[P, R]]": ...
 
 
@@ -281,11 +274,7 @@ def task(
     max_retries: int | None = ...,
     backoff: Backoff | None = ...,
     mechanism: str | None = ...,
-    *,
-    no_positional_args: bool = ...,
-    aliases: Sequence[str] = ...,
-    serializer: AnySerializer | None = ...,
-    base_task: type[Task[Any, Any]] | None = ...,
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
@@ -347,42 +336,6 @@ def task(
         )
 
     return wrapper
-
-
-def _checked_aliases(aliases: object) -> tuple[str, ...]:
-    if isinstance(aliases, str) or not isinstance(aliases, Sequence):
-        raise ValidationError(f"aliases are old names in a list, such as ['send_mail'], got {aliases!r:.80}")
-    for alias in aliases:
-        if not isinstance(alias, str) or not alias:
-            raise ValidationError(f"an alias is a name, or a function as 'module:qualname', got {alias!r:.80}")
-    return tuple(aliases)
-
-
-def _accepted(task: Task[Any, Any]) -> dict[str, Accepts]:
-    """Return, for each name of the task, the functions for which a message may have been made.
-
-    An old name means a function in the same place; an old function means itself, under its own name.
-    """
-    own = task.function_name
-    functions: dict[str, list[str]] = {task.name: [own] if own else []}
-    named = {task.name} if task.named else set()
-    for alias in task.aliases:
-        is_function = ":" in alias
-        name = last_name(alias) if is_function else alias
-        known = functions.setdefault(name, [])
-        if own:  # without a function's name, functions are not compared
-            known.append(alias if is_function else beside(own, alias))
-        if not is_function:
-            named.add(name)
-    return {name: Accepts(tuple(known), name in named) for name, known in functions.items()}
-
-
-def _mark_coroutine_function(task: Task[Any, Any]) -> None:
-    """Have `inspect` and `asyncio` recognise the task as a coroutine function."""
-    if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
-        inspect.markcoroutinefunction(task)
-    else:
-        vars(task)["_is_coroutine"] = getattr(asyncio.coroutines, "_is_coroutine", None)
 
 
 def _takes_message(function: Callable[..., Any]) -> bool:

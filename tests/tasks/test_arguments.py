@@ -195,4 +195,4 @@ def test_task_in_a_class_is_called_as_a_method() -> None:
 
 def test_decorator_without_parentheses_is_refused() -> None:
     with pytest.raises(jm.ValidationError, match=r"@task takes the broker .* Write @task\(broker\)"):
-        jm.task(print)  # type: ignore[arg-type]
+        jm.task(print)  # type: ignore[call-overload]

@@ -306,3 +306,30 @@ def test_relocated_locks_are_held_by_the_same_owners(seed: int) -> None:
                     assert names.LOCK_REQUESTED.encode() in row
 
     asyncio.run(test())
+
+
+@pytest.mark.anyio
+async def test_relocated_schedule_shares_a_partition_with_its_tasks() -> None:
+    log = MemoryLog(MemoryStore(2))
+    every = {"type": "interval", "every_ms": 10, "start_ms": 10}
+    for name in ("alpha", "beta", "gamma"):
+        partition, task = log.partition_of(name), f"{name}@1970-01-01T00:00:00.010Z"
+        said: list[tuple[str, dict[str, Any]]] = [
+            (names.SCHEDULE_CREATED, {"trigger": every, "message": {"task_name": name}, "first": 10}),
+            (names.SCHEDULE_FIRED, {"tick": 10, "task": task}),
+            (names.SUBMITTED, {"task": task, "task_name": name}),
+            (names.SCHEDULE_PAUSED, {}),
+        ]
+        for event, context in said:
+            own = {"schedule": name, **context}
+            await log.append([Draft(event, encode_context(event, own), name, partition)])
+    expected, lines = (await folded(log)).schedules, await lines_of(log)
+    for partitions in (1, 3, 4):
+        copy = MemoryLog(MemoryStore(partitions))
+        await relocated(copy, lines)
+        view = await folded(copy)
+        assert view.schedules.keys() == expected.keys()
+        for name, schedule in view.schedules.items():
+            assert (schedule.last, schedule.fired, schedule.task) == (10, 1, f"{name}@1970-01-01T00:00:00.010Z")
+            assert schedule.paused_at == expected[name].paused_at is not None
+            assert schedule.partition == copy.partition_of(name) == view.live[schedule.task].partition

@@ -180,7 +180,7 @@ def test_policy_is_checked(journal: jm.Journal, options: dict[str, Any], said: s
 
 def test_settings_of_a_schedule_without_trigger_are_refused(journal: jm.Journal) -> None:
     with pytest.raises(jm.ValidationError, match="misfire, overlap are settings of a schedule"):
-        jm.task(jm.Broker(journal), misfire="skip", overlap="skip")
+        jm.task(jm.Broker(journal), misfire="skip", overlap="skip")  # type: ignore[call-overload]
 
 
 def test_base_task_must_take_a_trigger(journal: jm.Journal) -> None:

@@ -35,7 +35,8 @@ def make(name: str, queue: str, mechanism: str = "thread") -> Task[Any, Any]:
 
 
 def made_of(function: Any, **options: Any) -> Task[Any, Any]:
-    made: Task[Any, Any] = jm.task(BROKER, **options)(function)
+    decorator: Any = jm.task(BROKER, **options)
+    made: Task[Any, Any] = decorator(function)
     return made
 
 

@@ -1,0 +1,30 @@
+"""The keyword options of `@task`, for type checkers."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from .large_results import LargeResults
+from .serializers import AnySerializer
+from .state.schedules import Misfire, Overlap
+
+if TYPE_CHECKING:
+    from .task import Task
+
+
+class TaskOptions(TypedDict, total=False):
+    """Those of any task."""
+
+    no_positional_args: bool
+    aliases: Sequence[str]
+    serializer: AnySerializer | None
+    large_results: LargeResults | None
+    base_task: "type[Task[Any, Any]] | None"
+
+
+class ScheduleOptions(TaskOptions, total=False):
+    """Those of a task with a trigger."""
+
+    misfire: Misfire
+    grace_ms: int | timedelta
+    overlap: Overlap
