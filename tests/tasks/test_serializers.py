@@ -107,7 +107,7 @@ def test_typed_arguments_reach_a_child_process(store: jm.ResultStore) -> None:
         (loose, [2**64], {}, r"args\[0\] of loose .* more than 64 bits"),
         (ship, [ORDER, Colour.RED], {"until": AT}, r"kwargs.until of ship"),
     ],
-    ids=repr,
+    ids=["a date", "a set", "a number as key", "no date", "an object", "no number", "a large number", "a keyword"],
 )
 def test_argument_that_would_not_come_back_is_refused(
     task: jm.Task[..., Any], args: list[Any], kwargs: dict[str, Any], said: str
