@@ -7,7 +7,7 @@ import typer
 
 from ..journal.numbers import is_number
 from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
-from ..tasks.task import MECHANISMS
+from ..tasks.task_checks import MECHANISMS
 from ..workers.limits import (
     COROUTINES_DEFAULT,
     COROUTINES_MAX,

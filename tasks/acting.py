@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..journal.async_journal import AsyncJournal
 from ..journal.errors import EventConflict
 from ..journal.event import Event
+from ..journal.event_decoding import decode
 from .disposition import Disposition, Effect
 from .errors import MessageDoesNotExistsError
 from .lookup import Found, in_words, task_lookup
@@ -46,6 +47,30 @@ async def revoke(journal: AsyncJournal, task_id: str, signature: Signature, *, h
     quiet = {} if hooks else {"hooks": False}
     event = await _append(journal, names.REVOKED, task_id, signature, quiet)
     return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+
+
+async def revoke_waiting(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
+    """Append a revocation unless a worker has claimed the task, and return the effect.
+
+    The append is conditional: no event of the task may have come since the look-up.
+    """
+    context = {"task": task_id, **signature.fields()}
+    while True:
+        found = await task_lookup(journal).find(task_id)
+        task = found.task
+        if task is not None and task.state is State.CLAIMED:
+            return Effect(Disposition.RUNNING, decode(found.trace.rows[task.claim], task.partition, task.claim))
+        if task is None or task.state is not State.READY:
+            return await revoke(journal, task_id, signature)  # it has no effect, and says why
+        with suppress(EventConflict):
+            event = await journal.append(names.REVOKED, context, key=routing_key(task_id), expected=found.end)
+            return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+
+
+async def is_revoked(journal: AsyncJournal, task_id: str) -> bool:
+    """Return whether the task was revoked."""
+    task = (await task_lookup(journal).find(task_id)).task
+    return task is not None and task.state is State.REVOKED
 
 
 async def requeue(

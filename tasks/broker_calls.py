@@ -12,11 +12,13 @@ from .acting import (
     by_holder,
     is_alive,
     is_dead_letter,
+    is_revoked,
     purge,
     reject,
     requeue,
     reschedule,
     revoke,
+    revoke_waiting,
     stored,
 )
 from .disposition import Effect
@@ -83,12 +85,25 @@ class BrokerCalls(ABC):
         removing = revoke(self.journal.asynchronous, id_of(message), Signature(by, reason), hooks=False)
         return self._run(removing, "remove")
 
-    def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
+    def revoke(
+        self,
+        message: Message | str,
+        *,
+        by: str | None = None,
+        reason: str | None = None,
+        skip_if_running: bool = False,
+    ) -> Effect:
         """Take a task out of the queue, whether it waits or runs; a late outcome of it is refused.
 
-        Returns the effect: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task.
+        Returns the effect: `REVOKED`, `ALREADY_ENDED`, or `UNKNOWN` if the journal holds no such task. With
+        `skip_if_running` a task that a worker has claimed is left alone: `RUNNING`.
         """
-        return self._run(revoke(self.journal.asynchronous, id_of(message), Signature(by, reason)), "revoke")
+        taking = revoke_waiting if skip_if_running else revoke
+        return self._run(taking(self.journal.asynchronous, id_of(message), Signature(by, reason)), "revoke")
+
+    def is_revoked(self, message: Message | str) -> bool:
+        """Whether the task was revoked."""
+        return self._run(is_revoked(self.journal.asynchronous, id_of(message)), "is_revoked")
 
     def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Let a dead letter run again, its attempts forgotten.
@@ -180,10 +195,22 @@ class AsyncBrokerCalls(ABC):
         access = self._access_now()
         return await access.run(revoke(access.journal, id_of(message), Signature(by, reason), hooks=False))
 
-    async def revoke(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
+    async def revoke(
+        self,
+        message: Message | str,
+        *,
+        by: str | None = None,
+        reason: str | None = None,
+        skip_if_running: bool = False,
+    ) -> Effect:
         """See `Broker.revoke`."""
+        access, taking = self._access_now(), revoke_waiting if skip_if_running else revoke
+        return await access.run(taking(access.journal, id_of(message), Signature(by, reason)))
+
+    async def is_revoked(self, message: Message | str) -> bool:
+        """See `Broker.is_revoked`."""
         access = self._access_now()
-        return await access.run(revoke(access.journal, id_of(message), Signature(by, reason)))
+        return await access.run(is_revoked(access.journal, id_of(message)))
 
     async def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """See `Broker.requeue`."""

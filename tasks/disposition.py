@@ -23,11 +23,15 @@ class Disposition(Enum):
     REQUEUED = "requeued"
     PURGED = "purged"
     NOT_A_DEAD_LETTER = "not a dead letter"
+    RUNNING = "running"
     UNKNOWN = "unknown"
 
 
 class Effect(NamedTuple):
-    """A disposition, and the event that was appended; true if the event took effect."""
+    """A disposition, and the event that was appended; true if the event took effect.
+
+    Of `RUNNING` it is the claim: nothing was appended.
+    """
 
     disposition: Disposition
     event: Event

@@ -22,6 +22,8 @@ RESULT_EVENT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES
 # take twice as much in its event, since JSON writes a quotation mark in two characters.
 RESULT_BYTES_MAX: Final = 64 * MIB
 RESULT_PART_BYTES: Final = 480 * KIB
+# How many links follow the first message of a chain at most: each is nested in the one before.
+CHAIN_LINKS_MAX: Final = 100
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000
 MAX_RETRIES_DEFAULT: Final = 3
 DRAIN_SECONDS_DEFAULT: Final = 30.0

@@ -101,10 +101,12 @@ class TaskLookup:
         log = await self._journal.open()
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(routing_key(task_id)), task_id=task_id)
-        trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer)
+        trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, journal=self._journal)
         if trace.is_truncated:
             before = await task_where_log_begins(self._journal, task_id)
-            trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, before=before)
+            trace = await read_trace(
+                log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, before=before, journal=self._journal
+            )
         return Found(trace.task, trace, snapshot.end), snapshot
 
     async def wait(self, task_id: str, is_over: Callable[[Found], bool], timeout: float | None) -> Found:

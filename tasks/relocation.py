@@ -41,6 +41,7 @@ class Relocation:
         self._ends = dict.fromkeys(range(partitions), 0)
         self._checkpoints = CheckpointRelocation(partitions)
         self._origin = Position(0, 0)  # of the line that is being placed
+        self._links: dict[str, int] = {}  # expected ones: where the claim of the predecessor stands
         self._claims: dict[str, tuple[int, int]] = {}  # of running tasks: where the claim stood, and where it stands
         self._submitted: dict[str, int] = {}  # of tasks that may be requeued: where the submission stands
         # Of live requests of locks, by partition, lock and token of the original: the token and the last event.
@@ -97,6 +98,10 @@ class Relocation:
         if said.claim >= 0:
             old, new = self._claims.get(said.task, (-1, _NO_CLAIM))
             changes["claim"] = new if accepted and old == said.claim else _NO_CLAIM
+        if said.after >= 0:  # of a refused link: a token that no success before it can have
+            changes["after"] = self._links.pop(said.task) if accepted else self._ends[partition]
+        if said.next and accepted:
+            self._links[said.next] = changes["claim"]
         if said.submission is not None:
             changes["submission"] = {"offset": self._submitted.get(said.task, -1)}
         if line.name == names.CLAIMED and accepted:

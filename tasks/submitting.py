@@ -7,6 +7,7 @@ from ..journal.errors import AppendInDoubt
 from ..journal.event import Draft, Event, check
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CONDITION_BYTES_MAX
 from .admission import Admission, several_refused, submit_unknown
+from .chains import check_chain
 from .doubts import Doubts, SubmissionInDoubt
 from .errors import MessageAlreadyExistsError, ValidationError
 from .index.index import task_index
@@ -34,6 +35,8 @@ def draft_for(doubts: Doubts, message: Message) -> Draft:
             f"an id that ends with '@' and a number or a time is that of a link of a chain or of a tick, got "
             f"{message.uuid!r}. Choose another one, such as {message.uuid.replace('@', '-')!r}"
         )
+    if message.callback_message_data is not None:
+        check_chain(message)
     return doubts.draft_of(message) or submission(message)
 
 

@@ -1,27 +1,32 @@
 """A task: a function that workers run, and how it is run. `@task` makes one."""
 
 import functools
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .aliases import accepted_functions, checked_aliases
 from .arguments import Signature, named, positional
 from .backoff import NO_BACKOFF, Backoff, ExponentialBackoff
 from .broker import Broker
+from .chains import Callback, attach
 from .chosen_ids import IfExists, check_way, submit_chosen, submit_chosen_async
+from .deferring import Deferring
 from .errors import ValidationError
 from .function_names import function_name, mark_coroutine_function
+from .hooks import AROUND_RUN, TaskHooks, await_hook, call_hook, overridden
 from .large_results import LargeResults, checked_large_results
 from .limits import MAX_RETRIES_DEFAULT, TASK_TIMEOUT_MS_DEFAULT
 from .message import Message
 from .message_encoding import read_arguments
-from .message_fields import is_whole
+from .results import ResultStore
 from .serializers import AnySerializer, checked_serializer, reader_named
 from .state.names import QUEUE_DEFAULT
+from .status import StatusTracker
+from .task_calls import TaskCalls
+from .task_checks import check_readers, check_task, checked_mechanism, takes_message
 from .task_options import ScheduleOptions, TaskOptions
 from .typed_arguments import ArgumentTypes
 
@@ -31,10 +36,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MECHANISMS: Final = ("async", "thread", "process")
 
-
-class Task(Generic[P, R]):
+class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
     """A function with a name under which workers know it.
 
     - `name`: a stable string, the function's own name if None; it is written into the journal. A worker that has
@@ -43,12 +46,14 @@ class Task(Generic[P, R]):
       old places of the function, as `module:qualname`.
     - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
+    - `result_store`, `status_tracker`: kept for the task's own code; nothing has to be given for results and statuses.
     - `mechanism`: "thread", "process" or "async"; None for "async" if the function is a coroutine function, else
       "thread". Coroutine functions require "async", other functions one of the others.
     - `serializer`: writes its arguments and results; None for that of the broker, which is JSON unless given.
     - `large_results`: a result that does not fit an event fails the task ("refuse"), or is "split" over several, up to
       `RESULT_BYTES_MAX` bytes; None for what the broker says, which is "refuse" unless given.
     - Calling the task calls the function, here and now.
+    - `hooks`: the names of the hooks that its class overrides, see `TaskHooks`.
     """
 
     __name__: str
@@ -63,16 +68,19 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         timeout: int = TASK_TIMEOUT_MS_DEFAULT,
         max_retries: int | None = MAX_RETRIES_DEFAULT,
-        backoff: Backoff | None = None,
+        backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
+        result_store: ResultStore | None = None,
+        status_tracker: StatusTracker | None = None,
         mechanism: str | None = None,
-        *,
         no_positional_args: bool = False,
+        *,
         aliases: Sequence[str] = (),
         serializer: AnySerializer | None = None,
         large_results: LargeResults | None = None,
     ) -> None:
-        _check(function, name, timeout, max_retries, backoff)
-        mechanism = _checked_mechanism(function, mechanism)
+        check_task(function, name, timeout, max_retries, backoff)
+        check_readers(result_store, status_tracker)
+        mechanism = checked_mechanism(function, mechanism)
         functools.update_wrapper(self, function)  # so that Sphinx, inspect and frameworks see the function
         if mechanism == "async":
             mark_coroutine_function(self)
@@ -89,13 +97,17 @@ class Task(Generic[P, R]):
         self.timeout = timeout
         self.max_retries = max_retries
         self.backoff = backoff if backoff is not None else NO_BACKOFF
+        self.result_store = result_store
+        self.status_tracker = status_tracker
         self.mechanism = mechanism
         self.no_positional_args = no_positional_args
         self.home: str | None = None  # the module in which it was found, where it was looked for
-        self.takes_message = _takes_message(function)
+        self.takes_message = takes_message(function)
         self._signature = Signature(function, "message" if self.takes_message else None)
         self._types = ArgumentTypes(function if type(self).op is Task.op else None, self._name)
         self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
+        self.hooks = overridden(self, Task)
+        self.hooks_around_run = not AROUND_RUN.isdisjoint(self.hooks)
 
     @property
     def name(self) -> str:
@@ -129,17 +141,22 @@ class Task(Generic[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
+        result_ttl: int | None = None,
         uuid: str | None = None,
         timeout_override: int | None = None,
         delay: int | None = None,
+        previous_result: Any = None,
+        callback: Callback = None,
         queue: str | None = None,
-        *,
         submit: bool = True,
+        *,
         if_exists: IfExists = "raise",
     ) -> Message:
         """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
         When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first.
+        `callback` is a message, or several, that run one after the other when this one has succeeded, each with the
+        result of the one before as its `previous_result`; they are made by `generate(…, submit=False)`.
         `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
         submitted then, and with "return" the message of the known task is returned. `ValidationError` for arguments
         that the function cannot be called with, or that JSON cannot hold.
@@ -164,14 +181,22 @@ class Task(Generic[P, R]):
             named=self.named,
             serializer="" if self.serializer is None else self.serializer.name,
         )
+        if result_ttl is not None:
+            message.update(result_ttl=result_ttl)
+        if previous_result is not None:
+            message.previous_result = previous_result
         if uuid is not None:
             message.uuid = uuid
             message.__post_init__()
-        if submit:
+        if callback is not None:
+            attach(message, callback)
+        if submit and not self.was_deferred():
             if uuid is None:
                 self.broker.submit_made(message)
             elif (known := submit_chosen(self.broker, message, if_exists)) is not None:
                 return known
+            if "on_submit" in self.hooks:
+                call_hook(self, "on_submit", message)
         return message
 
     async def generate_async(
@@ -180,9 +205,12 @@ class Task(Generic[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
+        result_ttl: int | None = None,
         uuid: str | None = None,
         timeout_override: int | None = None,
         delay: int | None = None,
+        previous_result: Any = None,
+        callback: Callback = None,
         queue: str | None = None,
         *,
         if_exists: IfExists = "raise",
@@ -195,11 +223,29 @@ class Task(Generic[P, R]):
         check_way(if_exists, uuid)
         if not args and not kwargs:
             self.check_arguments([], {})  # `generate` checks no arguments of a message that may get them later
-        message = self.generate(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue, submit=False)
+        message = self.generate(
+            args,
+            kwargs,
+            priority,
+            metadata,
+            result_ttl,
+            uuid=uuid,
+            timeout_override=timeout_override,
+            delay=delay,
+            previous_result=previous_result,
+            callback=callback,
+            queue=queue,
+            submit=False,
+        )
+        if self.was_deferred():
+            return message
         if uuid is None:
             await self.broker.asynchronous.submit(message, new=True)
-            return message
-        return await submit_chosen_async(self.broker, message, if_exists) or message
+        elif (known := await submit_chosen_async(self.broker, message, if_exists)) is not None:
+            return known
+        if "on_submit" in self.hooks:
+            await await_hook(self, "on_submit", message)
+        return message
 
     def check_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """`ValidationError` if the function cannot be called with these; another `op` may use them in other ways."""
@@ -231,6 +277,10 @@ class Task(Generic[P, R]):
             args, kwargs = self._types.restored(serializer, message.args, message.kwargs)
             message.args, message.kwargs = tuple(args), kwargs
 
+    def execute(self, message: Message) -> Any:
+        """Run the task for a message: `op`, unless a subclass overrides it. Returns as `op` does."""
+        return self.op(message)
+
     def op(self, message: Message) -> Any:
         """Run the function for a message; the message itself is passed where the function has a parameter for it.
 
@@ -258,7 +308,6 @@ def task(
     timeout: int = ...,
     max_retries: int | None = ...,
     backoff: Backoff | None = ...,
-    mechanism: str | None = ...,
     *,
     trigger: Any,
     **options: Unpack[ScheduleOptions],
@@ -273,7 +322,6 @@ def task(
     timeout: int = ...,
     max_retries: int | None = ...,
     backoff: Backoff | None = ...,
-    mechanism: str | None = ...,
     **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
@@ -285,17 +333,19 @@ def task(
     timeout: int = TASK_TIMEOUT_MS_DEFAULT,
     max_retries: int | None = MAX_RETRIES_DEFAULT,
     backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
-    mechanism: str | None = None,
-    *,
-    no_positional_args: bool = False,
-    aliases: Sequence[str] = (),
-    serializer: AnySerializer | None = None,
-    large_results: LargeResults | None = None,
-    base_task: type[Task[Any, Any]] | None = None,
     trigger: Any = None,
+    result_store: ResultStore | None = None,
+    status_tracker: StatusTracker | None = None,
+    mechanism: str | None = None,
+    no_positional_args: bool = False,
+    base_task: type[Task[Any, Any]] | None = None,
+    *,
     misfire: str | None = None,
     grace_ms: int | timedelta | None = None,
     overlap: str | None = None,
+    large_results: LargeResults | None = None,
+    serializer: AnySerializer | None = None,
+    aliases: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task; the parameters are those of `Task`, `base_task` a subclass of it.
 
@@ -317,6 +367,8 @@ def task(
         base = with_trigger(trigger, base_task)
     elif scheduling:
         raise ValidationError(f"{', '.join(scheduling)} are settings of a schedule: give the task a trigger, too")
+    readers = {"result_store": result_store, "status_tracker": status_tracker}
+    further: dict[str, Any] = {**readers, "aliases": aliases, "serializer": serializer, "large_results": large_results}
 
     def wrapper(function: Callable[P, R]) -> Task[P, R]:
         return base(
@@ -327,51 +379,10 @@ def task(
             timeout,
             max_retries,
             backoff,
-            mechanism,
+            mechanism=mechanism,
             no_positional_args=no_positional_args,
-            **({"aliases": aliases} if aliases else {}),  # a subclass may not take them
-            **({"serializer": serializer} if serializer is not None else {}),
-            **({"large_results": large_results} if large_results is not None else {}),
+            **{name: value for name, value in further.items() if value},  # a subclass may not take them
             **scheduling,
         )
 
     return wrapper
-
-
-def _takes_message(function: Callable[..., Any]) -> bool:
-    """Return whether the function has a parameter `message` for the message: unannotated, or annotated `Message`."""
-    parameter = inspect.signature(function).parameters.get("message")
-    return parameter is not None and parameter.annotation in (inspect.Parameter.empty, Message, "Message")
-
-
-def _check(function: object, name: object, timeout: object, max_retries: object, backoff: object) -> None:
-    """Raise `ValidationError` for arguments of which no task can be made."""
-    if not callable(function):
-        raise ValidationError(f"a task is made of a function, got {function!r:.80}")
-    if not (name or hasattr(function, "__name__")):
-        raise ValidationError(f"{function!r:.80} has no name under which workers could know it: give it one by name=…")
-    if not (name is None or isinstance(name, str)):
-        raise ValidationError(f"the name of a task is a string, got {name!r:.80}")
-    if not is_whole(timeout) or not timeout > 0:
-        raise ValidationError(f"timeout is a whole number of ms, more than 0, got {timeout!r:.80}")
-    if max_retries is not None and (not is_whole(max_retries) or max_retries < 0):
-        raise ValidationError(f"max_retries is a whole number from 0 up, or None for no end, got {max_retries!r:.80}")
-    if not (backoff is None or isinstance(backoff, Backoff)):
-        raise ValidationError(
-            f"backoff is a Backoff, such as ConstantBackoff(5_000), or None for no wait, got {backoff!r:.80}"
-        )
-
-
-def _checked_mechanism(function: Callable[..., Any], mechanism: str | None) -> str:
-    is_coroutine = inspect.iscoroutinefunction(function)
-    if mechanism is None:
-        return "async" if is_coroutine else "thread"
-    if mechanism not in MECHANISMS:
-        raise ValidationError(f"mechanism is one of {', '.join(MECHANISMS)}, got {mechanism!r}")
-    if (mechanism == "async") != is_coroutine:
-        named = str(getattr(function, "__qualname__", function))
-        raise ValidationError(
-            f"mechanism={mechanism!r} requires {'an ordinary function' if is_coroutine else 'a coroutine function'}; "
-            f"{named:.80} is {'a coroutine function (async def)' if is_coroutine else 'not one (no async def)'}"
-        )
-    return mechanism

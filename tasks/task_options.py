@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from .large_results import LargeResults
+from .results import ResultStore
 from .serializers import AnySerializer
 from .state.schedules import Misfire, Overlap
+from .status import StatusTracker
 
 if TYPE_CHECKING:
     from .task import Task
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 class TaskOptions(TypedDict, total=False):
     """Those of any task."""
 
+    result_store: ResultStore | None
+    status_tracker: StatusTracker | None
+    mechanism: str | None
     no_positional_args: bool
     aliases: Sequence[str]
     serializer: AnySerializer | None

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from .chains import renumbered
 from .errors import SchedulingError, ValidationError
 from .limits import SCHEDULE_MESSAGE_BYTES_MAX
 from .message import Message
@@ -45,13 +46,15 @@ def check_template(template: bytes) -> None:
 
 def tick_message(schedule: Schedule, tick: int) -> bytes:
     """Return the encoded message of a tick: the context of its `task.submitted`."""
-    shared, metadata, delay = _parts(schedule.message)
+    shared, metadata, delay, callback = _parts(schedule.message)
     said = {"name": schedule.name, "tick": tick_text(tick)}
     own: dict[str, Any] = {
         "task": tick_id(schedule.name, tick),
         "created_at": tick,
         "metadata": {**metadata, SCHEDULE_KEY: said},
     }
+    if callback is not None:
+        own["callback_message_data"] = renumbered(callback, own["task"])
     if tick != schedule.first:
         own["progenitor_uuid"] = tick_id(schedule.name, schedule.first)
     if delay:
@@ -60,8 +63,9 @@ def tick_message(schedule: Schedule, tick: int) -> bytes:
 
 
 @lru_cache(maxsize=4_096)
-def _parts(template: bytes) -> tuple[bytes, dict[str, Any], int]:
-    """Return the encoded fields of a template that each message has, still open at the end, its metadata and delay."""
+def _parts(template: bytes) -> tuple[bytes, dict[str, Any], int, dict[str, Any] | None]:
+    """Return the encoded fields of a template that each message has, still open; its metadata, delay and callback."""
     fields: dict[str, Any] = orjson.loads(template)
     metadata = fields.pop("metadata", None) or {}
-    return orjson.dumps(fields)[:-1], metadata, fields.get("delay", 0)
+    callback = fields.pop("callback_message_data", None)
+    return orjson.dumps(fields)[:-1], metadata, fields.get("delay", 0), callback

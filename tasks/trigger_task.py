@@ -10,8 +10,9 @@ import msgspec
 from ..journal.async_journal import AsyncJournal
 from .access import JournalAccess
 from .acting import Signature
-from .backoff import Backoff
+from .backoff import Backoff, ExponentialBackoff
 from .broker import Broker
+from .chains import Callback
 from .chosen_ids import IfExists, check_way
 from .errors import SchedulingError, ValidationError
 from .large_results import LargeResults
@@ -25,6 +26,7 @@ from .limits import (
 )
 from .message import Message
 from .message_fields import is_whole
+from .results import ResultStore
 from .scheduling import (
     Changed,
     Plan,
@@ -37,6 +39,7 @@ from .scheduling import (
 from .serializers import AnySerializer
 from .state.routing import routing_key
 from .state.schedules import MISFIRES, OVERLAPS, Misfire, Overlap, Policy
+from .status import StatusTracker
 from .task import Task
 from .tick_messages import template_of, tick_message
 from .triggers import calendar, data_of
@@ -70,10 +73,12 @@ class TriggerTask(Task[P, R]):
         queue: str | None = None,
         timeout: int = TASK_TIMEOUT_MS_DEFAULT,
         max_retries: int | None = MAX_RETRIES_DEFAULT,
-        backoff: Backoff | None = None,
+        backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
+        result_store: ResultStore | None = None,
+        status_tracker: StatusTracker | None = None,
         mechanism: str | None = None,
-        *,
         no_positional_args: bool = False,
+        *,
         aliases: Sequence[str] = (),
         serializer: AnySerializer | None = None,
         large_results: LargeResults | None = None,
@@ -89,8 +94,10 @@ class TriggerTask(Task[P, R]):
             timeout,
             max_retries,
             backoff,
+            result_store,
+            status_tracker,
             mechanism,
-            no_positional_args=no_positional_args,
+            no_positional_args,
             aliases=aliases,
             serializer=serializer,
             large_results=large_results,
@@ -107,12 +114,15 @@ class TriggerTask(Task[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
+        result_ttl: int | None = None,
         uuid: str | None = None,
         timeout_override: int | None = None,
         delay: int | None = None,
+        previous_result: Any = None,
+        callback: Callback = None,
         queue: str | None = None,
-        *,
         submit: bool = True,
+        *,
         if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
@@ -126,7 +136,19 @@ class TriggerTask(Task[P, R]):
         so `uuid` and `if_exists` have no use here.
         """
         check_way(if_exists, uuid)
-        message = self._template(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue)
+        message = self._template(
+            args,
+            kwargs,
+            priority,
+            metadata,
+            uuid,
+            result_ttl=result_ttl,
+            timeout_override=timeout_override,
+            delay=delay,
+            previous_result=previous_result,
+            callback=callback,
+            queue=queue,
+        )
         if not submit:
             return message
         return self._run(lambda journal: self._create(journal, message, replace=replace))
@@ -137,9 +159,12 @@ class TriggerTask(Task[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
+        result_ttl: int | None = None,
         uuid: str | None = None,
         timeout_override: int | None = None,
         delay: int | None = None,
+        previous_result: Any = None,
+        callback: Callback = None,
         queue: str | None = None,
         *,
         if_exists: IfExists = "raise",
@@ -147,7 +172,19 @@ class TriggerTask(Task[P, R]):
     ) -> Message:
         """`generate` for asyncio. If it is cancelled the schedule may have been created; it can be repeated."""
         check_way(if_exists, uuid)
-        message = self._template(args, kwargs, priority, metadata, uuid, timeout_override, delay, queue)
+        message = self._template(
+            args,
+            kwargs,
+            priority,
+            metadata,
+            uuid,
+            result_ttl=result_ttl,
+            timeout_override=timeout_override,
+            delay=delay,
+            previous_result=previous_result,
+            callback=callback,
+            queue=queue,
+        )
         access = JournalAccess(self.broker.journal, "TriggerTask")
         return await access.run(self._create(access.journal, message, replace=replace))
 
@@ -214,15 +251,13 @@ class TriggerTask(Task[P, R]):
         priority: int,
         metadata: dict[str, Any] | None,
         uuid: str | None,
-        timeout_override: int | None,
-        delay: int | None,
-        queue: str | None,
+        **options: Any,
     ) -> Message:
         if uuid is not None:
             raise ValidationError(f"the ids of scheduled tasks are made of schedule and tick, got uuid={uuid!r:.80}")
         if not args and not kwargs:
             self.check_arguments([], {})
-        return super().generate(args, kwargs, priority, metadata, None, timeout_override, delay, queue, submit=False)
+        return super().generate(args, kwargs, priority, metadata, submit=False, **options)
 
     def _known(self, done: Changed) -> bool:
         if done.schedule is None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, KIB, MIB
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, MIB
 from ..tasks.limits import RESULT_EVENT_BYTES_MAX
 
 # How many claimed tasks one executor holds at most, running and waiting; or one for each place, if it has more places.
@@ -78,7 +78,8 @@ ENFORCE_MS_DEFAULT: Final = 100
 CONSUMER_LOOK_MS: Final = 1_000
 # A thread or coroutine that does not react to its timeout for so many seconds is abandoned and replaced.
 ABANDON_SECONDS: Final = 5.0
-# How long a task's own do_retry and retry_at may take, in seconds, where a timeout or a death has ended its job.
+# How long a task's own do_retry and retry_at may take, in seconds, where a timeout or a death has ended its job; and
+# how long a hook after an outcome holds up the next ones, and a worker that leaves.
 HOOK_SECONDS_MAX: Final = 5.0
 # The longest period in which a waiting task gains a step of priority, in ms, and the largest weight of a queue.
 PRIORITY_AGEING_MS_MAX: Final = 365 * 24 * 60 * 60 * 1_000
@@ -119,6 +120,8 @@ assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as
 # How much of an error a failed task's event stores, in characters, and the largest result, in bytes.
 TEXT_CHARS_MAX: Final = 2 * KIB
 TRACEBACK_CHARS_MAX: Final = 8 * KIB
+# The largest submission of a link, which is appended with the result; the token of the claim is added to it.
+LINK_BYTES_MAX: Final = RESULT_EVENT_BYTES_MAX
 # The largest size of a worker's event beside its context, in bytes: name, key and the other fields.
 ENTRY_BYTES_MAX: Final = 2 * KIB
 # How much the newest job, and the newest append, counts in the average duration.
@@ -178,6 +181,7 @@ READY_SWEEP_ENTRIES: Final = 1_024
 # A character of a text takes at most six bytes in JSON.
 assert 6 * (2 * TEXT_CHARS_MAX + TRACEBACK_CHARS_MAX) < EVENT_BYTES_MAX // 2, "an error fits its event"
 assert RESULT_EVENT_BYTES_MAX + ENTRY_BYTES_MAX < EVENT_BYTES_MAX, "a result fits the event of its success"
+assert 2 * (EVENT_BYTES_MAX + EVENT_OVERHEAD_BYTES_MAX) <= BATCH_BYTES_MAX, "an outcome and its link fit one append"
 assert CHILD_BRIEF_SECONDS < CHILD_REPORT_SECONDS_MAX < CHILD_STALL_SECONDS_MAX, "reports delay no other job"
 assert CHILD_RESPAWN_SECONDS_MIN <= CHILD_RESPAWN_SECONDS_MAX, "the first pause is not longer than the longest"
 assert CHILD_LOOK_SECONDS_MIN <= CHILD_LOOK_SECONDS_MAX <= CHILD_END_SECONDS_MAX, "an ended child is noticed in time"

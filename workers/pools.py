@@ -20,7 +20,8 @@ from ..tasks.broker import check_journal
 from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
 from ..tasks.limits import THREADS_DEFAULT
 from ..tasks.message_fields import is_whole
-from ..tasks.task import MECHANISMS, Task
+from ..tasks.task import Task
+from ..tasks.task_checks import MECHANISMS
 from .health.report import HealthTarget
 from .limits import ENFORCE_MS_DEFAULT, SLOT_WAIT_MS_DEFAULT
 from .loading import by_every_name, tasks_by_name

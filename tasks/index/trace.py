@@ -7,19 +7,21 @@ events of each session and decided its end as the fold does.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import orjson
 
 from ...consumers.views.as_of import as_of
 from ...journal.async_journal import AsyncJournal
 from ...journal.log import Log, Page
+from ...journal.row_decoder import RowDecoder
 from ..state import names
 from ..state.decoding import Fact, fact
 from ..state.remembering import RememberingView
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView, Verdict
-from .entries import FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow
-from .index import Snapshot
+from .entries import FOREIGN, NOWHERE, PROGRESSED, SUBMITTED, Entry, SessionRow
+from .index import Snapshot, task_index
 from .records import rows_at
 
 _ENDINGS: Final = (b'"worker.left"', b'"worker.expired"')
@@ -86,7 +88,10 @@ class Trace:
             sessions[worker] = SessionState(worker, self.partition, 0, "", 0, 0.0, offset)
 
     def follow(self, page: Page) -> bool:
-        """Apply the task's events of the next page; return False if a session ended, so the index has to be read."""
+        """Apply the task's events of the next page; return False if the index has to be read.
+
+        So it is if a session has ended, or if the task is the link of a chain and its predecessor has succeeded.
+        """
         for offset, row in zip(page.offsets, page.rows, strict=True):
             if self._needle not in row and _JOINING not in row and _ESCAPE not in row:
                 if any(ending in row for ending in _ENDINGS):
@@ -99,6 +104,8 @@ class Trace:
                 self._joined[said.context.worker] = offset
             elif said.name in (names.LEFT, names.EXPIRED):
                 return False
+            elif said.name == names.SUCCEEDED and said.context.next == self.id:
+                return False  # whether it was accepted depends on the events of the predecessor
             elif said.name in names.TASK_EVENTS and said.context.task == self.id:
                 self.apply(offset, row, said)
         return True
@@ -113,9 +120,11 @@ async def read_trace(
     leave_out: Iterable[int] = (),
     observer: Observer | None = None,
     before: "Beginning | None" = None,
+    journal: AsyncJournal | None = None,
 ) -> Trace:
     """Return the trace of a task from the index and the log, up to the offset `end`, without the kinds `leave_out`.
 
+    `journal` is needed for tasks that may be links of a chain: such a submission counts if the predecessor succeeded.
     `before` is the task as it was where the log begins, if retention has removed its submission.
     """
     unwanted = frozenset(leave_out)
@@ -134,11 +143,50 @@ async def read_trace(
     for offset, row in (await rows_at(log, snapshot.partition, endings)).items():
         if offset in endings and (ending := fact(row)) is not None:
             rows[offset], found[offset] = row, ending
+    if journal is not None and any(each.name == names.SUBMITTED and each.context.after >= 0 for each in found.values()):
+        await _expect(journal, trace, found, rows)
     for offset in sorted(found):
         trace.apply(offset, rows[offset], found[offset])
     trace.unreadable = [at for at, each in said.items() if each is None and at in rows and fact(rows[at]) is None]
     trace.is_truncated = trace.task is None and bool(found) and _lacks_submission(entries, snapshot)
     return trace
+
+
+class _Predecessor(msgspec.Struct):
+    previous_message_uuid: str = ""
+
+
+class _Link(msgspec.Struct):
+    context: _Predecessor
+
+
+_links: Final = RowDecoder(_Link)
+
+
+async def _expect(journal: AsyncJournal, trace: Trace, found: dict[int, Fact], rows: dict[int, bytes]) -> None:
+    """Tell the view of a link's trace by which claim its predecessor has succeeded, as the fold of all events knows."""
+    for offset, said in sorted(found.items()):
+        link = _links.read(rows[offset]) if said.name == names.SUBMITTED and said.context.after >= 0 else None
+        if link is not None:
+            predecessor = link.context.previous_message_uuid
+            claim = await _claim_of_success(journal, trace, predecessor, unknown=said.context.after)
+            trace.view.links.expect(trace.partition, trace.id, claim)
+            return
+
+
+async def _claim_of_success(journal: AsyncJournal, trace: Trace, predecessor: str, *, unknown: int) -> int:
+    """Return the token with which the predecessor of a link has succeeded; `NOWHERE` if it has not.
+
+    `unknown` is returned if retention has removed the predecessor's submission: no event tells otherwise.
+    """
+    log = await journal.open()
+    snapshot = await task_index(journal).snapshot(trace.partition, task_id=predecessor)
+    read = await read_trace(log, snapshot, predecessor, leave_out=(PROGRESSED, FOREIGN), journal=journal)
+    task = read.task
+    if task is None:
+        return unknown if read.is_truncated or not snapshot.entries_of(predecessor) else NOWHERE
+    said = fact(read.rows[task.changed]) if task.state is State.SUCCEEDED else None
+    return said.context.claim if said is not None and said.context.next == trace.id else NOWHERE
 
 
 async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> dict[int, bytes]:

@@ -73,11 +73,13 @@ async def task_history(
     snapshot = await task_index(journal).snapshot(partition, progress, task_id=task_id)
     steps = _Steps(task_id, partition)
     end = None if until is None else until.get(partition)
-    trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe)
+    trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, journal=journal)
     if trace.is_truncated:
         before = await task_where_log_begins(journal, task_id)
         steps = _Steps(task_id, partition)
-        trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, before=before)
+        trace = await read_trace(
+            log, snapshot, task_id, end=end, observer=steps.observe, before=before, journal=journal
+        )
     if trace.task is None:
         raise UnknownTaskError(_unknown(journal.location, task_id, trace, steps.kept, snapshot.first))
     unreadable = [Position(partition, offset) for offset in trace.unreadable]

@@ -41,7 +41,8 @@ class EventContext(msgspec.Struct, gc=False):
 class TaskContext(EventContext, gc=False):
     """The fields that the fold needs of the context of an event about a task; the rest is not decoded.
 
-    Fields that a submission omits have the defaults of `Message`.
+    Fields that a submission omits have the defaults of `Message`. `next` of a success is the link whose submission
+    follows, `after` of that submission the token of the success.
     """
 
     task: str = ""
@@ -55,6 +56,8 @@ class TaskContext(EventContext, gc=False):
     function: str = ""
     named: bool = False
     expires: Due = 0.0
+    next: str = ""
+    after: Whole = -1
 
 
 class FactContext(TaskContext, gc=False):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..limits import ROW_OVERHEAD_BYTES, TASK_ID_CHARS_MAX, TASK_KINDS_REMEMBERED
 from . import names
+from .chains import ExpectedLinks
 from .dead_letters import DeadLetters
 from .decoding import Carried, EventContext, TaskContext
 from .ended import EndedTasks
@@ -58,7 +59,8 @@ class TaskFold:
         self.locks = Locks()
         self.schedules = Schedules()
         self.expiries = Expiries()
-        self._parts: Parts = (self.sessions, self.paused, self.locks, self.schedules, self.expiries)
+        self.links = ExpectedLinks()
+        self._parts: Parts = (self.sessions, self.paused, self.locks, self.schedules, self.expiries, self.links)
         self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`.
@@ -121,13 +123,7 @@ class TaskFold:
         return self.sessions.all()
 
     def apply_fact(
-        self,
-        name: str,
-        context: Any,
-        partition: int,
-        offset: int,
-        timestamp: float,
-        row: bytes | None = None,
+        self, name: str, context: Any, partition: int, offset: int, timestamp: float, row: bytes | None = None
     ) -> Verdict:
         """Apply one event, its context decoded as `read_context` does; `row` is its record, kept if a submission."""
         if name == _SUBMITTED:
@@ -152,6 +148,8 @@ class TaskFold:
         self, context: TaskContext, partition: int, offset: int, timestamp: float, row: bytes | None
     ) -> Verdict:
         task_id = context.task
+        if context.after >= 0 and not self.links.take(partition, task_id, context.after):
+            return _REFUSED
         if task_id in self.live or task_id in self.dead:
             return _REFUSED
         ended = self._ended.get(partition)
@@ -223,6 +221,8 @@ class TaskFold:
         if task.run.state is _CLAIMED and to is not _CLAIMED:
             self._release(task, session if worker == task.run.worker else self.session(partition, task.run.worker))
         self._settle(task, to, attempt, offset, timestamp)
+        if context.next and to is _SUCCEEDED and needs_token:
+            self.links.expect(partition, context.next, context.claim)
         return _ACCEPTED
 
     def _prepare(self, name: str, context: TaskContext, task: TaskState) -> bool:

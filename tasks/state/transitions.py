@@ -14,6 +14,9 @@ The rules, in the order in which they are checked:
 6. An accepted move changes the state and the count of attempts. Attempts are counted at the claim, so that a task that
    kills its worker uses them up too; a claim that is given back is not counted.
 
+The submission of a chain's link has a rule of its own: see `chains.py`. A link becomes known by it alone, so for the
+table it is a submission as any other.
+
 `RETURNED` and `EXHAUSTED` are no events of their own: they are the effect of an accepted `worker.expired` on each claim
 of the session, by whether the task has attempts left. `HANDED_BACK` is the effect of an accepted `worker.left`.
 

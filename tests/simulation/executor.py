@@ -7,7 +7,7 @@ from journeyman.tasks.state import names
 from journeyman.tasks.task import Task
 from journeyman.workers.executors import Executor
 from journeyman.workers.executors.pipeline import Job, Outcome, unstarted
-from journeyman.workers.loop.drafts import Written, outcome_entry
+from journeyman.workers.loop.drafts import Written, outcome_entries
 
 if TYPE_CHECKING:
     from .worker import SimulatedWorker
@@ -68,13 +68,13 @@ class SimulatedExecutor(Executor):
 
     def _write(self, outcome: Outcome, begun: float) -> None:
         """Write a lone outcome here, as threads do; one attempt, and if it fails the loop makes the next."""
-        entry, since = outcome_entry(outcome), self.worker.loop.time()
+        entries, since = outcome_entries(outcome), self.worker.loop.time()
 
         def answered(events: Any) -> None:
-            outcome.written = Written(entry, events[0] if events is not None else None, since)
+            outcome.written = Written(entries, events if events is not None else (), since)
             self._over(outcome, begun)
 
-        self.worker.port.send([entry.draft], answered)
+        self.worker.port.send([entry.draft for entry in entries], answered)
 
     def _outcome(self, job: Job) -> Outcome:
         world = self.world

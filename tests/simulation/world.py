@@ -339,9 +339,9 @@ class World:
 def _tasks(two_mechanisms: bool) -> dict[str, Task[Any, Any]]:
     """The tasks of the workers: for threads, and in some worlds for processes too."""
     broker = Broker("memory://")
-    tasks: list[Task[Any, Any]] = [Task(_work, broker, "work")]
+    tasks: list[Task[Any, Any]] = [Task(_work, broker, "work", backoff=None)]
     if two_mechanisms:
-        tasks.append(Task(_work, broker, "grind", mechanism="process"))
+        tasks.append(Task(_work, broker, "grind", backoff=None, mechanism="process"))
     return {task.name: task for task in tasks}
 
 

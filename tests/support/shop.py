@@ -26,7 +26,7 @@ LEASE_MS = 600
 def named(**functions: Callable[..., Any]) -> dict[str, Task[Any, Any]]:
     """Tasks of these functions, by name, without wait between their attempts."""
     broker = Broker("memory://")
-    return {name: Task(function, broker, name) for name, function in functions.items()}
+    return {name: Task(function, broker, name, backoff=None) for name, function in functions.items()}
 
 
 def among(*workers: str) -> dict[str, SessionState]:

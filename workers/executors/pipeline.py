@@ -2,14 +2,14 @@
 
 import asyncio
 import contextvars
-import os
+import functools
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 import msgspec
 import orjson
@@ -17,7 +17,6 @@ import orjson
 from ...journal.errors import HistoryTruncated
 from ...journal.limits import TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
-from ...journal.runtime.forks import at_fork
 from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message
@@ -27,6 +26,8 @@ from ...tasks.state.state import TaskState
 from ...tasks.task import Task
 from ..limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
+from .around_run import FORKS, await_with_hooks, end_fork, run_with_hooks
+from .next_link import link_after
 from .result_encoding import encode_result
 
 
@@ -77,16 +78,23 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     """How a run ended: the event's name, the specific part of its encoded context, and when to run again.
 
     `large` is the encoded result if it is to be split over events of its own.
+    `error` is the exception, for the hooks of the task. `link` is the encoded submission of the next link of its chain.
     """
 
     name: str
     detail: bytes = b""
     due: float = 0.0
     large: bytes = b""
+    error: Any = None
+    link: bytes = b""
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """The outcome of a job; `large` is its encoded result if it is to be split over events of its own."""
+    """The outcome of a job; `large` is its encoded result if it is to be split over events of its own.
+
+    `error` is the exception of a failed run, if the task has hooks and it ran in this process; `link` the encoded
+    context of the submission that goes with it, empty for none.
+    """
 
     job: Any
     name: str
@@ -94,6 +102,8 @@ class Outcome(msgspec.Struct, gc=False):
     due: float = 0.0
     written: Any = None
     large: bytes = b""
+    error: Any = None
+    link: bytes = b""
 
     def context(self) -> bytes:
         """Return the event's context: the task, the worker, the fencing token, and the specific part."""
@@ -107,16 +117,6 @@ class Outcome(msgspec.Struct, gc=False):
 
 
 Tasks = Mapping[str, Task[Any, Any]]
-
-# How often this process or an ancestor was forked. To compare this costs less than two calls of `getpid` for each task.
-_forks: Final = [0]
-
-
-def _note_fork() -> None:
-    _forks[0] += 1
-
-
-at_fork(after_in_child=_note_fork)
 
 
 def run(job: Job, tasks: Tasks) -> Outcome:
@@ -133,27 +133,27 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     started = time.perf_counter()
     task = tasks[job.state.kind.name]
     message: Message | None = None
-    forks = _forks[0]
+    forks = FORKS[0]
     try:
-        message = _message(job.row, job.prior_attempts, task)
+        message = read_message(job.row, job.prior_attempts, task)
         current = CURRENT.set(message)
         try:
-            result = await task.op(message)
+            result = await (await_with_hooks(task, message) if task.hooks_around_run else task.op(message))
         finally:
             CURRENT.reset(current)
-        if _forks[0] != forks:
+        if FORKS[0] != forks:
             end_fork(None)
-        return _outcome(job, _succeeded(task, result, started))
+        return _outcome(job, _succeeded(task, message, result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
-        if _forks[0] != forks:
+        if FORKS[0] != forks:
             end_fork(error)
         return _outcome(job, _failed(task, message, error, _milliseconds_since(started)))
 
 
 def _outcome(job: Job, ending: Ending) -> Outcome:
-    return Outcome(job, ending.name, ending.detail, ending.due, None, ending.large)
+    return Outcome(job, ending.name, ending.detail, ending.due, None, ending.large, ending.error, ending.link)
 
 
 def unstarted(job: Job) -> Outcome:
@@ -174,15 +174,16 @@ def execute(
     if task is None:
         return _unknown(name)
     message: Message | None = None
-    forks = _forks[0]
+    forks = FORKS[0]
     try:
-        message = _message(row, prior_attempts, task)
-        result = (context or contextvars.Context()).run(_run_as_current, task.op, message)
-        if _forks[0] != forks:
+        message = read_message(row, prior_attempts, task)
+        operation = functools.partial(run_with_hooks, task) if task.hooks_around_run else task.op
+        result = (context or contextvars.Context()).run(_run_as_current, operation, message)
+        if FORKS[0] != forks:
             end_fork(None)
-        return _succeeded(task, result, started)
+        return _succeeded(task, message, result, started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
-        if _forks[0] != forks:
+        if FORKS[0] != forks:
             end_fork(error)
         return _failed(task, message, error, _milliseconds_since(started))
 
@@ -201,23 +202,6 @@ def copied(context: contextvars.Context) -> contextvars.Context:
     return copy
 
 
-def end_fork(error: BaseException | None) -> NoReturn:
-    """Exit a process that a task has forked: only its parent may report the outcome.
-
-    Its exit status is that of `SystemExit`, 1 after any other error, else 0.
-    """
-    status = 0
-    if isinstance(error, SystemExit):
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    elif error is not None:
-        traceback.print_exception(error)
-        status = 1
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    os._exit(status)
-
-
 def _unknown(name: str) -> Ending:
     error = NoTasksFoundError(
         f"the child process has no task {name!r}, though its worker has. Correct the task's module, and requeue it"
@@ -229,7 +213,7 @@ def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Out
     """The outcome of a job that was ended from outside, by its deadline or with the process that ran it."""
     message: Message | None = None
     with suppress(msgspec.MsgspecError, ValueError):  # a submission that cannot be read is not tried again
-        message = _message(job.row, job.prior_attempts)
+        message = read_message(job.row, job.prior_attempts)
     return _outcome(job, _failed(tasks[job.state.name], message, error, seconds * 1_000))
 
 
@@ -263,7 +247,7 @@ def timeout_of(row: bytes) -> float:
         return TASK_TIMEOUT_MS_DEFAULT / 1_000
 
 
-def _message(row: bytes, prior_attempts: int, task: Task[Any, Any] | None = None) -> Message:
+def read_message(row: bytes, prior_attempts: int, task: Task[Any, Any] | None = None) -> Message:
     """Decode a message; with `task` also the arguments that a serializer has written: otherwise they stay as they are.
 
     If the arguments cannot be read the task has failed, and is not tried again.
@@ -275,9 +259,13 @@ def _message(row: bytes, prior_attempts: int, task: Task[Any, Any] | None = None
     return message
 
 
-def _succeeded(task: Task[Any, Any], result: Any, started: float) -> Ending:
-    detail, large = encode_result(task, result)
-    return Ending(names.SUCCEEDED, b',"ran_ms":%.3f%b' % (_milliseconds_since(started), detail), 0.0, large)
+def _succeeded(task: Task[Any, Any], message: Message, result: Any, started: float) -> Ending:
+    fields, large = encode_result(task, result)
+    detail = b',"ran_ms":%.3f%b' % (_milliseconds_since(started), fields)
+    link = link_after(task, message, result, fields) if message.callback_message_data is not None else None
+    if link is None:
+        return Ending(names.SUCCEEDED, detail, 0.0, large)
+    return Ending(names.SUCCEEDED, b'%b,"next":%b' % (detail, orjson.dumps(link.id)), link=link.context)
 
 
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
@@ -287,10 +275,10 @@ def _failed(task: Task[Any, Any], message: Message | None, error: BaseException,
     try:
         if message is not None and task.do_retry(message, error):
             due = _due(task, message)
-            return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due)
+            return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due, error=error if task.hooks else None)
     except BaseException as broken:  # the failure of a hook must not lose the outcome
         detail += b',"hook":%b' % orjson.dumps(_details(broken))
-    return Ending(names.FAILED, detail)
+    return Ending(names.FAILED, detail, error=error if task.hooks else None)
 
 
 def _due(task: Task[Any, Any], message: Message) -> float:

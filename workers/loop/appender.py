@@ -13,12 +13,13 @@ from ...tasks.state import names
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
-from ..limits import LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, NEWEST_WEIGHT
+from ..limits import HOOK_SECONDS_MAX, LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, NEWEST_WEIGHT
 from ..scheduling.decide import Beat
 from ..scheduling.failure_detector import FailureDetector
 from ..settings import Statistics
-from .drafts import WorkerDraft, Written, outcome_entry
+from .drafts import WorkerDraft, Written, outcome_entries
 from .failure_log import FailureLog
+from .hooks import OutcomeHooks
 from .reader import Reader
 from .sessions import OwnSessions
 
@@ -39,6 +40,7 @@ class Appender:
         detector: FailureDetector,
         lease_seconds: float,
         statistics: Statistics,
+        hooks: OutcomeHooks,
     ) -> None:
         self._journal = journal
         self._reader = reader
@@ -46,9 +48,15 @@ class Appender:
         self._detector = detector
         self._lease_seconds = lease_seconds
         self._statistics = statistics
+        self._hooks = hooks if hooks.any else None
         self.failures = FailureLog()
         self.seconds = 0.0
         self._links: list[tuple[Link, str]] = []  # the locks of tasks that have ended, to be released
+
+    async def aclose(self) -> None:
+        """Wait until the hooks for the outcomes were called, at most `HOOK_SECONDS_MAX`."""
+        if self._hooks is not None:
+            await self._hooks.aclose(HOOK_SECONDS_MAX)
 
     async def append(self, entries: Sequence[WorkerDraft], sessions: OwnSessions) -> Sequence[Event]:
         """Append `entries`, which fit one append, and apply them, after the records of other writers before them."""
@@ -70,21 +78,21 @@ class Appender:
         """
         if outcome.large:
             return
-        entry, begun, event = outcome_entry(outcome), time.monotonic(), None
+        entries, begun, events = outcome_entries(outcome), time.monotonic(), list[Event]()
         try:
-            event = blocking.run(self._journal.append_drafts([entry.draft]))[0]
+            events = blocking.run(self._journal.append_drafts([entry.draft for entry in entries]))
         except JournalError as error:
             logger.debug("the worker loop will write the outcome: %s", error)
         except Exception:  # the thread goes on whatever has failed, and hands the outcome over
             logger.exception("the task's thread could not write the outcome: the worker loop will")
-        outcome.written = Written(entry, event, begun)
+        outcome.written = Written(entries, events, begun)
 
-    async def still_to_write(self, written: Written, sessions: OwnSessions) -> WorkerDraft | None:
-        """Apply what `write_alone` has written and return None; return the entry to append if it could not write."""
-        if written.event is None:
-            return written.entry  # the same draft, so it is not doubled if it has landed after all
-        await self._apply([written.entry], [written.event], written.begun, sessions)
-        return None
+    async def still_to_write(self, written: Written, sessions: OwnSessions) -> Sequence[WorkerDraft]:
+        """Apply what `write_alone` has written and return nothing; return the entries to append if it could not."""
+        if not written.events:
+            return written.entries  # the same drafts, so none is doubled if they have landed after all
+        await self._apply(written.entries, written.events, written.begun, sessions)
+        return ()
 
     # -- applying ------------------------------------------------------------------------------------------------------
 
@@ -103,7 +111,7 @@ class Appender:
     async def _apply_own(self, partition: int, entries: Sequence[WorkerDraft], events: Sequence[Event]) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
         logs_successes = logger.isEnabledFor(logging.DEBUG)
-        apply_fact = self._view.apply_fact
+        apply_fact, hooks = self._view.apply_fact, self._hooks
         applied = await self._reader.read_before(partition, own[0][1].offset)
         for entry, event in own:
             if event.offset > applied:  # what comes before it was a repeat, and others have appended since that landed
@@ -114,26 +122,40 @@ class Appender:
                 accepted = verdict is Verdict.ACCEPTED
                 applied = event.offset + 1
             else:  # it was read before its acknowledgement came
-                accepted = self._view.last_change(partition, entry.fact.task) == event.offset
+                accepted = self._was_accepted(partition, entry, event.offset)
             if entry.link is not None and accepted:
                 self._links.append((entry.link, entry.fact.task))
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
                 if logs_successes:
                     logger.debug("task %s has succeeded", entry.fact.task)
+                if hooks is not None and entry.outcome is not None:
+                    hooks.ended(entry.outcome)
             elif event.name in names.OUTCOMES:
                 self._count(event.name, partition, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._detector.probed(self._view, partition)
         self._reader.skip(partition, applied)
 
+    def _was_accepted(self, partition: int, entry: WorkerDraft, offset: int) -> bool:
+        """Return whether an own event was accepted that has been read, perhaps together with later ones of its task.
+
+        As long as the session lives, only this outcome or a revocation can have ended its claim.
+        """
+        last = self._view.last_change(partition, entry.fact.task)
+        return last == offset or (last > offset and self._view.session(partition, entry.fact.worker) is not None)
+
     def _count(self, name: str, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
         counts, task_id = self._statistics, entry.fact.task
         task = self._view.find(task_id)
+        if accepted and self._hooks is not None and entry.outcome is not None:
+            self._hooks.ended(entry.outcome)
         if not accepted:
             counts.refused += 1
             if self._view.state_of(partition, task_id) is State.REVOKED:
                 logger.info("what came of task %s after it was revoked is not recorded", task_id)
+                if self._hooks is not None and entry.outcome is not None:
+                    self._hooks.revoked(entry.outcome)
             else:
                 logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
         elif name == names.RETRIED:

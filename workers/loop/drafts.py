@@ -8,10 +8,11 @@ import orjson
 
 from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from ...tasks.chains import submission_after
 from ...tasks.large_results import pieces
 from ...tasks.linked_lock import LINKED_MARK, Link, link_in
 from ...tasks.state import names
-from ...tasks.state.decoding import FactContext
+from ...tasks.state.decoding import FactContext, read_context
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
 from ..limits import ENTRY_BYTES_MAX
@@ -24,19 +25,24 @@ _FINAL: Final = frozenset({names.SUCCEEDED, names.FAILED})
 
 
 class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
-    """One event to append, and the same event as the fold will read it."""
+    """One event to append, and the same event as the fold will read it.
+
+    `bound`: it goes into the same append as the entry before it.
+    """
 
     draft: Draft
     fact: FactContext
     command: Command | None = None
     link: Link | None = None  # the lock to be released if the event is accepted and ends its task
+    outcome: Outcome | None = None
+    bound: bool = False
 
 
 class Written(NamedTuple):
-    """An outcome that the job's thread tried to append from `begun` (monotonic) on; `event` is None if that failed."""
+    """An outcome that the job's thread tried to append from `begun` (monotonic) on; no `events` if that failed."""
 
-    entry: WorkerDraft
-    event: Event | None
+    entries: Sequence[WorkerDraft]
+    events: Sequence[Event]
     begun: float
 
 
@@ -49,14 +55,37 @@ class Desk(NamedTuple):
     slots: int
 
 
+def outcome_entries(outcome: Outcome) -> list[WorkerDraft]:
+    """Return the outcome of a job, behind the parts of a large result.
+
+    Bound to it is the submission of the next link of its chain, if there is one.
+    """
+    entry = outcome_entry(outcome)
+    if outcome.large:
+        return [*part_entries(outcome), entry]
+    if not outcome.link:
+        return [entry]
+    link = _link(outcome)
+    entry.fact.next = link.fact.task
+    return [entry, link]
+
+
+def _link(outcome: Outcome) -> WorkerDraft:
+    job: Job = outcome.job
+    context = submission_after(outcome.link, job.claim)
+    fact = read_context(names.SUBMITTED, context)
+    draft = Draft(names.SUBMITTED, context, routing_key(fact.task), job.lease.partition)
+    return WorkerDraft(draft, fact, bound=True)
+
+
 def outcome_entry(outcome: Outcome) -> WorkerDraft:
     """The outcome of a job, with its fencing token."""
     job: Job = outcome.job
     fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
     draft = Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition)
     if LINKED_MARK in job.row and outcome.name in _FINAL:
-        return WorkerDraft(draft, fact, None, link_in(job.row))
-    return WorkerDraft(draft, fact)
+        return WorkerDraft(draft, fact, None, link_in(job.row), outcome)
+    return WorkerDraft(draft, fact, None, None, outcome)
 
 
 def part_entries(outcome: Outcome) -> Iterator[WorkerDraft]:
@@ -147,11 +176,22 @@ def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDra
         return
     part: list[WorkerDraft] = []
     size = 0
-    for entry in entries:
-        needed = check(entry.draft)
-        if part and (len(part) >= BATCH_EVENTS_MAX or size + needed > BATCH_BYTES_MAX):
+    for group in _groups(entries):
+        needed = sum(check(entry.draft) for entry in group)
+        if part and (len(part) + len(group) > BATCH_EVENTS_MAX or size + needed > BATCH_BYTES_MAX):
             yield part
             part, size = [], 0
-        part.append(entry)
+        part += group
         size += needed
     yield part
+
+
+def _groups(entries: Sequence[WorkerDraft]) -> Iterator[list[WorkerDraft]]:
+    """Yield each entry with those that are bound to it."""
+    group: list[WorkerDraft] = []
+    for entry in entries:
+        if group and not entry.bound:
+            yield group
+            group = []
+        group.append(entry)
+    yield group

@@ -45,8 +45,9 @@ from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
 from .appender import Appender
 from .dead_processes import departed
-from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entry, part_entries, within_limits
+from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entries, within_limits
 from .firing import Firing
+from .hooks import OutcomeHooks
 from .indexing import IndexKeeper
 from .known_tasks import KnownTasks
 from .lane import Lane
@@ -75,7 +76,8 @@ class WorkerLoop:
         lease_seconds = self.settings.lease_seconds
         self._detector = FailureDetector(lease_seconds)
         self._reader = Reader(self.view, self._detector, lease_seconds)
-        self._appending = Appender(journal, self._reader, self.view, self._detector, lease_seconds, self.statistics)
+        hooks, counts = OutcomeHooks(tasks), self.statistics
+        self._appending = Appender(journal, self._reader, self.view, self._detector, lease_seconds, counts, hooks)
         self._submissions = Submissions(self._reader, self.view)
         self._index = IndexKeeper(journal, lambda: self._reader.position)
         self._firing = Firing(journal, Timetable(self.view.schedules) if self.settings.fires_schedules else None)
@@ -147,6 +149,7 @@ class WorkerLoop:
             self._appending.failures.sum_up(math.inf)
             for lane in self._lanes.values():
                 lane.executor.close()
+            await self._appending.aclose()
             await self._index.aclose()
             await self._reader.aclose()
 
@@ -375,11 +378,9 @@ class WorkerLoop:
         for lane in self._lanes.values():
             for outcome in lane.outcomes(monotonic, draining=draining):
                 if outcome.written is None:
-                    if outcome.large:
-                        entries += part_entries(outcome)
-                    entries.append(outcome_entry(outcome))
-                elif (entry := await self._appending.still_to_write(outcome.written, self._sessions)) is not None:
-                    entries.append(entry)
+                    entries += outcome_entries(outcome)
+                else:
+                    entries += await self._appending.still_to_write(outcome.written, self._sessions)
         return entries
 
     def _command_entries(self, commands: Sequence[Command]) -> list[WorkerDraft]:

@@ -216,7 +216,8 @@ class ChildPool(Executor):
         for report in message.reports:
             run = self._numbers.pop(report.number)
             child.runs.remove(run)
-            self._finished(Outcome(run.job, report.name, report.detail, report.due, None, report.large), report.seconds)
+            said = report.name, report.detail, report.due
+            self._finished(Outcome(run.job, *said, None, report.large, None, report.link), report.seconds)
         if message.reports:
             child.stalled = False
             child.note_begun()

@@ -24,7 +24,7 @@ class Assignment(msgspec.Struct, array_like=True, gc=False):
 
 
 class Report(msgspec.Struct, array_like=True, gc=False):
-    """How the assignment of that number ended, and how long it took, in seconds; `large` as in `Outcome`."""
+    """How the assignment of that number ended, and how long it took, in seconds; `large` and `link` as in `Outcome`."""
 
     number: int
     name: str
@@ -32,6 +32,7 @@ class Report(msgspec.Struct, array_like=True, gc=False):
     due: float
     seconds: float
     large: bytes = b""
+    link: bytes = b""
 
 
 class Orders(msgspec.Struct, array_like=True):

@@ -66,7 +66,8 @@ class Child:
             now = time.perf_counter()
             if not ended:
                 since = started
-            ended.append(Report(number, ending.name, ending.detail, ending.due, now - started, ending.large))
+            took = now - started
+            ended.append(Report(number, ending.name, ending.detail, ending.due, took, ending.large, ending.link))
             reporter.end(number, name, now - started)
             if len(ended) >= CHILD_REPORTS_MAX or now - since > CHILD_REPORT_SECONDS_MAX:
                 reporter.flush()

@@ -114,4 +114,5 @@ def _job(assignment: Assignment) -> Job:
 
 
 def _report(outcome: Outcome) -> Report:
-    return Report(outcome.job.claim, outcome.name, outcome.detail, outcome.due, outcome.written, outcome.large)
+    job, said = outcome.job, (outcome.name, outcome.detail, outcome.due)
+    return Report(job.claim, *said, outcome.written, outcome.large, outcome.link)
