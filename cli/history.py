@@ -262,8 +262,8 @@ def _ending(found: TaskHistory) -> Text | None:
     result = orjson.dumps(context.get("result")).decode()
     if encoded is not None:  # written by a serializer that writes no JSON: nothing is decoded to show it
         result = shown(str(context.get("serializer")), encoded)
-    elif context.get("parts"):
-        result = f"<in {context['parts']} parts: {context.get('bytes')} bytes>"
+    elif isinstance(parts := context.get("parts"), int) and isinstance(size := context.get("bytes"), int):
+        result = f"<in {number(parts, 'part')}: {size:,} bytes>"
     shortened = result if len(result) <= RESULT_CHARS_SHOWN else f"{result[:RESULT_CHARS_SHOWN]}… (whole with --json)"
     return Text.assemble(("result ", "bold green"), printable(shortened))
 

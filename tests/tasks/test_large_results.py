@@ -8,6 +8,7 @@ from typing import Any
 import journeyman as jm
 import msgspec
 import pytest
+from journeyman.cli.history import _ending as result_or_error
 from journeyman.consumers.files.exporting import export
 from journeyman.consumers.files.importing import Importer
 from journeyman.journal.limits import BATCH_BYTES_MAX, EVENT_BYTES_MAX
@@ -183,3 +184,23 @@ def test_split_result_survives_an_import_into_other_partitions(store: jm.ResultS
         return await jm.AsyncResultStore(copy).get(message)
 
     assert asyncio.run(copied()) == text_of(LARGE)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"), [(in_thread, " parts: 1,"), (pickled, "result <in ")], ids=["json", "binary"]
+)
+def test_history_shows_a_split_result_by_its_size(store: jm.ResultStore, task: jm.Task[..., Any], said: str) -> None:
+    message = task.generate([LARGE])
+    store.get(message, timeout=60_000, keep=True)
+    ending = result_or_error(broker.journal.run(task_history(broker.journal.asynchronous, message.uuid)))
+    assert ending is not None
+    assert said in ending.plain
+    assert len(ending.plain) < 100
+
+
+def test_history_shows_a_pickled_result_by_its_size(store: jm.ResultStore) -> None:
+    message = pickled.generate([10])
+    store.get(message, timeout=60_000, keep=True)
+    ending = result_or_error(broker.journal.run(task_history(broker.journal.asynchronous, message.uuid)))
+    assert ending is not None
+    assert ending.plain.startswith("result <binary: ")
