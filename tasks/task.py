@@ -135,6 +135,14 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
     def __repr__(self) -> str:
         return f"Task({self._name!r}, queue={self.queue!r})"
 
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Message:
+        """Submit a message that runs this task with these arguments, which type checkers compare with the function."""
+        return self.generate(args, kwargs)
+
+    async def submit_async(self, *args: P.args, **kwargs: P.kwargs) -> Message:
+        """`submit` for asyncio, see `generate_async`."""
+        return await self.generate_async(args, kwargs)
+
     def generate(
         self,
         args: Sequence[Any] | None = None,

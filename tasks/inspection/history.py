@@ -153,7 +153,8 @@ class _Before(NamedTuple):
     def refusal(self, name: str, context: FactContext) -> str:
         """Return why an event of that name was refused."""
         if name == names.SUBMITTED:
-            return "the id was in use already"
+            early = f"no success of the claim at {context.after} came before it, so its chain had not come to it"
+            return early if self.state is State.UNKNOWN and context.after >= 0 else "the id was in use already"
         if self.state is State.UNKNOWN:
             return "nothing was submitted under this id before"
         if name == names.CLAIMED:

@@ -85,6 +85,23 @@ def test_submission_with_foreign_link_ids_is_refused() -> None:
             jm.Broker(journal).submit(made().update(callback_message_data={"uuid": 1}))
 
 
+def test_arguments_are_submitted_as_the_function_takes_them() -> None:
+    async def submitted(task: jm.Task[[int], int]) -> jm.Message:
+        return await task.submit_async(3)
+
+    def double(number: int) -> int:
+        return 2 * number
+
+    with jm.Journal("memory://") as journal:
+        task = jm.task(jm.Broker(journal))(double)
+        assert task.submit(number=2).kwargs == {"number": 2}
+        assert asyncio.run(submitted(task)).args == (3,)
+        with pytest.raises(jm.ValidationError, match="number"):
+            task.submit()  # type: ignore[call-arg]
+        with pytest.raises(jm.ValidationError):
+            task.submit(1, 2)  # type: ignore[call-arg]
+
+
 # -- the rule ----------------------------------------------------------------------------------------------------------
 
 
