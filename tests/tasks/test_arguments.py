@@ -157,6 +157,12 @@ def test_foreign_value_is_refused_wherever_it_stands(value: Any, foreign: object
         check_plain([value, {"in": [foreign]}], "value")
 
 
+@given(json_values)
+def test_json_serializer_reverses_what_it_forwards(value: Any) -> None:
+    assert jm.JsonSerializer.reverse(jm.JsonSerializer.forward(value)) == value
+    assert (jm.JsonSerializer.forward(value) is None) == (value is None)
+
+
 # -- a task as a function ----------------------------------------------------------------------------------------------
 
 

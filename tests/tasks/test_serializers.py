@@ -13,8 +13,6 @@ from typing import Any
 import journeyman as jm
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from journeyman.tasks.inspection.dead_letters import arguments
 from journeyman.tasks.inspection.history import task_history
 from journeyman.tasks.message_encoding import decode_message
@@ -220,12 +218,6 @@ def test_serializer_of_a_task_is_found_before_the_safe_ones() -> None:
 
 
 # -- the reference's methods -------------------------------------------------------------------------------------------
-
-
-@given(st.none() | st.integers(-(2**63), 2**64 - 1) | st.text(st.characters(codec="utf-8")) | st.lists(st.booleans()))
-def test_json_serializer_reverses_what_it_forwards(value: Any) -> None:
-    assert jm.JsonSerializer.reverse(jm.JsonSerializer.forward(value)) == value
-    assert (jm.JsonSerializer.forward(value) is None) == (value is None)
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"raw", DAY, uuid.UUID(int=0), Colour.RED, {1: 2}, ORDER.items[0]], ids=repr)
