@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..journal.async_journal import AsyncJournal
 from ..journal.errors import EventConflict
@@ -11,15 +11,18 @@ from ..journal.event import Event
 from ..journal.event_decoding import decode
 from .disposition import Disposition, Effect
 from .errors import MessageDoesNotExistsError
+from .linked_lock import link_in, release_link
 from .lookup import Found, in_words, task_lookup
 from .message import Message, id_of, now_ms
 from .state import names
-from .state.decoding import dead_letter_context
+from .state.decoding import Fact, dead_letter_context
 from .state.routing import routing_key
 from .state.state import TaskState
 from .state.transitions import State
-from .state.view import Verdict
+from .state.view import TaskView, Verdict
 from .stored_message import stored_message
+
+_ENDS: Final = (names.REVOKED, names.ACKNOWLEDGED, names.REJECTED)  # what is done to tasks that wait or run
 
 
 class Signature(NamedTuple):
@@ -213,11 +216,41 @@ async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, sig
 async def _effect(
     journal: AsyncJournal, task_id: str, event: Event, taken: Disposition, refused: Disposition
 ) -> Effect:
-    """Look the event up in the log, and return whether it took effect."""
-    found = await task_lookup(journal).find(task_id)
+    """Look the event up in the log, and return whether it took effect; release the task's lock if it has ended."""
+    ran = False
+
+    def note(view: TaskView, offset: int, _row: bytes, _said: Fact, verdict: Verdict | None) -> None:
+        nonlocal ran
+        if offset == event.offset and verdict is None:
+            ran = (task := view.find(task_id)) is not None and task.state is State.CLAIMED
+
+    found, _ = await task_lookup(journal).look(task_id, note)
     task = found.task
-    if found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset):
+    accepted = found.verdict(event.offset) is Verdict.ACCEPTED or (task is not None and task.changed == event.offset)
+    if event.name in _ENDS:
+        await _release_linked(journal, found, event, accepted=accepted, ran=ran)
+    if accepted:
         return Effect(taken, event)
     if task is not None and task.state in (State.READY, State.CLAIMED) and refused is Disposition.ALREADY_ENDED:
         refused = Disposition.NOT_HELD
     return Effect(Disposition.UNKNOWN if task is None else refused, event)
+
+
+async def _release_linked(journal: AsyncJournal, found: Found, event: Event, *, accepted: bool, ran: bool) -> None:
+    """Release the lock that is linked to the message of a task, if the event shows that its work is over.
+
+    A task that was revoked while it ran keeps its lock until its worker has stopped it, and then releases the lock; the
+    holder of a claim that learns too late of the end of its task has stopped, too.
+    """
+    task = found.task
+    if task is None or task.state not in (State.SUCCEEDED, State.FAILED, State.REVOKED):
+        return
+    link = link_in(found.trace.rows.get(task.submitted, b""))
+    if link is None:
+        return
+    if "claim" in event.context:
+        is_over = accepted or link.token >= 0  # without a token, the owner's next hold might be the one to be released
+    else:
+        is_over = accepted and not (ran and event.name == names.REVOKED)
+    if is_over:
+        await release_link(journal, link, task.id)

@@ -115,14 +115,18 @@ def link_in(row: bytes) -> Link | None:
     return None if read is None else read.context.linked_lock
 
 
+def release_draft(link: Link, task: str) -> Draft:
+    """Return the release of the lock linked to a task, whose token is known."""
+    context = {"lock": link.name, "token": link.token, "task": task}
+    return Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
+
+
 async def release_link(journal: AsyncJournal, link: Link, task: str) -> None:
     """Release the lock linked to a task that has ended. If that fails, the lock's ttl ends the hold."""
     try:
         if link.token < 0:
             await lock_requests(journal).release(link.name, link.owner_id, {"task": task})
             return
-        context = {"lock": link.name, "token": link.token, "task": task}
-        draft = Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
-        await journal.append_drafts([draft])
+        await journal.append_drafts([release_draft(link, task)])
     except JournalError as error:
         logger.warning("the lock %r of task %s could not be released, its ttl ends it: %s", link.name, task, error)

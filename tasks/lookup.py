@@ -20,6 +20,7 @@ from .index.entries import FOREIGN, PROGRESSED, RESULT_STORED
 from .index.index import Snapshot, task_index
 from .index.records import rows_at
 from .index.trace import Observer, Trace, read_trace, task_where_log_begins
+from .linked_lock import link_in, release_link
 from .state import names
 from .state.routing import routing_key
 from .state.state import TaskState
@@ -86,11 +87,14 @@ class TaskLookup:
             return False
         task_id = found.trace.id
         try:
-            await self._journal.append(
+            event = await self._journal.append(
                 names.LAPSED, {"task": task_id, "reason": names.EXPIRED_REASON}, key=routing_key(task_id)
             )
         except JournalReadOnly:
             return False
+        link = link_in(found.trace.rows.get(found.trace.task.submitted, b"")) if found.trace.task else None
+        if link is not None and (await self.find(task_id)).verdict(event.offset) is Verdict.ACCEPTED:
+            await release_link(self._journal, link, task_id)
         return True
 
     async def look(self, task_id: str, observer: Observer | None = None) -> tuple[Found, Snapshot]:

@@ -68,7 +68,7 @@ class SimulatedExecutor(Executor):
 
     def _write(self, outcome: Outcome, begun: float) -> None:
         """Write a lone outcome here, as threads do; one attempt, and if it fails the loop makes the next."""
-        entries, since = outcome_entries(outcome), self.worker.loop.time()
+        entries, since = outcome_entries(outcome, self.worker.port.partition_of), self.worker.loop.time()
 
         def answered(events: Any) -> None:
             outcome.written = Written(entries, events if events is not None else (), since)

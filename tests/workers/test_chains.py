@@ -145,7 +145,7 @@ def test_no_append_divides_an_outcome_from_its_link() -> None:
         outcome = Outcome(
             job, names.SUCCEEDED, b',"result":"%b"' % (b"x" * (BATCH_BYTES_MAX // (7 + number))), link=link
         )
-        entries += outcome_entries(outcome)
+        entries += outcome_entries(outcome, len)
     parts = list(within_limits(entries))
     assert len(parts) > 3
     assert [entry for part in parts for entry in part] == entries

@@ -1,6 +1,8 @@
 """A lock that is linked to a message outlives its producer, and is released when the task has ended."""
 
 import asyncio
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,10 @@ from journeyman.tasks.message_encoding import encode_message
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings
+from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
+from journeyman.workers.loop.drafts import outcome_entries
 from support.shop import LEASE_MS, Shop, named
+from support.states import claimed_task
 from support.waiting import reached
 
 
@@ -26,9 +31,9 @@ def journal(tmp_path: Path) -> Iterator[jm.Journal]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("fails", "status"), [(False, names.SUCCEEDED), (True, names.FAILED)])
-@pytest.mark.parametrize("partitions", [1, 4])
-async def test_linked_lock_is_released_as_the_task_ends(fails: bool, status: str, partitions: int) -> None:
-    shop = Shop(partitions)
+@pytest.mark.parametrize("task_id", ["door", None], ids=["same partition", "any partition"])
+async def test_linked_lock_is_released_as_the_task_ends(fails: bool, status: str, task_id: str | None) -> None:
+    shop = Shop(partitions=4)
     held: list[bool] = []
 
     def paint(message: jm.Message) -> None:
@@ -39,15 +44,17 @@ async def test_linked_lock_is_released_as_the_task_ends(fails: bool, status: str
     journal = jm.Journal(MemoryLog(shop.store))
     lock = jm.Lock("door", journal, owner_id="shop")
     tasks = named(paint=paint)
-    message = jm.Message("paint", max_retries=0)
+    message = jm.Message("paint", max_retries=0, uuid=task_id)
     assert await asyncio.to_thread(lock.acquire)
     token = lock.token
     await asyncio.to_thread(message.link_lock, lock)
     async with shop.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS)):
         await shop.journal.append_drafts([submission(message)])
         await reached(lambda: shop.events(names.LOCK_RELEASED), "the lock to be released")
-    (released,) = shop.events(names.LOCK_RELEASED)
+    (released,), (ended,) = shop.events(names.LOCK_RELEASED), shop.events(status)
     assert released.context == {"lock": "door", "token": token, "task": message.uuid}
+    if released.partition == ended.partition:
+        assert released.offset == ended.offset + 1, "one append holds both"
     assert (held, len(shop.events(status))) == ([True], 1)
     assert not await asyncio.to_thread(lambda: lock.held)
     await asyncio.to_thread(journal.close)
@@ -108,3 +115,103 @@ async def test_link_without_a_token_is_released_by_its_owner() -> None:
         assert link == Link("door", lock.owner_id)
         await release_link(journal, link, message.uuid)
         assert not await lock.held()
+
+
+@pytest.fixture
+def linked(journal: jm.Journal) -> jm.Message:
+    lock = jm.Lock("door", journal, owner_id="shop")
+    assert lock.acquire()
+    return jm.Message("work", uuid="door").link_lock(lock)
+
+
+def claim(journal: jm.Journal, message: jm.Message) -> int:
+    journal.append(names.JOINED, {"worker": "w", "lease_ms": 60_000})
+    return journal.append(names.CLAIMED, {"task": message.uuid, "worker": "w"}, "door").offset
+
+
+def is_held(journal: jm.Journal) -> bool:
+    return jm.Lock("door", journal, owner_id="shop").held
+
+
+@pytest.mark.parametrize("act", ["revoke", "remove", "ack", "fail"])
+def test_act_on_a_task_that_waits_releases_its_lock(journal: jm.Journal, linked: jm.Message, act: str) -> None:
+    broker = jm.Broker(journal)
+    broker.submit(linked)
+    assert is_held(journal)
+    assert getattr(broker, act)(linked.uuid)
+    assert not is_held(journal)
+
+
+def test_task_revoked_while_it_runs_keeps_its_lock(journal: jm.Journal, linked: jm.Message) -> None:
+    broker = jm.Broker(journal)
+    broker.submit(linked)
+    token = claim(journal, linked)
+    assert broker.revoke(linked.uuid)
+    assert is_held(journal), "it runs until its worker has stopped it"
+    assert not broker.ack(linked.uuid), "who does not hold it knows nothing of its run"
+    assert is_held(journal)
+    assert not broker.ack(linked.uuid, claim=token)
+    assert not is_held(journal), "its holder has stopped"
+
+
+def test_refused_ack_of_a_former_holder_releases_nothing(journal: jm.Journal, linked: jm.Message) -> None:
+    broker = jm.Broker(journal)
+    broker.submit(linked)
+    token = claim(journal, linked)
+    journal.append(names.LEFT, {"worker": "w"})
+    assert not broker.ack(linked.uuid, claim=token)
+    assert is_held(journal), "the task waits for its next run"
+
+
+def test_lapse_found_by_a_look_releases_the_lock(journal: jm.Journal, linked: jm.Message) -> None:
+    jm.Broker(journal).submit(linked.update(expires=time.time() - 1))
+    assert jm.StatusTracker(journal).get(linked).status is jm.TaskStatus.FAILED
+    assert not is_held(journal)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ends", ["lapse", "revocation"])
+async def test_worker_releases_the_lock_of_a_task_ended_early(ends: str) -> None:
+    shop, begun, revoked = Shop(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert revoked.wait(30)
+
+    tasks = named(work=work)
+    await shop.say(names.LOCK_REQUESTED, "door", lock="door", owner="shop", lease_ms=60_000)
+    message = jm.Message("work")
+    message.linked_lock = {"name": "door", "owner_id": "shop", "token": 0}
+    if ends == "lapse":
+        message.update(expires=time.time() - 1)
+    await shop.submit_message(message)
+    async with shop.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS)):
+        if ends == "revocation":
+            await asyncio.to_thread(begun.wait, 30)
+            await shop.say(names.REVOKED, message.uuid, task=message.uuid)
+            assert not shop.events(names.LOCK_RELEASED)
+            revoked.set()
+        await shop.finished(names.LOCK_RELEASED)
+    assert not shop.view().locks
+
+
+@pytest.mark.parametrize(
+    ("lock", "outcome", "loses", "bound"),
+    [
+        ("door", names.SUCCEEDED, False, True),
+        ("door", names.FAILED, False, True),
+        ("gate", names.SUCCEEDED, False, False),
+        ("door", names.SUCCEEDED, True, False),
+        ("door", names.RETRIED, False, False),
+    ],
+    ids=["succeeded", "failed", "another partition", "lost claim", "retried"],
+)
+def test_release_is_bound_to_an_outcome_that_is_certain(lock: str, outcome: str, loses: bool, bound: bool) -> None:
+    message = jm.Message("work")
+    message.linked_lock = {"name": lock, "owner_id": "shop", "token": 3}
+    job = Job(claimed_task(message.uuid, 4, 5), SessionLease("w", 1), 5, b'{"context":%b}' % encode_message(message), 0)
+    job.lease.renew(time.monotonic(), -1 if loses else 60)
+    entries = outcome_entries(Outcome(job, outcome, b""), {"door": 1, "gate": 2}.__getitem__)
+    assert [entry.draft.name for entry in entries] == ([outcome, names.LOCK_RELEASED] if bound else [outcome])
+    assert [entry.bound for entry in entries[1:]] == [True] * bound
+    assert entries[0].link == (None if bound else Link(lock, "shop", 3))

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import JournalError
@@ -24,6 +25,8 @@ from .reader import Reader
 from .sessions import OwnSessions
 
 logger = logging.getLogger("journeyman.worker")
+
+_ENDED: Final = (State.SUCCEEDED, State.FAILED, State.REVOKED)
 
 
 class Appender:
@@ -78,7 +81,11 @@ class Appender:
         """
         if outcome.large:
             return
-        entries, begun, events = outcome_entries(outcome), time.monotonic(), list[Event]()
+        entries, begun, events = (
+            outcome_entries(outcome, self._journal.log.partition_of),
+            time.monotonic(),
+            list[Event](),
+        )
         try:
             events = blocking.run(self._journal.append_drafts([entry.draft for entry in entries]))
         except JournalError as error:
@@ -123,7 +130,7 @@ class Appender:
                 applied = event.offset + 1
             else:  # it was read before its acknowledgement came
                 accepted = self._was_accepted(partition, entry, event.offset)
-            if entry.link is not None and accepted:
+            if entry.link is not None and self._may_release(partition, entry, entry.link, accepted=accepted):
                 self._links.append((entry.link, entry.fact.task))
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
                 self._statistics.succeeded += 1
@@ -144,6 +151,13 @@ class Appender:
         """
         last = self._view.last_change(partition, entry.fact.task)
         return last == offset or (last > offset and self._view.session(partition, entry.fact.worker) is not None)
+
+    def _may_release(self, partition: int, entry: WorkerDraft, link: Link, *, accepted: bool) -> bool:
+        """Return whether the task has ended, by this outcome or, as by a revocation, before it.
+
+        Without a token, the hold of the lock may be another one by then.
+        """
+        return (accepted or link.token >= 0) and self._view.state_of(partition, entry.fact.task) in _ENDED
 
     def _count(self, name: str, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
         counts, task_id = self._statistics, entry.fact.task

@@ -1,6 +1,6 @@
 """Build the events to append from a worker's commands and from the outcomes of its jobs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -10,9 +10,10 @@ from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ...tasks.chains import submission_after
 from ...tasks.large_results import pieces
-from ...tasks.linked_lock import LINKED_MARK, Link, link_in
+from ...tasks.linked_lock import LINKED_MARK, Link, link_in, release_draft
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext, read_context
+from ...tasks.state.locks import LockContext
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
 from ..limits import ENTRY_BYTES_MAX
@@ -23,17 +24,26 @@ from .sessions import OwnSessions
 
 _FINAL: Final = frozenset({names.SUCCEEDED, names.FAILED})
 
+# Returns the partition of a key.
+PartitionOf = Callable[[str], int]
 
-class WorkerDraft(msgspec.Struct, frozen=True, gc=False):
+
+class ReleaseContext(LockContext, gc=False):
+    """The fields that the fold needs of the release of a lock, and the task that was linked to it."""
+
+    task: str = ""
+
+
+class WorkerDraft(msgspec.Struct, gc=False):
     """One event to append, and the same event as the fold will read it.
 
     `bound`: it goes into the same append as the entry before it.
     """
 
     draft: Draft
-    fact: FactContext
+    fact: FactContext | ReleaseContext
     command: Command | None = None
-    link: Link | None = None  # the lock to be released if the event is accepted and ends its task
+    link: Link | None = None  # the lock to be released when the task has ended
     outcome: Outcome | None = None
     bound: bool = False
 
@@ -47,35 +57,53 @@ class Written(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """The facts about the worker that the drafts of commands contain."""
+    """The facts about the worker that the drafts of commands contain; `rows` are the submissions of lapsing tasks."""
 
     sessions: OwnSessions
     known: KnownTasks
     lease_ms: int
     slots: int
+    rows: Mapping[str, bytes]
 
 
-def outcome_entries(outcome: Outcome) -> list[WorkerDraft]:
+def outcome_entries(outcome: Outcome, partition_of: PartitionOf) -> list[WorkerDraft]:
     """Return the outcome of a job, behind the parts of a large result.
 
-    Bound to it is the submission of the next link of its chain, if there is one.
+    Bound to it are the submission of the next link of its chain, if there is one, and the release of the task's lock,
+    if both have the same partition.
     """
     entry = outcome_entry(outcome)
-    if outcome.large:
-        return [*part_entries(outcome), entry]
-    if not outcome.link:
-        return [entry]
-    link = _link(outcome)
-    entry.fact.next = link.fact.task
-    return [entry, link]
+    entries = [*part_entries(outcome), entry] if outcome.large else [entry]
+    if outcome.link and not outcome.large:
+        entries.append(_next_link(outcome, entry.fact))
+    if entry.link is not None and (release := _release(outcome, entry.link, partition_of)) is not None:
+        entry.link = None
+        entries.append(release)
+    return entries
 
 
-def _link(outcome: Outcome) -> WorkerDraft:
+def _next_link(outcome: Outcome, ended: FactContext | ReleaseContext) -> WorkerDraft:
+    assert isinstance(ended, FactContext), "an outcome is about a task"
     job: Job = outcome.job
     context = submission_after(outcome.link, job.claim)
     fact = read_context(names.SUBMITTED, context)
+    ended.next = fact.task
     draft = Draft(names.SUBMITTED, context, routing_key(fact.task), job.lease.partition)
     return WorkerDraft(draft, fact, bound=True)
+
+
+def _release(outcome: Outcome, link: Link, partition_of: PartitionOf) -> WorkerDraft | None:
+    """The release of the lock linked to a task that ends, if it can be bound to the outcome.
+
+    The release takes effect even if the outcome is refused. So a worker that may have lost its claim releases the lock
+    only behind the outcome.
+    """
+    job: Job = outcome.job
+    may_bind = outcome.name in _FINAL and link.token >= 0 and job.may_start
+    if not may_bind or partition_of(link.name) != job.lease.partition:
+        return None
+    fact = ReleaseContext(lock=link.name, token=link.token, task=job.state.id)
+    return WorkerDraft(release_draft(link, job.state.id), fact, bound=True)
 
 
 def outcome_entry(outcome: Outcome) -> WorkerDraft:
@@ -83,9 +111,8 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     job: Job = outcome.job
     fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
     draft = Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition)
-    if LINKED_MARK in job.row and outcome.name in _FINAL:
-        return WorkerDraft(draft, fact, None, link_in(job.row), outcome)
-    return WorkerDraft(draft, fact, None, None, outcome)
+    link = link_in(job.row) if LINKED_MARK in job.row else None
+    return WorkerDraft(draft, fact, None, link, outcome)
 
 
 def part_entries(outcome: Outcome) -> Iterator[WorkerDraft]:
@@ -117,7 +144,8 @@ def _lapse(command: Lapse, desk: Desk) -> WorkerDraft:
     lease = desk.sessions[task.kind.partition]
     context = orjson.dumps({"task": task.id, "worker": lease.worker, "reason": names.EXPIRED_REASON})
     draft = Draft(names.LAPSED, context, routing_key(task.id), task.kind.partition)
-    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
+    link = link_in(desk.rows.get(task.id, b""))
+    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command, link)
 
 
 def _join(command: Join, desk: Desk) -> WorkerDraft:

@@ -298,7 +298,7 @@ class WorkerLoop:
         commands = decide(self.view, offers, self._detector, self._situation(monotonic))
         commands += self._departed(monotonic)
         ticks, commands = self._firing.take(commands, lambda: self._reader.position)
-        entries += self._command_entries(commands)
+        entries += await self._command_entries(commands)
         if entries:
             await self._commit(entries)
         if ticks is not None:
@@ -373,17 +373,17 @@ class WorkerLoop:
 
     async def _outcome_entries(self, monotonic: float) -> list[WorkerDraft]:
         """Return the outcomes to append; apply those that the task's thread has appended already."""
-        draining = self._draining_since is not None
+        draining, partition_of = self._draining_since is not None, self._journal.log.partition_of
         entries: list[WorkerDraft] = []
         for lane in self._lanes.values():
             for outcome in lane.outcomes(monotonic, draining=draining):
                 if outcome.written is None:
-                    entries += outcome_entries(outcome)
+                    entries += outcome_entries(outcome, partition_of)
                 else:
                     entries += await self._appending.still_to_write(outcome.written, self._sessions)
         return entries
 
-    def _command_entries(self, commands: Sequence[Command]) -> list[WorkerDraft]:
+    async def _command_entries(self, commands: Sequence[Command]) -> list[WorkerDraft]:
         """Return the events to append for the commands."""
         if not commands:
             return []
@@ -392,8 +392,8 @@ class WorkerLoop:
                 logger.warning("worker %s has been silent for its lease: its claims return", command.worker)
                 self.statistics.expired_sessions += 1
         slots = sum(lane.executor.size for lane in self._lanes.values())
-        desk = Desk(self._sessions, self._known, self.settings.lease_ms, slots)
-        return entries_of(commands, desk)
+        rows = await self._submissions.of([each.task for each in commands if isinstance(each, Lapse)], ())
+        return entries_of(commands, Desk(self._sessions, self._known, self.settings.lease_ms, slots, rows))
 
     # -- appending -------------------------------------------------------------------------------------------------
 
