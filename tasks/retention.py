@@ -30,6 +30,7 @@ from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
 from ..journal.log import Log, OneClock
 from ..journal.snapshots import SnapshotLabel, load, prune
 from .limits import RETENTION_STEP_EVENTS
+from .locking.view import is_lock_view
 from .state.state import TaskState
 from .state.view import TaskView
 
@@ -134,10 +135,10 @@ def _tasks(view: TaskView) -> list[Hold]:
 
 async def _views(log: Log, end: Cursor, forget: Sequence[str]) -> list[Hold]:
     """Return the holds of each other view, from where its newest snapshot ends."""
-    own = {view().snapshot_name for view in KEPT_VIEWS}
+    own = {view().snapshot_name for view in KEPT_VIEWS}  # the locks are a part of the queue
     newest: dict[str, SnapshotLabel] = {}
     for label in await log.snapshots().listed():
-        holds = label.view not in own and label.view not in forget
+        holds = label.view not in own and label.view not in forget and not is_lock_view(label.view)
         if holds and (label.view not in newest or label.reach > newest[label.view].reach):
             newest[label.view] = label
     return [

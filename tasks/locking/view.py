@@ -5,7 +5,7 @@ the locks: one of its own, or one of the state of the queue, of which the locks 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,9 +26,13 @@ from ..state.verdict import Verdict
 from ..state.view import TaskView
 from ..state.view_snapshot import share_of
 
+_SNAPSHOTS: Final = "locks"  # what the names of their snapshots begin with
 _MARK: Final = b'"lock.'  # what the names of their events begin with
 _ENDS: Final = frozenset({names.LOCK_RELEASED, names.LOCK_WITHDRAWN, names.LOCK_EXPIRED})
-_NO_ADVICE: Final = "No snapshot that holds the locks replaces it."
+_ADVICE: Final = (
+    "Without a snapshot of it nothing says who holds a lock. Restore the snapshots from a backup, or use the version "
+    "that wrote them."
+)
 
 # Of requests, by lock and token: the offset of the event that has ended each, None while it lives.
 Endings = dict[tuple[str, int], int | None]
@@ -36,8 +40,6 @@ Endings = dict[tuple[str, int], int | None]
 
 class LockView(View):
     """The locks of one partition. `endings` are filled in for the requests that its keys name."""
-
-    _own_name: ClassVar[str] = "locks"
 
     def __init__(self, partition: int, endings: Endings | None = None) -> None:
         self.locks = Locks()
@@ -47,7 +49,7 @@ class LockView(View):
     @property
     def snapshot_name(self) -> str:  # type: ignore[override]  # each partition has snapshots of its own
         """See `View.snapshot_name`."""
-        return f"{self._own_name}.{self.partition}"
+        return f"{_SNAPSHOTS}.{self.partition}"
 
     def requests(self, lock: str) -> Requests:
         """Return the live requests of a lock, in log order."""
@@ -86,6 +88,12 @@ class LockView(View):
     def restore(self, state: bytes) -> None:
         """See `View.restore`."""
         self.locks.replace(self.locks.load(msgspec.Raw(state), {}))
+
+
+def is_lock_view(name: str) -> bool:
+    """Return whether snapshots of that name are of the locks of a partition."""
+    view, _, partition = name.partition(".")
+    return view == _SNAPSHOTS and partition.isdecimal()
 
 
 class _QueueShare(View):
@@ -141,7 +149,7 @@ class LockReplica(Replica[LockView]):
             restored = await keeper.restore(bounds.first, bounds.end) if whole else await keeper.restore(first, end)
             if restored is not None:
                 return Cursor({at: restored[at]})
-        await refuse_gap(log, first, _NO_ADVICE)
+        await refuse_gap(log, first, _ADVICE)
         return first
 
     async def _keepers(self, log: Log, bounds: Bounds) -> list[tuple[SnapshotKeeper, bool]]:
