@@ -211,6 +211,9 @@ def _state_line(found: TaskHistory, now: float) -> Text:
 _LAST_WORDS: Final = {names.PURGED: "purged", names.LAPSED: "lapsed"}
 
 
+_RUNS_ENDED: Final = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.RESCHEDULED)
+
+
 def _row(step: Step, previous: float | None, hosts: dict[str, str]) -> tuple[Text, ...]:
     event = step.event
     refused = step.verdict is Verdict.REFUSED
@@ -230,7 +233,7 @@ def _remark(step: Step) -> Text:
     context = step.event.context
     if step.event.name == names.CLAIMED:
         return Text(f"attempt {step.attempts}")
-    if step.event.name in (names.SUCCEEDED, names.FAILED, names.RETRIED, names.RESCHEDULED):
+    if step.event.name in _RUNS_ENDED or (step.event.name == names.INTERRUPTED and "due" in context):
         ran = context.get("ran_ms")
         took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
         return Text(", ".join(part for part in (took, _again(step, context)) if part))
@@ -241,7 +244,7 @@ def _remark(step: Step) -> Text:
 
 def _again(step: Step, context: dict[str, Any]) -> str:
     due = context.get("due")
-    if step.event.name not in (names.RETRIED, names.RESCHEDULED) or not isinstance(due, int | float):
+    if step.event.name not in (names.RETRIED, names.RESCHEDULED, names.INTERRUPTED) or not isinstance(due, int | float):
         return ""
     return f"runs again {span(max(0.0, due - step.event.timestamp))} later: {_error(context)}"
 

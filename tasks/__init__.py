@@ -25,6 +25,7 @@ from .locks import AsyncLock, AsyncSemaphore, Lock, ProcessLock, Semaphore, Thre
 from .message import Message
 from .result_pool import AsyncResultPool, ResultPool
 from .results import AsyncResultStore, ResultStore
+from .retry_after import RetryAfter
 from .serializers import BinarySerializer, JsonSerializer, MsgspecSerializer, Serializer
 from .state.state import SessionState, TaskState
 from .state.transitions import State
@@ -82,6 +83,7 @@ __all__ = [
     "MultipleBrokersError",
     "TaskFailedError",
     "RevokedError",
+    "RetryAfter",
     "ExceptionDetails",
     "get_exception_name",
     "parse_exception",

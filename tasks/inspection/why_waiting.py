@@ -13,7 +13,7 @@ from ..state.selection import Selection, rank_in, waiting_since
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
-from .findings import Evidence, Finding, attempt_of, capital, error_of, name_of, silent_for, worker_silent
+from .findings import Evidence, Finding, LastChange, attempt_of, capital, error_of, name_of, silent_for, worker_silent
 from .wording import age, clock, listing, number, signature
 
 
@@ -40,8 +40,8 @@ def _obstacles(view: TaskView, task: TaskState, now: float, evidence: Evidence) 
 def _how_it_returned(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:
     """Report how a task that was claimed before returned to the queue, unless by a failure."""
     change = evidence.change
-    if change is None or change.name not in _RETURNS:
-        return []
+    if change is None or change.name not in _RETURNS or (_asked_for(change) and task.due > now):
+        return []  # `_not_due` says so
     worker = str(change.context.get("worker", ""))
     by = name_of(worker, None, evidence) if worker else "a worker"
     reason = f" ({change.context['reason']})" if change.context.get("reason") else ""
@@ -76,6 +76,9 @@ def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
     until = f"until {clock(task.due, now)}, in {age(task.due - now)}"
     facts = {"due": task.due, "seconds": task.due - now, "attempts": task.attempts}
     change = evidence.change
+    if _asked_for(change):
+        ended = f"Its last run ended {age(now - task.changed_at)} ago and asked to run again later"
+        return Finding("retry_after", f"{ended}: it is not due {until}. That attempt does not count.", facts)
     retried = change is not None and change.name == "task.retried"
     if not retried and not task.attempts:
         return Finding("delayed", f"It was submitted with a delay and is not due {until}.", facts)
@@ -84,6 +87,11 @@ def _not_due(task: TaskState, now: float, evidence: Evidence) -> Finding:
     more = f"`journeyman history {quote(task.id)}` shows each attempt."
     sentence = f"{failed}; the next one is not due {until}. {more}"
     return Finding("backing_off", sentence, {**facts, "error": error or None})
+
+
+def _asked_for(change: LastChange | None) -> bool:
+    """Return whether a task waits since it has raised `RetryAfter`, without using an attempt."""
+    return change is not None and change.name == "task.interrupted" and "due" in change.context
 
 
 def _capable(view: TaskView, task: TaskState) -> list[SessionState]:

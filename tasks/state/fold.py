@@ -28,7 +28,7 @@ from .transitions import EXHAUSTED, HANDED_BACK, PLAIN_MOVES, RETURNED, Attempt,
 from .verdict import Verdict
 
 _SUBMITTED: Final = names.SUBMITTED
-_UNUSUAL: Final = names.BY_HAND | {names.RETRIED, names.LAPSED}
+_UNUSUAL: Final = names.BY_HAND | {names.RETRIED, names.INTERRUPTED, names.LAPSED}
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF = Attempt.COUNTED, Attempt.TAKEN_OFF
@@ -231,10 +231,10 @@ class TaskFold:
             return task.id in self.expiries
         if context.claim not in (-1, task.run.claim):
             return False
-        if name in (names.RETRIED, names.RESCHEDULED):
+        if name in (names.RETRIED, names.RESCHEDULED) or (name == names.INTERRUPTED and context.due):
             task.due = context.due
-        if name == names.RETRIED:
-            self._clear(task)
+            if name != names.RESCHEDULED:
+                self._clear(task)
         return True
 
     def _move_unknown(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:

@@ -68,6 +68,19 @@ def _add(times: int, message: jm.Message) -> list[int]:
     return [os.getpid(), times]
 
 
+def _ask(message: jm.Message) -> list[int]:
+    """Ask once to run again, and return the attempts that were counted."""
+    asked = Path(os.environ["YARD"]) / f"asked_{message.uuid}"
+    if not asked.exists():
+        asked.touch()
+        raise jm.RetryAfter(0.05)
+    return [message.retries]
+
+
+async def _ask_async(message: jm.Message) -> list[int]:
+    return _ask(message)
+
+
 def _hold(message: jm.Message) -> None:
     note("held", message)
     while True:
@@ -105,6 +118,9 @@ def _hooked(function: Any, name: str, mechanism: str, kind: type[jm.Task[Any, An
 add_thread = _hooked(_add, "add_thread", "thread")
 add_process = _hooked(_add, "add_process", "process")
 add_async = _hooked(_add_async, "add_async", "async")
+ask_thread = _hooked(_ask, "ask_thread", "thread")
+ask_process = _hooked(_ask, "ask_process", "process")
+ask_async = _hooked(_ask_async, "ask_async", "async")
 hold_thread = _hooked(_hold, "hold_thread", "thread")
 hold_process = _hooked(_hold, "hold_process", "process")
 hold_async = _hooked(_hold_async, "hold_async", "async")

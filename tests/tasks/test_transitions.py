@@ -279,6 +279,17 @@ def test_requeued_task_runs_again_at_once() -> None:
     assert (log.task(TASK).attempts, log.task(TASK).due) == (0, 0.0)
 
 
+def test_given_back_task_waits_for_the_moment_it_named() -> None:
+    log = brought_to(State.CLAIMED, names.INTERRUPTED)
+    log.task(TASK).touched().suspect = True
+    log.end_attempt(names.INTERRUPTED, TASK, WORKER, due=4_000_000_000.0)
+    task = log.task(TASK)
+    assert (task.state, task.attempts, task.due, task.suspect) == (State.READY, 0, 4_000_000_000.0, False)
+    log.claim(TASK, WORKER)
+    log.end_attempt(names.INTERRUPTED, TASK, WORKER)
+    assert log.task(TASK).due == 4_000_000_000.0, "given back by the worker: due as before"
+
+
 def test_documented_diagram_equals_the_table() -> None:
     drawn = re.findall(r"```mermaid\n(.*?)\n```", DOCUMENT.read_text(), re.DOTALL)
     assert drawn == [diagram()], "docs/task-states.md: paste what workers.rules.transitions.diagram() gives"

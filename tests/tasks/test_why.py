@@ -210,6 +210,13 @@ def given_back(story: Story) -> None:
     story.tell("task.interrupted", 1_001.0, task="t", worker="w", claim=claim)
 
 
+def asked_for_later(story: Story) -> None:
+    story.joined("w")
+    story.submitted("t")
+    claim = story.claimed("t", "w")
+    story.tell("task.interrupted", 1_001.0, task="t", worker="w", claim=claim, due=1_061.0)
+
+
 def held(story: Story) -> None:
     story.joined("w")
     story.submitted("t")
@@ -309,6 +316,23 @@ CASES = [
         ["backing_off"],
         "(ValueError: no mail); the next one",
         evidence=Evidence(change=LastChange("task.retried", ERROR)),
+    ),
+    Case(
+        "asked for later",
+        asked_for_later,
+        ["retry_after"],
+        "asked to run again later: it is not due until",
+        evidence=Evidence(change=LastChange("task.interrupted", {"worker": "w", "due": 1_061.0})),
+    ),
+    Case(
+        "asked for a moment that has come",
+        asked_for_later,
+        ["returned", "next"],
+        "by worker w (it asked to run again later). That attempt does not count.",
+        1_062.0,
+        Evidence(
+            change=LastChange("task.interrupted", {"worker": "w", "due": 1.0, "reason": "it asked to run again later"})
+        ),
     ),
     Case(
         "returned by an expiry",

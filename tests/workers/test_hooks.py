@@ -114,6 +114,18 @@ def test_failure_hook_is_called_for_the_last_attempt(
 
 
 @pytest.mark.parametrize("mechanism", OPTIONS)
+def test_retry_hook_is_called_for_an_uncounted_attempt(
+    tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with yard(tmp_path, mechanism, monkeypatch) as here:
+        message = here.task("ask").generate()
+        assert jm.ResultStore(here.journal).get(message, timeout=30_000) == [0]
+        call = here.called(message, "on_retry")
+        assert (call["retries"], call["pid"]) == (0, here.worker.pid)
+        assert call["said"][0].startswith("RetryAfter: it asked to run again at 2")
+
+
+@pytest.mark.parametrize("mechanism", OPTIONS)
 def test_revocation_hook_is_called_when_the_run_has_ended(
     tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
+from ...tasks.retry_after import RetryAfter
 from ...tasks.state import names
 from ...tasks.state.state import TaskState
 from ...tasks.task import Task
@@ -272,9 +273,13 @@ def _failed(task: Task[Any, Any], message: Message | None, error: BaseException,
     if issubclass(type(error), Overdue):  # by its type: an instance may override `__class__`, or raise there
         error = cast("Overdue", error).as_timeout_error()
     detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
+    after = cast("RetryAfter", error) if issubclass(type(error), RetryAfter) else None
+    if after is not None and not after.uses_attempt:
+        detail += b',"due":%.6f,"reason":"it asked to run again later"' % after.due
+        return Ending(names.INTERRUPTED, detail, after.due, error=error if task.hooks else None)
     try:
         if message is not None and task.do_retry(message, error):
-            due = _due(task, message)
+            due = _due(task, message) if after is None else after.due
             return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due, error=error if task.hooks else None)
     except BaseException as broken:  # the failure of a hook must not lose the outcome
         detail += b',"hook":%b' % orjson.dumps(_details(broken))

@@ -5,6 +5,7 @@ in the order of the outcomes; where a hook takes too long, another thread goes o
 """
 
 import asyncio
+import datetime as dt
 import logging
 import queue
 import threading
@@ -16,10 +17,11 @@ from typing import Any, Final
 import msgspec
 
 from ...tasks.errors import RevokedError, TaskError
-from ...tasks.exception_details import ExceptionDetails
+from ...tasks.exception_details import ExceptionDetails, get_exception_name
 from ...tasks.failure import ExceptionFacts
 from ...tasks.hooks import AFTER_OUTCOME, call_hook
 from ...tasks.message import Message
+from ...tasks.retry_after import RetryAfter
 from ...tasks.serializers import read_back
 from ...tasks.state import names
 from ...tasks.task import Task
@@ -28,6 +30,7 @@ from ..limits import HOOK_SECONDS_MAX
 
 logger = logging.getLogger("journeyman.worker")
 
+_RETRY_AFTER: Final = get_exception_name(RetryAfter)
 _HOOKS: Final = {names.SUCCEEDED: "on_success", names.RETRIED: "on_retry", names.FAILED: "on_failure"}
 
 
@@ -58,7 +61,7 @@ class OutcomeHooks:
 
     def ended(self, outcome: Outcome) -> None:
         """Call the hook for an outcome that the journal has accepted."""
-        hook = _HOOKS.get(outcome.name)
+        hook = "on_retry" if outcome.due else _HOOKS.get(outcome.name)
         task = self._tasks.get(outcome.job.state.name)
         if task is None or hook is None or hook not in task.hooks:
             return
@@ -164,6 +167,9 @@ def _exception(outcome: Outcome, *, revoked: bool = False) -> BaseException | No
         assert isinstance(outcome.error, BaseException)
         return outcome.error
     facts = _facts(outcome).exception
+    if facts is not None and outcome.due and facts.name == _RETRY_AFTER:
+        moment = dt.datetime.fromtimestamp(outcome.due, dt.UTC)
+        return RetryAfter(moment, uses_attempt=outcome.name == names.RETRIED)
     if facts is not None:
         return made_again(facts)
     job: Job = outcome.job
