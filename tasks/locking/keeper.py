@@ -121,6 +121,11 @@ class Keeper:
         elif wakes:
             _set(signal)
 
+    def hurry(self, hold: Hold) -> None:
+        """Renew the lease of `hold` now."""
+        hold.due_at = time.monotonic()
+        self.changed(hold)
+
     def remove(self, hold: Hold) -> bool:
         """Renew the lease of `hold` no more; return whether it was being renewed."""
         with self._mutex:

@@ -1,5 +1,6 @@
 """Request, wait for and release locks on the journal's own loop: what the public locks of a process share."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +104,15 @@ class LockRequests:
         silence = self._silence.get(self._journal.log.partition_of(lock))
         return silence is not None and silence.wants_proof(lock, time.monotonic())
 
+    def _proof_at(self, lock: str, hurried_at: float) -> float:
+        """Return when the next in line, which has renewed its lease for that before, should do so for an event to land.
+
+        So a dead holder with a short lease is not kept for as long as the longer leases of those that wait.
+        """
+        silence = self._silence[self._journal.log.partition_of(lock)]
+        with self._mutex:
+            return max(silence.proof_due(lock), hurried_at + silence.step(lock))
+
     async def _is_new(self, lock: str) -> bool:
         """Whether this process has not read the lock's partition yet."""
         return not (await self._replica(lock)).cursor
@@ -133,7 +143,7 @@ class LockRequests:
 
     async def _granted(self, replica: LockReplica, hold: Hold, deadline: float | None) -> Answer | None:
         """Wait until the request is granted; the answer is None if it has ended otherwise."""
-        lock, landed = hold.lock, True
+        lock, landed, hurried_at = hold.lock, True, -math.inf
         while True:
             requests = replica.view.requests(lock)
             own = next((each for each in requests if each.token == hold.token), None)
@@ -150,11 +160,16 @@ class LockRequests:
                 continue
             if deadline is not None and now >= deadline:
                 return _REFUSED
-            remaining = None if deadline is None else deadline - now
+            is_next = own is next(each for each in requests if not each.holds)
+            proof_at = self._proof_at(lock, hurried_at) if is_next else math.inf
+            until = min(proof_at, math.inf if deadline is None else deadline)
             landed = False
             with suppress(TimeoutError):
-                await replica.wait_until(_changes(lock, requests), remaining)
+                await replica.wait_until(_changes(lock, requests), None if until == math.inf else max(0.0, until - now))
                 landed = True
+            if not landed and proof_at <= (now := time.monotonic()):
+                hurried_at = now
+                self._keeper.hurry(hold)
 
     async def _give_up(self, hold: Hold) -> None:
         """Withdraw a request; if that fails, it ends with its lease."""

@@ -6,6 +6,7 @@ at most by `LOCK_SILENCE_STEP_FRACTION` of the lease. So a journal that is away 
 back a living owner has time to renew its lease.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ..limits import LOCK_SILENCE_STEP_FRACTION
@@ -70,4 +71,12 @@ class Silence:
 
     def wants_proof(self, lock: str, now: float) -> bool:
         """Return whether a request has shown no sign of life for so long that an event should land."""
-        return any(now - each.at >= each.step for each in self._sightings.get(lock, {}).values())
+        return self.proof_due(lock) <= now
+
+    def step(self, lock: str) -> float:
+        """Return by how much, in seconds, the silence of a request grows at most; infinity without any."""
+        return min((each.step for each in self._sightings.get(lock, {}).values()), default=math.inf)
+
+    def proof_due(self, lock: str) -> float:
+        """Return when an event should land, as no request that lives is silent for so long; infinity without any."""
+        return min((each.at + each.step for each in self._sightings.get(lock, {}).values()), default=math.inf)

@@ -1,5 +1,7 @@
 """The observations of silent owners of locks: what counts as silence, and what does not."""
 
+import math
+
 import msgspec
 from journeyman.tasks.locking.silence import Silence
 from journeyman.tasks.state.locks import LockRequest
@@ -38,6 +40,16 @@ def test_observation_without_an_event_adds_no_silence() -> None:
     assert not any(observed(silence, float(now), landed=False) for now in range(100))
     assert silence.wants_proof("door", 100.0)
     assert not silence.wants_proof("gate", 100.0)
+
+
+def test_proof_is_due_when_a_request_was_silent_for_a_step() -> None:
+    silence = Silence()
+    assert (silence.proof_due("door"), silence.step("door")) == (math.inf, math.inf)
+    assert not observed(silence, 3.0)
+    assert (silence.proof_due("door"), silence.step("door")) == (8.0, 5.0)
+    assert [silence.wants_proof("door", now) for now in (7.9, 8.0)] == [False, True]
+    assert not observed(silence, 6.0)
+    assert silence.proof_due("door") == 11.0, "an event has landed"
 
 
 def test_own_requests_are_never_expired() -> None:

@@ -244,8 +244,9 @@ def test_bad_argument_of_acquire_is_refused(file: jm.Journal) -> None:
 # -- leases ----------------------------------------------------------------------------------------------------------
 
 
-def test_lock_of_a_killed_holder_is_granted_to_the_next(file: jm.Journal) -> None:
-    lock = jm.Lock("door", file, lease_seconds=LEASE)
+@pytest.mark.parametrize("lease", [LEASE, 3_600], ids=["the same lease", "a longer lease"])
+def test_lock_of_a_killed_holder_is_granted_to_the_next(file: jm.Journal, lease: float) -> None:
+    lock = jm.Lock("door", file, lease_seconds=lease)
     with holder(file, "door") as process:
         assert not lock.acquire()
         process.kill()
