@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from journeyman.tasks.state import names
+from journeyman.tasks.state.state import TaskState
 from journeyman.tasks.task import Task
 from journeyman.workers.executors import Executor
 from journeyman.workers.executors.pipeline import Job, Outcome, unstarted
@@ -80,6 +81,7 @@ class SimulatedExecutor(Executor):
         world = self.world
         if world.random.random() >= world.scripts[job.state.id].failing:
             return Outcome(job, names.SUCCEEDED)
+        assert isinstance(job.state, TaskState)
         if job.state.max_retries is None or job.prior_attempts < job.state.max_retries:
             due = self.worker.wall + world.random.choice([0.0, 0.1, 3.0]) * world.lease
             return Outcome(job, names.RETRIED, b',"due":%.6f' % due, round(due, 6))

@@ -18,6 +18,7 @@ from journeyman.tasks import Broker, ConstantBackoff, Message, Task
 from journeyman.tasks.limits import RESULT_EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import Fact, FactContext
+from journeyman.tasks.state.state import TaskState
 from journeyman.tasks.submitting import submission
 from journeyman.workers.executors.pipeline import (
     Job,
@@ -325,6 +326,7 @@ def test_job_with_a_doubtful_claim_is_not_started(why: str) -> None:
     task = task_of(lambda: ran.append(1))
     job = job_of(task.generate(submit=False))
     if why == "the claim is another's":
+        assert isinstance(job.state, TaskState)
         job.state.run.claim = 10
     else:
         job.lease.renew(time.monotonic() - 10, 9)

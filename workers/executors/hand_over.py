@@ -115,7 +115,7 @@ class HandOver(Executor):
     def drop_ended(self) -> int:
         """Forget the held jobs whose claim has ended; return how many there were."""
         with self._guard:
-            ended = [task for task, job in self._held.items() if job.state.run.claim != job.claim]
+            ended = [task for task, job in self._held.items() if job.state.claim != job.claim]
             for task in ended:
                 del self._held[task]
             return len(ended)

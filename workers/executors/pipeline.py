@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 import orjson
@@ -23,7 +23,7 @@ from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
 from ...tasks.retry_after import RetryAfter
 from ...tasks.state import names
-from ...tasks.state.state import TaskState
+from ...tasks.state.transitions import State
 from ...tasks.task import Task
 from ..limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
@@ -55,6 +55,26 @@ class SessionLease:
         self.start_until = begun + seconds
 
 
+class ClaimedTask(Protocol):
+    """What an executor reads of a claimed task: in the worker its `TaskState`, in a child process an assignment."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def name(self) -> str:
+        """The name of its function."""
+
+    @property
+    def state(self) -> State:
+        """Its state: `REVOKED` ends its run."""
+
+    @property
+    def claim(self) -> int:
+        """The claim that holds it now; -1 for none."""
+
+
 class Job(msgspec.Struct, eq=False, gc=False):
     """A task this worker has claimed: `claim` is its fencing token, `row` the record of its submission.
 
@@ -62,7 +82,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
     None there.
     """
 
-    state: TaskState
+    state: ClaimedTask
     lease: SessionLease
     claim: int
     row: bytes
@@ -72,7 +92,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
     @property
     def may_start(self) -> bool:
         """Whether the task is still claimed by this job, and its lease cannot have expired."""
-        return self.state.run.claim == self.claim and time.monotonic() < self.lease.start_until
+        return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False):
@@ -93,11 +113,12 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
 class Outcome(msgspec.Struct, gc=False):
     """The outcome of a job; `large` is its encoded result if it is to be split over events of its own.
 
-    `error` is the exception of a failed run, if the task has hooks and it ran in this process; `link` the encoded
-    context of the submission that goes with it, empty for none.
+    `written` is what the job's thread has appended already, None for nothing. `seconds` is how long it ran, if a child
+    process reports it. `error` is the exception of a failed run, if the task has hooks and it ran in this process;
+    `link` the encoded context of the submission that goes with it, empty for none.
     """
 
-    job: Any
+    job: Job
     name: str
     detail: bytes = b""
     due: float = 0.0
@@ -105,6 +126,7 @@ class Outcome(msgspec.Struct, gc=False):
     large: bytes = b""
     error: Any = None
     link: bytes = b""
+    seconds: float = 0.0
 
     def context(self) -> bytes:
         """Return the event's context: the task, the worker, the fencing token, and the specific part."""
@@ -132,7 +154,7 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     if not job.may_start:
         return unstarted(job)
     started = time.perf_counter()
-    task = tasks[job.state.kind.name]
+    task = tasks[job.state.name]
     message: Message | None = None
     forks = FORKS[0]
     try:

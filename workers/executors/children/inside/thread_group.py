@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from .....tasks.state.state import RunState, TaskKind, TaskState
+import msgspec
+
 from .....tasks.state.transitions import State
 from ...pipeline import Job, Outcome, SessionLease, Tasks
 from ...threads import ThreadExecutor
@@ -82,10 +83,12 @@ class _Threads(ThreadExecutor):
         """Mark the jobs of these numbers as revoked; the next `enforce` ends them."""
         for running in list(self._running.values()) if numbers else ():
             if running.job.claim in numbers:
-                running.job.state.touched().state = State.REVOKED
+                task = running.job.state
+                assert isinstance(task, _Assigned), "jobs of a child process are made by `_job`"
+                task.state = State.REVOKED
 
     def _finished(self, outcome: Outcome, seconds: float) -> None:
-        outcome.written = seconds
+        outcome.seconds = seconds
         self._reporter.worn = self.abandoned > 0
         super()._finished(outcome, seconds)
         self._reporter.end(outcome.job.claim, outcome.job.state.name, seconds)
@@ -105,14 +108,22 @@ class _Announced(Permitted[Job]):
         return job
 
 
+class _Assigned(msgspec.Struct, eq=False):
+    """A task as this process knows it; its number stands for its id and its claim."""
+
+    id: str
+    name: str
+    claim: int
+    state: State = State.CLAIMED
+
+
 def _job(assignment: Assignment) -> Job:
     """Wrap an assignment in a `Job`, with its number in place of the claim."""
     number = assignment.number
-    state = TaskState(str(number), TaskKind(assignment.name, "", 0, None, 0), 0, 0.0)
-    state.run = RunState(State.CLAIMED, 0, 0.0, assignment.prior_attempts + 1, number)
-    return Job(state, _LEASE, assignment.number, assignment.row, assignment.prior_attempts)
+    task = _Assigned(str(number), assignment.name, number)
+    return Job(task, _LEASE, number, assignment.row, assignment.prior_attempts)
 
 
 def _report(outcome: Outcome) -> Report:
     job, said = outcome.job, (outcome.name, outcome.detail, outcome.due)
-    return Report(job.claim, *said, outcome.written, outcome.large, outcome.link)
+    return Report(job.claim, *said, outcome.seconds, outcome.large, outcome.link)
