@@ -16,7 +16,10 @@ from rich.text import Text
 from ..consumers.checkpoints.records import position_text
 from ..consumers.files.lines import in_one_line
 from ..journal.journal import Journal
+from ..tasks.errors import UnknownTaskError
 from ..tasks.inspection.as_of import cursor_at
+from ..tasks.inspection.chain import Chain
+from ..tasks.inspection.chain_reading import chain_of, may_be_in_chain
 from ..tasks.inspection.dead_letters import arguments
 from ..tasks.inspection.history import Step, TaskHistory, task_history
 from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id, signature
@@ -24,6 +27,7 @@ from ..tasks.serializers import shown
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict
+from .chain_tree import chain_in_json, print_chain
 from .limits import (
     HISTORY_NAME_COLUMNS,
     HISTORY_SINCE_COLUMNS,
@@ -43,7 +47,10 @@ def history(
     task: TaskId,
     journal: JournalURL = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line and event, the ids and contexts in full.")
+        bool,
+        typer.Option(
+            "--json", help="One JSON object a line and event, with ids and contexts in full; a last one for a chain."
+        ),
     ] = False,
     as_of: AsOf = None,
     log_level: LevelOption = LogLevel.INFO,
@@ -52,7 +59,8 @@ def history(
 
     Refused events are shown too, with the reason: a claim that came second, the outcome of a worker that had lost the
     task. Times are local; the second column is the time since the event before. The index beside the journal finds the
-    task; the first look-up builds it.
+    task; the first look-up builds it. For a task of a chain the chain is shown below, from its root on, with the state
+    of each link: one that waits for the link before it has no events yet.
 
     [bold]Example[/bold]
 
@@ -64,12 +72,17 @@ def history(
     now = time.time()
     moment = parse_past(as_of, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
-        found = _read(opened, whole_id(opened, task), moment)
+        found, chain = _read(opened, whole_id(opened, task), moment)
         if as_json:
-            _print_json(found)
+            _print_json(found, chain)
         else:
-            _print(found, now if moment is None else moment, console_for())
-        _print_unreadable(found, as_json=as_json)
+            console = console_for()
+            if found is not None:
+                _print(found, now if moment is None else moment, console)
+            if chain is not None:
+                print_chain(chain, console, is_alone=found is None)
+        if found is not None:
+            _print_unreadable(found, as_json=as_json)
 
 
 def _print_unreadable(found: TaskHistory, *, as_json: bool) -> None:
@@ -87,8 +100,11 @@ def _print_unreadable(found: TaskHistory, *, as_json: bool) -> None:
     )
 
 
-def _read(journal: Journal, task: str, moment: float | None) -> TaskHistory:
-    """Read the history; a bar on stderr, on a terminal, where it takes a while."""
+def _read(journal: Journal, task: str, moment: float | None) -> tuple[TaskHistory | None, Chain | None]:
+    """Read the history and the chain; a bar on stderr, on a terminal, where it takes a while.
+
+    There is no history of a link that is not submitted yet.
+    """
     console = console_for(stream_is_stderr=True)
     with ExitStack() as stack:
         bar: list[Progress] = []
@@ -103,12 +119,21 @@ def _read(journal: Journal, task: str, moment: float | None) -> TaskHistory:
             bar[0].update(bar[0].task_ids[0], completed=done)
 
         until = journal.run(cursor_at(journal.asynchronous, moment))
-        return journal.run(task_history(journal.asynchronous, task, progress, until=until))
+        found: TaskHistory | None = None
+        try:
+            found = journal.run(task_history(journal.asynchronous, task, progress, until=until))
+        except UnknownTaskError:
+            chain = journal.run(chain_of(journal.asynchronous, task, until=until))
+            if chain is None:
+                raise
+        else:
+            chain = journal.run(chain_of(journal.asynchronous, task, until=until)) if may_be_in_chain(found) else None
+        return found, chain
 
 
-def _print_json(found: TaskHistory) -> None:
+def _print_json(found: TaskHistory | None, chain: Chain | None) -> None:
     previous: float | None = None
-    for step in found.steps:
+    for step in found.steps if found is not None else ():
         event = step.event
         line = {
             "timestamp": event.timestamp,
@@ -121,11 +146,13 @@ def _print_json(found: TaskHistory) -> None:
             "state": step.state.name.lower(),
             "attempts": step.attempts,
             "worker": step.worker or None,
-            "host": found.hosts.get(step.worker),
+            "host": found.hosts.get(step.worker) if found is not None else None,
             "since_previous_ms": None if previous is None else round((event.timestamp - previous) * 1_000, 3),
         }
         previous = event.timestamp
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+    if chain is not None:
+        sys.stdout.buffer.write(orjson.dumps({"chain": chain_in_json(chain)}) + b"\n")
 
 
 def _print(found: TaskHistory, now: float, console: Console) -> None:

@@ -14,9 +14,8 @@ from rich.text import Text
 from ..journal.journal import Journal
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.evidence import gather
-from ..tasks.inspection.findings import Finding
+from ..tasks.inspection.findings import Evidence, Finding
 from ..tasks.inspection.why import explain
-from ..tasks.state.state import TaskState
 from .limits import PROSE_COLUMNS_MAX
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
 from .shared.moments import parse_past
@@ -55,31 +54,32 @@ def why(
     moment = parse_past(as_of, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         task = whole_id(opened, task)
-        found, findings, unreadable = _ask(opened, task, moment, now)
+        evidence, findings, unreadable = _ask(opened, task, moment, now)
         if as_json:
-            _print_json(task, found, findings, moment or now)
+            _print_json(task, evidence, findings, moment or now)
         else:
-            _print(found, findings, moment, console_for())
+            _print(evidence, findings, moment, console_for())
         print_unreadable(unreadable, as_json=as_json)
-    if found is None:
+    if findings[0].code == "unknown":
         if not as_json:
             print(f"journeyman: looked in the journal {printable(opened.location)}", file=sys.stderr)
         raise typer.Exit(EXIT_ENVIRONMENT)
 
 
-def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[TaskState | None, list[Finding], int]:
-    """Return the task, the findings about it, and how many records of the journal were left out."""
+def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple[Evidence, list[Finding], int]:
+    """Return the evidence about the task, the findings about it, and how many records of the journal were left out."""
     found = journal.run(view_as_of(journal.asynchronous, moment))
     evidence = journal.run(gather(journal.asynchronous, found, task))
     findings = explain(found.view, task, now if moment is None else moment, evidence)
-    return evidence.task, findings, found.view.unreadable
+    return evidence, findings, found.view.unreadable
 
 
-def _print_json(task_id: str, task: TaskState | None, findings: Sequence[Finding], at: float) -> None:
+def _print_json(task_id: str, evidence: Evidence, findings: Sequence[Finding], at: float) -> None:
+    task, named = evidence.task, evidence.named()
     answer = {
         "task": task_id,
-        "name": task.name if task is not None else None,
-        "queue": task.queue if task is not None else None,
+        "name": named.name if named is not None else None,
+        "queue": named.queue if named is not None else None,
         "priority": task.priority if task is not None else None,
         "state": task.state.name.lower() if task is not None else "unknown",
         "attempts": task.attempts if task is not None else None,
@@ -89,9 +89,11 @@ def _print_json(task_id: str, task: TaskState | None, findings: Sequence[Finding
     sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
 
 
-def _print(task: TaskState | None, findings: Sequence[Finding], moment: float | None, console: Console) -> None:
+def _print(evidence: Evidence, findings: Sequence[Finding], moment: float | None, console: Console) -> None:
+    task = evidence.named()
     if task is not None:
-        place = f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
+        priority = evidence.task.priority if evidence.task is not None else 0
+        place = f"queue {printable(task.queue)}" + (f", priority {priority}" if priority else "")
         title = Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (place, "dim"))
         console.print(title, soft_wrap=True)
     if moment is not None:
@@ -118,5 +120,7 @@ _STYLES: Final = {
     "worker_doubtful": "yellow",
     "refused": "yellow",
     "last_attempt": "yellow",
+    "link_blocked": "yellow",
+    "chain_blocked": "yellow",
     "succeeded": "green",
 }

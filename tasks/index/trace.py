@@ -121,10 +121,12 @@ async def read_trace(
     observer: Observer | None = None,
     before: "Beginning | None" = None,
     journal: AsyncJournal | None = None,
+    successes: dict[str, int] | None = None,
 ) -> Trace:
     """Return the trace of a task from the index and the log, up to the offset `end`, without the kinds `leave_out`.
 
     `journal` is needed for tasks that may be links of a chain: such a submission counts if the predecessor succeeded.
+    `successes` are the claims of such successes by the ids of the links, kept by a caller that reads a whole chain.
     `before` is the task as it was where the log begins, if retention has removed its submission.
     """
     unwanted = frozenset(leave_out)
@@ -144,7 +146,7 @@ async def read_trace(
         if offset in endings and (ending := fact(row)) is not None:
             rows[offset], found[offset] = row, ending
     if journal is not None and any(each.name == names.SUBMITTED and each.context.after >= 0 for each in found.values()):
-        await _expect(journal, trace, found, rows)
+        await _expect(journal, trace, found, rows, {} if successes is None else successes)
     for offset in sorted(found):
         trace.apply(offset, rows[offset], found[offset])
     trace.unreadable = [at for at, each in said.items() if each is None and at in rows and fact(rows[at]) is None]
@@ -163,25 +165,33 @@ class _Link(msgspec.Struct):
 _links: Final = RowDecoder(_Link)
 
 
-async def _expect(journal: AsyncJournal, trace: Trace, found: dict[int, Fact], rows: dict[int, bytes]) -> None:
+async def _expect(
+    journal: AsyncJournal, trace: Trace, found: dict[int, Fact], rows: dict[int, bytes], successes: dict[str, int]
+) -> None:
     """Tell the view of a link's trace by which claim its predecessor has succeeded, as the fold of all events knows."""
     for offset, said in sorted(found.items()):
         link = _links.read(rows[offset]) if said.name == names.SUBMITTED and said.context.after >= 0 else None
         if link is not None:
-            predecessor = link.context.previous_message_uuid
-            claim = await _claim_of_success(journal, trace, predecessor, unknown=said.context.after)
-            trace.view.links.expect(trace.partition, trace.id, claim)
+            if trace.id not in successes:
+                claim = await _claim_of_success(
+                    journal, trace, link.context.previous_message_uuid, successes, unknown=said.context.after
+                )
+                successes[trace.id] = claim
+            trace.view.links.expect(trace.partition, trace.id, successes[trace.id])
             return
 
 
-async def _claim_of_success(journal: AsyncJournal, trace: Trace, predecessor: str, *, unknown: int) -> int:
+async def _claim_of_success(
+    journal: AsyncJournal, trace: Trace, predecessor: str, successes: dict[str, int], *, unknown: int
+) -> int:
     """Return the token with which the predecessor of a link has succeeded; `NOWHERE` if it has not.
 
     `unknown` is returned if retention has removed the predecessor's submission: no event tells otherwise.
     """
     log = await journal.open()
     snapshot = await task_index(journal).snapshot(trace.partition, task_id=predecessor)
-    read = await read_trace(log, snapshot, predecessor, leave_out=(PROGRESSED, FOREIGN), journal=journal)
+    left_out = (PROGRESSED, FOREIGN)
+    read = await read_trace(log, snapshot, predecessor, leave_out=left_out, journal=journal, successes=successes)
     task = read.task
     if task is None:
         return unknown if read.is_truncated or not snapshot.entries_of(predecessor) else NOWHERE

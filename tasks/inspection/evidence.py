@@ -1,7 +1,7 @@
 """Read the evidence about a task that the state does not hold: the last error, refused events, signs of life."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import HistoryTruncated
@@ -16,6 +16,7 @@ from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView, Verdict
 from .as_of import ViewAsOf
+from .chain_reading import chain_of
 from .findings import Evidence, LastChange, RefusedEvent
 from .history import TaskHistory, hosts_of, task_history
 
@@ -32,15 +33,22 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     history = await _history(journal, task_id, cursor) if task is None or task.refused else None
     task = task or (history.task if history is not None else None)
     if task is None:
-        return Evidence()
+        return Evidence(chain=await chain_of(journal, task_id, until=cursor))
     change = await _last_change(log, task)
     hosts = dict(history.hosts) if history is not None else {}
     workers = {task.worker, str(change.context.get("worker", "")) if change is not None else ""} - hosts.keys() - {""}
     hosts |= await _hosts(journal, view_as_of, task, workers)
     signs = await last_signs(log, view.sessions.get(task.partition, {}).values())
-    timeout = await _timeout(log, task) if task.state is State.CLAIMED else None
+    submission = await _event_at(log, task.partition, task.submitted)
+    timeout = _timeout(submission) if task.state is State.CLAIMED else None
     pause = await pause_context(log, view, task.partition, task.queue) if task.state is State.READY else {}
-    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause)
+    chained = submission is None or "callback_message_data" in submission.context
+    chain = await chain_of(journal, task_id, until=cursor) if chained and task.state in _STOPS else None
+    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain)
+
+
+# The states in which the links behind a task do not follow.
+_STOPS: Final = (State.FAILED, State.REVOKED)
 
 
 async def pause_context(log: Log, view: TaskView, partition: int, queue: str) -> Mapping[str, Any]:
@@ -76,10 +84,9 @@ async def _last_change(log: Log, task: TaskState) -> LastChange | None:
     return LastChange(event.name, context if event.name != names.SUBMITTED else {})
 
 
-async def _timeout(log: Log, task: TaskState) -> float | None:
-    """Read the task's timeout from its submission, in ms; None if that is gone, or is no number."""
-    event = await _event_at(log, task.partition, task.submitted)
-    timeout = event.context.get("timeout", TASK_TIMEOUT_MS_DEFAULT) if event is not None else None
+def _timeout(submission: Event | None) -> float | None:
+    """Return the timeout that the submission of a task gives it, in ms; None if that is gone, or is no number."""
+    timeout = submission.context.get("timeout", TASK_TIMEOUT_MS_DEFAULT) if submission is not None else None
     return timeout if isinstance(timeout, int | float) else None
 
 

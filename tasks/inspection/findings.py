@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from ..limits import FINDING_TEXT_CHARS_MAX
 from ..state.state import SessionState, TaskState
+from .chain import Chain, ChainLink
 from .wording import age, error_in, number, short_id
 
 
@@ -37,7 +38,8 @@ class Evidence(NamedTuple):
 
     `task`: the task, if the state has forgotten it. `signs`: each session's last sign of life, by worker. `hosts`:
     where workers run or ran, for display. `timeout`: how long the task may run, in ms, if it is claimed. `pause`: the
-    context of the event that paused the task's queue.
+    context of the event that paused the task's queue. `chain`: the chain that it belongs to; the task itself may be a
+    link that is not submitted yet.
     """
 
     task: TaskState | None = None
@@ -47,6 +49,11 @@ class Evidence(NamedTuple):
     hosts: Mapping[str, str] = {}
     timeout: float | None = None
     pause: Mapping[str, Any] = {}
+    chain: Chain | None = None
+
+    def named(self) -> TaskState | ChainLink | None:
+        """Return what has the name and the queue of the task: the task, or the link that is not submitted yet."""
+        return self.task if self.task is not None or self.chain is None else self.chain.link
 
 
 NOTHING: Final = Evidence()

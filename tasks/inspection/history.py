@@ -61,11 +61,17 @@ class TaskHistory(NamedTuple):
 
 
 async def task_history(
-    journal: AsyncJournal, task_id: str, progress: Progress | None = None, *, until: Mapping[int, int] | None = None
+    journal: AsyncJournal,
+    task_id: str,
+    progress: Progress | None = None,
+    *,
+    until: Mapping[int, int] | None = None,
+    successes: dict[str, int] | None = None,
 ) -> TaskHistory:
     """Read the history of the task `task_id`, before the cursor `until` if one is given.
 
     `progress(done, all)` is called with the number of events read that the index did not cover yet, and their total.
+    `successes`: see `read_trace`.
     `UnknownTaskError` if the journal holds no such task.
     """
     log = await journal.open()
@@ -73,12 +79,15 @@ async def task_history(
     snapshot = await task_index(journal).snapshot(partition, progress, task_id=task_id)
     steps = _Steps(task_id, partition)
     end = None if until is None else until.get(partition)
-    trace = await read_trace(log, snapshot, task_id, end=end, observer=steps.observe, journal=journal)
+    successes = {} if successes is None else successes
+    observe = steps.observe
+    trace = await read_trace(log, snapshot, task_id, end=end, observer=observe, journal=journal, successes=successes)
     if trace.is_truncated:
         before = await task_where_log_begins(journal, task_id)
         steps = _Steps(task_id, partition)
+        observe = steps.observe
         trace = await read_trace(
-            log, snapshot, task_id, end=end, observer=steps.observe, before=before, journal=journal
+            log, snapshot, task_id, end=end, observer=observe, before=before, journal=journal, successes=successes
         )
     if trace.task is None:
         raise UnknownTaskError(_unknown(journal.location, task_id, trace, steps.kept, snapshot.first))

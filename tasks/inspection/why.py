@@ -26,6 +26,7 @@ from .findings import (
     silent_for,
     worker_silent,
 )
+from .why_chain import links_behind, why_not_submitted
 from .why_waiting import why_waiting
 from .wording import age, clock, number, signature, span
 
@@ -33,14 +34,15 @@ from .wording import age, clock, number, signature, span
 def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHING) -> list[Finding]:
     """Return why the task is in its state at `now` (seconds since the epoch); the most important finding first."""
     task = view.find(task_id) or evidence.task
+    chain = evidence.chain
     if task is None:
-        return [_unknown(view, task_id)]
+        return [_unknown(view, task_id) if chain is None else why_not_submitted(chain)]
     if task.state is State.READY:
         findings = why_waiting(view, task, now, evidence)
     elif task.state is State.CLAIMED:
         findings = _claimed(view, task, now, evidence)
     else:
-        findings = [_over(task, now, evidence)]
+        findings = [_over(task, now, evidence), *(links_behind(chain, task) if chain is not None else ())]
     return findings + _refused(task, now, evidence)
 
 
