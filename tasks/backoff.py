@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final
 
+from .errors import ValidationError
 from .limits import (
     BACKOFF_CEILING_MS_DEFAULT,
     BACKOFF_FLOOR_MS_DEFAULT,
@@ -36,9 +37,11 @@ class Backoff(ABC):
         self,
         floor: int | None = FLOOR_DEFAULT_MS,
         ceiling: int | None = CEILING_DEFAULT_MS,
-        *,
         zero_override: bool = True,
     ) -> None:
+        for name, bound in (("floor", floor), ("ceiling", ceiling)):
+            if bound is not None:
+                _check_number(name, bound, "in ms, or None for no bound")
         if isinstance(ceiling, _Default) and floor is not None:
             ceiling = _Default(max(floor, ceiling))
         if isinstance(floor, _Default) and ceiling is not None:
@@ -112,7 +115,7 @@ class ConstantBackoff(Backoff):
         zero_override: bool = True,
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
-        self.constant = constant
+        self.constant = _check_number("constant", constant, "in ms")
         self._make_room_for(constant)
         if (self.floor is not None and constant < self.floor) or (self.ceiling is not None and constant > self.ceiling):
             raise ValueError(
@@ -145,7 +148,7 @@ class LinearBackoff(Backoff):
         zero_override: bool = True,
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
-        self.factor = factor
+        self.factor = _check_number("factor", factor, "in ms")
         if factor < LINEAR_FACTOR_MS_DEFAULT:
             self._make_room_for(self.formula(1))
 
@@ -175,8 +178,8 @@ class ExponentialBackoff(Backoff):
         zero_override: bool = True,
     ) -> None:
         super().__init__(floor, ceiling, zero_override=zero_override)
-        self.base = base
-        self.factor = factor
+        self.base = _check_number("base", base, "whose power the factor is multiplied by")
+        self.factor = _check_number("factor", factor, "in ms")
         if self.formula(1) < EXPONENTIAL_WAIT_MS_DEFAULT:
             self._make_room_for(self.formula(1))
 
@@ -190,8 +193,20 @@ class ExponentialBackoff(Backoff):
         return int(self.factor * self.base ** min(incidents, 64))
 
 
+def _check_number(name: str, value: int, unit: str) -> int:
+    """Return a number; `ValueError` says which parameter is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValidationError(f"{name} is a number, {unit}, got {value!r:.80}")
+    return value
+
+
 def settings2backoff(settings: dict[str, Any]) -> Backoff:
-    """The backoff that has these `settings`; `ValueError` names an algorithm that is not imported."""
+    """The backoff that has these `settings`; `ValueError` names an algorithm that is not imported, or what is wrong."""
+    if not (isinstance(settings, dict) and isinstance(settings.get("parameters"), dict) and "algorithm" in settings):
+        raise ValidationError(
+            f'a backoff has settings as {{"algorithm": name, "parameters": {{…}}}}, got {settings!r:.80}. Pass what '
+            "its property settings returns"
+        )
     known = {each.__name__: each for each in _subclasses_of(Backoff)}
     algorithm = known.get(settings["algorithm"])
     if algorithm is None:
@@ -202,7 +217,12 @@ def settings2backoff(settings: dict[str, Any]) -> Backoff:
     parameters = settings["parameters"]
     bounds = {name: parameters[name] for name in ("floor", "ceiling") if name in parameters}
     # Set afterwards: settings of an older version may have values outside of their bounds.
-    made = algorithm(**{**parameters, **dict.fromkeys(bounds)})
+    try:
+        made = algorithm(**{**parameters, **dict.fromkeys(bounds)})
+    except TypeError as error:
+        raise ValidationError(
+            f"{algorithm.__name__} cannot be made of the parameters {parameters!r:.80}: {error}"
+        ) from error
     for name, bound in bounds.items():
         setattr(made, name, bound)
     return made

@@ -59,12 +59,19 @@ def _found(module: str, place: str) -> Any:
 
 
 def get_exception_name(exception: BaseException | type[BaseException]) -> str:
-    """Return the name of an exception's class with its module, without it for Python's own classes."""
+    """Return the name of an exception's class with its module, without it for Python's own classes.
+
+    `TypeError` for what is neither an exception nor a class of exceptions.
+    """
     kind = exception if isinstance(exception, type) else type(exception)
+    if not issubclass(kind, BaseException):
+        raise TypeError(f"expected an exception, or its class, got {exception!r:.80}")
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def parse_exception(error: BaseException) -> ExceptionDetails:
-    """Return the details of an exception, with its traceback as text."""
+    """Return the details of an exception, with its traceback as text; `TypeError` for what is no exception."""
+    if not isinstance(error, BaseException):
+        raise TypeError(f"expected an exception, such as that of an except clause, got {error!r:.80}")
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return ExceptionDetails(get_exception_name(error), str(error), "".join(lines))

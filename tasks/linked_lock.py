@@ -50,14 +50,16 @@ class LinkedLock:
         """Link a lock, to be released when the task has succeeded or failed for good; return the message.
 
         A lock that is held is handed over: it outlives this process, and its `ttl` ends it if the task never ends.
-        `AttributeError` if one is linked already, unless `override`. `TypeError` for an `AsyncLock` that is held: await
-        its `hand_over()` before.
+        `AttributeError` if one is linked already, unless `override`. `TypeError` for what is no lock, and for an
+        `AsyncLock` that is held: await its `hand_over()` before.
         """
         if self.linked_lock is not None and not override:
             raise AttributeError(
                 f"the lock {self.linked_lock.get('name')!r} is linked to this message already; release it first, or "
                 "pass override=True"
             )
+        if not hasattr(lock, "hand_over"):
+            raise TypeError(f"a Lock is linked to a message, such as Lock('stock', broker.journal), got {lock!r:.80}")
         if inspect.iscoroutinefunction(lock.hand_over) and lock.token is not None:
             raise TypeError(f"the lock {lock.name!r} is an AsyncLock: await its hand_over() before it is linked")
         token = lock.token

@@ -345,5 +345,14 @@ _wrap_fields()
 
 
 def id_of(message: Message | str) -> str:
-    """The task's id, of a message or given as it is."""
-    return message if isinstance(message, str) else message.uuid
+    """The task's id, of a message or given as it is; `ValidationError` for anything else."""
+    return message if isinstance(message, str) else checked_message(message, "expected a message, or its id").uuid
+
+
+def checked_message(message: object, expected: str = "expected a message") -> Message:
+    """Return a message; `ValidationError` for anything else."""
+    if not isinstance(message, Message):
+        raise ValidationError(
+            f"{expected}, got {message!r:.80}. A message is what task.generate(…) returns, or Message(task_name, …)"
+        )
+    return message

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
 
 from ..journal.async_journal import AsyncJournal
-from ..journal.deadlines import deadline_of
+from ..journal.deadlines import deadline_of, seconds_of
 from ..journal.errors import JournalClosed
 from ..journal.log import Page
 from ..journal.tails.subscriber import Subscriber
@@ -74,6 +74,8 @@ class ResultPool(_Pool[Iterator[tuple[Member, Any]]]):
     """
 
     def __init__(self, result_store: ResultStore) -> None:
+        if not isinstance(result_store, ResultStore):
+            raise TypeError(f"a ResultPool takes a ResultStore(journal), got {result_store!r:.80}")
         self._journal = result_store.journal
         self._serializers = result_store.serializers
 
@@ -96,6 +98,8 @@ class AsyncResultPool(_Pool[AsyncGenerator[tuple[Member, Any]]]):
     """`ResultPool` for asyncio; the loop goes on while it waits."""
 
     def __init__(self, result_store: AsyncResultStore) -> None:
+        if not isinstance(result_store, AsyncResultStore):
+            raise TypeError(f"an AsyncResultPool takes an AsyncResultStore(journal), got {result_store!r:.80}")
         self._access = result_store.access
         self._serializers = result_store.serializers
 
@@ -142,7 +146,7 @@ class Gathering:
         self._lookup = task_lookup(journal)
         self._results = Results(journal, serializers)
         self._timeout = options.get("timeout")
-        self._deadline = deadline_of(None if self._timeout is None else self._timeout / 1_000)
+        self._deadline = deadline_of(seconds_of(self._timeout))
         self._options = Options(
             options.get("keep", False), options.get("with_metadata", False), options.get("descendants", False)
         )

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from ..journal.async_journal import AsyncJournal
-from ..journal.deadlines import deadline_of
+from ..journal.deadlines import deadline_of, seconds_of
 from ..journal.errors import EventConflict
 from ..journal.event_decoding import unreadable
 from ..journal.journal import Journal
@@ -92,7 +92,7 @@ class ResultStore(StoreNames):
     def get(
         self,
         message: Message | str,
-        timeout: int = 0,
+        timeout: int | None = 0,
         keep: bool = False,
         with_metadata: bool = False,
         descendants: bool = False,
@@ -104,10 +104,12 @@ class ResultStore(StoreNames):
         With `type` it is made a value of that type, as `MsgspecSerializer` does; given a task, by that task's
         annotation of its return and its serializer. `SerializationError` if it cannot be read.
 
-        Without `keep` the result is collected: a later call does not find it. With `with_metadata` a mapping of
-        `result`, `timestamp` (ms since the epoch) and `uuid`. Raises `KeyError` if there is none and no time to wait,
-        or if its `result_ttl` is over; `TimeoutError` when the time is over; and at once `TaskFailedError`, which is
-        also a `KeyError`, when the task has failed, was revoked, or has lapsed.
+        `timeout=None` waits for ever. Without `keep` the result is collected: a later call does not find it. With
+        `with_metadata` a mapping of `result`, `timestamp` (ms since the epoch) and `uuid`.
+
+        Raises `KeyError` if there is none and no time to wait, or if its `result_ttl` is over; `TimeoutError` when the
+        time is over; and at once `TaskFailedError`, which is also a `KeyError`, when the task has failed, was revoked,
+        or has lapsed.
         """
         options = Options(keep, with_metadata, descendants, type)
         return self._run(self._results.get(message, timeout, options), "get")
@@ -152,7 +154,7 @@ class AsyncResultStore(StoreNames):
     async def get(
         self,
         message: Message | str,
-        timeout: int = 0,
+        timeout: int | None = 0,
         keep: bool = False,
         with_metadata: bool = False,
         descendants: bool = False,
@@ -212,9 +214,9 @@ class Results:
         own = message if isinstance(message, Message) else stored_message(await self._lookup.find(message))
         return [id_of(message), *((own.descendant_uuids or []) if own is not None else [])]
 
-    async def get(self, message: Message | str, timeout: int, options: Options) -> Any:
+    async def get(self, message: Message | str, timeout: int | None, options: Options) -> Any:
         """See `ResultStore.get`."""
-        deadline = deadline_of(timeout / 1_000)
+        deadline = deadline_of(seconds_of(timeout))
         if options.descendants:
             return await self.with_descendants(message, deadline, options, timeout)
         return await self.of(id_of(message), await self._wait(id_of(message), timeout, deadline), options)

@@ -8,7 +8,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.errors import JournalClosed
 from ..journal.journal import Journal
 from .access import JournalAccess
-from .statuses import TERMINAL_TASK_STATUSES, Statuses, StatusUpdate, TaskStatus, statuses_in
+from .statuses import TERMINAL_TASK_STATUSES, Statuses, StatusUpdate, TaskStatus, statuses_in, update_parts
 
 __all__ = ["TERMINAL_TASK_STATUSES", "AsyncStatusTracker", "StatusTracker", "StatusUpdate", "TaskStatus"]
 from .lookup import checked
@@ -56,17 +56,19 @@ class StatusTracker(Names):
         """The status now; `KeyError` if the journal knows no such message, or its status was deleted."""
         return self._run(self._statuses.get(id_of(message)), "get")
 
-    def set(self, message: Message | str, status: TaskStatus, details: dict[str, Any] | None = None) -> None:
+    def set(self, message: Message | str, status: TaskStatus, details: Any = None) -> None:
         """Report details of a task, such as its progress; readers get them until its status changes.
 
         The status itself follows from the task's events, and no report changes who owns a task: `ValidationError` if
         `status` is not the one that the task has, the journal knows no such task, or JSON cannot hold the details.
+        Details that are no dictionary, such as a percentage, are read as `details["value"]`.
         """
         self._run(self._statuses.set(id_of(message), status, details), "set")
 
     def publish_update(self, message: Message | str, update: StatusUpdate) -> None:
         """Report the details of an update, as `set` does."""
-        self._run(self._statuses.set(id_of(message), update.status, update.details), "publish_update")
+        status, details = update_parts(update)
+        self._run(self._statuses.set(id_of(message), status, details), "publish_update")
 
     def delete(self, message: Message | str, check: bool = True) -> None:
         """Hide the status of a task from `get` and `exists` until it changes; its history stays.
@@ -133,13 +135,14 @@ class AsyncStatusTracker(Names):
         """See `StatusTracker.get`."""
         return await self._access.run(self._statuses.get(id_of(message)))
 
-    async def set(self, message: Message | str, status: TaskStatus, details: dict[str, Any] | None = None) -> None:
+    async def set(self, message: Message | str, status: TaskStatus, details: Any = None) -> None:
         """See `StatusTracker.set`."""
         await self._access.run(self._statuses.set(id_of(message), status, details))
 
     async def publish_update(self, message: Message | str, update: StatusUpdate) -> None:
         """See `StatusTracker.publish_update`."""
-        await self._access.run(self._statuses.set(id_of(message), update.status, update.details))
+        status, details = update_parts(update)
+        await self._access.run(self._statuses.set(id_of(message), status, details))
 
     async def delete(self, message: Message | str, check: bool = True) -> None:
         """See `StatusTracker.delete`."""

@@ -37,14 +37,26 @@ class Trigger(Protocol):
 class StatusTrackerIntegrityScanner:
     """Scans by a trigger of apscheduler, every hour by default, in a thread of its own, until `shutdown`.
 
-    `status_tracker` names the journal; `broker` is accepted as in the reference and has to be on the same journal.
+    `status_tracker` names the journal; `broker` is accepted as in the reference and has to be on the same journal. The
+    trigger may stand in its place, as in the reference's older signature. `ValidationError` for anything else.
     """
 
     def __init__(
-        self, status_tracker: StatusTracker, broker: Broker | None = None, trigger: Trigger | None = None
+        self,
+        status_tracker: StatusTracker,
+        broker: Broker | Trigger | None = None,
+        trigger: Trigger | None = None,
     ) -> None:
         if not isinstance(status_tracker, StatusTracker):
             raise ValidationError(f"a scanner takes a StatusTracker, got {status_tracker!r:.80}")
+        if trigger is None and hasattr(broker, "get_next_fire_time"):
+            broker, trigger = None, broker
+        if not isinstance(broker, Broker | None):
+            raise ValidationError(f"broker is the Broker of the tasks, or None, got {broker!r:.80}")
+        if trigger is not None and not hasattr(trigger, "get_next_fire_time"):
+            raise ValidationError(
+                f"trigger is one of apscheduler's, such as IntervalTrigger(hours=1), got {trigger!r:.80}"
+            )
         if broker is not None and broker.journal.url != status_tracker.journal.url:
             raise ValidationError(
                 f"the broker is on {broker.journal.url}, the tracker on {status_tracker.journal.url}: a scanner is "

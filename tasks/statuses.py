@@ -52,6 +52,15 @@ class StatusUpdate(NamedTuple):
         return {"status": self.status.name, "details": self.details}
 
 
+def update_parts(update: object) -> tuple[TaskStatus, Any]:
+    """Return the status and the details of an update; `ValidationError` for anything else."""
+    if not isinstance(update, StatusUpdate):
+        raise ValidationError(
+            f"an update is a StatusUpdate(TaskStatus.RUNNING, {{…}}), for example, got {update!r:.80}"
+        )
+    return update.status, update.details
+
+
 class Statuses:
     """The implementation of both trackers, on the journal's own loop."""
 
@@ -77,11 +86,9 @@ class Statuses:
             raise KeyError(f"the status of task {task_id!r} was deleted from the journal {self._journal.location}")
         return found.task, account
 
-    async def set(self, task_id: str, status: TaskStatus, details: dict[str, Any] | None) -> None:
+    async def set(self, task_id: str, status: TaskStatus, details: Any) -> None:
         """See `StatusTracker.set`."""
         (wanted,) = statuses_in(status)
-        if not (details is None or isinstance(details, dict)):
-            raise ValidationError(f"details are a dictionary, or None, got {details!r:.80}")
         try:
             check_plain(details, "details")
         except ValueError as error:
@@ -96,7 +103,8 @@ class Statuses:
                     f"{wanted.name}: the status follows from the task's events. Report details under its own status; "
                     "submit, retry, ack, fail or revoke by a broker to change it."
                 )
-            more = {} if details is None else {"details": details}
+            said = details if isinstance(details, dict | None) else {"value": details}
+            more = {} if said is None else {"details": said}
             if await self._note(found, {"status": wanted.name, **more}):
                 return
 

@@ -11,7 +11,7 @@ from .chains import check_chain
 from .doubts import Doubts, SubmissionInDoubt
 from .errors import MessageAlreadyExistsError, ValidationError
 from .index.index import task_index
-from .message import Message
+from .message import Message, checked_message
 from .message_encoding import encode_message
 from .state import names
 from .state.routing import routing_key
@@ -28,8 +28,10 @@ def submission(message: Message) -> Draft:
 def draft_for(doubts: Doubts, message: Message) -> Draft:
     """Return the draft in doubt of an earlier submission of the message, else a new one.
 
-    `ValidationError` for the id of a link or a tick: these are submitted with the events that cause them.
+    `ValidationError` for what is no message, and for the id of a link or a tick, which are submitted with the events
+    that cause them.
     """
+    checked_message(message)
     if "@" in message.uuid and routing_key(message.uuid) != message.uuid:
         raise ValidationError(
             f"an id that ends with '@' and a number or a time is that of a link of a chain or of a tick, got "

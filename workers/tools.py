@@ -24,8 +24,13 @@ _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 def collect_tasks(module: str | ModuleType) -> tuple[Task[Any, Any], ...]:
     """Return the tasks of a module, or of a package with its submodules, given as an object or by its name.
 
-    `NoTasksFoundError` if it does not exist or has no tasks, `TaskNameCollisionError` if two tasks have one name.
+    `ValidationError` for anything else. `NoTasksFoundError` if it does not exist or has no tasks,
+    `TaskNameCollisionError` if two tasks have one name.
     """
+    if not isinstance(module, str | ModuleType):
+        raise ValidationError(
+            f"tasks are collected from a module, or by its name such as 'shop.tasks', got {module!r:.80}"
+        )
     if isinstance(module, ModuleType) and sys.modules.get(module.__name__) is not module:
         return tuple(tasks_of_module(module).values())
     return tuple(tasks_by_name(module.__name__ if isinstance(module, ModuleType) else module).values())
@@ -61,7 +66,7 @@ class StopSignalListener:
     """
 
     def __init__(self, stop_signals: Iterable[int] = _STOP_SIGNALS, exit_override: bool = True) -> None:
-        self.stop_signals, self.exit_override = tuple(stop_signals), exit_override
+        self.stop_signals, self.exit_override = _checked_signals(stop_signals), exit_override
         self._received_at: float | None = None
         self._waiting: SimpleQueue[None] = SimpleQueue()  # safe to use in a handler, unlike locks and events
         if threading.current_thread() is not threading.main_thread():
@@ -106,3 +111,15 @@ class StopSignalListener:
             self.stop()
         elif self.exit_override and time.monotonic() - self._received_at > SIGNAL_ECHO_SECONDS:
             os._exit(1)
+
+
+def _checked_signals(numbers: object) -> tuple[int, ...]:
+    """Return the signals; `ValidationError` for what is no signal, or one that no process can receive."""
+    given = tuple(numbers) if isinstance(numbers, Iterable) else (numbers,)
+    refused = [each for each in given if each not in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}]
+    if refused or not isinstance(numbers, Iterable):
+        raise ValidationError(
+            f"stop_signals are signals in a tuple, such as (signal.SIGTERM, signal.SIGINT), other than SIGKILL and "
+            f"SIGSTOP, got {numbers!r:.80}"
+        )
+    return given
