@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .errors import ValidationError
 from .limits import (
     BACKOFF_CEILING_MS_DEFAULT,
     BACKOFF_FLOOR_MS_DEFAULT,
@@ -194,16 +193,16 @@ class ExponentialBackoff(Backoff):
 
 
 def _check_number(name: str, value: int, unit: str) -> int:
-    """Return a number; `ValueError` says which parameter is none."""
+    """Return a number; `TypeError` says which parameter is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValidationError(f"{name} is a number, {unit}, got {value!r:.80}")
+        raise TypeError(f"{name} is a number, {unit}, got {value!r:.80}")
     return value
 
 
 def settings2backoff(settings: dict[str, Any]) -> Backoff:
     """The backoff that has these `settings`; `ValueError` names an algorithm that is not imported, or what is wrong."""
     if not (isinstance(settings, dict) and isinstance(settings.get("parameters"), dict) and "algorithm" in settings):
-        raise ValidationError(
+        raise ValueError(
             f'a backoff has settings as {{"algorithm": name, "parameters": {{…}}}}, got {settings!r:.80}. Pass what '
             "its property settings returns"
         )
@@ -220,7 +219,7 @@ def settings2backoff(settings: dict[str, Any]) -> Backoff:
     try:
         made = algorithm(**{**parameters, **dict.fromkeys(bounds)})
     except TypeError as error:
-        raise ValidationError(
+        raise ValueError(
             f"{algorithm.__name__} cannot be made of the parameters {parameters!r:.80}: {error}"
         ) from error
     for name, bound in bounds.items():

@@ -209,10 +209,11 @@ class Results:
 
     async def _ids(self, message: Message | str, *, descendants: bool) -> list[str]:
         """Return the id of a message, with `descendants` and those of all that follow it in its chain."""
+        task_id = id_of(message)
         if not descendants:
-            return [id_of(message)]
-        own = message if isinstance(message, Message) else stored_message(await self._lookup.find(message))
-        return [id_of(message), *((own.descendant_uuids or []) if own is not None else [])]
+            return [task_id]
+        own = message if isinstance(message, Message) else stored_message(await self._lookup.find(task_id))
+        return [task_id, *((own.descendant_uuids or []) if own is not None else [])]
 
     async def get(self, message: Message | str, timeout: int | None, options: Options) -> Any:
         """See `ResultStore.get`."""

@@ -28,6 +28,7 @@ from .status import StatusTracker
 from .task_calls import TaskCalls
 from .task_checks import check_readers, check_task, checked_mechanism, takes_message
 from .task_options import ScheduleOptions, TaskOptions
+from .time_to_live import set_ttl
 from .typed_arguments import ArgumentTypes
 
 if TYPE_CHECKING:
@@ -158,11 +159,13 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
         queue: str | None = None,
         submit: bool = True,
         *,
+        ttl: int | None = None,
         if_exists: IfExists = "raise",
     ) -> Message:
         """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
-        When this returns the message is durable. `delay` and `timeout_override` in ms; a lower `priority` runs first.
+        When this returns the message is durable. `delay`, `timeout_override` and `ttl` in ms; a lower `priority` runs
+        first.
         `callback` is a message, or several, that run one after the other when this one has succeeded, each with the
         result of the one before as its `previous_result`; they are made by `generate(…, submit=False)`.
         `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
@@ -180,6 +183,8 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
             kwargs=named_given,
             priority=priority,
             metadata=metadata,
+            result_ttl=result_ttl,
+            previous_result=previous_result,
             max_retries=self.max_retries,
             timeout=timeout_override if timeout_override is not None else self.timeout,
             delay=delay or 0,
@@ -189,16 +194,14 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
             named=self.named,
             serializer="" if self.serializer is None else self.serializer.name,
         )
-        if result_ttl is not None:
-            message.update(result_ttl=result_ttl)
-        if previous_result is not None:
-            message.previous_result = previous_result
         if uuid is not None:
             message.uuid = uuid
             message.__post_init__()
         if callback is not None:
             attach(message, callback)
         if submit and not self.was_deferred():
+            if ttl is not None:
+                set_ttl(message, ttl)
             if uuid is None:
                 self.broker.submit_made(message)
             elif (known := submit_chosen(self.broker, message, if_exists)) is not None:
@@ -221,6 +224,7 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
         callback: Callback = None,
         queue: str | None = None,
         *,
+        ttl: int | None = None,
         if_exists: IfExists = "raise",
     ) -> Message:
         """`generate` for asyncio: the loop goes on while the message becomes durable.
@@ -231,22 +235,12 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
         check_way(if_exists, uuid)
         if not args and not kwargs:
             self.check_arguments([], {})  # `generate` checks no arguments of a message that may get them later
-        message = self.generate(
-            args,
-            kwargs,
-            priority,
-            metadata,
-            result_ttl,
-            uuid=uuid,
-            timeout_override=timeout_override,
-            delay=delay,
-            previous_result=previous_result,
-            callback=callback,
-            queue=queue,
-            submit=False,
-        )
+        options = (metadata, result_ttl, uuid, timeout_override, delay, previous_result, callback, queue)
+        message = self.generate(args, kwargs, priority, *options, submit=False)
         if self.was_deferred():
             return message
+        if ttl is not None:
+            set_ttl(message, ttl)
         if uuid is None:
             await self.broker.asynchronous.submit(message, new=True)
         elif (known := await submit_chosen_async(self.broker, message, if_exists)) is not None:

@@ -123,6 +123,7 @@ class TriggerTask(Task[P, R]):
         queue: str | None = None,
         submit: bool = True,
         *,
+        ttl: int | None = None,
         if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
@@ -133,7 +134,7 @@ class TriggerTask(Task[P, R]):
 
         `SchedulingError` if this task has been generated here already, or if the journal has another schedule under its
         name, with other ticks, policy or message; `replace=True` puts this one in its place. The ids of ticks are made,
-        so `uuid` and `if_exists` have no use here.
+        so `uuid`, `if_exists` and `ttl` have no use here.
         """
         check_way(if_exists, uuid)
         message = self._template(
@@ -148,6 +149,7 @@ class TriggerTask(Task[P, R]):
             previous_result=previous_result,
             callback=callback,
             queue=queue,
+            ttl=ttl,
         )
         if not submit:
             return message
@@ -167,6 +169,7 @@ class TriggerTask(Task[P, R]):
         callback: Callback = None,
         queue: str | None = None,
         *,
+        ttl: int | None = None,
         if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
@@ -184,6 +187,7 @@ class TriggerTask(Task[P, R]):
             previous_result=previous_result,
             callback=callback,
             queue=queue,
+            ttl=ttl,
         )
         access = JournalAccess(self.broker.journal, "TriggerTask")
         return await access.run(self._create(access.journal, message, replace=replace))
@@ -255,6 +259,8 @@ class TriggerTask(Task[P, R]):
     ) -> Message:
         if uuid is not None:
             raise ValidationError(f"the ids of scheduled tasks are made of schedule and tick, got uuid={uuid!r:.80}")
+        if options.pop("ttl") is not None:
+            raise ValidationError("a ttl counts from one submission, and a schedule makes many: leave it out")
         if not args and not kwargs:
             self.check_arguments([], {})
         return super().generate(args, kwargs, priority, metadata, submit=False, **options)

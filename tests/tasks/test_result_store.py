@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from journeyman.journal import Journal
 from journeyman.tasks import (
@@ -50,10 +51,17 @@ def ended(journal: Journal, message: Message, name: str = names.SUCCEEDED, **sai
     return message
 
 
+def chained(journal: Journal, data: dict[str, Any]) -> Message:
+    """A message with descendants of any ids, in an event as any program may write it; a broker makes their ids."""
+    root = Message("work", uuid="a", callback_message_data=data)
+    journal.append(names.SUBMITTED, msgspec.to_builtins(root), root.uuid)
+    return root
+
+
 def chain(journal: Journal) -> Message:
     """A message with two descendants, whose results came in another order: 1, 3, 2."""
     data = Message("work", uuid="b", callback_message_data=Message("work", uuid="c").data).data
-    root = ended(journal, submitted(journal, "a", callback_message_data=data), result=1)
+    root = ended(journal, chained(journal, data), result=1)
     for uuid, result in (("c", 3), ("b", 2)):
         ended(journal, submitted(journal, uuid, progenitor_uuid="a"), result=result)
     return root
@@ -149,7 +157,7 @@ def test_descendants_are_read_in_the_order_of_their_results(store: Any, journal:
 
 def test_missing_descendant_is_waited_for(store: Any, journal: Journal) -> None:
     data = Message("work", uuid="b").data
-    root = ended(journal, submitted(journal, "a", callback_message_data=data), result=1)
+    root = ended(journal, chained(journal, data), result=1)
     with pytest.raises(KeyError, match="no result of task 'b'"):
         store.get(root, descendants=True)
     with pytest.raises(TimeoutError, match="no result of task 'b' after 1 ms"):

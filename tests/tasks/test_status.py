@@ -111,8 +111,13 @@ def test_value_that_is_no_status_is_refused(tracker: Any, message: Message, wron
 def test_details_that_json_cannot_hold_are_refused(tracker: Any, message: Message) -> None:
     with pytest.raises(ValidationError, match=r"details\.when"):
         tracker.set(message, TaskStatus.SUBMITTED, {"when": object()})
-    with pytest.raises(ValidationError, match="details are a dictionary"):
-        tracker.set(message, TaskStatus.SUBMITTED, "half way")
+
+
+def test_details_that_are_no_dictionary_are_one_value(tracker: Any, message: Message) -> None:
+    tracker.set(message, TaskStatus.SUBMITTED, 50)
+    assert tracker.get(message).details["value"] == 50
+    with pytest.raises(ValidationError, match="an update is a StatusUpdate"):
+        tracker.publish_update(message, TaskStatus.SUBMITTED)
 
 
 def test_deleted_status_is_hidden_until_it_changes(tracker: Any, journal: Journal, message: Message) -> None:
