@@ -146,6 +146,20 @@ def test_revocation_hook_is_called_when_the_run_has_ended(
         assert ("post_op" in hooks) == (mechanism != "process"), "a killed process calls no more hooks"
 
 
+def test_removal_of_a_running_task_calls_no_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with yard(tmp_path, "thread", monkeypatch) as here:
+        task = here.task("hold")
+        removed, revoked = task.generate(), task.generate()
+        here.called(removed, "held")
+        here.called(revoked, "held")
+        assert task.broker.remove(removed).disposition is jm.Disposition.REVOKED
+        refused = f"what came of task {removed.uuid} after it was revoked is not recorded"
+        wait_until(lambda: refused in (tmp_path / "log").read_text(), "the end of the removed task", timeout=60.0)
+        task.revoke(revoked)
+        here.called(revoked, "on_revocation")
+        assert "on_revocation" not in here.hooks(removed)
+
+
 @pytest.mark.parametrize("mechanism", OPTIONS)
 def test_broken_hooks_change_nothing_and_execute_counts(
     tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch

@@ -5,10 +5,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from ...journal.async_journal import AsyncJournal
 from ...journal.errors import JournalError
 from ...journal.event import Distinct, Event
+from ...journal.row_decoder import RowDecoder
 from ...journal.runtime import blocking
+from ...tasks.index.records import rows_at
 from ...tasks.linked_lock import Link, release_link
 from ...tasks.state import names
 from ...tasks.state.transitions import State
@@ -25,6 +29,17 @@ from .reader import Reader
 from .sessions import OwnSessions
 
 logger = logging.getLogger("journeyman.worker")
+
+
+class _Context(msgspec.Struct):
+    hooks: bool = True
+
+
+class _Revocation(msgspec.Struct):
+    context: _Context
+
+
+_revocations: Final = RowDecoder(_Revocation)
 
 _ENDED: Final = (State.SUCCEEDED, State.FAILED, State.REVOKED)
 
@@ -55,6 +70,8 @@ class Appender:
         self.failures = FailureLog()
         self.seconds = 0.0
         self._links: list[tuple[Link, str]] = []  # the locks of tasks that have ended, to be released
+        # The refused outcomes of revoked tasks, and the offset of each revocation.
+        self._revoked: list[tuple[Outcome, int, int]] = []
 
     async def aclose(self) -> None:
         """Wait until the hooks for the outcomes were called, at most `HOOK_SECONDS_MAX`."""
@@ -114,6 +131,21 @@ class Appender:
         self._reader.count_own(len(events))
         while self._links:
             await release_link(self._journal, *self._links.pop())
+        while self._revoked and self._hooks is not None:
+            outcome, partition, at = self._revoked.pop()
+            if await self._calls_hooks(partition, at):
+                self._hooks.revoked(outcome)
+
+    async def _calls_hooks(self, partition: int, revocation: int) -> bool:
+        """Return whether the revocation at that offset has hooks called; `Broker.remove` appends one that has not."""
+        if revocation < 0:  # the view has forgotten it
+            return True
+        try:
+            row = (await rows_at(await self._journal.open(), partition, [revocation])).get(revocation)
+        except JournalError:  # the journal is away: the hook is called rather than left out
+            return True
+        said = None if row is None else _revocations.read(row)
+        return said is None or said.context.hooks
 
     async def _apply_own(self, partition: int, entries: Sequence[WorkerDraft], events: Sequence[Event]) -> None:
         own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
@@ -169,7 +201,7 @@ class Appender:
             if self._view.state_of(partition, task_id) is State.REVOKED:
                 logger.info("what came of task %s after it was revoked is not recorded", task_id)
                 if self._hooks is not None and entry.outcome is not None:
-                    self._hooks.revoked(entry.outcome)
+                    self._revoked.append((entry.outcome, partition, self._view.last_change(partition, task_id)))
             else:
                 logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
         elif name == names.RETRIED:
