@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from journeyman.bench import (
     appends,
+    chains,
     drain,
     ids,
     kafka,
@@ -14,6 +15,7 @@ from journeyman.bench import (
     locks,
     lookups,
     replay,
+    schedules,
     stream,
     together,
     waiting,
@@ -39,6 +41,8 @@ MEASUREMENTS: Final = (
     Measurement("replay", "replay by iteration and through the task view, beside scan and decode", replay.embedded),
     Measurement("drain", "no-op tasks from a backlog, beside the same rows by hand", drain.embedded),
     Measurement("latency", "submit to result, idle, beside 3 fsyncs and 3 wake-ups", latency.embedded),
+    Measurement("chain", "ten links of a chain, beside ten single tasks", chains.embedded),
+    Measurement("schedules", "how late ticks are fired, beside an event loop's timers", schedules.embedded),
     Measurement("live", "commit to callback in another process, beside a rung reader", live.embedded),
     Measurement("together", "twenty live consumers of a process, beside twenty that share nothing", together.embedded),
     Measurement("mechanisms", "no-op tasks by coroutines, threads and processes", workforce.mechanisms),

@@ -23,6 +23,7 @@ class Size(msgspec.Struct, frozen=True):
     waiting_tasks: int
     lookup_events: int
     chosen_ids: int
+    schedules: int
     idle_seconds: float
 
 
@@ -42,6 +43,7 @@ FULL: Final = Size(
     waiting_tasks=1_000_000,
     lookup_events=1_000_000,
     chosen_ids=1_000_000,
+    schedules=1_000,
     idle_seconds=5.0,
 )
 QUICK: Final = Size(
@@ -60,6 +62,7 @@ QUICK: Final = Size(
     waiting_tasks=200_000,
     lookup_events=200_000,
     chosen_ids=100_000,
+    schedules=1_000,
     idle_seconds=2.0,
 )
 # For what depends on the length of history: the look-ups take some ten minutes, and three gigabytes of disk.
@@ -81,6 +84,7 @@ TINY: Final = Size(
     waiting_tasks=20_000,
     lookup_events=3_000,
     chosen_ids=2_000,
+    schedules=5,
     idle_seconds=0.2,
 )
 SIZES: Final = {size.name: size for size in (FULL, LONG, QUICK, TINY)}

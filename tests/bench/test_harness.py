@@ -18,6 +18,8 @@ SIDE_BY_SIDE = [
     "lock",
     "drain",
     "latency",
+    "chain",
+    "schedules",
     "live",
     "together",
     "rivals",
