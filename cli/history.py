@@ -264,9 +264,9 @@ def _remark(step: Step) -> Text:
         ran = context.get("ran_ms")
         took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
         return Text(", ".join(part for part in (took, _again(step, context)) if part))
-    if context.get("by"):
-        return Text(printable(signature(context).strip()))
-    return Text(printable(str(context.get("reason", ""))))
+    lock = context.get("linked_lock") if step.event.name == names.SUBMITTED else None
+    said = f"with the lock {lock.get('name')}" if isinstance(lock, dict) else str(context.get("reason", ""))
+    return Text(printable(signature(context).strip() if context.get("by") else said))
 
 
 def _again(step: Step, context: dict[str, Any]) -> str:

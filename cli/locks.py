@@ -239,6 +239,8 @@ def _remark(step: LockStep) -> Text:
     if step.verdict is Verdict.REFUSED:
         return Text.assemble(("refused", "bold red"), f": {step.reason}")
     said = printable(signature(step.event.context).strip())
+    if task := step.event.context.get("task"):
+        said = f"the task {printable(str(task))} has ended"
     if step.granted == (step.owner,) and step.event.name == names.LOCK_REQUESTED:
         return Text(f"granted at once, token {step.event.offset}")
     granted = f"granted to {printable(', '.join(step.granted))}" if step.granted else ""

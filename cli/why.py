@@ -122,5 +122,7 @@ _STYLES: Final = {
     "last_attempt": "yellow",
     "link_blocked": "yellow",
     "chain_blocked": "yellow",
+    "lock_lost": "yellow",
+    "lock_left": "yellow",
     "succeeded": "green",
 }

@@ -44,7 +44,9 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     pause = await pause_context(log, view, task.partition, task.queue) if task.state is State.READY else {}
     chained = submission is None or "callback_message_data" in submission.context
     chain = await chain_of(journal, task_id, until=cursor) if chained and task.state in _STOPS else None
-    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain)
+    linked = submission.context.get("linked_lock") if submission is not None else None
+    linked = linked if isinstance(linked, dict) else {}
+    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain, linked)
 
 
 # The states in which the links behind a task do not follow.

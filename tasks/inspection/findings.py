@@ -39,7 +39,7 @@ class Evidence(NamedTuple):
     `task`: the task, if the state has forgotten it. `signs`: each session's last sign of life, by worker. `hosts`:
     where workers run or ran, for display. `timeout`: how long the task may run, in ms, if it is claimed. `pause`: the
     context of the event that paused the task's queue. `chain`: the chain that it belongs to; the task itself may be a
-    link that is not submitted yet.
+    link that is not submitted yet. `linked`: the lock that is linked to it, as its submission names it.
     """
 
     task: TaskState | None = None
@@ -50,6 +50,7 @@ class Evidence(NamedTuple):
     timeout: float | None = None
     pause: Mapping[str, Any] = {}
     chain: Chain | None = None
+    linked: Mapping[str, Any] = {}
 
     def named(self) -> TaskState | ChainLink | None:
         """Return what has the name and the queue of the task: the task, or the link that is not submitted yet."""

@@ -3,10 +3,14 @@
 Spans compare the clock of the caller with the times in the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from ..state.locks import LockRequest, capacity_of, holders
+from ..state.state import TaskState
+from ..state.transitions import State
+from ..state.view import TaskView
 from .findings import Finding
 from .wording import age, number
 
@@ -40,6 +44,30 @@ def explain_lock(lock: str, requests: Sequence[LockRequest], now: float) -> list
     return found
 
 
+def linked_lock(view: TaskView, task: TaskState, linked: Mapping[str, Any]) -> list[Finding]:
+    """Return the finding about the lock that is linked to a task; none without one, or if both have ended."""
+    lock, owner, token = str(linked.get("name", "")), linked.get("owner_id"), linked.get("token")
+    requests = next((locks[lock] for locks in view.locks.values() if lock in locks), ())
+    held = any(each.token == token or (token is None and each.owner == owner) for each in holders(requests))
+    lives, facts = task.state in (State.READY, State.CLAIMED), {"lock": lock, "held": held}
+    if lives and held:
+        asks = f"`journeyman lock show {quote(lock)}` shows who waits for it."
+        return [Finding("lock_held", f"The lock {lock!r} is held for it until it has ended. {asks}", facts)]
+    if lives and lock:
+        sentence = (
+            f"The lock {lock!r} is linked to it and not held for it any more, so another program may hold it: "
+            f"`journeyman lock show {quote(lock)}` shows what has ended the hold."
+        )
+        return [Finding("lock_lost", sentence, facts)]
+    if held:
+        sentence = (
+            f"The lock {lock!r}, which is linked to it, is held still: its worker has not stopped it, or died before "
+            f"it released the lock. Its ttl ends the hold; `journeyman lock release {quote(lock)}` does so at once."
+        )
+        return [Finding("lock_left", sentence, facts)]
+    return []
+
+
 def _of_holder(request: LockRequest, now: float) -> Finding:
     held = now - request.granted_at
     rest = ""
@@ -56,7 +84,7 @@ def _of_silence(lock: str, request: LockRequest, requests: Sequence[LockRequest]
     sentence = (
         f"{named(request)} is silent for {age(now - request.last_at)}, longer than its lease of "
         f"{age(request.lease_ms / 1_000)}: its process is dead, stopped or cut off. {remedy[0].upper()}{remedy[1:]}; "
-        f"`journeyman lock release {lock}` does so at once."
+        f"`journeyman lock release {quote(lock)}` does so at once."
     )
     return Finding("silent", sentence, facts_of(request, now))
 

@@ -26,6 +26,7 @@ from .findings import (
     silent_for,
     worker_silent,
 )
+from .lock_findings import linked_lock
 from .why_chain import links_behind, why_not_submitted
 from .why_waiting import why_waiting
 from .wording import age, clock, number, signature, span
@@ -43,7 +44,7 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
         findings = _claimed(view, task, now, evidence)
     else:
         findings = [_over(task, now, evidence), *(links_behind(chain, task) if chain is not None else ())]
-    return findings + _refused(task, now, evidence)
+    return [*findings, *linked_lock(view, task, evidence.linked), *_refused(task, now, evidence)]
 
 
 def _unknown(view: TaskView, task_id: str) -> Finding:

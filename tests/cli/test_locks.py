@@ -135,3 +135,45 @@ def test_release_of_one_token_leaves_the_others(call: Run, url: str) -> None:
     assert call("lock", "release", "door", "--token", "1", "--yes", "--journal", url).returncode == 0
     left = json.loads(call("lock", "list", "--json", "--journal", url).stdout)
     assert [each["owner"] for each in left["requests"]] == ["ada"]
+
+
+def test_task_and_its_linked_lock_name_each_other(call: Run, url: str) -> None:
+    def codes() -> dict[str, str]:
+        answer = json.loads(call("why", message.uuid, "--json", "--journal", url).stdout)
+        return {each["code"]: each["sentence"] for each in answer["findings"]}
+
+    with jm.Journal(url) as journal:
+        broker, lock = jm.Broker(journal), jm.Lock("the door", journal, owner_id="ada")
+        assert lock.acquire()
+        message = jm.Message("paint").link_lock(lock)
+        broker.submit(message)
+        assert "`journeyman lock show 'the door'` shows who waits" in codes()["lock_held"]
+        assert "with the lock the door" in call("history", message.uuid, "--journal", url).stdout
+        journal.append(names.JOINED, {"worker": "w", "lease_ms": 60_000})
+        journal.append(names.CLAIMED, {"task": message.uuid, "worker": "w"}, message.uuid)
+        broker.revoke(message)
+        assert "`journeyman lock release 'the door'` does so at once" in codes()["lock_left"]
+        assert lock.release()
+        assert not [code for code in codes() if code.startswith("lock")]
+
+
+def test_lock_that_a_waiting_task_has_lost_is_named(call: Run, url: str) -> None:
+    with jm.Journal(url) as journal:
+        lock = jm.Lock("door", journal, owner_id="ada")
+        assert lock.acquire()
+        message = jm.Message("paint").link_lock(lock)
+        jm.Broker(journal).submit(message)
+        assert lock.release()
+        assert jm.Lock("door", journal, owner_id="ada").acquire(), "of another token"
+    answer = json.loads(call("why", message.uuid, "--json", "--journal", url).stdout)
+    assert "lock_lost" in [each["code"] for each in answer["findings"]]
+
+
+def test_show_names_the_task_that_released_the_lock(call: Run, url: str) -> None:
+    with jm.Journal(url) as journal:
+        lock = jm.Lock("door", journal, owner_id="ada")
+        assert lock.acquire()
+        message = jm.Message("paint").link_lock(lock)
+        jm.Broker(journal).submit(message)
+        jm.Broker(journal).revoke(message)
+    assert f"the task {message.uuid} has ended" in call("lock", "show", "door", "--journal", url).stdout
