@@ -52,10 +52,10 @@ class TaskHooks:
         """Called when `generate` has submitted the message."""
 
     def on_retry(self, message: Message, exception: BaseException) -> None:
-        """Called when an attempt has failed and the message will run again."""
+        """Called when an attempt has failed and the message will run again; its `exception_details` are set."""
 
     def on_failure(self, message: Message, exception: BaseException) -> None:
-        """Called when the message has failed for good and is a dead letter."""
+        """Called when the message has failed for good and is a dead letter; its `exception_details` are set."""
 
     def on_success(self, message: Message, result: Any) -> None:
         """Called when the message has succeeded; `result` is as the journal holds it: a tuple has become a list."""
@@ -63,7 +63,8 @@ class TaskHooks:
     def on_revocation(self, message: Message, exception: BaseException | None, result: Any) -> None:
         """Called when the message was revoked while a worker held it, and its run has ended.
 
-        `exception` is the one with which the run ended, `result` what it returned if it could not be stopped.
+        `exception` is a `RevokedError`, whose `__cause__` is the exception with which the run ended, if any; `result`
+        is what it returned if it could not be stopped.
         """
 
     def do_callback(self, message: Message, result: Any) -> bool:

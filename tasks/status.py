@@ -61,7 +61,7 @@ class StatusTracker(Names):
 
         The status itself follows from the task's events, and no report changes who owns a task: `ValidationError` if
         `status` is not the one that the task has, the journal knows no such task, or JSON cannot hold the details.
-        Details that are no dictionary, such as a percentage, are read as `details["value"]`.
+        Details that are no dictionary, such as a percentage, are read as `details["details"]`.
         """
         self._run(self._statuses.set(id_of(message), status, details), "set")
 

@@ -103,7 +103,7 @@ class Statuses:
                     f"{wanted.name}: the status follows from the task's events. Report details under its own status; "
                     "submit, retry, ack, fail or revoke by a broker to change it."
                 )
-            said = details if isinstance(details, dict | None) else {"value": details}
+            said = details if isinstance(details, dict | None) else {"details": details}
             more = {} if said is None else {"details": said}
             if await self._note(found, {"status": wanted.name, **more}):
                 return

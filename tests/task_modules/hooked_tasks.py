@@ -17,6 +17,8 @@ def note(hook: str, message: jm.Message, *arguments: Any) -> None:
     """Add a line to the file named in the environment: one write, so that processes do not mix theirs."""
     said = [f"{type(each).__name__}: {each}" if isinstance(each, BaseException) else each for each in arguments]
     call = {"hook": hook, "task": message.uuid, "retries": message.retries, "pid": os.getpid(), "said": said}
+    if message.exception_details is not None:
+        call["details"] = message.exception_details[:2]
     with (Path(os.environ["YARD"]) / "hooks").open("a") as file:
         file.write(json.dumps(call) + "\n")
 

@@ -115,7 +115,7 @@ def test_details_that_json_cannot_hold_are_refused(tracker: Any, message: Messag
 
 def test_details_that_are_no_dictionary_are_one_value(tracker: Any, message: Message) -> None:
     tracker.set(message, TaskStatus.SUBMITTED, 50)
-    assert tracker.get(message).details["value"] == 50
+    assert tracker.get(message).details["details"] == 50
     with pytest.raises(ValidationError, match="an update is a StatusUpdate"):
         tracker.publish_update(message, TaskStatus.SUBMITTED)
 

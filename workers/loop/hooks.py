@@ -74,9 +74,7 @@ class OutcomeHooks:
         """Call the hook for the outcome of a task that was revoked, which the journal has refused."""
         task = self._tasks.get(outcome.job.state.name)
         if task is not None and "on_revocation" in task.hooks:
-            self._call(
-                task, "on_revocation", outcome, lambda: (_exception(outcome, revoked=True), _result(task, outcome))
-            )
+            self._call(task, "on_revocation", outcome, lambda: (_revocation(outcome), _result(task, outcome)))
 
     def _call(
         self, task: Task[Any, Any], hook: str, outcome: Outcome, arguments: Callable[[], tuple[Any, ...]]
@@ -93,6 +91,9 @@ class OutcomeHooks:
                     outcome.job.state.id,
                 )
             else:
+                facts = _facts(outcome).exception
+                if facts is not None:
+                    message.exception_details = ExceptionDetails(facts.name, facts.text, facts.traceback)
                 call_hook(task, hook, message, *arguments())
 
         self._calls.put(call)
@@ -161,7 +162,14 @@ def _result(task: Task[Any, Any], outcome: Outcome) -> Any:
     return read_back(task.serializer, plain, f"the result of {task.name}")
 
 
-def _exception(outcome: Outcome, *, revoked: bool = False) -> BaseException | None:
+def _revocation(outcome: Outcome) -> RevokedError:
+    """Return the error of a run that was revoked, caused by the exception with which it ended."""
+    error = RevokedError(f"{outcome.job.state.name} {outcome.job.state.id} was revoked")
+    error.__cause__ = _exception(outcome)
+    return error
+
+
+def _exception(outcome: Outcome) -> BaseException | None:
     """Return the exception with which a run ended, made again from its description if it was raised elsewhere."""
     if outcome.error is not None:
         assert isinstance(outcome.error, BaseException)
@@ -170,10 +178,7 @@ def _exception(outcome: Outcome, *, revoked: bool = False) -> BaseException | No
     if facts is not None and outcome.due and facts.name == _RETRY_AFTER:
         moment = dt.datetime.fromtimestamp(outcome.due, dt.UTC)
         return RetryAfter(moment, uses_attempt=outcome.name == names.RETRIED)
-    if facts is not None:
-        return made_again(facts)
-    job: Job = outcome.job
-    return RevokedError(f"{job.state.name} {job.state.id} was revoked") if revoked else None
+    return made_again(facts) if facts is not None else None
 
 
 def made_again(facts: ExceptionFacts) -> BaseException:
