@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, Self
 
 import msgspec
@@ -123,12 +123,24 @@ def release_draft(link: Link, task: str) -> Draft:
     return Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
 
 
-async def release_link(journal: AsyncJournal, link: Link, task: str) -> None:
+# Makes a call, and repeats it as long as its failures may pass.
+Caller = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
+
+async def _once(call: Callable[[], Awaitable[None]]) -> None:
+    await call()
+
+
+async def release_link(journal: AsyncJournal, link: Link, task: str, caller: Caller = _once) -> None:
     """Release the lock linked to a task that has ended. If that fails, the lock's ttl ends the hold."""
     try:
-        if link.token < 0:
-            await lock_requests(journal).release(link.name, link.owner_id, {"task": task})
-            return
-        await journal.append_drafts([release_draft(link, task)])
+        await caller(lambda: _release(journal, link, task))
     except JournalError as error:
         logger.warning("the lock %r of task %s could not be released, its ttl ends it: %s", link.name, task, error)
+
+
+async def _release(journal: AsyncJournal, link: Link, task: str) -> None:
+    if link.token < 0:
+        await lock_requests(journal).release(link.name, link.owner_id, {"task": task})
+    else:
+        await journal.append_drafts([release_draft(link, task)])

@@ -4,11 +4,12 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import journeyman as jm
 import pytest
+from journeyman.journal.event import Draft
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks.linked_lock import Link, link_in, release_link
 from journeyman.tasks.locking.requests import lock_requests
@@ -215,3 +216,30 @@ def test_release_is_bound_to_an_outcome_that_is_certain(lock: str, outcome: str,
     assert [entry.draft.name for entry in entries] == ([outcome, names.LOCK_RELEASED] if bound else [outcome])
     assert [entry.bound for entry in entries[1:]] == [True] * bound
     assert entries[0].link == (None if bound else Link(lock, "shop", 3))
+
+
+class _Failing(MemoryLog):
+    """A log that does not take the first release of a lock."""
+
+    failed = False
+
+    async def append(self, drafts: Sequence[Draft]) -> list[jm.Event]:
+        if not self.failed and [draft.name for draft in drafts] == [names.LOCK_RELEASED]:
+            self.failed = True
+            raise jm.JournalUnavailable("it is away")
+        return await super().append(drafts)
+
+
+@pytest.mark.anyio
+async def test_release_that_failed_is_tried_again() -> None:
+    shop, tasks = Shop(partitions=2), named(paint=lambda: None)
+    log = _Failing(shop.store)
+    await shop.say(names.LOCK_REQUESTED, "door", lock="door", owner="shop", lease_ms=60_000)
+    messages = (jm.Message("paint", uuid=f"work-{number}") for number in range(100))
+    message = next(each for each in messages if log.partition_of(each.uuid) != log.partition_of("door"))
+    message.linked_lock = {"name": "door", "owner_id": "shop", "token": 0}
+    await shop.submit_message(message)
+    async with shop.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS), log=log):
+        await shop.finished(names.LOCK_RELEASED)
+    assert log.failed
+    assert not shop.view().locks

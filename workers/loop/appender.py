@@ -130,7 +130,7 @@ class Appender:
             sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
         self._reader.count_own(len(events))
         while self._links:
-            await release_link(self._journal, *self._links.pop())
+            await release_link(self._journal, *self._links.pop(), self._reader.taking_appends)
         while self._revoked and self._hooks is not None:
             outcome, partition, at = self._revoked.pop()
             if await self._calls_hooks(partition, at):
