@@ -32,7 +32,7 @@ def attach(message: Message, callback: Callback) -> None:
     The messages get the ids of links. `ValidationError` for what is no message, has an id that the caller chose, or
     makes the chain longer than `CHAIN_LINKS_MAX`; `AttributeError` if one before the last has links of its own.
     """
-    given = [callback] if isinstance(callback, Message) else list(callback or ())
+    given = list(callback) if isinstance(callback, Sequence) else [callback] if callback is not None else []
     for number, each in enumerate(given):
         if not isinstance(each, Message):
             raise ValidationError(

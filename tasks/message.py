@@ -261,8 +261,9 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
         return copy.deepcopy(self)
 
     def duplicate(self, uuid: str | None = None) -> Self:
-        """A copy under another id, a new one if none is given."""
+        """A copy under another id, a new one if none is given; a linked lock stays with this message."""
         twin = self.clone()
+        twin.linked_lock = None
         twin.uuid = uuid or new_id()
         return twin
 

@@ -359,6 +359,8 @@ def task(
             "the function, with a Broker(…) made before"
         )
 
+    if not (base_task is None or (isinstance(base_task, type) and issubclass(base_task, Task))):
+        raise ValidationError(f"base_task is a subclass of Task, got {base_task!r:.80}")
     scheduling = {
         name: value for name, value in (("misfire", misfire), ("grace_ms", grace_ms), ("overlap", overlap)) if value
     }

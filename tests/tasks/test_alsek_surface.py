@@ -382,5 +382,24 @@ def test_lock_is_not_acquired_by_its_block(journal: jm.Journal) -> None:
         lock.acquire(if_already_acquired="wait")  # type: ignore[arg-type]
 
 
+def test_duplicate_has_no_lock_of_its_own(journal: jm.Journal) -> None:
+    message = jm.Message("work").link_lock(jm.Lock("stock", journal))
+    assert message.duplicate().linked_lock is None
+    assert message.clone().linked_lock == message.linked_lock
+
+
+@pytest.mark.parametrize("callback", [5, "text", [5]])
+def test_callback_that_is_no_message_is_explained(journal: jm.Journal, callback: Any) -> None:
+    work = jm.Task(lambda: None, jm.Broker(journal), "work")
+    with pytest.raises(jm.ValidationError, match="a callback is a message"):
+        work.generate(callback=callback)
+
+
+@pytest.mark.parametrize("base_task", [5, jm.Message, lambda *_: None])
+def test_base_task_that_is_no_task_is_explained(journal: jm.Journal, base_task: Any) -> None:
+    with pytest.raises(jm.ValidationError, match="base_task is a subclass of Task, got"):
+        jm.task(jm.Broker(journal), base_task=base_task)
+
+
 def test_logger_is_the_one_above_all() -> None:
     assert logging.getLogger("journeyman.worker").parent is jm.get_logger()

@@ -1,5 +1,7 @@
 """A worker loop that hands its tasks to callers: it claims one for each caller that waits, and none ahead."""
 
+import logging
+
 from ...journal.async_journal import AsyncJournal
 from ..executors import HandOver
 from ..executors.pipeline import Outcome
@@ -32,6 +34,8 @@ class HandOverLoop(WorkerLoop):
 
     def __init__(self, journal: AsyncJournal, settings: Settings, hand_over: HandOver) -> None:
         super().__init__(journal, {}, settings)
+        # Returning what callers hold is what leaving is for, and they may have ended some of it in the last moment.
+        self._left_level = logging.INFO
         self._known = AnyTask(settings.selection)
         self._hand_over = hand_over
 

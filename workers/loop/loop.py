@@ -82,6 +82,7 @@ class WorkerLoop:
         self._index = IndexKeeper(journal, lambda: self._reader.position)
         self._firing = Firing(journal, Timetable(self.view.schedules) if self.settings.fires_schedules else None)
         self._sessions = OwnSessions(self.view, ())
+        self._left_level = logging.WARNING  # at which it says that tasks still ran when it left
         self._draining_since: float | None = None
         self._pace = CommitPace()
         self._pausing = False
@@ -269,15 +270,14 @@ class WorkerLoop:
     def _drained(self) -> bool:
         if self._draining_since is None:
             return False
-        busy = self._holding
-        return not busy or time.monotonic() >= self._draining_since + self.settings.drain_seconds
+        return not self._holding or time.monotonic() >= self._draining_since + self.settings.drain_seconds
 
     async def _leave(self) -> None:
         """Append the last outcomes and leave: remaining claims return at once and use up no attempt."""
         entries = await self._outcome_entries(time.monotonic())
-        unfinished = self.statistics.left_running = sum(lane.in_hand for lane in self._lanes.values())
-        if unfinished:
-            logger.warning("%d still running after %g s: given back", unfinished, self.settings.drain_seconds)
+        left = self.statistics.left_running = sum(lane.in_hand for lane in self._lanes.values())
+        if left:
+            logger.log(self._left_level, "%d still running after %g s: given back", left, self.settings.drain_seconds)
         entries += [leave_entry(self._sessions[session.partition]) for session in self._sessions.live()]
         if entries:
             await self._commit(entries)
