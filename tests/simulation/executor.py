@@ -80,7 +80,7 @@ class SimulatedExecutor(Executor):
     def _outcome(self, job: Job) -> Outcome:
         world = self.world
         if world.random.random() >= world.scripts[job.state.id].failing:
-            return Outcome(job, names.SUCCEEDED)
+            return world.success(job)
         assert isinstance(job.state, TaskState)
         if job.state.max_retries is None or job.prior_attempts < job.state.max_retries:
             due = self.worker.wall + world.random.choice([0.0, 0.1, 3.0]) * world.lease

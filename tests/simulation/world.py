@@ -15,6 +15,7 @@ from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import dead_letter_context
 from journeyman.tasks.state.selection import Selection
 from journeyman.tasks.submitting import submission
+from journeyman.workers.executors.pipeline import Job, Outcome
 
 from .log import SimulatedLog
 from .referee import Referee
@@ -307,6 +308,10 @@ class World:
                 name = self.random.choice([names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED])
                 context = {"task": task, "worker": book.owner, "claim": self.random.randrange(-1, book.token)}
                 self._say(Draft(name, orjson.dumps(context), task, book.partition), lambda: None)
+
+    def success(self, job: Job) -> Outcome:
+        """The outcome of a job that succeeds."""
+        return Outcome(job, names.SUCCEEDED)
 
     def disturb(self, worker: str) -> None:
         """A session was expired: if its worker stands still, it may go on just now, and not know."""

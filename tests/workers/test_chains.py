@@ -1,6 +1,9 @@
 """Chains in real workers: each link runs after the one before, with its result, on every log and in every mechanism."""
 
 import itertools
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +101,37 @@ def test_chain_runs_in_each_mechanism(tmp_path: Path, kinds: tuple[str, ...], se
         message = chain(*tasks, numbers=tuple(range(1, len(tasks) + 1)))
         last = ids(message)[-1]
         assert jm.ResultStore(journal).get(last, timeout=60_000) == sum(range(1, len(tasks) + 1))
+
+
+def test_chain_survives_workers_killed_between_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YARD", str(tmp_path))
+    url = f"sqlite:///{tmp_path}/chain.db"
+    command = [sys.executable, "-m", "journeyman", "worker", "task_modules.chain_tasks", "--journal", url]
+    add, dies = chain_tasks.add_thread, chain_tasks.dies_once_thread
+    with jm.Journal(url) as journal:
+        add.broker.bind(journal)
+        message = chain(add, dies, add, dies, numbers=(1, 10, 100, 1_000))
+        results = jm.ResultStore(journal)
+        for killed in (True, True, False):
+            with subprocess.Popen(
+                [*command, "--threads", "2", "--lease-ms", "1500"],
+                cwd=Path(chain_tasks.__file__).parents[1],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as worker:
+                try:
+                    if killed:
+                        assert worker.wait(60) == -signal.SIGKILL
+                    else:
+                        found = [results.get(link, timeout=60_000, keep=True) for link in ids(message)]
+                        assert found == [1, 11, 111, 1_111]
+                        worker.terminate()
+                        assert worker.wait(30) == 0
+                finally:
+                    worker.kill()
+        events = [event for event in journal.read(limit=1_000).events if event.name.startswith("task.")]
+    for name in (names.SUBMITTED, names.SUCCEEDED):
+        assert [event.context["task"] for event in events if event.name == name] == ids(message)
 
 
 def test_links_behind_a_failure_never_run(tmp_path: Path) -> None:
