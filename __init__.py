@@ -9,7 +9,9 @@ A room is imported when one of its names is first used: a program that submits i
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-_ROOMS: Final = ("journal", "consumers", "tasks", "workers")
+from .lazy import searching
+
+_ROOMS: Final = ("journal", "consumers", "tasks", "tasks.task", "workers")
 
 # apscheduler's triggers, by the module that is imported when one of them is first used.
 _TRIGGERS: Final = {
@@ -116,8 +118,8 @@ if TYPE_CHECKING:
         get_exception_name,
         parse_exception,
         settings2backoff,
-        task,
     )
+    from .tasks.task import task
     from .workers import (
         AsyncConsumer,
         Consumer,
@@ -246,19 +248,10 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for a public one
+    _find, __dir__ = searching(__name__, __all__, _ROOMS)
 
     def __getattr__(name: str) -> object:
-        """Import the room of a public name when the name is first used."""
+        """Import the room of a public name, or a trigger of apscheduler, when the name is first used."""
         if name in _TRIGGERS:
             return getattr(import_module(_TRIGGERS[name]), name)
-        if name in __all__:
-            for room in _ROOMS:
-                module = import_module(f".{room}", __name__)
-                if name in module.__all__:
-                    globals()[name] = found = getattr(module, name)
-                    return found
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+        return _find(name)

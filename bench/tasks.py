@@ -3,7 +3,8 @@
 import time
 from typing import Any, Final
 
-from journeyman.tasks import Broker, Task, task
+from journeyman.tasks import Broker, Task
+from journeyman.tasks.task import task
 
 broker = Broker()
 

@@ -8,6 +8,7 @@ import journeyman as jm
 import pytest
 import uuid_utils
 from journeyman.journal.cursor import Cursor
+from journeyman.journal.event import encode_context
 from journeyman.journal.runtime.blocking import run
 from journeyman.tasks.errors import UnknownTaskError
 from journeyman.tasks.inspection.as_of import view_as_of
@@ -35,7 +36,7 @@ def _id(seconds_ago: float) -> str:
 def _append(journal: jm.Journal, name: str, task: str = "", at: float | None = None, **context: object) -> int:
     draft = jm.Draft(
         name,
-        jm.journal.event.encode_context(name, ({"task": task} if task else {}) | context),
+        encode_context(name, ({"task": task} if task else {}) | context),
         task or None,
         timestamp=at,
     )

@@ -1,5 +1,6 @@
 """A program imports the rooms that it uses, and no others: a web process must not pay for a worker."""
 
+import importlib
 import subprocess
 import sys
 
@@ -23,7 +24,9 @@ def loaded_by(script: str) -> set[str]:
         ("from journeyman import JournalConsumer", {"consumers"}, {"tasks", "workers"}),
         ("import journeyman.testing.plugin", {"testing"}, {"journal", "consumers", "tasks", "workers"}),
         ("from journeyman.testing import Workbench", {"workers"}, {"cli", "demo"}),
-        ("import journeyman.cli.status", {"tasks"}, {"workers"}),
+        ("import journeyman.cli.status", {"tasks"}, {"workers", "tasks.broker", "consumers.consumer"}),
+        ("import journeyman.tasks.errors", {"tasks"}, {"journal", "consumers", "tasks.broker"}),
+        ("from journeyman.journal import JournalError", {"journal.errors"}, {"journal.journal", "journal.sqlite"}),
     ],
 )
 def test_first_use_of_a_name_imports_its_room(script: str, rooms: set[str], others: set[str]) -> None:
@@ -36,6 +39,14 @@ def test_public_names_are_all_there() -> None:
     assert set(jm.__all__) <= set(dir(jm))
     for name in jm.__all__:
         assert getattr(jm, name) is not None
+
+
+@pytest.mark.parametrize("room", ["journal", "consumers", "tasks", "workers"])
+def test_names_of_a_room_are_all_there(room: str) -> None:
+    module = importlib.import_module(f"journeyman.{room}")
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert set(module.__all__) <= set(dir(module))
 
 
 def test_unknown_name_of_the_package_is_an_attribute_error() -> None:
