@@ -20,7 +20,7 @@ class Topic(dict[str, bool]):
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
-        if prefix and (not _TOPIC.fullmatch(prefix) or len(prefix) > NAME_CHARS_MAX):
+        if not is_topic(prefix):
             raise ValueError(_advice(prefix))
         self.prefix = prefix
 
@@ -30,6 +30,11 @@ class Topic(dict[str, bool]):
             self.clear()
         self[name] = covered
         return covered
+
+
+def is_topic(prefix: str) -> bool:
+    """Return whether an event can have this topic."""
+    return not prefix or (_TOPIC.fullmatch(prefix) is not None and len(prefix) <= NAME_CHARS_MAX)
 
 
 def _advice(topic: str) -> str:

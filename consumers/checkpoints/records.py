@@ -17,6 +17,7 @@ from ...journal.event import Event
 from ...journal.limits import TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder
 from ..event import event_from_entry
+from ..topic import is_topic
 
 CHECKPOINTED: Final = "consumer.checkpointed"
 PARKED: Final = "consumer.parked"
@@ -68,7 +69,7 @@ def saved_of(event: Event) -> Saved | None:
         after if isinstance(after, int) else None,
         context.get("reset") is True,
         str(context.get("by", "")),
-        topic if isinstance(topic, str) else None,
+        topic if isinstance(topic, str) and is_topic(topic) else None,
         context.get("carried") is True,
     )
 

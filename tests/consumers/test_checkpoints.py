@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers import CheckpointMoved, JournalConsumer
 from journeyman.consumers.checkpoints.operations import checkpoint_statuses, find_checkpoint, move_checkpoint, plan_move
-from journeyman.consumers.checkpoints.records import Saved, valid_checkpoint
+from journeyman.consumers.checkpoints.records import CHECKPOINTED, Saved, saved_of, valid_checkpoint
 from journeyman.consumers.checkpoints.retention import carry
 from journeyman.journal import Cursor, HistoryTruncated, Journal, Position
 from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
@@ -187,3 +187,13 @@ def test_newest_valid_checkpoint_knows_every_reset(steps: list[tuple[bool, int]]
         last = resets[-1].position.offset if resets else -1
         assert found.reset or (found.after or 0) >= last or last == -1
         assert found.position.offset >= last
+
+
+@pytest.mark.parametrize("topic", ["\0bad", "task.*", "a b", "x" * 201, 7, None])
+def test_checkpoint_with_an_impossible_topic_has_none(topic: object) -> None:
+    with Journal("memory://") as journal:
+        event = journal.append("order.paid")
+        context = {"cursor": str(Cursor({0: event.offset})), "topic": topic}
+        saved = saved_of(journal.append(CHECKPOINTED, context, key="bill"))
+    assert saved is not None
+    assert saved.topic is None, "another program wrote it: its consumer may follow anything"
