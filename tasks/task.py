@@ -14,6 +14,7 @@ from .broker import Broker
 from .chains import Callback, attach
 from .chosen_ids import IfExists, check_way, submit_chosen, submit_chosen_async
 from .deferring import Deferring
+from .durations import Duration, milliseconds
 from .errors import ValidationError
 from .function_names import function_name, mark_coroutine_function
 from .hooks import AROUND_RUN, TaskHooks, await_hook, call_hook, overridden
@@ -30,6 +31,7 @@ from .task_checks import check_readers, check_task, checked_mechanism, takes_mes
 from .task_options import ScheduleOptions, TaskOptions
 from .time_to_live import set_ttl
 from .typed_arguments import ArgumentTypes
+from .typed_submits import TypedSubmits
 
 if TYPE_CHECKING:
     from .trigger_task import TriggerTask
@@ -38,14 +40,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
+class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
     """A function with a name under which workers know it.
 
     - `name`: a stable string, the function's own name if None; it is written into the journal. A worker that has
       another function under that name does not run its messages, unless both sides give the name.
     - `aliases`: its former names, for tasks that still wait under them: old names of a function in the same place, and
       old places of the function, as `module:qualname`.
-    - `timeout`: ms a run may take. `max_retries`: further attempts after the first; None for no end.
+    - `timeout`: ms a run may take, or a `timedelta`. `max_retries`: further attempts after the first; None for no end.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
     - `result_store`, `status_tracker`: kept for the task's own code; nothing has to be given for results and statuses.
     - `mechanism`: "thread", "process" or "async"; None for "async" if the function is a coroutine function, else
@@ -67,7 +69,7 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
         broker: Broker,
         name: str | None = None,
         queue: str | None = None,
-        timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+        timeout: Duration = TASK_TIMEOUT_MS_DEFAULT,
         max_retries: int | None = MAX_RETRIES_DEFAULT,
         backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
         result_store: ResultStore | None = None,
@@ -79,6 +81,7 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
         serializer: AnySerializer | None = None,
         large_results: LargeResults | None = None,
     ) -> None:
+        timeout = milliseconds(timeout)
         check_task(function, name, timeout, max_retries, backoff)
         check_readers(result_store, status_tracker)
         mechanism = checked_mechanism(function, mechanism)
@@ -136,36 +139,28 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
     def __repr__(self) -> str:
         return f"Task({self._name!r}, queue={self.queue!r})"
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Message:
-        """Submit a message that runs this task with these arguments, which type checkers compare with the function."""
-        return self.generate(args, kwargs)
-
-    async def submit_async(self, *args: P.args, **kwargs: P.kwargs) -> Message:
-        """`submit` for asyncio, see `generate_async`."""
-        return await self.generate_async(args, kwargs)
-
     def generate(
         self,
         args: Sequence[Any] | None = None,
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
-        result_ttl: int | None = None,
+        result_ttl: Duration | None = None,
         uuid: str | None = None,
-        timeout_override: int | None = None,
-        delay: int | None = None,
+        timeout_override: Duration | None = None,
+        delay: Duration | None = None,
         previous_result: Any = None,
         callback: Callback = None,
         queue: str | None = None,
         submit: bool = True,
         *,
-        ttl: int | None = None,
+        ttl: Duration | None = None,
         if_exists: IfExists = "raise",
     ) -> Message:
         """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
-        When this returns the message is durable. `delay`, `timeout_override` and `ttl` in ms; a lower `priority` runs
-        first.
+        When this returns the message is durable. `delay`, `timeout_override` and `ttl` are ms or a `timedelta`; a lower
+        `priority` runs first.
         `callback` is a message, or several, that run one after the other when this one has succeeded, each with the
         result of the one before as its `previous_result`; they are made by `generate(…, submit=False)`.
         `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
@@ -183,11 +178,11 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
             kwargs=named_given,
             priority=priority,
             metadata=metadata,
-            result_ttl=result_ttl,
+            result_ttl=None if result_ttl is None else milliseconds(result_ttl),
             previous_result=previous_result,
             max_retries=self.max_retries,
-            timeout=timeout_override if timeout_override is not None else self.timeout,
-            delay=delay or 0,
+            timeout=self.timeout if timeout_override is None else milliseconds(timeout_override),
+            delay=0 if delay is None else milliseconds(delay),
             backoff_settings=self._backoff_settings,
             mechanism=self.mechanism,
             function=self.function_name,
@@ -216,15 +211,15 @@ class Task(TaskHooks, Deferring, TaskCalls, Generic[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
-        result_ttl: int | None = None,
+        result_ttl: Duration | None = None,
         uuid: str | None = None,
-        timeout_override: int | None = None,
-        delay: int | None = None,
+        timeout_override: Duration | None = None,
+        delay: Duration | None = None,
         previous_result: Any = None,
         callback: Callback = None,
         queue: str | None = None,
         *,
-        ttl: int | None = None,
+        ttl: Duration | None = None,
         if_exists: IfExists = "raise",
     ) -> Message:
         """`generate` for asyncio: the loop goes on while the message becomes durable.
@@ -307,7 +302,7 @@ def task(
     broker: Broker,
     name: str | None = ...,
     queue: str | None = ...,
-    timeout: int = ...,
+    timeout: Duration = ...,
     max_retries: int | None = ...,
     backoff: Backoff | None = ...,
     *,
@@ -321,7 +316,7 @@ def task(
     broker: Broker,
     name: str | None = ...,
     queue: str | None = ...,
-    timeout: int = ...,
+    timeout: Duration = ...,
     max_retries: int | None = ...,
     backoff: Backoff | None = ...,
     **options: Unpack[TaskOptions],
@@ -332,7 +327,7 @@ def task(
     broker: Broker,
     name: str | None = None,
     queue: str | None = None,
-    timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+    timeout: Duration = TASK_TIMEOUT_MS_DEFAULT,
     max_retries: int | None = MAX_RETRIES_DEFAULT,
     backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
     trigger: Any = None,

@@ -2,14 +2,16 @@
 
 import time
 
+from .durations import Duration, milliseconds
 from .errors import ValidationError
 from .message import Message, checked_message
 from .message_fields import is_whole
 
 
-def set_ttl(message: Message, ttl: int) -> None:
+def set_ttl(message: Message, ttl: Duration) -> None:
     """Have a message lapse `ttl` ms from now; `ValidationError` if it could not run before that."""
     checked_message(message)
+    ttl = milliseconds(ttl)
     checked_ttl(ttl, "ttl")
     expires = time.time() + ttl / 1_000
     if message.due >= expires:

@@ -14,6 +14,7 @@ from .backoff import Backoff, ExponentialBackoff
 from .broker import Broker
 from .chains import Callback
 from .chosen_ids import IfExists, check_way
+from .durations import Duration
 from .errors import SchedulingError, ValidationError
 from .large_results import LargeResults
 from .limits import (
@@ -71,7 +72,7 @@ class TriggerTask(Task[P, R]):
         broker: Broker,
         name: str | None = None,
         queue: str | None = None,
-        timeout: int = TASK_TIMEOUT_MS_DEFAULT,
+        timeout: Duration = TASK_TIMEOUT_MS_DEFAULT,
         max_retries: int | None = MAX_RETRIES_DEFAULT,
         backoff: Backoff | None = ExponentialBackoff(),  # noqa: B008 - immutable in use, and the reference's default
         result_store: ResultStore | None = None,
@@ -114,16 +115,16 @@ class TriggerTask(Task[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
-        result_ttl: int | None = None,
+        result_ttl: Duration | None = None,
         uuid: str | None = None,
-        timeout_override: int | None = None,
-        delay: int | None = None,
+        timeout_override: Duration | None = None,
+        delay: Duration | None = None,
         previous_result: Any = None,
         callback: Callback = None,
         queue: str | None = None,
         submit: bool = True,
         *,
-        ttl: int | None = None,
+        ttl: Duration | None = None,
         if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
@@ -161,15 +162,15 @@ class TriggerTask(Task[P, R]):
         kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
-        result_ttl: int | None = None,
+        result_ttl: Duration | None = None,
         uuid: str | None = None,
-        timeout_override: int | None = None,
-        delay: int | None = None,
+        timeout_override: Duration | None = None,
+        delay: Duration | None = None,
         previous_result: Any = None,
         callback: Callback = None,
         queue: str | None = None,
         *,
-        ttl: int | None = None,
+        ttl: Duration | None = None,
         if_exists: IfExists = "raise",
         replace: bool = False,
     ) -> Message:
