@@ -23,6 +23,7 @@ from ..tasks.inspection.chain_reading import chain_of, may_be_in_chain
 from ..tasks.inspection.dead_letters import arguments
 from ..tasks.inspection.history import Step, TaskHistory, task_history
 from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id, signature
+from ..tasks.progress import progress_in_words
 from ..tasks.serializers import shown
 from ..tasks.state import names
 from ..tasks.state.transitions import State
@@ -266,6 +267,8 @@ def _remark(step: Step) -> Text:
         return Text(", ".join(part for part in (took, _again(step, context)) if part))
     lock = context.get("linked_lock") if step.event.name == names.SUBMITTED else None
     said = f"with the lock {lock.get('name')}" if isinstance(lock, dict) else str(context.get("reason", ""))
+    if step.event.name == names.PROGRESSED:
+        said = progress_in_words(context)
     return Text(printable(signature(context).strip() if context.get("by") else said))
 
 

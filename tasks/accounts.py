@@ -6,6 +6,7 @@ import msgspec
 
 from ..journal.row_decoder import Moment, RowDecoder
 from .index.trace import Trace
+from .progress import reported_in
 from .state import names
 from .state.decoding import Fact, fact
 from .state.verdict import Verdict
@@ -41,6 +42,7 @@ class Account:
     """The facts in the accepted events of one task so far.
 
     - `details` were reported of its present status, and `is_deleted` says whether that status was deleted.
+    - `progress` has what the running task has reported last, `progress` and `value`; it is empty if it does not run.
     - `reason` is "expired" if the task has lapsed, else empty.
     - `result_row` is the record that holds its result, whether the task has ended or not; None if there is none, or if
       it was collected.
@@ -49,6 +51,7 @@ class Account:
     def __init__(self) -> None:
         self.details: dict[str, Any] | None = None
         self.is_deleted = False
+        self.progress: dict[str, Any] = {}
         self.reason = ""
         self.result_row: bytes | None = None
         self._holder = ""
@@ -59,8 +62,10 @@ class Account:
         if name == names.NOTED:
             self._add_note(row)
             return
+        if name == names.PROGRESSED:
+            self.progress = reported_in(row)
         if name in _MOVES or (name in (names.LEFT, names.EXPIRED) and worker == self._holder):
-            self.details, self.is_deleted = None, False
+            self.details, self.is_deleted, self.progress = None, False, {}
             self.reason = names.EXPIRED_REASON if name == names.LAPSED else ""
             self._holder = worker if name == names.CLAIMED else ""
         if name == names.SUCCEEDED:

@@ -22,6 +22,10 @@ RESULT_EVENT_BYTES_MAX: Final = EVENT_BYTES_MAX - 8 * KIB - EVENT_OVERHEAD_BYTES
 # take twice as much in its event, since JSON writes a quotation mark in two characters.
 RESULT_BYTES_MAX: Final = 64 * MIB
 RESULT_PART_BYTES: Final = 480 * KIB
+# How often the progress of one running task is written at most; between these the latest report replaces the others.
+PROGRESS_EVENTS_PER_SECOND: Final = 10
+PROGRESS_TEXT_CHARS_MAX: Final = 500
+PROGRESS_VALUE_BYTES_MAX: Final = 16 * KIB
 # How many links follow the first message of a chain at most: each is nested in the one before.
 CHAIN_LINKS_MAX: Final = 100
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000

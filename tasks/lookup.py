@@ -97,19 +97,23 @@ class TaskLookup:
             await release_link(self._journal, link, task_id)
         return True
 
-    async def look(self, task_id: str, observer: Observer | None = None) -> tuple[Found, Snapshot]:
+    async def look(
+        self, task_id: str, observer: Observer | None = None, *, progress: bool = False
+    ) -> tuple[Found, Snapshot]:
         """Return the task, as `find` does, and the index's snapshot.
 
-        `observer` is called with each event, also with those that the trace follows later.
+        `observer` is called with each event, also with those that the trace follows later. With `progress` the reports
+        of its progress are read too.
         """
+        left_out = (RESULT_STORED, FOREIGN) if progress else _LEFT_OUT
         log = await self._journal.open()
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(routing_key(task_id)), task_id=task_id)
-        trace = await read_trace(log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, journal=self._journal)
+        trace = await read_trace(log, snapshot, task_id, leave_out=left_out, observer=observer, journal=self._journal)
         if trace.is_truncated:
             before = await task_where_log_begins(self._journal, task_id)
             trace = await read_trace(
-                log, snapshot, task_id, leave_out=_LEFT_OUT, observer=observer, before=before, journal=self._journal
+                log, snapshot, task_id, leave_out=left_out, observer=observer, before=before, journal=self._journal
             )
         return Found(trace.task, trace, snapshot.end), snapshot
 

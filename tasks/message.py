@@ -16,6 +16,7 @@ from .exception_details import ExceptionDetails
 from .limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .linked_lock import LinkedLock
 from .message_fields import added, check_fields
+from .progress import encoded_progress, encoded_value, report
 from .state.names import QUEUE_DEFAULT
 
 _UNSAID: Final = -(2**31)
@@ -255,6 +256,18 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     def summary(self) -> str:
         """The message in one line, for display."""
         return f"{self.task_name} {self.uuid} (queue {self.queue}, priority {self.priority})"
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Report from within the running task how far it is; never blocks, and only the latest report is sure to show.
+
+        Readers get it as `details["progress"]` of the status. `ValidationError` names what breaks a rule, `TaskError`
+        if this is not the message of a running task.
+        """
+        report(self.__dict__, "progress", encoded_progress(done, total, text))
+
+    def emit(self, value: Any) -> None:
+        """Report a value of the running task, which JSON can hold; as `progress` does, as `details["value"]`."""
+        report(self.__dict__, "value", encoded_value(value))
 
     def clone(self) -> Self:
         """An exact, independent copy."""

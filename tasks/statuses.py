@@ -13,8 +13,10 @@ from ..journal.json_values import check_plain
 from ..journal.tails.subscriber import Subscriber
 from .accounts import Account, account_of
 from .errors import ValidationError
+from .index.reports import last_progress
 from .index.trace import Trace
 from .lookup import Found, TaskLookup, expiry_in, task_lookup, until
+from .progress import reported_in
 from .state import names
 from .state.decoding import Fact
 from .state.routing import routing_key
@@ -42,6 +44,7 @@ class StatusUpdate(NamedTuple):
 
     These are `attempts`, `worker`, `changed_at` (of the last change, in seconds since the epoch), `revoked`, `reason`
     ("expired" if the task has lapsed, else None), and those that a program has reported by `set` since the last change.
+    While the task runs, `progress` and `value` are what it has reported last, if it has.
     """
 
     status: TaskStatus
@@ -76,7 +79,9 @@ class Statuses:
     async def get(self, task_id: str) -> StatusUpdate:
         """See `StatusTracker.get`."""
         found = await self._lookup.current(task_id)
-        return update_of(*self._known(task_id, found))
+        task, account = self._known(task_id, found)
+        account.progress = reported_in(await last_progress(self._journal, task))
+        return update_of(task, account)
 
     def _known(self, task_id: str, found: Found) -> tuple[TaskState, Account]:
         account = account_of(found.trace)
@@ -188,7 +193,7 @@ class Updates:
         """Read on: the index first, and again when a session that may have held the task has ended; else the log."""
         if self._trace is None or self._follower is None:
             await self.aclose()
-            found, snapshot = await self._lookup.look(self._id, self._note)
+            found, snapshot = await self._lookup.look(self._id, self._note, progress=True)
             lost = found.trace.is_truncated
             self._trace = Trace(self._id, snapshot.partition, snapshot.sessions_of, self._note) if lost else found.trace
             self._follower = await self._lookup.follower(snapshot.end)
@@ -213,7 +218,8 @@ class Updates:
         if self._account.is_deleted:
             return
         update = update_of(task, self._account)
-        current = (update.status, task.attempts, task.worker, task.state, self._account.details)
+        account = self._account
+        current = (update.status, task.attempts, task.worker, task.state, account.details, account.progress)
         if current != self._last:
             self._last = current
             self._ready.append(update)
@@ -235,6 +241,7 @@ def update_of(task: TaskState, account: Account) -> StatusUpdate:
             "changed_at": task.changed_at,
             "revoked": task.state is State.REVOKED and not account.reason,
             "reason": account.reason or None,
+            **account.progress,
             **(account.details or {}),
         },
     )

@@ -10,7 +10,9 @@ from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..index.index import task_index
+from ..index.reports import last_progress
 from ..limits import TASK_TIMEOUT_MS_DEFAULT
+from ..progress import reported_in
 from ..state import names
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
@@ -46,7 +48,8 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     chain = await chain_of(journal, task_id, until=cursor) if chained and task.state in _STOPS else None
     linked = submission.context.get("linked_lock") if submission is not None else None
     linked = linked if isinstance(linked, dict) else {}
-    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain, linked)
+    progress = reported_in(await last_progress(journal, task, cursor.get(task.partition)))
+    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain, linked, progress)
 
 
 # The states in which the links behind a task do not follow.

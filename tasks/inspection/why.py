@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
-from ..limits import SUGGESTED_IDS_SHOWN, SUGGESTION_CHARS_MIN
+from ..limits import FINDING_TEXT_CHARS_MAX, SUGGESTED_IDS_SHOWN, SUGGESTION_CHARS_MIN
+from ..progress import progress_in_words
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
@@ -86,7 +87,16 @@ def _claimed(view: TaskView, task: TaskState, now: float, evidence: Evidence) ->
         if task.exhausted:
             findings.append(Finding("last_attempt", "It was the last attempt: if the worker is gone, the task fails."))
         return findings
-    return [claimed, *_over_time(task, now, evidence), _alive(session, now, evidence)]
+    return [claimed, *_reported(evidence), *_over_time(task, now, evidence), _alive(session, now, evidence)]
+
+
+def _reported(evidence: Evidence) -> list[Finding]:
+    """Report what the running task has said of its progress."""
+    if not evidence.progress:
+        return []
+    words = progress_in_words(evidence.progress)
+    shortened = words if len(words) <= FINDING_TEXT_CHARS_MAX else f"{words[:FINDING_TEXT_CHARS_MAX]}…"
+    return [Finding("progress", f"It last reported: {shortened}.", dict(evidence.progress))]
 
 
 def _over_time(task: TaskState, now: float, evidence: Evidence) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
 from .base import Executor
-from .pipeline import Job, undecodable, unstarted
+from .pipeline import Job, take_reports, undecodable, unstarted
 
 
 class Held(NamedTuple):
@@ -109,6 +109,7 @@ class HandOver(Executor):
                 if future.set_running_or_notify_cancel():
                     message.retries = job.prior_attempts
                     message.__dict__["claim"] = job.claim
+                    take_reports(message, job.lease.reported, job)
                     self._held[job.state.id] = self._waiting.popleft()
                     future.set_result(Held(job, message))
 
@@ -117,7 +118,8 @@ class HandOver(Executor):
         with self._guard:
             ended = [task for task, job in self._held.items() if job.state.claim != job.claim]
             for task in ended:
-                del self._held[task]
+                job = self._held.pop(task)
+                job.lease.reported.end(job)
             return len(ended)
 
     def holds(self, task: str, claim: int) -> bool:

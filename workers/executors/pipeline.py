@@ -6,7 +6,7 @@ import functools
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final, Protocol, cast
@@ -21,6 +21,7 @@ from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
+from ...tasks.progress import REPORTER
 from ...tasks.retry_after import RetryAfter
 from ...tasks.state import names
 from ...tasks.state.transitions import State
@@ -29,6 +30,7 @@ from ..limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
 from .around_run import FORKS, await_with_hooks, end_fork, run_with_hooks
 from .next_link import link_after
+from .reported import Reported
 from .result_encoding import encode_result
 
 
@@ -36,15 +38,17 @@ class SessionLease:
     """One session of this worker.
 
     `acknowledged_at` is the monotonic time at which its last acknowledged append was begun, `start_until` the one after
-    which no job is started. `spent`: it was opened once, and an id is good for one session.
+    which no job is started. `spent`: it was opened once, and an id is good for one session. `reported` takes what
+    its jobs report of their progress.
     """
 
-    __slots__ = ("acknowledged_at", "encoded", "partition", "spent", "start_until", "worker")
+    __slots__ = ("acknowledged_at", "encoded", "partition", "reported", "spent", "start_until", "worker")
 
-    def __init__(self, worker: str, partition: int) -> None:
+    def __init__(self, worker: str, partition: int, reported: Reported | None = None) -> None:
         self.worker = worker
         self.encoded = worker.encode()
         self.partition = partition
+        self.reported = Reported() if reported is None else reported
         self.acknowledged_at = time.monotonic()
         self.start_until = 0.0
         self.spent = False
@@ -146,7 +150,8 @@ def run(job: Job, tasks: Tasks) -> Outcome:
     """Run a job to its outcome; no exception of a task escapes."""
     if not job.may_start:
         return unstarted(job)
-    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks))
+    reports = job.lease.reported, job
+    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks, reports=reports))
 
 
 async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
@@ -159,6 +164,8 @@ async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
     forks = FORKS[0]
     try:
         message = read_message(job.row, job.prior_attempts, task)
+        if task.takes_message or task.hooks_around_run:
+            take_reports(message, job.lease.reported, job)
         current = CURRENT.set(message)
         try:
             result = await (await_with_hooks(task, message) if task.hooks_around_run else task.op(message))
@@ -185,12 +192,18 @@ def unstarted(job: Job) -> Outcome:
 
 
 def execute(
-    name: str, row: bytes, prior_attempts: int, tasks: Tasks, context: contextvars.Context | None = None
+    name: str,
+    row: bytes,
+    prior_attempts: int,
+    tasks: Tasks,
+    context: contextvars.Context | None = None,
+    reports: tuple[Reported, Hashable] | None = None,
 ) -> Ending:
     """Run the task `name` for the submission in `row` to its ending, in `context`: None for an empty one.
 
     So the next task does not see context variables that this one sets, such as the precision of `decimal`. A process
-    that the task has forked ends here, when the task's function returns in it.
+    that the task has forked ends here, when the task's function returns in it. `reports` is what takes the reports of
+    the task's progress, and the run by which it knows them.
     """
     started = time.perf_counter()
     task = tasks.get(name)
@@ -200,6 +213,8 @@ def execute(
     forks = FORKS[0]
     try:
         message = read_message(row, prior_attempts, task)
+        if reports is not None and (task.takes_message or task.hooks_around_run):
+            take_reports(message, *reports)
         operation = functools.partial(run_with_hooks, task) if task.hooks_around_run else task.op
         result = (context or contextvars.Context()).run(_run_as_current, operation, message)
         if FORKS[0] != forks:
@@ -209,6 +224,11 @@ def execute(
         if FORKS[0] != forks:
             end_fork(error)
         return _failed(task, message, error, _milliseconds_since(started))
+
+
+def take_reports(message: Message, reported: Reported, run: Hashable) -> None:
+    """Have what a message reports of its progress go to `reported`, as that of `run`."""
+    message.__dict__[REPORTER] = functools.partial(reported.put, run)
 
 
 def _run_as_current(operation: Callable[[Message], Any], message: Message) -> Any:

@@ -16,6 +16,7 @@ from ...tasks.state.decoding import FactContext, read_context
 from ...tasks.state.locks import LockContext
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
+from ..executors.reported import Fields, Reported
 from ..limits import ENTRY_BYTES_MAX
 from ..scheduling.decide import Beat, Claim, Command, Expire, Join, Lapse
 from .known_tasks import KnownTasks
@@ -67,13 +68,15 @@ class Desk(NamedTuple):
 
 
 def outcome_entries(outcome: Outcome, partition_of: PartitionOf) -> list[WorkerDraft]:
-    """Return the outcome of a job, behind the parts of a large result.
+    """Return the outcome of a job, behind its last report of progress and the parts of a large result.
 
     Bound to it are the submission of the next link of its chain, if there is one, and the release of the task's lock,
     if both have the same partition.
     """
     entry = outcome_entry(outcome)
     entries = [*part_entries(outcome), entry] if outcome.large else [entry]
+    if fields := outcome.job.lease.reported.end(outcome.job):
+        entries.insert(0, progress_entry(outcome.job, fields))
     if outcome.link and not outcome.large:
         entries.append(_next_link(outcome, entry.fact))
     if entry.link is not None and (release := _release(outcome, entry.link, partition_of)) is not None:
@@ -113,6 +116,26 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     draft = Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition)
     link = link_in(job.row) if LINKED_MARK in job.row else None
     return WorkerDraft(draft, fact, None, link, outcome)
+
+
+def progress_entry(job: Job, fields: Fields) -> WorkerDraft:
+    """The latest reports of a job's progress, with its fencing token."""
+    detail = b"".join(b',"%b":%b' % (name.encode(), value) for name, value in fields.items())
+    context = Outcome(job, names.PROGRESSED, detail).context()
+    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim)
+    return WorkerDraft(Draft(names.PROGRESSED, context, routing_key(job.state.id), job.lease.partition), fact)
+
+
+def progress_entries(reported: Reported) -> list[WorkerDraft]:
+    """Return the reports of progress to append: those of jobs whose claim has ended are dropped."""
+    entries: list[WorkerDraft] = []
+    for job, fields in reported.take():
+        assert isinstance(job, Job), "a worker's runs are its jobs"
+        if job.state.claim == job.claim:
+            entries.append(progress_entry(job, fields))
+        else:
+            reported.end(job)
+    return entries
 
 
 def part_entries(outcome: Outcome) -> Iterator[WorkerDraft]:

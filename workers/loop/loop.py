@@ -45,7 +45,7 @@ from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
 from .appender import Appender
 from .dead_processes import departed
-from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entries, within_limits
+from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entries, progress_entries, within_limits
 from .firing import Firing
 from .hooks import OutcomeHooks
 from .indexing import IndexKeeper
@@ -255,7 +255,7 @@ class WorkerLoop:
         return journals_of(self._tasks, self._journal.opening_url)
 
     def _begin(self, partitions: Sequence[int]) -> None:
-        self._sessions = OwnSessions(self.view, partitions)
+        self._sessions = OwnSessions(self.view, partitions, self._wake_from_thread)
         self._share_work_anew()
         self._known.compare(self.view.all_sessions())
         for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
@@ -303,9 +303,7 @@ class WorkerLoop:
             await self._commit(entries)
         if ticks is not None:
             await self._reader.read_again(await self._firing.fire(ticks, self._reader.taking_appends))
-        elif (
-            not entries and not self._drained()
-        ):  # it may be by now, as outcomes that were already written were applied
+        elif not entries and not self._drained():  # it may be by now, as outcomes were applied
             await self._wait()
 
     def _note_turn(self, monotonic: float, *, holding: bool) -> None:
@@ -381,7 +379,7 @@ class WorkerLoop:
                     entries += outcome_entries(outcome, partition_of)
                 else:
                     entries += await self._appending.still_to_write(outcome.written, self._sessions)
-        return entries
+        return entries + progress_entries(self._sessions.reported)
 
     async def _command_entries(self, commands: Sequence[Command]) -> list[WorkerDraft]:
         """Return the events to append for the commands."""
@@ -481,7 +479,7 @@ class WorkerLoop:
             moments.append(monotonic + wait)
         if self._reader.patience is not None:
             moments.append(monotonic + self._reader.patience)
-        moments.append(self._appending.failures.due)
+        moments += [self._appending.failures.due, self._sessions.reported.next_at]
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - monotonic) if known else None
 

@@ -1,12 +1,13 @@
 """The worker's own sessions, one in each partition: their ids and their leases."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ...tasks.message import new_id
 from ...tasks.state.state import SessionState
 from ...tasks.state.view import TaskView
 from ..executors.pipeline import SessionLease
+from ..executors.reported import Reported
 from ..scheduling.decide import OwnSession
 
 logger = logging.getLogger("journeyman.worker")
@@ -15,13 +16,15 @@ logger = logging.getLogger("journeyman.worker")
 class OwnSessions:
     """Keeps the lease of each of `partitions`; a session is open once its `joined` event is in `view`.
 
-    `changed` is set when the set of sessions (of any worker) or of paused queues has changed.
+    `changed` is set when the set of sessions (of any worker) or of paused queues has changed. `reported` takes what
+    their tasks report of their progress; `wake()` is called, in any thread, when there is something new.
     """
 
-    def __init__(self, view: TaskView, partitions: Iterable[int]) -> None:
+    def __init__(self, view: TaskView, partitions: Iterable[int], wake: Callable[[], None] = lambda: None) -> None:
         self._view = view
+        self.reported = Reported(wake)
         worker = new_id()
-        self._leases = {partition: SessionLease(worker, partition) for partition in partitions}
+        self._leases = {partition: SessionLease(worker, partition, self.reported) for partition in partitions}
         self.changed = True
 
     def __getitem__(self, partition: int) -> SessionLease:
@@ -74,7 +77,7 @@ class OwnSessions:
         lease = self._leases[partition]
         if lease.spent:
             logger.warning("the session %s was expired by another worker: joining with a new one", lease.worker)
-            lease = self._leases[partition] = SessionLease(new_id(), partition)
+            lease = self._leases[partition] = SessionLease(new_id(), partition, self.reported)
             self.changed = True
         lease.spent = True
         return lease

@@ -213,8 +213,13 @@ class ChildPool(Executor):
             if self._respawn_seconds:
                 self._respawn_seconds = 0.0
                 self._wake()  # tasks may be claimed again
+        for number, told in message.told:
+            if (running := self._numbers.get(number)) is not None:
+                running.job.lease.reported.put_all(running.job, told)
         for report in message.reports:
             run = self._numbers.pop(report.number)
+            if report.told:
+                run.job.lease.reported.put_all(run.job, report.told)
             child.runs.remove(run)
             said = report.name, report.detail, report.due
             self._finished(Outcome(run.job, *said, None, report.large, None, report.link), report.seconds)

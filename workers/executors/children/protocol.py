@@ -24,7 +24,10 @@ class Assignment(msgspec.Struct, array_like=True, gc=False):
 
 
 class Report(msgspec.Struct, array_like=True, gc=False):
-    """How the assignment of that number ended, and how long it took, in seconds; `large` and `link` as in `Outcome`."""
+    """How the assignment of that number ended, and how long it took, in seconds; `large` and `link` as in `Outcome`.
+
+    `told` are its last reports of progress, unless they were sent before.
+    """
 
     number: int
     name: str
@@ -33,6 +36,7 @@ class Report(msgspec.Struct, array_like=True, gc=False):
     seconds: float
     large: bytes = b""
     link: bytes = b""
+    told: dict[str, bytes] = {}
 
 
 class Orders(msgspec.Struct, array_like=True):
@@ -54,13 +58,15 @@ class Orders(msgspec.Struct, array_like=True):
 class Reports(msgspec.Struct, array_like=True):
     """From the child: the assignments that have ended, and its peak memory, in bytes.
 
-    `worn`: it holds a thread that cannot be stopped, and should be replaced.
+    `worn`: it holds a thread that cannot be stopped, and should be replaced. `told` are the latest reports of progress
+    of assignments that run, by number.
     """
 
     reports: list[Report]
     peak_bytes: int
     ready: bool = False
     worn: bool = False
+    told: list[tuple[int, dict[str, bytes]]] = []
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

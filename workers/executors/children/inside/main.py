@@ -27,6 +27,7 @@ from ....loading import tasks_at
 from ....logs import configure, name_tasks_in_records
 from ....signals import ignore_signals
 from ...pipeline import copied, execute
+from ...reported import Reported
 from ..permits import Permitted
 from ..protocol import Assignment, Frames, Orders, Report, Reports, peak_bytes, report
 from .reports import Reporter
@@ -45,11 +46,12 @@ class Child:
         self._arrived = threading.Semaphore(0)
         self._ended: deque[Report] = deque()
         self._reporter = Reporter(sock, self._collect)
+        self._reported = Reported(self._tell)
 
     def work(self) -> None:
         """Run assignments for ever; the reading thread exits the process."""
         report(self._sock, Reports([], peak_bytes(), ready=True))
-        reporter, ended = self._reporter, self._ended
+        reporter, reported, ended = self._reporter, self._reported, self._ended
         imported = contextvars.copy_context()  # as the tasks' modules have left it
         since = 0.0
         while True:
@@ -62,15 +64,25 @@ class Child:
             number, name = assignment.number, assignment.name
             reporter.begin(number, name)
             started = time.perf_counter()
-            ending = execute(name, assignment.row, assignment.prior_attempts, self._tasks, copied(imported))
+            row, prior = assignment.row, assignment.prior_attempts
+            ending = execute(name, row, prior, self._tasks, copied(imported), (reported, number))
             now = time.perf_counter()
             if not ended:
                 since = started
             took = now - started
-            ended.append(Report(number, ending.name, ending.detail, ending.due, took, ending.large, ending.link))
+            told, said = reported.end(number), (ending.name, ending.detail, ending.due)
+            ended.append(Report(number, *said, took, ending.large, ending.link, told))
             reporter.end(number, name, now - started)
             if len(ended) >= CHILD_REPORTS_MAX or now - since > CHILD_REPORT_SECONDS_MAX:
                 reporter.flush()
+
+    def _tell(self) -> None:
+        """Send reports of progress, now or, in a thread of its own, when the job may report again."""
+        self._reporter.tell(self._reported)
+        if (at := self._reported.next_at) is not None:
+            timer = threading.Timer(max(0.0, at - time.monotonic()), self._tell)
+            timer.daemon = True
+            timer.start()
 
     def _collect(self) -> list[Report]:
         ended = self._ended

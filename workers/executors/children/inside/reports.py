@@ -8,9 +8,17 @@ any other task begins all waiting reports are sent, and while it runs each new o
 import socket
 import threading
 from collections.abc import Callable
+from typing import cast
 
 from ....limits import CHILD_BRIEF_SECONDS
+from ...pipeline import Job
+from ...reported import Reported
 from ..protocol import Report, Reports, peak_bytes, report
+
+
+def number_of(run: object) -> int:
+    """Return the number of an assignment, by which the worker knows it: of a run, or a job that stands for one."""
+    return run.claim if isinstance(run, Job) else cast("int", run)
 
 
 class Reporter:
@@ -42,6 +50,13 @@ class Reporter:
         self._lasting.discard(number)
         if self._lasting:
             self.flush()
+
+    def tell(self, reported: Reported) -> None:
+        """Send what running jobs have reported of their progress, as far as they may report again."""
+        with self._sending:
+            told = [(number_of(run), fields) for run, fields in reported.take()]
+            if told:
+                report(self._sock, Reports([], peak_bytes(), worn=self.worn, told=told))
 
     def flush(self) -> None:
         """Send the reports of all jobs that have ended."""

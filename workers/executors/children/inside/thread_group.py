@@ -11,6 +11,7 @@ import msgspec
 
 from .....tasks.state.transitions import State
 from ...pipeline import Job, Outcome, SessionLease, Tasks
+from ...reported import Reported
 from ...threads import ThreadExecutor
 from ..permits import Permitted
 from ..protocol import Assignment, Orders, Report, Reports, peak_bytes, report
@@ -30,6 +31,7 @@ class Group:
         self._sock = sock
         self._orders: SimpleQueue[Orders | None] = SimpleQueue()
         self._reporter = Reporter(sock, self._collect)
+        _LEASE.reported = self._reported = Reported(lambda: self._orders.put(None))
         self._executor = _Threads(
             self._reporter, permits, places, tasks, lambda: self._orders.put(None), abandon=abandon
         )
@@ -49,6 +51,7 @@ class Group:
             if now - enforced_at >= self._enforce_seconds:
                 enforced_at = now
                 self._executor.enforce(now)
+            self._reporter.tell(self._reported)
             self._reporter.flush()
 
     def _collect(self) -> list[Report]:
@@ -126,4 +129,5 @@ def _job(assignment: Assignment) -> Job:
 
 def _report(outcome: Outcome) -> Report:
     job, said = outcome.job, (outcome.name, outcome.detail, outcome.due)
-    return Report(job.claim, *said, outcome.seconds, outcome.large, outcome.link)
+    told = job.lease.reported.end(job)
+    return Report(job.claim, *said, outcome.seconds, outcome.large, outcome.link, told)
