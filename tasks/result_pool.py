@@ -12,6 +12,7 @@ from ..journal.deadlines import deadline_of, seconds_of
 from ..journal.errors import JournalClosed
 from ..journal.log import Page
 from ..journal.tails.subscriber import Subscriber
+from .durations import Duration, milliseconds
 from .errors import TaskFailedError, ValidationError
 from .lookup import Found, task_lookup, until
 from .message import Message, id_of
@@ -34,7 +35,7 @@ class PoolOptions(TypedDict, total=False):
     """The options of an iteration; see `ResultPool`."""
 
     wait: int
-    timeout: int | None
+    timeout: Duration | None
     failures: Failures
     keep: bool
     with_metadata: bool
@@ -145,7 +146,8 @@ class Gathering:
         self._journal = journal
         self._lookup = task_lookup(journal)
         self._results = Results(journal, serializers)
-        self._timeout = options.get("timeout")
+        timeout = options.get("timeout")
+        self._timeout = None if timeout is None else milliseconds(timeout)
         self._deadline = deadline_of(seconds_of(self._timeout))
         self._options = Options(
             options.get("keep", False), options.get("with_metadata", False), options.get("descendants", False)

@@ -15,6 +15,7 @@ from ..journal.json_values import check_plain
 from ..journal.row_decoder import Moment, RowDecoder, Whole
 from .access import JournalAccess
 from .accounts import account_of
+from .durations import Duration, milliseconds
 from .errors import ValidationError
 from .failure import failed
 from .index.entries import RESULT_STORED
@@ -92,14 +93,16 @@ class ResultStore(StoreNames):
     def get(
         self,
         message: Message | str,
-        timeout: int | None = 0,
+        timeout: Duration | None = 0,
         keep: bool = False,
         with_metadata: bool = False,
         descendants: bool = False,
         *,
         type: Any = None,  # noqa: A002 - the caller writes type=…
     ) -> Any:
-        """Return the result of a message, waiting for it at most `timeout` ms; with `descendants` a list of results.
+        """Return the result of a message, waiting for it at most `timeout` ms, or a `timedelta`.
+
+        With `descendants` it is a list of results.
 
         With `type` it is made a value of that type, as `MsgspecSerializer` does; given a task, by that task's
         annotation of its return and its serializer. `SerializationError` if it cannot be read.
@@ -154,7 +157,7 @@ class AsyncResultStore(StoreNames):
     async def get(
         self,
         message: Message | str,
-        timeout: int | None = 0,
+        timeout: Duration | None = 0,
         keep: bool = False,
         with_metadata: bool = False,
         descendants: bool = False,
@@ -215,8 +218,9 @@ class Results:
         own = message if isinstance(message, Message) else stored_message(await self._lookup.find(task_id))
         return [task_id, *((own.descendant_uuids or []) if own is not None else [])]
 
-    async def get(self, message: Message | str, timeout: int | None, options: Options) -> Any:
+    async def get(self, message: Message | str, duration: Duration | None, options: Options) -> Any:
         """See `ResultStore.get`."""
+        timeout = None if duration is None else milliseconds(duration)
         deadline = deadline_of(seconds_of(timeout))
         if options.descendants:
             return await self.with_descendants(message, deadline, options, timeout)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from ..journal.async_journal import AsyncJournal
@@ -81,11 +82,13 @@ class StatusTracker(Names):
         self,
         message: Message | str,
         status: TaskStatus | Iterable[TaskStatus],
-        timeout: float | None = 5.0,
+        timeout: float | timedelta | None = 5.0,
         poll_interval: float = 0.05,
         raise_on_timeout: bool = True,
     ) -> TaskStatus:
-        """Wait until the message has (one of) the given status, at most `timeout` seconds; None waits for ever.
+        """Wait until the message has (one of) the given status, at most `timeout` (seconds or a `timedelta`).
+
+        `timeout=None` waits for ever.
 
         Returns the status. When the time is over it raises `TimeoutError` or, without `raise_on_timeout`, returns the
         status as it is then. If the message ends with another status, the call times out at once.
@@ -97,7 +100,7 @@ class StatusTracker(Names):
         self,
         message: Message | str,
         auto_exit: bool = True,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
     ) -> Iterator[StatusUpdate]:
         """Yield each status of the message in log order, from its submission on: past ones first, then new ones.
 
@@ -152,7 +155,7 @@ class AsyncStatusTracker(Names):
         self,
         message: Message | str,
         status: TaskStatus | Iterable[TaskStatus],
-        timeout: float | None = 5.0,
+        timeout: float | timedelta | None = 5.0,
         poll_interval: float = 0.05,
         raise_on_timeout: bool = True,
     ) -> TaskStatus:
@@ -164,7 +167,7 @@ class AsyncStatusTracker(Names):
         self,
         message: Message | str,
         auto_exit: bool = True,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
     ) -> AsyncGenerator[StatusUpdate]:
         """See `StatusTracker.listen_to_updates`; the loop goes on while it waits."""
         updates = self._statuses.updates(id_of(message), auto_exit=auto_exit, timeout=timeout)

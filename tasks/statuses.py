@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable
+from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,7 @@ from ..journal.errors import EventConflict
 from ..journal.json_values import check_plain
 from ..journal.tails.subscriber import Subscriber
 from .accounts import Account, account_of
+from .durations import seconds
 from .errors import ValidationError
 from .index.reports import last_progress
 from .index.trace import Trace
@@ -139,7 +141,7 @@ class Statuses:
                 return
 
     async def wait_for(
-        self, task_id: str, wanted: frozenset[TaskStatus], timeout: float | None, *, raises: bool
+        self, task_id: str, wanted: frozenset[TaskStatus], timeout: float | timedelta | None, *, raises: bool
     ) -> TaskStatus:
         """See `StatusTracker.wait_for`."""
 
@@ -147,18 +149,18 @@ class Statuses:
             now = status_of(found.task)
             return now in wanted or now in TERMINAL_TASK_STATUSES
 
-        task = (await self._lookup.wait(task_id, is_reached, timeout)).task
+        task = (await self._lookup.wait(task_id, is_reached, seconds(timeout))).task
         now = status_of(task)
         if now not in wanted and raises:
-            when = "and will not change" if now in TERMINAL_TASK_STATUSES else f"after {timeout} s"
+            when = "and will not change" if now in TERMINAL_TASK_STATUSES else f"after {seconds(timeout)} s"
             expected = " or ".join(sorted(each.name for each in wanted))
             where = self._journal.location
             raise TimeoutError(f"the task {task_id} is {now.name} {when}, not {expected}, in the journal {where}")
         return now
 
-    def updates(self, task_id: str, *, auto_exit: bool, timeout: float | None) -> "Updates":
+    def updates(self, task_id: str, *, auto_exit: bool, timeout: float | timedelta | None) -> "Updates":
         """See `StatusTracker.listen_to_updates`."""
-        return Updates(self._lookup, task_id, auto_exit=auto_exit, timeout=timeout)
+        return Updates(self._lookup, task_id, auto_exit=auto_exit, timeout=seconds(timeout))
 
 
 class Updates:

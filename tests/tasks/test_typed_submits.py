@@ -59,3 +59,16 @@ def test_negative_timedelta_is_refused(send: jm.Task[Any, Any]) -> None:
         send.generate(["a"], delay=timedelta(seconds=-1))
     with pytest.raises(jm.ValidationError, match="timeout"):
         jm.Task(lambda: None, send.broker, "quick", timeout=timedelta(0))
+
+
+def test_waits_take_a_timedelta(send: jm.Task[Any, Any]) -> None:
+    message, none = send.submit("a"), timedelta(milliseconds=1)
+    journal = send.broker.journal
+    with pytest.raises(TimeoutError, match="after 1 ms"):
+        jm.ResultStore(journal).get(message, timeout=none)
+    with pytest.raises(TimeoutError, match=r"after 0\.001 s"):
+        jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.SUCCEEDED, timeout=none)
+    with pytest.raises(TimeoutError, match=r"within 0\.001 s"):
+        list(jm.StatusTracker(journal).listen_to_updates(message, timeout=none))
+    with pytest.raises(TimeoutError, match="in 1 ms"):
+        list(jm.ResultPool(jm.ResultStore(journal)).stream(message, timeout=none))
