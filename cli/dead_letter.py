@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..journal.journal import Journal
 from ..tasks.errors import UnknownTaskError
-from ..tasks.inspection.dead_letters import Arguments, Run, arguments, runs
+from ..tasks.inspection.dead_letters import Arguments, Run, arguments, labels, runs
 from ..tasks.inspection.history import TaskHistory, task_history
 from ..tasks.inspection.wording import number, short_id
 from ..tasks.state.transitions import State
@@ -45,6 +45,7 @@ def _as_json(history: TaskHistory, found: Sequence[Run], given: Arguments | None
         "max_retries": task.max_retries,
         "submitted_at": task.submitted_at,
         "failed_at": task.changed_at,
+        **labels(history).fields(),
         **(given.fields() if given is not None else {"args": None, "kwargs": None}),
         "attempts": [run._asdict() for run in found],
     }
@@ -61,6 +62,8 @@ def _print(history: TaskHistory, found: Sequence[Run], given: Arguments | None) 
         Text.assemble(("submitted", "dim"), f" {when(task.submitted_at)}"),
         Text.assemble(("call", "dim"), f" {printable(called)}"),
     ]
+    if said := labels(history).in_words():
+        lines.insert(1, Text(printable(said)))
     for run in found:
         lines += [Text(), *_attempt(run)]
     lines += [

@@ -71,6 +71,9 @@ Until = Annotated[
         "--until", metavar="TIME", help="Select only those that failed at TIME or before.", show_default=False
     ),
 ]
+Tag = Annotated[
+    str | None, typer.Option("--tag", metavar="TAG", help="Select only those with this tag.", show_default=False)
+]
 Everything = Annotated[bool, typer.Option("--all", help="Select all dead letters.")]
 
 
@@ -80,6 +83,7 @@ def list_dead_letters(
     task: TaskName = None,
     queue: QueueName = None,
     exception: Exceptions = None,
+    tag: Tag = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[
@@ -113,7 +117,7 @@ def list_dead_letters(
     configure_logging(log_level)
     now = time.time()
     moment = parse_past(as_of, now)
-    wanted = _wanted(task, queue, exception, since, until, now)
+    wanted = _wanted(task, queue, exception, since, until, now)._replace(tag=tag)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         letters = _letters(opened, moment, wanted)
         if as_json:
@@ -262,6 +266,7 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
         "submitted_at": task.submitted_at,
         "failed_at": task.changed_at,
         "error": letter.error or None,
+        **letter.labels.fields(),
     }
 
 
@@ -283,7 +288,7 @@ def _show(letters: Sequence[DeadLetter], limit: int, now: float) -> None:
             Text(f"{age(now - task.changed_at)} ago"),
             Text(printable(_shortened(error)), "red"),
         )
-        for task, error in letters[:limit]
+        for task, error, _ in letters[:limit]
     ]
     more = len(letters) - limit
     rest = [Text(f"and {number(more, 'older one')} more: --limit, or --json for all", "dim")] if more > 0 else []

@@ -20,7 +20,7 @@ from ..tasks.errors import UnknownTaskError
 from ..tasks.inspection.as_of import cursor_at
 from ..tasks.inspection.chain import Chain
 from ..tasks.inspection.chain_reading import chain_of, may_be_in_chain
-from ..tasks.inspection.dead_letters import arguments
+from ..tasks.inspection.dead_letters import arguments, labels
 from ..tasks.inspection.history import Step, TaskHistory, task_history
 from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id, signature
 from ..tasks.progress import progress_in_words
@@ -160,6 +160,8 @@ def _print(found: TaskHistory, now: float, console: Console) -> None:
     task = found.task
     _line(console, Text.assemble((printable(task.name), "bold"), f"  {printable(task.id)}  ", (_place(found), "dim")))
     _line(console, _state_line(found, now))
+    if said := labels(found).in_words():
+        _line(console, Text(printable(said)))
     if given := arguments(found):
         _line(console, Text(printable(given.call(task.name)), "dim"))
     if found.is_truncated:

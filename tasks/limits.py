@@ -26,6 +26,10 @@ RESULT_PART_BYTES: Final = 480 * KIB
 PROGRESS_EVENTS_PER_SECOND: Final = 10
 PROGRESS_TEXT_CHARS_MAX: Final = 500
 PROGRESS_VALUE_BYTES_MAX: Final = 16 * KIB
+# The labels of a message: the length of its summary and of each tag, and how many tags it may have.
+SUMMARY_CHARS_MAX: Final = 200
+TAG_CHARS_MAX: Final = 60
+TAGS_MAX: Final = 16
 # How many links follow the first message of a chain at most: each is nested in the one before.
 CHAIN_LINKS_MAX: Final = 100
 TASK_TIMEOUT_MS_DEFAULT: Final = 3_600_000

@@ -45,6 +45,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     - `updated_at`: when it was last counted up or changed in the journal; its creation if never.
     - `exception_details`: of its last failed attempt; `previous_result`, `previous_message_uuid`, `progenitor_uuid` and
       `callback_message_data`: its place in a chain. `result_ttl`: how long its result is wanted.
+    - `summary`: the message in one line, for display; made of its fields unless one is given. `tags`: for filters.
     - `function`: for which function it was made, as `module:qualname`: workers compare it and never import it. Empty:
       any that has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
     - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
@@ -90,9 +91,12 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     named: bool = False
     serializer: str = ""
     encoded: str | None = None
+    tags: tuple[str, ...] = ()
+    summary: str = ""
 
     if TYPE_CHECKING:  # `_wrap_fields` adds these
         stored_updated_at = property(lambda self: cast("int | None", None), lambda self, value: None)
+        stored_summary = property(lambda self: "", lambda self, value: None)
         stored_exception = property(lambda self: cast("Any", None), lambda self, value: None)
 
         def __init__(  # noqa: PLR0917 - the reference's signature
@@ -125,6 +129,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
             named: bool | None = False,
             serializer: str | None = "",
             encoded: str | None = None,
+            tags: Sequence[str] | None = (),
+            summary: str | None = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -134,6 +140,9 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
         args: object = self.args
         if type(args) is list:
             self.args = tuple(args)
+        tags: object = self.tags
+        if type(tags) is list:
+            self.tags = tuple(tags)
         # A single test for the usual case first: a worker decodes a message for each task it runs.
         if not (
             type(self.priority)
@@ -163,6 +172,8 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
             and self.encoded is None
             and self.stored_updated_at is None
             and self.stored_exception is None
+            and self.tags == ()
+            and not self.stored_summary
         ):
             self._set_defaults()
             check_fields(self.data)
@@ -182,6 +193,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
         if isinstance(self.stored_exception, ExceptionDetails):
             self.exception_details = self.stored_exception
         self.updated_at = cast("int", self.stored_updated_at)
+        self.stored_summary = self.stored_summary or ""
 
     def __hash__(self) -> int:
         return hash(self.uuid)
@@ -193,7 +205,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     def data(self) -> dict[str, Any]:
         """All fields by name, of which `Message(**data)` makes an equal message."""
         data = {name: getattr(self, name) for name in self.__struct_fields__}
-        data["exception_details"] = self.stored_exception
+        data |= {"exception_details": self.stored_exception, "summary": self.stored_summary}
         return data
 
     @property
@@ -251,11 +263,6 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     def ready(self) -> bool:
         """Whether its delay or backoff is over."""
         return self.ttr == 0
-
-    @property
-    def summary(self) -> str:
-        """The message in one line, for display."""
-        return f"{self.task_name} {self.uuid} (queue {self.queue}, priority {self.priority})"
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Report from within the running task how far it is; never blocks, and only the latest report is sure to show.
@@ -324,6 +331,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "expires": 0.0,
     "function": "",
     "named": False,
+    "tags": tuple,
 }
 
 
@@ -345,11 +353,21 @@ def _write_exception(message: Message, value: ExceptionDetails | dict[str, Any] 
     message.stored_exception = value.as_dict() if isinstance(value, ExceptionDetails) else value
 
 
+def _read_summary(message: Message) -> str:
+    place = f"queue {message.queue}, priority {message.priority}"
+    return message.stored_summary or f"{message.task_name} {message.uuid} ({place})"
+
+
+def _write_summary(message: Message, value: str) -> None:
+    message.stored_summary = value
+
+
 def _wrap_fields() -> None:
-    """Have two fields read as more than what is stored in them: an event omits what is unset."""
+    """Have some fields read as more than what is stored in them: an event omits what is unset."""
     for name, slot, read, write in (
         ("updated_at", "stored_updated_at", _read_updated_at, _write_updated_at),
         ("exception_details", "stored_exception", _read_exception, _write_exception),
+        ("summary", "stored_summary", _read_summary, _write_summary),
     ):
         setattr(Message, slot, vars(Message)[name])
         setattr(Message, name, property(read, write))

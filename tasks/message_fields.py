@@ -6,7 +6,8 @@ from typing import Any, Final, NamedTuple, TypeGuard, cast
 from ..journal.limits import TIMESTAMP_SECONDS_MAX
 from ..journal.row_decoder import WHOLE_MAX
 from .errors import ValidationError
-from .limits import TASK_ID_CHARS_MAX
+from .labels import are_tags, is_summary
+from .limits import SUMMARY_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX, TASK_ID_CHARS_MAX
 
 
 def is_whole(number: object) -> TypeGuard[int]:
@@ -65,6 +66,12 @@ _RULES: Final = (
         "result_ttl is more than 0 ms, a whole number",
     ),
     _Rule(("created_at", "updated_at"), is_whole, "created_at and updated_at are whole numbers of ms since the epoch"),
+    _Rule(("summary",), is_summary, f"a summary is a string of at most {SUMMARY_CHARS_MAX} characters"),
+    _Rule(
+        ("tags",),
+        are_tags,
+        f"tags are a list of at most {TAGS_MAX} strings of 1 to {TAG_CHARS_MAX} characters",
+    ),
     _Rule(("args",), _is_of(tuple), "args are a list or a tuple"),
     _Rule(("kwargs",), _is_of(dict), "kwargs are a dictionary"),
     _Rule(

@@ -156,11 +156,14 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         *,
         ttl: Duration | None = None,
         if_exists: IfExists = "raise",
+        summary: str = "",
+        tags: Sequence[str] = (),
     ) -> Message:
         """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
         When this returns the message is durable. `delay`, `timeout_override` and `ttl` are ms or a `timedelta`; a lower
         `priority` runs first.
+        `summary` is shown to people in its place, `tags` are for filters.
         `callback` is a message, or several, that run one after the other when this one has succeeded, each with the
         result of the one before as its `previous_result`; they are made by `generate(…, submit=False)`.
         `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
@@ -188,6 +191,8 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
             function=self.function_name,
             named=self.named,
             serializer="" if self.serializer is None else self.serializer.name,
+            summary=summary,
+            tags=tags if isinstance(tags, str) else tuple(tags),
         )
         if uuid is not None:
             message.uuid = uuid
@@ -221,6 +226,8 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         *,
         ttl: Duration | None = None,
         if_exists: IfExists = "raise",
+        summary: str = "",
+        tags: Sequence[str] = (),
     ) -> Message:
         """`generate` for asyncio: the loop goes on while the message becomes durable.
 
@@ -231,7 +238,7 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         if not args and not kwargs:
             self.check_arguments([], {})  # `generate` checks no arguments of a message that may get them later
         options = (metadata, result_ttl, uuid, timeout_override, delay, previous_result, callback, queue)
-        message = self.generate(args, kwargs, priority, *options, submit=False)
+        message = self.generate(args, kwargs, priority, *options, submit=False, summary=summary, tags=tags)
         if self.was_deferred():
             return message
         if ttl is not None:

@@ -126,6 +126,8 @@ class TriggerTask(Task[P, R]):
         *,
         ttl: Duration | None = None,
         if_exists: IfExists = "raise",
+        summary: str = "",
+        tags: Sequence[str] = (),
         replace: bool = False,
     ) -> Message:
         """Create the schedule, or join the one that the journal has under this task's name; durable.
@@ -151,6 +153,8 @@ class TriggerTask(Task[P, R]):
             callback=callback,
             queue=queue,
             ttl=ttl,
+            summary=summary,
+            tags=tags,
         )
         if not submit:
             return message
@@ -172,6 +176,8 @@ class TriggerTask(Task[P, R]):
         *,
         ttl: Duration | None = None,
         if_exists: IfExists = "raise",
+        summary: str = "",
+        tags: Sequence[str] = (),
         replace: bool = False,
     ) -> Message:
         """`generate` for asyncio. If it is cancelled the schedule may have been created; it can be repeated."""
@@ -189,6 +195,8 @@ class TriggerTask(Task[P, R]):
             callback=callback,
             queue=queue,
             ttl=ttl,
+            summary=summary,
+            tags=tags,
         )
         access = JournalAccess(self.broker.journal, "TriggerTask")
         return await access.run(self._create(access.journal, message, replace=replace))

@@ -1,6 +1,7 @@
 """Submit messages with the parameters of the task's own function, so that type checkers compare the arguments."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Generic, ParamSpec, TypedDict, Unpack
 
 from .chains import Callback
@@ -25,6 +26,8 @@ class SubmissionOptions(TypedDict, total=False):
     queue: str | None
     ttl: Duration | None
     if_exists: IfExists
+    summary: str
+    tags: Sequence[str]
 
 
 class TypedSubmits(Generic[P]):

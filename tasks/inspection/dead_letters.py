@@ -9,6 +9,7 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..index.records import rows_at
+from ..labels import Labels
 from ..limits import DEAD_LETTERS_STEP_TASKS
 from ..serializers import shown
 from ..state import names
@@ -34,9 +35,10 @@ class Wanted(NamedTuple):
     exception: str | None = None
     since: float | None = None
     until: float | None = None
+    tag: str | None = None
 
     def holds(self, letter: TaskState) -> bool:
-        """Return whether the dead letter matches all parts but `exception`, which is not in its state."""
+        """Return whether the dead letter matches all parts but `exception` and `tag`, which are not in its state."""
         return (
             (self.task is None or letter.name == self.task)
             and (self.queue is None or letter.queue == self.queue)
@@ -45,11 +47,15 @@ class Wanted(NamedTuple):
         )
 
 
+NO_LABELS: Final = Labels()
+
+
 class DeadLetter(NamedTuple):
-    """A dead letter, and the error of its last attempt in one line; empty if retention has removed that."""
+    """A dead letter, the error of its last attempt in one line, and its labels, unless retention has removed them."""
 
     task: TaskState
     error: str
+    labels: Labels = NO_LABELS
 
 
 async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Wanted) -> list[DeadLetter]:
@@ -60,6 +66,8 @@ async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Want
     found: list[DeadLetter] = []
     for begin in range(0, len(letters), DEAD_LETTERS_STEP_TASKS):
         found += await _with_errors(log, letters[begin : begin + DEAD_LETTERS_STEP_TASKS])
+    if wanted.tag is not None:
+        found = [letter for letter in found if wanted.tag in letter.labels.tags]
     if wanted.exception is None:
         return found
     part = wanted.exception.casefold()
@@ -69,9 +77,21 @@ async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Want
 async def _with_errors(log: Log, letters: Iterable[TaskState]) -> list[DeadLetter]:
     places: dict[int, list[int]] = {}
     for letter in letters:
-        places.setdefault(letter.partition, []).append(letter.changed)
+        places.setdefault(letter.partition, []).extend(sorted({letter.submitted, letter.changed}))
     rows = {partition: await rows_at(log, partition, offsets) for partition, offsets in places.items()}
-    return [DeadLetter(letter, _error(rows[letter.partition].get(letter.changed), letter)) for letter in letters]
+    found: list[DeadLetter] = []
+    for letter in letters:
+        there = rows[letter.partition]
+        labels = _labels(there.get(letter.submitted), letter)
+        found.append(DeadLetter(letter, _error(there.get(letter.changed), letter), labels))
+    return found
+
+
+def _labels(row: bytes | None, letter: TaskState) -> Labels:
+    if row is None or (b'"tags"' not in row and b'"summary"' not in row):
+        return NO_LABELS
+    events, _ = readable([row], letter.partition, [letter.submitted], contexts=True)
+    return Labels.of(events[0].context) if events else NO_LABELS
 
 
 def _error(row: bytes | None, letter: TaskState) -> str:
@@ -159,6 +179,12 @@ class Arguments(NamedTuple):
         """Return them for JSON output; `serializer` and `encoded` only where there are such."""
         further = {"serializer": self.serializer, "encoded": self.encoded}
         return {"args": self.args, "kwargs": self.kwargs} | {name: value for name, value in further.items() if value}
+
+
+def labels(history: TaskHistory) -> Labels:
+    """Return the labels of a task; none if retention has removed its submission."""
+    submitted = [step.event for step in _accepted(history) if step.event.name == names.SUBMITTED]
+    return Labels.of(submitted[-1].context) if submitted else NO_LABELS
 
 
 def arguments(history: TaskHistory) -> Arguments | None:

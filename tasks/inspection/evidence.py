@@ -11,6 +11,7 @@ from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..index.index import task_index
 from ..index.reports import last_progress
+from ..labels import Labels
 from ..limits import TASK_TIMEOUT_MS_DEFAULT
 from ..progress import reported_in
 from ..state import names
@@ -48,8 +49,9 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     chain = await chain_of(journal, task_id, until=cursor) if chained and task.state in _STOPS else None
     linked = submission.context.get("linked_lock") if submission is not None else None
     linked = linked if isinstance(linked, dict) else {}
+    labels = Labels.of(submission.context if submission is not None else {})
     progress = reported_in(await last_progress(journal, task, cursor.get(task.partition)))
-    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain, linked, progress)
+    return Evidence(task, change, _refusals(history), signs, hosts, timeout, pause, chain, linked, progress, labels)
 
 
 # The states in which the links behind a task do not follow.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from ..labels import Labels
 from ..limits import FINDING_TEXT_CHARS_MAX
 from ..state.state import SessionState, TaskState
 from .chain import Chain, ChainLink
@@ -40,7 +41,7 @@ class Evidence(NamedTuple):
     where workers run or ran, for display. `timeout`: how long the task may run, in ms, if it is claimed. `pause`: the
     context of the event that paused the task's queue. `chain`: the chain that it belongs to; the task itself may be a
     link that is not submitted yet. `linked`: the lock that is linked to it, as its submission names it.
-    `progress`: the context of the running task's last report.
+    `progress`: the context of the running task's last report. `labels`: its summary and tags.
     """
 
     task: TaskState | None = None
@@ -53,6 +54,7 @@ class Evidence(NamedTuple):
     chain: Chain | None = None
     linked: Mapping[str, Any] = {}
     progress: Mapping[str, Any] = {}
+    labels: Labels = Labels()
 
     def named(self) -> TaskState | ChainLink | None:
         """Return what has the name and the queue of the task: the task, or the link that is not submitted yet."""

@@ -45,6 +45,8 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
         findings = _claimed(view, task, now, evidence)
     else:
         findings = [_over(task, now, evidence), *(links_behind(chain, task) if chain is not None else ())]
+    if said := evidence.labels.in_words():
+        findings.append(Finding("labels", f"Its labels: {said}.", evidence.labels.fields()))
     return [*findings, *linked_lock(view, task, evidence.linked), *_refused(task, now, evidence)]
 
 
