@@ -4,7 +4,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from journeyman.deploy.kafka import KafkaCluster, KafkaUnavailable, require_kafka
+
+# A property holds however fast the machine is: neither an example nor its generation has a time limit.
+settings.register_profile("journeyman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("journeyman")
 
 
 @pytest.fixture(scope="session", autouse=True)
