@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from .lazy import searching
 
-_ROOMS: Final = ("journal", "consumers", "tasks", "tasks.task", "workers")
+_ROOMS: Final = ("journal", "consumers", "tasks", "workers")
 
 # apscheduler's triggers, by the module that is imported when one of them is first used.
 _TRIGGERS: Final = {
@@ -119,7 +119,7 @@ if TYPE_CHECKING:
         parse_exception,
         settings2backoff,
     )
-    from .tasks.task import task
+    from .tasks.definition import task
     from .workers import (
         AsyncConsumer,
         Consumer,

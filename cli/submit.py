@@ -11,10 +11,10 @@ from ..consumers.moments import span_seconds
 from ..journal.event import Event
 from ..journal.journal import Journal
 from ..tasks.broker import Broker
+from ..tasks.definition import Task
 from ..tasks.errors import TaskError
 from ..tasks.limits import TASK_ID_CHARS_MAX
 from ..tasks.message import Message, new_id
-from ..tasks.task import Task
 from ..workers.loading import tasks_by_name
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.opening import shared_journal

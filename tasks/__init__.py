@@ -7,6 +7,7 @@ from ..lazy import searching
 if TYPE_CHECKING:
     from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
     from .broker import AsyncBroker, Broker
+    from .definition import Task, task
     from .disposition import Disposition, Effect
     from .doubts import SubmissionInDoubt
     from .errors import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from .state.view import TaskView, Verdict
     from .status import TERMINAL_TASK_STATUSES, AsyncStatusTracker, StatusTracker, StatusUpdate, TaskStatus
     from .status_scanner import StatusTrackerIntegrityScanner, StatusTrackerIntegryScanner
-    from .task import Task
     from .trigger_task import TriggerTask
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Effect",
     "Message",
     "Task",
+    "task",
     "TriggerTask",
     "AsyncStatusTracker",
     "StatusTracker",
@@ -118,7 +119,7 @@ _MODULES = (
     "status_scanner",
     "locks",
     "broker",
-    "task",
+    "definition",
     "trigger_task",
 )
 

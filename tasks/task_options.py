@@ -11,7 +11,7 @@ from .state.schedules import Misfire, Overlap
 from .status import StatusTracker
 
 if TYPE_CHECKING:
-    from .task import Task
+    from .definition import Task
 
 
 class TaskOptions(TypedDict, total=False):

@@ -14,6 +14,7 @@ from .backoff import Backoff, ExponentialBackoff
 from .broker import Broker
 from .chains import Callback
 from .chosen_ids import IfExists, check_way
+from .definition import Task
 from .durations import Duration
 from .errors import SchedulingError, ValidationError
 from .large_results import LargeResults
@@ -41,7 +42,6 @@ from .serializers import AnySerializer
 from .state.routing import routing_key
 from .state.schedules import MISFIRES, OVERLAPS, Misfire, Overlap, Policy
 from .status import StatusTracker
-from .task import Task
 from .tick_messages import template_of, tick_message
 from .triggers import calendar, data_of
 

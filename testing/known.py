@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
+from ..tasks.definition import Task
 from ..tasks.errors import ValidationError
 from ..tasks.message import Message
-from ..tasks.task import Task
 from ..workers.loading import tasks_by_name
 
 Given = Task[Any, Any] | ModuleType | str

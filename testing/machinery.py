@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from ..journal.async_journal import AsyncJournal
+from ..tasks.definition import Task
 from ..tasks.message import Message
-from ..tasks.task import Task
 from ..workers.settings import Settings
 from .clock import VirtualClock, counting
 from .event_loop import VirtualLoop, apart_from_running_loop

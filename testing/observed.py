@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from ..tasks.definition import Task
 from ..tasks.errors import Overdue
 from ..tasks.message import Message
-from ..tasks.task import Task
 
 Note = Callable[[Message, BaseException], None]
 

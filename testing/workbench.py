@@ -13,11 +13,11 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.journal import Journal
 from ..journal.memory.log import MemoryLog, MemoryStore
 from ..tasks.broker import all_lent
+from ..tasks.definition import Task
 from ..tasks.errors import Overdue, ValidationError
 from ..tasks.failure import ExceptionFacts
 from ..tasks.message import Message
 from ..tasks.state.transitions import State
-from ..tasks.task import Task
 from ..workers.settings import Settings
 from .account import Account
 from .clock import VirtualClock, counting

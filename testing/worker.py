@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ..journal.async_journal import AsyncJournal
-from ..tasks.task import Task
+from ..tasks.definition import Task
 from ..workers.executors import CoroutineExecutor, Executor
 from ..workers.limits import LEASE_MS_MAX
 from ..workers.loop.indexing import IndexKeeper

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..tasks.definition import Task
 from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError
-from ..tasks.task import Task
 
 
 def tasks_by_name(*packages: str) -> dict[str, Task[Any, Any]]:

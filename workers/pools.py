@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from ..journal.journal import Journal
 from ..tasks.backoff import Backoff
 from ..tasks.broker import check_journal
+from ..tasks.definition import Task
 from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError, ValidationError
 from ..tasks.limits import THREADS_DEFAULT
 from ..tasks.message_fields import is_whole
-from ..tasks.task import Task
 from ..tasks.task_checks import MECHANISMS
 from .health.report import HealthTarget
 from .limits import ENFORCE_MS_DEFAULT, SLOT_WAIT_MS_DEFAULT

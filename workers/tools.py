@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any, Final, Self
 
+from ..tasks.definition import Task
 from ..tasks.errors import ValidationError
-from ..tasks.task import Task
 from .limits import SIGNAL_ECHO_SECONDS
 from .loading import tasks_by_name, tasks_of_module
 from .logs import configure

@@ -11,8 +11,8 @@ from ..journal.limits import LET_GO_SECONDS
 from ..journal.runtime.portal import keep_for_ever
 from ..journal.url import shown
 from ..tasks.broker import bind_all
+from ..tasks.definition import Task
 from ..tasks.errors import MultipleBrokersError
-from ..tasks.task import Task
 from .errors import LoopStopped
 from .garbage import RareCollection
 from .health.report import HealthTarget, reporting

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...journal.limits import LET_GO_SECONDS
+from ...tasks.definition import Task
 from ...tasks.errors import TaskError
 from ...tasks.state.selection import Selection
-from ...tasks.task import Task
 from ...workers.limits import TASK_NAMES_SHOWN
 from ...workers.loading import tasks_by_name
 from ...workers.logs import configure, name_tasks_in_records, set_level

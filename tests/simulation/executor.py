@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from journeyman.tasks.definition import Task
 from journeyman.tasks.state import names
 from journeyman.tasks.state.state import TaskState
-from journeyman.tasks.task import Task
 from journeyman.workers.executors import Executor
 from journeyman.workers.executors.pipeline import Job, Outcome, unstarted
 from journeyman.workers.loop.drafts import Written, outcome_entries

@@ -7,9 +7,9 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import JournalError
 from journeyman.journal.event import Draft
 from journeyman.tasks import TaskState, TaskView
+from journeyman.tasks.definition import Task
 from journeyman.tasks.state import names
 from journeyman.tasks.state.selection import rank_in
-from journeyman.tasks.task import Task
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.errors import OutcomesUnwritten
 from journeyman.workers.executors import Executor

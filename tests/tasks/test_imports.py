@@ -1,6 +1,7 @@
 """A program imports the rooms that it uses, and no others: a web process must not pay for a worker."""
 
 import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -23,6 +24,11 @@ def loaded_by(script: str) -> set[str]:
         ("import journeyman as jm; jm.Broker", {"tasks"}, {"workers"}),
         ("from journeyman import JournalConsumer", {"consumers"}, {"tasks", "workers"}),
         ("import journeyman.testing.plugin", {"testing"}, {"journal", "consumers", "tasks", "workers"}),
+        (
+            "import journeyman.tasks.definition; from journeyman.tasks import task; task.__call__",
+            {"tasks"},
+            {"workers"},
+        ),
         ("from journeyman.testing import Workbench", {"workers"}, {"cli", "demo"}),
         ("import journeyman.cli.status", {"tasks"}, {"workers", "tasks.broker", "consumers.consumer"}),
         ("import journeyman.tasks.errors", {"tasks"}, {"journal", "consumers", "tasks.broker"}),
@@ -47,6 +53,13 @@ def test_names_of_a_room_are_all_there(room: str) -> None:
     for name in module.__all__:
         assert getattr(module, name) is not None
     assert set(module.__all__) <= set(dir(module))
+
+
+@pytest.mark.parametrize("room", ["", ".journal", ".consumers", ".tasks", ".workers"])
+def test_no_public_name_is_that_of_a_submodule(room: str) -> None:
+    """The import of a submodule would replace the name in its package."""
+    module = importlib.import_module(f"journeyman{room}")
+    assert not {each.name for each in pkgutil.iter_modules(module.__path__)} & set(module.__all__)
 
 
 def test_unknown_name_of_the_package_is_an_attribute_error() -> None:

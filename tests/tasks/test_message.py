@@ -12,12 +12,12 @@ from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX
 from journeyman.journal.log import Page, check_batch
 from journeyman.tasks import Broker, ConstantBackoff, ExponentialBackoff, Message, Task, TaskView, ValidationError
+from journeyman.tasks.definition import task
 from journeyman.tasks.errors import MessageAlreadyExistsError
 from journeyman.tasks.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX
 from journeyman.tasks.message_encoding import decode_message
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import batches, submission
-from journeyman.tasks.task import task
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=8),

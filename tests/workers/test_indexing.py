@@ -5,9 +5,9 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
+from journeyman.tasks.definition import task
 from journeyman.tasks.index.store import Store
 from journeyman.tasks.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
-from journeyman.tasks.task import task
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop import indexing
 from journeyman.workers.loop.indexing import is_due

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from ...journal.runtime.forks import at_fork
+from ...tasks.definition import Task
 from ...tasks.hooks import await_hook, call_hook
 from ...tasks.message import Message
-from ...tasks.task import Task
 
 # How often this process or an ancestor was forked. To compare this costs less than two calls of `getpid` for each task.
 FORKS: Final = [0]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from ...tasks.definition import Task
 from ...tasks.errors import RevokedError, TaskTimeoutError
 from ...tasks.state.transitions import State
-from ...tasks.task import Task
 from ..limits import HOOK_SECONDS_MAX, NEWEST_WEIGHT
 from .pipeline import Job, Outcome, Tasks, failure, timeout_of, unanswered
 

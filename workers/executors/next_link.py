@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from ...tasks.chains import NextLink, next_link
+from ...tasks.definition import Task
 from ...tasks.message import Message
-from ...tasks.task import Task
 from ..limits import LINK_BYTES_MAX
 from .result_encoding import UnserialisableResult
 

@@ -17,6 +17,7 @@ import orjson
 from ...journal.errors import HistoryTruncated
 from ...journal.limits import TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
+from ...tasks.definition import Task
 from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message
@@ -25,7 +26,6 @@ from ...tasks.progress import REPORTER
 from ...tasks.retry_after import RetryAfter
 from ...tasks.state import names
 from ...tasks.state.transitions import State
-from ...tasks.task import Task
 from ..limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
 from .around_run import FORKS, await_with_hooks, end_fork, run_with_hooks

@@ -7,10 +7,10 @@ import orjson
 from ...journal.event import refuse_deep
 from ...journal.json_values import explain, refuse_changed, refuse_infinite
 from ...journal.limits import CONTEXT_DEPTH_MAX
+from ...tasks.definition import Task
 from ...tasks.large_results import piece_count
 from ...tasks.limits import RESULT_BYTES_MAX, RESULT_EVENT_BYTES_MAX
 from ...tasks.serializers import AnySerializer, stored
-from ...tasks.task import Task
 
 # For these types the encoder's own check suffices: it refuses whole numbers of more than 64 bits.
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...tasks.definition import Task
 from ...tasks.errors import RevokedError, TaskError
 from ...tasks.exception_details import ExceptionDetails, get_exception_name
 from ...tasks.failure import ExceptionFacts
@@ -24,7 +25,6 @@ from ...tasks.message import Message
 from ...tasks.retry_after import RetryAfter
 from ...tasks.serializers import read_back
 from ...tasks.state import names
-from ...tasks.task import Task
 from ..executors.pipeline import Job, Outcome, read_message
 from ..limits import HOOK_SECONDS_MAX
 

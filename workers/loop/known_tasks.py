@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from ...tasks.definition import Task
 from ...tasks.state.identity import Accepts
 from ...tasks.state.selection import Selection
 from ...tasks.state.state import SessionState, TaskKind
-from ...tasks.task import Task
 from ..limits import FUNCTION_WARNINGS_MAX
 from ..loading import by_every_name
 

@@ -18,10 +18,10 @@ from typing import Any
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Event
 from ...journal.runtime.heap import return_large_blocks
+from ...tasks.definition import Task
 from ...tasks.state.state import TaskKind, TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
-from ...tasks.task import Task
 from ..errors import OutcomesUnwritten
 from ..executors import Bounds, CoroutineExecutor, Executor, ProcessExecutor, ThreadExecutor, ThreadGroupExecutor
 from ..executors.children.process import Journals, journals_of

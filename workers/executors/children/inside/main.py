@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from .....journal.runtime.forks import at_fork
-from .....tasks.task import Task
+from .....tasks.definition import Task
 from ....limits import CHILD_REPORT_SECONDS_MAX, CHILD_REPORTS_MAX
 from ....loading import tasks_at
 from ....logs import configure, name_tasks_in_records
