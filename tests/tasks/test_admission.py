@@ -10,6 +10,7 @@ import journeyman as jm
 import pytest
 from journeyman.journal.runtime.blocking import run
 from journeyman.journal.sqlite.log import SqliteLog
+from journeyman.journal.sqlite.reads import Reads
 from journeyman.tasks.index import index as index_module
 from journeyman.tasks.index.batch import Batch
 from journeyman.tasks.index.index import TaskIndex, task_index
@@ -72,8 +73,10 @@ def test_lone_submitter_does_not_read_the_log(journal: jm.Journal, monkeypatch: 
     def read(*_: object, **__: object) -> None:
         raise AssertionError("the log was read")
 
-    for name in ("bounds", "_bounds", "read", "page", "append"):
+    for name in ("bounds", "read", "page", "append"):
         monkeypatch.setattr(SqliteLog, name, read)
+    for name in ("bounds", "page", "reading"):
+        monkeypatch.setattr(Reads, name, read)
     for number in range(2, 50):
         broker.submit(charge(number))
     monkeypatch.undo()
