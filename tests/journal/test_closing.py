@@ -167,7 +167,7 @@ async def test_dead_appender_fails_waiting_callers_and_closes_the_log(
     async with AsyncJournal(url) as journal:
         await journal.append("order.paid")
         log: Any = journal.log
-        appender = log._appenders[0]
+        appender = log._opened.appends._appenders[0]
         sending, wait_for_all = asyncio.Event(), asyncio.Event()
 
         async def dies(parts: Any) -> Any:
