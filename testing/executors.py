@@ -1,7 +1,6 @@
 """How the tasks of a workbench are run: synchronous ones in the calling thread, one by one, coroutines in the loop."""
 
 import asyncio
-import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from ..tasks.errors import Overdue
 from ..workers.executors import CoroutineExecutor, Executor
 from ..workers.executors.base import Run
 from ..workers.executors.pipeline import Outcome, Tasks, failure, run
+from ..workers.executors.thread_errors import raise_in, take_back
 from ..workers.limits import ABANDON_SECONDS
 from .limits import WATCHED_TIMEOUT_MS_MAX
 
@@ -102,12 +102,14 @@ def _watched(seconds: float) -> Iterator[None]:
     if seconds * 1_000 > WATCHED_TIMEOUT_MS_MAX:
         yield
         return
-    thread, guard, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), False
+    thread, guard, over, raised = threading.get_ident(), threading.Lock(), False, False
 
     def interrupt() -> None:
+        nonlocal raised
         with guard:
             if not over:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Overdue))
+                raised = True
+                raise_in(thread)
 
     timer = threading.Timer(seconds, interrupt)
     timer.daemon = True
@@ -117,7 +119,8 @@ def _watched(seconds: float) -> Iterator[None]:
     finally:
         with guard:
             over = True
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
+            if raised:
+                take_back()
         timer.cancel()
         timer.join()
 

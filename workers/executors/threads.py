@@ -10,7 +10,6 @@ between), nor a task that catches `BaseException` and goes on. Such a thread is 
 task's outcome is written, another thread replaces it, and what it eventually returns is discarded.
 """
 
-import ctypes
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from ...tasks.errors import Overdue
 from ..limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS, THREAD_SHORT_JOBS, THREAD_SHORT_SECONDS
 from .base import Executor, Run, count_begun
 from .pipeline import Job, Outcome, Tasks, failure, run
+from .thread_errors import raise_in, take_back
 
 
 class ThreadExecutor(Executor):
@@ -94,7 +94,7 @@ class ThreadExecutor(Executor):
                     continue
                 if not running.timed_out:
                     running.timed_out = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Overdue))
+                    raise_in(ident)
                 elif self._abandons and monotonic >= running.deadline + ABANDON_SECONDS:
                     self._abandon(ident, running, monotonic)
 
@@ -145,7 +145,7 @@ class ThreadExecutor(Executor):
                     if self._running.get(ident) is not running:
                         return False
                     if running.timed_out:
-                        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
+                        take_back()
                     del self._running[ident]
                 break
             except Overdue:  # raised outside of the code in which the pipeline catches it
