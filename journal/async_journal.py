@@ -12,7 +12,7 @@ from .cursor import Cursor
 from .divergence import refuse_diverged
 from .dropped import close_dropped
 from .errors import AppendInDoubt, JournalClosed
-from .event import Distinct, Draft, Event, Plain, are_flat, encode_context
+from .event import Distinct, Draft, Event, Plain, are_unchanged, encode_context
 from .event_decoding import decode, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Located, Log
@@ -143,10 +143,10 @@ class AsyncJournal:
         share a partition.
         """
         encode, items = encode_context, list(items)
-        flat = are_flat([item[1] for item in items])
+        checked = are_unchanged([item[1] for item in items])
         drafts: Distinct = Plain(
             [
-                Draft(item[0], encode(item[0], item[1], checked=flat), item[2] if len(item) > 2 else None)
+                Draft(item[0], encode(item[0], item[1], checked=checked), item[2] if len(item) > 2 else None)
                 for item in items
             ]
         )

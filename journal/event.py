@@ -18,7 +18,7 @@ from msgspec.structs import force_setattr
 from .cursor import Position
 from .depth import is_deeper, place_of_depth
 from .errors import EventTooLarge, InvalidEvent, UnreadableRecord
-from .json_values import NULL, explain, is_atoms, refuse_changed, refuse_infinite
+from .json_values import NULL, explain, is_atoms, is_unchanged, refuse_changed, refuse_infinite
 from .limits import (
     CONDITION_BYTES_MAX,
     CONTEXT_DEPTH_MAX,
@@ -158,11 +158,14 @@ def encode_context(name: str, context: Mapping[str, Any] | None, *, checked: boo
     return encoded
 
 
-def are_flat(contexts: Sequence[Any]) -> bool:
-    """Return whether all contexts are dictionaries of text, numbers, booleans and None, in a loop of C."""
-    return {dict}.issuperset(map(type, contexts)) and is_atoms(
-        map(type, chain.from_iterable(map(dict.values, contexts)))
-    )
+def are_unchanged(contexts: list[Any]) -> bool:
+    """Return whether no encoder would convert a part of these contexts, without a Python step for each.
+
+    False as well if one of them has to be looked at by `encode_context`.
+    """
+    if not {dict}.issuperset(map(type, contexts)):
+        return False
+    return is_atoms(map(type, chain.from_iterable(map(dict.values, contexts)))) or is_unchanged(contexts)
 
 
 def _cause(context: dict[str, Any], error: Exception) -> Exception:

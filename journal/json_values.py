@@ -75,10 +75,17 @@ def refuse_changed(value: Any, place: str) -> None:
 
     Of the types that orjson converts, `marshal` knows none; what else it knows, such as bytes and sets, orjson refuses.
     """
+    if not is_unchanged(value):
+        explain(value, place)
+
+
+def is_unchanged(value: Any) -> bool:
+    """Return whether orjson would convert no part of a value; what it refuses itself does not count."""
     try:
         _marshalled(value, _WITHOUT_REFERENCES)
     except ValueError:
-        explain(value, place)
+        return False
+    return True
 
 
 def explain(value: Any, place: str, depth: int = 0) -> None:
