@@ -33,7 +33,7 @@ check: $(INSTALLED)  ## lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED)  ## the tests alone, three files at a time
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: check unit  ## check and test everything
 

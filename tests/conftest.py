@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +11,18 @@ from journeyman.deploy.kafka import KafkaCluster, KafkaUnavailable, require_kafk
 # A property holds however fast the machine is: neither an example nor its generation has a time limit.
 settings.register_profile("journeyman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("journeyman")
+
+
+# The files that take longest are begun first: at the end of a run one of them would hold up all.
+LONGEST: Final = frozenset(
+    {"test_harness.py", "test_simulation.py", "test_kafka_cluster.py", "test_kafka_faults.py", "test_interrupted.py"}
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, after the order of all was drawn."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
