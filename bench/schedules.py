@@ -66,8 +66,8 @@ def _tick() -> None:
 
 def _lateness(journal: Journal, begun: float) -> list[float]:
     """Return by how many ms each tick since `begun` was fired late."""
-    first = journal.asynchronous.log
-    events = journal.read(journal.run(first.position_at(begun)), limit=1_000_000).events
+    log = journal.asynchronous.log
+    events = journal.read(journal.run(log.position_at(begun)), limit=1_000_000).events
     return [
         event.timestamp * MILLISECONDS - event.context["tick"]
         for event in events

@@ -1,7 +1,7 @@
 """Fill a task index in children that kill themselves on the way: `python -m support.killed_fill JOURNAL INDEX`.
 
 Each line of standard input is a number of calls into C after which the next child kills itself; the answer is the
-child's wait status. The parent is forked without threads, so no child inherits a lock that a lost thread holds.
+child's wait status. The parent runs no threads and no other test, so no child inherits anything of theirs.
 """
 
 import os
