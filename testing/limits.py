@@ -16,5 +16,3 @@ WATCHED_TIMEOUT_MS_MAX: Final = 60_000
 CLOSING_SECONDS_MAX: Final = 5.0
 # So many steps of the history of a task, the last ones, are part of an assertion's message.
 SHOWN_STEPS_MAX: Final = 30
-# How often timers that serve real processes only run, in ms: rarely, since each would be a step of the virtual clock.
-TIMER_MS: Final = 60_000

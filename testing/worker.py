@@ -13,9 +13,10 @@ from ..workers.limits import LEASE_MS_MAX
 from ..workers.loop.indexing import IndexKeeper
 from ..workers.loop.lane import Lane
 from ..workers.loop.loop import WorkerLoop
+from ..workers.loop.session_watch import SessionWatch
+from ..workers.loop.timeouts import TimeoutTimer
 from ..workers.settings import Settings
 from .executors import CallingThreadExecutor, Turns, VirtualCoroutineExecutor
-from .limits import TIMER_MS
 
 
 class NoIndex(IndexKeeper):
@@ -28,48 +29,54 @@ class NoIndex(IndexKeeper):
         """Nothing was kept."""
 
 
+class NoTimer(TimeoutTimer):
+    """In place of the timer for timeouts, since each run of a task has one of its own."""
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+
+class NoWatch(SessionWatch):
+    """In place of the watch over the sessions of others: no worker of a workbench falls silent."""
+
+    is_needed = False
+
+
 class VirtualWorkerLoop(WorkerLoop):
     """Runs `tasks` until it is stopped; jobs of synchronous ones wait in `turns`."""
 
     def __init__(
         self, journal: AsyncJournal, tasks: Mapping[str, Task[Any, Any]], settings: Settings, turns: Turns
     ) -> None:
-        fitting = {"lease_ms": LEASE_MS_MAX, "enforce_ms": TIMER_MS, "drain_seconds": 0.0}
+        fitting = {"lease_ms": LEASE_MS_MAX, "drain_seconds": 0.0}
         super().__init__(journal, tasks, msgspec.structs.replace(settings, **fitting))
         self._turns = turns
         self._index = NoIndex(journal, dict)
+        self._timeouts = NoTimer(self._lanes, math.inf, self._wake)
+        self._watch = NoWatch(self.view, self._detector)
         self._firing.wait_seconds_max = math.inf  # a virtual clock is never set
 
     @property
     def awaits(self) -> bool:
         """Whether coroutines of tasks run."""
-        executors = (lane.executor for lane in self._lanes.values())
+        executors = (lane.executor for lane in self._lanes)
         return any(isinstance(each, CoroutineExecutor) and each.running for each in executors)
 
     @property
     def lanes(self) -> list[Lane]:
         """Its lanes."""
-        return list(self._lanes.values())
+        return list(self._lanes)
 
-    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+    def _executor(self, mechanism: str, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+        if mechanism == "async":
+            return VirtualCoroutineExecutor(self.settings.coroutines, tasks, self._wake)
         return CallingThreadExecutor(tasks, self._wake, self._turns)
-
-    _processes = _threads
-
-    def _coroutines(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        return VirtualCoroutineExecutor(self.settings.coroutines, tasks, self._wake)
 
     async def _keep_pace(self) -> bool:
         return False  # a pause would only move the clock
 
-    def _watches(self) -> bool:
-        return False  # no worker of a workbench falls silent
-
-    def _enforce(self) -> None:
-        self._enforcing = None  # each run has a timer of its own
-
     def _look_around(self, monotonic: float) -> None:
         super()._look_around(monotonic)
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             if lane.busy:
                 lane.executor.enforce(monotonic)  # so that what was revoked ends at once

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from journeyman.workers import WorkerLoop
-from journeyman.workers.loop import loop
+from journeyman.workers.loop import session_watch
 from journeyman.workers.loop.reader import Reader
 from journeyman.workers.scheduling import decide
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
@@ -47,7 +47,7 @@ _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
     ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
     ("an idle worker observes no sessions", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
-    ("idle sessions of other hosts are judged here", loop, "departed", "if session.machine else", "or"),
+    ("idle sessions of other hosts are judged here", session_watch, "departed", "if session.machine else", "or"),
     ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
     ("a drain does not wait for what runs", WorkerLoop, "_drained", "or time.monotonic() >=", "or True or"),
 )

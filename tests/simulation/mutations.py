@@ -21,8 +21,8 @@ from journeyman.tasks.state.transitions import (
     Token,
     plain_moves,
 )
-from journeyman.workers import WorkerLoop
 from journeyman.workers.loop import appender, loop
+from journeyman.workers.loop.claimed import ClaimedTasks
 from journeyman.workers.scheduling import decide, failure_detector, ready_queue
 from journeyman.workers.scheduling.failure_detector import FailureDetector
 from journeyman.workers.scheduling.priority_level import PriorityLevel
@@ -362,7 +362,7 @@ def an_expired_worker_believes_itself_joined(patch: MonkeyPatch) -> None:
 
 @mutation
 def a_refused_claim_is_forgotten(patch: MonkeyPatch) -> None:
-    rewritten(WorkerLoop, "_start_accepted", "self._add_ready(task)", "pass")(patch)
+    rewritten(ClaimedTasks, "start", "self._lanes.add_ready(task)", "pass")(patch)
     _pause_instead_of_crashing(patch)
 
 

@@ -18,7 +18,7 @@ from journeyman.consumers.views import snapshots
 from journeyman.tasks.state import dead_letters, ended
 from journeyman.testing.clock import stand_in
 from journeyman.testing.worker import NoIndex
-from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, sessions
+from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, session_watch, sessions
 from journeyman.workers.scheduling import failure_detector
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def _stretch_periods(patch: pytest.MonkeyPatch, world: "World") -> None:
     longer = max(1.0, world.lease / _LEASE_SECONDS)
     for module, name in (
         (loop, "WATCH_INTERVAL_SECONDS"),
+        (session_watch, "WATCH_INTERVAL_SECONDS"),
         (failure_detector, "WATCH_INTERVAL_SECONDS"),
         (reader, "NOTIFIER_POLL_SECONDS"),
         (lane, "CLAIM_AHEAD_SECONDS"),
@@ -109,6 +110,6 @@ def _stretch_periods(patch: pytest.MonkeyPatch, world: "World") -> None:
         (lane, "OUTCOME_LINGER_SECONDS"),
     ):
         patch.setattr(module, name, getattr(module, name) * longer)
-    patch.setattr(loop, "DEAD_PROCESSES_SECONDS", 2 * world.lease)
+    patch.setattr(session_watch, "DEAD_PROCESSES_SECONDS", 2 * world.lease)
     patch.setattr(snapshots, "SNAPSHOT_BYTES_PER_EVENT", 1_000_000)
     patch.setattr(reader, "SnapshotKeeper", lambda log, view: snapshots.SnapshotKeeper(log, view, _SNAPSHOT_EVENTS))

@@ -38,11 +38,11 @@ class SimulatedLoop(WorkerLoop):
         super().__init__(AsyncJournal(worker.port), worker.world.tasks, settings)
         self.simulated = worker
 
-    def _threads(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        return SimulatedExecutor(self.settings.threads, tasks, self._wake_from_thread, self.simulated)
-
-    def _processes(self, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
-        return SimulatedExecutor(self.settings.processes, tasks, self._wake, self.simulated)
+    def _executor(self, mechanism: str, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
+        wake, places = self._wake_from_thread, self.settings.threads
+        if mechanism == "process":
+            wake, places = self._wake, self.settings.processes
+        return SimulatedExecutor(places, tasks, wake, self.simulated)
 
 
 class SimulatedWorker:
@@ -131,7 +131,7 @@ class SimulatedWorker:
 
     def executors(self) -> list[SimulatedExecutor]:
         """The executors that run its tasks."""
-        executors = [lane.executor for lane in self.worker_loop._lanes.values()]
+        executors = [lane.executor for lane in self.worker_loop._lanes]
         return [executor for executor in executors if isinstance(executor, SimulatedExecutor)]
 
     def failed(self, what: str) -> None:
@@ -169,7 +169,7 @@ class SimulatedWorker:
     def appends(self, drafts: Sequence[Draft]) -> None:
         """It is about to append these, perhaps once more."""
         if any(draft.name == names.LEFT and not draft.seq for draft in drafts):
-            left = sum(lane.executor.outcomes + len(lane._returned) for lane in self.worker_loop._lanes.values())
+            left = sum(lane.executor.outcomes + len(lane._returned) for lane in self.worker_loop._lanes)
             self.world.referee.check(
                 not left, f"it leaves and does not say what became of {left} tasks that have ended"
             )

@@ -19,11 +19,6 @@ FUNCTION_LINES_MAX: Final = 60
 MODULE_LINES_MAX: Final = 400
 SUBJECT_CHARS_MAX: Final = 60
 
-# Modules that are longer, each with the length that it may have until it is divided.
-LONGER: Final = {
-    "workers/loop/loop.py": 530,
-}
-
 # Words for programs that are persons, and names that were replaced, each with what to write.
 WORDS: Final = {
     "whoever": "the caller, the reader, the process that …",
@@ -97,10 +92,8 @@ def modules() -> Iterator[tuple[str, str]]:
 
 def test_modules_are_short() -> None:
     lengths = {path: len(text.splitlines()) for path, text in modules()}
-    found = {path: lines for path, lines in lengths.items() if lines > LONGER.get(path, MODULE_LINES_MAX)}
+    found = {path: lines for path, lines in lengths.items() if lines > MODULE_LINES_MAX}
     assert not found, f"divide by subject what is longer than {MODULE_LINES_MAX} lines: {found}"
-    done = [path for path in LONGER if lengths.get(path, 0) <= MODULE_LINES_MAX]
-    assert not done, f"these are short enough now; take them from LONGER: {done}"
 
 
 def test_functions_are_short() -> None:

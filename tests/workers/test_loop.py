@@ -260,7 +260,7 @@ async def test_journal_outage_beyond_the_lease_costs_no_claims() -> None:
         other = FaultyLog(MemoryLog(floor.store), away)
         async with floor.worker(named(other=lambda: 1), settings, log=other) as watcher:
             for _ in range(3):
-                await reached(lambda: watcher._holders_to_watch, "the watcher to watch")
+                await reached(lambda: watcher._watch._holders_to_watch, "the watcher to watch")
                 away.on, away.faults = True, 0
                 await passed(2 * LEASE_MS_MIN / 1_000)
                 away.on = False

@@ -94,7 +94,7 @@ def test_news_do_not_wake_a_loop_waiting_for_its_append(tmp_path: Path, monkeypa
             await reached(lambda: worker.statistics.claimed == 2, "both to be claimed in one append")
             with held(path):
                 door.set()
-                ended = [lane.executor for lane in worker._lanes.values()]
+                ended = [lane.executor for lane in worker._lanes]
                 await reached(
                     lambda: not any(executor.running or executor.outcomes for executor in ended),
                     "their outcomes' append",

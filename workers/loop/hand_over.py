@@ -33,12 +33,11 @@ class HandOverLoop(WorkerLoop):
     """Claims any tasks of the settings' selection and hands them over; all else is as in its base."""
 
     def __init__(self, journal: AsyncJournal, settings: Settings, hand_over: HandOver) -> None:
-        super().__init__(journal, {}, settings)
+        super().__init__(journal, {}, settings, AnyTask(settings.selection))
         # Returning what callers hold is what leaving is for, and they may have ended some of it in the last moment.
         self._left_level = logging.INFO
-        self._known = AnyTask(settings.selection)
         self._hand_over = hand_over
 
     def _open_lanes(self) -> None:
-        self._lanes[HELD] = HandOverLane(self._hand_over, ReadyTasks(selection=self._known.selection))
+        self._lanes.open(HELD, HandOverLane(self._hand_over, ReadyTasks(selection=self._known.selection)))
         self._hand_over.begin(self._wake_from_thread)

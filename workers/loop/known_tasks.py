@@ -39,6 +39,10 @@ class KnownTasks:
         """Return whether it runs tasks of that name, if their function is the same."""
         return name in self.by_name
 
+    def may_run(self, name: str, queue: str) -> bool:
+        """Return whether it claims tasks of that name in that queue, if their function is the same."""
+        return self.knows(name) and self.selection.serves(queue, name)
+
     def lane_of(self, name: str) -> str:
         """Return the lane for tasks of a known name: their mechanism."""
         return self.by_name[name].mechanism

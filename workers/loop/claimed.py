@@ -1,0 +1,91 @@
+"""Start claimed tasks: find which claims the log has accepted, read the submissions, hand the jobs to their lanes."""
+
+import time
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.event import Event
+from ...tasks.state.state import TaskKind, TaskState
+from ...tasks.state.transitions import State
+from ..executors.pipeline import Job, gone
+from ..scheduling.commit_pace import CommitPace
+from ..scheduling.decide import Claim, Lapse
+from ..settings import Statistics
+from .drafts import WorkerDraft
+from .known_tasks import KnownTasks
+from .lanes import Lanes
+from .sessions import OwnSessions
+from .submissions import Submissions
+
+
+class ClaimedTasks:
+    """Starts the tasks that one worker loop has claimed, and counts won and lost claims in `statistics`."""
+
+    def __init__(
+        self,
+        journal: AsyncJournal,
+        known: KnownTasks,
+        lanes: Lanes,
+        submissions: Submissions,
+        pace: CommitPace,
+        statistics: Statistics,
+    ) -> None:
+        self._journal = journal
+        self._known = known
+        self._lanes = lanes
+        self._submissions = submissions
+        self._pace = pace
+        self._statistics = statistics
+
+    async def start(self, entries: Sequence[WorkerDraft], events: Sequence[Event], sessions: OwnSessions) -> bool:
+        """Start each task whose claim is among these appended events and was accepted; return whether any was.
+
+        The task of a refused claim that is ready all the same is filed again.
+        """
+        accepted: list[TaskState] = []
+        for entry, event in zip(entries, events, strict=True):
+            if not isinstance(entry.command, Claim):
+                if isinstance(entry.command, Lapse) and entry.command.task.state is State.READY:
+                    self._lanes.add_ready(entry.command.task)  # refused: the task was requeued, and lapses no more
+                continue
+            task = entry.command.task
+            if task.run.claim == event.offset:
+                accepted.append(task)
+                continue
+            self._statistics.lost_claims += 1
+            if task.state is State.READY:  # refused as our session had ended, so no other worker has the task
+                self._lanes.add_ready(task)
+        if not accepted:
+            return False
+        self._statistics.claimed += len(accepted)
+        jobs = await self._jobs(accepted, sessions)
+        for mechanism, started in jobs.items():
+            self._lanes[mechanism].start(started)
+            if started[0].over is not None:
+                self._lanes[mechanism].executor.stand_aside(started[0])
+        return bool(jobs)
+
+    async def _jobs(self, claimed: Sequence[TaskState], sessions: OwnSessions) -> Mapping[str, list[Job]]:
+        """Return the jobs of claimed tasks, by mechanism; a task whose submission is gone gets an outcome instead."""
+        claims = [(task, task.run.claim, task.run.attempts - 1) for task in claimed]
+        rows = await self._submissions.of(claimed, [lane.ready for lane in self._lanes])
+        jobs: dict[str, list[Job]] = {}
+        kind: TaskKind | None = None
+        for task, claim, prior_attempts in claims:
+            if task.kind is not kind:  # usually once for many tasks
+                kind = task.kind
+                lease, mechanism = sessions[kind.partition], self._known.lane_of(kind.name)
+            row = rows.get(task.id)
+            if row is None:
+                self._lanes[mechanism].end(gone(Job(task, lease, claim, b"", prior_attempts)))
+            elif mechanism in jobs:
+                jobs[mechanism].append(Job(task, lease, claim, row, prior_attempts))
+            else:
+                jobs[mechanism] = [Job(task, lease, claim, row, prior_attempts)]
+        alone = not self._lanes.busy and not self._pace.is_stream(time.monotonic())
+        if alone and not self._journal.log.needs_loop:
+            everything = [job for accepted in jobs.values() for job in accepted]
+            if len(everything) == 1:
+                everything[0].over = SimpleQueue()
+        return jobs

@@ -1,0 +1,38 @@
+"""Watch the sessions of other workers: their silence while they hold tasks, and processes here that have ended."""
+
+from ...tasks.state.view import TaskView
+from ..limits import DEAD_PROCESSES_SECONDS, WATCH_INTERVAL_SECONDS
+from ..scheduling.decide import Expire
+from ..scheduling.failure_detector import FailureDetector
+from .dead_processes import departed
+
+
+class SessionWatch:
+    """Watches the sessions in `view` for one worker loop. Times are monotonic seconds."""
+
+    def __init__(self, view: TaskView, detector: FailureDetector) -> None:
+        self._view = view
+        self._detector = detector
+        self._holders_to_watch = False
+        self._watched_at = 0.0
+        self._processes_at = 0.0
+
+    def observe(self, own: frozenset[str], monotonic: float) -> bool:
+        """Every `WATCH_INTERVAL_SECONDS`, tell the detector of all sessions but the `own`; return whether it did."""
+        if monotonic - self._watched_at < WATCH_INTERVAL_SECONDS:
+            return False
+        self._watched_at = monotonic
+        self._holders_to_watch = self._detector.observe(self._view, own, monotonic)
+        return True
+
+    def departed(self, own: frozenset[str], monotonic: float) -> list[Expire]:
+        """Return, every `DEAD_PROCESSES_SECONDS`, the expiries of idle sessions here whose process has ended."""
+        if monotonic < self._processes_at:
+            return []
+        self._processes_at = monotonic + DEAD_PROCESSES_SECONDS
+        return list(departed(self._view.all_sessions(), own))
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether any session holds tasks, so that its silence has to be observed."""
+        return self._holders_to_watch or any(session.claims for session in self._view.all_sessions())
