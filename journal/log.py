@@ -8,6 +8,7 @@ only the parts it needs.
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
+from .append_counts import AppendCounts
 from .cursor import Cursor
 from .errors import EventTooLarge, InvalidEvent
 from .event import Draft, Event
@@ -118,6 +119,16 @@ class Located(Protocol):
     @property
     def location(self) -> str:
         """Its location and, once opened, whether opening created it: for messages about missing events."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A log that counts its own appends."""
+
+    @property
+    def append_counts(self) -> AppendCounts:
+        """The counts of the appends through this object that were acknowledged."""
         ...
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import uuid_utils
 
+from .append_counts import AppendCounts
 from .event import Draft, Event, place, record, record_with
 from .limits import CLOCK_STEP_SECONDS_MAX
 
@@ -21,13 +22,17 @@ def time_after(last: int, clock: int) -> int:
 
 
 class Writer:
-    """One writer of a log: numbers its drafts from 1 up and stamps them with rising times, as `time_after` says."""
+    """One writer of a log: numbers its drafts from 1 up and stamps them with rising times, as `time_after` says.
 
-    __slots__ = ("_seq", "id", "last_microseconds")
+    `counts` are those of its acknowledged appends.
+    """
+
+    __slots__ = ("_seq", "counts", "id", "last_microseconds")
 
     def __init__(self, writer_id: str | None = None) -> None:
         self.id = writer_id or uuid_utils.uuid7().hex
         self._seq = 0
+        self.counts = AppendCounts()
         self.last_microseconds = 0
 
     def number(self, draft: Draft) -> None:

@@ -7,11 +7,13 @@ acknowledged offset on, and sent again only if it is not there.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Final
 
+from ..append_counts import AppendCounts
 from ..errors import AppendInDoubt, EventTooLarge, JournalError, JournalGone, JournalUnavailable
 from ..event import Draft, Event, place_all
 from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
@@ -104,6 +106,7 @@ class Appender:
         clocks: ClockComparison,
         partitions: int,
         broken: Callable[[JournalGone], None],
+        counts: AppendCounts,
     ) -> None:
         self._topic = topic
         self._headers = [(PARTITIONS_HEADER, b"%d" % partitions)]
@@ -112,6 +115,7 @@ class Appender:
         self._lookup = lookup
         self._clocks = clocks
         self._broken = broken
+        self._counts = counts
         self._error: JournalGone | None = None  # the error that ended this task
         self.acknowledged = acknowledged
         self.queued_bytes = 0
@@ -255,16 +259,16 @@ class Appender:
 
     async def _deliver(self, parts: list[Part]) -> None:
         """Send the parts as one batch until the outcome is known, and settle them."""
-        attempt = 0
+        attempt, begun = 0, time.perf_counter()
         while True:
             base, refusal = await self._send(parts)
             if refusal is None and base >= 0 and not attempt:
-                return self._settle(parts, base)
+                return self._settle(parts, base, begun)
             # From here on the batch may be in the log, even twice: an abandoned attempt may have been written late. The
             # first occurrence counts, as for every reader.
             found = await self._find(parts, base)
             if found >= 0:
-                return self._settle(parts, found)
+                return self._settle(parts, found, begun)
             if refusal is not None and isinstance(refusal, BATCH_TOO_LARGE) and len(parts) > 1:
                 for part in parts:  # too large together: the topic's limit was lowered; each may still fit
                     await self._deliver([part])
@@ -340,7 +344,8 @@ class Appender:
             )
         return None
 
-    def _settle(self, parts: Sequence[Part], base: int) -> None:
+    def _settle(self, parts: Sequence[Part], base: int, begun: float) -> None:
+        encoded = sum(len(row) for part in parts for row in part.rows)
         partition, offset = self._partition, base
         for part in parts:
             part.base = offset
@@ -348,6 +353,7 @@ class Appender:
             offset += len(part.events)
             part.settle()
         self.acknowledged = max(self.acknowledged, offset)
+        self._counts.add(len(parts), offset - base, encoded, time.perf_counter() - begun)
 
     def _refuse(self, parts: Sequence[Part], error: JournalError) -> None:
         for part in parts:

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
+from ..append_counts import AppendCounts
 from ..conditions import is_conditional
 from ..errors import AppendInDoubt, JournalError, JournalGone, JournalUnavailable
 from ..event import Draft, Event, check, record
@@ -64,6 +65,11 @@ class Appends:
         self._appenders: dict[int, Appender] = {}
         self._conditionals = ConditionalAppends(self, reader)
         self._partition_of_key = functools.lru_cache(KEYS_REMEMBERED)(self._hash_key)
+
+    @property
+    def counts(self) -> AppendCounts:
+        """The counts of the acknowledged appends."""
+        return self._writer.counts
 
     def partition_of(self, key: str | None) -> int:
         """Return the partition of a key by the hash of Kafka's default partitioner; without a key, the writer's."""
@@ -255,6 +261,7 @@ class Appends:
                 self._clocks,
                 self._partitions,
                 self._broken,
+                self.counts,
             )
             self._appenders[partition] = appender
         return appender

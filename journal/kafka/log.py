@@ -11,15 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from ..append_counts import AppendCounts
 from ..cursor import Cursor
-from ..errors import (
-    BadJournalURL,
-    JournalClosed,
-    JournalError,
-    JournalGone,
-    JournalUnavailable,
-    PartitionsChanged,
-)
+from ..errors import BadJournalURL, JournalClosed, JournalError, JournalGone, JournalUnavailable, PartitionsChanged
 from ..event import Draft, Event
 from ..limits import PAGE_EVENTS, PARTITIONS_MAX
 from ..log import Bounds, Page, check_cursor
@@ -188,6 +182,11 @@ class KafkaLog:
         )
         reads = Reads(facts.partitions, lookup, self._recent, appends.acknowledged)
         return _Opened(facts, lookup, appends, reads)
+
+    @property
+    def append_counts(self) -> AppendCounts:
+        """See `Counting.append_counts`; all zero until the log is opened."""
+        return self._state.appends.counts if self._state is not None else AppendCounts()
 
     def partition_of(self, key: str | None) -> int:
         """Return the partition of a key by the hash of Kafka's default partitioner; without a key, the writer's."""

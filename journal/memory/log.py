@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from ..append_counts import AppendCounts
 from ..conditions import conditions_of, conflicts, is_conditional, only_partition
 from ..cursor import Cursor
 from ..deadlines import deadline_of
@@ -137,6 +138,11 @@ class MemoryLog:
         return f"memory://{store.private_name}"
 
     @property
+    def append_counts(self) -> AppendCounts:
+        """See `Counting.append_counts`."""
+        return self._writer.counts
+
+    @property
     def partitions(self) -> int:
         """The number of partitions of the store."""
         return len(self._store.partitions)
@@ -154,12 +160,15 @@ class MemoryLog:
         check_batch([check(draft) for draft in drafts])
         check_partitions(drafts, self.partitions)
         conditional = is_conditional(drafts)
+        begun = time.perf_counter()
         with self._store.lock:
             if conditional:
                 self._check_conditions(drafts)
-            events = [self._append_one(draft) for draft in drafts]
+            appended = [self._append_one(draft) for draft in drafts]
+            new = [size for _, size in appended if size]
+            self._writer.counts.add(1, len(new), sum(new), time.perf_counter() - begun)
         self._store.notify()
-        return events
+        return [event for event, _ in appended]
 
     def _check_conditions(self, drafts: Sequence[Draft]) -> None:
         """Raise the error of a broken condition, of the drafts that are not in the log yet."""
@@ -182,9 +191,10 @@ class MemoryLog:
     def _partition_for(self, draft: Draft) -> int:
         return draft.partition if draft.partition is not None else self.partition_of(draft.key)
 
-    def _append_one(self, draft: Draft) -> Event:
+    def _append_one(self, draft: Draft) -> tuple[Event, int]:
+        """Append a draft; return its event and its bytes, 0 if it had landed before."""
         if (known := self._known(draft)) is not None:
-            return known
+            return known, 0
         self._writer.number(draft)
         now = self._clock()
         partition = self._partition_for(draft)
@@ -199,7 +209,7 @@ class MemoryLog:
         place(event, partition, records.end)
         records.records.append(_Record(row, appended_at))
         self._store.positions[draft.writer, draft.seq] = event
-        return event
+        return event, len(row)
 
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
         """See `Log.read`."""

@@ -3,6 +3,7 @@
 Positions are assigned inside the transaction, consecutively and without gaps, so their order is that of the commits.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zlib import adler32
@@ -108,7 +109,7 @@ class Inserter(WriterConnection):
             return None
         cursor = self._cursor or connection.cursor()
         inserted = False
-        now = self._clock()
+        begun, now = time.perf_counter(), self._clock()
         if writer.last_microseconds - now * MICROSECONDS > CLOCK_STEP_MICROSECONDS:
             return None  # the time falls back, which takes a transaction
         try:
@@ -139,6 +140,7 @@ class Inserter(WriterConnection):
         self.end = offset + 1
         if not self._is_kept(1):
             return None
+        writer.counts.add(1, 1, len(row), time.perf_counter() - begun)
         self.news = self.end, row
         return event
 
@@ -165,6 +167,7 @@ class Inserter(WriterConnection):
 
     def _insert_batch(self, batch: Sequence[PendingAppend], patient: bool) -> bool:
         """Run one transaction; False if it went to a removed `-wal`, so that its events have to be searched for."""
+        begun = time.perf_counter()
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
         self._connection = self._cursor = None  # so that they are not used again if `_undo` is interrupted, too
@@ -198,7 +201,9 @@ class Inserter(WriterConnection):
         self._connection, self._cursor = connection, cursor
         if not self._is_kept(len(transaction.rows)):
             return False
-        self.news = transaction.end, transaction.rows[0] if len(transaction.rows) == 1 else None
+        rows = transaction.rows
+        self.writer.counts.add(len(batch), len(rows), sum(map(len, rows)), time.perf_counter() - begun)
+        self.news = transaction.end, rows[0] if len(rows) == 1 else None
         return True
 
     def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> int:

@@ -17,14 +17,9 @@ from urllib.parse import quote
 
 import apsw
 
+from ..append_counts import AppendCounts
 from ..cursor import Cursor
-from ..errors import (
-    AppendInDoubt,
-    JournalClosed,
-    JournalNotFound,
-    JournalReadOnly,
-    JournalUnavailable,
-)
+from ..errors import AppendInDoubt, JournalClosed, JournalNotFound, JournalReadOnly, JournalUnavailable
 from ..event import Draft, Event, check, check_all
 from ..limits import FORK_SECONDS_MAX, PAGE_EVENTS
 from ..log import INDEX_SUFFIX, Bounds, Page, Tail, Text, check_batch, check_cursor, check_partitions
@@ -173,6 +168,11 @@ class SqliteLog:
             f"the journal {self.path} has been held by {lock.holder()} for {WRITE_LOCK_SECONDS_MAX:g} s; "
             "nothing was appended. Resume or end that process, then try again."
         )
+
+    @property
+    def append_counts(self) -> AppendCounts:
+        """See `Counting.append_counts`."""
+        return self._writer.counts
 
     def partition_of(self, key: str | None) -> int:
         """The only partition, 0."""

@@ -6,8 +6,8 @@ import itertools
 from ..errors import EventTooLarge, InvalidEvent
 from ..event import Draft, Event, check, draft
 from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX
-from ..log import Log
-from .suite import Suite, drafts, history, numbers, refused, same_history
+from ..log import Counting, Log
+from .suite import PATIENCE_SECONDS, Suite, drafts, history, numbers, refused, same_history
 
 
 def _large(size: int) -> Draft:
@@ -42,6 +42,23 @@ class AppendingConformance(Suite):
                 assert await log.append([]) == []
                 bounds = await log.bounds()
                 assert bounds.first == bounds.end
+
+        self.drive(test())
+
+    def test_counts_hold_the_acknowledged_appends(self) -> None:
+        async def test() -> None:
+            async with self.opened(self.url(1)) as log:
+                if not isinstance(log, Counting):
+                    return  # a log of a kind that does not count
+                await log.append([draft("thing.made")])
+                await log.append([draft("thing.made", key="a"), draft("thing.made", {"n": 1}, "a")])
+                with refused(EventTooLarge):
+                    await log.append([_large(EVENT_BYTES_MAX + 1)])
+                counts, pages = log.append_counts, await log.read((await log.bounds()).first)
+                assert (counts.appends, counts.events) == (2, 3)
+                assert counts.bytes == sum(len(row) for page in pages for row in page.rows)
+                assert sum(counts.commits) == 2, "one commit for each append, as none was concurrent"
+                assert 0.0 < counts.seconds < PATIENCE_SECONDS
 
         self.drive(test())
 
