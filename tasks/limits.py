@@ -53,6 +53,9 @@ assert 2 * RESULT_PART_BYTES <= RESULT_EVENT_BYTES_MAX, "a part of a result fits
 assert TASK_ID_CHARS_MAX <= KEY_CHARS_MAX, "a task's id is its key"
 assert SCHEDULE_NAME_CHARS_MAX + 40 <= TASK_ID_CHARS_MAX, "a tick's id has room for the moment behind the name"
 
+# How many queues metrics name one by one, the deepest; the others are counted together.
+METRIC_QUEUES_MAX: Final = 500
+
 # The task index writes a batch when it has so many events; a look-up keeps fewer of them in memory.
 INDEX_BATCH_EVENTS: Final = 5_000
 # The batch size if the index is at least that far behind: ids that callers chose are spread over all pages of the tree,

@@ -19,6 +19,7 @@ from .health.report import HealthTarget, reporting
 from .health.systemd import notify
 from .limits import FORCED_EXIT_SECONDS
 from .loop.loop import WorkerLoop
+from .metrics import samples_of
 from .settings import Settings, Statistics
 from .signals import Signals
 
@@ -90,7 +91,7 @@ async def work(
         notify("READY=1")
 
     try:
-        async with reporting(worker_loop, journal, health):
+        async with reporting(worker_loop, journal, health, samples_of(worker_loop.statistics, journal)):
             await worker_loop.run(on_started)  # opens the journal; `stop` works during that as well
     finally:
         collecting.end()

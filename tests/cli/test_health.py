@@ -16,10 +16,14 @@ from typing import Any
 import apsw
 import journeyman as jm
 import pytest
+from journeyman.tasks.metrics.table import METRICS, PROCESS_METRICS, Exporter
+from prometheus_client import Metric as Family
+from prometheus_client.parser import text_string_to_metric_families
 from support.waiting import insist, wait_until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
+AT_ONCE = jm.ConstantBackoff(1, floor=0).settings
 
 
 def _ask(address: str) -> tuple[int, dict[str, Any]]:
@@ -29,6 +33,11 @@ def _ask(address: str) -> tuple[int, dict[str, Any]]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
+
+
+def _scrape(address: str) -> list[Family]:
+    with urllib.request.urlopen(f"{address}metrics", timeout=20) as answer:
+        return list(text_string_to_metric_families(answer.read().decode()))
 
 
 def _address(worker: "subprocess.Popen[str]") -> str:
@@ -123,6 +132,46 @@ def test_worker_that_cannot_renew_its_lease_is_unhealthy(start: Start, url: str,
                 wait_until(lambda: _ask(address)[0] == 503, "the worker says that it is not well")
                 assert "older than its lease of 0.5 s" in " ".join(_ask(address)[1]["reasons"])
             wait_until(lambda: _ask(address)[0] == 200, "the worker has recovered")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+
+
+def test_worker_exports_its_part_of_the_metrics_table(start: Start, url: str) -> None:
+    worker = start("worker", "shop.tasks", "--journal", url, "--health", "127.0.0.1:0")
+    address = _address(worker)
+    with jm.Journal(url) as journal:
+        broker, tracker = jm.Broker(journal), jm.StatusTracker(journal)
+        for message in (
+            jm.Message("add", args=[1, 2]),
+            jm.Message("paint", args=["red"], max_retries=1, backoff_settings=AT_ONCE),
+        ):
+            broker.submit(message)
+            tracker.wait_for(message, jm.TERMINAL_TASK_STATUSES, timeout=30.0)
+    wait_until(lambda: _ask(address)[0] == 200, "the worker is well")
+    families = _scrape(address)
+    expected = {metric.name for metric in METRICS if metric.exporter in (Exporter.WORKER, Exporter.BOTH)}
+    exported = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+    assert exported == expected | set(PROCESS_METRICS)
+    values = {(s.name.removeprefix("journeyman_"), *s.labels.values()): s.value for f in families for s in f.samples}
+    assert values["claims_total",] == 3
+    assert values["outcomes_total", "succeeded"] == values["outcomes_total", "failed"] == 1
+    assert values["retries_total",] == values["worker_healthy",] == 1
+    assert values["worker_claims",] == values["tail_lag_events",] == values["refused_total", "outcome"] == 0
+    assert values["appended_events_total",] >= 7  # it has joined; three claims and three outcomes
+    assert values["commit_seconds_count",] <= values["appends_total",] <= values["appended_events_total",]
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+
+
+def test_worker_without_the_library_says_how_to_get_it(start: Start, url: str, shop: Path) -> None:
+    (shop / "absent").mkdir()
+    (shop / "absent" / "prometheus_client.py").write_text("raise ImportError('not installed')")
+    worker = start("worker", "shop.tasks", "--journal", url, "--health", "127.0.0.1:0", PYTHONPATH=str(shop / "absent"))
+    address = _address(worker)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{address}metrics", timeout=20)
+    with refused.value as answer:
+        assert (answer.code, b"pip install 'journeyman[metrics]'" in answer.read()) == (501, True)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
 

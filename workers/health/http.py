@@ -1,14 +1,16 @@
-"""Serve the health report over HTTP, from threads of its own: 200 or 503, with the facts as JSON."""
+"""Serve the health report over HTTP, from threads of its own: 200 or 503, with the facts as JSON; and the metrics."""
 
 import logging
 import socket
 import socketserver
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 import orjson
 
+from ...tasks.metrics.exposition import MetricsMissing, expose
+from ...tasks.metrics.table import Distribution, Sample
 from ..limits import HEALTH_REQUEST_SECONDS_MAX
 from .progress import Judgement
 
@@ -18,14 +20,19 @@ Report = Callable[[], tuple[Judgement, dict[str, Any]]]
 
 
 class HealthServer(socketserver.ThreadingTCPServer):
-    """Listens on `host`:`port` (0: a free one) and answers every GET with `report()`; `OSError` if it cannot listen."""
+    """Listens on `host`:`port` (0: a free one); `OSError` if it cannot listen.
+
+    It answers GET /metrics with `samples(facts)`, and any other path with `report()`.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, host: str, port: int, report: Report) -> None:
+    def __init__(
+        self, host: str, port: int, report: Report, samples: Callable[[dict[str, Any]], Sequence[Sample | Distribution]]
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.report = report
+        self.report, self.samples = report, samples
         super().__init__((host, port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -53,9 +60,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         judgement, facts = self.server.report()
+        if self.path.partition("?")[0] == "/metrics":
+            self._answer_metrics(facts, with_body=with_body)
+            return
         body = orjson.dumps(facts) + b"\n"
-        self.send_response(200 if judgement.healthy else 503)
-        self.send_header("Content-Type", "application/json")
+        self._send(200 if judgement.healthy else 503, "application/json", body, with_body=with_body)
+
+    def _answer_metrics(self, facts: dict[str, Any], *, with_body: bool) -> None:
+        try:
+            body, content_type = expose(self.server.samples(facts), self.headers.get("Accept", ""))
+        except MetricsMissing as error:
+            self._send(501, "text/plain; charset=utf-8", f"{error}\n".encode(), with_body=with_body)
+        else:
+            self._send(200, content_type, body, with_body=with_body)
+
+    def _send(self, status: int, content_type: str, body: bytes, *, with_body: bool) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

@@ -1,4 +1,4 @@
-"""Report a worker's health: to a file, over HTTP, and to systemd's watchdog.
+"""Report a worker's health: to a file, over HTTP, and to systemd's watchdog; over HTTP its metrics, too.
 
 The worker loop publishes its state; a thread of its own judges that by the clock and answers. So a blocked loop cannot
 look healthy: the state it published last grows old.
@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -23,6 +23,7 @@ from ...journal.cursor import Cursor
 from ...journal.errors import JournalError
 from ...journal.numbers import is_number
 from ...tasks.errors import ValidationError
+from ...tasks.metrics.table import Distribution, Sample
 from ..errors import HealthUnavailable
 from ..limits import HEALTH_INTERVAL_SECONDS
 from .progress import Judgement, Progress, WorkerHealth, judge, progress
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("journeyman.worker")
 
 _PORT_MAX: Final = 65_535
+
+# Makes the samples of the metrics of the facts of a report; called by the threads that answer.
+Samples = Callable[[dict[str, Any]], Sequence[Sample | Distribution]]
 
 
 class Monitored(Protocol):
@@ -115,9 +119,17 @@ class HealthState:
         return judgement, facts
 
 
+def _no_samples(_: dict[str, Any]) -> list[Sample | Distribution]:
+    return []
+
+
 @contextlib.asynccontextmanager
-async def reporting(monitored: Monitored, journal: AsyncJournal, target: HealthTarget | None) -> AsyncIterator[None]:
+async def reporting(
+    monitored: Monitored, journal: AsyncJournal, target: HealthTarget | None, samples: Samples = _no_samples
+) -> AsyncIterator[None]:
     """Report the health of `monitored` to `target` and to systemd's watchdog, inside the `async with` block.
+
+    Over HTTP it also exports metrics: `samples` makes them of the facts of the report.
 
     Does nothing without either of them. `HealthUnavailable` if the file cannot be written or the port not be bound.
     """
@@ -125,7 +137,7 @@ async def reporting(monitored: Monitored, journal: AsyncJournal, target: HealthT
         yield
         return
     health_state = HealthState()
-    with _Reporter(health_state, target) as reporter:
+    with _Reporter(health_state, target, samples) as reporter:
         publishing = [
             asyncio.ensure_future(_publish(monitored, health_state)),
             asyncio.ensure_future(_look(monitored, health_state, journal)),
@@ -161,10 +173,10 @@ async def _look(monitored: Monitored, health_state: HealthState, journal: AsyncJ
 class _Reporter:
     """The thread that judges: writes the file, answers HTTP, feeds the watchdog."""
 
-    def __init__(self, health_state: HealthState, target: HealthTarget | None) -> None:
+    def __init__(self, health_state: HealthState, target: HealthTarget | None, samples: Samples) -> None:
         self._health_state = health_state
         self._path = Path(target.path) if target is not None and target.path else None
-        self._server = _serve(health_state, target) if target is not None and not target.path else None
+        self._server = _serve(health_state, target, samples) if target is not None and not target.path else None
         self._over = threading.Event()
         self._failing = False
         self._threads = [threading.Thread(target=self._go_on, name="journeyman-health", daemon=True)]
@@ -219,10 +231,10 @@ class _Reporter:
         draft.replace(path)
 
 
-def _serve(health_state: HealthState, target: HealthTarget) -> "HealthServer":
+def _serve(health_state: HealthState, target: HealthTarget, samples: Samples) -> "HealthServer":
     from .http import HealthServer  # imported only if HTTP is used
 
     try:
-        return HealthServer(target.host, target.port, health_state.report)
+        return HealthServer(target.host, target.port, health_state.report, samples)
     except OSError as error:
         raise HealthUnavailable(f"--health cannot listen on {target.host}:{target.port}: {error}") from error

@@ -1,0 +1,45 @@
+"""What a worker exports about itself, read off the counts that its loop and its journal keep anyhow."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.log import Counting
+from ..tasks.metrics.exposition import build_info
+from ..tasks.metrics.samples import append_samples
+from ..tasks.metrics.table import Distribution, Sample
+from .settings import Statistics
+
+# Takes the facts of the health report.
+Samples = Callable[[dict[str, Any]], list[Sample | Distribution]]
+
+
+def samples_of(statistics: Statistics, journal: AsyncJournal) -> Samples:
+    """Return the function that makes the worker's samples of its health report; any thread may call it."""
+
+    def samples(facts: dict[str, Any]) -> list[Sample | Distribution]:
+        found: list[Sample | Distribution] = [build_info(), *_run_samples(statistics), *_health_samples(facts)]
+        log = journal.log
+        return [*found, *append_samples(log.append_counts)] if isinstance(log, Counting) else found
+
+    return samples
+
+
+def _run_samples(counts: Statistics) -> Iterator[Sample]:
+    yield Sample("journeyman_claims_total", (), counts.claimed)
+    yield Sample("journeyman_outcomes_total", ("succeeded",), counts.succeeded)
+    yield Sample("journeyman_outcomes_total", ("failed",), counts.failed)
+    yield Sample("journeyman_outcomes_total", ("interrupted",), counts.interrupted)
+    yield Sample("journeyman_retries_total", (), counts.retried)
+    yield Sample("journeyman_refused_total", ("claim",), counts.lost_claims)
+    yield Sample("journeyman_refused_total", ("outcome",), counts.refused)
+    yield Sample("journeyman_expiries_total", (), counts.expired_sessions)
+
+
+def _health_samples(facts: dict[str, Any]) -> Iterator[Sample]:
+    yield Sample("journeyman_worker_healthy", (), facts["healthy"])
+    if "claims" in facts:  # its loop works
+        yield Sample("journeyman_worker_claims", (), facts["claims"])
+        yield Sample("journeyman_worker_draining", (), facts["draining"])
+    if "behind" in facts:  # the end of the journal has been read
+        yield Sample("journeyman_tail_lag_events", (), facts["behind"])
