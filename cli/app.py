@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "lock": "locks:lock_commands",
     "schedule": "schedules:schedule_commands",
     "scheduler": "scheduler:scheduler",
+    "serve": "serve:serve_journal",
     "export": "export:export_lines",
     "import": "importing:import_lines",
     "compact": "compact:compact_history",

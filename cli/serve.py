@@ -1,0 +1,111 @@
+"""`journeyman serve`: the journal, the queue and its history over HTTP."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..journal.async_journal import AsyncJournal
+from ..service.keys import ENVIRONMENT_VARIABLE, BadKeys, Keyring
+from ..service.limits import DRAIN_SECONDS, PORT
+from ..service.settings import Settings
+from .init_process import leave_duties_of_first_process
+from .shared.failures import EXIT_ENVIRONMENT, BadInput, print_line
+from .shared.opening import shared_journal
+from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
+
+if TYPE_CHECKING:
+    from ..service.server import Service
+
+
+def serve_journal(
+    journal: JournalURL = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = PORT,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The keys: a line each, NAME SCOPES KEY; read again when it changes."),
+    ] = None,
+    cors: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Permit pages of this origin to call; repeatable.")
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Trust X-Forwarded-For and -Proto from this proxy; repeatable."),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, for https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's private key.")] = None,
+    drain: Annotated[
+        int, typer.Option(min=0, metavar="SECONDS", help="After SIGTERM requests have so long to end.")
+    ] = DRAIN_SECONDS,
+    log_level: LevelOption = LogLevel.INFO,
+) -> None:
+    """Serve the journal over HTTP: events, tasks, history, and workers in any language.
+
+    Without keys it listens on loopback only, where each process of this machine may do everything. Keys come from the
+    file of --keys, or from the environment variable JOURNEYMAN_KEYS, with the same lines. A key has scopes: read,
+    submit, work, admin.
+
+    /schema describes all requests. SIGTERM or Ctrl-C ends it: streams tell their readers to come again, and requests
+    have the time of --drain to end.
+
+    [bold]Examples[/bold]
+
+    journeyman serve --journal sqlite:///shop.db
+
+    journeyman serve --host 0.0.0.0 --keys /etc/journeyman/keys --tls-cert cert.pem --tls-key key.pem
+
+    curl -N 'http://127.0.0.1:8080/events?since=10m'
+
+    Exit status: 0 after SIGTERM or SIGINT; 1 if the journal cannot be used, or the address is taken.
+    """
+    leave_duties_of_first_process()
+    configure_logging(log_level)
+    settings = Settings(
+        keyring=_keyring(keys),
+        host=host,
+        port=port,
+        origins=tuple(cors or ()),
+        proxies=tuple(proxy or ()),
+        certificate=tls_cert,
+        private_key=tls_key,
+        drain_seconds=drain,
+    )
+    _refuse_open_to_all(settings)
+    if (tls_cert is None) != (tls_key is None):
+        raise BadInput("--tls-cert and --tls-key belong together: one of them is missing")
+    served = shared_journal(journal).asynchronous
+    service = _service(served, settings)
+    if not asyncio.run(service.run(lambda address: print_line(f"{address} serves {served.url}"))):
+        raise typer.Exit(EXIT_ENVIRONMENT)
+
+
+def _service(journal: AsyncJournal, settings: Settings) -> "Service":
+    """Import the server when it is needed: it needs libraries that only a service has."""
+    try:
+        from ..service.server import Service
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
+            raise  # a defect of this package, which no installation repairs
+        raise BadInput(
+            f"`journeyman serve` needs libraries that are not installed ({error.name}): "
+            "pip install 'journeyman[service]'"
+        ) from error
+    return Service(journal, settings)
+
+
+def _keyring(file: Path | None) -> Keyring:
+    try:
+        return Keyring(os.environ.get(ENVIRONMENT_VARIABLE, "").splitlines(), file)
+    except BadKeys as error:
+        raise BadInput(str(error)) from None
+
+
+def _refuse_open_to_all(settings: Settings) -> None:
+    if settings.keyring.is_open and not settings.is_on_loopback:
+        raise BadInput(
+            f"--host {settings.host} is reached from other machines, and without keys each of them could do "
+            "everything: name a file with --keys, or listen on 127.0.0.1 behind a proxy"
+        )

@@ -1,0 +1,81 @@
+"""The application: the routers of all subjects, with authentication, problem documents and the OpenAPI document."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+
+from ..journal.async_journal import AsyncJournal
+from .authentication import middleware
+from .backend import Backend
+from .description import document_problems
+from .limits import BODY_BYTES_MAX
+from .openapi_page import PageRenderPlugin
+from .problems import handle
+from .root import describe_service
+from .settings import Settings
+from .version import VERSION
+
+# The routers of the subjects; a new subject is one more line.
+ROUTES: Final[Sequence[ControllerRouterHandler]] = (describe_service,)
+_DESCRIPTION: Final = (
+    "A journal of events, the task queue that is derived from it, and its history. Errors are problem documents "
+    "(RFC 9457). An answer about state names the position up to which it speaks in the header `Journal-Cursor`; "
+    "`at_least` waits for a position."
+)
+
+
+def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Litestar:
+    """Return the ASGI application that serves `journal`, which it opens at start-up and closes at shutdown.
+
+    `app.state.backend` is the `Backend`, for the server that runs the application.
+    """
+    settings = Settings() if settings is None else settings
+    backend = Backend(journal)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with backend.running():
+            yield
+
+    app = Litestar(
+        route_handlers=ROUTES,
+        lifespan=[lifespan],
+        dependencies={"backend": Provide(lambda: backend, sync_to_thread=False)},
+        middleware=[middleware(settings.keyring, settings.origins)],
+        exception_handlers={Exception: handle},
+        cors_config=_cors(settings.origins),
+        openapi_config=OpenAPIConfig(
+            title="Journeyman",
+            version=VERSION,
+            description=_DESCRIPTION,
+            use_handler_docstrings=True,
+            render_plugins=[PageRenderPlugin(), JsonRenderPlugin()],
+            openapi_router=Router("/schema", route_handlers=(), opt={"scope": None}, include_in_schema=False),
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+        ),
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+        debug=False,
+        on_app_init=[document_problems],
+    )
+    app.state.backend = backend
+    return app
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig | None:
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        expose_headers=["Journal-Cursor"],
+    )

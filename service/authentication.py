@@ -1,0 +1,110 @@
+"""Who calls: the key of a request, and whether it permits what the request asks.
+
+A key comes as `Authorization: Bearer KEY`, or as the password of `Basic`. Each route names its scope in
+`opt={"scope": Scope.READ}`; `None` there makes it public. A service without keys answers only requests addressed to
+this machine, so that a page in a browser here cannot reach it under another name.
+"""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Send
+from litestar.types import Scope as Connection
+
+from .keys import LOCAL, Caller, Keyring, Scope
+from .problems import Problem
+
+# The place of the caller in the state of a connection.
+CALLER: Final = "caller"
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Authentication:
+    """ASGI middleware that finds the caller of each request and refuses what its key does not permit."""
+
+    def __init__(self, app: ASGIApp, keyring: Keyring, origins: Collection[str] = ()) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Pass the request on, with its caller in its state; `Problem` 401, 403 or 421 otherwise."""
+        if scope["type"] == ScopeType.HTTP:
+            headers = dict(cast("list[tuple[bytes, bytes]]", scope["headers"]))
+            if self._keyring.is_open:
+                _refuse_foreign(headers, self._origins)
+            needed = scope_of(scope["route_handler"])
+            caller = self._caller(headers, needed)
+            scope["state"][CALLER] = caller
+        await self._app(scope, receive, send)
+
+    def _caller(self, headers: dict[bytes, bytes], needed: Scope | None) -> Caller | None:
+        if self._keyring.is_open:
+            return LOCAL
+        key = _key_in(headers.get(b"authorization", b""))
+        caller = None if key is None else self._keyring.caller(key)
+        if needed is None:
+            return caller
+        if caller is None:
+            said = "a key" if key is None else "a known key; this one is not"
+            raise Problem(401, "unauthorized", f"expected {said}: send it as the header `Authorization: Bearer KEY`")
+        if not caller.may(needed):
+            raise Problem(
+                403, "forbidden", f"this request needs a key with the scope {needed!s}; yours has {_listed(caller)}"
+            )
+        return caller
+
+
+def scope_of(handler: BaseRouteHandler) -> Scope | None:
+    """Return the scope that a route names; None for a public one. A route that names none needs `admin`."""
+    return cast("Scope | None", handler.opt.get("scope", Scope.ADMIN))
+
+
+def middleware(keyring: Keyring, origins: Collection[str] = ()) -> Callable[[ASGIApp], ASGIApp]:
+    """Return the middleware for an application with these keys."""
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        return cast("Callable[[Any, Any, Any], Awaitable[None]]", Authentication(app, keyring, origins))
+
+    return wrap
+
+
+def _key_in(authorization: bytes) -> str | None:
+    scheme, _, rest = authorization.decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip() or None
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest, validate=True).decode().partition(":")[2] or None
+        except (binascii.Error, ValueError):
+            return None
+    return None
+
+
+def _refuse_foreign(headers: dict[bytes, bytes], origins: Collection[str]) -> None:
+    host = headers.get(b"host", b"").decode("latin-1")
+    if _name_of("//" + host) not in _LOOPBACK:
+        raise Problem(
+            421,
+            "misdirected-request",
+            "without keys the service answers only requests to localhost; start it with --keys to use another name",
+        )
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if origin and origin not in origins and urlsplit(origin).netloc != host:
+        raise Problem(403, "foreign-origin", "requests from pages of other sites are refused; --cors permits one")
+
+
+def _name_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _listed(caller: Caller) -> str:
+    return ", ".join(sorted(caller.scopes))

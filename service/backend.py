@@ -1,0 +1,143 @@
+"""What all requests share: the journal, the broker, and one replica of the tasks' state that follows the log."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+import anyio
+
+from ..consumers.moments import parse_moment
+from ..consumers.views.replica import Replica
+from ..journal.async_journal import AsyncJournal
+from ..journal.cursor import Cursor, Position
+from ..journal.errors import JournalError
+from ..journal.event import Event
+from ..tasks.broker import AsyncBroker
+from ..tasks.inspection.as_of import view_as_of
+from ..tasks.lookup import TaskLookup
+from ..tasks.state.view import TaskView
+from .limits import AT_LEAST_SECONDS, FOLLOW_AGAIN_SECONDS, FOLLOW_AGAIN_SECONDS_MAX
+from .problems import Problem
+
+logger = logging.getLogger(__name__)
+
+
+class Backend:
+    """The state of a running service; `running()` opens it and closes it.
+
+    The requests and the replica run in one event loop, so a request that does not await sees one state of the view.
+    """
+
+    def __init__(self, journal: AsyncJournal) -> None:
+        self.journal = journal
+        self.broker = AsyncBroker(journal)
+        self.lookup = TaskLookup(journal)
+        self.replica: Replica[TaskView] = self._replica()
+        # Set once the service stops: streams end, and tell their readers to come again.
+        self.stopping = anyio.Event()
+        # Why the replica does not follow the journal at present; None if it does.
+        self.trouble: JournalError | None = None
+
+    def _replica(self) -> Replica[TaskView]:
+        return Replica(self.journal, TaskView(), renew=TaskView)
+
+    @property
+    def view(self) -> TaskView:
+        """The state of all tasks, by the events before `cursor`."""
+        return self.replica.view
+
+    @property
+    def cursor(self) -> Cursor:
+        """The position up to which the view speaks."""
+        return self.replica.cursor
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Open the journal, read its history, and follow it until the context ends."""
+        async with self.journal:
+            try:
+                await self.replica.catch_up()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._follow)
+                    try:
+                        yield self
+                    finally:
+                        self.stopping.set()
+                        tasks.cancel_scope.cancel()
+            finally:
+                await self.replica.aclose()
+                await self.lookup.aclose()
+
+    async def _follow(self) -> None:
+        """Keep the view current; an outage of the journal is waited out."""
+        pause = FOLLOW_AGAIN_SECONDS
+        while True:
+            try:
+                await self.replica.advance()
+                self.trouble, pause = None, FOLLOW_AGAIN_SECONDS
+            except JournalError as error:
+                if self.trouble is None:
+                    logger.warning("the service does not follow the journal at present: %s", error)
+                self.trouble = error
+                await anyio.sleep(pause)
+                pause = min(2 * pause, FOLLOW_AGAIN_SECONDS_MAX)
+
+    # -- what requests ask -------------------------------------------------------------------------------------------
+
+    async def reach(self, at_least: str | None, timeout: float = AT_LEAST_SECONDS) -> None:
+        """Wait until the view contains all events before a cursor that a client sends: it reads its own writes.
+
+        `Problem` 400 for a text that is no cursor, 504 if the service has not read so far within `timeout` seconds.
+        """
+        if at_least is not None:
+            await self._wait_for(cursor_of(at_least, "at_least"), timeout)
+
+    async def applied(self, event: Event) -> None:
+        """Wait until the view contains an event that this service has appended."""
+        await self._wait_for(event.position, AT_LEAST_SECONDS)
+
+    async def _wait_for(self, moment: Position | Cursor, timeout: float) -> None:
+        try:
+            await self.replica.wait_for(moment, timeout)
+        except TimeoutError:
+            raise Problem(
+                504,
+                "not-yet-read",
+                f"the service has read up to {self.cursor.offsets} and not up to {_text(moment)} within {timeout:g} s; "
+                "ask again",
+            ) from None
+        except ValueError as error:  # a partition that the journal does not have; or JournalDiverged
+            if isinstance(error, JournalError):
+                raise
+            raise Problem(400, "bad-cursor", str(error)) from None
+
+    async def view_at(self, as_of: str | None) -> tuple[TaskView, Cursor, float]:
+        """Return the state at a moment (None: now), the cursor up to which it speaks, and the moment in seconds."""
+        now = time.time()
+        if as_of is None:
+            return self.view, self.cursor, now
+        moment = moment_of(as_of, "as_of", now)
+        view, cursor = await view_as_of(self.journal, moment)
+        return view, cursor, moment
+
+
+def _text(moment: Position | Cursor) -> str:
+    return moment.offsets if isinstance(moment, Cursor) else f"{moment.partition}:{moment.offset}"
+
+
+def cursor_of(text: str, parameter: str) -> Cursor:
+    """Parse the cursor of a request; `Problem` 400 names the parameter."""
+    try:
+        return Cursor.parse(text)
+    except ValueError as error:
+        raise Problem(400, "bad-cursor", f"{parameter}: {error}") from None
+
+
+def moment_of(text: str, parameter: str, now: float) -> float:
+    """Parse the moment of a request, in seconds since the epoch; `Problem` 400 says what is taken."""
+    try:
+        return parse_moment(text, parameter, now)
+    except ValueError as error:
+        raise Problem(400, "bad-moment", str(error)) from None

@@ -1,0 +1,39 @@
+"""The limits of the service, each with its unit."""
+
+from typing import Final
+
+from ..journal.limits import BATCH_BYTES_MAX
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+KEY_CHARACTERS_MIN: Final = 16
+KEY_CHARACTERS_MAX: Final = 512
+KEYS_MAX: Final = 1_000
+# How often, in seconds, the file of the keys is looked at for a change.
+KEYS_RELOAD_SECONDS: Final = 1.0
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+# The largest body of a request, in bytes: one append of the largest size, with its encoding around it.
+BODY_BYTES_MAX: Final = 2 * BATCH_BYTES_MAX
+# The request line and the headers together, in bytes.
+HEAD_BYTES_MAX: Final = 64 * 1024
+CONNECTIONS_MAX: Final = 2_000
+BACKLOG_CONNECTIONS: Final = 512
+KEEP_ALIVE_SECONDS: Final = 75
+# How long a request may wait for a position, a result or an event, in seconds.
+WAIT_SECONDS_MAX: Final = 60.0
+# How long an answer waits for a position that `at_least` names, in seconds.
+AT_LEAST_SECONDS: Final = 10.0
+
+# -- the process -------------------------------------------------------------------------------------------------------
+
+PORT: Final = 8080
+# After SIGTERM requests have so many seconds to end.
+DRAIN_SECONDS: Final = 10
+# The waits between two tries to follow the journal, in seconds.
+FOLLOW_AGAIN_SECONDS: Final = 0.5
+FOLLOW_AGAIN_SECONDS_MAX: Final = 10.0
+
+assert KEY_CHARACTERS_MIN < KEY_CHARACTERS_MAX < HEAD_BYTES_MAX
+assert FOLLOW_AGAIN_SECONDS < FOLLOW_AGAIN_SECONDS_MAX

@@ -1,0 +1,135 @@
+"""Runs the application: sockets, signals, and an end that lets requests finish.
+
+At SIGTERM the server stops accepting connections, streams tell their readers to come again, requests have the drain
+time to end, and the process exits with 0.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from litestar import Litestar
+
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import JournalUnavailable
+from .app import create_app
+from .backend import Backend
+from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_SECONDS
+from .settings import Settings
+
+
+class AddressInUse(JournalUnavailable):
+    """The address to listen on is taken, or is not one of this machine's: the operator names another."""
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the streams before it waits for the requests."""
+
+    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
+        super().__init__(config)
+        self._backend = backend
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_ready: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        if not self.should_exit:
+            self.on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGTERM and SIGINT while the server runs; uvicorn's own way ends the process by the signal."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.stop()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._backend.stopping.set)
+
+
+class Service:
+    """A service on an address of its own, which it takes at once; `AddressInUse` if that is not possible."""
+
+    def __init__(self, journal: AsyncJournal, settings: Settings) -> None:
+        app = create_app(journal, settings)
+        self._server = _Server(_configuration(app, settings), app.state.backend)
+        self._listening = listen(settings.host, settings.port)
+        self.address = _address_of(self._listening, tls=settings.certificate is not None)
+
+    async def run(self, on_ready: Callable[[str], None]) -> bool:
+        """Serve until SIGTERM, SIGINT or `stop`; return whether the service could be started.
+
+        `on_ready` is called with the address once requests are accepted.
+        """
+        self._server.on_ready = lambda: on_ready(self.address)
+        with self._listening:
+            await self._server.serve(sockets=[self._listening])
+        return self._server.started
+
+    def stop(self) -> None:
+        """Stop as at SIGTERM; may be called from any thread."""
+        self._server.stop()
+
+
+def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        loop="asyncio",
+        backlog=BACKLOG_CONNECTIONS,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.drain_seconds,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.private_key,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at that address; port 0 takes a free one."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG_CONNECTIONS)
+    except OSError as error:
+        raise AddressInUse(
+            f"cannot listen on {host} port {port}: {error.strerror or error}. Another process may listen there; name "
+            "another port with --port, or 0 for a free one"
+        ) from None
+
+
+def _address_of(listening: socket.socket, *, tls: bool) -> str:
+    """Return the URL under which a listening socket is reached."""
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
+
+
+logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

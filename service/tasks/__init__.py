@@ -1,0 +1,1 @@
+"""The queue over HTTP: tasks, dead letters, queues, workers, locks and schedules."""

@@ -1,0 +1,109 @@
+"""Keys and scopes: what a key permits, how keys are read, and that none is shown."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from journeyman.service import keys as keys_module
+from journeyman.service.keys import BadKeys, Caller, Keyring, Scope
+from journeyman.service.settings import Settings
+from support.service import client, keyring, service_here
+
+READER = "reader-key-0123456789"
+SUBMITTER = "submitter-key-0123456789"
+
+
+@pytest.fixture(scope="module")
+def address(url: str) -> Iterator[str]:
+    ring = keyring(f"page read {READER}", f"shop submit {SUBMITTER}")
+    with service_here(url, Settings(keyring=ring, port=0)) as at:
+        yield at
+
+
+def test_request_without_a_key_is_unauthorized(http: httpx2.Client) -> None:
+    answer = http.get("/")
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_key_of_another_scope_is_forbidden(address: str) -> None:
+    with client(address, SUBMITTER) as http:
+        answer = http.get("/")
+        assert answer.status_code == 403
+        assert "scope read; yours has submit" in answer.json()["detail"]
+        assert SUBMITTER not in answer.text
+
+
+@pytest.mark.parametrize("basic", [False, True])
+def test_key_is_taken_as_bearer_and_as_password(address: str, basic: bool) -> None:
+    with client(address, None if basic else READER) as http:
+        answer = http.get("/", auth=("anything", READER)) if basic else http.get("/")
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic !!!", "Digest x", f"Bearer {READER}x", "Basic w7/Dvw=="])
+def test_bad_authorization_is_unauthorized(http: httpx2.Client, header: str) -> None:
+    assert http.get("/", headers={"Authorization": header}).status_code == 401
+
+
+def test_description_is_public(http: httpx2.Client) -> None:
+    assert http.get("/schema/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("shop read", "expected NAME SCOPES KEY"),
+        ("shop read,write 0123456789abcdef", "the scopes are read, submit, work, admin"),
+        ("shop read short", "16 to 512 characters"),
+        ("a/b read 0123456789abcdef", "a name has"),
+        ("a read 0123456789abcdef\nb read 0123456789abcdef", "line 2: the key stands on an earlier line"),
+    ],
+)
+def test_bad_line_is_named_without_its_key(line: str, said: str) -> None:
+    with pytest.raises(BadKeys, match=said) as raised:
+        Keyring(line.splitlines())
+    assert "0123456789abcdef" not in str(raised.value)
+
+
+def test_admin_may_do_everything() -> None:
+    admin = Keyring(["ops admin 0123456789abcdef"]).caller("0123456789abcdef")
+    assert admin is not None
+    assert all(admin.may(scope) for scope in Scope)
+
+
+def test_file_may_hold_digests_instead_of_keys() -> None:
+    ring = Keyring([f"ops read sha256:{hashlib.sha256(READER.encode()).hexdigest()}"])
+    assert ring.caller(READER) == Caller("ops", frozenset({Scope.READ}))
+    assert ring.caller("another-key-0123456789") is None
+
+
+def test_changed_file_rotates_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "KEYS_RELOAD_SECONDS", 0.0)
+    file = tmp_path / "keys"
+    file.write_text(f"old read {READER}\n")
+    ring = Keyring(file=file)
+    file.write_text(f"# rotated\nnew read {SUBMITTER}\n")
+    assert ring.caller(READER) is None
+    assert ring.caller(SUBMITTER) == Caller("new", frozenset({Scope.READ}))
+
+
+def test_bad_change_of_the_file_keeps_the_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keys_module, "KEYS_RELOAD_SECONDS", 0.0)
+    file = tmp_path / "keys"
+    file.write_text(f"old read {READER}\n")
+    ring = Keyring(file=file)
+    file.write_text("half a li")
+    with caplog.at_level(logging.WARNING):
+        assert ring.caller(READER) is not None
+    assert "stay as they are" in caplog.text
+
+
+def test_missing_file_is_told() -> None:
+    with pytest.raises(BadKeys, match="cannot be read"):
+        Keyring(file=Path("/nowhere/keys"))
