@@ -16,6 +16,7 @@ from .admission import submit_next
 from .broker_calls import AsyncBrokerCalls, BrokerCalls
 from .doubts import Doubts
 from .large_results import LargeResults, checked_large_results
+from .lookup import task_lookup
 from .message import Message
 from .serializers import AnySerializer, checked_serializer
 from .submitting import Tally, batches, draft_for, hand_in, keep_in_doubt, only_one
@@ -119,7 +120,8 @@ class Broker(BrokerCalls):
         if ttl is not None:
             set_ttl(message, ttl)
         journal, doubts = self.journal, self._doubts
-        new = new or self._made.message is message
+        is_made = self._made.message is message
+        new = new or is_made
         draft = draft_for(doubts, message)
         batch = ((message, draft),)
         try:
@@ -132,9 +134,12 @@ class Broker(BrokerCalls):
             raise
         if event is not None:
             doubts.forget(batch)
-            return event
-        handing_in = hand_in(journal.asynchronous, doubts, batch, new=new)
-        return only_one(journal.run(handing_in, instead="task.generate_async or AsyncBroker.submit"))
+        else:
+            handing_in = hand_in(journal.asynchronous, doubts, batch, new=new)
+            event = only_one(journal.run(handing_in, instead="task.generate_async or AsyncBroker.submit"))
+        if is_made:
+            task_lookup(journal.asynchronous).recent.note_submission(event)
+        return event
 
     def submit_made(self, message: Message) -> None:
         """Submit a message with a fresh id, through `submit`, which a subclass may override."""
@@ -202,6 +207,11 @@ class AsyncBroker(AsyncBrokerCalls):
         access, doubts = self._there()
         batch = ((message, draft_for(doubts, message)),)
         return only_one(await access.run(hand_in(access.journal, doubts, batch, new=new)))
+
+    async def submit_made(self, message: Message) -> None:
+        """Submit a message with a fresh id, through `submit`, which a subclass may override."""
+        event = await self.submit(message, new=True)
+        task_lookup(self._there()[0].journal).recent.note_submission(event)
 
     async def submit_all(self, messages: Iterable[Message], *, new: bool = False) -> int:
         """See `Broker.submit_all`."""

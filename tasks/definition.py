@@ -244,7 +244,7 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         if ttl is not None:
             set_ttl(message, ttl)
         if uuid is None:
-            await self.broker.asynchronous.submit(message, new=True)
+            await self.broker.asynchronous.submit_made(message)
         elif (known := await submit_chosen_async(self.broker, message, if_exists)) is not None:
             return known
         if "on_submit" in self.hooks:

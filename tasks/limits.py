@@ -79,6 +79,10 @@ INDEX_TIME_SHARE_MAX: Final = 0.03
 INDEX_LAG_EVENTS_MAX: Final = 500_000
 # Records of one task that stand so close together are read in one go, in positions between them.
 INDEX_GAP_EVENTS_MAX: Final = 16
+# How many of its last submissions a process remembers, once and at most twice that: a wait for one of these follows the
+# log from there, if it then reads at most so many events of others before it, and looks nothing up.
+RECENT_SUBMISSIONS: Final = 1_000
+RECENT_EVENTS_MAX: Final = 100
 
 # How long the owner of a lock may be silent, in seconds, before another process may expire its request; and the least
 # that may be asked for.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from ..journal.async_journal import AsyncJournal
 from ..journal.cursor import Cursor
 from ..journal.deadlines import deadline_of
-from ..journal.errors import JournalReadOnly
+from ..journal.errors import HistoryTruncated, JournalReadOnly
 from ..journal.journal import Journal
 from ..journal.runtime.forks import reset_after_fork
 from ..journal.tails.subscriber import Subscriber
@@ -21,6 +21,7 @@ from .index.index import Snapshot, task_index
 from .index.records import rows_at
 from .index.trace import Observer, Trace, read_trace, task_where_log_begins
 from .linked_lock import link_in, release_link
+from .recent import Known, Recent, Sessions, SessionUnknown
 from .state import names
 from .state.routing import routing_key
 from .state.state import TaskState
@@ -66,6 +67,7 @@ class TaskLookup:
         self._mutex = threading.Lock()
         # A follower that no caller uses: it keeps the log's notifier open, so that the next wait begins at once.
         self._spare: Subscriber | None = None
+        self.recent = Recent()
         self._closed = False
         reset_after_fork(self)
 
@@ -123,41 +125,69 @@ class TaskLookup:
         However short the timeout, all events that were in the log at the moment of the call are read.
         """
         deadline, lapses = deadline_of(timeout), True
+        recent = self.recent.start_for(task_id) if timeout != 0 else None
+        if recent is not None:
+            followed = await self._follow_recent(task_id, recent, is_over, deadline)
+            if followed is not None:
+                return followed
         while True:
             found, snapshot = await self.look(task_id)
             if lapses and found.expiry is not None and found.expiry <= time.time():
                 lapses = await self.lapse(found)
                 continue
             if is_over(found) or _is_past(deadline):
+                self.recent.learn(snapshot.end[snapshot.partition], snapshot.sessions)
                 return found
             if found.trace.is_truncated:
                 found = found._replace(trace=Trace(task_id, snapshot.partition, snapshot.sessions_of))
-            followed = await self._follow(found.trace, snapshot, is_over, deadline, lapses=lapses)
+            followed = await self._follow(
+                found.trace, snapshot.end, snapshot.sessions, is_over, deadline, lapses=lapses
+            )
             if followed is not None:
                 return followed
+
+    async def _follow_recent(
+        self, task_id: str, recent: Known, is_over: Callable[[Found], bool], deadline: float | None
+    ) -> Found | None:
+        """Follow a task that this process has submitted; None if it has to be looked up, also as the time is over."""
+        if (await self._journal.open()).partitions != 1:
+            return None
+        trace = Trace(task_id, 0, recent.sessions_of)
+        begin = Cursor({0: recent.position})
+        try:
+            return await self._follow(trace, begin, recent.sessions, is_over, deadline, lapses=True)
+        except (SessionUnknown, HistoryTruncated):
+            return None
 
     async def _follow(
         self,
         trace: Trace,
-        snapshot: Snapshot,
+        begin: Cursor,
+        sessions: Sessions,
         is_over: Callable[[Found], bool],
         deadline: float | None,
         *,
         lapses: bool,
     ) -> Found | None:
-        """Follow the log until the wait is over; return None if the index has to be read again, or the task lapses."""
-        follower = await self.follower(snapshot.end)
+        """Follow the log until the wait is over; return None if the index has to be read again, or the task lapses.
+
+        `sessions` are those known at `begin`, by worker.
+        """
+        follower, position = await self.follower(begin), begin[trace.partition]
         try:
             while True:
                 remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
                 expiry = expiry_in(trace) if lapses else None
-                page = await follower.page(timeout=until(expiry, remaining), partition=snapshot.partition)
-                if page is not None and not trace.follow(page):
-                    return None
+                page = await follower.page(timeout=until(expiry, remaining), partition=trace.partition)
+                if page is not None:
+                    if not trace.follow(page):
+                        return None
+                    position = page.next_offset
                 if page is None and (_is_past(deadline) or (expiry is not None and expiry <= time.time())):
                     return None
-                found = Found(trace.task, trace, snapshot.end)
+                found = Found(trace.task, trace, begin)
                 if is_over(found):
+                    self.recent.learn(position, {} if trace.has_joined else sessions)
                     return found
         finally:
             await self.give_back(follower)
@@ -167,6 +197,10 @@ class TaskLookup:
         with self._mutex:
             follower, self._spare = self._spare, None
         if follower is None:
+            return await self._journal.follow(begin)
+        cursor = follower.cursor
+        if any(cursor[partition] > offset for partition, offset in begin.items()):  # another wait has read further
+            await self.give_back(follower)
             return await self._journal.follow(begin)
         for partition, offset in begin.items():
             follower.skip(partition, offset)

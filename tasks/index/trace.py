@@ -65,6 +65,11 @@ class Trace:
         """The task in its present state; None if there is none."""
         return self.view.find(self.id)
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether a session may have begun among the events that were followed."""
+        return bool(self._joined)
+
     def apply(self, offset: int, row: bytes, said: Fact) -> None:
         """Apply the task's next event, or the end of a session that held it."""
         worker = said.context.worker
