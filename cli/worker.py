@@ -6,17 +6,16 @@ from typing import Annotated
 import typer
 
 from ..journal.numbers import is_number
-from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
-from ..tasks.task_checks import MECHANISMS
-from ..workers.limits import (
-    COROUTINES_DEFAULT,
-    COROUTINES_MAX,
+from ..tasks.limits import (
+    DRAIN_SECONDS_DEFAULT,
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
-    PRIORITY_AGEING_MS_MAX,
-    PROCESSES_MAX,
+    THREADS_DEFAULT,
+    THREADS_MAX,
 )
+from ..tasks.task_checks import MECHANISMS
+from ..workers.limits import COROUTINES_DEFAULT, COROUTINES_MAX, PRIORITY_AGEING_MS_MAX, PROCESSES_MAX
 from ..workers.pools import Worker
 from ..workers.settings import Settings, Subset, processes_default
 from .reloading import run_reloading

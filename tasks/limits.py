@@ -157,3 +157,24 @@ assert ENDED_PRUNE_EVENTS < ENDED_TASK_EVENTS, "the tombstones kept too long are
 assert INDEX_BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS <= INDEX_LONG_BATCH_EVENTS, "a batch that waits stays bounded"
 # How often a scanner looks for the tasks of silent workers, in hours, if no trigger is given.
 SCAN_HOURS_DEFAULT: Final = 1
+
+LEASE_MS_DEFAULT: Final = 15_000
+LEASE_MS_MIN: Final = 500
+LEASE_MS_MAX: Final = 24 * 60 * 60 * 1_000
+# A session is renewed when a third of its lease has passed in silence.
+LEASE_RENEWAL_FRACTION: Final = 1 / 3
+# Only an append reveals that the journal was unavailable. So an observer appends a beat after this fraction of a silent
+# holder's lease, and leaves the holder the rest of the lease from the moment at which that beat has landed.
+LEASE_PROOF_FRACTION: Final = 0.5
+# How long a live holder may take at most to reach the journal again after an outage, in seconds: a request to a broker
+# that has stopped times out after so long.
+LEASE_RECOVERY_SECONDS: Final = 2.0
+# By how much the silence of others grows at most from one observation to the next, as a fraction of the worker's lease:
+# any more was spent waiting for an unavailable journal.
+WATCH_STEP_FRACTION: Final = 1 / 12
+# How often the sessions of other workers are observed while they hold claims, in seconds.
+WATCH_INTERVAL_SECONDS: Final = 0.1
+
+assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
+assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
+assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"

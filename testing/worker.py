@@ -8,8 +8,8 @@ import msgspec
 
 from ..journal.async_journal import AsyncJournal
 from ..tasks.definition import Task
+from ..tasks.limits import LEASE_MS_MAX
 from ..workers.executors import CoroutineExecutor, Executor
-from ..workers.limits import LEASE_MS_MAX
 from ..workers.loop.indexing import IndexKeeper
 from ..workers.loop.lane import Lane
 from ..workers.loop.loop import WorkerLoop

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, EVENT_OVERHEAD_BYTES_MAX, KIB, MIB
-from ..tasks.limits import RESULT_EVENT_BYTES_MAX
+from ..tasks.limits import LEASE_MS_MIN, LEASE_RENEWAL_FRACTION, RESULT_EVENT_BYTES_MAX
 
 # How many claimed tasks one executor holds at most, running and waiting; or one for each place, if it has more places.
 CLAIMS_MAX: Final = 512
@@ -28,27 +28,12 @@ COMMIT_PACE_SECONDS_MAX: Final = 0.02
 # This many outcomes are committed at once, without waiting for the pace.
 COMMIT_OUTCOMES_ENOUGH: Final = 64
 
-LEASE_MS_DEFAULT: Final = 15_000
-LEASE_MS_MIN: Final = 500
-LEASE_MS_MAX: Final = 24 * 60 * 60 * 1_000
-# A session is renewed when a third of its lease has passed in silence; no work starts after 0.8 of it.
-LEASE_RENEWAL_FRACTION: Final = 1 / 3
+# No work starts after this fraction of a lease has passed in silence.
 LEASE_START_FRACTION: Final = 0.8
 # The longest pause between two attempts of a failed call to the journal: a fraction of the lease, and in seconds. It is
 # short, since the failure detectors of others rely on it that the retried append of a live holder lands soon.
 RETRY_LEASE_FRACTION: Final = 0.05
 RETRY_SECONDS_MAX: Final = 0.125
-# Only an append reveals that the journal was unavailable. So an observer appends a beat after this fraction of a silent
-# holder's lease, and leaves the holder the rest of the lease from the moment at which that beat has landed.
-LEASE_PROOF_FRACTION: Final = 0.5
-# How long a live holder may take at most to reach the journal again after an outage, in seconds: a request to a broker
-# that has stopped times out after so long.
-LEASE_RECOVERY_SECONDS: Final = 2.0
-# By how much the silence of others grows at most from one observation to the next, as a fraction of the worker's lease:
-# any more was spent waiting for an unavailable journal.
-WATCH_STEP_FRACTION: Final = 1 / 12
-# How often the sessions of other workers are observed while they hold claims, in seconds.
-WATCH_INTERVAL_SECONDS: Final = 0.1
 # How often a worker looks, at least, for idle workers of its machine that ended without leaving, in seconds.
 DEAD_PROCESSES_SECONDS: Final = 10.0
 # A second signal within so many seconds of the first is its echo: too soon to be a second request.
@@ -113,10 +98,6 @@ assert 2 * SCHEDULES_FIRED_MAX <= BATCH_EVENTS_MAX, "a tick takes two events"
 assert CLAIMS_MAX <= BATCH_EVENTS_MAX, "all claims of a worker must fit one append"
 assert LEASE_RENEWAL_FRACTION * 2 < LEASE_START_FRACTION, "a renewal may be missed once before work stops"
 assert COMMIT_PACE_SECONDS_MAX * 1_000 < LEASE_MS_MIN * LEASE_RENEWAL_FRACTION / 4, "a pause delays no renewal by much"
-assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
-assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
-assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"
-
 # How much of an error a failed task's event stores, in characters, and the largest result, in bytes.
 TEXT_CHARS_MAX: Final = 2 * KIB
 TRACEBACK_CHARS_MAX: Final = 8 * KIB

@@ -7,16 +7,20 @@ from typing import Any
 import msgspec
 
 from ..tasks.errors import ValidationError
-from ..tasks.limits import DRAIN_SECONDS_DEFAULT, THREADS_DEFAULT, THREADS_MAX
+from ..tasks.limits import (
+    DRAIN_SECONDS_DEFAULT,
+    LEASE_MS_DEFAULT,
+    LEASE_MS_MAX,
+    LEASE_MS_MIN,
+    THREADS_DEFAULT,
+    THREADS_MAX,
+)
 from ..tasks.message_fields import is_whole
 from ..tasks.state.selection import QUEUE_ORDERS, QueueOrder, Selection
 from .limits import (
     COROUTINES_DEFAULT,
     COROUTINES_MAX,
     ENFORCE_MS_DEFAULT,
-    LEASE_MS_DEFAULT,
-    LEASE_MS_MAX,
-    LEASE_MS_MIN,
     PRIORITY_AGEING_MS_MAX,
     PROCESSES_MAX,
     QUEUE_WEIGHT_MAX,

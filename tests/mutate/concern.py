@@ -19,7 +19,7 @@ _STATE: Final = (
     "workers/test_decide.py",
 )  # fmt: skip
 _SCHEDULING: Final = (
-    "workers/test_decide.py", "workers/test_ready_queue.py", "workers/test_failure_detector.py",
+    "workers/test_decide.py", "workers/test_ready_queue.py", "tasks/test_failure_detector.py",
     "workers/test_delayed.py", "tasks/test_selection.py", "workers/test_paused_queues.py", "workers/test_suspects.py",
 )  # fmt: skip
 _LOOP: Final = (
@@ -45,6 +45,7 @@ _CONSUMERS: Final = (
 
 CONCERNS: Final = (
     Concern("tasks/state/*.py", _STATE, worlds=6),
+    Concern("tasks/failure_detector.py", ("tasks/test_failure_detector.py", "workers/test_decide.py"), worlds=6),
     Concern("workers/scheduling/*.py", _SCHEDULING, worlds=6),
     Concern("workers/loop/*.py", _LOOP, worlds=6),
     Concern("workers/executors/**/*.py", _EXECUTORS),

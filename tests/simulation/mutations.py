@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from journeyman.tasks import State, TaskView
+from journeyman.tasks import State, TaskView, failure_detector
+from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.state import dead_letters, fold, names
 from journeyman.tasks.state.ended import EndedTasks
 from journeyman.tasks.state.selection import Selection
@@ -23,8 +24,7 @@ from journeyman.tasks.state.transitions import (
 )
 from journeyman.workers.loop import appender, loop
 from journeyman.workers.loop.claimed import ClaimedTasks
-from journeyman.workers.scheduling import decide, failure_detector, ready_queue
-from journeyman.workers.scheduling.failure_detector import FailureDetector
+from journeyman.workers.scheduling import decide, ready_queue
 from journeyman.workers.scheduling.priority_level import PriorityLevel
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test

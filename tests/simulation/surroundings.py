@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from journeyman.consumers.views import snapshots
+from journeyman.tasks import failure_detector
 from journeyman.tasks.state import dead_letters, ended
 from journeyman.testing.clock import stand_in
 from journeyman.testing.worker import NoIndex
 from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, session_watch, sessions
-from journeyman.workers.scheduling import failure_detector
 
 if TYPE_CHECKING:
     from .world import World

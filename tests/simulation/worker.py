@@ -8,13 +8,13 @@ from journeyman.journal.errors import JournalError
 from journeyman.journal.event import Draft
 from journeyman.tasks import TaskState, TaskView
 from journeyman.tasks.definition import Task
+from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.state import names
 from journeyman.tasks.state.selection import rank_in
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.errors import OutcomesUnwritten
 from journeyman.workers.executors import Executor
 from journeyman.workers.scheduling.decide import Claim, Command, Situation, decide
-from journeyman.workers.scheduling.failure_detector import FailureDetector
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 
 from .executor import SimulatedExecutor

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from journeyman.tasks import TaskView
+from journeyman.tasks.failure_detector import FailureDetector
+from journeyman.tasks.limits import LEASE_RENEWAL_FRACTION
 from journeyman.tasks.state import names
-from journeyman.workers.limits import LEASE_RENEWAL_FRACTION
 from journeyman.workers.scheduling.decide import (
     Beat,
     Claim,
@@ -17,7 +18,6 @@ from journeyman.workers.scheduling.decide import (
     Situation,
     decide,
 )
-from journeyman.workers.scheduling.failure_detector import FailureDetector
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from support.ledger import Ledger
 

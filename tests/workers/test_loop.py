@@ -14,12 +14,12 @@ from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.tasks import Message, State, ValidationError
+from journeyman.tasks.limits import LEASE_MS_MIN
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.limits import (
     FAILURE_LINES_MAX,
-    LEASE_MS_MIN,
     STEAL_DELAY_APPENDS,
     STEAL_DELAY_SECONDS,
     STEAL_DELAY_SECONDS_MAX,

@@ -11,10 +11,10 @@ from journeyman.journal.errors import AppendInDoubt, JournalUnavailable
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks import State, TaskView
+from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop.reader import Reader
-from journeyman.workers.scheduling.failure_detector import FailureDetector
 from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached, wait_until
 

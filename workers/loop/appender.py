@@ -12,15 +12,16 @@ from ...journal.errors import JournalError
 from ...journal.event import Distinct, Event
 from ...journal.row_decoder import RowDecoder
 from ...journal.runtime import blocking
+from ...tasks.failure_detector import FailureDetector
 from ...tasks.index.records import rows_at
+from ...tasks.limits import LEASE_RENEWAL_FRACTION
 from ...tasks.linked_lock import Link, release_link
 from ...tasks.state import names
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
-from ..limits import HOOK_SECONDS_MAX, LEASE_RENEWAL_FRACTION, LEASE_START_FRACTION, NEWEST_WEIGHT
+from ..limits import HOOK_SECONDS_MAX, LEASE_START_FRACTION, NEWEST_WEIGHT
 from ..scheduling.decide import Beat
-from ..scheduling.failure_detector import FailureDetector
 from ..settings import Statistics
 from .drafts import WorkerDraft, Written, outcome_entries
 from .failure_log import FailureLog

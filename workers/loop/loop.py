@@ -17,23 +17,17 @@ from typing import Any
 from ...journal.async_journal import AsyncJournal
 from ...journal.runtime.heap import return_large_blocks
 from ...tasks.definition import Task
+from ...tasks.failure_detector import FailureDetector
+from ...tasks.limits import LEASE_RENEWAL_FRACTION, WATCH_INTERVAL_SECONDS
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from ..errors import OutcomesUnwritten
 from ..executors import Executor
 from ..executors.children.process import journals_of
 from ..health.progress import WorkerHealth
-from ..limits import (
-    LEASE_RENEWAL_FRACTION,
-    STEAL_DELAY_APPENDS,
-    STEAL_DELAY_SECONDS,
-    STEAL_DELAY_SECONDS_MAX,
-    STOP_UNSTARTED_SECONDS,
-    WATCH_INTERVAL_SECONDS,
-)
+from ..limits import STEAL_DELAY_APPENDS, STEAL_DELAY_SECONDS, STEAL_DELAY_SECONDS_MAX, STOP_UNSTARTED_SECONDS
 from ..scheduling.commit_pace import CommitPace
 from ..scheduling.decide import Command, Expire, Lapse, Situation, decide
-from ..scheduling.failure_detector import FailureDetector
 from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, Statistics
 from .appender import Appender

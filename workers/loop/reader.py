@@ -18,9 +18,9 @@ from ...journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
 from ...journal.limits import NOTIFIER_POLL_SECONDS, PAGE_EVENTS
 from ...journal.log import Log, Page, Tail
 from ...journal.tails.selectable import Selectable
+from ...tasks.failure_detector import FailureDetector
 from ...tasks.state.view import TaskView
 from ..limits import RETRY_LEASE_FRACTION, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN, WAIT_ROUNDING_SECONDS
-from ..scheduling.failure_detector import FailureDetector
 from .unreadable import UnreadableRecords
 
 logger = logging.getLogger("journeyman.worker")

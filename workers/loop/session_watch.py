@@ -1,9 +1,10 @@
 """Watch the sessions of other workers: their silence while they hold tasks, and processes here that have ended."""
 
+from ...tasks.failure_detector import FailureDetector
+from ...tasks.limits import WATCH_INTERVAL_SECONDS
 from ...tasks.state.view import TaskView
-from ..limits import DEAD_PROCESSES_SECONDS, WATCH_INTERVAL_SECONDS
+from ..limits import DEAD_PROCESSES_SECONDS
 from ..scheduling.decide import Expire
-from ..scheduling.failure_detector import FailureDetector
 from .dead_processes import departed
 
 

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ...tasks.failure_detector import FailureDetector
+from ...tasks.limits import LEASE_RENEWAL_FRACTION
 from ...tasks.state.schedules import Schedule
 from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
-from ..limits import LEASE_RENEWAL_FRACTION
-from .failure_detector import FailureDetector
 from .ready_queue import ReadyTasks
 
 

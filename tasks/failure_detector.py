@@ -17,15 +17,15 @@ Pure: every time is the caller's own monotonic clock, in seconds, and the clocks
 
 from typing import Final, NamedTuple
 
-from ...tasks.state.state import SessionState
-from ...tasks.state.view import TaskView
-from ..limits import (
+from .limits import (
     LEASE_PROOF_FRACTION,
     LEASE_RECOVERY_SECONDS,
     LEASE_RENEWAL_FRACTION,
     WATCH_INTERVAL_SECONDS,
     WATCH_STEP_FRACTION,
 )
+from .state.state import SessionState
+from .state.view import TaskView
 
 _PROOFS: Final = 2
 

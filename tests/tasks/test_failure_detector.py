@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.tasks import Verdict
-from journeyman.tasks.state import names
-from journeyman.workers.limits import (
+from journeyman.tasks.failure_detector import FailureDetector, SilentSession
+from journeyman.tasks.limits import (
     LEASE_RECOVERY_SECONDS,
     LEASE_RENEWAL_FRACTION,
     WATCH_INTERVAL_SECONDS,
     WATCH_STEP_FRACTION,
 )
-from journeyman.workers.scheduling.failure_detector import FailureDetector, SilentSession
+from journeyman.tasks.state import names
 from support.ledger import Ledger
 
 ME, HOLDER = "me", "holder"
