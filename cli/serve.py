@@ -40,6 +40,10 @@ def serve_journal(
     drain: Annotated[
         int, typer.Option(min=0, metavar="SECONDS", help="After SIGTERM requests have so long to end.")
     ] = DRAIN_SECONDS,
+    access_log: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a line of JSON for each request; - for stdout. Rotation is noticed."),
+    ] = None,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Serve the journal over HTTP: events, tasks, history, and workers in any language.
@@ -72,6 +76,7 @@ def serve_journal(
         certificate=tls_cert,
         private_key=tls_key,
         drain_seconds=drain,
+        access_log=access_log,
     )
     _refuse_open_to_all(settings)
     if (tls_cert is None) != (tls_key is None):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -11,7 +12,7 @@ from .conditions import Expected, expect
 from .cursor import Cursor
 from .divergence import refuse_diverged
 from .dropped import close_dropped
-from .errors import AppendInDoubt, JournalClosed
+from .errors import AppendInDoubt, JournalClosed, JournalUnavailable
 from .event import Distinct, Draft, Event, Plain, are_unchanged, encode_context
 from .event_decoding import decode, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
@@ -69,6 +70,8 @@ class AsyncJournal:
         self._closed = False
         # Appends one draft without waiting, or returns None: the log's `try_append` while the journal is open.
         self.append_nowait: Callable[[Draft], Event | None] = _never_without_waiting
+        # When the journal last did not take an append (monotonic); None if it has taken one since.
+        self.append_failed_at: float | None = None
         self._tails = SharedTails()
         self._read_to: Cursor | None = None
         self.companions: dict[str, Companion] = {}
@@ -92,6 +95,11 @@ class AsyncJournal:
     def opening_url(self) -> str:
         """The URL that opens this journal again, from anywhere: never show it, it may hold a password."""
         return self._opening_url
+
+    @property
+    def readers(self) -> int:
+        """How many readers follow it by this object."""
+        return self._tails.readers
 
     @property
     def log(self) -> Log:
@@ -165,10 +173,14 @@ class AsyncJournal:
         """Append prepared drafts; handing in the drafts of an `AppendInDoubt` again never doubles an event."""
         log = self._log if self._opened and not self._closed else await self.open()
         try:
-            return await log.append(drafts)
-        except AppendInDoubt as error:
-            error.drafts = tuple(drafts)
+            events = await log.append(drafts)
+        except (AppendInDoubt, JournalUnavailable) as error:
+            self.append_failed_at = time.monotonic()
+            if isinstance(error, AppendInDoubt):
+                error.drafts = tuple(drafts)
             raise
+        self.append_failed_at = None
+        return events
 
     async def read(self, cursor: Mapping[int, int] | None = None, limit: int = PAGE_EVENTS) -> Reading:
         """Return at most `limit` available events from `cursor` on (None: the first available), without waiting.

@@ -18,13 +18,20 @@ from .backend import Backend
 from .description import document_problems
 from .limits import BODY_BYTES_MAX
 from .openapi_page import PageRenderPlugin
+from .operation.operation import Operation
+from .operation.routes import export_metrics, probe_health, probe_readiness
 from .problems import handle
 from .root import describe_service
 from .settings import Settings
 from .version import VERSION
 
 # The routers of the subjects; a new subject is one more line.
-ROUTES: Final[Sequence[ControllerRouterHandler]] = (describe_service,)
+ROUTES: Final[Sequence[ControllerRouterHandler]] = (
+    describe_service,
+    export_metrics,
+    probe_health,
+    probe_readiness,
+)
 _DESCRIPTION: Final = (
     "A journal of events, the task queue that is derived from it, and its history. Errors are problem documents "
     "(RFC 9457). An answer about state names the position up to which it speaks in the header `Journal-Cursor`; "
@@ -39,6 +46,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     """
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
+    operation = Operation(backend)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -48,7 +56,10 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        dependencies={"backend": Provide(lambda: backend, sync_to_thread=False)},
+        dependencies={
+            "backend": Provide(lambda: backend, sync_to_thread=False),
+            "operation": Provide(lambda: operation, sync_to_thread=False),
+        },
         middleware=[middleware(settings.keyring, settings.origins)],
         exception_handlers={Exception: handle},
         cors_config=_cors(settings.origins),
@@ -67,6 +78,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         on_app_init=[document_problems],
     )
     app.state.backend = backend
+    app.asgi_handler = operation.observed(app.asgi_handler)
     return app
 
 

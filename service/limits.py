@@ -34,6 +34,12 @@ DRAIN_SECONDS: Final = 10
 # The waits between two tries to follow the journal, in seconds.
 FOLLOW_AGAIN_SECONDS: Final = 0.5
 FOLLOW_AGAIN_SECONDS_MAX: Final = 10.0
+# How long a probe or a scrape waits for the replica to come to the journal's end, in seconds.
+CURRENT_SECONDS_MAX: Final = 2.0
+# How long the applied position may stand still while events wait, in seconds, before the service is unhealthy.
+PROGRESS_SECONDS_MAX: Final = 10.0
+# For how many seconds after a failed append, without a later one that succeeded, the service is not ready.
+APPEND_TROUBLE_SECONDS: Final = 10.0
 
 assert KEY_CHARACTERS_MIN < KEY_CHARACTERS_MAX < HEAD_BYTES_MAX
 assert FOLLOW_AGAIN_SECONDS < FOLLOW_AGAIN_SECONDS_MAX

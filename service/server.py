@@ -21,6 +21,7 @@ from ..journal.errors import JournalUnavailable
 from .app import create_app
 from .backend import Backend
 from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_SECONDS
+from .operation.access_log import access_log
 from .settings import Settings
 
 
@@ -72,6 +73,7 @@ class Service:
     def __init__(self, journal: AsyncJournal, settings: Settings) -> None:
         app = create_app(journal, settings)
         self._server = _Server(_configuration(app, settings), app.state.backend)
+        self._access_log = settings.access_log
         self._listening = listen(settings.host, settings.port)
         self.address = _address_of(self._listening, tls=settings.certificate is not None)
 
@@ -81,7 +83,7 @@ class Service:
         `on_ready` is called with the address once requests are accepted.
         """
         self._server.on_ready = lambda: on_ready(self.address)
-        with self._listening:
+        with access_log(self._access_log), self._listening:
             await self._server.serve(sockets=[self._listening])
         return self._server.started
 

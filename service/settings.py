@@ -17,6 +17,7 @@ class Settings:
 
     `origins` are the origins whose pages may call (CORS), `proxies` the addresses whose `X-Forwarded-*` headers are
     trusted; by default there are none of either. `drain_seconds` is the time that requests have to end after SIGTERM.
+    `access_log` is the file of the access log, `-` for stdout, None for none.
     """
 
     keyring: Keyring = field(default_factory=Keyring)
@@ -27,6 +28,7 @@ class Settings:
     certificate: Path | None = None
     private_key: Path | None = None
     drain_seconds: int = DRAIN_SECONDS
+    access_log: str | None = None
 
     @property
     def is_on_loopback(self) -> bool:

@@ -18,6 +18,11 @@ class SharedTails:
     def __init__(self) -> None:
         self._shared: dict[frozenset[int], SharedTail] = {}
 
+    @property
+    def readers(self) -> int:
+        """How many readers there are now."""
+        return sum(shared.readers for shared in list(self._shared.values()))
+
     async def follow(self, log: Log, cursor: Mapping[int, int]) -> "Subscriber":
         """Return a reader that starts at `cursor`, in the partitions it names."""
         partitions = frozenset(cursor)

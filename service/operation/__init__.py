@@ -1,1 +1,1 @@
-"""What an operator asks of a service: metrics, health, and a line in the log for each request."""
+"""Operate the service: metrics, probes of health and readiness, and the log of requests."""

@@ -1,0 +1,22 @@
+"""What the operation of a service needs: the counts of its requests, its probes and its metrics."""
+
+from litestar.types import ASGIApp
+
+from ..backend import Backend
+from .observer import Observer
+from .progress import Progress
+from .requests import RequestCounts
+from .scrape import Scraper
+
+
+class Operation:
+    """The parts by which one service is operated."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.requests = RequestCounts()
+        self.progress = Progress(backend)
+        self.scraper = Scraper(backend, self.progress, self.requests)
+
+    def observed(self, app: ASGIApp) -> Observer:
+        """Return the application with its requests counted and logged."""
+        return Observer(app, self.requests)
