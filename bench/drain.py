@@ -119,7 +119,7 @@ def worker(url: str, tasks: int, mechanism: str = "thread") -> dict[str, float]:
     marks: dict[str, float] = {}
 
     async def until_done(worker_loop: WorkerLoop) -> None:
-        while worker_loop.statistics.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
+        while worker_loop.counts.succeeded < tasks:  # noqa: ASYNC110 - nothing announces the last one
             await asyncio.sleep(LOOK_SECONDS)
         worker_loop.stop()
 
@@ -129,14 +129,14 @@ def worker(url: str, tasks: int, mechanism: str = "thread") -> dict[str, float]:
         marks.update(start=time.perf_counter(), cpu=child.cpu_seconds(children=True))
         watching.add(asyncio.get_running_loop().create_task(until_done(worker_loop)))
 
-    statistics = asyncio.run(work(known(mechanism), url, None, started))
+    counts = asyncio.run(work(known(mechanism), url, None, started))
     cpu = child.cpu_seconds(children=True) - marks["cpu"]
-    assert statistics.succeeded == tasks, f"expected {tasks} tasks to succeed, got {statistics}"
+    assert counts.succeeded == tasks, f"expected {tasks} tasks to succeed, got {counts}"
     return {
         "rate": tasks / seconds_from_join_to_last_outcome(url, tasks),
         "cpu_us": cpu / tasks * 1e6,
-        "tasks_per_append": tasks / statistics.appends,
-        "lost_claims": statistics.lost_claims,
+        "tasks_per_append": tasks / counts.appends,
+        "lost_claims": counts.lost_claims,
         "start_seconds": marks["start"] - begun,
     }
 

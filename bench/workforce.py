@@ -244,8 +244,8 @@ def rival(url: str, tasks: int) -> dict[str, float]:
             await asyncio.sleep(drain.LOOK_SECONDS)
         worker_loop.stop()
 
-    statistics = asyncio.run(work(drain.known("thread"), url, None, _started(until_done)))
-    return {"lost_claims": statistics.lost_claims, "claimed": statistics.claimed}
+    counts = asyncio.run(work(drain.known("thread"), url, None, _started(until_done)))
+    return {"lost_claims": counts.lost_claims, "claimed": counts.claimed}
 
 
 def enduring(url: str, tasks: int) -> int:
@@ -253,7 +253,7 @@ def enduring(url: str, tasks: int) -> int:
 
     def answer(loop: asyncio.AbstractEventLoop, worker_loop: WorkerLoop) -> None:
         for number, _ in enumerate(sys.stdin, start=1):
-            while worker_loop.statistics.succeeded < number * tasks:
+            while worker_loop.counts.succeeded < number * tasks:
                 time.sleep(drain.LOOK_SECONDS)
             child.say(str(child.resident_bytes()))
         loop.call_soon_threadsafe(worker_loop.stop)

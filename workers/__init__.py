@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from .consumer import AsyncConsumer, Consumer
     from .loop.loop import WorkerLoop
     from .pools import ProcessWorkerPool, ThreadWorkerPool, Worker
-    from .settings import Settings, Statistics
+    from .settings import Settings, WorkerCounts
     from .tools import StopSignalListener, collect_tasks, get_logger, setup_logging, smart_cpu_count
     from .worker import work
 
 __all__ = [
     "WorkerLoop",
     "Settings",
-    "Statistics",
+    "WorkerCounts",
     "work",
     "Worker",
     "ThreadWorkerPool",

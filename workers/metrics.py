@@ -8,24 +8,24 @@ from ..journal.log import Counting
 from ..tasks.metrics.exposition import build_info
 from ..tasks.metrics.samples import append_samples
 from ..tasks.metrics.table import Distribution, Sample
-from .settings import Statistics
+from .settings import WorkerCounts
 
 # Takes the facts of the health report.
 Samples = Callable[[dict[str, Any]], list[Sample | Distribution]]
 
 
-def samples_of(statistics: Statistics, journal: AsyncJournal) -> Samples:
+def samples_of(counts: WorkerCounts, journal: AsyncJournal) -> Samples:
     """Return the function that makes the worker's samples of its health report; any thread may call it."""
 
     def samples(facts: dict[str, Any]) -> list[Sample | Distribution]:
-        found: list[Sample | Distribution] = [build_info(), *_run_samples(statistics), *_health_samples(facts)]
+        found: list[Sample | Distribution] = [build_info(), *_run_samples(counts), *_health_samples(facts)]
         log = journal.log
         return [*found, *append_samples(log.append_counts)] if isinstance(log, Counting) else found
 
     return samples
 
 
-def _run_samples(counts: Statistics) -> Iterator[Sample]:
+def _run_samples(counts: WorkerCounts) -> Iterator[Sample]:
     yield Sample("journeyman_claims_total", (), counts.claimed)
     yield Sample("journeyman_outcomes_total", ("succeeded",), counts.succeeded)
     yield Sample("journeyman_outcomes_total", ("failed",), counts.failed)

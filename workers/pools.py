@@ -26,7 +26,7 @@ from .health.report import HealthTarget
 from .limits import ENFORCE_MS_DEFAULT, SLOT_WAIT_MS_DEFAULT
 from .loading import by_every_name, tasks_by_name
 from .loop.loop import WorkerLoop
-from .settings import Settings, Statistics, Subset, processes_default
+from .settings import Settings, Subset, WorkerCounts, processes_default
 from .signals import Signals
 from .worker import journal_url, run_to_its_end, work
 
@@ -75,8 +75,8 @@ class Worker:
         """The URL of the journal it works on; None if the environment is to name it."""
         return journal_url(self.tasks, self._journal)
 
-    def run(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> Statistics:
-        """Run until stopped, drain and leave; return the statistics. `started(worker_loop)` is called when it is ready.
+    def run(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> WorkerCounts:
+        """Run until stopped, drain and leave; return its counts. `started(worker_loop)` is called when it is ready.
 
         In the main thread SIGTERM and SIGINT stop it, and a second one ends the process at once. Tasks that still run
         when the drain's time is over are given back; their threads are neither ended nor waited for.
@@ -89,7 +89,7 @@ class Worker:
             finally:
                 self.on_shutdown()
 
-    async def work(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> Statistics:
+    async def work(self, started: Callable[[WorkerLoop], None] = lambda _: None) -> WorkerCounts:
         """Do the same as `run`, within a running event loop and without the hooks."""
         with self._under_way(), Signals() as signals:
             return await self._work(started, signals)
@@ -105,7 +105,7 @@ class Worker:
                 self._runs -= 1
                 self._has_run, self._stopping = True, False
 
-    async def _work(self, started: Callable[[WorkerLoop], None], signals: Signals) -> Statistics:
+    async def _work(self, started: Callable[[WorkerLoop], None], signals: Signals) -> WorkerCounts:
         def made(worker_loop: WorkerLoop) -> None:
             with self._guard:
                 self._worker_loop, self._loop = worker_loop, asyncio.get_running_loop()

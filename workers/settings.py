@@ -1,4 +1,4 @@
-"""The settings of a worker, and the statistics of its run."""
+"""The settings of a worker, and the counts of its run."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -139,7 +139,7 @@ def _check_order(order: Any, weights: Mapping[str, int], queues: Subset | None) 
             raise ValidationError(f"queue_weights names {queue!r}, which is not among the queues {', '.join(queues)}")
 
 
-class Statistics(msgspec.Struct):
+class WorkerCounts(msgspec.Struct):
     """The counts of a worker since it started."""
 
     claimed: int = 0

@@ -20,7 +20,7 @@ from .health.systemd import notify
 from .limits import FORCED_EXIT_SECONDS
 from .loop.loop import WorkerLoop
 from .metrics import samples_of
-from .settings import Settings, Statistics
+from .settings import Settings, WorkerCounts
 from .signals import Signals
 
 logger = logging.getLogger("journeyman.worker")
@@ -57,7 +57,7 @@ async def work(
     *,
     signals: Signals | None = None,
     made: Callable[[WorkerLoop], None] = lambda _: None,
-) -> Statistics:
+) -> WorkerCounts:
     """Run a worker until SIGTERM or SIGINT, then drain it and close its sessions.
 
     `made(worker_loop)` is called when there is a loop that can be stopped, `started(worker_loop)` when it is ready.
@@ -91,14 +91,14 @@ async def work(
         notify("READY=1")
 
     try:
-        async with reporting(worker_loop, journal, health, samples_of(worker_loop.statistics, journal)):
+        async with reporting(worker_loop, journal, health, samples_of(worker_loop.counts, journal)):
             await worker_loop.run(on_started)  # opens the journal; `stop` works during that as well
     finally:
         collecting.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(LET_GO_SECONDS if worker_loop.gave_up else None):
                 await journal.aclose()
-    return worker_loop.statistics
+    return worker_loop.counts
 
 
 def run_to_its_end(main: Coroutine[Any, Any, T], in_loop: Callable[[], str]) -> T:

@@ -17,7 +17,7 @@ from ...workers.loading import tasks_by_name
 from ...workers.logs import configure, name_tasks_in_records, set_level
 from ...workers.loop.loop import WorkerLoop
 from ...workers.pools import Worker
-from ...workers.settings import Settings, Statistics
+from ...workers.settings import Settings, WorkerCounts
 from ..init_process import leave_duties_of_first_process
 from .failures import BadInput, print_line
 from .opening import shared_journal
@@ -39,9 +39,9 @@ def run_worker(
     name_tasks_in_records()
     made = make(tasks)
     shown = shared_journal(made.journal_url).url
-    statistics = made.run(lambda worker_loop: _announce(worker_loop, made, shown))
-    print_line(_summary(statistics))
-    if statistics.left_running or _held_up():
+    counts = made.run(lambda worker_loop: _announce(worker_loop, made, shown))
+    print_line(_summary(counts))
+    if counts.left_running or _held_up():
         logging.shutdown()
         sys.stderr.flush()
         os._exit(0)  # tasks that still run belong to other workers by now, and must not keep this process
@@ -103,7 +103,7 @@ def _queues(selection: Selection) -> str:
     return ", ".join(said)
 
 
-def _summary(done: Statistics) -> str:
+def _summary(done: WorkerCounts) -> str:
     return (
         f"left: {done.succeeded:,} succeeded, {done.failed:,} failed, {done.retried:,} to be retried, "
         f"{done.interrupted + done.left_running:,} given back"

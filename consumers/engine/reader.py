@@ -20,7 +20,7 @@ class _Woken(Exception):
     """A wait was ended by `wake`."""
 
 
-class Reader:
+class TailReader:
     """A tail of `log`, with `read`: how far each partition has been read.
 
     With an `interrupt`, it is run by `blocking.run` with that interrupt; without one it runs in an event loop.

@@ -25,7 +25,7 @@ from ..responses import END_OF_HISTORY, JournalResponses
 from ..statistics import Lag
 from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
 from .merge import Merge
-from .reader import OutOfTime, Reader
+from .reader import OutOfTime, TailReader
 from .start_position import start_position
 from .trail import Trail
 from .transform import Transformed, Transformer
@@ -72,7 +72,7 @@ class Stream:
         self._errors: dict[int, Exception] = {}
         self._raised: Exception | None = None
         self._log: Log | None = None
-        self._reader: Reader | None = None
+        self._reader: TailReader | None = None
         self._limit = PAGE_EVENTS
 
     # --- lifetime ---------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class Stream:
             self._limit = PAGE_EVENTS if log.needs_loop else max(PAGE_EVENTS // len(begin), MERGE_PAGE_EVENTS_MIN)
             self._limit = min(self._limit, CONSUMER_EVENTS_MAX // (2 * len(begin)))
             self._merge = self._new_merge()
-        self._reader = Reader(log, await self._journal.follow(begin), begin, self._interrupt)
+        self._reader = TailReader(log, await self._journal.follow(begin), begin, self._interrupt)
 
     def _new_merge(self) -> Merge:
         return Merge(self._begin, low=(self._limit + 1) // 2)
@@ -237,7 +237,7 @@ class Stream:
             self.phase = self._settled_phase
         self._merge = self._new_merge() if self.phase is Phase.HISTORY and len(self._begin) > 1 else None
 
-    async def _step(self, reader: Reader, deadline: float | None) -> Batch | None:
+    async def _step(self, reader: TailReader, deadline: float | None) -> Batch | None:
         if self.phase is Phase.LIVE:
             return await self._step_live(reader, deadline)
         if self._merge is not None:
@@ -248,13 +248,13 @@ class Stream:
                 return self._batch_of_page(page)
         return self._end_history(reader)
 
-    async def _history_page(self, reader: Reader, partition: int, deadline: float | None) -> Page | None:
+    async def _history_page(self, reader: TailReader, partition: int, deadline: float | None) -> Page | None:
         if partition in self._errors:
             self._raised = self._errors[partition]
             raise self._raised
         return await reader.page_before(self._history_end, partition, self._limit, deadline)
 
-    async def _step_merge(self, reader: Reader, merge: Merge, deadline: float | None) -> Batch | None:
+    async def _step_merge(self, reader: TailReader, merge: Merge, deadline: float | None) -> Batch | None:
         partition = merge.wanting()
         if partition is not None:
             page = await self._history_page(reader, partition, deadline)
@@ -275,7 +275,7 @@ class Stream:
                 self._handed[partition] = offset  # records left out after the last event count as read
         return MergedBatch(self._transformer.finished(merged.events), before, self._handed, merged)
 
-    def _end_history(self, reader: Reader) -> Batch | None:
+    def _end_history(self, reader: TailReader) -> Batch | None:
         if reader.ended:
             return None
         self.phase = Phase.LIVE
@@ -286,7 +286,7 @@ class Stream:
             return None
         return SentinelBatch(definition.SENTINEL_EVENT, self._handed)
 
-    async def _step_live(self, reader: Reader, deadline: float | None) -> Batch | None:
+    async def _step_live(self, reader: TailReader, deadline: float | None) -> Batch | None:
         for error in self._errors.values():
             self._raised = error
             raise error
@@ -303,7 +303,7 @@ class Stream:
                 page = _cut(await reader.page(PAGE_EVENTS, deadline), end)
         return None if page is None else self._batch_of_page(page)
 
-    async def _page_in_time(self, reader: Reader, deadline: float | None) -> Page | None:
+    async def _page_in_time(self, reader: TailReader, deadline: float | None) -> Page | None:
         """Return the next page; None if the end time comes first."""
         patience = None
         if self._end_time is not None:

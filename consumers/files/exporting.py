@@ -52,7 +52,7 @@ async def export(
     log = await journal.open()
     begin, end = await _stretch(log, selection)
     everything = sum(end[partition] - offset for partition, offset in begin.items())
-    reader = _Reader(log, end, skip_bad=skip_bad)
+    reader = _ExportReader(log, end, skip_bad=skip_bad)
     topic = Topic(selection.topic)
     written = done = 0
     async for events in reader.in_time_order(begin):
@@ -82,7 +82,7 @@ async def _stretch(log: Log, selection: ExportSelection) -> tuple[Mapping[int, i
     return {partition: max(offset, sought[partition]) for partition, offset in bounds.first.items()}, bounds.end
 
 
-class _Reader:
+class _ExportReader:
     """Reads partitions up to their ends, step by step."""
 
     def __init__(self, log: Log, end: Mapping[int, int], *, skip_bad: bool) -> None:

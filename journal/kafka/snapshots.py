@@ -212,7 +212,7 @@ async def _leaders(admin: Admin, topic: str) -> bool | None:
     return bool(found["partitions"]) and all(each["leader"] >= 0 for each in found["partitions"])
 
 
-class _Reader:
+class _SnapshotReader:
     """Reads bounded stretches of the topic."""
 
     def __init__(self, consumer: Consumer, topic: str) -> None:
@@ -285,12 +285,12 @@ async def _admin(connection: Connection, topic: str) -> AsyncIterator[Admin]:
 
 
 @asynccontextmanager
-async def _reader(connection: Connection, topic: str) -> AsyncIterator[_Reader]:
+async def _reader(connection: Connection, topic: str) -> AsyncIterator[_SnapshotReader]:
     async with _operation(connection, topic):
         consumer = make_consumer(connection, TOPIC_MESSAGE_BYTES_MIN, SNAPSHOT_WAIT_MS)
         try:
             await consumer.start()
-            yield _Reader(consumer, topic)
+            yield _SnapshotReader(consumer, topic)
         finally:
             await stop_consumer(consumer)
 

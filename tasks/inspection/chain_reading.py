@@ -22,7 +22,7 @@ _NEXT: Final = "callback_message_data"
 
 async def chain_of(journal: AsyncJournal, task_id: str, *, until: Mapping[int, int] | None = None) -> Chain | None:
     """Read the chain of a task, before the cursor `until` if one is given; None if it belongs to none."""
-    reader = _Reader(journal, until)
+    reader = _ChainReader(journal, until)
     own = await reader.history(task_id)
     submission = _submission(own)
     root = submission.get("progenitor_uuid") if own is not None else None
@@ -57,7 +57,7 @@ def _planned_without(root: str, task_id: str, own: TaskHistory | None) -> list[t
     return [(root, "", ""), *before, (task_id, own.task.name, own.task.queue)]
 
 
-class _Reader:
+class _ChainReader:
     """Reads the histories of a chain's tasks; each success is read once, though the next link depends on it."""
 
     def __init__(self, journal: AsyncJournal, until: Mapping[int, int] | None) -> None:
@@ -72,7 +72,7 @@ class _Reader:
             return None
 
 
-async def _states(reader: _Reader, planned: list[tuple[str, str, str]]) -> AsyncIterator[ChainLink]:
+async def _states(reader: _ChainReader, planned: list[tuple[str, str, str]]) -> AsyncIterator[ChainLink]:
     """Yield the links with their states; behind one that has not succeeded none is submitted."""
     reached = True
     for link, name, queue in planned:

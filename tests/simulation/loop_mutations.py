@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from journeyman.workers import WorkerLoop
 from journeyman.workers.loop import session_watch
-from journeyman.workers.loop.reader import Reader
+from journeyman.workers.loop.reader import JournalReader
 from journeyman.workers.scheduling import decide
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
 
@@ -44,11 +44,17 @@ def in_decider(name: str, old: str, new: str) -> Plant:
 LOOP_MUTATIONS: Final[dict[str, Plant]] = {}
 _ENDED: Final = "await self._outcome_entries(time.monotonic())"
 _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
-    ("a page that came as the wait for it ended is dropped", Reader, "stop_waiting", "if page is not None", "if False"),
+    (
+        "a page that came as the wait for it ended is dropped",
+        JournalReader,
+        "stop_waiting",
+        "if page is not None",
+        "if False",
+    ),
     ("an idle worker observes no sessions", WorkerLoop, "_pause", "monotonic + WATCH_INTERVAL_SECONDS", "1e9"),
     ("what has ended as the drain ends is not written", WorkerLoop, "_leave", _ENDED, "[]"),
     ("idle sessions of other hosts are judged here", session_watch, "departed", "if session.machine else", "or"),
-    ("events before our own are skipped", Reader, "read_before", "self._applied[partition] < first", "False"),
+    ("events before our own are skipped", JournalReader, "read_before", "self._applied[partition] < first", "False"),
     ("a drain does not wait for what runs", WorkerLoop, "_drained", "or time.monotonic() >=", "or True or"),
 )
 for _what, _owner, _name, _old, _new in _BUGS:

@@ -349,7 +349,7 @@ def an_expired_worker_believes_itself_joined(patch: MonkeyPatch) -> None:
         commands = []
         for command in real(seen, offers, eyes, now):
             if isinstance(command, decide.Join):
-                key = (command.partition, now.standings[command.partition].worker)
+                key = (command.partition, now.sessions[command.partition].worker)
                 if key in joined:
                     continue
                 joined.add(key)

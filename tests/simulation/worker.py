@@ -185,7 +185,7 @@ class SimulatedWorker:
         check = self.world.referee.check
         check(len(claims) <= sum(max(0, free) for _, free in offers), "it claims more than it has room for")
         check(not (claims and self.draining), "it claims although it drains")
-        sessions = {standing.worker for standing in now.standings.values()}
+        sessions = {own.worker for own in now.sessions.values()}
         self.world.referee.claims_suspects(claims, view, sessions)
         check(len({task.id for task in claims}) == len(claims), "it claims a task twice at once")
         for task in claims:

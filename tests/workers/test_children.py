@@ -25,7 +25,7 @@ from journeyman.journal.event import record
 from journeyman.tasks import Message, Task, ValidationError
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
-from journeyman.workers.executors import Bounds, ProcessExecutor, ThreadGroupExecutor
+from journeyman.workers.executors import PoolSize, ProcessExecutor, ThreadGroupExecutor
 from journeyman.workers.executors.children import pool, process, thread_groups
 from journeyman.workers.executors.children.permits import Permits
 from journeyman.workers.executors.children.pool import ChildPool
@@ -70,7 +70,7 @@ FULL, HALF, IDLE, STARTING = Member(4), Member(2), Member(0), Member(0, ready=Fa
     ],
 )
 def test_executor_grows_when_children_are_full_and_jobs_wait(waiting: int, members: list[Member], added: int) -> None:
-    assert growth(waiting, members, Bounds(places=4, floor=1, ceiling=3)) == added
+    assert growth(waiting, members, PoolSize(places=4, floor=1, ceiling=3)) == added
 
 
 @pytest.mark.parametrize(
@@ -85,22 +85,22 @@ def test_executor_grows_when_children_are_full_and_jobs_wait(waiting: int, membe
 )
 def test_executor_ends_the_longest_idle_children(idle: list[float], floor: int, gone: list[int]) -> None:
     members = [Member(0, idle_seconds=seconds) for seconds in idle]
-    assert spare(members, Bounds(4, floor, 3), 60.0) == gone
-    assert spare([each._replace(ready=False) for each in members], Bounds(4, floor, 3), 60.0) == []
-    assert spare([each._replace(held=1) for each in members], Bounds(4, floor, 3), 60.0) == []
+    assert spare(members, PoolSize(4, floor, 3), 60.0) == gone
+    assert spare([each._replace(ready=False) for each in members], PoolSize(4, floor, 3), 60.0) == []
+    assert spare([each._replace(held=1) for each in members], PoolSize(4, floor, 3), 60.0) == []
 
 
 @given(
     st.integers(0, 100),
     st.lists(st.builds(Member, st.integers(0, 8), st.booleans(), st.floats(0, 100), st.booleans()), max_size=6),
-    st.builds(lambda places, floor, more: Bounds(places, floor, floor + more), *[st.integers(1, 4)] * 3),
+    st.builds(lambda places, floor, more: PoolSize(places, floor, floor + more), *[st.integers(1, 4)] * 3),
 )
-def test_executor_stays_within_its_bounds(waiting: int, members: list[Member], bounds: Bounds) -> None:
-    members = members[: bounds.ceiling]
-    after = len(members) + growth(waiting, members, bounds)
-    assert min(bounds.floor, bounds.ceiling) <= after <= bounds.ceiling
-    gone = spare(members, bounds, 10.0)
-    assert len(members) - len(gone) >= min(bounds.floor, len(members))
+def test_executor_stays_within_its_bounds(waiting: int, members: list[Member], pool_size: PoolSize) -> None:
+    members = members[: pool_size.ceiling]
+    after = len(members) + growth(waiting, members, pool_size)
+    assert min(pool_size.floor, pool_size.ceiling) <= after <= pool_size.ceiling
+    gone = spare(members, pool_size, 10.0)
+    assert len(members) - len(gone) >= min(pool_size.floor, len(members))
     assert all(not members[index].held for index in gone)
 
 
@@ -184,7 +184,7 @@ async def hand(path: Path, make: Callable[[Callable[[], None]], ChildPool]) -> A
 
 
 def grouped(places: int, floor: int = 1, ceiling: int = 3, **options: Any) -> Callable[[Callable[[], None]], ChildPool]:
-    return lambda wake: ThreadGroupExecutor(Bounds(places, floor, ceiling), TASKS, wake, **options)
+    return lambda wake: ThreadGroupExecutor(PoolSize(places, floor, ceiling), TASKS, wake, **options)
 
 
 def single(size: int, floor: int = 1) -> Callable[[Callable[[], None]], ChildPool]:

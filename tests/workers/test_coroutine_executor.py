@@ -175,7 +175,7 @@ async def test_abandoned_coroutine_does_not_keep_its_worker(monkeypatch: pytest.
     async with floor.worker(tasks, ONE_AT_A_TIME) as worker_loop:
         await floor.submit(tasks["refuses"], timeout_override=50)
         await floor.finished(names.FAILED)
-    assert worker_loop.statistics.left_running == 0
+    assert worker_loop.counts.left_running == 0
     await reached(lambda: len(cancelled) == 2, "the executor to cancel it once more as it is closed")
     assert len(coroutines._ending) == 1, "it is kept as long as it goes on"
     may_end.set()

@@ -37,13 +37,13 @@ class Desk:
         self.detector = FailureDetector(LEASE)
         self.ready.set_workers(dict.fromkeys(range(partitions), ME), {})
         self.monotonic = 100.0
-        self.standings = {partition: OwnSession(ME, 100.0) for partition in range(partitions)}
+        self.sessions = {partition: OwnSession(ME, 100.0) for partition in range(partitions)}
         if joined:
             for log in self.logs:
                 log.join(ME, int(LEASE * 1_000))
 
     def decide(self, free: int = 10, **changes: Any) -> list[Command]:
-        situation = Situation(5_000.0, self.monotonic, LEASE, self.standings)._replace(**changes)
+        situation = Situation(5_000.0, self.monotonic, LEASE, self.sessions)._replace(**changes)
         return decide(self.view, [(self.ready, free)], self.detector, situation)
 
 
@@ -81,7 +81,7 @@ def test_worker_holds_one_suspect_over_all_lanes_and_partitions() -> None:
         for live in desk.view.live.values():
             other.add(live)
         offers = [(desk.ready, 10), (other, 10)]
-        situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+        situation = Situation(5_000.0, desk.monotonic, LEASE, desk.sessions)
         taken = claimed(decide(desk.view, offers, desk.detector, situation))
         assert set(taken) <= {"innocent"}, "nor does another lane let one in"
         log.write(names.SUCCEEDED, task=suspect, worker=ME, claim=claim)
@@ -118,7 +118,7 @@ def test_suspect_is_taken_by_one_of_two_mechanisms() -> None:
     for lane, task in zip(lanes, ("a", "b"), strict=True):
         lane.set_workers({0: ME}, {})
         lane.add(desk.view.live[task])
-    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.sessions)
     offers = [(lane, 10) for lane in lanes]
     assert claimed(decide(desk.view, offers, desk.detector, situation)) == ["a"]
     desk.log.claim("a", ME)
@@ -135,7 +135,7 @@ def test_restored_view_knows_held_and_waiting_suspects() -> None:
     ready = ReadyTasks()
     ready.set_workers({0: ME}, {})
     ready.add(view.live["b"])
-    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.sessions)
     assert claimed(decide(view, [(ready, 10)], desk.detector, situation)) == []
     log = Ledger(view, first=desk.log.end)
     log.write(names.SUCCEEDED, task="a", worker=ME, claim=view.live["a"].claim)
@@ -214,7 +214,7 @@ def test_each_executor_is_offered_its_own_tasks() -> None:
         task = desk.log.submit(f"t{number}")
         second.add(task) if number % 2 else None
     desk.ready = ReadyTasks()
-    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.standings)
+    situation = Situation(5_000.0, desk.monotonic, LEASE, desk.sessions)
     assert claimed(decide(desk.view, [(desk.ready, 9), (second, 1)], desk.detector, situation)) == ["t1"]
 
 
@@ -260,7 +260,7 @@ def test_idle_session_sends_no_heartbeat() -> None:
 
 def test_each_partition_is_renewed_by_its_own_silence() -> None:
     desk = holding(3)
-    desk.standings[1] = OwnSession(ME, 100 + RENEWAL)
+    desk.sessions[1] = OwnSession(ME, 100 + RENEWAL)
     assert desk.decide(monotonic=100 + RENEWAL) == [Beat(0), Beat(2)]
 
 

@@ -41,7 +41,7 @@ def test_worker_fills_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             async with jm.AsyncJournal(journal.url) as own:
                 worker_loop = WorkerLoop(own, {add.name: add}, Settings(threads=1))
                 working = asyncio.ensure_future(worker_loop.run())
-                await reached(lambda: worker_loop.statistics.succeeded, "the worker to run the task")
+                await reached(lambda: worker_loop.counts.succeeded, "the worker to run the task")
                 await reached(lambda: Store(f"{path}-index").covered(0).next_offset >= 4, "the index to be filled")
                 worker_loop.stop()
                 await working

@@ -85,7 +85,7 @@ async def test_claim_after_the_end_of_its_session_is_repeated() -> None:
     async with floor.worker(tasks, QUICK, log=Interposed(floor, end_the_session)) as worker:
         message = await floor.submit(tasks["work"])
         await floor.succeeded(1)
-        assert worker.statistics.lost_claims == 1
+        assert worker.counts.lost_claims == 1
     assert floor.task(message).attempts == 1
 
 
@@ -107,7 +107,7 @@ async def test_expired_session_is_replaced_and_its_outcome_refused(
 
             gate.doors[0].set()
             await floor.finished(names.SUCCEEDED, 1)
-            await reached(lambda: worker.statistics.refused == 1, "the late outcome to be refused")
+            await reached(lambda: worker.counts.refused == 1, "the late outcome to be refused")
             assert floor.task(message).state is State.CLAIMED
             assert threads(worker).busy, "the second run is still in hand"
 
@@ -115,7 +115,7 @@ async def test_expired_session_is_replaced_and_its_outcome_refused(
             await floor.finished(names.SUCCEEDED, 2)
     assert floor.task(message).state is State.SUCCEEDED
     assert floor.view().stale_outcomes == 1
-    assert worker.statistics.succeeded == 1
+    assert worker.counts.succeeded == 1
     assert "was refused" in caplog.text
     assert "joining with a new one" in caplog.text
 
@@ -132,7 +132,7 @@ async def test_claims_of_a_vanished_worker_are_taken_over() -> None:
         await running
     async with floor.worker(named(work=lambda: "second"), QUICK) as second:
         await floor.succeeded(1)
-        assert second.statistics.expired_sessions == 1
+        assert second.counts.expired_sessions == 1
     assert floor.task(message).attempts == 2
     assert floor.view().takeovers == 1
     assert floor.count(names.EXPIRED) == 1
@@ -269,7 +269,7 @@ async def test_journal_outage_beyond_the_lease_costs_no_claims() -> None:
             assert away.faults > 5
         gate.open()
         await floor.succeeded(1)
-        assert holder.statistics.refused == 0
+        assert holder.counts.refused == 0
     assert floor.count(names.EXPIRED) == 0
     assert floor.task(message).attempts == 1
 
@@ -431,8 +431,8 @@ async def test_lost_acknowledgements_double_nothing() -> None:
         for _ in range(40):
             await floor.submit(tasks["work"])
         await floor.succeeded(40)
-        await reached(lambda: worker.statistics.succeeded == 40, "the worker to know")
-        assert worker.statistics.refused == 0
+        await reached(lambda: worker.counts.succeeded == 40, "the worker to know")
+        assert worker.counts.refused == 0
     lossy.on = False
     view = floor.view()
     assert floor.count(names.SUCCEEDED) == 40
@@ -477,7 +477,7 @@ async def test_results_exceeding_one_append_are_split_over_several() -> None:
         for _ in range(8):
             await floor.submit(tasks["large"])
         await floor.succeeded(8)
-        await reached(lambda: worker.statistics.succeeded == 8, "the worker to know")
+        await reached(lambda: worker.counts.succeeded == 8, "the worker to know")
 
 
 @pytest.mark.anyio
@@ -679,7 +679,7 @@ async def test_large_executor_of_long_tasks_gives_nothing_back() -> None:
             gate.open()
         await reached(lambda: gate.entered == 200, "the last ones to run")
         gate.open()
-    assert worker.statistics.interrupted == 0
+    assert worker.counts.interrupted == 0
     assert floor.count(names.CLAIMED) == 200
 
 
@@ -694,7 +694,7 @@ def test_lost_notification_delays_a_task_and_loses_nothing(tmp_path: Path, monke
             running = asyncio.ensure_future(worker.run())
             for number in range(3):
                 await journal.append_drafts([submission(Message(task_name="work"))])
-                await reached(lambda: worker.statistics.succeeded > number, "the task to be done")  # noqa: B023
+                await reached(lambda: worker.counts.succeeded > number, "the task to be done")  # noqa: B023
             worker.stop()
             await running
 

@@ -14,7 +14,7 @@ from journeyman.tasks import State, TaskView
 from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
-from journeyman.workers.loop.reader import Reader
+from journeyman.workers.loop.reader import JournalReader
 from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached, wait_until
 
@@ -104,7 +104,7 @@ async def test_idle_worker_takes_over_on_a_log_without_notifier() -> None:
         doors.open.set()
         await floor.finished(names.EXPIRED)
         await floor.succeeded(20)
-        assert idle.statistics.expired_sessions == 1
+        assert idle.counts.expired_sessions == 1
 
 
 @pytest.mark.anyio
@@ -119,8 +119,8 @@ async def test_lease_counts_from_the_beginning_of_the_append() -> None:
 
     log.during = last
     async with floor.worker(tasks, QUICK, log=log) as worker:
-        (standing,) = worker._sessions.standings.values()
-        assert standing.acknowledged_at <= begun[0]
+        (own,) = worker._sessions.by_partition.values()
+        assert own.acknowledged_at <= begun[0]
         assert worker._sessions[0].start_until <= begun[0] + QUICK.lease_seconds
 
 
@@ -158,13 +158,13 @@ async def test_events_between_a_repeat_and_its_append_are_applied() -> None:
         doors.open.set()
         await floor.succeeded(3)
     assert came_again == [names.SUCCEEDED, names.CLAIMED]
-    assert worker.statistics.refused == 0
+    assert worker.counts.refused == 0
 
 
 @pytest.mark.anyio
 async def test_detector_is_notified_of_journal_outage_and_return() -> None:
     detector = FailureDetector(3.0)
-    reader = Reader(TaskView(), detector, 3.0)
+    reader = JournalReader(TaskView(), detector, 3.0)
     seen: list[int] = []
 
     async def call() -> str:

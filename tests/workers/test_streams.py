@@ -38,14 +38,14 @@ async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
     tasks = named(wait=lambda: door.wait(30), work=lambda number: number)
     async with floor.worker(tasks, Settings(threads=2)) as worker:
         await floor.submit(tasks["wait"])
-        await reached(lambda: worker.statistics.claimed == 1, "the worker to hold a claim")
+        await reached(lambda: worker.counts.claimed == 1, "the worker to hold a claim")
         for number in range(STREAM):  # until it knows that it is in a stream
             await floor.submit(tasks["work"], number)
-        before = worker.statistics.appends
+        before = worker.counts.appends
         for number in range(STREAM):
             await floor.submit(tasks["work"], number)
         await floor.succeeded(2 * STREAM)
-        appends = worker.statistics.appends - before
+        appends = worker.counts.appends - before
         door.set()
         await floor.succeeded(2 * STREAM + 1)
     assert appends <= STREAM / 2, "a claim and an outcome for each would be four times as many"
@@ -91,7 +91,7 @@ def test_news_do_not_wake_a_loop_waiting_for_its_append(tmp_path: Path, monkeypa
             worker = WorkerLoop(journal, named(work=lambda: door.wait(30)), Settings(threads=2))
             running = asyncio.ensure_future(worker.run())
             await journal.append_drafts([submission(Message(task_name="work")) for _ in range(2)])
-            await reached(lambda: worker.statistics.claimed == 2, "both to be claimed in one append")
+            await reached(lambda: worker.counts.claimed == 2, "both to be claimed in one append")
             with held(path):
                 door.set()
                 ended = [lane.executor for lane in worker._lanes]
@@ -106,7 +106,7 @@ def test_news_do_not_wake_a_loop_waiting_for_its_append(tmp_path: Path, monkeypa
                 for _ in range(PASSES):
                     await asyncio.sleep(0)
                 assert len(woken) - before < PASSES / 10, "it is woken once by news that it cannot read yet"
-            await reached(lambda: worker.statistics.succeeded == 2, "both to be done")
+            await reached(lambda: worker.counts.succeeded == 2, "both to be done")
             worker.stop()
             await running
 

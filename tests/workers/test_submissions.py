@@ -139,12 +139,12 @@ async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
     await take_snapshot(floor)
     log = CountingLog(floor)
     async with floor.worker(tasks, Settings(threads=1, lease_ms=LEASE_MS), log=log) as worker:
-        await reached(lambda: worker.statistics.claimed > 0, "the first claim")
+        await reached(lambda: worker.counts.claimed > 0, "the first claim")
         gate.set()
         await floor.succeeded(300)
     submissions = [(cursor, limit) for cursor, limit in log.reads if limit > 1]
     assert len(submissions) == 1, "the first claim reads the page in which the others stand"
-    assert worker.statistics.succeeded == 300
+    assert worker.counts.succeeded == 300
 
 
 async def take_snapshot(floor: Shop) -> None:
@@ -200,7 +200,7 @@ async def test_submissions_are_read_by_position_from_kafka(
         worker_loop = WorkerLoop(journal, tasks, Settings(threads=4))
         running = asyncio.ensure_future(worker_loop.run())
         try:
-            await reached(lambda: worker_loop.statistics.succeeded == 150, "all tasks to succeed", 60)
+            await reached(lambda: worker_loop.counts.succeeded == 150, "all tasks to succeed", 60)
         finally:
             worker_loop.stop()
             await asyncio.wait_for(running, 60)

@@ -2,7 +2,7 @@
 
 from .base import Executor
 from .children.processes import ProcessExecutor
-from .children.sizing import Bounds
+from .children.sizing import PoolSize
 from .children.thread_groups import ThreadGroupExecutor
 from .coroutines import CoroutineExecutor
 from .hand_over import HandOver
@@ -15,5 +15,5 @@ __all__ = [
     "ProcessExecutor",
     "ThreadGroupExecutor",
     "HandOver",
-    "Bounds",
+    "PoolSize",
 ]

@@ -22,11 +22,11 @@ from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
 from ..limits import HOOK_SECONDS_MAX, LEASE_START_FRACTION, NEWEST_WEIGHT
 from ..scheduling.decide import Beat
-from ..settings import Statistics
+from ..settings import WorkerCounts
 from .drafts import WorkerDraft, Written, outcome_entries
 from .failure_log import FailureLog
 from .hooks import OutcomeHooks
-from .reader import Reader
+from .reader import JournalReader
 from .sessions import OwnSessions
 
 logger = logging.getLogger("journeyman.worker")
@@ -46,7 +46,7 @@ _ENDED: Final = (State.SUCCEEDED, State.FAILED, State.REVOKED)
 
 
 class Appender:
-    """Appends for one worker loop, applies its events to `view`, and counts the outcomes in `statistics`.
+    """Appends for one worker loop, applies its events to `view`, and counts outcomes in `counts`.
 
     `seconds` is the recent average duration of an append.
     """
@@ -54,11 +54,11 @@ class Appender:
     def __init__(
         self,
         journal: AsyncJournal,
-        reader: Reader,
+        reader: JournalReader,
         view: TaskView,
         detector: FailureDetector,
         lease_seconds: float,
-        statistics: Statistics,
+        counts: WorkerCounts,
         hooks: OutcomeHooks,
     ) -> None:
         self._journal = journal
@@ -66,7 +66,7 @@ class Appender:
         self._view = view
         self._detector = detector
         self._lease_seconds = lease_seconds
-        self._statistics = statistics
+        self._counts = counts
         self._hooks = hooks if hooks.any else None
         self.failures = FailureLog()
         self.seconds = 0.0
@@ -124,7 +124,7 @@ class Appender:
     async def _apply(
         self, entries: Sequence[WorkerDraft], events: Sequence[Event], begun: float, sessions: OwnSessions
     ) -> None:
-        self._statistics.appends += 1
+        self._counts.appends += 1
         await self._reader.stop_waiting()
         for partition in {event.partition for event in events}:
             await self._apply_own(partition, entries, events)
@@ -166,7 +166,7 @@ class Appender:
             if entry.link is not None and self._may_release(partition, entry, entry.link, accepted=accepted):
                 self._links.append((entry.link, entry.fact.task))
             if accepted and event.name == names.SUCCEEDED:  # as nearly always
-                self._statistics.succeeded += 1
+                self._counts.succeeded += 1
                 if logs_successes:
                     logger.debug("task %s has succeeded", entry.fact.task)
                 if hooks is not None and entry.outcome is not None:
@@ -193,7 +193,7 @@ class Appender:
         return (accepted or link.token >= 0) and self._view.state_of(partition, entry.fact.task) in _ENDED
 
     def _count(self, name: str, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
-        counts, task_id = self._statistics, entry.fact.task
+        counts, task_id = self._counts, entry.fact.task
         task = self._view.find(task_id)
         if accepted and self._hooks is not None and entry.outcome is not None:
             self._hooks.ended(entry.outcome)

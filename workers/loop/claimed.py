@@ -11,7 +11,7 @@ from ...tasks.state.transitions import State
 from ..executors.pipeline import Job, gone
 from ..scheduling.commit_pace import CommitPace
 from ..scheduling.decide import Claim, Lapse
-from ..settings import Statistics
+from ..settings import WorkerCounts
 from .drafts import WorkerDraft
 from .known_tasks import KnownTasks
 from .lanes import Lanes
@@ -20,7 +20,7 @@ from .submissions import Submissions
 
 
 class ClaimedTasks:
-    """Starts the tasks that one worker loop has claimed, and counts won and lost claims in `statistics`."""
+    """Starts the tasks that one worker loop has claimed, and counts won and lost claims in `counts`."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class ClaimedTasks:
         lanes: Lanes,
         submissions: Submissions,
         pace: CommitPace,
-        statistics: Statistics,
+        counts: WorkerCounts,
     ) -> None:
         self._journal = journal
         self._known = known
         self._lanes = lanes
         self._submissions = submissions
         self._pace = pace
-        self._statistics = statistics
+        self._counts = counts
 
     async def start(self, entries: Sequence[WorkerDraft], events: Sequence[Event], sessions: OwnSessions) -> bool:
         """Start each task whose claim is among these appended events and was accepted; return whether any was.
@@ -53,12 +53,12 @@ class ClaimedTasks:
             if task.run.claim == event.offset:
                 accepted.append(task)
                 continue
-            self._statistics.lost_claims += 1
+            self._counts.lost_claims += 1
             if task.state is State.READY:  # refused as our session had ended, so no other worker has the task
                 self._lanes.add_ready(task)
         if not accepted:
             return False
-        self._statistics.claimed += len(accepted)
+        self._counts.claimed += len(accepted)
         jobs = await self._jobs(accepted, sessions)
         for mechanism, started in jobs.items():
             self._lanes[mechanism].start(started)

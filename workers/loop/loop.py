@@ -29,7 +29,7 @@ from ..limits import STEAL_DELAY_APPENDS, STEAL_DELAY_SECONDS, STEAL_DELAY_SECON
 from ..scheduling.commit_pace import CommitPace
 from ..scheduling.decide import Command, Expire, Lapse, Situation, decide
 from ..scheduling.ready_queue import ReadyTasks
-from ..settings import Settings, Statistics
+from ..settings import Settings, WorkerCounts
 from .appender import Appender
 from .claimed import ClaimedTasks
 from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entries, progress_entries, within_limits
@@ -39,8 +39,8 @@ from .indexing import IndexKeeper
 from .known_tasks import KnownTasks
 from .lane import Lane
 from .lanes import Lanes
-from .mechanisms import Connections, executor_for
-from .reader import Reader
+from .mechanisms import ExecutorContext, executor_for
+from .reader import JournalReader
 from .session_watch import SessionWatch
 from .sessions import OwnSessions
 from .submissions import Submissions
@@ -61,15 +61,15 @@ class WorkerLoop:
         known: KnownTasks | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.statistics = Statistics()
+        self.counts = WorkerCounts()
         self._journal = journal
         self._known = KnownTasks(tasks, self.settings.selection) if known is None else known
         self.view = TaskView(keeps=self._known.may_run)
         self._lanes = Lanes(self._known, self.view)
         lease_seconds = self.settings.lease_seconds
         self._detector = FailureDetector(lease_seconds)
-        self._reader = Reader(self.view, self._detector, lease_seconds)
-        hooks, counts = OutcomeHooks(tasks), self.statistics
+        self._reader = JournalReader(self.view, self._detector, lease_seconds)
+        hooks, counts = OutcomeHooks(tasks), self.counts
         self._appending = Appender(journal, self._reader, self.view, self._detector, lease_seconds, counts, hooks)
         self._submissions = Submissions(self._reader, self.view)
         self._index = IndexKeeper(journal, lambda: self._reader.position)
@@ -204,8 +204,8 @@ class WorkerLoop:
 
     def _executor(self, mechanism: str, tasks: Mapping[str, Task[Any, Any]]) -> Executor:
         journals = journals_of(self._known.by_name, self._journal.opening_url)
-        connections = Connections(self._wake, self._wake_from_thread, self._appending.write_alone, journals)
-        return executor_for(mechanism, tasks, self.settings, connections)
+        context = ExecutorContext(self._wake, self._wake_from_thread, self._appending.write_alone, journals)
+        return executor_for(mechanism, tasks, self.settings, context)
 
     def _begin(self, partitions: Sequence[int]) -> None:
         self._sessions = OwnSessions(self.view, partitions, self._wake_from_thread)
@@ -228,7 +228,7 @@ class WorkerLoop:
     async def _leave(self) -> None:
         """Append the last outcomes and leave: remaining claims return at once and use up no attempt."""
         entries = await self._outcome_entries(time.monotonic())
-        left = self.statistics.left_running = self._lanes.in_hand
+        left = self.counts.left_running = self._lanes.in_hand
         if left:
             logger.log(self._left_level, "%d still running after %g s: given back", left, self.settings.drain_seconds)
         entries += [leave_entry(self._sessions[session.partition]) for session in self._sessions.live()]
@@ -288,7 +288,7 @@ class WorkerLoop:
     def _situation(self, monotonic: float) -> Situation:
         draining, now = self._draining_since is not None, time.time()
         due = [] if draining else self._firing.due(now)
-        return Situation(now, monotonic, self.settings.lease_seconds, self._sessions.standings, draining, due)
+        return Situation(now, monotonic, self.settings.lease_seconds, self._sessions.by_partition, draining, due)
 
     async def _outcome_entries(self, monotonic: float) -> list[WorkerDraft]:
         """Return the outcomes to append; apply those that the task's thread has appended already."""
@@ -309,7 +309,7 @@ class WorkerLoop:
         for command in commands:
             if isinstance(command, Expire):
                 logger.warning("worker %s has been silent for its lease: its claims return", command.worker)
-                self.statistics.expired_sessions += 1
+                self.counts.expired_sessions += 1
         rows = await self._submissions.of([each.task for each in commands if isinstance(each, Lapse)], ())
         return entries_of(commands, Desk(self._sessions, self._known, self.settings.lease_ms, self._lanes.slots, rows))
 

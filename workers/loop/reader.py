@@ -28,7 +28,7 @@ logger = logging.getLogger("journeyman.worker")
 T = TypeVar("T")
 
 
-class Reader:
+class JournalReader:
     """Keeps `view` current for one worker loop, and reports failures of the journal to `detector`."""
 
     def __init__(self, view: TaskView, detector: FailureDetector, lease_seconds: float) -> None:

@@ -50,7 +50,7 @@ class OwnSessions:
         return frozenset(lease.worker for lease in self._leases.values())
 
     @property
-    def standings(self) -> Mapping[int, OwnSession]:
+    def by_partition(self) -> Mapping[int, OwnSession]:
         """The sessions as input for `decide`, by partition."""
         return {partition: OwnSession(lease.worker, lease.acknowledged_at) for partition, lease in self._leases.items()}
 

@@ -9,13 +9,13 @@ from ...tasks.state.state import TaskState
 from ...tasks.state.view import TaskView
 from ..limits import SUBMISSION_GAP_EVENTS
 from ..scheduling.ready_queue import ReadyTasks
-from .reader import Reader
+from .reader import JournalReader
 
 
 class Submissions:
     """Finds the submissions of claimed tasks, for one worker loop."""
 
-    def __init__(self, reader: Reader, view: TaskView) -> None:
+    def __init__(self, reader: JournalReader, view: TaskView) -> None:
         self._reader = reader
         self._view = view
 

@@ -80,13 +80,13 @@ class Situation(NamedTuple):
     """The inputs of the decision other than the view.
 
     `now` is the wall clock, by which delays are due; `monotonic` measures silence. `draining`: it claims nothing more.
-    `due` are the schedules with due ticks, by the timetable.
+    `sessions` are this worker's, by partition; `due` are the schedules with due ticks, by the timetable.
     """
 
     now: float
     monotonic: float
     lease_seconds: float
-    standings: Mapping[int, OwnSession]
+    sessions: Mapping[int, OwnSession]
     draining: bool = False
     due: Sequence[DueTicks] = ()
 
@@ -116,9 +116,7 @@ def decide(
     Each of `DECIDERS` is asked in turn.
     """
     joined = frozenset(
-        partition
-        for partition, standing in situation.standings.items()
-        if view.session(partition, standing.worker) is not None
+        partition for partition, own in situation.sessions.items() if view.session(partition, own.worker) is not None
     )
     outlook = Outlook(view, offers, detector, situation, joined)
     commands: list[Command] = []
@@ -132,7 +130,7 @@ def joins(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
     situation = outlook.situation
     if situation.draining:
         return []
-    return [Join(partition) for partition in situation.standings if partition not in outlook.joined]
+    return [Join(partition) for partition in situation.sessions if partition not in outlook.joined]
 
 
 def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
@@ -162,7 +160,7 @@ def _without_lapsed(commands: Iterable[Command], expiries: Mapping[str, float], 
 
 def _has_suspect(view: TaskView, situation: Situation) -> bool:
     """Return whether the worker holds a suspect, a task that may have killed its workers: it claims no second one."""
-    own = {partition: standing.worker for partition, standing in situation.standings.items()}
+    own = {partition: session.worker for partition, session in situation.sessions.items()}
     return any(
         task.state is State.CLAIMED and own.get(task.partition) == task.worker for task in view.suspects.values()
     )
@@ -183,9 +181,9 @@ def beats(outlook: Outlook, decided: Sequence[Command]) -> Iterable[Command]:
     probes = joined if outlook.detector.to_probe(view) else frozenset()
     commands = [Beat(partition, probe=True) for partition in sorted(probes)]
     for partition in sorted(joined - probes - claiming):
-        standing = situation.standings[partition]
-        session = view.session(partition, standing.worker)
-        silent = situation.monotonic - standing.acknowledged_at
+        own = situation.sessions[partition]
+        session = view.session(partition, own.worker)
+        silent = situation.monotonic - own.acknowledged_at
         if session is not None and session.claims and silent >= situation.lease_seconds * LEASE_RENEWAL_FRACTION:
             commands.append(Beat(partition))
     return commands

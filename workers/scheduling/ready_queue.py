@@ -281,39 +281,39 @@ class ReadyTasks:
         self, order: Sequence[LevelKey], limit: int, now: float, monotonic: float, taken: list[TaskState]
     ) -> None:
         """Take tasks one by one, each from the level whose next task is first: O(log levels) for each."""
-        standings: list[tuple[int, float, int]] = []
+        fronts: list[tuple[int, float, int]] = []
         for key in order:
             self._age(self._levels[key], monotonic)
-            self._stand(key, now, standings)
-        while standings and len(taken) < limit:
-            rank_, _, priority = heapq.heappop(standings)
+            self._push_front(key, now, fronts)
+        while fronts and len(taken) < limit:
+            rank_, _, priority = heapq.heappop(fronts)
             key = (rank_, priority)
             level = self._levels[key]
             if level.mine:
                 self._pop(level.mine.popleft(), now, taken)
             elif not self._steal(key, level, now, taken):
                 continue
-            self._stand(key, now, standings)
+            self._push_front(key, now, fronts)
         for key in order:
             self._age(self._levels[key], monotonic)  # tasks of others that were reached on the way
 
-    def _stand(self, key: LevelKey, now: float, standings: list[tuple[int, float, int]]) -> None:
+    def _push_front(self, key: LevelKey, now: float, fronts: list[tuple[int, float, int]]) -> None:
         """Push a level on the heap by its next task, if it has one; drop the entries before it."""
         level = self._levels[key]
         while level.mine or self._reach(level, 1):
-            if self._stands(key, level.mine[0], now, standings):
+            if self._leads(key, level.mine[0], now, fronts):
                 return
             self._pop(level.mine.popleft(), now, [])
         while level.overdue:
-            if self._stands(key, level.overdue[0], now, standings):
+            if self._leads(key, level.overdue[0], now, fronts):
                 return
             self._pop(level.overdue.popleft(), now, [])
 
-    def _stands(self, key: LevelKey, task: TaskState, now: float, standings: list[tuple[int, float, int]]) -> bool:
+    def _leads(self, key: LevelKey, task: TaskState, now: float, fronts: list[tuple[int, float, int]]) -> bool:
         if task.run.state is not _READY or task.due > now or self._is_paused(task):
             return False
         since = waiting_since(task.submitted_at, task.due)
-        heapq.heappush(standings, (key[0], aged(key[1], since, self._period), key[1]))
+        heapq.heappush(fronts, (key[0], aged(key[1], since, self._period), key[1]))
         return True
 
     def _steal(self, key: LevelKey, level: PriorityLevel, now: float, taken: list[TaskState]) -> bool:

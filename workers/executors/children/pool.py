@@ -35,7 +35,7 @@ from ..base import Executor, Run
 from ..pipeline import Job, Outcome, Tasks, unstarted
 from .process import ChildProcess, Journals, ending, homes_of
 from .protocol import Reports
-from .sizing import Bounds, Member, growth, spare
+from .sizing import Member, PoolSize, growth, spare
 
 logger = logging.getLogger("journeyman.worker")
 
@@ -45,17 +45,17 @@ _KILLED_ALONG: Final = b',"reason":"its process was killed because of another ta
 
 
 class ChildPool(Executor):
-    """From `bounds.floor` up to `bounds.ceiling` children; made and used within the loop.
+    """From `pool_size.floor` up to `pool_size.ceiling` children; made and used within the loop.
 
     The tasks' functions must live in modules that a child can import: `ValidationError` otherwise. `journals` names the
     journals to which the children submit.
     """
 
     def __init__(
-        self, bounds: Bounds, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str], journals: Journals
+        self, pool_size: PoolSize, tasks: Tasks, wake: Callable[[], None], arguments: Sequence[str], journals: Journals
     ) -> None:
-        super().__init__(bounds.places * bounds.ceiling, tasks, wake)
-        self._bounds = bounds._replace(floor=min(bounds.floor, bounds.ceiling))
+        super().__init__(pool_size.places * pool_size.ceiling, tasks, wake)
+        self._pool_size = pool_size._replace(floor=min(pool_size.floor, pool_size.ceiling))
         self._arguments = arguments
         self._homes = homes_of(tasks)
         self._journals = journals
@@ -96,7 +96,7 @@ class ChildPool(Executor):
         if self.draining:
             return
         short = self.job_seconds < CHILD_SHORT_SECONDS
-        places = self._bounds.places
+        places = self._pool_size.places
         # A child gets some short jobs ahead, so that it need not wait for the next, but only as many others as it runs.
         most = places - 1 + CHILD_CHUNK_TASKS_MAX if short else places
         refill = max(most // 2, places - 1)
@@ -143,14 +143,14 @@ class ChildPool(Executor):
         ]
 
     def _grow(self) -> None:
-        count, (_, floor, ceiling) = len(self._children), self._bounds
+        count, (_, floor, ceiling) = len(self._children), self._pool_size
         if self._closed or count >= ceiling:
             return
         failing = bool(self.start_failure)
         if count >= floor and not self._waiting and not failing:
             return  # the usual case
         # A pool whose children do not start gets no jobs, and one probe child is enough to detect recovery.
-        wanted = growth(len(self._waiting), self._members(), self._bounds) if not failing else int(count == 0)
+        wanted = growth(len(self._waiting), self._members(), self._pool_size) if not failing else int(count == 0)
         if not wanted:
             return
         pause = self._respawn_at - time.monotonic()
@@ -166,7 +166,7 @@ class ChildPool(Executor):
         self._grow()
 
     def _spawn(self) -> None:
-        child = ChildProcess(self._arguments, self._bounds.places, self._homes, self._journals)
+        child = ChildProcess(self._arguments, self._pool_size.places, self._homes, self._journals)
         self._children.append(child)
         loop = asyncio.get_running_loop()
         loop.add_reader(child.sock, self._read, child)
@@ -174,12 +174,14 @@ class ChildPool(Executor):
 
     def _shrink_later(self) -> None:
         """Schedule `_shrink` for when the children that are idle now have been idle for `CHILD_IDLE_SECONDS_MAX`."""
-        if self._shrinking is None and len(self._children) > self._bounds.floor and not self._closed:
+        if self._shrinking is None and len(self._children) > self._pool_size.floor and not self._closed:
             self._shrinking = asyncio.get_running_loop().call_later(CHILD_IDLE_SECONDS_MAX, self._shrink)
 
     def _shrink(self) -> None:
         self._shrinking = None
-        for child in [self._children[index] for index in spare(self._members(), self._bounds, CHILD_IDLE_SECONDS_MAX)]:
+        for child in [
+            self._children[index] for index in spare(self._members(), self._pool_size, CHILD_IDLE_SECONDS_MAX)
+        ]:
             self._dismiss(child)
         if any(not child.runs for child in self._children):
             self._shrink_later()

@@ -9,7 +9,7 @@ from ..base import Run
 from ..pipeline import Tasks
 from .pool import ChildPool
 from .process import NO_JOURNALS, Journals
-from .sizing import Bounds
+from .sizing import PoolSize
 
 
 class ProcessExecutor(ChildPool):
@@ -18,7 +18,7 @@ class ProcessExecutor(ChildPool):
     def __init__(
         self, size: int, tasks: Tasks, wake: Callable[[], None], *, floor: int = 1, journals: Journals = NO_JOURNALS
     ) -> None:
-        super().__init__(Bounds(1, floor, size), tasks, wake, ["0"], journals)
+        super().__init__(PoolSize(1, floor, size), tasks, wake, ["0"], journals)
 
     def _over(self, run: Run, monotonic: float) -> bool:
         return run.is_over(monotonic) and not run.timed_out

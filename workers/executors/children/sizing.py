@@ -13,7 +13,7 @@ class Member(NamedTuple):
     retiring: bool = False
 
 
-class Bounds(NamedTuple):
+class PoolSize(NamedTuple):
     """How many jobs a child runs at a time; how many children there are at least, and at most."""
 
     places: int
@@ -21,21 +21,21 @@ class Bounds(NamedTuple):
     ceiling: int
 
 
-def growth(waiting: int, members: Sequence[Member], bounds: Bounds) -> int:
+def growth(waiting: int, members: Sequence[Member], pool_size: PoolSize) -> int:
     """Return how many children to add: up to the floor always, beyond it if all are full and starting ones do not do.
 
     `waiting` jobs could not be handed to any child.
     """
-    room = bounds.ceiling - len(members)
-    missing = bounds.floor - len(members)
-    if any(each.ready and not each.retiring and each.held < bounds.places for each in members):
+    room = pool_size.ceiling - len(members)
+    missing = pool_size.floor - len(members)
+    if any(each.ready and not each.retiring and each.held < pool_size.places for each in members):
         return max(0, min(room, missing))
     starting = sum(not each.ready for each in members)
-    uncovered = waiting - starting * bounds.places
-    return max(0, min(room, max(missing, -(-uncovered // bounds.places))))
+    uncovered = waiting - starting * pool_size.places
+    return max(0, min(room, max(missing, -(-uncovered // pool_size.places))))
 
 
-def spare(members: Sequence[Member], bounds: Bounds, idle_seconds_max: float) -> list[int]:
+def spare(members: Sequence[Member], pool_size: PoolSize, idle_seconds_max: float) -> list[int]:
     """Return the indices of the children to end: idle for too long, the longest idle first, never below the floor."""
     idle = [
         index
@@ -43,4 +43,4 @@ def spare(members: Sequence[Member], bounds: Bounds, idle_seconds_max: float) ->
         if each.ready and not each.held and each.idle_seconds >= idle_seconds_max
     ]
     idle.sort(key=lambda index: -members[index].idle_seconds)
-    return idle[: max(0, len(members) - bounds.floor)]
+    return idle[: max(0, len(members) - pool_size.floor)]

@@ -18,11 +18,11 @@ from ..base import Run
 from ..pipeline import Tasks
 from .pool import ChildPool
 from .process import NO_JOURNALS, Journals
-from .sizing import Bounds
+from .sizing import PoolSize
 
 
 class ThreadGroupExecutor(ChildPool):
-    """Groups of `bounds.places` threads; see `ChildPool`.
+    """Groups of `pool_size.places` threads; see `ChildPool`.
 
     `abandon`: whether a thread that ignores its timeout is abandoned; otherwise its task ends when the thread does, and
     no group is killed.
@@ -30,7 +30,7 @@ class ThreadGroupExecutor(ChildPool):
 
     def __init__(
         self,
-        bounds: Bounds,
+        pool_size: PoolSize,
         tasks: Tasks,
         wake: Callable[[], None],
         *,
@@ -39,7 +39,7 @@ class ThreadGroupExecutor(ChildPool):
         journals: Journals = NO_JOURNALS,
     ) -> None:
         self._abandon = abandon
-        super().__init__(bounds, tasks, wake, [str(bounds.places), f"{abandon:d}", str(enforce_ms)], journals)
+        super().__init__(pool_size, tasks, wake, [str(pool_size.places), f"{abandon:d}", str(enforce_ms)], journals)
 
     def _over(self, run: Run, monotonic: float) -> bool:
         over = run.is_over(monotonic)  # asked in any case: it notices that the task was revoked
