@@ -67,6 +67,12 @@ class RowDecoder(Generic[T]):
     def read(self, row: bytes | msgspec.Raw) -> T | None:
         """Decode `row`; None if it is unreadable."""
         try:
+            return self._decode(row) if len(row) <= SHALLOW_BYTES else self.decode(row)
+        except msgspec.MsgspecError:
+            return None
+        except (*_BAD, RecursionError):
+            pass
+        try:
             return self.decode(row)
         except msgspec.MsgspecError:
             return None

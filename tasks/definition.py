@@ -112,6 +112,7 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
         self.hooks = overridden(self, Task)
         self.hooks_around_run = not AROUND_RUN.isdisjoint(self.hooks)
+        self.uses_message = self.takes_message or self.hooks_around_run  # or an `op` of its own does
 
     @property
     def name(self) -> str:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from ..tasks.errors import Overdue
 from ..workers.executors import CoroutineExecutor, Executor
-from ..workers.executors.base import Run
-from ..workers.executors.pipeline import Outcome, Tasks, failure, run
+from ..workers.executors.base import Run, begun
+from ..workers.executors.pipeline import Job, Outcome, Tasks, failure, run, run_coroutine, timeout_of
 from ..workers.executors.thread_errors import raise_in, take_back
 from ..workers.limits import ABANDON_SECONDS
 from .limits import WATCHED_TIMEOUT_MS_MAX
@@ -66,7 +66,7 @@ class CallingThreadExecutor(Executor):
     def run_one(self) -> None:
         """Run a job that waits, if it was not taken back."""
         if self._waiting:
-            running = self._turns.running = Run(self._waiting.popleft())
+            running = self._turns.running = begun(self._waiting.popleft())
             try:
                 outcome = self._run(running)
             finally:
@@ -81,7 +81,7 @@ class CallingThreadExecutor(Executor):
             try:
                 if outcome is None:
                     with _watched(running.deadline - running.started):
-                        outcome = run(running.job, self._tasks)
+                        outcome = run(running.job, self._tasks, running.started)
             except Overdue:
                 if outcome is None:
                     outcome = failure(running.job, self._tasks, running.ending_error(), running.seconds)
@@ -128,15 +128,20 @@ def _watched(seconds: float) -> Iterator[None]:
 class VirtualCoroutineExecutor(CoroutineExecutor):
     """Runs coroutines in the virtual loop, and compares each with its timeout at that very moment."""
 
+    def __init__(self, size: int, tasks: Tasks, wake: Callable[[], None]) -> None:
+        super().__init__(size, tasks, wake)
+        self._run = self._watched
+
     def _ended(self, run: Run, error: BaseException, seconds: float, pace: float) -> None:
         """Deliver the outcome at once: the hooks of the task run here, and not in a thread beside the clock."""
         self._finished(failure(run.job, self._tasks, error, seconds), pace)
 
-    async def _run(self, me: "asyncio.Task[None]", running: Run) -> bool:
-        loop, end = asyncio.get_running_loop(), running.deadline
+    async def _watched(self, job: Job, tasks: Tasks, started: float | None = None) -> Outcome:
+        assert started is not None, "an executor passes it"
+        loop, end = asyncio.get_running_loop(), started + timeout_of(job.row)
         timers = [loop.call_at(moment, self.enforce, moment) for moment in (end, end + ABANDON_SECONDS)]
         try:
-            return await super()._run(me, running)
+            return await run_coroutine(job, tasks, started)
         finally:
             for timer in timers:
                 timer.cancel()

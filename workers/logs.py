@@ -11,9 +11,10 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from ..tasks.message import Message
+from ..tasks.plain_call import PlainCall
 
-# The message that runs in this context; in threads, coroutines and child processes alike.
-CURRENT: Final[ContextVar[Message | None]] = ContextVar("journeyman_current_message", default=None)
+# The message, or its plain call, that runs in this context; in threads, coroutines and child processes alike.
+CURRENT: Final[ContextVar[Message | PlainCall | None]] = ContextVar("journeyman_current_message", default=None)
 _PACKAGE: Final = "journeyman"
 
 

@@ -7,7 +7,7 @@ import pytest
 from journeyman.tasks import Message, TaskState
 from journeyman.tasks.state import names
 from journeyman.workers.executors import ThreadExecutor
-from journeyman.workers.executors.base import Run
+from journeyman.workers.executors.base import begun
 from journeyman.workers.executors.pipeline import Job, SessionLease, gone
 from journeyman.workers.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
 from journeyman.workers.loop.lane import Lane, room
@@ -96,10 +96,10 @@ def test_claiming_ahead_restarts_small_after_a_vain_claim(lane: Lane) -> None:
 def test_places_in_long_jobs_do_not_count_for_claiming_ahead(lane: Lane) -> None:
     lane.executor._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, CLAIMS_MAX
     assert isinstance(lane.executor, ThreadExecutor)
-    lane.executor._running[1] = Run(job(0))
+    lane.executor._running[1] = begun(job(0))
     later = time.monotonic() + 2 * CLAIM_AHEAD_SECONDS
     assert lane.room(later) == 2 + 50
-    lane.executor._running[2] = Run(job(1))
+    lane.executor._running[2] = begun(job(1))
     assert lane.room(later) == 2
     lane.executor._running.clear()
 

@@ -20,11 +20,11 @@ from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import Fact, FactContext
 from journeyman.tasks.state.state import TaskState
 from journeyman.tasks.submitting import submission
+from journeyman.workers.executors.children.inside.contexts import copies_of
 from journeyman.workers.executors.pipeline import (
     Job,
     Outcome,
     SessionLease,
-    copied,
     execute,
     failure,
     gone,
@@ -378,16 +378,20 @@ def test_context_variables_do_not_leak_between_tasks() -> None:
     assert [LOCALE.get(), decimal.getcontext().prec] == before
 
 
-def test_run_in_a_copied_context_leaves_the_original_alone() -> None:
+@pytest.mark.parametrize("prec", [50, None])
+def test_run_in_a_copied_context_leaves_the_original_alone(prec: int | None) -> None:
     def work() -> int:
         decimal.getcontext().prec += 1
         return decimal.getcontext().prec
 
     task, imported = task_of(work), contextvars.Context()
-    imported.run(lambda: setattr(decimal.getcontext(), "prec", 50))
+    if prec is not None:
+        imported.run(lambda: setattr(decimal.getcontext(), "prec", prec))
     row = record(submission(task.generate(submit=False)), 1.0)[1]
-    endings = [execute("work", row, 0, {"work": task}, copied(imported)) for _ in range(2)]
-    assert [b'"result":51' in ending.detail for ending in endings] == [True, True]
+    copied = copies_of(imported)
+    endings = [execute("work", row, 0, {"work": task}, copied()) for _ in range(2)]
+    first = (prec or decimal.DefaultContext.prec) + 1
+    assert [b'"result":%d' % first in ending.detail for ending in endings] == [True, True]
 
 
 class Nameless(type):

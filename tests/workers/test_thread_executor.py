@@ -105,16 +105,13 @@ def test_job_arriving_between_token_and_job_is_not_held_up(
 ) -> None:
     taken, go_on, door = threading.Event(), threading.Event(), threading.Event()
 
-    class Slow(Run):
-        __slots__ = ()
+    def slow(job: Job, started: float) -> Run:
+        if job.state.name == "long":
+            taken.set()
+            assert go_on.wait(20)
+        return Run(job, started)
 
-        def __init__(self, job: Job, number: int = 0) -> None:
-            super().__init__(job, number)
-            if job.state.name == "long":
-                taken.set()
-                assert go_on.wait(20)
-
-    monkeypatch.setattr(threads, "Run", Slow)
+    monkeypatch.setattr(threads, "Run", slow)
     with executor(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
         hand.executor.start([job(0, "long")])
         assert taken.wait(20)  # the job is taken from the queue, and not yet among the running

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+import msgspec
+
 from ...tasks.definition import Task
 from ...tasks.errors import RevokedError, TaskTimeoutError
 from ...tasks.state.transitions import State
@@ -167,37 +169,42 @@ def count_begun(runs: Iterable["Run"], before: float) -> int:
     return count
 
 
-class Run:
-    """A job that is being run, and its deadline."""
+def begun(job: Job, number: int = 0) -> "Run":
+    """Return the run of a job that begins now."""
+    return Run(job, time.monotonic(), number)
 
-    __slots__ = ("_deadline", "begun", "job", "number", "revoked", "started", "timed_out")
 
-    def __init__(self, job: Job, number: int = 0) -> None:
-        self.job = job
-        self.number = number
-        self.started = time.monotonic()
-        self.begun = False  # whether a child process has begun it; it may have to wait for a place there
-        self.timed_out = False
-        self.revoked = False
-        self._deadline: float | None = None  # worked out only for runs that last long enough to be looked at
+class Run(msgspec.Struct, eq=False, gc=False):
+    """A job that is being run since `started` (monotonic), and its deadline.
+
+    `begun`: a child process has begun it; it may have to wait for a place there.
+    """
+
+    job: Job
+    started: float
+    number: int = 0
+    begun: bool = False
+    timed_out: bool = False
+    revoked: bool = False
+    known_deadline: float | None = None  # worked out only for runs that last long enough to be looked at
 
     def restart(self) -> None:
         """Count its time from now on, since it has only now begun to run."""
-        self.begun, self.started, self._deadline = True, time.monotonic(), None
+        self.begun, self.started, self.known_deadline = True, time.monotonic(), None
 
     @property
     def deadline(self) -> float:
         """The monotonic time at which it has to end."""
-        if self._deadline is None:
-            self._deadline = self.started + timeout_of(self.job.row)
-        return self._deadline
+        if self.known_deadline is None:
+            self.known_deadline = self.started + timeout_of(self.job.row)
+        return self.known_deadline
 
     def is_over(self, monotonic: float) -> bool:
         """Return whether it has to end: its deadline has passed, or its task was revoked, which is noticed here."""
         state = self.job.state
         if state.state is State.REVOKED and not self.revoked:
             self.revoked = True
-            self._deadline = min(self.deadline, monotonic)
+            self.known_deadline = min(self.deadline, monotonic)
             logger.info("task %s %s was revoked: stopping its run", state.name, state.id)
         return monotonic >= self.deadline
 

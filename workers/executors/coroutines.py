@@ -12,6 +12,7 @@ returns is discarded.
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -36,6 +37,7 @@ class CoroutineExecutor(Executor):
         self._running: dict[asyncio.Task[None], Run] = {}
         self._nudging = False
         self._closed = False
+        self._run = run_coroutine
 
     @property
     def running(self) -> int:
@@ -73,9 +75,8 @@ class CoroutineExecutor(Executor):
 
     def _nudge_soon(self) -> None:
         """Wake the next runner at the next pass of the loop, which comes when the present job awaits something."""
-        if self._waiting and not self._nudging:
-            self._nudging = True
-            asyncio.get_running_loop().call_soon(self._nudged)
+        self._nudging = True
+        asyncio.get_running_loop().call_soon(self._nudged)
 
     def _nudged(self) -> None:
         self._nudging = False
@@ -125,33 +126,32 @@ class CoroutineExecutor(Executor):
                 self._idle.append(idle)
                 await idle
                 continue
-            running = self._running[me] = Run(self._waiting.popleft())
-            self._nudge_soon()
-            if not await self._run(me, running):
+            running = self._running[me] = Run(self._waiting.popleft(), time.monotonic())
+            if self._waiting and not self._nudging:
+                self._nudge_soon()
+            try:
+                ended: Outcome | asyncio.CancelledError = await self._run(running.job, self._tasks, running.started)
+            except asyncio.CancelledError as error:
+                if self._closed:
+                    raise
+                ended = error
+            finally:
+                is_held = self._running.pop(me, None) is not None
+            if not is_held:
                 return  # abandoned meanwhile, and replaced
+            if isinstance(ended, Outcome):
+                self._finished(ended, time.monotonic() - running.started)
+            else:
+                self._cancelled(me, running, ended)
             in_a_row += 1
             if in_a_row >= COROUTINE_ROW_JOBS_MAX:
                 in_a_row = 0
                 await asyncio.sleep(0)
 
-    async def _run(self, me: "asyncio.Task[None]", running: Run) -> bool:
-        """Run a job and hand its outcome over; return False if the runner was abandoned meanwhile."""
-        try:
-            ended: Outcome | asyncio.CancelledError = await run_coroutine(running.job, self._tasks)
-        except asyncio.CancelledError as error:
-            if self._closed:
-                raise
-            ended = error
-        finally:
-            awaited = self._running.pop(me, None) is not None
-        if not awaited:
-            return False
-        if isinstance(ended, Outcome):
-            self._finished(ended, running.seconds)
-            return True
+    def _cancelled(self, me: "asyncio.Task[None]", running: Run, error: asyncio.CancelledError) -> None:
+        """Hand over the outcome of a job that was cancelled, by its deadline or by itself."""
         if running.timed_out:
             me.uncancel()
         # Neither `close` nor a deadline has cancelled it: the coroutine awaited something that was cancelled.
-        ended_by = running.ending_error() if running.timed_out else ended
+        ended_by = running.ending_error() if running.timed_out else error
         self._ended(running, ended_by, running.seconds, running.seconds)
-        return True

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import functools
-import sys
 import time
 import traceback
 from collections.abc import Callable, Hashable, Mapping
@@ -22,6 +21,7 @@ from ...tasks.errors import NoTasksFoundError, Overdue
 from ...tasks.limits import TASK_TIMEOUT_MS_DEFAULT
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
+from ...tasks.plain_call import PlainCall, plain_call
 from ...tasks.progress import REPORTER
 from ...tasks.retry_after import RetryAfter
 from ...tasks.state import names
@@ -96,7 +96,11 @@ class Job(msgspec.Struct, eq=False, gc=False):
     @property
     def may_start(self) -> bool:
         """Whether the task is still claimed by this job, and its lease cannot have expired."""
-        return self.state.claim == self.claim and time.monotonic() < self.lease.start_until
+        return self.may_start_at(time.monotonic())
+
+    def may_start_at(self, monotonic: float) -> bool:
+        """As `may_start`, at that time."""
+        return self.state.claim == self.claim and monotonic < self.lease.start_until
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +108,7 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
 
     `large` is the encoded result if it is to be split over events of its own.
     `error` is the exception, for the hooks of the task. `link` is the encoded submission of the next link of its chain.
+    `plain`: its message had no field that a `PlainCall` lacks.
     """
 
     name: str
@@ -112,6 +117,7 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     large: bytes = b""
     error: Any = None
     link: bytes = b""
+    plain: bool = False
 
 
 class Outcome(msgspec.Struct, gc=False):
@@ -119,7 +125,7 @@ class Outcome(msgspec.Struct, gc=False):
 
     `written` is what the job's thread has appended already, None for nothing. `seconds` is how long it ran, if a child
     process reports it. `error` is the exception of a failed run, if the task has hooks and it ran in this process;
-    `link` the encoded context of the submission that goes with it, empty for none.
+    `link` the encoded context of the submission that goes with it, empty for none. `plain` as in `Ending`.
     """
 
     job: Job
@@ -130,6 +136,7 @@ class Outcome(msgspec.Struct, gc=False):
     large: bytes = b""
     error: Any = None
     link: bytes = b""
+    plain: bool = False
     seconds: float = 0.0
 
     def context(self) -> bytes:
@@ -144,46 +151,53 @@ class Outcome(msgspec.Struct, gc=False):
 
 
 Tasks = Mapping[str, Task[Any, Any]]
+_PLAIN_OP: Final = Task.op  # needs only the arguments of a message, unless the function takes the message itself
 
 
-def run(job: Job, tasks: Tasks) -> Outcome:
-    """Run a job to its outcome; no exception of a task escapes."""
-    if not job.may_start:
+def run(job: Job, tasks: Tasks, started: float | None = None) -> Outcome:
+    """Run a job to its outcome; no exception of a task escapes. `started` is the present time (monotonic)."""
+    started = time.monotonic() if started is None else started
+    if not job.may_start_at(started):
         return unstarted(job)
     reports = job.lease.reported, job
-    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks, reports=reports))
+    return _outcome(job, execute(job.state.name, job.row, job.prior_attempts, tasks, None, reports, started))
 
 
-async def run_coroutine(job: Job, tasks: Tasks) -> Outcome:
-    """Run the job of a coroutine function to its outcome; only a cancellation from outside escapes."""
-    if not job.may_start:
+async def run_coroutine(job: Job, tasks: Tasks, started: float | None = None) -> Outcome:
+    """As `run`, for the job of a coroutine function; only a cancellation from outside escapes."""
+    started = time.monotonic() if started is None else started
+    if not job.may_start_at(started):
         return unstarted(job)
-    started = time.perf_counter()
     task = tasks[job.state.name]
-    message: Message | None = None
+    called: Message | PlainCall | None = None
     forks = FORKS[0]
     try:
-        message = read_message(job.row, job.prior_attempts, task)
-        if task.takes_message or task.hooks_around_run:
-            take_reports(message, job.lease.reported, job)
-        current = CURRENT.set(message)
+        called = plain_call(job.row) if not task.uses_message and type(task).op is _PLAIN_OP else None
+        if called is None:
+            called = _message_for(task, job.row, job.prior_attempts, (job.lease.reported, job))
+        current = CURRENT.set(called)
         try:
-            result = await (await_with_hooks(task, message) if task.hooks_around_run else task.op(message))
+            if isinstance(called, PlainCall):
+                result = await task.function(*called.args, **called.kwargs)
+            else:
+                result = await (await_with_hooks(task, called) if task.hooks_around_run else task.op(called))
         finally:
             CURRENT.reset(current)
         if FORKS[0] != forks:
             end_fork(None)
-        return _outcome(job, _succeeded(task, message, result, started))
+        return _outcome(job, _succeeded(task, called, result, started))
     except asyncio.CancelledError:
         raise
     except BaseException as error:
         if FORKS[0] != forks:
             end_fork(error)
+        message = _whole(called, job.row, job.prior_attempts)
         return _outcome(job, _failed(task, message, error, _milliseconds_since(started)))
 
 
 def _outcome(job: Job, ending: Ending) -> Outcome:
-    return Outcome(job, ending.name, ending.detail, ending.due, None, ending.large, ending.error, ending.link)
+    large, error, link = ending.large, ending.error, ending.link
+    return Outcome(job, ending.name, ending.detail, ending.due, None, large, error, link, ending.plain)
 
 
 def unstarted(job: Job) -> Outcome:
@@ -198,32 +212,47 @@ def execute(
     tasks: Tasks,
     context: contextvars.Context | None = None,
     reports: tuple[Reported, Hashable] | None = None,
+    started: float | None = None,
 ) -> Ending:
     """Run the task `name` for the submission in `row` to its ending, in `context`: None for an empty one.
 
     So the next task does not see context variables that this one sets, such as the precision of `decimal`. A process
     that the task has forked ends here, when the task's function returns in it. `reports` is what takes the reports of
-    the task's progress, and the run by which it knows them.
+    the task's progress, and the run by which it knows them. `started` as in `run`.
     """
-    started = time.perf_counter()
+    started = time.monotonic() if started is None else started
     task = tasks.get(name)
     if task is None:
         return _unknown(name)
-    message: Message | None = None
+    called: Message | PlainCall | None = None
     forks = FORKS[0]
     try:
-        message = read_message(row, prior_attempts, task)
-        if reports is not None and (task.takes_message or task.hooks_around_run):
-            take_reports(message, *reports)
-        operation = functools.partial(run_with_hooks, task) if task.hooks_around_run else task.op
-        result = (context or contextvars.Context()).run(_run_as_current, operation, message)
+        called = plain_call(row) if not task.uses_message and type(task).op is _PLAIN_OP else None
+        if called is None:
+            called = _message_for(task, row, prior_attempts, reports)
+        result = (context or contextvars.Context()).run(_run_as_current, task, called)
         if FORKS[0] != forks:
             end_fork(None)
-        return _succeeded(task, message, result, started)
+        return _succeeded(task, called, result, started)
     except BaseException as error:  # SystemExit of a task is a failure of the task, not the end of its worker
         if FORKS[0] != forks:
             end_fork(error)
-        return _failed(task, message, error, _milliseconds_since(started))
+        return _failed(task, _whole(called, row, prior_attempts), error, _milliseconds_since(started))
+
+
+def _message_for(
+    task: Task[Any, Any], row: bytes, prior_attempts: int, reports: tuple[Reported, Hashable] | None
+) -> Message:
+    """Decode the message of a run, which reports its progress to `reports` if the task can ask it to."""
+    message = read_message(row, prior_attempts, task)
+    if reports is not None and task.uses_message:
+        take_reports(message, *reports)
+    return message
+
+
+def _whole(called: Message | PlainCall | None, row: bytes, prior_attempts: int) -> Message | None:
+    """The message of a run that has failed; None if it could not be read."""
+    return read_message(row, prior_attempts) if isinstance(called, PlainCall) else called
 
 
 def take_reports(message: Message, reported: Reported, run: Hashable) -> None:
@@ -231,18 +260,11 @@ def take_reports(message: Message, reported: Reported, run: Hashable) -> None:
     message.__dict__[REPORTER] = functools.partial(reported.put, run)
 
 
-def _run_as_current(operation: Callable[[Message], Any], message: Message) -> Any:
-    CURRENT.set(message)
-    return operation(message)
-
-
-def copied(context: contextvars.Context) -> contextvars.Context:
-    """Copy a context for one run, with its own `decimal` context: a plain copy shares the mutable object."""
-    copy = context.copy()
-    decimal = sys.modules.get("decimal")
-    if decimal is not None:
-        copy.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
-    return copy
+def _run_as_current(task: Task[Any, Any], called: Message | PlainCall) -> Any:
+    CURRENT.set(called)
+    if isinstance(called, PlainCall):
+        return task.function(*called.args, **called.kwargs)
+    return run_with_hooks(task, called) if task.hooks_around_run else task.op(called)
 
 
 def _unknown(name: str) -> Ending:
@@ -302,10 +324,12 @@ def read_message(row: bytes, prior_attempts: int, task: Task[Any, Any] | None = 
     return message
 
 
-def _succeeded(task: Task[Any, Any], message: Message, result: Any, started: float) -> Ending:
+def _succeeded(task: Task[Any, Any], called: Message | PlainCall, result: Any, started: float) -> Ending:
     fields, large = encode_result(task, result)
-    detail = b',"ran_ms":%.3f%b' % (_milliseconds_since(started), fields)
-    link = link_after(task, message, result, fields) if message.callback_message_data is not None else None
+    detail = b',"ran_ms":%.3f%b' % ((time.monotonic() - started) * 1_000, fields)
+    if isinstance(called, PlainCall):
+        return Ending(names.SUCCEEDED, detail, 0.0, large, None, b"", True)
+    link = link_after(task, called, result, fields) if called.callback_message_data is not None else None
     if link is None:
         return Ending(names.SUCCEEDED, detail, 0.0, large)
     return Ending(names.SUCCEEDED, b'%b,"next":%b' % (detail, orjson.dumps(link.id)), link=link.context)
@@ -373,4 +397,4 @@ def _shown(text: Callable[[], str]) -> str:
 
 
 def _milliseconds_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1_000
+    return (time.monotonic() - started) * 1_000

@@ -12,8 +12,8 @@ from ...tasks.large_results import piece_count
 from ...tasks.limits import RESULT_BYTES_MAX, RESULT_EVENT_BYTES_MAX
 from ...tasks.serializers import AnySerializer, stored
 
-# For these types the encoder's own check suffices: it refuses whole numbers of more than 64 bits.
-_PLAIN: Final = frozenset({type(None), bool, int, float, str})
+# For these types the encoder's own check suffices: it refuses whole numbers of more than 64 bits, and broken text.
+_ATOMS: Final = frozenset({type(None), bool, int, str})
 _SHALLOW_BYTES: Final = 2 * (CONTEXT_DEPTH_MAX - 1)
 
 
@@ -51,12 +51,14 @@ def _check_large(task: Task[Any, Any], size: int) -> None:
 
 def _encode_result(result: Any) -> bytes:
     try:
-        if type(result) not in _PLAIN:
+        if type(result) in _ATOMS:
+            return orjson.dumps(result)
+        if type(result) is not float:
             refuse_changed(result, "the result")
         encoded = orjson.dumps(result)
         if len(encoded) > _SHALLOW_BYTES:
             refuse_deep(encoded, "it", CONTEXT_DEPTH_MAX - 1)  # the outcome's context lies around it
-        if result is not None and encoded.find(b"null") >= 0:
+        if encoded.find(b"null") >= 0:
             refuse_infinite(result, encoded)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserialisableResult(

@@ -11,6 +11,7 @@ task's outcome is written, another thread replaces it, and what it eventually re
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -129,7 +130,7 @@ class ThreadExecutor(Executor):
                     job = self._waiting.popleft()
                 except IndexError:
                     break
-                running = self._running[ident] = Run(job)
+                running = self._running[ident] = Run(job, time.monotonic())
                 if not self._run(ident, running):
                     return  # abandoned meanwhile, and replaced
             self._ran_dry()
@@ -140,7 +141,7 @@ class ThreadExecutor(Executor):
         while True:  # an interrupt may strike anywhere in here, also after the job has ended
             try:
                 if outcome is None:
-                    outcome = run(running.job, self._tasks)
+                    outcome = run(running.job, self._tasks, running.started)
                 with self._guard:
                     if self._running.get(ident) is not running:
                         return False

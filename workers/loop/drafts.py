@@ -114,7 +114,7 @@ def outcome_entry(outcome: Outcome) -> WorkerDraft:
     job: Job = outcome.job
     fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
     draft = Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition)
-    link = link_in(job.row) if LINKED_MARK in job.row else None
+    link = None if outcome.plain or job.row.find(LINKED_MARK) < 0 else link_in(job.row)
     return WorkerDraft(draft, fact, None, link, outcome)
 
 

@@ -31,7 +31,7 @@ from ...limits import (
     CHILD_STALL_SECONDS_MAX,
     CHILD_TASKS_MAX,
 )
-from ..base import Executor, Run
+from ..base import Executor, Run, begun
 from ..pipeline import Job, Outcome, Tasks, unstarted
 from .process import ChildProcess, Journals, ending, homes_of
 from .protocol import Reports
@@ -116,7 +116,7 @@ class ChildPool(Executor):
                 self._finished(unstarted(job), self.job_seconds)
                 continue
             self._number += 1
-            run = self._numbers[self._number] = Run(job, self._number)
+            run = self._numbers[self._number] = begun(job, self._number)
             runs.append(run)
         if runs:
             child.hand(runs)

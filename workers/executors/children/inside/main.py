@@ -26,10 +26,11 @@ from ....limits import CHILD_REPORT_SECONDS_MAX, CHILD_REPORTS_MAX
 from ....loading import tasks_at
 from ....logs import configure, name_tasks_in_records
 from ....signals import ignore_signals
-from ...pipeline import copied, execute
+from ...pipeline import execute
 from ...reported import Reported
 from ..permits import Permitted
 from ..protocol import Assignment, Frames, Orders, Report, Reports, peak_bytes, report
+from .contexts import copies_of
 from .reports import Reporter
 from .thread_group import Group
 
@@ -52,7 +53,7 @@ class Child:
         """Run assignments for ever; the reading thread exits the process."""
         report(self._sock, Reports([], peak_bytes(), ready=True))
         reporter, reported, ended = self._reporter, self._reported, self._ended
-        imported = contextvars.copy_context()  # as the tasks' modules have left it
+        copied = copies_of(contextvars.copy_context())  # as the tasks' modules have left it
         since = 0.0
         while True:
             try:
@@ -63,10 +64,10 @@ class Child:
                 continue
             number, name = assignment.number, assignment.name
             reporter.begin(number, name)
-            started = time.perf_counter()
+            started = time.monotonic()
             row, prior = assignment.row, assignment.prior_attempts
-            ending = execute(name, row, prior, self._tasks, copied(imported), (reported, number))
-            now = time.perf_counter()
+            ending = execute(name, row, prior, self._tasks, copied(), (reported, number), started)
+            now = time.monotonic()
             if not ended:
                 since = started
             took = now - started
