@@ -3,7 +3,7 @@
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import apsw
@@ -175,6 +175,12 @@ class Connections:
                     "cannot be reopened. Try again later."
                 )
             time.sleep(OPEN_RETRY_SECONDS)
+
+    def accept(self, offset: int, rows: Sequence[bytes]) -> None:
+        """See `TailedLog.accept`."""
+        self.file.check()
+        if not self.reads_only:
+            self.inserter.followed.add(offset, rows)
 
     def pause(self) -> None:
         """Before a fork: wait until the connections are unused, close them and allow no others."""

@@ -17,9 +17,10 @@ from ..event_decoding import time_in
 from ..timeline import Fall
 from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times
-from .checksum import CHECKSUM_BYTES, UNKNOWN, Stored, chained, is_whole, seed, state_behind
+from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
 from .conflicts import find_conflict
 from .file import Synchronous, begin
+from .followed import End, Followed
 from .limits import RENEWALS_MAX
 from .open_file import OpenFile
 from .pages import state_behind_removed
@@ -39,6 +40,11 @@ _INSERT: Final = "INSERT INTO events (position, event, checksum) VALUES (?, ?, ?
 _INSERT_NEXT: Final = (
     "INSERT OR IGNORE INTO events (position, event, checksum) "
     "VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM events WHERE position = ?1 - 1) THEN ?2 END, ?3)"
+)
+# Behind records of others, if the last one is that with the checksum ?4.
+_INSERT_BEHIND: Final = (
+    "INSERT OR IGNORE INTO events (position, event, checksum) VALUES "
+    "(?1, CASE WHEN EXISTS (SELECT 1 FROM events WHERE position = ?1 - 1 AND checksum = ?4) THEN ?2 END, ?3)"
 )
 # After these errors a statement has certainly not landed; after any other it may have.
 _NOT_LANDED: Final = (
@@ -92,6 +98,7 @@ class Inserter(WriterConnection):
         super().__init__(file, synchronous)
         self.writer = writer
         self.landmarks = Landmarks()
+        self.followed = Followed()
         self._checksum = 0  # of the last record before the end
         self.fell: Fall | None = None  # the first time that this writer's clock was behind the last time of the log
         self._clock = clock
@@ -99,14 +106,17 @@ class Inserter(WriterConnection):
     # Appends
 
     def insert_next(self, draft: Draft) -> Event | None:
-        """Append one new draft in one statement if no other process has appended since; None if one has.
+        """Append one new draft in one statement if the log ends where this process knows it to end; else None.
 
-        This replaces four statements of each lone append: begin, read the end, insert, commit. An unchanged end also
-        proves the condition of a draft that expects the last event; None if a draft expects another one.
+        That is behind its own last append, and behind what notices have brought since. This replaces the statements of
+        a transaction: begin, read the end, insert, commit. The end also proves the condition of a draft that expects
+        the last event; None if a draft expects another one.
         """
-        offset, writer, connection = self.end, self.writer, self.connected()
-        if offset <= 0 or (draft.expected is not None and draft.expected != offset - 1):
+        connection, writer = self.connected(), self.writer
+        known = self._known_end(draft.expected)
+        if known is None:
             return None
+        offset, state, _ = known
         cursor = self._cursor or connection.cursor()
         inserted = False
         begun, now = time.perf_counter(), self._clock()
@@ -116,21 +126,19 @@ class Inserter(WriterConnection):
             event, row = writer.record_one(draft, now, offset)
             # Before the draft can land: a search for it begins at a landmark and would miss it without one.
             self.landmarks.add(draft.seq, offset)
-            checksum = adler32(row, self._checksum)
+            checksum = adler32(row, state)
             self._acknowledged = offset
-            cursor.execute(_INSERT_NEXT, (offset + 1, row, checksum.to_bytes(CHECKSUM_BYTES, "little")))
+            if offset == self.end:
+                cursor.execute(_INSERT_NEXT, (offset + 1, row, encoded(checksum)))
+            else:
+                cursor.execute(_INSERT_BEHIND, (offset + 1, row, encoded(checksum), encoded(state)))
             inserted = connection.changes() == 1
         except apsw.BusyError:
             writer.forget(draft)
             raise
         except BaseException as error:
-            self._undo(connection, error)
-            if isinstance(error, _NOT_LANDED):
-                writer.forget(draft)
-            if isinstance(error, apsw.Error) and self._outdated is not None:
+            if self._is_to_repeat(connection, draft, error):
                 return None
-            if isinstance(error, apsw.Error) and not isinstance(error, _NOT_LANDED):
-                raise self._in_doubt(error) from error
             raise
         self._cursor = cursor
         if not inserted:
@@ -143,6 +151,34 @@ class Inserter(WriterConnection):
         writer.counts.add(1, 1, len(row), time.perf_counter() - begun)
         self.news = self.end, row
         return event
+
+    def _is_to_repeat(self, connection: apsw.Connection, draft: Draft, error: BaseException) -> bool:
+        """Undo what failed; return whether to repeat it on new connections. `AppendInDoubt` if it may have landed."""
+        self._undo(connection, error)
+        if isinstance(error, _NOT_LANDED):
+            self.writer.forget(draft)
+        if isinstance(error, apsw.Error) and self._outdated is not None:
+            return True
+        if isinstance(error, apsw.Error) and not isinstance(error, _NOT_LANDED):
+            raise self._in_doubt(error) from error
+        return False
+
+    def _known_end(self, expected: int | None) -> End | None:
+        """Return where the log ends as far as this process has followed it.
+
+        None if that has to be read, or if the last event is not the `expected` one.
+        """
+        if self.end <= 0:
+            return None
+        known: End | None = End(self.end, self._checksum, 0.0)
+        if self.followed:
+            known = self.followed.end_behind(self.end, self._checksum)
+        if known is None or expected not in (None, known.offset - 1):
+            return None
+        if known.offset != self.end:
+            self.end = -1  # until this append has confirmed it: else it is read from the file
+            self.writer.catch_up(known.time)
+        return known
 
     def insert_after_others(self, draft: Draft) -> Event:
         """Append one new draft in a transaction, also after other processes; `apsw.BusyError` if the file is in use."""

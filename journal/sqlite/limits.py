@@ -24,6 +24,8 @@ QUIET_DIRECTORY_SECONDS: Final = 2.1
 FINE_TIMES_QUIET_SECONDS: Final = 0.05
 # How often the names are compared in any case, in seconds.
 NAMES_CHECK_SECONDS: Final = 0.1
+# How many records of others, from notices, a process keeps for its next lone append.
+FOLLOWED_ROWS: Final = 16
 # How many times one append or read reopens the connections after the files beside the database were removed.
 RENEWALS_MAX: Final = 5
 # The number of pages at which the write-ahead log is checkpointed.

@@ -345,10 +345,10 @@ class SqliteLog:
         """See `SelfVerifying.verify`."""
         return verify_file(Reading(self._state().readers.use), report)
 
-    def check_file(self) -> None:
-        """Raise `JournalGone` if the file was removed or replaced while it was open."""
+    def accept(self, offset: int, rows: Sequence[bytes]) -> None:
+        """See `TailedLog.accept`."""
         if self._opened is not None:
-            self._opened.file.check()
+            self._opened.accept(offset, rows)
 
     def open_listener(self) -> Listener | None:
         """A listener, notified after each commit to this file and when this log is closed; None if impossible."""

@@ -4,7 +4,7 @@ import concurrent.futures
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..cursor import Cursor
@@ -22,8 +22,11 @@ class TailedLog(Protocol):
         """Return up to `limit` available rows from `offset` on, or None."""
         ...
 
-    def check_file(self) -> None:
-        """Raise `JournalGone` if the file was removed or replaced while it was open."""
+    def accept(self, offset: int, rows: Sequence[bytes]) -> None:
+        """Note records from `offset` on, which notices brought: the next lone append need not read them.
+
+        `JournalGone` if the file was removed or replaced while it was open.
+        """
         ...
 
     def open_listener(self) -> Listener | None:
@@ -88,11 +91,12 @@ class SqliteTail:
         """The records in the notices, as far as they are the next ones of this reader."""
         if not self._at_end or not self._follows:
             return None
-        self._log.check_file()  # listeners belong to the path: commits to a replacing file notify them, too
         rows: list[bytes] = []
         for offset, row in notices.rows:
             if offset == self._offset + len(rows) and len(rows) < limit:
                 rows.append(row)
+        # Listeners belong to the path: commits to a replacing file notify them, too, which raises an error here.
+        self._log.accept(self._offset, rows)
         return Page(0, range(self._offset, self._offset + len(rows)), rows) if rows else None
 
     def _is_due(self) -> bool:

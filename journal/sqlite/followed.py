@@ -1,0 +1,52 @@
+"""Remembers the last records that the notices of other writers brought: a lone append then needs no read of the file.
+
+A process that has followed the log by notices knows how it ends: the checksum of its last record and its time follow
+from these records and the end before them. An append that relies on it is conditional on that checksum, so nothing is
+ever written behind a record that the process has not seen.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+from zlib import adler32
+
+from ..event_decoding import time_in
+from .limits import FOLLOWED_ROWS
+
+
+class End(NamedTuple):
+    """The end of a log: its offset, the state of the chain of checksums there, and the time of the last event."""
+
+    offset: int
+    checksum: int
+    time: float
+
+
+class Followed:
+    """The last records of other writers. Readers add to it in any thread; `end_behind` is called under the locks."""
+
+    def __init__(self) -> None:
+        self._rows: deque[tuple[int, bytes]] = deque(maxlen=FOLLOWED_ROWS)
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def add(self, offset: int, rows: Sequence[bytes]) -> None:
+        """Add consecutive records, the first of which stands at `offset`; several readers may add the same ones."""
+        self._rows.extend(enumerate(rows, offset))
+
+    def end_behind(self, offset: int, checksum: int) -> End | None:
+        """Return where the log ends if it went on from `offset` with these records, which are then forgotten.
+
+        `offset` itself is the end if none of the records stands behind it. None if others are missing in between.
+        """
+        rows, last, end = self._rows, None, offset
+        while rows:
+            at, row = rows.popleft()
+            if at > end:
+                rows.clear()
+                return None
+            if at == end:
+                checksum, end, last = adler32(row, checksum), end + 1, row
+        time = time_in(last) if last is not None else 0.0
+        return None if time is None else End(end, checksum, time)
