@@ -1,6 +1,6 @@
 """Print a chain as a tree: its root, below it the links with their states."""
 
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -8,22 +8,6 @@ from rich.text import Text
 from ..tasks.inspection.chain import Chain, ChainLink
 from ..tasks.inspection.wording import number
 from .shared.screen import printable
-
-
-def chain_in_json(chain: Chain) -> dict[str, Any]:
-    """Return the chain as `history --json` prints it: its root, and each of its tasks with its state, in order.
-
-    The state of a link that is not submitted is "waits", or "blocked" if it does not follow by itself any more.
-    """
-    previous: str | None = None
-    tasks = []
-    for link in chain.links:
-        name = link.name or None
-        attempts = link.task.attempts if link.task is not None else 0
-        entry = {"id": link.id, "name": name, "queue": link.queue or None, "state": chain.state_of(link)}
-        tasks.append({**entry, "attempts": attempts, "follows": previous})
-        previous = link.id
-    return {"root": chain.links[0].id, "tasks": tasks}
 
 
 def print_chain(chain: Chain, console: Console, *, is_alone: bool) -> None:

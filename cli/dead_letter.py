@@ -2,19 +2,19 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 import typer
 from rich.text import Text
 
 from ..journal.journal import Journal
+from ..tasks.answers.dead_letters import dead_letter_in_full
 from ..tasks.errors import UnknownTaskError
 from ..tasks.inspection.dead_letters import Arguments, Run, arguments, labels, runs
 from ..tasks.inspection.history import TaskHistory, task_history
 from ..tasks.inspection.wording import number, short_id
 from ..tasks.state.transitions import State
 from .shared.failures import EXIT_ENVIRONMENT, print_problem
+from .shared.json_lines import print_json
 from .shared.screen import console_for, printable, span, when
 
 
@@ -28,27 +28,10 @@ def print_dead_letter(journal: Journal, task_id: str, *, as_json: bool) -> None:
     if history.task.state is not State.FAILED:
         print_problem(f"the task {task_id} is no dead letter: see `journeyman why {task_id}`")
         raise typer.Exit(EXIT_ENVIRONMENT)
-    found, given = runs(history), arguments(history)
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps(_as_json(history, found, given)) + b"\n")
+        print_json(dead_letter_in_full(history))
     else:
-        _print(history, found, given)
-
-
-def _as_json(history: TaskHistory, found: Sequence[Run], given: Arguments | None) -> dict[str, Any]:
-    task = history.task
-    return {
-        "id": task.id,
-        "task": task.name,
-        "queue": task.queue,
-        "priority": task.priority,
-        "max_retries": task.max_retries,
-        "submitted_at": task.submitted_at,
-        "failed_at": task.changed_at,
-        **labels(history).fields(),
-        **(given.fields() if given is not None else {"args": None, "kwargs": None}),
-        "attempts": [run._asdict() for run in found],
-    }
+        _print(history, runs(history), arguments(history))
 
 
 def _print(history: TaskHistory, found: Sequence[Run], given: Arguments | None) -> None:

@@ -1,15 +1,14 @@
 """`journeyman dlq`: the dead letters, tasks that have failed for good; list them, show one, requeue or purge them."""
 
-import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 import typer
 from rich.text import Text
 
 from ..journal.journal import Journal
+from ..tasks.answers.dead_letters import dead_letter_answer
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.dead_letters import DeadLetter, Wanted, dead_letters
 from ..tasks.inspection.wording import age, number, short_id
@@ -29,6 +28,7 @@ from .shared.acts import (
 )
 from .shared.asking import Reason, Yes, confirm, confirm_on_terminal
 from .shared.failures import quiet_on_broken_pipe
+from .shared.json_lines import print_json
 from .shared.moments import parse_moment, parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
@@ -121,8 +121,7 @@ def list_dead_letters(
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         letters = _letters(opened, moment, wanted)
         if as_json:
-            for letter in letters[:limit]:
-                sys.stdout.buffer.write(orjson.dumps(_as_json(letter)) + b"\n")
+            print_json(*(dead_letter_answer(letter) for letter in letters[:limit]))
         elif letters:
             _show(letters, limit or DEAD_LETTERS_SHOWN_DEFAULT, now if moment is None else moment)
         else:
@@ -254,20 +253,6 @@ def _letters(journal: Journal, moment: float | None, wanted: Wanted) -> list[Dea
     """The dead letters that are asked for, the newest first."""
     found = journal.run(view_as_of(journal.asynchronous, moment))
     return journal.run(dead_letters(journal.asynchronous, found, wanted))
-
-
-def _as_json(letter: DeadLetter) -> dict[str, Any]:
-    task = letter.task
-    return {
-        "id": task.id,
-        "task": task.name,
-        "queue": task.queue,
-        "attempts": task.attempts,
-        "submitted_at": task.submitted_at,
-        "failed_at": task.changed_at,
-        "error": letter.error or None,
-        **letter.labels.fields(),
-    }
 
 
 def _shortened(error: str) -> str:

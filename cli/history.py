@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..consumers.checkpoints.records import position_text
-from ..consumers.files.lines import in_one_line
 from ..journal.journal import Journal
+from ..tasks.answers.history import chain_answer, step_answers
 from ..tasks.errors import UnknownTaskError
 from ..tasks.inspection.as_of import cursor_at
 from ..tasks.inspection.chain import Chain
@@ -28,7 +28,7 @@ from ..tasks.serializers import shown
 from ..tasks.state import names
 from ..tasks.state.transitions import State
 from ..tasks.state.view import Verdict
-from .chain_tree import chain_in_json, print_chain
+from .chain_tree import print_chain
 from .limits import (
     HISTORY_NAME_COLUMNS,
     HISTORY_SINCE_COLUMNS,
@@ -37,6 +37,7 @@ from .limits import (
     WIDE_COLUMNS_MIN,
 )
 from .shared.failures import flush, quiet_on_broken_pipe
+from .shared.json_lines import print_json
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
@@ -133,27 +134,9 @@ def _read(journal: Journal, task: str, moment: float | None) -> tuple[TaskHistor
 
 
 def _print_json(found: TaskHistory | None, chain: Chain | None) -> None:
-    previous: float | None = None
-    for step in found.steps if found is not None else ():
-        event = step.event
-        line = {
-            "timestamp": event.timestamp,
-            "name": event.name,
-            "context": orjson.Fragment(in_one_line(event.context_json)),
-            "key": event.key,
-            "position": f"{event.partition}:{event.offset}",
-            "verdict": step.verdict.name.lower(),
-            "reason": step.reason or None,
-            "state": step.state.name.lower(),
-            "attempts": step.attempts,
-            "worker": step.worker or None,
-            "host": found.hosts.get(step.worker) if found is not None else None,
-            "since_previous_ms": None if previous is None else round((event.timestamp - previous) * 1_000, 3),
-        }
-        previous = event.timestamp
-        sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+    print_json(*(step_answers(found) if found is not None else ()))
     if chain is not None:
-        sys.stdout.buffer.write(orjson.dumps({"chain": chain_in_json(chain)}) + b"\n")
+        print_json({"chain": chain_answer(chain)})
 
 
 def _print(found: TaskHistory, now: float, console: Console) -> None:

@@ -41,15 +41,9 @@ TAIL_LOOK_SECONDS: Final = 1.0
 STATUS_REFRESH_SECONDS: Final = 1.0
 STATUS_ROWS_SHOWN: Final = 50
 STATUS_NAMES_SHOWN: Final = 3
-# How many characters of a task's id must be given: of a part with a dash or without a letter, and of any other.
-SHORT_ID_CHARS_MIN: Final = 4
-BARE_ID_CHARS_MIN: Final = 8
-# How many tasks an error names for which a part of an id stands.
-SHORT_ID_TASKS_SHOWN: Final = 8
 
 # How long the shell waits for completions from the journal, in seconds, and how many it gets.
 COMPLETION_SECONDS_MAX: Final = 2.0
 COMPLETIONS_MAX: Final = 100
 
-assert SHORT_ID_CHARS_MIN <= BARE_ID_CHARS_MIN, "a part that may be a word is longer"
 assert RELOAD_SETTLED_SECONDS < RELOAD_LOOK_SECONDS, "files settle between two looks"

@@ -3,9 +3,8 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -13,9 +12,10 @@ from rich.text import Text
 
 from ..journal.journal import Journal
 from ..tasks.acting import Signature
+from ..tasks.answers.locks import ReleaseAnswer, lock_answer, lock_in_full
 from ..tasks.inspection.as_of import cursor_at, view_as_of
-from ..tasks.inspection.lock_findings import explain_lock, facts_of, is_silent, named
-from ..tasks.inspection.lock_history import LockHistory, LockStep, lock_history, said_of
+from ..tasks.inspection.lock_findings import explain_lock, is_silent, named
+from ..tasks.inspection.lock_history import LockHistory, LockStep, lock_history
 from ..tasks.inspection.wording import age, number, signature, when
 from ..tasks.locking.requests import lock_requests
 from ..tasks.state import names
@@ -24,6 +24,7 @@ from ..tasks.state.verdict import Verdict
 from .limits import LOCK_STEPS_SHOWN_DEFAULT
 from .shared.asking import Reason, Yes, confirm, operator
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
+from .shared.json_lines import print_json
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
@@ -68,8 +69,7 @@ def list_locks(
         locks = sorted((name, requests) for each in view.locks.values() for name, requests in each.items())
         at = now if moment is None else moment
         if as_json:
-            for name, requests in locks:
-                _print_json(_as_json(name, requests, at))
+            print_json(*(lock_answer(name, requests, at) for name, requests in locks))
         elif locks:
             show(console_for(), FittedTable(_COLUMNS, [_row(*lock, at) for lock in locks], give_way=1))
         else:
@@ -119,7 +119,7 @@ def show_lock(
         found = opened.run(lock_history(opened.asynchronous, name, until))
         at = now if moment is None else moment
         if as_json:
-            _print_json({**_as_json(name, found.requests, at), **_history_json(found)})
+            print_json(lock_in_full(name, found, at))
         elif found.requests or found.steps:
             _print(name, found, at, limit, console_for())
         if not (found.requests or found.steps):
@@ -161,8 +161,7 @@ def release_lock(
         for request, released in zip(held, done, strict=True):
             word = "would be released" if dry_run else "released" if released else "had ended already"
             if as_json:
-                said = {"lock": name, "token": request.token, "owner": request.owner, "released": released}
-                _print_json({**said, "dry_run": True} if dry_run else said)
+                print_json(ReleaseAnswer(name, request.token, request.owner, released, dry_run))
             else:
                 print(f"lock {printable(name)}, held by {printable(named(request))}: {word}", flush=True)
         if not held and not as_json:
@@ -173,29 +172,6 @@ def release_lock(
 
 def _release(journal: Journal, name: str, token: int, reason: str | None) -> bool:
     return journal.run(lock_requests(journal.asynchronous).end(name, token, Signature(operator(), reason).fields()))
-
-
-def _print_json(said: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
-    sys.stdout.flush()
-
-
-def _as_json(name: str, requests: Requests, now: float) -> dict[str, Any]:
-    return {
-        "lock": name,
-        "capacity": capacity_of(requests) if requests else None,
-        "held": len(holders(requests)),
-        "requests": [facts_of(each, now) for each in requests],
-        "findings": [finding._asdict() for finding in explain_lock(name, requests, now)],
-    }
-
-
-def _history_json(found: LockHistory) -> dict[str, Any]:
-    return {
-        "history": [said_of(step) for step in found.steps],
-        "renewals": found.renewals,
-        "is_truncated": found.is_truncated,
-    }
 
 
 def _print(name: str, found: LockHistory, now: float, limit: int, console: Console) -> None:

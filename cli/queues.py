@@ -1,17 +1,17 @@
 """`journeyman pause` and `journeyman resume`: stop the claims of a queue, and allow them again."""
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-import orjson
 import typer
 
 from ..journal.journal import Journal
+from ..tasks.answers.acts import QueueChangeAnswer
 from ..tasks.broker import Broker
 from .shared.asking import Reason, operator
 from .shared.completing import queues as queues_known
 from .shared.failures import quiet_on_broken_pipe
+from .shared.json_lines import print_json, with_journal
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable
@@ -77,9 +77,7 @@ def _each(
 
 def _print_change(journal: Journal, queue: str, done: str, *, changed: bool, as_json: bool) -> None:
     if as_json:
-        said = {"queue": queue, "paused": done == "paused", "changed": changed, "journal": journal.url}
-        sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
-        sys.stdout.flush()
+        print_json(with_journal(QueueChangeAnswer(queue, done == "paused", changed), journal.url))
         return
     before = "was paused already" if done == "paused" else "was not paused"
     print(f"queue {printable(queue)} {done if changed else before}", flush=True)

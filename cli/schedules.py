@@ -1,7 +1,6 @@
 """`journeyman schedule`: list schedules and their next ticks, show one, pause, resume and clear them."""
 
 import itertools
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
@@ -13,7 +12,8 @@ from rich.text import Text
 from ..journal.event import Event
 from ..journal.journal import Journal
 from ..tasks.acting import Signature
-from ..tasks.inspection.schedules import as_data, events_of, next_tick_of, next_ticks
+from ..tasks.answers.schedules import ScheduleChangeAnswer, schedule_answer, schedule_in_full, tick_answer
+from ..tasks.inspection.schedules import events_of, next_tick_of, next_ticks
 from ..tasks.inspection.wording import number
 from ..tasks.scheduling import Changes, change_schedule, now_ms, pausing, resuming, schedules_of
 from ..tasks.state import names
@@ -22,6 +22,7 @@ from ..tasks.state.ticks import tick_text
 from ..tasks.triggers import in_words
 from .shared.asking import Reason, Yes, confirm_on_terminal, operator
 from .shared.failures import EXIT_ENVIRONMENT, print_problem, quiet_on_broken_pipe
+from .shared.json_lines import print_json
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import console_for, printable, show, when
@@ -65,7 +66,7 @@ def list_schedules(
         known = opened.run(schedules_of(opened.asynchronous))
         schedules, now = [known[name] for name in sorted(known)], now_ms()
         if as_json:
-            _print_json(*(as_data(schedule, now) for schedule in schedules))
+            print_json(*(schedule_answer(schedule, now) for schedule in schedules))
         elif schedules:
             show(console_for(), FittedTable(_COLUMNS, [_row(schedule, now) for schedule in schedules], give_way=2))
         else:
@@ -105,8 +106,7 @@ def show_schedule(
             raise typer.Exit(EXIT_ENVIRONMENT)
         events, now = opened.run(events_of(opened.asynchronous, schedule, last)), now_ms()
         if as_json:
-            history = [{"timestamp": event.timestamp, "name": event.name, **event.context} for event in events]
-            _print_json({**as_data(schedule, now), "history": history})
+            print_json(schedule_in_full(schedule, now, events))
         else:
             _print(schedule, events, now)
 
@@ -171,7 +171,7 @@ def show_next(
             raise typer.Exit(EXIT_ENVIRONMENT)
         ticks = list(itertools.islice(next_ticks(known, now_ms(), schedule), count))
         if as_json:
-            _print_json(*({"schedule": tick.schedule, "tick": tick.at, "at": tick_text(tick.at)} for tick in ticks))
+            print_json(*map(tick_answer, ticks))
             return
         for tick in ticks:
             local = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(tick.at / 1_000))
@@ -255,7 +255,7 @@ def _each(
             unknown = unknown or not is_known
             if as_json:
                 done = words[0] if changed and not dry_run else None
-                _print_json({"schedule": name, "known": is_known, "changed": changed, "done": done, "dry_run": dry_run})
+                print_json(ScheduleChangeAnswer(name, is_known, changed, done, dry_run))
             elif not is_known:
                 print(f"schedule {printable(name)} is not known {opened.location}", flush=True)
             else:
@@ -275,9 +275,3 @@ def _act(journal: Journal, name: str, act: Act, *, dry_run: bool) -> tuple[bool,
 
     changed = journal.run(change_schedule(journal.asynchronous, name, decide)).changed
     return seen[-1] is not None, bool(act(seen[-1])) if dry_run else changed
-
-
-def _print_json(*objects: dict[str, Any]) -> None:
-    for each in objects:
-        sys.stdout.buffer.write(orjson.dumps(each) + b"\n")
-    sys.stdout.flush()

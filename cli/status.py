@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from shlex import quote
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 import typer
@@ -16,6 +16,7 @@ from ..consumers.moments import span_seconds
 from ..consumers.views.replica import Replica
 from ..journal.journal import Journal
 from ..journal.limits import CLOCK_SKEW_SECONDS_MAX
+from ..tasks.answers.overview import status_answer
 from ..tasks.inspection.alarms import Alarm, Thresholds, alarms
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.clocks import clock_faults
@@ -25,6 +26,7 @@ from ..tasks.inspection.wording import age, clock, listing, number, short_id
 from ..tasks.state.view import TaskView
 from .limits import STATUS_NAMES_SHOWN, STATUS_REFRESH_SECONDS, STATUS_ROWS_SHOWN
 from .shared.failures import EXIT_ALARM, BadInput, quiet_on_broken_pipe
+from .shared.json_lines import print_json
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
@@ -96,7 +98,7 @@ def status(
             return
         for seen in _overviews(opened) if watch else [_overview(opened, moment)]:
             if as_json:
-                _print_json(seen)
+                print_json(status_answer(seen))
             else:
                 show(console, _screen(seen, opened.url, moment))
             sys.stdout.flush()
@@ -155,23 +157,6 @@ def _live(journal: Journal, console: Console) -> None:
     with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         for seen in _overviews(journal, still=True):
             live.update(_screen(seen, journal.url, None), refresh=True)
-
-
-# -- for tools -----------------------------------------------------------------------------------------------------
-
-
-def _print_json(seen: Overview) -> None:
-    answer: dict[str, Any] = {
-        "as_of": seen.at,
-        "queues": [queue._asdict() for queue in seen.queues],
-        "workers": [worker._asdict() for worker in seen.workers],
-        "waiting_for_nobody": [orphans._asdict() for orphans in seen.orphans],
-        "dead_letters": dict(seen.dead),
-        "newest_dead_letters": [letter._asdict() for letter in seen.letters],
-        "totals": seen.totals._asdict(),
-        "clocks": list(seen.clocks),
-    }
-    sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
 
 
 # -- for people ----------------------------------------------------------------------------------------------------

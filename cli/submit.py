@@ -1,6 +1,5 @@
 """`journeyman submit`: submit a task from the shell."""
 
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +9,7 @@ import typer
 from ..consumers.moments import span_seconds
 from ..journal.event import Event
 from ..journal.journal import Journal
+from ..tasks.answers.acts import submitted
 from ..tasks.broker import Broker
 from ..tasks.definition import Task
 from ..tasks.errors import TaskError
@@ -17,6 +17,7 @@ from ..tasks.limits import TASK_ID_CHARS_MAX
 from ..tasks.message import Message, new_id
 from ..workers.loading import tasks_by_name
 from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.json_lines import print_json, with_journal
 from .shared.opening import shared_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.screen import printable
@@ -150,13 +151,6 @@ def _span(text: str) -> float:
 
 def _print_submitted(journal: Journal, message: Message, event: Event, *, as_json: bool) -> None:
     if as_json:
-        said = {
-            "task": message.uuid,
-            "name": message.task_name,
-            "queue": message.queue,
-            "position": list(event.position),
-            "journal": journal.url,
-        }
-        sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
+        print_json(with_journal(submitted(message, event), journal.url))
         return
     print(f"{printable(message.uuid)} submitted to queue {printable(message.queue)} of {journal.url}")

@@ -5,19 +5,20 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..journal.journal import Journal
+from ..tasks.answers.why import why_answer
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.evidence import gather
 from ..tasks.inspection.findings import Evidence, Finding
 from ..tasks.inspection.why import explain
 from .limits import PROSE_COLUMNS_MAX
 from .shared.failures import EXIT_ENVIRONMENT, quiet_on_broken_pipe
+from .shared.json_lines import print_json
 from .shared.moments import parse_past
 from .shared.opening import existing_journal
 from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_logging
@@ -56,7 +57,7 @@ def why(
         task = whole_id(opened, task)
         evidence, findings, unreadable = _ask(opened, task, moment, now)
         if as_json:
-            _print_json(task, evidence, findings, moment or now)
+            print_json(why_answer(task, evidence, findings, moment or now))
         else:
             _print(evidence, findings, moment, console_for())
         print_unreadable(unreadable, as_json=as_json)
@@ -72,21 +73,6 @@ def _ask(journal: Journal, task: str, moment: float | None, now: float) -> tuple
     evidence = journal.run(gather(journal.asynchronous, found, task))
     findings = explain(found.view, task, now if moment is None else moment, evidence)
     return evidence, findings, found.view.unreadable
-
-
-def _print_json(task_id: str, evidence: Evidence, findings: Sequence[Finding], at: float) -> None:
-    task, named = evidence.task, evidence.named()
-    answer = {
-        "task": task_id,
-        "name": named.name if named is not None else None,
-        "queue": named.queue if named is not None else None,
-        "priority": task.priority if task is not None else None,
-        "state": task.state.name.lower() if task is not None else "unknown",
-        "attempts": task.attempts if task is not None else None,
-        "as_of": at,
-        "findings": [finding._asdict() for finding in findings],
-    }
-    sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
 
 
 def _print(evidence: Evidence, findings: Sequence[Finding], moment: float | None, console: Console) -> None:

@@ -126,6 +126,13 @@ INDEX_STOP_SECONDS_MAX: Final = 5.0
 INDEX_BATCHES_WAITING_MAX: Final = 4
 # How many tasks one transaction examines when retention has removed history.
 INDEX_PRUNE_TASKS: Final = 5_000
+# How many characters of a task's id must be given: of a part with a dash or without a letter, and of any other.
+SHORT_ID_CHARS_MIN: Final = 4
+BARE_ID_CHARS_MIN: Final = 8
+# A text as long as a UUID is a whole id.
+UUID_CHARS: Final = 36
+# How many tasks an error names for which a part of an id stands.
+SHORT_ID_TASKS_SHOWN: Final = 8
 # How many tasks a part of an id may stand for before the index stops looking.
 SHORT_ID_TASKS_MAX: Final = 1_000
 # How many of the last events of a partition are examined for a clock that is ahead.
@@ -153,6 +160,7 @@ TASK_KINDS_REMEMBERED: Final = 4_096
 # and its entry.
 ROW_OVERHEAD_BYTES: Final = 80
 
+assert SHORT_ID_CHARS_MIN <= BARE_ID_CHARS_MIN, "a part that may be a word is longer"
 assert ENDED_PRUNE_EVENTS < ENDED_TASK_EVENTS, "the tombstones kept too long are few"
 assert INDEX_BATCHES_WAITING_MAX * INDEX_BATCH_EVENTS <= INDEX_LONG_BATCH_EVENTS, "a batch that waits stays bounded"
 # How often a scanner looks for the tasks of silent workers, in hours, if no trigger is given.

@@ -1,20 +1,20 @@
 """Acts on many tasks, one after the other: the options by which tasks are chosen, the pace, and what is printed."""
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Final, NamedTuple
 
-import orjson
 import typer
 
 from ...journal.journal import Journal
+from ...tasks.answers.acts import WouldAnswer, acted
 from ...tasks.broker import Broker
 from ...tasks.disposition import Disposition, Effect
 from ...tasks.inspection.wording import listing, number
 from .asking import operator
 from .completing import queues
 from .failures import EXIT_ENVIRONMENT, BadInput
+from .json_lines import print_json
 from .screen import printable
 from .task_ids import whole_id
 
@@ -108,8 +108,7 @@ def act_on(
 
 def _print_would(tasks: Sequence[str], act: Act, *, as_json: bool) -> None:
     if as_json:
-        for task in tasks:
-            print(orjson.dumps({"task": task, "dry_run": True}).decode())
+        print_json(*map(WouldAnswer, tasks))
         return
     shown = f": {printable(listing(tasks))}" if tasks else ""
     print(f"{number(len(tasks), act.subject)} would be {act.done}{shown}")
@@ -117,9 +116,7 @@ def _print_would(tasks: Sequence[str], act: Act, *, as_json: bool) -> None:
 
 def _print_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool) -> None:
     if as_json:
-        said = {"task": task, "disposition": effect.disposition.name.lower(), "position": list(effect.position)}
-        sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
-        sys.stdout.flush()
+        print_json(acted(task, effect))
         return
     words = _WORDS[effect.disposition]
     where = f" {journal.location}" if effect.disposition is Disposition.UNKNOWN else ""

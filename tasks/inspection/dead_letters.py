@@ -103,7 +103,7 @@ def _error(row: bytes | None, letter: TaskState) -> str:
     return LOST if events[0].name == names.EXPIRED else error_in(events[0].context)
 
 
-class Run(NamedTuple):
+class Run(msgspec.Struct, frozen=True):
     """One attempt: its worker, its beginning, and how it ended; times are seconds since the epoch.
 
     `how` is the name of the event that ended it; `exception` its exception: name, text and traceback. These are empty
@@ -144,7 +144,8 @@ _ENDS: Final = frozenset((*names.OUTCOMES, *names.BY_HAND, names.REVOKED, names.
 def _ended(run: Run, step: Step) -> Run:
     context = step.event.context
     ran, exception = context.get("ran_ms"), context.get("exception")
-    return run._replace(
+    return msgspec.structs.replace(
+        run,
         ended=step.event.timestamp,
         how=step.event.name,
         ran_ms=ran if isinstance(ran, int | float) else None,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from ..labels import Labels
 from ..limits import FINDING_TEXT_CHARS_MAX
 from ..state.state import SessionState, TaskState
@@ -10,12 +12,12 @@ from .chain import Chain, ChainLink
 from .wording import age, error_in, number, short_id
 
 
-class Finding(NamedTuple):
+class Finding(msgspec.Struct, frozen=True):
     """One answer: `code` for tools, `sentence` for people, `facts` that it rests on."""
 
     code: str
     sentence: str
-    facts: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    facts: dict[str, Any] = {}
 
 
 class RefusedEvent(NamedTuple):

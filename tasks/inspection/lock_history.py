@@ -5,7 +5,7 @@ locks are decoded.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...consumers.views.as_of import as_of
 from ...journal.async_journal import AsyncJournal
@@ -114,18 +114,3 @@ def _refusal(name: str, context: LockContext, before: Requests) -> str:
     if name == names.LOCK_EXPIRED:
         return f"its owner had shown a sign of life since, at {request.last}"
     return "it was not granted yet"
-
-
-def said_of(step: LockStep) -> dict[str, Any]:
-    """Return a step as plain data."""
-    event = step.event
-    return {
-        "timestamp": event.timestamp,
-        "name": event.name,
-        "position": f"{event.partition}:{event.offset}",
-        "context": event.context,
-        "verdict": step.verdict.name.lower(),
-        "reason": step.reason or None,
-        "owner": step.owner or None,
-        "granted": list(step.granted),
-    }

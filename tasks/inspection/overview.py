@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from ..limits import DEAD_LETTERS_SHOWN
 from ..state.state import SessionState, TaskKind, TaskState
 from ..state.transitions import State
@@ -13,7 +15,7 @@ from ..state.view import TaskView
 _NO_SIGNS: Final[Mapping[str, float]] = {}
 
 
-class QueueLine(NamedTuple):
+class QueueLine(msgspec.Struct, frozen=True, order=True):
     """One queue: tasks ready now, delayed, claimed; `oldest_seconds` is how long its oldest ready task has been ready.
 
     `workers` is how many live workers serve it; `dead` how many dead letters it has. `paused_since` is when it was
@@ -30,7 +32,7 @@ class QueueLine(NamedTuple):
     paused_since: float | None = None
 
 
-class WorkerLine(NamedTuple):
+class WorkerLine(msgspec.Struct, frozen=True):
     """One worker, all its sessions together.
 
     `last_sign` is its last sign of life, in seconds since the epoch, None if unknown. `overdue`: it holds claims and
@@ -54,7 +56,7 @@ class WorkerLine(NamedTuple):
     selection: dict[str, Any]
 
 
-class Orphans(NamedTuple):
+class Orphans(msgspec.Struct, frozen=True):
     """Waiting tasks that no live worker can run: no worker knows them, or none serves their queue.
 
     `function` is the one for which they were made, if workers have `others` under that name; otherwise empty.
@@ -67,7 +69,7 @@ class Orphans(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-class Letter(NamedTuple):
+class Letter(msgspec.Struct, frozen=True):
     """A dead letter: a task that has failed for good, at `failed_at` (seconds since the epoch)."""
 
     id: str
@@ -76,7 +78,7 @@ class Letter(NamedTuple):
     failed_at: float
 
 
-class Totals(NamedTuple):
+class Totals(msgspec.Struct, frozen=True):
     """Counts over the whole history; `dead` counts the present dead letters.
 
     `counted_since` is None, or the time, in seconds since the epoch, from which on ended tasks are counted: retention

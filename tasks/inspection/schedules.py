@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
-from typing import Any, Final, NamedTuple
-
-import msgspec
+from typing import Final, NamedTuple
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Event
@@ -66,22 +64,3 @@ async def events_of(journal: AsyncJournal, schedule: Schedule, last: int) -> lis
             offset = page.next_offset
         del kept[:-last]
     return kept
-
-
-def as_data(schedule: Schedule, now: int) -> dict[str, Any]:
-    """Return a schedule as plain data, for JSON; ticks in ms since the epoch, other moments in seconds."""
-    return {
-        "schedule": schedule.name,
-        "trigger": msgspec.to_builtins(schedule.trigger),
-        "misfire": schedule.policy.misfire,
-        "grace_ms": schedule.policy.grace_ms,
-        "overlap": schedule.policy.overlap,
-        "message": msgspec.json.decode(schedule.message),
-        "paused": schedule.paused_at is not None,
-        "next_tick": next_tick_of(schedule, now),
-        "fired": schedule.fired,
-        "fired_at": schedule.fired_at,
-        "skipped": schedule.skipped,
-        "last_task": schedule.task or None,
-        "created_at": schedule.created_at,
-    }

@@ -73,7 +73,6 @@ NO_CHOICE: Final = {
     "tasks/triggers.py _DAY_MS": "the calendar's",
     "workers/executors/result_encoding.py _SHALLOW_BYTES": "follows from the depth limit",
     "workers/health/report.py _PORT_MAX": "16 bits",
-    "cli/shared/task_ids.py _UUID_CHARS": "the format of UUIDs",
     "journal/kafka/connection.py DEFAULT_PORT": "Kafka's usual port",
     "deploy/kafka/guard.py PARENT_CHECK_SECONDS": "the module is run by its path and imports nothing of ours",
     "deploy/kafka/distribution.py JAVA_MAJOR_MIN": "what Kafka needs",

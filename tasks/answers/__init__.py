@@ -1,0 +1,1 @@
+"""The answers about tasks and queues as types: the command line prints them as JSON, and the service sends them."""
