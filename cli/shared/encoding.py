@@ -56,6 +56,15 @@ def _as_utf_8(argument: str) -> str:
     return argument
 
 
+def file_name(name: str) -> str:
+    """Return the name of a file as the system has it: in UTF-8 where the locale's encoding lacks a character."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return os.fsdecode(name.encode())
+    return name
+
+
 def write_anything() -> None:
     """Let stdout and stderr take any text, whatever encoding the environment gives them."""
     codecs.register_error(_ERRORS, _plain)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
 from ...journal.limits import LINE_BYTES_MAX
+from .encoding import file_name
 from .failures import BadInput
 
 STANDARD: Final = "-"
@@ -33,7 +34,7 @@ def reading(name: str) -> Iterator[Source]:
             yield Source(_lines(name, sys.stdin.buffer), 0, lambda: 0)
             return
         try:
-            raw = stack.enter_context(Path(name).open("rb"))
+            raw = stack.enter_context(Path(file_name(name)).open("rb"))
         except OSError as error:
             raise BadInput(f"{name} cannot be read: {error.strerror}") from error
         packed = name.endswith(_PACKED)
@@ -67,7 +68,7 @@ def writing(name: str, *, overwrite: bool = False) -> Iterator[Callable[[bytes],
     if name == STANDARD:
         yield sys.stdout.buffer.write
         return
-    path = Path(name)
+    path = Path(file_name(name))
     if path.exists() and not overwrite:
         raise BadInput(f"{name} is there already; name another file, or say --overwrite")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

@@ -30,22 +30,22 @@ def dead(start: Start, url: str) -> list[str]:
     return letters
 
 
-def test_revoke_reports_the_outcome_of_each_task(run: Run, url: str) -> None:
+def test_revoke_reports_the_outcome_of_each_task(call: Run, url: str) -> None:
     waits = submit(url, "add", 1, 2)
-    done = run("revoke", waits, "order-8", waits, "--journal", url)
+    done = call("revoke", waits, "order-8", waits, "--journal", url)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         f"{waits} revoked",
         f"order-8 is not known to the journal {url.removeprefix('sqlite:///')}",
     ]
-    again = run("revoke", waits, "--json", "--journal", url)
+    again = call("revoke", waits, "--json", "--journal", url)
     assert (again.returncode, json.loads(again.stdout)["disposition"]) == (1, "already_ended")
-    assert "revoked" in run("why", waits, "--journal", url).stdout
+    assert "revoked" in call("why", waits, "--journal", url).stdout
 
 
-def test_revoke_of_waiting_tasks_succeeds(run: Run, url: str) -> None:
+def test_revoke_of_waiting_tasks_succeeds(call: Run, url: str) -> None:
     waits = [submit(url, "add", 1, 2) for _ in range(2)]
-    done = run("revoke", *waits, "--journal", url)
+    done = call("revoke", *waits, "--journal", url)
     assert (done.returncode, done.stdout.splitlines()) == (0, [f"{task} revoked" for task in waits])
 
 
@@ -70,43 +70,43 @@ def test_revoke_of_everything_needs_an_explicit_option(call: Run, url: str) -> N
         assert "--all for all tasks: one of the three" in refused.stderr
 
 
-def test_dead_letters_are_listed_newest_first(run: Run, url: str, dead: list[str]) -> None:
-    listed = run("dlq", "list", "--journal", url, "--json").stdout.splitlines()
+def test_dead_letters_are_listed_newest_first(call: Run, url: str, dead: list[str]) -> None:
+    listed = call("dlq", "list", "--journal", url, "--json").stdout.splitlines()
     assert [json.loads(line)["id"] for line in listed] == dead[::-1]
-    shown = run("dlq", "list", "--journal", url, "--limit", "2").stdout.splitlines()
+    shown = call("dlq", "list", "--journal", url, "--limit", "2").stdout.splitlines()
     assert shown[0].split() == ["id", "task", "queue", "attempts", "failed", "error"]
     assert [line.split()[:4] for line in shown[1:3]] == [
         [dead[2], "paint", "other", "1"],
         [dead[1], "paint", "default", "1"],
     ]
     assert shown[3] == "and 1 older one more: --limit, or --json for all"
-    filtered = run("dlq", "list", "--journal", url, "--json", "--queue", "other", "--task", "paint").stdout.splitlines()
-    assert [json.loads(line)["id"] for line in filtered] == dead[2:]
+    filtered = call("dlq", "list", "--journal", url, "--json", "--queue", "other", "--task", "paint").stdout
+    assert [json.loads(line)["id"] for line in filtered.splitlines()] == dead[2:]
 
 
-def test_requeue_lets_dead_letters_run_again(run: Run, url: str, dead: list[str]) -> None:
-    assert f"`journeyman requeue {dead[0]}`" in run("why", dead[0], "--journal", url).stdout
-    done = run("requeue", dead[0], "--journal", url)
+def test_requeue_lets_dead_letters_run_again(call: Run, url: str, dead: list[str]) -> None:
+    assert f"`journeyman requeue {dead[0]}`" in call("why", dead[0], "--journal", url).stdout
+    done = call("requeue", dead[0], "--journal", url)
     assert (done.returncode, done.stdout) == (0, f"{dead[0]} requeued\n")
-    assert "task.requeued" in run("history", dead[0], "--journal", url).stdout
+    assert "task.requeued" in call("history", dead[0], "--journal", url).stdout
 
 
-def test_requeue_takes_a_whole_queue(run: Run, url: str, dead: list[str]) -> None:
-    trial = run("dlq", "requeue", "--queue", "default", "--dry-run", "--journal", url)
+def test_requeue_takes_a_whole_queue(call: Run, url: str, dead: list[str]) -> None:
+    trial = call("dlq", "requeue", "--queue", "default", "--dry-run", "--journal", url)
     assert trial.stdout == f"2 dead letters would be requeued: {dead[0]} and {dead[1]}\n"
-    done = run("dlq", "requeue", "--queue", "default", "--journal", url)
+    done = call("dlq", "requeue", "--queue", "default", "--journal", url)
     assert done.stdout.splitlines() == [f"{task} requeued" for task in dead[:2]]
-    assert run("dlq", "requeue", "--queue", "nowhere", "--journal", url).stdout.startswith("no such dead letters")
+    assert call("dlq", "requeue", "--queue", "nowhere", "--journal", url).stdout.startswith("no such dead letters")
 
 
-def test_requeue_of_everything_needs_an_explicit_option(run: Run, url: str) -> None:
+def test_requeue_of_everything_needs_an_explicit_option(call: Run, url: str) -> None:
     submit(url, "add", 1, 2)
-    done = run("dlq", "requeue", "--journal", url)
+    done = call("dlq", "requeue", "--journal", url)
     assert done.returncode == 2
     assert "--task NAME, --queue NAME" in done.stderr
 
 
-def test_list_of_no_dead_letters_is_a_sentence(run: Run, url: str) -> None:
+def test_list_of_no_dead_letters_is_a_sentence(call: Run, url: str) -> None:
     submit(url, "add", 1, 2)
-    done = run("dlq", "list", "--journal", url)
+    done = call("dlq", "list", "--journal", url)
     assert (done.returncode, done.stdout) == (0, f"no dead letters in {url}\n")

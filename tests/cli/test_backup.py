@@ -76,57 +76,57 @@ def damage(path: Path, position: int) -> None:
     connection.close()
 
 
-def test_verify_reports_sound_and_damaged_parts(run: Run, shop: Path, url: str) -> None:
+def test_verify_reports_sound_and_damaged_parts(call: Run, shop: Path, url: str) -> None:
     fill(url)
-    done = run("verify", "--journal", url)
+    done = call("verify", "--journal", url)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"verified {url}: 20 events up to 20")
     assert done.stdout.endswith(", all as they were written\n")
     damage(shop / "shop.db", 5)
-    done = run("verify", "--journal", url)
+    done = call("verify", "--journal", url)
     assert (done.returncode, done.stderr) == (1, "")
     assert "; 1 finding:\n  0:4                  damaged    its checksum does not match\n" in done.stdout
-    said = json.loads(run("verify", "--journal", url, "--json").stdout)
+    said = json.loads(call("verify", "--journal", url, "--json").stdout)
     assert (said["sound"], said["records"], said["end"], said["found"]) == (False, 20, "0:20", 1)
     assert said["findings"] == [
         {"kind": "damaged", "partition": 0, "first": 4, "last": 4, "detail": "its checksum does not match"}
     ]
 
 
-def test_backup_is_a_usable_journal(run: Run, shop: Path, url: str) -> None:
+def test_backup_is_a_usable_journal(call: Run, shop: Path, url: str) -> None:
     fill(url)
-    done = run("backup", "copy.db", "--journal", url)
+    done = call("backup", "copy.db", "--journal", url)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"copied {url} to copy.db: 20 events up to ")
     assert sorted(each.name for each in shop.iterdir() if each.is_file()) == ["copy.db", "shop.db", "shop.db-lock"]
     with jm.Journal(f"sqlite:///{shop / 'copy.db'}") as journal:
         assert journal.append("order.paid", {"order": 20}).offset == 20
     assert apsw.Connection(str(shop / "copy.db")).pragma("journal_mode") == "wal"
-    assert run("verify", "--journal", f"sqlite:///{shop / 'copy.db'}").returncode == 0
+    assert call("verify", "--journal", f"sqlite:///{shop / 'copy.db'}").returncode == 0
 
 
-def test_backup_replaces_a_file_only_on_request(run: Run, shop: Path, url: str) -> None:
+def test_backup_replaces_a_file_only_on_request(call: Run, shop: Path, url: str) -> None:
     fill(url)
     (shop / "copy.db").write_text("precious")
-    done = run("backup", "copy.db", "--journal", url)
+    done = call("backup", "copy.db", "--journal", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "journeyman: copy.db exists already; name another file, or pass --force\n"
     assert (shop / "copy.db").read_text() == "precious"
-    said = json.loads(run("backup", "copy.db", "--journal", url, "--force", "--json").stdout)
+    said = json.loads(call("backup", "copy.db", "--journal", url, "--force", "--json").stdout)
     assert (said["sound"], said["records"], said["bytes"]) == (True, 20, (shop / "copy.db").stat().st_size)
-    assert "is the journal itself" in run("backup", "shop.db", "--journal", url, "--force").stderr
+    assert "is the journal itself" in call("backup", "shop.db", "--journal", url, "--force").stderr
 
 
-def test_backup_of_a_damaged_journal_reports_the_damage(run: Run, shop: Path, url: str) -> None:
+def test_backup_of_a_damaged_journal_reports_the_damage(call: Run, shop: Path, url: str) -> None:
     fill(url)
     damage(shop / "shop.db", 5)
-    done = run("backup", "copy.db", "--journal", url)
+    done = call("backup", "copy.db", "--journal", url)
     assert done.returncode == 1
     assert "1 findings; `journeyman verify --journal sqlite:///copy.db` lists them" in done.stdout
-    done = run("restore", "copy.db", "--journal", f"sqlite:///{shop / 'new.db'}")
+    done = call("restore", "copy.db", "--journal", f"sqlite:///{shop / 'new.db'}")
     assert (done.returncode, (shop / "new.db").exists()) == (1, False)
     assert "copy.db is damaged: 1 findings, the first is 'its checksum does not match'" in done.stderr
-    done = run("restore", "copy.db", "--journal", f"sqlite:///{shop / 'new.db'}", "--damaged")
+    done = call("restore", "copy.db", "--journal", f"sqlite:///{shop / 'new.db'}", "--damaged")
     assert (done.returncode, (shop / "new.db").exists()) == (1, True)
 
 
@@ -152,16 +152,16 @@ def test_backups_made_beside_busy_writers_are_prefixes(run: Run, shop: Path, url
             writer.wait()
 
 
-def test_restore_makes_the_backup_the_journal(run: Run, shop: Path, url: str) -> None:
+def test_restore_makes_the_backup_the_journal(call: Run, shop: Path, url: str) -> None:
     fill(url)
-    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    assert call("backup", "copy.db", "--journal", url).returncode == 0
     fill(url, 3)
-    done = run("restore", "copy.db", "--journal", url)
+    done = call("restore", "copy.db", "--journal", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is a journal at" in done.stderr
     assert "pass --force, which keeps it under another name" in done.stderr
     (shop / "shop.db").chmod(0o640)
-    done = run("restore", "copy.db", "--journal", url, "--force")
+    done = call("restore", "copy.db", "--journal", url, "--force")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"restored {url} from copy.db: 20 events up to ")
     assert "cursors and checkpoints behind 0:20 belong to the former journal and are refused\n" in done.stdout
@@ -190,15 +190,15 @@ def test_process_with_the_replaced_journal_open_gets_an_error(run: Run, shop: Pa
     assert numbers(url) == list(range(20))
 
 
-def test_restore_refuses_a_file_that_is_no_backup(run: Run, shop: Path, url: str) -> None:
+def test_restore_refuses_a_file_that_is_no_backup(call: Run, shop: Path, url: str) -> None:
     (shop / "text.db").write_text("no database, and long enough to look like one" * 50)
     (shop / "empty.db").touch()
     for name, said in (("text.db", "is not an SQLite database"), ("empty.db", "is empty"), ("no.db", "no file no.db")):
-        done = run("restore", name, "--journal", url)
+        done = call("restore", name, "--journal", url)
         assert (done.returncode, done.stdout, (shop / "shop.db").exists()) == (1, "", False)
         assert said in done.stderr
     for command in (["backup", "x.db"], ["restore", "x.db"]):
-        done = run(*command, "--journal", "kafka://127.0.0.1:9/orders")
+        done = call(*command, "--journal", "kafka://127.0.0.1:9/orders")
         assert done.returncode == 2
         assert "is no file: a backup is the copy of a journal's file. For a topic use `journeyman" in done.stderr
 
@@ -231,28 +231,28 @@ def test_restore_killed_at_any_step_loses_nothing(run: Run, shop: Path, url: str
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_leftovers_of_a_killed_copy_are_overwritten(run: Run, shop: Path, url: str, command: str) -> None:
+def test_leftovers_of_a_killed_copy_are_overwritten(call: Run, shop: Path, url: str, command: str) -> None:
     fill(url)
-    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    assert call("backup", "copy.db", "--journal", url).returncode == 0
     target = "copy.db" if command == "backup" else "shop.db"
     (shop / f"{target}.unfinished").write_text("left by a process that was killed")
     (shop / f"{target}.unfinished-wal").write_text("and its log")
-    assert run(command, "copy.db", "--journal", url, "--force").returncode == 0
+    assert call(command, "copy.db", "--journal", url, "--force").returncode == 0
     assert numbers(f"sqlite:///{shop / target}") == list(range(20))
     assert not list(shop.glob("*unfinished*"))
 
 
 @pytest.mark.kafka
-def test_verify_names_bad_records_on_kafka(run: Run, kafka_bootstrap: str) -> None:
+def test_verify_names_bad_records_on_kafka(call: Run, kafka_bootstrap: str) -> None:
     topic = f"verify-{uuid.uuid4().hex}"
     url = f"kafka://{kafka_bootstrap}/{topic}?partitions=2"
     fill(url)
-    done = run("verify", "--journal", url, "--json")
+    done = call("verify", "--journal", url, "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["sound"], said["records"]) == (0, True, 20)
     place = int(dict(each.split(":") for each in said["end"].split(","))["1"])
     asyncio.run(produce_foreign(kafka_bootstrap, topic, b"no event", 1))
-    done = run("verify", "--journal", url)
+    done = call("verify", "--journal", url)
     assert (done.returncode, done.stderr) == (1, "")
     assert re.search(rf"^  1:{place} +unreadable +\S", done.stdout, re.MULTILINE)
 

@@ -26,6 +26,16 @@ def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, 
         assert each in lines[0]
 
 
+@pytest.fixture
+def refused(run: Run, call: Run) -> Run:
+    """Run the command line: in this process, unless the command imports tasks and prepares its process for them."""
+
+    def run_or_call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return (run if arguments[0] == "worker" else call)(*arguments)
+
+    return run_or_call
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -76,7 +86,9 @@ def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, 
         (["demo", "--journal", "sqlite:///mine.db", "--keep"], "--keep"),
     ],
 )
-def test_mistyped_command_is_refused_with_a_sentence(run: Run, shop: Path, arguments: list[str], words: str) -> None:
+def test_mistyped_command_is_refused_with_a_sentence(
+    refused: Run, shop: Path, arguments: list[str], words: str
+) -> None:
     (shop / "empty.py").touch()
     (shop / "broken.py").write_text("1 / 0")
     (shop / "leaves.py").write_text("import sys\nsys.exit(4)")
@@ -84,7 +96,7 @@ def test_mistyped_command_is_refused_with_a_sentence(run: Run, shop: Path, argum
     (shop / "leaving" / "__init__.py").touch()
     (shop / "leaving" / "late.py").write_text("import sys\nsys.exit('no')")
     (shop / "unmet.py").write_text("import no_such_library")
-    _assert_one_sentence(run(*arguments), 2, words)
+    _assert_one_sentence(refused(*arguments), 2, words)
     assert not list(shop.glob("*.db")), "a mistake must not make a journal"
 
 
@@ -92,36 +104,36 @@ def test_mistyped_command_is_refused_with_a_sentence(run: Run, shop: Path, argum
 class TestTheWorldSaysNo:
     """Every command, and every way in which a journal can be unusable."""
 
-    def test_foreign_database_is_named(self, run: Run, shop: Path, command: list[str]) -> None:
+    def test_foreign_database_is_named(self, refused: Run, shop: Path, command: list[str]) -> None:
         with sqlite3.connect(shop / "other.db") as other:
             other.execute("CREATE TABLE accounts (id INTEGER)")
         other.close()
-        _assert_one_sentence(run(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")
+        _assert_one_sentence(refused(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")
 
-    def test_file_that_is_no_database_is_named(self, run: Run, shop: Path, command: list[str]) -> None:
+    def test_file_that_is_no_database_is_named(self, refused: Run, shop: Path, command: list[str]) -> None:
         (shop / "notes.txt").write_text("Dear diary, " * 1_000)
-        _assert_one_sentence(run(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
+        _assert_one_sentence(refused(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
 
-    def test_directory_is_refused(self, run: Run, command: list[str]) -> None:
-        _assert_one_sentence(run(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
+    def test_directory_is_refused(self, refused: Run, command: list[str]) -> None:
+        _assert_one_sentence(refused(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-    def test_file_without_read_permission_is_named(self, run: Run, shop: Path, command: list[str]) -> None:
+    def test_file_without_read_permission_is_named(self, refused: Run, shop: Path, command: list[str]) -> None:
         (shop / "theirs.db").touch(0)
-        _assert_one_sentence(run(*command, "--journal", "sqlite:///theirs.db"), 1, "no permission")
+        _assert_one_sentence(refused(*command, "--journal", "sqlite:///theirs.db"), 1, "no permission")
 
 
 @pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"]])
-def test_missing_broker_is_named(run: Run, command: list[str]) -> None:
+def test_missing_broker_is_named(refused: Run, command: list[str]) -> None:
     with socket.socket() as silent:  # bound and not listening: no other program takes the port
         silent.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        done = run(*command, "--journal", f"kafka://{address}/shop")
+        done = refused(*command, "--journal", f"kafka://{address}/shop")
     _assert_one_sentence(done, 1, "no usable Kafka at", address)
 
 
 @pytest.mark.kafka
-def test_topic_with_retention_is_refused(run: Run, kafka_bootstrap: str) -> None:
+def test_topic_with_retention_is_refused(call: Run, kafka_bootstrap: str) -> None:
     async def make_topic() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
         await admin.start()
@@ -131,25 +143,25 @@ def test_topic_with_retention_is_refused(run: Run, kafka_bootstrap: str) -> None
             await admin.close()
 
     asyncio.run(make_topic())
-    done = run("tail", "--journal", f"kafka://{kafka_bootstrap}/forgetful")
+    done = call("tail", "--journal", f"kafka://{kafka_bootstrap}/forgetful")
     _assert_one_sentence(done, 1, "forgetful", "retention.ms", "kafka-configs")
 
 
 @pytest.mark.kafka
-def test_missing_topic_is_named(run: Run, kafka_bootstrap: str) -> None:
+def test_missing_topic_is_named(call: Run, kafka_bootstrap: str) -> None:
     """Reading makes none: a name that was misspelt is told from a journal without events."""
     url = f"kafka://{kafka_bootstrap}/misspelt"
     for _ in range(2):
-        _assert_one_sentence(run("tail", "--journal", url, "--no-follow"), 2, "there is no journal at", "'misspelt'")
+        _assert_one_sentence(call("tail", "--journal", url, "--no-follow"), 2, "there is no journal at", "'misspelt'")
 
 
-def test_unknown_task_is_named(run: Run, shop: Path) -> None:
+def test_unknown_task_is_named(call: Run, shop: Path) -> None:
     import journeyman as jm
 
     with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
         journal.append("shop.opened")
-    _assert_one_sentence(run("history", NO_TASK, "--journal", "sqlite:///shop.db"), 1, f"knows no task {NO_TASK}")
-    _assert_one_sentence(run("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
+    _assert_one_sentence(call("history", NO_TASK, "--journal", "sqlite:///shop.db"), 1, f"knows no task {NO_TASK}")
+    _assert_one_sentence(call("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
 
 
 def test_traceback_is_shown_at_log_level_debug(run: Run, shop: Path) -> None:
@@ -160,9 +172,9 @@ def test_traceback_is_shown_at_log_level_debug(run: Run, shop: Path) -> None:
     assert "1 / 0" in loud.stderr
 
 
-def test_help_names_the_environment_variable_and_an_example(run: Run) -> None:
+def test_help_names_the_environment_variable_and_an_example(call: Run) -> None:
     for command in ("worker", "tail", "history", "demo"):
-        done = run(command, "--help", COLUMNS="120")
+        done = call(command, "--help", COLUMNS="120")
         assert done.returncode == 0
         assert f"journeyman {command} " in done.stdout
         assert "JOURNEYMAN_JOURNAL" in done.stdout

@@ -37,9 +37,9 @@ def bad(shop: Path) -> None:
     connection.close()
 
 
-def test_commands_pass_over_bad_records_and_count_them(run: Run, url: str, task: str, shop: Path) -> None:
+def test_commands_pass_over_bad_records_and_count_them(call: Run, url: str, task: str, shop: Path) -> None:
     def said(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        done = run(*arguments, "--journal", url)
+        done = call(*arguments, "--journal", url)
         assert done.returncode == 0, (arguments, done.stderr)
         assert "Traceback" not in done.stderr
         return done
@@ -54,7 +54,7 @@ def test_commands_pass_over_bad_records_and_count_them(run: Run, url: str, task:
     assert f"{told['unreadable']:,} records are no events" in said("tail", "--no-follow").stderr
     exported = said("export", "all.jsonl")
     assert f"{told['unreadable']:,} records are no events" in exported.stderr
-    assert run("export", "none.jsonl", "--stop-at-bad", "--journal", url).returncode == 2
+    assert call("export", "none.jsonl", "--stop-at-bad", "--journal", url).returncode == 2
     assert "unreadable" in said("status").stdout
     assert json.loads(said("status", "--json").stdout)["totals"]["unreadable"] > 100
     said("status", "--as-of", "1s")

@@ -16,30 +16,30 @@ DAY = 86_400.0
 
 
 @pytest.mark.parametrize("ahead", [DAY, 20 * 365 * DAY])
-def test_wrong_clock_is_reported_and_lookups_stay_right(run: Run, url: str, shop: Path, ahead: float) -> None:
+def test_wrong_clock_is_reported_and_lookups_stay_right(call: Run, url: str, shop: Path, ahead: float) -> None:
     now = time.time()
     path = str(shop / "shop.db")
     with jm.Journal(SqliteLog(path, clock=ManualClock(now - 7_200))) as journal:
         journal.append("early.thing", {})
     with jm.Journal(SqliteLog(path, clock=ManualClock(now + ahead))) as journal:
         journal.append("wrong.thing", {})
-    assert "ahead of the clock of this machine" in run("status", "--journal", url).stdout
+    assert "ahead of the clock of this machine" in call("status", "--journal", url).stdout
     with jm.Journal(SqliteLog(path, clock=ManualClock(now - 1_800))) as journal:
         right = [journal.append("right.thing", {"number": number}) for number in range(5)]
         assert right[0].timestamp == pytest.approx(now - 1_800, abs=1e-3)
-    seen = json.loads(run("status", "--journal", url, "--json").stdout)
+    seen = json.loads(call("status", "--journal", url, "--json").stdout)
     assert any("times fall back by" in said for said in seen["clocks"])
-    tailed = run("tail", "--journal", url, "--since", "40m", "--no-follow", "--json").stdout.splitlines()
+    tailed = call("tail", "--journal", url, "--since", "40m", "--no-follow", "--json").stdout.splitlines()
     assert [json.loads(line)["name"] for line in tailed if "wrong" not in line] == ["right.thing"] * 5
-    assert run("tail", "--journal", url, "--since", "20m", "--no-follow", "--json").stdout.count("right") == 0
-    removed = json.loads(run("compact", "--keep", "1h", "--journal", url, "--json").stdout)
+    assert call("tail", "--journal", url, "--since", "20m", "--no-follow", "--json").stdout.count("right") == 0
+    removed = json.loads(call("compact", "--keep", "1h", "--journal", url, "--json").stdout)
     assert removed["removed"] == 1
 
 
-def test_journal_with_right_clocks_gives_no_warning(run: Run, url: str, shop: Path) -> None:
+def test_journal_with_right_clocks_gives_no_warning(call: Run, url: str, shop: Path) -> None:
     with jm.Journal(SqliteLog(str(shop / "shop.db"), clock=ManualClock(time.time() - 7_200))) as journal:
         journal.append("early.thing", {})
     with jm.Journal(url) as journal:
         journal.append("right.thing", {})
     for moment in ((), ("--as-of", "1h")):
-        assert json.loads(run("status", "--journal", url, "--json", *moment).stdout)["clocks"] == []
+        assert json.loads(call("status", "--journal", url, "--json", *moment).stdout)["clocks"] == []

@@ -38,14 +38,14 @@ def submitted_long_ago(journal: jm.Journal, days: float) -> jm.Event:
     return journal.append_drafts([Draft("task.submitted", msgspec.json.encode(context), "held", timestamp=stamp)])[0]
 
 
-def test_compact_previews_acts_and_reports(run: Run, either: str) -> None:
+def test_compact_previews_acts_and_reports(call: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         old_events(journal, 20, 40)
         kept = old_events(journal, 5, 10)
     begins = f"begin at 0:20, {_utc(kept[0].timestamp)}"
-    done = run("compact", "--keep", "30d", "--dry-run", "--journal", either)
+    done = call("compact", "--keep", "30d", "--dry-run", "--journal", either)
     assert done.stdout.splitlines() == [f"would remove 20 of 25 events from {either}", f"history would {begins}"], done
-    done = run("compact", "--keep", "30d", "--journal", either)
+    done = call("compact", "--keep", "30d", "--journal", either)
     assert done.stdout.splitlines()[:2] == [
         f"removed 20 of 25 events from {either}",
         f"history {begins.replace('begin', 'begins', 1)}",
@@ -53,7 +53,7 @@ def test_compact_previews_acts_and_reports(run: Run, either: str) -> None:
     assert done.stdout.splitlines()[2].startswith("a snapshot of the queue stands for what was removed: ")
     with jm.Journal(either) as journal:
         assert journal.bounds().first[0] == 20
-    done = run("compact", "--keep", "30d", "--journal", either)
+    done = call("compact", "--keep", "30d", "--journal", either)
     assert done.stdout.startswith(f"nothing to remove from {either}: 5 events, none of them older and free to go\n")
 
 
@@ -61,12 +61,12 @@ def _utc(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="microseconds")
 
 
-def test_task_holding_back_history_is_named_and_still_runs(run: Run, start: Start, either: str) -> None:
+def test_task_holding_back_history_is_named_and_still_runs(call: Run, start: Start, either: str) -> None:
     with jm.Journal(either) as journal:
         old_events(journal, 20, 40)
         task = submitted_long_ago(journal, 35)
         old_events(journal, 10, 33)
-        done = run("compact", "--keep", "30d", "--journal", either)
+        done = call("compact", "--keep", "30d", "--journal", either)
         assert done.stdout.splitlines()[2] == (
             f"held back: 11 older events of partition 0, by the task held (add), submitted {when(task.timestamp)} at "
             "0:20, which waits to be run"
@@ -77,22 +77,22 @@ def test_task_holding_back_history_is_named_and_still_runs(run: Run, start: Star
         assert jm.ResultStore(journal).get("held", keep=True) == 5
 
 
-def test_request_for_removed_history_names_its_beginning(run: Run, url: str) -> None:
+def test_request_for_removed_history_names_its_beginning(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         gone = old_events(journal, 20, 40)
         (first, *_) = old_events(journal, 5, 10)
-        assert run("compact", "--keep", "30d", "--journal", url).returncode == 0
+        assert call("compact", "--keep", "30d", "--journal", url).returncode == 0
         with pytest.raises(jm.HistoryTruncated) as refused:
             journal.read({0: gone[3].offset})
         assert (refused.value.first_offset, refused.value.first_time) == (20, first.timestamp)
         assert f"begins at offset 20 ({_utc(first.timestamp)})" in str(refused.value)
 
 
-def test_compact_reports_as_json(run: Run, url: str) -> None:
+def test_compact_reports_as_json(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         old_events(journal, 3, 40)
         submitted_long_ago(journal, 35)
-    done = run("compact", "--keep", "30d", "--json", "--journal", url)
+    done = call("compact", "--keep", "30d", "--json", "--journal", url)
     said = json.loads(done.stdout)
     begins = said.pop("begins")
     assert time.time() - 36 * DAY < begins < time.time() - 34 * DAY
@@ -111,8 +111,8 @@ def test_compact_reports_as_json(run: Run, url: str) -> None:
     }
 
 
-def test_senseless_compact_options_are_refused(run: Run, url: str) -> None:
-    assert "there is no journal" in run("compact", "--keep", "30d", "--journal", url).stderr
+def test_senseless_compact_options_are_refused(call: Run, url: str) -> None:
+    assert "there is no journal" in call("compact", "--keep", "30d", "--journal", url).stderr
     with jm.Journal(url):
         pass
     for keep, sentence in (
@@ -120,13 +120,13 @@ def test_senseless_compact_options_are_refused(run: Run, url: str) -> None:
         ("2099-01-01", "lies ahead"),
         ("2999-01-01", "more than a century ahead"),
     ):
-        done = run("compact", "--keep", keep, "--journal", url)
+        done = call("compact", "--keep", keep, "--journal", url)
         assert done.returncode == 2
         assert sentence in done.stderr
-    assert "--keep" in run("compact", "--journal", url).stderr
+    assert "--keep" in call("compact", "--journal", url).stderr
 
 
-def test_running_workers_continue_during_compaction(run: Run, start: Start, url: str) -> None:
+def test_running_workers_continue_during_compaction(call: Run, start: Start, url: str) -> None:
     with jm.Journal(url) as journal:
         old_events(journal, 30, 40)
         start("worker", "shop.tasks", "--journal", url)
@@ -136,7 +136,7 @@ def test_running_workers_continue_during_compaction(run: Run, start: Start, url:
             broker.submit(message)
             tracker.wait_for(message, jm.TaskStatus.SUCCEEDED, timeout=30)
             if round_ == 1:
-                assert run("compact", "--keep", "30d", "--journal", url).stdout.startswith("removed 30 of ")
+                assert call("compact", "--keep", "30d", "--journal", url).stdout.startswith("removed 30 of ")
         start("worker", "shop.tasks", "--journal", url)  # a new one begins with the snapshot
         message = jm.Message(task_name="add", args=[5, 5])
         broker.submit(message)

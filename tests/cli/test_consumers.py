@@ -44,14 +44,14 @@ def ahead(journal: jm.Journal, name: str = "billing") -> list[Any]:
         return [event.context["n"] for event in consumer]
 
 
-def test_checkpoints_are_listed_with_age_and_lag(run: Run, either: str) -> None:
+def test_checkpoints_are_listed_with_age_and_lag(call: Run, either: str) -> None:
     with jm.Journal(either) as journal:
-        done = run("consumers", "--journal", either)
+        done = call("consumers", "--journal", either)
         assert done.stdout == f"no consumer has saved a checkpoint in {journal.url}\n", done.stderr
         fill(journal, *range(6))
         consumed(journal, 2)
         consumed(journal, 6, "sending")
-        done = run("consumers", "--journal", either)
+        done = call("consumers", "--journal", either)
         head, billing, sending = done.stdout.splitlines()
         assert " ".join(head.split()) == "consumer saved lag ahead next parked topic stands at saved by"
         assert billing.split()[0] == "billing"
@@ -59,7 +59,7 @@ def test_checkpoints_are_listed_with_age_and_lag(run: Run, either: str) -> None:
         assert " order " in sending
         said = {
             each["name"]: each
-            for each in json.loads(run("consumers", "--json", "--journal", either).stdout)["consumers"]
+            for each in json.loads(call("consumers", "--json", "--journal", either).stdout)["consumers"]
         }
         assert (said["billing"]["lag"], said["sending"]["lag"]) == (4, 0)
         assert 0 <= said["billing"]["age_seconds"] < 600
@@ -106,38 +106,38 @@ def test_lag_and_positions_are_whole_on_a_terminal(start: Start, url: str) -> No
     assert "…" in line
 
 
-def test_reset_shows_the_position_before_and_after(run: Run, either: str) -> None:
+def test_reset_shows_the_position_before_and_after(call: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         fill(journal, *range(6))
         consumed(journal, 4)
-        done = run("consumers", "reset", "billing", "--to", "beginning", "--dry-run", "--journal", either)
+        done = call("consumers", "reset", "billing", "--to", "beginning", "--dry-run", "--journal", either)
         first, second = done.stdout.splitlines()
         assert first.startswith("would move the checkpoint billing from "), done.stderr
         assert second == "4 events of the topic order come again, 0 events of the topic order are skipped"
         assert ahead(journal) == [4, 5], "a dry run moves nothing"
-        done = run("consumers", "reset", "billing", "--to", "beginning", "--journal", either)
+        done = call("consumers", "reset", "billing", "--to", "beginning", "--journal", either)
         assert done.stdout.startswith("moved the checkpoint billing from ")
         assert "it may be running" in done.stdout
         assert ahead(journal) == [0, 1, 2, 3, 4, 5]
-        done = run("consumers", "reset", "billing", "--to", "end", "--journal", either)
+        done = call("consumers", "reset", "billing", "--to", "end", "--journal", either)
         assert done.returncode == 2
         assert "skips 6 events of the topic order. Move its checkpoint? Say --yes" in done.stderr
         assert ahead(journal) == [0, 1, 2, 3, 4, 5]
-        done = run("consumers", "reset", "billing", "--to", "end", "--yes", "--json", "--journal", either)
+        done = call("consumers", "reset", "billing", "--to", "end", "--yes", "--json", "--journal", either)
         said = json.loads(done.stdout)
         assert (said["again"], said["skipped"], said["moved"], said["counted_topic"]) == (0, 6, True, "order")
         assert ahead(journal) == []
-        done = run("consumers", "reset", "billing", "--to", said["from"], "--json", "--journal", either)
+        done = call("consumers", "reset", "billing", "--to", said["from"], "--json", "--journal", either)
         assert json.loads(done.stdout)["to"] == said["from"]
         assert ahead(journal) == [0, 1, 2, 3, 4, 5]
 
 
-def test_checkpoint_of_other_partitions_is_reset(run: Run, url: str) -> None:
+def test_checkpoint_of_other_partitions_is_reset(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         fill(journal, *range(6))
         context = {"name": "billing", "cursor": "0:2,3:9", "topic": "order"}
         journal.append("consumer.checkpointed", context, key="billing")
-        done = run("consumers", "reset", "billing", "--to", "end", "--yes", "--json", "--journal", url)
+        done = call("consumers", "reset", "billing", "--to", "end", "--yes", "--json", "--journal", url)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         assert (said["again"], said["skipped"]) == (0, 4)
@@ -145,18 +145,18 @@ def test_checkpoint_of_other_partitions_is_reset(run: Run, url: str) -> None:
         assert "," not in said["to"]
 
 
-def test_reset_to_a_time_continues_with_later_events(run: Run, either: str) -> None:
+def test_reset_to_a_time_continues_with_later_events(call: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         fill(journal, 0, 1, 2)
         last = journal.append("order.paid", {"n": 3}, key="one")
         fill(journal, 4, 5)
         consumed(journal, 6)
-        done = run("consumers", "reset", "billing", "--to", f"{last.timestamp:.6f}", "--journal", either)
+        done = call("consumers", "reset", "billing", "--to", f"{last.timestamp:.6f}", "--journal", either)
         assert done.returncode == 0, done.stderr
         assert ahead(journal) == [4, 5]
 
 
-def test_reset_refuses_unknown_checkpoints_and_positions(run: Run, url: str) -> None:
+def test_reset_refuses_unknown_checkpoints_and_positions(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         fill(journal, 1)
         consumed(journal, 1)
@@ -167,18 +167,18 @@ def test_reset_refuses_unknown_checkpoints_and_positions(run: Run, url: str) -> 
         (("billing", "--to", "teatime"), "takes a time such as"),
         (("billing", "--to", "2099-01-01"), "lies ahead"),
     ):
-        done = run("consumers", "reset", *arguments, "--journal", url)
+        done = call("consumers", "reset", *arguments, "--journal", url)
         assert done.returncode == 2, done.stderr
         assert complaint in done.stderr
-    stderr = run("consumers", "reset", "fil\x1b[31mling", "--to", "end", "--journal", url).stderr
+    stderr = call("consumers", "reset", "fil\x1b[31mling", "--to", "end", "--journal", url).stderr
     assert "\x1b" not in stderr
-    stderr = run("consumers", "reset", "billing", "--to", "2200-01-01", "--journal", url).stderr
+    stderr = call("consumers", "reset", "billing", "--to", "2200-01-01", "--journal", url).stderr
     assert "--to=2200-01-01 lies more than a century ahead" in stderr
     assert "It also takes beginning, end, or a cursor such as 0:42" in stderr
-    assert "there are billing" in run("consumers", "reset", "filling", "--to", "end", "--journal", url).stderr
+    assert "there are billing" in call("consumers", "reset", "filling", "--to", "end", "--journal", url).stderr
 
 
-def test_parked_events_are_shown_replayed_and_dropped(run: Run, either: str) -> None:
+def test_parked_events_are_shown_replayed_and_dropped(call: Run, either: str) -> None:
     with jm.Journal(either) as journal:
         fill(journal, 1, 2, 3, 4)
         calls: list[Any] = []
@@ -193,32 +193,32 @@ def test_parked_events_are_shown_replayed_and_dropped(run: Run, either: str) -> 
         consumer = jm.JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
         consumer.set_callback(callback).start()
         wait_until(lambda: 4 in calls, "the consumer goes on behind what is parked")
-        done = run("consumers", "parked", "billing", "--journal", either)
+        done = call("consumers", "parked", "billing", "--journal", either)
         head, *lines = done.stdout.splitlines()
         assert head.split() == ["position", "event", "key", "parked", "attempts", "error"], done.stderr
         assert len(lines) == 3
         assert "order.paid" in lines[0]
         assert "ValueError: 1 is \\x1b[31mtoo much" in lines[0]
-        said = json.loads(run("consumers", "parked", "billing", "--json", "--journal", either).stdout)
+        said = json.loads(call("consumers", "parked", "billing", "--json", "--journal", either).stdout)
         first, second, third = said["parked"]
         assert first["event"]["context"] == {"n": 1}
         assert "Traceback" in first["error"]["traceback"]
-        listed = json.loads(run("consumers", "--json", "--journal", either).stdout)
+        listed = json.loads(call("consumers", "--json", "--journal", either).stdout)
         assert listed["consumers"][0]["parked"] == 3
 
         bad.clear()
-        done = run("consumers", "replay", "billing", "--position", second["position"], "--journal", either)
+        done = call("consumers", "replay", "billing", "--position", second["position"], "--journal", either)
         assert done.stdout == (f"1 event will be handed to the consumer billing again: {second['position']}\n"), (
             done.stderr
         )
         wait_until(lambda: calls.count(2) == 2, "the running consumer hands the replayed event out")
-        done = run("consumers", "replay", "billing", "--position", second["position"], "--journal", either)
+        done = call("consumers", "replay", "billing", "--position", second["position"], "--journal", either)
         assert done.returncode == 2
         assert f"no event is parked at {second['position']}" in done.stderr
 
-        done = run("consumers", "drop", "billing", "--position", first["position"], "--journal", either)
+        done = call("consumers", "drop", "billing", "--position", first["position"], "--journal", either)
         assert (done.returncode, "Give up 1 parked event" in done.stderr) == (2, True)
-        done = run(
+        done = call(
             "consumers",
             "drop",
             "billing",
@@ -231,14 +231,14 @@ def test_parked_events_are_shown_replayed_and_dropped(run: Run, either: str) -> 
             either,
         )
         assert done.stdout == f"1 event dropped for the consumer billing: {first['position']}\n"
-        done = run("consumers", "replay", "billing", "--dry-run", "--json", "--journal", either)
+        done = call("consumers", "replay", "billing", "--dry-run", "--json", "--journal", either)
         assert json.loads(done.stdout) == {"positions": [third["position"]], "done": False}
-        done = run("consumers", "replay", "billing", "--journal", either)
+        done = call("consumers", "replay", "billing", "--journal", either)
         wait_until(lambda: calls.count(3) == 2, "the running consumer hands the last one out")
         consumer.close()
         assert (
             "no event is parked under the name billing"
-            in run("consumers", "parked", "billing", "--journal", either).stdout
+            in call("consumers", "parked", "billing", "--journal", either).stdout
         )
         with jm.JournalConsumer(journal, "consumer.dropped", until=journal.bounds().end) as dropped:
             (event,) = list(dropped)

@@ -51,7 +51,7 @@ def test_worker_logs_a_damaged_record_and_continues(run: Run, start: Start, dama
     assert worker.returncode == 0
 
 
-def test_history_counts_records_damaged_since_indexing(run: Run, shop: Path, url: str) -> None:
+def test_history_counts_records_damaged_since_indexing(call: Run, shop: Path, url: str) -> None:
     def damage(position: int) -> None:
         connection = apsw.Connection(str(shop / "shop.db"))
         change = "UPDATE events SET event = replace(event, '\"t0\"', '\"t7\"') WHERE position = ?"
@@ -63,14 +63,14 @@ def test_history_counts_records_damaged_since_indexing(run: Run, shop: Path, url
         journal.append("task.revoked", {"task": "t0"}, key="t0")
         journal.append("order.paid")
         journal.run(task_index(journal.asynchronous).catch_up())
-    assert "revoked" in run("history", "t0", "--journal", url).stdout
+    assert "revoked" in call("history", "t0", "--journal", url).stdout
     damage(2)
-    done = run("history", "t0", "--journal", url)
+    done = call("history", "t0", "--journal", url)
     assert "waits to be run" in done.stdout
     assert "1 record of this task can not be read and is left out, the first at 0:1: see" in done.stderr
-    done = run("history", "t0", "--json", "--journal", url)
+    done = call("history", "t0", "--json", "--journal", url)
     assert json.loads(done.stderr.splitlines()[-1]) == {"unreadable": 1, "first": "0:1"}
     damage(1)
-    done = run("history", "t0", "--journal", url)
+    done = call("history", "t0", "--journal", url)
     assert done.returncode == 1
     assert "its record at 0:0 can not be read" in done.stderr

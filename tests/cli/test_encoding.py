@@ -10,20 +10,23 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
+from journeyman.cli import main
+from journeyman.cli.app import COMMANDS
 from journeyman.cli.shared.encoding import write_anything
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-ENVIRONMENTS = [
-    {"PYTHONIOENCODING": "latin-1"},
-    {"PYTHONIOENCODING": "ascii"},
-    {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
-]
-COMMANDS = [
+C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+UNKNOWN = ("why", "nothing…such")
+CALLS = [
     *(("status",), ("why", "…0000001"), ("history", "…0000001"), ("tail", "--no-follow"), ("dlq", "list")),
-    *(("consumers",), ("export", "-"), ("verify",), ("--help",), ("status", "--help"), ("why", "nothing…such")),
-    *(("revoke", "…0000001"), ("submit", "Ärger…", "--args", '["→…"]'), ("pause", "Grüße…")),
+    *(("consumers",), ("export", "-"), ("verify",), ("--help",), ("status", "--help"), UNKNOWN),
+    *(("revoke", "…0000001"), ("submit", "Ärger…", "--args", '["→…"]'), ("pause", "Grüße…"), ("resume", "Grüße…")),
+    *(("lock", "list"), ("schedule", "list"), ("compact", "--keep", "30d", "--dry-run"), ("requeue", "--help")),
+    *(("export", "….jsonl"), ("import", "….jsonl"), ("backup", "copy.db"), ("restore", "copy.db", "--force")),
 ]
+# Commands that run until they are stopped: other tests of them start processes.
+LASTING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo"}
 
 
 @pytest.fixture
@@ -34,22 +37,45 @@ def filled(url: str) -> str:
     return url
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=["latin-1", "ascii", "C"])
-def test_commands_never_fail_on_a_narrow_encoding(shop: Path, filled: str, environment: dict[str, str]) -> None:
-    for command in COMMANDS:
+def check(command: tuple[str, ...], done: "subprocess.CompletedProcess[bytes]") -> None:
+    told = done.stderr.decode(errors="replace")
+    assert done.returncode == (1 if command is UNKNOWN else 0), (command, told)
+    assert "Traceback" not in told, command
+    assert done.stdout or done.stderr, command
+
+
+def test_commands_never_fail_in_the_c_locale(shop: Path, filled: str) -> None:
+    for command in CALLS:
         done = subprocess.run(
             [sys.executable, "-m", "journeyman", *command],
             cwd=shop,
-            env=os.environ | environment | {"JOURNEYMAN_JOURNAL": filled},
+            env=os.environ | C_LOCALE | {"JOURNEYMAN_JOURNAL": filled},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
             check=False,
         )
-        told = done.stderr.decode(errors="replace")
-        assert done.returncode == (1 if command[-1] == "nothing…such" else 0), (command, told)
-        assert "Traceback" not in told, command
-        assert done.stdout or done.stderr, command
+        check(command, done)
+
+
+def test_every_command_has_run_as_a_process() -> None:
+    assert {command[0] for command in CALLS if not command[0].startswith("-")} | LASTING == set(COMMANDS)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_commands_never_fail_on_a_narrow_encoding(
+    shop: Path, filled: str, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.chdir(shop)
+    monkeypatch.setenv("JOURNEYMAN_JOURNAL", filled)
+    for command in CALLS:
+        out, err = io.TextIOWrapper(io.BytesIO(), encoding), io.TextIOWrapper(io.BytesIO(), encoding)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            status = main(command)
+            sys.stderr.flush()
+        check(command, subprocess.CompletedProcess(command, status, out.buffer.getvalue(), err.buffer.getvalue()))
 
 
 def test_unencodable_characters_are_written_plainly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,15 +38,15 @@ def either(request: pytest.FixtureRequest, url: str) -> str:
     return f"kafka://{request.getfixturevalue('kafka_bootstrap')}/test-{uuid.uuid4()}?partitions=2"
 
 
-def test_export_import_export_gives_the_same_bytes(run: Run, shop: Path, either: str) -> None:
+def test_export_import_export_gives_the_same_bytes(call: Run, shop: Path, either: str) -> None:
     fill(either)
     for name in ("one.jsonl", "one.jsonl.gz"):
-        done = run("export", name, "--journal", either)
+        done = call("export", name, "--journal", either)
         assert (done.returncode, done.stdout) == (0, f"exported 21 of 21 events of {either} to {name}\n"), done.stderr
     copy = beside(either)
-    done = run("import", "one.jsonl.gz", "--journal", copy)
+    done = call("import", "one.jsonl.gz", "--journal", copy)
     assert (done.returncode, done.stdout) == (0, f"imported 21 events from one.jsonl.gz into {copy}\n"), done.stderr
-    done = run("import", "one.jsonl", "--journal", copy, "--json")
+    done = call("import", "one.jsonl", "--journal", copy, "--json")
     assert json.loads(done.stdout) == {
         "lines": 21,
         "added": 0,
@@ -56,15 +56,15 @@ def test_export_import_export_gives_the_same_bytes(run: Run, shop: Path, either:
         "unreadable": 0,
         "reasons": [],
     }
-    run("export", "two.jsonl.gz", "--journal", copy)
+    call("export", "two.jsonl.gz", "--journal", copy)
     assert (shop / "two.jsonl.gz").read_bytes() == (shop / "one.jsonl.gz").read_bytes()
     assert gzip.decompress((shop / "two.jsonl.gz").read_bytes()) == (shop / "one.jsonl").read_bytes()
 
 
-def test_exported_line_holds_all_fields_of_an_event(run: Run, shop: Path, url: str) -> None:
+def test_exported_line_holds_all_fields_of_an_event(call: Run, shop: Path, url: str) -> None:
     with jm.Journal(url) as journal:
         event = journal.append("order.paid", {"order": 7}, key="7")
-    done = run("export", "-", "--journal", url)
+    done = call("export", "-", "--journal", url)
     assert json.loads(done.stdout) == {
         "timestamp": event.timestamp,
         "name": "order.paid",
@@ -78,19 +78,19 @@ def test_exported_line_holds_all_fields_of_an_event(run: Run, shop: Path, url: s
     assert done.stderr == f"exported 1 of 1 events of {url} to -\n"
 
 
-def test_export_selects_by_topic_key_and_time(run: Run, shop: Path, url: str) -> None:
+def test_export_selects_by_topic_key_and_time(call: Run, shop: Path, url: str) -> None:
     fill(url)
-    done = run("export", "-", "--journal", url, "--topic", "order", "--key", "k1", "--since", "1h")
+    done = call("export", "-", "--journal", url, "--topic", "order", "--key", "k1", "--since", "1h")
     assert [json.loads(line)["context"]["order"] for line in done.stdout.splitlines()] == [1, 4, 7, 10, 13, 16, 19]
-    assert run("export", "-", "--journal", url, "--until", "1h").stdout == ""
-    done = run("export", "-", "--journal", url, "--json", "--topic", "task")
+    assert call("export", "-", "--journal", url, "--until", "1h").stdout == ""
+    done = call("export", "-", "--journal", url, "--json", "--topic", "task")
     assert json.loads(done.stderr) == {"events": 1, "looked_at": 21, "skipped": 0, "file": "-"}
 
 
-def test_export_and_import_work_through_a_pipe(run: Run, shop: Path, url: str) -> None:
+def test_export_and_import_work_through_a_pipe(call: Run, shop: Path, url: str) -> None:
     fill(url)
     copy = beside(url)
-    lines = run("export", "-", "--journal", url).stdout
+    lines = call("export", "-", "--journal", url).stdout
     done = subprocess.run(
         [sys.executable, "-m", "journeyman", "import", "-", "--journal", copy],
         input=lines,
@@ -100,40 +100,40 @@ def test_export_and_import_work_through_a_pipe(run: Run, shop: Path, url: str) -
         check=True,
     )
     assert done.stdout == f"imported 21 events from stdin into {copy}\n"
-    assert run("export", "-", "--journal", copy).stdout == lines
+    assert call("export", "-", "--journal", copy).stdout == lines
 
 
-def test_existing_file_is_replaced_only_on_request(run: Run, shop: Path, url: str) -> None:
+def test_existing_file_is_replaced_only_on_request(call: Run, shop: Path, url: str) -> None:
     fill(url)
     (shop / "a.jsonl").write_text("precious")
-    done = run("export", "a.jsonl", "--journal", url)
+    done = call("export", "a.jsonl", "--journal", url)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "journeyman: a.jsonl is there already; name another file, or say --overwrite\n"
     assert (shop / "a.jsonl").read_text() == "precious"
-    assert run("export", "a.jsonl", "--journal", url, "--overwrite").returncode == 0
+    assert call("export", "a.jsonl", "--journal", url, "--overwrite").returncode == 0
     assert len((shop / "a.jsonl").read_text().splitlines()) == 21
 
 
-def test_failed_export_leaves_no_file(run: Run, shop: Path, url: str) -> None:
-    assert run("export", "a.jsonl", "--journal", url).returncode == 2
+def test_failed_export_leaves_no_file(call: Run, shop: Path, url: str) -> None:
+    assert call("export", "a.jsonl", "--journal", url).returncode == 2
     fill(url)
-    assert run("export", "no/such/a.jsonl", "--journal", url).returncode == 2
+    assert call("export", "no/such/a.jsonl", "--journal", url).returncode == 2
     assert not list(shop.glob("*a.jsonl*"))
 
 
-def test_bad_lines_are_named_or_left_out_and_counted(run: Run, shop: Path, url: str) -> None:
+def test_bad_lines_are_named_or_left_out_and_counted(call: Run, shop: Path, url: str) -> None:
     fill(url, 2)
-    run("export", "a.jsonl", "--journal", url)
+    call("export", "a.jsonl", "--journal", url)
     lines = (shop / "a.jsonl").read_text().splitlines()
     (shop / "b.jsonl").write_text("\n".join([lines[0], '{"timestamp": 1}', lines[1], "what?", lines[2]]) + "\n")
     copy = beside(url)
-    done = run("import", "b.jsonl", "--journal", copy)
+    done = call("import", "b.jsonl", "--journal", copy)
     assert done.returncode == 2
     assert done.stdout == f"imported 1 events from b.jsonl into {copy}\n"
     assert done.stderr.startswith(
         "journeyman: line 2: Object missing required field `name`; expected an event such as {"
     )
-    done = run("import", "b.jsonl", "--journal", copy, "--skip-bad", "--json")
+    done = call("import", "b.jsonl", "--journal", copy, "--skip-bad", "--json")
     assert done.returncode == 0
     said = json.loads(done.stdout)
     assert (said["added"], said["known"], said["bad"]) == (2, 1, 2)
@@ -141,17 +141,17 @@ def test_bad_lines_are_named_or_left_out_and_counted(run: Run, shop: Path, url: 
     assert done.stderr.count("\n") == 2
 
 
-def test_task_events_are_imported_elsewhere_only_on_request(run: Run, shop: Path, url: str) -> None:
+def test_task_events_are_imported_elsewhere_only_on_request(call: Run, shop: Path, url: str) -> None:
     fill(url)
-    run("export", "tasks.jsonl", "--journal", url, "--topic", "task")
+    call("export", "tasks.jsonl", "--journal", url, "--topic", "task")
     copy = beside(url)
-    done = run("import", "tasks.jsonl", "--journal", copy)
+    done = call("import", "tasks.jsonl", "--journal", copy)
     assert done.returncode == 2
     assert "line 1: the event 'task.submitted' was at 0:20 and would be at 0:0" in done.stderr
-    assert run("import", "tasks.jsonl", "--journal", copy, "--moved").stdout.startswith("imported 1 events")
+    assert call("import", "tasks.jsonl", "--journal", copy, "--moved").stdout.startswith("imported 1 events")
 
 
-def test_copied_queue_is_the_same_queue(run: Run, start: Start, shop: Path, url: str) -> None:
+def test_copied_queue_is_the_same_queue(call: Run, start: Start, shop: Path, url: str) -> None:
     """Done tasks stay done, waiting ones run: the workers of the copy see what those of the original saw."""
     submitted = [(number, str(uuid.uuid4())) for number in range(3)]
     with jm.Journal(url) as journal:
@@ -165,9 +165,9 @@ def test_copied_queue_is_the_same_queue(run: Run, start: Start, shop: Path, url:
         assert worker.wait(timeout=30) == 0
         number, task = submitted[2]
         journal.append("task.submitted", {"task": task, "task_name": "add", "args": [1, number]}, key=task)
-    run("export", "queue.jsonl.gz", "--journal", url)
+    call("export", "queue.jsonl.gz", "--journal", url)
     copy = beside(url)
-    assert run("import", "queue.jsonl.gz", "--journal", copy).returncode == 0
+    assert call("import", "queue.jsonl.gz", "--journal", copy).returncode == 0
     with jm.Journal(copy) as journal:
         start("worker", "shop.tasks", "--journal", copy)
         tracker, results = jm.StatusTracker(journal), jm.ResultStore(journal)
@@ -179,9 +179,9 @@ def test_copied_queue_is_the_same_queue(run: Run, start: Start, shop: Path, url:
             assert results.get(task, keep=True) == 1 + number
 
 
-def test_killed_import_is_resumed(run: Run, shop: Path, url: str) -> None:
+def test_killed_import_is_resumed(call: Run, shop: Path, url: str) -> None:
     fill(url, 5_000)
-    run("export", "a.jsonl", "--journal", url)
+    call("export", "a.jsonl", "--journal", url)
     copy = beside(url)
     lines = (shop / "a.jsonl").read_bytes().splitlines(keepends=True)
     command = [sys.executable, "-m", "journeyman", "import", "-", "--journal", copy]
@@ -198,33 +198,33 @@ def test_killed_import_is_resumed(run: Run, shop: Path, url: str) -> None:
 
         wait_until(begun, "the import to have appended something")
         killed.kill()
-    done = json.loads(run("import", "a.jsonl", "--journal", copy, "--json").stdout)
+    done = json.loads(call("import", "a.jsonl", "--journal", copy, "--json").stdout)
     assert done["added"] + done["known"] == 5_001
     assert 0 < done["known"] <= 3_500
-    run("export", "b.jsonl", "--journal", copy)
+    call("export", "b.jsonl", "--journal", copy)
     assert (shop / "a.jsonl").read_bytes() == (shop / "b.jsonl").read_bytes()
 
 
-def test_truncated_or_invalid_packed_file_is_named(run: Run, shop: Path, url: str) -> None:
+def test_truncated_or_invalid_packed_file_is_named(call: Run, shop: Path, url: str) -> None:
     fill(url, 5_000)
-    run("export", "a.jsonl.gz", "--journal", url)
+    call("export", "a.jsonl.gz", "--journal", url)
     whole = (shop / "a.jsonl.gz").read_bytes()
     (shop / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     (shop / "plain.jsonl.gz").write_text("{}")
-    done = run("import", "cut.jsonl.gz", "--journal", beside(url))
+    done = call("import", "cut.jsonl.gz", "--journal", beside(url))
     assert done.returncode == 2
     assert "cut.jsonl.gz cannot be read on at line" in done.stderr
-    done = run("import", "plain.jsonl.gz", "--journal", beside(url))
+    done = call("import", "plain.jsonl.gz", "--journal", beside(url))
     assert "plain.jsonl.gz cannot be read on at line 1" in done.stderr
-    done = run("import", "none.jsonl", "--journal", beside(url))
+    done = call("import", "none.jsonl", "--journal", beside(url))
     assert done.stderr == "journeyman: none.jsonl cannot be read: No such file or directory\n"
 
 
-def test_foreign_lines_are_imported_under_a_named_writer(run: Run, shop: Path, url: str) -> None:
+def test_foreign_lines_are_imported_under_a_named_writer(call: Run, shop: Path, url: str) -> None:
     (shop / "old.log").write_text(
         '{"timestamp": 1.5, "name": "door.opened"}\n{"timestamp": 2, "name": "door.closed"}\n'
     )
-    assert "give a writer" in run("import", "old.log", "--journal", url).stderr
-    assert run("import", "old.log", "--journal", url, "--writer", "doors-2025").stdout.startswith("imported 2 events")
-    assert "imported 0 events" in run("import", "old.log", "--journal", url, "--writer", "doors-2025").stdout
-    assert run("import", "old.log", "--journal", url, "--writer", "no spaces").returncode == 2
+    assert "give a writer" in call("import", "old.log", "--journal", url).stderr
+    assert call("import", "old.log", "--journal", url, "--writer", "doors-2025").stdout.startswith("imported 2 events")
+    assert "imported 0 events" in call("import", "old.log", "--journal", url, "--writer", "doors-2025").stdout
+    assert call("import", "old.log", "--journal", url, "--writer", "no spaces").returncode == 2

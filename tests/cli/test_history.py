@@ -32,8 +32,8 @@ def done(start: Start, url: str) -> tuple[jm.Message, jm.Message]:
     return good, bad
 
 
-def test_history_shows_events_and_the_result(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
-    shown = run("history", done[0].uuid, "--journal", url)
+def test_history_shows_events_and_the_result(call: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+    shown = call("history", done[0].uuid, "--journal", url)
     assert shown.returncode == 0, shown.stderr
     assert "succeeded" in shown.stdout.splitlines()[1]
     assert "1 attempt" in shown.stdout.splitlines()[1]
@@ -45,8 +45,8 @@ def test_history_shows_events_and_the_result(run: Run, url: str, done: tuple[jm.
     assert shown.stdout.splitlines()[-1] == "result 5"
 
 
-def test_history_shows_each_failure_and_the_error(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
-    shown = run("history", done[1].uuid, "--journal", url)
+def test_history_shows_each_failure_and_the_error(call: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+    shown = call("history", done[1].uuid, "--journal", url)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("task.claimed") == 2
     assert "attempt 1" in shown.stdout
@@ -57,8 +57,8 @@ def test_history_shows_each_failure_and_the_error(run: Run, url: str, done: tupl
     assert shown.stdout.splitlines()[-1] == "  ValueError: no such colour: sepia"
 
 
-def test_history_json_has_the_same_in_full(run: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
-    shown = run("history", done[1].uuid, "--journal", url, "--json")
+def test_history_json_has_the_same_in_full(call: Run, url: str, done: tuple[jm.Message, jm.Message]) -> None:
+    shown = call("history", done[1].uuid, "--journal", url, "--json")
     steps = [json.loads(line) for line in shown.stdout.splitlines()]
     assert [(step["name"], step["verdict"], step["attempts"], step["state"]) for step in steps] == [
         ("task.submitted", "accepted", 0, "ready"),
@@ -90,7 +90,7 @@ LAUNDRY = """
 """
 
 
-def test_failing_hook_loses_no_outcome_and_is_shown(run: Run, start: Start, shop: Path, url: str) -> None:
+def test_failing_hook_loses_no_outcome_and_is_shown(call: Run, start: Start, shop: Path, url: str) -> None:
     (shop / "laundry.py").write_text(textwrap.dedent(LAUNDRY))
     worker = start("worker", "laundry", "--journal", url)
     with jm.Journal(url) as journal:
@@ -99,10 +99,10 @@ def test_failing_hook_loses_no_outcome_and_is_shown(run: Run, start: Start, shop
         jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.FAILED, timeout=30)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
-    shown = run("history", message.uuid, "--journal", url)
+    shown = call("history", message.uuid, "--journal", url)
     assert "\nerror ValueError: cannot wash: wool\n" in shown.stdout
     last = shown.stdout.splitlines()[-1]
     assert last == "hook  LookupError: no oracle to ask: it could not be asked whether to try again"
-    why = run("why", message.uuid, "--journal", url)
+    why = call("why", message.uuid, "--journal", url)
     assert "ValueError: cannot wash: wool. It was not retried, as its do_retry or retry_at failed too" in why.stdout
     assert "(LookupError: no oracle to ask)" in why.stdout

@@ -24,7 +24,7 @@ def _submit(journal: jm.Journal, name: str, *args: object, **more: object) -> st
 
 
 @pytest.fixture
-def shown(start: Start, run: Run, url: str, shop: Path) -> dict[str, str]:
+def shown(start: Start, call: Run, url: str, shop: Path) -> dict[str, str]:
     """What status shows while one task runs, one is delayed, one is dead, and no worker knows a fourth."""
     pipe = shop / "pipe"
     os.mkfifo(pipe)
@@ -37,8 +37,8 @@ def shown(start: Start, run: Run, url: str, shop: Path) -> dict[str, str]:
         with pipe.open("w"):  # returns when the task has opened its end: it runs
             jm.StatusTracker(journal).wait_for(dead, jm.TaskStatus.FAILED, timeout=30)
             shown = {
-                "plain": run("status", "--journal", url).stdout,
-                "json": run("status", "--journal", url, "--json").stdout,
+                "plain": call("status", "--journal", url).stdout,
+                "json": call("status", "--journal", url, "--json").stdout,
                 "terminal": _on_terminal(shop, 80, "status", "--journal", url),
                 "pid": str(worker.pid),
             }
@@ -122,7 +122,7 @@ def test_status_json_has_the_facts(shown: dict[str, str]) -> None:
     )
 
 
-def test_status_as_of_shows_the_past_state(run: Run, url: str) -> None:
+def test_status_as_of_shows_the_past_state(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         first = jm.Broker(journal).submit(jm.Message(task_name="add"))
         second = jm.Broker(journal).submit(jm.Message(task_name="add", queue="later"))
@@ -131,10 +131,10 @@ def test_status_as_of_shows_the_past_state(run: Run, url: str) -> None:
         (first.timestamp, ["default"]),
         (second.timestamp, ["default", "later"]),
     ):
-        facts = json.loads(run("status", "--journal", url, "--json", "--as-of", f"{moment:.6f}").stdout)
+        facts = json.loads(call("status", "--journal", url, "--json", "--as-of", f"{moment:.6f}").stdout)
         assert [queue["name"] for queue in facts["queues"]] == queues
         assert facts["as_of"] == moment
-    shown = run("status", "--journal", url, "--as-of", f"{first.timestamp:.6f}").stdout
+    shown = call("status", "--journal", url, "--as-of", f"{first.timestamp:.6f}").stdout
     assert "as of 2" in shown.splitlines()[0]
     assert "later" not in shown
 
@@ -153,7 +153,7 @@ def test_status_watch_follows_the_journal(start: Start, url: str) -> None:
         assert "Traceback" not in err
 
 
-def test_status_refuses_watch_together_with_as_of(run: Run, url: str) -> None:
-    asked = run("status", "--journal", url, "--watch", "--as-of", "10m")
+def test_status_refuses_watch_together_with_as_of(call: Run, url: str) -> None:
+    asked = call("status", "--journal", url, "--watch", "--as-of", "10m")
     assert (asked.returncode, asked.stdout) == (2, "")
     assert "choose one" in asked.stderr

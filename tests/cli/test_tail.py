@@ -33,8 +33,8 @@ def _lines(done: "subprocess.CompletedProcess[str]") -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_json_lines_hold_the_event_as_it_stands_in_the_journal(run: Run, url: str, events: list[jm.Event]) -> None:
-    lines = _lines(run("tail", "--journal", url, "--json", "--no-follow"))
+def test_json_lines_hold_the_event_as_it_stands_in_the_journal(call: Run, url: str, events: list[jm.Event]) -> None:
+    lines = _lines(call("tail", "--journal", url, "--json", "--no-follow"))
     assert lines == [
         {
             "timestamp": event.timestamp,
@@ -47,26 +47,26 @@ def test_json_lines_hold_the_event_as_it_stands_in_the_journal(run: Run, url: st
     ]
 
 
-def test_topic_is_a_dotted_prefix(run: Run, url: str, events: list[jm.Event]) -> None:
-    lines = _lines(run("tail", "--journal", url, "--json", "--no-follow", "--topic", "order"))
+def test_topic_is_a_dotted_prefix(call: Run, url: str, events: list[jm.Event]) -> None:
+    lines = _lines(call("tail", "--journal", url, "--json", "--no-follow", "--topic", "order"))
     assert [line["name"] for line in lines] == ["order.paid", "order.sent", "order.paid"]
 
 
-def test_key_selects_one_subject(run: Run, url: str, events: list[jm.Event]) -> None:
-    lines = _lines(run("tail", "--journal", url, "--json", "--no-follow", "--key", "7"))
+def test_key_selects_one_subject(call: Run, url: str, events: list[jm.Event]) -> None:
+    lines = _lines(call("tail", "--journal", url, "--json", "--no-follow", "--key", "7"))
     assert [line["name"] for line in lines] == ["order.paid", "order.sent"]
 
 
-def test_since_begins_after_a_time(run: Run, url: str, events: list[jm.Event]) -> None:
+def test_since_begins_after_a_time(call: Run, url: str, events: list[jm.Event]) -> None:
     since = f"{events[1].timestamp:.6f}"
-    lines = _lines(run("tail", "--journal", url, "--json", "--no-follow", "--since", since))
+    lines = _lines(call("tail", "--journal", url, "--json", "--no-follow", "--since", since))
     assert [line["position"] for line in lines] == ["0:2", "0:3"]
-    assert len(_lines(run("tail", "--journal", url, "--json", "--no-follow", "--since", "1h"))) == len(events)
+    assert len(_lines(call("tail", "--journal", url, "--json", "--no-follow", "--since", "1h"))) == len(events)
 
 
-def test_cursor_option_begins_exactly_there(run: Run, url: str, events: list[jm.Event]) -> None:
+def test_cursor_option_begins_exactly_there(call: Run, url: str, events: list[jm.Event]) -> None:
     def tailed(*arguments: str) -> list[str]:
-        done = run("tail", "--no-follow", "--json", "--journal", url, *arguments)
+        done = call("tail", "--no-follow", "--json", "--journal", url, *arguments)
         assert done.returncode == 0, done.stderr
         return [json.loads(line)["position"] for line in done.stdout.splitlines()]
 
@@ -79,15 +79,15 @@ def test_cursor_option_begins_exactly_there(run: Run, url: str, events: list[jm.
         ("3:1", 2, "not one of this journal"),
         ("0:1000", 1, "does not belong to this journal: partition 0 ends at offset"),
     ):
-        done = run("tail", "--no-follow", "--journal", url, "--cursor", cursor)
+        done = call("tail", "--no-follow", "--journal", url, "--cursor", cursor)
         assert done.returncode == status, done.stderr
         assert complaint in done.stderr
-    done = run("tail", "--no-follow", "--journal", url, "--cursor", "0:1", "--since", "1h")
+    done = call("tail", "--no-follow", "--journal", url, "--cursor", "0:1", "--since", "1h")
     assert "choose one" in done.stderr
 
 
-def test_lines_for_people_are_plain_in_a_pipe(run: Run, url: str, events: list[jm.Event]) -> None:
-    done = run("tail", "--journal", url, "--no-follow")
+def test_lines_for_people_are_plain_in_a_pipe(call: Run, url: str, events: list[jm.Event]) -> None:
+    done = call("tail", "--journal", url, "--no-follow")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert len(lines) == len(events)
@@ -144,6 +144,6 @@ def test_end_of_history_is_marked_on_a_terminal(start: Start, url: str, events: 
     os.close(ours)
 
 
-def test_reading_creates_no_journal(run: Run, shop: Path) -> None:
-    assert run("tail", "--journal", "sqlite:///typo.db").returncode == 2
+def test_reading_creates_no_journal(call: Run, shop: Path) -> None:
+    assert call("tail", "--journal", "sqlite:///typo.db").returncode == 2
     assert not list(shop.glob("typo.db*"))

@@ -17,11 +17,11 @@ Answer = Callable[..., "dict[str, object]"]
 
 
 @pytest.fixture
-def answer(run: Run, url: str) -> Answer:
+def answer(call: Run, url: str) -> Answer:
     """What `why --json` says of a task."""
 
     def ask(task: str, *more: str) -> dict[str, object]:
-        shown = run("why", task, "--journal", url, "--json", *more)
+        shown = call("why", task, "--journal", url, "--json", *more)
         assert shown.returncode == 0, shown.stderr
         answer: dict[str, object] = json.loads(shown.stdout)
         return answer
@@ -52,10 +52,10 @@ def _ready(start: Start, url: str, *more: str) -> Iterator["subprocess.Popen[str
     assert worker.wait(timeout=30) == 0
 
 
-def test_why_reports_that_no_worker_runs(run: Run, url: str) -> None:
+def test_why_reports_that_no_worker_runs(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         task = _submit(journal, "add", 1, 2, queue="mail", priority=3)
-    shown = run("why", task, "--journal", url)
+    shown = call("why", task, "--journal", url)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines() == [
         f"add  {task}  queue mail, priority 3",
@@ -166,17 +166,17 @@ def test_why_as_of_gives_the_answer_of_that_time(answer: Answer, times: dict[str
     assert (said["state"], _codes(said)) == ("succeeded", ["succeeded"])
 
 
-def test_task_is_unknown_before_its_submission(run: Run, url: str, times: dict[str, float]) -> None:
+def test_task_is_unknown_before_its_submission(call: Run, url: str, times: dict[str, float]) -> None:
     moment = f"{times['task.submitted'] - 0.000_001:.6f}"
     for command in ("why", "history"):
-        asked = run(command, "known", "--journal", url, "--as-of", moment)
+        asked = call(command, "known", "--journal", url, "--as-of", moment)
         assert asked.returncode == 1
         assert "knows no task known" in asked.stdout + asked.stderr
 
 
-def test_history_as_of_a_time_ends_there(run: Run, url: str, times: dict[str, float]) -> None:
+def test_history_as_of_a_time_ends_there(call: Run, url: str, times: dict[str, float]) -> None:
     for count, name in enumerate(("task.submitted", "task.claimed", "task.succeeded"), 1):
-        shown = run("history", "known", "--journal", url, "--json", "--as-of", f"{times[name]:.6f}")
+        shown = call("history", "known", "--journal", url, "--json", "--as-of", f"{times[name]:.6f}")
         assert [json.loads(line)["name"] for line in shown.stdout.splitlines()] == list(times)[:count]
 
 
@@ -184,24 +184,24 @@ def test_history_as_of_a_time_ends_there(run: Run, url: str, times: dict[str, fl
     "command",
     [("why", "x", "--as-of", "tomorrow"), ("status", "--as-of", "2100-01-01"), ("history", "x", "--as-of", "9e9")],
 )
-def test_invalid_or_future_moment_is_refused(run: Run, url: str, command: tuple[str, ...]) -> None:
+def test_invalid_or_future_moment_is_refused(call: Run, url: str, command: tuple[str, ...]) -> None:
     with jm.Journal(url) as journal:
         journal.append("something.happened")
-    asked = run(*command, "--journal", url)
+    asked = call(*command, "--journal", url)
     assert (asked.returncode, asked.stdout) == (2, "")
     assert "--as-of" in asked.stderr
     assert len(asked.stderr.splitlines()) == 1
 
 
-def test_unknown_task_gives_a_sentence_and_status_1(run: Run, url: str) -> None:
+def test_unknown_task_gives_a_sentence_and_status_1(call: Run, url: str) -> None:
     with jm.Journal(url) as journal:
         task = _submit(journal, "add", 1, 2)
-    asked = run("why", task[-8:], "--journal", url)
+    asked = call("why", task[-8:], "--journal", url)
     assert asked.returncode == 0, "its last characters are enough"
     assert asked.stdout.startswith(f"add  {task}  queue default")
-    asked = run("why", task[:20], "--journal", url)
+    asked = call("why", task[:20], "--journal", url)
     assert asked.returncode == 1
     assert asked.stdout == f"- The journal knows no task {task[:20]}. Did you mean {task}?\n"
-    asked = run("why", "no-such-task", "--journal", url, "--json")
+    asked = call("why", "no-such-task", "--journal", url, "--json")
     assert asked.returncode == 1
     assert json.loads(asked.stdout)["state"] == "unknown"
