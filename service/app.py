@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+import anyio
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
@@ -21,6 +22,9 @@ from .openapi_page import PageRenderPlugin
 from .operation.operation import Operation
 from .operation.routes import export_metrics, probe_health, probe_readiness
 from .problems import handle
+from .remote.outcomes import Reports
+from .remote.routes import router as remote_workers
+from .remote.workers import RemoteWorkers
 from .root import describe_service
 from .settings import Settings
 from .version import VERSION
@@ -31,6 +35,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     export_metrics,
     probe_health,
     probe_readiness,
+    remote_workers,
 )
 _DESCRIPTION: Final = (
     "A journal of events, the task queue that is derived from it, and its history. Errors are problem documents "
@@ -46,20 +51,20 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     """
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
-    operation = Operation(backend)
+    remote, operation = RemoteWorkers(backend), Operation(backend)
+    parts = {"backend": backend, "operation": operation, "remote": remote, "reports": Reports(backend)}
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with backend.running():
+        async with backend.running(), anyio.create_task_group() as tasks:
+            tasks.start_soon(remote.run)
             yield
+            tasks.cancel_scope.cancel()
 
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        dependencies={
-            "backend": Provide(lambda: backend, sync_to_thread=False),
-            "operation": Provide(lambda: operation, sync_to_thread=False),
-        },
+        dependencies={name: _provided(part) for name, part in parts.items()},
         middleware=[middleware(settings.keyring, settings.origins)],
         exception_handlers={Exception: handle},
         cors_config=_cors(settings.origins),
@@ -80,6 +85,10 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     app.state.backend = backend
     app.asgi_handler = operation.observed(app.asgi_handler)
     return app
+
+
+def _provided(part: object) -> Provide:
+    return Provide(lambda: part, sync_to_thread=False)
 
 
 def _cors(origins: Sequence[str]) -> CORSConfig | None:

@@ -37,6 +37,8 @@ class Backend:
         self.replica: Replica[TaskView] = self._replica()
         # Set once the service stops: streams end, and tell their readers to come again.
         self.stopping = anyio.Event()
+        # Set at the next event that the replica applies, and then replaced.
+        self.news = anyio.Event()
         # Why the replica does not follow the journal at present; None if it does.
         self.trouble: JournalError | None = None
 
@@ -77,6 +79,8 @@ class Backend:
             try:
                 await self.replica.advance()
                 self.trouble, pause = None, FOLLOW_AGAIN_SECONDS
+                self.news.set()
+                self.news = anyio.Event()
             except JournalError as error:
                 if self.trouble is None:
                     logger.warning("the service does not follow the journal at present: %s", error)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import BATCH_BYTES_MAX
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
@@ -43,3 +43,24 @@ APPEND_TROUBLE_SECONDS: Final = 10.0
 
 assert KEY_CHARACTERS_MIN < KEY_CHARACTERS_MAX < HEAD_BYTES_MAX
 assert FOLLOW_AGAIN_SECONDS < FOLLOW_AGAIN_SECONDS_MAX
+
+# -- remote workers ----------------------------------------------------------------------------------------------------
+
+# How many tasks one request claims at most, and how many outcomes one reports.
+REMOTE_CLAIMS_MAX: Final = 500
+REMOTE_OUTCOMES_MAX: Final = 500
+REMOTE_TASK_NAMES_MAX: Final = 1_000
+REMOTE_TEXT_CHARS_MAX: Final = 2_000
+REMOTE_TRACEBACK_CHARS_MAX: Final = 32_000
+# A remote worker that claims while it holds nothing writes a beat this often, in seconds; one that has written nothing
+# for longer than the second is taken for gone.
+REMOTE_IDLE_BEAT_SECONDS: Final = 300.0
+REMOTE_IDLE_SECONDS_MAX: Final = 900.0
+REMOTE_IDLE_LOOK_SECONDS: Final = 30.0
+# An append of claims in doubt is handed in again after so many seconds.
+REMOTE_REPEAT_SECONDS: Final = 0.1
+# The index of ready tasks is built anew when it has so many more entries than twice the tasks.
+READY_ENTRIES_SPARE: Final = 10_000
+
+assert 2 * REMOTE_IDLE_BEAT_SECONDS < REMOTE_IDLE_SECONDS_MAX, "one missed beat ends no idle worker"
+assert 2 * REMOTE_OUTCOMES_MAX <= BATCH_EVENTS_MAX, "an outcome may bring the next link of its chain"
