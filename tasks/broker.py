@@ -21,6 +21,7 @@ from .message import Message
 from .serializers import AnySerializer, checked_serializer
 from .submitting import Tally, batches, draft_for, hand_in, keep_in_doubt, only_one
 from .time_to_live import checked_ttl, set_ttl
+from .tracing import submitting, submitting_all, tracer
 
 T = TypeVar("T")
 
@@ -117,6 +118,12 @@ class Broker(BrokerCalls):
         looked up. After a `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt, submitting the same
         message again is safe.
         """
+        if (tracing := tracer()) is None:
+            return self._submit(message, ttl, new=new)
+        with submitting(tracing, message):
+            return self._submit(message, ttl, new=new)
+
+    def _submit(self, message: Message, ttl: int | None, *, new: bool) -> Event:
         if ttl is not None:
             set_ttl(message, ttl)
         journal, doubts = self.journal, self._doubts
@@ -155,6 +162,12 @@ class Broker(BrokerCalls):
         Messages whose ids the journal holds are refused, the others accepted; at the end `MessageAlreadyExistsError`
         names them. `new` is as in `submit`.
         """
+        if (tracing := tracer()) is None:
+            return self._submit_all(messages, new=new)
+        with submitting_all(tracing, messages) as marked:
+            return self._submit_all(marked, new=new)
+
+    def _submit_all(self, messages: Iterable[Message], *, new: bool) -> int:
         journal, instead, tally = self.journal, "AsyncBroker.submit_all", Tally()
         log = journal.run(journal.asynchronous.open(), instead=instead)
         drafts = ((message, draft_for(self._doubts, message)) for message in messages)
@@ -202,6 +215,12 @@ class AsyncBroker(AsyncBrokerCalls):
 
     async def submit(self, message: Message, ttl: int | None = None, *, new: bool = False) -> Event:
         """See `Broker.submit`. If it is cancelled, submitting the same message again is safe as well."""
+        if (tracing := tracer()) is None:
+            return await self._submit(message, ttl, new=new)
+        with submitting(tracing, message):
+            return await self._submit(message, ttl, new=new)
+
+    async def _submit(self, message: Message, ttl: int | None, *, new: bool) -> Event:
         if ttl is not None:
             set_ttl(message, ttl)
         access, doubts = self._there()
@@ -215,6 +234,12 @@ class AsyncBroker(AsyncBrokerCalls):
 
     async def submit_all(self, messages: Iterable[Message], *, new: bool = False) -> int:
         """See `Broker.submit_all`."""
+        if (tracing := tracer()) is None:
+            return await self._submit_all(messages, new=new)
+        with submitting_all(tracing, messages) as marked:
+            return await self._submit_all(marked, new=new)
+
+    async def _submit_all(self, messages: Iterable[Message], *, new: bool) -> int:
         access, doubts = self._there()
         tally, log = Tally(), await access.run(access.journal.open())
         drafts = ((message, draft_for(doubts, message)) for message in messages)

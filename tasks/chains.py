@@ -131,6 +131,8 @@ def next_link(message: Message, data: dict[str, Any], result: bytes) -> NextLink
         "previous_message_uuid": message.uuid,
         "progenitor_uuid": message.progenitor_uuid or message.uuid,
     }
+    if message.trace is not None:
+        fields["trace"] = message.trace
     if fields.get("delay"):
         fields["due"] = (now + fields["delay"]) / 1_000
     return NextLink(link, orjson.dumps(fields))

@@ -46,6 +46,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     - `exception_details`: of its last failed attempt; `previous_result`, `previous_message_uuid`, `progenitor_uuid` and
       `callback_message_data`: its place in a chain. `result_ttl`: how long its result is wanted.
     - `summary`: the message in one line, for display; made of its fields unless one is given. `tags`: for filters.
+    - `trace`: the context of its submission in a distributed trace, such as `{"traceparent": …}`.
     - `function`: for which function it was made, as `module:qualname`: workers compare it and never import it. Empty:
       any that has the name. `named`: the name was given to the task by `name=`, and not taken from the function.
     - `backoff_settings`: None stands for the default, `ExponentialBackoff()`.
@@ -93,6 +94,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
     encoded: str | None = None
     tags: tuple[str, ...] = ()
     summary: str = ""
+    trace: dict[str, str] | None = None
 
     if TYPE_CHECKING:  # `_wrap_fields` adds these
         stored_updated_at = property(lambda self: cast("int | None", None), lambda self, value: None)
@@ -131,6 +133,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
             encoded: str | None = None,
             tags: Sequence[str] | None = (),
             summary: str | None = "",
+            trace: dict[str, str] | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -174,6 +177,7 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
             and self.stored_exception is None
             and self.tags == ()
             and not self.stored_summary
+            and self.trace is None
         ):
             self._set_defaults()
             check_fields(self.data)
@@ -281,9 +285,9 @@ class Message(LinkedLock, msgspec.Struct, omit_defaults=True, dict=True):
         return copy.deepcopy(self)
 
     def duplicate(self, uuid: str | None = None) -> Self:
-        """A copy under another id, a new one if none is given; a linked lock stays with this message."""
+        """A copy under another id, a new one if none is given; a linked lock and a trace stay with this message."""
         twin = self.clone()
-        twin.linked_lock = None
+        twin.linked_lock = twin.trace = None
         twin.uuid = uuid or new_id()
         return twin
 

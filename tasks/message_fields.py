@@ -31,6 +31,10 @@ def _is_count(value: object) -> bool:
     return is_whole(value) and value >= 0
 
 
+def _is_carrier(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for pair in value.items() for each in pair)
+
+
 def _is_moment(value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and -TIMESTAMP_SECONDS_MAX <= cast("float", value) <= TIMESTAMP_SECONDS_MAX  # false for NaN, too
@@ -79,6 +83,7 @@ _RULES: Final = (
         _or_none(_is_of(dict)),
         "metadata, exception_details, callback_message_data, linked_lock and backoff_settings are dictionaries",
     ),
+    _Rule(("trace",), _or_none(_is_carrier), "trace is a dictionary of texts, such as {'traceparent': …}"),
     _Rule(
         ("progenitor_uuid", "previous_message_uuid"),
         _or_none(_is_name),

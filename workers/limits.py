@@ -7,6 +7,8 @@ from ..tasks.limits import LEASE_MS_MIN, LEASE_RENEWAL_FRACTION, RESULT_EVENT_BY
 
 # How many claimed tasks one executor holds at most, running and waiting; or one for each place, if it has more places.
 CLAIMS_MAX: Final = 512
+# How long the end of a process waits for its spans to be exported, in seconds.
+SPANS_FLUSH_SECONDS_MAX: Final = 2.0
 # How much work a worker claims ahead of its free threads, in seconds of its own recent pace.
 CLAIM_AHEAD_SECONDS: Final = 0.05
 # How long the worker loop yields to the thread that runs a lone job, in seconds.

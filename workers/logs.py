@@ -1,7 +1,8 @@
 """Configure logging in the processes of a worker: records that a task logs name the task, whatever executor runs it.
 
 A program's own configuration is left alone: if it has set up handlers, on import of its modules for example, no other
-is added. Its records get the fields `task` and `task_id` all the same.
+is added. Its records get the fields `task` and `task_id` all the same; those of a traced run also `trace_id` and
+`span_id`.
 """
 
 import logging
@@ -15,6 +16,8 @@ from ..tasks.plain_call import PlainCall
 
 # The message, or its plain call, that runs in this context; in threads, coroutines and child processes alike.
 CURRENT: Final[ContextVar[Message | PlainCall | None]] = ContextVar("journeyman_current_message", default=None)
+# The place in a running message's `__dict__` of the context of its attempt's span, as a `traceparent`.
+TRACEPARENT: Final = "traceparent"
 _PACKAGE: Final = "journeyman"
 
 
@@ -32,7 +35,8 @@ class _Formatter(logging.Formatter):
         """See `logging.Formatter.format`."""
         own = record.name.startswith(_PACKAGE)  # our own lines name the task in their words
         task_id = getattr(record, "task_id", None)
-        record.of_task = f"[{getattr(record, 'task', '')} {task_id}] " if task_id and not own else ""
+        trace = f" trace {record.trace_id}" if hasattr(record, "trace_id") else ""
+        record.of_task = f"[{getattr(record, 'task', '')} {task_id}{trace}] " if task_id and not own else ""
         return super().format(record)
 
 
@@ -63,7 +67,7 @@ def configured_level() -> str | None:
 
 
 def name_tasks_in_records() -> None:
-    """Give each record that is made while a task runs the fields `task` and `task_id`."""
+    """Give each record that is made while a task runs the fields `task` and `task_id`, and those of its trace."""
     make: Callable[..., logging.LogRecord] = logging.getLogRecordFactory()
 
     def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -71,6 +75,8 @@ def name_tasks_in_records() -> None:
         message = CURRENT.get()
         if message is not None:
             record.task, record.task_id = message.task_name, message.uuid
+            if isinstance(message, Message) and (said := message.__dict__.get(TRACEPARENT)) is not None:
+                _, record.trace_id, record.span_id, _ = said.split("-")
         return record
 
     logging.setLogRecordFactory(made)

@@ -14,6 +14,7 @@ from ..tasks.broker import bind_all
 from ..tasks.definition import Task
 from ..tasks.errors import MultipleBrokersError
 from .errors import LoopStopped
+from .executors.tracing import begin_tracing, flush_spans
 from .garbage import RareCollection
 from .health.report import HealthTarget, reporting
 from .health.systemd import notify
@@ -69,6 +70,7 @@ async def work(
             return await work(tasks, url, settings, started, health, signals=own, made=made)
     journal = AsyncJournal(journal_url(tasks, url))
     _bind(tasks, journal)
+    begin_tracing()
     worker_loop = WorkerLoop(journal, tasks, settings)
     loop = asyncio.get_running_loop()
 
@@ -98,6 +100,7 @@ async def work(
         with suppress(TimeoutError):
             async with asyncio.timeout(LET_GO_SECONDS if worker_loop.gave_up else None):
                 await journal.aclose()
+        flush_spans()
     return worker_loop.counts
 
 

@@ -4,9 +4,8 @@ import asyncio
 import contextvars
 import functools
 import time
-import traceback
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Hashable, Mapping
+from contextlib import nullcontext, suppress
 from queue import SimpleQueue
 from typing import Any, Final, Protocol, cast
 
@@ -26,12 +25,13 @@ from ...tasks.progress import REPORTER
 from ...tasks.retry_after import RetryAfter
 from ...tasks.state import names
 from ...tasks.state.transitions import State
-from ..limits import TEXT_CHARS_MAX, TRACEBACK_CHARS_MAX
 from ..logs import CURRENT
 from .around_run import FORKS, await_with_hooks, end_fork, run_with_hooks
+from .exception_text import details
 from .next_link import link_after
 from .reported import Reported
 from .result_encoding import encode_result
+from .tracing import TRACING, attempt, trace_field
 
 
 class SessionLease:
@@ -151,6 +151,7 @@ class Outcome(msgspec.Struct, gc=False):
 
 
 Tasks = Mapping[str, Task[Any, Any]]
+_UNTRACED: Final = nullcontext()
 _PLAIN_OP: Final = Task.op  # needs only the arguments of a message, unless the function takes the message itself
 
 
@@ -172,15 +173,16 @@ async def run_coroutine(job: Job, tasks: Tasks, started: float | None = None) ->
     called: Message | PlainCall | None = None
     forks = FORKS[0]
     try:
-        called = plain_call(job.row) if not task.uses_message and type(task).op is _PLAIN_OP else None
+        called = plain_call(job.row) if _is_plain(task) else None
         if called is None:
             called = _message_for(task, job.row, job.prior_attempts, (job.lease.reported, job))
         current = CURRENT.set(called)
         try:
-            if isinstance(called, PlainCall):
-                result = await task.function(*called.args, **called.kwargs)
-            else:
-                result = await (await_with_hooks(task, called) if task.hooks_around_run else task.op(called))
+            with _UNTRACED if TRACING.tracer is None else attempt(called, job.row):
+                if isinstance(called, PlainCall):
+                    result = await task.function(*called.args, **called.kwargs)
+                else:
+                    result = await (await_with_hooks(task, called) if task.hooks_around_run else task.op(called))
         finally:
             CURRENT.reset(current)
         if FORKS[0] != forks:
@@ -227,10 +229,11 @@ def execute(
     called: Message | PlainCall | None = None
     forks = FORKS[0]
     try:
-        called = plain_call(row) if not task.uses_message and type(task).op is _PLAIN_OP else None
+        called = plain_call(row) if _is_plain(task) else None
         if called is None:
             called = _message_for(task, row, prior_attempts, reports)
-        result = (context or contextvars.Context()).run(_run_as_current, task, called)
+        run_it = _run_as_current if TRACING.tracer is None else functools.partial(_run_traced, row)
+        result = (context or contextvars.Context()).run(run_it, task, called)
         if FORKS[0] != forks:
             end_fork(None)
         return _succeeded(task, called, result, started)
@@ -238,6 +241,11 @@ def execute(
         if FORKS[0] != forks:
             end_fork(error)
         return _failed(task, _whole(called, row, prior_attempts), error, _milliseconds_since(started))
+
+
+def _is_plain(task: Task[Any, Any]) -> bool:
+    """Whether a run of the task needs the arguments of its message alone; a traced run needs the whole message."""
+    return not task.uses_message and type(task).op is _PLAIN_OP and TRACING.tracer is None
 
 
 def _message_for(
@@ -267,11 +275,16 @@ def _run_as_current(task: Task[Any, Any], called: Message | PlainCall) -> Any:
     return run_with_hooks(task, called) if task.hooks_around_run else task.op(called)
 
 
+def _run_traced(row: bytes, task: Task[Any, Any], called: Message | PlainCall) -> Any:
+    with attempt(called, row):
+        return _run_as_current(task, called)
+
+
 def _unknown(name: str) -> Ending:
     error = NoTasksFoundError(
         f"the child process has no task {name!r}, though its worker has. Correct the task's module, and requeue it"
     )
-    return Ending(names.FAILED, b',"exception":%b' % orjson.dumps(_details(error)))
+    return Ending(names.FAILED, b',"exception":%b' % orjson.dumps(details(error)))
 
 
 def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Outcome:
@@ -285,8 +298,8 @@ def failure(job: Job, tasks: Tasks, error: BaseException, seconds: float) -> Out
 def unanswered(job: Job, error: BaseException, seconds: float) -> Outcome:
     """The outcome of a job that was ended from outside, and whose `do_retry` and `retry_at` took too long."""
     late = TimeoutError("do_retry and retry_at have not answered in time, so it is not tried again")
-    details = orjson.dumps(_details(error)), orjson.dumps(_details(late))
-    return Outcome(job, names.FAILED, b',"ran_ms":%.3f,"exception":%b,"hook":%b' % (seconds * 1_000, *details))
+    said = orjson.dumps(details(error)), orjson.dumps(details(late))
+    return Outcome(job, names.FAILED, b',"ran_ms":%.3f,"exception":%b,"hook":%b' % (seconds * 1_000, *said))
 
 
 def gone(job: Job) -> Outcome:
@@ -301,7 +314,7 @@ def gone(job: Job) -> Outcome:
 
 def undecodable(job: Job, error: Exception) -> Outcome:
     """The outcome of a job whose submission cannot be decoded: it would fail each time."""
-    return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(_details(error)))
+    return Outcome(job, names.FAILED, b',"exception":' + orjson.dumps(details(error)))
 
 
 def timeout_of(row: bytes) -> float:
@@ -329,6 +342,8 @@ def _succeeded(task: Task[Any, Any], called: Message | PlainCall, result: Any, s
     detail = b',"ran_ms":%.3f%b' % ((time.monotonic() - started) * 1_000, fields)
     if isinstance(called, PlainCall):
         return Ending(names.SUCCEEDED, detail, 0.0, large, None, b"", True)
+    if TRACING.tracer is not None:
+        detail = trace_field(called) + detail
     link = link_after(task, called, result, fields) if called.callback_message_data is not None else None
     if link is None:
         return Ending(names.SUCCEEDED, detail, 0.0, large)
@@ -338,7 +353,9 @@ def _succeeded(task: Task[Any, Any], called: Message | PlainCall, result: Any, s
 def _failed(task: Task[Any, Any], message: Message | None, error: BaseException, ran_ms: float) -> Ending:
     if issubclass(type(error), Overdue):  # by its type: an instance may override `__class__`, or raise there
         error = cast("Overdue", error).as_timeout_error()
-    detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(_details(error)))
+    detail = b',"ran_ms":%.3f,"exception":%b' % (ran_ms, orjson.dumps(details(error)))
+    if TRACING.tracer is not None:
+        detail = trace_field(message) + detail
     after = cast("RetryAfter", error) if issubclass(type(error), RetryAfter) else None
     if after is not None and not after.uses_attempt:
         detail += b',"due":%.6f,"reason":"it asked to run again later"' % after.due
@@ -348,7 +365,7 @@ def _failed(task: Task[Any, Any], message: Message | None, error: BaseException,
             due = _due(task, message) if after is None else after.due
             return Ending(names.RETRIED, detail + b',"due":%.6f' % due, due, error=error if task.hooks else None)
     except BaseException as broken:  # the failure of a hook must not lose the outcome
-        detail += b',"hook":%b' % orjson.dumps(_details(broken))
+        detail += b',"hook":%b' % orjson.dumps(details(broken))
     return Ending(names.FAILED, detail, error=error if task.hooks else None)
 
 
@@ -371,29 +388,6 @@ class _TimeoutEvent(msgspec.Struct, gc=False):
 
 
 _timeout_decoder: Final = RowDecoder(_TimeoutEvent)
-
-
-def _details(error: BaseException) -> dict[str, str]:
-    """Name, text and traceback of an exception, within limits."""
-    if issubclass(type(error), Overdue):  # raised in a hook that is slow as well
-        error = cast("Overdue", error).as_timeout_error()
-    return {
-        "name": _shown(lambda: _class_name(type(error)))[:TEXT_CHARS_MAX],
-        "text": _shown(lambda: str(error))[:TEXT_CHARS_MAX],
-        "traceback": _shown(lambda: "".join(traceback.format_exception(error)))[-TRACEBACK_CHARS_MAX:],
-    }
-
-
-def _class_name(kind: type) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _shown(text: Callable[[], str]) -> str:
-    """Return the text, with characters that UTF-8 cannot encode replaced; an exception's own code may itself raise."""
-    try:
-        return str.encode(text(), "utf-8", "replace").decode()
-    except BaseException:
-        return "(cannot be shown)"
 
 
 def _milliseconds_since(started: float) -> float:

@@ -20,6 +20,7 @@ from ...tasks.state import names
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
+from ..executors.tracing import TRACING, trace_commits
 from ..limits import HOOK_SECONDS_MAX, LEASE_START_FRACTION, NEWEST_WEIGHT
 from ..scheduling.decide import Beat
 from ..settings import WorkerCounts
@@ -125,6 +126,9 @@ class Appender:
         self, entries: Sequence[WorkerDraft], events: Sequence[Event], begun: float, sessions: OwnSessions
     ) -> None:
         self._counts.appends += 1
+        if TRACING.tracer is not None:
+            outcomes = (entry.outcome for entry in entries if entry.outcome is not None)
+            trace_commits(((outcome.name, outcome.detail) for outcome in outcomes), begun)
         await self._reader.stop_waiting()
         for partition in {event.partition for event in events}:
             await self._apply_own(partition, entries, events)

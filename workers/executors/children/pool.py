@@ -33,6 +33,7 @@ from ...limits import (
 )
 from ..base import Executor, Run, begun
 from ..pipeline import Job, Outcome, Tasks, unstarted
+from ..tracing import TRACING, trace_killed
 from .process import ChildProcess, Journals, ending, homes_of
 from .protocol import Reports
 from .sizing import Member, PoolSize, growth, spare
@@ -307,7 +308,10 @@ class ChildPool(Executor):
                 self._finished(Outcome(run.job, names.INTERRUPTED, _KILLED_ALONG), run.seconds)
             else:
                 died = ProcessDiedError(f"the process {since or f'died with {ending(code)}'}")
-                self._ended(run, run.ending_error() if run.timed_out else died, run.seconds, run.seconds)
+                error = run.ending_error() if run.timed_out else died
+                if TRACING.tracer is not None:
+                    trace_killed(run.job.row, run.job.prior_attempts, error, run.seconds)
+                self._ended(run, error, run.seconds, run.seconds)
         self.nudge()
 
     def _not_started(self, reason: str, advice: str) -> None:

@@ -28,6 +28,7 @@ from ....logs import configure, name_tasks_in_records
 from ....signals import ignore_signals
 from ...pipeline import execute
 from ...reported import Reported
+from ...tracing import begin_tracing, flush_spans
 from ..permits import Permitted
 from ..protocol import Assignment, Frames, Orders, Report, Reports, peak_bytes, report
 from .contexts import copies_of
@@ -119,6 +120,7 @@ def main(arguments: list[str]) -> None:
     first = _first_orders(sock, frames)
     tasks = tasks_at(first.homes)
     name_tasks_in_records()
+    begin_tracing()
     if first.log_level:
         configure(first.log_level)
     for name, url in first.journals.items():
@@ -146,6 +148,7 @@ def _read(sock: socket.socket, frames: Frames, child: Child | Group) -> None:
             for orders in messages:
                 child.take(orders)
     finally:
+        flush_spans()
         os._exit(0)  # the worker has ended: no outcome would be read
 
 
