@@ -13,7 +13,7 @@ from .cursor import Cursor
 from .divergence import refuse_diverged
 from .dropped import close_dropped
 from .errors import AppendInDoubt, JournalClosed, JournalUnavailable
-from .event import Distinct, Draft, Event, Plain, are_unchanged, encode_context
+from .event import Distinct, Draft, Event, Plain, encode_context, encode_contexts
 from .event_decoding import decode, readable
 from .limits import EXIT_SECONDS_MAX, PAGE_EVENTS
 from .log import Bounds, Immediate, Located, Log
@@ -150,12 +150,12 @@ class AsyncJournal:
         Items of one partition land all or none. `expected` is a condition on each, as in `append`; they must then
         share a partition.
         """
-        encode, items = encode_context, list(items)
-        checked = are_unchanged([item[1] for item in items])
+        items = list(items)
+        contexts = encode_contexts([item[0] for item in items], [item[1] for item in items])
         drafts: Distinct = Plain(
             [
-                Draft(item[0], encode(item[0], item[1], checked=checked), item[2] if len(item) > 2 else None)
-                for item in items
+                Draft(item[0], context, item[2] if len(item) > 2 else None)
+                for item, context in zip(items, contexts, strict=True)
             ]
         )
         if expected is not None:

@@ -19,7 +19,7 @@ from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times
 from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
 from .conflicts import find_conflict
-from .file import Synchronous, begin
+from .file import Synchronous, begin, damaged
 from .followed import End, Followed
 from .limits import RENEWALS_MAX
 from .open_file import OpenFile
@@ -29,7 +29,12 @@ from .repeats import Identity, Landmarks, identities, search
 from .writer_connection import WriterConnection
 
 # One step for all rows: SQLite reads the array itself, without entering Python and taking its lock for each row.
-_INSERT_ALL: Final = (
+# Behind a row SQLite numbers the next ones by itself, and writes at the end of the table without searching its place.
+_INSERT_NUMBERED: Final = (
+    "INSERT INTO events (event, checksum) "
+    "SELECT value, substr(?2, 4 * rowid - 3, 4) FROM carray(?1)"  # 4: CHECKSUM_BYTES
+)
+_INSERT_FIRST: Final = (
     "INSERT INTO events (position, event, checksum) "
     "SELECT ?1 + rowid, value, substr(?3, 4 * rowid - 3, 4) FROM carray(?2)"  # 4: CHECKSUM_BYTES
 )
@@ -100,6 +105,7 @@ class Inserter(WriterConnection):
         self.landmarks = Landmarks()
         self.followed = Followed()
         self._checksum = 0  # of the last record before the end
+        self._has_rows = False  # whether that record is there; retention may have removed all
         self.fell: Fall | None = None  # the first time that this writer's clock was behind the last time of the log
         self._clock = clock
 
@@ -251,8 +257,12 @@ class Inserter(WriterConnection):
         checksums, last = chained(rows, self._checksum)
         if len(rows) == 1:
             cursor.execute(_INSERT, (transaction.end, rows[0], checksums))
+        elif self._has_rows:
+            cursor.execute(_INSERT_NUMBERED, (apsw.carray(tuple(rows)), checksums))
+            if cursor.connection.last_insert_rowid() != transaction.end:
+                raise damaged(self._path, f"the positions do not continue at {transaction.first + 1}")
         else:
-            cursor.execute(_INSERT_ALL, (transaction.first, apsw.carray(tuple(rows)), checksums))
+            cursor.execute(_INSERT_FIRST, (transaction.first, apsw.carray(tuple(rows)), checksums))
         return last
 
     def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend) -> list[Event]:
@@ -318,6 +328,7 @@ class Inserter(WriterConnection):
     def catch_up(self, cursor: apsw.Cursor) -> None:
         """Read, inside the transaction, the end of the log and its last time, of whichever writer."""
         end = cursor.execute(_END).get
+        self._has_rows = end is not None
         if end is not None:
             if end != self.end:
                 last = [Stored(*row) for row in cursor.execute(_LAST)]
