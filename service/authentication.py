@@ -18,6 +18,7 @@ from litestar.types import Scope as Connection
 
 from .keys import LOCAL, Caller, Keyring, Scope
 from .problems import Problem
+from .quotas import Quotas
 
 # The place of the caller in the state of a connection.
 CALLER: Final = "caller"
@@ -27,13 +28,14 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 class Authentication:
     """ASGI middleware that finds the caller of each request and refuses what its key does not permit."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, origins: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, origins: Collection[str], quotas: Quotas) -> None:
         self._app = app
         self._keyring = keyring
         self._origins = frozenset(origins)
+        self._quotas = quotas
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Pass the request on, with its caller in its state; `Problem` 401, 403 or 421 otherwise."""
+        """Pass the request on, with its caller in its state; `Problem` 401, 403, 421 or 429 otherwise."""
         if scope["type"] == ScopeType.HTTP:
             headers = dict(cast("list[tuple[bytes, bytes]]", scope["headers"]))
             if self._keyring.is_open:
@@ -41,6 +43,11 @@ class Authentication:
             needed = scope_of(scope["route_handler"])
             caller = self._caller(headers, needed)
             scope["state"][CALLER] = caller
+            usage = None if caller is None else self._quotas.of(caller)
+            if usage is not None:
+                with usage.request():
+                    await self._app(scope, usage.counting_receive(receive), usage.counting_send(send))
+                return
         await self._app(scope, receive, send)
 
     def _caller(self, headers: dict[bytes, bytes], needed: Scope | None) -> Caller | None:
@@ -67,9 +74,10 @@ def scope_of(handler: BaseRouteHandler) -> Scope | None:
 
 def middleware(keyring: Keyring, origins: Collection[str] = ()) -> Callable[[ASGIApp], ASGIApp]:
     """Return the middleware for an application with these keys."""
+    quotas = Quotas()  # one for all routes: the middleware is made for each
 
     def wrap(app: ASGIApp) -> ASGIApp:
-        return cast("Callable[[Any, Any, Any], Awaitable[None]]", Authentication(app, keyring, origins))
+        return cast("Callable[[Any, Any, Any], Awaitable[None]]", Authentication(app, keyring, origins, quotas))
 
     return wrap
 

@@ -90,13 +90,14 @@ class Backend:
 
     # -- what requests ask -------------------------------------------------------------------------------------------
 
-    async def reach(self, at_least: str | None, timeout: float = AT_LEAST_SECONDS) -> None:
+    async def reach(self, at_least: str | None, timeout: float | None = None) -> None:
         """Wait until the view contains all events before a cursor that a client sends: it reads its own writes.
 
-        `Problem` 400 for a text that is no cursor, 504 if the service has not read so far within `timeout` seconds.
+        `Problem` 400 for a text that is no cursor, 412 if the service has not read so far within `timeout` seconds
+        (None: `AT_LEAST_SECONDS`).
         """
         if at_least is not None:
-            await self._wait_for(cursor_of(at_least, "at_least"), timeout)
+            await self._wait_for(cursor_of(at_least, "at_least"), AT_LEAST_SECONDS if timeout is None else timeout)
 
     async def applied(self, event: Event) -> None:
         """Wait until the view contains an event that this service has appended."""
@@ -107,7 +108,7 @@ class Backend:
             await self.replica.wait_for(moment, timeout)
         except TimeoutError:
             raise Problem(
-                504,
+                412,
                 "not-yet-read",
                 f"the service has read up to {self.cursor.offsets} and not up to {_text(moment)} within {timeout:g} s; "
                 "ask again",

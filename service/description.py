@@ -12,7 +12,7 @@ from .authentication import scope_of
 from .problems import CONTENT_TYPE, TITLES, ProblemDocument
 
 # Each route can be refused for these reasons; a route adds its own by `opt={"problems": (404, …)}`.
-_ALWAYS: Final = (400, 401, 403, 413, 421, 429, 500, 503, 504)
+_ALWAYS: Final = (400, 401, 403, 412, 413, 421, 429, 500, 503, 504)
 
 
 def document_problems(config: AppConfig) -> AppConfig:
@@ -27,10 +27,11 @@ def document_problems(config: AppConfig) -> AppConfig:
 
 
 def handlers_of(routes: Iterable[object]) -> Iterator[HTTPRouteHandler]:
-    """Yield the HTTP handlers among routes and routers."""
+    """Yield the HTTP handlers among routes and routers, but those that the framework adds for OPTIONS."""
     for each in routes:
         if isinstance(each, HTTPRouteHandler):
-            yield each
+            if each.http_methods != {"OPTIONS"}:
+                yield each
         elif isinstance(each, Router):
             for route in each.routes:
                 yield from handlers_of(getattr(route, "route_handlers", ()))

@@ -1,8 +1,8 @@
 """The keys of callers: read from a file or the environment, compared in constant time, never shown.
 
-A line of the file is a name, the scopes and the key: `shop read,submit 3a93…`. Instead of the key it may hold its
-digest, `sha256:…`, so that the file contains no secret. The file is read again when it changes, so that keys can be
-rotated while the service runs.
+A line of the file is a name, the scopes, the key, and perhaps limits: `shop read,submit 3a93… requests=100`. Instead of
+the key it may hold its digest, `sha256:…`, so that the file contains no secret. The file is read again when it changes,
+so that keys can be rotated while the service runs.
 """
 
 import enum
@@ -15,12 +15,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .limits import KEY_CHARACTERS_MAX, KEY_CHARACTERS_MIN, KEYS_MAX, KEYS_RELOAD_SECONDS
+from .limits import (
+    KEY_BYTES_PER_SECOND,
+    KEY_CHARACTERS_MAX,
+    KEY_CHARACTERS_MIN,
+    KEY_REQUESTS_PER_SECOND,
+    KEY_STREAMS_MAX,
+    KEYS_MAX,
+    KEYS_RELOAD_SECONDS,
+)
 
 ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_KEYS"
 _DIGEST: Final = re.compile(r"sha256:([0-9a-fA-F]{64})", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_EXPECTED: Final = "expected NAME SCOPES KEY, such as `shop read,submit 3a93…`"
+_LIMIT: Final = re.compile(r"(requests|streams|bytes)=([1-9][0-9]{0,14})", re.ASCII)
+_EXPECTED: Final = "expected NAME SCOPES KEY, such as `shop read,submit 3a93…`, and perhaps limits, `requests=100`"
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +43,20 @@ class Scope(enum.StrEnum):
     ADMIN = "admin"
 
 
+class Allowance(NamedTuple):
+    """What a key may use: requests and bytes a second, bodies and answers together, and requests in progress."""
+
+    requests: float = KEY_REQUESTS_PER_SECOND
+    streams: int = KEY_STREAMS_MAX
+    bytes: float = KEY_BYTES_PER_SECOND
+
+
 class Caller(NamedTuple):
-    """The owner of a key, as logs and limits name it, and its scopes."""
+    """The owner of a key, as logs and limits name it, its scopes, and what it may use; None for no limits."""
 
     name: str
     scopes: frozenset[Scope]
+    allowed: Allowance | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether requests of that scope are permitted."""
@@ -119,13 +137,15 @@ def _read(lines: Iterable[str], source: str) -> Sequence[tuple[bytes, Caller]]:
 
 
 def _entry(words: Sequence[str], place: str) -> tuple[bytes, Caller]:
-    if len(words) != 3:
+    if len(words) < 3:
         raise BadKeys(f"{place}: {_EXPECTED}, got {len(words)} words")
-    name, scopes, key = words
+    name, scopes, key, *limits = words
     if not _NAME.fullmatch(name):
         raise BadKeys(f"{place}: a name has 1 to 64 letters, digits, `_`, `.` or `-`")
     try:
-        caller = Caller(name, frozenset(Scope(each) for each in scopes.split(",")))
+        caller = Caller(name, frozenset(Scope(each) for each in scopes.split(",")), _allowance(limits, place))
+    except BadKeys:
+        raise
     except ValueError:
         raise BadKeys(f"{place}: the scopes are {', '.join(Scope)}, separated by commas") from None
     if digest := _DIGEST.fullmatch(key):
@@ -136,3 +156,13 @@ def _entry(words: Sequence[str], place: str) -> tuple[bytes, Caller]:
             'make one with `python3 -c "import secrets; print(secrets.token_urlsafe(32))"`'
         )
     return hashlib.sha256(key.encode()).digest(), caller
+
+
+def _allowance(words: Iterable[str], place: str) -> Allowance:
+    given: dict[str, int] = {}
+    for word in words:
+        limit = _LIMIT.fullmatch(word)
+        if limit is None:
+            raise BadKeys(f"{place}: behind the key stand limits, requests=N, streams=N or bytes=N, N from 1 up")
+        given[limit[1]] = int(limit[2])
+    return Allowance(**given)

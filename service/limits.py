@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB, MIB
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
@@ -11,13 +11,23 @@ KEY_CHARACTERS_MAX: Final = 512
 KEYS_MAX: Final = 1_000
 # How often, in seconds, the file of the keys is looked at for a change.
 KEYS_RELOAD_SECONDS: Final = 1.0
+# What each key may use unless its line says otherwise: requests a second, bytes a second of bodies and answers, and
+# requests in progress at a time, streams among them.
+KEY_REQUESTS_PER_SECOND: Final = 10_000.0
+KEY_BYTES_PER_SECOND: Final = 512.0 * MIB
+KEY_STREAMS_MAX: Final = 1_000
+# How much of a second's allowance may be used at once, in seconds.
+BURST_SECONDS: Final = 2.0
 
 # -- requests ----------------------------------------------------------------------------------------------------------
 
 # The largest body of a request, in bytes: one append of the largest size, with its encoding around it.
 BODY_BYTES_MAX: Final = 2 * BATCH_BYTES_MAX
 # The request line and the headers together, in bytes.
-HEAD_BYTES_MAX: Final = 64 * 1024
+HEAD_BYTES_MAX: Final = 64 * KIB
+# How long a client may take to send the head of a request, and its body, in seconds.
+HEAD_SECONDS_MAX: Final = 20.0
+BODY_SECONDS_MAX: Final = 60.0
 CONNECTIONS_MAX: Final = 2_000
 BACKLOG_CONNECTIONS: Final = 512
 KEEP_ALIVE_SECONDS: Final = 75

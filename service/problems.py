@@ -8,6 +8,7 @@ an error that is not the caller's contains no path, address or text of the machi
 import logging
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -108,11 +109,14 @@ _RULES: Final = (
 TITLES: Final = {400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 409: "Conflict"} | {
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Too slow",
     410: "Gone",
+    412: "Not yet",
     413: "Too large",
     415: "Unsupported media type",
     421: "Misdirected request",
     429: "Too many requests",
+    431: "Head too large",
     500: "Internal error",
     503: "Unavailable",
     504: "Time is over",
@@ -148,20 +152,21 @@ def _of_framework(error: HTTPException) -> Problem:
 
 def answer(problem: Problem, instance: str = "") -> Response[bytes]:
     """Return the response of a problem."""
-    document: dict[str, Any] = msgspec.to_builtins(
-        ProblemDocument(
-            _URN + problem.kind, TITLES.get(problem.status, "Error"), problem.status, problem.detail, instance
-        )
-    )
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(
-        msgspec.json.encode(document | problem.more, enc_hook=str),
+        encoded_problem(problem.status, problem.kind, problem.detail, instance, problem.more),
         media_type=CONTENT_TYPE,
         status_code=problem.status,
         headers=headers,
     )
+
+
+def encoded_problem(status: int, kind: str, detail: str, instance: str = "", more: Mapping[str, Any] = {}) -> bytes:
+    """Return a problem document as JSON."""
+    document = ProblemDocument(_URN + kind, TITLES.get(status, "Error"), status, detail, instance)
+    return msgspec.json.encode(msgspec.to_builtins(document) | dict(more), enc_hook=str)
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

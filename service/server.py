@@ -20,8 +20,9 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.errors import JournalUnavailable
 from .app import create_app
 from .backend import Backend
-from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_SECONDS
+from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, KEEP_ALIVE_SECONDS
 from .operation.access_log import access_log
+from .protocol import BoundedProtocol
 from .settings import Settings
 
 
@@ -107,7 +108,7 @@ def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
-        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        http=BoundedProtocol,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
         ssl_certfile=settings.certificate,

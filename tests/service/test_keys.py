@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from journeyman.service import keys as keys_module
-from journeyman.service.keys import BadKeys, Caller, Keyring, Scope
+from journeyman.service.keys import Allowance, BadKeys, Caller, Keyring, Scope
 from journeyman.service.settings import Settings
 from support.service import client, keyring, service_here
 
@@ -60,6 +60,8 @@ def test_description_is_public(http: httpx2.Client) -> None:
         ("shop read,write 0123456789abcdef", "the scopes are read, submit, work, admin"),
         ("shop read short", "16 to 512 characters"),
         ("a/b read 0123456789abcdef", "a name has"),
+        ("a read 0123456789abcdef colour=1", "requests=N, streams=N or bytes=N"),
+        ("a read 0123456789abcdef streams=0", "N from 1 up"),
         ("a read 0123456789abcdef\nb read 0123456789abcdef", "line 2: the key stands on an earlier line"),
     ],
 )
@@ -77,7 +79,7 @@ def test_admin_may_do_everything() -> None:
 
 def test_file_may_hold_digests_instead_of_keys() -> None:
     ring = Keyring([f"ops read sha256:{hashlib.sha256(READER.encode()).hexdigest()}"])
-    assert ring.caller(READER) == Caller("ops", frozenset({Scope.READ}))
+    assert ring.caller(READER) == Caller("ops", frozenset({Scope.READ}), Allowance())
     assert ring.caller("another-key-0123456789") is None
 
 
@@ -88,7 +90,7 @@ def test_changed_file_rotates_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ring = Keyring(file=file)
     file.write_text(f"# rotated\nnew read {SUBMITTER}\n")
     assert ring.caller(READER) is None
-    assert ring.caller(SUBMITTER) == Caller("new", frozenset({Scope.READ}))
+    assert ring.caller(SUBMITTER) == Caller("new", frozenset({Scope.READ}), Allowance())
 
 
 def test_bad_change_of_the_file_keeps_the_keys(

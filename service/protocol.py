@@ -1,0 +1,85 @@
+"""The HTTP connections of the server, with bounds that uvicorn leaves open.
+
+A client has `HEAD_SECONDS_MAX` to send the head of a request, of at most `HEAD_BYTES_MAX`, and `BODY_SECONDS_MAX` to
+send its body. So a client that sends slowly, or without end, holds neither a connection nor memory.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from .limits import BODY_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX
+from .problems import CONTENT_TYPE, encoded_problem
+
+_SLOW: Final = encoded_problem(408, "too-slow", "the request has not arrived in time; send it again")
+_LARGE: Final = encoded_problem(431, "head-too-large", f"a request's head takes at most {HEAD_BYTES_MAX:,} bytes")
+_MALFORMED: Final = encoded_problem(400, "malformed-request", "this is not a request of HTTP/1.1")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _in_head = False
+    _head_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Await the first request."""
+        super().connection_made(transport)
+        self._expect(HEAD_SECONDS_MAX)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Await nothing more."""
+        self._expect(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived, and refuse a head that is too large."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(431, _LARGE)
+
+    def on_message_begin(self) -> None:
+        """Await the head of the request that begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._expect(HEAD_SECONDS_MAX)
+
+    def on_headers_complete(self) -> None:
+        """Have the application begin, and await the body."""
+        self._in_head = False
+        self._expect(BODY_SECONDS_MAX)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Await nothing until the next request: its time is the keep-alive's."""
+        self._head_bytes = 0
+        self._expect(None)
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no request; the parser's own words are not passed on."""
+        self._refuse(400, _MALFORMED)
+
+    def _expect(self, seconds: float | None) -> None:
+        """Have the connection end unless the next part of a request arrives within `seconds`."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._end_slow)
+
+    def _end_slow(self) -> None:
+        if self._head_bytes:
+            self._refuse(408, _SLOW)
+        else:
+            self.transport.close()  # nothing was asked
+
+    def _refuse(self, status: int, problem: bytes) -> None:
+        """Answer in place of the application, unless its answer has begun, and end the connection."""
+        self._expect(None)
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not (self._in_head or cycle.response_started):
+            head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + head % (CONTENT_TYPE.encode(), len(problem)) + problem)
+        self.transport.close()
