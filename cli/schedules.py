@@ -10,12 +10,11 @@ import typer
 from rich.text import Text
 
 from ..journal.event import Event
-from ..journal.journal import Journal
 from ..tasks.acting import Signature
 from ..tasks.answers.schedules import ScheduleChangeAnswer, schedule_answer, schedule_in_full, tick_answer
 from ..tasks.inspection.schedules import events_of, next_tick_of, next_ticks
 from ..tasks.inspection.wording import number
-from ..tasks.scheduling import Changes, change_schedule, now_ms, pausing, resuming, schedules_of
+from ..tasks.scheduling import Changes, act_on_schedule, clearing, now_ms, pausing, resuming, schedules_of
 from ..tasks.state import names
 from ..tasks.state.schedules import Schedule
 from ..tasks.state.ticks import tick_text
@@ -239,9 +238,8 @@ def clear(
     configure_logging(log_level)
     if not (yes or dry_run):
         confirm_on_terminal(f"Clear {number(len(schedules), 'schedule')}: {printable(', '.join(schedules))}?")
-    clearing = [(names.SCHEDULE_CLEARED, Signature(operator(), reason).fields())]
-    words = ("cleared", "is not known")
-    _each(schedules, journal, lambda known: clearing if known is not None else [], words, dry_run, as_json)
+    by = Signature(operator(), reason).fields()
+    _each(schedules, journal, lambda known: clearing(known, by), ("cleared", "is not known"), dry_run, as_json)
 
 
 def _each(
@@ -251,7 +249,7 @@ def _each(
     unknown = False
     with existing_journal(url) as opened, quiet_on_broken_pipe():
         for name in dict.fromkeys(schedules):
-            is_known, changed = _act(opened, name, act, dry_run=dry_run)
+            is_known, changed = opened.run(act_on_schedule(opened.asynchronous, name, act, dry_run=dry_run))
             unknown = unknown or not is_known
             if as_json:
                 done = words[0] if changed and not dry_run else None
@@ -263,15 +261,3 @@ def _each(
                 print(f"schedule {printable(name)} {done if changed else words[1]}", flush=True)
     if unknown:
         raise typer.Exit(EXIT_ENVIRONMENT)
-
-
-def _act(journal: Journal, name: str, act: Act, *, dry_run: bool) -> tuple[bool, bool]:
-    """Return whether the schedule was known, and whether it was changed, or would be."""
-    seen: list[Schedule | None] = []
-
-    def decide(known: Schedule | None) -> Changes:
-        seen.append(known)
-        return [] if dry_run else act(known)
-
-    changed = journal.run(change_schedule(journal.asynchronous, name, decide)).changed
-    return seen[-1] is not None, bool(act(seen[-1])) if dry_run else changed

@@ -151,6 +151,6 @@ def _span(text: str) -> float:
 
 def _print_submitted(journal: Journal, message: Message, event: Event, *, as_json: bool) -> None:
     if as_json:
-        print_json(with_journal(submitted(message, event), journal.url))
+        print_json(with_journal(submitted(message, event.position), journal.url))
         return
     print(f"{printable(message.uuid)} submitted to queue {printable(message.queue)} of {journal.url}")

@@ -27,6 +27,9 @@ from .remote.routes import router as remote_workers
 from .remote.workers import RemoteWorkers
 from .root import describe_service
 from .settings import Settings
+from .tasks.parameters import see
+from .tasks.routes import TASK_ROUTES
+from .tasks.summaries import Summaries
 from .version import VERSION
 
 # The routers of the subjects; a new subject is one more line.
@@ -36,6 +39,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     probe_health,
     probe_readiness,
     remote_workers,
+    *TASK_ROUTES,
 )
 _DESCRIPTION: Final = (
     "A journal of events, the task queue that is derived from it, and its history. Errors are problem documents "
@@ -52,7 +56,13 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
     remote, operation = RemoteWorkers(backend), Operation(backend)
-    parts = {"backend": backend, "operation": operation, "remote": remote, "reports": Reports(backend)}
+    parts = {
+        "backend": backend,
+        "operation": operation,
+        "remote": remote,
+        "reports": Reports(backend),
+        "summaries": Summaries(backend),
+    }
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -64,7 +74,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        dependencies={name: _provided(part) for name, part in parts.items()},
+        dependencies={"seen": Provide(see), **{name: _provided(part) for name, part in parts.items()}},
         middleware=[middleware(settings.keyring, settings.origins)],
         exception_handlers={Exception: handle},
         cors_config=_cors(settings.origins),

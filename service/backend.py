@@ -39,6 +39,8 @@ class Backend:
         self.stopping = anyio.Event()
         # Set at the next event that the replica applies, and then replaced.
         self.news = anyio.Event()
+        # Where the last event stands, by partition, that this service has written and its callers must see: one behind.
+        self.written: dict[int, int] = {}
         # Why the replica does not follow the journal at present; None if it does.
         self.trouble: JournalError | None = None
 
@@ -102,6 +104,12 @@ class Backend:
     async def applied(self, event: Event) -> None:
         """Wait until the view contains an event that this service has appended."""
         await self._wait_for(event.position, AT_LEAST_SECONDS)
+        self.written[event.partition] = max(event.offset + 1, self.written.get(event.partition, 0))
+
+    async def caught_up(self) -> None:
+        """Wait until the view contains all events that the log holds now, among them what this service has written."""
+        await self._wait_for((await self.journal.bounds()).end, AT_LEAST_SECONDS)
+        self.written = dict(self.cursor)
 
     async def _wait_for(self, moment: Position | Cursor, timeout: float) -> None:
         try:
@@ -123,7 +131,7 @@ class Backend:
         now = time.time()
         if as_of is None:
             return self.view, self.cursor, now
-        moment = moment_of(as_of, "as_of", now)
+        moment = past_of(as_of, "as_of", now)
         view, cursor = await view_as_of(self.journal, moment)
         return view, cursor, moment
 
@@ -146,3 +154,13 @@ def moment_of(text: str, parameter: str, now: float) -> float:
         return parse_moment(text, parameter, now)
     except ValueError as error:
         raise Problem(400, "bad-moment", str(error)) from None
+
+
+def past_of(text: str, parameter: str, now: float) -> float:
+    """Parse the moment of a request that asks about the past; `Problem` 400 also for one that is still to come."""
+    moment = moment_of(text, parameter, now)
+    if moment > now:
+        raise Problem(
+            400, "bad-moment", f"{parameter} takes a moment of the past; this one lies {moment - now:g} s ahead"
+        )
+    return moment

@@ -36,6 +36,32 @@ WAIT_SECONDS_MAX: Final = 60.0
 # How long an answer waits for a position that `at_least` names, in seconds.
 AT_LEAST_SECONDS: Final = 10.0
 
+# -- tasks and queues --------------------------------------------------------------------------------------------------
+
+# How many items a page of a list has by default, and at most.
+LIST_ITEMS: Final = 100
+LIST_ITEMS_MAX: Final = 1_000
+# How many events a page of the list of all tasks reads at a time, and in total before it is answered as it is.
+LIST_STEP_EVENTS: Final = 1_000
+LIST_EVENTS_MAX: Final = 50_000
+# How many messages a request may submit, and on how many tasks it may act.
+SUBMISSIONS_MAX: Final = 10_000
+ACTS_MAX: Final = 1_000
+REASON_CHARACTERS_MAX: Final = 1_000
+IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 200
+# How many events of a lock or a schedule an answer has at most, and how many ticks to come.
+STEPS_MAX: Final = 10_000
+TICKS_MAX: Final = 10_000
+# For how many seconds a summary of the queues is answered again while no event comes.
+SUMMARY_SECONDS: Final = 1.0
+# While events come, the share of its time that the service spends at most on summaries.
+SUMMARY_TIME_SHARE: Final = 0.1
+# A stream without an update says so often that it lives, in seconds.
+UPDATES_HEARTBEAT_SECONDS: Final = 15.0
+# The waits after which the reader of a stream that the service ends is to come again, in ms; random between them.
+COME_AGAIN_MS_MIN: Final = 500
+COME_AGAIN_MS_MAX: Final = 3_000
+
 # -- the process -------------------------------------------------------------------------------------------------------
 
 PORT: Final = 8080
@@ -52,6 +78,9 @@ PROGRESS_SECONDS_MAX: Final = 10.0
 APPEND_TROUBLE_SECONDS: Final = 10.0
 
 assert KEY_CHARACTERS_MIN < KEY_CHARACTERS_MAX < HEAD_BYTES_MAX
+assert LIST_ITEMS <= LIST_ITEMS_MAX
+assert LIST_STEP_EVENTS <= LIST_EVENTS_MAX
+assert COME_AGAIN_MS_MIN < COME_AGAIN_MS_MAX
 assert FOLLOW_AGAIN_SECONDS < FOLLOW_AGAIN_SECONDS_MAX
 
 # -- remote workers ----------------------------------------------------------------------------------------------------

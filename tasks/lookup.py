@@ -6,7 +6,8 @@ log from there on, and applies the events of its task.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from ..journal.async_journal import AsyncJournal
@@ -100,9 +101,14 @@ class TaskLookup:
         return True
 
     async def look(
-        self, task_id: str, observer: Observer | None = None, *, progress: bool = False
+        self,
+        task_id: str,
+        observer: Observer | None = None,
+        *,
+        progress: bool = False,
+        until: Mapping[int, int] | None = None,
     ) -> tuple[Found, Snapshot]:
-        """Return the task, as `find` does, and the index's snapshot.
+        """Return the task, as `find` does or with `until` as it was before that cursor, and the index's snapshot.
 
         `observer` is called with each event, also with those that the trace follows later. With `progress` the reports
         of its progress are read too.
@@ -111,12 +117,11 @@ class TaskLookup:
         log = await self._journal.open()
         index = task_index(self._journal)
         snapshot = await index.snapshot(log.partition_of(routing_key(task_id)), task_id=task_id)
-        trace = await read_trace(log, snapshot, task_id, leave_out=left_out, observer=observer, journal=self._journal)
+        end = None if until is None else until.get(snapshot.partition)
+        read = partial(read_trace, log, snapshot, task_id, end=end, leave_out=left_out, observer=observer)
+        trace = await read(journal=self._journal)
         if trace.is_truncated:
-            before = await task_where_log_begins(self._journal, task_id)
-            trace = await read_trace(
-                log, snapshot, task_id, leave_out=left_out, observer=observer, before=before, journal=self._journal
-            )
+            trace = await read(journal=self._journal, before=await task_where_log_begins(self._journal, task_id))
         return Found(trace.task, trace, snapshot.end), snapshot
 
     async def wait(self, task_id: str, is_over: Callable[[Found], bool], timeout: float | None) -> Found:

@@ -194,6 +194,15 @@ class Result(NamedTuple):
     timestamp: float
 
 
+class StoredResult(NamedTuple):
+    """A result as it stands in the journal: JSON, or with `is_encoded` the text that the serializer has written."""
+
+    value: Any
+    serializer: str
+    is_encoded: bool
+    timestamp: float
+
+
 class Results:
     """The implementation of both stores, on the journal's own loop."""
 
@@ -258,14 +267,19 @@ class Results:
 
     async def _result(self, task_id: str, found: Found, options: Options) -> Result:
         """Return a task's result, read by its serializer."""
+        said = await self.stored(task_id, found)
+        value = typed_result(said.value, said.serializer, self._serializers, options.type, task_id)
+        return Result(value, said.timestamp)
+
+    async def stored(self, task_id: str, found: Found) -> StoredResult:
+        """Return the result of a task that was looked up, as it stands in the journal; errors as in `of`."""
         task, row = await self._result_row(task_id, found)
         event = _decoded(task, row)
         said = event.context
-        stored: Any = said.result if said.encoded is None else said.encoded
+        value: Any = said.result if said.encoded is None else said.encoded
         if said.parts:
-            stored = await self._joined(task, said)
-        value = typed_result(stored, said.serializer, self._serializers, options.type, task_id)
-        return Result(value, event.timestamp)
+            value = await self._joined(task, said)
+        return StoredResult(value, said.serializer, said.encoded is not None, event.timestamp)
 
     async def _joined(self, task: TaskState, said: _Succeeded) -> Any:
         """Return a result that was split, decoded as JSON."""

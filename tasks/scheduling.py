@@ -125,8 +125,7 @@ async def resume_schedule(journal: AsyncJournal, name: str, signature: Mapping[s
 
 async def clear_schedule(journal: AsyncJournal, name: str, signature: Mapping[str, str]) -> bool:
     """Remove a schedule: it ticks no more. Tasks that it has submitted stay. False if there is none of that name."""
-    clearing = [(names.SCHEDULE_CLEARED, signature)]
-    return (await change_schedule(journal, name, lambda known: clearing if known is not None else [])).changed
+    return (await change_schedule(journal, name, lambda known: clearing(known, signature))).changed
 
 
 def pausing(known: Schedule | None, signature: Mapping[str, str]) -> Changes:
@@ -139,6 +138,11 @@ def resuming(known: Schedule | None, now: int, signature: Mapping[str, str]) -> 
     if known is None or known.paused_at is None:
         return []
     return [(names.SCHEDULE_RESUMED, {"since": now, **signature})]
+
+
+def clearing(known: Schedule | None, signature: Mapping[str, str]) -> Changes:
+    """Return the event that removes a schedule; none if it is unknown."""
+    return [(names.SCHEDULE_CLEARED, signature)] if known is not None else []
 
 
 async def change_schedule(journal: AsyncJournal, name: str, decide: Callable[[Schedule | None], Changes]) -> Changed:
@@ -163,6 +167,20 @@ async def change_schedule(journal: AsyncJournal, name: str, decide: Callable[[Sc
         for event in events:
             view.apply(event)
         return Changed(view.schedules.get(name), changed=True)
+
+
+async def act_on_schedule(
+    journal: AsyncJournal, name: str, act: Callable[[Schedule | None], Changes], *, dry_run: bool
+) -> tuple[bool, bool]:
+    """Change a schedule by `act`; return whether it was known, and whether it was changed; with `dry_run`: would be."""
+    seen: list[Schedule | None] = []
+
+    def decide(known: Schedule | None) -> Changes:
+        seen.append(known)
+        return [] if dry_run else act(known)
+
+    changed = (await change_schedule(journal, name, decide)).changed
+    return seen[-1] is not None, bool(act(seen[-1])) if dry_run else changed
 
 
 async def _view(journal: AsyncJournal) -> tuple[TaskView, Mapping[int, int]]:

@@ -158,21 +158,30 @@ class Statuses:
             raise TimeoutError(f"the task {task_id} is {now.name} {when}, not {expected}, in the journal {where}")
         return now
 
-    def updates(self, task_id: str, *, auto_exit: bool, timeout: float | timedelta | None) -> "Updates":
-        """See `StatusTracker.listen_to_updates`."""
-        return Updates(self._lookup, task_id, auto_exit=auto_exit, timeout=seconds(timeout))
+    def updates(
+        self, task_id: str, *, auto_exit: bool, timeout: float | timedelta | None, after: int = -1
+    ) -> "Updates":
+        """See `StatusTracker.listen_to_updates`; only the statuses behind the offset `after`."""
+        return Updates(self._lookup, task_id, auto_exit=auto_exit, timeout=seconds(timeout), after=after)
 
 
 class Updates:
-    """Yields the statuses of one message one by one; for one reader at a time."""
+    """Yields the statuses of one message one by one; for one reader at a time.
 
-    def __init__(self, lookup: TaskLookup, task_id: str, *, auto_exit: bool, timeout: float | None) -> None:
+    `offset` is that of the event that led to the status handed out last: with it as `after`, another reader goes on.
+    """
+
+    def __init__(
+        self, lookup: TaskLookup, task_id: str, *, auto_exit: bool, timeout: float | None, after: int = -1
+    ) -> None:
+        self.offset = after
+        self._after = after
         self._lookup = lookup
         self._id = task_id
         self._auto_exit = auto_exit
         self._timeout = timeout
         self._deadline = deadline_of(timeout)
-        self._ready: deque[StatusUpdate] = deque()
+        self._ready: deque[tuple[int, StatusUpdate]] = deque()
         self._seen_to = -1  # the offset up to which the message's events are in `_ready` or were handed out
         self._last: tuple[object, ...] = ()
         self._account = Account()
@@ -187,7 +196,7 @@ class Updates:
             if self._is_over:
                 return None
             await self._read()
-        update = self._ready.popleft()
+        self.offset, update = self._ready.popleft()
         self._is_over = self._auto_exit and not self._ready and update.status in TERMINAL_TASK_STATUSES
         return update
 
@@ -224,7 +233,8 @@ class Updates:
         current = (update.status, task.attempts, task.worker, task.state, account.details, account.progress)
         if current != self._last:
             self._last = current
-            self._ready.append(update)
+            if offset > self._after:
+                self._ready.append((offset, update))
 
     async def aclose(self) -> None:
         """Stop following the log."""

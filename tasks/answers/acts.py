@@ -3,7 +3,6 @@
 import msgspec
 
 from ...journal.cursor import Position
-from ...journal.event import Event
 from ..disposition import Effect
 from ..message import Message
 
@@ -48,9 +47,9 @@ def acted(task_id: str, effect: Effect) -> ActAnswer:
     return ActAnswer(task_id, effect.disposition.name.lower(), _pair(effect.position))
 
 
-def submitted(message: Message, event: Event) -> SubmissionAnswer:
-    """Return the answer to the submission of a message."""
-    return SubmissionAnswer(message.uuid, message.task_name, message.queue, _pair(event.position))
+def submitted(message: Message, position: Position) -> SubmissionAnswer:
+    """Return the answer to the submission of a message, at that position."""
+    return SubmissionAnswer(message.uuid, message.task_name, message.queue, _pair(position))
 
 
 def _pair(position: Position) -> tuple[int, int]:

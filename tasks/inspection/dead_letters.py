@@ -1,6 +1,8 @@
 """Find dead letters by filters, and list the attempts of a task with their outcomes."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,6 +16,7 @@ from ..limits import DEAD_LETTERS_STEP_TASKS
 from ..serializers import shown
 from ..state import names
 from ..state.state import TaskState
+from ..state.transitions import State
 from ..state.view import Verdict
 from .as_of import ViewAsOf
 from .history import Step, TaskHistory
@@ -58,20 +61,50 @@ class DeadLetter(NamedTuple):
     labels: Labels = NO_LABELS
 
 
-async def dead_letters(journal: AsyncJournal, view_as_of: ViewAsOf, wanted: Wanted) -> list[DeadLetter]:
-    """Return the wanted dead letters of a view, the newest first."""
+def place_of(letter: TaskState) -> tuple[float, str]:
+    """Return the place of a dead letter in the list, by the time of its failure and its id; the list descends by it."""
+    return letter.changed_at, letter.id
+
+
+async def dead_letters(
+    journal: AsyncJournal,
+    view_as_of: ViewAsOf,
+    wanted: Wanted,
+    *,
+    after: tuple[float, str] | None = None,
+    limit: int | None = None,
+) -> list[DeadLetter]:
+    """Return the wanted dead letters of a view, the newest first: at most `limit`, those after the place `after`.
+
+    A view may follow the log meanwhile: a letter that is requeued or purged before it is read is left out.
+    """
     letters = [letter for letter in view_as_of.view.dead.values() if wanted.holds(letter)]
-    letters.sort(key=lambda letter: (letter.changed_at, letter.id), reverse=True)
+    letters.sort(key=place_of, reverse=True)
+    if after is not None:
+        letters = letters[bisect_left(letters, True, key=lambda letter: place_of(letter) < after) :]
     log = await journal.open()
     found: list[DeadLetter] = []
-    for begin in range(0, len(letters), DEAD_LETTERS_STEP_TASKS):
-        found += await _with_errors(log, letters[begin : begin + DEAD_LETTERS_STEP_TASKS])
-    if wanted.tag is not None:
-        found = [letter for letter in found if wanted.tag in letter.labels.tags]
-    if wanted.exception is None:
-        return found
-    part = wanted.exception.casefold()
-    return [letter for letter in found if part in letter.error.casefold()]
+    step = DEAD_LETTERS_STEP_TASKS if limit is None else min(limit, DEAD_LETTERS_STEP_TASKS)
+    for begin in range(0, len(letters), step):
+        dead = [_kept(each) for each in letters[begin : begin + step] if each.state is State.FAILED]
+        found += [each for each in await _with_errors(log, dead) if _matches(each, wanted)]
+        if limit is not None and len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _kept(letter: TaskState) -> TaskState:
+    """Return a copy that does not change with the view."""
+    kept = copy(letter)
+    kept.run = copy(letter.run)
+    return kept
+
+
+def _matches(letter: DeadLetter, wanted: Wanted) -> bool:
+    """Return whether a dead letter matches the parts of the filter that are not in its state."""
+    if wanted.tag is not None and wanted.tag not in letter.labels.tags:
+        return False
+    return wanted.exception is None or wanted.exception.casefold() in letter.error.casefold()
 
 
 async def _with_errors(log: Log, letters: Iterable[TaskState]) -> list[DeadLetter]:

@@ -118,8 +118,8 @@ class Overview(NamedTuple):
 
 def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
     """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch."""
-    workers = _workers(view, now, signs)
-    queues = _queues(view, now, workers)
+    workers = worker_lines(view, now, signs)
+    queues = queue_lines(view, now, workers)
     totals = Totals(
         sum(queue.ready for queue in queues),
         sum(queue.delayed for queue in queues),
@@ -159,7 +159,8 @@ class _Queue:
             self.ready_since = since if self.ready_since is None else min(self.ready_since, since)
 
 
-def _queues(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[QueueLine]:
+def queue_lines(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[QueueLine]:
+    """Return one line for each queue that a task, a worker or a pause names, in the order of their names."""
     counted: dict[str, _Queue] = {}
     for task in view.live.values():
         counted.setdefault(task.queue, _Queue()).count(task, now)
@@ -182,7 +183,7 @@ def _queues(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[Q
     return lines
 
 
-def _workers(view: TaskView, now: float, signs: Mapping[str, float]) -> list[WorkerLine]:
+def worker_lines(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS) -> list[WorkerLine]:
     """Return one line for each worker, the longest running first."""
     sessions: dict[str, list[SessionState]] = {}
     for session in view.all_sessions():

@@ -1,0 +1,212 @@
+"""The dead letters: list them, show one, requeue or purge one or those that match a filter."""
+
+import time
+from collections.abc import Awaitable
+from typing import Annotated, Protocol
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+
+from ...tasks.answers.acts import ActAnswer, acted
+from ...tasks.answers.dead_letters import (
+    DeadLetterAnswer,
+    DeadLetterInFullAnswer,
+    dead_letter_answer,
+    dead_letter_in_full,
+)
+from ...tasks.disposition import Effect
+from ...tasks.inspection.as_of import ViewAsOf
+from ...tasks.inspection.dead_letters import Wanted, dead_letters, place_of
+from ...tasks.inspection.history import task_history
+from ...tasks.state.transitions import State
+from ..answers import spoken
+from ..backend import Backend, moment_of
+from ..keys import Scope
+from ..limits import ACTS_MAX
+from ..problems import Problem
+from .paging import place_in, token_of
+from .parameters import (
+    LIMIT_DEFAULT,
+    NO_REASON,
+    After,
+    AnyRequest,
+    AtLeast,
+    Limit,
+    QueueFilter,
+    Reason,
+    Seen,
+    Tag,
+    TaskId,
+    TaskName,
+    actor,
+    whole,
+)
+from .writes import read_back, told
+
+ErrorText = Annotated[str | None, QueryParameter(description="Only those whose error contains this text.")]
+FailedSince = Annotated[str | None, QueryParameter(description="Only those that failed at this time or later.")]
+FailedUntil = Annotated[str | None, QueryParameter(description="Only those that failed at this time or before.")]
+
+
+class Act(Protocol):
+    """An act on one dead letter, by its id, with the actor and the reason."""
+
+    def __call__(self, message: str, *, by: str, reason: str | None) -> Awaitable[Effect]:
+        """Carry it out, and return its effect."""
+        ...
+
+
+class DeadLetterList(msgspec.Struct, frozen=True):
+    """The dead letters, those that failed last first; `next` is the cursor of the next page."""
+
+    as_of: float
+    dead_letters: list[DeadLetterAnswer]
+    next: str | None = None
+
+
+class Choice(Reason, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters an act is about: the ids in `tasks`, or what they have in common, or `all`: one of the three.
+
+    `limit` bounds their number; with `dry_run` nothing is appended.
+    """
+
+    tasks: Annotated[list[str], msgspec.Meta(max_length=ACTS_MAX)] = msgspec.field(default_factory=list)
+    task: str | None = None
+    queue: str | None = None
+    exception: str | None = None
+    tag: str | None = None
+    since: str | None = None
+    until: str | None = None
+    all: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=1, le=ACTS_MAX)] = ACTS_MAX
+    dry_run: bool = False
+
+
+class ActList(msgspec.Struct, frozen=True):
+    """What became of each, the one that failed first first; `more`: more dead letters than `limit` match.
+
+    `would` are the ids of those that would be acted on, with `dry_run`.
+    """
+
+    tasks: list[ActAnswer]
+    would: list[str]
+    more: bool
+
+
+@get("/dead-letters", opt={"scope": Scope.READ})
+async def list_dead_letters(
+    backend: NamedDependency[Backend],
+    seen: NamedDependency[Seen],
+    task: TaskName = None,
+    queue: QueueFilter = None,
+    exception: ErrorText = None,
+    tag: Tag = None,
+    since: FailedSince = None,
+    until: FailedUntil = None,
+    cursor: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Response[DeadLetterList]:
+    """List the dead letters, tasks that have failed for good, with the errors of their last attempts."""
+    wanted = _wanted(task, queue, exception, tag, since, until)
+    after = None if cursor is None else place_in(cursor, tuple[float, str])
+    found = await dead_letters(backend.journal, ViewAsOf(seen.view, seen.cursor), wanted, after=after, limit=limit + 1)
+    following = token_of(place_of(found[limit - 1].task)) if len(found) > limit else None
+    letters = [dead_letter_answer(letter) for letter in found[:limit]]
+    return spoken(DeadLetterList(seen.at, letters, following), seen.cursor if seen.is_past else backend.cursor)
+
+
+@get("/dead-letters/{task:str}", opt={"scope": Scope.READ, "problems": (404, 409)})
+async def show_dead_letter(
+    backend: NamedDependency[Backend], task: TaskId, at_least: AtLeast = None
+) -> Response[DeadLetterInFullAnswer]:
+    """Show a dead letter: its arguments, and each attempt with its worker, its time and its error."""
+    await backend.reach(at_least)
+    task_id, cursor = await whole(backend, task), backend.cursor
+    history = await task_history(backend.journal, task_id)
+    if history.task.state is not State.FAILED:
+        raise Problem(409, "not-a-dead-letter", f"the task {task_id} is {history.task.state.name.lower()}")
+    return spoken(dead_letter_in_full(history), cursor)
+
+
+@post("/dead-letters/{task:str}/requeue", opt={"scope": Scope.ADMIN, "problems": (404, 409)}, status_code=200)
+async def requeue_dead_letter(
+    request: AnyRequest,
+    backend: NamedDependency[Backend],
+    task: TaskId,
+    data: JSONBody[Reason | None] = None,
+) -> Response[ActAnswer]:
+    """Let a dead letter run again, its attempts forgotten."""
+    task_id = await whole(backend, task)
+    act = backend.broker.requeue(task_id, by=actor(request), reason=(data or NO_REASON).reason)
+    return spoken(await told(backend, task_id, act), backend.cursor)
+
+
+@post("/dead-letters/{task:str}/purge", opt={"scope": Scope.ADMIN, "problems": (404, 409)}, status_code=200)
+async def purge_dead_letter(
+    request: AnyRequest,
+    backend: NamedDependency[Backend],
+    task: TaskId,
+    data: JSONBody[Reason | None] = None,
+) -> Response[ActAnswer]:
+    """Give a dead letter up for good: it cannot be requeued. Its history stays."""
+    task_id = await whole(backend, task)
+    act = backend.broker.purge(task_id, by=actor(request), reason=(data or NO_REASON).reason)
+    return spoken(await told(backend, task_id, act), backend.cursor)
+
+
+@post("/dead-letters/requeue", opt={"scope": Scope.ADMIN}, status_code=200)
+async def requeue_dead_letters(
+    request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
+) -> Response[ActList]:
+    """Let dead letters run again: those named, those that match, or all; the one that failed first first."""
+    return await _act(backend, data, backend.broker.requeue, actor(request))
+
+
+@post("/dead-letters/purge", opt={"scope": Scope.ADMIN}, status_code=200)
+async def purge_dead_letters(
+    request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
+) -> Response[ActList]:
+    """Give dead letters up for good: those named, those that match, or all."""
+    return await _act(backend, data, backend.broker.purge, actor(request))
+
+
+async def _act(backend: Backend, said: Choice, act: Act, by: str) -> Response[ActList]:
+    chosen, more = await _chosen(backend, said)
+    if said.dry_run:
+        return spoken(ActList([], chosen, more), backend.cursor)
+    told = [acted(task, await act(task, by=by, reason=said.reason)) for task in chosen]
+    await read_back(backend)
+    return spoken(ActList(told, [], more), backend.cursor)
+
+
+async def _chosen(backend: Backend, said: Choice) -> tuple[list[str], bool]:
+    """Return the ids of the dead letters that are meant, the oldest first, and whether there are more."""
+    wanted = _wanted(said.task, said.queue, said.exception, said.tag, said.since, said.until)
+    if bool(said.tasks) + (wanted != Wanted()) + said.all != 1:
+        raise Problem(
+            400,
+            "vague-choice",
+            "name the dead letters by `tasks`, or by what they have in common (`task`, `queue`, `exception`, `tag`, "
+            "`since`, `until`), or say `all`: one of the three",
+        )
+    if said.tasks:
+        ids = list(dict.fromkeys([await whole(backend, task) for task in said.tasks]))
+        return ids[: said.limit], len(ids) > said.limit
+    if wanted.exception is wanted.tag is None:
+        letters = sorted(filter(wanted.holds, backend.view.dead.values()), key=place_of)
+    else:
+        found = await dead_letters(backend.journal, ViewAsOf(backend.view, backend.cursor), wanted)
+        letters = [letter.task for letter in reversed(found)]
+    ids = [letter.id for letter in letters]
+    return ids[: said.limit], len(ids) > said.limit
+
+
+def _wanted(
+    task: str | None, queue: str | None, exception: str | None, tag: str | None, since: str | None, until: str | None
+) -> Wanted:
+    now = time.time()
+    begin = None if since is None else moment_of(since, "since", now)
+    end = None if until is None else moment_of(until, "until", now)
+    return Wanted(task, queue, exception, begin, end, tag)

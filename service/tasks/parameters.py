@@ -1,0 +1,95 @@
+"""The parameters that the requests about tasks and queues share, and what is made of them."""
+
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from litestar import Request
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
+
+from ...journal.cursor import Cursor
+from ...tasks.acting import Signature
+from ...tasks.limits import LOCK_NAME_CHARS_MAX, TASK_ID_CHARS_MAX
+from ...tasks.state.view import TaskView
+from ...tasks.whole_ids import whole_id
+from ..authentication import CALLER
+from ..backend import Backend
+from ..limits import LIST_ITEMS, LIST_ITEMS_MAX, REASON_CHARACTERS_MAX
+from ..problems import Problem
+
+AtLeast = Annotated[
+    str | None,
+    QueryParameter(description="Answer once the service has read so far: the `Journal-Cursor` of an earlier answer."),
+]
+AsOf = Annotated[
+    str | None,
+    QueryParameter(description="The state at this moment of the past: 14:05, 10m (ago), 2026-11-21T03:10Z."),
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=LIST_ITEMS_MAX, description="The most items to answer.")]
+After = Annotated[str | None, QueryParameter(description="Go on here: `next` of the page before.")]
+TaskId = Annotated[
+    str,
+    PathParameter(
+        min_length=1,
+        max_length=TASK_ID_CHARS_MAX,
+        description="The id of a task, or the end of it as it is shown, such as …d59c189e.",
+    ),
+]
+LockName = Annotated[str, PathParameter(max_length=LOCK_NAME_CHARS_MAX, description="The name of a lock.")]
+TaskName = Annotated[str | None, QueryParameter(description="Only tasks of this name.")]
+QueueFilter = Annotated[str | None, QueryParameter(description="Only tasks of this queue.")]
+Tag = Annotated[str | None, QueryParameter(description="Only tasks with this tag.")]
+
+LIMIT_DEFAULT = LIST_ITEMS
+
+
+# A request, of whatever user and state.
+AnyRequest = Request[Any, Any, Any]
+
+
+class Seen(NamedTuple):
+    """The state that a request asks about: the view, the position up to which it speaks, and the moment in seconds.
+
+    The view of the present goes on while a request awaits.
+    """
+
+    view: TaskView
+    cursor: Cursor
+    at: float
+    is_past: bool
+
+
+async def see(backend: NamedDependency[Backend], at_least: AtLeast = None, as_of: AsOf = None) -> Seen:
+    """Return the state that a request asks about, once the service has read as far as it names."""
+    await backend.reach(at_least)
+    view, cursor, moment = await backend.view_at(as_of)
+    return Seen(view, cursor, moment, as_of is not None)
+
+
+class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a request acts; it stands in the event, beside the name of the caller's key."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARACTERS_MAX)] | None = None
+
+
+NO_REASON = Reason()
+
+
+def actor(request: AnyRequest) -> str:
+    """Return the name of the caller's key, as events name the actor."""
+    return str(request.scope["state"][CALLER].name)
+
+
+def signature(request: AnyRequest, said: Reason | None) -> dict[str, Any]:
+    """Return the fields by which an event names its actor and the reason."""
+    return Signature(actor(request), said.reason if said is not None else None).fields()
+
+
+async def whole(backend: Backend, task: str) -> str:
+    """Return the whole id of the task that a request names."""
+    return await whole_id(backend.journal, task)
+
+
+def not_found(what: str, name: str) -> Problem:
+    """Return the problem for a name that the journal does not know."""
+    return Problem(404, "not-found", f"the journal knows no {what} {name!r:.240}")

@@ -1,0 +1,35 @@
+"""Answers to writes: they come once the service's own view contains what was written, so a caller reads its writes."""
+
+from collections.abc import Awaitable
+
+from ...journal.event import Event
+from ...tasks.answers.acts import ActAnswer, acted
+from ...tasks.disposition import Disposition, Effect
+from ..backend import Backend
+from ..problems import Problem
+
+
+async def read_back(backend: Backend, event: Event | None = None) -> None:
+    """Wait until the view contains an event, or all that the log holds now; `Problem` 504 if that takes too long."""
+    await (backend.caught_up() if event is None else backend.applied(event))
+
+
+async def told(backend: Backend, task_id: str, act: Awaitable[Effect]) -> ActAnswer:
+    """Carry out an act on a task, and return its effect; `Problem` 404 or 409, with the disposition, if it had none."""
+    effect = await act
+    await read_back(backend, effect.event)
+    answer = acted(task_id, effect)
+    if effect:
+        return answer
+    unknown = effect.disposition is Disposition.UNKNOWN
+    words = "is not known to the journal" if unknown else f"is {effect.disposition.value}; nothing was changed"
+    if effect.disposition is Disposition.ALREADY_ENDED:
+        words = "has ended already; nothing was changed"
+    raise Problem(
+        404 if unknown else 409,
+        "unknown-task" if unknown else answer.disposition.replace("_", "-"),
+        f"the task {task_id!r:.240} {words}",
+        task=task_id,
+        disposition=answer.disposition,
+        position=list(answer.position),
+    )
