@@ -18,14 +18,15 @@ def samples_of(counts: WorkerCounts, journal: AsyncJournal) -> Samples:
     """Return the function that makes the worker's samples of its health report; any thread may call it."""
 
     def samples(facts: dict[str, Any]) -> list[Sample | Distribution]:
-        found: list[Sample | Distribution] = [build_info(), *_run_samples(counts), *_health_samples(facts)]
+        found: list[Sample | Distribution] = [build_info(), *run_samples(counts), *_health_samples(facts)]
         log = journal.log
         return [*found, *append_samples(log.append_counts)] if isinstance(log, Counting) else found
 
     return samples
 
 
-def _run_samples(counts: WorkerCounts) -> Iterator[Sample]:
+def run_samples(counts: WorkerCounts) -> Iterator[Sample]:
+    """Yield the samples about what the worker has run."""
     yield Sample("journeyman_claims_total", (), counts.claimed)
     yield Sample("journeyman_outcomes_total", ("succeeded",), counts.succeeded)
     yield Sample("journeyman_outcomes_total", ("failed",), counts.failed)

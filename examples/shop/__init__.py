@@ -1,0 +1,1 @@
+"""A shop with two tasks: the program that the files in `deploy/` run."""
