@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from torture.checker import Verdicts
 from torture.harness import Hurt, Plan, torture
+from torture.verdicts import Verdicts
 
 
 def main() -> int:
@@ -49,6 +49,10 @@ def report(journal: str, verdicts: Verdicts, hurt: Hurt, seconds: float) -> dict
         print(f"  takeover after silence   {statistics.median(verdicts.takeover_seconds):>10.2f} s (median)")
     if verdicts.overtime_seconds:
         print(f"  longest beyond its bound {max(verdicts.overtime_seconds):>10.2f} s (lease and outages; at most 1 s)")
+    if verdicts.tick_seconds_late:
+        print(f"  latest tick              {max(verdicts.tick_seconds_late):>10.2f} s")
+    if lost := [loss.silent_until - loss.silent_from for loss in verdicts.losses]:
+        print(f"  lock lost after silence  {statistics.median(lost):>10.2f} s (median)")
     for violation in verdicts.violations[:20]:
         print(f"  VIOLATED: {violation}")
     print("  every promise was kept" if not verdicts.violations else f"  {len(verdicts.violations)} violations")

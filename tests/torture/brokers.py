@@ -20,8 +20,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from journeyman.deploy.kafka import Broker, KafkaCluster
 
-from torture.checker import Verdicts
 from torture.harness import Hurt, Plan, torture
+from torture.verdicts import Verdicts
 
 PROBE_SECONDS = 0.05
 BROKER_EVERY_SECONDS = 20.0

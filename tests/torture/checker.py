@@ -8,12 +8,15 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import journeyman as jm
 
+from torture.chain_ledger import ChainLedger
+from torture.lock_ledger import LockLedger
 from torture.outages import Outage, seconds_away
+from torture.schedule_ledger import ScheduleLedger
+from torture.verdicts import Expiry, Life, Verdicts, Wound
 
 # A worker that was stopped has a moment to come to; what it appends then may cross the expiry.
 SLACK_SECONDS = 1.0
@@ -21,55 +24,6 @@ SLACK_SECONDS = 1.0
 TAKEOVER_SLACK_SECONDS = 1.0
 MAX_RETRIES_DEFAULT = 3
 OUTCOMES = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """An accepted expiry: the worker's process, from its last event to the expiry, and its lease; times in seconds.
-
-    `held` says whether it held claims: an idle session is silent by nature, and expired when its process is missed.
-    """
-
-    pid: int
-    silent_from: float
-    silent_until: float
-    lease: float
-    held: bool
-
-
-@dataclass(frozen=True)
-class Wound:
-    """A process that was hurt, from when until when; without end if it was killed or told to end."""
-
-    pid: int
-    begun: float
-    ended: float = math.inf
-
-    def explains(self, expiry: Expiry, slack: float) -> bool:
-        """Whether the process may have been silent because of this; `slack` is for clocks, and for coming to."""
-        overlaps = self.begun <= expiry.silent_until + slack and expiry.silent_from <= self.ended + slack
-        return self.pid == expiry.pid and overlaps
-
-
-@dataclass(frozen=True)
-class Life:
-    """A session of a worker's process: when it was opened, and when it ended."""
-
-    pid: int
-    joined: float
-    ended: float = math.inf
-
-
-@dataclass
-class Verdicts:
-    """The result of a check; `violations` is empty if every promise was kept."""
-
-    violations: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    takeover_seconds: list[float] = field(default_factory=list)
-    overtime_seconds: list[float] = field(default_factory=list)
-    expiries: list[Expiry] = field(default_factory=list)
-    lives: list[Life] = field(default_factory=list)
 
 
 class Ledger:
@@ -90,6 +44,11 @@ class Ledger:
         self.pid: dict[str, int] = {}
         self.lease: dict[str, float] = {}
         self.joined: dict[str, float] = {}
+        self.chains = ChainLedger(verdicts)
+        self.others = (LockLedger(verdicts, self.has_ended), ScheduleLedger(verdicts), self.chains)
+
+    def has_ended(self, task: str) -> bool:
+        return self.state.get(task) in ("succeeded", "failed")
 
     def take(self, event: jm.Event) -> None:
         context, counts = event.context, self.verdicts.counts
@@ -97,6 +56,8 @@ class Ledger:
         by = context.get("by") if event.name == "worker.expired" else context.get("worker")
         if by in self.last:
             self.last[by], self.last_at[by] = event.offset, event.timestamp
+        for other in self.others:
+            other.take(event)
         handler = getattr(self, event.name.replace(".", "_"), None)
         if handler is not None:
             handler(event, context)
@@ -104,6 +65,8 @@ class Ledger:
             self.outcome(event, context)
 
     def task_submitted(self, event: jm.Event, context: dict[str, Any]) -> None:
+        if not self.chains.admits(event):
+            return
         if context["task"] in self.state:
             self.verdicts.counts["repeated submissions"] += 1
             return
@@ -132,6 +95,7 @@ class Ledger:
         if event.name in ("task.succeeded", "task.failed"):
             self.accepted_ends[task] += 1
             self.state[task] = event.name.removeprefix("task.")
+            self.chains.succeeded(event)
         else:
             self.state[task] = "ready"
             self.attempts[task] -= event.name == "task.interrupted"
@@ -162,7 +126,9 @@ class Ledger:
             self._end(context["worker"], event.timestamp, expired=False)
 
     def close(self) -> None:
-        """Note the sessions that are still open."""
+        """Note the sessions that are still open, and what is still owed."""
+        for other in self.others:
+            other.close()
         self.verdicts.lives += [Life(self.pid[worker], self.joined[worker]) for worker in self.last]
 
     def _end(self, worker: str, at: float, *, expired: bool) -> None:
@@ -202,6 +168,13 @@ def check(
                 f"worker process {expiry.pid} was expired after {silent:.1f} s though nothing kept it from speaking"
             )
         _judge_takeover(expiry, wounds, outages, verdicts)
+    for loss in verdicts.losses:
+        verdicts.counts["locks lost"] += 1
+        if not any(wound.explains(loss, SLACK_SECONDS) for wound in wounds):
+            silent = loss.silent_until - loss.silent_from
+            verdicts.violations.append(
+                f"process {loss.pid} lost {loss.lock} after {silent:.1f} s though nothing kept it from speaking"
+            )
     return verdicts
 
 

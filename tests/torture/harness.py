@@ -1,4 +1,4 @@
-"""Six workers and a stream of tasks, while workers are killed, stopped and terminated at random."""
+"""Six workers and a stream of tasks, locks, chains and ticks, while workers are hurt at random."""
 
 import math
 import os
@@ -17,8 +17,10 @@ from pathlib import Path
 import journeyman as jm
 
 from torture import torture_tasks
-from torture.checker import Verdicts, Wound, check
+from torture.checker import check
 from torture.outages import OutageProbe
+from torture.verdicts import Verdicts, Wound
+from torture.work import Shares, Work, all_events
 
 TESTS = Path(__file__).parents[1]
 
@@ -111,46 +113,30 @@ def torture(
     plan: Plan, say: Callable[[str], None] = lambda _: None, also: Callable[[float], None] = lambda _: None
 ) -> tuple[Verdicts, Hurt, float]:
     """Carry out the plan, wait until the queue is empty, and judge. `also(elapsed)` is called at each turn."""
-    chance, hurt, accepted = random.Random(plan.seed), Hurt(), set[str]()
+    chance, hurt = random.Random(plan.seed), Hurt()
     with jm.Journal(plan.url) as journal, OutageProbe(plan.url) as probe:
         torture_tasks.broker.bind(journal)
+        work = Work(journal, chance, Shares(plan.long_share), plan.lease_ms / 1_000)
         workers = Workers(plan)
         begun = time.monotonic()
         try:
             next_hurt = begun + plan.every
-            while (elapsed := time.monotonic() - begun) < plan.seconds or len(accepted) < plan.tasks:
+            while (elapsed := time.monotonic() - begun) < plan.seconds or len(work.accepted) < plan.tasks:
                 workers.fill()
-                wanted = min(plan.tasks, int(plan.tasks * elapsed / plan.seconds) + plan.workers)
-                submit(chance, accepted, wanted, plan.long_share)
+                work.submit(min(plan.tasks, int(plan.tasks * elapsed / plan.seconds) + plan.workers))
+                work.turn_schedule(elapsed / plan.seconds)
                 if time.monotonic() >= next_hurt and elapsed < plan.seconds:
                     next_hurt += plan.every * chance.uniform(0.5, 1.5)
                     workers.hurt(chance, hurt)
                 also(elapsed)
-                say(f"{elapsed:5.1f} s, {len(accepted):,} submitted, hurt {dict(hurt.counts)}")
+                say(f"{elapsed:5.1f} s, {len(work.accepted):,} submitted, hurt {dict(hurt.counts)}")
                 time.sleep(0.05)
-            finish(journal, workers, accepted, say)
+            work.end_schedule()
+            finish(journal, workers, work.accepted, say)
         finally:
             workers.close()
         seconds = time.monotonic() - begun
-        return check(all_events(journal), accepted, hurt.wounds, probe.outages), hurt, seconds
-
-
-def submit(chance: random.Random, accepted: set[str], wanted: int, long_share: float) -> None:
-    """Submit up to `wanted` tasks in all, in one append."""
-    messages = [_any_task(chance, long_share) for _ in range(wanted - len(accepted))]
-    if messages:
-        torture_tasks.broker.submit_all(messages, new=True)
-        accepted.update(message.uuid for message in messages)
-
-
-def _any_task(chance: random.Random, long_share: float) -> jm.Message:
-    kind = chance.random()
-    if kind < 0.01:
-        return torture_tasks.broken.generate(submit=False)
-    if kind < 0.05:
-        return torture_tasks.wobbly.generate(kwargs={"failures": chance.randint(1, 3)}, submit=False)
-    milliseconds = 500.0 if kind < 0.05 + long_share else chance.uniform(0.0, 20.0)
-    return torture_tasks.work.generate(kwargs={"milliseconds": milliseconds}, submit=False)
+        return check(all_events(journal), work.accepted, hurt.wounds, probe.outages), hurt, seconds
 
 
 def finish(journal: jm.Journal, workers: Workers, accepted: set[str], say: Callable[[str], None]) -> None:
@@ -165,13 +151,3 @@ def finish(journal: jm.Journal, workers: Workers, accepted: set[str], say: Calla
                 return
         if count % 1_000 == 0:
             say(f"{count:,} of {len(accepted):,} tasks have ended")
-
-
-def all_events(journal: jm.Journal) -> list[jm.Event]:
-    """Every event, in the order of each partition."""
-    events: list[jm.Event] = []
-    cursor = None
-    while (reading := journal.read(cursor, 10_000)).events:
-        events += reading.events
-        cursor = reading.cursor
-    return events

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from torture.brokers import Pauses, judge
-from torture.checker import Verdicts, Wound, check
+from torture.checker import check
 from torture.harness import Plan, torture
 from torture.outages import Outage
+from torture.verdicts import Verdicts, Wound
 
 
 def test_ten_seconds_of_torture_break_no_promise(tmp_path: Path) -> None:
@@ -19,6 +20,8 @@ def test_ten_seconds_of_torture_break_no_promise(tmp_path: Path) -> None:
     assert verdicts.violations == []
     assert verdicts.counts["tasks"] >= 400
     assert sum(hurt.counts.values()) >= 3
+    for part in ("holds", "linked locks released", "links", "ticks"):
+        assert verdicts.counts[part] > 0, f"the work has no {part}"
 
 
 def test_checker_finds_lost_doubled_and_leftover_tasks() -> None:
