@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from journeyman.tasks.definition import Task
+from journeyman.tasks.linked_lock import LINKED_MARK
 from journeyman.tasks.state import names
 from journeyman.tasks.state.state import TaskState
 from journeyman.workers.executors import Executor
@@ -55,7 +56,8 @@ class SimulatedExecutor(Executor):
         if self.closed:
             return
         outcome = self._outcome(job)
-        if alone and len(self.runs) == 1 and self.world.alone_at_once:
+        # As threads do: the loop writes that of a task with a lock, under a condition.
+        if alone and len(self.runs) == 1 and self.world.alone_at_once and LINKED_MARK not in job.row:
             self._write(outcome, begun)
         else:
             self._over(outcome, begun)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from journeyman.journal.event import Draft
+from journeyman.journal.event import Draft, Event, encode_context
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.tasks import TaskView
 from journeyman.tasks.linked_lock import Link, link_in, release_link
 from journeyman.tasks.locking.requests import lock_requests
 from journeyman.tasks.message_encoding import encode_message
@@ -58,6 +59,45 @@ async def test_linked_lock_is_released_as_the_task_ends(fails: bool, status: str
         assert released.offset == ended.offset + 1, "one append holds both"
     assert (held, len(shop.events(status))) == ([True], 1)
     assert not await asyncio.to_thread(lambda: lock.held)
+    await asyncio.to_thread(journal.close)
+
+
+class ExpiringLog(MemoryLog):
+    """A log in which the first release of a lock is under way for so long that the worker's session is expired."""
+
+    expired = False
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        if any(draft.name == names.LOCK_RELEASED for draft in drafts) and not self.expired:
+            self.expired = True
+            view = TaskView()
+            for number, records in enumerate(self._store.partitions):
+                page = self.slice(number, records.first, len(records.records))
+                assert page is not None
+                view.apply_page(page)
+            (session,) = view.all_sessions()
+            said = {"worker": session.worker, "last": session.last, "by": "another"}
+            expiry = Draft(names.EXPIRED, encode_context(names.EXPIRED, said), session.worker, session.partition)
+            await super().append([expiry])
+        return await super().append(drafts)
+
+
+@pytest.mark.anyio
+async def test_end_of_a_lost_claim_keeps_the_linked_lock() -> None:
+    shop = Shop()
+    journal = jm.Journal(MemoryLog(shop.store))
+    lock = jm.Lock("door", journal, owner_id="shop")
+    message = jm.Message("paint")
+    assert await asyncio.to_thread(lock.acquire)
+    await asyncio.to_thread(message.link_lock, lock)
+    settings = Settings(threads=1, lease_ms=LEASE_MS)
+    async with shop.worker(named(paint=lambda: None), settings, log=ExpiringLog(shop.store)):
+        await shop.journal.append_drafts([submission(message)])
+        await reached(lambda: shop.events(names.LOCK_RELEASED), "the lock to be released")
+    (released,) = shop.events(names.LOCK_RELEASED)
+    former, ended = shop.events(names.SUCCEEDED)
+    assert len(shop.events(names.EXPIRED)) == 1
+    assert former.offset < ended.offset == released.offset - 1, "the lock ends with the accepted attempt"
     await asyncio.to_thread(journal.close)
 
 

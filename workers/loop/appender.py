@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 
 from ...journal.async_journal import AsyncJournal
-from ...journal.errors import JournalError
+from ...journal.errors import EventConflict, JournalError
 from ...journal.event import Distinct, Event
 from ...journal.row_decoder import RowDecoder
 from ...journal.runtime import blocking
 from ...tasks.failure_detector import FailureDetector
 from ...tasks.index.records import rows_at
 from ...tasks.limits import LEASE_RENEWAL_FRACTION
-from ...tasks.linked_lock import Link, release_link
+from ...tasks.linked_lock import LINKED_MARK, Link, release_link
 from ...tasks.state import names
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
@@ -24,6 +24,7 @@ from ..executors.tracing import TRACING, trace_commits
 from ..limits import HOOK_SECONDS_MAX, LEASE_START_FRACTION, NEWEST_WEIGHT
 from ..scheduling.decide import Beat
 from ..settings import WorkerCounts
+from .bound_release import alone, guarded
 from .drafts import WorkerDraft, Written, outcome_entries
 from .failure_log import FailureLog
 from .hooks import OutcomeHooks
@@ -93,12 +94,26 @@ class Appender:
         await self._apply(entries, events, begun, sessions)
         return events
 
+    async def append_with_release(self, entries: Sequence[WorkerDraft], sessions: OwnSessions) -> None:
+        """Append an outcome and the release of its task's lock together if the claim is not over, else apart."""
+        partition = entries[0].outcome.job.lease.partition if entries[0].outcome is not None else 0
+        together = guarded(entries, self._view, self._reader.position[partition] - 1)
+        if together is not None:
+            try:
+                await self.append(together, sessions)
+            except EventConflict as conflict:
+                logger.debug("the lock of a task is released behind its outcome: %s", conflict)
+            else:
+                return
+        await self.append(alone(entries), sessions)
+
     def write_alone(self, outcome: Outcome) -> None:
         """Write the outcome of a lone job in the thread that ran it: its reader waits for one thread switch less.
 
-        One with a large result, which takes several events, is left to the worker loop.
+        One with a large result, which takes several events, is left to the worker loop, and that of a task with a lock,
+        whose append is conditional.
         """
-        if outcome.large:
+        if outcome.large or LINKED_MARK in outcome.job.row:
             return
         entries, begun, events = (
             outcome_entries(outcome, self._journal.log.partition_of),

@@ -99,7 +99,7 @@ def _release(outcome: Outcome, link: Link, partition_of: PartitionOf) -> WorkerD
     """The release of the lock linked to a task that ends, if it can be bound to the outcome.
 
     The release takes effect even if the outcome is refused. So a worker that may have lost its claim releases the lock
-    only behind the outcome.
+    only behind the outcome; the others append both under a condition, see `bound_release`.
     """
     job: Job = outcome.job
     may_bind = outcome.name in _FINAL and link.token >= 0 and job.may_start
@@ -206,7 +206,12 @@ def entries_of(commands: Sequence[Command], desk: Desk) -> list[WorkerDraft]:
 
 def leave_entry(lease: SessionLease) -> WorkerDraft:
     """The end of a session by its own worker: the claims it still holds return without using up an attempt."""
-    return _worker_entry(names.LEFT, _own_name(lease), lease, FactContext(worker=lease.worker))
+    return session_entry(names.LEFT, lease)
+
+
+def session_entry(name: str, lease: SessionLease) -> WorkerDraft:
+    """An event of that name about a session, by its own worker."""
+    return _worker_entry(name, _own_name(lease), lease, FactContext(worker=lease.worker))
 
 
 def _own_name(lease: SessionLease) -> bytes:
@@ -217,6 +222,23 @@ def _worker_entry(
     name: str, context: bytes, lease: SessionLease, fact: FactContext, command: Command | None = None
 ) -> WorkerDraft:
     return WorkerDraft(Draft(name, context, fact.worker, lease.partition), fact, command)
+
+
+def appends_of(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
+    """Split the entries into appends: one for each outcome with the release of a lock, and few for all others."""
+    part: list[WorkerDraft] = []
+    if any(isinstance(entry.fact, ReleaseContext) for entry in entries):
+        for group in _groups(entries):
+            if not isinstance(group[-1].fact, ReleaseContext):
+                part += group
+                continue
+            if part:
+                yield from within_limits(part)
+            yield group
+            part = []
+        entries = part
+    if entries:
+        yield from within_limits(entries)
 
 
 def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:

@@ -31,8 +31,9 @@ from ..scheduling.decide import Command, Expire, Lapse, Situation, decide
 from ..scheduling.ready_queue import ReadyTasks
 from ..settings import Settings, WorkerCounts
 from .appender import Appender
+from .bound_release import has_release
 from .claimed import ClaimedTasks
-from .drafts import Desk, WorkerDraft, entries_of, leave_entry, outcome_entries, progress_entries, within_limits
+from .drafts import Desk, WorkerDraft, appends_of, entries_of, leave_entry, outcome_entries, progress_entries
 from .firing import Firing
 from .hooks import OutcomeHooks
 from .indexing import IndexKeeper
@@ -316,7 +317,10 @@ class WorkerLoop:
     # -- appending -------------------------------------------------------------------------------------------------
 
     async def _commit(self, entries: Sequence[WorkerDraft]) -> None:
-        for part in within_limits(entries):
+        for part in appends_of(entries):
+            if has_release(part):
+                await self._appending.append_with_release(part, self._sessions)
+                continue
             events = await self._appending.append(part, self._sessions)
             if await self._claimed.start(part, events, self._sessions):
                 self._timeouts.start()
