@@ -37,8 +37,8 @@ unit: $(INSTALLED)  ## the tests alone, three files at a time
 
 test: check unit  ## check and test everything
 
-simulate: $(INSTALLED)  ## simulate whole systems, deterministically: SEEDS=2000
-	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),2000)
+simulate: $(INSTALLED)  ## simulate whole systems, deterministically: SEEDS=2000 WORLD=all
+	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),2000) --world $(or $(WORLD),all)
 
 mutate: $(INSTALLED)  ## plant small bugs, one at a time, and list those that no test notices: SAMPLE=20 SEED=0 ONLY=workers/rules
 	cd tests && ../$(BIN)/python -m mutate --sample $(or $(SAMPLE),20) --seed $(or $(SEED),0) --only "$(ONLY)"

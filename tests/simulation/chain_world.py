@@ -15,7 +15,7 @@ from journeyman.workers.executors.next_link import link_after
 from journeyman.workers.executors.pipeline import Job, Outcome, read_message
 
 from .referee import Book, Referee
-from .worker import EPOCH
+from .stage import EPOCH
 from .world import Script, World
 
 LINKS_MAX: Final = 4

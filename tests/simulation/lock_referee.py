@@ -8,7 +8,7 @@ from journeyman.journal.event_decoding import decode
 from journeyman.tasks import TaskView, Verdict
 from journeyman.tasks.state import names
 
-from .referee import Violation
+from .stage import Judge
 
 if TYPE_CHECKING:
     from .lock_world import LockWorld, Visitor
@@ -31,12 +31,13 @@ class Request:
     granted_at: float | None = None
 
 
-class LockReferee:
+class LockReferee(Judge):
     """Compares what the product does with the rules, written down once more."""
 
+    world: "LockWorld"
+
     def __init__(self, world: "LockWorld") -> None:
-        self.world = world
-        self.violation: Violation | None = None
+        super().__init__(world)
         self.view = TaskView()
         self.books: dict[tuple[int, str], list[Request]] = {}
         self.grants: dict[tuple[str, int], float] = {}  # of each token: when it was granted
@@ -44,16 +45,6 @@ class LockReferee:
         self.known: set[tuple[str, int]] = set()  # the tokens that their processes keep
         self._newest: dict[str, int] = {}  # of each lock: the token of the last grant
         self.refused = self.expiries = 0
-
-    def check(self, holds: bool, what: str) -> None:
-        """Raise a violation unless that holds."""
-        if not holds:
-            raise Violation(f"seed {self.world.seed}, at {self.world.now:.3f} s: {what}")
-
-    def note(self, what: str) -> None:
-        """Keep a violation that is raised as soon as the world goes on."""
-        if self.violation is None:
-            self.violation = Violation(f"seed {self.world.seed}, at {self.world.now:.3f} s: {what}")
 
     def _require(self, holds: bool, what: str) -> None:
         if not holds:

@@ -4,35 +4,24 @@ The product's own requests, keeper, replica and fold run on the simulated log, i
 """
 
 import asyncio
-import heapq
-import itertools
-import logging
 import random
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import pytest
 from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import JournalError
-from journeyman.journal.event import Draft, Event
-from journeyman.journal.limits import PAGE_EVENTS
-from journeyman.journal.log import Page
 from journeyman.tasks.locking.requests import Wanted, lock_requests
 
 from .lock_referee import LockReferee
 from .log import SimulatedLog
-from .port import LogPort, SimulatedTail
+from .port import LogPort
 from .process import ProcessLoop
-from .surroundings import Clock
+from .stage import Member, Stage
+from .surroundings import time_of
 
 LEASES: Final = (0.5, 5.0, 60.0)
 FAULTY_LEASES: Final = 8.0
 SETTLING_LEASES: Final = 60.0
 LOCKS: Final = ("door", "gate")
-HAPPENINGS_MAX: Final = 60_000
 # The modules whose clock is the world's.
 _TIMED: Final = (
     "journeyman.tasks.locking.",
@@ -54,39 +43,27 @@ class LockStory(NamedTuple):
     crashes: int
 
 
-class LockWorld:
-    """Virtual time in seconds, and the processes that use locks."""
+class LockWorld(Stage):
+    """The processes that use locks."""
+
+    HAPPENINGS_MAX = 60_000
+    referee: LockReferee
+    workers: "list[Visitor]"
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.random = random.Random(f"locks of world {seed}")
-        self.now = 0.0
+        super().__init__(seed, random.Random(f"locks of world {seed}"))
         self.lease = self.random.choice(LEASES)
         self.capacities = {lock: self.random.choice([(1,), (1,), (2,), (1, 3)]) for lock in LOCKS}
         self.peace_at = FAULTY_LEASES * self.lease
-        self.faults = True
         self.crashes = 0
-        self.log = SimulatedLog(self, self.random.choice([1, 2]))  # type: ignore[arg-type]
+        self.log = SimulatedLog(self, self.random.choice([1, 2]))
         self.away_began = self.away_ended = -1e9
         self.referee = LockReferee(self)
-        self.workers: list[Visitor] = []
-        self.running: Visitor
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Let it happen in so many seconds."""
-        heapq.heappush(self._heap, (self.now + seconds, next(self._order), call))
-
-    def notify_readers(self) -> None:
-        """Something has landed, or the log is back: each process learns of it soon."""
-        for worker in self.workers:
-            if not worker.gone:
-                worker.port.notify(self.random.uniform(0.0, 0.02))
+        self.workers = []
 
     def run(self) -> LockStory:
         """The whole story: a time of faults, then one without, at whose end all visits are over."""
-        with _surroundings(self):
+        with time_of(self, _TIMED):
             try:
                 self._live()
             finally:
@@ -101,12 +78,7 @@ class LockWorld:
             self.workers.append(Visitor(self, number))
         self.after(self.random.uniform(0.3, 2) * self.lease, self._trouble)
         self._until(self.peace_at)
-        self.faults = False
-        self.log.away_until = min(self.log.away_until, self.now)
-        self.log.slow_until = min(self.log.slow_until, self.now)
-        self.notify_readers()
-        for worker in self.workers:
-            worker.rouse()
+        self.end_faults()
         self.workers.append(Visitor(self, len(self.workers)))  # in the end there is one that finds the dead
         end = self.now + SETTLING_LEASES * self.lease
         self._until(end, lambda: all(worker.gone or worker.done for worker in self.workers))
@@ -114,16 +86,6 @@ class LockWorld:
             self.referee.check(worker.gone or worker.done, f"a visit of process {worker.number} does not end")
         self._until(self.now + 4 * self.lease)
         self.referee.close()
-
-    def _until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
-        while self._heap and self._heap[0][0] <= end and not done():
-            self.now, order, call = heapq.heappop(self._heap)
-            call()
-            if self.referee.violation is not None:
-                raise self.referee.violation
-            self.referee.check(order < HAPPENINGS_MAX, "they are busy without end")
-        if not done():
-            self.now = end
 
     def _trouble(self) -> None:
         """One misfortune, and the next one later."""
@@ -138,8 +100,7 @@ class LockWorld:
         elif kind == "away":
             self._go_away()
         elif kind == "slow" and self.now > self.log.slow_until:
-            self.log.slow_until = self.now + self.random.uniform(0.5, 2.0) * self.lease
-            self.log.slow_seconds = (0.1 * self.lease, 0.4 * self.lease)
+            self.slow_down(self.random.uniform(0.5, 2.0) * self.lease, 0.1 * self.lease, 0.4 * self.lease)
         self.after(self.random.uniform(0.3, 2) * self.lease, self._trouble)
 
     def _go_away(self) -> None:
@@ -147,21 +108,18 @@ class LockWorld:
         if self.now > self.log.away_until + self.lease:
             seconds = self.random.choice([0.4, 0.9, 1.5, 2.5]) * self.lease
             self.away_began, self.away_ended = self.now, self.now + seconds
-            self.log.away_until = self.now + seconds
-            self.log.away_places = frozenset(range(len(self.log.partitions)))
-            self.log.refuses = self.random.random() < 0.5
-            self.after(seconds, self.notify_readers)
+            self.go_away(seconds)
 
 
-class Visitor:
+class Visitor(Member):
     """A process with a few visits to the locks, one after the other or at the same time."""
 
+    world: LockWorld
+
     def __init__(self, world: LockWorld, number: int) -> None:
-        self.world, self.number = world, number
-        self.loop = ProcessLoop(self, 1_000.0 * number)  # type: ignore[arg-type]
-        self.port = LockPort(self, notices=False)  # type: ignore[arg-type]
-        self.gone = False
-        self.awake_since = world.now
+        super().__init__(world, number)
+        self.loop = ProcessLoop(self, 1_000.0 * number)
+        self.port = LogPort(self, notices=False)
         world.running = self
         self.journal = AsyncJournal(self.port)
         self._left = world.random.randint(1, 3)
@@ -175,8 +133,7 @@ class Visitor:
 
     def _over(self, visits: "asyncio.Task[None]") -> None:
         self._left -= 1
-        if not visits.cancelled() and visits.exception() is not None:
-            self.failed(f"it raised {visits.exception()!r}")
+        self.raised(visits)
 
     async def _visits(self, owner: str) -> None:
         chance, lease = self.world.random, self.world.lease
@@ -217,80 +174,11 @@ class Visitor:
             released = await requests.release(lock, owner)
             world.referee.released(lock, answer.token, released)
 
-    def appends(self, drafts: Sequence[Draft]) -> None:
-        """It appends; nothing to note."""
-
-    def pause(self, seconds: float) -> None:
-        """Stand still, as after SIGSTOP."""
-        self.loop.stop_until(self.world.now + seconds)
-        self.awake_since = self.loop.stopped_until
-
-    def rouse(self) -> None:
-        """Go on now, if it stands still."""
-        if self.loop.stopped:
-            self.awake_since = self.world.now
-            self.loop.go_on()
-
     def crash(self) -> None:
         """End without a word; what is on its way to the log may still land."""
         if not self.gone:
             self.world.crashes += 1
-        self.gone = self.loop.ended = True
-        self.world.after(0.0, self.loop.end)
-
-    def failed(self, what: str) -> None:
-        """Something is wrong with it."""
-        self.world.referee.note(f"process {self.number}: {what}")
-
-
-class LockPort(LogPort):
-    """The log as a program of locks has it: events go to the partition of their key, and a wait may time out."""
-
-    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """See `Log`."""
-        for draft in drafts:
-            draft.partition = self.partition_of(draft.key)
-        return await super().append(drafts)
-
-    async def tail(self, cursor: Mapping[int, int]) -> "SimulatedTail":
-        """See `Log`."""
-        tail = LockTail(self, cursor)
-        self.tails.append(tail)
-        return tail
-
-
-class LockTail(SimulatedTail):
-    """A reader that waits as long as it is told."""
-
-    async def page(
-        self, limit: int = PAGE_EVENTS, timeout: float | None = None, partition: int | None = None
-    ) -> Page | None:
-        """See `Tail`."""
-        timer = None
-        while True:
-            page = await self._look(limit, sorted(self._next))
-            if page is not None:
-                self._next[page.partition] = page.next_offset
-            if page is not None or timeout == 0 or (timer is not None and timer.when() <= self._loop.time()):
-                if timer is not None:
-                    timer.cancel()
-                return page
-            self._waiting = self._loop.create_future()
-            if timeout is not None and timer is None:
-                timer = self._loop.call_later(timeout, self._arrived)
-            await self._waiting
-
-
-@contextmanager
-def _surroundings(world: LockWorld) -> Iterator[None]:
-    """Let the product live in the time of that world."""
-    clock: Any = Clock(world)  # type: ignore[arg-type]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith(_TIMED) and getattr(module, "time", None) is time:
-                patch.setattr(module, "time", clock)
-        patch.setattr(logging.getLogger("journeyman"), "disabled", True)
-        yield
+        super().crash()
 
 
 def simulate(seed: int) -> LockStory:

@@ -1,15 +1,18 @@
 """A log in virtual time that does to its writers what real ones do: late, twice, in doubt, away, slow."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from journeyman.journal.conditions import conditions_of, conflicts
+from journeyman.journal.errors import EventConflict
 from journeyman.journal.event import Draft, Event, place, record
 from journeyman.journal.log import Page
 from journeyman.journal.memory.snapshots import MemorySnapshots
 from journeyman.tasks.state import names
 
 if TYPE_CHECKING:
-    from .world import World
+    from .stage import Stage
 
 
 class Landed(NamedTuple):
@@ -19,13 +22,14 @@ class Landed(NamedTuple):
     at: float
 
 
-Done = Callable[[list[Event] | None], None]
+# Is told the events of an append, the conflict that refused it, or None if its fate is unknown.
+Done = Callable[[list[Event] | EventConflict | None], None]
 
 
 class SimulatedLog:
     """Partitions in memory. The referee is told of every record in the moment in which it lands."""
 
-    def __init__(self, world: "World", partitions: int) -> None:
+    def __init__(self, world: "Stage", partitions: int) -> None:
         self.world = world
         self.partitions: list[list[Landed]] = [[] for _ in range(partitions)]
         self.events: dict[tuple[str, int], Event] = {}
@@ -35,13 +39,14 @@ class SimulatedLog:
         self.refuses = False  # while it is away: whether appends fail at once or hang
         self.slow_until = 0.0
         self.slow_seconds = (0.0, 0.0)
+        self.conflicts = 0  # appends that were refused
 
     def away(self, place: int) -> bool:
         """Whether nothing can be appended to a partition and nothing is read from it."""
         return place in self.away_places and self.world.now < self.away_until
 
     def append(self, drafts: Sequence[Draft], done: Done) -> None:
-        """Make the drafts durable sooner or later; `done` is told their events, or None if their fate is unknown."""
+        """Make the drafts durable sooner or later; `done` is told their events, a conflict, or None if in doubt."""
         world, chance = self.world, self.world.random.random()
         if self.refuses and any(draft.partition is not None and self.away(draft.partition) for draft in drafts):
             world.after(world.random.uniform(0.001, 0.02), lambda: done(None))
@@ -77,8 +82,14 @@ class SimulatedLog:
             parts.setdefault(draft.partition, []).append(draft)
         missing = len(parts)
 
-        def land(part: list[Draft]) -> None:
+        def land(number: int, part: list[Draft]) -> None:
             nonlocal missing
+            conflict = self._conflict(number, part)
+            if conflict is not None:
+                assert len(parts) == 1, "an append with conditions is of one partition"
+                self.conflicts += 1
+                done(conflict)
+                return
             for draft in part:
                 self._record(draft)
             self.world.notify_readers()
@@ -89,7 +100,15 @@ class SimulatedLog:
         for number, part in parts.items():
             away = self.away_until - self.world.now if self.away(number) else 0.0
             seconds = away + wait + self.world.random.uniform(0, 0.002)
-            self.world.after(seconds, lambda part=part: land(part))  # type: ignore[misc]
+            self.world.after(seconds, functools.partial(land, number, part))
+
+    def _conflict(self, partition: int, drafts: Sequence[Draft]) -> EventConflict | None:
+        conditions = conditions_of(drafts)
+        if conditions is None or all((draft.writer, draft.seq) in self.events for draft in drafts):  # or a repeat
+            return None
+        rows = [(offset, landed.row) for offset, landed in enumerate(self.partitions[partition])]
+        found = next(conflicts(conditions, rows), None)
+        return None if found is None else conditions.conflict(partition, *found)
 
     def _record(self, draft: Draft) -> None:
         if (draft.writer, draft.seq) in self.events:

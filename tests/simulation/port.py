@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from journeyman.journal.cursor import Cursor
-from journeyman.journal.errors import AppendInDoubt, JournalUnavailable
+from journeyman.journal.errors import AppendInDoubt, EventConflict, JournalUnavailable
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Bounds, Page
 from journeyman.journal.memory.snapshots import MemorySnapshots
 
 if TYPE_CHECKING:
-    from .worker import SimulatedWorker
+    from .stage import Member
 
 
 class LogPort:
@@ -22,7 +22,7 @@ class LogPort:
     needs_loop = True
     url = reopening_url = "simulated://log"
 
-    def __init__(self, worker: "SimulatedWorker", *, notices: bool) -> None:
+    def __init__(self, worker: "Member", *, notices: bool) -> None:
         self.worker, self.world, self.log = worker, worker.world, worker.world.log
         self.notices = notices
         self.blind_until = 0.0  # until when it learns of nothing
@@ -47,9 +47,9 @@ class LogPort:
     async def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """See `Log`."""
         self.worker.appends(drafts)
-        answer: asyncio.Future[list[Event] | None] = self.worker.loop.create_future()
+        answer: asyncio.Future[list[Event] | EventConflict | None] = self.worker.loop.create_future()
 
-        def answered(events: list[Event] | None) -> None:
+        def answered(events: list[Event] | EventConflict | None) -> None:
             if not answer.done():
                 answer.set_result(events)
 
@@ -57,11 +57,15 @@ class LogPort:
         events = await answer
         if events is None:
             raise AppendInDoubt("the log has not said whether they have landed")
+        if isinstance(events, EventConflict):
+            raise events
         return events
 
     def send(self, drafts: Sequence[Draft], done: Any) -> None:
         """Append, and tell the process when it runs."""
         for draft in drafts:
+            if draft.partition is None:
+                draft.partition = self.partition_of(draft.key)
             if not draft.seq:
                 self._seq += 1
                 draft.writer, draft.seq = f"writer-{self.worker.number}", self._seq
@@ -131,15 +135,18 @@ class SimulatedTail:
     ) -> Page | None:
         """See `Tail`."""
         places = [partition] if partition is not None else sorted(self._next)
+        timer = None
         while True:
             page = await self._look(limit, places)
             if page is not None:
                 self._next[page.partition] = page.next_offset
+            if page is not None or timeout == 0 or (timer is not None and timer.when() <= self._loop.time()):
+                if timer is not None:
+                    timer.cancel()
                 return page
-            if timeout is not None:
-                assert not timeout, "a worker's loop looks, or waits for as long as it takes"
-                return None
             self._waiting = self._loop.create_future()
+            if timeout is not None and timer is None:
+                timer = self._loop.call_later(timeout, self._arrived)
             await self._waiting
 
     async def _look(self, limit: int, places: Sequence[int]) -> Page | None:

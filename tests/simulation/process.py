@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from .worker import SimulatedWorker
+    from .stage import Member
 
 # A timer that is due is late by so many seconds, as in a real process: time passes whatever a process does.
 TIMER_SECONDS_MIN: Final = 0.000_5
@@ -23,7 +23,7 @@ class ProcessLoop:
     `clock_offset` is by how many seconds its monotonic clock is ahead of the world's: those of two machines differ.
     """
 
-    def __init__(self, worker: "SimulatedWorker", clock_offset: float) -> None:
+    def __init__(self, worker: "Member", clock_offset: float) -> None:
         self.worker, self.world = worker, worker.world
         self.clock_offset = clock_offset
         self.ended = False

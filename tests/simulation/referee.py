@@ -14,15 +14,13 @@ from journeyman.tasks import State, TaskState, TaskView, Verdict
 from journeyman.tasks.state.decoding import Fact
 from journeyman.workers.executors.pipeline import Job
 
+from .stage import Judge
+
 if TYPE_CHECKING:
     from .worker import SimulatedWorker
     from .world import World
 
 FINAL = ("task.succeeded", "task.failed", "task.retried", "task.interrupted")
-
-
-class Violation(AssertionError):
-    """An invariant is broken."""
 
 
 @dataclass
@@ -57,11 +55,13 @@ def _place(book: Book, letters: list[Book]) -> int:
     return next(place for place, each in enumerate(letters) if each is book)
 
 
-class Referee:
+class Referee(Judge):
     """Checks each record, each start of a task, and the end."""
 
+    world: "World"
+
     def __init__(self, world: "World") -> None:
-        self.world = world
+        super().__init__(world)
         self.view = TaskView()
         self.books: dict[str, Book] = {}
         self.sessions: dict[tuple[int, str], Session] = {}
@@ -69,20 +69,7 @@ class Referee:
         self.tokens = [-1] * len(world.log.partitions)
         self.letters: list[list[Book]] = [[] for _ in world.log.partitions]
         self.acknowledged: set[str] = set()
-        self.violation: Violation | None = None
         self.accepted = self.refused = self.expiries = self.suspects = self.begun_anew = self.taken_up = 0
-
-    def check(self, holds: object, what: str) -> None:
-        """Raise unless it holds."""
-        if not holds:
-            self.note(what)
-            assert self.violation is not None
-            raise self.violation
-
-    def note(self, what: str) -> None:
-        """Something is wrong: where an error would be caught by others, the world ends by it all the same."""
-        if self.violation is None:
-            self.violation = Violation(f"seed {self.world.seed}, at {self.world.now:.3f} s: {what}")
 
     # -- each record -------------------------------------------------------------------------------------------------
 

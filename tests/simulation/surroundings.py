@@ -21,6 +21,8 @@ from journeyman.testing.clock import stand_in
 from journeyman.testing.worker import NoIndex
 from journeyman.workers.loop import dead_processes, lane, loop, reader, registration, session_watch, sessions
 
+from .stage import Stage
+
 if TYPE_CHECKING:
     from .world import World
 
@@ -33,7 +35,7 @@ _SNAPSHOT_EVENTS: Final = 60
 class Clock:
     """In place of the module `time`: what the process that runs sees."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Stage) -> None:
         self._world = world
 
     def monotonic(self) -> float:
@@ -50,11 +52,20 @@ class Clock:
 
 
 @contextmanager
+def time_of(world: Stage, modules: tuple[str, ...]) -> Iterator[None]:
+    """Let these modules of the product live in the time of that world, and be silent."""
+    with stand_in(time, Clock(world), modules), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger("journeyman"), "disabled", True)
+        patch.setattr(logging.getLogger("journeyman.worker"), "disabled", True)
+        yield
+
+
+@contextmanager
 def surroundings_of(world: "World") -> Iterator[None]:
     """Let the product live in that world."""
     chance = random.Random(f"what the workers of world {world.seed} draw at random")
     with (
-        stand_in(time, Clock(world), _LOOP_MODULES),
+        time_of(world, _LOOP_MODULES),
         stand_in(random, chance, _LOOP_MODULES),
         pytest.MonkeyPatch.context() as patch,
     ):
@@ -65,7 +76,6 @@ def surroundings_of(world: "World") -> Iterator[None]:
         patch.setattr(loop, "IndexKeeper", NoIndex)
         patch.setattr(loop, "return_large_blocks", lambda: None)
         patch.setattr(loop, "decide", _decides(world))
-        patch.setattr(logging.getLogger("journeyman.worker"), "disabled", True)
         yield
 
 

@@ -3,7 +3,7 @@
 import pytest
 from simulation.chain_mutations import CHAIN_MUTATIONS
 from simulation.chain_world import simulate
-from simulation.referee import Violation
+from simulation.stage import Violation
 
 SEEDS = 5
 SEEDS_MAX = 200

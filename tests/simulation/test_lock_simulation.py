@@ -3,7 +3,7 @@
 import pytest
 from simulation.lock_mutations import LOCK_MUTATIONS
 from simulation.lock_world import LockWorld, simulate
-from simulation.referee import Violation
+from simulation.stage import Violation
 
 SEEDS = 30
 SEEDS_MAX = 1_000

@@ -1,9 +1,9 @@
 """Worlds of schedules in virtual time: one run a tick, none missing, pauses are kept, bugs are noticed."""
 
 import pytest
-from simulation.referee import Violation
 from simulation.schedule_mutations import SCHEDULE_MUTATIONS
 from simulation.schedule_world import simulate
+from simulation.stage import Violation
 
 SEEDS = 14
 SEEDS_MAX = 300

@@ -2,7 +2,7 @@
 
 import pytest
 from simulation.mutations import MUTATIONS
-from simulation.referee import Violation
+from simulation.stage import Violation
 from simulation.world import World, simulate
 
 SEEDS = 24

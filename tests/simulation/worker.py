@@ -20,6 +20,7 @@ from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from .executor import SimulatedExecutor
 from .port import LogPort
 from .process import ProcessLoop
+from .stage import Member
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .world import World
 
 PLACES: Final = 2
-EPOCH: Final = 1_800_000_000.0
 HOSTS: Final = 2
 
 
@@ -45,19 +45,20 @@ class SimulatedLoop(WorkerLoop):
         return SimulatedExecutor(places, tasks, wake, self.simulated)
 
 
-class SimulatedWorker:
+class SimulatedWorker(Member):
     """One process: it may pause, crash, drain, and its wall clock may be wrong."""
 
+    KIND = "worker"
+    world: "World"
+
     def __init__(self, world: "World", number: int) -> None:
-        self.world, self.number = world, number
+        super().__init__(world, number)
         self.selection = world.selection(number)
         self.host, self.pid = f"host{number % HOSTS}", 100 + number // HOSTS  # of two hosts, the numbers are the same
         self.loop = ProcessLoop(self, 1_000.0 * number)
         self.port = LogPort(self, notices=world.listeners.random() < world.ringing)
         self.sessions = 0
-        self.clock_offset = 0.0
-        self.awake_since = world.now
-        self.gone = self.draining = False
+        self.draining = False
         self.drained_at = 0.0
         world.running = self
         self.worker_loop = SimulatedLoop(self, self._settings())
@@ -89,27 +90,6 @@ class SimulatedWorker:
 
     # -- what happens to it ------------------------------------------------------------------------------------------
 
-    @property
-    def wall(self) -> float:
-        """The time of its wall clock."""
-        return EPOCH + self.world.now + self.clock_offset
-
-    @property
-    def asleep(self) -> bool:
-        """Whether it stands still."""
-        return self.loop.stopped
-
-    def pause(self, seconds: float) -> None:
-        """Stand still, as after SIGSTOP; what the world has for it happens when it goes on."""
-        self.loop.stop_until(self.world.now + seconds)
-        self.awake_since = self.loop.stopped_until
-
-    def rouse(self) -> None:
-        """Go on now, if it stands still."""
-        if self.asleep:
-            self.awake_since = self.world.now
-            self.loop.go_on()
-
     def drain(self) -> None:
         """Be asked to end: as a task that runs ends, if one will and it can be arranged, since then much coincides."""
         limit = self.worker_loop.settings.drain_seconds
@@ -124,9 +104,8 @@ class SimulatedWorker:
             self.worker_loop.stop()
 
     def crash(self) -> None:
-        """End without a word; what is on its way to the log may still land."""
-        self.gone = self.loop.ended = True
-        self.world.after(0.0, self.loop.end)
+        """End without a word, and have another one begin later."""
+        super().crash()
         self.world.after(self.world.random.uniform(0, 2 * self.world.lease), self.world.hire)
 
     def executors(self) -> list[SimulatedExecutor]:
@@ -134,15 +113,10 @@ class SimulatedWorker:
         executors = [lane.executor for lane in self.worker_loop._lanes]
         return [executor for executor in executors if isinstance(executor, SimulatedExecutor)]
 
-    def failed(self, what: str) -> None:
-        """Something is wrong with it."""
-        self.world.referee.note(f"worker {self.number}: {what}")
-
     def _ended(self, run: "asyncio.Task[None]") -> None:
         if self.gone:
             return
-        self.gone = self.loop.ended = True
-        self.world.after(0.0, self.loop.end)
+        Member.crash(self)
         error = run.exception()
         if isinstance(error, OutcomesUnwritten) or (isinstance(error, JournalError) and not self.worker_loop._started):
             self.world.after(self.world.lease, self.world.hire)  # the journal is away: another begins later

@@ -1,6 +1,5 @@
 """One simulated world: producers, workers, faults and time, all from one seed. The same seed is the same story."""
 
-import heapq
 import itertools
 import random
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
+from journeyman.journal.errors import EventConflict
 from journeyman.journal.event import Draft, Event
 from journeyman.tasks import Broker, Message, Task, TaskView
 from journeyman.tasks.limits import DEAD_LETTERS_KEPT, ENDED_TASK_EVENTS
@@ -19,13 +19,13 @@ from journeyman.workers.executors.pipeline import Job, Outcome
 
 from .log import SimulatedLog
 from .referee import Referee
+from .stage import EPOCH, Stage
 from .surroundings import surroundings_of
-from .worker import EPOCH, SimulatedWorker
+from .worker import SimulatedWorker
 
 LEASES: Final = (0.5, 2.0, 6.0, 15.0, 60.0, 600.0, 3_600.0)
 FAULTY_LEASES: Final = 12.0
 SETTLING_LEASES, SETTLING_SECONDS = 100.0, 3 * 3_600.0
-HAPPENINGS_MAX: Final = 80_000
 
 
 class Script(NamedTuple):
@@ -50,12 +50,16 @@ class Story(NamedTuple):
     taken_up: int
 
 
-class World:
-    """Virtual time in seconds; whatever happens is an entry of one heap. Misfortunes last as long as leases do."""
+class World(Stage):
+    """The workers, their tasks, and what happens to them."""
+
+    HAPPENINGS_MAX = 80_000
+    referee: Referee
+    workers: list[SimulatedWorker]
+    running: SimulatedWorker
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.random = random.Random(seed)
+        super().__init__(seed, random.Random(seed))
         # Apart, so that which tasks workers choose changes nothing else of the story.
         self.taste = random.Random(f"what the workers of world {seed} choose")
         # Likewise: in some worlds the views forget soon what has ended, and a producer comes back to it.
@@ -70,31 +74,16 @@ class World:
         # In some worlds many tasks end their workers: then several suspects wait at the same time.
         self.deadly = random.Random(f"what the tasks of world {seed} do").choice([0.04, 0.04, 0.04, 0.3])
         self.tasks = _tasks(self.listeners.random() < 0.5)
-        self.now = 0.0
         self.lease = self.random.choice(LEASES)
         self.selections = self._selections()
         self.peace_at = FAULTY_LEASES * self.lease
-        self.faults = True
         self.log = SimulatedLog(self, self.random.choice([1, 1, 2]))
         self.referee = Referee(self)
         self.scripts: dict[str, Script] = {}
-        self.workers: list[SimulatedWorker] = []
+        self.workers = []
         self.closing = False  # all is done, and no worker begins any more
         self.everyone: list[SimulatedWorker] = []
-        self.running: SimulatedWorker
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
         self._seq = itertools.count(1)
-
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Let it happen in so many seconds."""
-        heapq.heappush(self._heap, (self.now + seconds, next(self._order), call))
-
-    def notify_readers(self) -> None:
-        """Something has landed, or the log is back: each process learns of it soon."""
-        for worker in self.workers:
-            if not worker.gone:
-                worker.port.notify(self.random.uniform(0.0, 0.02))
 
     def run(self) -> Story:
         """The whole story: a time of faults, then one without, at whose end everything must be done."""
@@ -133,16 +122,6 @@ class World:
         self._until(self.now + 10 * self.lease, lambda: all(worker.gone for worker in self.workers))
         for worker in self.workers:
             self.referee.check(worker.gone, f"worker {worker.number} does not end")
-
-    def _until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
-        while self._heap and self._heap[0][0] <= end and not done():
-            self.now, order, call = heapq.heappop(self._heap)
-            call()
-            if self.referee.violation is not None:
-                raise self.referee.violation
-            self.referee.check(order < HAPPENINGS_MAX, "they are busy without end")
-        if not done():
-            self.now = end
 
     # -- what they choose --------------------------------------------------------------------------------------------
 
@@ -250,7 +229,7 @@ class World:
         def attempt() -> None:
             self.log.append([draft], answered)
 
-        def answered(events: list[Event] | None) -> None:
+        def answered(events: list[Event] | EventConflict | None) -> None:
             if events is None:
                 self.after(self.random.uniform(0.05, 0.5), attempt)
             else:
@@ -298,8 +277,8 @@ class World:
     def _slow_down(self) -> None:
         """For a while every append takes longer than a third of a lease, and some as long as most of one."""
         if self.now > self.log.slow_until:
-            self.log.slow_until = self.now + self.listeners.uniform(0.5, 3.0) * self.lease
-            self.log.slow_seconds = (0.34 * self.lease, self.listeners.choice([0.4, 0.6, 0.9]) * self.lease)
+            seconds = self.listeners.uniform(0.5, 3.0) * self.lease
+            self.slow_down(seconds, 0.34 * self.lease, self.listeners.choice([0.4, 0.6, 0.9]) * self.lease)
 
     def _haunt(self) -> None:
         """Outcomes of claims that are long over come from somewhere."""
