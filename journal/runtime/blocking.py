@@ -262,11 +262,12 @@ async def readable(sock: socket.socket, timeout: float | None = None) -> bool:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[bool] = loop.create_future()
     timer = loop.call_later(timeout, _resolve, ready, False) if timeout is not None else None
-    loop.add_reader(sock, _resolve, ready, True)
+    descriptor = sock.fileno()  # given the socket, the loop describes it in an error each time, by two system calls
+    loop.add_reader(descriptor, _resolve, ready, True)
     try:
         return await ready
     finally:
-        loop.remove_reader(sock)
+        loop.remove_reader(descriptor)
         if timer is not None:
             timer.cancel()
 

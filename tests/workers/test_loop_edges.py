@@ -183,3 +183,23 @@ async def test_detector_is_notified_of_journal_outage_and_return() -> None:
     with pytest.raises(ValueError, match="another kind"):
         await reader.available(broken, "is away")
     assert detector._failing == 0
+
+
+@pytest.mark.anyio
+async def test_news_of_a_thread_just_before_the_wait_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread does not wake the loop as it is not waiting yet; the loop then does not wait."""
+    async with Shop().worker(named(work=lambda: 1), QUICK) as worker:
+        pauses = list[float]()
+
+        def late() -> float | None:
+            pauses.append(worker._turned_at)
+            if len(pauses) == 1:
+                worker._wake_from_thread()
+            return None  # no timer wakes it
+
+        monkeypatch.setattr(worker, "_pause", late)
+        worker._wake()
+        await reached(lambda: len(pauses) > 1, "the turn after the news")
+        assert pauses[1] > pauses[0]
+        monkeypatch.undo()
+        worker._wake()

@@ -19,6 +19,7 @@ from ...journal.runtime.heap import return_large_blocks
 from ...tasks.definition import Task
 from ...tasks.failure_detector import FailureDetector
 from ...tasks.limits import LEASE_RENEWAL_FRACTION, WATCH_INTERVAL_SECONDS
+from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from ..errors import OutcomesUnwritten
@@ -82,7 +83,8 @@ class WorkerLoop:
         self._claimed = ClaimedTasks(journal, self._known, self._lanes, self._submissions, self._pace, counts)
         self._timeouts = TimeoutTimer(self._lanes, self.settings.enforce_ms / 1_000, self._wake)
         self._watch = SessionWatch(self.view, self._detector)
-        self._pausing = False
+        self._is_waiting = False
+        self._has_news = False  # whether a thread has brought some since the last turn began
         self._turned_at = 0.0
         self._entered = False
         self._started = False
@@ -239,7 +241,8 @@ class WorkerLoop:
     # -- one turn --------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        paused = await self._keep_pace()
+        self._has_news = False  # first, as what comes from now on may be missed by this turn
+        paused = self._lanes.busy and await self._keep_pace()
         # Without other work the next step is to wait, which begins with reading.
         await self._reader.read_what_came(look=paused or self._lanes.have_news)
         if self._sessions.changed:
@@ -249,7 +252,7 @@ class WorkerLoop:
         entries = await self._outcome_entries(monotonic)
         self._note_turn(monotonic, holding=bool(entries) or self._lanes.busy)
         commands = decide(self.view, self._lanes.offers(monotonic), self._detector, self._situation(monotonic))
-        if self._draining_since is None and self._joined():
+        if self._draining_since is None and self._watch.looks_for_processes(monotonic) and self._joined():
             commands += self._watch.departed(self._sessions.ids, monotonic)
         ticks, commands = self._firing.take(commands, lambda: self._reader.position)
         entries += await self._command_entries(commands)
@@ -269,19 +272,19 @@ class WorkerLoop:
 
     async def _keep_pace(self) -> bool:
         """In a stream of tasks, pause so that some come and some end before the next turn; return whether it paused."""
-        holding, outcomes, draining = self._lanes.busy, self._lanes.outcomes, self._draining_since is not None
-        pause = self._pace.pause(time.monotonic(), holding=holding, outcomes=outcomes, draining=draining)
+        outcomes, draining = self._lanes.outcomes, self._draining_since is not None
+        pause = self._pace.pause(time.monotonic(), holding=True, outcomes=outcomes, draining=draining)
         if pause <= 0.0:
             return False
-        self._pausing = True  # outcomes of the pause are collected after it, so they need not wake the loop
         await self._reader.rest(pause)
-        self._pausing = False
+        self._has_news = False  # outcomes of the pause are collected after it
         return True
 
     def _look_around(self, monotonic: float) -> None:
         """Do periodic work: log left-out failures, observe other sessions, sweep the ready queues."""
         self._appending.failures.sum_up(monotonic)
-        if self._watch.observe(self._sessions.ids, monotonic):
+        if self._watch.is_due(monotonic):
+            self._watch.observe(self._sessions.ids, monotonic)
             # If appends take long, so do the claims of others: tasks they are about to claim must not be stolen.
             delay = max(STEAL_DELAY_SECONDS, STEAL_DELAY_APPENDS * self._appending.seconds)
             self._lanes.sweep(min(delay, STEAL_DELAY_SECONDS_MAX))
@@ -307,11 +310,14 @@ class WorkerLoop:
         """Return the events to append for the commands."""
         if not commands:
             return []
+        lapsed: list[TaskState] = []
         for command in commands:
             if isinstance(command, Expire):
                 logger.warning("worker %s has been silent for its lease: its claims return", command.worker)
                 self.counts.expired_sessions += 1
-        rows = await self._submissions.of([each.task for each in commands if isinstance(each, Lapse)], ())
+            elif isinstance(command, Lapse):
+                lapsed.append(command.task)
+        rows = await self._submissions.of(lapsed, ()) if lapsed else {}
         return entries_of(commands, Desk(self._sessions, self._known, self.settings.lease_ms, self._lanes.slots, rows))
 
     # -- appending -------------------------------------------------------------------------------------------------
@@ -334,8 +340,11 @@ class WorkerLoop:
         self._reader.start_waiting(self._wake)
         pause = self._pause()
         timer = self._loop.call_later(pause, self._wake) if pause is not None else None
-        await self._woken
-        self._woken = self._loop.create_future()
+        self._is_waiting = True  # set before the news are looked at, and read by threads after they have brought some
+        if not self._has_news:
+            await self._woken
+            self._woken = self._loop.create_future()
+        self._is_waiting = False
         if timer is not None:
             timer.cancel()
 
@@ -362,7 +371,7 @@ class WorkerLoop:
             self._woken.set_result(None)
 
     def _wake_from_thread(self) -> None:
-        if self._pausing:
-            return
-        with suppress(RuntimeError):  # the event loop is closed: the task outlived the drain
-            self._loop.call_soon_threadsafe(self._wake)
+        self._has_news = True
+        if self._is_waiting:  # else the loop looks at the news before it waits: waking it would cost a thread switch
+            with suppress(RuntimeError):  # the event loop is closed: the task outlived the drain
+                self._loop.call_soon_threadsafe(self._wake)

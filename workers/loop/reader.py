@@ -161,13 +161,13 @@ class JournalReader:
 
     def _start_listening(self) -> None:
         if self._wakeup_socket is not None and not self._listening:
-            asyncio.get_running_loop().add_reader(self._wakeup_socket, self._notified)
+            asyncio.get_running_loop().add_reader(self._wakeup_socket.fileno(), self._notified)
             self._listening = True
 
     def _stop_listening(self) -> None:
         """Ignore the socket, so that one notification wakes the loop once and not in each pass until it is read."""
         if self._wakeup_socket is not None and self._listening:
-            asyncio.get_running_loop().remove_reader(self._wakeup_socket)
+            asyncio.get_running_loop().remove_reader(self._wakeup_socket.fileno())
             self._listening = False
 
     def _notified(self) -> None:

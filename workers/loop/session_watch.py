@@ -18,18 +18,21 @@ class SessionWatch:
         self._watched_at = 0.0
         self._processes_at = 0.0
 
-    def observe(self, own: frozenset[str], monotonic: float) -> bool:
-        """Every `WATCH_INTERVAL_SECONDS`, tell the detector of all sessions but the `own`; return whether it did."""
-        if monotonic - self._watched_at < WATCH_INTERVAL_SECONDS:
-            return False
+    def is_due(self, monotonic: float) -> bool:
+        """Return whether to `observe`: every `WATCH_INTERVAL_SECONDS`."""
+        return monotonic - self._watched_at >= WATCH_INTERVAL_SECONDS
+
+    def observe(self, own: frozenset[str], monotonic: float) -> None:
+        """Tell the detector of all sessions but the `own`."""
         self._watched_at = monotonic
         self._holders_to_watch = self._detector.observe(self._view, own, monotonic)
-        return True
+
+    def looks_for_processes(self, monotonic: float) -> bool:
+        """Return whether to ask for the `departed`: every `DEAD_PROCESSES_SECONDS`."""
+        return monotonic >= self._processes_at
 
     def departed(self, own: frozenset[str], monotonic: float) -> list[Expire]:
-        """Return, every `DEAD_PROCESSES_SECONDS`, the expiries of idle sessions here whose process has ended."""
-        if monotonic < self._processes_at:
-            return []
+        """Return the expiries of idle sessions here whose process has ended."""
         self._processes_at = monotonic + DEAD_PROCESSES_SECONDS
         return list(departed(self._view.all_sessions(), own))
 
