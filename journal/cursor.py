@@ -43,7 +43,8 @@ class Cursor(Mapping[int, int]):
                 raise ValueError(f"a cursor holds partitions and offsets from 0 up, got {partition}:{offset}")
         self._offsets = dict(sorted(offsets.items()))
         if behind is None:
-            behind = offsets.behind if isinstance(offsets, Cursor) else {}
+            # A plain mapping first: an abstract class takes long to say that something is no instance of it.
+            behind = offsets.behind if type(offsets) is not dict and isinstance(offsets, Cursor) else {}
         self._behind: Mapping[int, Behind] = behind
 
     @classmethod

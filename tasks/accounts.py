@@ -8,8 +8,7 @@ from ..journal.row_decoder import Moment, RowDecoder
 from .index.trace import Trace
 from .progress import reported_in
 from .state import names
-from .state.decoding import Fact, fact
-from .state.verdict import Verdict
+from .state.decoding import Fact
 
 
 class Note(msgspec.Struct):
@@ -94,8 +93,6 @@ def noted(row: bytes) -> Note | None:
 def account_of(trace: Trace) -> Account:
     """Return the account of a task that was looked up."""
     account = Account()
-    for offset in sorted(trace.rows):
-        said = fact(trace.rows[offset]) if trace.verdicts[offset] is Verdict.ACCEPTED else None
-        if said is not None:
-            account.add(said, trace.rows[offset])
+    for said, row in trace.accepted:
+        account.add(said, row)
     return account

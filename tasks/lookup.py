@@ -201,15 +201,11 @@ class TaskLookup:
         """Return a reader of the log from `begin` on, to be returned by `give_back`."""
         with self._mutex:
             follower, self._spare = self._spare, None
-        if follower is None:
-            return await self._journal.follow(begin)
-        cursor = follower.cursor
-        if any(cursor[partition] > offset for partition, offset in begin.items()):  # another wait has read further
-            await self.give_back(follower)
-            return await self._journal.follow(begin)
-        for partition, offset in begin.items():
-            follower.skip(partition, offset)
-        return follower
+        if follower is not None:
+            if follower.moved_on(begin):
+                return follower
+            await self.give_back(follower)  # another wait has read further
+        return await self._journal.follow(begin)
 
     async def give_back(self, follower: Subscriber) -> None:
         """Take a follower back, and keep one for the next caller."""

@@ -233,7 +233,8 @@ class Results:
         deadline = deadline_of(seconds_of(timeout))
         if options.descendants:
             return await self.with_descendants(message, deadline, options, timeout)
-        return await self.of(id_of(message), await self._wait(id_of(message), timeout, deadline), options)
+        task_id = id_of(message)
+        return await self.of(task_id, await self._wait(task_id, timeout, deadline), options)
 
     async def with_descendants(
         self, message: Message | str, deadline: float | None, options: Options, timeout: int | None = None
@@ -312,9 +313,11 @@ class Results:
 
     def _is_old(self, found: Found) -> bool:
         """Return whether the task's `result_ttl` is over, by the clock here."""
-        row, task = account_of(found.trace).result_row, found.task
+        task = found.task
         submitted = found.trace.rows.get(task.submitted) if task is not None else None
-        if row is None or task is None or submitted is None or b'"result_ttl"' not in submitted:
+        if task is None or submitted is None or b'"result_ttl"' not in submitted:
+            return False
+        if (row := account_of(found.trace).result_row) is None:
             return False
         message = stored_message(found)
         ttl = message.result_ttl if message is not None else None

@@ -116,13 +116,15 @@ class Listener:
         """
         count = end = 0
         rows: list[tuple[int, bytes]] = []
-        with contextlib.suppress(BlockingIOError):
+        try:
             while notice := self.sock.recv(_NOTICE_BYTES + NOTICE_ROW_BYTES_MAX):
                 count += 1
                 announced = int.from_bytes(notice[:_NOTICE_BYTES], "big")
                 end = max(end, announced)
                 if len(notice) > _NOTICE_BYTES:
                     rows.append((announced - 1, notice[_NOTICE_BYTES:]))
+        except BlockingIOError:
+            pass
         if not count:
             return SILENCE
         return Notices(end if count <= _NOTICES_COMPLETE_MAX else FARTHEST, rows)

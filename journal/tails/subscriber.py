@@ -223,6 +223,14 @@ class Subscriber:
             else:
                 self._begin = self._begin.advanced(partition, max(offset, self._begin[partition]))
 
+    def moved_on(self, cursor: Cursor) -> bool:
+        """Go on at `cursor`, if this reader has not read further in any of its partitions; return whether it does."""
+        if not cursor.reaches(self.cursor):
+            return False
+        for partition, offset in cursor.items():
+            self.skip(partition, offset)
+        return True
+
     async def aclose(self) -> None:
         """Stop following; the last reader closes the shared tail. Closing twice is harmless."""
         if self._closed:

@@ -52,6 +52,7 @@ class Trace:
         self.view = RememberingView()
         self.rows: dict[int, bytes] = {}
         self.verdicts: dict[int, Verdict] = {}
+        self.accepted: list[tuple[Fact, bytes]] = []  # the accepted ones of them, decoded, in order
         self.unreadable: list[int] = []
         # Whether the log has lost the task's submission and still holds later events of it.
         self.is_truncated = False
@@ -81,6 +82,8 @@ class Trace:
             self._observer(self.view, offset, row, said, None)
         verdict = self.view.apply_fact(said.name, said.context, self.partition, offset, said.timestamp)
         self.rows[offset], self.verdicts[offset] = row, verdict
+        if verdict is Verdict.ACCEPTED:
+            self.accepted.append((said, row))
         if self._observer is not None:
             self._observer(self.view, offset, row, said, verdict)
 
