@@ -12,7 +12,7 @@ from .cursor import Behind, Cursor
 from .errors import HistoryTruncated, JournalDiverged
 from .fingerprint import Mark, mark
 from .limits import CURSOR_AHEAD_SECONDS_MAX, CURSOR_LOOK_SECONDS
-from .log import Bounds, Log
+from .log import Bounds, Lagging, Log
 
 
 async def refuse_diverged(log: Log, cursor: Mapping[int, int], bounds: Bounds | None = None) -> None:
@@ -44,7 +44,8 @@ async def _bounds_up_to(log: Log, cursor: Mapping[int, int], bounds: Bounds | No
     After a fail-over, Kafka's end may for some seconds be behind events that it has already handed out.
     """
     bounds = bounds or await log.bounds()
-    deadline = time.monotonic() + (CURSOR_AHEAD_SECONDS_MAX if log.needs_loop else 0.0)
+    end_may_lag = log.end_may_lag if isinstance(log, Lagging) else log.needs_loop
+    deadline = time.monotonic() + (CURSOR_AHEAD_SECONDS_MAX if end_may_lag else 0.0)
     while any(offset > bounds.end.get(partition, offset) for partition, offset in cursor.items()):
         if time.monotonic() >= deadline:
             break

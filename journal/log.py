@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from .append_counts import AppendCounts
 from .cursor import Cursor
-from .errors import EventTooLarge, InvalidEvent
+from .errors import EventTooLarge, InvalidEvent, JournalGone
 from .event import Draft, Event
 from .limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, PAGE_EVENTS
 from .snapshots import SnapshotStore
@@ -133,6 +133,34 @@ class Counting(Protocol):
 
 
 @runtime_checkable
+class Relaying(Protocol):
+    """A log to which a process can append for programs elsewhere, as the journal service does."""
+
+    async def identity(self) -> str:
+        """The identity of the log, which no other log has; its copies have the same one. "" if it is unknown."""
+        ...
+
+    async def append_numbered(self, drafts: Sequence[Draft], since: Mapping[int, int]) -> list[Event]:
+        """As `Log.append`, for drafts that writers elsewhere have numbered: they keep `writer` and `seq`.
+
+        Each becomes one event, however often and by however many processes it is handed in: the log looks for it from
+        `since` on, offsets that the log had reached before the drafts got their numbers. Each writer's new numbers rise
+        along each partition. Raises `JournalGone` if the log does not reach `since`.
+        """
+        ...
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A log that knows whether its end may for some seconds be behind events that it has already handed out."""
+
+    @property
+    def end_may_lag(self) -> bool:
+        """Whether it may; otherwise a cursor beyond the end is of another log."""
+        ...
+
+
+@runtime_checkable
 class OneClock(Protocol):
     """A log ordered by the times of its events, which rise along it except at falls."""
 
@@ -229,6 +257,17 @@ def check_cursor(cursor: Mapping[int, int], partitions: int) -> None:
     """Raise `ValueError` if the cursor names a partition that the log does not have."""
     if any(partition >= partitions for partition in cursor):
         raise ValueError(f"the cursor {Cursor(cursor)} is not one of this journal, which has {_range(partitions)}")
+
+
+def refuse_unreached(url: str, since: Mapping[int, int], end: Mapping[int, int]) -> None:
+    """Raise `JournalGone` if a log that ends at `end` does not reach `since`, offsets that it had reached before."""
+    for partition, offset in since.items():
+        if offset > end.get(partition, 0):
+            raise JournalGone(
+                f"the journal {url} was replaced: partition {partition} had reached offset {offset} and ends at "
+                f"{end.get(partition, 0)} now; nothing was appended. Close the journal, open it again, and read it "
+                "from its beginning."
+            )
 
 
 def _range(partitions: int) -> str:

@@ -65,6 +65,12 @@ class Writer:
         self._seq, self.last_microseconds = seq + len(drafts), microseconds + len(drafts)
         return record_with(drafts, writer, seq, microseconds, offset)
 
+    def record_numbered(self, drafts: Sequence[Draft], now: float, offset: int) -> tuple[list[Event], list[bytes]]:
+        """As `record_all`, for drafts that another writer has numbered, one after the other."""
+        microseconds = time_after(self.last_microseconds, round(now * MICROSECONDS)) - 1
+        self.last_microseconds = microseconds + len(drafts)
+        return record_with(drafts, drafts[0].writer, drafts[0].seq - 1, microseconds, offset)
+
     def record_one(self, draft: Draft, now: float, offset: int) -> tuple[Event, bytes]:
         """As `record_all`, for one draft.
 

@@ -20,6 +20,7 @@ from ..log import Bounds, Page, check_cursor
 from ..runtime.forks import reset_after_fork
 from ..runtime.portal import keep_for_ever
 from ..snapshots import SnapshotStore
+from ..state_directory import index_path
 from .appends import Appends, hash_of
 from .client import (
     LOGGER,
@@ -48,7 +49,6 @@ from .producer import ProducerSource
 from .reads import Reads
 from .recent import RecentPages
 from .snapshots import KafkaSnapshots
-from .state import index_path
 from .tail import KafkaTail
 from .topic import TopicFacts, ensure_topic
 

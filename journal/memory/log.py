@@ -20,7 +20,7 @@ from ..errors import HistoryTruncated, JournalClosed
 from ..event import Draft, Event, check, place, record
 from ..event_decoding import time_in
 from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX, PAGE_EVENTS
-from ..log import Bounds, Page, check_batch, check_cursor, check_partitions
+from ..log import Bounds, Page, check_batch, check_cursor, check_partitions, refuse_unreached
 from ..runtime import blocking
 from ..snapshots import SnapshotStore
 from ..timeline import Fall, Run, runs_between, split
@@ -66,6 +66,7 @@ class MemoryStore:
     def __init__(self, partitions: int = 1) -> None:
         self.partitions = [_Partition() for _ in range(partitions)]
         self.lock = threading.Lock()
+        self.identity = uuid.uuid4().hex
         self.private_name = ""  # the name of a private store in `_private`, as long as a log holds it
         self.positions: dict[tuple[str, int], Event] = {}
         self.snapshots = MemorySnapshots()
@@ -169,6 +170,15 @@ class MemoryLog:
             self._writer.counts.add(1, len(new), sum(new), time.perf_counter() - begun)
         self._store.notify()
         return [event for event, _ in appended]
+
+    async def identity(self) -> str:
+        """See `Relaying.identity`: the store's."""
+        return self._store.identity
+
+    async def append_numbered(self, drafts: Sequence[Draft], since: Mapping[int, int]) -> list[Event]:
+        """See `Relaying.append_numbered`; the store knows the event of each number."""
+        refuse_unreached(self.url, since, (await self.bounds()).end)
+        return await self.append(drafts)
 
     def _check_conditions(self, drafts: Sequence[Draft]) -> None:
         """Raise the error of a broken condition, of the drafts that are not in the log yet."""

@@ -3,14 +3,18 @@
 All but the last stretch of the log is read without blocking the writers; the rest under the lock, by the commit.
 """
 
+from collections.abc import Mapping, Sequence
+
 from ..conditions import conditions_of
+from ..event import Draft, Plain, check
 from ..limits import CONDITION_LOCKED_EVENTS
+from ..log import check_batch, check_partitions, refuse_unreached
 from ..runtime import blocking
 from ..writer import Writer
 from .conflicts import find_conflict
-from .pending_append import PendingAppend
+from .pending_append import NumberedAppend, PendingAppend
 from .reads import Reads
-from .repeats import Landmarks, identities, search
+from .repeats import Landmarks, identities, identity_of, search
 
 
 async def search_before(reads: Reads, writer: Writer, landmarks: Landmarks, entry: PendingAppend) -> None:
@@ -23,6 +27,30 @@ async def search_before(reads: Reads, writer: Writer, landmarks: Landmarks, entr
     looking = blocking.in_thread(lambda: reads.reading(lambda connection: search(connection, wanted, start, end)))
     await blocking.settled(looking)
     entry.known, entry.searched_to = looking.result(), end
+
+
+async def numbered(
+    reads: Reads, writer: Writer, url: str, drafts: Sequence[Draft], since: Mapping[int, int]
+) -> NumberedAppend:
+    """Check drafts that were numbered elsewhere, and search the log from `since` on for them.
+
+    A short stretch is searched by the commit, under the lock.
+    """
+    check_batch(list(map(check, drafts)))
+    check_partitions(drafts, 1)
+    bounds = reads.bounds()
+    refuse_unreached(url, since, bounds.end)
+    entry = NumberedAppend(drafts, plain=type(drafts) is Plain)
+    entry.searched_to = start = max(since.get(0, 0), bounds.first[0])
+    end = bounds.end[0]
+    if end - start > CONDITION_LOCKED_EVENTS:
+        wanted = {*map(identity_of, drafts)}
+        looking = blocking.in_thread(lambda: reads.reading(lambda connection: search(connection, wanted, start, end)))
+        await blocking.settled(looking)
+        entry.known, entry.searched_to = looking.result(), end
+    if entry.conditional:
+        await check_before(reads, writer, entry)
+    return entry
 
 
 async def check_before(reads: Reads, writer: Writer, entry: PendingAppend) -> None:

@@ -25,7 +25,8 @@ from .limits import RENEWALS_MAX
 from .open_file import OpenFile
 from .pages import state_behind_removed
 from .pending_append import PendingAppend
-from .repeats import Identity, Landmarks, identities, search
+from .repeats import Identity, Landmarks, identities, identity_of, search
+from .transaction import Transaction
 from .writer_connection import WriterConnection
 
 # One step for all rows: SQLite reads the array itself, without entering Python and taking its lock for each row.
@@ -66,34 +67,9 @@ _LAST: Final = "SELECT position, event, checksum FROM events ORDER BY position D
 _KEPT: Final = "SELECT name, value FROM kept"
 
 
-def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: "_Transaction") -> bool:
+def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: Transaction) -> bool:
     """Whether a draft is in the log already or in this transaction."""
-    return bool(draft.seq) and ((draft.writer, draft.seq) in known or transaction.found(draft) is not None)
-
-
-class _Transaction:
-    """One transaction being prepared: the rows to be inserted from offset `first` on."""
-
-    __slots__ = ("drafts", "events", "falls", "first", "rows")
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.falls: list[Fall] = []
-        self.rows: list[bytes] = []
-        self.events: list[Event] = []
-        self.drafts: list[Draft] = []
-
-    @property
-    def end(self) -> int:
-        """The offset of the next row."""
-        return self.first + len(self.rows)
-
-    def found(self, draft: Draft) -> Event | None:
-        """The event of a draft in this transaction, whose numbers have no gaps; None if it is not in it."""
-        if not self.drafts or draft.writer != self.drafts[0].writer:
-            return None
-        index = draft.seq - self.drafts[0].seq
-        return self.events[index] if 0 <= index < len(self.events) else None
+    return bool(draft.seq) and (identity_of(draft) in known or transaction.found(draft) is not None)
 
 
 class Inserter(WriterConnection):
@@ -213,12 +189,12 @@ class Inserter(WriterConnection):
         connection = self.connected()
         cursor = self._cursor or connection.cursor()  # kept: making one for each statement costs as much as running it
         self._connection = self._cursor = None  # so that they are not used again if `_undo` is interrupted, too
-        transaction: _Transaction | None = None
+        transaction: Transaction | None = None
         committing = False
         try:
             begin(connection, cursor, patient=patient)
             self.catch_up(cursor)
-            transaction = _Transaction(self.end)
+            transaction = Transaction(self.end)
             for entry in batch:
                 entry.refusal = self._conflict(connection, transaction, entry) if entry.conditional else None
                 entry.events = self._recorded(connection, transaction, entry) if entry.refusal is None else []
@@ -248,12 +224,13 @@ class Inserter(WriterConnection):
         self.news = transaction.end, rows[0] if len(rows) == 1 else None
         return True
 
-    def _insert(self, cursor: apsw.Cursor, transaction: _Transaction) -> int:
+    def _insert(self, cursor: apsw.Cursor, transaction: Transaction) -> int:
         """Insert the rows with their checksums, and return the last checksum."""
         rows = transaction.rows
         if not rows:
             return self._checksum
-        self.landmarks.add(transaction.drafts[0].seq, transaction.first)
+        if transaction.drafts:
+            self.landmarks.add(transaction.drafts[0].seq, transaction.first)
         checksums, last = chained(rows, self._checksum)
         if len(rows) == 1:
             cursor.execute(_INSERT, (transaction.end, rows[0], checksums))
@@ -265,9 +242,11 @@ class Inserter(WriterConnection):
             cursor.execute(_INSERT_FIRST, (transaction.first, apsw.carray(tuple(rows)), checksums))
         return last
 
-    def _recorded(self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend) -> list[Event]:
+    def _recorded(self, connection: apsw.Connection, transaction: Transaction, entry: PendingAppend) -> list[Event]:
         """The events of an entry: those already in the log, and new ones with their number, time and position."""
         writer, offset, now = self.writer, transaction.end, self._clock()
+        if entry.keeps_numbers:
+            return self._recorded_numbered(connection, transaction, entry)
         if entry.is_new:
             last = writer.last_microseconds / MICROSECONDS
             transaction.drafts += entry.drafts
@@ -300,8 +279,37 @@ class Inserter(WriterConnection):
         entry.searched_to = transaction.first  # should the commit be interrupted, it is looked for from here on
         return recorded
 
+    def _recorded_numbered(
+        self, connection: apsw.Connection, transaction: Transaction, entry: PendingAppend
+    ) -> list[Event]:
+        """The events of drafts that were numbered elsewhere: those already in the log, and new ones."""
+        writer, offset, now = self.writer, transaction.end, self._clock()
+        known = entry.known = self._known(connection, transaction, entry)
+        last = writer.last_microseconds / MICROSECONDS
+        entry.searched_to = transaction.first
+        if entry.plain and not known and transaction.has_none_of(entry.drafts[0].writer):
+            recorded, rows = writer.record_numbered(entry.drafts, now, offset)
+            transaction.runs.append(recorded)
+            transaction.rows += rows
+            if recorded[0].timestamp < last:
+                transaction.falls.append(Fall(offset, last, recorded[0].timestamp))
+            return recorded
+        recorded = []
+        for draft in entry.drafts:
+            event = known.get(identity_of(draft)) or transaction.found(draft)
+            if event is None:
+                last = writer.last_microseconds / MICROSECONDS
+                event, row = record(draft, writer.stamp(now if draft.timestamp is None else draft.timestamp))
+                if event.timestamp < last:
+                    transaction.falls.append(Fall(offset, last, event.timestamp, draft.timestamp is not None))
+                transaction.numbered[identity_of(draft)] = place(event, 0, offset)
+                transaction.rows.append(row)
+                offset += 1
+            recorded.append(event)
+        return recorded
+
     def _conflict(
-        self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend
+        self, connection: apsw.Connection, transaction: Transaction, entry: PendingAppend
     ) -> EventConflict | JournalDiverged | None:
         """Why a conditional append is refused: an event in the log, or before it in this very transaction."""
         known = self._known(connection, transaction, entry)
@@ -312,17 +320,18 @@ class Inserter(WriterConnection):
         refusal = conditions.diverged(0, transaction.first) or _find_conflict(
             connection, transaction, conditions, entry.checked_to
         )
-        for draft in fresh if refusal is not None else ():
+        for draft in fresh if refusal is not None and not entry.keeps_numbers else ():
             self.writer.forget(draft)  # it has not landed, so it is new when it is handed in again
         return refusal
 
     def _known(
-        self, connection: apsw.Connection, transaction: _Transaction, entry: PendingAppend
+        self, connection: apsw.Connection, transaction: Transaction, entry: PendingAppend
     ) -> Mapping[Identity, Event]:
         """The events in the log of those drafts of an entry that were handed in before."""
-        if not entry.known and not any(draft.seq for draft in entry.drafts):
+        if not entry.known and (entry.searched_to >= transaction.first or not any(draft.seq for draft in entry.drafts)):
             return entry.known
-        missing = identities(entry.drafts) - entry.known.keys()
+        named = {*map(identity_of, entry.drafts)} if entry.keeps_numbers else identities(entry.drafts)
+        missing = named - entry.known.keys()
         return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
@@ -360,7 +369,7 @@ class Inserter(WriterConnection):
 
 
 def _find_conflict(
-    connection: apsw.Connection, transaction: _Transaction, conditions: Conditions, checked_to: int
+    connection: apsw.Connection, transaction: Transaction, conditions: Conditions, checked_to: int
 ) -> EventConflict | None:
     found = find_conflict(connection, conditions, checked_to, transaction.first)
     if found is None:

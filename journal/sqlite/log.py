@@ -6,13 +6,12 @@ not work over NFS. Where a stopped process leaves the writers, see `write_lock`;
 """
 
 import contextlib
-import functools
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import apsw
@@ -28,16 +27,15 @@ from ..snapshots import SnapshotStore
 from ..timeline import Fall
 from ..verification import Report, Verification
 from ..writer import Writer
-from . import fork_and_exit, times
-from .append_checks import check_before, search_before
+from . import fork_and_exit, trimming
+from .append_checks import check_before, numbered, search_before
 from .commit import Committer
 from .connections import Connections
 from .file import Synchronous, explained
 from .group_commit import GroupCommit
-from .insert import Inserter
-from .limits import QUEUE_CHECK_SECONDS, TRIM_STEP_POSITIONS, WRITE_LOCK_SECONDS_MAX
+from .identity import identity_of_file
+from .limits import QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from .notifier import Listener
-from .pages import note_state
 from .pending_append import PendingAppend
 from .permission import check_path, may_only_read
 from .placement import check_placement
@@ -51,9 +49,6 @@ from .write_lock import WriteLock
 T = TypeVar("T")
 
 logger = logging.getLogger("journeyman")
-
-_KEEP: Final = "INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)"
-_TRIM: Final = "DELETE FROM events WHERE position <= ?"
 
 
 class SqliteLog:
@@ -212,11 +207,19 @@ class SqliteLog:
                 await search_before(self._reads, self._writer, state.inserter.landmarks, entry)
             if entry.conditional:
                 await check_before(self._reads, self._writer, entry)
+        return await self._appended(state, entry)
+
+    async def append_numbered(self, drafts: Sequence[Draft], since: Mapping[int, int]) -> list[Event]:
+        """See `Relaying.append_numbered`."""
+        state = self._state_to_write()
+        return await self._appended(state, await numbered(self._reads, self._writer, self.url, drafts, since))
+
+    async def _appended(self, state: Connections, entry: PendingAppend) -> list[Event]:
         # A caller in a plain thread waits for no one else's append; in a loop other tasks may be about to append too.
         driven = blocking.is_driven()
         alone = driven or not self._group_commit.is_expected()
-        if alone and plain and len(sizes) == 1:
-            event = state.committer.try_commit(drafts[0])
+        if alone and entry.is_new and len(entry.drafts) == 1:
+            event = state.committer.try_commit(entry.drafts[0])
             if event is not None:
                 return [event]
         elif alone and state.committer.commit_alone(entry, patient=driven):
@@ -296,21 +299,12 @@ class SqliteLog:
         state = self._state_to_write()
         check_cursor(before, self.partitions)
         bounds = self._reads.bounds()
-        step, end = bounds.first[0], min(before.get(0, 0), bounds.end[0])
-        while step < end:
-            step = min(step + TRIM_STEP_POSITIONS, end)
-            await self._exclusively(state, functools.partial(self._remove, state.inserter, step))
+        for step in trimming.steps(state.inserter, bounds.first[0], min(before.get(0, 0), bounds.end[0])):
+            await self._exclusively(state, step)
 
-    def _remove(self, inserter: Inserter, below: int, patient: bool) -> None:
-        def remove(connection: apsw.Connection) -> None:
-            inserter.catch_up(connection.cursor())
-            connection.execute(_KEEP, ("end", inserter.end))
-            connection.execute(_KEEP, ("last_microseconds", self._writer.last_microseconds))
-            note_state(connection, below)
-            connection.execute(_TRIM, (below,))
-            times.forget(connection, below)
-
-        inserter.transact(remove, patient=patient)
+    async def identity(self) -> str:
+        """See `Relaying.identity`."""
+        return await identity_of_file(self)
 
     def index_path(self) -> str:
         """See `Sited.index_path`: beside the file, or in memory if this process only reads it."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from ..conditions import is_conditional
 from ..errors import EventConflict, JournalDiverged
@@ -31,6 +31,9 @@ class PendingAppend:
         "searched_to",
         "shared",
     )
+
+    # Whether its drafts were numbered by writers elsewhere: see `Relaying.append_numbered`.
+    keeps_numbers: ClassVar[bool] = False
 
     def __init__(self, drafts: Sequence[Draft], *, plain: bool = False) -> None:
         self.drafts = drafts
@@ -77,3 +80,10 @@ class PendingAppend:
             self._waiter = blocking.Latch()
         # The waiter is set first and `done` read afterwards, `finish` does the reverse: one of the two sees the other.
         return self.done or (self._waiter is not None and await self._waiter.settled(timeout))
+
+
+class NumberedAppend(PendingAppend):
+    """An append of drafts that writers elsewhere have numbered; if `plain`, one writer, one after the other."""
+
+    __slots__ = ()
+    keeps_numbers = True

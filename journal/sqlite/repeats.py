@@ -38,6 +38,11 @@ class Landmarks:
         return marks[max(0, bisect.bisect_right(marks, seq, key=lambda mark: mark[0]) - 1)][1] if marks else 0
 
 
+def identity_of(draft: Draft) -> Identity:
+    """The writer and number under which a numbered draft stands in the log: those of its origin, if it has one."""
+    return draft.origin or (draft.writer, draft.seq)
+
+
 def identities(drafts: Iterable[Draft]) -> set[Identity]:
     """The writer and number of each draft that was handed in before."""
     return {(draft.writer, draft.seq) for draft in drafts if draft.seq}

@@ -1,4 +1,7 @@
-"""Locate the directory for data a host derives from topics: `state=`, `JOURNEYMAN_STATE`, or the user's cache."""
+"""Locates the directory for data that a host derives from journals elsewhere.
+
+It is named by `state=` in the URL or by `JOURNEYMAN_STATE`; otherwise it is in the user's cache.
+"""
 
 import os
 from hashlib import blake2b
@@ -18,17 +21,17 @@ def state_directory(asked: str | None = None) -> Path:
     return Path(cache).expanduser() / "journeyman"
 
 
-def index_path(asked: str | None, addresses: str, topic: str, topic_id: bytes | None) -> str:
-    """Return the path of a topic's task index and create its directory; if that fails, "" (a temporary file).
+def index_path(asked: str | None, addresses: str, name: str, identity: bytes | None) -> str:
+    """Return the path of a journal's task index and create its directory; if that fails, "" (a temporary file).
 
-    A recreated topic has another id, and so another file.
+    `addresses` and `name` say where the journal is; one that was recreated has another `identity`, and so another file.
     """
-    cluster = ",".join(sorted(addresses.split(",")))
-    identity = f"{cluster}/{topic}".encode() + (b"" if topic_id is None else b"\0" + topic_id)
-    digest = blake2b(identity, digest_size=_DIGEST_BYTES).hexdigest()
+    place = ",".join(sorted(addresses.split(",")))
+    journal = f"{place}/{name}".encode() + (b"" if identity is None else b"\0" + identity)
+    digest = blake2b(journal, digest_size=_DIGEST_BYTES).hexdigest()
     try:
         directory = state_directory(asked)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # cannot be created, or the user has no home directory
         return ""
-    return str(directory / f"{topic}-{digest}-index")
+    return str(directory / f"{name}-{digest}-index")
