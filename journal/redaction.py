@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 _SECRET_OPTION: Final = re.compile(
-    r"([?&;][^=&?;]*(?:pass|pwd|secret|token|credential)[^=&?;]*=).*", re.IGNORECASE | re.DOTALL
+    r"([?&;](?:key|[^=&?;]*(?:pass|pwd|secret|token|credential)[^=&?;]*)=).*", re.IGNORECASE | re.DOTALL
 )
 
 _WITHOUT_HOST: Final = ("sqlite", "memory")  # an apparent password there is part of a name
@@ -23,5 +23,5 @@ def redacted(url: str) -> str:
     at = rest.rfind("@") if scheme not in _WITHOUT_HOST else -1
     colon = rest.find(":", 0, max(at, 0))
     if colon >= 0:
-        rest = rest[:colon] + rest[at:]
+        rest = rest[:colon] + rest[at if colon else at + 1 :]
     return scheme + separator + rest

@@ -1,7 +1,8 @@
-"""Creates a log from a URL: `memory://`, `sqlite://`, `kafka://`. It is not opened yet; a bad URL raises an error."""
+"""Creates a log from a URL: `memory://`, `sqlite://`, `kafka://`, `http://`. A bad URL raises; it is not opened yet."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,8 @@ from .url_options import CREATE, options, whole_number
 
 ENVIRONMENT_VARIABLE: Final = "JOURNEYMAN_JOURNAL"
 _EXAMPLES: Final = (
-    "sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://127.0.0.1:9092/topic, memory://"
+    "sqlite:///shop.db (a file here), sqlite:////var/lib/shop.db, kafka://127.0.0.1:9092/topic, "
+    "http://127.0.0.1:8080, memory://"
 )
 
 
@@ -107,20 +109,35 @@ def _open_sqlite(url: str, parts: SplitResult) -> Log:
 
 
 def _open_kafka(url: str, parts: SplitResult) -> Log:
-    try:
+    with _needing(url, "the Kafka client", "kafka"):
         from .kafka.url import kafka_log_from_url
+    return kafka_log_from_url(url, parts)
+
+
+def _open_http(url: str, parts: SplitResult) -> Log:
+    with _needing(url, "the HTTP client", "http"):
+        from .http.url import http_log_from_url
+    return http_log_from_url(url, parts)
+
+
+@contextmanager
+def _needing(url: str, client: str, extra: str) -> Iterator[None]:
+    """Turn a missing module of an optional library into an error that says how to install it."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a defect of this package, which no installation repairs
         raise BadJournalURL(
-            f"{redacted(url)!r} needs the Kafka client, which is not installed ({error.name}): "
-            "pip install 'journeyman[kafka]'"
+            f"{redacted(url)!r} needs {client}, which is not installed ({error.name}): "
+            f"pip install 'journeyman[{extra}]'"
         ) from error
-    return kafka_log_from_url(url, parts)
 
 
 _OPENERS: Final[dict[str, Callable[[str, SplitResult], Log]]] = {
     "sqlite": _open_sqlite,
     "kafka": _open_kafka,
+    "http": _open_http,
+    "https": _open_http,
     "memory": _open_memory,
 }

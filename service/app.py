@@ -18,6 +18,7 @@ from .authentication import middleware
 from .backend import Backend
 from .description import document_problems
 from .limits import BODY_BYTES_MAX
+from .log.routes import ROUTER as LOG
 from .openapi_page import PageRenderPlugin
 from .operation.operation import Operation
 from .operation.routes import export_metrics, probe_health, probe_readiness
@@ -35,6 +36,7 @@ from .version import VERSION
 # The routers of the subjects; a new subject is one more line.
 ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     describe_service,
+    LOG,
     export_metrics,
     probe_health,
     probe_readiness,

@@ -118,6 +118,7 @@ TITLES: Final = {400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404:
     429: "Too many requests",
     431: "Head too large",
     500: "Internal error",
+    501: "Not implemented",
     503: "Unavailable",
     504: "Time is over",
 }

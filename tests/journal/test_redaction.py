@@ -25,6 +25,11 @@ FORMS = (
     "kafka://ada:{}@127.0.0.1/shop?partitions=many&sasl=PLAIN",
     "kafka://127.0.0.1:1/shop?password={}",
     "kafka://127.0.0.1:1/shop?sasl=PLAIN&sasl_password={}",
+    "http://:{}@127.0.0.1:1",
+    "https://ada:{}@127.0.0.1:1",
+    "http://127.0.0.1:1?key={}",
+    "http://127.0.0.1:1?key={}&keys=1",
+    "http://:{}@127.0.0.1:1/path/?partitions=1",
     "kafk://ada:{}@127.0.0.1:1/shop",
     "postgres://ada:{}@127.0.0.1/shop",
     "ada:{}@127.0.0.1/shop",
@@ -75,6 +80,24 @@ def test_unreachable_cluster_is_named_without_the_password(caplog: pytest.LogCap
     assert not shows(caplog.text, secret)
 
 
+@pytest.mark.parametrize("place", ["url", "option", "environment"])
+def test_unreachable_service_is_named_without_the_key(
+    place: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("journeyman.journal.http.log.OPEN_SECONDS_MAX", 0.1)
+    secret = "S3CRET/KEY#WORD"
+    quoted = quote(secret, safe="")
+    url = {"url": f"http://:{quoted}@127.0.0.1:1", "option": f"http://127.0.0.1:1?key={quoted}"}.get(place)
+    if place == "environment":
+        monkeypatch.setenv("JOURNEYMAN_KEY", secret)
+    with pytest.raises(jm.JournalError) as caught, jm.Journal(url or "http://127.0.0.1:1") as journal:
+        journal.append("order.paid", {})
+    assert "127.0.0.1:1" in str(caught.value)
+    assert not shows("".join(traceback.format_exception(caught.value)), secret)
+    assert not shows(caplog.text, secret)
+
+
 @pytest.mark.parametrize(
     ("url", "shown_as"),
     [
@@ -83,6 +106,8 @@ def test_unreachable_cluster_is_named_without_the_password(caplog: pytest.LogCap
         ("kafka://127.0.0.1:9092,127.0.0.2:9092/shop?tls=true", "kafka://127.0.0.1:9092,127.0.0.2:9092/shop?tls=true"),
         ("kafka://ada:se/cr@et@host/shop", "kafka://ada@host/shop"),
         ("kafka://host/shop?password=secret&sasl=PLAIN", "kafka://host/shop?password=***"),
+        ("http://:secret@127.0.0.1:8080/log?state=/var", "http://127.0.0.1:8080/log?state=/var"),
+        ("https://host?cafile=ca.pem&key=secret", "https://host?cafile=ca.pem&key=***"),
         ("sqlite:////srv/a:b@c.db", "sqlite:////srv/a:b@c.db"),
         ("memory://shop", "memory://shop"),
     ],

@@ -45,7 +45,7 @@ NO_CHOICE: Final = {
     "journal/fingerprint.py FINGERPRINT_CHARS": "the format of cursors",
     "journal/kafka/lookup.py _TIMES_MAX": "Kafka's protocol: 64 bits",
     "journal/kafka/snapshots.py _TOPIC_CHARS_MAX": "Kafka's limit",
-    "journal/kafka/state.py _DIGEST_BYTES": "the format of a file's name",
+    "journal/state_directory.py _DIGEST_BYTES": "the format of a file's name",
     "journal/numbers.py _DIGITS_MAX": "64 bits",
     "journal/row_decoder.py WHOLE_MAX": "64 bits",
     "journal/snapshots.py _HASH_BYTES": "the format of snapshots",

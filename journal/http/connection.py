@@ -1,0 +1,145 @@
+"""Sends requests to a journal service over connections that stay open, and repeats those that may be repeated.
+
+`httpcore2` is the part of `httpx2` below its client: connections, pools, HTTP. What the client adds, such as cookies
+and redirects, costs as much as a request itself and is not used here.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import httpcore2
+
+from ..errors import AppendInDoubt, JournalGone, JournalUnavailable
+from .address import Address
+from .limits import (
+    BACKOFF_SECONDS,
+    BACKOFF_SECONDS_MAX,
+    CONNECT_SECONDS_MAX,
+    CONNECTION_IDLE_SECONDS_MAX,
+    CONNECTIONS_KEPT,
+    LOOKUP_SECONDS_MAX,
+    REQUEST_SECONDS_MAX,
+    SILENCE_SECONDS_MAX,
+)
+from .problems import KeyRefused, error_from
+from .wire import IDENTITY_HEADER, MEDIA_TYPE
+
+_OK: Final = 200
+_FAILURES: Final = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    httpcore2.ConnectionNotAvailable,
+    OSError,
+)
+_TIMES: Final = {"connect": CONNECT_SECONDS_MAX, "write": REQUEST_SECONDS_MAX, "pool": REQUEST_SECONDS_MAX}
+
+
+class Connection:
+    """The connections of one log to its service; belongs to the event loop in which it is used first."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        context = address.ssl_context()
+        self._requests = httpcore2.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=None,
+            max_keepalive_connections=CONNECTIONS_KEPT,
+            keepalive_expiry=CONNECTION_IDLE_SECONDS_MAX,
+        )
+        self._streams = httpcore2.AsyncConnectionPool(
+            ssl_context=context, max_connections=None, max_keepalive_connections=0
+        )
+        self._headers: dict[bytes | str, bytes | str] = {"Accept": "*/*", "User-Agent": "journeyman"}
+        if address.key is not None:
+            self._headers["Authorization"] = f"Bearer {address.key}"
+
+    @property
+    def place(self) -> str:
+        """Host and port, for messages."""
+        return self._address.place
+
+    def expect(self, identity: str) -> None:
+        """Have the service refuse requests from now on if its journal is another one than that."""
+        if identity:
+            self._headers[IDENTITY_HEADER] = identity
+
+    async def once(self, method: str, path: str, content: bytes | None = None, media: str = MEDIA_TYPE) -> bytes:
+        """Send a request once and return the body of its answer; `path` begins with a slash.
+
+        Raises `JournalUnavailable` if the service cannot be reached or does not answer in time, and the error that its
+        problem document tells of.
+        """
+        headers = self._headers if content is None else {**self._headers, "Content-Type": media}
+        try:
+            response = await self._requests.request(
+                method,
+                self._address.base + path,
+                headers=headers,
+                content=content,
+                extensions={"timeout": {**_TIMES, "read": REQUEST_SECONDS_MAX}},
+            )
+        except _FAILURES as error:
+            raise self._unreachable(error) from error
+        if response.status != _OK:
+            raise error_from(response.content, response.status, self.place)
+        return response.content
+
+    async def asked(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        media: str = MEDIA_TYPE,
+        patience: float = LOOKUP_SECONDS_MAX,
+    ) -> bytes:
+        """As `once`, for a request that may be repeated: again and again, for `patience` seconds."""
+        deadline, attempt = time.monotonic() + patience, 0
+        while True:
+            try:
+                return await self.once(method, path, content, media)
+            except (JournalUnavailable, AppendInDoubt) as error:
+                if not may_pass(error) or time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(backoff(attempt))
+            attempt += 1
+
+    @asynccontextmanager
+    async def streaming(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a long answer, and provide its bytes as they arrive; errors as in `once`."""
+        try:
+            async with self._streams.stream(
+                "GET",
+                self._address.base + path,
+                headers=self._headers,
+                extensions={"timeout": {**_TIMES, "read": SILENCE_SECONDS_MAX}},
+            ) as response:
+                if response.status != _OK:
+                    raise error_from(await response.aread(), response.status, self.place)
+                yield response.aiter_stream()
+        except _FAILURES as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> JournalUnavailable:
+        reason = str(error) or type(error).__name__
+        return JournalUnavailable(f"the journal service at {self.place} does not answer ({reason}); try again later")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._requests.aclose()
+        await self._streams.aclose()
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a request that has failed with this error may succeed later, without a change by people."""
+    return isinstance(error, JournalUnavailable | AppendInDoubt) and not isinstance(error, JournalGone | KeyRefused)
+
+
+def backoff(attempt: int) -> float:
+    """How long to wait before the next attempt, in seconds: twice as long each time, and never all at the same time."""
+    longest: float = min(BACKOFF_SECONDS * 2 ** min(attempt, 16), BACKOFF_SECONDS_MAX)
+    return longest * random.uniform(0.5, 1.0)

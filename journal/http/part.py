@@ -1,0 +1,112 @@
+"""One append on its way to the service: its drafts as they travel, and its outcome."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from ..event import Draft, Event, place, place_all
+from .wire import Landed, Mixed, Run, pack
+
+_version_of = attrgetter("version")
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Part:
+    """The drafts of one append. `run`: they are new, plain, and numbered one after the other."""
+
+    __slots__ = ("_drafts", "_identities", "_settled", "attempted", "bytes", "error", "events", "sent", "size", "wire")
+
+    def __init__(self, drafts: Sequence[Draft], size: int, wire: Run | Mixed) -> None:
+        self.size = size
+        self.wire = msgspec.Raw(pack(wire))
+        self.events: list[Event] = []
+        self.bytes = 0  # of the events as they stand in the log, once they have landed
+        self.error: Exception | None = None
+        self.attempted = False  # whether a request with it was sent, so that it may have landed
+        self._drafts = drafts
+        self._identities = frozenset((draft.writer, draft.seq) for draft in drafts) if isinstance(wire, Mixed) else None
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def holds(self, writer: str, seq: int) -> bool:
+        """Whether a draft of this identity is on its way with it."""
+        if self._identities is not None:
+            return (writer, seq) in self._identities
+        first = self._drafts[0]
+        return writer == first.writer and 0 <= seq - first.seq < len(self._drafts)
+
+    @property
+    def settled(self) -> bool:
+        """Whether its outcome is known."""
+        return self._settled.done()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for its outcome, at most so many seconds; return whether it is known."""
+        await asyncio.wait((self._settled,), timeout=seconds)
+        return self._settled.done()
+
+    def land(self, outcome: Landed) -> None:
+        """Make the events of drafts that stand in the log."""
+        count, raw = len(self._drafts), msgspec.Raw
+        offsets = outcome.offsets
+        places = range(offsets, offsets + count) if isinstance(offsets, int) else offsets
+        self.events = [
+            Event(
+                time,
+                draft.name,
+                raw(draft.context),
+                draft.key,
+                *(draft.origin or (draft.writer, draft.seq)),
+                draft.version,
+            )
+            for draft, time in zip(self._drafts, outcome.times, strict=True)
+        ]
+        self.bytes = sum(map(len, map(_encode, self.events)))
+        if isinstance(outcome.partitions, int):
+            place_all(self.events, outcome.partitions, places)
+        else:
+            for event, partition, offset in zip(self.events, outcome.partitions, places, strict=True):
+                place(event, partition, offset)
+        self._end()
+
+    def fail(self, error: Exception, *, forget: bool) -> None:
+        """End with an error; `forget` that the drafts had numbers, as nothing of them has landed or will."""
+        if forget:
+            for draft in self._drafts:
+                draft.writer, draft.seq = "", 0
+        self.error = error
+        self._end()
+
+    def _end(self) -> None:
+        if not self._settled.done():
+            self._settled.set_result(None)
+
+
+def run_of(
+    drafts: Sequence[Draft], first: int, since: dict[int, int], partition_for: Callable[[Draft], int] | None
+) -> Run:
+    """Return the form in which new, plain drafts travel; `partition_for` if the log has several partitions."""
+    rows: list[Any]
+    if partition_for is None and {*map(_version_of, drafts)} == {1}:
+        rows = [(each.name, each.context, each.key) for each in drafts]
+    else:
+        partitions = [partition_for(each) if partition_for is not None else None for each in drafts]
+        rows = [
+            (each.name, each.context, each.key, partition, None, each.version)
+            for each, partition in zip(drafts, partitions, strict=True)
+        ]
+    return Run(first, since, rows)  # encoded as they are, as arrays
+
+
+def mixed_of(drafts: Sequence[Draft], since: dict[int, int], partition_for: Callable[[Draft], int]) -> Mixed:
+    """Return the form in which any drafts travel; all are numbered."""
+    rows: list[Any] = [
+        (
+            each.name, each.context, each.key, partition_for(each), each.timestamp, each.version, each.writer, each.seq,
+            each.origin, each.expected, each.whole_partition,
+        )
+        for each in drafts
+    ]  # fmt: skip
+    return Mixed(since, rows)  # encoded as they are, as arrays

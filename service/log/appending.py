@@ -1,0 +1,88 @@
+"""Appends what programs elsewhere have numbered: decodes, checks, hands to the log, and tells the outcome of each."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ...journal.errors import InvalidEvent
+from ...journal.event import Draft, Event, Plain
+from ...journal.http.limits import PARTS_MAX, WRITER_CHARS_MAX
+from ...journal.http.wire import AppendRequest, Landed, Mixed, Refused, Run, pack, request_of
+from ...journal.log import Relaying
+from ...journal.row_decoder import WHOLE_MAX, RowDecoder
+from ..problems import Problem
+from .served import told_as_bytes
+
+_WRITER: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{WRITER_CHARS_MAX}}}", re.ASCII)
+_object: Final[RowDecoder[dict[str, Any]]] = RowDecoder(dict[str, Any])
+_NEWLINE: Final = b"\n"
+
+
+async def append(log: Relaying, body: bytes) -> bytes:
+    """Carry out the appends of a request body, and return the body of the answer; `Problem` 400 for another body."""
+    try:
+        request = request_of(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Problem(400, "bad-request", f"the body is not an append of this wire: {error}") from None
+    if not _WRITER.fullmatch(request.writer) or len(request.parts) > PARTS_MAX:
+        raise Problem(400, "bad-request", f"expected a writer's id and at most {PARTS_MAX:,} appends")
+    parts = request.parts
+    if len(parts) == 1:
+        return pack([await _outcome(log, request, parts[0])])
+    # All of them are begun before any is awaited, so that they share one commit, in their order.
+    return pack(await asyncio.gather(*(_outcome(log, request, part) for part in parts)))
+
+
+async def _outcome(log: Relaying, request: AppendRequest, part: Run | Mixed) -> Landed | Refused:
+    try:
+        drafts = _drafts(request.writer, part)
+        return _landed(await log.append_numbered(drafts, part.since))
+    except Exception as error:
+        return Refused(told_as_bytes(error))
+
+
+def _drafts(writer: str, part: Run | Mixed) -> Sequence[Draft]:
+    """The drafts of an append; `InvalidEvent` for what the log itself does not check, as its callers do."""
+    drafts = part.drafts
+    _check_contexts(drafts)
+    if isinstance(part, Run):
+        if not (0 < part.first <= WHOLE_MAX - len(drafts) and drafts):
+            raise InvalidEvent(f"an append has events, numbered from 1 up; got {len(drafts)} from {part.first}")
+        for number, draft in enumerate(drafts, part.first):
+            draft.writer, draft.seq = writer, number
+        return Plain(drafts)
+    for draft in drafts:
+        identities = [(draft.writer, draft.seq), *([draft.origin] if draft.origin is not None else [])]
+        if not all(_WRITER.fullmatch(named) and 0 < seq <= WHOLE_MAX for named, seq in identities):
+            raise InvalidEvent(f"the event {draft.name!r:.80} has no writer's id, or a number below 1")
+        if not 0 <= draft.version <= WHOLE_MAX:
+            raise InvalidEvent(f"the version of {draft.name!r:.80} is a whole number, got {draft.version}")
+    return drafts
+
+
+def _check_contexts(drafts: Sequence[Draft]) -> None:
+    """Raise `InvalidEvent` for a context that is not a JSON object on one line."""
+    contexts = [draft.context for draft in drafts]
+    lines = _NEWLINE.join(contexts)
+    if lines.count(_NEWLINE) == len(contexts) - 1:
+        read = _object.decode_lines(lines)
+        if read is not None and len(read) == len(contexts):
+            return
+    for draft in drafts:
+        if _NEWLINE in draft.context or _object.read(draft.context) is None:
+            raise InvalidEvent(f"the context of {draft.name!r:.80} is not a JSON object on one line")
+
+
+def _landed(events: Sequence[Event]) -> Landed:
+    """The places and times of events, as short as they can be told."""
+    times = [event.timestamp for event in events]
+    partitions, offsets = [event.partition for event in events], [event.offset for event in events]
+    partition, first = partitions[0], offsets[0]
+    return Landed(
+        partition if len({*partitions}) == 1 else partitions,
+        first if offsets == list(range(first, first + len(offsets))) else offsets,
+        times,
+    )

@@ -1,0 +1,47 @@
+"""The log behind a journal service keeps every promise of the port, over a real server on loopback."""
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
+from support.service import service_here
+
+_numbers = itertools.count()
+
+
+class OverHttp:
+    """Each log of a test is served by a service of its own, which ends with the test."""
+
+    always_there = True
+
+    @pytest.fixture(autouse=True)
+    def _services(self, tmp_path: Path) -> Iterator[None]:
+        self.directory = tmp_path
+        with ExitStack() as self.services:
+            yield
+
+    def behind(self, partitions: int) -> str:
+        """The journal behind the service."""
+        return f"sqlite:///{self.directory}/{next(_numbers)}.db"
+
+    def url(self, partitions: int) -> str:
+        return self.services.enter_context(service_here(self.behind(partitions)))
+
+
+class TestOverFile(OverHttp, LogConformance):
+    one_clock = True
+
+
+class TestOverMemoryWithPartitions(OverHttp, LogConformance):
+    partitions = 3
+
+    def behind(self, partitions: int) -> str:
+        return f"memory://{uuid.uuid4().hex}?partitions={partitions}"
+
+
+class TestProcesses(OverHttp, ProcessConformance):
+    pass
