@@ -200,7 +200,7 @@ async def test_only_partitions_with_claims_are_renewed() -> None:
         message = await floor.submit(tasks["work"])
         await reached(lambda: gate.entered == 1, "the task to run")
         await reached(lambda: worker._reader.waits, "the worker to wait")
-        for place, own in worker._sessions._leases.items():
+        for place, own in worker._sessions.leases.items():
             if place != floor.task(message).partition:
                 own.acknowledged_at -= 1_000
         assert (worker._pause() or 0) > 0

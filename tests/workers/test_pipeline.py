@@ -17,7 +17,7 @@ from journeyman.journal.limits import EVENT_BYTES_MAX
 from journeyman.tasks import Broker, ConstantBackoff, Message, Task
 from journeyman.tasks.limits import RESULT_EVENT_BYTES_MAX, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from journeyman.tasks.state import names
-from journeyman.tasks.state.decoding import Fact, FactContext
+from journeyman.tasks.state.decoding import Fact, TaskContext
 from journeyman.tasks.state.state import TaskState
 from journeyman.tasks.submitting import submission
 from journeyman.workers.executors.children.inside.contexts import copies_of
@@ -62,7 +62,7 @@ def said(outcome: Outcome) -> dict[str, Any]:
     entry = outcome_entry(outcome)
     _, row = record(entry.draft, 1.0)
     fact = msgspec.json.decode(row, type=Fact)
-    assert isinstance(entry.fact, FactContext)
+    assert isinstance(entry.fact, TaskContext)
     assert (fact.context.task, fact.context.worker, fact.context.claim, fact.context.due) == (
         entry.fact.task,
         entry.fact.worker,

@@ -13,7 +13,7 @@ import pytest
 from journeyman.cli.app import main
 from journeyman.tasks.limits import PROGRESS_TEXT_CHARS_MAX, PROGRESS_VALUE_BYTES_MAX
 from journeyman.tasks.state import names
-from journeyman.tasks.state.decoding import FactContext
+from journeyman.tasks.state.decoding import TaskContext
 from journeyman.workers.executors.pipeline import Job, SessionLease
 from journeyman.workers.executors.reported import Reported
 from journeyman.workers.loop.drafts import progress_entries
@@ -152,7 +152,7 @@ def test_report_is_written_only_by_the_owner(holds: bool) -> None:
     job = Job(claimed_task("t", 7, 9, 1, name="work"), SessionLease("worker", 0, reported), 9 if holds else 8, b"", 0)
     reported.put(job, "progress", b'{"done":1}')
     entries = progress_entries(reported)
-    assert [(entry.draft.name, entry.fact.claim) for entry in entries if isinstance(entry.fact, FactContext)] == (
+    assert [(entry.draft.name, entry.fact.claim) for entry in entries if isinstance(entry.fact, TaskContext)] == (
         [(names.PROGRESSED, 9)] if holds else []
     )
     assert reported.next_at is None

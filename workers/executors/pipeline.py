@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from ...journal.errors import HistoryTruncated
+from ...journal.event import Draft
 from ...journal.limits import TIMESTAMP_SECONDS_MAX
 from ...journal.row_decoder import RowDecoder, Whole
 from ...tasks.definition import Task
@@ -83,7 +84,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
     """A task this worker has claimed: `claim` is its fencing token, `row` the record of its submission.
 
     A lone job, without others in hand, has `over`: the thread that runs it appends its outcome at once, and then puts
-    None there.
+    None there. `claimed` is the draft of its claim, if this worker has just made it.
     """
 
     state: ClaimedTask
@@ -92,6 +93,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
     row: bytes
     prior_attempts: int
     over: SimpleQueue[None] | None = None
+    claimed: Draft | None = None
 
     @property
     def may_start(self) -> bool:
@@ -142,12 +144,10 @@ class Outcome(msgspec.Struct, gc=False):
     def context(self) -> bytes:
         """Return the event's context: the task, the worker, the fencing token, and the specific part."""
         job = self.job
-        return b'{"task":%b,"worker":"%b","claim":%d%b}' % (
-            orjson.dumps(job.state.id),
-            job.lease.encoded,
-            job.claim,
-            self.detail,
-        )
+        if job.claimed is not None:  # its context has the same task and worker
+            return b'%b,"claim":%d%b}' % (job.claimed.context[:-1], job.claim, self.detail)
+        about = orjson.dumps(job.state.id), job.lease.encoded
+        return b'{"task":%b,"worker":"%b","claim":%d%b}' % (*about, job.claim, self.detail)
 
 
 Tasks = Mapping[str, Task[Any, Any]]
@@ -178,10 +178,10 @@ async def run_coroutine(job: Job, tasks: Tasks, started: float | None = None) ->
             called = _message_for(task, job.row, job.prior_attempts, (job.lease.reported, job))
         current = CURRENT.set(called)
         try:
-            with _UNTRACED if TRACING.tracer is None else attempt(called, job.row):
-                if isinstance(called, PlainCall):
-                    result = await task.function(*called.args, **called.kwargs)
-                else:
+            if isinstance(called, PlainCall):
+                result = await task.function(*called.args, **called.kwargs)
+            else:
+                with _UNTRACED if TRACING.tracer is None else attempt(called, job.row):
                     result = await (await_with_hooks(task, called) if task.hooks_around_run else task.op(called))
         finally:
             CURRENT.reset(current)

@@ -44,6 +44,7 @@ class _Revocation(msgspec.Struct):
 
 _revocations: Final = RowDecoder(_Revocation)
 
+_ACCEPTED: Final = Verdict.ACCEPTED
 _ENDED: Final = (State.SUCCEEDED, State.FAILED, State.REVOKED)
 
 
@@ -145,8 +146,11 @@ class Appender:
             outcomes = (entry.outcome for entry in entries if entry.outcome is not None)
             trace_commits(((outcome.name, outcome.detail) for outcome in outcomes), begun)
         await self._reader.stop_waiting()
-        for partition in {event.partition for event in events}:
-            await self._apply_own(partition, entries, events)
+        own = list(zip(entries, events, strict=True))
+        partitions = {event.partition for event in events}
+        for partition in partitions:
+            here = own if len(partitions) == 1 else [pair for pair in own if pair[1].partition == partition]
+            await self._apply_own(partition, here)
             sessions[partition].renew(begun, self._lease_seconds * LEASE_START_FRACTION)
         self._reader.count_own(len(events))
         while self._links:
@@ -167,34 +171,38 @@ class Appender:
         said = None if row is None else _revocations.read(row)
         return said is None or said.context.hooks
 
-    async def _apply_own(self, partition: int, entries: Sequence[WorkerDraft], events: Sequence[Event]) -> None:
-        own = [(entry, event) for entry, event in zip(entries, events, strict=True) if event.partition == partition]
-        logs_successes = logger.isEnabledFor(logging.DEBUG)
-        apply_fact, hooks = self._view.apply_fact, self._hooks
+    async def _apply_own(self, partition: int, own: Sequence[tuple[WorkerDraft, Event]]) -> None:
+        notes_successes = self._hooks is not None or logger.isEnabledFor(logging.DEBUG)
+        apply_fact, counts = self._view.apply_fact, self._counts
         applied = await self._reader.read_before(partition, own[0][1].offset)
         for entry, event in own:
-            if event.offset > applied:  # what comes before it was a repeat, and others have appended since that landed
+            name, offset = event.name, event.offset
+            if offset > applied:  # what comes before it was a repeat, and others have appended since that landed
                 self._reader.skip(partition, applied)
-                applied = await self._reader.read_before(partition, event.offset)
-            if event.offset >= applied:
-                verdict = apply_fact(event.name, entry.fact, partition, event.offset, event.timestamp)
-                accepted = verdict is Verdict.ACCEPTED
-                applied = event.offset + 1
+                applied = await self._reader.read_before(partition, offset)
+            if offset >= applied:
+                accepted = apply_fact(name, entry.fact, partition, offset, event.timestamp) is _ACCEPTED
+                applied = offset + 1
             else:  # it was read before its acknowledgement came
-                accepted = self._was_accepted(partition, entry, event.offset)
+                accepted = self._was_accepted(partition, entry, offset)
+            if name == names.CLAIMED:  # `ClaimedTasks` asks the view what became of it
+                continue
             if entry.link is not None and self._may_release(partition, entry, entry.link, accepted=accepted):
                 self._links.append((entry.link, entry.fact.task))
-            if accepted and event.name == names.SUCCEEDED:  # as nearly always
-                self._counts.succeeded += 1
-                if logs_successes:
-                    logger.debug("task %s has succeeded", entry.fact.task)
-                if hooks is not None and entry.outcome is not None:
-                    hooks.ended(entry.outcome)
-            elif event.name in names.OUTCOMES:
-                self._count(event.name, partition, entry, accepted=accepted)
+            if accepted and name == names.SUCCEEDED:  # as nearly always
+                counts.succeeded += 1
+                if notes_successes:
+                    self._note_success(entry)
+            elif name in names.OUTCOMES:
+                self._count(name, partition, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._detector.probed(self._view, partition)
         self._reader.skip(partition, applied)
+
+    def _note_success(self, entry: WorkerDraft) -> None:
+        logger.debug("task %s has succeeded", entry.fact.task)
+        if self._hooks is not None and entry.outcome is not None:
+            self._hooks.ended(entry.outcome)
 
     def _was_accepted(self, partition: int, entry: WorkerDraft, offset: int) -> bool:
         """Return whether an own event was accepted that has been read, perhaps together with later ones of its task.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 
 from ...journal.async_journal import AsyncJournal
-from ...journal.event import Event
+from ...journal.event import Draft, Event
 from ...tasks.state.state import TaskKind, TaskState
 from ...tasks.state.transitions import State
 from ..executors.pipeline import Job, gone
@@ -17,6 +17,9 @@ from .known_tasks import KnownTasks
 from .lanes import Lanes
 from .sessions import OwnSessions
 from .submissions import Submissions
+
+# An accepted claim: the task, the claim's offset, the attempts before it, and its draft.
+_Accepted = tuple[TaskState, int, int, Draft]
 
 
 class ClaimedTasks:
@@ -43,15 +46,16 @@ class ClaimedTasks:
 
         The task of a refused claim that is ready all the same is filed again.
         """
-        accepted: list[TaskState] = []
+        accepted: list[_Accepted] = []
         for entry, event in zip(entries, events, strict=True):
-            if not isinstance(entry.command, Claim):
-                if isinstance(entry.command, Lapse) and entry.command.task.state is State.READY:
-                    self._lanes.add_ready(entry.command.task)  # refused: the task was requeued, and lapses no more
+            command = entry.command
+            if not isinstance(command, Claim):
+                if isinstance(command, Lapse) and command.task.state is State.READY:
+                    self._lanes.add_ready(command.task)  # refused: the task was requeued, and lapses no more
                 continue
-            task = entry.command.task
+            task = command.task
             if task.run.claim == event.offset:
-                accepted.append(task)
+                accepted.append((task, event.offset, task.run.attempts - 1, entry.draft))
                 continue
             self._counts.lost_claims += 1
             if task.state is State.READY:  # refused as our session had ended, so no other worker has the task
@@ -66,13 +70,12 @@ class ClaimedTasks:
                 self._lanes[mechanism].executor.stand_aside(started[0])
         return bool(jobs)
 
-    async def _jobs(self, claimed: Sequence[TaskState], sessions: OwnSessions) -> Mapping[str, list[Job]]:
+    async def _jobs(self, claims: Sequence[_Accepted], sessions: OwnSessions) -> Mapping[str, list[Job]]:
         """Return the jobs of claimed tasks, by mechanism; a task whose submission is gone gets an outcome instead."""
-        claims = [(task, task.run.claim, task.run.attempts - 1) for task in claimed]
-        rows = await self._submissions.of(claimed, [lane.ready for lane in self._lanes])
+        rows = await self._submissions.of([claim[0] for claim in claims], [lane.ready for lane in self._lanes])
         jobs: dict[str, list[Job]] = {}
         kind: TaskKind | None = None
-        for task, claim, prior_attempts in claims:
+        for task, claim, prior_attempts, draft in claims:
             if task.kind is not kind:  # usually once for many tasks
                 kind = task.kind
                 lease, mechanism = sessions[kind.partition], self._known.lane_of(kind.name)
@@ -80,9 +83,9 @@ class ClaimedTasks:
             if row is None:
                 self._lanes[mechanism].end(gone(Job(task, lease, claim, b"", prior_attempts)))
             elif mechanism in jobs:
-                jobs[mechanism].append(Job(task, lease, claim, row, prior_attempts))
+                jobs[mechanism].append(Job(task, lease, claim, row, prior_attempts, None, draft))
             else:
-                jobs[mechanism] = [Job(task, lease, claim, row, prior_attempts)]
+                jobs[mechanism] = [Job(task, lease, claim, row, prior_attempts, None, draft)]
         alone = not self._lanes.busy and not self._pace.is_stream(time.monotonic())
         if alone and not self._journal.log.needs_loop:
             everything = [job for accepted in jobs.values() for job in accepted]

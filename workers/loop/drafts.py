@@ -12,7 +12,7 @@ from ...tasks.chains import submission_after
 from ...tasks.large_results import pieces
 from ...tasks.linked_lock import LINKED_MARK, Link, link_in, release_draft
 from ...tasks.state import names
-from ...tasks.state.decoding import FactContext, read_context
+from ...tasks.state.decoding import FactContext, TaskContext, read_context
 from ...tasks.state.locks import LockContext
 from ...tasks.state.routing import routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
@@ -42,7 +42,7 @@ class WorkerDraft(msgspec.Struct, gc=False):
     """
 
     draft: Draft
-    fact: FactContext | ReleaseContext
+    fact: TaskContext | ReleaseContext
     command: Command | None = None
     link: Link | None = None  # the lock to be released when the task has ended
     outcome: Outcome | None = None
@@ -74,6 +74,8 @@ def outcome_entries(outcome: Outcome, partition_of: PartitionOf) -> list[WorkerD
     if both have the same partition.
     """
     entry = outcome_entry(outcome)
+    if outcome.plain and not outcome.large:  # without lock, progress or chain, as nearly always
+        return [entry]
     entries = [*part_entries(outcome), entry] if outcome.large else [entry]
     if fields := outcome.job.lease.reported.end(outcome.job):
         entries.insert(0, progress_entry(outcome.job, fields))
@@ -85,8 +87,8 @@ def outcome_entries(outcome: Outcome, partition_of: PartitionOf) -> list[WorkerD
     return entries
 
 
-def _next_link(outcome: Outcome, ended: FactContext | ReleaseContext) -> WorkerDraft:
-    assert isinstance(ended, FactContext), "an outcome is about a task"
+def _next_link(outcome: Outcome, ended: TaskContext | ReleaseContext) -> WorkerDraft:
+    assert isinstance(ended, TaskContext), "an outcome is about a task"
     job: Job = outcome.job
     context = submission_after(outcome.link, job.claim)
     fact = read_context(names.SUBMITTED, context)
@@ -112,8 +114,10 @@ def _release(outcome: Outcome, link: Link, partition_of: PartitionOf) -> WorkerD
 def outcome_entry(outcome: Outcome) -> WorkerDraft:
     """The outcome of a job, with its fencing token."""
     job: Job = outcome.job
-    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim, due=outcome.due)
-    draft = Draft(outcome.name, outcome.context(), routing_key(job.state.id), job.lease.partition)
+    lease, task_id = job.lease, job.state.id
+    fact = TaskContext(lease.worker, task_id, job.claim, outcome.due)
+    key = routing_key(task_id) if job.claimed is None else job.claimed.key
+    draft = Draft(outcome.name, outcome.context(), key, lease.partition)
     link = None if outcome.plain or job.row.find(LINKED_MARK) < 0 else link_in(job.row)
     return WorkerDraft(draft, fact, None, link, outcome)
 
@@ -122,7 +126,7 @@ def progress_entry(job: Job, fields: Fields) -> WorkerDraft:
     """The latest reports of a job's progress, with its fencing token."""
     detail = b"".join(b',"%b":%b' % (name.encode(), value) for name, value in fields.items())
     context = Outcome(job, names.PROGRESSED, detail).context()
-    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim)
+    fact = TaskContext(task=job.state.id, worker=job.lease.worker, claim=job.claim)
     return WorkerDraft(Draft(names.PROGRESSED, context, routing_key(job.state.id), job.lease.partition), fact)
 
 
@@ -141,7 +145,7 @@ def progress_entries(reported: Reported) -> list[WorkerDraft]:
 def part_entries(outcome: Outcome) -> Iterator[WorkerDraft]:
     """The events that hold the large result of an outcome, which stand before it, with the same fencing token."""
     job: Job = outcome.job
-    fact = FactContext(task=job.state.id, worker=job.lease.worker, claim=job.claim)
+    fact = TaskContext(task=job.state.id, worker=job.lease.worker, claim=job.claim)
     for number, piece in enumerate(pieces(outcome.large)):
         context = b'{"task":%b,"worker":"%b","claim":%d,"part":%d,"text":%b}' % (
             orjson.dumps(job.state.id),
@@ -154,12 +158,11 @@ def part_entries(outcome: Outcome) -> Iterator[WorkerDraft]:
         yield WorkerDraft(draft, fact)
 
 
-def _claim(command: Claim, desk: Desk) -> WorkerDraft:
-    task = command.task
-    lease = desk.sessions[task.kind.partition]
-    context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task.id), lease.encoded)
-    draft = Draft(names.CLAIMED, context, routing_key(task.id), task.kind.partition)
-    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command)
+def _claim(command: Claim, lease: SessionLease) -> WorkerDraft:
+    task_id = command.task.id
+    context = b'{"task":%b,"worker":"%b"}' % (orjson.dumps(task_id), lease.encoded)
+    draft = Draft(names.CLAIMED, context, routing_key(task_id), lease.partition)
+    return WorkerDraft(draft, TaskContext(lease.worker, task_id), command)
 
 
 def _lapse(command: Lapse, desk: Desk) -> WorkerDraft:
@@ -168,7 +171,7 @@ def _lapse(command: Lapse, desk: Desk) -> WorkerDraft:
     context = orjson.dumps({"task": task.id, "worker": lease.worker, "reason": names.EXPIRED_REASON})
     draft = Draft(names.LAPSED, context, routing_key(task.id), task.kind.partition)
     link = link_in(desk.rows.get(task.id, b""))
-    return WorkerDraft(draft, FactContext(task=task.id, worker=lease.worker), command, link)
+    return WorkerDraft(draft, TaskContext(lease.worker, task.id), command, link)
 
 
 def _join(command: Join, desk: Desk) -> WorkerDraft:
@@ -189,9 +192,8 @@ def _expire(command: Expire, desk: Desk) -> WorkerDraft:
     return _worker_entry(names.EXPIRED, context, lease, fact, command)
 
 
-# The draft of each type of command.
+# The draft of each type of command but `Claim`.
 _DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
-    Claim: _claim,
     Lapse: _lapse,
     Join: _join,
     Beat: _beat,
@@ -201,7 +203,13 @@ _DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
 
 def entries_of(commands: Sequence[Command], desk: Desk) -> list[WorkerDraft]:
     """Return the events to append for the commands."""
-    return [_DRAFTS[type(command)](command, desk) for command in commands]
+    leases, drafts = desk.sessions.leases, _DRAFTS
+    return [
+        _claim(command, leases[command.task.kind.partition])
+        if isinstance(command, Claim)
+        else drafts[type(command)](command, desk)
+        for command in commands
+    ]
 
 
 def leave_entry(lease: SessionLease) -> WorkerDraft:

@@ -24,11 +24,11 @@ class OwnSessions:
         self._view = view
         self.reported = Reported(wake)
         worker = new_id()
-        self._leases = {partition: SessionLease(worker, partition, self.reported) for partition in partitions}
+        self.leases = {partition: SessionLease(worker, partition, self.reported) for partition in partitions}
         self.changed = True
 
     def __getitem__(self, partition: int) -> SessionLease:
-        return self._leases[partition]
+        return self.leases[partition]
 
     def note_change(self) -> None:
         """Record that sessions have begun or ended, or queues were paused or resumed."""
@@ -37,31 +37,31 @@ class OwnSessions:
     @property
     def worker(self) -> str:
         """The id of this worker's session, of the first partition's if an expiry has made them differ."""
-        return next(iter(self._leases.values())).worker
+        return next(iter(self.leases.values())).worker
 
     @property
     def workers(self) -> Mapping[int, str]:
         """The session ids by partition."""
-        return {partition: lease.worker for partition, lease in self._leases.items()}
+        return {partition: lease.worker for partition, lease in self.leases.items()}
 
     @property
     def ids(self) -> frozenset[str]:
         """The session ids of all partitions."""
-        return frozenset(lease.worker for lease in self._leases.values())
+        return frozenset(lease.worker for lease in self.leases.values())
 
     @property
     def by_partition(self) -> Mapping[int, OwnSession]:
         """The sessions as input for `decide`, by partition."""
-        return {partition: OwnSession(lease.worker, lease.acknowledged_at) for partition, lease in self._leases.items()}
+        return {partition: OwnSession(lease.worker, lease.acknowledged_at) for partition, lease in self.leases.items()}
 
     def live(self) -> list[SessionState]:
         """Return the sessions that are open according to the log."""
-        sessions = [self._view.session(place, lease.worker) for place, lease in self._leases.items()]
+        sessions = [self._view.session(place, lease.worker) for place, lease in self.leases.items()]
         return [session for session in sessions if session is not None]
 
     def all_live(self) -> bool:
         """Return whether all sessions are open."""
-        return len(self.live()) == len(self._leases)
+        return len(self.live()) == len(self.leases)
 
     @property
     def claims(self) -> int:
@@ -70,14 +70,14 @@ class OwnSessions:
 
     def acknowledged(self) -> list[float]:
         """Return, for each session that holds tasks, when (monotonic) its last acknowledged append was begun."""
-        return [self._leases[session.partition].acknowledged_at for session in self.live() if session.claims]
+        return [self.leases[session.partition].acknowledged_at for session in self.live() if session.claims]
 
     def fresh(self, partition: int) -> SessionLease:
         """Return a lease for a new session, with a new id if the old one was used: an id is good for one session."""
-        lease = self._leases[partition]
+        lease = self.leases[partition]
         if lease.spent:
             logger.warning("the session %s was expired by another worker: joining with a new one", lease.worker)
-            lease = self._leases[partition] = SessionLease(new_id(), partition, self.reported)
+            lease = self.leases[partition] = SessionLease(new_id(), partition, self.reported)
             self.changed = True
         lease.spent = True
         return lease

@@ -31,7 +31,7 @@ from ...limits import (
     CHILD_STALL_SECONDS_MAX,
     CHILD_TASKS_MAX,
 )
-from ..base import Executor, Run, begun
+from ..base import Executor, Run
 from ..pipeline import Job, Outcome, Tasks, unstarted
 from ..tracing import TRACING, trace_killed
 from .process import ChildProcess, Journals, ending, homes_of
@@ -111,13 +111,14 @@ class ChildPool(Executor):
 
     def _assign(self, child: ChildProcess, limit: int) -> None:
         runs: list[Run] = []
+        now = time.monotonic()
         while self._waiting and len(runs) < limit:
             job = self._waiting.popleft()
-            if not job.may_start:
+            if not job.may_start_at(now):
                 self._finished(unstarted(job), self.job_seconds)
                 continue
             self._number += 1
-            run = self._numbers[self._number] = begun(job, self._number)
+            run = self._numbers[self._number] = Run(job, now, self._number)
             runs.append(run)
         if runs:
             child.hand(runs)
@@ -224,8 +225,8 @@ class ChildPool(Executor):
             if report.told:
                 run.job.lease.reported.put_all(run.job, report.told)
             child.runs.remove(run)
-            said = report.name, report.detail, report.due
-            self._finished(Outcome(run.job, *said, None, report.large, None, report.link), report.seconds)
+            said = report.name, report.detail, report.due, None, report.large, None, report.link, report.plain
+            self._finished(Outcome(run.job, *said), report.seconds)
         if message.reports:
             child.stalled = False
             child.note_begun()

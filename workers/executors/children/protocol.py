@@ -24,7 +24,7 @@ class Assignment(msgspec.Struct, array_like=True, gc=False):
 
 
 class Report(msgspec.Struct, array_like=True, gc=False):
-    """How the assignment of that number ended, and how long it took, in seconds; `large` and `link` as in `Outcome`.
+    """How the assignment of that number ended, and how long it took, in seconds; the others as in `Outcome`.
 
     `told` are its last reports of progress, unless they were sent before.
     """
@@ -37,6 +37,7 @@ class Report(msgspec.Struct, array_like=True, gc=False):
     large: bytes = b""
     link: bytes = b""
     told: dict[str, bytes] = {}
+    plain: bool = False
 
 
 class Orders(msgspec.Struct, array_like=True):

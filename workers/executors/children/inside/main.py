@@ -73,7 +73,7 @@ class Child:
                 since = started
             took = now - started
             told, said = reported.end(number), (ending.name, ending.detail, ending.due)
-            ended.append(Report(number, *said, took, ending.large, ending.link, told))
+            ended.append(Report(number, *said, took, ending.large, ending.link, told, ending.plain))
             reporter.end(number, name, now - started)
             if len(ended) >= CHILD_REPORTS_MAX or now - since > CHILD_REPORT_SECONDS_MAX:
                 reporter.flush()

@@ -130,4 +130,4 @@ def _job(assignment: Assignment) -> Job:
 def _report(outcome: Outcome) -> Report:
     job, said = outcome.job, (outcome.name, outcome.detail, outcome.due)
     told = job.lease.reported.end(job)
-    return Report(job.claim, *said, outcome.seconds, outcome.large, outcome.link, told)
+    return Report(job.claim, *said, outcome.seconds, outcome.large, outcome.link, told, outcome.plain)
