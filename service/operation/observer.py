@@ -1,16 +1,20 @@
 """Observe each request from outside the application: counts it, and writes a line of the access log."""
 
+import asyncio
 import logging
 import re
 import time
 from typing import Any, Final, cast
 
+import anyio
 import orjson
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.types import Scope as Connection
 
 from ..authentication import CALLER
+from ..problems import CONTENT_TYPE, Problem
+from ..problems import answer as problem_answer
 from .requests import NO_ROUTE, Answered, RequestCounts
 
 # The logger of the access log: one JSON object a line. It has no handler, and so writes nothing, unless it gets one.
@@ -25,9 +29,10 @@ _CLIENT_GONE: Final = 499  # as other servers log a request whose client has lef
 class Observer:
     """ASGI application around another one; it sees refused requests and unknown paths, too."""
 
-    def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
+    def __init__(self, app: ASGIApp, counts: RequestCounts, stopping: anyio.Event) -> None:
         self._app = app
         self._counts = counts
+        self._stopping = stopping
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Pass the request on, and record it when it has ended, in whatever way."""
@@ -38,6 +43,11 @@ class Observer:
         self._counts.running += 1
         try:
             await self._app(scope, receive, cast("Send", answer.send))
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            if not answer.status:  # the drain is over, and with this task ends the request
+                await _give_up(answer)
         finally:
             self._counts.running -= 1
             self._record(cast("dict[str, Any]", scope), answer, time.perf_counter() - begun)
@@ -68,6 +78,16 @@ class _Answer:
         elif message["type"] == "http.response.body":
             self.body_bytes += len(message.get("body", b""))
         await self._send(message)
+
+
+async def _give_up(answer: _Answer) -> None:
+    """Answer a request that has not ended within the drain."""
+    detail = "the service has stopped before it could answer; whether the request has had an effect is unknown"
+    response = problem_answer(Problem(503, "stopping", detail, retry_after=1))
+    headers = {"content-type": CONTENT_TYPE, "content-length": str(len(response.content)), "connection": "close"}
+    encoded = [(name.lower().encode(), value.encode()) for name, value in {**headers, **response.headers}.items()]
+    await answer.send({"type": "http.response.start", "status": 503, "headers": encoded})
+    await answer.send({"type": "http.response.body", "body": response.content, "more_body": False})
 
 
 def _line(scope: dict[str, Any], route: str, status: int, body_bytes: int, seconds: float) -> str:

@@ -13,10 +13,11 @@ class Operation:
     """The parts by which one service is operated."""
 
     def __init__(self, backend: Backend) -> None:
+        self._stopping = backend.stopping
         self.requests = RequestCounts()
         self.progress = Progress(backend)
         self.scraper = Scraper(backend, self.progress, self.requests)
 
     def observed(self, app: ASGIApp) -> Observer:
         """Return the application with its requests counted and logged."""
-        return Observer(app, self.requests)
+        return Observer(app, self.requests, self._stopping)

@@ -18,6 +18,7 @@ from ...tasks.lookup import task_lookup
 from ...tasks.message import Message, new_id
 from ...tasks.stored_message import stored_message
 from ...tasks.time_to_live import set_ttl
+from ...tasks.tracing import trace_in
 from ..answers import spoken
 from ..backend import Backend
 from ..keys import Scope
@@ -97,6 +98,8 @@ async def submit_tasks(
     given = [data] if isinstance(data, Submission) else data
     ids = _ids(given, None if idempotency_key is None else f"{actor(request)}/{idempotency_key}")
     messages = [_message(each, task_id) for each, task_id in zip(given, ids, strict=True)]
+    for message in messages:
+        message.trace = trace_in(request.headers)
     is_new = idempotency_key is None and all(each.uuid is None for each in given)
     if isinstance(data, Submission):
         answer = await _submit(backend, messages[0], new=is_new, repeatable=idempotency_key is not None)
