@@ -25,7 +25,7 @@ snapshots, closing.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
@@ -163,7 +163,8 @@ class Committer:
 
         Without `patient` (event loops) leave it also if another program holds SQLite's lock.
         """
-        if self._under_both(partial(self._drain, patient=patient)):
+        if committed := self._under_both(partial(self._drain, patient=patient)):
+            _wake(committed)
             self._notify_readers()
 
     def exclusively(self, work: Callable[[bool], None], *, wait: bool = False) -> bool:
@@ -219,24 +220,32 @@ class Committer:
                 if committed is None:
                     return  # dismissed; callers that still wait time out
                 if committed:
+                    _wake(committed)
                     self._notify_readers()
             if self._closed:
                 return
 
-    def _drain(self, *, patient: bool = True) -> bool:
-        """Commit one batch of the queue; False if the queue is empty. The caller holds both locks."""
+    def _drain(self, *, patient: bool = True) -> Sequence[PendingAppend]:
+        """Commit one batch of the queue, and return it. The caller holds both locks, and wakes its callers after them.
+
+        Waking a thread takes as long as a statement, and other processes wait for the lock.
+        """
+        batch: Sequence[PendingAppend] = ()
         try:
             batch = self._take()
             for entry in batch:
                 entry.shared = len(batch) > 1
             if batch:
                 self._commit(batch, patient=patient)
+        except BaseException:
+            _wake(entry for entry in batch if entry.done)
+            raise
         finally:
             self._committing = ()
         self._drop_finished()
-        return bool(batch)
+        return batch
 
-    def _commit(self, batch: list[PendingAppend], *, patient: bool = True) -> None:
+    def _commit(self, batch: Sequence[PendingAppend], *, patient: bool = True) -> None:
         try:
             with self.inserter.engine:
                 self.inserter.insert_all(batch, patient)
@@ -270,8 +279,8 @@ class Committer:
 
         The caller holds both locks; see `exclusively`.
         """
-        while self._drain(patient=patient):
-            pass
+        while committed := self._drain(patient=patient):
+            _wake(committed)
         with self.inserter.engine:
             self.inserter.disconnect()
         self._notifier.notify()
@@ -287,3 +296,8 @@ class Committer:
         if self._helper is not None:
             self._work.put(None)
         self.lock.close()
+
+
+def _wake(committed: Iterable[PendingAppend]) -> None:
+    for entry in committed:
+        entry.wake()

@@ -62,7 +62,6 @@ _NOT_LANDED: Final = (
     apsw.ReadOnlyError,
     apsw.SQLError,
 )
-_END: Final = "SELECT position FROM events ORDER BY position DESC LIMIT 1"
 _LAST: Final = "SELECT position, event, checksum FROM events ORDER BY position DESC LIMIT 2"
 _KEPT: Final = "SELECT name, value FROM kept"
 
@@ -336,13 +335,14 @@ class Inserter(WriterConnection):
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
         """Read, inside the transaction, the end of the log and its last time, of whichever writer."""
-        end = cursor.execute(_END).get
-        self._has_rows = end is not None
-        if end is not None:
+        last: list[Any] = cursor.execute(_LAST).fetchall()  # with the end, since others nearly always have appended
+        self._has_rows = bool(last)
+        if last:
+            end = last[0][0]
             if end != self.end:
-                last = [Stored(*row) for row in cursor.execute(_LAST)]
-                self._catch_up_in_time(cursor.connection, last)
-                self._checksum = state_behind(end, last[0].checksum)
+                stored = [Stored(*row) for row in last]
+                self._catch_up_in_time(cursor.connection, stored)
+                self._checksum = state_behind(end, stored[0].checksum)
                 self.end = end
             return
         rows: list[Any] = cursor.execute(_KEPT).fetchall()

@@ -61,9 +61,12 @@ class PendingAppend:
         return self.plain and not self.drafts[0].seq
 
     def finish(self, error: Exception | None = None) -> None:
-        """Set the outcome and wake the caller that waits for it."""
+        """Set the outcome; `wake` is to follow once the locks are released."""
         self.error = error
         self.done = True
+
+    def wake(self) -> None:
+        """Wake the caller that waits for the outcome."""
         waiter = self._waiter  # read after `done` is set: see `settled`
         if waiter is not None:
             waiter.set()
