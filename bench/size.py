@@ -24,6 +24,7 @@ class Size(msgspec.Struct, frozen=True):
     lookup_events: int
     chosen_ids: int
     schedules: int
+    http_requests: int
     idle_seconds: float
 
 
@@ -44,6 +45,7 @@ FULL: Final = Size(
     lookup_events=1_000_000,
     chosen_ids=1_000_000,
     schedules=1_000,
+    http_requests=4_000,
     idle_seconds=5.0,
 )
 QUICK: Final = Size(
@@ -63,6 +65,7 @@ QUICK: Final = Size(
     lookup_events=200_000,
     chosen_ids=100_000,
     schedules=1_000,
+    http_requests=1_600,
     idle_seconds=2.0,
 )
 # For what depends on the length of history: the look-ups take some ten minutes, and three gigabytes of disk.
@@ -85,6 +88,7 @@ TINY: Final = Size(
     lookup_events=3_000,
     chosen_ids=2_000,
     schedules=5,
+    http_requests=16,
     idle_seconds=0.2,
 )
 SIZES: Final = {size.name: size for size in (FULL, LONG, QUICK, TINY)}

@@ -51,14 +51,14 @@ class WorkerList(msgspec.Struct, frozen=True):
 
 @get("/queues", opt={"scope": Scope.READ})
 async def list_queues(
-    backend: NamedDependency[Backend],
-    summaries: NamedDependency[Summaries],
+    summaries: NamedDependency[Summaries],  # alone: Litestar provides two dependencies by a task each
     at_least: AtLeast = None,
     as_of: AsOf = None,
     cursor: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Response[QueueList]:
     """List the queues by name: their tasks by state, how long the oldest has been ready, and their workers."""
+    backend = summaries.backend
     if at_least is not None:
         await backend.reach(at_least)
     if as_of is cursor is None and limit == LIMIT_DEFAULT:

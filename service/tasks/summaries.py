@@ -46,15 +46,15 @@ class Summaries:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
         self._kept: EncodedQueues | None = None
 
     def queues(self, at_least: Cursor | None = None) -> EncodedQueues:
         """Return the queues, by a view that has read up to `at_least`."""
-        begun, kept, cursor = time.monotonic(), self._kept, self._backend.cursor
+        begun, kept, cursor = time.monotonic(), self._kept, self.backend.cursor
         if kept is not None and self._is_current(kept, cursor, at_least, begun - kept.made_at):
             return kept
-        body = msgspec.json.encode(queue_list(self._backend.view, time.time()))
+        body = msgspec.json.encode(queue_list(self.backend.view, time.time()))
         ended = time.monotonic()
         self._kept = EncodedQueues(body, cursor, str(cursor), ended, ended - begun)
         return self._kept
@@ -64,4 +64,4 @@ class Summaries:
             return age < SUMMARY_SECONDS
         if age > min(SUMMARY_SECONDS, kept.cost_seconds / SUMMARY_TIME_SHARE):
             return False
-        return kept.cursor.reaches(self._backend.written) and (at_least is None or kept.cursor.reaches(at_least))
+        return kept.cursor.reaches(self.backend.written) and (at_least is None or kept.cursor.reaches(at_least))
