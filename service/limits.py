@@ -70,6 +70,8 @@ DRAIN_SECONDS: Final = 10
 # The waits between two tries to follow the journal, in seconds.
 FOLLOW_AGAIN_SECONDS: Final = 0.5
 FOLLOW_AGAIN_SECONDS_MAX: Final = 10.0
+# How many tasks a scrape counts before it lets requests run: some milliseconds.
+COUNTED_TASKS: Final = 10_000
 # How long a probe or a scrape waits for the replica to come to the journal's end, in seconds.
 CURRENT_SECONDS_MAX: Final = 2.0
 # How long the applied position may stand still while events wait, in seconds, before the service is unhealthy.

@@ -1,7 +1,7 @@
 """GET /metrics, /healthz and /readyz."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import MediaType, Request, Response, get
@@ -30,19 +30,19 @@ async def export_metrics(request: Request[Any, Any, Any], operation: NamedDepend
 
 
 @get("/healthz", opt={"scope": None})
-async def probe_health(operation: NamedDependency[Operation]) -> Response[Any]:
+async def probe_health(operation: NamedDependency[Operation]) -> Response[State]:
     """Say whether this process makes progress; 503 if it should be started again."""
     return _answer("no-progress", await operation.progress.standing_still())
 
 
 @get("/readyz", opt={"scope": None})
-async def probe_readiness(operation: NamedDependency[Operation]) -> Response[Any]:
+async def probe_readiness(operation: NamedDependency[Operation]) -> Response[State]:
     """Say whether requests should come to this process; 503 while it starts, stops, or lacks its journal."""
     return _answer("not-ready", await operation.progress.not_ready())
 
 
-def _answer(kind: str, reasons: Sequence[str]) -> Response[Any]:
+def _answer(kind: str, reasons: Sequence[str]) -> Response[State]:
     """Return the answer to a probe; not as an exception, since that would be a line in the log for each probe."""
     if reasons:
-        return answer(Problem(503, kind, "; ".join(reasons), retry_after=1))
+        return cast("Response[State]", answer(Problem(503, kind, "; ".join(reasons), retry_after=1)))
     return Response(State(), headers={"Cache-Control": "no-store"})

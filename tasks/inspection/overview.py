@@ -1,6 +1,7 @@
 """Summarise the state: queues, workers, dead letters, refused events. Pure: the caller passes the time."""
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -12,6 +13,7 @@ from ..state.state import SessionState, TaskKind, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
 
+_READY, _CLAIMED, _FAILED = State.READY, State.CLAIMED, State.FAILED
 _NO_SIGNS: Final[Mapping[str, float]] = {}
 
 
@@ -118,8 +120,16 @@ class Overview(NamedTuple):
 
 def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
     """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch."""
-    workers = worker_lines(view, now, signs)
-    queues = queue_lines(view, now, workers)
+    dead = Counter(task.name for task in view.dead.values())
+    newest = heapq.nlargest(DEAD_LETTERS_SHOWN, view.dead.values(), key=lambda task: (task.changed_at, task.id))
+    letters = tuple(Letter(task.id, task.name, task.queue, task.changed_at) for task in newest)
+    return counted_overview(view, _all_counts(view, now), signs)._replace(dead=dead.most_common(), letters=letters)
+
+
+def counted_overview(view: TaskView, counts: "TaskCounts", signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
+    """As `overview`, by counts of the tasks that were made before, and without the dead letters themselves."""
+    workers = worker_lines(view, counts.now, signs)
+    queues = _queue_lines(view, counts, workers)
     totals = Totals(
         sum(queue.ready for queue in queues),
         sum(queue.delayed for queue in queues),
@@ -134,52 +144,84 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS)
         view.unreadable,
         view.counted_since,
     )
-    dead = Counter(task.name for task in view.dead.values())
-    newest = heapq.nlargest(DEAD_LETTERS_SHOWN, view.dead.values(), key=lambda task: (task.changed_at, task.id))
-    letters = tuple(Letter(task.id, task.name, task.queue, task.changed_at) for task in newest)
-    orphans = _orphans(view)
-    return Overview(now, queues, workers, orphans, dead.most_common(), totals, letters=letters)
+    return Overview(counts.now, queues, workers, _orphans(view, counts.ready_kinds), [], totals)
 
 
 class _Queue:
-    """The running counts of a queue."""
+    """The running counts of a queue; `ready_since` is infinite without a ready task."""
+
+    __slots__ = ("claimed", "dead", "delayed", "ready", "ready_since")
 
     def __init__(self) -> None:
         self.ready = self.delayed = self.claimed = self.dead = 0
-        self.ready_since: float | None = None
+        self.ready_since = math.inf
 
-    def count(self, task: TaskState, now: float) -> None:
-        if task.state is State.CLAIMED:
-            self.claimed += 1
-        elif task.due > now:
-            self.delayed += 1
-        else:
-            self.ready += 1
-            since = max(task.submitted_at, task.due)
-            self.ready_since = since if self.ready_since is None else min(self.ready_since, since)
+
+class TaskCounts:
+    """Counts the tasks at `now` by queue, and the ready ones by kind; tasks may be added in portions."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.queues: dict[str, _Queue] = {}
+        self.ready_kinds: Counter[TaskKind] = Counter()
+
+    def add(self, tasks: Iterable[TaskState]) -> None:
+        """Count tasks; those that have ended since they were listed are left out."""
+        kind: TaskKind | None = None
+        queue, now, ready_kinds = _Queue(), self.now, self.ready_kinds
+        for task in tasks:
+            if task.kind is not kind:  # usually once for many tasks
+                kind = task.kind
+                queue = self.of(kind.queue)
+            state = task.run.state
+            if state is _CLAIMED:
+                queue.claimed += 1
+            elif state is _READY:
+                ready_kinds[kind] += 1
+                since = max(task.submitted_at, task.due) if task.due else task.submitted_at
+                if task.due > now:
+                    queue.delayed += 1
+                    continue
+                queue.ready += 1
+                queue.ready_since = min(queue.ready_since, since)
+            elif state is _FAILED:
+                queue.dead += 1
+
+    def of(self, name: str) -> _Queue:
+        """Return the counts of a queue."""
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = _Queue()
+        return queue
+
+
+def _all_counts(view: TaskView, now: float) -> TaskCounts:
+    counts = TaskCounts(now)
+    counts.add(view.live.values())
+    counts.add(view.dead.values())
+    return counts
 
 
 def queue_lines(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[QueueLine]:
     """Return one line for each queue that a task, a worker or a pause names, in the order of their names."""
-    counted: dict[str, _Queue] = {}
-    for task in view.live.values():
-        counted.setdefault(task.queue, _Queue()).count(task, now)
-    for task in view.dead.values():
-        counted.setdefault(task.queue, _Queue()).dead += 1
+    return _queue_lines(view, _all_counts(view, now), workers)
+
+
+def _queue_lines(view: TaskView, counts: TaskCounts, workers: Iterable[WorkerLine]) -> list[QueueLine]:
     for worker in workers:
         for name in worker.queues or ():
-            counted.setdefault(name, _Queue())
+            counts.of(name)
     paused: dict[str, float] = {}
     for queues in view.paused.values():
         for name, pause in queues.items():
-            counted.setdefault(name, _Queue())
+            counts.of(name)
             paused[name] = min(pause.at, paused.get(name, pause.at))
     lines: list[QueueLine] = []
-    for name, queue in sorted(counted.items()):
-        oldest = None if queue.ready_since is None else max(0.0, now - queue.ready_since)
+    for name, queue in sorted(counts.queues.items()):
+        oldest = None if queue.ready_since == math.inf else max(0.0, counts.now - queue.ready_since)
         serving = sum(worker.queues is None or name in worker.queues for worker in workers)
-        counts = queue.ready, queue.delayed, queue.claimed, queue.dead
-        lines.append(QueueLine(name, *counts, oldest, serving, paused.get(name)))
+        depths = queue.ready, queue.delayed, queue.claimed, queue.dead
+        lines.append(QueueLine(name, *depths, oldest, serving, paused.get(name)))
     return lines
 
 
@@ -213,8 +255,7 @@ def _worker(sessions: list[SessionState], now: float, sign: float | None) -> Wor
     )
 
 
-def _orphans(view: TaskView) -> list[Orphans]:
-    kinds = Counter(task.kind for task in view.live.values() if task.state is State.READY)
+def _orphans(view: TaskView, kinds: Mapping[TaskKind, int]) -> list[Orphans]:
     sessions = list(view.all_sessions())
     waiting: Counter[tuple[str, str, str, tuple[str, ...]]] = Counter()
     for kind, count in kinds.items():

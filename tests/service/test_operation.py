@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import journeyman as jm
 import pytest
+from journeyman.service.operation import scrape
 from journeyman.service.operation.access_log import AccessLogUnavailable, access_log
 from journeyman.service.operation.requests import OTHER_METHOD, Answered, RequestCounts
 from journeyman.service.settings import Settings
@@ -146,3 +147,10 @@ def test_access_log_names_the_caller_and_never_the_key(tmp_path: Path) -> None:
 def test_access_log_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(AccessLogUnavailable, match="Name another file"), access_log(str(tmp_path / "no" / "log")):
         raise AssertionError("it was opened")
+
+
+def test_long_queue_is_counted_in_portions(monkeypatch: pytest.MonkeyPatch, http: httpx2.Client, url: str) -> None:
+    monkeypatch.setattr(scrape, "COUNTED_TASKS", 7)
+    with jm.Journal(url) as journal:
+        jm.Broker(journal).submit_all([jm.Message("send", queue="long") for _ in range(100)], new=True)
+    assert _depth(http, "long") == 100
