@@ -12,6 +12,8 @@ WRITER_CHARS_MAX: Final = 64
 # these events is at most this many bytes: so the cost of snapshots per event is bounded, however large the state.
 SNAPSHOT_EVENTS: Final = 100_000
 SNAPSHOT_BYTES_PER_EVENT: Final = 100
+# The size of the first page, in events, of a reader whose pages are bounded in bytes; each next one at most doubles.
+BOUNDED_PAGE_EVENTS: Final = 8
 # The most events a consumer may have read and not yet delivered: a page, or one per partition while it merges their
 # histories.
 CONSUMER_EVENTS_MAX: Final = 65_536

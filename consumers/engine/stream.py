@@ -19,11 +19,11 @@ from ...journal.log import Bounds, Log, Page, check_cursor
 from ...journal.runtime.blocking import Interrupt
 from ..bad_records import BadRecords
 from ..checkpoints.scan import count_ahead
-from ..limits import CONSUMER_EVENTS_MAX, LAG_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN
+from ..limits import BOUNDED_PAGE_EVENTS, CONSUMER_EVENTS_MAX, LAG_EVENTS_MAX, MERGE_PAGE_EVENTS_MIN
 from ..options import ConsumerDefinition
 from ..responses import END_OF_HISTORY, JournalResponses
 from ..statistics import Lag
-from .batch import Batch, MergedBatch, PageBatch, SentinelBatch
+from .batch import EMPTY_BATCH, Batch, MergedBatch, PageBatch, SentinelBatch
 from .merge import Merge
 from .reader import OutOfTime, TailReader
 from .start_position import start_position
@@ -74,6 +74,8 @@ class Stream:
         self._log: Log | None = None
         self._reader: TailReader | None = None
         self._limit = PAGE_EVENTS
+        self._page_events = PAGE_EVENTS
+        self._page_bytes: int | None = None
 
     # --- lifetime ---------------------------------------------------------------------------------------------------
 
@@ -116,6 +118,10 @@ class Stream:
         elif until is not None:
             sought = await log.position_at(until + CLOCK_SKEW_SECONDS_MAX)
             self._end = {partition: min(bounds.end[partition], sought[partition]) for partition in self._begin}
+
+    def bound_pages(self, most: int) -> None:
+        """Read pages of about `most` bytes, by the size of the pages before; a single event may be larger."""
+        self._page_bytes, self._page_events = most, BOUNDED_PAGE_EVENTS
 
     async def request_stop(self) -> None:
         """Deliver the events already in the log, then end; if it is unavailable, only those already read."""
@@ -203,13 +209,21 @@ class Stream:
         or a hook is raised once all events before it have been delivered; a further call skips nothing.
         """
         deadline = deadline_of(timeout)
-        while self.phase is not Phase.ENDED and self._reader is not None:
-            self.settle()
-            batch = await self._step(self._reader, deadline)
-            if batch is not None and batch.events:
+        while (batch := await self._next(deadline)) is not None:
+            if batch.events:
                 return batch
-        await self.aclose()
         return None
+
+    async def next_step(self, timeout: float | None = None) -> Batch | None:
+        """As `next_batch`, but return after each page, also with an empty batch: the caller can let other tasks run."""
+        return await self._next(deadline_of(timeout))
+
+    async def _next(self, deadline: float | None) -> Batch | None:
+        if self.phase is Phase.ENDED or self._reader is None:
+            await self.aclose()
+            return None
+        self.settle()
+        return await self._step(self._reader, deadline) or EMPTY_BATCH
 
     def settle(self) -> None:
         """Mark every batch so far as delivered: `rewind` goes back no further."""
@@ -252,7 +266,7 @@ class Stream:
         if partition in self._errors:
             self._raised = self._errors[partition]
             raise self._raised
-        return await reader.page_before(self._history_end, partition, self._limit, deadline)
+        return await reader.page_before(self._history_end, partition, min(self._limit, self._page_events), deadline)
 
     async def _step_merge(self, reader: TailReader, merge: Merge, deadline: float | None) -> Batch | None:
         partition = merge.wanting()
@@ -298,9 +312,9 @@ class Stream:
             if not missing:
                 self.phase = Phase.ENDED
             elif self._stopped or len(missing) == 1:
-                page = await reader.page_before(end, missing[0], PAGE_EVENTS, deadline)
+                page = await reader.page_before(end, missing[0], self._page_events, deadline)
             else:
-                page = _cut(await reader.page(PAGE_EVENTS, deadline), end)
+                page = _cut(await reader.page(self._page_events, deadline), end)
         return None if page is None else self._batch_of_page(page)
 
     async def _page_in_time(self, reader: TailReader, deadline: float | None) -> Page | None:
@@ -311,7 +325,7 @@ class Stream:
             if patience <= 0:
                 await self.request_stop()
                 return None
-        return await reader.page(PAGE_EVENTS, deadline, patience=patience)
+        return await reader.page(self._page_events, deadline, patience=patience)
 
     def _batch_of_page(self, page: Page) -> Batch:
         transformed = self._transformed(page)
@@ -324,6 +338,9 @@ class Stream:
 
     def _transformed(self, page: Page) -> Transformed:
         self._trail.add(page, self.settled.get(page.partition, 0))
+        if self._page_bytes is not None:
+            fitting = self._page_bytes * len(page.rows) // max(1, sum(map(len, page.rows)))
+            self._page_events = max(1, min(fitting, 2 * self._page_events, PAGE_EVENTS))
         transformed = self._transformer.shape(page)
         if transformed.error is not None:
             self._errors[page.partition] = transformed.error
