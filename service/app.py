@@ -17,6 +17,8 @@ from ..journal.async_journal import AsyncJournal
 from .authentication import middleware
 from .backend import Backend
 from .description import document_problems
+from .events.hub import Hub
+from .events.routes import read_events
 from .limits import BODY_BYTES_MAX
 from .log.routes import ROUTER as LOG
 from .openapi_page import PageRenderPlugin
@@ -40,6 +42,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     export_metrics,
     probe_health,
     probe_readiness,
+    read_events,
     remote_workers,
     *TASK_ROUTES,
 )
@@ -57,9 +60,10 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     """
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
-    remote, operation = RemoteWorkers(backend), Operation(backend)
+    remote, operation, hub = RemoteWorkers(backend), Operation(backend), Hub(backend)
     parts = {
         "backend": backend,
+        "hub": hub,
         "operation": operation,
         "remote": remote,
         "reports": Reports(backend),
@@ -68,7 +72,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with backend.running(), anyio.create_task_group() as tasks:
+        async with backend.running(), hub.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(remote.run)
             yield
             tasks.cancel_scope.cancel()
@@ -94,7 +98,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         debug=False,
         on_app_init=[document_problems],
     )
-    app.state.backend = backend
+    app.state.backend, app.state.hub = backend, hub
     app.asgi_handler = operation.observed(app.asgi_handler)
     return app
 

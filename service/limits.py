@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, KIB, MIB
+from ..journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, KIB, MIB
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
@@ -61,6 +61,27 @@ UPDATES_HEARTBEAT_SECONDS: Final = 15.0
 # The waits after which the reader of a stream that the service ends is to come again, in ms; random between them.
 COME_AGAIN_MS_MIN: Final = 500
 COME_AGAIN_MS_MAX: Final = 3_000
+# -- events ------------------------------------------------------------------------------------------------------------
+
+# How often a stream without events says that it lives, in seconds.
+HEARTBEAT_SECONDS: Final = 15.0
+# A stream that ends asks its reader to come again within these times, drawn at random, in milliseconds.
+RETRY_MS_MIN: Final = 500
+RETRY_MS_MAX: Final = 3_000
+# A reader of live events that is so many bytes or pages of them behind is told that it is too slow, and dropped.
+READER_BYTES_MAX: Final = 4 * MIB
+READER_PAGES_MAX: Final = 4_096
+# A reader that takes nothing for so long, in seconds, is disconnected; how often that is looked at, in seconds.
+READER_STALL_SECONDS: Final = 60.0
+READER_LOOK_SECONDS: Final = 5.0
+# A reader reads history in pages of about so many bytes, by the size of the pages before.
+PAGE_BYTES: Final = 256 * KIB
+# Events are sent in pieces of about so many bytes; one larger event is a piece of its own.
+PIECE_BYTES: Final = 64 * KIB
+# How many events, and about how many bytes, one answer to a poll contains; the first is the default of `limit`.
+POLL_EVENTS: Final = 500
+POLL_EVENTS_MAX: Final = 10_000
+POLL_BYTES_MAX: Final = 4 * MIB
 
 # -- the process -------------------------------------------------------------------------------------------------------
 
@@ -105,3 +126,8 @@ READY_ENTRIES_SPARE: Final = 10_000
 
 assert 2 * REMOTE_IDLE_BEAT_SECONDS < REMOTE_IDLE_SECONDS_MAX, "one missed beat ends no idle worker"
 assert 2 * REMOTE_OUTCOMES_MAX <= BATCH_EVENTS_MAX, "an outcome may bring the next link of its chain"
+assert RETRY_MS_MIN < RETRY_MS_MAX
+assert PIECE_BYTES <= PAGE_BYTES
+assert PIECE_BYTES < EVENT_BYTES_MAX < READER_BYTES_MAX, "a reader is not too slow because of one event"
+assert READER_LOOK_SECONDS < READER_STALL_SECONDS
+assert POLL_EVENTS <= POLL_EVENTS_MAX

@@ -151,13 +151,18 @@ def _of_framework(error: HTTPException) -> Problem:
     return Problem(error.status_code, kind, detail, violations=error.extra)
 
 
+def document_of(problem: Problem, instance: str = "") -> bytes:
+    """Return the encoded document of a problem."""
+    return encoded_problem(problem.status, problem.kind, problem.detail, instance, problem.more)
+
+
 def answer(problem: Problem, instance: str = "") -> Response[bytes]:
     """Return the response of a problem."""
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(
-        encoded_problem(problem.status, problem.kind, problem.detail, instance, problem.more),
+        document_of(problem, instance),
         media_type=CONTENT_TYPE,
         status_code=problem.status,
         headers=headers,
@@ -172,12 +177,17 @@ def encoded_problem(status: int, kind: str, detail: str, instance: str = "", mor
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a request that has failed; Litestar calls it for each exception."""
+    return answer(*told(error, f"{request.method} {request.url.path}"))
+
+
+def told(error: Exception, subject: str) -> tuple[Problem, str]:
+    """Return the problem of an error, and the instance under which the log says more about it; "" if it does not."""
     problem = problem_of(error)
     if problem.status < 500:
-        return answer(problem)
+        return problem, ""
     instance = f"urn:uuid:{uuid.uuid4()}"
     if problem.kind == INTERNAL:
-        logger.error("%s %s failed, %s", request.method, request.url.path, instance, exc_info=error)
+        logger.error("%s failed, %s", subject, instance, exc_info=error)
     else:
-        logger.warning("%s %s: %s, %s", request.method, request.url.path, error, instance)
-    return answer(problem, instance)
+        logger.warning("%s: %s, %s", subject, error, instance)
+    return problem, instance

@@ -72,8 +72,8 @@ class Service:
     """A service on an address of its own, which it takes at once; `AddressInUse` if that is not possible."""
 
     def __init__(self, journal: AsyncJournal, settings: Settings) -> None:
-        app = create_app(journal, settings)
-        self._server = _Server(_configuration(app, settings), app.state.backend)
+        self.app = create_app(journal, settings)
+        self._server = _Server(_configuration(self.app, settings), self.app.state.backend)
         self._access_log = settings.access_log
         self._listening = listen(settings.host, settings.port)
         self.address = _address_of(self._listening, tls=settings.certificate is not None)

@@ -19,9 +19,16 @@ from support.waiting import wait_until
 READY_SECONDS = 60.0
 
 
+class Running(NamedTuple):
+    """A service in a thread of this process."""
+
+    address: str
+    service: Service
+
+
 @contextmanager
-def service_here(url: str, settings: Settings | None = None) -> Iterator[str]:
-    """Serve the journal at `url` from a thread of this process; yields the service's address."""
+def running_service(url: str, settings: Settings | None = None) -> Iterator[Running]:
+    """Serve the journal at `url` from a thread of this process."""
     addresses: list[str] = []
     services: list[Service] = []
 
@@ -33,12 +40,19 @@ def service_here(url: str, settings: Settings | None = None) -> Iterator[str]:
     thread.start()
     try:
         wait_until(lambda: addresses or not thread.is_alive(), "the service to accept requests", READY_SECONDS)
-        yield addresses[0]
+        yield Running(addresses[0], services[0])
     finally:
         if services:
             services[0].stop()
         thread.join(READY_SECONDS)
         assert not thread.is_alive(), "the service has not ended"
+
+
+@contextmanager
+def service_here(url: str, settings: Settings | None = None) -> Iterator[str]:
+    """Serve the journal at `url` from a thread of this process; yields the service's address."""
+    with running_service(url, settings) as running:
+        yield running.address
 
 
 class Served(NamedTuple):

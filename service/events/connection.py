@@ -1,0 +1,87 @@
+"""The connection of a reader: frames go out as it takes them, and its end is noticed at once."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import anyio
+from litestar import Response
+from litestar.types import ASGIApp, Receive, Send
+from litestar.types import Scope as Connection
+
+from ..answers import CURSOR_HEADER
+from .feed import Feed
+from .forms import StreamForm
+from .hub import Hub
+from .selection import Selection
+
+T = TypeVar("T")
+
+
+async def while_connected(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` until it returns, or is cancelled because the client has gone; raises its error."""
+    failure: Exception | None = None
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        try:
+            await work()
+        except Exception as error:  # raised below: a task group would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+class EventStream:
+    """The ASGI application that answers one request with a stream."""
+
+    def __init__(self, hub: Hub, selection: Selection, form: StreamForm) -> None:
+        self._hub = hub
+        self._selection = selection
+        self._form = form
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Answer; an error before the first event is raised, for a problem document."""
+        await while_connected(receive, lambda: self._answer(send))
+
+    async def _answer(self, send: Send) -> None:
+        feed = Feed(self._hub, self._selection, self._form)
+        try:
+            begin = await feed.open()
+            if begin is None:
+                await send({"type": "http.response.start", "status": 204, "headers": []})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            headers = [
+                (b"content-type", self._form.media_type.encode()),
+                (b"cache-control", b"no-store"),
+                (b"x-accel-buffering", b"no"),  # a proxy passes each event on at once
+                (CURSOR_HEADER.lower().encode(), str(begin).encode()),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+            async def write(frames: bytes) -> None:
+                await send({"type": "http.response.body", "body": frames, "more_body": True})
+
+            if await feed.run(begin, write):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            with anyio.CancelScope(shield=True):
+                await feed.aclose()
+
+
+class Direct(Response[T]):
+    """A response that an ASGI application of our own gives; `T` is what its description says of it."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        super().__init__(cast("T", None))
+        self._application = application
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # Litestar calls what it gets
+        """Return the application."""
+        return self._application

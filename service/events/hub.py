@@ -1,0 +1,90 @@
+"""What all readers of events share: the channels of live events, and the end of the service."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ...journal.async_journal import AsyncJournal
+from ...journal.cursor import Cursor
+from ..backend import Backend
+from ..limits import READER_LOOK_SECONDS, READER_STALL_SECONDS
+from .channel import Channel
+from .selection import Reading, Selection
+
+
+class Reader(Protocol):
+    """A reader that is connected: when it was last given something that it has not taken, and how to end it."""
+
+    taking_since: float | None
+
+    def disconnect(self) -> None:
+        """End it at once, since it takes nothing."""
+        ...
+
+    async def stop(self) -> None:
+        """End it, since the service stops."""
+        ...
+
+
+class Hub:
+    """The channels and the readers of a running service."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.journal: AsyncJournal = backend.journal
+        self.stopping = backend.stopping
+        self.readers: set[Reader] = set()
+        self.channels: dict[tuple[str, str | None], Channel] = {}
+        self._opening = anyio.Lock()
+        self._tasks: TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Serve readers until the context ends."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self._end_with_service)
+            tasks.start_soon(self._watch_for_stalls)
+            try:
+                yield self
+            finally:
+                tasks.cancel_scope.cancel()
+
+    async def _end_with_service(self) -> None:
+        await self.stopping.wait()
+        for channel in self.channels.values():
+            channel.end()
+        for reader in tuple(self.readers):
+            await reader.stop()
+
+    async def _watch_for_stalls(self) -> None:
+        """Disconnect the readers that take nothing: what they were sent would wait for ever."""
+        while True:
+            await anyio.sleep(READER_LOOK_SECONDS)
+            oldest = time.monotonic() - READER_STALL_SECONDS
+            for reader in tuple(self.readers):
+                if reader.taking_since is not None and reader.taking_since < oldest:
+                    reader.disconnect()
+
+    async def channel(self, selection: Selection, cursor: Cursor) -> Channel:
+        """Return the channel for a reader at `cursor`; it is opened there if there is none."""
+        which = (selection.topic, selection.key)
+        async with self._opening:
+            channel = self.channels.get(which)
+            if channel is None or channel.over:
+                assert self._tasks is not None, "requests come while the service runs"
+                reading = Reading(self.journal, Selection(selection.topic, selection.key, cursor=cursor))
+                channel = Channel(reading, cursor)
+                await self._tasks.start(channel.run)
+                self.channels[which] = channel
+            return channel
+
+    def leave(self, channel: Channel) -> None:
+        """Take leave of a reader of a channel; one without readers ends."""
+        channel.leave()
+        if channel.over:
+            for which in [which for which, each in self.channels.items() if each is channel]:
+                del self.channels[which]
