@@ -17,8 +17,9 @@ from ..journal.async_journal import AsyncJournal
 from .authentication import middleware
 from .backend import Backend
 from .description import document_problems
+from .events.appending import Appender
 from .events.hub import Hub
-from .events.routes import read_events
+from .events.routes import append_events, read_events
 from .limits import BODY_BYTES_MAX
 from .log.routes import ROUTER as LOG
 from .openapi_page import PageRenderPlugin
@@ -42,6 +43,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     export_metrics,
     probe_health,
     probe_readiness,
+    append_events,
     read_events,
     remote_workers,
     *TASK_ROUTES,
@@ -63,6 +65,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     remote, operation, hub = RemoteWorkers(backend), Operation(backend), Hub(backend)
     parts = {
         "backend": backend,
+        "appender": Appender(backend, hub),
         "hub": hub,
         "operation": operation,
         "remote": remote,

@@ -83,6 +83,12 @@ POLL_EVENTS: Final = 500
 POLL_EVENTS_MAX: Final = 10_000
 POLL_BYTES_MAX: Final = 4 * MIB
 
+# How long the events of an Idempotency-Key are known, in seconds, and how many keys at most: the newest.
+IDEMPOTENCY_SECONDS: Final = 86_400.0
+IDEMPOTENCY_KEYS_MAX: Final = 200_000
+# How long a request waits until the keys of the log have been read, in seconds.
+IDEMPOTENCY_WAIT_SECONDS: Final = 10.0
+
 # -- the process -------------------------------------------------------------------------------------------------------
 
 PORT: Final = 8080

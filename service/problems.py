@@ -115,6 +115,7 @@ TITLES: Final = {400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404:
     413: "Too large",
     415: "Unsupported media type",
     421: "Misdirected request",
+    422: "Unprocessable content",
     429: "Too many requests",
     431: "Head too large",
     500: "Internal error",

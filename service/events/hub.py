@@ -13,6 +13,7 @@ from ...journal.cursor import Cursor
 from ..backend import Backend
 from ..limits import READER_LOOK_SECONDS, READER_STALL_SECONDS
 from .channel import Channel
+from .known_keys import KnownKeys
 from .selection import Reading, Selection
 
 
@@ -40,6 +41,7 @@ class Hub:
         self.channels: dict[tuple[str, str | None], Channel] = {}
         self._opening = anyio.Lock()
         self._tasks: TaskGroup | None = None
+        self._known_keys: KnownKeys | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -68,6 +70,14 @@ class Hub:
             for reader in tuple(self.readers):
                 if reader.taking_since is not None and reader.taking_since < oldest:
                     reader.disconnect()
+
+    def known_keys(self) -> KnownKeys:
+        """Return the idempotency keys of the log, which are followed from the first use on."""
+        if self._known_keys is None:
+            assert self._tasks is not None, "requests come while the service runs"
+            self._known_keys = KnownKeys(self.journal)
+            self._tasks.start_soon(self._known_keys.run)
+        return self._known_keys
 
     async def channel(self, selection: Selection, cursor: Cursor) -> Channel:
         """Return the channel for a reader at `cursor`; it is opened there if there is none."""

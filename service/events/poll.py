@@ -10,7 +10,7 @@ from litestar.types import Receive, Send
 from litestar.types import Scope as Connection
 
 from ..answers import CURSOR_HEADER
-from ..limits import POLL_BYTES_MAX
+from ..limits import POLL_BYTES_MAX, WAIT_SECONDS_MAX
 from .connection import while_connected
 from .hub import Hub
 from .page import ServedEvent, Skipped
@@ -40,7 +40,7 @@ class Poll:
         self._hub = hub
         self._reading = Reading(hub.journal, selection)
         self._limit = limit
-        self._until = time.monotonic() + wait
+        self._until = time.monotonic() + min(wait, WAIT_SECONDS_MAX)
         self._texts: list[bytes] = []
         self._size = 0
         self._rest = Events([], "")

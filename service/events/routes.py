@@ -1,17 +1,26 @@
-"""GET /events: follow the events of the journal, as a stream or answer by answer."""
+"""GET /events follows the events of the journal, as a stream or answer by answer; POST /events appends."""
 
 from typing import Annotated, Any, Final
 
-from litestar import Request, Response, get
+import msgspec
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
-from ..keys import Scope
-from ..limits import POLL_EVENTS, POLL_EVENTS_MAX, WAIT_SECONDS_MAX
+from ...journal.cursor import Cursor
+from ..answers import spoken
+from ..authentication import CALLER
+from ..backend import cursor_of
+from ..keys import Caller, Scope
+from ..limits import IDEMPOTENCY_KEY_CHARACTERS_MAX, POLL_EVENTS, POLL_EVENTS_MAX, WAIT_SECONDS_MAX
 from ..problems import Problem
+from .appending import Appender, NewEvent, is_of_queue
 from .connection import Direct, EventStream
 from .forms import JSON_LINES, SERVER_SENT_EVENTS
 from .hub import Hub
+from .known_keys import behind
+from .page import ServedEvent, served
 from .poll import Events, Poll
 from .selection import selection_of
 
@@ -36,7 +45,11 @@ Wait = Annotated[
 Limit = Annotated[int, QueryParameter(ge=1, le=POLL_EVENTS_MAX, description="The most events; not for streams.")]
 
 
-@get("/events", opt={"scope": Scope.READ, "problems": (406, 409, 410)})
+@get(
+    "/events",
+    opt={"scope": Scope.READ, "problems": (406, 409, 410)},
+    responses={204: ResponseSpec(None, description="This reader has read all that it asked for.")},
+)
 async def read_events(
     request: Request[Any, Any, Any],
     hub: NamedDependency[Hub],
@@ -73,3 +86,50 @@ async def read_events(
     if form is None:
         return Direct(Poll(hub, selection, limit, wait))
     return Direct(EventStream(hub, selection, form))
+
+
+class Appended(msgspec.Struct):
+    """The events as they were appended, with their times and positions, and the cursor behind them, for `at_least`."""
+
+    events: list[ServedEvent]
+    cursor: str
+
+
+Expected = Annotated[
+    str | None,
+    QueryParameter(description="Append only if no event of the same key stands behind this cursor; 409 if one does."),
+]
+Whole = Annotated[bool, QueryParameter(description="With `expected`: only if no event at all stands behind it.")]
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        max_length=IDEMPOTENCY_KEY_CHARACTERS_MAX,
+        description="Repeated with the same key within 24 h, the request appends nothing and gets the same events.",
+    ),
+]
+
+
+@post("/events", opt={"scope": Scope.SUBMIT, "problems": (409, 422)})
+async def append_events(
+    request: Request[Any, Any, Any],
+    appender: NamedDependency[Appender],
+    data: JSONBody[NewEvent | list[NewEvent]],
+    expected: Expected = None,
+    whole_partition: Whole = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Appended]:
+    """Append one event or several: all of them or none, in one append.
+
+    Events of the queue itself, such as `task.submitted`, need the scope `admin`: they have requests of their own.
+    """
+    caller: Caller = request.scope["state"][CALLER]
+    given = data if isinstance(data, list) else [data]
+    if (name := is_of_queue(given)) is not None and not caller.may(Scope.ADMIN):
+        raise Problem(403, "forbidden", f"{name} is an event of the queue itself; only a key with the scope admin may")
+    known = None if expected is None else cursor_of(expected, "expected")
+    key = idempotency_key or None
+    events = await appender.append(given, known, whole=whole_partition, key=key, caller=caller.name)
+    await appender.answered(events)
+    cursor = Cursor(behind(event.position for event in events))
+    return spoken(Appended([served(event) for event in events], str(cursor)), cursor, 201)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from journeyman.journal.async_journal import AsyncJournal
 from journeyman.service import backend
 from journeyman.service.app import create_app
+from journeyman.service.events import poll
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -27,8 +28,9 @@ OPERATIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _waits_are_short() -> Iterator[None]:
-    """Refuse at once a cursor that the service never reaches."""
+    """Refuse at once a cursor that the service never reaches, and events that never come."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(poll, "WAIT_SECONDS_MAX", 0.05)
         patch.setattr(backend, "AT_LEAST_SECONDS", 0.05)
         yield
 
