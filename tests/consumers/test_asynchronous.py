@@ -16,7 +16,7 @@ from journeyman.consumers import (
     SqliteCheckpoint,
 )
 from journeyman.journal import AsyncJournal, Journal, JournalClosed
-from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
+from support.journals import OnHttp, OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0
 Body = Callable[[AsyncJournal], Awaitable[None]]
@@ -207,6 +207,10 @@ class TestOnMemoryPartitions(OnMemoryPartitions, AsyncConsumerConformance):
 
 
 class TestOnSqlite(OnSqlite, AsyncConsumerConformance):
+    pass
+
+
+class TestOnHttp(OnHttp, AsyncConsumerConformance):
     pass
 
 

@@ -11,7 +11,7 @@ from journeyman.consumers.checkpoints.operations import checkpoint_statuses, fin
 from journeyman.consumers.checkpoints.records import CHECKPOINTED, Saved, saved_of, valid_checkpoint
 from journeyman.consumers.checkpoints.retention import carry
 from journeyman.journal import Cursor, HistoryTruncated, Journal, Position
-from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
+from support.journals import OnHttp, OnKafka, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0
 
@@ -153,6 +153,10 @@ class TestOnMemoryPartitions(OnMemoryPartitions, Suite):
 
 
 class TestOnSqlite(OnSqlite, Suite):
+    pass
+
+
+class TestOnHttp(OnHttp, Suite):
     pass
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from journeyman.consumers import JournalConsumer, JournalConsumerBase, JournalEventBase, Response
 from journeyman.journal import Journal, JournalClosed
-from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
+from support.journals import OnHttp, OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 
 PATIENCE = 30.0  # seconds; a test that waits so long has failed
 
@@ -602,6 +602,10 @@ class TestOnMemoryPartitions(OnMemoryPartitions, ConsumerConformance):
 
 
 class TestOnSqlite(OnSqlite, ConsumerConformance):
+    pass
+
+
+class TestOnHttp(OnHttp, ConsumerConformance):
     pass
 
 

@@ -20,7 +20,7 @@ from journeyman.journal.runtime import blocking
 from journeyman.journal.tails.subscriber import Subscriber
 from journeyman.journal.tails.window import Window, WindowPlace
 from journeyman.journal.testing.faults import Fault, FaultyLog
-from support.journals import OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
+from support.journals import OnHttp, OnKafka, OnMemory, OnMemoryPartitions, OnSqlite
 from support.waiting import reached, wait_until
 
 PATIENCE = 30.0  # seconds; a test that waits so long has failed
@@ -261,6 +261,10 @@ class TestOnMemoryPartitions(OnMemoryPartitions, SharingConformance):
 
 
 class TestOnSqlite(OnSqlite, SharingConformance):
+    pass
+
+
+class TestOnHttp(OnHttp, SharingConformance):
     pass
 
 

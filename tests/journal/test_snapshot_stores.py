@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from journeyman.journal.log import Log
 from journeyman.journal.runtime import blocking
 from journeyman.journal.snapshots import SnapshotLabel, fitting, load, prune, seal, unseal
 from journeyman.journal.url import log_from_url
+from support.service import service_here
 
 Drive = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -44,15 +45,21 @@ class Place:
         "memory in a thread",
         "sqlite",
         "sqlite in a thread",
+        "http",
         pytest.param("kafka", marks=pytest.mark.kafka),
     ]
 )
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     name = str(uuid.uuid4())
     drive: Drive = blocking.run if "thread" in request.param else asyncio.run
+    kept = f"memory://{name}" if "memory" in request.param else f"sqlite:///{tmp_path}/{name}.db"
     if request.param == "kafka":
-        return Place(f"kafka://{request.getfixturevalue('kafka_bootstrap')}/test-{name}?partitions=1", drive)
-    return Place(f"memory://{name}" if "memory" in request.param else f"sqlite:///{tmp_path}/{name}.db", drive)
+        kept = f"kafka://{request.getfixturevalue('kafka_bootstrap')}/test-{name}?partitions=1"
+    if request.param == "http":
+        with service_here(kept) as address:
+            yield Place(address, drive)
+    else:
+        yield Place(kept, drive)
 
 
 def sealed(view: str = "v", reach: int = 5, state: bytes = b"state", schema: str = "1") -> tuple[SnapshotLabel, bytes]:

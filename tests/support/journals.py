@@ -1,9 +1,12 @@
 """The logs on which a suite for consumers runs: `class TestOnSqlite(OnSqlite, Suite)`."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.service import service_here
 
 
 class OnMemory:
@@ -19,6 +22,18 @@ class OnMemoryPartitions:
 class OnSqlite:
     def url(self, directory: Path) -> str:
         return f"sqlite:///{directory}/journal.db"
+
+
+class OnHttp:
+    """A journal behind a service of its own, which ends with the test."""
+
+    @pytest.fixture(autouse=True)
+    def services(self) -> Iterator[None]:
+        with ExitStack() as self.served:
+            yield
+
+    def url(self, directory: Path) -> str:
+        return self.served.enter_context(service_here(f"sqlite:///{directory}/journal.db"))
 
 
 @pytest.mark.kafka

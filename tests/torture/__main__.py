@@ -1,4 +1,4 @@
-"""`make torture`: two minutes of killed, stopped and terminated workers, on a file and on Kafka."""
+"""`make torture`: two minutes of killed, stopped and terminated workers, on a file, over HTTP and on Kafka."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from torture.verdicts import Verdicts
 def main() -> int:
     """Run the torture as asked for and say what came of it; the exit status says whether every promise was kept."""
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
-    parser.add_argument("--journal", choices=("sqlite", "kafka", "both"), default="both")
+    parser.add_argument("--journal", choices=("sqlite", "http", "kafka", "all"), default="all")
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=120.0)
@@ -23,13 +23,19 @@ def main() -> int:
     given = parser.parse_args()
     reports: dict[str, object] = {}
     kept = True
-    if given.journal in ("sqlite", "both"):
+    if given.journal in ("sqlite", "all"):
         with tempfile.TemporaryDirectory() as directory:
             plan = Plan(f"sqlite:///{directory}/torture.db", given.tasks, given.workers, given.seconds, seed=given.seed)
             verdicts, hurt, seconds = torture(plan, _say)
         reports["sqlite"] = report("sqlite", verdicts, hurt, seconds)
         kept = kept and not verdicts.violations
-    if given.journal in ("kafka", "both"):
+    if given.journal in ("http", "all"):
+        from torture.services import torture_service
+
+        verdicts, hurt, seconds = torture_service(given.tasks, given.workers, given.seconds, given.seed, _say)
+        reports["http"] = report("http", verdicts, hurt, seconds)
+        kept = kept and not verdicts.violations
+    if given.journal in ("kafka", "all"):
         from torture.brokers import torture_kafka
 
         verdicts, hurt, seconds, pauses = torture_kafka(given.tasks, given.workers, given.seconds, given.seed, _say)

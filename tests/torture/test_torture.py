@@ -11,6 +11,7 @@ from torture.brokers import Pauses, judge
 from torture.checker import check
 from torture.harness import Plan, torture
 from torture.outages import Outage
+from torture.services import WAYS, torture_service
 from torture.verdicts import Verdicts, Wound
 
 
@@ -22,6 +23,13 @@ def test_ten_seconds_of_torture_break_no_promise(tmp_path: Path) -> None:
     assert sum(hurt.counts.values()) >= 3
     for part in ("holds", "linked locks released", "links", "ticks"):
         assert verdicts.counts[part] > 0, f"the work has no {part}"
+
+
+def test_torture_of_a_service_breaks_no_promise() -> None:
+    verdicts, hurt, _ = torture_service(150, 2, 14.0, 11, lambda _: None, every=4.0)
+    assert verdicts.violations == []
+    assert verdicts.counts["tasks"] >= 150
+    assert sum(hurt.counts[f"service {way}"] for way in WAYS) >= 2
 
 
 def test_checker_finds_lost_doubled_and_leftover_tasks() -> None:

@@ -16,7 +16,7 @@ from journeyman.journal.limits import BATCH_BYTES_MAX, EVENT_BYTES_MAX
 from journeyman.tasks.state import names
 from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
 from journeyman.workers.loop.drafts import outcome_entries, within_limits
-from support.journals import OnKafka, OnMemoryPartitions, OnSqlite
+from support.journals import OnHttp, OnKafka, OnMemoryPartitions, OnSqlite
 from support.states import claimed_task
 from task_modules import chain_tasks
 
@@ -75,6 +75,10 @@ class Chains:
 
 
 class TestOnSqlite(OnSqlite, Chains):
+    pass
+
+
+class TestOnHttp(OnHttp, Chains):
     pass
 
 
