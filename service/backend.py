@@ -62,7 +62,7 @@ class Backend:
         """Open the journal, read its history, and follow it until the context ends."""
         async with self.journal:
             try:
-                await self.replica.catch_up()
+                await self._read_history()
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._follow)
                     try:
@@ -73,6 +73,24 @@ class Backend:
             finally:
                 await self.replica.aclose()
                 await self.lookup.aclose()
+
+    async def _read_history(self) -> None:
+        """Apply the history up to its present end; give up if the service is stopped meanwhile."""
+        failure: JournalError | None = None
+
+        async def give_up() -> None:
+            await self.stopping.wait()
+            reading.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as reading:
+            reading.start_soon(give_up)
+            try:
+                await self.replica.catch_up()
+            except JournalError as error:  # raised below: a task group would wrap it
+                failure = error
+            reading.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def _follow(self) -> None:
         """Keep the view current; an outage of the journal is waited out."""

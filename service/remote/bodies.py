@@ -55,7 +55,10 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ClaimedTask(msgspec.Struct):
-    """A task to run. `claim` is its fencing token: outcomes name it. `attempt` counts from 1."""
+    """A task to run. `claim` is its fencing token: outcomes name it. `attempt` counts from 1.
+
+    `trace` is the context of its submission, such as `{"traceparent": …}`: the parent of a first attempt's span.
+    """
 
     task: str
     claim: int
@@ -73,6 +76,7 @@ class ClaimedTask(msgspec.Struct):
     previous_result: Any
     previous_message_uuid: str | None
     serializer: str
+    trace: dict[str, str] | None
 
 
 class Claimed(msgspec.Struct):

@@ -54,6 +54,7 @@ def _described(task: TaskState, token: int, message: Message) -> ClaimedTask:
         previous_result=message.previous_result,
         previous_message_uuid=message.previous_message_uuid,
         serializer=message.serializer,
+        trace=message.trace,
     )
 
 

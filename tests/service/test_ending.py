@@ -164,3 +164,13 @@ def test_trace_of_a_request_travels_in_the_message(pair: Pair) -> None:
     with jm.Journal(pair[0]) as journal:
         message = jm.Broker(journal).sync_from_journal(answer.json()["task"])
     assert message.trace == {"traceparent": trace}
+
+
+def test_claim_hands_on_the_trace_of_the_submission(pair: Pair) -> None:
+    trace = f"00-{'c' * 32}-{'d' * 16}-01"
+    with client(pair[1][0].address) as http:
+        http.post("/tasks", json={"task_name": "traced"}, headers={"traceparent": trace})
+        worker = http.post("/workers/join", json={"tasks": ["traced"]}).json()["worker"]
+        (claimed,) = http.post("/workers/claim", json={"worker": worker, "wait": 30}).json()["tasks"]
+        http.post("/workers/leave", json={"worker": worker})
+    assert claimed["trace"] == {"traceparent": trace}
