@@ -15,6 +15,7 @@ from ..journal.cursor import Cursor
 from ..journal.deadlines import deadline_of
 from ..journal.errors import HistoryTruncated, JournalReadOnly
 from ..journal.journal import Journal
+from ..journal.runtime import blocking
 from ..journal.runtime.forks import reset_after_fork
 from ..journal.tails.subscriber import Subscriber
 from .index.entries import FOREIGN, PROGRESSED, RESULT_STORED
@@ -132,6 +133,7 @@ class TaskLookup:
         deadline, lapses = deadline_of(timeout), True
         recent = self.recent.start_for(task_id) if timeout != 0 else None
         if recent is not None:
+            blocking.give_way()  # to the worker that the submission has just woken
             followed = await self._follow_recent(task_id, recent, is_over, deadline)
             if followed is not None:
                 return followed

@@ -7,17 +7,21 @@ asynchronous one, and a lone append costs no hand-over to another thread.
 
 import asyncio
 import concurrent.futures
+import ctypes
 import os
 import select
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..blocked_loops import warn_of_blocked_loop
 
 T = TypeVar("T")
+
+# The C function, as Python's own holds the interpreter's lock meanwhile. None if the C library has none of that name.
+_sched_yield: Final[Callable[[], int] | None] = getattr(ctypes.CDLL(None), "sched_yield", None)
 
 
 class _Driven(threading.local):
@@ -117,6 +121,15 @@ def run(coroutine: Coroutine[Any, Any, T], interrupt: Interrupt | None = None, *
 def is_driven() -> bool:
     """Whether this code runs inside `run`, where waiting blocks the thread."""
     return _driven.depth > 0
+
+
+def give_way() -> None:
+    """Let those run that wait for this processor, before a wait for what they do.
+
+    The kernel wakes the reader of a notice on the processor of its writer, whose next steps would delay it.
+    """
+    if _sched_yield is not None:
+        _sched_yield()
 
 
 async def turn() -> None:
