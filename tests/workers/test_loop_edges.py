@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import AppendInDoubt, JournalUnavailable
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
@@ -203,3 +205,23 @@ async def test_news_of_a_thread_just_before_the_wait_are_seen(monkeypatch: pytes
         assert pauses[1] > pauses[0]
         monkeypatch.undo()
         worker._wake()
+
+
+@pytest.mark.anyio
+async def test_notice_wakes_once_until_it_is_read(tmp_path: Path) -> None:
+    async with AsyncJournal(f"sqlite:///{tmp_path}/a.db?sync=normal") as journal:
+        reader, woken = JournalReader(TaskView(), FailureDetector(1.0), 1.0), list[int]()
+        await reader.open(journal)
+        await reader.read_what_came(look=True)
+        reader.listen(lambda: woken.append(1))
+        for count in (1, 2):
+            reader.start_waiting(lambda: None)
+            await journal.append("thing.made")
+            await reached(lambda count=count: len(woken) >= count, "the notice")  # type: ignore[misc]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            await reader.read_what_came(look=True)
+            reader.start_waiting(lambda: None)
+            reader._notified()  # as a pass of the event loop does that began before the notice was read
+            assert len(woken) == count
+        await reader.aclose()

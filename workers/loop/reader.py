@@ -41,6 +41,7 @@ class JournalReader:
         self._wakeup_socket: socket.socket | None = None  # None if the log has none
         self._wake: Callable[[], None] = lambda: None
         self._listening = False
+        self._has_woken = False  # since the loop began to wait
         self._log: Log
         self._tail: Tail
         self._snapshots: SnapshotKeeper
@@ -160,6 +161,7 @@ class JournalReader:
             self._wakeup_socket, self._wake = self._tail.wakeup_socket(), wake
 
     def _start_listening(self) -> None:
+        self._has_woken = False
         if self._wakeup_socket is not None and not self._listening:
             asyncio.get_running_loop().add_reader(self._wakeup_socket.fileno(), self._notified)
             self._listening = True
@@ -171,8 +173,12 @@ class JournalReader:
             self._listening = False
 
     def _notified(self) -> None:
-        self._stop_listening()
-        self._wake()
+        """Wake the loop once; called in each pass of the event loop until the notices are read."""
+        if self._has_woken:
+            self._stop_listening()  # not at once: usually the loop reads them in the same pass
+        elif self._wakeup_socket is not None and not _is_empty(self._wakeup_socket):
+            self._has_woken = True
+            self._wake()
 
     async def rest(self, seconds: float) -> None:
         """Sleep without being woken by notifications, since a wake-up costs the worker and the writer."""
@@ -251,6 +257,15 @@ class JournalReader:
         where = {partition: offset}
         pages = await self.available(lambda: self._log.read(where, limit), "cannot be read")
         return pages[0] if pages else None
+
+
+def _is_empty(sock: socket.socket) -> bool:
+    """Return whether a socket has nothing to receive: what made it readable may have been read meanwhile."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def longest_pause(lease_seconds: float) -> float:
