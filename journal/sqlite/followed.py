@@ -26,21 +26,18 @@ class Followed:
     """The last records of other writers. Readers add to it in any thread; `end_behind` is called under the locks."""
 
     def __init__(self) -> None:
-        self._rows: deque[tuple[int, bytes]] = deque(maxlen=FOLLOWED_ROWS)
-
-    def __bool__(self) -> bool:
-        return bool(self._rows)
+        self.rows: deque[tuple[int, bytes]] = deque(maxlen=FOLLOWED_ROWS)  # with their offsets
 
     def add(self, offset: int, rows: Sequence[bytes]) -> None:
         """Add consecutive records, the first of which stands at `offset`; several readers may add the same ones."""
-        self._rows.extend(enumerate(rows, offset))
+        self.rows.extend(enumerate(rows, offset))
 
     def end_behind(self, offset: int, checksum: int) -> End | None:
         """Return where the log ends if it went on from `offset` with these records, which are then forgotten.
 
         `offset` itself is the end if none of the records stands behind it. None if others are missing in between.
         """
-        rows, last, end = self._rows, None, offset
+        rows, last, end = self.rows, None, offset
         while rows:
             at, row = rows.popleft()
             if at > end:

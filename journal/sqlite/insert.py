@@ -17,10 +17,10 @@ from ..event_decoding import time_in
 from ..timeline import Fall
 from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times
-from .checksum import UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
+from .checksum import CHECKSUM_BYTES, UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
 from .conflicts import find_conflict
 from .file import Synchronous, begin, damaged
-from .followed import End, Followed
+from .followed import Followed
 from .limits import RENEWALS_MAX
 from .open_file import OpenFile
 from .pages import state_behind_removed
@@ -94,10 +94,11 @@ class Inserter(WriterConnection):
         the last event; None if a draft expects another one.
         """
         connection, writer = self.connected(), self.writer
-        known = self._known_end(draft.expected)
-        if known is None:
+        offset, state = self.end, self._checksum
+        if self.followed.rows:
+            offset, state = self._followed_end()
+        if offset <= 0 or (draft.expected is not None and draft.expected != offset - 1):
             return None
-        offset, state, _ = known
         cursor = self._cursor or connection.cursor()
         inserted = False
         begun, now = time.perf_counter(), self._clock()
@@ -110,7 +111,7 @@ class Inserter(WriterConnection):
             checksum = adler32(row, state)
             self._acknowledged = offset
             if offset == self.end:
-                cursor.execute(_INSERT_NEXT, (offset + 1, row, encoded(checksum)))
+                cursor.execute(_INSERT_NEXT, (offset + 1, row, checksum.to_bytes(CHECKSUM_BYTES, "little")))
             else:
                 cursor.execute(_INSERT_BEHIND, (offset + 1, row, encoded(checksum), encoded(state)))
             inserted = connection.changes() == 1
@@ -144,22 +145,20 @@ class Inserter(WriterConnection):
             raise self._in_doubt(error) from error
         return False
 
-    def _known_end(self, expected: int | None) -> End | None:
-        """Return where the log ends as far as this process has followed it.
+    def _followed_end(self) -> tuple[int, int]:
+        """Return where the log ends by what notices have brought, and the checksum there; -1 if that is unknown.
 
-        None if that has to be read, or if the last event is not the `expected` one.
+        If they have brought something, `end` is unknown until an append has confirmed it; else it is read again.
         """
-        if self.end <= 0:
-            return None
-        known: End | None = End(self.end, self._checksum, 0.0)
-        if self.followed:
-            known = self.followed.end_behind(self.end, self._checksum)
-        if known is None or expected not in (None, known.offset - 1):
-            return None
-        if known.offset != self.end:
-            self.end = -1  # until this append has confirmed it: else it is read from the file
+        offset, self.end = self.end, -1
+        known = self.followed.end_behind(offset, self._checksum) if offset > 0 else None
+        if known is None:
+            return -1, UNKNOWN
+        if known.offset == offset:
+            self.end = offset
+        else:
             self.writer.catch_up(known.time)
-        return known
+        return known.offset, known.checksum
 
     def insert_after_others(self, draft: Draft) -> Event:
         """Append one new draft in a transaction, also after other processes; `apsw.BusyError` if the file is in use."""
