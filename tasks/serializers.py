@@ -9,7 +9,6 @@ stands in the journal must not choose code that the worker's author has not chos
 
 import base64
 import binascii
-import pickle
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -123,11 +122,15 @@ class BinarySerializer(Serializer):
     @staticmethod
     def forward(obj: Any) -> str | None:
         """Return the pickle of an object, as base64 text."""
+        import pickle  # here, since few programs use it
+
         return base64.b64encode(pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)).decode()
 
     @staticmethod
     def reverse(obj: Any) -> Any:
         """Return the object of a pickle; this runs code that the writer has chosen."""
+        import pickle
+
         return pickle.loads(base64.b64decode(obj, validate=True))  # noqa: S301 - its purpose, stated in the class
 
 

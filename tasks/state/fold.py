@@ -206,11 +206,12 @@ class TaskFold:
         task = self.live.get(context.task) or self.dead.get(context.task)
         if task is None:
             return self._move_unknown(name, context, partition, offset, timestamp)
-        move = PLAIN_MOVES[task.run.state].get(name)
+        run = task.run
+        move = PLAIN_MOVES[run.state].get(name)
         if move is None or partition != task.kind.partition:
             return self._refuse(name, task)
         to, needs_session, needs_token, attempt = move
-        if (needs_token and context.claim != task.run.claim) or (needs_session and session is None):
+        if (needs_token and context.claim != run.claim) or (needs_session and session is None):
             return self._refuse(name, task)
         if attempt is _COUNTED:
             assert session is not None, "a move that counts an attempt requires a session"
@@ -218,8 +219,8 @@ class TaskFold:
             return _ACCEPTED
         if name in _UNUSUAL and not self._prepare(name, context, task):
             return self._refuse(name, task)
-        if task.run.state is _CLAIMED and to is not _CLAIMED:
-            self._release(task, session if worker == task.run.worker else self.session(partition, task.run.worker))
+        if run.state is _CLAIMED and to is not _CLAIMED:
+            self._release(task, session if worker == run.worker else self.session(partition, run.worker))
         self._settle(task, to, attempt, offset, timestamp)
         if context.next and to is _SUCCEEDED and needs_token:
             self.links.expect(partition, context.next, context.claim)
@@ -316,9 +317,7 @@ class TaskFold:
 
     def _settle(self, task: TaskState, to: State, attempt: Attempt, offset: int, timestamp: float) -> None:
         """Carry out any other accepted move: update attempts and state, and move the task between the dictionaries."""
-        run = task.run
-        if run is UNTOUCHED:
-            run = task.touched()
+        run = task.touched() if task.run is UNTOUCHED else task.run
         if attempt is _TAKEN_OFF:
             run.attempts -= 1
         elif attempt is _FORGOTTEN:

@@ -42,10 +42,13 @@ class Journals(NamedTuple):
 # The worker's import path is for the child alone: programs that a task starts would inherit PYTHONPATH, and another
 # version of Python would fail with it at once.
 _PATH_VARIABLE: Final = "JOURNEYMAN_CHILD_PATH"
+# No garbage is collected while this package is imported: what that makes stays.
 _START: Final = f"""
-import os, sys
+import gc, os, sys
+gc.disable()
 sys.path[:] = os.environ.pop({_PATH_VARIABLE!r}).split(os.pathsep)
 from {__package__}.inside.main import main
+gc.enable()
 main(sys.argv[1:])
 """
 
