@@ -24,6 +24,7 @@ SIDE_BY_SIDE = [
     "together",
     "rivals",
     "waiting",
+    "middleware",
     "endurance",
     *KEEPING_UP,
 ]
