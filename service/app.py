@@ -34,6 +34,8 @@ from .settings import Settings
 from .tasks.parameters import see
 from .tasks.routes import TASK_ROUTES
 from .tasks.summaries import Summaries
+from .tracker.requests import TrackedRequests
+from .tracker.routes import track
 from .version import VERSION
 
 # The routers of the subjects; a new subject is one more line.
@@ -46,6 +48,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     append_events,
     read_events,
     remote_workers,
+    track,
     *TASK_ROUTES,
 )
 _DESCRIPTION: Final = (
@@ -62,7 +65,8 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     """
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
-    remote, operation, hub = RemoteWorkers(backend), Operation(backend), Hub(backend)
+    remote, operation = RemoteWorkers(backend), Operation(backend)
+    hub, tracked = Hub(backend), TrackedRequests(backend)
     parts = {
         "backend": backend,
         "appender": Appender(backend, hub),
@@ -70,6 +74,8 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         "operation": operation,
         "remote": remote,
         "reports": Reports(backend),
+        "tracked": tracked,
+        "keyring": settings.keyring,
         "summaries": Summaries(backend),
     }
 
@@ -77,6 +83,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with backend.running(), hub.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(remote.run)
+            tasks.start_soon(tracked.run)
             yield
             tasks.cancel_scope.cancel()
 

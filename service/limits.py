@@ -137,3 +137,9 @@ assert PIECE_BYTES <= PAGE_BYTES
 assert PIECE_BYTES < EVENT_BYTES_MAX < READER_BYTES_MAX, "a reader is not too slow because of one event"
 assert READER_LOOK_SECONDS < READER_STALL_SECONDS
 assert POLL_EVENTS <= POLL_EVENTS_MAX
+
+# -- requests of web servers -------------------------------------------------------------------------------------------
+
+# How many completed requests `/tracker` answers with, and how many one request records at most.
+TRACKER_COMPLETED_TASKS: Final = 256
+TRACKER_TASKS_MAX: Final = 1_000
