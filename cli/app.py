@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "why": "why:why",
     "history": "history:history",
     "tail": "tail:tail",
+    "requests": "requests:requests",
     "revoke": "acting:revoke",
     "requeue": "dead_letters:requeue_dead_letters",
     "pause": "queues:pause",

@@ -47,3 +47,6 @@ COMPLETION_SECONDS_MAX: Final = 2.0
 COMPLETIONS_MAX: Final = 100
 
 assert RELOAD_SETTLED_SECONDS < RELOAD_LOOK_SECONDS, "files settle between two looks"
+
+# How many active requests, and completed ones, `journeyman requests` shows.
+REQUESTS_SHOWN: Final = 20
