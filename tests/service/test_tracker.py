@@ -1,8 +1,10 @@
 """`/tracker`: as viewers of the Top Framework ask for it; no row that they stumble over, and no 5xx."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
@@ -131,15 +133,35 @@ def test_missing_key_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert RESTAPITracker("http://127.0.0.1:9/tracker", HTTPTask).api_url.endswith("/tracker")
 
 
-def test_server_of_others_can_only_be_read(address: str) -> None:
-    elsewhere = RESTAPITracker(f"{address}/schema", HTTPTask, KEY)
-    elsewhere._post = _refusing  # type: ignore[method-assign] # a Node server answers in plain text
-    with pytest.raises(NotImplementedError):
-        elsewhere.clear()
+class _Node(BaseHTTPRequestHandler):
+    """As the Node server of the reference answers."""
+
+    def do_GET(self) -> None:
+        self._answer(200, b"{}")
+
+    def do_POST(self) -> None:
+        self._answer(500, b"Only GET method supported")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
-def _refusing(_action: str, _tasks: list[dict[str, Any]]) -> None:
-    raise NotImplementedError
+def test_server_of_others_can_only_be_read() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Node) as server:
+        threading.Thread(target=server.serve_forever).start()
+        elsewhere = RESTAPITracker(f"http://127.0.0.1:{server.server_port}/tracker", HTTPTask, KEY)
+        assert elsewhere.get_active_tasks() == {}
+        for record in (elsewhere.clear, lambda: elsewhere.start_task(HTTPTask(1))):
+            with pytest.raises(NotImplementedError, match="can only be read"):
+                record()
+        elsewhere.close()
+        server.shutdown()
 
 
 # -- no row harms a viewer ---------------------------------------------------------------------------------------------
