@@ -14,11 +14,16 @@ from .settings import WorkerCounts
 Samples = Callable[[dict[str, Any]], list[Sample | Distribution]]
 
 
-def samples_of(counts: WorkerCounts, journal: AsyncJournal) -> Samples:
-    """Return the function that makes the worker's samples of its health report; any thread may call it."""
+def samples_of(counts: WorkerCounts | None, journal: AsyncJournal) -> Samples:
+    """Return the function that makes the samples of a health report; any thread may call it.
+
+    `counts` are those of a worker; None for a process that runs no tasks.
+    """
 
     def samples(facts: dict[str, Any]) -> list[Sample | Distribution]:
-        found: list[Sample | Distribution] = [build_info(), *run_samples(counts), *_health_samples(facts)]
+        found: list[Sample | Distribution] = [build_info(), *_health_samples(facts)]
+        if counts is not None:
+            found += run_samples(counts)
         log = journal.log
         return [*found, *append_samples(log.append_counts)] if isinstance(log, Counting) else found
 

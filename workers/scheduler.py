@@ -12,9 +12,12 @@ from ..consumers.views.replica import Replica
 from ..journal.async_journal import AsyncJournal
 from ..journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
 from ..tasks.state.view import TaskView
+from .health.progress import WorkerHealth
+from .health.report import HealthTarget, reporting
 from .limits import FORCED_EXIT_SECONDS, RETRY_SECONDS_MAX, STOP_UNSTARTED_SECONDS
 from .loop.firing import Firing, drafts_of
 from .loop.timetable import Timetable
+from .metrics import samples_of
 from .scheduling.decide import firing
 from .signals import Signals
 
@@ -33,11 +36,19 @@ class Scheduler:
         self._replica = Replica(journal, TaskView())
         self._firing = Firing(journal, Timetable(self._replica.view.schedules))
         self._stopped = asyncio.Event()
+        self._is_ready = False
 
     @property
     def fired(self) -> int:
         """How many ticks this process has fired."""
         return self._firing.fired
+
+    def health(self) -> WorkerHealth | None:
+        """Return the state for the health report; None until the history is read. Call in the event loop."""
+        if not self._is_ready:
+            return None
+        stopping, cursor = self._stopped.is_set(), self._replica.cursor
+        return WorkerHealth("scheduler", stopping, time.monotonic(), cursor, 0, None, 0.0)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Fire until `stop` is called; `started()` is called when the history is read.
@@ -46,6 +57,7 @@ class Scheduler:
         """
         try:
             if await self._unless_stopped(self._available(self._replica.catch_up)):
+                self._is_ready = True
                 started()
             while not self._stopped.is_set():
                 await self._turn()
@@ -101,8 +113,15 @@ class Scheduler:
                 return answer
 
 
-async def fire_schedules(url: str | None, started: Callable[[Scheduler], None] = lambda _: None) -> int:
-    """Fire the schedules of the journal until SIGTERM or SIGINT; return how many ticks were fired."""
+async def fire_schedules(
+    url: str | None,
+    started: Callable[[Scheduler], None] = lambda _: None,
+    health: HealthTarget | None = None,
+) -> int:
+    """Fire the schedules of the journal until SIGTERM or SIGINT; return how many ticks were fired.
+
+    `health` is where the process reports its health.
+    """
     loop = asyncio.get_running_loop()
     with Signals() as signals:
         journal = AsyncJournal(url)
@@ -117,7 +136,8 @@ async def fire_schedules(url: str | None, started: Callable[[Scheduler], None] =
             lambda: "the journal does not answer. Other processes fire what is due",
         )
         try:
-            await scheduler.run(lambda: started(scheduler))
+            async with reporting(scheduler, journal, health, samples_of(None, journal)):
+                await scheduler.run(lambda: started(scheduler))
         finally:
             await journal.aclose()
     return scheduler.fired

@@ -163,6 +163,18 @@ def test_worker_exports_its_part_of_the_metrics_table(start: Start, url: str) ->
     assert worker.wait(timeout=30) == 0
 
 
+def test_scheduler_reports_its_health_and_metrics(start: Start, url: str) -> None:
+    scheduler = start("scheduler", "--journal", url, "--health", "127.0.0.1:0")
+    address = _address(scheduler)
+    wait_until(lambda: _ask(address)[0] == 200, "the scheduler is well")
+    values = {sample.name: sample.value for family in _scrape(address) for sample in family.samples}
+    assert values["journeyman_worker_healthy"] == 1
+    assert values["journeyman_tail_lag_events"] == 0
+    assert "journeyman_claims_total" not in values, "it runs no tasks"
+    scheduler.send_signal(signal.SIGTERM)
+    assert scheduler.wait(timeout=30) == 0
+
+
 def test_worker_without_the_library_says_how_to_get_it(start: Start, url: str, shop: Path) -> None:
     (shop / "absent").mkdir()
     (shop / "absent" / "prometheus_client.py").write_text("raise ImportError('not installed')")
