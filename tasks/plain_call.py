@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from ..journal.depth import SHALLOW_BYTES
 from ..journal.limits import TIMESTAMP_SECONDS_MAX
-from ..journal.row_decoder import WHOLE_MAX, Name, RowDecoder, Whole
+from ..journal.row_decoder import WHOLE_MAX, Name, Whole
 from .limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX, TASK_TIMEOUT_MS_DEFAULT
 from .state.names import QUEUE_DEFAULT
 
@@ -42,13 +43,15 @@ class _Submission(msgspec.Struct):
     context: PlainCall
 
 
-_decoder: Final = RowDecoder(_Submission)
+_decode: Final = msgspec.json.Decoder(_Submission).decode
 
 
 def plain_call(row: bytes) -> PlainCall | None:
-    """Decode the record of a `task.submitted`; None if it is no plain call, or cannot be read."""
-    read = _decoder.read(row)
-    if read is None:
+    """Decode the record of a `task.submitted`; None if it is no plain call, is long, or cannot be read."""
+    if len(row) > SHALLOW_BYTES:
         return None
-    call = read.context
+    try:
+        call = _decode(row).context
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
     return None if call.delay and not call.due else call  # `Message` computes when it is due, and whether it can be

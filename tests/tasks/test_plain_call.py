@@ -30,6 +30,7 @@ RARE: Final[dict[str, Any]] = {
     "encoded": "x",
     "tags": ("red",),
     "summary": "one",
+    "trace": {"traceparent": "00-1-2-01"},
 }
 
 

@@ -27,7 +27,13 @@ def encode_result(task: Task[Any, Any], result: Any) -> tuple[bytes, bytes]:
     `UnserialisableResult` if the task's serializer cannot write it, or if it is too large.
     """
     serializer = task.serializer
-    encoded = _encode_result(result) if serializer is None else _result_by(serializer, result)
+    if serializer is None and type(result) in _ATOMS:
+        try:
+            encoded = orjson.dumps(result)
+        except (TypeError, ValueError):  # the other way says why
+            encoded = _encode_result(result)
+    else:
+        encoded = _encode_result(result) if serializer is None else _result_by(serializer, result)
     if serializer is None and len(encoded) <= RESULT_EVENT_BYTES_MAX:
         return b',"result":%b' % encoded, b""
     by = b"" if serializer is None else b',"serializer":"%b"' % serializer.name.encode()

@@ -17,6 +17,8 @@ from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from .ready_queue import ReadyTasks
 
+_READY: Final = State.READY
+
 
 class Join(NamedTuple):
     """Open a session in a partition."""
@@ -171,13 +173,13 @@ def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: Collecti
     for task in tasks:
         if task.kind.partition not in joined:
             ready.add(task)  # its turn comes when the session there is open
-    return [Claim(task) for task in tasks if task.kind.partition in joined and task.run.state is State.READY]
+    return [Claim(task) for task in tasks if task.kind.partition in joined and task.run.state is _READY]
 
 
 def beats(outlook: Outlook, decided: Sequence[Command]) -> Iterable[Command]:
     """Append the heartbeats that are due: probes, and renewals of claims after a third of the lease in silence."""
     view, situation, joined = outlook.view, outlook.situation, outlook.joined
-    claiming = {command.task.partition for command in decided if isinstance(command, Claim)}
+    claiming = {command.task.kind.partition for command in decided if isinstance(command, Claim)}
     probes = joined if outlook.detector.to_probe(view) else frozenset()
     commands = [Beat(partition, probe=True) for partition in sorted(probes)]
     for partition in sorted(joined - probes - claiming):

@@ -349,6 +349,9 @@ class ReadyTasks:
 
     def _pop(self, task: TaskState, now: float, taken: list[TaskState]) -> None:
         self._entries -= 1
+        if task.run is UNTOUCHED and task.due <= now and not self._paused:  # as nearly always
+            taken.append(task)
+            return
         if task.run.state is not _READY:
             return
         if task.due > now:  # it failed meanwhile, or the clock was set back
