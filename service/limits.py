@@ -76,6 +76,8 @@ READER_STALL_SECONDS: Final = 60.0
 READER_LOOK_SECONDS: Final = 5.0
 # A reader reads history in pages of about so many bytes, by the size of the pages before.
 PAGE_BYTES: Final = 256 * KIB
+# How long an answer waits for a page of history, which only has to be fetched, in seconds.
+READ_SECONDS: Final = 10.0
 # Events are sent in pieces of about so many bytes; one larger event is a piece of its own.
 PIECE_BYTES: Final = 64 * KIB
 # How many events, and about how many bytes, one answer to a poll contains; the first is the default of `limit`.

@@ -15,6 +15,7 @@ from ...journal.divergence import refuse_diverged
 from ...journal.errors import EventConflict
 from ...journal.event import Distinct, Draft, Event, encode_context
 from ...journal.limits import BATCH_EVENTS_MAX
+from ...journal.writer import MICROSECONDS
 from ...tasks.state import names
 from ..backend import Backend
 from ..limits import IDEMPOTENCY_SECONDS
@@ -110,10 +111,7 @@ class Appender:
             used = known.used(writer)
             if used is not None:
                 return await self._repeated(used, given)
-            drafts = _drafts(given)
-            first = int(time.time() / IDEMPOTENCY_SECONDS) * BATCH_EVENTS_MAX
-            for number, draft in enumerate(drafts, first + 1):
-                draft.origin = (writer, number)
+            drafts = _identified(_drafts(given), writer, timed=log.needs_loop)
             if expected is None and not log.needs_loop:
                 partition = log.partition_of(given[0].key)
                 _expect_no_repeat(drafts, known.read[partition] - 1)
@@ -165,6 +163,19 @@ def _expect_no_repeat(drafts: Sequence[Draft], last: int) -> None:
 
 def _drafts(given: Sequence[NewEvent]) -> list[Draft]:
     return [Draft(each.name, encode_context(each.name, each.context), each.key, version=each.version) for each in given]
+
+
+def _identified(drafts: list[Draft], writer: str, *, timed: bool) -> list[Draft]:
+    """Give drafts the identity that follows from an idempotency key, and rising times where a log does not set them.
+
+    Their numbers rise from day to day, so that the key can be used again: readers of Kafka drop what repeats a number.
+    """
+    now = time.time()
+    first = int(now / IDEMPOTENCY_SECONDS) * BATCH_EVENTS_MAX + 1
+    for index, draft in enumerate(drafts):
+        draft.origin = (writer, first + index)
+        draft.timestamp = now + index / MICROSECONDS if timed else None
+    return drafts
 
 
 def _content(draft: Draft) -> tuple[str, bytes, str | None, int]:

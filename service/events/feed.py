@@ -47,7 +47,7 @@ class Feed:
         if self._selection.resumes and self._selection.until is not None:
             try:
                 while not self._first:
-                    self._first = await self._reading.next_page(0)
+                    self._first = await self._reading.next_available()
                     if self._first is None:
                         return None
                     await anyio.lowlevel.checkpoint()

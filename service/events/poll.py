@@ -82,7 +82,7 @@ class Poll:
         """Take the next page; return whether to go on."""
         reading, answer = self._reading, self._rest
         try:
-            page = await reading.next_page(0.0 if self._texts else max(0.0, self._until - time.monotonic()))
+            page = await reading.next_available(0.0 if self._texts else max(0.0, self._until - time.monotonic()))
         except TimeoutError:
             answer.cursor = str(reading.cursor)
             return False

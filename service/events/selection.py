@@ -3,13 +3,13 @@
 import time
 from typing import Final, NamedTuple, cast
 
-from ...consumers.engine.stream import Stream
+from ...consumers.engine.stream import Phase, Stream
 from ...consumers.options import PlainEvents
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.errors import JournalError, UnreadableRecord
 from ..backend import cursor_of, moment_of
-from ..limits import PAGE_BYTES
+from ..limits import PAGE_BYTES, READ_SECONDS
 from ..problems import Problem
 from .page import Page, Skipped, StoredEvent, text_of
 
@@ -134,6 +134,10 @@ class Reading:
         cursors = [str(stream.cursor(batch.cursor(index))) for index in range(1, len(events) + 1)]
         stored = [event.stored for event in events]
         return Page(stored, [text_of(event) for event in stored], cursors, self.cursor, left_out)
+
+    async def next_available(self, wait: float = 0.0) -> "Page | Sentinel | None":
+        """As `next_page`; `wait` is for live events alone: those of history are there, and only have to be fetched."""
+        return await self.next_page(READ_SECONDS if self.stream.phase is Phase.HISTORY else wait)
 
     async def aclose(self) -> None:
         """Release the log."""
