@@ -125,14 +125,14 @@ def peak_bytes() -> int:
     return _status_bytes("VmHWM:")
 
 
-def resident_bytes() -> int:
-    """The resident memory of this process now; where the system does not report it, the peak."""
-    return _status_bytes("VmRSS:")
+def resident_bytes(pid: int | None = None) -> int:
+    """The resident memory of this process, or another one, now; where the system does not report it, our own peak."""
+    return _status_bytes("VmRSS:", pid)
 
 
-def _status_bytes(field: str) -> int:
+def _status_bytes(field: str, pid: int | None = None) -> int:
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else KIB)
     return next(int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith(field))

@@ -82,12 +82,26 @@ async def _load(address: str, path: str, each: int, connections: int) -> Load:
     return Load(each * connections / seconds, [ms for _, protocol in made for ms in protocol.times_ms])
 
 
+class Server(NamedTuple):
+    """A server in a process of its own."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def serving(*arguments: str) -> Iterator[str]:
-    """Run `python -m …`, a server whose first line of output begins with its address; yield that."""
+def server(*arguments: str) -> Iterator[Server]:
+    """Run `python -m …`, a server whose first line of output begins with its address."""
     with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().split()[0]
+            yield Server(process.stdout.readline().split()[0], process.pid)
         finally:
             process.terminate()
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """As `server`; yields its address."""
+    with server(*arguments) as running:
+        yield running.address
