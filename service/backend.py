@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -41,6 +41,8 @@ class Backend:
         self.news = anyio.Event()
         # Where the last event stands, by partition, that this service has written and its callers must see: one behind.
         self.written: dict[int, int] = {}
+        # How many readers of live events share the readers of others: the hub of events counts them.
+        self.shared_readers: Callable[[], int] = lambda: 0
         # Why the replica does not follow the journal at present; None if it does.
         self.trouble: JournalError | None = None
 
@@ -51,6 +53,11 @@ class Backend:
     def view(self) -> TaskView:
         """The state of all tasks, by the events before `cursor`."""
         return self.replica.view
+
+    @property
+    def readers(self) -> int:
+        """How many readers follow the journal in this process."""
+        return self.journal.readers + self.shared_readers()
 
     @property
     def cursor(self) -> Cursor:

@@ -20,7 +20,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.errors import JournalUnavailable
 from .app import create_app
 from .backend import Backend
-from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, KEEP_ALIVE_SECONDS
+from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, KEEP_ALIVE_SECONDS, READER_STALL_SECONDS
 from .operation.access_log import access_log
 from .protocol import BoundedProtocol
 from .settings import Settings
@@ -124,6 +124,8 @@ def listen(host: str, port: int) -> socket.socket:
         # Connections inherit it. asyncio sets it only for sockets that name their protocol, unlike this one. Without it
         # the second part of an answer waits 40 ms for the acknowledgement of the first.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a peer that takes nothing keeps no connection, even a closed one
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(READER_STALL_SECONDS * 1_000))
     except OSError as error:
         raise AddressInUse(
             f"cannot listen on {host} port {port}: {error.strerror or error}. Another process may listen there; name "

@@ -8,7 +8,9 @@ from litestar import Response
 from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as Connection
 
+from ...journal.errors import JournalUnavailable
 from ..answers import CURSOR_HEADER
+from ..problems import document_of, told
 from .feed import Feed
 from .forms import StreamForm
 from .hub import Hub
@@ -52,18 +54,18 @@ class EventStream:
     async def _answer(self, send: Send) -> None:
         feed = Feed(self._hub, self._selection, self._form)
         try:
-            begin = await feed.open()
+            try:
+                begin = await feed.open()
+            except JournalUnavailable as error:
+                if not self._selection.resumes:
+                    raise
+                await self._tell_outage(error, send)
+                return
             if begin is None:
                 await send({"type": "http.response.start", "status": 204, "headers": []})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
-            headers = [
-                (b"content-type", self._form.media_type.encode()),
-                (b"cache-control", b"no-store"),
-                (b"x-accel-buffering", b"no"),  # a proxy passes each event on at once
-                (CURSOR_HEADER.lower().encode(), str(begin).encode()),
-            ]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._start(send, str(begin))
 
             async def write(frames: bytes) -> None:
                 await send({"type": "http.response.body", "body": frames, "more_body": True})
@@ -73,6 +75,22 @@ class EventStream:
         finally:
             with anyio.CancelScope(shield=True):
                 await feed.aclose()
+
+    async def _start(self, send: Send, cursor: str) -> None:
+        headers = [
+            (b"content-type", self._form.media_type.encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),  # a proxy passes each event on at once
+            (CURSOR_HEADER.lower().encode(), cursor.encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _tell_outage(self, error: JournalUnavailable, send: Send) -> None:
+        """Answer a reader that comes again with a stream that ends: after a 503 an `EventSource` would give up."""
+        cursor = str(self._selection.cursor)
+        await self._start(send, cursor)
+        said = self._form.opening(cursor) + self._form.problem(document_of(*told(error, "a stream of events")))
+        await send({"type": "http.response.body", "body": said, "more_body": False})
 
 
 class Direct(Response[T]):

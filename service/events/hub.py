@@ -40,6 +40,7 @@ class Hub:
         self.readers: set[Reader] = set()
         self.channels: dict[tuple[str, str | None], Channel] = {}
         self._opening = anyio.Lock()
+        backend.shared_readers = lambda: sum(max(0, each.readers - 1) for each in self.channels.values())
         self._tasks: TaskGroup | None = None
         self._known_keys: KnownKeys | None = None
 

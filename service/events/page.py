@@ -133,8 +133,8 @@ class Page:
         places = [index for index, event in enumerate(self.events) if event.offset >= cursor.get(event.partition, 0)]
         chosen = self._chosen(places)
         skipped = [each for each in self.skipped if each.offset >= cursor.get(each.partition, 0)]
-        cursors = [str(_further(Cursor.parse(each), cursor)) for each in chosen.cursors]
-        return type(self)(chosen.events, chosen.texts, cursors, _further(Cursor.parse(self.cursor), cursor), skipped)
+        cursors = [str(further(Cursor.parse(each), cursor)) for each in chosen.cursors]
+        return type(self)(chosen.events, chosen.texts, cursors, further(Cursor.parse(self.cursor), cursor), skipped)
 
     def _chosen(self, places: Sequence[int]) -> Self:
         events, texts, cursors = self.events, self.texts, self.cursors
@@ -147,7 +147,7 @@ class Page:
         )
 
 
-def _further(one: Cursor, other: Cursor) -> Cursor:
+def further(one: Cursor, other: Cursor) -> Cursor:
     """Return the cursor that stands in each partition where the further one of both does."""
     behind = dict(one.behind)
     offsets = dict(one)

@@ -9,11 +9,14 @@ import msgspec
 from litestar.types import Receive, Send
 from litestar.types import Scope as Connection
 
+from ...consumers.engine.stream import Phase
+from ...journal.cursor import Cursor
 from ..answers import CURSOR_HEADER
 from ..limits import POLL_BYTES_MAX, WAIT_SECONDS_MAX
+from .channel import Channel
 from .connection import while_connected
 from .hub import Hub
-from .page import ServedEvent, Skipped
+from .page import Page, ServedEvent, Skipped, further
 from .selection import Reading, Selection, Sentinel
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -38,6 +41,7 @@ class Poll:
 
     def __init__(self, hub: Hub, selection: Selection, limit: int, wait: float) -> None:
         self._hub = hub
+        self._selection = selection
         self._reading = Reading(hub.journal, selection)
         self._limit = limit
         self._until = time.monotonic() + min(wait, WAIT_SECONDS_MAX)
@@ -61,7 +65,14 @@ class Poll:
         self._hub.readers.add(self)
         try:
             await self._reading.open()
-            while not self._hub.stopping.is_set() and await self._take():
+            self._rest.cursor = str(self._reading.cursor)
+            while not self._hub.stopping.is_set():
+                if self._waits_with_others():
+                    done = await self._take_live()
+                else:
+                    done = not await self._take()
+                if done:
+                    break
                 await anyio.lowlevel.checkpoint()  # the log may answer without a wait, page after page
         finally:
             self._hub.readers.discard(self)
@@ -90,6 +101,11 @@ class Poll:
             answer.cursor = str(reading.cursor)
             answer.sentinel, answer.ended = page is not None, page is None and not self._hub.stopping.is_set()
             return False
+        return self._take_page(page)
+
+    def _take_page(self, page: Page) -> bool:
+        """Take the events of a page, as many as the answer may contain; return whether to go on."""
+        answer = self._rest
         answer.skipped += page.skipped
         for text, cursor in zip(page.texts, page.cursors, strict=True):
             if self._texts and self._size + len(text) > POLL_BYTES_MAX:
@@ -101,3 +117,40 @@ class Poll:
                 return False
         answer.cursor = page.cursor
         return True
+
+    # -- live --------------------------------------------------------------------------------------------------------
+
+    def _waits_with_others(self) -> bool:
+        is_live = self._reading.stream.phase is Phase.LIVE and self._selection.is_shared
+        return is_live and not self._texts and self._until > time.monotonic()
+
+    async def _take_live(self) -> bool:
+        """Wait for the next events together with the other readers of the same; return whether the answer is done."""
+        cursor = self._reading.cursor
+        channel = await self._hub.channel(self._selection, cursor)
+        number = channel.join(cursor)
+        if number is None:
+            await self._take()
+            return bool(self._texts)
+        self._rest.cursor = str(cursor)
+        try:
+            await self._reading.aclose()
+            with anyio.move_on_after(self._until - time.monotonic()):
+                await self._wait_for_page(channel, number, cursor)
+        finally:
+            self._hub.leave(channel)
+        if channel.error is not None and not self._texts:
+            raise channel.error
+        return True
+
+    async def _wait_for_page(self, channel: Channel, number: int, cursor: Cursor) -> None:
+        while not channel.over:
+            for page in channel.pages(number):
+                number += 1
+                mine = page.behind(cursor).later_than(self._selection.since) if isinstance(page, Page) else None
+                if mine:
+                    self._take_page(mine)
+                    return
+                cursor = further(cursor, Cursor.parse(page.cursor))
+                self._rest.cursor = str(cursor)
+            await channel.wait(number)

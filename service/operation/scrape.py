@@ -38,7 +38,7 @@ class Scraper:
         lag = 0 if current else await self._progress.lag()
         if lag is not None:
             found.append(Sample("journeyman_tail_lag_events", (), lag))
-        found.append(Sample("journeyman_readers", (), self._backend.journal.readers))
+        found.append(Sample("journeyman_readers", (), self._backend.readers))
         log = self._backend.journal.log
         if isinstance(log, Counting):
             found += append_samples(log.append_counts)

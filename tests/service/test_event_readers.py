@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from journeyman.journal import Journal
+from journeyman.journal import Journal, JournalUnavailable
+from journeyman.service import server
 from journeyman.service.events import channel, hub
+from journeyman.service.events.selection import Reading
 from journeyman.service.limits import READER_BYTES_MAX
 from journeyman.service.settings import Settings
 from support.service import Running, client, running_service
@@ -78,7 +80,7 @@ def test_thousand_readers_leave_nothing_behind(own: tuple[Running, Journal]) -> 
     running, journal = own
     journal.append("gone", {})
     before = traces(running)
-    shared = running.service.app.state.hub
+    shared, backend = running.service.app.state.hub, running.service.app.state.backend
     queries = [
         ("topic=gone", "text/event-stream"),
         ("full=false", "application/x-ndjson"),
@@ -88,6 +90,7 @@ def test_thousand_readers_leave_nothing_behind(own: tuple[Running, Journal]) -> 
     for _ in range(READERS // TOGETHER):
         readers = [connected(running.address, *queries[n % len(queries)]) for n in range(TOGETHER)]
         wait_until(lambda: len(shared.readers) == before["readers"] + TOGETHER, "all readers to follow")
+        wait_until(lambda: backend.readers == before["followers"] + TOGETHER, "each reader to be counted once")
         journal.append("gone", {})
         for reader in readers:
             reader.close()
@@ -123,18 +126,35 @@ def test_slow_reader_is_told_and_dropped_and_can_resume(
     slow.close()
 
 
-def test_reader_that_takes_nothing_is_disconnected(
-    own: tuple[Running, Journal], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running, journal = own
+def test_reader_that_takes_nothing_is_disconnected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "READER_STALL_SECONDS", 0.2)
-    shared = running.service.app.state.hub
-    for n in range(40):
-        journal.append("stalled", {"n": n, "text": "x" * 500_000})
-    stalled = connected(running.address, "topic=stalled", received=4_096)
-    wait_until(lambda: shared.readers, "the reader to follow")
-    wait_until(lambda: not shared.readers, "the reader to be dropped", timeout=30)
-    stalled.close()
+    monkeypatch.setattr(hub, "READER_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(server, "READER_STALL_SECONDS", 1.0)
+    url = f"sqlite:///{tmp_path}/stalled.db"
+    with running_service(url, Settings(port=0)) as running, Journal(url) as journal:
+        shared, connections = running.service.app.state.hub, running.service._server.server_state.connections
+        for n in range(40):
+            journal.append("stalled", {"n": n, "text": "x" * 500_000})
+        stalled = connected(running.address, "topic=stalled", received=4_096)
+        wait_until(lambda: shared.readers, "the reader to follow")
+        wait_until(lambda: not shared.readers, "the reader to be dropped", timeout=30)
+        wait_until(lambda: not connections, "its connection to be closed", timeout=30)
+        stalled.close()
+
+
+def test_reader_that_comes_again_in_an_outage_is_kept(
+    http: httpx2.Client, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: Reading) -> None:
+        raise JournalUnavailable("the broker at 10.0.0.1 is away")
+
+    cursor = http.get("/").headers["Journal-Cursor"]
+    monkeypatch.setattr(Reading, "open", fails)
+    assert http.get("/events", headers=SSE).status_code == 503
+    with following(http, {"Last-Event-ID": cursor}) as stream:
+        (told,) = stream  # an EventSource that gets 503 would not come again
+        assert (told.kind, told.data["status"], told.last_id) == ("problem", 503, cursor)
+        assert "10.0.0.1" not in told.data["detail"]
 
 
 def test_error_within_a_stream_is_a_problem(
@@ -194,7 +214,8 @@ def test_end_of_the_service_tells_readers_to_come_again(tmp_path: Path) -> None:
 def test_poll_waits_for_an_event_and_goes_on_behind_it(http: httpx2.Client, running: Running, journal: Journal) -> None:
     waiting = connected(running.address, "full=false&wait=60&topic=polled", "application/json")
     shared = running.service.app.state.hub
-    wait_until(lambda: shared.readers, "the request to wait")
+    wait_until(lambda: ("polled", None) in shared.channels, "the request to wait, with others that ask for the same")
+    journal.append("other", {})
     journal.append_all([("polled", {"n": n}, str(n)) for n in range(5)])
     with waiting.makefile("rb") as file:
         head = b"".join(iter(file.readline, b"\r\n")).decode().lower()

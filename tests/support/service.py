@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -82,6 +83,13 @@ def service_process(url: str, *options: str, keys: str = "", port: int = 0) -> I
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def free_port() -> int:
+    """A port on loopback that is free now: for a service that is started twice at one address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def keyring(*lines: str) -> Keyring:
