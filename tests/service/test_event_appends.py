@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from journeyman.journal import Journal
 from journeyman.journal.verification import verify
 from journeyman.service.settings import Settings
-from support.service import client, keyring, service_here, service_process
+from support.service import client, free_port, keyring, service_here, service_process
+from support.waiting import wait_until
 
 SUBMITTER = "submitter-key-0123456789"
 OTHER = "other-submitter-key-0123"
@@ -170,3 +172,33 @@ def test_events_of_the_queue_need_the_scope_admin(tmp_path: Path) -> None:
         mine = once(http, "same", {"name": "order.paid"})
         assert once(other, "same", {"name": "order.sent"}).status_code == 201  # keys are each caller's own
         assert once(http, "same", {"name": "order.paid"}).json() == mine.json()
+
+
+def test_answers_lost_with_a_killed_service_are_repeated(tmp_path: Path) -> None:
+    url, port, count = f"sqlite:///{tmp_path}/shop.db", free_port(), 60
+    answers: dict[int, str] = {}
+
+    def body(n: int) -> Any:
+        return [{"name": "order.paid", "context": {"n": n, "part": part}} for part in range(2)]
+
+    def ask(http: httpx2.Client, n: int) -> None:
+        with suppress(httpx2.TransportError):
+            answer = once(http, f"key-{n}", body(n))
+            if answer.status_code == 201:
+                answers[n] = answer.text
+
+    with service_process(url, port=port) as served, client(served.address) as http, ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(ask, http, n) for n in range(count)]
+        wait_until(lambda: len(answers) >= count // 3, "a third of the answers")
+        served.process.kill()
+        for each in asked:
+            each.result()
+    before = dict(answers)
+    assert len(before) < count
+    with service_process(url, port=port) as served, client(served.address) as http:
+        for n in range(count):
+            ask(http, n)
+        assert {n: answers[n] for n in before} == before
+        events = http.get("/events", params={"topic": "order", "limit": 1_000}).json()["events"]
+    found = [(event["context"]["n"], event["context"]["part"]) for event in events]
+    assert sorted(found) == [(n, part) for n in range(count) for part in range(2)]

@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from journeyman.journal import Journal
-from support.service import service_process
+from support.service import free_port, service_process
 from support.waiting import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -37,12 +36,6 @@ def browser() -> str:
             raise FileNotFoundError(said)
         pytest.skip(said)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Lines:
