@@ -30,6 +30,7 @@ from .remote.outcomes import Reports
 from .remote.routes import router as remote_workers
 from .remote.workers import RemoteWorkers
 from .root import describe_service
+from .segments import DecodedSegments, restored_slashes
 from .settings import Settings
 from .tasks.parameters import see
 from .tasks.routes import TASK_ROUTES
@@ -91,7 +92,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         route_handlers=ROUTES,
         lifespan=[lifespan],
         dependencies={"seen": Provide(see), **{name: _provided(part) for name, part in parts.items()}},
-        middleware=[middleware(settings.keyring, settings.origins)],
+        middleware=[middleware(settings.keyring, settings.origins), restored_slashes],
         exception_handlers={Exception: handle},
         cors_config=_cors(settings.origins),
         openapi_config=OpenAPIConfig(
@@ -108,8 +109,8 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         debug=False,
         on_app_init=[document_problems],
     )
-    app.state.backend, app.state.hub = backend, hub
-    app.asgi_handler = operation.observed(app.asgi_handler)
+    app.state.backend, app.state.hub, app.state.places = backend, hub, (journal.url, journal.location)
+    app.asgi_handler = operation.observed(DecodedSegments(app.asgi_handler))
     return app
 
 

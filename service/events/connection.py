@@ -1,42 +1,17 @@
 """The connection of a reader: frames go out as it takes them, and its end is noticed at once."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
-
 import anyio
-from litestar import Response
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import Receive, Send
 from litestar.types import Scope as Connection
 
 from ...journal.errors import JournalUnavailable
 from ..answers import CURSOR_HEADER
+from ..connections import while_connected
 from ..problems import document_of, told
 from .feed import Feed
 from .forms import StreamForm
 from .hub import Hub
 from .selection import Selection
-
-T = TypeVar("T")
-
-
-async def while_connected(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` until it returns, or is cancelled because the client has gone; raises its error."""
-    failure: Exception | None = None
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch)
-        try:
-            await work()
-        except Exception as error:  # raised below: a task group would wrap it
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
 
 
 class EventStream:
@@ -91,15 +66,3 @@ class EventStream:
         await self._start(send, cursor)
         said = self._form.opening(cursor) + self._form.problem(document_of(*told(error, "a stream of events")))
         await send({"type": "http.response.body", "body": said, "more_body": False})
-
-
-class Direct(Response[T]):
-    """A response that an ASGI application of our own gives; `T` is what its description says of it."""
-
-    def __init__(self, application: ASGIApp) -> None:
-        super().__init__(cast("T", None))
-        self._application = application
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # Litestar calls what it gets
-        """Return the application."""
-        return self._application

@@ -12,9 +12,9 @@ from litestar.types import Scope as Connection
 from ...consumers.engine.stream import Phase
 from ...journal.cursor import Cursor
 from ..answers import CURSOR_HEADER
+from ..connections import while_connected
 from ..limits import POLL_BYTES_MAX, WAIT_SECONDS_MAX
 from .channel import Channel
-from .connection import while_connected
 from .hub import Hub
 from .page import Page, ServedEvent, Skipped, further
 from .selection import Reading, Selection, Sentinel

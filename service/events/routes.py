@@ -12,11 +12,12 @@ from ...journal.cursor import Cursor
 from ..answers import spoken
 from ..authentication import CALLER
 from ..backend import cursor_of
+from ..connections import Direct
 from ..keys import Caller, Scope
 from ..limits import IDEMPOTENCY_KEY_CHARACTERS_MAX, POLL_EVENTS, POLL_EVENTS_MAX, WAIT_SECONDS_MAX
 from ..problems import Problem
 from .appending import Appender, NewEvent, is_of_queue
-from .connection import Direct, EventStream
+from .connection import EventStream
 from .forms import JSON_LINES, SERVER_SENT_EVENTS
 from .hub import Hub
 from .known_keys import behind

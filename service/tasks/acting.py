@@ -7,11 +7,8 @@ from litestar.params import JSONBody
 from ...tasks.answers.acts import ActAnswer
 from ..answers import spoken
 from ..backend import Backend
-from ..keys import Scope
-from .parameters import NO_REASON, AnyRequest, Reason, TaskId, actor, whole
+from .parameters import ACTING, NO_REASON, AnyRequest, Reason, TaskId, actor, whole
 from .writes import told
-
-_OPTIONS = {"scope": Scope.ADMIN, "problems": (404, 409)}
 
 
 class Revocation(Reason, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +23,7 @@ class HandOutcome(Reason, frozen=True, forbid_unknown_fields=True):
     claim: int | None = None
 
 
-@post("/tasks/{task:str}/revoke", opt=_OPTIONS, status_code=200)
+@post("/tasks/{task:str}/revoke", opt=ACTING, status_code=200)
 async def revoke_task(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -39,7 +36,7 @@ async def revoke_task(
     return spoken(await told(backend, task_id, act), backend.cursor)
 
 
-@post("/tasks/{task:str}/requeue", opt=_OPTIONS, status_code=200)
+@post("/tasks/{task:str}/requeue", opt=ACTING, status_code=200)
 async def requeue_task(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -52,7 +49,7 @@ async def requeue_task(
     return spoken(await told(backend, task_id, act), backend.cursor)
 
 
-@post("/tasks/{task:str}/ack", opt=_OPTIONS, status_code=200)
+@post("/tasks/{task:str}/ack", opt=ACTING, status_code=200)
 async def acknowledge_task(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -65,7 +62,7 @@ async def acknowledge_task(
     return spoken(await told(backend, task_id, act), backend.cursor)
 
 
-@post("/tasks/{task:str}/fail", opt=_OPTIONS, status_code=200)
+@post("/tasks/{task:str}/fail", opt=ACTING, status_code=200)
 async def fail_task(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -78,7 +75,7 @@ async def fail_task(
     return spoken(await told(backend, task_id, act), backend.cursor)
 
 
-@post("/tasks/{task:str}/retry", opt=_OPTIONS, status_code=200)
+@post("/tasks/{task:str}/retry", opt=ACTING, status_code=200)
 async def retry_task(
     request: AnyRequest,
     backend: NamedDependency[Backend],

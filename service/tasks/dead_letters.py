@@ -23,13 +23,14 @@ from ...tasks.inspection.history import task_history
 from ...tasks.state.transitions import State
 from ..answers import spoken
 from ..backend import Backend, moment_of
-from ..keys import Scope
 from ..limits import ACTS_MAX
 from ..problems import Problem
 from .paging import place_in, token_of
 from .parameters import (
+    ACTING,
     LIMIT_DEFAULT,
     NO_REASON,
+    READING,
     After,
     AnyRequest,
     AtLeast,
@@ -95,7 +96,7 @@ class ActList(msgspec.Struct, frozen=True):
     more: bool
 
 
-@get("/dead-letters", opt={"scope": Scope.READ})
+@get("/dead-letters", opt=READING)
 async def list_dead_letters(
     backend: NamedDependency[Backend],
     seen: NamedDependency[Seen],
@@ -117,7 +118,7 @@ async def list_dead_letters(
     return spoken(DeadLetterList(seen.at, letters, following), seen.cursor if seen.is_past else backend.cursor)
 
 
-@get("/dead-letters/{task:str}", opt={"scope": Scope.READ, "problems": (404, 409)})
+@get("/dead-letters/{task:str}", opt=READING)
 async def show_dead_letter(
     backend: NamedDependency[Backend], task: TaskId, at_least: AtLeast = None
 ) -> Response[DeadLetterInFullAnswer]:
@@ -130,7 +131,7 @@ async def show_dead_letter(
     return spoken(dead_letter_in_full(history), cursor)
 
 
-@post("/dead-letters/{task:str}/requeue", opt={"scope": Scope.ADMIN, "problems": (404, 409)}, status_code=200)
+@post("/dead-letters/{task:str}/requeue", opt=ACTING, status_code=200)
 async def requeue_dead_letter(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -143,7 +144,7 @@ async def requeue_dead_letter(
     return spoken(await told(backend, task_id, act), backend.cursor)
 
 
-@post("/dead-letters/{task:str}/purge", opt={"scope": Scope.ADMIN, "problems": (404, 409)}, status_code=200)
+@post("/dead-letters/{task:str}/purge", opt=ACTING, status_code=200)
 async def purge_dead_letter(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -156,7 +157,7 @@ async def purge_dead_letter(
     return spoken(await told(backend, task_id, act), backend.cursor)
 
 
-@post("/dead-letters/requeue", opt={"scope": Scope.ADMIN}, status_code=200)
+@post("/dead-letters/requeue", opt=ACTING, status_code=200)
 async def requeue_dead_letters(
     request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
 ) -> Response[ActList]:
@@ -164,7 +165,7 @@ async def requeue_dead_letters(
     return await _act(backend, data, backend.broker.requeue, actor(request))
 
 
-@post("/dead-letters/purge", opt={"scope": Scope.ADMIN}, status_code=200)
+@post("/dead-letters/purge", opt=ACTING, status_code=200)
 async def purge_dead_letters(
     request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
 ) -> Response[ActList]:

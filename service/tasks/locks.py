@@ -11,9 +11,20 @@ from ...tasks.locking.requests import lock_requests
 from ...tasks.state.locks import holders
 from ..answers import spoken
 from ..backend import Backend
-from ..keys import Scope
 from .paging import page_by_name
-from .parameters import LIMIT_DEFAULT, After, AnyRequest, Limit, LockName, Reason, Seen, not_found, signature
+from .parameters import (
+    ACTING,
+    LIMIT_DEFAULT,
+    READING,
+    After,
+    AnyRequest,
+    Limit,
+    LockName,
+    Reason,
+    Seen,
+    not_found,
+    signature,
+)
 from .writes import read_back
 
 
@@ -38,7 +49,7 @@ class ReleaseList(msgspec.Struct, frozen=True):
     released: list[ReleaseAnswer]
 
 
-@get("/locks", opt={"scope": Scope.READ})
+@get("/locks", opt=READING)
 async def list_locks(
     seen: NamedDependency[Seen], cursor: After = None, limit: Limit = LIMIT_DEFAULT
 ) -> Response[LockList]:
@@ -48,7 +59,7 @@ async def list_locks(
     return spoken(LockList(seen.at, [lock_answer(*lock, seen.at) for lock in page], following), seen.cursor)
 
 
-@get("/locks/{lock:str}", opt={"scope": Scope.READ, "problems": (404, 410)})
+@get("/locks/{lock:str}", opt=READING)
 async def show_lock(
     backend: NamedDependency[Backend], seen: NamedDependency[Seen], lock: LockName
 ) -> Response[LockInFullAnswer]:
@@ -59,7 +70,7 @@ async def show_lock(
     return spoken(lock_in_full(lock, found, seen.at), seen.cursor)
 
 
-@post("/locks/{lock:str}/release", opt={"scope": Scope.ADMIN}, status_code=200)
+@post("/locks/{lock:str}/release", opt=ACTING, status_code=200)
 async def release_lock(
     request: AnyRequest,
     backend: NamedDependency[Backend],

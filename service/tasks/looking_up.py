@@ -32,13 +32,13 @@ from ...tasks.stored_message import stored_message
 from ..answers import spoken
 from ..backend import Backend, moment_of, past_of
 from ..connections import unless_stopped, while_connected
-from ..keys import Scope
 from ..limits import WAIT_SECONDS_MAX
 from ..problems import Problem
 from .listing import HELD, Place, Wanted, all_tasks, held_tasks
 from .paging import place_in, token_of
 from .parameters import (
     LIMIT_DEFAULT,
+    READING,
     After,
     AnyRequest,
     AsOf,
@@ -76,7 +76,7 @@ class TaskList(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-@get("/tasks", opt={"scope": Scope.READ, "problems": (410,)})
+@get("/tasks", opt=READING)
 async def list_tasks(
     backend: NamedDependency[Backend],
     seen: NamedDependency[Seen],
@@ -122,7 +122,7 @@ async def _begin(backend: Backend, seen: Seen, wanted: Wanted, cursor: str | Non
     return before
 
 
-@get("/tasks/{task:str}", opt={"scope": Scope.READ, "problems": (404,)})
+@get("/tasks/{task:str}", opt=READING)
 async def show_task(
     backend: NamedDependency[Backend], task: TaskId, at_least: AtLeast = None, as_of: AsOf = None
 ) -> Response[TaskAnswer]:
@@ -166,7 +166,7 @@ async def _history(backend: Backend, task_id: str, until: Cursor) -> TaskHistory
 
 @get(
     "/tasks/{task:str}/result",
-    opt={"scope": Scope.READ, "problems": (404, 409)},
+    opt=READING,
     responses={202: ResponseSpec(TaskAnswer, description="The task has no result yet.", generate_examples=False)},
 )
 async def show_result(
@@ -221,7 +221,7 @@ async def _ended(request: AnyRequest, backend: Backend, task_id: str, wait: floa
     return seen[0] if seen else await lookup.current(task_id)
 
 
-@get("/tasks/{task:str}/history", opt={"scope": Scope.READ, "problems": (404,)})
+@get("/tasks/{task:str}/history", opt=READING)
 async def show_history(
     backend: NamedDependency[Backend], task: TaskId, at_least: AtLeast = None, as_of: AsOf = None
 ) -> Response[HistoryAnswer]:
@@ -237,7 +237,7 @@ async def show_history(
     return spoken(history_answer(task_id, found, chain), until)
 
 
-@get("/tasks/{task:str}/why", opt={"scope": Scope.READ, "problems": (404,)})
+@get("/tasks/{task:str}/why", opt=READING)
 async def explain_task(
     backend: NamedDependency[Backend], seen: NamedDependency[Seen], task: TaskId
 ) -> Response[WhyAnswer]:

@@ -1,6 +1,7 @@
 """The parameters that the requests about tasks and queues share, and what is made of them."""
 
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from litestar import Request
@@ -14,6 +15,7 @@ from ...tasks.state.view import TaskView
 from ...tasks.whole_ids import whole_id
 from ..authentication import CALLER
 from ..backend import Backend
+from ..keys import Scope
 from ..limits import LIST_ITEMS, LIST_ITEMS_MAX, REASON_CHARACTERS_MAX
 from ..problems import Problem
 
@@ -41,6 +43,11 @@ QueueFilter = Annotated[str | None, QueryParameter(description="Only tasks of th
 Tag = Annotated[str | None, QueryParameter(description="Only tasks with this tag.")]
 
 LIMIT_DEFAULT = LIST_ITEMS
+
+# What the routes need, and the problems that each can answer beside the usual ones: nothing of that name, a position of
+# another journal or an act in vain, and history that retention has removed.
+READING: Final[Mapping[str, Any]] = {"scope": Scope.READ, "problems": (404, 409, 410)}
+ACTING: Final[Mapping[str, Any]] = {"scope": Scope.ADMIN, "problems": (404, 409)}
 
 
 # A request, of whatever user and state.
@@ -87,7 +94,7 @@ def signature(request: AnyRequest, said: Reason | None) -> dict[str, Any]:
 
 async def whole(backend: Backend, task: str) -> str:
     """Return the whole id of the task that a request names."""
-    return await whole_id(backend.journal, task)
+    return await whole_id(backend.journal, task, backend.view)
 
 
 def not_found(what: str, name: str) -> Problem:

@@ -15,10 +15,22 @@ from ...tasks.state.state import SessionState
 from ...tasks.state.view import TaskView
 from ..answers import CURSOR_HEADER, spoken
 from ..backend import Backend, cursor_of
-from ..keys import Scope
 from ..problems import Problem
 from .paging import page_by_name
-from .parameters import LIMIT_DEFAULT, After, AnyRequest, AsOf, AtLeast, Limit, Reason, Seen, actor, not_found
+from .parameters import (
+    ACTING,
+    LIMIT_DEFAULT,
+    READING,
+    After,
+    AnyRequest,
+    AsOf,
+    AtLeast,
+    Limit,
+    Reason,
+    Seen,
+    actor,
+    not_found,
+)
 from .summaries import QueueList, Summaries, queue_list
 from .writes import read_back
 
@@ -49,7 +61,7 @@ class WorkerList(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-@get("/queues", opt={"scope": Scope.READ})
+@get("/queues", opt=READING)
 async def list_queues(
     summaries: NamedDependency[Summaries],  # alone: Litestar provides two dependencies by a task each
     at_least: AtLeast = None,
@@ -68,7 +80,7 @@ async def list_queues(
     return spoken(queue_list(view, at, cursor, limit), up_to)
 
 
-@get("/queues/{queue:str}", opt={"scope": Scope.READ, "problems": (404,)})
+@get("/queues/{queue:str}", opt=READING)
 async def show_queue(seen: NamedDependency[Seen], queue: QueueName) -> Response[QueueLine]:
     """Show one queue; 404 if no task, worker or pause names it."""
     lines = queue_lines(seen.view, seen.at, worker_lines(seen.view, seen.at))
@@ -78,7 +90,7 @@ async def show_queue(seen: NamedDependency[Seen], queue: QueueName) -> Response[
     return spoken(found, seen.cursor)
 
 
-@post("/queues/{queue:str}/pause", opt={"scope": Scope.ADMIN}, status_code=200)
+@post("/queues/{queue:str}/pause", opt=ACTING, status_code=200)
 async def pause_queue(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -90,7 +102,7 @@ async def pause_queue(
     return await _changed(backend, QueueChangeAnswer(queue, paused=True, changed=changed))
 
 
-@post("/queues/{queue:str}/resume", opt={"scope": Scope.ADMIN}, status_code=200)
+@post("/queues/{queue:str}/resume", opt=ACTING, status_code=200)
 async def resume_queue(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -107,7 +119,7 @@ async def _changed(backend: Backend, answer: QueueChangeAnswer) -> Response[Queu
     return spoken(answer, backend.cursor)
 
 
-@get("/workers", opt={"scope": Scope.READ})
+@get("/workers", opt=READING)
 async def list_workers(
     backend: NamedDependency[Backend],
     seen: NamedDependency[Seen],
@@ -119,7 +131,7 @@ async def list_workers(
     return spoken(WorkerList(seen.at, *page_by_name(lines, lambda line: line.worker, cursor, limit)), seen.cursor)
 
 
-@get("/workers/{worker:str}", opt={"scope": Scope.READ, "problems": (404, 409)})
+@get("/workers/{worker:str}", opt=READING)
 async def show_worker(
     backend: NamedDependency[Backend], seen: NamedDependency[Seen], worker: WorkerId
 ) -> Response[WorkerAnswer]:
@@ -157,7 +169,7 @@ async def _lines(backend: Backend, seen: Seen, only: str | None = None) -> list[
     return worker_lines(seen.view, seen.at, signs)
 
 
-@get("/status", opt={"scope": Scope.READ})
+@get("/status", opt=READING)
 async def show_status(backend: NamedDependency[Backend], seen: NamedDependency[Seen]) -> Response[StatusAnswer]:
     """Summarise queues, workers, dead letters and totals, as `journeyman status --json` does."""
     signs = await last_signs(await backend.journal.open(), list(seen.view.all_sessions()))

@@ -23,10 +23,9 @@ from ...tasks.scheduling import Changes, act_on_schedule, clearing, now_ms, paus
 from ...tasks.state.schedules import Schedule
 from ..answers import spoken
 from ..backend import Backend
-from ..keys import Scope
 from ..limits import STEPS_MAX, TICKS_MAX
 from .paging import page_by_name
-from .parameters import LIMIT_DEFAULT, After, AnyRequest, Limit, Reason, Seen, not_found, signature
+from .parameters import ACTING, LIMIT_DEFAULT, READING, After, AnyRequest, Limit, Reason, Seen, not_found, signature
 from .writes import read_back
 
 ScheduleName = Annotated[str, PathParameter(description="The name of a schedule.")]
@@ -52,7 +51,7 @@ class ScheduleAct(Reason, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-@get("/schedules", opt={"scope": Scope.READ})
+@get("/schedules", opt=READING)
 async def list_schedules(
     seen: NamedDependency[Seen], cursor: After = None, limit: Limit = LIMIT_DEFAULT
 ) -> Response[ScheduleList]:
@@ -63,7 +62,7 @@ async def list_schedules(
     return spoken(ScheduleList(seen.at, told, following), seen.cursor)
 
 
-@get("/schedules/{schedule:str}", opt={"scope": Scope.READ, "problems": (404, 410)})
+@get("/schedules/{schedule:str}", opt=READING)
 async def show_schedule(
     backend: NamedDependency[Backend],
     seen: NamedDependency[Seen],
@@ -78,7 +77,7 @@ async def show_schedule(
     return spoken(schedule_in_full(known, int(seen.at * 1_000), events), seen.cursor)
 
 
-@get("/ticks", opt={"scope": Scope.READ, "problems": (404,)})
+@get("/ticks", opt=READING)
 async def list_ticks(
     seen: NamedDependency[Seen],
     schedule: Annotated[str | None, QueryParameter(description="Of this schedule only.")] = None,
@@ -91,7 +90,7 @@ async def list_ticks(
     return spoken(TickList([tick_answer(tick) for tick in ticks]), seen.cursor)
 
 
-@post("/schedules/{schedule:str}/pause", opt={"scope": Scope.ADMIN, "problems": (404,)}, status_code=200)
+@post("/schedules/{schedule:str}/pause", opt=ACTING, status_code=200)
 async def pause_schedule(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -103,7 +102,7 @@ async def pause_schedule(
     return await _act(backend, schedule, data, lambda known: pausing(known, by), "paused")
 
 
-@post("/schedules/{schedule:str}/resume", opt={"scope": Scope.ADMIN, "problems": (404,)}, status_code=200)
+@post("/schedules/{schedule:str}/resume", opt=ACTING, status_code=200)
 async def resume_schedule(
     request: AnyRequest,
     backend: NamedDependency[Backend],
@@ -115,7 +114,7 @@ async def resume_schedule(
     return await _act(backend, schedule, data, lambda known: resuming(known, now_ms(), by), "resumed")
 
 
-@post("/schedules/{schedule:str}/clear", opt={"scope": Scope.ADMIN, "problems": (404,)}, status_code=200)
+@post("/schedules/{schedule:str}/clear", opt=ACTING, status_code=200)
 async def clear_schedule(
     request: AnyRequest,
     backend: NamedDependency[Backend],

@@ -12,6 +12,7 @@ import anyio
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from litestar.types import Receive, Send
 from litestar.types import Scope as Connection
@@ -23,10 +24,9 @@ from ...tasks.statuses import TERMINAL_TASK_STATUSES, Statuses, StatusUpdate, Up
 from ..answers import CURSOR_HEADER
 from ..backend import Backend
 from ..connections import Direct, beside, unless_stopped, while_connected
-from ..keys import Scope
 from ..limits import COME_AGAIN_MS_MAX, COME_AGAIN_MS_MIN, UPDATES_HEARTBEAT_SECONDS
 from ..problems import Problem
-from .parameters import AtLeast, TaskId, not_found, whole
+from .parameters import READING, AtLeast, TaskId, not_found, whole
 
 _HEARTBEAT: Final = b": the task is as it was\n\n"
 
@@ -34,10 +34,11 @@ LastEventId = Annotated[
     str | None,
     HeaderParameter(name="Last-Event-ID", description="Go on behind this event; a browser sends it."),
 ]
+_OVER: Final = {204: ResponseSpec(None, description="The task has ended, and its reader has seen that.")}
 Write = Callable[[bytes], Awaitable[None]]
 
 
-@get("/tasks/{task:str}/stream", opt={"scope": Scope.READ, "problems": (404,)}, media_type="text/event-stream")
+@get("/tasks/{task:str}/stream", opt=READING, media_type="text/event-stream", responses=_OVER)
 async def stream_task(
     backend: NamedDependency[Backend], task: TaskId, at_least: AtLeast = None, last_event_id: LastEventId = None
 ) -> Response[TaskUpdateAnswer]:

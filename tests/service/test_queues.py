@@ -207,3 +207,23 @@ def test_schedules_are_those_of_the_command(http: httpx2.Client, url: str, monke
     for path in ("/schedules/nightly", "/ticks?schedule=nightly"):
         assert http.get(path).status_code == 404
     assert http.post("/schedules/nightly/pause").status_code == 404
+
+
+def test_name_with_a_slash_is_one_name(http: httpx2.Client) -> None:
+    submit(http, "unheard", queue="mail/eu")
+    assert http.get("/queues/mail%2Feu").json()["name"] == "mail/eu"
+    assert http.post("/queues/mail%2feu/pause").json()["queue"] == "mail/eu"
+    assert http.get("/queues/mail/eu").status_code == 404
+    task = submit(http, "unheard", uuid="order/7 a")
+    assert http.get("/tasks/order%2F7%20a").json()["task"] == task
+
+
+def test_problems_do_not_tell_where_the_journal_is(http: httpx2.Client, url: str) -> None:
+    task = submit(http, "unheard", uuid="told")
+    for answer in (
+        http.post("/tasks", json={"task_name": "unheard", "uuid": task}),
+        http.post("/tasks/nothing/retry"),
+        http.get("/tasks/nothing/why"),
+    ):
+        assert answer.status_code in (404, 409)
+        assert url.removeprefix("sqlite:///") not in answer.text
