@@ -117,7 +117,7 @@ def list_dead_letters(
     configure_logging(log_level)
     now = time.time()
     moment = parse_past(as_of, now)
-    wanted = _wanted(task, queue, exception, since, until, now)._replace(tag=tag)
+    wanted = _wanted(task, queue, exception, tag, since, until, now)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         letters = _letters(opened, moment, wanted)
         if as_json:
@@ -156,6 +156,7 @@ def requeue_dead_letters(
     task: TaskName = None,
     queue: QueueName = None,
     exception: Exceptions = None,
+    tag: Tag = None,
     since: Since = None,
     until: Until = None,
     everything: Everything = False,
@@ -179,7 +180,7 @@ def requeue_dead_letters(
     Exit status: 0; 1 if the journal cannot be used, or one of them was requeued or purged by another program meanwhile.
     """
     configure_logging(log_level)
-    wanted = _clear(tasks, _wanted(task, queue, exception, since, until, time.time()), everything=everything)
+    wanted = _clear(tasks, _wanted(task, queue, exception, tag, since, until, time.time()), everything=everything)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _chosen(opened, tasks, wanted)
         if found and not (dry_run or yes or tasks):
@@ -195,6 +196,7 @@ def purge_dead_letters(
     task: TaskName = None,
     queue: QueueName = None,
     exception: Exceptions = None,
+    tag: Tag = None,
     since: Since = None,
     until: Until = None,
     everything: Everything = False,
@@ -218,7 +220,7 @@ def purge_dead_letters(
     Exit status: 0; 1 if the journal cannot be used, or one of them was requeued or purged by another program meanwhile.
     """
     configure_logging(log_level)
-    wanted = _clear(tasks, _wanted(task, queue, exception, since, until, time.time()), everything=everything)
+    wanted = _clear(tasks, _wanted(task, queue, exception, tag, since, until, time.time()), everything=everything)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         found = _chosen(opened, tasks, wanted)
         if found and not (dry_run or yes):
@@ -228,16 +230,22 @@ def purge_dead_letters(
 
 
 def _wanted(
-    task: str | None, queue: str | None, exception: str | None, since: str | None, until: str | None, now: float
+    task: str | None,
+    queue: str | None,
+    exception: str | None,
+    tag: str | None,
+    since: str | None,
+    until: str | None,
+    now: float,
 ) -> Wanted:
     begin = None if since is None else parse_moment(since, now)
     end = None if until is None else parse_moment(until, now, "--until")
-    return Wanted(task, queue, exception, begin, end)
+    return Wanted(task, queue, exception, begin, end, tag)
 
 
 def _clear(tasks: Sequence[str] | None, wanted: Wanted, *, everything: bool) -> Wanted:
     """Return `wanted`; `BadInput` if the choice is ambiguous."""
-    filters = "--task NAME, --queue NAME, --exception TEXT, --since TIME, --until TIME"
+    filters = "--task NAME, --queue NAME, --exception TEXT, --tag TAG, --since TIME, --until TIME"
     refuse_vague("dead letters", filters, tasks, filtered=wanted != Wanted(), everything=everything)
     return wanted
 

@@ -15,6 +15,7 @@ from .access import JournalAccess
 from .admission import submit_next
 from .broker_calls import AsyncBrokerCalls, BrokerCalls
 from .doubts import Doubts
+from .durations import Duration
 from .large_results import LargeResults, checked_large_results
 from .lookup import task_lookup
 from .message import Message
@@ -30,14 +31,15 @@ class Broker(BrokerCalls):
     """Submits messages to `journal`: a `Journal`, its URL, or None for the one in `JOURNEYMAN_JOURNAL`.
 
     A journal given by URL, or not at all, is opened at first use, so that a module of tasks can be imported anywhere.
-    `dlq_ttl`: after so many ms a dead letter is purged, once this broker is asked about it; None keeps dead letters.
+    `dlq_ttl`: after so many ms, or a `timedelta`, a dead letter is purged, once this broker is asked about it; None
+    keeps dead letters.
     `serializer` and `large_results` hold for its tasks that have none of their own, see `Task`.
     """
 
     def __init__(
         self,
         journal: Journal | str | None = None,
-        dlq_ttl: int | None = None,
+        dlq_ttl: Duration | None = None,
         *,
         serializer: AnySerializer | None = None,
         large_results: LargeResults = "refuse",
@@ -187,7 +189,7 @@ class AsyncBroker(AsyncBrokerCalls):
     `broker.asynchronous` is the one of a task's broker; `await task.generate_async(…)` submits by it.
     """
 
-    def __init__(self, journal: AsyncJournal | Journal | Broker, dlq_ttl: int | None = None) -> None:
+    def __init__(self, journal: AsyncJournal | Journal | Broker, dlq_ttl: Duration | None = None) -> None:
         self._dlq_ttl = checked_ttl(dlq_ttl, "dlq_ttl")
         self._broker = journal if isinstance(journal, Broker) else None
         self._access = None if isinstance(journal, Broker) else JournalAccess(journal, "AsyncBroker")

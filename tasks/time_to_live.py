@@ -22,8 +22,9 @@ def set_ttl(message: Message, ttl: Duration) -> None:
     message.update(expires=expires)
 
 
-def checked_ttl(ttl: int | None, name: str) -> int | None:
+def checked_ttl(duration: Duration | None, name: str) -> int | None:
     """Return a duration in ms, or None; `ValidationError` if it is neither."""
+    ttl = None if duration is None else milliseconds(duration)
     if ttl is not None and not (is_whole(ttl) and ttl > 0):
-        raise ValidationError(f"{name} is a whole number of ms, more than 0, or None for no end, got {ttl!r:.80}")
+        raise ValidationError(f"{name} is a whole number of ms, more than 0, or None for no end, got {duration!r:.80}")
     return ttl

@@ -32,7 +32,14 @@ def failed_at(url: str) -> list[float]:
         journal.append(names.JOINED, {"worker": "w", "host": "h", "pid": 1, "lease_ms": 600_000}, key="w")
         for task, (name, queue, error, text) in LETTERS.items():
             jm.Broker(journal).submit(
-                jm.Message(uuid=task, task_name=name, queue=queue, args=["ada", 3], kwargs={"deep": {"x": [1]}})
+                jm.Message(
+                    uuid=task,
+                    task_name=name,
+                    queue=queue,
+                    args=["ada", 3],
+                    kwargs={"deep": {"x": [1]}},
+                    tags=["urgent"] if task == THIRD else None,
+                )
             )
             exception = {"name": error, "text": text, "traceback": f'  File "tasks.py"\n{error}: {text}'}
             for ended in (names.RETRIED, names.FAILED):
@@ -110,6 +117,13 @@ def test_requeue_by_filter_records_author_and_reason(call: Run, url: str, failed
     assert all("@" in each["by"] for each in told)
     assert "(paint is there)" in call("history", FIRST, "--journal", url).stdout
     assert "(paint is there)" in call("why", FIRST, "--journal", url).stdout
+
+
+def test_requeue_and_purge_select_by_tag(call: Run, url: str, failed_at: list[float]) -> None:
+    trial = call("dlq", "purge", "--tag", "urgent", "--dry-run", "--journal", url)
+    assert trial.stdout == f"1 dead letter would be purged: {THIRD}\n"
+    assert call("dlq", "requeue", "--tag", "urgent", "--journal", url).stdout == f"{THIRD} requeued\n"
+    assert listed(call, url) == [SECOND, FIRST]
 
 
 def test_purge_asks_first_and_leaves_other_letters(call: Run, url: str, failed_at: list[float]) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -221,7 +222,7 @@ def test_ttl_that_ends_before_the_delay_is_refused(broker: Any) -> None:
 def test_old_dead_letters_are_purged_when_asked_for(
     journal: Journal, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forgetful, other = Both(kind(journal, dlq_ttl=60_000)), Both(kind(journal))
+    forgetful, other = Both(kind(journal, dlq_ttl=timedelta(minutes=1))), Both(kind(journal))
     assert forgetful.in_dlq("dead")
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 61)
