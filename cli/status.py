@@ -1,4 +1,4 @@
-"""`journeyman status`: print the state of queues, workers and dead letters."""
+"""`journeyman status`: print the state of queues, workers, schedules and dead letters."""
 
 import sys
 import time
@@ -21,7 +21,9 @@ from ..tasks.inspection.alarms import Alarm, Thresholds, alarms
 from ..tasks.inspection.as_of import view_as_of
 from ..tasks.inspection.clocks import clock_faults
 from ..tasks.inspection.evidence import last_signs
+from ..tasks.inspection.late_schedules import lateness
 from ..tasks.inspection.overview import Letter, Orphans, Overview, QueueLine, Totals, WorkerLine, overview
+from ..tasks.inspection.schedule_lines import ScheduleLine, coming, is_late
 from ..tasks.inspection.wording import age, clock, listing, number, short_id
 from ..tasks.state.view import TaskView
 from .limits import STATUS_NAMES_SHOWN, STATUS_REFRESH_SECONDS, STATUS_ROWS_SHOWN
@@ -59,15 +61,15 @@ def status(
     ] = _ALLOWED.workers_min,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Show the state of queues, workers, dead letters, and the number of refused events.
+    """Show the state of queues, workers, schedules, dead letters, and the number of refused events.
 
     An idle worker appends nothing, so its last sign of life ("last sign") may be long ago; a worker that holds tasks
     must append within its lease, and is marked if it does not. "holds 8 of 8 +24" means: 8 tasks run, of 8 that can run
     at a time, and 24 are claimed ahead.
 
     With --check these are problems: more dead letters than --max-dead, a task that has been ready for longer than
-    --max-oldest in a queue that is not paused, fewer live workers than --min-workers, and a worker that holds tasks and
-    has been silent for longer than its lease.
+    --max-oldest in a queue that is not paused, fewer live workers than --min-workers, a worker that holds tasks and has
+    been silent for longer than its lease, and a schedule with ticks that no process has fired within their grace.
 
     [bold]Examples[/bold]
 
@@ -166,6 +168,8 @@ def _screen(seen: Overview, url: str, moment: float | None) -> RenderableType:
     at = f"as of {when(moment)}" if moment is not None else when(seen.at, "seconds")
     head = Text.assemble((printable(url), "bold"), "  ", (at, "dim"))
     parts: list[RenderableType] = [head, Text(), _queues(seen), Text(), _workers(seen)]
+    if seen.schedules:
+        parts += [Text(), _schedules(seen)]
     warnings = _warnings(seen)
     if warnings:
         parts += [Text(), *warnings]
@@ -212,6 +216,31 @@ def _workers(seen: Overview) -> RenderableType:
         return Text("no worker is running", "yellow")
     rows = [_worker_row(worker, seen.at) for worker in seen.workers[:STATUS_ROWS_SHOWN]]
     return _with_rest(FittedTable(_WORKER_COLUMNS, rows, give_way=2), len(seen.workers) - STATUS_ROWS_SHOWN, "worker")
+
+
+_SCHEDULE_COLUMNS: Final = (
+    ("schedule", "left"),
+    ("next tick", "left"),
+    ("fired", "right"),
+    ("skipped", "right"),
+    ("missed", "right"),
+)
+
+
+def _schedules(seen: Overview) -> RenderableType:
+    rows = [_schedule_row(line) for line in seen.schedules[:STATUS_ROWS_SHOWN]]
+    return _with_rest(FittedTable(_SCHEDULE_COLUMNS, rows), len(seen.schedules) - STATUS_ROWS_SHOWN, "schedule")
+
+
+def _schedule_row(line: ScheduleLine) -> list[Text]:
+    paused = line.paused_since is not None
+    return [
+        Text(printable(line.schedule), "bold"),
+        Text("paused", "yellow") if paused else Text(coming(line), "bold red" if is_late(line) else ""),
+        _count(line.fired),
+        _count(line.skipped),
+        _count(line.missed, "red"),
+    ]
 
 
 _WORKER_COLUMNS: Final = (
@@ -293,7 +322,14 @@ def _warnings(seen: Overview) -> list[Text]:
         for queue in seen.queues
         if queue.paused_since is not None
     ]
-    everything = (*overdue, *paused, *orphans, *seen.clocks)
+    stopped = [
+        f"schedule {line.schedule} is paused since {clock(line.paused_since, seen.at)}: "
+        f"`journeyman schedule resume {quote(line.schedule)}` has it tick from then on"
+        for line in seen.schedules
+        if line.paused_since is not None
+    ]
+    late = [lateness(line) for line in seen.schedules if is_late(line)]
+    everything = (*overdue, *paused, *late, *stopped, *orphans, *seen.clocks)
     lines = [Text.assemble(("! ", "bold yellow"), printable(line)) for line in everything]
     more = len(seen.orphans) - STATUS_ROWS_SHOWN if seen.workers else 0
     return [*lines, Text(f"and {more:,} more kinds of task that no live worker can run")] if more > 0 else lines

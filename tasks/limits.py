@@ -24,6 +24,7 @@ RESULT_BYTES_MAX: Final = 64 * MIB
 RESULT_PART_BYTES: Final = 480 * KIB
 # How often the progress of one running task is written at most; between these the latest report replaces the others.
 PROGRESS_EVENTS_PER_SECOND: Final = 10
+SCHEDULE_MISSED_COUNTED_MAX: Final = 1_000  # ticks of one schedule that an overview counts
 PROGRESS_TEXT_CHARS_MAX: Final = 500
 PROGRESS_VALUE_BYTES_MAX: Final = 16 * KIB
 # The labels of a message: the length of its summary and of each tag, and how many tags it may have.

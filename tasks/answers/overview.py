@@ -3,6 +3,7 @@
 import msgspec
 
 from ..inspection.overview import Letter, Orphans, Overview, QueueLine, Totals, WorkerLine
+from ..inspection.schedule_lines import ScheduleLine
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):
@@ -19,6 +20,7 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     newest_dead_letters: list[Letter]
     totals: Totals
     clocks: list[str]
+    schedules: list[ScheduleLine]
 
 
 def status_answer(seen: Overview) -> StatusAnswer:
@@ -32,4 +34,5 @@ def status_answer(seen: Overview) -> StatusAnswer:
         newest_dead_letters=list(seen.letters),
         totals=seen.totals,
         clocks=list(seen.clocks),
+        schedules=list(seen.schedules),
     )

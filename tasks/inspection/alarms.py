@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+from .late_schedules import lateness
 from .overview import Overview
+from .schedule_lines import is_late
 from .wording import age, number
 
 
@@ -38,6 +40,7 @@ def alarms(seen: Overview, allowed: Thresholds) -> list[Alarm]:
         if waits is not None and waits > allowed.oldest_seconds_max and queue.paused_since is None:
             said = f"a task in queue {queue.name} has been ready for {age(waits)}"
             found.append(Alarm("oldest", f"{said}, at most {age(allowed.oldest_seconds_max)} wanted"))
+    found += [Alarm("schedule", lateness(line)) for line in seen.schedules if is_late(line)]
     if seen.totals.dead > allowed.dead_max:
         said = f"{number(seen.totals.dead, 'dead letter')}, at most {allowed.dead_max:,} wanted"
         named = ", ".join(letter.id for letter in seen.letters)

@@ -12,6 +12,7 @@ from ..limits import DEAD_LETTERS_SHOWN
 from ..state.state import SessionState, TaskKind, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView
+from .schedule_lines import ScheduleLine, schedule_lines
 
 _READY, _CLAIMED, _FAILED = State.READY, State.CLAIMED, State.FAILED
 _NO_SIGNS: Final[Mapping[str, float]] = {}
@@ -115,6 +116,7 @@ class Overview(NamedTuple):
     dead: list[tuple[str, int]]
     totals: Totals
     clocks: tuple[str, ...] = ()
+    schedules: tuple[ScheduleLine, ...] = ()
     letters: tuple[Letter, ...] = ()
 
 
@@ -123,11 +125,13 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS)
     dead = Counter(task.name for task in view.dead.values())
     newest = heapq.nlargest(DEAD_LETTERS_SHOWN, view.dead.values(), key=lambda task: (task.changed_at, task.id))
     letters = tuple(Letter(task.id, task.name, task.queue, task.changed_at) for task in newest)
-    return counted_overview(view, _all_counts(view, now), signs)._replace(dead=dead.most_common(), letters=letters)
+    schedules = schedule_lines(view.schedules, now)
+    seen = counted_overview(view, _all_counts(view, now), signs)
+    return seen._replace(dead=dead.most_common(), letters=letters, schedules=schedules)
 
 
 def counted_overview(view: TaskView, counts: "TaskCounts", signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
-    """As `overview`, by counts of the tasks that were made before, and without the dead letters themselves."""
+    """As `overview`, by counts of the tasks that were made before, and without the dead letters themselves and the schedules."""
     workers = worker_lines(view, counts.now, signs)
     queues = _queue_lines(view, counts, workers)
     totals = Totals(

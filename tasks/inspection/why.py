@@ -29,6 +29,7 @@ from .findings import (
 )
 from .lock_findings import linked_lock
 from .why_chain import links_behind, why_not_submitted
+from .why_schedule import schedule_behind, why_schedule, why_tick
 from .why_waiting import why_waiting
 from .wording import age, clock, number, signature, span
 
@@ -38,7 +39,8 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
     task = view.find(task_id) or evidence.task
     chain = evidence.chain
     if task is None:
-        return [_unknown(view, task_id) if chain is None else why_not_submitted(chain)]
+        scheduled = why_schedule(view, task_id, now) or why_tick(view, task_id, now)
+        return scheduled or [_unknown(view, task_id) if chain is None else why_not_submitted(chain)]
     if task.state is State.READY:
         findings = why_waiting(view, task, now, evidence)
     elif task.state is State.CLAIMED:
@@ -47,6 +49,7 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
         findings = [_over(task, now, evidence), *(links_behind(chain, task) if chain is not None else ())]
     if said := evidence.labels.in_words():
         findings.append(Finding("labels", f"Its labels: {said}.", evidence.labels.fields()))
+    findings += schedule_behind(view, task_id, now)
     return [*findings, *linked_lock(view, task, evidence.linked), *_refused(task, now, evidence)]
 
 

@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import journeyman as jm
 import pytest
@@ -49,6 +49,27 @@ def test_schedules_are_listed_with_their_next_ticks(call: Run, url: str) -> None
     own = call("schedule", "next", "--schedule", "sweep", "--journal", url).stdout
     assert own.startswith("2099-01-01T00:00:00Z  ")
     assert call("schedule", "next", "--schedule", "nope", "--journal", url).returncode == 1
+
+
+def test_status_and_why_report_late_and_paused_schedules(call: Run, url: str) -> None:
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    with jm.Journal(url) as journal:
+        policy = {"misfire": "run_all", "grace_ms": 1_000}
+        minute = {"type": "interval", "every_ms": 60_000, "start_ms": int(begun.timestamp() * 1_000)}
+        first = {"schedule": "sweep", "trigger": minute, "policy": policy, "first": minute["start_ms"]}
+        journal.append(names.SCHEDULE_CREATED, {**first, "message": {"task_name": "sweep"}}, key="sweep")
+        generate(journal, "report", jm.CronTrigger(hour=3, timezone="UTC"))
+    assert call("schedule", "pause", "report", "--journal", url).returncode == 0
+    shown = call("status", "--journal", url).stdout
+    assert "ticks of the schedule sweep are over" in shown
+    assert "`journeyman schedule resume report`" in shown
+    (report, sweep) = json.loads(call("status", "--json", "--journal", url).stdout)["schedules"]
+    assert (report["next_tick"], sweep["missed"]) == (None, 60)
+    checked = call("status", "--check", "--min-workers", "0", "--journal", url)
+    assert (checked.returncode, checked.stdout.count("sweep")) == (3, 1)
+    assert "It is no task but a schedule" in call("why", "sweep", "--journal", url).stdout
+    asked = call("why", "report@2099-01-01T03:00:00Z", "--journal", url)
+    assert (asked.returncode, "It is paused since" in asked.stdout) == (0, True)
 
 
 def test_schedule_is_paused_resumed_and_cleared(call: Run, url: str) -> None:
