@@ -15,6 +15,7 @@ from .errors import MessageAlreadyExistsError
 from .index.index import Snapshot, TaskIndex, task_index
 from .index.trace import Trace, read_trace
 from .lookup import in_words
+from .state.routing import submitted_id
 
 
 class Admission(NamedTuple):
@@ -33,7 +34,7 @@ def submit_next(journal: AsyncJournal, draft: Draft) -> Event | None:
     if draft.seq or journal.log.needs_loop:
         return None
     index = task_index(journal)
-    end = index.end_without(journal.log.partition_of(draft.key), str(draft.key))
+    end = index.end_without(journal.log.partition_of(draft.key), submitted_id(draft.key, draft.context))
     if end is None:
         return None
     draft.expected = end - 1
@@ -58,9 +59,10 @@ async def submit_unknown(journal: AsyncJournal, drafts: Sequence[Draft]) -> Admi
         snapshot = await index.snapshot(partition)
         unknown: list[Draft] = []
         for draft in left:
-            known = await _known(journal, snapshot, str(draft.key)) if not draft.seq else None
+            task_id = submitted_id(draft.key, draft.context)
+            known = await _known(journal, snapshot, task_id) if not draft.seq else None
             if known is not None:
-                refused[str(draft.key)] = known
+                refused[task_id] = known
                 continue
             if not draft.seq:  # a numbered draft was submitted before, and the log detects its repeat
                 draft.expected = snapshot.end[partition] - 1
@@ -83,7 +85,7 @@ async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition
     if draft.seq:
         return None
     await index.read_news(partition)
-    end = index.end_without(partition, str(draft.key))
+    end = index.end_without(partition, submitted_id(draft.key, draft.context))
     if end is None:
         return None
     draft.expected = end - 1
@@ -97,11 +99,12 @@ async def _submit_behind_news(journal: AsyncJournal, index: TaskIndex, partition
 
 def _without_doubles(drafts: Sequence[Draft], refused: dict[str, MessageAlreadyExistsError]) -> list[Draft]:
     """Return the first submission of each id, and refuse the others."""
-    single: dict[str | None, Draft] = {}
+    single: dict[str, Draft] = {}
     for draft in drafts:
-        if single.setdefault(draft.key, draft) is not draft:
-            refused[str(draft.key)] = MessageAlreadyExistsError(
-                f"the task {draft.key!r} was submitted twice in one call: the first one counts. Submit each id once."
+        task_id = submitted_id(draft.key, draft.context)
+        if single.setdefault(task_id, draft) is not draft:
+            refused[task_id] = MessageAlreadyExistsError(
+                f"the task {task_id!r} was submitted twice in one call: the first one counts. Submit each id once."
             )
     return list(single.values()) if len(single) < len(drafts) else list(drafts)
 

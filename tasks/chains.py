@@ -17,11 +17,11 @@ from .index.keys import made_at
 from .limits import CHAIN_LINKS_MAX
 from .message import Message, now_ms
 from .message_encoding import encode_message
+from .renumbering import LINKS, renumbered
 from .state.routing import link_id, routing_key
 
 # Worked out anew when the link is submitted.
 _OF_SUBMISSION: Final = frozenset({"created_at", "due", "updated_at"})
-_LINKS: Final = "links"  # under this name a message keeps the objects of the links that follow it
 
 Callback = Message | Sequence[Message] | None
 
@@ -58,7 +58,7 @@ def attach(message: Message, callback: Callback) -> None:
         link.callback_message_data = data
         data = _data_of(link)
     message.callback_message_data = data
-    message.__dict__[_LINKS] = links
+    message.__dict__[LINKS] = links
     count = len(message.descendant_uuids or ())
     if count > CHAIN_LINKS_MAX:
         raise ValidationError(
@@ -67,7 +67,7 @@ def attach(message: Message, callback: Callback) -> None:
 
 
 def _links_of(message: Message) -> list[Message]:
-    links: list[Message] = message.__dict__.get(_LINKS, [])
+    links: list[Message] = message.__dict__.get(LINKS, [])
     return links
 
 
@@ -81,13 +81,6 @@ def _data_of(link: Message) -> dict[str, Any]:
     fields["uuid"] = fields.pop("task")
     kept = {name: value for name, value in fields.items() if name not in _OF_SUBMISSION}
     return kept if callback is None else {**kept, "callback_message_data": callback}
-
-
-def renumbered(data: dict[str, Any], root: str, number: int = 1) -> dict[str, Any]:
-    """Return the data of a chain's links with the ids that follow from the root's."""
-    following = data.get("callback_message_data")
-    more = {} if following is None else {"callback_message_data": renumbered(following, root, number + 1)}
-    return {**data, "uuid": link_id(root, number), **more}
 
 
 def check_chain(message: Message) -> None:

@@ -2,8 +2,10 @@
 
 import inspect
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, Self
+from uuid import UUID
 
 import msgspec
 
@@ -12,13 +14,17 @@ from ..journal.errors import JournalError
 from ..journal.event import Draft, encode_context
 from ..journal.journal import Journal
 from ..journal.row_decoder import RowDecoder, Whole
+from .errors import ValidationError
+from .limits import TASK_ID_CHARS_MAX
 from .locking.requests import lock_requests
+from .renumbering import LINKS, renumbered
 from .state import names
+from .state.routing import LINKED_MARK, is_routed_by, link_id, routed_id, routing_key
 
 logger = logging.getLogger("journeyman")
 
-# What the record of a message with a linked lock contains: so others need not be decoded for it.
-LINKED_MARK: Final = b'"linked_lock":{'
+# An id that was made for a message: a UUID of version 7.
+_MADE: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Linkable(Protocol):
@@ -45,13 +51,21 @@ class LinkedLock:
     """What a message has for the lock that is linked to it."""
 
     linked_lock: dict[str, Any] | None
+    uuid: str
+    callback_message_data: dict[str, Any] | None
 
-    def link_lock(self, lock: Linkable, override: bool = False) -> Self:
+    def link_lock(self, lock: Linkable, override: bool = False, *, route: bool = False) -> Self:
         """Link a lock, to be released when the task has succeeded or failed for good; return the message.
 
         A lock that is held is handed over: it outlives this process, and its `ttl` ends it if the task never ends.
-        `AttributeError` if one is linked already, unless `override`. `TypeError` for what is no lock, and for an
-        `AsyncLock` that is held: await its `hand_over()` before.
+
+        With `route` the message gets another id, `LOCK@NUMBER`, by which its events stand in the partition of the lock:
+        so its end and the release share one append in a journal of several partitions, too. Links that follow it get
+        the ids that belong to it.
+
+        `AttributeError` if a lock is linked already, unless `override`. `TypeError` for what is no lock, and for an
+        `AsyncLock` that is held: await its `hand_over()` before. `ValidationError` for `route` if the caller has chosen
+        the id, or the lock's name leaves no room for one or ends as the id of a link does.
         """
         if self.linked_lock is not None and not override:
             raise AttributeError(
@@ -62,12 +76,36 @@ class LinkedLock:
             raise TypeError(f"a Lock is linked to a message, such as Lock('stock', broker.journal), got {lock!r:.80}")
         if inspect.iscoroutinefunction(lock.hand_over) and lock.token is not None:
             raise TypeError(f"the lock {lock.name!r} is an AsyncLock: await its hand_over() before it is linked")
+        if route:
+            self._route(lock.name)
         token = lock.token
         if token is not None and not lock.hand_over():
             logger.warning("the lock %r is linked to a message, and its hold has ended", lock.name)
         linked = {"name": lock.name, "owner_id": lock.owner_id}
         self.linked_lock = linked if token is None else {**linked, "token": token}
         return self
+
+    def _route(self, name: str) -> None:
+        """Take an id that belongs to the partition of the key `name`."""
+        if is_routed_by(self.uuid, name):
+            return
+        if not _MADE.fullmatch(self.uuid):
+            raise ValidationError(
+                f"a message is routed by its lock through an id of its own, and the id {self.uuid!r:.80} was chosen. "
+                "Leave uuid out, or link the lock without route=True"
+            )
+        routed = routed_id(name, UUID(self.uuid).int)
+        if routing_key(routed) != name or len(routed) > TASK_ID_CHARS_MAX:
+            raise ValidationError(
+                f"no task can be routed by the lock {name!r:.80}: its name has at most "
+                f"{TASK_ID_CHARS_MAX - len(routed) + len(name)} characters for that, and does not end with '@' and a "
+                "number. Link it without route=True"
+            )
+        self.uuid = routed
+        if self.callback_message_data is not None:
+            self.callback_message_data = renumbered(self.callback_message_data, routed)
+        for number, link in enumerate(self.__dict__.get(LINKS, ()), start=1):
+            link.update(uuid=link_id(routed, number))
 
     def release_lock(self, not_linked_ok: bool = False, target_journal: Journal | None = None) -> bool:
         """Release the linked lock in that journal, and unlink it; return whether it was held until then.

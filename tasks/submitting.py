@@ -14,7 +14,7 @@ from .index.index import task_index
 from .message import Message, checked_message
 from .message_encoding import encode_message
 from .state import names
-from .state.routing import routing_key
+from .state.routing import is_routed_by, routing_key, submitted_id
 
 # Messages with their drafts, which share an append.
 Batch = Sequence[tuple[Message, Draft]]
@@ -32,7 +32,7 @@ def draft_for(doubts: Doubts, message: Message) -> Draft:
     that cause them.
     """
     checked_message(message)
-    if "@" in message.uuid and routing_key(message.uuid) != message.uuid:
+    if "@" in message.uuid and routing_key(message.uuid) != message.uuid and not _is_routed(message):
         raise ValidationError(
             f"an id that ends with '@' and a number or a time is that of a link of a chain or of a tick, got "
             f"{message.uuid!r}. Choose another one, such as {message.uuid.replace('@', '-')!r}"
@@ -40,6 +40,11 @@ def draft_for(doubts: Doubts, message: Message) -> Draft:
     if message.callback_message_data is not None:
         check_chain(message)
     return doubts.draft_of(message) or submission(message)
+
+
+def _is_routed(message: Message) -> bool:
+    """Whether the message has the id of a task that is routed by the name of its lock."""
+    return message.linked_lock is not None and is_routed_by(message.uuid, str(message.linked_lock.get("name")))
 
 
 async def hand_in(journal: AsyncJournal, doubts: Doubts, batch: Batch, *, new: bool) -> Admission:
@@ -84,7 +89,7 @@ class Tally:
 
     def add(self, admission: Admission) -> None:
         """Add the result of one batch."""
-        self._accepted += [str(event.key) for event in admission.accepted]
+        self._accepted += [submitted_id(event.key, bytes(event.context_json)) for event in admission.accepted]
         self._refused.update(admission.refused)
 
     def accepted(self) -> int:

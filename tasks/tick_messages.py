@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from .chains import renumbered
 from .errors import SchedulingError, ValidationError
 from .limits import SCHEDULE_MESSAGE_BYTES_MAX
 from .message import Message
 from .message_encoding import encode_message
+from .renumbering import renumbered
 from .state.schedules import Schedule
 from .state.ticks import tick_id, tick_text
 

@@ -18,6 +18,7 @@ from ...journal.log import Page, Text
 from ...journal.row_decoder import Name, RowDecoder
 from ..state import names
 from ..state.decoding import FactContext, TaskFact, task_facts, task_facts_in
+from ..state.routing import submitted_id
 from .entries import CLAIMED, FAILED, FOREIGN, KINDS, NOWHERE, SUBMITTED, SUCCEEDED, Entry, Mark, WorkerEvents
 
 
@@ -134,8 +135,9 @@ class Batch:
                 signs[context.worker] = offset
 
     def take_submission(self, event: Event) -> None:
-        """Add the next event, which is the submission of the task in its key, without its record."""
-        number = self.numbers.setdefault(str(event.key), len(self.submitted))
+        """Add the next event, which is a submission, without its record."""
+        task_id = submitted_id(event.key, bytes(event.context_json))
+        number = self.numbers.setdefault(task_id, len(self.submitted))
         if number == len(self.submitted):
             self.submitted.append(event.offset)
             self.claimed.append(NOWHERE)

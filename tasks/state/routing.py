@@ -1,15 +1,37 @@
 """The routing key of a task: it names the partition in which the task is decided. Pure.
 
 Tasks that are decided together share a partition, so the partition has to follow from the id of each: the id of a tick
-is `SCHEDULE@TICK`, that of the second link of a chain `ROOT@2`. The routing key is the id without such endings. Any
+is `SCHEDULE@TICK`, that of the second link of a chain `ROOT@2`, that of a task which is decided with its lock
+`LOCK@NUMBER`. The routing key is the id without such endings. Any
 other id is its own routing key, also one that contains an "@", such as an address.
 """
 
 import re
 from typing import Final
 
+import msgspec
+
 # An ending consists of digits and the characters of a time in ISO 8601.
 _ENDINGS: Final = re.compile(r"(?<=[\s\S])(?:@[0-9][0-9TZ:.+-]*)+\Z")
+
+
+# The ending of a task that is routed by the name of its lock: an own number, longer than a link's or a tick's.
+_OWN_DIGITS: Final = 39
+
+
+# What the submission of a task with a linked lock contains: so others need not be decoded for it.
+LINKED_MARK: Final = b'"linked_lock":{'
+
+
+class _Submitted(msgspec.Struct):
+    task: str
+
+
+def submitted_id(key: str | None, context: bytes) -> str:
+    """Return the id of the task that a submission is about: its key, unless the task is routed by its lock."""
+    if LINKED_MARK not in context:
+        return str(key)
+    return msgspec.json.decode(context, type=_Submitted).task
 
 
 def routing_key(task_id: str) -> str:
@@ -18,6 +40,17 @@ def routing_key(task_id: str) -> str:
         return task_id
     endings = _ENDINGS.search(task_id)
     return task_id if endings is None else task_id[: endings.start()]
+
+
+def routed_id(name: str, number: int) -> str:
+    """Return a task id whose routing key is `name`; `number` is one of 128 bits that no other task has."""
+    return f"{name}@{number:0{_OWN_DIGITS}}"
+
+
+def is_routed_by(task_id: str, name: str) -> bool:
+    """Return whether `routed_id` has made that id, with this name."""
+    own = task_id.removeprefix(f"{name}@")
+    return own != task_id and len(own) == _OWN_DIGITS and own.isdecimal() and routing_key(task_id) == name
 
 
 def link_id(root: str, number: int) -> str:

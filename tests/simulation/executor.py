@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from journeyman.tasks.definition import Task
-from journeyman.tasks.linked_lock import LINKED_MARK
 from journeyman.tasks.state import names
+from journeyman.tasks.state.routing import LINKED_MARK
 from journeyman.tasks.state.state import TaskState
 from journeyman.workers.executors import Executor
 from journeyman.workers.executors.pipeline import Job, Outcome, unstarted

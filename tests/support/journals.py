@@ -38,9 +38,11 @@ class OnHttp:
 
 @pytest.mark.kafka
 class OnKafka:
+    partitions = 3
+
     @pytest.fixture(autouse=True)
     def broker(self, kafka_bootstrap: str) -> None:
         self.bootstrap = kafka_bootstrap
 
     def url(self, directory: Path) -> str:
-        return f"kafka://{self.bootstrap}/consumers-{uuid.uuid4().hex}?partitions=3"
+        return f"kafka://{self.bootstrap}/consumers-{uuid.uuid4().hex}?partitions={self.partitions}"

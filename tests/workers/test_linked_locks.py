@@ -20,6 +20,7 @@ from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings
 from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
 from journeyman.workers.loop.drafts import outcome_entries
+from support.journals import OnKafka, OnMemoryPartitions
 from support.shop import LEASE_MS, Shop, named
 from support.states import claimed_task
 from support.waiting import reached
@@ -60,6 +61,70 @@ async def test_linked_lock_is_released_as_the_task_ends(fails: bool, status: str
     assert (held, len(shop.events(status))) == ([True], 1)
     assert not await asyncio.to_thread(lambda: lock.held)
     await asyncio.to_thread(journal.close)
+
+
+class Routed:
+    """What holds on every log of several partitions for tasks that are routed by their locks."""
+
+    def test_release_shares_the_append_with_the_end(self, tmp_path: Path) -> None:
+        names_of_locks = [f"lock-{number}" for number in range(6)]
+        with jm.Journal(self.url(tmp_path)) as journal:  # type: ignore[attr-defined]
+            broker = jm.Broker(journal)
+            paint = jm.Task(lambda: 1, broker, "paint")
+            messages = []
+            for name in names_of_locks:
+                lock = jm.Lock(name, journal, owner_id="shop")
+                assert lock.acquire(wait=60)
+                chain = paint.generate(callback=paint.generate(submit=False), submit=False)
+                messages.append(chain.link_lock(lock, route=True))
+                broker.submit(chain)
+            worker = jm.Worker([paint], journal, Settings(threads=2))
+            running = threading.Thread(target=worker.run)
+            running.start()
+            try:
+                for message in messages:
+                    (last,) = message.descendant_uuids or ()
+                    assert jm.ResultStore(journal).get(last, timeout=60_000) == 1
+            finally:
+                worker.stop()
+                running.join(60)
+            events = journal.read(None, 10_000).events
+        by_place = {(event.partition, event.offset): event for event in events}
+        released = [event for event in events if event.name == names.LOCK_RELEASED]
+        assert sorted(event.context["lock"] for event in released) == names_of_locks
+        assert len({event.partition for event in released}) > 1
+        for event in released:
+            link, end = (by_place[event.partition, event.offset - before] for before in (1, 2))
+            assert (link.name, end.name) == (names.SUBMITTED, names.SUCCEEDED)
+            assert end.context["task"] == event.context["task"]
+            assert link.context["task"] == f"{end.context['task']}@1"
+
+
+class TestRoutedInMemory(OnMemoryPartitions, Routed):
+    pass
+
+
+class TestRoutedOnKafka(OnKafka, Routed):
+    partitions = 4
+
+
+def test_message_is_routed_by_its_lock_once_and_only_with_its_own_id(journal: jm.Journal) -> None:
+    lock = jm.Lock("door", journal, owner_id="shop")
+    message = jm.Message("paint")
+    routed = message.link_lock(lock, route=True).uuid
+    assert routed.startswith("door@")
+    assert message.link_lock(lock, override=True, route=True).uuid == routed
+    assert jm.Broker(journal).submit(message).key == "door"
+    with pytest.raises(jm.MessageAlreadyExistsError):
+        jm.Broker(journal).submit(jm.Message("paint", uuid=routed, linked_lock=message.linked_lock))
+    with pytest.raises(jm.ValidationError, match="was chosen"):
+        jm.Message("paint", uuid="mine").link_lock(lock, route=True)
+    with pytest.raises(jm.ValidationError, match="at most 160 characters"):
+        jm.Message("paint").link_lock(jm.Lock("d" * 161, journal), route=True)
+    with pytest.raises(jm.ValidationError, match="does not end with"):
+        jm.Message("paint").link_lock(jm.Lock("door@7", journal), route=True)
+    with pytest.raises(jm.ValidationError, match="of a link of a chain"):
+        jm.Broker(journal).submit(jm.Message("paint", uuid=routed))
 
 
 class ExpiringLog(MemoryLog):

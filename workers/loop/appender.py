@@ -15,8 +15,9 @@ from ...journal.runtime import blocking
 from ...tasks.failure_detector import FailureDetector
 from ...tasks.index.records import rows_at
 from ...tasks.limits import LEASE_RENEWAL_FRACTION
-from ...tasks.linked_lock import LINKED_MARK, Link, release_link
+from ...tasks.linked_lock import Link, release_link
 from ...tasks.state import names
+from ...tasks.state.routing import LINKED_MARK
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome

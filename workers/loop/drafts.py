@@ -10,11 +10,11 @@ from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ...tasks.chains import submission_after
 from ...tasks.large_results import pieces
-from ...tasks.linked_lock import LINKED_MARK, Link, link_in, release_draft
+from ...tasks.linked_lock import Link, link_in, release_draft
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext, TaskContext, read_context
 from ...tasks.state.locks import LockContext
-from ...tasks.state.routing import routing_key
+from ...tasks.state.routing import LINKED_MARK, routing_key
 from ..executors.pipeline import Job, Outcome, SessionLease
 from ..executors.reported import Fields, Reported
 from ..limits import ENTRY_BYTES_MAX
