@@ -131,7 +131,7 @@ def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS)
 
 
 def counted_overview(view: TaskView, counts: "TaskCounts", signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
-    """As `overview`, by counts of the tasks that were made before, and without the dead letters themselves and the schedules."""
+    """As `overview`, by counts of the tasks that were made before, without dead letters and schedules."""
     workers = worker_lines(view, counts.now, signs)
     queues = _queue_lines(view, counts, workers)
     totals = Totals(
