@@ -83,7 +83,7 @@ class Routed:
             running.start()
             try:
                 for message in messages:
-                    (last,) = message.descendant_uuids or ()
+                    last = (message.descendant_uuids or [""])[-1]
                     assert jm.ResultStore(journal).get(last, timeout=60_000) == 1
             finally:
                 worker.stop()
