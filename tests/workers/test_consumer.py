@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,19 @@ async def test_async_consumer_yields_and_cancelled_waits_lose_nothing(journal: j
             assert (await broker.ack(message)).disposition is jm.Disposition.ACKNOWLEDGED
         consumer.stop()
         assert [message async for message in stream] == []
+
+
+@pytest.mark.parametrize("fires", [True, False])
+def test_consumer_fires_due_schedules_unless_told_otherwise(journal: jm.Journal, fires: bool) -> None:
+    past = jm.DateTrigger(datetime(2026, 1, 1, tzinfo=UTC))
+    message = jm.TriggerTask(lambda: None, past, jm.Broker(journal), "greet").generate()
+    with Consumer(jm.Broker(journal), settings=jm.Settings(lease_ms=500, fires_schedules=fires)) as consumer:
+        if fires:
+            assert next(consumer.stream()).uuid == message.uuid
+            return
+        other = submit(journal, "ada")
+        assert next(consumer.stream()).uuid == other, "the session works"
+    assert not events(journal, names.SCHEDULE_FIRED)
 
 
 def test_bad_arguments_are_refused_with_a_sentence(journal: jm.Journal) -> None:
