@@ -105,13 +105,13 @@ def test_sigterm_lets_the_running_task_end_first(start: Start, url: str, shop: P
 def test_unfinished_task_is_given_back_without_using_an_attempt(start: Start, url: str, shop: Path) -> None:
     pipe = shop / "pipe"
     os.mkfifo(pipe)
-    worker = start("worker", "shop.tasks", "--journal", url, "--drain-timeout", "0.1")
+    worker = start("worker", "shop.tasks", "--journal", url, "--drain-timeout", "0.1", "--lease-ms", "60000")
     _line_with(worker.stdout, "is ready")
     with jm.Journal(url) as journal:
         message = _submit(journal, "read", str(pipe))
         with pipe.open("w"):
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(timeout=30) == 0
+            assert worker.wait(timeout=120) == 0
         update = jm.StatusTracker(journal).get(message)
         assert update.status is jm.TaskStatus.SUBMITTED
         assert update.details is not None

@@ -50,7 +50,7 @@ class Yard:
 
     def called(self, message: jm.Message, hook: str) -> dict[str, Any]:
         """Wait for a call, and return it."""
-        wait_until(lambda: hook in self.hooks(message), f"a call of {hook}", timeout=60.0)
+        wait_until(lambda: hook in self.hooks(message), f"a call of {hook}", timeout=120.0)
         return next(call for call in self.calls(message) if call["hook"] == hook)
 
 
@@ -75,7 +75,7 @@ def yard(tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch) -> Ite
         try:
             yield Yard(tmp_path, worker, journal, kind)
             worker.terminate()
-            assert worker.wait(30) == 0
+            assert worker.wait(120) == 0
         finally:
             worker.kill()
 
@@ -84,7 +84,7 @@ def yard(tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_hooks_run_on_their_side_in_order(tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with yard(tmp_path, mechanism, monkeypatch) as here:
         message = here.task("add").generate([1])
-        result = jm.ResultStore(here.journal).get(message, timeout=30_000)
+        result = jm.ResultStore(here.journal).get(message, timeout=120_000)
         here.called(message, "on_success")
         hooks = here.hooks(message)
         assert [each for each in hooks if each in ("pre_op", "post_op")] == ["pre_op", "post_op"] * 2
@@ -121,7 +121,7 @@ def test_retry_hook_is_called_for_an_uncounted_attempt(
 ) -> None:
     with yard(tmp_path, mechanism, monkeypatch) as here:
         message = here.task("ask").generate()
-        assert jm.ResultStore(here.journal).get(message, timeout=30_000) == [0]
+        assert jm.ResultStore(here.journal).get(message, timeout=120_000) == [0]
         call = here.called(message, "on_retry")
         assert (call["retries"], call["pid"]) == (0, here.worker.pid)
         assert call["said"][0].startswith("RetryAfter: it asked to run again at 2")
@@ -155,7 +155,7 @@ def test_removal_of_a_running_task_calls_no_hook(tmp_path: Path, monkeypatch: py
         here.called(revoked, "held")
         assert task.broker.remove(removed).disposition is jm.Disposition.REVOKED
         refused = f"what came of task {removed.uuid} after it was revoked is not recorded"
-        wait_until(lambda: refused in (tmp_path / "log").read_text(), "the end of the removed task", timeout=60.0)
+        wait_until(lambda: refused in (tmp_path / "log").read_text(), "the end of the removed task", timeout=120.0)
         task.revoke(revoked)
         here.called(revoked, "on_revocation")
         assert "on_revocation" not in here.hooks(removed)
@@ -167,7 +167,7 @@ def test_broken_hooks_change_nothing_and_execute_counts(
 ) -> None:
     with yard(tmp_path, mechanism, monkeypatch) as here:
         message = here.task("broken").generate([21])
-        assert jm.ResultStore(here.journal).get(message, timeout=30_000) == 42
+        assert jm.ResultStore(here.journal).get(message, timeout=120_000) == 42
         log = here.path / "log"
         lines = [f"{hook} of task {message.task_name} {message.uuid} has failed" for hook in BROKEN]
         wait_until(lambda: all(line in log.read_text() for line in lines), f"these lines: {lines}")
