@@ -28,6 +28,7 @@ from .verdicts import Verdicts
 
 _seq_of: Final = operator.attrgetter("seq")
 _timestamp_of: Final = operator.attrgetter("timestamp")
+_origin_of: Final = operator.attrgetter("origin")
 _partition_named_by: Final = operator.attrgetter("partition")
 
 
@@ -116,8 +117,8 @@ class Appends:
         return [events[id(draft)] for draft in drafts]
 
     def _only_partition(self, drafts: Sequence[Draft]) -> int | None:
-        """Return the common partition if all drafts are new, distinct and without a timestamp; otherwise None."""
-        if any(map(_seq_of, drafts)) or {*map(_timestamp_of, drafts)} != {None}:
+        """Return the common partition if all drafts are new, distinct, without time and origin; else None."""
+        if any(map(_seq_of, drafts)) or {*map(_timestamp_of, drafts)} != {None} or any(map(_origin_of, drafts)):
             return None
         if len({*map(id, drafts)}) < len(drafts):
             return None

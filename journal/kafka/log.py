@@ -33,11 +33,9 @@ from .client import (
     stop_consumer,
     warn_of_slow_records,
 )
-from .condition import condition_in, lowest_needed
 from .connection import Connection
 from .identity import TopicIdentity, TopicSeen
 from .limits import (
-    CONDITION_EVENTS_MAX,
     KAFKA_FETCH_WAIT_SECONDS,
     KAFKA_OPEN_SECONDS_MAX,
     KAFKA_REQUEST_SECONDS_MAX,
@@ -48,20 +46,21 @@ from .partition_count import journal_partitions, written_partitions
 from .producer import ProducerSource
 from .reads import Reads
 from .recent import RecentPages
+from .relay import Relay
 from .snapshots import KafkaSnapshots
 from .tail import KafkaTail
 from .topic import TopicFacts, ensure_topic
+from .verdicts import whole_from
 
 _FETCH_WAIT_MS: Final = int(KAFKA_FETCH_WAIT_SECONDS * 1_000)
 
 
-class _Opened(NamedTuple):
-    """The parts of an open log."""
-
+class _Opened(NamedTuple):  # the parts of an open log
     facts: TopicFacts
     reader: Lookup
     appends: Appends
     reads: Reads
+    relay: Relay
 
 
 class KafkaLog:
@@ -181,7 +180,7 @@ class KafkaLog:
             broken=self._break,
         )
         reads = Reads(facts.partitions, lookup, self._recent, appends.acknowledged)
-        return _Opened(facts, lookup, appends, reads)
+        return _Opened(facts, lookup, appends, reads, Relay(appends, lookup))
 
     @property
     def append_counts(self) -> AppendCounts:
@@ -200,6 +199,16 @@ class KafkaLog:
         self.check_open()
         return await self._opened.appends.append(drafts)
 
+    async def identity(self) -> str:
+        """See `Relaying.identity`: the topic's id."""
+        binding = self._identity.binding if self._identity is not None else None
+        return binding.id.hex() if binding is not None and binding.id is not None else ""
+
+    async def append_numbered(self, drafts: Sequence[Draft], since: Mapping[int, int]) -> list[Event]:
+        """See `Relaying.append_numbered` and `relay`."""
+        self.check_open()
+        return await self._opened.relay.append(drafts, since)
+
     async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
         """See `Log.read`."""
         self.check_open()
@@ -209,7 +218,7 @@ class KafkaLog:
         """See `Log.tail`."""
         self.check_open()
         check_cursor(cursor, self.partitions)
-        facts, reader, _, reads = self._opened
+        facts, reader, _, reads, _ = self._opened
         ends = await reads.ends_for(cursor)
         filters = {each: await reader.primed(each, min(offset, ends[each])) for each, offset in cursor.items()}
         fetch_bytes = max(facts.message_bytes, TOPIC_MESSAGE_BYTES_MIN)
@@ -248,7 +257,7 @@ class KafkaLog:
         check_cursor(before, self.partitions)
         bounds = await self.bounds()
         orders = {
-            each: await self._whole_from(each, min(offset, bounds.end[each]), bounds.end[each])
+            each: await whole_from(self._opened.reader, each, min(offset, bounds.end[each]), bounds.end[each])
             for each, offset in before.items()
             if offset > bounds.first[each]
         }
@@ -270,11 +279,6 @@ class KafkaLog:
         binding = None if self._identity is None else self._identity.binding
         topic_id = None if binding is None else binding.id
         return index_path(self._asked_state, self._connection.addresses, self.topic, topic_id)
-
-    async def _whole_from(self, partition: int, offset: int, end: int) -> int:
-        """Return the highest offset up to `offset` from which every conditional append can still be judged."""
-        records = await self._opened.reader.stretch(partition, offset, min(end, offset + CONDITION_EVENTS_MAX))
-        return lowest_needed(offset, ((each.offset, condition_in(each.headers)) for each in records if each.headers))
 
     def snapshots(self) -> SnapshotStore:
         """See `Log.snapshots`: in a compacted topic beside the journal's."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from ..conditions import key_of
 from .client_types import Record
-from .condition import Condition, RecordBetween, condition_in, is_refused, is_stale
-from .limits import CONDITION_RECORDS_KEPT
+from .condition import Condition, RecordBetween, condition_in, is_refused, is_stale, lowest_needed
+from .limits import CONDITION_EVENTS_MAX, CONDITION_RECORDS_KEPT
 from .lookup import Lookup
 
 
@@ -72,3 +72,9 @@ def _between(record: Record) -> RecordBetween:
     return RecordBetween(
         record.offset, key_of(record.value or b""), condition_in(record.headers) if record.headers else None
     )
+
+
+async def whole_from(lookup: Lookup, partition: int, offset: int, end: int) -> int:
+    """Return the highest offset up to `offset` from which every conditional append can still be judged."""
+    records = await lookup.stretch(partition, offset, min(end, offset + CONDITION_EVENTS_MAX))
+    return lowest_needed(offset, ((each.offset, condition_in(each.headers)) for each in records if each.headers))
