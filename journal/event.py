@@ -238,7 +238,7 @@ def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
     drafts the checks of `check` are made inline.
     """
     if type(drafts) is Plain and drafts and not (drafts[0].seq or drafts[-1].seq):  # numbered from first to last
-        return _sizes_of_plain(drafts), True
+        return sizes_of_plain(drafts), True
     # `object.__hash__` distinguishes drafts as `id` does, without the audit event that `id` raises for each.
     names, sizes = _known_names, []
     plain = type(drafts) is Distinct or len(drafts) == 1 or len(set(map(object.__hash__, drafts))) == len(drafts)
@@ -262,7 +262,7 @@ def check_all(drafts: Sequence[Draft]) -> tuple[list[int], bool]:
     return sizes, plain
 
 
-def _sizes_of_plain(drafts: Sequence[Draft]) -> list[int]:
+def sizes_of_plain(drafts: Sequence[Draft]) -> list[int]:
     """As `check_all`, for drafts that are known to be plain."""
     names, sizes = _known_names, []
     for drafted in drafts:

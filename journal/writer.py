@@ -83,6 +83,12 @@ class Writer:
         event, row = record(draft, self.last_microseconds / MICROSECONDS)
         return place(event, 0, offset), row
 
+    def record_one_numbered(self, draft: Draft, now: float, offset: int) -> tuple[Event, bytes]:
+        """As `record_one`, for a draft that another writer has numbered."""
+        self.last_microseconds = time_after(self.last_microseconds, round(now * MICROSECONDS))
+        event, row = record(draft, self.last_microseconds / MICROSECONDS)
+        return place(event, 0, offset), row
+
     def catch_up(self, timestamp: float) -> None:
         """Set the last time to `timestamp`, that of a log which other writers use as well."""
         microseconds = round(timestamp * MICROSECONDS)

@@ -6,7 +6,7 @@ All but the last stretch of the log is read without blocking the writers; the re
 from collections.abc import Mapping, Sequence
 
 from ..conditions import conditions_of
-from ..event import Draft, Plain, check
+from ..event import Draft, Plain, check, sizes_of_plain
 from ..limits import CONDITION_LOCKED_EVENTS
 from ..log import check_batch, check_partitions, refuse_unreached
 from ..runtime import blocking
@@ -36,11 +36,12 @@ async def numbered(
 
     A short stretch is searched by the commit, under the lock.
     """
-    check_batch(list(map(check, drafts)))
+    plain = type(drafts) is Plain
+    check_batch(sizes_of_plain(drafts) if plain else list(map(check, drafts)))
     check_partitions(drafts, 1)
     bounds = reads.bounds()
     refuse_unreached(url, since, bounds.end)
-    entry = NumberedAppend(drafts, plain=type(drafts) is Plain)
+    entry = NumberedAppend(drafts, plain=plain)
     entry.searched_to = start = max(since.get(0, 0), bounds.first[0])
     end = bounds.end[0]
     if end - start > CONDITION_LOCKED_EVENTS:

@@ -111,15 +111,16 @@ class Committer:
 
     # The ways of a commit
 
-    def try_commit(self, draft: Draft) -> Event | None:
+    def try_commit(self, draft: Draft, searched_to: int | None = None) -> Event | None:
         """Append one new draft in the calling thread, past the queue; None if a lock is held or the queue is not empty.
 
-        Also None for a condition that has to be checked against the log, as another process has appended since.
+        Also None for a condition that has to be checked against the log, as another process has appended since; and for
+        a draft that was numbered elsewhere and looked for up to `searched_to`, if the log does not end there.
         """
         if self._queue:
             return None
         try:
-            event = self._under_both(partial(self._append_one, draft))
+            event = self._under_both(partial(self._append_one, draft, searched_to))
         except JournalError:  # it may have landed all the same
             self._notify_readers()
             raise
@@ -127,14 +128,15 @@ class Committer:
             self._notify_readers()
         return event
 
-    def _append_one(self, draft: Draft) -> Event | None:
-        if self._closed or draft.seq:  # handed in again after an interrupt, and committed by another thread meanwhile
+    def _append_one(self, draft: Draft, searched_to: int | None) -> Event | None:
+        # Numbered means: handed in again after an interrupt, and committed by another thread meanwhile.
+        if self._closed or (draft.seq and searched_to is None):
             return None
         inserter = self.inserter
         try:
             with inserter.engine:
-                event = inserter.insert_next(draft)
-                if event is None and draft.expected is None:
+                event = inserter.insert_next(draft, searched_to)
+                if event is None and draft.expected is None and searched_to is None:
                     event = inserter.insert_after_others(draft)
                 return event
         except apsw.Error as error:

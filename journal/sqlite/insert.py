@@ -71,6 +71,17 @@ def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: Transa
     return bool(draft.seq) and (identity_of(draft) in known or transaction.found(draft) is not None)
 
 
+def _fits(draft: Draft, offset: int, searched_to: int | None) -> bool:
+    """Whether a draft can land at the end of a log, at `offset`, without a look at what stands before."""
+    if searched_to is not None and searched_to < offset:
+        return False
+    return offset > 0 and (draft.expected is None or draft.expected == offset - 1)
+
+
+def _keep_number(_: Draft) -> None:
+    """Do nothing: the number is of a writer elsewhere."""
+
+
 class Inserter(WriterConnection):
     """Inserts events and runs other writes; the caller of any method holds both locks of the `Committer`."""
 
@@ -86,28 +97,28 @@ class Inserter(WriterConnection):
 
     # Appends
 
-    def insert_next(self, draft: Draft) -> Event | None:
+    def insert_next(self, draft: Draft, searched_to: int | None = None) -> Event | None:
         """Append one new draft in one statement if the log ends where this process knows it to end; else None.
 
         That is behind its own last append, and behind what notices have brought since. This replaces the statements of
         a transaction: begin, read the end, insert, commit. The end also proves the condition of a draft that expects
-        the last event; None if a draft expects another one.
+        the last event; None if a draft expects another one. With `searched_to` the draft was numbered elsewhere, and
+        may stand in the log from that offset on: None if that is before the end.
         """
         connection, writer = self.connected(), self.writer
         offset, state = self.end, self._checksum
         if self.followed.rows:
             offset, state = self._followed_end()
-        if offset <= 0 or (draft.expected is not None and draft.expected != offset - 1):
+        if not _fits(draft, offset, searched_to):
             return None
+        forget = writer.forget if searched_to is None else _keep_number
         cursor = self._cursor or connection.cursor()
         inserted = False
         begun, now = time.perf_counter(), self._clock()
         if writer.last_microseconds - now * MICROSECONDS > CLOCK_STEP_MICROSECONDS:
             return None  # the time falls back, which takes a transaction
         try:
-            event, row = writer.record_one(draft, now, offset)
-            # Before the draft can land: a search for it begins at a landmark and would miss it without one.
-            self.landmarks.add(draft.seq, offset)
+            event, row = self._recorded_next(draft, now, offset, is_own=searched_to is None)
             checksum = adler32(row, state)
             self._acknowledged = offset
             if offset == self.end:
@@ -116,15 +127,15 @@ class Inserter(WriterConnection):
                 cursor.execute(_INSERT_BEHIND, (offset + 1, row, encoded(checksum), encoded(state)))
             inserted = connection.changes() == 1
         except apsw.BusyError:
-            writer.forget(draft)
+            forget(draft)
             raise
         except BaseException as error:
-            if self._is_to_repeat(connection, draft, error):
+            if self._is_to_repeat(connection, draft, error, forget):
                 return None
             raise
         self._cursor = cursor
         if not inserted:
-            writer.forget(draft)
+            forget(draft)
             return None
         self._checksum = checksum  # before the end: it holds only for that
         self.end = offset + 1
@@ -134,11 +145,21 @@ class Inserter(WriterConnection):
         self.news = self.end, row
         return event
 
-    def _is_to_repeat(self, connection: apsw.Connection, draft: Draft, error: BaseException) -> bool:
+    def _recorded_next(self, draft: Draft, now: float, offset: int, *, is_own: bool) -> tuple[Event, bytes]:
+        if not is_own:
+            return self.writer.record_one_numbered(draft, now, offset)
+        event, row = self.writer.record_one(draft, now, offset)
+        # Before the draft can land: a search for it begins at a landmark and would miss it without one.
+        self.landmarks.add(draft.seq, offset)
+        return event, row
+
+    def _is_to_repeat(
+        self, connection: apsw.Connection, draft: Draft, error: BaseException, forget: Callable[[Draft], None]
+    ) -> bool:
         """Undo what failed; return whether to repeat it on new connections. `AppendInDoubt` if it may have landed."""
         self._undo(connection, error)
         if isinstance(error, _NOT_LANDED):
-            self.writer.forget(draft)
+            forget(draft)
         if isinstance(error, apsw.Error) and self._outdated is not None:
             return True
         if isinstance(error, apsw.Error) and not isinstance(error, _NOT_LANDED):

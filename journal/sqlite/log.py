@@ -218,11 +218,11 @@ class SqliteLog:
         # A caller in a plain thread waits for no one else's append; in a loop other tasks may be about to append too.
         driven = blocking.is_driven()
         alone = driven or not self._group_commit.is_expected()
-        if alone and entry.is_new and len(entry.drafts) == 1:
-            event = state.committer.try_commit(entry.drafts[0])
-            if event is not None:
+        if alone and entry.is_lone:
+            searched_to = entry.searched_to if entry.keeps_numbers else None
+            if (event := state.committer.try_commit(entry.drafts[0], searched_to)) is not None:
                 return [event]
-        elif alone and state.committer.commit_alone(entry, patient=driven):
+        if alone and (entry.keeps_numbers or not entry.is_lone) and state.committer.commit_alone(entry, patient=driven):
             return entry.outcome()
         await self._commit(state, entry)
         return entry.outcome()

@@ -60,6 +60,11 @@ class PendingAppend:
         """
         return self.plain and not self.drafts[0].seq
 
+    @property
+    def is_lone(self) -> bool:
+        """Whether it is one draft that one statement can append."""
+        return self.plain and len(self.drafts) == 1 and (self.keeps_numbers or not self.drafts[0].seq)
+
     def finish(self, error: Exception | None = None) -> None:
         """Set the outcome; `wake` is to follow once the locks are released."""
         self.error = error
