@@ -22,6 +22,7 @@ from journeyman.bench.rows import encoded, items
 from journeyman.journal import AsyncJournal, Journal
 from journeyman.journal.event import draft
 from journeyman.journal.http.part import run_of
+from journeyman.journal.http.requests import Requests
 from journeyman.journal.http.wire import Landed, pack
 from journeyman.journal.runtime.portal import Portal
 from journeyman.service.server import Service, listen
@@ -35,6 +36,7 @@ LONE_SHARE: Final = 0.5
 BATCH_SHARE: Final = 0.7
 REPLAY_SHARE: Final = 0.5
 WORKER_RATE: Final = 10_000
+BARE_SECONDS_MAX: Final = 30.0
 STREAM_CHUNK_BYTES: Final = 1_024 * 1_024
 
 
@@ -195,19 +197,16 @@ def bare_requests(address: str, size: int) -> Iterator[Callable[[range], None]]:
     """
     content, portal = b"x" * size, Portal()
 
-    async def made() -> httpcore2.AsyncConnectionPool:
-        return httpcore2.AsyncConnectionPool()
-
-    pool = portal.run(made())
+    requests = Requests(address, None)
 
     def ask(part: range) -> None:
         for _ in part:
-            portal.run(pool.request("POST", f"{address}/bare", content=content))
+            portal.run(requests.send("POST", "/bare", {"Accept": "*/*"}, content, BARE_SECONDS_MAX))
 
     try:
         yield ask
     finally:
-        portal.run(pool.aclose())
+        portal.run(requests.aclose())
         portal.close()
 
 

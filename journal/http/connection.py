@@ -1,7 +1,6 @@
 """Sends requests to a journal service over connections that stay open, and repeats those that may be repeated.
 
-`httpcore2` is the part of `httpx2` below its client: connections, pools, HTTP. What the client adds, such as cookies
-and redirects, costs as much as a request itself and is not used here.
+Long answers are read by `httpcore2`, the part of `httpx2` below its client: connections, pools, HTTP.
 """
 
 import asyncio
@@ -19,13 +18,12 @@ from .limits import (
     BACKOFF_SECONDS,
     BACKOFF_SECONDS_MAX,
     CONNECT_SECONDS_MAX,
-    CONNECTION_IDLE_SECONDS_MAX,
-    CONNECTIONS_KEPT,
     LOOKUP_SECONDS_MAX,
     REQUEST_SECONDS_MAX,
     SILENCE_SECONDS_MAX,
 )
 from .problems import KeyRefused, error_from
+from .requests import Requests
 from .wire import IDENTITY_HEADER, MEDIA_TYPE
 
 _OK: Final = 200
@@ -45,16 +43,11 @@ class Connection:
     def __init__(self, address: Address) -> None:
         self._address = address
         context = address.ssl_context()
-        self._requests = httpcore2.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=None,
-            max_keepalive_connections=CONNECTIONS_KEPT,
-            keepalive_expiry=CONNECTION_IDLE_SECONDS_MAX,
-        )
+        self._requests = Requests(address.base, context)
         self._streams = httpcore2.AsyncConnectionPool(
             ssl_context=context, max_connections=None, max_keepalive_connections=0
         )
-        self._headers: dict[bytes | str, bytes | str] = {"Accept": "*/*", "User-Agent": "journeyman"}
+        self._headers = {"Accept": "*/*", "User-Agent": "journeyman"}
         if address.key is not None:
             self._headers["Authorization"] = f"Bearer {address.key}"
 
@@ -76,13 +69,7 @@ class Connection:
         """
         headers = self._headers if content is None else {**self._headers, "Content-Type": media}
         try:
-            response = await self._requests.request(
-                method,
-                self._address.base + path,
-                headers=headers,
-                content=content,
-                extensions={"timeout": {**_TIMES, "read": REQUEST_SECONDS_MAX}},
-            )
+            response = await self._requests.send(method, path, headers, content, REQUEST_SECONDS_MAX)
         except _FAILURES as error:
             raise self._unreachable(error) from error
         if response.status != _OK:
@@ -115,7 +102,7 @@ class Connection:
             async with self._streams.stream(
                 "GET",
                 self._address.base + path,
-                headers=self._headers,
+                headers=list(self._headers.items()),
                 extensions={"timeout": {**_TIMES, "read": SILENCE_SECONDS_MAX}},
             ) as response:
                 if response.status != _OK:

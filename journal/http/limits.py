@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, MIB
+from ..limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, CURSOR_AHEAD_SECONDS_MAX, MIB, SNAPSHOT_BYTES_MAX
 
 # -- the wire, for both sides ------------------------------------------------------------------------------------------
 
@@ -25,9 +25,9 @@ WRITER_CHARS_MAX: Final = 64
 # How long opening may take, in seconds, while the service is away; and a bounded read, a look-up or a snapshot.
 OPEN_SECONDS_MAX: Final = 10.0
 LOOKUP_SECONDS_MAX: Final = 30.0
-# How long connecting may take, in seconds, and how long an answer may deliver no byte.
+# How long connecting may take, in seconds, and how long an answer may take.
 CONNECT_SECONDS_MAX: Final = 5.0
-REQUEST_SECONDS_MAX: Final = 10.0
+REQUEST_SECONDS_MAX: Final = 15.0
 # A stream that delivers no byte for so long is made anew, in seconds: the service sends heartbeats.
 SILENCE_SECONDS_MAX: Final = 10.0
 # The first frame of a stream comes at once. If it has not come within so many seconds, although the service took the
@@ -48,6 +48,8 @@ APPENDS_REMEMBERED: Final = 10_000
 AHEAD_BYTES_MAX: Final = 8 * MIB
 # How long a read whose timeout has passed still waits for records that are known to exist, in seconds.
 ARRIVAL_SECONDS_MAX: Final = 2.0
+# The largest answer to a short request, in bytes: a snapshot.
+ANSWER_BYTES_MAX: Final = SNAPSHOT_BYTES_MAX + MIB
 # How many connections a log keeps open for requests, and for how long without use, in seconds: less than the service.
 CONNECTIONS_KEPT: Final = 8
 CONNECTION_IDLE_SECONDS_MAX: Final = 30.0
@@ -57,6 +59,7 @@ KEY_CHARS_MAX: Final = 512
 WARNING_SECONDS: Final = 3.0
 
 assert HEARTBEAT_SECONDS * 2 < SILENCE_SECONDS_MAX, "a lost heartbeat is no silence"
+assert CURSOR_AHEAD_SECONDS_MAX < REQUEST_SECONDS_MAX, "a log decides that a position is not its own before that"
 assert POLL_SECONDS < REQUEST_SECONDS_MAX, "the service ends a poll before its reader gives it up"
 assert POLL_SECONDS_MAX <= LOOKUP_SECONDS_MAX
 assert FRAME_BYTES + BATCH_BYTES_MAX < FRAME_BYTES_MAX, "a frame of the largest records is one"

@@ -50,6 +50,9 @@ class Part:
     def land(self, outcome: Landed) -> None:
         """Make the events of drafts that stand in the log."""
         count, raw = len(self._drafts), msgspec.Raw
+        if outcome.identities is not None:
+            for draft, identity in zip(self._drafts, outcome.identities, strict=True):
+                draft.writer, draft.seq = identity
         offsets = outcome.offsets
         places = range(offsets, offsets + count) if isinstance(offsets, int) else offsets
         self.events = [
@@ -63,7 +66,7 @@ class Part:
             )
             for draft, time in zip(self._drafts, outcome.times, strict=True)
         ]
-        self.bytes = sum(map(len, map(_encode, self.events)))
+        self.bytes = len(_encode(self.events)) - len(self.events) - 1  # without the brackets and commas
         if isinstance(outcome.partitions, int):
             place_all(self.events, outcome.partitions, places)
         else:

@@ -68,11 +68,13 @@ class Landed(msgspec.Struct, array_like=True, tag=1, gc=False):
     """The outcome of an append that stands in the log: the place and the time of each event, in the order given.
 
     A partition, or an offset, that stands alone: all are in that partition, or the offsets count up from there.
+    `identities` are the writers and numbers under which the events stand, where they are not those of the drafts.
     """
 
     partitions: int | list[int]
     offsets: int | list[int]
     times: list[float]
+    identities: list[tuple[str, int]] | None = None
 
 
 class Refused(msgspec.Struct, array_like=True, tag=2, gc=False):

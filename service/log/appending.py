@@ -39,7 +39,7 @@ async def append(log: Relaying, body: bytes) -> bytes:
 async def _outcome(log: Relaying, request: AppendRequest, part: Run | Mixed) -> Landed | Refused:
     try:
         drafts = _drafts(request.writer, part)
-        return _landed(await log.append_numbered(drafts, part.since))
+        return _landed(drafts, await log.append_numbered(drafts, part.since))
     except Exception as error:
         return Refused(told_as_bytes(error))
 
@@ -76,8 +76,8 @@ def _check_contexts(drafts: Sequence[Draft]) -> None:
             raise InvalidEvent(f"the context of {draft.name!r:.80} is not a JSON object on one line")
 
 
-def _landed(events: Sequence[Event]) -> Landed:
-    """The places and times of events, as short as they can be told."""
+def _landed(drafts: Sequence[Draft], events: Sequence[Event]) -> Landed:
+    """The places and times of the events of these drafts, as short as they can be told."""
     times = [event.timestamp for event in events]
     partitions, offsets = [event.partition for event in events], [event.offset for event in events]
     partition, first = partitions[0], offsets[0]
@@ -85,4 +85,15 @@ def _landed(events: Sequence[Event]) -> Landed:
         partition if len({*partitions}) == 1 else partitions,
         first if offsets == list(range(first, first + len(offsets))) else offsets,
         times,
+        None if _keep_numbers(drafts, events) else [(event.writer, event.seq) for event in events],
+    )
+
+
+def _keep_numbers(drafts: Sequence[Draft], events: Sequence[Event]) -> bool:
+    """Whether the events have the writers and numbers of their drafts; a log may give a conditional append others."""
+    if type(drafts) is Plain:
+        return events[0].seq == drafts[0].seq
+    return all(
+        (event.writer, event.seq) == (draft.origin or (draft.writer, draft.seq))
+        for draft, event in zip(drafts, events, strict=True)
     )

@@ -50,6 +50,8 @@ async def _history(served: ServedLog, offsets: dict[int, int]) -> AsyncIterator[
 async def _live(served: ServedLog, cursor: Cursor, deadline: float | None) -> AsyncIterator[bytes]:
     reader = await served.backend.journal.follow(cursor)
     told_at: Cursor | None = None
+    # A reader of Kafka may find nothing for a moment although there is more: it is believed once it was at the end.
+    end = (await served.log.bounds()).end if served.log.needs_loop else Cursor({})
     try:
         while not served.backend.stopping.is_set():
             page = await reader.page(FRAME_EVENTS_MAX, 0.0)
@@ -60,8 +62,9 @@ async def _live(served: ServedLog, cursor: Cursor, deadline: float | None) -> As
                 if page is not None:
                     continue
             here = reader.cursor
+            at_end = all(offset >= end.get(partition, 0) for partition, offset in here.items())
             if here != told_at or deadline is None:
-                yield framed(Here(dict(here)))
+                yield framed(Here(dict(here) if at_end else {}))
             if deadline is not None and (here != cursor or time.monotonic() >= deadline):
                 return
             told_at = here

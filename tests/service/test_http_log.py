@@ -45,3 +45,15 @@ class TestOverMemoryWithPartitions(OverHttp, LogConformance):
 
 class TestProcesses(OverHttp, ProcessConformance):
     pass
+
+
+@pytest.mark.kafka
+class TestOverKafka(OverHttp, LogConformance):
+    partitions = 3
+
+    @pytest.fixture(autouse=True)
+    def _broker(self, kafka_bootstrap: str) -> None:
+        self.bootstrap = kafka_bootstrap
+
+    def behind(self, partitions: int) -> str:
+        return f"kafka://{self.bootstrap}/test-{uuid.uuid4()}?partitions={partitions}"
