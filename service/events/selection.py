@@ -1,13 +1,16 @@
 """Which events a request asks for; the options and their meaning are those of the journal's consumers."""
 
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
+from ...consumers.engine.batch import Batch
 from ...consumers.engine.stream import Phase, Stream
 from ...consumers.options import PlainEvents
 from ...journal.async_journal import AsyncJournal
-from ...journal.cursor import Cursor
+from ...journal.cursor import Cursor, text_behind
 from ...journal.errors import JournalError, UnreadableRecord
+from ...journal.event import Event
 from ..backend import cursor_of, moment_of
 from ..limits import PAGE_BYTES, READ_SECONDS
 from ..problems import Problem
@@ -131,9 +134,17 @@ class Reading:
         if events and events[0].is_empty():
             return Sentinel(str(self.cursor))
         left_out, self._definition.left_out = self._definition.left_out, []
-        cursors = [str(stream.cursor(batch.cursor(index))) for index in range(1, len(events) + 1)]
         stored = [event.stored for event in events]
-        return Page(stored, [text_of(event) for event in stored], cursors, self.cursor, left_out)
+        return Page(stored, list(map(text_of, stored)), self._cursors(batch, stored), self.cursor, left_out)
+
+    def _cursors(self, batch: Batch, events: Sequence[Event]) -> list[str]:
+        """Return the cursor behind each event."""
+        stream = self.stream
+        if not (len(stream.settled) == 1 and all(event.writer and event.seq for event in events)):
+            return [str(stream.cursor(batch.cursor(index))) for index in range(1, len(events) + 1)]
+        made = [text_behind(each.partition, each.offset, (each.writer, each.seq), each.timestamp) for each in events]
+        made[-1:] = [str(stream.cursor(batch.cursor(len(events))))] if events else []  # what was left out counts, too
+        return made
 
     async def next_available(self, wait: float = 0.0) -> "Page | Sentinel | None":
         """As `next_page`; `wait` is for live events alone: those of history are there, and only have to be fetched."""
