@@ -16,7 +16,7 @@ import msgspec
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Position
-from ...journal.errors import JournalError
+from ...journal.errors import HistoryTruncated, JournalError
 from ...journal.event_decoding import readable
 from ...journal.log import Page
 from ..limits import (
@@ -62,6 +62,8 @@ class KnownKeys:
         while True:
             try:
                 await self._follow()
+            except HistoryTruncated:
+                self.read = {}  # what was to be read next is gone: begin anew
             except Exception as error:  # of any kind: it must not end the service
                 if not isinstance(error, JournalError):
                     logger.exception("the service cannot read the idempotency keys at present")

@@ -1,6 +1,7 @@
 """Readers that are slow, that go, and that are sent away: what they are told, and what they leave behind."""
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ import pytest
 from journeyman.journal import Journal, JournalUnavailable
 from journeyman.service import server
 from journeyman.service.events import channel, hub
+from journeyman.service.events.channel import Channel
+from journeyman.service.events.feed import Feed
+from journeyman.service.events.page import Page
+from journeyman.service.events.poll import Poll
 from journeyman.service.events.selection import Reading
 from journeyman.service.limits import READER_BYTES_MAX
 from journeyman.service.settings import Settings
@@ -67,7 +72,10 @@ def traces(running: Running) -> dict[str, Any]:
     journal = running.service.app.state.backend.journal
     loop = running.service._server._loop
     assert loop is not None
+    gc.collect()
+    kept = (Feed, Poll, Channel, Reading, Page)
     return {
+        "objects": sum(isinstance(each, kept) for each in gc.get_objects()),
         "tasks": len(asyncio.all_tasks(loop)),
         "files": len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0,
         "readers": len(shared.readers),
