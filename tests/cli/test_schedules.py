@@ -3,11 +3,13 @@
 import json
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import journeyman as jm
 import pytest
+from journeyman.journal import Position
 from journeyman.tasks.state import names
 from support.waiting import wait_until
 
@@ -131,6 +133,25 @@ def test_schedulers_fire_each_tick_once_though_one_is_killed(start: Start, url: 
         assert found == list(range(found[0], found[-1] + 1, 200)), "none is missing, none is there twice"
         tasks = [event.context["task"] for event in journal.read(limit=10_000).events if event.name == names.SUBMITTED]
         assert len(tasks) == len(set(tasks)) == len(found)
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(300)  # a broker and two processes start
+def test_two_processes_on_kafka_run_each_tick_once(start: Start, kafka_bootstrap: str) -> None:
+    url = f"kafka://{kafka_bootstrap}/ticks-{uuid.uuid4().hex}?partitions=4"
+    with jm.Journal(url) as journal:
+        for _ in range(2):
+            start("worker", "shop.tasks", "--journal", url)
+        generate(journal, "tock", jm.IntervalTrigger(seconds=0.2), misfire="run_all")
+        wait_until(lambda: len(ticks(journal)) >= 20, "20 ticks to be fired", timeout=120)
+        events = journal.read(limit=10_000).events
+    fired = [event for event in events if event.name == names.SCHEDULE_FIRED]
+    submitted = {event.position: event.context["task"] for event in events if event.name == names.SUBMITTED}
+    first = fired[0].context["tick"]
+    assert [event.context["tick"] for event in fired] == [first + 200 * number for number in range(len(fired))]
+    behind = [submitted[Position(event.partition, event.offset + 1)] for event in fired]
+    assert behind == [event.context["task"] for event in fired], "each tick has one run, right behind it"
+    assert len(submitted) == len(fired)
 
 
 def test_scheduler_waits_for_its_first_schedule(start: Start, url: str) -> None:
