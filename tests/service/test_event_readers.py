@@ -47,8 +47,10 @@ def journal(url: str, address: str) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[tuple[Running, Journal]]:
-    """A service, and a journal behind it, of the test's own."""
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Running, Journal]]:
+    """A service, and a journal behind it, of the test's own; a reader may take nothing as long as the test needs."""
+    monkeypatch.setattr(server, "READER_STALL_SECONDS", 3_600.0)
+    monkeypatch.setattr(hub, "READER_STALL_SECONDS", 3_600.0)
     url = f"sqlite:///{tmp_path}/own.db"
     with running_service(url, Settings(port=0)) as made, Journal(url) as behind:
         yield made, behind
