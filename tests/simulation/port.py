@@ -189,6 +189,14 @@ class SimulatedTail:
 class NoticeSocket:
     """Where a process receives the notices of the log."""
 
+    def fileno(self) -> "NoticeSocket":
+        """Its descriptor: the simulated loop knows the socket by itself."""
+        return self
+
+    def recv(self, *_: int) -> bytes:
+        """A notice: the loop looks only when one has come."""
+        return b"."
+
     def close(self) -> None:
         """Receive nothing more."""
 
