@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml
 
 install: $(INSTALLED)  ## make the virtual environment and install into it
 
-demo: $(INSTALLED)  ## run the main job: JOURNAL=sqlite:///demo.db or kafka://127.0.0.1:9092/demo
+demo: $(INSTALLED)  ## run the main job: JOURNAL=sqlite:///demo.db, kafka://127.0.0.1:9092/demo or http://127.0.0.1:8080
 	$(BIN)/journeyman demo $(if $(JOURNAL),--journal $(JOURNAL))
 
 check: $(INSTALLED)  ## lint, format, types, import contracts
@@ -43,7 +43,7 @@ simulate: $(INSTALLED)  ## simulate whole systems, deterministically: SEEDS=2000
 mutate: $(INSTALLED)  ## plant small bugs, one at a time, and list those that no test notices: SAMPLE=20 SEED=0 ONLY=workers/rules
 	cd tests && ../$(BIN)/python -m mutate --sample $(or $(SAMPLE),20) --seed $(or $(SEED),0) --only "$(ONLY)"
 
-torture: $(INSTALLED)  ## two minutes of killed and stopped workers, on a file and on a Kafka whose leaders are hurt too
+torture: $(INSTALLED)  ## two minutes each of killed and stopped workers: on a file, over a service that is hurt too, on a Kafka whose leaders are
 	cd tests && ../$(BIN)/python -m torture
 
 bench: $(INSTALLED)  ## measure every figure beside its floor

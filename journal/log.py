@@ -1,6 +1,6 @@
 """The log port: the protocol that a store of events implements for a journal.
 
-One small asynchronous protocol, three implementations (SQLite, Kafka, memory), one conformance suite
+One small asynchronous protocol, four implementations (SQLite, Kafka, memory, HTTP), one conformance suite
 (`journeyman.journal.testing.conformance`). Logs store and return encoded events (`bytes`), so that each reader decodes
 only the parts it needs.
 """
