@@ -1,7 +1,4 @@
-"""Sends requests to a journal service over connections that stay open, and repeats those that may be repeated.
-
-Long answers are read by `httpcore2`, the part of `httpx2` below its client: connections, pools, HTTP.
-"""
+"""Sends requests to a journal service over connections that stay open, and repeats those that may be repeated."""
 
 import asyncio
 import random
@@ -10,14 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import httpcore2
-
 from ..errors import AppendInDoubt, JournalGone, JournalUnavailable
 from .address import Address
 from .limits import (
     BACKOFF_SECONDS,
     BACKOFF_SECONDS_MAX,
-    CONNECT_SECONDS_MAX,
     LOOKUP_SECONDS_MAX,
     REQUEST_SECONDS_MAX,
     SILENCE_SECONDS_MAX,
@@ -27,14 +21,6 @@ from .requests import Requests
 from .wire import IDENTITY_HEADER, MEDIA_TYPE
 
 _OK: Final = 200
-_FAILURES: Final = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.TimeoutException,
-    httpcore2.ConnectionNotAvailable,
-    OSError,
-)
-_TIMES: Final = {"connect": CONNECT_SECONDS_MAX, "write": REQUEST_SECONDS_MAX, "pool": REQUEST_SECONDS_MAX}
 
 
 class Connection:
@@ -44,9 +30,6 @@ class Connection:
         self._address = address
         context = address.ssl_context()
         self._requests = Requests(address.base, context)
-        self._streams = httpcore2.AsyncConnectionPool(
-            ssl_context=context, max_connections=None, max_keepalive_connections=0
-        )
         self._headers = {"Accept": "*/*", "User-Agent": "journeyman"}
         if address.key is not None:
             self._headers["Authorization"] = f"Bearer {address.key}"
@@ -70,7 +53,7 @@ class Connection:
         headers = self._headers if content is None else {**self._headers, "Content-Type": media}
         try:
             response = await self._requests.send(method, path, headers, content, REQUEST_SECONDS_MAX)
-        except _FAILURES as error:
+        except OSError as error:  # a timeout as well
             raise self._unreachable(error) from error
         if response.status != _OK:
             raise error_from(response.content, response.status, self.place)
@@ -99,16 +82,11 @@ class Connection:
     async def streaming(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a long answer, and provide its bytes as they arrive; errors as in `once`."""
         try:
-            async with self._streams.stream(
-                "GET",
-                self._address.base + path,
-                headers=list(self._headers.items()),
-                extensions={"timeout": {**_TIMES, "read": SILENCE_SECONDS_MAX}},
-            ) as response:
-                if response.status != _OK:
-                    raise error_from(await response.aread(), response.status, self.place)
-                yield response.aiter_stream()
-        except _FAILURES as error:
+            async with self._requests.stream(path, self._headers, SILENCE_SECONDS_MAX) as (status, parts):
+                if status != _OK:
+                    raise error_from(b"".join([part async for part in parts]), status, self.place)
+                yield parts
+        except OSError as error:  # a timeout as well
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> JournalUnavailable:
@@ -118,7 +96,6 @@ class Connection:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._requests.aclose()
-        await self._streams.aclose()
 
 
 def may_pass(error: Exception) -> bool:

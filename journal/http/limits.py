@@ -50,6 +50,8 @@ AHEAD_BYTES_MAX: Final = 8 * MIB
 ARRIVAL_SECONDS_MAX: Final = 2.0
 # The largest answer to a short request, in bytes: a snapshot.
 ANSWER_BYTES_MAX: Final = SNAPSHOT_BYTES_MAX + MIB
+# How many bytes of a long answer may have arrived and not been read, before its sender is held back.
+UNREAD_BYTES_MAX: Final = 2 * MIB
 # How many connections a log keeps open for requests, and for how long without use, in seconds: less than the service.
 CONNECTIONS_KEPT: Final = 8
 CONNECTION_IDLE_SECONDS_MAX: Final = 30.0

@@ -1,20 +1,27 @@
-"""Short requests to one service over connections that stay open: one write, one answer, as little as possible between.
+"""Requests to one service: short ones over connections that stay open, and answers that are read as they arrive.
 
-A client of the general kind costs as much as the append behind it: measured, 450 µs of a processor for a request, where
-this takes 100. Long answers are read by `httpcore2`; see `connection`.
+A general client costs as much as the append behind it: measured, 450 µs of a processor for a request, where
+this takes 100.
 """
 
 import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httptools
 
-from .limits import ANSWER_BYTES_MAX, CONNECT_SECONDS_MAX, CONNECTION_IDLE_SECONDS_MAX, CONNECTIONS_KEPT
+from .limits import (
+    ANSWER_BYTES_MAX,
+    CONNECT_SECONDS_MAX,
+    CONNECTION_IDLE_SECONDS_MAX,
+    CONNECTIONS_KEPT,
+    UNREAD_BYTES_MAX,
+)
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -99,6 +106,84 @@ def _expire(answer: "asyncio.Future[Response]") -> None:
         answer.set_exception(TimeoutError("no answer came in time"))
 
 
+class _Incoming(asyncio.Protocol):
+    """One connection with one long answer: parses it as it arrives, and holds the sender back while it is not read."""
+
+    def __init__(self) -> None:
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+        self._parts: deque[bytes] = deque()
+        self._bytes = 0
+        self._is_paused = False
+        self._error: Broken | None = None
+        self._is_complete = False
+        self._changed = asyncio.Event()
+        self._parser = httptools.HttpResponseParser(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(Broken(f"the answer is no HTTP ({type(error).__name__})"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(Broken(str(exc) if exc else "the connection was closed before the answer ended"))
+
+    def on_headers_complete(self) -> None:
+        if not self.status.done():
+            self.status.set_result(self._parser.get_status_code())
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+        self._bytes += len(body)
+        if self._bytes > UNREAD_BYTES_MAX and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._changed.set()
+
+    def on_message_complete(self) -> None:
+        self._is_complete = True
+        self._changed.set()
+
+    def _fail(self, error: Broken) -> None:
+        self._error = self._error or error
+        if not self.status.done():
+            self.status.set_exception(error)
+            self.status.exception()  # retrieved: its reader may have given up
+        self._changed.set()
+        self.close()
+
+    def write(self, request: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(request)
+
+    async def parts(self, silence: float) -> AsyncIterator[bytes]:
+        """Yield the answer as it arrives; `TimeoutError` if nothing comes for `silence` seconds."""
+        while True:
+            self._changed.clear()
+            while self._parts:
+                part = self._parts.popleft()
+                self._bytes -= len(part)
+                yield part
+            if self._is_complete:
+                return
+            if self._error is not None:
+                raise self._error
+            if self._is_paused and self._transport is not None:
+                self._is_paused = False
+                self._transport.resume_reading()
+            async with asyncio.timeout(silence):
+                await self._changed.wait()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
 class Requests:
     """The requests to the service at `base`; belongs to the event loop in which it is used first."""
 
@@ -115,9 +200,7 @@ class Requests:
         self, method: str, path: str, headers: Mapping[str, str], content: bytes | None, seconds: float
     ) -> Response:
         """Send a request and return the answer; `OSError` or `TimeoutError` if there is none within `seconds`."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        length = "" if content is None else f"Content-Length: {len(content)}\r\n"
-        head = f"{method} {self._prefix}{path}{self._head}{lines}{length}\r\n".encode("ascii")
+        head = self._head_of(method, path, headers, content)
         exchange = self._kept() or await self._connected()
         try:
             response = await exchange.ask(head if content is None else head + content, seconds)
@@ -130,6 +213,30 @@ class Requests:
             exchange.close()
             self._all.discard(exchange)
         return response
+
+    def _head_of(self, method: str, path: str, headers: Mapping[str, str], content: bytes | None) -> bytes:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        length = "" if content is None else f"Content-Length: {len(content)}\r\n"
+        return f"{method} {self._prefix}{path}{self._head}{lines}{length}\r\n".encode("ascii")
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, headers: Mapping[str, str], silence: float
+    ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """Open a long answer over a connection of its own; provide its status, and its bytes as they arrive.
+
+        `TimeoutError` if nothing comes for `silence` seconds, `OSError` if the connection breaks.
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            _, incoming = await loop.create_connection(_Incoming, self._host, self._port, ssl=self._context)
+        try:
+            incoming.write(self._head_of("GET", path, headers, None))
+            async with asyncio.timeout(silence):
+                status = await incoming.status
+            yield status, incoming.parts(silence)
+        finally:
+            incoming.close()
 
     def _kept(self) -> _Exchange | None:
         """A connection that was used lately, the one used last first."""
