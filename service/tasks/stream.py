@@ -14,9 +14,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
-from litestar.types import Receive, Send
+from litestar.types import HTTPResponseStartEvent, Receive, Send
 from litestar.types import Scope as Connection
 
+from ...journal.errors import JournalUnavailable
 from ...tasks.answers.tasks import TaskUpdateAnswer, update_answer
 from ...tasks.lookup import task_lookup
 from ...tasks.state.transitions import FINAL_STATES
@@ -25,7 +26,7 @@ from ..answers import CURSOR_HEADER
 from ..backend import Backend
 from ..connections import Direct, beside, unless_stopped, while_connected
 from ..limits import COME_AGAIN_MS_MAX, COME_AGAIN_MS_MIN, UPDATES_HEARTBEAT_SECONDS
-from ..problems import Problem
+from ..problems import Problem, document_of, told
 from .parameters import READING, AtLeast, TaskId, not_found, whole
 
 _HEARTBEAT: Final = b": the task is as it was\n\n"
@@ -47,9 +48,14 @@ async def stream_task(
     Events of the type `status` tell a change, those of the type `progress` a report of the running task; `end` comes
     last. A client that goes away cancels nothing.
     """
-    await backend.reach(at_least)
-    task_id = await whole(backend, task)
-    found = await task_lookup(backend.journal).current(task_id)
+    try:
+        await backend.reach(at_least)
+        task_id = await whole(backend, task)
+        found = await task_lookup(backend.journal).current(task_id)
+    except JournalUnavailable as error:
+        if last_event_id is None:
+            raise
+        return Direct(_Outage(error, str(backend.cursor)))
     if found.task is None:
         raise not_found("task", task_id)
     after = _offset_in(last_event_id, found.task.partition) if last_event_id else -1
@@ -85,13 +91,7 @@ class _TaskStream:
 
     async def __call__(self, _: Connection, receive: Receive, send: Send) -> None:
         """Answer until the task has ended, the client has gone, or the service stops."""
-        headers = [
-            (b"content-type", b"text/event-stream"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),  # a proxy passes each event on at once
-            (CURSOR_HEADER.lower().encode(), self._cursor.encode()),
-        ]
-        await send({"type": "http.response.start", "status": 204 if self._is_over else 200, "headers": headers})
+        await send(_start(self._cursor, 204 if self._is_over else 200))
         if not self._is_over:
             await while_connected(receive, lambda: self._follow(send))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -102,8 +102,10 @@ class _TaskStream:
 
         updates = Statuses(self._backend.journal).updates(self._id, auto_exit=True, timeout=None, after=self._after)
         try:
-            await write(b"retry: %d\n\n" % random.randint(COME_AGAIN_MS_MIN, COME_AGAIN_MS_MAX))
+            await write(_opening())
             await unless_stopped(self._backend.stopping, lambda: self._tell(updates, write))
+        except JournalUnavailable as error:
+            await write(_problem(error))
         finally:
             with anyio.CancelScope(shield=True):
                 await updates.aclose()
@@ -125,6 +127,39 @@ class _TaskStream:
         kind = b"progress" if _is_report(update, before) else b"status"
         data = msgspec.json.encode(update_answer(self._id, update, position))
         return b"event: %b\nid: %b\ndata: %b\n\n" % (kind, position.encode(), data)
+
+
+class _Outage:
+    """Answers a reader that comes again while the journal is away: after a 503 an `EventSource` would give up."""
+
+    def __init__(self, error: JournalUnavailable, cursor: str) -> None:
+        self._error = error
+        self._cursor = cursor
+
+    async def __call__(self, _scope: Connection, _receive: Receive, send: Send) -> None:
+        """Answer with a stream that ends."""
+        await send(_start(self._cursor, 200))
+        body = _opening() + _problem(self._error)
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _start(cursor: str, status: int) -> HTTPResponseStartEvent:
+    headers = [
+        (b"content-type", b"text/event-stream"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),  # a proxy passes each event on at once
+        (CURSOR_HEADER.lower().encode(), cursor.encode()),
+    ]
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _opening() -> bytes:
+    return b"retry: %d\n\n" % random.randint(COME_AGAIN_MS_MIN, COME_AGAIN_MS_MAX)
+
+
+def _problem(error: JournalUnavailable) -> bytes:
+    """Return the frame of a problem, which ends the stream; its reader comes again."""
+    return b"event: problem\ndata: %b\n\n" % document_of(*told(error, "a stream of a task"))
 
 
 class _Heartbeat:

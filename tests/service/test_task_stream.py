@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import httpx2
 import journeyman as jm
 import pytest
+from journeyman.journal.errors import JournalUnavailable
 from journeyman.service.tasks import stream as stream_module
+from journeyman.tasks.lookup import TaskLookup
 from support.served_tasks import Gate, worker_of
 from support.service import client, service_process
 from support.waiting import wait_until
@@ -143,3 +145,18 @@ def test_service_that_stops_ends_its_streams(tmp_path: Any) -> None:
             served.process.terminate()
             assert list(events) == []
         assert served.process.wait(20) == 0
+
+
+def test_reader_that_comes_again_in_an_outage_is_kept(http: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object) -> None:
+        raise JournalUnavailable("the broker at 10.0.0.1 is away")
+
+    task = submit(http, "unheard")
+    with http.stream("GET", f"/tasks/{task}/stream") as response:
+        first = next(events_of(response))
+    monkeypatch.setattr(TaskLookup, "current", fails)
+    assert http.get(f"/tasks/{task}/stream").status_code == 503
+    again = http.get(f"/tasks/{task}/stream", headers={"Last-Event-ID": first.id})
+    assert again.status_code == 200, "after 503 a browser would not come again"
+    assert "event: problem" in again.text
+    assert "10.0.0.1" not in again.text
