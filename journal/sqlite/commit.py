@@ -17,7 +17,7 @@ the first two an empty queue:
                       writer mutex                  another process has a lock  for that lock           in flock
 
 If another process has appended since, and notices have not brought what it appended (`followed.py`), `try_commit` falls
-back to a transaction of five statements. Synchronous code reaches it by `AsyncJournal.append_nowait`, which is
+back to a read of the end and the same statement. Synchronous code reaches it by `AsyncJournal.append_nowait`, which is
 `SqliteLog.try_append` while the journal is open. `exclusively` is for writes that are not appends: retention,
 snapshots, closing.
 """

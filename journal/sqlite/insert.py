@@ -3,6 +3,7 @@
 Positions are assigned inside the transaction, consecutively and without gaps, so their order is that of the commits.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,17 +14,16 @@ import apsw
 from ..conditions import Conditions, conditions_of, conflicts
 from ..errors import AppendInDoubt, EventConflict, JournalDiverged
 from ..event import Draft, Event, place, record
-from ..event_decoding import time_in
 from ..timeline import Fall
 from ..writer import CLOCK_STEP_MICROSECONDS, MICROSECONDS, Writer
 from . import times
-from .checksum import CHECKSUM_BYTES, UNKNOWN, Stored, chained, encoded, is_whole, seed, state_behind
+from .checksum import CHECKSUM_BYTES, UNKNOWN, chained, encoded
 from .conflicts import find_conflict
 from .file import Synchronous, begin, damaged
 from .followed import Followed
 from .limits import RENEWALS_MAX
+from .log_end import LAST, end_of
 from .open_file import OpenFile
-from .pages import state_behind_removed
 from .pending_append import PendingAppend
 from .repeats import Identity, Landmarks, identities, identity_of, search
 from .transaction import Transaction
@@ -62,8 +62,6 @@ _NOT_LANDED: Final = (
     apsw.ReadOnlyError,
     apsw.SQLError,
 )
-_LAST: Final = "SELECT position, event, checksum FROM events ORDER BY position DESC LIMIT 2"
-_KEPT: Final = "SELECT name, value FROM kept"
 
 
 def _is_there(draft: Draft, known: Mapping[Identity, Event], transaction: Transaction) -> bool:
@@ -189,8 +187,30 @@ class Inserter(WriterConnection):
         self.insert_all([entry], patient=False)
         return entry.events[0]
 
+    def _insert_lone(self, entry: PendingAppend) -> bool:
+        """Append one new draft behind others' records, by a read and one statement; False if nothing was appended.
+
+        The lock that the caller holds keeps other journals out in between; the statement notices another program.
+        """
+        connection = self.connected()
+        self._cursor = cursor = self._cursor or connection.cursor()
+        try:
+            self.catch_up(cursor)
+        except BaseException as error:
+            self._undo(connection, error)
+            if not isinstance(error, apsw.Error):
+                raise
+            return False  # the transaction finds out what that means
+        entry.searched_to = max(0, self.end)
+        with contextlib.suppress(apsw.BusyError):
+            event = self.insert_next(entry.drafts[0])
+            entry.events = [event] if event is not None else []
+        return bool(entry.events)
+
     def insert_all(self, batch: Sequence[PendingAppend], patient: bool) -> None:
         """Append the entries in one transaction; without `patient`, `apsw.BusyError` if the file is in use."""
+        if len(batch) == 1 and batch[0].is_new and len(batch[0].drafts) == 1 and self._insert_lone(batch[0]):
+            return
         for _ in range(RENEWALS_MAX):
             try:
                 if self._insert_batch(batch, patient):
@@ -354,38 +374,15 @@ class Inserter(WriterConnection):
         return {**entry.known, **search(connection, missing, entry.searched_to, transaction.first)}
 
     def catch_up(self, cursor: apsw.Cursor) -> None:
-        """Read, inside the transaction, the end of the log and its last time, of whichever writer."""
-        last: list[Any] = cursor.execute(_LAST).fetchall()  # with the end, since others nearly always have appended
+        """Read the end of the log and its last time, of whichever writer."""
+        last: list[Any] = cursor.execute(LAST).fetchall()  # with the end, since others nearly always have appended
         self._has_rows = bool(last)
-        if last:
-            end = last[0][0]
-            if end != self.end:
-                stored = [Stored(*row) for row in last]
-                self._catch_up_in_time(cursor.connection, stored)
-                self._checksum = state_behind(end, stored[0].checksum)
-                self.end = end
+        if last and last[0][0] == self.end:
             return
-        rows: list[Any] = cursor.execute(_KEPT).fetchall()
-        kept: dict[str, int] = dict(rows)
-        self.writer.catch_up(kept.get("last_microseconds", 0) / MICROSECONDS)
-        end = kept.get("end", 0)
-        self._checksum = state_behind_removed(cursor.connection, end)
-        if self._checksum == UNKNOWN:
-            self._checksum = seed(end)
-        self.end = end
-
-    def _catch_up_in_time(self, connection: apsw.Connection, last: Sequence[Stored]) -> None:
-        """Make the writer's next time later than that of the last readable event.
-
-        `last` are the last two rows, the last one first.
-        """
-        end, record, _ = last[0]
-        moment = None
-        if len(last) == 2 and is_whole(last[:1], state_behind(last[1].position, last[1].checksum)):
-            moment = time_in(record)
-        if moment is None:
-            moment = times.last_time(connection, end)
-        self.writer.catch_up(moment or 0.0)
+        end = end_of(cursor.connection, last)
+        self.writer.catch_up(end.time)
+        self._checksum = end.checksum
+        self.end = end.offset
 
 
 def _find_conflict(
