@@ -13,7 +13,7 @@ from ..errors import JournalError
 from ..event import Draft
 from ..log import Page
 from ..snapshots import SnapshotLabel
-from .limits import FRAME_BYTES_MAX
+from .limits import FRAME_BYTES, FRAME_BYTES_MAX
 
 MEDIA_TYPE: Final = "application/vnd.journeyman.log"
 IDENTITY_HEADER: Final = "Journal-Identity"
@@ -171,6 +171,26 @@ def frame_of_page(page: Page) -> Lines | Rows:
     if offsets[-1] - offsets[0] == len(rows) - 1 and lines.count(_NEWLINE) == len(rows) - 1:
         return Lines(partition, offsets[0], len(rows), lines)
     return Rows(partition, list(offsets), list(rows))
+
+
+def framed_page(page: Page) -> bytes:
+    """Return the frames of a page: one, or several if its records have more than `FRAME_BYTES` bytes."""
+    partition, offsets, rows = page
+    frames, first, size = [], 0, 0
+    for index, row in enumerate(rows):
+        size += len(row)
+        if size > FRAME_BYTES and index > first:
+            frames.append(framed(frame_of_page(Page(partition, offsets[first:index], rows[first:index]))))
+            first, size = index, len(row)
+    frames.append(framed(frame_of_page(Page(partition, offsets[first:], rows[first:]) if first else page)))
+    return b"".join(frames)
+
+
+def framed_text(partition: int, first: int, count: int, lines: bytes) -> bytes:
+    """As `framed_page`, for consecutive records as one text, separated by line feeds."""
+    if len(lines) <= 2 * FRAME_BYTES:
+        return framed(Lines(partition, first, count, lines))
+    return framed_page(Page(partition, range(first, first + count), lines.split(_NEWLINE)))
 
 
 def page_of_frame(frame: Lines | Rows) -> Page:

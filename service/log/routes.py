@@ -17,8 +17,7 @@ from ...journal.http.wire import (
     FallSeen,
     Label,
     Position,
-    frame_of_page,
-    framed,
+    framed_page,
     label_on_wire,
 )
 from ...journal.limits import PAGE_EVENTS
@@ -83,7 +82,7 @@ async def read_log(
         pages = await log.read(wanted, min(limit, READ_EVENTS_MAX))
     except (JournalError, ValueError) as error:
         raise told(error) from error
-    return _binary(b"".join(framed(frame_of_page(page)) for page in pages))
+    return _binary(b"".join(map(framed_page, pages)))
 
 
 @get("/tail", opt={"scope": Scope.READ, "problems": (410,)}, media_type=MEDIA_TYPE)

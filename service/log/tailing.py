@@ -11,8 +11,8 @@ import anyio
 
 from ...journal.cursor import Cursor
 from ...journal.divergence import refuse_diverged
-from ...journal.http.limits import FRAME_EVENTS_MAX, HEARTBEAT_SECONDS
-from ...journal.http.wire import Failed, Here, Lines, frame_of_page, framed
+from ...journal.http.limits import FRAME_BYTES, FRAME_EVENTS_MAX, HEARTBEAT_SECONDS
+from ...journal.http.wire import Failed, Here, framed, framed_page, framed_text
 from ...journal.limits import PAGE_EVENTS
 from ...journal.log import Log, Page, Textual
 from ...journal.tails.subscriber import Subscriber
@@ -39,12 +39,16 @@ async def _history(served: ServedLog, offsets: dict[int, int]) -> AsyncIterator[
     log = served.log
     if not (isinstance(log, Textual) and isinstance(log, Log)) or set(offsets) != {0}:
         return
+    limit = PAGE_EVENTS
     while not served.backend.stopping.is_set():
-        text = await anyio.to_thread.run_sync(log.text, offsets[0], FRAME_EVENTS_MAX)
-        if text is None or text.events < PAGE_EVENTS:
+        text = await anyio.to_thread.run_sync(log.text, offsets[0], limit)
+        if text is None or text.events < limit:
             return
         offsets[0] = text.offset + text.events
-        yield framed(Lines(0, text.offset, text.events, text.lines))
+        yield framed_text(0, text.offset, text.events, text.lines)
+        # As many as fit a frame, by the size of these; never a multiple, as the next ones may be larger.
+        fitting = FRAME_BYTES * text.events // max(1, len(text.lines))
+        limit = max(PAGE_EVENTS, min(FRAME_EVENTS_MAX, 2 * limit, fitting))
 
 
 async def _live(served: ServedLog, cursor: Cursor, deadline: float | None) -> AsyncIterator[bytes]:
@@ -54,11 +58,11 @@ async def _live(served: ServedLog, cursor: Cursor, deadline: float | None) -> As
     end = (await served.log.bounds()).end if served.log.needs_loop else Cursor({})
     try:
         while not served.backend.stopping.is_set():
-            page = await reader.page(FRAME_EVENTS_MAX, 0.0)
+            page = await reader.page(PAGE_EVENTS, 0.0)
             if page is not None:
-                sent = framed(frame_of_page(page))
-                page = await reader.page(FRAME_EVENTS_MAX, 0.0)
-                yield sent if page is None else sent + framed(frame_of_page(page))
+                sent = framed_page(page)
+                page = await reader.page(PAGE_EVENTS, 0.0)
+                yield sent if page is None else sent + framed_page(page)
                 if page is not None:
                     continue
             here = reader.cursor
@@ -70,7 +74,7 @@ async def _live(served: ServedLog, cursor: Cursor, deadline: float | None) -> As
             told_at = here
             page = await _next(served, reader, deadline)
             if page is not None:
-                yield framed(frame_of_page(page))
+                yield framed_page(page)
     finally:
         with anyio.CancelScope(shield=True):
             await reader.aclose()
@@ -81,5 +85,5 @@ async def _next(served: ServedLog, reader: Subscriber, deadline: float | None) -
     seconds = HEARTBEAT_SECONDS if deadline is None else min(HEARTBEAT_SECONDS, max(0.0, deadline - time.monotonic()))
     page: Page | None = None
     with served.waits.one():
-        page = await reader.page(FRAME_EVENTS_MAX, seconds)
+        page = await reader.page(PAGE_EVENTS, seconds)
     return page  # noqa: RET504 - None if the wait was ended

@@ -84,6 +84,19 @@ def test_export_and_import_run_over_http(address: str, tmp_path: Path, capsys: p
     assert again.read_bytes() == exported.read_bytes()
 
 
+def test_largest_events_are_read_and_followed_over_http(tmp_path: Path) -> None:
+    large = "x" * (1024 * 1024 - 1_000)
+    with service_here(f"sqlite:///{tmp_path}/large.db") as at, jm.Journal(at) as journal:
+        for number in range(70):  # together more than a frame can hold
+            journal.append("large.stored", {"n": number, "text": large})
+        consumer = jm.JournalConsumer(journal, "large").start()
+        for number in range(70):
+            event = consumer.poll(60.0)
+            assert event is not None
+            assert event.context["n"] == number
+        consumer.stop()
+
+
 def test_tail_prints_events_over_http(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with jm.Journal(address) as journal:
         journal.append("tail.tested", {"n": 1})
