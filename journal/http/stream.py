@@ -14,7 +14,7 @@ from ..cursor import Behind, Cursor
 from ..errors import JournalError
 from ..log import Page
 from .connection import Connection, backoff, may_pass
-from .limits import AHEAD_BYTES_MAX, FIRST_FRAME_SECONDS_MAX, POLL_SECONDS
+from .limits import AHEAD_BYTES_MAX, FIRST_FRAME_SECONDS_MAX, FRAME_BYTES, POLL_SECONDS
 from .problems import error_from
 from .wire import Failed, Here, Lines, Rows, Unframing, page_of_frame
 
@@ -38,6 +38,8 @@ class Stream:
     def __init__(self, owner: StreamOwner, connection: Connection, cursor: Mapping[int, int]) -> None:
         self.fetched: dict[int, int] = dict(cursor)  # in each partition the offset behind the last record fetched
         self.caught_up = False  # whether there were no more records when the service looked last
+        # Whether all partitions have had a chance to come: their turns begin then, or the first would have all of them.
+        self.settled = len(cursor) < 2
         self.error: Exception | None = None
         self._owner = owner
         self._connection = connection
@@ -171,6 +173,7 @@ class Stream:
         self._behind[frame.partition] = frame
         self._frames.setdefault(frame.partition, deque()).append(frame)
         self._bytes += _size_of(frame)
+        self.settled = self.settled or len(self._frames) == len(self.fetched) or self._bytes > FRAME_BYTES
         self._owner.reached(frame.partition, end)
 
     def _note_here(self, frame: Here) -> None:
@@ -179,6 +182,7 @@ class Stream:
                 self.fetched[partition] = offset
                 self._behind.pop(partition, None)
         self.caught_up = bool(frame.offsets)
+        self.settled = self.settled or self.caught_up
 
     def _cursor(self) -> Cursor:
         """Where to go on, with the events before it, so that the service notices that its journal was replaced."""

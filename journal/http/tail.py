@@ -59,6 +59,10 @@ class HttpTail:
         while True:
             self._check_open()
             stream = self._stream(partition)
+            passed = time.monotonic() - started
+            if not stream.settled and stream.error is None and passed < ARRIVAL_SECONDS_MAX:
+                await stream.changed(ARRIVAL_SECONDS_MAX - passed)
+                continue
             page = stream.take(self._offsets, limit)
             if page is not None:
                 self._offsets[page.partition] = page.next_offset
@@ -69,7 +73,7 @@ class HttpTail:
             if stream.error is not None:
                 self._streams = {key: each for key, each in self._streams.items() if each is not stream}
                 raise stream.error
-            wait = self._patience(stream, time.monotonic() - started, timeout)
+            wait = self._patience(stream, passed, timeout)
             if wait == 0.0:
                 await asyncio.sleep(0)  # a caller that never waits must not starve the stream
                 return None
