@@ -119,7 +119,7 @@ if TYPE_CHECKING:
         parse_exception,
         settings2backoff,
     )
-    from .tasks.definition import task
+    from .tasks.decorator import task
     from .workers import (
         AsyncConsumer,
         Consumer,

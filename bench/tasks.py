@@ -4,7 +4,7 @@ import time
 from typing import Any, Final
 
 from journeyman.tasks import Broker, Task
-from journeyman.tasks.definition import task
+from journeyman.tasks.decorator import task
 
 broker = Broker()
 

@@ -1,7 +1,7 @@
 """The demonstration's task, as a user would write one. The worker's command names this module."""
 
 from ..tasks.broker import Broker
-from ..tasks.definition import task
+from ..tasks.decorator import task
 from .source import Facts, examine, library_root
 
 broker = Broker()  # the worker and the producer choose the journal

@@ -7,7 +7,8 @@ from ..lazy import searching
 if TYPE_CHECKING:
     from .backoff import Backoff, ConstantBackoff, ExponentialBackoff, LinearBackoff, settings2backoff
     from .broker import AsyncBroker, Broker
-    from .definition import Task, task
+    from .decorator import task
+    from .definition import Task
     from .disposition import Disposition, Effect
     from .doubts import SubmissionInDoubt
     from .errors import (
@@ -120,6 +121,7 @@ _MODULES = (
     "locks",
     "broker",
     "definition",
+    "decorator",
     "trigger_task",
 )
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
+from .definition import Task
 from .large_results import LargeResults
 from .results import ResultStore
 from .serializers import AnySerializer
 from .state.schedules import Misfire, Overlap
 from .status import StatusTracker
-
-if TYPE_CHECKING:
-    from .definition import Task
 
 
 class TaskOptions(TypedDict, total=False):
@@ -24,7 +22,7 @@ class TaskOptions(TypedDict, total=False):
     aliases: Sequence[str]
     serializer: AnySerializer | None
     large_results: LargeResults | None
-    base_task: "type[Task[Any, Any]] | None"
+    base_task: type[Task[Any, Any]] | None
 
 
 class ScheduleOptions(TaskOptions, total=False):

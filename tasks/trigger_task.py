@@ -140,22 +140,15 @@ class TriggerTask(Task[P, R]):
         so `uuid`, `if_exists` and `ttl` have no use here.
         """
         check_way(if_exists, uuid)
-        message = self._template(
-            args,
-            kwargs,
-            priority,
-            metadata,
-            uuid,
-            result_ttl=result_ttl,
-            timeout_override=timeout_override,
-            delay=delay,
-            previous_result=previous_result,
-            callback=callback,
-            queue=queue,
-            ttl=ttl,
-            summary=summary,
-            tags=tags,
-        )
+        if uuid is not None:
+            raise ValidationError(f"the ids of scheduled tasks are made of schedule and tick, got uuid={uuid!r:.80}")
+        if ttl is not None:
+            raise ValidationError("a ttl counts from one submission, and a schedule makes many: leave it out")
+        if not args and not kwargs:
+            self.check_arguments([], {})
+        times = (result_ttl, None, timeout_override, delay)
+        further = (previous_result, callback, queue, False)  # not submitted
+        message = super().generate(args, kwargs, priority, metadata, *times, *further, summary=summary, tags=tags)
         if not submit:
             return message
         return self._run(lambda journal: self._create(journal, message, replace=replace))
@@ -181,22 +174,9 @@ class TriggerTask(Task[P, R]):
         replace: bool = False,
     ) -> Message:
         """`generate` for asyncio. If it is cancelled the schedule may have been created; it can be repeated."""
-        check_way(if_exists, uuid)
-        message = self._template(
-            args,
-            kwargs,
-            priority,
-            metadata,
-            uuid,
-            result_ttl=result_ttl,
-            timeout_override=timeout_override,
-            delay=delay,
-            previous_result=previous_result,
-            callback=callback,
-            queue=queue,
-            ttl=ttl,
-            summary=summary,
-            tags=tags,
+        options = (metadata, result_ttl, uuid, timeout_override, delay, previous_result, callback, queue)
+        message = self.generate(
+            args, kwargs, priority, *options, submit=False, ttl=ttl, if_exists=if_exists, summary=summary, tags=tags
         )
         access = JournalAccess(self.broker.journal, "TriggerTask")
         return await access.run(self._create(access.journal, message, replace=replace))
@@ -256,23 +236,6 @@ class TriggerTask(Task[P, R]):
         tick = calendar(schedule.trigger)(schedule.last)
         encoded = tick_message(schedule, schedule.last if tick is None else tick)
         return msgspec.json.decode(encoded, type=Message)
-
-    def _template(
-        self,
-        args: Sequence[Any] | None,
-        kwargs: dict[str, Any] | None,
-        priority: int,
-        metadata: dict[str, Any] | None,
-        uuid: str | None,
-        **options: Any,
-    ) -> Message:
-        if uuid is not None:
-            raise ValidationError(f"the ids of scheduled tasks are made of schedule and tick, got uuid={uuid!r:.80}")
-        if options.pop("ttl") is not None:
-            raise ValidationError("a ttl counts from one submission, and a schedule makes many: leave it out")
-        if not args and not kwargs:
-            self.check_arguments([], {})
-        return super().generate(args, kwargs, priority, metadata, submit=False, **options)
 
     def _known(self, done: Changed) -> bool:
         if done.schedule is None:
