@@ -15,7 +15,14 @@ settings.load_profile("journeyman")
 
 # The files that take longest are begun first: at the end of a run one of them would hold up all.
 LONGEST: Final = frozenset(
-    {"test_harness.py", "test_simulation.py", "test_kafka_cluster.py", "test_kafka_faults.py", "test_interrupted.py"}
+    {
+        "test_harness.py",
+        "test_simulation.py",
+        "test_kafka_cluster.py",
+        "test_kafka_faults.py",
+        "test_kafka_three_brokers.py",
+        "test_interrupted.py",
+    }
 )
 
 
@@ -55,6 +62,18 @@ def kafka_cluster(kafka_can_run: None) -> Iterator[KafkaCluster]:
     """One real broker for the whole run."""
     with KafkaCluster(nodes=1) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def shaky(kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
+    """That broker, to be hurt: no other test runs in this process meanwhile, and at the end it runs again."""
+    yield kafka_cluster
+    broker = kafka_cluster.broker(1)
+    if broker.paused:
+        broker.resume()
+    if not broker.running:
+        broker.start()
+    kafka_cluster.wait_until_ready()
 
 
 @pytest.fixture(scope="session")

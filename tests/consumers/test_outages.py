@@ -1,7 +1,7 @@
 """A journal that is unavailable for a while: the consumer waits, raises no false error, and misses no event."""
 
 import threading
-from collections.abc import Iterator
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,11 @@ def test_long_write_lock_delays_writers_and_not_consumers(tmp_path: Path) -> Non
             waiting.join()
 
 
-@pytest.fixture
-def own_cluster(kafka_can_run: None) -> Iterator[KafkaCluster]:
-    """A broker of this test's own, to be killed."""
-    with KafkaCluster(nodes=1) as cluster:
-        yield cluster
-
-
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
-def test_broker_killed_and_restarted_costs_no_event(own_cluster: KafkaCluster) -> None:
-    broker = own_cluster.brokers[0]
-    url = f"kafka://{own_cluster.bootstrap}/outage?partitions=2"
+def test_broker_killed_and_restarted_costs_no_event(shaky: KafkaCluster) -> None:
+    broker = shaky.brokers[0]
+    url = f"kafka://{shaky.bootstrap}/outage-{uuid.uuid4()}?partitions=2"
     got: list[Any] = []
     came = threading.Condition()
 
@@ -72,7 +65,7 @@ def test_broker_killed_and_restarted_costs_no_event(own_cluster: KafkaCluster) -
             first = [by_poll.poll(PATIENCE) for _ in range(4)]
             broker.kill()
             broker.restart()
-            own_cluster.wait_until_ready()
+            shaky.wait_until_ready()
             journal.append_all([("order.paid", {"n": n}, str(n)) for n in range(10, 20)])
             wait_for(20)
             rest = [by_poll.poll(PATIENCE) for _ in range(16)]

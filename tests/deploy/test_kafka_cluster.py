@@ -12,20 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from journeyman.deploy.kafka import Broker, KafkaCluster, KafkaClusterError
 from journeyman.deploy.kafka.broker import Guard
 from journeyman.deploy.kafka.ports import free_nodes, is_free
+from support.raw_kafka import consume, create, produce
 from support.waiting import alive
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.usefixtures("kafka_can_run")]
-
-
-@pytest.fixture(scope="module")
-def one() -> Iterator[KafkaCluster]:
-    with KafkaCluster() as cluster:
-        yield cluster
 
 
 def eventually(what: str, condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -35,116 +30,64 @@ def eventually(what: str, condition: Callable[[], bool], seconds: float = 30.0) 
         time.sleep(0.02)
 
 
-def create(bootstrap: str, topic: str, copies: int = 1) -> None:
-    async def run() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-        await admin.start()
-        try:
-            configs = {"min.insync.replicas": str(max(1, copies - 1))}
-            await admin.create_topics([NewTopic(topic, 1, copies, topic_configs=configs)])
-        finally:
-            await admin.close()
-
-    asyncio.run(run())
-
-
-def produce(bootstrap: str, topic: str, *values: bytes) -> None:
-    """Return once every value is acknowledged; an answer that is late is asked for again, without doubling it."""
-
-    async def run() -> None:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=3_000
-        )
-        await producer.start()
-        try:
-            for value in values:
-                await producer.send_and_wait(topic, value)
-        finally:
-            await producer.stop()
-
-    asyncio.run(asyncio.wait_for(run(), 60.0))
-
-
-def consume(bootstrap: str, topic: str) -> list[bytes]:
-    """Everything in the topic now."""
-
-    async def run() -> list[bytes]:
-        partition = TopicPartition(topic, 0)
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            end = (await consumer.end_offsets([partition]))[partition]
-            values: list[bytes] = []
-            while await consumer.position(partition) < end:
-                batches = await consumer.getmany(partition, timeout_ms=1_000)
-                values += [bytes(record.value) for record in batches.get(partition, [])]
-            return values
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(asyncio.wait_for(run(), 60.0))
-
-
-def test_acknowledged_record_survives_sigkill(one: KafkaCluster) -> None:
-    create(one.bootstrap, "kept")
-    produce(one.bootstrap, "kept", b"before")
-    broker = one.broker(1)
+def test_acknowledged_record_survives_sigkill(shaky: KafkaCluster) -> None:
+    create(shaky.bootstrap, "kept")
+    produce(shaky.bootstrap, "kept", b"before")
+    broker = shaky.broker(1)
     dead = broker.pid
     broker.kill()
     assert not broker.running
     assert not alive(dead)
     broker.start()
-    produce(one.bootstrap, "kept", b"after")
-    assert consume(one.bootstrap, "kept") == [b"before", b"after"]
+    produce(shaky.bootstrap, "kept", b"after")
+    assert consume(shaky.bootstrap, "kept") == [b"before", b"after"]
 
 
-def test_orderly_restart_keeps_records(one: KafkaCluster) -> None:
-    create(one.bootstrap, "ordered")
-    produce(one.bootstrap, "ordered", b"before")
-    former = one.broker(1).pid
-    one.broker(1).restart()
-    assert one.broker(1).pid != former
-    assert consume(one.bootstrap, "ordered") == [b"before"]
+def test_orderly_restart_keeps_records(shaky: KafkaCluster) -> None:
+    create(shaky.bootstrap, "ordered")
+    produce(shaky.bootstrap, "ordered", b"before")
+    former = shaky.broker(1).pid
+    shaky.broker(1).restart()
+    assert shaky.broker(1).pid != former
+    assert consume(shaky.bootstrap, "ordered") == [b"before"]
 
 
-def test_paused_broker_keeps_its_writer_waiting(one: KafkaCluster) -> None:
-    create(one.bootstrap, "paused")
+def test_paused_broker_keeps_its_writer_waiting(shaky: KafkaCluster) -> None:
+    create(shaky.bootstrap, "paused")
 
     async def run() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=one.bootstrap, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(bootstrap_servers=shaky.bootstrap, acks="all", enable_idempotence=True)
         await producer.start()
         try:
             await producer.send_and_wait("paused", b"before")
-            one.broker(1).pause()
-            assert one.broker(1).paused
+            shaky.broker(1).pause()
+            assert shaky.broker(1).paused
             sending = asyncio.ensure_future(producer.send_and_wait("paused", b"during"))
             finished, _ = await asyncio.wait([sending], timeout=0.3)
             assert not finished
-            one.broker(1).resume()
+            shaky.broker(1).resume()
             await asyncio.wait_for(sending, 30.0)
         finally:
-            one.broker(1).resume()
+            shaky.broker(1).resume()
             await producer.stop()
 
     asyncio.run(run())
-    one.wait_until_ready()
-    assert consume(one.bootstrap, "paused") == [b"before", b"during"]
+    shaky.wait_until_ready()
+    assert consume(shaky.bootstrap, "paused") == [b"before", b"during"]
 
 
-def test_cluster_can_be_queried_inside_an_event_loop(one: KafkaCluster) -> None:
-    create(one.bootstrap, "asked")
+def test_cluster_can_be_queried_inside_an_event_loop(shaky: KafkaCluster) -> None:
+    create(shaky.bootstrap, "asked")
 
     async def ask() -> Broker:
-        return one.leader_of("asked")
+        return shaky.leader_of("asked")
 
-    assert asyncio.run(ask()) is one.broker(1)
+    assert asyncio.run(ask()) is shaky.broker(1)
 
 
-def test_misspelt_topics_are_not_created(one: KafkaCluster) -> None:
+def test_misspelt_topics_are_not_created(shaky: KafkaCluster) -> None:
     async def topics() -> list[str]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=one.bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=shaky.bootstrap)
         await admin.start()
         try:
             await admin.describe_topics(["mistyped"])
@@ -158,11 +101,11 @@ def test_misspelt_topics_are_not_created(one: KafkaCluster) -> None:
     assert not [name for name in names if "probe" in name]
 
 
-def test_operation_on_a_missing_broker_is_an_error(one: KafkaCluster) -> None:
+def test_operation_on_a_missing_broker_is_an_error(shaky: KafkaCluster) -> None:
     with pytest.raises(KafkaClusterError, match="expected a broker from 1 to 1, got 2"):
-        one.broker(2)
+        shaky.broker(2)
     with pytest.raises(KafkaClusterError, match=r"running already \(process \d+\)"):
-        one.broker(1).launch()
+        shaky.broker(1).launch()
 
 
 def test_with_block_leaves_nothing_behind() -> None:
@@ -216,33 +159,6 @@ def test_broker_dying_at_the_start_shows_the_cause(tmp_path: Path) -> None:
     (node / "meta.properties").write_text("version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\nnode.id=7\n")
     with pytest.raises(KafkaClusterError, match=r"broker 1 ended with status 1:\n.*broker\.log:\n(.*\n)*.*node"):
         KafkaCluster(directory=tmp_path).start()
-
-
-def test_three_brokers_survive_the_loss_of_a_leader() -> None:
-    with KafkaCluster(nodes=3) as cluster:
-        assert cluster.bootstrap.count(",") == 2
-        create(cluster.bootstrap, "led", copies=3)
-        produce(cluster.bootstrap, "led", b"1")
-
-        first = cluster.leader_of("led")
-        first.kill()
-        second = cluster.leader_of("led")
-        assert second is not first
-        produce(cluster.bootstrap, "led", b"2")
-        first.start()
-
-        cluster.wait_until_ready()
-        second = cluster.leader_of("led")
-        second.pause()
-        third = cluster.leader_of("led")
-        assert third is not second
-        produce(",".join(each.address for each in cluster.brokers if not each.paused), "led", b"3")
-        second.resume()
-
-        cluster.wait_until_ready()
-        assert consume(cluster.bootstrap, "led") == [b"1", b"2", b"3"]
-        pids = [broker.pid for broker in cluster.brokers]
-    assert not any(alive(pid) for pid in pids)
 
 
 class Command:

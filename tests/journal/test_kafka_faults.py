@@ -1,136 +1,28 @@
 """Brokers that are killed, stopped and away: nothing is lost, nothing doubled, order kept, no caller waits for ever."""
 
 import asyncio
-import gc
-import itertools
 import logging
-import uuid
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from journeyman.deploy.kafka import KafkaCluster
-from journeyman.journal import AppendInDoubt, Draft, Event, JournalUnavailable, Log, Tail, draft, log_from_url
+from journeyman.journal import AppendInDoubt, Event, JournalUnavailable, log_from_url
 from journeyman.journal.event_decoding import decode_all
 from journeyman.journal.kafka import appender as kafka_appender
 from journeyman.journal.kafka import appends
 from journeyman.journal.kafka import client as kafka_client
 from journeyman.journal.kafka import lookup as kafka_lookup
 from journeyman.journal.kafka import tail as kafka_tail
+from support.kafka_traffic import PATIENCE_SECONDS, Writers, check, drafts, follow, new_url, run, until
 from support.waiting import reached
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
-
-PATIENCE_SECONDS = 120.0
-T = TypeVar("T")
-
-
-@pytest.fixture(scope="module")
-def shaky_cluster(kafka_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
-    """A broker of our own; the shared one is only asked whether Kafka can run."""
-    with KafkaCluster(nodes=1) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def shaky(shaky_cluster: KafkaCluster) -> Iterator[KafkaCluster]:
-    """A broker to be unkind to; what a test that failed has left of it is mended for the next one."""
-    yield shaky_cluster
-    broker = shaky_cluster.broker(1)
-    if broker.paused:
-        broker.resume()
-    elif not broker.running:
-        broker.start()
 
 
 @pytest.fixture(autouse=True)
 def _impatient_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_client, "REQUEST_MS", 1_500)
-
-
-def run(test: Coroutine[Any, Any, T]) -> T:
-    async def alone() -> T:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            outcome = await test
-        for _ in range(10):
-            await asyncio.sleep(0)  # connections just closed take a turn of the loop to be gone
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        assert not left, f"still running: {left}"
-        return outcome
-
-    try:
-        return asyncio.run(alone())
-    finally:
-        gc.collect()
-
-
-def new_url(cluster: KafkaCluster, partitions: int = 1) -> str:
-    return f"kafka://{cluster.bootstrap}/test-{uuid.uuid4()}?partitions={partitions}"
-
-
-def drafts(name: str, count: int) -> list[Draft]:
-    return [draft(name, {"number": number}) for number in range(count)]
-
-
-async def follow(tail: Tail, seen: list[Event], grown: asyncio.Event) -> None:
-    while True:
-        page = await tail.page()
-        if page is not None:
-            seen += decode_all(page.rows, page.partition, page.offsets)
-            grown.set()
-
-
-async def until(what: str, condition: Callable[[], bool], changed: asyncio.Event) -> None:
-    """Wait until the condition holds, looking whenever something has changed."""
-    while not condition():
-        changed.clear()
-        try:
-            await asyncio.wait_for(changed.wait(), PATIENCE_SECONDS)
-        except TimeoutError:
-            raise AssertionError(f"never happened: {what}") from None
-
-
-class Writers:
-    """Several tasks that append batch after batch until told to stop; what was acknowledged is kept."""
-
-    def __init__(self, log: Log, count: int) -> None:
-        self.acknowledged: list[list[Event]] = []
-        self.grown = asyncio.Event()
-        self._stopped = False
-        self._tasks = [asyncio.ensure_future(self._write(log, number)) for number in range(count)]
-
-    async def _write(self, log: Log, writer: int) -> None:
-        for batch in itertools.count():
-            if self._stopped:
-                return
-            partition = (writer + batch) % log.partitions
-            handed_in = [Draft(f"writer.n{writer}", b'{"number":%d}' % batch, None, partition) for _ in range(3)]
-            self.acknowledged.append(await log.append(handed_in))
-            self.grown.set()
-
-    async def more(self, count: int) -> None:
-        """Wait for so many more acknowledgements."""
-        wanted = len(self.acknowledged) + count
-        await until(f"{count} more appends", lambda: len(self.acknowledged) >= wanted, self.grown)
-
-    async def stop(self) -> None:
-        self._stopped = True
-        await asyncio.gather(*self._tasks)
-
-
-def check(writers: Writers, seen: list[Event], partitions: int) -> None:
-    acknowledged = list(itertools.chain(*writers.acknowledged))
-    positions = [event.position for event in seen]
-    assert len(set(positions)) == len(positions), "a record was handed out twice"
-    assert len({event.seq for event in seen}) == len(seen), "an event stands there twice"
-    at = {event.position: event for event in seen}
-    assert len(at) == len(acknowledged), "as many as were acknowledged: every append was waited for"
-    assert all(at[event.position].seq == event.seq for event in acknowledged), "an acknowledged event is elsewhere"
-    for partition in range(partitions):
-        here = [event for event in seen if event.partition == partition]
-        assert [event.seq for event in here] == sorted(event.seq for event in here), "out of order"
-    for batch in writers.acknowledged:
-        assert [event.offset for event in batch] == list(range(batch[0].offset, batch[0].offset + 3)), "torn apart"
 
 
 class Ear(logging.Handler):
@@ -333,36 +225,3 @@ def test_close_does_not_wait_for_ever(
     broker.start() if fault == "killed" else broker.resume()
     run(come_back())
     assert any("6 events of unknown fate" in record.getMessage() for record in caplog.records)
-
-
-def test_three_brokers_continue_without_the_leader(kafka_cluster: KafkaCluster) -> None:
-    with KafkaCluster(nodes=3) as cluster:
-        url = new_url(cluster, 3)
-
-        async def test() -> None:
-            log = log_from_url(url)
-            await log.open()
-            facts = log._opened.facts  # type: ignore[attr-defined]
-            assert facts.replication == 3, "the cluster's default"
-            seen: list[Event] = []
-            grown = asyncio.Event()
-            follower = asyncio.ensure_future(follow(await log.tail({0: 0, 1: 0, 2: 0}), seen, grown))
-            writers = Writers(log, 4)
-            await writers.more(40)
-            leader = await asyncio.to_thread(cluster.leader_of, log.topic)  # type: ignore[attr-defined]
-            await asyncio.to_thread(leader.kill)
-            await writers.more(60)
-            await asyncio.to_thread(leader.start)
-            other = await asyncio.to_thread(cluster.leader_of, log.topic, 1)  # type: ignore[attr-defined]
-            await asyncio.to_thread(other.pause)
-            await writers.more(60)
-            await asyncio.to_thread(other.resume)
-            await writers.more(20)
-            await writers.stop()
-            await until("all of it is read", lambda: len(seen) >= 3 * len(writers.acknowledged), grown)
-            follower.cancel()
-            await asyncio.wait({follower})
-            await log.aclose()
-            check(writers, seen, 3)
-
-        run(test())
