@@ -127,6 +127,8 @@ REMOTE_TRACEBACK_CHARS_MAX: Final = 32_000
 REMOTE_IDLE_BEAT_SECONDS: Final = 300.0
 REMOTE_IDLE_SECONDS_MAX: Final = 900.0
 REMOTE_IDLE_LOOK_SECONDS: Final = 30.0
+# Of so many tasks the service remembers when a remote worker last reported their progress, to bound how often.
+REMOTE_PROGRESS_REMEMBERED: Final = 10_000
 # An append of claims in doubt is handed in again after so many seconds.
 REMOTE_REPEAT_SECONDS: Final = 0.1
 # The index of ready tasks is built anew when it has so many more entries than twice the tasks.

@@ -149,8 +149,6 @@ SUGGESTION_CHARS_MIN: Final = 4
 DOUBT_SECONDS: Final = 5.0
 # A span of so many days or more is shown as a power of ten.
 READABLE_DAYS_MAX: Final = 10_000_000
-# How long a pool of results waits at a time, in ms, by default.
-RESULT_WAIT_MS_DEFAULT: Final = 5_000
 # How many events retention reads at a time.
 RETENTION_STEP_EVENTS: Final = 2_000
 # The tombstones of ended tasks are pruned every so many offsets.

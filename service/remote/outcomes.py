@@ -30,6 +30,7 @@ from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from ..backend import Backend
+from ..limits import REMOTE_PROGRESS_REMEMBERED
 from ..problems import Problem
 from .appending import append_and_apply
 from .bodies import Completion, Failure, Outcome, Progress, Retry
@@ -128,11 +129,8 @@ class Reports:
                 retry_after=1,
             )
         self._progress[task] = now
-        if len(self._progress) > _PROGRESS_REMEMBERED:
+        if len(self._progress) > REMOTE_PROGRESS_REMEMBERED:
             self._progress = {task: at for task, at in self._progress.items() if now - at < interval}
-
-
-_PROGRESS_REMEMBERED: Final = 10_000
 
 
 def _completed(report: Any, message: Message | None, context: dict[str, Any], partition: int) -> list[Draft]:

@@ -6,7 +6,7 @@ import msgspec
 
 from ...journal.row_decoder import Moment, Name, RowDecoder
 from . import decoding
-from .decoding import EventContext, Fact, FactContext
+from .decoding import EventContext, Fact
 from .locks import Locks
 from .part import Part
 from .pauses import PausedQueues
@@ -49,12 +49,6 @@ def part_fact(row: bytes) -> Fact | PartFact[Any] | None:
     if said is None or own is None:
         return said
     return own.facts.read(row) or PartFact(said.timestamp, said.name, own.empty)
-
-
-def context_type(name: str) -> type[EventContext]:
-    """Return the type of the contexts of events of that name."""
-    own = _DECODERS.get(name)
-    return FactContext if own is None else type(own.empty)
 
 
 def read_context(name: str, encoded: bytes | msgspec.Raw) -> Any:

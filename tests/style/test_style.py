@@ -4,16 +4,12 @@ import ast
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
-from journeyman.cli.app import COMMANDS
-from journeyman.tasks.state import names
 
-ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("journal", "consumers", "tasks", "workers", "testing", "cli", "demo", "deploy")
+from .source import ROOT, modules, trees
 
 FUNCTION_LINES_MAX: Final = 60
 MODULE_LINES_MAX: Final = 400
@@ -73,6 +69,8 @@ NO_CHOICE: Final = {
     "tasks/triggers.py _DAY_MS": "the calendar's",
     "workers/executors/result_encoding.py _SHALLOW_BYTES": "follows from the depth limit",
     "workers/health/report.py _PORT_MAX": "16 bits",
+    "service/events/known_keys.py _DIGEST_BYTES": "the size of a digest in memory",
+    "service/tasks/parameters.py LIMIT_DEFAULT": "another limit, by the name that requests give it",
     "journal/kafka/connection.py DEFAULT_PORT": "Kafka's usual port",
     "deploy/kafka/guard.py PARENT_CHECK_SECONDS": "the module is run by its path and imports nothing of ours",
     "deploy/kafka/distribution.py JAVA_MAJOR_MIN": "what Kafka needs",
@@ -83,22 +81,16 @@ NO_CHOICE: Final = {
 SUBJECTS_SINCE: Final = "cc83ffc"
 
 
-def modules() -> Iterator[tuple[str, str]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
-
-
 def test_modules_are_short() -> None:
-    lengths = {path: len(text.splitlines()) for path, text in modules()}
+    lengths = {path: len(text.splitlines()) for path, text in modules().items()}
     found = {path: lines for path, lines in lengths.items() if lines > MODULE_LINES_MAX}
     assert not found, f"divide by subject what is longer than {MODULE_LINES_MAX} lines: {found}"
 
 
 def test_functions_are_short() -> None:
     found = {}
-    for path, text in modules():
-        for node in ast.walk(ast.parse(text)):
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 if body and (lines := (body[-1].end_lineno or 0) - body[0].lineno + 1) > FUNCTION_LINES_MAX:
@@ -109,8 +101,8 @@ def test_functions_are_short() -> None:
 def test_no_module_imports_a_private_name() -> None:
     found = [
         f"{path}:{node.lineno} {alias.name}"
-        for path, text in modules()
-        for node in ast.walk(ast.parse(text))
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
         if alias.name.startswith("_") and not alias.name.startswith("__")
@@ -121,9 +113,9 @@ def test_no_module_imports_a_private_name() -> None:
 def test_limits_stand_in_the_limits_of_their_room() -> None:
     found = [
         f"{path} {name}"
-        for path, text in modules()
+        for path, tree in trees().items()
         if not path.endswith("/limits.py")
-        for node in ast.parse(text).body
+        for node in tree.body
         if (name := limit_named(node))
     ]
     outside = [place for place in found if place not in NO_CHOICE]
@@ -159,7 +151,7 @@ def test_words_name_their_subject() -> None:
     pattern = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
     found = [
         f"{path}:{number} {match[0]!r}: write {WORDS[match[0].lower()]}"
-        for path, text in [*modules(), *documents]
+        for path, text in [*modules().items(), *documents]
         if path != "CHANGELOG.md"
         for number, line in enumerate(text.splitlines(), 1)
         for match in pattern.finditer(line)
@@ -177,17 +169,3 @@ def test_commit_subjects_are_short() -> None:
         pytest.skip(f"this clone has no history that goes back to {SUBJECTS_SINCE}: {done.stderr.strip()}")
     found = [line for line in done.stdout.splitlines() if len(line.partition(" ")[2]) > SUBJECT_CHARS_MAX]
     assert not found, f"at most {SUBJECT_CHARS_MAX} characters; the why goes into the body: {found}"
-
-
-def test_documents_name_every_command() -> None:
-    pages = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-    missing = [name for name in COMMANDS if f"journeyman {name}" not in pages]
-    assert not missing, f"no page shows: {missing}"
-
-
-def test_documents_name_every_event() -> None:
-    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
-    own = (names.TASK_EVENTS, names.WORKER_EVENTS, names.QUEUE_EVENTS, names.LOCK_EVENTS, names.SCHEDULE_EVENTS)
-    events = [name for group in own for name in group]
-    missing = [name for name in events if name not in pages]
-    assert not missing, f"no page says what these events mean: {missing}"

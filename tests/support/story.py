@@ -3,7 +3,8 @@
 from typing import Any
 
 from journeyman.tasks import TaskView
-from journeyman.tasks.state.part_facts import context_type
+from journeyman.tasks.state.decoding import FactContext
+from journeyman.tasks.state.part_facts import _DECODERS
 from journeyman.tasks.state.remembering import RememberingView
 from journeyman.tasks.state.view import Verdict
 
@@ -22,7 +23,8 @@ class Story:
     def tell(self, name: str, at: float = 1_000.0, **context: Any) -> int:
         """One event; returns its offset."""
         self.offset += 1
-        said = context_type(name)(**context)
+        own = _DECODERS.get(name)
+        said = (FactContext if own is None else type(own.empty))(**context)
         self.verdict = self.view.apply_fact(name, said, self.partition, self.offset, at)
         return self.offset
 

@@ -12,7 +12,7 @@ from journeyman.journal.event import Draft, record
 from journeyman.journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX
 from journeyman.journal.log import Page, check_batch
 from journeyman.tasks import Broker, ConstantBackoff, ExponentialBackoff, Message, Task, TaskView, ValidationError
-from journeyman.tasks.definition import task
+from journeyman.tasks.decorator import task
 from journeyman.tasks.errors import MessageAlreadyExistsError
 from journeyman.tasks.limits import MAX_RETRIES_DEFAULT, TASK_ID_CHARS_MAX
 from journeyman.tasks.message_encoding import decode_message

@@ -82,7 +82,7 @@ async def test_worker_without_schedules_leaves_them_to_others() -> None:
     shop = Shop()
     await create_schedule(shop.journal, plan(Date(now_ms())))
     async with shop.worker(named(report=lambda: None), settings(fires_schedules=False)) as idle:
-        assert not idle._firing.is_on
+        assert idle._firing.wait(time.time()) is None
         message = await shop.submit(named(report=lambda: None)["report"])
         await shop.succeeded(1)
         assert (shop.count(names.SCHEDULE_FIRED), shop.task(message).state.name) == (0, "SUCCEEDED")

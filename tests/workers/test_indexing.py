@@ -5,7 +5,7 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
-from journeyman.tasks.definition import task
+from journeyman.tasks.decorator import task
 from journeyman.tasks.index.store import Store
 from journeyman.tasks.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
 from journeyman.workers import Settings, WorkerLoop

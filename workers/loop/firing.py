@@ -30,11 +30,6 @@ class Firing:
         self.wait_seconds_max = SCHEDULE_WAIT_SECONDS_MAX
         self._has_due = False  # whether the commands of this turn may contain ticks
 
-    @property
-    def is_on(self) -> bool:
-        """Whether it fires anything."""
-        return self._timetable is not None
-
     def due(self, now: float) -> list[DueTicks]:
         """Return what is to be fired at the time `now`, in seconds since the epoch."""
         due = [] if self._timetable is None else self._timetable.due(int(now * 1_000))

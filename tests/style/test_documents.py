@@ -1,0 +1,31 @@
+"""The documentation names every command, option, event, setting and limit; metrics have a page with a test."""
+
+from journeyman.cli.app import COMMANDS
+from journeyman.tasks.state import names
+
+from .reference import COMMANDS_PAGE, LIMITS_PAGE, commands_page, limits_page
+from .source import pages
+
+
+def test_documents_show_every_command() -> None:
+    missing = [name for name in COMMANDS if f"journeyman {name}" not in pages()]
+    assert not missing, f"no page shows: {missing}"
+
+
+def test_documents_name_every_event() -> None:
+    own = (names.TASK_EVENTS, names.WORKER_EVENTS, names.QUEUE_EVENTS, names.LOCK_EVENTS, names.SCHEDULE_EVENTS)
+    events = [name for group in own for name in group]
+    missing = [name for name in events if name not in pages()]
+    assert not missing, f"no page says what these events mean: {missing}"
+
+
+def test_page_of_commands_is_made_from_the_code() -> None:
+    written = COMMANDS_PAGE.read_text(encoding="utf-8").splitlines()
+    missing = [line for line in commands_page().splitlines() if line not in written]
+    assert commands_page().splitlines() == written, f"run `make reference`; docs/commands.md lacks {missing[:5]}"
+
+
+def test_page_of_limits_is_made_from_the_code() -> None:
+    written = LIMITS_PAGE.read_text(encoding="utf-8").splitlines()
+    missing = [line for line in limits_page().splitlines() if line not in written]
+    assert limits_page().splitlines() == written, f"run `make reference`; docs/limits.md lacks {missing[:5]}"
