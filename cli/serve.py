@@ -61,7 +61,7 @@ def serve_journal(
 
     journeyman serve --host 0.0.0.0 --keys /etc/journeyman/keys --tls-cert cert.pem --tls-key key.pem
 
-    curl -N 'http://127.0.0.1:8080/events?since=10m'
+    curl -N -H 'Accept: text/event-stream' 'http://127.0.0.1:8080/events?since=10m'
 
     Exit status: 0 after SIGTERM or SIGINT; 1 if the journal cannot be used, or the address is taken.
     """
