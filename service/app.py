@@ -26,7 +26,6 @@ from .openapi_page import PageRenderPlugin
 from .operation.operation import Operation
 from .operation.routes import export_metrics, probe_health, probe_readiness
 from .problems import handle
-from .remote.outcomes import Reports
 from .remote.routes import router as remote_workers
 from .remote.workers import RemoteWorkers
 from .root import describe_service
@@ -67,16 +66,14 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
     remote, operation = RemoteWorkers(backend), Operation(backend)
-    hub, tracked = Hub(backend), TrackedRequests(backend)
+    hub, tracked = Hub(backend), TrackedRequests(backend, settings.keyring)
     parts = {
         "backend": backend,
         "appender": Appender(backend, hub),
         "hub": hub,
         "operation": operation,
         "remote": remote,
-        "reports": Reports(backend),
         "tracked": tracked,
-        "keyring": settings.keyring,
         "summaries": Summaries(backend),
     }
 

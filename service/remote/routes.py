@@ -8,7 +8,6 @@ from litestar.params import JSONBody
 
 from ...tasks.state.state import TaskState
 from ..answers import spoken
-from ..backend import Backend
 from ..keys import Scope
 from ..limits import REMOTE_OUTCOMES_MAX
 from ..presence import while_present
@@ -27,7 +26,7 @@ from .bodies import (
     Progress,
     Retry,
 )
-from .outcomes import Report, Reports
+from .outcomes import Report
 from .submissions import described
 from .workers import RemoteWorkers
 
@@ -40,21 +39,18 @@ _REPORT = {"scope": Scope.WORK, "problems": (404, 409)}
 async def join(
     data: JSONBody[Join],
     request: Request[Any, Any, Any],
-    backend: NamedDependency[Backend],
     remote: NamedDependency[RemoteWorkers],
 ) -> Response[Joined]:
     """Open a session. Its id is good until the worker leaves, or is silent for longer than its lease."""
     host = request.client.host if request.client is not None else ""
-    return spoken(await remote.join(data, host), backend.cursor, 201)
+    return spoken(await remote.join(data, host), remote.backend.cursor, 201)
 
 
 @post("/claim", opt=_SESSION, status_code=200)
 async def claim(
     data: JSONBody[Claim],
     request: Request[Any, Any, Any],
-    backend: NamedDependency[Backend],
     remote: NamedDependency[RemoteWorkers],
-    reports: NamedDependency[Reports],
 ) -> Response[Claimed]:
     """Claim tasks, waiting for some if asked to. First in log order wins, as among all workers.
 
@@ -64,71 +60,65 @@ async def claim(
     tasks: list[TaskState] = []
     async with while_present(request):
         tasks = await remote.claim(data)
-    return spoken(Claimed(await described(backend, reports, tasks, data.worker)), backend.cursor)
+    return spoken(Claimed(await described(remote.backend, remote.reports, tasks, data.worker)), remote.backend.cursor)
 
 
 @post("/beat", opt=_SESSION, status_code=200)
-async def beat(
-    data: JSONBody[Beat], backend: NamedDependency[Backend], remote: NamedDependency[RemoteWorkers]
-) -> Response[Holding]:
+async def beat(data: JSONBody[Beat], remote: NamedDependency[RemoteWorkers]) -> Response[Holding]:
     """Renew the lease of what the worker holds; the answer says what that is."""
-    return spoken(Holding(data.worker, await remote.beat(data.worker)), backend.cursor)
+    return spoken(Holding(data.worker, await remote.beat(data.worker)), remote.backend.cursor)
 
 
 @post("/complete", opt=_REPORT, status_code=200)
 async def complete(
-    data: JSONBody[Completion | list[Completion]], backend: NamedDependency[Backend], reports: NamedDependency[Reports]
+    data: JSONBody[Completion | list[Completion]], remote: NamedDependency[RemoteWorkers]
 ) -> Response[Outcome | Outcomes]:
     """Report success, of one task or of several in one append. A report about one task that is refused answers 409."""
-    return await _reported(backend, reports, data)
+    return await _reported(remote, data)
 
 
 @post("/fail", opt=_REPORT, status_code=200)
 async def fail(
-    data: JSONBody[Failure | list[Failure]], backend: NamedDependency[Backend], reports: NamedDependency[Reports]
+    data: JSONBody[Failure | list[Failure]], remote: NamedDependency[RemoteWorkers]
 ) -> Response[Outcome | Outcomes]:
     """Report that a task has failed for good: it becomes a dead letter."""
-    return await _reported(backend, reports, data)
+    return await _reported(remote, data)
 
 
 @post("/retry", opt=_REPORT, status_code=200)
 async def retry(
-    data: JSONBody[Retry | list[Retry]], backend: NamedDependency[Backend], reports: NamedDependency[Reports]
+    data: JSONBody[Retry | list[Retry]], remote: NamedDependency[RemoteWorkers]
 ) -> Response[Outcome | Outcomes]:
     """Report a failed attempt: the task runs again after its backoff, unless that was its last one."""
-    return await _reported(backend, reports, data)
+    return await _reported(remote, data)
 
 
 @post("/progress", opt={"scope": Scope.WORK, "problems": (404, 409)}, status_code=200)
-async def progress(
-    data: JSONBody[Progress], backend: NamedDependency[Backend], reports: NamedDependency[Reports]
-) -> Response[Outcome]:
+async def progress(data: JSONBody[Progress], remote: NamedDependency[RemoteWorkers]) -> Response[Outcome]:
     """Report how far a task is, or a value for those who follow it; the claim must still be held."""
-    outcome = await reports.progress(data)
+    outcome = await remote.reports.progress(data)
     _refuse_stale(outcome)
-    return spoken(outcome, backend.cursor)
+    return spoken(outcome, remote.backend.cursor)
 
 
 @post("/leave", opt=_SESSION, status_code=200)
-async def leave(
-    data: JSONBody[Beat], backend: NamedDependency[Backend], remote: NamedDependency[RemoteWorkers]
-) -> Response[Holding]:
+async def leave(data: JSONBody[Beat], remote: NamedDependency[RemoteWorkers]) -> Response[Holding]:
     """End the session: what it holds goes back to the queue at once, and no attempt is used."""
     await remote.leave(data.worker)
-    return spoken(Holding(data.worker, []), backend.cursor)
+    return spoken(Holding(data.worker, []), remote.backend.cursor)
 
 
 router = Router("/workers", route_handlers=[join, claim, beat, complete, fail, retry, progress, leave])
 
 
-async def _reported(backend: Backend, reports: Reports, data: Report | list[Any]) -> Response[Outcome | Outcomes]:
+async def _reported(remote: RemoteWorkers, data: Report | list[Any]) -> Response[Outcome | Outcomes]:
     if not isinstance(data, list):
-        outcome = (await reports.take([data]))[0]
+        outcome = (await remote.reports.take([data]))[0]
         _refuse_stale(outcome)
-        return spoken(outcome, backend.cursor)
+        return spoken(outcome, remote.backend.cursor)
     if len(data) > REMOTE_OUTCOMES_MAX:
         raise Problem(413, "too-many", f"expected at most {REMOTE_OUTCOMES_MAX} reports, got {len(data):,}")
-    return spoken(Outcomes(await reports.take(data)), backend.cursor)
+    return spoken(Outcomes(await remote.reports.take(data)), remote.backend.cursor)
 
 
 def _refuse_stale(outcome: Outcome) -> None:

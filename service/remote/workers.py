@@ -23,6 +23,7 @@ from ..problems import Problem
 from .appending import append_and_apply
 from .bodies import Claim, Join, Joined
 from .idle import IdleSessions
+from .outcomes import Reports
 from .ready import ReadyTasks
 from .watch import SessionWatch
 
@@ -30,10 +31,11 @@ Sessions = Mapping[int, SessionState]
 
 
 class RemoteWorkers:
-    """Opens and keeps sessions for workers elsewhere, and claims tasks for them."""
+    """Opens and keeps sessions for workers elsewhere, and claims tasks for them; `reports` takes their outcomes."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
+        self.reports = Reports(backend)
         self._idle = IdleSessions()
         self._ready: ReadyTasks | None = None
         self._arrival = anyio.Event()
@@ -43,8 +45,8 @@ class RemoteWorkers:
     async def run(self) -> None:
         """Watch over all sessions until the service stops; then no request waits for tasks any more."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(SessionWatch(self._backend, self._idle).run)
-            await self._backend.stopping.wait()
+            tasks.start_soon(SessionWatch(self.backend, self._idle).run)
+            await self.backend.stopping.wait()
             self._arrival.set()
             tasks.cancel_scope.cancel()
 
@@ -63,9 +65,9 @@ class RemoteWorkers:
             "queues": asked.queues,
             "tasks": asked.tasks,
         }
-        log = await self._backend.journal.open()
+        log = await self.backend.journal.open()
         await append_and_apply(
-            self._backend, [_about_worker(names.JOINED, worker, each, context) for each in range(log.partitions)]
+            self.backend, [_about_worker(names.JOINED, worker, each, context) for each in range(log.partitions)]
         )
         return Joined(worker, asked.lease_ms, round(asked.lease_ms * LEASE_RENEWAL_FRACTION))
 
@@ -73,7 +75,7 @@ class RemoteWorkers:
         """Return the live sessions of a worker, by partition; `Problem` 410 if it has none."""
         found = {
             partition: session
-            for partition, sessions in self._backend.view.sessions.items()
+            for partition, sessions in self.backend.view.sessions.items()
             if (session := sessions.get(worker)) is not None
         }
         if not found:
@@ -88,13 +90,13 @@ class RemoteWorkers:
     async def beat(self, worker: str) -> list[str]:
         """Renew the lease of a worker; return the ids of the tasks that it holds."""
         places = self.sessions(worker)
-        await append_and_apply(self._backend, [_about_worker(names.BEAT, worker, each) for each in places])
+        await append_and_apply(self.backend, [_about_worker(names.BEAT, worker, each) for each in places])
         return [task for session in self.sessions(worker).values() for task in session.claims]
 
     async def leave(self, worker: str) -> None:
         """End a session: what it holds goes back to the queue, and no attempt is used."""
         await append_and_apply(
-            self._backend, [_about_worker(names.LEFT, worker, each) for each in self.sessions(worker)]
+            self.backend, [_about_worker(names.LEFT, worker, each) for each in self.sessions(worker)]
         )
 
     # -- claims --------------------------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ class RemoteWorkers:
             again = [task for task in held if task.id not in known and task.id not in in_hand][: asked.limit]
             if again:
                 return again
-            arrival, news = self._next_arrival(), self._backend.news
+            arrival, news = self._next_arrival(), self.backend.news
             taken = self._ready_tasks().take(sessions, asked.limit, time.time())
             mine.update(task.id for task in taken.tasks)
             in_hand.update(mine)
@@ -132,13 +134,13 @@ class RemoteWorkers:
 
     def _next_arrival(self) -> anyio.Event:
         """Return what is set when the next task becomes ready, or the service stops."""
-        if self._arrival.is_set() and not self._backend.stopping.is_set():
+        if self._arrival.is_set() and not self.backend.stopping.is_set():
             self._arrival = anyio.Event()
         return self._arrival
 
     def _ready_tasks(self) -> ReadyTasks:
         """Return the ready tasks of the present view; it is made for the first worker that claims."""
-        view = self._backend.view
+        view = self.backend.view
         if self._ready is None or self._ready.view is not view:
             self._ready = ReadyTasks(view)
             view.on_ready = self._note_ready
@@ -151,19 +153,19 @@ class RemoteWorkers:
 
     async def _append_claims(self, worker: str, tasks: Sequence[TaskState]) -> list[TaskState]:
         """Append claims and return the tasks of those that were accepted: others were claimed by another worker."""
-        view, now = self._backend.view, time.time()
+        view, now = self.backend.view, time.time()
         lapsed = [task for task in tasks if view.expiries and view.expiries.get(task.id, now + 1) <= now]
         for task in lapsed:
-            await self._backend.lookup.lapse(await self._backend.lookup.find(task.id))
+            await self.backend.lookup.lapse(await self.backend.lookup.find(task.id))
         wanted = [task for task in tasks if task not in lapsed]
         drafts = [_claim_draft(task, worker) for task in wanted]
         try:
-            events = await append_and_apply(self._backend, drafts)
+            events = await append_and_apply(self.backend, drafts)
         except JournalError:
             if self._ready is not None:
                 self._ready.put_back(wanted)
             raise
-        found = [(self._backend.view.find(task.id), event) for task, event in zip(wanted, events, strict=True)]
+        found = [(self.backend.view.find(task.id), event) for task, event in zip(wanted, events, strict=True)]
         return [task for task, event in found if task is not None and task.claim == event.offset]
 
     async def _wait_for_tasks(self, worker: str, events: anyio.Event, deadline: float) -> bool:
@@ -174,13 +176,13 @@ class RemoteWorkers:
         pause = rest if due is None else min(rest, due - time.time())
         with anyio.move_on_after(max(pause, 0.0)):
             await events.wait()
-        return anyio.current_time() < deadline and not self._backend.stopping.is_set()
+        return anyio.current_time() < deadline and not self.backend.stopping.is_set()
 
     async def _show_idle_worker(self, sessions: Sessions) -> None:
         """Append a beat for a worker that has written nothing for long: it is alive, since it asks."""
         for partition, session in sessions.items():
             if self._idle.silence_of(session, time.monotonic()) >= REMOTE_IDLE_BEAT_SECONDS:
-                await append_and_apply(self._backend, [_about_worker(names.BEAT, session.worker, partition)])
+                await append_and_apply(self.backend, [_about_worker(names.BEAT, session.worker, partition)])
 
 
 def _about_worker(name: str, worker: str, partition: int, context: Mapping[str, Any] | None = None) -> Draft:

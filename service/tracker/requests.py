@@ -11,14 +11,16 @@ from ...tasks.state.state import TaskState
 from ...tasks.state.view import TaskView
 from ...top.view import RequestsView
 from ..backend import Backend
+from ..keys import Keyring
 from ..limits import AT_LEAST_SECONDS, FOLLOW_AGAIN_SECONDS, TRACKER_COMPLETED_TASKS
 
 
 class TrackedRequests:
     """A replica of the requests, and the tasks of the queue that have ended lately."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, keyring: Keyring) -> None:
+        self.backend = backend
+        self.keyring = keyring
         self._replica = Replica(backend.journal, RequestsView(), renew=RequestsView)
         self._wanted = anyio.Event()
         self._ready = anyio.Event()
@@ -54,7 +56,7 @@ class TrackedRequests:
 
     def tasks(self) -> TaskView:
         """Return the state of the queue, and note which tasks end from now on."""
-        view = self._backend.view
+        view = self.backend.view
         if self._noted is not view:
             self._noted, view.on_ended = view, self.ended.appendleft
         return view

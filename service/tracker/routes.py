@@ -38,9 +38,7 @@ _TEXT: Final = MediaType.TEXT
 )
 async def track(
     request: Request[Any, Any, Any],
-    backend: NamedDependency[Backend],
     tracked: NamedDependency[TrackedRequests],
-    keyring: NamedDependency[Keyring],
     key: Key = None,
     action: FromQuery[str | None] = None,
     tasks: FromQuery[str | None] = None,
@@ -48,7 +46,7 @@ async def track(
     """Answer with the active requests, as an object by id, or the completed ones, the newest first; or record some."""
     if key is None:
         return _refused(403, "api-key parameter missing")
-    caller = _caller(keyring, key)
+    caller = _caller(tracked.keyring, key)
     is_reading = request.method == "GET"
     if caller is None or not caller.may(Scope.READ if is_reading else Scope.SUBMIT):
         return _refused(403, "api-key is not known, or does not permit this")
@@ -59,7 +57,7 @@ async def track(
     record = _RECORDS.get(action)
     if record is None:
         return _refused(400, f"Invalid action parameter; expected one of {', '.join(_RECORDS)}")
-    return await record(backend, tracked, caller, await _body(request))
+    return await record(tracked.backend, tracked, caller, await _body(request))
 
 
 def _caller(keyring: Keyring, key: str) -> Caller | None:
