@@ -33,8 +33,9 @@ class _NotedEvent(msgspec.Struct):
 _notes: Final = RowDecoder(_NotedEvent)
 
 
+_STAYING: Final = {names.NOTED, names.COLLECTED, names.PROGRESSED, names.RESULT_STORED, names.AMENDED}
 # The events that change what a task is doing.
-_MOVES: Final = frozenset(names.TASK_EVENTS) - {names.NOTED, names.COLLECTED, names.PROGRESSED, names.RESULT_STORED}
+_MOVES: Final = frozenset(names.TASK_EVENTS) - _STAYING
 
 
 class Account:

@@ -9,6 +9,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.errors import EventConflict
 from ..journal.event import Event
 from ..journal.event_decoding import decode
+from .amended_row import last_amendment
 from .disposition import Disposition, Effect
 from .errors import MessageDoesNotExistsError
 from .linked_lock import link_in, release_link
@@ -48,8 +49,8 @@ def by_holder(message: Message | str, by: str | None, reason: str | None, claim:
 async def revoke(journal: AsyncJournal, task_id: str, signature: Signature, *, hooks: bool = True) -> Effect:
     """Append a revocation, and return its effect; without `hooks` it says that none are to be called."""
     quiet = {} if hooks else {"hooks": False}
-    event = await _append(journal, names.REVOKED, task_id, signature, quiet)
-    return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+    event = await append_about(journal, names.REVOKED, task_id, signature, quiet)
+    return await effect_of(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
 
 async def revoke_waiting(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
@@ -67,7 +68,7 @@ async def revoke_waiting(journal: AsyncJournal, task_id: str, signature: Signatu
             return await revoke(journal, task_id, signature)  # it has no effect, and says why
         with suppress(EventConflict):
             event = await journal.append(names.REVOKED, context, key=routing_key(task_id), expected=found.end)
-            return await _effect(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
+            return await effect_of(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
 
 async def is_revoked(journal: AsyncJournal, task_id: str) -> bool:
@@ -82,25 +83,25 @@ async def requeue(
     """Append a requeue, and return its effect; a dead letter older than `letters_ttl` ms is purged instead."""
     await _purge_old(journal, task_id, letters_ttl)
     event = await _append_about_dead(journal, names.REQUEUED, task_id, signature)
-    return await _effect(journal, task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
+    return await effect_of(journal, task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
 
 
 async def purge(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
     """Append a purge, and return its effect."""
     event = await _append_about_dead(journal, names.PURGED, task_id, signature)
-    return await _effect(journal, task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
+    return await effect_of(journal, task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
 
 
 async def acknowledge(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
     """Append the end of a task that waits or runs, as done without a result, and return the effect."""
-    event = await _append(journal, names.ACKNOWLEDGED, task_id, signature)
-    return await _effect(journal, task_id, event, Disposition.ACKNOWLEDGED, Disposition.ALREADY_ENDED)
+    event = await append_about(journal, names.ACKNOWLEDGED, task_id, signature)
+    return await effect_of(journal, task_id, event, Disposition.ACKNOWLEDGED, Disposition.ALREADY_ENDED)
 
 
 async def reject(journal: AsyncJournal, message: Message | str, signature: Signature) -> Effect:
     """Append the end of a task that waits or runs, as a dead letter, and return the effect."""
-    event = await _append(journal, names.REJECTED, id_of(message), signature, _exception_of(message))
-    return await _effect(journal, id_of(message), event, Disposition.DEAD_LETTERED, Disposition.ALREADY_ENDED)
+    event = await append_about(journal, names.REJECTED, id_of(message), signature, _exception_of(message))
+    return await effect_of(journal, id_of(message), event, Disposition.DEAD_LETTERED, Disposition.ALREADY_ENDED)
 
 
 async def reschedule(journal: AsyncJournal, message: Message | str, signature: Signature) -> Effect:
@@ -111,21 +112,22 @@ async def reschedule(journal: AsyncJournal, message: Message | str, signature: S
     task_id = id_of(message)
     while True:
         found = await task_lookup(journal).current(task_id)
-        task = _alive(journal, task_id, found)
+        task = alive(journal, task_id, found)
         attempts = task.attempts + (task.state is State.READY)
         own = message if isinstance(message, Message) else stored_message(found)
         wait = 0 if own is None else own.backoff.get(attempts)
         context = {"due": time.time() + wait / 1_000, **_exception_of(message)}
         with suppress(EventConflict):
-            event = await _append(journal, names.RESCHEDULED, task_id, signature, context, expected=found)
+            event = await append_about(journal, names.RESCHEDULED, task_id, signature, context, expected=found)
             break
-    effect = await _effect(journal, task_id, event, Disposition.RESCHEDULED, Disposition.NOT_HELD)
+    effect = await effect_of(journal, task_id, event, Disposition.RESCHEDULED, Disposition.NOT_HELD)
     if effect and isinstance(message, Message):
         message.update(retries=attempts, updated_at=now_ms())
     return effect
 
 
-def _alive(journal: AsyncJournal, task_id: str, found: Found) -> TaskState:
+def alive(journal: AsyncJournal, task_id: str, found: Found) -> TaskState:
+    """Return the task that was found; `MessageDoesNotExistsError` unless it waits or runs."""
     task = found.task
     if task is None or task.state not in (State.READY, State.CLAIMED):
         what = "no such task is known there" if task is None else f"it {in_words(task.state)}"
@@ -181,7 +183,7 @@ async def stored(journal: AsyncJournal, task_id: str) -> Message:
     return message
 
 
-async def _append(
+async def append_about(
     journal: AsyncJournal,
     name: str,
     task_id: str,
@@ -207,13 +209,13 @@ async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, sig
         task = found.task
         row = found.trace.rows.get(task.submitted) if task is not None and task.state is State.FAILED else None
         if task is None or row is None:
-            return await _append(journal, name, task_id, signature)
+            return await append_about(journal, name, task_id, signature)
         with suppress(EventConflict):
-            carried = dead_letter_context(row, task.submitted)
-            return await _append(journal, name, task_id, signature, carried, expected=found)
+            carried = dead_letter_context(row, task.submitted, last_amendment(found))
+            return await append_about(journal, name, task_id, signature, carried, expected=found)
 
 
-async def _effect(
+async def effect_of(
     journal: AsyncJournal, task_id: str, event: Event, taken: Disposition, refused: Disposition
 ) -> Effect:
     """Look the event up in the log, and return whether it took effect; release the task's lock if it has ended."""

@@ -21,6 +21,7 @@ from .acting import (
     revoke_waiting,
     stored,
 )
+from .amending import amend
 from .disposition import Effect
 from .message import Message, id_of
 from .pausing import pause_queue, resume_queue
@@ -130,6 +131,21 @@ class BrokerCalls(ABC):
 
     sync_from_backend = sync_from_journal
 
+    def sync_to_journal(
+        self, message: Message, *, claim: int | None = None, by: str | None = None, reason: str | None = None
+    ) -> Effect:
+        """Write the message's metadata for the attempts that begin from now on, and for `sync_from_journal`.
+
+        A task that a worker has claimed is amended by its holder alone: with `claim`, or by a message of a `Consumer`.
+        Returns the effect: `AMENDED`, or `NOT_HELD` if the task has another claim. `MessageDoesNotExistsError` if the
+        task has ended or is unknown; `ValidationError` names any other field that differs from the journal's.
+        """
+        return self._run(
+            amend(self.journal.asynchronous, message, by_holder(message, by, reason, claim)), "sync_to_journal"
+        )
+
+    sync_to_backend = sync_to_journal
+
     def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """Have no worker claim tasks of that queue until it is resumed; what runs goes on. Durable.
 
@@ -229,6 +245,15 @@ class AsyncBrokerCalls(ABC):
         return await access.run(stored(access.journal, id_of(message)))
 
     sync_from_backend = sync_from_journal
+
+    async def sync_to_journal(
+        self, message: Message, *, claim: int | None = None, by: str | None = None, reason: str | None = None
+    ) -> Effect:
+        """See `Broker.sync_to_journal`."""
+        access = self._access_now()
+        return await access.run(amend(access.journal, message, by_holder(message, by, reason, claim)))
+
+    sync_to_backend = sync_to_journal
 
     async def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """See `Broker.pause`."""

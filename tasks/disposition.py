@@ -18,6 +18,7 @@ class Disposition(Enum):
     ACKNOWLEDGED = "acknowledged"
     DEAD_LETTERED = "dead lettered"
     RESCHEDULED = "rescheduled"
+    AMENDED = "amended"
     ALREADY_ENDED = "already ended"
     NOT_HELD = "not held"
     REQUEUED = "requeued"

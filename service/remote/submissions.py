@@ -1,8 +1,9 @@
 """Describe claimed tasks to their workers: what to run, with which arguments, read from their submissions."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from ...tasks.amended_row import amended
 from ...tasks.index.records import rows_at
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
@@ -58,8 +59,8 @@ def _described(task: TaskState, token: int, message: Message) -> ClaimedTask:
     )
 
 
-async def _submissions_of(backend: Backend, tasks: Iterable[TaskState]) -> dict[str, bytes]:
-    """Return the records of the submissions that the log still holds, by the tasks' ids."""
+async def _submissions_of(backend: Backend, tasks: Sequence[TaskState]) -> dict[str, bytes]:
+    """Return the records of the submissions that the log still holds, as they were amended, by the tasks' ids."""
     by_partition: dict[int, dict[int, str]] = defaultdict(dict)
     for task in tasks:
         by_partition[task.partition][task.submitted] = task.id
@@ -68,4 +69,10 @@ async def _submissions_of(backend: Backend, tasks: Iterable[TaskState]) -> dict[
     for partition, ids in by_partition.items():
         rows = await rows_at(log, partition, ids)
         found.update((ids[offset], row) for offset, row in rows.items())
+    amendments = backend.view.amendments
+    for task in tasks if amendments else ():
+        at = amendments.get(task.id)
+        row = None if at is None else (await rows_at(log, task.partition, [at])).get(at)
+        if row is not None and task.id in found:
+            found[task.id] = amended(found[task.id], row)
     return found

@@ -19,7 +19,8 @@ from .selection import Selection
 class Carried(msgspec.Struct, gc=False):
     """The submission's fields in `task.requeued` and `task.purged`, for a fold that has forgotten the task.
 
-    `offset` is the submission's offset, in the partition of the event, `at` its time.
+    `offset` is the submission's offset, in the partition of the event, `at` its time. `amended` is the offset of its
+    last `task.amended`, -1 for none.
     """
 
     offset: Whole
@@ -30,6 +31,12 @@ class Carried(msgspec.Struct, gc=False):
     max_retries: Whole | None = MAX_RETRIES_DEFAULT
     function: str = ""
     named: bool = False
+    amended: Whole = -1
+
+    def kind_in(self, partition: int) -> tuple[str, str, int, int | None, int, str, bool]:
+        """Return the key of the task's kind."""
+        name, queue, priority, retries = self.task_name, self.queue, self.priority, self.max_retries
+        return name, queue, priority, retries, partition, self.function, self.named
 
 
 class EventContext(msgspec.Struct, gc=False):
@@ -162,11 +169,11 @@ def _foreign(row: bytes, kind: type[_Kind]) -> _Kind | None:
     return None if said is None or said.name in _OWN_NAMES else kind(said.timestamp, said.name)
 
 
-def dead_letter_context(row: bytes, offset: int) -> dict[str, Any]:
+def dead_letter_context(row: bytes, offset: int, amended: int = -1) -> dict[str, Any]:
     """Return the context of an event about the dead letter whose submission is the record `row` at `offset`.
 
-    With it a fold that has forgotten the dead letter can still requeue or purge it. `ValueError` if the record is no
-    submission.
+    With it a fold that has forgotten the dead letter can still requeue or purge it. `amended` is the offset of its last
+    `task.amended`, -1 for none. `ValueError` if the record is no submission.
     """
     said = _task_facts.read(row)
     if said is None or said.name != names.SUBMITTED or not said.context.task:
@@ -181,5 +188,9 @@ def dead_letter_context(row: bytes, offset: int) -> dict[str, Any]:
         context.max_retries,
         context.function,
         context.named,
+        amended,
     )
-    return {"task": context.task, "submission": msgspec.structs.asdict(carried)}
+    fields = msgspec.structs.asdict(carried)
+    if amended < 0:
+        del fields["amended"]
+    return {"task": context.task, "submission": fields}

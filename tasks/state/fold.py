@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..limits import ROW_OVERHEAD_BYTES, TASK_ID_CHARS_MAX, TASK_KINDS_REMEMBERED
 from . import names
+from .amendments import Amendments
 from .chains import ExpectedLinks
 from .dead_letters import DeadLetters
 from .decoding import Carried, EventContext, TaskContext
@@ -28,7 +29,7 @@ from .transitions import EXHAUSTED, HANDED_BACK, PLAIN_MOVES, RETURNED, Attempt,
 from .verdict import Verdict
 
 _SUBMITTED: Final = names.SUBMITTED
-_UNUSUAL: Final = names.BY_HAND | {names.RETRIED, names.INTERRUPTED, names.LAPSED}
+_UNUSUAL: Final = names.BY_HAND | {names.RETRIED, names.INTERRUPTED, names.LAPSED, names.AMENDED, names.REQUEUED}
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF = Attempt.COUNTED, Attempt.TAKEN_OFF
@@ -59,8 +60,10 @@ class TaskFold:
         self.locks = Locks()
         self.schedules = Schedules()
         self.expiries = Expiries()
+        self.amendments = Amendments()
         self.links = ExpectedLinks()
-        self._parts: Parts = (self.sessions, self.paused, self.locks, self.schedules, self.expiries, self.links)
+        queues = (self.sessions, self.paused, self.locks, self.schedules)
+        self._parts: Parts = (*queues, self.expiries, self.amendments, self.links)
         self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`.
@@ -217,7 +220,7 @@ class TaskFold:
             assert session is not None, "a move that counts an attempt requires a session"
             self._hold(task, session, offset, timestamp)
             return _ACCEPTED
-        if name in _UNUSUAL and not self._prepare(name, context, task):
+        if name in _UNUSUAL and not self._prepare(name, context, task, offset):
             return self._refuse(name, task)
         if run.state is _CLAIMED and to is not _CLAIMED:
             self._release(task, session if worker == run.worker else self.session(partition, run.worker))
@@ -226,13 +229,18 @@ class TaskFold:
             self.links.expect(partition, context.next, context.claim)
         return _ACCEPTED
 
-    def _prepare(self, name: str, context: TaskContext, task: TaskState) -> bool:
-        """Return whether the task fulfils what only this event requires; then its due time is set."""
+    def _prepare(self, name: str, context: TaskContext, task: TaskState, offset: int) -> bool:
+        """Return whether the task fulfils what only this event requires; then its due time or amendment is set."""
         if name == names.LAPSED:
             return task.id in self.expiries
+        if name == names.REQUEUED:
+            self.amendments.carry(task.id, context.submission)
+            return True
         if context.claim not in (-1, task.run.claim):
             return False
-        if name in (names.RETRIED, names.RESCHEDULED) or (name == names.INTERRUPTED and context.due):
+        if name == names.AMENDED:
+            self.amendments[task.id] = offset
+        elif name in (names.RETRIED, names.RESCHEDULED) or (name == names.INTERRUPTED and context.due):
             task.due = context.due
             if name != names.RESCHEDULED:
                 self._clear(task)
@@ -260,25 +268,17 @@ class TaskFold:
             self._finish(task)
         else:
             self.live[task.id] = task
+            self.amendments.carry(task.id, carried)
             if self.on_ready is not None:
                 self.on_ready(task)
         return _ACCEPTED
 
     def _forgotten(self, task_id: str, carried: Carried, partition: int, offset: int, timestamp: float) -> TaskState:
         """Rebuild a dead letter that the view has forgotten or never knew, as it is when it leaves the dead letters."""
-        key = (
-            carried.task_name,
-            carried.queue,
-            carried.priority,
-            carried.max_retries,
-            partition,
-            carried.function,
-            carried.named,
-        )
         run = RunState(_READY, offset, timestamp)
         if not self.dead.remove_forgotten():
             self.submitted += 1  # it was not counted when it was submitted and failed
-        return TaskState(task_id, self._kind_of(key), carried.offset, carried.at, 0.0, run)
+        return TaskState(task_id, self._kind_of(carried.kind_in(partition)), carried.offset, carried.at, 0.0, run)
 
     def _unreadable(self) -> Verdict:
         """Count an event of a known name that names no task or worker."""
@@ -346,8 +346,9 @@ class TaskFold:
         if run.suspect:
             self.suspects.pop(task_id, None)
         run.claim = -1
-        if self.expiries:
+        if self.expiries or self.amendments:
             self.expiries.pop(task_id, None)
+            self.amendments.pop(task_id, None)
         if task.kind.kept and (row := self.rows.rows.pop(task_id, None)) is not None:
             self.rows.release(task_id, len(row) + ROW_OVERHEAD_BYTES)
         if run.state is _FAILED:

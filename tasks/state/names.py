@@ -19,6 +19,7 @@ REJECTED: Final = "task.rejected"
 RESCHEDULED: Final = "task.rescheduled"
 NOTED: Final = "task.noted"
 RESULT_STORED: Final = "task.result_stored"
+AMENDED: Final = "task.amended"
 
 JOINED: Final = "worker.joined"
 BEAT: Final = "worker.beat"
@@ -59,6 +60,7 @@ TASK_EVENTS: Final = (
     RESCHEDULED,
     NOTED,
     RESULT_STORED,
+    AMENDED,
 )
 WORKER_EVENTS: Final = (JOINED, BEAT, LEFT, EXPIRED)
 QUEUE_EVENTS: Final = (PAUSED, RESUMED)

@@ -8,6 +8,7 @@ The rules, in the order in which they are checked:
 3. A move that requires the *token* is refused unless the event's `claim` is the position of the task's current claim:
    the claim's position is the fencing token, so a former owner's outcome is refused whenever it arrives. An event by
    hand (`task.acknowledged`, `task.rejected`, `task.rescheduled`) need not name one; if it does, the same holds.
+   `task.amended` names one if the task is claimed: only its holder amends a task that runs.
 4. A move that *carries* the submission is refused unless the event contains the fields of it that the fold needs. It is
    for a task that the fold has forgotten, while the log holds it.
 5. `task.lapsed` is refused unless the task was submitted with a time to live.
@@ -89,6 +90,7 @@ TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
         names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),
         names.RESCHEDULED: Move(State.READY, token=Token.IF_NAMED, attempt=Attempt.ADDED),
         names.NOTED: Move(State.READY),
+        names.AMENDED: Move(State.READY, token=Token.IF_NAMED),
     },
     State.CLAIMED: {
         names.SUCCEEDED: Move(State.SUCCEEDED, token=Token.REQUIRED),
@@ -102,6 +104,7 @@ TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
         names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),
         names.RESCHEDULED: Move(State.READY, token=Token.IF_NAMED),
         names.NOTED: Move(State.CLAIMED),
+        names.AMENDED: Move(State.CLAIMED, token=Token.REQUIRED),
         RETURNED: Move(State.READY),
         EXHAUSTED: Move(State.FAILED),
         HANDED_BACK: Move(State.READY, attempt=Attempt.TAKEN_OFF),

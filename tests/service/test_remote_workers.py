@@ -90,6 +90,13 @@ def test_claimed_task_brings_its_arguments(post: Post, join: Any, submit: Any) -
     assert (task["args"], task["attempt"], task["metadata"], task["tags"]) == ([2, 3], 1, {"order": 7}, ["mail"])
 
 
+def test_claimed_task_brings_its_amended_metadata(post: Post, join: Any, submit: Any, broker: jm.Broker) -> None:
+    message = submit(2, metadata={"order": 7})
+    assert broker.sync_to_journal(message.update(metadata={"order": 8}))
+    (task,) = claimed(post, join())
+    assert (task["args"], task["metadata"]) == ([2], {"order": 8})
+
+
 def test_completed_task_has_its_result(post: Post, join: Any, submit: Any, broker: jm.Broker) -> None:
     message = submit(2, 3)
     worker = join()

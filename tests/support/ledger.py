@@ -80,6 +80,7 @@ def picture(view: TaskView, *, counters: bool = True) -> dict[str, Any]:
     seen["paused"] = {place: dict(queues) for place, queues in view.paused.items() if queues}
     seen["locks"] = {place: dict(locks) for place, locks in view.locks.items()}
     seen["expiries"] = dict(view.expiries)
+    seen["amendments"] = dict(view.amendments)
     seen["ended"] = {partition: dict(ended.ends) for partition, ended in view._ended.items()}
     if counters:
         seen["counters"] = (view.stale_outcomes, view.lost_claims, view.takeovers, view.unreadable)

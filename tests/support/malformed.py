@@ -60,6 +60,7 @@ _CONTEXTS: dict[str, dict[str, Any]] = {
     names.REJECTED: {"task": "poison", "claim": 3, "exception": {"name": "E", "text": "t"}},
     names.RESCHEDULED: {"task": "poison", "claim": 3, "due": 1.0},
     names.NOTED: {"task": "poison", "status": "RUNNING", "details": {"step": 1}},
+    names.AMENDED: {"task": "poison", "claim": 3, "metadata": {"step": 1}},
     names.JOINED: {
         "worker": "ghost",
         "lease_ms": 1_000,

@@ -33,7 +33,7 @@ SIGNATURES: Final[dict[str, dict[str, Any]]] = {
     "Broker.submit": {"message": REQUIRED, "ttl": WEEK_MS},
     **{
         f"Broker.{name}": {"message": REQUIRED}
-        for name in ("ack", "exists", "fail", "in_dlq", "remove", "retry", "sync_from_backend")
+        for name in ("ack", "exists", "fail", "in_dlq", "remove", "retry", "sync_from_backend", "sync_to_backend")
     },
     "Backoff": _BOUNDS,
     "ConstantBackoff": {"constant": 60_000},
@@ -270,7 +270,10 @@ def test_statuses_are_numbered_as_on_the_page() -> None:
 WRONG_MESSAGE: Final = r"expected a message(, or its id)?, got None\. A message is what task\.generate"
 
 
-@pytest.mark.parametrize("call", ["exists", "ack", "fail", "retry", "remove", "in_dlq", "sync_from_backend", "submit"])
+CALLS: Final = ("exists", "ack", "fail", "retry", "remove", "in_dlq", "sync_from_backend", "sync_to_backend", "submit")
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_broker_says_what_a_message_is(journal: jm.Journal, call: str) -> None:
     with pytest.raises(jm.ValidationError, match=WRONG_MESSAGE):
         getattr(jm.Broker(journal), call)(None)

@@ -45,9 +45,12 @@ EXPECTED: dict[tuple[State, str], tuple[State, Callable[[int], int]]] = {
     (C, "task.acknowledged"): (S, lambda attempts: attempts),
     (C, "task.rejected"): (F, lambda attempts: attempts),
     (C, "task.rescheduled"): (R, lambda attempts: attempts),
+    (R, "task.amended"): (R, lambda attempts: attempts),
+    (C, "task.amended"): (C, lambda attempts: attempts),
     **{(state, "task.noted"): (state, lambda attempts: attempts) for state in (R, C, S, F, X)},
 }
-TOKEN_EVENTS = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.PROGRESSED, names.RESULT_STORED)
+REPORTS = (names.PROGRESSED, names.RESULT_STORED, names.AMENDED)
+TOKEN_EVENTS = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, *REPORTS)
 ALL_PAIRS = [pytest.param(state, event, id=f"{state.name}-{event}") for state in State for event in EVENTS]
 
 
@@ -146,7 +149,7 @@ def test_outcome_needs_the_current_token(event: str) -> None:
     after = picture(log.view, counters=False)
     assert after["live"][TASK].pop("refused") == before["live"][TASK].pop("refused") + 3
     assert after == before
-    assert log.view.stale_outcomes == (0 if event in (names.PROGRESSED, names.RESULT_STORED) else 3)
+    assert log.view.stale_outcomes == (0 if event in REPORTS else 3)
     assert log.end_attempt(event, TASK, OTHER) is Verdict.ACCEPTED
 
 
@@ -185,6 +188,23 @@ def test_time_to_live_ends_with_the_task_and_with_a_requeue() -> None:
     assert not log.view.expiries
     log.write(names.REQUEUED, task="b")
     assert log.write(names.LAPSED, task="b") is Verdict.REFUSED
+
+
+def test_amendment_lasts_until_the_task_ends_and_returns_by_requeue() -> None:
+    log = brought_to(State.READY, names.AMENDED)
+    log.write(names.AMENDED, task=TASK)
+    log.write(names.AMENDED, task=TASK)
+    last = log.end - 1
+    log.claim(TASK, WORKER)
+    assert log.write(names.AMENDED, task=TASK) is Verdict.REFUSED, "it is held, and no claim is named"
+    assert log.view.amendments == {TASK: last}
+    log.end_attempt(names.FAILED, TASK, WORKER)
+    assert not log.view.amendments
+    carried = {"offset": 2, "at": 1.5, "task_name": "work", "amended": last}
+    assert log.write(names.REQUEUED, task=TASK, submission=carried) is Verdict.ACCEPTED
+    assert log.view.amendments == {TASK: last}
+    log.write(names.REVOKED, task=TASK)
+    assert not log.view.amendments
 
 
 def test_rescheduled_task_waits_for_its_new_time() -> None:

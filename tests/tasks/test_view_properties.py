@@ -172,6 +172,17 @@ class Queue(RuleBasedStateMachine):
     def by_hand(self, task: str, name: str) -> None:
         self.log.write(name, task=task)
 
+    @rule(data=st.data())
+    def amend(self, data: st.DataObject) -> None:
+        """By the holder of any claim there ever was, or by a program that holds none."""
+        task = data.draw(tasks)
+        before = self.log.view.find(task)
+        token = data.draw(st.sampled_from([-1, *(token for of, _, token in self.tokens if of == task)]))
+        verdict = self.log.write(names.AMENDED, task=task, claim=token)
+        legal = before is not None and before.state in (State.READY, State.CLAIMED) and token == before.claim
+        assert (verdict is Verdict.ACCEPTED) == legal
+        assert (self.log.view.amendments.get(task) == self.log.end - 1) == legal
+
     @rule(data=st.data(), name=st.sampled_from(sorted(names.BY_HAND)), due=st.sampled_from([0, 7.25]))
     def outcome_by_hand(self, data: st.DataObject, name: str, due: float) -> None:
         """By a program that is no worker: if it names a claim that is not the current one, it is refused."""
@@ -479,6 +490,13 @@ def test_forgotten_dead_letter_is_restored_by_requeue(monkeypatch: pytest.Monkey
     log.claim("a", "w")
     assert log.end_attempt(names.SUCCEEDED, "a", "w") is Verdict.ACCEPTED
     assert log.write(names.REQUEUED, **context) is Verdict.REFUSED, "it has succeeded"
+    assert picture(by_pages(log)) == picture(log.view)
+
+
+def test_forgotten_dead_letter_is_restored_with_its_amendment(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, _ = forgotten_letter(monkeypatch)
+    assert log.write(names.REQUEUED, **dead_letter_context(log.rows[1], 1, 2)) is Verdict.ACCEPTED
+    assert log.view.amendments == {"a": 2}
     assert picture(by_pages(log)) == picture(log.view)
 
 

@@ -5,11 +5,14 @@ from itertools import islice
 
 from ...journal.errors import HistoryTruncated
 from ...journal.limits import PAGE_EVENTS
+from ...tasks.amended_row import amended
 from ...tasks.state.state import TaskState
 from ...tasks.state.view import TaskView
 from ..limits import SUBMISSION_GAP_EVENTS
 from ..scheduling.ready_queue import ReadyTasks
 from .reader import JournalReader
+
+_Place = tuple[int, int]  # a partition and an offset in it
 
 
 class Submissions:
@@ -29,10 +32,10 @@ class Submissions:
         get = kept.get
         found = {task.id: row for task in claimed if (row := get(task.id)) is not None}
         if len(found) == len(claimed):
-            return found
+            return await self._amended(found, claimed)
         missing = [task for task in claimed if task.id not in found]
         coming = [task for tasks in ready for task in islice(tasks.upcoming(), PAGE_EVENTS) if task.id not in kept]
-        read = await self._read(missing, coming)
+        read = await self._read(map(_submission, missing), map(_submission, coming))
         for task in coming:
             row = read.get((task.partition, task.submitted))
             if row is not None and task.id not in kept:
@@ -41,16 +44,28 @@ class Submissions:
             row = read.get((task.partition, task.submitted))
             if row is not None:
                 found[task.id] = row
+        return await self._amended(found, claimed)
+
+    async def _amended(self, found: dict[str, bytes], claimed: Sequence[TaskState]) -> Mapping[str, bytes]:
+        """Return the submissions with the last amendment of each task, which is read from the log."""
+        if not (amendments := self._view.amendments):
+            return found
+        places = {task.id: (task.partition, amendments[task.id]) for task in claimed if task.id in amendments}
+        read = await self._read(places.values()) if places else {}
+        for task_id, place in places.items():
+            if task_id in found and place in read:
+                found[task_id] = amended(found[task_id], read[place])
         return found
 
-    async def _read(self, claimed: Sequence[TaskState], coming: Sequence[TaskState]) -> Mapping[tuple[int, int], bytes]:
-        """Read the submissions of `claimed`, and those of `coming` that are in the same stretches."""
-        found: dict[tuple[int, int], bytes] = {}
+    async def _read(self, places: Iterable[_Place], coming: Iterable[_Place] = ()) -> Mapping[_Place, bytes]:
+        """Read the records at `places`, and those of `coming` that are in the same stretches."""
+        found: dict[_Place, bytes] = {}
         wanted: dict[int, set[int]] = {}
-        for task in claimed:
-            wanted.setdefault(task.partition, set()).add(task.submitted)
+        for partition, offset in places:
+            wanted.setdefault(partition, set()).add(offset)
+        near = set(coming)
         for partition, offsets in wanted.items():
-            also = {task.submitted for task in coming if task.partition == partition}
+            also = {offset for at, offset in near if at == partition}
             for stretch in stretches(offsets | also):
                 if any(offset in stretch for offset in offsets):
                     for offset, row in await self._rows(partition, stretch):
@@ -75,6 +90,10 @@ class Submissions:
             rows += zip(page.offsets, page.rows, strict=True)
             offset = page.next_offset
         return rows
+
+
+def _submission(task: TaskState) -> _Place:
+    return task.partition, task.submitted
 
 
 def stretches(offsets: Iterable[int], gap: int = SUBMISSION_GAP_EVENTS) -> list[range]:
