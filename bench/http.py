@@ -25,7 +25,7 @@ from journeyman.journal.http.part import run_of
 from journeyman.journal.http.requests import Requests
 from journeyman.journal.http.wire import Landed, pack
 from journeyman.journal.runtime.portal import Portal
-from journeyman.service.server import Service, listen
+from journeyman.service.server import ServiceServer, listen
 from journeyman.service.settings import Settings
 from litestar import Litestar, Request, Response, get, post
 from litestar.params import FromQuery
@@ -217,7 +217,7 @@ def serve(url: str) -> None:
     """A service, until the other side is done."""
 
     async def run() -> None:
-        made = Service(AsyncJournal(url), Settings(port=0, drain_seconds=0))
+        made = ServiceServer(AsyncJournal(url), Settings(port=0, drain_seconds=0))
         await made.run(lambda address: _begin(address, made.stop))
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from ..journal.log import Log
-from ..journal.sqlite.copying import Copy, Progress, backup, restore
+from ..journal.sqlite.copying import Copy, CopyReports, backup, restore
 from ..journal.sqlite.log import SqliteLog
 from ..journal.url import log_from_url
 from .shared.failures import EXIT_ENVIRONMENT, BadInput
@@ -83,9 +83,9 @@ def _checked(log: Log, instead: str) -> SqliteLog:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[CopyReports]:
     with bar("copying", "pages", 10_000) as copied, bar("verifying", "events") as verified:
-        yield Progress(copied, verified)
+        yield CopyReports(copied, verified)
 
 
 def _say(done: Copy, what: str, file: str, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 from ..consumers.truncation import first_moment
 from ..journal.journal import Journal
 from ..tasks.inspection.wording import number
-from ..tasks.retention import Compacted, Hold, Plan, compact, plan
+from ..tasks.retention import Compacted, CompactionPlan, KeptHistory, compact, plan
 from ..tasks.state.transitions import State
 from .shared.failures import BadInput
 from .shared.moments import parse_moment
@@ -76,7 +76,7 @@ def compact_history(
         print_unreadable(planned.unreadable, as_json=as_json)
 
 
-def _begins(journal: Journal, planned: Plan) -> float | None:
+def _begins(journal: Journal, planned: CompactionPlan) -> float | None:
     """The time of the earliest event that is left; None if none is left."""
     log = journal.run(journal.asynchronous.open())
     firsts = [
@@ -87,7 +87,7 @@ def _begins(journal: Journal, planned: Plan) -> float | None:
     return min((moment for moment in firsts if moment is not None), default=None)
 
 
-def _print_json(url: str, planned: Plan, done: Compacted | None, begins: float | None) -> None:
+def _print_json(url: str, planned: CompactionPlan, done: Compacted | None, begins: float | None) -> None:
     said = {
         "journal": url,
         "removed": planned.events if done is not None else 0,
@@ -113,7 +113,7 @@ def _print_json(url: str, planned: Plan, done: Compacted | None, begins: float |
     print(orjson.dumps(said).decode())
 
 
-def _print(url: str, planned: Plan, done: Compacted | None, begins: float | None) -> None:
+def _print(url: str, planned: CompactionPlan, done: Compacted | None, begins: float | None) -> None:
     total = sum(planned.end.values()) - sum(planned.first.values())
     if not planned.events:
         print(f"nothing to remove from {url}: {total:,} events, none of them older and free to go")
@@ -138,7 +138,7 @@ def _print(url: str, planned: Plan, done: Compacted | None, begins: float | None
             print(f"brought forward: {number(done.parked, 'parked event')}")
 
 
-def _reason(hold: Hold) -> str:
+def _reason(hold: KeptHistory) -> str:
     if hold.task is None:
         return (
             f"the view {printable(hold.view)}, whose newest snapshot reaches {hold.partition}:{hold.offset}. Let it "

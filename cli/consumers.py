@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from ..consumers.checkpoints.operations import (
+    CheckpointMove,
     CheckpointStatus,
-    Move,
     checkpoint_statuses,
     find_checkpoint,
     move_checkpoint,
@@ -212,16 +212,16 @@ def _target(journal: Journal, to: str) -> Mapping[int, int]:
     return journal.run(cursor_at(log, moment))
 
 
-def _ask(move: Move) -> None:
+def _ask(move: CheckpointMove) -> None:
     confirm(f"The consumer {printable(move.saved.name)} skips {_events(move, move.skipped)}. Move its checkpoint?")
 
 
-def _events(move: Move, count: int) -> str:
+def _events(move: CheckpointMove, count: int) -> str:
     kind = f" of the topic {move.saved.topic}" if move.counted and move.saved.topic else ""
     return f"{number(count, 'event')}{kind}"
 
 
-def _say_move(move: Move, *, dry_run: bool, as_json: bool) -> None:
+def _say_move(move: CheckpointMove, *, dry_run: bool, as_json: bool) -> None:
     saved = move.saved
     if as_json:
         said = {

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..journal.journal import Journal
 from ..tasks.answers.dead_letters import dead_letter_answer
 from ..tasks.inspection.as_of import view_as_of
-from ..tasks.inspection.dead_letters import DeadLetter, Wanted, dead_letters
+from ..tasks.inspection.dead_letters import DeadLetter, DeadLetterFilter, dead_letters
 from ..tasks.inspection.wording import age, number, short_id
 from .dead_letter import print_dead_letter
 from .limits import DEAD_LETTER_ERROR_CHARS_MAX, DEAD_LETTERS_SHOWN_DEFAULT, WIDE_COLUMNS_MIN
@@ -125,7 +125,7 @@ def list_dead_letters(
         elif letters:
             _show(letters, limit or DEAD_LETTERS_SHOWN_DEFAULT, now if moment is None else moment)
         else:
-            print(f"no {'such ' if wanted != Wanted() else ''}dead letters in {opened.url}")
+            print(f"no {'such ' if wanted != DeadLetterFilter() else ''}dead letters in {opened.url}")
 
 
 @dead_letter_commands.command("show")
@@ -237,27 +237,27 @@ def _wanted(
     since: str | None,
     until: str | None,
     now: float,
-) -> Wanted:
+) -> DeadLetterFilter:
     begin = None if since is None else parse_moment(since, now)
     end = None if until is None else parse_moment(until, now, "--until")
-    return Wanted(task, queue, exception, begin, end, tag)
+    return DeadLetterFilter(task, queue, exception, begin, end, tag)
 
 
-def _clear(tasks: Sequence[str] | None, wanted: Wanted, *, everything: bool) -> Wanted:
+def _clear(tasks: Sequence[str] | None, wanted: DeadLetterFilter, *, everything: bool) -> DeadLetterFilter:
     """Return `wanted`; `BadInput` if the choice is ambiguous."""
     filters = "--task NAME, --queue NAME, --exception TEXT, --tag TAG, --since TIME, --until TIME"
-    refuse_vague("dead letters", filters, tasks, filtered=wanted != Wanted(), everything=everything)
+    refuse_vague("dead letters", filters, tasks, filtered=wanted != DeadLetterFilter(), everything=everything)
     return wanted
 
 
-def _chosen(journal: Journal, tasks: Sequence[str] | None, wanted: Wanted) -> list[str]:
+def _chosen(journal: Journal, tasks: Sequence[str] | None, wanted: DeadLetterFilter) -> list[str]:
     """The ids of the dead letters that are meant, the oldest first."""
     if tasks:
         return whole_ids(journal, tasks)
     return [letter.task.id for letter in reversed(_letters(journal, None, wanted))]
 
 
-def _letters(journal: Journal, moment: float | None, wanted: Wanted) -> list[DeadLetter]:
+def _letters(journal: Journal, moment: float | None, wanted: DeadLetterFilter) -> list[DeadLetter]:
     """The dead letters that are asked for, the newest first."""
     found = journal.run(view_as_of(journal.asynchronous, moment))
     return journal.run(dead_letters(journal.asynchronous, found, wanted))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.journal import Journal
-from ..tasks.acting import Signature
+from ..tasks.acting import Attribution
 from ..tasks.answers.locks import ReleaseAnswer, lock_answer, lock_in_full
 from ..tasks.inspection.as_of import cursor_at, view_as_of
 from ..tasks.inspection.lock_findings import explain_lock, is_silent, named
@@ -171,7 +171,7 @@ def release_lock(
 
 
 def _release(journal: Journal, name: str, token: int, reason: str | None) -> bool:
-    return journal.run(lock_requests(journal.asynchronous).end(name, token, Signature(operator(), reason).fields()))
+    return journal.run(lock_requests(journal.asynchronous).end(name, token, Attribution(operator(), reason).fields()))
 
 
 def _print(name: str, found: LockHistory, now: float, limit: int, console: Console) -> None:

@@ -71,7 +71,7 @@ def requests(
     Exit status: 0; 1 if the journal cannot be used.
     """
     configure_logging(log_level)
-    wanted = _Wanted(path, _status(status), _span(slower), limit, mode)
+    wanted = _Filter(path, _status(status), _span(slower), limit, mode)
     moment = parse_past(as_of, time.time())
     if watch and (moment is not None or as_json):
         raise BadInput("--watch follows the present on a terminal: leave out --as-of and --json")
@@ -88,7 +88,7 @@ def requests(
             show(console_for(), _screen(view, wanted, now))
 
 
-class _Wanted:
+class _Filter:
     """The filters, and how many requests are shown."""
 
     def __init__(self, path: str | None, status: str | None, slower: float, limit: int, mode: Mode) -> None:
@@ -129,7 +129,7 @@ def _view(journal: Journal, moment: float | None) -> RequestsView:
     return replica.view
 
 
-def _live(journal: Journal, wanted: _Wanted) -> None:
+def _live(journal: Journal, wanted: _Filter) -> None:
     replica = Replica(journal.asynchronous, RequestsView())
     journal.run(replica.catch_up())
     try:
@@ -143,7 +143,7 @@ def _live(journal: Journal, wanted: _Wanted) -> None:
         journal.run(replica.aclose())
 
 
-def _rows(view: RequestsView, wanted: _Wanted, now: float) -> Iterator[dict[str, Any]]:
+def _rows(view: RequestsView, wanted: _Filter, now: float) -> Iterator[dict[str, Any]]:
     for is_active, tasks in ((True, wanted.active(view, now)), (False, wanted.completed(view, now))):
         for task in tasks[: wanted.limit]:
             said = {name: value for name, value in task.to_dict().items() if value is not None}
@@ -159,7 +159,7 @@ _COMPLETED: Final = (
 )  # fmt: skip
 
 
-def _screen(view: RequestsView, wanted: _Wanted, now: float) -> RenderableType:
+def _screen(view: RequestsView, wanted: _Filter, now: float) -> RenderableType:
     parts: list[RenderableType] = []
     if wanted.mode is not Mode.COMPLETED:
         active = wanted.active(view, now)

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from ..journal.event import Event
-from ..tasks.acting import Signature
+from ..tasks.acting import Attribution
 from ..tasks.answers.schedules import ScheduleChangeAnswer, schedule_answer, schedule_in_full, tick_answer
 from ..tasks.inspection.schedules import events_of, next_tick_of, next_ticks
 from ..tasks.inspection.wording import number
@@ -195,7 +195,7 @@ def pause(
     Exit status: 0, also if they were paused already; 1 if the journal has no such schedule, or cannot be used.
     """
     configure_logging(log_level)
-    by = Signature(operator(), reason).fields()
+    by = Attribution(operator(), reason).fields()
     _each(schedules, journal, lambda known: pausing(known, by), ("paused", "was paused already"), dry_run, as_json)
 
 
@@ -213,7 +213,7 @@ def resume(
     Exit status: 0, also if they were not paused; 1 if the journal has no such schedule, or cannot be used.
     """
     configure_logging(log_level)
-    by = Signature(operator(), reason).fields()
+    by = Attribution(operator(), reason).fields()
     _each(
         schedules, journal, lambda known: resuming(known, now_ms(), by), ("resumed", "was not paused"), dry_run, as_json
     )
@@ -238,7 +238,7 @@ def clear(
     configure_logging(log_level)
     if not (yes or dry_run):
         confirm_on_terminal(f"Clear {number(len(schedules), 'schedule')}: {printable(', '.join(schedules))}?")
-    by = Signature(operator(), reason).fields()
+    by = Attribution(operator(), reason).fields()
     _each(schedules, journal, lambda known: clearing(known, by), ("cleared", "is not known"), dry_run, as_json)
 
 

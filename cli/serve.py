@@ -17,7 +17,7 @@ from .shared.opening import shared_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 
 if TYPE_CHECKING:
-    from ..service.server import Service
+    from ..service.server import ServiceServer
 
 
 def serve_journal(
@@ -87,10 +87,10 @@ def serve_journal(
         raise typer.Exit(EXIT_ENVIRONMENT)
 
 
-def _service(journal: AsyncJournal, settings: Settings) -> "Service":
+def _service(journal: AsyncJournal, settings: Settings) -> "ServiceServer":
     """Import the server when it is needed: it needs libraries that only a service has."""
     try:
-        from ..service.server import Service
+        from ..service.server import ServiceServer
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a defect of this package, which no installation repairs
@@ -98,7 +98,7 @@ def _service(journal: AsyncJournal, settings: Settings) -> "Service":
             f"`journeyman serve` needs libraries that are not installed ({error.name}): "
             "pip install 'journeyman[service]'"
         ) from error
-    return Service(journal, settings)
+    return ServiceServer(journal, settings)
 
 
 def _keyring(file: Path | None) -> Keyring:

@@ -34,7 +34,7 @@ class Fall(NamedTuple):
         )
 
 
-class Run(NamedTuple):
+class Ascent(NamedTuple):
     """The events from offset `first` up to, not including, `end`: their times rise from `low` to `high` (seconds)."""
 
     first: int
@@ -43,17 +43,17 @@ class Run(NamedTuple):
     high: float
 
 
-def runs_between(first: int, end: int, low: float, high: float, falls: Sequence[Fall]) -> Iterator[Run]:
+def runs_between(first: int, end: int, low: float, high: float, falls: Sequence[Fall]) -> Iterator[Ascent]:
     """The runs of a log from offset `first`, of time `low`, up to `end`, before which the last time is `high`."""
     for fall in falls:
         if first < fall.offset < end:
-            yield Run(first, fall.offset, low, fall.before)
+            yield Ascent(first, fall.offset, low, fall.before)
             first, low = fall.offset, fall.after
     if first < end:
-        yield Run(first, end, low, high)
+        yield Ascent(first, end, low, high)
 
 
-def split(runs: Sequence[Run], timestamp: float, latest: float, search: Callable[[Run, float], int]) -> int:
+def split(runs: Sequence[Ascent], timestamp: float, latest: float, search: Callable[[Ascent, float], int]) -> int:
     """Return the place of `timestamp`, by the rule above; 0 without runs.
 
     `search(run, time)` returns the offset of the first event in a run that is not earlier than `time`.
@@ -75,7 +75,7 @@ def split(runs: Sequence[Run], timestamp: float, latest: float, search: Callable
     return place
 
 
-def _first_from(run: Run, timestamp: float, search: Callable[[Run, float], int]) -> int:
+def _first_from(run: Ascent, timestamp: float, search: Callable[[Ascent, float], int]) -> int:
     if run.high < timestamp:
         return run.end
     return run.first if run.low >= timestamp else search(run, timestamp)

@@ -17,7 +17,7 @@ from ..journal.async_journal import AsyncJournal
 from .authentication import middleware
 from .backend import Backend
 from .description import document_problems
-from .events.appending import Appender
+from .events.appending import EventAppender
 from .events.hub import Hub
 from .events.routes import append_events, read_events
 from .limits import BODY_BYTES_MAX
@@ -69,7 +69,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     hub, tracked = Hub(backend), TrackedRequests(backend, settings.keyring)
     parts = {
         "backend": backend,
-        "appender": Appender(backend, hub),
+        "appender": EventAppender(backend, hub),
         "hub": hub,
         "operation": operation,
         "remote": remote,

@@ -68,7 +68,7 @@ class _Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._backend.stopping.set)
 
 
-class Service:
+class ServiceServer:
     """A service on an address of its own, which it takes at once; `AddressInUse` if that is not possible."""
 
     def __init__(self, journal: AsyncJournal, settings: Settings) -> None:

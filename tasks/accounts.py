@@ -38,7 +38,7 @@ _STAYING: Final = {names.NOTED, names.COLLECTED, names.PROGRESSED, names.RESULT_
 _MOVES: Final = frozenset(names.TASK_EVENTS) - _STAYING
 
 
-class Account:
+class TaskAccount:
     """The facts in the accepted events of one task so far.
 
     - `details` were reported of its present status, and `is_deleted` says whether that status was deleted.
@@ -91,9 +91,9 @@ def noted(row: bytes) -> Note | None:
     return None if read is None else read.context
 
 
-def account_of(trace: Trace) -> Account:
+def account_of(trace: Trace) -> TaskAccount:
     """Return the account of a task that was looked up."""
-    account = Account()
+    account = TaskAccount()
     for said, row in trace.accepted:
         account.add(said, row)
     return account

@@ -26,7 +26,7 @@ from .stored_message import stored_message
 _ENDS: Final = (names.REVOKED, names.ACKNOWLEDGED, names.REJECTED)  # what is done to tasks that wait or run
 
 
-class Signature(NamedTuple):
+class Attribution(NamedTuple):
     """The actor and the reason, written into the event; `claim` is the token, if the caller holds the task."""
 
     by: str | None = None
@@ -39,21 +39,21 @@ class Signature(NamedTuple):
         return {**{name: said for name, said in (("by", self.by), ("reason", self.reason)) if said}, **claim}
 
 
-def by_holder(message: Message | str, by: str | None, reason: str | None, claim: int | None) -> Signature:
+def by_holder(message: Message | str, by: str | None, reason: str | None, claim: int | None) -> Attribution:
     """Return the signature of a caller that ends a message: without `claim`, by the one that a `Consumer` gave it."""
     if claim is None and isinstance(message, Message):
         claim = message.claim
-    return Signature(by, reason, claim)
+    return Attribution(by, reason, claim)
 
 
-async def revoke(journal: AsyncJournal, task_id: str, signature: Signature, *, hooks: bool = True) -> Effect:
+async def revoke(journal: AsyncJournal, task_id: str, signature: Attribution, *, hooks: bool = True) -> Effect:
     """Append a revocation, and return its effect; without `hooks` it says that none are to be called."""
     quiet = {} if hooks else {"hooks": False}
     event = await append_about(journal, names.REVOKED, task_id, signature, quiet)
     return await effect_of(journal, task_id, event, Disposition.REVOKED, Disposition.ALREADY_ENDED)
 
 
-async def revoke_waiting(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
+async def revoke_waiting(journal: AsyncJournal, task_id: str, signature: Attribution) -> Effect:
     """Append a revocation unless a worker has claimed the task, and return the effect.
 
     The append is conditional: no event of the task may have come since the look-up.
@@ -78,7 +78,7 @@ async def is_revoked(journal: AsyncJournal, task_id: str) -> bool:
 
 
 async def requeue(
-    journal: AsyncJournal, task_id: str, signature: Signature, *, letters_ttl: int | None = None
+    journal: AsyncJournal, task_id: str, signature: Attribution, *, letters_ttl: int | None = None
 ) -> Effect:
     """Append a requeue, and return its effect; a dead letter older than `letters_ttl` ms is purged instead."""
     await _purge_old(journal, task_id, letters_ttl)
@@ -86,25 +86,25 @@ async def requeue(
     return await effect_of(journal, task_id, event, Disposition.REQUEUED, Disposition.NOT_A_DEAD_LETTER)
 
 
-async def purge(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
+async def purge(journal: AsyncJournal, task_id: str, signature: Attribution) -> Effect:
     """Append a purge, and return its effect."""
     event = await _append_about_dead(journal, names.PURGED, task_id, signature)
     return await effect_of(journal, task_id, event, Disposition.PURGED, Disposition.NOT_A_DEAD_LETTER)
 
 
-async def acknowledge(journal: AsyncJournal, task_id: str, signature: Signature) -> Effect:
+async def acknowledge(journal: AsyncJournal, task_id: str, signature: Attribution) -> Effect:
     """Append the end of a task that waits or runs, as done without a result, and return the effect."""
     event = await append_about(journal, names.ACKNOWLEDGED, task_id, signature)
     return await effect_of(journal, task_id, event, Disposition.ACKNOWLEDGED, Disposition.ALREADY_ENDED)
 
 
-async def reject(journal: AsyncJournal, message: Message | str, signature: Signature) -> Effect:
+async def reject(journal: AsyncJournal, message: Message | str, signature: Attribution) -> Effect:
     """Append the end of a task that waits or runs, as a dead letter, and return the effect."""
     event = await append_about(journal, names.REJECTED, id_of(message), signature, _exception_of(message))
     return await effect_of(journal, id_of(message), event, Disposition.DEAD_LETTERED, Disposition.ALREADY_ENDED)
 
 
-async def reschedule(journal: AsyncJournal, message: Message | str, signature: Signature) -> Effect:
+async def reschedule(journal: AsyncJournal, message: Message | str, signature: Attribution) -> Effect:
     """Count an attempt of a task that waits or runs, have it wait for its backoff, and return the effect.
 
     The message that was passed is counted up as well. `MessageDoesNotExistsError` if the task has ended or is unknown.
@@ -169,7 +169,7 @@ async def _purge_old(
     task = task or (await task_lookup(journal).find(task_id)).task
     if task is None or task.state is not State.FAILED or task.changed_at + letters_ttl / 1_000 > time.time():
         return False
-    await purge(journal, task_id, Signature(reason=names.EXPIRED_REASON))
+    await purge(journal, task_id, Attribution(reason=names.EXPIRED_REASON))
     return True
 
 
@@ -187,7 +187,7 @@ async def append_about(
     journal: AsyncJournal,
     name: str,
     task_id: str,
-    signature: Signature,
+    signature: Attribution,
     more: Mapping[str, Any] | None = None,
     expected: Found | None = None,
 ) -> Event:
@@ -198,7 +198,7 @@ async def append_about(
     return await journal.append(name, context, key=routing_key(task_id), expected=expected.end)
 
 
-async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, signature: Signature) -> Event:
+async def _append_about_dead(journal: AsyncJournal, name: str, task_id: str, signature: Attribution) -> Event:
     """Append an event with the fields that workers need if they have forgotten the dead letter.
 
     Such workers cannot distinguish a dead letter from a task that has succeeded since. So the append is conditional: no

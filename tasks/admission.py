@@ -12,7 +12,7 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.errors import EventConflict
 from ..journal.event import Draft, Event
 from .errors import MessageAlreadyExistsError
-from .index.index import Snapshot, TaskIndex, task_index
+from .index.index import IndexSnapshot, TaskIndex, task_index
 from .index.trace import Trace, read_trace
 from .lookup import in_words
 from .state.routing import submitted_id
@@ -109,7 +109,7 @@ def _without_doubles(drafts: Sequence[Draft], refused: dict[str, MessageAlreadyE
     return list(single.values()) if len(single) < len(drafts) else list(drafts)
 
 
-async def _known(journal: AsyncJournal, snapshot: Snapshot, task_id: str) -> MessageAlreadyExistsError | None:
+async def _known(journal: AsyncJournal, snapshot: IndexSnapshot, task_id: str) -> MessageAlreadyExistsError | None:
     """Return the refusal of an id; None if the log holds no task of it."""
     if not snapshot.entries_of(task_id):
         return None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from ..journal.journal import Journal
 from .access import JournalAccess
 from .acting import (
-    Signature,
+    Attribution,
     acknowledge,
     by_holder,
     is_alive,
@@ -83,7 +83,7 @@ class BrokerCalls(ABC):
 
     def remove(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """Take a task out of the queue, as `revoke` does, and have no hook called for it."""
-        removing = revoke(self.journal.asynchronous, id_of(message), Signature(by, reason), hooks=False)
+        removing = revoke(self.journal.asynchronous, id_of(message), Attribution(by, reason), hooks=False)
         return self._run(removing, "remove")
 
     def revoke(
@@ -100,7 +100,7 @@ class BrokerCalls(ABC):
         `skip_if_running` a task that a worker has claimed is left alone: `RUNNING`.
         """
         taking = revoke_waiting if skip_if_running else revoke
-        return self._run(taking(self.journal.asynchronous, id_of(message), Signature(by, reason)), "revoke")
+        return self._run(taking(self.journal.asynchronous, id_of(message), Attribution(by, reason)), "revoke")
 
     def is_revoked(self, message: Message | str) -> bool:
         """Whether the task was revoked."""
@@ -111,7 +111,7 @@ class BrokerCalls(ABC):
 
         Returns the effect: `REQUEUED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
-        signature = Signature(by, reason)
+        signature = Attribution(by, reason)
         requeueing = requeue(self.journal.asynchronous, id_of(message), signature, letters_ttl=self.dlq_ttl)
         return self._run(requeueing, "requeue")
 
@@ -120,7 +120,7 @@ class BrokerCalls(ABC):
 
         Returns the effect: `PURGED`, `NOT_A_DEAD_LETTER`, or `UNKNOWN` if the journal holds no such task.
         """
-        return self._run(purge(self.journal.asynchronous, id_of(message), Signature(by, reason)), "purge")
+        return self._run(purge(self.journal.asynchronous, id_of(message), Attribution(by, reason)), "purge")
 
     def sync_from_journal(self, message: Message | str) -> Message:
         """Return a new message as the journal has it now, with the attempts, times and exception of its last change.
@@ -151,12 +151,12 @@ class BrokerCalls(ABC):
 
         A claim that a worker makes before it has read of the pause counts. False if the queue was paused already.
         """
-        pausing = pause_queue(self.journal.asynchronous, queue, Signature(by, reason).fields())
+        pausing = pause_queue(self.journal.asynchronous, queue, Attribution(by, reason).fields())
         return bool(self._run(pausing, "pause"))
 
     def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """Let workers claim tasks of that queue again; False if it was not paused."""
-        resuming = resume_queue(self.journal.asynchronous, queue, Signature(by, reason).fields())
+        resuming = resume_queue(self.journal.asynchronous, queue, Attribution(by, reason).fields())
         return bool(self._run(resuming, "resume"))
 
     def _run(self, coroutine: Coroutine[Any, Any, T], name: str) -> T:
@@ -209,7 +209,7 @@ class AsyncBrokerCalls(ABC):
     async def remove(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """See `Broker.remove`."""
         access = self._access_now()
-        return await access.run(revoke(access.journal, id_of(message), Signature(by, reason), hooks=False))
+        return await access.run(revoke(access.journal, id_of(message), Attribution(by, reason), hooks=False))
 
     async def revoke(
         self,
@@ -221,7 +221,7 @@ class AsyncBrokerCalls(ABC):
     ) -> Effect:
         """See `Broker.revoke`."""
         access, taking = self._access_now(), revoke_waiting if skip_if_running else revoke
-        return await access.run(taking(access.journal, id_of(message), Signature(by, reason)))
+        return await access.run(taking(access.journal, id_of(message), Attribution(by, reason)))
 
     async def is_revoked(self, message: Message | str) -> bool:
         """See `Broker.is_revoked`."""
@@ -231,13 +231,13 @@ class AsyncBrokerCalls(ABC):
     async def requeue(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """See `Broker.requeue`."""
         access = self._access_now()
-        signature = Signature(by, reason)
+        signature = Attribution(by, reason)
         return await access.run(requeue(access.journal, id_of(message), signature, letters_ttl=self.dlq_ttl))
 
     async def purge(self, message: Message | str, *, by: str | None = None, reason: str | None = None) -> Effect:
         """See `Broker.purge`."""
         access = self._access_now()
-        return await access.run(purge(access.journal, id_of(message), Signature(by, reason)))
+        return await access.run(purge(access.journal, id_of(message), Attribution(by, reason)))
 
     async def sync_from_journal(self, message: Message | str) -> Message:
         """See `Broker.sync_from_journal`."""
@@ -258,9 +258,9 @@ class AsyncBrokerCalls(ABC):
     async def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """See `Broker.pause`."""
         access = self._access_now()
-        return bool(await access.run(pause_queue(access.journal, queue, Signature(by, reason).fields())))
+        return bool(await access.run(pause_queue(access.journal, queue, Attribution(by, reason).fields())))
 
     async def resume(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
         """See `Broker.resume`."""
         access = self._access_now()
-        return bool(await access.run(resume_queue(access.journal, queue, Signature(by, reason).fields())))
+        return bool(await access.run(resume_queue(access.journal, queue, Attribution(by, reason).fields())))

@@ -130,7 +130,7 @@ class LinkedLock:
         return True
 
 
-class Link(msgspec.Struct, frozen=True):
+class LockLink(msgspec.Struct, frozen=True):
     """The lock that is linked to a task, its owner, and the token of its hold; -1 if that is unknown."""
 
     name: str
@@ -139,7 +139,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class _Context(msgspec.Struct):
-    linked_lock: Link
+    linked_lock: LockLink
 
 
 class _Submission(msgspec.Struct):
@@ -149,13 +149,13 @@ class _Submission(msgspec.Struct):
 _decoder: Final = RowDecoder(_Submission)
 
 
-def link_in(row: bytes) -> Link | None:
+def link_in(row: bytes) -> LockLink | None:
     """Return the lock linked to the message in the record of a submission; None without one."""
     read = _decoder.read(row) if LINKED_MARK in row else None
     return None if read is None else read.context.linked_lock
 
 
-def release_draft(link: Link, task: str) -> Draft:
+def release_draft(link: LockLink, task: str) -> Draft:
     """Return the release of the lock linked to a task, whose token is known."""
     context = {"lock": link.name, "token": link.token, "task": task}
     return Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
@@ -169,7 +169,7 @@ async def _once(call: Callable[[], Awaitable[None]]) -> None:
     await call()
 
 
-async def release_link(journal: AsyncJournal, link: Link, task: str, caller: Caller = _once) -> None:
+async def release_link(journal: AsyncJournal, link: LockLink, task: str, caller: Caller = _once) -> None:
     """Release the lock linked to a task that has ended. If that fails, the lock's ttl ends the hold."""
     try:
         await caller(lambda: _release(journal, link, task))
@@ -177,7 +177,7 @@ async def release_link(journal: AsyncJournal, link: Link, task: str, caller: Cal
         logger.warning("the lock %r of task %s could not be released, its ttl ends it: %s", link.name, task, error)
 
 
-async def _release(journal: AsyncJournal, link: Link, task: str) -> None:
+async def _release(journal: AsyncJournal, link: LockLink, task: str) -> None:
     if link.token < 0:
         await lock_requests(journal).release(link.name, link.owner_id, {"task": task})
     else:

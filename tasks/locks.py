@@ -26,7 +26,7 @@ from .limits import (
     LOCK_TTL_MS_DEFAULT,
 )
 from .locking.owners import object_owner, process_owner, thread_owner
-from .locking.requests import Answer, LockRequests, Wanted, lock_requests
+from .locking.requests import Answer, LockRequests, LockTerms, lock_requests
 from .lookup import checked
 from .state.locks import holders
 
@@ -72,8 +72,8 @@ class _Terms:
         """Return a call that says whether the owner of a request made now still lives."""
         return threading.current_thread().is_alive if self._owner_id is None else _always
 
-    def _wanted(self) -> Wanted:
-        return Wanted(
+    def _wanted(self) -> LockTerms:
+        return LockTerms(
             self.name,
             self.owner_id,
             self._capacity,

@@ -19,7 +19,7 @@ from ..journal.runtime import blocking
 from ..journal.runtime.forks import reset_after_fork
 from ..journal.tails.subscriber import Subscriber
 from .index.entries import FOREIGN, PROGRESSED, RESULT_STORED
-from .index.index import Snapshot, task_index
+from .index.index import IndexSnapshot, task_index
 from .index.records import rows_at
 from .index.trace import Observer, Trace, read_trace, task_where_log_begins
 from .linked_lock import link_in, release_link
@@ -108,7 +108,7 @@ class TaskLookup:
         *,
         progress: bool = False,
         until: Mapping[int, int] | None = None,
-    ) -> tuple[Found, Snapshot]:
+    ) -> tuple[Found, IndexSnapshot]:
         """Return the task, as `find` does or with `until` as it was before that cursor, and the index's snapshot.
 
         `observer` is called with each event, also with those that the trace follows later. With `progress` the reports

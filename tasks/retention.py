@@ -38,7 +38,7 @@ from .state.view import TaskView
 KEPT_VIEWS: Final[Sequence[Callable[[], View]]] = (TaskView,)
 
 
-class Hold(NamedTuple):
+class KeptHistory(NamedTuple):
     """Why the history of `partition` is kept from `offset` on: a live task, or the snapshots of the view `view`."""
 
     partition: int
@@ -47,7 +47,7 @@ class Hold(NamedTuple):
     view: str = ""
 
 
-class Plan(NamedTuple):
+class CompactionPlan(NamedTuple):
     """The history that can be removed.
 
     - `moment`: the time before which history may be removed, in seconds since the epoch.
@@ -62,7 +62,7 @@ class Plan(NamedTuple):
     end: Cursor
     old: Cursor
     before: Cursor
-    holds: Sequence[Hold]
+    holds: Sequence[KeptHistory]
     lost_letters: int
     unreadable: int = 0
 
@@ -83,7 +83,7 @@ class Compacted(NamedTuple):
     parked: int = 0
 
 
-async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = ()) -> Plan:
+async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = ()) -> CompactionPlan:
     """Compute which part of the history before `moment` (seconds since the epoch) can be removed.
 
     The views named in `forget` hold nothing back.
@@ -92,13 +92,13 @@ async def plan(journal: AsyncJournal, moment: float, *, forget: Sequence[str] = 
     bounds = await log.bounds()
     old = await _without_young(log, bounds.first, await cursor_at(log, moment), moment)
     now = await as_of(journal, TaskView, bounds.end)
-    before, holds = dict(old), list[Hold]()
+    before, holds = dict(old), list[KeptHistory]()
     for hold in [*_tasks(now), *await _views(log, bounds.end, forget)]:
         if hold.offset < before[hold.partition]:
             before[hold.partition] = max(hold.offset, bounds.first[hold.partition])
             holds = [each for each in holds if each.partition != hold.partition] + [hold]
     lost = sum(bounds.first[task.partition] <= task.submitted < before[task.partition] for task in now.dead.values())
-    return Plan(moment, bounds.first, bounds.end, old, Cursor(before), holds, lost, now.unreadable)
+    return CompactionPlan(moment, bounds.first, bounds.end, old, Cursor(before), holds, lost, now.unreadable)
 
 
 async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) -> Cursor:
@@ -124,16 +124,16 @@ async def _without_young(log: Log, first: Cursor, old: Cursor, moment: float) ->
     return Cursor(kept)
 
 
-def _tasks(view: TaskView) -> list[Hold]:
+def _tasks(view: TaskView) -> list[KeptHistory]:
     """Return the holds of the oldest live task of each partition."""
     oldest: dict[int, TaskState] = {}
     for task in view.live.values():
         if task.partition not in oldest or task.submitted < oldest[task.partition].submitted:
             oldest[task.partition] = task
-    return [Hold(partition, task.submitted, task) for partition, task in oldest.items()]
+    return [KeptHistory(partition, task.submitted, task) for partition, task in oldest.items()]
 
 
-async def _views(log: Log, end: Cursor, forget: Sequence[str]) -> list[Hold]:
+async def _views(log: Log, end: Cursor, forget: Sequence[str]) -> list[KeptHistory]:
     """Return the holds of each other view, from where its newest snapshot ends."""
     own = {view().snapshot_name for view in KEPT_VIEWS}  # the locks are a part of the queue
     newest: dict[str, SnapshotLabel] = {}
@@ -142,13 +142,13 @@ async def _views(log: Log, end: Cursor, forget: Sequence[str]) -> list[Hold]:
         if holds and (label.view not in newest or label.reach > newest[label.view].reach):
             newest[label.view] = label
     return [
-        Hold(partition, label.cursor.get(partition, 0), view=view)
+        KeptHistory(partition, label.cursor.get(partition, 0), view=view)
         for view, label in newest.items()
         for partition in end
     ]
 
 
-async def compact(journal: AsyncJournal, planned: Plan, *, forget: Sequence[str] = ()) -> Compacted:
+async def compact(journal: AsyncJournal, planned: CompactionPlan, *, forget: Sequence[str] = ()) -> Compacted:
     """Remove the planned history once its snapshots are stored; `JournalError` if one cannot be read back."""
     log = await journal.open()
     labels = [await _snapshot(journal, view, planned) for view in KEPT_VIEWS]
@@ -161,7 +161,7 @@ async def compact(journal: AsyncJournal, planned: Plan, *, forget: Sequence[str]
     return Compacted(labels, carried.checkpoints, carried.parked)
 
 
-async def _snapshot(journal: AsyncJournal, view: Callable[[], View], planned: Plan) -> SnapshotLabel:
+async def _snapshot(journal: AsyncJournal, view: Callable[[], View], planned: CompactionPlan) -> SnapshotLabel:
     log = await journal.open()
     seen = await as_of(journal, view, planned.before)
     label = await SnapshotKeeper(log, seen).take(planned.before, planned.moment)

@@ -31,7 +31,7 @@ class Changed(NamedTuple):
     changed: bool
 
 
-class Plan(NamedTuple):
+class PlannedSchedule(NamedTuple):
     """A schedule as a program wants it: the name, the ticks, the policy, and the template of the messages."""
 
     name: str
@@ -85,7 +85,7 @@ async def schedules_of(journal: AsyncJournal) -> Schedules:
     return (await _view(journal))[0].schedules
 
 
-async def create_schedule(journal: AsyncJournal, plan: Plan, *, replace: bool = False) -> Schedule:
+async def create_schedule(journal: AsyncJournal, plan: PlannedSchedule, *, replace: bool = False) -> Schedule:
     """Create the schedule, or join the one of its name if it is the same; return it.
 
     One that differs is replaced with `replace`, or if it does not tick any more; else `SchedulingError` says in what.

@@ -12,7 +12,7 @@ from ..journal.deadlines import deadline_of
 from ..journal.errors import EventConflict
 from ..journal.json_values import check_plain
 from ..journal.tails.subscriber import Subscriber
-from .accounts import Account, account_of
+from .accounts import TaskAccount, account_of
 from .durations import seconds
 from .errors import ValidationError
 from .index.reports import last_progress
@@ -85,7 +85,7 @@ class Statuses:
         account.progress = reported_in(await last_progress(self._journal, task))
         return update_of(task, account)
 
-    def _known(self, task_id: str, found: Found) -> tuple[TaskState, Account]:
+    def _known(self, task_id: str, found: Found) -> tuple[TaskState, TaskAccount]:
         account = account_of(found.trace)
         if found.task is None:
             raise KeyError(f"no task {task_id!r} is known to the journal {self._journal.location}")
@@ -184,7 +184,7 @@ class Updates:
         self._ready: deque[tuple[int, StatusUpdate]] = deque()
         self._seen_to = -1  # the offset up to which the message's events are in `_ready` or were handed out
         self._last: tuple[object, ...] = ()
-        self._account = Account()
+        self._account = TaskAccount()
         self._trace: Trace | None = None
         self._follower: Subscriber | None = None
         self._is_over = False
@@ -243,7 +243,7 @@ class Updates:
             await self._lookup.give_back(follower)
 
 
-def update_of(task: TaskState, account: Account) -> StatusUpdate:
+def update_of(task: TaskState, account: TaskAccount) -> StatusUpdate:
     """Return the status of a task, with its details and those that were reported."""
     return StatusUpdate(
         status_of(task),

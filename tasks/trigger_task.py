@@ -9,7 +9,7 @@ import msgspec
 
 from ..journal.async_journal import AsyncJournal
 from .access import JournalAccess
-from .acting import Signature
+from .acting import Attribution
 from .backoff import Backoff, ExponentialBackoff
 from .broker import Broker
 from .chains import Callback
@@ -31,7 +31,7 @@ from .message_fields import is_whole
 from .results import ResultStore
 from .scheduling import (
     Changed,
-    Plan,
+    PlannedSchedule,
     clear_schedule,
     create_schedule,
     pause_schedule,
@@ -191,7 +191,7 @@ class TriggerTask(Task[P, R]):
 
         `AttributeError` if the journal holds no such schedule.
         """
-        if not self._run(lambda journal: clear_schedule(journal, self.name, Signature(by, reason).fields())):
+        if not self._run(lambda journal: clear_schedule(journal, self.name, Attribution(by, reason).fields())):
             raise AttributeError(f"the task {self.name} was not generated: the journal holds no schedule of that name")
         self._is_generated = False
 
@@ -202,13 +202,13 @@ class TriggerTask(Task[P, R]):
         into the event.
         """
         return self._known(
-            self._run(lambda journal: pause_schedule(journal, self.name, Signature(by, reason).fields()))
+            self._run(lambda journal: pause_schedule(journal, self.name, Attribution(by, reason).fields()))
         )
 
     def resume(self, *, by: str | None = None, reason: str | None = None) -> bool:
         """Let the schedule tick again, from now on; False if it was not paused. Otherwise as `pause`."""
         return self._known(
-            self._run(lambda journal: resume_schedule(journal, self.name, Signature(by, reason).fields()))
+            self._run(lambda journal: resume_schedule(journal, self.name, Attribution(by, reason).fields()))
         )
 
     def shutdown(self) -> None:
@@ -230,7 +230,7 @@ class TriggerTask(Task[P, R]):
                 f"the task {self.name} is already scheduled by this process; call clear() first, or shutdown() to join "
                 "its schedule once more"
             )
-        plan = Plan(self.name, self._ticks, self.policy, template_of(message))
+        plan = PlannedSchedule(self.name, self._ticks, self.policy, template_of(message))
         schedule = await create_schedule(journal, plan, replace=replace)
         self._is_generated = True
         tick = calendar(schedule.trigger)(schedule.last)

@@ -108,7 +108,7 @@ async def _next_time(log: Log, cursor: Mapping[int, int], end: Mapping[int, int]
     return min(times, default=None)
 
 
-class Move(NamedTuple):
+class CheckpointMove(NamedTuple):
     """A planned move of a checkpoint, and its consequences for the consumer.
 
     `again` events are delivered again, `skipped` ones never; of the consumer's topic only if `counted`, of any topic
@@ -130,7 +130,7 @@ async def find_checkpoint(journal: AsyncJournal, name: str) -> Saved | None:
     return await newest_checkpoint(log, name, bounds.first[partition], bounds.end[partition])
 
 
-async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) -> Move:
+async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) -> CheckpointMove:
     """Plan the move of a checkpoint; `ValueError` if `to` is not in the journal."""
     log = await journal.open()
     bounds = await log.bounds()
@@ -144,7 +144,9 @@ async def plan_move(journal: AsyncJournal, saved: Saved, to: Mapping[int, int]) 
     again = await _count(log, backward, {p: begun[p] for p in backward}, saved.topic)
     present = {p: max(offset, bounds.first[p]) for p, offset in forward.items()}
     skipped = await _count(log, present, target, saved.topic)
-    return Move(saved, await marked(log, target), again.events, skipped.events, again.counted and skipped.counted)
+    return CheckpointMove(
+        saved, await marked(log, target), again.events, skipped.events, again.counted and skipped.counted
+    )
 
 
 class _Counted(NamedTuple):
@@ -172,7 +174,7 @@ def _check_target(bounds: Bounds, to: Mapping[int, int]) -> None:
             )
 
 
-async def move_checkpoint(journal: AsyncJournal, move: Move, by: str) -> Event:
+async def move_checkpoint(journal: AsyncJournal, move: CheckpointMove, by: str) -> Event:
     """Move a checkpoint: consumers started later resume there; a running one ends with `CheckpointMoved`."""
     name = move.saved.name
     return await journal.append(CHECKPOINTED, reset_context(name, move.to, by, move.saved.topic), key=name)

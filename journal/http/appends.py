@@ -28,7 +28,7 @@ from .limits import (
     APPENDS_REMEMBERED,
     PARTS_MAX,
 )
-from .part import Part, mixed_of, run_of
+from .pending_append import PendingAppend, mixed_of, run_of
 from .problems import error_from
 from .reached import Reached
 from .wire import Landed, outcomes_of, pack
@@ -57,8 +57,8 @@ class Appends:
         self._seq = 0
         # Where the drafts may stand that were numbered from a number on; the first is that of all earlier ones.
         self._since: list[tuple[int, dict[int, int]]] = [(0, reached.of({*range(partitions)}))]
-        self._queue: deque[Part] = deque()
-        self._underway: list[Part] = []
+        self._queue: deque[PendingAppend] = deque()
+        self._underway: list[PendingAppend] = []
         self._sending: asyncio.Task[None] | None = None
         self._acknowledged: dict[int, int] = {}
         self._closed = False
@@ -96,7 +96,7 @@ class Appends:
         await self._settled(part, drafts)
         return part.events
 
-    async def _settled(self, part: Part, drafts: Sequence[Draft]) -> None:
+    async def _settled(self, part: PendingAppend, drafts: Sequence[Draft]) -> None:
         if not part.settled and not await part.wait(APPEND_SECONDS_MAX):
             raise AppendInDoubt(
                 f"the journal service at {self._connection.place} has not acknowledged an append for "
@@ -108,7 +108,7 @@ class Appends:
 
     # -- into the queue; nothing is awaited between number and queue, so its order is that of the numbers --------------
 
-    def _enqueue_new(self, drafts: Sequence[Draft], size: int) -> Part:
+    def _enqueue_new(self, drafts: Sequence[Draft], size: int) -> PendingAppend:
         self._check_room(size)
         first = self._seq + 1
         self._seq += len(drafts)
@@ -118,9 +118,9 @@ class Appends:
         partitions = {0} if several is None else {*map(several, drafts)}
         since = self._reached.of(partitions)
         self._remember(first, since)
-        return self._enqueue(Part(drafts, size, run_of(drafts, first, since, several)))
+        return self._enqueue(PendingAppend(drafts, size, run_of(drafts, first, since, several)))
 
-    def _enqueue_any(self, drafts: Sequence[Draft], size: int) -> Part:
+    def _enqueue_any(self, drafts: Sequence[Draft], size: int) -> PendingAppend:
         self._check_room(size)
         partitions = {self._partition_for(draft) for draft in drafts}
         repeated = [draft for draft in drafts if draft.seq]
@@ -135,9 +135,9 @@ class Appends:
                 draft.writer, draft.seq = self._writer, self._seq
         if self._seq >= first:
             self._remember(first, since)
-        return self._enqueue(Part(drafts, size, mixed_of(drafts, since, self._partition_for)))
+        return self._enqueue(PendingAppend(drafts, size, mixed_of(drafts, since, self._partition_for)))
 
-    def _enqueue(self, part: Part) -> Part:
+    def _enqueue(self, part: PendingAppend) -> PendingAppend:
         self._queue.append(part)
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send(), name="journeyman-http-appends")
@@ -156,7 +156,7 @@ class Appends:
     def _partition_for(self, draft: Draft) -> int:
         return draft.partition if draft.partition is not None else self.partition_of(draft.key)
 
-    def _pending(self, drafts: Sequence[Draft]) -> Part | None:
+    def _pending(self, drafts: Sequence[Draft]) -> PendingAppend | None:
         """A part on its way that holds one of these drafts."""
         if not (self._queue or self._underway):
             return None
@@ -206,7 +206,7 @@ class Appends:
                 await asyncio.sleep(backoff(attempt))
                 attempt += 1
 
-    async def _attempt(self, parts: Sequence[Part]) -> bool:
+    async def _attempt(self, parts: Sequence[PendingAppend]) -> bool:
         """Send parts once and settle those whose outcome it brings; return whether the service has answered."""
         body = pack((self._writer, [part.wire for part in parts]))
         begun = asyncio.get_running_loop().time()
@@ -241,13 +241,13 @@ class Appends:
             )
         return True
 
-    def _note(self, part: Part) -> None:
+    def _note(self, part: PendingAppend) -> None:
         partition = part.events[0].partition
         for event in (part.events[-1],) if part.events[-1].partition == partition else part.events:
             self._acknowledged[event.partition] = max(event.offset + 1, self.acknowledged(event.partition))
             self._reached.note(event.partition, event.offset + 1)
 
-    def _refuse_all(self, parts: Sequence[Part], error: Exception) -> None:
+    def _refuse_all(self, parts: Sequence[PendingAppend], error: Exception) -> None:
         """End parts whose request was refused as a whole; what was sent before may have landed."""
         error = self._told(error)
         for part in parts:

@@ -42,7 +42,7 @@ class Description(msgspec.Struct):
     end_may_lag: bool
 
 
-class Run(msgspec.Struct, array_like=True, tag=1, gc=False):
+class NewDrafts(msgspec.Struct, array_like=True, tag=1, gc=False):
     """An append of new drafts without times, partitions or conditions, numbered one after the other from `first`."""
 
     first: int
@@ -50,7 +50,7 @@ class Run(msgspec.Struct, array_like=True, tag=1, gc=False):
     drafts: list[WireDraft]
 
 
-class Mixed(msgspec.Struct, array_like=True, tag=2, gc=False):
+class AnyDrafts(msgspec.Struct, array_like=True, tag=2, gc=False):
     """An append of any drafts, each with its writer and number."""
 
     since: dict[int, int]
@@ -61,7 +61,7 @@ class AppendRequest(msgspec.Struct, array_like=True, gc=False):
     """Appends of one writer, in this order, each with an outcome of its own."""
 
     writer: str
-    parts: list[Run | Mixed]
+    parts: list[NewDrafts | AnyDrafts]
 
 
 class Landed(msgspec.Struct, array_like=True, tag=1, gc=False):

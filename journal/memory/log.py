@@ -23,7 +23,7 @@ from ..limits import CLOCK_SKEW_SECONDS_MAX, CLOCK_STEP_SECONDS_MAX, PAGE_EVENTS
 from ..log import Bounds, Page, check_batch, check_cursor, check_partitions, refuse_unreached
 from ..runtime import blocking
 from ..snapshots import SnapshotStore
-from ..timeline import Fall, Run, runs_between, split
+from ..timeline import Ascent, Fall, runs_between, split
 from ..writer import Writer
 from .snapshots import MemorySnapshots
 
@@ -55,7 +55,7 @@ class _Partition:
         runs = list(runs_between(self.first, self.end, low, high, self.falls))
         return split(runs, timestamp, latest, self._search)
 
-    def _search(self, run: Run, timestamp: float) -> int:
+    def _search(self, run: Ascent, timestamp: float) -> int:
         low, high = run.first - self.first, run.end - self.first
         return self.first + bisect.bisect_left(self.records, timestamp, low, high, key=_appended_at)
 

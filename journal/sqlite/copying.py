@@ -29,7 +29,7 @@ _WAL: Final = "-wal"
 _SIDE_FILES: Final = (_WAL, "-shm")
 
 
-class Progress(NamedTuple):
+class CopyReports(NamedTuple):
     """The callbacks for the progress of a copy: pages copied, then records verified."""
 
     copied: Report
@@ -44,7 +44,7 @@ class Copy(NamedTuple):
     former: str | None = None
 
 
-def backup(log: SqliteLog, target: str, progress: Progress, *, force: bool = False) -> Copy:
+def backup(log: SqliteLog, target: str, progress: CopyReports, *, force: bool = False) -> Copy:
     """Copy the file of an open log to `target`; replace an existing file only with `force`."""
     _refuse_own_files(log.path, target)
     for suffix in _SIDE_FILES:
@@ -63,7 +63,7 @@ def backup(log: SqliteLog, target: str, progress: Progress, *, force: bool = Fal
     return Copy(verification, size)
 
 
-def restore(source: str, path: str, progress: Progress, *, force: bool = False, damaged: bool = False) -> Copy:
+def restore(source: str, path: str, progress: CopyReports, *, force: bool = False, damaged: bool = False) -> Copy:
     """Copy the file `source` to the journal at `path`.
 
     An existing journal is replaced only with `force`, and kept beside the new one under another name. A source that

@@ -11,7 +11,7 @@ import apsw
 
 from ..event_decoding import time_in
 from ..limits import PAGE_EVENTS
-from ..timeline import Fall, Run, runs_between, split
+from ..timeline import Ascent, Fall, runs_between, split
 from .pages import page
 
 _MAKE: Final = (
@@ -64,7 +64,7 @@ def place_of(connection: apsw.Connection, first: int, end: int, timestamp: float
     return split(runs, timestamp, latest, lambda run, moment: _search(connection, run, moment))
 
 
-def _search(connection: apsw.Connection, run: Run, timestamp: float) -> int:
+def _search(connection: apsw.Connection, run: Ascent, timestamp: float) -> int:
     low, high = run.first, run.end
     while low < high:
         middle = (low + high) // 2

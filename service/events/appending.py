@@ -37,7 +37,7 @@ class NewEvent(msgspec.Struct, forbid_unknown_fields=True):
     version: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-class Appender:
+class EventAppender:
     """Appends the events of requests to the journal of a service."""
 
     def __init__(self, backend: Backend, hub: Hub) -> None:

@@ -17,7 +17,7 @@ class Overrun(Exception):
     """A reader is so far behind that the pages it needs have been dropped."""
 
 
-class Beat:
+class Heartbeat:
     """A heartbeat, with the position up to which the channel has read."""
 
     __slots__ = ("cursor", "end", "size")
@@ -41,7 +41,7 @@ class Channel:
         self._reading = reading
         self._begin = dict(begin)  # of the window
         self._first = 0
-        self._window: deque[Page | Beat] = deque()
+        self._window: deque[Page | Heartbeat] = deque()
         self._bytes = 0
         self._news = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -69,7 +69,7 @@ class Channel:
             try:
                 page = await reading.next_page(HEARTBEAT_SECONDS)
             except TimeoutError:
-                self._publish(Beat(reading.cursor))
+                self._publish(Heartbeat(reading.cursor))
                 continue
             if page is None:
                 return
@@ -77,7 +77,7 @@ class Channel:
                 self._publish(page)
             await anyio.lowlevel.checkpoint()  # the log may answer without a wait, page after page
 
-    def _publish(self, page: Page | Beat) -> None:
+    def _publish(self, page: Page | Heartbeat) -> None:
         self._window.append(page)
         self._bytes += page.size
         while len(self._window) > 1 and (self._bytes > READER_BYTES_MAX or len(self._window) > READER_PAGES_MAX):
@@ -117,7 +117,7 @@ class Channel:
         if not self.readers:
             self.end()
 
-    def pages(self, number: int) -> Iterator[Page | Beat]:
+    def pages(self, number: int) -> Iterator[Page | Heartbeat]:
         """Yield the pages from that number on, as many as there are; `Overrun` if it was dropped."""
         while number < self._first + len(self._window):
             if number < self._first:

@@ -11,13 +11,13 @@ from ..problems import document_of, told
 from .feed import Feed
 from .forms import StreamForm
 from .hub import Hub
-from .selection import Selection
+from .selection import EventSelection
 
 
 class EventStream:
     """The ASGI application that answers one request with a stream."""
 
-    def __init__(self, hub: Hub, selection: Selection, form: StreamForm) -> None:
+    def __init__(self, hub: Hub, selection: EventSelection, form: StreamForm) -> None:
         self._hub = hub
         self._selection = selection
         self._form = form

@@ -12,11 +12,11 @@ from ...consumers.engine.stream import Phase
 from ...journal.cursor import Cursor
 from ..limits import HEARTBEAT_SECONDS, READER_BYTES_MAX, READER_STALL_SECONDS
 from ..problems import document_of, told
-from .channel import Beat, Channel, Overrun
+from .channel import Channel, Heartbeat, Overrun
 from .forms import StreamForm
 from .hub import Hub
 from .page import Page
-from .selection import Reading, Selection, Sentinel
+from .selection import EventSelection, Reading, Sentinel
 
 _SLOW: Final = (
     f"this reader was more than {READER_BYTES_MAX:,} bytes of events behind; come again with the cursor of the last one"
@@ -31,7 +31,7 @@ Write = Callable[[bytes], Awaitable[None]]
 class Feed:
     """Writes the frames of one reader by `write`, which returns when the connection can take more."""
 
-    def __init__(self, hub: Hub, selection: Selection, form: StreamForm) -> None:
+    def __init__(self, hub: Hub, selection: EventSelection, form: StreamForm) -> None:
         self.taking_since: float | None = None
         self._hub = hub
         self._selection = selection
@@ -156,8 +156,8 @@ class Feed:
             raise channel.error
         await self._end(write, None)
 
-    async def _put_live(self, write: Write, page: Page | Beat) -> None:
-        if isinstance(page, Beat):
+    async def _put_live(self, write: Write, page: Page | Heartbeat) -> None:
+        if isinstance(page, Heartbeat):
             await self._put(write, self._form.heartbeat(page.cursor))
             return
         if page.oldest <= self._selection.since:

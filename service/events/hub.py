@@ -14,7 +14,7 @@ from ..backend import Backend
 from ..limits import READER_LOOK_SECONDS, READER_STALL_SECONDS
 from .channel import Channel
 from .known_keys import KnownKeys
-from .selection import Reading, Selection
+from .selection import EventSelection, Reading
 
 
 class Reader(Protocol):
@@ -80,14 +80,14 @@ class Hub:
             self._tasks.start_soon(self._known_keys.run)
         return self._known_keys
 
-    async def channel(self, selection: Selection, cursor: Cursor) -> Channel:
+    async def channel(self, selection: EventSelection, cursor: Cursor) -> Channel:
         """Return the channel for a reader at `cursor`; it is opened there if there is none."""
         which = (selection.topic, selection.key)
         async with self._opening:
             channel = self.channels.get(which)
             if channel is None or channel.over:
                 assert self._tasks is not None, "requests come while the service runs"
-                reading = Reading(self.journal, Selection(selection.topic, selection.key, cursor=cursor))
+                reading = Reading(self.journal, EventSelection(selection.topic, selection.key, cursor=cursor))
                 channel = Channel(reading, cursor)
                 await self._tasks.start(channel.run)
                 self.channels[which] = channel

@@ -17,7 +17,7 @@ from ..limits import POLL_BYTES_MAX, WAIT_SECONDS_MAX
 from .channel import Channel
 from .hub import Hub
 from .page import Page, ServedEvent, Skipped, further
-from .selection import Reading, Selection, Sentinel
+from .selection import EventSelection, Reading, Sentinel
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -39,7 +39,7 @@ class Events(msgspec.Struct):
 class Poll:
     """The ASGI application that answers one request with the events that are there within `wait` seconds."""
 
-    def __init__(self, hub: Hub, selection: Selection, limit: int, wait: float) -> None:
+    def __init__(self, hub: Hub, selection: EventSelection, limit: int, wait: float) -> None:
         self._hub = hub
         self._selection = selection
         self._reading = Reading(hub.journal, selection)

@@ -16,7 +16,7 @@ from ..connections import Direct
 from ..keys import Caller, Scope
 from ..limits import IDEMPOTENCY_KEY_CHARACTERS_MAX, POLL_EVENTS, POLL_EVENTS_MAX, WAIT_SECONDS_MAX
 from ..problems import Problem
-from .appending import Appender, NewEvent, is_of_queue
+from .appending import EventAppender, NewEvent, is_of_queue
 from .connection import EventStream
 from .forms import JSON_LINES, SERVER_SENT_EVENTS
 from .hub import Hub
@@ -114,7 +114,7 @@ IdempotencyKey = Annotated[
 @post("/events", opt={"scope": Scope.SUBMIT, "problems": (409, 422)})
 async def append_events(
     request: Request[Any, Any, Any],
-    appender: NamedDependency[Appender],
+    appender: NamedDependency[EventAppender],
     data: JSONBody[NewEvent | list[NewEvent]],
     expected: Expected = None,
     whole_partition: Whole = False,

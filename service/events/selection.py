@@ -19,7 +19,7 @@ from .page import Page, Skipped, StoredEvent, text_of
 _REASON_CHARACTERS: Final = 200
 
 
-class Selection(NamedTuple):
+class EventSelection(NamedTuple):
     """The events that a reader asks for. `since` is a time in seconds; `until` a time or a cursor; 0 and None: all.
 
     `resumes`: the cursor is where an earlier stream of this reader ended, as `Last-Event-ID` says.
@@ -50,11 +50,11 @@ def selection_of(
     include_sentinel: bool,
     cursor: str | None,
     last_event_id: str | None,
-) -> Selection:
+) -> EventSelection:
     """Return the selection of a request's parameters; `Problem` 400 names the one that is wrong."""
     now = time.time()
     last = cursor_of(last_event_id, "Last-Event-ID") if last_event_id else None
-    return Selection(
+    return EventSelection(
         topic,
         key,
         0.0 if since is None else moment_of(since, "since", now),
@@ -79,7 +79,7 @@ class _Definition(PlainEvents):
 
     event_class = StoredEvent
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: EventSelection) -> None:
         self.left_out: list[Skipped] = []
         super().__init__(
             selection.topic,
@@ -100,7 +100,7 @@ class _Definition(PlainEvents):
 class Reading:
     """One pass over the journal for a selection, page by page: the consumers' own engine."""
 
-    def __init__(self, journal: AsyncJournal, selection: Selection) -> None:
+    def __init__(self, journal: AsyncJournal, selection: EventSelection) -> None:
         try:
             self._definition = _Definition(selection)
         except ValueError as error:

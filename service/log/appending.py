@@ -10,7 +10,7 @@ import msgspec
 from ...journal.errors import InvalidEvent
 from ...journal.event import Draft, Event, Plain
 from ...journal.http.limits import PARTS_MAX, WRITER_CHARS_MAX
-from ...journal.http.wire import AppendRequest, Landed, Mixed, Refused, Run, pack, request_of
+from ...journal.http.wire import AnyDrafts, AppendRequest, Landed, NewDrafts, Refused, pack, request_of
 from ...journal.log import Relaying
 from ...journal.row_decoder import WHOLE_MAX, RowDecoder
 from ..problems import Problem
@@ -36,7 +36,7 @@ async def append(log: Relaying, body: bytes) -> bytes:
     return pack(await asyncio.gather(*(_outcome(log, request, part) for part in parts)))
 
 
-async def _outcome(log: Relaying, request: AppendRequest, part: Run | Mixed) -> Landed | Refused:
+async def _outcome(log: Relaying, request: AppendRequest, part: NewDrafts | AnyDrafts) -> Landed | Refused:
     try:
         drafts = _drafts(request.writer, part)
         return _landed(drafts, await log.append_numbered(drafts, part.since))
@@ -44,11 +44,11 @@ async def _outcome(log: Relaying, request: AppendRequest, part: Run | Mixed) -> 
         return Refused(told_as_bytes(error))
 
 
-def _drafts(writer: str, part: Run | Mixed) -> Sequence[Draft]:
+def _drafts(writer: str, part: NewDrafts | AnyDrafts) -> Sequence[Draft]:
     """The drafts of an append; `InvalidEvent` for what the log itself does not check, as its callers do."""
     drafts = part.drafts
     _check_contexts(drafts)
-    if isinstance(part, Run):
+    if isinstance(part, NewDrafts):
         if not (0 < part.first <= WHOLE_MAX - len(drafts) and drafts):
             raise InvalidEvent(f"an append has events, numbered from 1 up; got {len(drafts)} from {part.first}")
         for number, draft in enumerate(drafts, part.first):

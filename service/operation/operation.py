@@ -4,7 +4,7 @@ from litestar.types import ASGIApp
 
 from ..backend import Backend
 from .observer import Observer
-from .progress import Progress
+from .progress import ReplicaProgress
 from .requests import RequestCounts
 from .scrape import Scraper
 
@@ -15,7 +15,7 @@ class Operation:
     def __init__(self, backend: Backend) -> None:
         self._stopping = backend.stopping
         self.requests = RequestCounts()
-        self.progress = Progress(backend)
+        self.progress = ReplicaProgress(backend)
         self.scraper = Scraper(backend, self.progress, self.requests)
 
     def observed(self, app: ASGIApp) -> Observer:

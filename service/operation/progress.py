@@ -13,7 +13,7 @@ from ..limits import APPEND_TROUBLE_SECONDS, CURRENT_SECONDS_MAX, PROGRESS_SECON
 _AWAY = "the journal cannot be read"
 
 
-class Progress:
+class ReplicaProgress:
     """Watches the replica of a backend; it looks only when it is asked, so an unwatched service does nothing."""
 
     def __init__(self, backend: Backend) -> None:

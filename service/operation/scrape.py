@@ -15,14 +15,14 @@ from ...tasks.metrics.table import Distribution, Sample
 from ...tasks.state.schedules import Schedules
 from ..backend import Backend
 from ..limits import COUNTED_TASKS
-from .progress import Progress
+from .progress import ReplicaProgress
 from .requests import RequestCounts
 
 
 class Scraper:
     """Makes the samples of a service."""
 
-    def __init__(self, backend: Backend, progress: Progress, requests: RequestCounts) -> None:
+    def __init__(self, backend: Backend, progress: ReplicaProgress, requests: RequestCounts) -> None:
         self._backend = backend
         self._progress = progress
         self._requests = requests

@@ -18,7 +18,7 @@ from ...tasks.answers.dead_letters import (
 )
 from ...tasks.disposition import Effect
 from ...tasks.inspection.as_of import ViewAsOf
-from ...tasks.inspection.dead_letters import Wanted, dead_letters, place_of
+from ...tasks.inspection.dead_letters import DeadLetterFilter, dead_letters, place_of
 from ...tasks.inspection.history import task_history
 from ...tasks.state.transitions import State
 from ..answers import spoken
@@ -185,7 +185,7 @@ async def _act(backend: Backend, said: Choice, act: Act, by: str) -> Response[Ac
 async def _chosen(backend: Backend, said: Choice) -> tuple[list[str], bool]:
     """Return the ids of the dead letters that are meant, the oldest first, and whether there are more."""
     wanted = _wanted(said.task, said.queue, said.exception, said.tag, said.since, said.until)
-    if bool(said.tasks) + (wanted != Wanted()) + said.all != 1:
+    if bool(said.tasks) + (wanted != DeadLetterFilter()) + said.all != 1:
         raise Problem(
             400,
             "vague-choice",
@@ -206,8 +206,8 @@ async def _chosen(backend: Backend, said: Choice) -> tuple[list[str], bool]:
 
 def _wanted(
     task: str | None, queue: str | None, exception: str | None, tag: str | None, since: str | None, until: str | None
-) -> Wanted:
+) -> DeadLetterFilter:
     now = time.time()
     begin = None if since is None else moment_of(since, "since", now)
     end = None if until is None else moment_of(until, "until", now)
-    return Wanted(task, queue, exception, begin, end, tag)
+    return DeadLetterFilter(task, queue, exception, begin, end, tag)

@@ -29,7 +29,7 @@ HELD: Final = frozenset({State.READY, State.CLAIMED, State.FAILED})
 _MARK: Final = b'"task.submitted"'
 
 
-class Wanted(NamedTuple):
+class TaskFilter(NamedTuple):
     """A filter for tasks: every part that is not None must match; times in seconds since the epoch, both included."""
 
     name: str | None = None
@@ -53,14 +53,16 @@ class Wanted(NamedTuple):
 Place = tuple[float, int, int]
 
 
-class Found(NamedTuple):
+class TaskPage(NamedTuple):
     """A page of the list, and where the next one begins; None if there is none."""
 
     tasks: list[TaskLineAnswer]
     after: Any
 
 
-async def held_tasks(journal: AsyncJournal, view: TaskView, wanted: Wanted, after: Place | None, limit: int) -> Found:
+async def held_tasks(
+    journal: AsyncJournal, view: TaskView, wanted: TaskFilter, after: Place | None, limit: int
+) -> TaskPage:
     """Return a page of the tasks that the view holds."""
     tasks = _held(view, wanted, after)
     if wanted.tag is None:
@@ -68,7 +70,7 @@ async def held_tasks(journal: AsyncJournal, view: TaskView, wanted: Wanted, afte
         kept = [(task, task_line(task, Labels())) for task in chosen[:limit]]
         labels = await _labels(await journal.open(), [task for task, _ in kept])
         lines = [_labelled(line, labels.get(line.task, Labels())) for _, line in kept]
-        return Found(lines, _place(chosen[limit - 1]) if len(chosen) > limit else None)
+        return TaskPage(lines, _place(chosen[limit - 1]) if len(chosen) > limit else None)
     ordered = [(_place(task), task_line(task, Labels()), task) for task in sorted(tasks, key=_place, reverse=True)]
     found: list[TaskLineAnswer] = []
     for begin in range(0, len(ordered), LIST_STEP_EVENTS):
@@ -79,13 +81,13 @@ async def held_tasks(journal: AsyncJournal, view: TaskView, wanted: Wanted, afte
             if wanted.tag in said.tags:
                 found.append(_labelled(line, said))
                 if len(found) == limit:
-                    return Found(found, place)
+                    return TaskPage(found, place)
         if begin + len(step) >= LIST_EVENTS_MAX and begin + len(step) < len(ordered):
-            return Found(found, step[-1][0])
-    return Found(found, None)
+            return TaskPage(found, step[-1][0])
+    return TaskPage(found, None)
 
 
-def _held(view: TaskView, wanted: Wanted, after: Place | None) -> Iterable[TaskState]:
+def _held(view: TaskView, wanted: TaskFilter, after: Place | None) -> Iterable[TaskState]:
     if wanted.state is State.FAILED:
         tasks: Iterable[TaskState] = view.dead.values()
     else:
@@ -201,12 +203,12 @@ class _Backwards:
 async def all_tasks(
     journal: AsyncJournal,
     view: TaskView,
-    wanted: Wanted,
+    wanted: TaskFilter,
     end: Mapping[int, int],
     limit: int,
     *,
     as_of: Mapping[int, int] | None,
-) -> Found:
+) -> TaskPage:
     """Return a page of all tasks whose submissions stand before `end`; `as_of`: in their states at that cursor."""
     log = await journal.open()
     first: dict[int, int] = dict((await log.bounds()).first)
@@ -232,11 +234,11 @@ async def all_tasks(
         if line is not None:
             lines.append(line)
     is_over = all(reader.is_over for reader in readers)
-    return Found(lines, None if is_over else [[each, reader.end] for each, reader in zip(end, readers, strict=True)])
+    return TaskPage(lines, None if is_over else [[each, reader.end] for each, reader in zip(end, readers, strict=True)])
 
 
 async def _line(
-    journal: AsyncJournal, view: TaskView, wanted: Wanted, found: _Submitted, as_of: Mapping[int, int] | None
+    journal: AsyncJournal, view: TaskView, wanted: TaskFilter, found: _Submitted, as_of: Mapping[int, int] | None
 ) -> TaskLineAnswer | None:
     """Return the line of a submitted task; None if it does not match, or the submission was refused."""
     said = found.said

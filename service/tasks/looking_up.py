@@ -34,7 +34,7 @@ from ..backend import Backend, moment_of, past_of
 from ..connections import unless_stopped, while_connected
 from ..limits import WAIT_SECONDS_MAX
 from ..problems import Problem
-from .listing import HELD, Place, Wanted, all_tasks, held_tasks
+from .listing import HELD, Place, TaskFilter, all_tasks, held_tasks
 from .paging import place_in, token_of
 from .parameters import (
     LIMIT_DEFAULT,
@@ -96,7 +96,7 @@ async def list_tasks(
     now = time.time()
     begin = None if since is None else moment_of(since, "since", now)
     end = None if until is None else moment_of(until, "until", now)
-    wanted = Wanted(name, queue, tag, None if in_state is None else State[in_state.upper()], begin, end)
+    wanted = TaskFilter(name, queue, tag, None if in_state is None else State[in_state.upper()], begin, end)
     up_to = seen.cursor
     if wanted.state in HELD:
         after = None if cursor is None else place_in(cursor, Place)
@@ -110,7 +110,7 @@ async def list_tasks(
     return spoken(TaskList(seen.at, found.tasks, following), up_to)
 
 
-async def _begin(backend: Backend, seen: Seen, wanted: Wanted, cursor: str | None) -> Mapping[int, int]:
+async def _begin(backend: Backend, seen: Seen, wanted: TaskFilter, cursor: str | None) -> Mapping[int, int]:
     """Return where a page of all tasks begins to read backwards, by partition."""
     if cursor is None:
         if wanted.until is None or wanted.until >= seen.at:

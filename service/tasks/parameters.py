@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from ...journal.cursor import Cursor
-from ...tasks.acting import Signature
+from ...tasks.acting import Attribution
 from ...tasks.limits import LOCK_NAME_CHARS_MAX, TASK_ID_CHARS_MAX
 from ...tasks.state.view import TaskView
 from ...tasks.whole_ids import whole_id
@@ -89,7 +89,7 @@ def actor(request: AnyRequest) -> str:
 
 def signature(request: AnyRequest, said: Reason | None) -> dict[str, Any]:
     """Return the fields by which an event names its actor and the reason."""
-    return Signature(actor(request), said.reason if said is not None else None).fields()
+    return Attribution(actor(request), said.reason if said is not None else None).fields()
 
 
 async def whole(backend: Backend, task: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ..accounts import Account
+from ..accounts import TaskAccount
 from ..labels import Labels
 from ..results import StoredResult
 from ..state.state import TaskState
@@ -74,7 +74,7 @@ def task_line(task: TaskState, labels: Labels) -> TaskLineAnswer:
     return TaskLineAnswer(**_line_fields(task, labels))
 
 
-def task_answer(task: TaskState, account: Account, labels: Labels) -> TaskAnswer:
+def task_answer(task: TaskState, account: TaskAccount, labels: Labels) -> TaskAnswer:
     """Return the answer for a task with the account of its events."""
     return TaskAnswer(
         **_line_fields(task, labels),

@@ -19,7 +19,18 @@ from ...journal.row_decoder import Name, RowDecoder
 from ..state import names
 from ..state.decoding import FactContext, TaskFact, task_facts, task_facts_in
 from ..state.routing import submitted_id
-from .entries import CLAIMED, FAILED, FOREIGN, KINDS, NOWHERE, SUBMITTED, SUCCEEDED, Entry, Mark, WorkerEvents
+from .entries import (
+    CLAIMED,
+    FAILED,
+    FOREIGN,
+    KINDS,
+    NOWHERE,
+    SUBMITTED,
+    SUCCEEDED,
+    IndexEntry,
+    SessionMark,
+    WorkerEvents,
+)
 
 
 class _Other(msgspec.Struct, gc=False):
@@ -52,7 +63,7 @@ class Batch:
         self._failed: set[int] = set()  # the tasks whose first end is a failure
         # Other events that have a key: it may be a task's.
         self.keyed: dict[str, list[int]] = {}
-        self._marks: dict[str, list[Mark]] = {}
+        self._marks: dict[str, list[SessionMark]] = {}
         self._signs: dict[str, int] = {}
         self._latest: Page | None = None
         self._last: bytes | None = None  # the last record
@@ -164,7 +175,7 @@ class Batch:
             if name == names.EXPIRED and context.by:
                 signs[context.by] = offset
             if 0 < len(worker) <= KEY_CHARS_MAX:
-                mark = Mark(name, offset, signs.pop(worker, NOWHERE), context.last)
+                mark = SessionMark(name, offset, signs.pop(worker, NOWHERE), context.last)
                 self._marks.setdefault(worker, []).append(mark)
             return
         if worker:
@@ -177,15 +188,15 @@ class Batch:
         number = self.numbers.get(task_id)
         return number is not None and self.task_entries(task_id)[0].kind == SUBMITTED
 
-    def expiries(self) -> list[tuple[str, Mark]]:
+    def expiries(self) -> list[tuple[str, SessionMark]]:
         """Return the expiries, each with its worker."""
         return [(worker, mark) for worker, marks in self._marks.items() for mark in marks if mark.name == names.EXPIRED]
 
-    def correct(self, worker: str, mark: Mark, sign: int) -> None:
+    def correct(self, worker: str, mark: SessionMark, sign: int) -> None:
         """Set the last sign of life before an expiry, if not all events of the worker were added."""
         self._marks[worker] = [each._replace(sign=sign) if each == mark else each for each in self._marks[worker]]
 
-    def task_entries(self, task_id: str) -> list[Entry]:
+    def task_entries(self, task_id: str) -> list[IndexEntry]:
         """The events of a task, in order."""
         number = self.numbers.get(task_id)
         if number is None:
@@ -196,15 +207,15 @@ class Batch:
             (self.ended[number], self.end_kind(number)),
         )
         found = [*self.more.get(number, ()), *(each for each in first if each[0] != NOWHERE)]
-        return sorted(Entry(self.partition, offset, kind) for offset, kind in found)
+        return sorted(IndexEntry(self.partition, offset, kind) for offset, kind in found)
 
     def end_kind(self, number: int) -> int:
         """The kind of the event with which a task ended here for the first time."""
         return FAILED if number in self._failed else SUCCEEDED
 
-    def entries_of(self, task_id: str) -> list[Entry]:
+    def entries_of(self, task_id: str) -> list[IndexEntry]:
         """The events of a task, and those of other programs under its key, in order."""
-        foreign = [Entry(self.partition, offset, FOREIGN) for offset in self.keyed.get(task_id, ())]
+        foreign = [IndexEntry(self.partition, offset, FOREIGN) for offset in self.keyed.get(task_id, ())]
         return sorted([*self.task_entries(task_id), *foreign])
 
     def workers(self) -> dict[str, WorkerEvents]:
@@ -213,5 +224,5 @@ class Batch:
 
     def events_of(self, worker: str) -> WorkerEvents:
         """Return the events of one worker."""
-        marks: Sequence[Mark] = self._marks.get(worker, ())
+        marks: Sequence[SessionMark] = self._marks.get(worker, ())
         return WorkerEvents(marks, self._signs.get(worker, NOWHERE))

@@ -23,7 +23,7 @@ ENDS: Final = frozenset({SUCCEEDED, FAILED})
 NOWHERE: Final = -1
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """One event of a task: its place, and the number of its kind in `KINDS`."""
 
     partition: int
@@ -39,18 +39,18 @@ class TaskRow(NamedTuple):
     claimed: int = NOWHERE
     ended: int = NOWHERE
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[IndexEntry]:
         """Return its events. The kind of its end is only in the record: here it is always `SUCCEEDED`."""
         places = ((self.submitted, SUBMITTED), (self.claimed, CLAIMED), (self.ended, SUCCEEDED))
-        return [Entry(self.partition, offset, kind) for offset, kind in places if offset != NOWHERE]
+        return [IndexEntry(self.partition, offset, kind) for offset, kind in places if offset != NOWHERE]
 
 
-def merge(row: TaskRow | None, found: Iterable[Entry]) -> tuple[TaskRow | None, list[Entry]]:
+def merge(row: TaskRow | None, found: Iterable[IndexEntry]) -> tuple[TaskRow | None, list[IndexEntry]]:
     """Return the task's row with these events added, and the events that need rows of their own.
 
     The result depends on the order of the events alone, not on their division into batches.
     """
-    more: list[Entry] = []
+    more: list[IndexEntry] = []
     for entry in found:
         partition, offset, kind = entry
         if row is None and kind == SUBMITTED:
@@ -84,7 +84,7 @@ class SessionRow(NamedTuple):
         return self.joined < offset and (self.ended == NOWHERE or self.ended > offset)
 
 
-class Mark(NamedTuple):
+class SessionMark(NamedTuple):
     """An event that begins or ends a session, or claims to.
 
     `sign` is the worker's last other event of the same batch before it; `last` is what an expiry says was its last.
@@ -99,7 +99,7 @@ class Mark(NamedTuple):
 class WorkerEvents(NamedTuple):
     """The events of one worker in a batch: the marks, in order, and its last sign of life after them."""
 
-    marks: Sequence[Mark]
+    marks: Sequence[SessionMark]
     sign: int
 
     def since(self, offset: int) -> "WorkerEvents":

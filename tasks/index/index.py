@@ -30,7 +30,7 @@ from ..limits import (
 )
 from .background import BackgroundFill
 from .batch import Batch
-from .entries import NOWHERE, Entry, SessionRow, judge
+from .entries import NOWHERE, IndexEntry, SessionRow, judge
 from .identity import continues, is_of
 from .rows import Covered
 from .search import search
@@ -46,7 +46,7 @@ Progress = Callable[[int, int], None]
 _NAME: Final = "task index"
 
 
-class Snapshot(NamedTuple):
+class IndexSnapshot(NamedTuple):
     """The index and the events behind it for one partition, as of a moment.
 
     `first` is the oldest event that the log holds there, `end` the end of the log, which all of this covers.
@@ -60,13 +60,13 @@ class Snapshot(NamedTuple):
     infers: bool
     sessions: dict[str, list[SessionRow]]  # those that were looked up, by worker
 
-    def entries_of(self, task_id: str) -> list[Entry]:
+    def entries_of(self, task_id: str) -> list[IndexEntry]:
         """Return the events of a task that the log still holds, in order; possibly also those of an id with its key."""
         found = [*self.store.entries_of(task_id), *self.batch.entries_of(task_id)]
         places = {(entry.partition, entry.offset): entry for entry in found}
         return sorted(entry for entry in places.values() if self._holds(entry))
 
-    def _holds(self, entry: Entry) -> bool:
+    def _holds(self, entry: IndexEntry) -> bool:
         return entry.partition != self.partition or entry.offset >= self.first
 
     def sessions_of(self, worker: str) -> list[SessionRow]:
@@ -100,7 +100,7 @@ class TaskIndex:
         self._background = BackgroundFill(journal, self.fill_apart)
         reset_after_fork(self)
 
-    async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> Snapshot:
+    async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> IndexSnapshot:
         """Return a snapshot as of the end of `partition` at the moment of the call.
 
         With `task_id` it may lack the events of other tasks; it is then fast, however far the index is behind.
@@ -133,7 +133,7 @@ class TaskIndex:
 
     async def _searched(
         self, log: Log, task_id: str, batch: Batch, covered: Covered, bounds: Bounds
-    ) -> Snapshot | None:
+    ) -> IndexSnapshot | None:
         """Search the many events that are not in the file yet for those of one task; None if that is impossible."""
         if not isinstance(log, Textual):
             return None
@@ -165,9 +165,9 @@ class TaskIndex:
         with self._mutex:
             self._pending[batch.partition] = _Pending(batch, covered)
 
-    def _known(self, batch: Batch, covered: Covered, bounds: Bounds, *, begins_later: bool = False) -> Snapshot:
+    def _known(self, batch: Batch, covered: Covered, bounds: Bounds, *, begins_later: bool = False) -> IndexSnapshot:
         infers = begins_later or (covered.first if covered.next_offset != NOWHERE else batch.base) > 0
-        return Snapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers, {})
+        return IndexSnapshot(self._store, batch, batch.partition, bounds.first[batch.partition], bounds.end, infers, {})
 
     async def catch_up(self, progress: Progress | None = None) -> None:
         """Index all events that are in the log now."""

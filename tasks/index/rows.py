@@ -9,7 +9,7 @@ import apsw
 
 from ..limits import INDEX_PRUNE_TASKS
 from .batch import Batch
-from .entries import CLAIMED, FOREIGN, NOWHERE, SUBMITTED, Entry, SessionRow, TaskRow, judge, merge
+from .entries import CLAIMED, FOREIGN, NOWHERE, SUBMITTED, IndexEntry, SessionRow, TaskRow, judge, merge
 from .keys import key_of, keys_of
 
 APPLICATION_ID: Final = 0x4A4D4958  # "JMIX"
@@ -228,11 +228,11 @@ def put_covered(connection: apsw.Connection, batch: Batch, first: int) -> None:
     connection.execute(_PUT_COVERED, (batch.partition, first, batch.next_offset, batch.fingerprint))
 
 
-def entries(connection: apsw.Connection, key: bytes) -> list[Entry]:
+def entries(connection: apsw.Connection, key: bytes) -> list[IndexEntry]:
     """Return the events of all ids with a key."""
     row = task_row(connection, key)
     found = row.entries() if row is not None else []
-    return sorted([*found, *map(Entry._make, connection.execute(_MORE, (key,)))])
+    return sorted([*found, *map(IndexEntry._make, connection.execute(_MORE, (key,)))])
 
 
 def rows_like(connection: apsw.Connection, digits: str, partition: int, limit: int) -> list[TaskRow]:
@@ -254,7 +254,7 @@ def put_tasks(connection: apsw.Connection, batch: Batch) -> None:
         for event in events
     ]
     connection.executemany(_PUT_MORE, more)
-    found: dict[bytes, list[Entry]] = {}
+    found: dict[bytes, list[IndexEntry]] = {}
     for task_id in batch.numbers if strange else ():
         if (key := key_of(task_id)) in strange:
             found.setdefault(key, []).extend(batch.task_entries(task_id))
@@ -299,7 +299,7 @@ def _packed(offsets: Sequence[int], order: Sequence[int]) -> bytes:
     return (f"%{_COURSE_CHARS}d" * len(order) % tuple(map(offsets.__getitem__, order))).encode()
 
 
-def _merge_one(connection: apsw.Connection, key: bytes, found: list[Entry]) -> None:
+def _merge_one(connection: apsw.Connection, key: bytes, found: list[IndexEntry]) -> None:
     """Merge a single task whose first event is not its submission, or that is in several partitions."""
     row, others = merge(task_row(connection, key), found)
     if row is not None:

@@ -13,7 +13,7 @@ from ...journal.log import Log, Textual
 from ..limits import INDEX_CLOCK_SECONDS, INDEX_NEWS_EVENTS
 from ..state import names
 from .batch import Batch
-from .entries import NOWHERE, Mark
+from .entries import NOWHERE, SessionMark
 from .keys import made_at
 from .records import rows_at
 
@@ -97,7 +97,7 @@ async def _take(log: Log, batch: Batch, offsets: list[int]) -> bool:
     return True
 
 
-async def _last_sign(log: Textual, worker: str, begin: int, mark: Mark) -> int | None:
+async def _last_sign(log: Textual, worker: str, begin: int, mark: SessionMark) -> int | None:
     """Return the last sign of life of a worker from `begin` up to its expiry; `NOWHERE` for none, None if unknown.
 
     The expiry itself is one if the worker has expired its own session.

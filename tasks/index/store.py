@@ -29,7 +29,7 @@ from ...journal.runtime.forks import at_fork
 from ..limits import INDEX_BUSY_SECONDS_MAX
 from . import rows
 from .batch import Batch
-from .entries import NOWHERE, Entry, SessionRow, TaskRow
+from .entries import NOWHERE, IndexEntry, SessionRow, TaskRow
 from .keys import key_of
 from .rows import Covered
 
@@ -66,7 +66,7 @@ class Store:
         """How far it covers a partition."""
         return self._use(lambda connection: rows.covered(connection, partition))
 
-    def entries_of(self, task_id: str) -> list[Entry]:
+    def entries_of(self, task_id: str) -> list[IndexEntry]:
         """Return the indexed events of a task; they may include those of an id that shares its key."""
         key = key_of(task_id)
         return self._use(lambda connection: rows.entries(connection, key))

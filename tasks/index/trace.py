@@ -20,8 +20,8 @@ from ..state.remembering import RememberingView
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView, Verdict
-from .entries import FOREIGN, NOWHERE, PROGRESSED, SUBMITTED, Entry, SessionRow
-from .index import Snapshot, task_index
+from .entries import FOREIGN, NOWHERE, PROGRESSED, SUBMITTED, IndexEntry, SessionRow
+from .index import IndexSnapshot, task_index
 from .records import rows_at
 
 _ENDINGS: Final = (b'"worker.left"', b'"worker.expired"')
@@ -121,7 +121,7 @@ class Trace:
 
 async def read_trace(
     log: Log,
-    snapshot: Snapshot,
+    snapshot: IndexSnapshot,
     task_id: str,
     *,
     end: int | None = None,
@@ -207,7 +207,7 @@ async def _claim_of_success(
     return said.context.claim if said is not None and said.context.next == trace.id else NOWHERE
 
 
-async def _rows_of(log: Log, snapshot: Snapshot, entries: Iterable[Entry]) -> dict[int, bytes]:
+async def _rows_of(log: Log, snapshot: IndexSnapshot, entries: Iterable[IndexEntry]) -> dict[int, bytes]:
     """Return the records of these events, without reading again those that the look-up has just read."""
     read = {entry.offset: snapshot.batch.row(entry.offset) for entry in entries}
     rows = {offset: row for offset, row in read.items() if row is not None}
@@ -237,7 +237,7 @@ def _said_of(task_id: str, row: bytes | None) -> Fact | None:
     return said
 
 
-def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before: Beginning | None) -> set[int]:
+def _endings(found: dict[int, Fact], snapshot: IndexSnapshot, end: int | None, before: Beginning | None) -> set[int]:
     """Return the offsets at which the sessions that have claimed the task ended."""
     claims: dict[str, int] = {}
     if before is not None and before.task.state is State.CLAIMED:
@@ -253,5 +253,5 @@ def _endings(found: dict[int, Fact], snapshot: Snapshot, end: int | None, before
     }
 
 
-def _lacks_submission(entries: Sequence[Entry], snapshot: Snapshot) -> bool:
+def _lacks_submission(entries: Sequence[IndexEntry], snapshot: IndexSnapshot) -> bool:
     return snapshot.first > 0 and all(entry.kind != SUBMITTED for entry in entries)

@@ -26,7 +26,7 @@ from .wording import call, error_in
 LOST: Final = "worker lost: it was silent for the whole lease, as if the task had killed it"
 
 
-class Wanted(NamedTuple):
+class DeadLetterFilter(NamedTuple):
     """A filter for dead letters: every part that is not None must match.
 
     `exception` is a part of the error as it is shown, ignoring case; `since` and `until` bound the time of the failure,
@@ -69,7 +69,7 @@ def place_of(letter: TaskState) -> tuple[float, str]:
 async def dead_letters(
     journal: AsyncJournal,
     view_as_of: ViewAsOf,
-    wanted: Wanted,
+    wanted: DeadLetterFilter,
     *,
     after: tuple[float, str] | None = None,
     limit: int | None = None,
@@ -100,7 +100,7 @@ def _kept(letter: TaskState) -> TaskState:
     return kept
 
 
-def _matches(letter: DeadLetter, wanted: Wanted) -> bool:
+def _matches(letter: DeadLetter, wanted: DeadLetterFilter) -> bool:
     """Return whether a dead letter matches the parts of the filter that are not in its state."""
     if wanted.tag is not None and wanted.tag not in letter.labels.tags:
         return False

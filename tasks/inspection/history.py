@@ -15,7 +15,7 @@ from ...journal.event_decoding import readable
 from ...journal.log import Log
 from ..errors import UnknownTaskError
 from ..index.entries import NOWHERE
-from ..index.index import Progress, Snapshot, task_index
+from ..index.index import IndexSnapshot, Progress, task_index
 from ..index.records import rows_at
 from ..index.trace import Trace, read_trace, task_where_log_begins
 from ..state import names
@@ -208,7 +208,7 @@ def _fate(name: str, task: TaskState | None) -> str:
     return "its worker was silent for the whole lease: the task returned to the queue"
 
 
-async def hosts_of(log: Log, snapshot: Snapshot, workers: Iterable[str]) -> dict[str, str]:
+async def hosts_of(log: Log, snapshot: IndexSnapshot, workers: Iterable[str]) -> dict[str, str]:
     """Return the hosts of these workers, by worker, as far as the log still holds their `joined` events."""
     joined = {row.joined: worker for worker in workers for row in snapshot.sessions_of(worker) if row.joined != NOWHERE}
     hosts: dict[str, str] = {}

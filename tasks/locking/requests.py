@@ -23,7 +23,7 @@ from .view import Endings, LockReplica, LockView
 _NAME: Final = "locks"
 
 
-class Wanted(NamedTuple):
+class LockTerms(NamedTuple):
     """The fields of a request for a lock; `lives()` says whether its owner still lives."""
 
     lock: str
@@ -76,7 +76,7 @@ class LockRequests:
         self._endings.clear()
         self._keeper.after_fork_in_child()
 
-    async def acquire(self, wanted: Wanted, wait: float | None) -> Answer:
+    async def acquire(self, wanted: LockTerms, wait: float | None) -> Answer:
         """Request a lock, and wait for its grant at most `wait` seconds; None: only if it is free now."""
         deadline = deadline_of(wait or 0.0)
         if self._looks_taken(wanted) or (not wait and await self._is_new(wanted.lock)):
@@ -90,7 +90,7 @@ class LockRequests:
             if answer is not None:
                 return answer
 
-    def _looks_taken(self, wanted: Wanted) -> bool:
+    def _looks_taken(self, wanted: LockTerms) -> bool:
         """Whether, by what this process knows, the lock cannot be granted at once; the log may have moved on."""
         if self._keeper.find(wanted.lock, wanted.owner) is not None:
             return True
@@ -117,7 +117,7 @@ class LockRequests:
         """Whether this process has not read the lock's partition yet."""
         return not (await self._replica(lock)).cursor
 
-    async def _request(self, wanted: Wanted, deadline: float | None) -> Answer | None:
+    async def _request(self, wanted: LockTerms, deadline: float | None) -> Answer | None:
         """Append one request and wait for its grant; None if it was expired while it waited: repeat it."""
         replica = await self._replica(wanted.lock)
         begun = time.monotonic()

@@ -59,7 +59,7 @@ class Token(IntEnum):
     IF_NAMED = 2
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """The effect of an accepted event on a task, and what it requires."""
 
     to: State
@@ -76,55 +76,55 @@ HANDED_BACK: Final = "handed back"
 FINAL_STATES: Final = frozenset({State.SUCCEEDED, State.FAILED, State.REVOKED})
 EVENTS: Final = (*names.TASK_EVENTS, RETURNED, EXHAUSTED, HANDED_BACK)
 
-TRANSITIONS: Final[dict[State, dict[str, Move]]] = {
+TRANSITIONS: Final[dict[State, dict[str, Transition]]] = {
     State.UNKNOWN: {
-        names.SUBMITTED: Move(State.READY),
-        names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN, carries=True),
-        names.PURGED: Move(State.REVOKED, carries=True),
+        names.SUBMITTED: Transition(State.READY),
+        names.REQUEUED: Transition(State.READY, attempt=Attempt.FORGOTTEN, carries=True),
+        names.PURGED: Transition(State.REVOKED, carries=True),
     },
     State.READY: {
-        names.CLAIMED: Move(State.CLAIMED, session=True, attempt=Attempt.COUNTED),
-        names.REVOKED: Move(State.REVOKED),
-        names.LAPSED: Move(State.REVOKED),
-        names.ACKNOWLEDGED: Move(State.SUCCEEDED, token=Token.IF_NAMED),
-        names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),
-        names.RESCHEDULED: Move(State.READY, token=Token.IF_NAMED, attempt=Attempt.ADDED),
-        names.NOTED: Move(State.READY),
-        names.AMENDED: Move(State.READY, token=Token.IF_NAMED),
+        names.CLAIMED: Transition(State.CLAIMED, session=True, attempt=Attempt.COUNTED),
+        names.REVOKED: Transition(State.REVOKED),
+        names.LAPSED: Transition(State.REVOKED),
+        names.ACKNOWLEDGED: Transition(State.SUCCEEDED, token=Token.IF_NAMED),
+        names.REJECTED: Transition(State.FAILED, token=Token.IF_NAMED),
+        names.RESCHEDULED: Transition(State.READY, token=Token.IF_NAMED, attempt=Attempt.ADDED),
+        names.NOTED: Transition(State.READY),
+        names.AMENDED: Transition(State.READY, token=Token.IF_NAMED),
     },
     State.CLAIMED: {
-        names.SUCCEEDED: Move(State.SUCCEEDED, token=Token.REQUIRED),
-        names.FAILED: Move(State.FAILED, token=Token.REQUIRED),
-        names.RETRIED: Move(State.READY, token=Token.REQUIRED),
-        names.INTERRUPTED: Move(State.READY, token=Token.REQUIRED, attempt=Attempt.TAKEN_OFF),
-        names.PROGRESSED: Move(State.CLAIMED, token=Token.REQUIRED),
-        names.RESULT_STORED: Move(State.CLAIMED, token=Token.REQUIRED),
-        names.REVOKED: Move(State.REVOKED),
-        names.ACKNOWLEDGED: Move(State.SUCCEEDED, token=Token.IF_NAMED),
-        names.REJECTED: Move(State.FAILED, token=Token.IF_NAMED),
-        names.RESCHEDULED: Move(State.READY, token=Token.IF_NAMED),
-        names.NOTED: Move(State.CLAIMED),
-        names.AMENDED: Move(State.CLAIMED, token=Token.REQUIRED),
-        RETURNED: Move(State.READY),
-        EXHAUSTED: Move(State.FAILED),
-        HANDED_BACK: Move(State.READY, attempt=Attempt.TAKEN_OFF),
+        names.SUCCEEDED: Transition(State.SUCCEEDED, token=Token.REQUIRED),
+        names.FAILED: Transition(State.FAILED, token=Token.REQUIRED),
+        names.RETRIED: Transition(State.READY, token=Token.REQUIRED),
+        names.INTERRUPTED: Transition(State.READY, token=Token.REQUIRED, attempt=Attempt.TAKEN_OFF),
+        names.PROGRESSED: Transition(State.CLAIMED, token=Token.REQUIRED),
+        names.RESULT_STORED: Transition(State.CLAIMED, token=Token.REQUIRED),
+        names.REVOKED: Transition(State.REVOKED),
+        names.ACKNOWLEDGED: Transition(State.SUCCEEDED, token=Token.IF_NAMED),
+        names.REJECTED: Transition(State.FAILED, token=Token.IF_NAMED),
+        names.RESCHEDULED: Transition(State.READY, token=Token.IF_NAMED),
+        names.NOTED: Transition(State.CLAIMED),
+        names.AMENDED: Transition(State.CLAIMED, token=Token.REQUIRED),
+        RETURNED: Transition(State.READY),
+        EXHAUSTED: Transition(State.FAILED),
+        HANDED_BACK: Transition(State.READY, attempt=Attempt.TAKEN_OFF),
     },
     State.SUCCEEDED: {
-        names.COLLECTED: Move(State.SUCCEEDED),
-        names.NOTED: Move(State.SUCCEEDED),
+        names.COLLECTED: Transition(State.SUCCEEDED),
+        names.NOTED: Transition(State.SUCCEEDED),
     },
     State.FAILED: {
-        names.REQUEUED: Move(State.READY, attempt=Attempt.FORGOTTEN),
-        names.PURGED: Move(State.REVOKED),
-        names.NOTED: Move(State.FAILED),
+        names.REQUEUED: Transition(State.READY, attempt=Attempt.FORGOTTEN),
+        names.PURGED: Transition(State.REVOKED),
+        names.NOTED: Transition(State.FAILED),
     },
     State.REVOKED: {
-        names.NOTED: Move(State.REVOKED),
+        names.NOTED: Transition(State.REVOKED),
     },
 }
 
 
-def plain_moves(table: dict[State, dict[str, Move]]) -> list[dict[str, tuple[State, bool, bool, Attempt]]]:
+def plain_moves(table: dict[State, dict[str, Transition]]) -> list[dict[str, tuple[State, bool, bool, Attempt]]]:
     """Return a table by the state's number, for the fold: a look-up through the enumeration would double its cost.
 
     The moves are plain tuples, as others are unpacked by way of an iterator.

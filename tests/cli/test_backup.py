@@ -36,7 +36,7 @@ KILLED = """
 import os, signal, sys
 
 from journeyman.journal import Journal
-from journeyman.journal.sqlite.copying import Progress, backup, restore
+from journeyman.journal.sqlite.copying import CopyReports, backup, restore
 
 left, command, copy, url = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 
@@ -48,7 +48,7 @@ def count(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 
 def copy_now():
-    report = Progress(lambda done, all: None, lambda done, all: None)
+    report = CopyReports(lambda done, all: None, lambda done, all: None)
     if command == "restore":
         restore(copy, url.removeprefix("sqlite:///"), report, force=True)
         return

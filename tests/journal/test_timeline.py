@@ -20,7 +20,7 @@ from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.runtime import blocking
 from journeyman.journal.sqlite.log import SqliteLog
 from journeyman.journal.testing import ManualClock
-from journeyman.journal.timeline import Fall, Run, runs_between, split
+from journeyman.journal.timeline import Ascent, Fall, runs_between, split
 from journeyman.journal.writer import Writer
 from journeyman.tasks.retention import plan
 
@@ -58,7 +58,7 @@ def falls_of(times: Sequence[float]) -> list[Fall]:
 def test_timeline_split_follows_the_rule(hours: list[int], timestamp: int, latest: int) -> None:
     times = [float(hour) for hour in hours]
 
-    def search(run: Run, moment: float) -> int:
+    def search(run: Ascent, moment: float) -> int:
         return next((at for at in range(run.first, run.end) if times[at] >= moment), run.end)
 
     runs = list(runs_between(0, len(times), times[0], times[-1], falls_of(times)))

@@ -202,7 +202,7 @@ def test_unknown_form_is_not_acceptable(http: httpx2.Client) -> None:
 def test_cursors_of_a_page_are_those_of_a_consumer() -> None:
     with Journal("memory://") as journal:
         journal.append_all([("a" if n % 3 else "b", {}, str(n)) for n in range(200)])
-        reading = selection.Reading(journal.asynchronous, selection.Selection("a", until=Cursor({0: 200})))
+        reading = selection.Reading(journal.asynchronous, selection.EventSelection("a", until=Cursor({0: 200})))
         journal.run(reading.open())
         compared = 0
         with JournalConsumer(journal, "a") as consumer:

@@ -8,7 +8,7 @@ import pytest
 from journeyman.consumers import as_of
 from journeyman.journal.cursor import Cursor
 from journeyman.service.tasks import listing
-from journeyman.service.tasks.listing import Wanted, all_tasks, held_tasks
+from journeyman.service.tasks.listing import TaskFilter, all_tasks, held_tasks
 from journeyman.tasks import Message, State, TaskView
 from journeyman.tasks.submitting import submission
 from support.shop import Shop
@@ -30,7 +30,7 @@ async def shop(anyio_backend_name: str) -> Shop:
     return made
 
 
-async def listed(shop: Shop, wanted: Wanted, limit: int = 7) -> list[str]:
+async def listed(shop: Shop, wanted: TaskFilter, limit: int = 7) -> list[str]:
     """The ids on all pages of the list of all tasks."""
     found: list[str] = []
     end: Mapping[int, int] = (await shop.journal.bounds()).end
@@ -43,7 +43,7 @@ async def listed(shop: Shop, wanted: Wanted, limit: int = 7) -> list[str]:
         end = dict(page.after)
 
 
-async def held(shop: Shop, wanted: Wanted, limit: int = 7) -> list[str]:
+async def held(shop: Shop, wanted: TaskFilter, limit: int = 7) -> list[str]:
     """The ids on all pages of the list of the tasks that the view holds."""
     found: list[str] = []
     after: Any = None
@@ -61,16 +61,16 @@ NEWEST_FIRST = [f"task-{number}" for number in reversed(range(TASKS))]
 @pytest.mark.anyio
 async def test_partitions_are_merged_from_the_newest_on(shop: Shop) -> None:
     assert len({shop.log.partition_of(task) for task in NEWEST_FIRST}) == PARTITIONS
-    assert await listed(shop, Wanted()) == NEWEST_FIRST
-    assert await listed(shop, Wanted(tag="1"), limit=4) == NEWEST_FIRST[::2]
+    assert await listed(shop, TaskFilter()) == NEWEST_FIRST
+    assert await listed(shop, TaskFilter(tag="1"), limit=4) == NEWEST_FIRST[::2]
 
 
 @pytest.mark.anyio
 async def test_states_divide_the_list(shop: Shop) -> None:
-    revoked = await listed(shop, Wanted(state=State.REVOKED))
+    revoked = await listed(shop, TaskFilter(state=State.REVOKED))
     assert revoked == NEWEST_FIRST[4::5]
-    assert await held(shop, Wanted(state=State.READY)) == [task for task in NEWEST_FIRST if task not in revoked]
-    assert await held(shop, Wanted(state=State.READY, tag="0"), limit=5) == [
+    assert await held(shop, TaskFilter(state=State.READY)) == [task for task in NEWEST_FIRST if task not in revoked]
+    assert await held(shop, TaskFilter(state=State.READY, tag="0"), limit=5) == [
         task for task in NEWEST_FIRST[1::2] if task not in revoked
     ]
 
@@ -80,11 +80,11 @@ async def test_page_reads_a_bounded_number_of_events(shop: Shop, monkeypatch: py
     monkeypatch.setattr(listing, "LIST_EVENTS_MAX", 10)
     monkeypatch.setattr(listing, "LIST_STEP_EVENTS", 4)
     page = await all_tasks(
-        shop.journal, shop.view(), Wanted(tag="none"), (await shop.journal.bounds()).end, 7, as_of=None
+        shop.journal, shop.view(), TaskFilter(tag="none"), (await shop.journal.bounds()).end, 7, as_of=None
     )
     assert page.tasks == []
     assert page.after is not None
-    assert await listed(shop, Wanted()) == NEWEST_FIRST
+    assert await listed(shop, TaskFilter()) == NEWEST_FIRST
 
 
 @pytest.mark.anyio
@@ -92,7 +92,7 @@ async def test_list_of_a_past_moment_has_its_states(shop: Shop) -> None:
     end = Cursor((await shop.journal.bounds()).end)
     await shop.say("task.revoked", "task-1", task="task-1")
     past = await as_of(shop.journal, TaskView, end)
-    page = await all_tasks(shop.journal, past, Wanted(), end, TASKS, as_of=end)
+    page = await all_tasks(shop.journal, past, TaskFilter(), end, TASKS, as_of=end)
     assert {task.task: task.state for task in page.tasks if task.task in ("task-0", "task-1")} == {
         "task-0": "revoked",
         "task-1": "ready",

@@ -12,8 +12,8 @@ from journeyman.journal.testing.faults import Fault, FaultyLog
 from journeyman.journal.url import log_from_url
 from journeyman.service.backend import Backend
 from journeyman.service.operation import progress as module
-from journeyman.service.operation.progress import Progress
-from journeyman.service.server import Service
+from journeyman.service.operation.progress import ReplicaProgress
+from journeyman.service.server import ServiceServer
 from journeyman.service.settings import Settings
 from support.waiting import wait_until
 
@@ -34,7 +34,7 @@ def _faulty() -> FaultyLog:
 async def test_idle_service_makes_progress(impatient: None) -> None:
     backend = Backend(AsyncJournal("memory://"))
     async with backend.running():
-        probe = Progress(backend)
+        probe = ReplicaProgress(backend)
         await backend.journal.append("thing.made")
         await backend.replica.catch_up()
         assert [await probe.standing_still() for _ in range(3)] == [(), (), ()], "nothing waits to be applied"
@@ -45,7 +45,7 @@ async def test_replica_that_does_not_follow_is_no_progress(impatient: None) -> N
     async with AsyncJournal("memory://") as journal:
         backend = Backend(journal)  # and nothing that follows the journal
         await backend.replica.catch_up()
-        probe = Progress(backend)
+        probe = ReplicaProgress(backend)
         await probe.standing_still()
         await journal.append("thing.made")
         await probe.standing_still()
@@ -58,7 +58,7 @@ async def test_failed_append_is_unready_until_one_succeeds() -> None:
     log = _faulty()
     backend = Backend(AsyncJournal(log))
     async with backend.running():
-        probe = Progress(backend)
+        probe = ReplicaProgress(backend)
         assert await probe.not_ready() == []
         log.choose = lambda operation: Fault.UNAVAILABLE if operation == "append" else None
         with pytest.raises(JournalUnavailable):
@@ -79,9 +79,9 @@ async def test_journal_that_does_not_answer_is_unready(impatient: None) -> None:
                 await gate.wait()
 
         hanging.delay = hang
-        (reason,) = await Progress(backend).not_ready()
+        (reason,) = await ReplicaProgress(backend).not_ready()
         assert "has not read up to the end of the journal" in reason
-        assert await Progress(backend).standing_still() == ()
+        assert await ReplicaProgress(backend).standing_still() == ()
         gate.set()
 
 
@@ -101,7 +101,7 @@ def test_service_can_be_stopped_while_it_reads_its_history() -> None:
         inner = log_from_url("memory://")
         async with AsyncJournal(inner) as journal:
             await journal.append("thing.made")
-            service = Service(AsyncJournal(Hanging(inner)), Settings(port=0))
+            service = ServiceServer(AsyncJournal(Hanging(inner)), Settings(port=0))
             ready: list[str] = []
             serving = asyncio.ensure_future(service.run(ready.append))
             await asyncio.to_thread(wait_until, reading.is_set, "the history to be read")

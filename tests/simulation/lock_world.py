@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import JournalError
-from journeyman.tasks.locking.requests import Wanted, lock_requests
+from journeyman.tasks.locking.requests import LockTerms, lock_requests
 
 from .lock_referee import LockReferee
 from .log import SimulatedLog
@@ -148,7 +148,7 @@ class Visitor(Member):
         world, chance, lease = self.world, self.world.random, self.world.lease
         lock = chance.choice(LOCKS)
         ttl = chance.choice([None, None, int(2_000 * lease)])
-        wanted = Wanted(
+        wanted = LockTerms(
             lock,
             owner,
             chance.choice(world.capacities[lock]),

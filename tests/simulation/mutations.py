@@ -18,8 +18,8 @@ from journeyman.tasks.state.transitions import (
     RETURNED,
     TRANSITIONS,
     Attempt,
-    Move,
     Token,
+    Transition,
     plain_moves,
 )
 from journeyman.workers.loop import appender, loop
@@ -41,7 +41,7 @@ def mutation(plant: Plant) -> Plant:
     return plant
 
 
-def _table(patch: MonkeyPatch, change: Callable[[dict[State, dict[str, Move]]], None]) -> None:
+def _table(patch: MonkeyPatch, change: Callable[[dict[State, dict[str, Transition]]], None]) -> None:
     table = {state: dict(moves) for state, moves in TRANSITIONS.items()}
     change(table)
     patch.setattr(fold, "PLAIN_MOVES", plain_moves(table))
@@ -73,7 +73,7 @@ MUTATIONS["a failure is not the end"] = _wrong(State.CLAIMED, names.FAILED, to=S
 
 @mutation
 def what_runs_cannot_be_revoked(patch: MonkeyPatch) -> None:
-    def change(table: dict[State, dict[str, Move]]) -> None:
+    def change(table: dict[State, dict[str, Transition]]) -> None:
         del table[State.CLAIMED][names.REVOKED]
 
     _table(patch, change)
@@ -81,7 +81,7 @@ def what_runs_cannot_be_revoked(patch: MonkeyPatch) -> None:
 
 @mutation
 def a_claimed_task_can_be_claimed_again(patch: MonkeyPatch) -> None:
-    def change(table: dict[State, dict[str, Move]]) -> None:
+    def change(table: dict[State, dict[str, Transition]]) -> None:
         table[State.CLAIMED][names.CLAIMED] = table[State.READY][names.CLAIMED]
 
     _table(patch, change)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import JournalError
-from journeyman.tasks.scheduling import Plan, change_schedule, create_schedule, now_ms, pausing, resuming
+from journeyman.tasks.scheduling import PlannedSchedule, change_schedule, create_schedule, now_ms, pausing, resuming
 from journeyman.tasks.state.schedules import Interval, Misfire, Policy, Schedule
 from journeyman.workers.scheduler import Scheduler
 
@@ -135,13 +135,13 @@ class ScheduleWorld(Stage):
         self._until(self.peace_at + QUIET_TICKS * EVERY_MS / 1_000)
         self.referee.close()
 
-    def _plan(self, name: str) -> Plan:
+    def _plan(self, name: str) -> PlannedSchedule:
         chance = self.random
         misfire: Misfire = chance.choice(["run_all", "run_all", "run_once", "skip"])
         overlap: Any = chance.choice(["queue", "queue", "queue", "skip"])
         start = int(EPOCH * 1_000) + chance.randrange(EVERY_MS)
         policy = Policy(misfire, chance.choice([1_000, 15_000]), overlap)
-        return Plan(name, Interval(EVERY_MS, start), policy, {"task_name": name})
+        return PlannedSchedule(name, Interval(EVERY_MS, start), policy, {"task_name": name})
 
     def _trouble(self) -> None:
         """One misfortune, or the doing of an operator, and the next one later."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import httpx2
 from journeyman.journal.async_journal import AsyncJournal
 from journeyman.service.keys import Keyring
-from journeyman.service.server import Service
+from journeyman.service.server import ServiceServer
 from journeyman.service.settings import Settings
 from support.waiting import wait_until
 
@@ -24,17 +24,17 @@ class Running(NamedTuple):
     """A service in a thread of this process."""
 
     address: str
-    service: Service
+    service: ServiceServer
 
 
 @contextmanager
 def running_service(url: str, settings: Settings | None = None) -> Iterator[Running]:
     """Serve the journal at `url` from a thread of this process."""
     addresses: list[str] = []
-    services: list[Service] = []
+    services: list[ServiceServer] = []
 
     async def run() -> None:
-        services.append(Service(AsyncJournal(url), settings or Settings(port=0)))
+        services.append(ServiceServer(AsyncJournal(url), settings or Settings(port=0)))
         await services[0].run(addresses.append)
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), name="service under test")

@@ -8,7 +8,7 @@ import journeyman as jm
 import pytest
 from journeyman.journal.runtime.blocking import run
 from journeyman.tasks import recent as recent_module
-from journeyman.tasks.index.index import Snapshot, TaskIndex
+from journeyman.tasks.index.index import IndexSnapshot, TaskIndex
 from journeyman.tasks.lookup import Found, task_lookup
 from journeyman.tasks.recent import Recent
 from journeyman.tasks.state import names
@@ -33,7 +33,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the tasks that were looked up by the index."""
     snapshot, seen = TaskIndex.snapshot, list[str]()
 
-    async def noted(index: TaskIndex, *args: object, task_id: str = "") -> Snapshot:
+    async def noted(index: TaskIndex, *args: object, task_id: str = "") -> IndexSnapshot:
         seen.append(task_id)
         return await snapshot(index, *args, task_id=task_id)  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from journeyman.journal.event import Draft, encode_context
 from journeyman.tasks import Message, TaskView
-from journeyman.tasks.scheduling import Plan, change_schedule, create_schedule, pausing, resuming
+from journeyman.tasks.scheduling import PlannedSchedule, change_schedule, create_schedule, pausing, resuming
 from journeyman.tasks.state import names
 from journeyman.tasks.state.schedules import Date, Interval, Policy, Schedule
 from journeyman.tasks.state.ticks import tick_id
@@ -28,8 +28,8 @@ def now_ms() -> int:
     return int(time.time() * 1_000)
 
 
-def plan(trigger: Any, name: str = "report", policy: Policy | None = None, **options: Any) -> Plan:
-    return Plan(name, trigger, policy or Policy(), template_of(Message(task_name=name, **options)))
+def plan(trigger: Any, name: str = "report", policy: Policy | None = None, **options: Any) -> PlannedSchedule:
+    return PlannedSchedule(name, trigger, policy or Policy(), template_of(Message(task_name=name, **options)))
 
 
 def settings(**options: Any) -> Settings:
@@ -121,7 +121,7 @@ async def test_ticks_missed_by_all_are_made_up_by_the_policy(misfire: Any, count
     assert fired == [begin + hour * number for number in range(8)][8 - count :]
 
 
-async def create_past(shop: Shop, given: Plan, first: int) -> None:
+async def create_past(shop: Shop, given: PlannedSchedule, first: int) -> None:
     """A schedule that was created in the past, and that no process has fired since."""
     changes = {**given.creation(0)[0][1], "first": first, "schedule": given.name}
     await shop.journal.append(names.SCHEDULE_CREATED, changes, given.name)

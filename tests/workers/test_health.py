@@ -14,7 +14,7 @@ import pytest
 from journeyman import AsyncJournal
 from journeyman.tasks.errors import ValidationError
 from journeyman.workers.errors import HealthUnavailable
-from journeyman.workers.health.progress import Progress, WorkerHealth, judge, progress
+from journeyman.workers.health.progress import ReadProgress, WorkerHealth, judge, progress
 from journeyman.workers.health.report import HealthTarget, reporting
 from journeyman.workers.health.systemd import notify, watchdog_wanted
 from journeyman.workers.limits import HEALTH_PROGRESS_SECONDS_MAX, HEALTH_TURN_SECONDS_MAX
@@ -23,7 +23,7 @@ from support.waiting import reached, wait_until
 NOW = 1_000.0
 IDLE = WorkerHealth("w", False, NOW, {0: 5}, 0, None, 15.0)
 HOLDING = IDLE._replace(claims=3, acknowledged_at=NOW - 1.0)
-SEEN = Progress(0, NOW, NOW)
+SEEN = ReadProgress(0, NOW, NOW)
 LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
 
 
@@ -50,7 +50,7 @@ LATE = HEALTH_PROGRESS_SECONDS_MAX + 0.1
     ],
 )
 def test_judgement_gives_the_reason_of_bad_health(
-    health: WorkerHealth | None, seen: Progress | None, reason: str
+    health: WorkerHealth | None, seen: ReadProgress | None, reason: str
 ) -> None:
     judgement = judge(health, seen, NOW)
     assert judgement.healthy == (reason == "")
@@ -59,7 +59,7 @@ def test_judgement_gives_the_reason_of_bad_health(
 
 def test_health_report_gives_every_reason() -> None:
     health = HOLDING._replace(turned_at=0.0, acknowledged_at=0.0)
-    assert len(judge(health, Progress(1, 0.0, 0.0), NOW).reasons) == 3
+    assert len(judge(health, ReadProgress(1, 0.0, 0.0), NOW).reasons) == 3
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_health_report_gives_every_reason() -> None:
 def test_progress_is_measured_between_two_looks(
     old: dict[int, int], applied: dict[int, int], end: dict[int, int], behind: int, moved_at: float
 ) -> None:
-    before = Progress(0, NOW - 1.0, NOW - 7.0)
-    assert progress(before, old, applied, end, NOW) == Progress(behind, NOW, moved_at)
+    before = ReadProgress(0, NOW - 1.0, NOW - 7.0)
+    assert progress(before, old, applied, end, NOW) == ReadProgress(behind, NOW, moved_at)
 
 
 def test_first_health_check_counts_as_progress() -> None:
-    assert progress(None, {}, {0: 5}, {0: 9}, NOW) == Progress(4, NOW, NOW)
+    assert progress(None, {}, {0: 5}, {0: 9}, NOW) == ReadProgress(4, NOW, NOW)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from journeyman.journal.event import Draft, Event, encode_context
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks import TaskView
-from journeyman.tasks.linked_lock import Link, link_in, release_link
+from journeyman.tasks.linked_lock import LockLink, link_in, release_link
 from journeyman.tasks.locking.requests import lock_requests
 from journeyman.tasks.message_encoding import encode_message
 from journeyman.tasks.state import names
@@ -205,7 +205,7 @@ def test_link_is_found_in_the_record_of_a_submission(journal: jm.Journal) -> Non
     token = lock.token
     linked = jm.Message("work").link_lock(lock)
     rows = [b'{"context":%b}' % encode_message(each) for each in (linked, free, plain)]
-    assert [link_in(row) for row in rows] == [Link("door", "a", token or 0), Link("door", "a"), None]
+    assert [link_in(row) for row in rows] == [LockLink("door", "a", token or 0), LockLink("door", "a"), None]
 
 
 @pytest.mark.anyio
@@ -218,7 +218,7 @@ async def test_link_without_a_token_is_released_by_its_owner() -> None:
             message.link_lock(lock)
         assert await lock.hand_over()
         link = link_in(b'{"context":%b}' % encode_message(message.link_lock(lock)))
-        assert link == Link("door", lock.owner_id)
+        assert link == LockLink("door", lock.owner_id)
         await release_link(journal, link, message.uuid)
         assert not await lock.held()
 
@@ -320,7 +320,7 @@ def test_release_is_bound_to_an_outcome_that_is_certain(lock: str, outcome: str,
     entries = outcome_entries(Outcome(job, outcome, b""), {"door": 1, "gate": 2}.__getitem__)
     assert [entry.draft.name for entry in entries] == ([outcome, names.LOCK_RELEASED] if bound else [outcome])
     assert [entry.bound for entry in entries[1:]] == [True] * bound
-    assert entries[0].link == (None if bound else Link(lock, "shop", 3))
+    assert entries[0].link == (None if bound else LockLink(lock, "shop", 3))
 
 
 class _Failing(MemoryLog):

@@ -7,7 +7,7 @@ import pytest
 from journeyman.tasks.state import names
 from journeyman.workers import Settings
 from journeyman.workers.executors.children import pool
-from journeyman.workers.health.progress import Progress, judge
+from journeyman.workers.health.progress import ReadProgress, judge
 from journeyman.workers.limits import CHILD_READY_SECONDS_MAX
 from support.shop import LEASE_MS, Shop
 from support.waiting import reached
@@ -54,7 +54,7 @@ async def test_worker_claims_nothing_for_children_that_do_not_start(
 
         health = worker_loop.health()
         assert health is not None
-        seen = Progress(0, health.turned_at, health.turned_at)
+        seen = ReadProgress(0, health.turned_at, health.turned_at)
         judgement = judge(health, seen, health.turned_at)
         assert not judgement.healthy
         assert "no task with mechanism process can be run: its child processes" in judgement.reasons[0]

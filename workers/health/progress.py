@@ -31,7 +31,7 @@ class WorkerHealth(NamedTuple):
     start_failures: tuple[str, ...] = ()
 
 
-class Progress(NamedTuple):
+class ReadProgress(NamedTuple):
     """How the applied position compares with the end of the log.
 
     `behind` events were still to be applied when the end was last read, at `looked_at`; `moved_at` is when the applied
@@ -51,15 +51,15 @@ class Judgement(NamedTuple):
 
 
 def progress(
-    before: Progress | None, old: Mapping[int, int], applied: Mapping[int, int], end: Mapping[int, int], now: float
-) -> Progress:
+    before: ReadProgress | None, old: Mapping[int, int], applied: Mapping[int, int], end: Mapping[int, int], now: float
+) -> ReadProgress:
     """Return the progress at `now`, when the log ends at `end`; `before` and `old` are those of the last look."""
     behind = sum(max(0, offset - applied.get(partition, 0)) for partition, offset in end.items())
     still = before is not None and behind > 0 and dict(old) == dict(applied)
-    return Progress(behind, now, before.moved_at if before is not None and still else now)
+    return ReadProgress(behind, now, before.moved_at if before is not None and still else now)
 
 
-def judge(health: WorkerHealth | None, seen: Progress | None, now: float) -> Judgement:
+def judge(health: WorkerHealth | None, seen: ReadProgress | None, now: float) -> Judgement:
     """Return whether the worker is healthy at `now`: not before its loop works and has read the end of the log once."""
     if health is None or seen is None:
         return Judgement(False, ("starting: the history is being read",))
@@ -75,7 +75,7 @@ def _loop(health: WorkerHealth, now: float) -> str:
     return f"the loop has not turned for {still:.1f} s: something in it blocks, or the journal takes no appends"
 
 
-def _journal(seen: Progress, now: float) -> str:
+def _journal(seen: ReadProgress, now: float) -> str:
     unanswered, still = now - seen.looked_at, now - seen.moved_at
     if unanswered > HEALTH_PROGRESS_SECONDS_MAX:
         return f"the journal has not returned its end for {unanswered:.1f} s"

@@ -26,7 +26,7 @@ from ...tasks.errors import ValidationError
 from ...tasks.metrics.table import Distribution, Sample
 from ..errors import HealthUnavailable
 from ..limits import HEALTH_INTERVAL_SECONDS
-from .progress import Judgement, Progress, WorkerHealth, judge, progress
+from .progress import Judgement, ReadProgress, WorkerHealth, judge, progress
 from .systemd import notify, watchdog_wanted
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class HealthState:
 
     def __init__(self) -> None:
         self.health: WorkerHealth | None = None
-        self.seen: Progress | None = None
+        self.seen: ReadProgress | None = None
         self._looked_applied: Mapping[int, int] = {}
 
     def look(self, applied: Mapping[int, int], end: Mapping[int, int], now: float) -> None:

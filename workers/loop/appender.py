@@ -15,7 +15,7 @@ from ...journal.runtime import blocking
 from ...tasks.failure_detector import FailureDetector
 from ...tasks.index.records import rows_at
 from ...tasks.limits import LEASE_RENEWAL_FRACTION
-from ...tasks.linked_lock import Link, release_link
+from ...tasks.linked_lock import LockLink, release_link
 from ...tasks.state import names
 from ...tasks.state.routing import LINKED_MARK
 from ...tasks.state.transitions import State
@@ -74,7 +74,7 @@ class Appender:
         self._hooks = hooks if hooks.any else None
         self.failures = FailureLog()
         self.seconds = 0.0
-        self._links: list[tuple[Link, str]] = []  # the locks of tasks that have ended, to be released
+        self._links: list[tuple[LockLink, str]] = []  # the locks of tasks that have ended, to be released
         # The refused outcomes of revoked tasks, and the offset of each revocation.
         self._revoked: list[tuple[Outcome, int, int]] = []
 
@@ -213,7 +213,7 @@ class Appender:
         last = self._view.last_change(partition, entry.fact.task)
         return last == offset or (last > offset and self._view.session(partition, entry.fact.worker) is not None)
 
-    def _may_release(self, partition: int, entry: WorkerDraft, link: Link, *, accepted: bool) -> bool:
+    def _may_release(self, partition: int, entry: WorkerDraft, link: LockLink, *, accepted: bool) -> bool:
         """Return whether the task has ended, by this outcome or, as by a revocation, before it.
 
         Without a token, the hold of the lock may be another one by then.

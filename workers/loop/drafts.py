@@ -10,7 +10,7 @@ from ...journal.event import Draft, Event, check
 from ...journal.limits import BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 from ...tasks.chains import submission_after
 from ...tasks.large_results import pieces
-from ...tasks.linked_lock import Link, link_in, release_draft
+from ...tasks.linked_lock import LockLink, link_in, release_draft
 from ...tasks.state import names
 from ...tasks.state.decoding import FactContext, TaskContext, read_context
 from ...tasks.state.locks import LockContext
@@ -44,7 +44,7 @@ class WorkerDraft(msgspec.Struct, gc=False):
     draft: Draft
     fact: TaskContext | ReleaseContext
     command: Command | None = None
-    link: Link | None = None  # the lock to be released when the task has ended
+    link: LockLink | None = None  # the lock to be released when the task has ended
     outcome: Outcome | None = None
     bound: bool = False
 
@@ -97,7 +97,7 @@ def _next_link(outcome: Outcome, ended: TaskContext | ReleaseContext) -> WorkerD
     return WorkerDraft(draft, fact, bound=True)
 
 
-def _release(outcome: Outcome, link: Link, partition_of: PartitionOf) -> WorkerDraft | None:
+def _release(outcome: Outcome, link: LockLink, partition_of: PartitionOf) -> WorkerDraft | None:
     """The release of the lock linked to a task that ends, if it can be bound to the outcome.
 
     The release takes effect even if the outcome is refused. So a worker that may have lost its claim releases the lock

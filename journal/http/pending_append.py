@@ -8,18 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from ..event import Draft, Event, place, place_all
-from .wire import Landed, Mixed, Run, pack
+from .wire import AnyDrafts, Landed, NewDrafts, pack
 
 _version_of = attrgetter("version")
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Part:
+class PendingAppend:
     """The drafts of one append. `run`: they are new, plain, and numbered one after the other."""
 
     __slots__ = ("_drafts", "_identities", "_settled", "attempted", "bytes", "error", "events", "sent", "size", "wire")
 
-    def __init__(self, drafts: Sequence[Draft], size: int, wire: Run | Mixed) -> None:
+    def __init__(self, drafts: Sequence[Draft], size: int, wire: NewDrafts | AnyDrafts) -> None:
         self.size = size
         self.wire = msgspec.Raw(pack(wire))
         self.events: list[Event] = []
@@ -27,7 +27,9 @@ class Part:
         self.error: Exception | None = None
         self.attempted = False  # whether a request with it was sent, so that it may have landed
         self._drafts = drafts
-        self._identities = frozenset((draft.writer, draft.seq) for draft in drafts) if isinstance(wire, Mixed) else None
+        self._identities = (
+            frozenset((draft.writer, draft.seq) for draft in drafts) if isinstance(wire, AnyDrafts) else None
+        )
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def holds(self, writer: str, seq: int) -> bool:
@@ -89,7 +91,7 @@ class Part:
 
 def run_of(
     drafts: Sequence[Draft], first: int, since: dict[int, int], partition_for: Callable[[Draft], int] | None
-) -> Run:
+) -> NewDrafts:
     """Return the form in which new, plain drafts travel; `partition_for` if the log has several partitions."""
     rows: list[Any]
     if partition_for is None and {*map(_version_of, drafts)} == {1}:
@@ -100,10 +102,10 @@ def run_of(
             (each.name, each.context, each.key, partition, None, each.version)
             for each, partition in zip(drafts, partitions, strict=True)
         ]
-    return Run(first, since, rows)  # encoded as they are, as arrays
+    return NewDrafts(first, since, rows)  # encoded as they are, as arrays
 
 
-def mixed_of(drafts: Sequence[Draft], since: dict[int, int], partition_for: Callable[[Draft], int]) -> Mixed:
+def mixed_of(drafts: Sequence[Draft], since: dict[int, int], partition_for: Callable[[Draft], int]) -> AnyDrafts:
     """Return the form in which any drafts travel; all are numbered."""
     rows: list[Any] = [
         (
@@ -112,4 +114,4 @@ def mixed_of(drafts: Sequence[Draft], since: dict[int, int], partition_for: Call
         )
         for each in drafts
     ]  # fmt: skip
-    return Mixed(since, rows)  # encoded as they are, as arrays
+    return AnyDrafts(since, rows)  # encoded as they are, as arrays
